@@ -1,0 +1,127 @@
+"""Every error promptkit raises on purpose.
+
+PromptkitError
+├── DataError          rows, files or values that do not fit the task's types
+├── TaskError          a task folder or task object that is wrong as a whole
+├── TemplateError      a template that does not parse or does not render
+├── PromptError        a rendered prompt that cannot be asked of this model: too long, labels that clash
+├── ModelError         a model that cannot be found, read, or run
+│   └── ModelFileError     a GGUF file that is missing, damaged or of an unknown kind
+├── StoreError         a prediction store that cannot be opened or read
+└── MissingExtraError  an optional dependency that is not installed (also an ImportError)
+
+A message says what is wrong, where, the offending value, and what to do. The command line
+prints it without a traceback and exits with 2. None of them is a ValueError, which pydantic would
+swallow when a validator raises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_SHOWN = 20
+"""How many problems one message spells out before it only counts the rest."""
+
+
+class PromptkitError(Exception):
+    """The root: everything promptkit raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one row or value."""
+
+    reason: str
+    """What is wrong, and what to do where that is not plain."""
+    file: str | None = None
+    line: int | None = None
+    """The line on which the row begins, counted from 1."""
+    example: str | None = None
+    """The example's id, where it has one."""
+    field: str | None = None
+    value: object = None
+    """The offending value; shown shortened."""
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        parts = [where] if where else []
+        if self.example is not None:
+            parts.append(f"example {shorten(self.example)}")
+        if self.field is not None:
+            parts.append(f"field {self.field!r}")
+        if self.value is not None:
+            parts.append(f"value {shorten(self.value)}")
+        return ", ".join(parts) + (": " if parts else "") + self.reason
+
+
+class DataError(PromptkitError):
+    """Rows or values that do not fit; `problems` holds every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        shown = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        hidden = len(self.problems) - len(shown)
+        if hidden:
+            shown.append(f"... and {hidden} more")
+        if len(self.problems) > 1:
+            shown.insert(0, f"{len(self.problems)} problems in the data:")
+        super().__init__("\n  ".join(shown))
+
+
+class TaskError(PromptkitError):
+    """A task that is wrong as a whole: a key nobody knows, a file that is not there."""
+
+
+class TemplateError(PromptkitError):
+    """A template that does not parse or does not render."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        example: str | None = None,
+    ) -> None:
+        self.reason, self.file, self.line, self.example = reason, file, line, example
+        where = ":".join(str(part) for part in (file, line) if part is not None)
+        suffix = f" (while rendering example {shorten(example)})" if example else ""
+        super().__init__(f"{where}: {reason}{suffix}" if where else f"{reason}{suffix}")
+
+
+class PromptError(PromptkitError):
+    """A rendered prompt that cannot be asked of this model."""
+
+
+class ModelError(PromptkitError):
+    """A model that cannot be found, read, or run."""
+
+
+class ModelFileError(ModelError):
+    """A GGUF file that is missing, damaged, or of a kind this llama.cpp does not know."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path, self.reason = Path(path), reason
+        super().__init__(f"{path}: {reason}")
+
+
+class StoreError(PromptkitError):
+    """A prediction store that cannot be opened or read."""
+
+
+class MissingExtraError(PromptkitError, ImportError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs an optional dependency; "
+            f"install it with: pip install 'promptkit-fewshot[{extra}]'"
+        )
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """The `repr` of `value`, at most `limit` characters long, the end replaced by '…'."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,142 @@
+"""How good the predictions of one cell of a comparison are: pure functions over arrays.
+
+Each takes one entry per query and returns one float. Intervals and differences are in
+`promptkit.stats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NORMALISED = 1e-3
+"""How far the probabilities of one query may sum from 1; single precision stays well within."""
+
+
+def correctness(correct: ArrayLike) -> NDArray[np.int64]:
+    """Right or wrong as a (queries, seeds) table of 0 and 1.
+
+    `correct` is (queries,), which becomes one seed, or (queries, seeds), of bools or of the
+    numbers 0 and 1. Raises ValueError if it is empty, has another shape, or holds anything else:
+    a failed prediction must be counted wrong or left out before it gets here.
+    """
+    table = np.asarray(correct)
+    if table.ndim == 1:
+        table = table[:, np.newaxis]
+    if table.ndim != 2:
+        raise ValueError(f"expected (queries,) or (queries, seeds), got shape {table.shape}")
+    if table.size == 0:
+        raise ValueError(f"no predictions to judge: shape {table.shape}")
+    if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
+        raise ValueError("right or wrong must be given as True and False, or 1 and 0")
+    return table.astype(np.int64)
+
+
+def accuracy(correct: ArrayLike) -> float:
+    """The share of right predictions, from 0 to 1.
+
+    `correct` is (queries,) or (queries, seeds), see `correctness`. Raises ValueError if it is
+    empty or holds anything but 0 and 1.
+    """
+    return float(correctness(correct).mean())
+
+
+def macro_f1(
+    gold: Sequence[Hashable], predicted: Sequence[Hashable], labels: Sequence[Hashable]
+) -> float:
+    """The mean over labels of F1, the harmonic mean of precision and recall; from 0 to 1.
+
+    `gold` and `predicted` are (queries,), `labels` the task's labels. The mean is taken over the
+    labels that occur in `gold` or `predicted`, as in scikit-learn: a label that was never asked
+    and never answered has no F1, and counting it as 0 would say more about the choice of queries
+    than about the model. A label that occurs and is never right counts as 0.
+
+    A prediction outside `labels`, such as None for a failure, lowers the recall of its gold label
+    and is no class of its own. Raises ValueError if there are no queries, if the lengths differ,
+    or if a gold label is not in `labels`.
+    """
+    from sklearn.metrics import f1_score
+
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
+    if len(gold) == 0:
+        raise ValueError("no predictions to judge")
+    position = {label: i for i, label in enumerate(labels)}
+    unknown = [label for label in gold if label not in position]
+    if unknown:
+        raise ValueError(f"gold label {unknown[0]!r} is not one of the labels {list(labels)!r}")
+    truth = [position[label] for label in gold]
+    answer = [position.get(label, -1) for label in predicted]
+    present = sorted({*truth, *answer} - {-1})
+    return float(f1_score(truth, answer, labels=present, average="macro", zero_division=0))
+
+
+def log_loss(log_probs: ArrayLike, gold_index: ArrayLike) -> float:
+    """The mean negative log-probability of the gold label, in nats; 0 is best.
+
+    `log_probs` is (queries, labels): natural logarithms of probabilities that are normalised over
+    the labels. `gold_index` is (queries,): the column of each query's gold label. As no
+    probability is ever formed, a very unlikely gold label costs what it should and not infinity;
+    only a log-probability of -inf does. Raises ValueError if there are no queries, on shapes or
+    indices that do not fit, on NaN, and if a row is not normalised.
+    """
+    scores, gold = _scores(log_probs, gold_index)
+    if not _normalised(np.exp(np.minimum(scores, 1.0))):
+        raise ValueError("log-probabilities must be normalised over the labels")
+    # The sum with 0.0 turns a perfect -0.0 into 0.0.
+    return float(-scores[np.arange(len(gold)), gold].mean() + 0.0)
+
+
+def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> float:
+    """How far the confidence in the top label is from its accuracy, on average; 0 (best) to 1.
+
+    `probs` is (queries, labels): probabilities that are normalised over the labels. `gold_index`
+    is (queries,): the column of each query's gold label. Queries are put into `bins` bins of
+    equal width by the probability of their most probable label (the first of equals), each bin
+    open below and closed above; the result is the mean over queries of their bin's
+    |accuracy - mean confidence|.
+
+    It is biased upwards when there are few queries in a bin, so compare it only between cells
+    with the same queries. Raises ValueError if there are no queries or no bins, on shapes or
+    indices that do not fit, on NaN, and if a row is not normalised.
+
+    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
+    binning", AAAI 2015; Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural
+    networks", ICML 2017.
+    """
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    scores, gold = _scores(probs, gold_index)
+    if scores.min() < 0 or not _normalised(scores):
+        raise ValueError("probabilities must be normalised over the labels (not logarithms)")
+    confidence = scores.max(axis=1)
+    right = scores.argmax(axis=1) == gold
+    upper_edges = np.arange(1, bins) / bins
+    which = np.digitize(confidence, upper_edges, right=True)
+    gaps = np.bincount(which, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(gold))
+
+
+def _normalised(probs: NDArray[np.float64]) -> bool:
+    return bool((np.abs(probs.sum(axis=1) - 1) <= NORMALISED).all())
+
+
+def _scores(
+    scores: ArrayLike, gold_index: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A (queries, labels) table and a (queries,) index into its columns, checked."""
+    table = np.asarray(scores, dtype=np.float64)
+    gold = np.asarray(gold_index)
+    if table.ndim != 2 or gold.shape != table.shape[:1]:
+        raise ValueError(
+            f"expected (queries, labels) and (queries,), got shapes {table.shape} and {gold.shape}"
+        )
+    if table.size == 0:
+        raise ValueError(f"no predictions to judge: shape {table.shape}")
+    if np.isnan(table).any():
+        raise ValueError("probabilities must not be NaN")
+    if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= table.shape[1]:
+        raise ValueError(f"gold indices must be integers from 0 to {table.shape[1] - 1}")
+    return table, gold.astype(np.int64)

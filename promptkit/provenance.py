@@ -1,0 +1,262 @@
+"""A Jinja environment whose output remembers where every character came from.
+
+Jinja compiles a template to code that yields strings and joins them with the environment's
+`concat`. Here it yields `Piece`s: literal text knows its file and line, the value of an
+expression knows the line that printed it and the example and field it was read from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from promptkit.prompts import Piece
+
+
+class Origin(NamedTuple):
+    """The example (None for the task itself) and the field that a value was read from."""
+
+    example: str | None
+    field: str
+
+
+class Text(str):
+    """A string that knows its origin."""
+
+    origin: Origin
+
+    def __str__(self) -> str:
+        return self
+
+
+class Integer(int):
+    """An integer that knows its origin."""
+
+    origin: Origin
+
+
+class Real(float):
+    """A float that knows its origin."""
+
+    origin: Origin
+
+
+class View:
+    """What a template sees of a record: its fields, and nothing else.
+
+    Iterating gives (field name, value) pairs.
+    """
+
+    __slots__ = ("_example", "_fields", "_name", "_text")
+
+    def __init__(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        example: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        self._name, self._fields, self._example = name, fields, example
+        self._text = text  # what printing the record gives, where it may be printed
+
+    def __getattr__(self, field: str) -> Any:
+        try:
+            value = self._fields[field]
+        except KeyError:
+            raise AttributeError(field) from None
+        if hasattr(value, "origin"):
+            return value
+        return trace(value, Origin(self._example, f"{self._name}.{field}"))
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for field in self._fields:
+            yield (
+                _with_origin(Text(field), Origin(None, "task.input")),
+                getattr(self, field),
+            )
+
+
+class Slot:
+    """Stands for the query's answer in a template: it can be printed, and nothing else."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise UndefinedError(
+            "the query's answer is not known, so {{ output }} can only be printed as it is; "
+            "put the wording of an answer into the labels"
+        )
+
+    __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
+
+
+class Rendered(str):
+    """Text that was rendered, with its pieces."""
+
+    pieces: tuple[Piece, ...]
+
+    def __str__(self) -> str:
+        return self
+
+
+def trace(value: Any, origin: Origin) -> Any:
+    """`value` as a template sees it: equal to it, and knowing its origin where it can."""
+    if isinstance(value, View | Slot | bool):
+        return value
+    if isinstance(value, Mapping):
+        return View(origin.field, value, origin.example)
+    for plain, traced in ((str, Text), (int, Integer), (float, Real)):
+        if isinstance(value, plain):
+            return _with_origin(traced(value), origin)
+    if isinstance(value, list | tuple):
+        return tuple(trace(item, origin) for item in value)
+    return value
+
+
+def _with_origin(value: Any, origin: Origin) -> Any:
+    value.origin = origin
+    return value
+
+
+def join(parts: Iterable[Any]) -> Rendered:
+    """Jinja's `concat`: one text out of what the compiled template yields."""
+    pieces: list[Piece] = []
+    for part in parts:
+        if isinstance(part, Piece):
+            pieces.append(part)
+        elif isinstance(part, Rendered):
+            pieces.extend(part.pieces)
+        elif part:  # the result of a {% filter %} block: its origin is lost, so it is data
+            pieces.append(Piece(str(part), "data"))
+    return rendered(pieces)
+
+
+def rendered(pieces: Iterable[Piece]) -> Rendered:
+    """The text of `pieces`, with them."""
+    pieces = tuple(pieces)
+    text = Rendered("".join(p.text for p in pieces if p.kind in ("template", "data")))
+    text.pieces = pieces
+    return text
+
+
+class _Literal(str):
+    """Literal template text on its way through the code generator."""
+
+    line: int
+
+
+class _CodeGenerator(CodeGenerator):
+    """Writes `Piece`s where Jinja writes strings."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        literal = _Literal(super()._output_child_to_const(node, frame, finalize))
+        literal.line = node.lineno
+        return literal
+
+    def _output_const_repr(self, group: Iterable[Any]) -> str:
+        group = list(group)
+        return f"environment.literal({''.join(group)!r}, {self._file!r}, {group[0].line})"
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        names = [name for name in node.find_all(nodes.Name) if name.ctx == "load"]
+        if isinstance(node, nodes.Name):
+            names.append(node)
+        self.write(f"environment.datum({self._file!r}, {node.lineno}, {_path(node)!r}, (")
+        for name in names:
+            self.visit(name, frame)
+            self.write(", ")
+        self.write("), ")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write(")")
+
+    @property
+    def _file(self) -> str | None:
+        return self.filename or self.name
+
+
+def _path(node: nodes.Node) -> str:
+    """The first field an expression reads, as written: `input.name` in `input.name | upper`."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name | nodes.Getattr):
+        return f"{_path(node.node)}.{node.attr}"
+    return next((path for child in node.iter_child_nodes() if (path := _path(child))), "")
+
+
+class TracingEnvironment(ImmutableSandboxedEnvironment):
+    """Strict, sandboxed, pure, and tracing; block lines are trimmed, the final newline stays."""
+
+    code_generator_class = _CodeGenerator
+    concat = staticmethod(join)  # type: ignore[assignment]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+            **options,
+        )
+        # Rendering is a pure function of template and data.
+        del self.globals["lipsum"], self.filters["random"]
+        # Jinja's own escapes characters for HTML.
+        self.filters["tojson"] = _tojson
+
+    def literal(self, text: str, file: str | None, line: int) -> Piece:
+        """Called by compiled templates for text that stands in the template."""
+        return Piece(text, "template", file, line)
+
+    def datum(
+        self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any
+    ) -> Piece | Rendered:
+        """Called by compiled templates for the value of an expression."""
+        if isinstance(value, Rendered):
+            return value
+        if isinstance(value, Slot):
+            return Piece("", "slot", file, line)
+        if isinstance(value, View) and value._text is not None:
+            return Piece(value._text, "data", file, line, value._example, value._name)
+        if value is None or isinstance(value, View):
+            what = "has no value" if value is None else "is a whole record; print one of its fields"
+            raise UndefinedError(f"{{{{ {path} }}}} {what}")
+        origin = getattr(value, "origin", None)
+        if origin is None:
+            owner = next((n._example for n in names if isinstance(n, View)), None)
+            origin = Origin(owner, path)
+        return Piece(str(value), "data", file, line, *origin)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Reads a field; a record without it is undefined, with the fields that it has."""
+        if isinstance(obj, View):
+            if attribute in obj._fields:
+                return obj.__getattr__(attribute)
+            return self._no_field(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Reads a field or an item."""
+        if isinstance(obj, View):
+            return self.getattr(obj, str(argument))
+        return super().getitem(obj, argument)
+
+    def _no_field(self, view: View, field: str) -> Undefined:
+        has = ", ".join(map(repr, view._fields)) or "no fields"
+        return self.undefined(f"{view._name!r} has no field {field!r}; it has {has}")
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, View):
+        return dict(value._fields)
+    raise UndefinedError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,156 @@
+"""How sure an accuracy or a difference is: pure functions over arrays of right and wrong.
+
+Rows are queries, columns are seeds, that is, draws of shots. Answers to one query under several
+seeds are not new queries: everywhere the query is the unit that is sampled (Miller, "Adding error
+bars to evals", arXiv 2411.00640, 2024, for clusters and paired differences).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from promptkit.metrics import correctness
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval, both ends included, in the unit of the estimate."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better b is than a over the same queries."""
+
+    delta: float
+    """Accuracy of b minus accuracy of a, from -1 to 1."""
+    ci: Interval
+    p: float
+    """The two-sided p-value of "no difference". Not corrected for the number of comparisons."""
+
+
+def wilson(correct: ArrayLike, level: float = 0.95) -> Interval:
+    """The Wilson score interval of an accuracy, within [0, 1] and around the estimate.
+
+    `correct` is (queries,) or (queries, seeds) of 0 and 1. The interval covers the accuracy on
+    new queries from the same source, for these draws of shots; it says nothing about new draws.
+
+    With several seeds the answers to one query are a cluster, and Wilson's formula is used with
+    an effective number of answers: n * (n p (1-p) + 1/4) / (sum_i (m_i - p)^2 + 1/4), where m_i
+    is the mean of query i over seeds and p the mean of the n queries. It lies between n, when
+    seeds always agree (hence at p = 0 and p = 1), and n * seeds, when they are as good as new
+    queries; for one seed it is exactly n. The two quarters stand for one added query, at its
+    most variable and with seeds in agreement. Without them a few wrong answers near p = 1, spread
+    over seeds, pass for many more queries than there are: the simulated coverage of 95 %
+    intervals for n = 30 to 300, 1 to 8 seeds and accuracies of 0.6 to 0.97 falls to 84 %; with
+    them it is 93 to 99 %.
+
+    Raises ValueError if `correct` is empty or not of 0 and 1, or if `level` is not in (0, 1).
+
+    Wilson, JASA 22, 1927; the effective sample size: Korn and Graubard, Survey Methodology 24,
+    1998; that in Wilson's interval: Dean and Pagano, J. Survey Statistics and Methodology 3, 2015.
+    """
+    _check(level)
+    table = correctness(correct)
+    queries, seeds = table.shape
+    p = float(table.mean())
+    between = float(((table.mean(axis=1) - p) ** 2).sum())
+    gain = (queries * p * (1 - p) + 0.25) / (between + 0.25)
+    n = queries * min(max(gain, 1.0), float(seeds))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
+    # At p = 0 and p = 1 one end is p; rounding may leave it a little beyond.
+    return Interval(max(0.0, min(centre - half, p)), min(1.0, max(centre + half, p)), level)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Difference:
+    """The accuracy of `b` minus that of `a`, with an interval and a p-value.
+
+    `a` and `b` are (queries,) or (queries, seeds) of 0 and 1 over the same queries in the same
+    order; their numbers of seeds may differ. Like `wilson`, all of it is about new queries from
+    the same source, for these draws of shots.
+
+    The interval is a percentile bootstrap over queries of the mean of the per-query differences,
+    to which two are added, +1/sqrt(s) and -1/sqrt(s), where s is the smaller number of seeds;
+    for one seed these are one win and one loss, as in Bonett and Price. Without them few or no
+    disagreements give an interval that is far too narrow or has no width at all. Simulated
+    coverage of 95 % intervals for n = 30 to 100 and 1 to 5 seeds: 93 to 100 % with them, 55 to
+    97 % without; BCa does worse than the plain percentile.
+
+    The p-value is exact, from the test that flips the sign of every query's difference: with one
+    seed, the exact McNemar test. It is 1 if no query differs.
+
+    Swapping `a` and `b` turns every sign exactly, the order of queries does not matter, and the
+    same `seed` (of the bootstrap) gives the same result. Raises ValueError if the numbers of
+    queries differ, if there are none, if anything is not 0 or 1, or if `level` is not in (0, 1).
+
+    McNemar, Psychometrika 12, 1947; Fisher, "The design of experiments", 1935, section 21; Efron
+    and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13; Bonett and Price,
+    J. Educational and Behavioral Statistics 37, 2012.
+    """
+    _check(level)
+    first, second = correctness(a), correctness(b)
+    if len(first) != len(second):
+        raise ValueError(f"not the same queries: {len(first)} in a, {len(second)} in b")
+    seeds_a, seeds_b = first.shape[1], second.shape[1]
+    # Per-query differences in whole units of 1 / (seeds_a * seeds_b): ties and zeros are exact.
+    units = second.sum(axis=1) * seeds_a - first.sum(axis=1) * seeds_b
+    scale = seeds_a * seeds_b
+    delta = float(units.sum()) / (scale * len(units))
+    added = min(seeds_a, seeds_b) ** -0.5
+    differences = np.append(units / scale, [added, -added])
+    low, high = _bootstrap(differences, level, seed)
+    # The mean with the turned interval of the mirror image makes signs turn exactly.
+    turned_high, turned_low = _bootstrap(-differences, level, seed)
+    low, high = (low - turned_low) / 2, (high - turned_high) / 2
+    interval = Interval(min(low, delta), max(high, delta), level)
+    return Difference(delta, interval, _sign_flip_p(units))
+
+
+def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:
+    """The percentile bootstrap interval of a mean, whatever the order of the differences."""
+    values, counts = np.unique(differences, return_counts=True)
+    n = len(differences)
+    # n draws with replacement, counted by value: the same bootstrap at a fraction of its cost.
+    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)
+    low, high = np.quantile(drawn @ values / n, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def _sign_flip_p(units: NDArray[np.int64]) -> float:
+    """The chance, if every sign were a fair coin, of a sum at least as far from 0."""
+    from scipy.stats import binomtest
+
+    units = units[units != 0]
+    if len(units) == 0:
+        return 1.0
+    units = units // np.gcd.reduce(units)
+    sizes, counts = np.unique(np.abs(units), return_counts=True)
+    if len(sizes) == 1:
+        return float(binomtest(int((units > 0).sum()), len(units)).pvalue)
+    # The distribution of the sum of +-size, from its characteristic function: the product of
+    # cos(size * angle). Right to about 1e-14.
+    largest = int(sizes @ counts)
+    points = 2 * largest + 1
+    angles = np.arange(points) * (2 * np.pi / points)
+    transform = np.ones(points)
+    for size, count in zip(sizes, counts, strict=True):
+        transform *= np.cos(size * angles) ** count
+    chance = np.fft.fft(transform).real / points
+    p = 2 * float(chance[abs(int(units.sum())) : largest + 1].sum())
+    return min(1.0, max(p, 2.0 ** (1 - len(units))))
+
+
+def _check(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")

@@ -1,0 +1,270 @@
+"""Tiny GGUF models with random weights, written in milliseconds, for tests.
+
+`write_llama` (a transformer with grouped-query attention), `write_gemma3_swa` (one layer of
+sliding-window attention, one of full) and `write_mamba` (recurrent) all load in llama.cpp, and
+their logits vary from token to token and depend on the context. Same arguments, same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gguf import quants
+from gguf.constants import GGMLQuantizationType, TokenType
+from gguf.gguf_writer import GGUFWriter
+
+Edit = Callable[[GGUFWriter], None]
+"""Changes a model just before it is written: `writer.kv_data[0]`, `writer.tensors[0]`."""
+
+WORDS = (
+    *("gran", "ate", " drupe", " pome", " berry", " citrus", " apple", " cherry", " fruit"),
+    *(" the", " of", " is", " family", "Name", "\n\n", "  ", " yes", " no", "##", "th", "er", "in"),
+)
+"""What is one token in the tiny vocabularies; other words fall into several, like " peach"."""
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""A chat template for the BPE vocabulary's control tokens."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What goes into a file's `tokenizer.ggml.*` keys."""
+
+    model: str
+    tokens: tuple[str, ...]
+    kinds: tuple[int, ...]
+    bos: int
+    eos: int
+    unk: int
+    add_bos: bool
+    add_space_prefix: bool
+    merges: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+
+
+def _byte_letters() -> list[str]:
+    """GPT-2's printable stand-in for each byte: itself if printable, else from U+0100 on."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    letters = {byte: chr(byte) for byte in shown}
+    letters |= {byte: chr(0x100 + index) for index, byte in enumerate(hidden)}
+    return [letters[byte] for byte in range(256)]
+
+
+def bpe_vocabulary(words: Iterable[str] = ()) -> Vocabulary:
+    """Byte-level BPE without a BOS: ids 0 to 2 are control tokens, 3 to 258 the bytes.
+
+    A word, from `WORDS` or `words`, is one token; its merges build it from left to right.
+    """
+    letters = _byte_letters()
+    controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokens, merges = dict.fromkeys([*controls, *letters]), dict[str, None]()
+    for word in (*WORDS, *words):
+        text = "".join(letters[byte] for byte in word.encode())
+        for end in range(2, len(text) + 1):
+            # A piece that is there already has its merge, though perhaps another split.
+            if text[:end] not in tokens:
+                tokens[text[:end]] = merges[f"{text[: end - 1]} {text[end - 1]}"] = None
+    kinds = [TokenType.CONTROL] * 3 + [TokenType.NORMAL] * (len(tokens) - 3)
+    return Vocabulary(
+        *("gpt2", tuple(tokens), tuple(map(int, kinds)), 1, 2, 0, False, False),
+        merges=tuple(merges),
+    )
+
+
+def spm_vocabulary(words: Iterable[str] = ()) -> Vocabulary:
+    """SentencePiece with a BOS, a space put in front, and byte tokens (ids 3 to 258).
+
+    It holds the pieces "</" and "</s", so that the plain text "</s>" is merged into the control
+    token 2 even when special tokens are not parsed, as it is in published models.
+    """
+    tokens = dict.fromkeys(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))])
+    # Every space in a piece is written as U+2581. Line breaks are left to the byte tokens.
+    texts = [word.replace(" ", "▁") for word in (*WORDS, *words) if "\n" not in word]
+    tokens |= dict.fromkeys(["▁", *map(chr, range(ord("!"), 0x7F)), "é", "ü", "</", "</s"])
+    tokens |= dict.fromkeys(text[:end] for text in texts for end in range(2, len(text) + 1))
+    kinds = [TokenType.UNKNOWN, *[TokenType.CONTROL] * 2, *[TokenType.BYTE] * 256]
+    kinds += [TokenType.NORMAL] * (len(tokens) - len(kinds))
+    scores = [0.0] * 259 + [-float(rank) for rank in range(len(tokens) - 259)]
+    return Vocabulary(
+        *("llama", tuple(tokens), tuple(map(int, kinds)), 1, 2, 0, True, True),
+        scores=tuple(scores),
+    )
+
+
+def write_llama(
+    path: Path,
+    *,
+    tokenizer: str = "bpe",
+    words: Iterable[str] = (),
+    seed: int = 0,
+    n_ctx: int = 512,
+    layers: int = 2,
+    width: int = 32,
+    heads: int = 4,
+    kv_heads: int = 2,
+    hidden: int = 64,
+    add_bos: bool | None = None,
+    chat_template: str | None = None,
+    weight_type: GGMLQuantizationType = GGMLQuantizationType.F32,
+    edit: Edit | None = None,
+) -> Path:
+    """Writes a llama model; `words` become single tokens, `weight_type` is for the matrices."""
+    vocabulary = (spm_vocabulary if tokenizer == "spm" else bpe_vocabulary)(words)
+    writer = _start(path, "llama", vocabulary, n_ctx, layers, width, add_bos, chat_template)
+    writer.add_feed_forward_length(hidden)
+    writer.add_rope_dimension_count(width // heads)
+    _add_attention(writer, heads, kv_heads)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(layers):
+        names = _attention_shapes(width, heads, kv_heads, width // heads, hidden)
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
+    return _finish(writer, vocabulary, width, shapes, seed, weight_type, edit)
+
+
+def write_gemma3_swa(
+    path: Path, *, window: int = 8, seed: int = 0, n_ctx: int = 512, edit: Edit | None = None
+) -> Path:
+    """Writes a gemma3 model of two layers: the first sees only `window` tokens back."""
+    width, heads, kv_heads, head, hidden = 32, 4, 2, 16, 64
+    vocabulary = bpe_vocabulary()
+    writer = _start(path, "gemma3", vocabulary, n_ctx, 2, width)
+    writer.add_feed_forward_length(hidden)
+    _add_attention(writer, heads, kv_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_sliding_window(window)
+    writer.add_sliding_window_pattern(2)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(2):
+        names = _attention_shapes(width, heads, kv_heads, head, hidden)
+        names |= {"attn_q_norm": (head,), "attn_k_norm": (head,)}
+        names |= {"post_attention_norm": (width,), "post_ffw_norm": (width,)}
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
+    return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit)
+
+
+def write_mamba(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | None = None) -> Path:
+    """Writes a mamba model of two layers: recurrent, so its state cannot be cut back."""
+    width, kernel, state, rank = 32, 4, 4, 2
+    inner = 2 * width
+    vocabulary = bpe_vocabulary()
+    writer = _start(path, "mamba", vocabulary, n_ctx, 2, width)
+    writer.add_head_count(0)
+    writer.add_feed_forward_length(0)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(2):
+        names: dict[str, tuple[int, ...]] = {"attn_norm": (width,), "ssm_in": (2 * inner, width)}
+        names |= {"ssm_conv1d": (inner, kernel), "ssm_x": (rank + 2 * state, inner)}
+        names |= {"ssm_dt": (inner, rank), "ssm_out": (width, inner)}
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
+        decay = -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1))
+        writer.add_tensor(f"blk.{layer}.ssm_a", decay)
+        for name in ("ssm_d", "ssm_conv1d.bias", "ssm_dt.bias"):
+            # A step this short keeps the context alive for some dozens of tokens.
+            value = {"ssm_d": 1.0, "ssm_conv1d.bias": 0.1, "ssm_dt.bias": -3.0}[name]
+            writer.add_tensor(f"blk.{layer}.{name}", np.full(inner, value, np.float32))
+    return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit)
+
+
+def _start(
+    path: Path,
+    architecture: str,
+    vocabulary: Vocabulary,
+    n_ctx: int,
+    layers: int,
+    width: int,
+    add_bos: bool | None = None,
+    chat_template: str | None = None,
+) -> GGUFWriter:
+    writer = GGUFWriter(path, architecture)
+    writer.add_name(f"tiny {architecture}")
+    writer.add_context_length(n_ctx)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model(vocabulary.model)
+    writer.add_tokenizer_pre("smollm" if vocabulary.merges else "default")
+    writer.add_token_list(vocabulary.tokens)
+    writer.add_token_types(vocabulary.kinds)
+    if vocabulary.scores:
+        writer.add_token_scores(vocabulary.scores)
+    if vocabulary.merges:
+        writer.add_token_merges(vocabulary.merges)
+    writer.add_bos_token_id(vocabulary.bos)
+    writer.add_eos_token_id(vocabulary.eos)
+    writer.add_unk_token_id(vocabulary.unk)
+    writer.add_add_bos_token(vocabulary.add_bos if add_bos is None else add_bos)
+    writer.add_add_space_prefix(vocabulary.add_space_prefix)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+    return writer
+
+
+def _add_attention(writer: GGUFWriter, heads: int, kv_heads: int) -> None:
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_freq_base(10000.0)
+
+
+def _attention_shapes(
+    width: int, heads: int, kv_heads: int, head: int, hidden: int
+) -> dict[str, tuple[int, ...]]:
+    """One layer's tensors, the fastest-varying dimension last, as numpy has it."""
+    return {
+        "attn_norm": (width,),
+        "attn_q": (heads * head, width),
+        "attn_k": (kv_heads * head, width),
+        "attn_v": (kv_heads * head, width),
+        "attn_output": (width, heads * head),
+        "ffn_norm": (width,),
+        "ffn_gate": (hidden, width),
+        "ffn_up": (hidden, width),
+        "ffn_down": (width, hidden),
+    }
+
+
+def _finish(
+    writer: GGUFWriter,
+    vocabulary: Vocabulary,
+    width: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int,
+    weight_type: GGMLQuantizationType,
+    edit: Edit | None,
+) -> Path:
+    random = np.random.default_rng(seed)
+    rows = len(vocabulary.tokens)
+    ends = {"token_embd": (rows, width), "output_norm": (width,), "output": (rows, width)}
+    for name, shape in (ends | dict(shapes)).items():
+        data = random.standard_normal(shape)
+        if len(shape) == 1:
+            data = 1 + data / 10
+        elif name != "token_embd":
+            # Logits with a standard deviation of 3, and layers that weigh as much as their input.
+            data *= (3.0 if name == "output" else 1.5) / np.sqrt(shape[-1])
+        data = data.astype(np.float32)
+        if len(shape) == 1 or weight_type == GGMLQuantizationType.F32:
+            writer.add_tensor(f"{name}.weight", data)
+        else:
+            packed = quants.quantize(data, weight_type)
+            writer.add_tensor(f"{name}.weight", packed, raw_dtype=weight_type)
+    if edit is not None:
+        edit(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert writer.path is not None
+    return writer.path
