@@ -79,6 +79,8 @@ class Prompt:
     """The space in front of the answer, which belongs to the answer."""
     stop: str = ""
     """The text that ends an answer."""
+    stop_is_chat: bool = False
+    """Whether the stop comes from the model's chat template, so that it may be a control token."""
     shots: tuple[str, ...] = ()
     """The ids of the demonstrations shown, in order."""
     query: str | None = None
@@ -103,9 +105,11 @@ class Prompt:
         """The SHA-256 of the text's UTF-8 bytes, in hexadecimal."""
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
-    def with_pieces(self, pieces: Sequence[Piece], *, stop: str) -> Prompt:
+    def with_pieces(self, pieces: Sequence[Piece], *, stop: str, stop_is_chat: bool) -> Prompt:
         """The same prompt as raw text."""
-        return replace(self, pieces=tuple(pieces), messages=(), stop=stop)
+        return replace(
+            self, pieces=tuple(pieces), messages=(), stop=stop, stop_is_chat=stop_is_chat
+        )
 
     def __str__(self) -> str:
         if not self.messages:

@@ -111,8 +111,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     differences = np.append(units / scale, [added, -added])
     low, high = _bootstrap(differences, level, seed)
     # The mean with the turned interval of the mirror image makes signs turn exactly.
-    turned_high, turned_low = _bootstrap(-differences, level, seed)
-    low, high = (low - turned_low) / 2, (high - turned_high) / 2
+    other_low, other_high = _bootstrap(-differences, level, seed)
+    low, high = (low - other_high) / 2, (high - other_low) / 2
     interval = Interval(min(low, delta), max(high, delta), level)
     return Difference(delta, interval, _sign_flip_p(units))
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import f1_score
@@ -47,6 +47,7 @@ def test_correctness_takes_only_right_and_wrong(bad: object, says: str) -> None:
         accuracy(bad)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(answers)
 def test_macro_f1_is_scikit_learns(pairs: list[tuple[str, str]]) -> None:
     gold, predicted = [g for g, _ in pairs], [p for _, p in pairs]
@@ -85,6 +86,7 @@ def random_probs(n: int, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return rng.dirichlet(np.full(labels, 0.7), size=n), rng.integers(0, labels, n)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(2, 5), st.integers(0, 1000))
 def test_log_loss_is_scikit_learns(n: int, labels: int, seed: int) -> None:
     probs, gold = random_probs(n, labels, seed)
@@ -100,6 +102,7 @@ def test_log_loss_stays_finite_where_the_probability_underflows() -> None:
     assert not np.signbit(perfect)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(2, 5), st.integers(1, 20), st.integers(0, 1000))
 def test_calibration_error_is_the_gap_of_scikit_learns_curve(
     n: int, labels: int, bins: int, seed: int

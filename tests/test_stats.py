@@ -39,6 +39,7 @@ def test_wilson_of_one_seed_is_scipys(right: int, n: int, level: float) -> None:
     assert found.level == level
 
 
+@settings(deadline=None)
 @given(tables(), levels)
 def test_wilson_contains_the_estimate(pair: list[np.ndarray], level: float) -> None:
     found = wilson(pair[0], level)
@@ -46,6 +47,7 @@ def test_wilson_contains_the_estimate(pair: list[np.ndarray], level: float) -> N
     assert found.low < found.high
 
 
+@settings(deadline=None)
 @given(tables())
 def test_seeds_help_at_most_as_much_as_new_queries(pair: list[np.ndarray]) -> None:
     table = pair[0]

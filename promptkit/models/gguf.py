@@ -15,9 +15,9 @@ import os
 import stat
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import isnan, prod
 from pathlib import Path
 from typing import BinaryIO
 
@@ -295,10 +295,11 @@ def _read(cursor: _Cursor) -> Header:
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture.isascii() or not architecture:
         raise error(f"general.architecture is {shorten(architecture)}: not a complete model file")
-    if metadata.get("split.count", 0) not in (0, 1):
+    parts = metadata.get("split.count", 1)
+    if types.get("split.count", "u16") != "u16" or parts not in (0, 1):
         raise error(
-            f"one of {metadata['split.count']} parts of a split model; join them first with "
-            "llama.cpp's llama-gguf-split --merge, or take a file in one piece"
+            f"one of {shorten(parts)} parts of a split model; join them first with "
+            "llama.cpp's llama-gguf-split --merge, or take the model in one file"
         )
     alignment = metadata.get("general.alignment", 32)
     if types.get("general.alignment", "u32") != "u32" or not isinstance(alignment, int):
@@ -356,139 +357,158 @@ def _not_gguf(start: bytes) -> str:
 
 # -- What llama.cpp would abort on --------------------------------------------------------------
 
-_RECURRENT = {"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"}
-_MAX_LAYERS, _MAX_EXPERTS = 512, 1024
-# llama.cpp ignores the other special ids, such as padding, where they are out of range; published
-# files have such ids. These decide how text becomes tokens and where generation ends.
+_RECURRENT = ("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")
+_COUNT = 2**31 - 1
+# Where each of these u32 is present, it must lie between the two bounds. An array instead, one
+# number for each layer, is compared by llama.cpp itself.
+_BOUNDS = (
+    ("context_length", 1, _COUNT),
+    ("embedding_length", 1, _COUNT),
+    ("block_count", 1, 512),
+    ("attention.head_count", 0, _COUNT),
+    ("attention.head_count_kv", 0, _COUNT),
+    ("attention.key_length", 1, _COUNT),
+    ("attention.key_length_swa", 1, _COUNT),
+    ("feed_forward_length", 0, _COUNT),
+    ("expert_count", 0, 1024),
+    ("expert_used_count", 0, 1024),
+    ("expert_group_count", 0, 1024),
+    ("expert_group_used_count", 0, 1024),
+    ("nextn_predict_layers", 0, 512),
+    ("rope.dimension_count", 0, _COUNT),
+    ("rope.dimension_count_swa", 0, _COUNT),
+)
+# llama.cpp ignores other special ids that are out of range, such as padding, and published files
+# have such ids. These decide how text becomes tokens and where generation ends.
 _SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown")
-_NOT_FOR_MATRICES = {"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"}
-# The bytes of valid UTF-8.
-_TEXT_BYTES = [*range(0x00, 0xC0), *range(0xC2, 0xF5)]
+_ALWAYS_F32 = ("norm.weight", "rope_freqs.weight", ".ssm_a", ".ssm_d", ".ssm_conv1d.weight")
+_NOT_FOR_MATRICES = ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
+# Every byte that occurs in valid UTF-8.
+_TEXT_BYTES = (*range(0xC0), *range(0xC2, 0xF5))
 
 
 def check_header(header: Header) -> None:
-    """Refuses a header that llama.cpp would abort on, or silently misunderstand.
+    """Refuses a header that llama.cpp would abort on, or that would make it misread text.
 
-    Covers the vocabulary, the sizes that every architecture shares and the types of the tensors.
+    Covers the sizes that most architectures share, the vocabulary and the types of the tensors.
     Raises `ModelFileError`.
     """
     _check_sizes(header)
     _check_vocabulary(header)
     for tensor in header.tensors:
+        name, kind = tensor.name, tensor.type
         if tensor.offset % TENSOR_ALIGNMENT:
-            raise _bad(header, f"the data of tensor {tensor.name} is not 32-byte aligned")
-        # ggml's CPU code has no kernels for these: it would abort, or call a null pointer.
-        if len(tensor.shape) > 1 and tensor.type in _NOT_FOR_MATRICES:
-            raise _bad(header, f"tensor {tensor.name} cannot be used in the type {tensor.type}")
-        if tensor.name.endswith(("norm.weight", ".bias")) and tensor.type != "F32":
-            raise _bad(header, f"tensor {tensor.name} has the type {tensor.type}, not F32")
+            raise _bad(header, f"the data of tensor {name} is not {TENSOR_ALIGNMENT}-byte aligned")
+        # ggml's CPU code has nothing for these: it would abort, or call a null pointer.
+        if len(tensor.shape) > 1 and kind in _NOT_FOR_MATRICES:
+            raise _bad(header, f"tensor {name} is of type {kind}, which no matrix can have")
+        is_bias = name.endswith(".bias") and len(tensor.shape) == 1
+        if kind != "F32" and (is_bias or name.endswith(_ALWAYS_F32)):
+            raise _bad(header, f"tensor {name} is of type {kind}; it must be F32")
 
 
 def _bad(header: Header, reason: str) -> ModelFileError:
-    return ModelFileError(header.path, f"not usable: {reason}")
+    return ModelFileError(header.path, f"llama.cpp could not use it safely: {reason}")
 
 
-def _get(
-    header: Header, key: str, types: Sequence[str], fits: Callable[[int | float], bool], want: str
-) -> int | float | None:
-    """A number under `key`, `None` if it is not there; raises on another type or a bad value."""
-    value = header.metadata.get(key)
-    if value is None:
-        return None
-    if header.types[key] not in types or not isinstance(value, (int, float)) or not fits(value):
-        raise _bad(header, f"{key} is {shorten(value)} ({header.types[key]}); it must be {want}")
-    return value
+def _wrong(header: Header, key: str, want: str) -> ModelFileError:
+    value, kind = header.metadata.get(key), header.types.get(key)
+    shown = f"{shorten(value)} ({kind})" if kind else "missing"
+    return _bad(header, f"{key} is {shown}; it must be {want}")
 
 
 def _check_sizes(header: Header) -> None:
-    arch = header.architecture
-
-    def count(name: str, low: int = 0, high: int = 2**31 - 1) -> int | None:
-        want = f"a u32 from {low} to {high}"
-        value = _get(header, f"{arch}.{name}", ["u32"], lambda v: low <= v <= high, want)
-        return None if value is None else int(value)
-
-    for name, high in (
-        ("context_length", 2**31 - 1),
-        ("embedding_length", 2**31 - 1),
-        ("block_count", _MAX_LAYERS),
-    ):
-        if count(name, 1, high) is None:
-            raise _bad(header, f"{arch}.{name} is missing; this may be no language model")
-    for name in ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"):
+    metadata, types, arch = header.metadata, header.types, header.architecture
+    sizes: dict[str, int] = {}
+    for name, low, high in _BOUNDS:
         key = f"{arch}.{name}"
-        _get(header, key, ["f32"], lambda v: 0 <= v < 1, "an f32 from 0 to 1")
-    for name in ("attention.head_count", "attention.head_count_kv", "feed_forward_length"):
-        # Where the layers differ, these hold one number for each.
-        if not header.types.get(f"{arch}.{name}", "").startswith("arr["):
-            count(name)
-    heads, kv_heads = (
-        header.metadata.get(f"{arch}.attention.{name}") for name in ("head_count", "head_count_kv")
-    )
-    if arch not in _RECURRENT and heads in (None, 0):
-        raise _bad(header, f"{arch}.attention.head_count is {heads}; it must be positive")
-    if isinstance(heads, int) and isinstance(kv_heads, int) and kv_heads and heads % kv_heads:
-        raise _bad(
-            header, f"{arch}.attention.head_count {heads} is no multiple of {kv_heads} (_kv)"
-        )
-    experts = count("expert_count", 0, _MAX_EXPERTS) or 0
-    if header.types.get(f"{arch}.expert_used_count") != "arr[u32]":
-        used = count("expert_used_count", 0, experts) or 0
-        if experts and not used:
-            raise _bad(header, f"{arch}.expert_used_count is 0, with {experts} experts")
-    groups = count("expert_group_count", 0, max(experts - 1, 0)) or 0
-    if groups > 1:
-        if experts % groups:
-            raise _bad(header, f"{arch}.expert_group_count {groups} does not divide {experts}")
-        if count("expert_group_used_count", 1, groups - 1) is None:
-            raise _bad(header, f"{arch}.expert_group_used_count is missing")
-    scaling = header.metadata.get(f"{arch}.rope.scaling.type", "none")
-    if scaling not in ("none", "linear", "yarn", "longrope"):
-        raise _bad(header, f"{arch}.rope.scaling.type is {shorten(scaling)}, which is unknown")
+        value = metadata.get(key)
+        if isinstance(value, int) and types[key] == "u32" and low <= value <= high:
+            sizes[name] = value
+        elif value is None and name not in ("context_length", "embedding_length", "block_count"):
+            continue
+        elif not isinstance(value, list) or low:
+            raise _wrong(header, key, f"a u32 from {low} to {high}")
+
+    heads, kv_heads = sizes.get("attention.head_count"), sizes.get("attention.head_count_kv")
+    if arch not in _RECURRENT and not metadata.get(f"{arch}.attention.head_count"):
+        raise _wrong(header, f"{arch}.attention.head_count", "positive")
+    if heads and kv_heads and heads % kv_heads:
+        raise _wrong(header, f"{arch}.attention.head_count", f"a multiple of {kv_heads} (_kv)")
+    width = sizes.get("attention.key_length", sizes["embedding_length"] // (heads or 1))
+    mixed = any(key.startswith((f"{arch}.ssm.", f"{arch}.attention.kv_lora")) for key in metadata)
+    for suffix in ("", "_swa"):
+        name = f"rope.dimension_count{suffix}"
+        width, rotated = sizes.get(f"attention.key_length{suffix}", width), sizes.get(name)
+        if rotated is not None and (rotated % 2 or rotated > width or not (rotated or mixed)):
+            raise _wrong(header, f"{arch}.{name}", f"even, and at most {width}")
+    if sizes.get("nextn_predict_layers", 0) > sizes["block_count"]:
+        raise _wrong(header, f"{arch}.nextn_predict_layers", f"at most {sizes['block_count']}")
+
+    experts, groups = sizes.get("expert_count", 0), sizes.get("expert_group_count", 0)
+    used = metadata.get(f"{arch}.expert_used_count", 0)
+    most = max((n for n in _list(used) if isinstance(n, int)), default=used)
+    if not isinstance(most, int) or most > experts or (experts and not most):
+        raise _wrong(header, f"{arch}.expert_used_count", f"fitting the {experts} experts")
+    if groups and (groups >= experts or experts % groups):
+        raise _wrong(header, f"{arch}.expert_group_count", f"fitting the {experts} experts")
+    if groups > 1 and not 0 < sizes.get("expert_group_used_count", 0) < groups:
+        raise _wrong(header, f"{arch}.expert_group_used_count", f"fitting the {groups} groups")
+
+    for name in ("layer_norm_rms_epsilon", "layer_norm_epsilon"):
+        key = f"{arch}.attention.{name}"
+        value = metadata.get(key, 0.0)
+        if not isinstance(value, float) or not 0 <= value < 1:
+            raise _wrong(header, key, "an f32 from 0 to 1")
+    key = f"{arch}.rope.scaling.type"
+    if metadata.get(key, "none") not in ("none", "linear", "yarn", "longrope"):
+        raise _wrong(header, key, "none, linear, yarn or longrope")
+    key = f"{arch}.attention.sliding_window_pattern"
+    pattern = metadata.get(key)
+    if arch.startswith("gemma") and (pattern == 1 or (pattern and not any(_list(pattern) or [1]))):
+        raise _wrong(header, key, "a pattern with sliding layers")
 
 
 def _check_vocabulary(header: Header) -> None:
     metadata, types = header.metadata, header.types
     prefix = "tokenizer.ggml."
-    model = metadata.get(prefix + "model")
+    model, pre = metadata.get(prefix + "model"), metadata.get(prefix + "pre")
     if not isinstance(model, str) or model in ("", "none", "no_vocab"):
-        raise _bad(header, f"{prefix}model is {shorten(model)}: the file has no vocabulary")
-    tokens = metadata.get(prefix + "tokens")
-    if not isinstance(tokens, list) or types[prefix + "tokens"] != "arr[str]" or not tokens:
-        raise _bad(header, f"{prefix}tokens is not a list of strings: the vocabulary is missing")
-    for name, kinds in (("scores", ["arr[f32]", "arr[i32]"]), ("token_type", ["arr[i32]"])):
+        raise _wrong(header, prefix + "model", "the kind of its vocabulary")
+    if model == "gpt2" and pre == "whitespace":
+        raise _wrong(header, prefix + "pre", "one that suits gpt2")
+    tokens = _list(metadata.get(prefix + "tokens"))
+    if not tokens or types[prefix + "tokens"] != "arr[str]":
+        raise _wrong(header, prefix + "tokens", "a list of strings")
+    if types.get(prefix + "merges", "arr[str]") != "arr[str]":
+        raise _wrong(header, prefix + "merges", "a list of strings")
+    for name, kinds in (("scores", ("arr[f32]", "arr[i32]")), ("token_type", ("arr[i32]",))):
         values = metadata.get(prefix + name)
         if values is None:
             continue
-        if not isinstance(values, list) or types[prefix + name] not in kinds:
-            raise _bad(header, f"{prefix}{name} is {types[prefix + name]}, not {kinds[0]}")
-        if len(values) != len(tokens):
-            raise _bad(
-                header, f"{prefix}{name} has {len(values):,} items for {len(tokens):,} tokens"
-            )
-        if any(value != value for value in values):
+        if types[prefix + name] not in kinds or len(_list(values)) != len(tokens):
+            raise _wrong(header, prefix + name, f"a list of {len(tokens)} numbers, {kinds[0]}")
+        if any(isinstance(value, float) and isnan(value) for value in _list(values)):
             raise _bad(header, f"{prefix}{name} holds NaN")
-    if types.get(prefix + "merges", "arr[str]") != "arr[str]":
-        raise _bad(header, f"{prefix}merges is {types[prefix + 'merges']}, not a list of strings")
-    for key, kind in types.items():
-        if key.startswith("tokenizer.chat_template"):
-            text = metadata[key]
-            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
-                raise _bad(header, f"{key} ({kind}) is not UTF-8")
+    for key, text in metadata.items():
+        if key.startswith("tokenizer.chat_template") and isinstance(text, str):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise _wrong(header, key, "UTF-8") from None
 
-    # llama.cpp ends a token at a NUL, names an empty one by its id, and asserts that no two are
-    # then the same.
+    # llama.cpp ends a token at a NUL, names an empty one by its id, and then asserts that all
+    # are different.
     known = [
-        (token.partition("\0")[0] if "\0" in token else token) or f"[EMPTY_{index}]"
-        for index, token in enumerate(tokens)
+        str(token).partition("\0")[0] or f"[EMPTY_{index}]" for index, token in enumerate(tokens)
     ]
     distinct = set(known)
     if len(distinct) < len(known):
         token, times = Counter(known).most_common(1)[0]
         raise _bad(header, f"the token {shorten(token)} is {times} times in the vocabulary")
     if model == "llama":
-        # Text that the vocabulary cannot spell otherwise falls back to these; without them
-        # llama.cpp throws in the middle of tokenizing.
+        # Text that no other token spells falls back to these. Without them llama.cpp throws in
+        # the middle of tokenizing, where nothing catches it.
         for byte in _TEXT_BYTES:
             raw = bytes([byte]).decode("utf-8", "surrogateescape")
             if f"<0x{byte:02X}>" not in distinct and raw not in distinct:
@@ -496,23 +516,21 @@ def _check_vocabulary(header: Header) -> None:
     if model == "bert" and 6 in _list(metadata.get(prefix + "token_type")):
         raise _bad(header, "a WordPiece vocabulary with byte tokens")
 
-    ids: dict[str, int | float | None] = {}
     for name in _SPECIAL_IDS:
-        ids[name] = _get(
-            header,
-            f"{prefix}{name}_token_id",
-            ["u32"],
-            lambda v: v < len(tokens),
-            f"a u32 below the {len(tokens):,} of the vocabulary",
-        )
+        key = f"{prefix}{name}_token_id"
+        value = metadata.get(key, 0)
+        if types.get(key, "u32") != "u32" or not isinstance(value, int) or value >= len(tokens):
+            raise _wrong(header, key, f"a u32 below {len(tokens)}, the size of the vocabulary")
     for name in ("add_bos_token", "add_eos_token", "add_space_prefix"):
-        _get(header, prefix + name, ["bool"], lambda v: True, "true or false")
+        if types.get(prefix + name, "bool") != "bool":
+            raise _wrong(header, prefix + name, "true or false")
     for name in ("bos", "eos"):
-        if not metadata.get(f"{prefix}add_{name}_token", model == "llama" and name == "bos"):
-            continue
-        # llama.cpp's own default is token 1 for SentencePiece, and a meaningless 11 for BPE.
-        if ids[name] is None and not (model == "llama" and len(tokens) > 2):
-            raise _bad(header, f"it wants a {name.upper()} but has no {prefix}{name}_token_id")
+        # Without an id of its own, llama.cpp takes 1 and 2 for SentencePiece, and a meaningless
+        # 11 for BPE.
+        wanted = metadata.get(f"{prefix}add_{name}_token", model == "llama" and name == "bos")
+        known_id = f"{prefix}{name}_token_id" in metadata or (model == "llama" and len(tokens) > 2)
+        if wanted and not known_id:
+            raise _wrong(header, f"{prefix}{name}_token_id", f"there, as add_{name}_token is true")
 
 
 def _list(value: object) -> list[object]:

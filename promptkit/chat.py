@@ -1,0 +1,147 @@
+"""Turns into text, through the chat template that a model carries in its file.
+
+The template is the model's; the environment is the one that such templates are written for
+(Hugging Face transformers' `apply_chat_template`). It never sees the contents: each stands in it
+as a placeholder, so that no content is rewritten, and every character keeps its origin.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from promptkit.errors import PromptError
+from promptkit.prompts import Message, Piece, Prompt
+
+_OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
+_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+
+
+def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "") -> Prompt:
+    """The prompt as raw text; a prompt without turns as it is.
+
+    `bos` and `eos` are what the template sees as `bos_token` and `eos_token`. An assistant turn
+    at the end is the beginning of the answer. Raises `PromptError` where the model has no chat
+    template, or its template refuses the turns or leaves one out.
+    """
+    if not prompt.messages:
+        return prompt
+    if template is None:
+        raise PromptError(
+            "the template makes turns, but this model carries no chat template; "
+            "use a template without {% user %} and {% assistant %}, or a chat model"
+        )
+    turns, begun = list(prompt.messages), ()
+    if turns[-1].role == "assistant":
+        begun = turns.pop().pieces
+    tokens = {"bos_token": bos, "eos_token": eos}
+    text = _render(template, turns, tokens, add_generation_prompt=True)
+    pieces = [*_pieces(text, turns), *begun]
+    answer = Message("assistant", (Piece("answer", "data"),))
+    try:
+        whole = _render(template, [*turns, answer], tokens, add_generation_prompt=False)
+        end = _PLACEHOLDER.split(whole)[-1] or eos
+    except PromptError:
+        end = eos
+    return prompt.with_pieces(pieces, stop=prompt.stop + end, stop_is_chat=True)
+
+
+def _render(
+    template: str, turns: Sequence[Message], tokens: Mapping[str, str], **options: Any
+) -> str:
+    messages = [
+        {"role": turn.role, "content": _placeholder(index, turn.content)}
+        for index, turn in enumerate(turns)
+    ]
+    try:
+        return _compile(template).render(messages=messages, **tokens, **options)
+    except _Refusal as error:
+        raise PromptError(f"the model's chat template refuses these turns: {error}") from None
+    except Exception as error:
+        raise PromptError(
+            f"the model's chat template fails: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _placeholder(index: int, content: str) -> str:
+    """Stands for a content, with the white space around it, which some templates trim."""
+    core = content.strip()
+    if not core:
+        return content
+    begin = content.index(core)
+    return f"{content[:begin]}{_OPEN}{index}{_CLOSE}{content[begin + len(core) :]}"
+
+
+def _pieces(text: str, turns: Sequence[Message]) -> Iterator[Piece]:
+    """The rendered text with the contents back in their places."""
+    parts = _PLACEHOLDER.split(text)
+    shown = set(parts[1::2])
+    for index, turn in enumerate(turns):
+        if turn.content.strip() and str(index) not in shown:
+            raise PromptError(
+                f"the model's chat template leaves out the {turn.role} turn "
+                f"{turn.content.strip()[:40]!r}; say it in another role"
+            )
+    for position, part in enumerate(parts):
+        if position % 2:
+            yield from _stripped(turns[int(part)].pieces)
+        elif part:
+            yield Piece(part, "chat")
+
+
+def _stripped(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces without the white space around them, which the placeholder left in the text."""
+    kept = list(pieces)
+    while kept and not kept[0].text.strip():
+        kept.pop(0)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    if kept:
+        kept[0] = kept[0]._replace(text=kept[0].text.lstrip())
+        kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+    return kept
+
+
+class _Refusal(Exception):
+    """What a chat template raises on purpose."""
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks the assistant's text for training; here it changes nothing."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+@lru_cache(maxsize=16)
+def _compile(template: str) -> jinja2.Template:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[_Generation, "jinja2.ext.loopcontrols"],
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
+    return environment.from_string(template)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise _Refusal(message)
+
+
+def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **rest: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **rest)

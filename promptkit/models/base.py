@@ -1,0 +1,131 @@
+"""What a model is to the rest of promptkit: three calls, each for many prompts, and an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from promptkit.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """A prompt as token ids, and what is asked of it."""
+
+    prompt: Prompt
+    """The prompt as raw text, the model's chat template applied."""
+    ids: tuple[int, ...]
+    """The tokens that every candidate shares, at least one."""
+    candidates: tuple[tuple[int, ...], ...] = ()
+    """Per candidate, the tokens after the branch point; empty where the answer is generated."""
+
+    @property
+    def naive_tokens(self) -> int:
+        """The tokens of a loop that reads the prompt anew for every candidate."""
+        if not self.candidates:
+            return len(self.ids)
+        return sum(len(self.ids) + len(candidate) for candidate in self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model says of a closed set of candidates."""
+
+    logprobs: tuple[float, ...]
+    """Per candidate, the sum of its tokens' log-probabilities, in nats, given `ids`."""
+    tokens: int
+    """The tokens of the prompt."""
+    seconds: float
+    """This prompt's share of the time that its batch took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model wrote."""
+
+    text: str
+    """The text up to the stop, the stop left out."""
+    finish: Literal["stop", "eos", "length"]
+    """Why it ended: the stop string, the model's own end, or the budget of tokens."""
+    tokens: int
+    """The tokens of the prompt."""
+    generated: int
+    """The tokens written."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is generated; the default is greedy."""
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}; it is 1 or more")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature}; it is 0 (greedy) or more")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Who ran: everything that decides the numbers, and a name for people."""
+
+    name: str
+    """What the user called it; never part of a key."""
+    sha256: str
+    """The digest of the model file's bytes."""
+    architecture: str
+    weights: str
+    """The weight type that most of the model is stored in, such as Q4_1."""
+    runtime: str
+    """The library and its version."""
+    context: int
+    """The longest sequence, in tokens."""
+    settings: str = ""
+    """What else decides the bits: threads, batch and attention settings."""
+    adapter: str | None = None
+    """The digest of a LoRA adapter's bytes."""
+
+    @property
+    def key(self) -> Mapping[str, object]:
+        """Everything but the name."""
+        return {name: value for name, value in asdict(self).items() if name != "name"}
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the work cost so far; a model adds to it as it goes."""
+
+    decoded_tokens: int = 0
+    """Tokens that the model really read."""
+    decode_seconds: float = 0.0
+    """The time inside the runtime."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Three calls and an identity; whatever has them can be compared."""
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
+        """The prompts as this model reads them. Raises `PromptError` for one that cannot be."""
+        ...
+
+    def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
+        """Scores every candidate of every prompt; yields (index, score) as they are made."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = ...
+    ) -> Iterator[tuple[int, Generation]]:
+        """Writes an answer to every prompt; yields (index, generation) as they are made."""
+        ...

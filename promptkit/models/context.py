@@ -1,0 +1,172 @@
+"""One llama.cpp context: tokens in, log-probabilities out.
+
+llama.cpp ends the process for batches that break its rules, so every batch is checked here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit.errors import ModelError
+from promptkit.models.base import Usage
+from promptkit.models.library import errors, forget_errors, library
+
+Logits = npt.NDArray[np.float32]
+
+SEQUENCES = 64
+"""Sequences side by side: one for the prompt, the others for its candidates."""
+
+
+class Context:
+    """A context of `cells` tokens that all its sequences share.
+
+    Sequence 0 holds a prompt; the others are forks of it. Not safe for threads.
+    """
+
+    def __init__(self, model: Any, *, cells: int, batch: int, threads: int, usage: Usage) -> None:
+        """`model` is llama.cpp's pointer. Raises `ModelError` where the memory does not suffice."""
+        self._lib = lib = library()
+        params = lib.llama_context_default_params()
+        params.n_ctx = self.cells = cells
+        params.n_batch = params.n_ubatch = self.batch = max(batch, SEQUENCES)
+        params.n_seq_max = self.sequences = min(SEQUENCES, lib.llama_max_parallel_sequences())
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = True
+        params.swa_full = True
+        params.no_perf = True
+        forget_errors()
+        self._context = lib.llama_init_from_model(model, params)
+        if not self._context:
+            raise ModelError(
+                f"llama.cpp cannot make a context of {cells} tokens: {errors() or 'no reason given'}"
+            )
+        self._memory = lib.llama_get_memory(self._context)
+        self._n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
+        self._usage = usage
+        self._batch = _Batch(lib, self.batch)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the model reads token after token; an embedding model does not."""
+        return bool(self._memory)
+
+    def decode(
+        self,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        sequences: Sequence[int],
+        outputs: Sequence[int],
+    ) -> Logits:
+        """Reads up to `batch` tokens; the logits after those at the indices `outputs`.
+
+        Returns an array (outputs, vocabulary) that is valid until the next call. Raises
+        `ModelError` where llama.cpp fails or the numbers are not finite.
+        """
+        count = len(tokens)
+        if not 0 < count <= self.batch or not 0 <= max(sequences) < self.sequences:
+            raise ModelError(f"a batch of {count} tokens in {max(sequences) + 1} sequences")
+        if max(positions) >= self.cells or not 0 <= min(tokens) <= max(tokens) < self._n_vocab:
+            raise ModelError("a batch beyond the context or the vocabulary")
+        batch = self._batch.fill(tokens, positions, sequences, outputs)
+        forget_errors()
+        start = perf_counter()
+        code = self._lib.llama_decode(self._context, batch)
+        if code == 0:
+            rows = self._rows(len(outputs))
+        self._usage.decode_seconds += perf_counter() - start
+        self._usage.decoded_tokens += count
+        if code != 0:
+            reason = {1: "no room in the context", 2: "interrupted"}.get(code, errors())
+            raise ModelError(f"llama.cpp could not read a batch (code {code}): {reason}")
+        if rows.size and not np.isfinite(rows.max(axis=1)).all():
+            raise ModelError("the model gives numbers that are not finite; its weights are damaged")
+        return rows
+
+    def _rows(self, count: int) -> Logits:
+        if not count:
+            return np.empty((0, self._n_vocab), np.float32)
+        pointer = self._lib.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(pointer, (count, self._n_vocab))
+
+    def fork(self, target: int) -> None:
+        """Makes sequence `target` a copy of sequence 0."""
+        self._lib.llama_memory_seq_cp(self._memory, 0, target, -1, -1)
+
+    def drop(self, sequence: int) -> None:
+        """Forgets a sequence."""
+        self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def rewind(self, length: int) -> bool:
+        """Cuts sequence 0 to its first `length` tokens; False where the model cannot go back.
+
+        A recurrent state cannot be rewound, and a sliding window may have let go of what the
+        shorter sequence needs.
+        """
+        lib, memory = self._lib, self._memory
+        if length == 0:
+            lib.llama_memory_clear(memory, False)
+            return True
+        if not lib.llama_memory_seq_rm(memory, 0, length, -1):
+            return False
+        return (
+            lib.llama_memory_seq_pos_min(memory, 0) <= 0
+            and lib.llama_memory_seq_pos_max(memory, 0) == length - 1
+        )
+
+    def close(self) -> None:
+        """Frees the memory; the context is of no use afterwards."""
+        if self._context:
+            self._lib.llama_free(self._context)
+            self._context = None
+
+
+class _Batch:
+    """A `llama_batch` over numpy arrays that are filled anew for every call."""
+
+    def __init__(self, lib: Any, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequence = np.zeros(size, np.int32)
+        self._counts = np.ones(size, np.int32)
+        self._output = np.zeros(size, np.int8)
+        base, step = self._sequence.ctypes.data, self._sequence.itemsize
+        self._pointers = (base + step * np.arange(size)).astype(np.uintp)
+        self._struct = lib.llama_batch()
+        for name, array in (
+            ("token", self._token),
+            ("pos", self._position),
+            ("n_seq_id", self._counts),
+            ("seq_id", self._pointers),
+            ("logits", self._output),
+        ):
+            kind = dict(lib.llama_batch._fields_)[name]
+            setattr(self._struct, name, ctypes.cast(array.ctypes.data, kind))
+
+    def fill(
+        self,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        sequences: Sequence[int],
+        outputs: Sequence[int],
+    ) -> Any:
+        count = len(tokens)
+        self._token[:count] = tokens
+        self._position[:count] = positions
+        self._sequence[:count] = sequences
+        self._output[:count] = 0
+        self._output[list(outputs)] = 1
+        self._struct.n_tokens = count
+        return self._struct
+
+
+def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    """The log-probabilities of rows of logits, (rows, vocabulary), summed in double precision."""
+    peak = logits.max(axis=-1, keepdims=True)
+    total = np.exp(logits - peak).sum(axis=-1, keepdims=True, dtype=np.float64)
+    return np.asarray(logits - (peak + np.log(total)), dtype=np.float64)

@@ -1,0 +1,58 @@
+"""llama.cpp itself: loaded where it is first needed, its output sent to the log.
+
+Everything that llama.cpp prints goes to the logger `promptkit.llama`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+log = logging.getLogger("promptkit.llama")
+log.addHandler(logging.NullHandler())
+
+_LEVELS = {1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.DEBUG}
+_NOISE = logging.DEBUG  # its INFO lines are of interest to nobody but its developers
+_last_errors: list[str] = []
+
+
+@cache
+def library() -> Any:
+    """The `llama_cpp` module, its backend initialised and its log taken over."""
+    import llama_cpp
+
+    llama_cpp.llama_log_set(_callback(llama_cpp), ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+@cache
+def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointer to it
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    def write(level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace").rstrip()
+        if level >= 3 and level != 5 and line:
+            _last_errors.append(line)
+            del _last_errors[:-10]
+        if line.strip("."):
+            log.log(_LEVELS.get(level, _NOISE), line)
+
+    return write
+
+
+def forget_errors() -> None:
+    """Begins anew with `errors()`."""
+    _last_errors.clear()
+
+
+def errors() -> str:
+    """The error lines llama.cpp wrote since `forget_errors()`, shortest way to a reason."""
+    return "; ".join(line.split(": ", 1)[-1] for line in _last_errors)
+
+
+def runtime() -> str:
+    """The library's name and version, as identities record it."""
+    return f"llama-cpp-python {version('llama-cpp-python')}"

@@ -1,0 +1,52 @@
+"""`python -m promptkit.models.trial FILE`: loads a model, reads some tokens, and says if it failed.
+
+Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
+0, or with 1 after printing the reason; a crash is for the caller to see.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from promptkit.errors import PromptkitError
+from promptkit.models.context import Context
+from promptkit.models.gguf import read_header
+from promptkit.models.library import errors, library
+from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.base import Usage
+
+
+def main(path: Path) -> str | None:
+    """Why the file cannot be used, or None."""
+    lib = library()
+    model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
+    if not model:
+        return f"llama.cpp cannot load it: {errors() or 'no reason given'}"
+    if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):
+        return "not a model that continues text"
+    vocabulary = Vocabulary(model, read_header(path))
+    context = Context(
+        model, cells=min(256, lib.llama_model_n_ctx_train(model)), batch=64, threads=1, usage=Usage()
+    )
+    if not context.has_memory:
+        return "not a model that continues text"
+    tokens = [token for token in (vocabulary.bos,) if token is not None]
+    tokens = [*tokens, *vocabulary.plain("a 1\n")][:8] or [0]
+    length = len(tokens)
+    context.decode(tokens, range(length), [0] * length, [length - 1])
+    for token in tokens:
+        vocabulary.piece(token)
+    lib.llama_model_chat_template(model, None)
+    return None
+
+
+if __name__ == "__main__":
+    try:
+        reason = main(Path(sys.argv[1]))
+    except PromptkitError as error:
+        reason = str(error)
+    if reason:
+        print(reason.replace("\n", " "))
+        sys.stdout.flush()
+    sys.exit(1 if reason else 0)

@@ -1,0 +1,203 @@
+"""A GGUF model's vocabulary: ordinary text to tokens, never to control tokens, and back.
+
+llama.cpp ends the process for some texts that a vocabulary cannot write, and some tokenizers
+build a control token out of ordinary text; both are seen to here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from promptkit.encode import ControlToken
+from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.models.gguf import Header
+from promptkit.models.library import library
+
+
+class Vocabulary:
+    """The tokenizer of a loaded model (`promptkit.encode.Tokenizer`)."""
+
+    def __init__(self, model: Any, header: Header) -> None:
+        """`model` is llama.cpp's pointer, which outlives this object."""
+        self._lib = library()
+        self._vocab = self._lib.llama_model_get_vocab(model)
+        self._type = self._lib.llama_vocab_type(self._vocab)
+        if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
+            raise ModelError(f"{header.path}: the file has no vocabulary")
+        self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
+        self._texts = [str(text) for text in _strings(header.metadata["tokenizer.ggml.tokens"])]
+        self._buffer = np.empty(4096, np.int32)
+
+    @cached_property
+    def controls(self) -> Mapping[str, ControlToken]:
+        """The control tokens by their text."""
+        lib, found = self._lib, {}
+        for token, attributes in enumerate(self._attributes):
+            if attributes & (lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN):
+                text = self._text(token)
+                found[text] = ControlToken(
+                    token,
+                    bool(attributes & lib.LLAMA_TOKEN_ATTR_LSTRIP),
+                    bool(attributes & lib.LLAMA_TOKEN_ATTR_RSTRIP),
+                )
+        return found
+
+    @cached_property
+    def bos(self) -> int | None:
+        """The token the model wants at the beginning, if it wants one."""
+        if not self._lib.llama_vocab_get_add_bos(self._vocab):
+            return None
+        return self._special(self._lib.llama_vocab_bos)
+
+    @cached_property
+    def bos_text(self) -> str:
+        """What chat templates know as `bos_token`; empty where there is none."""
+        return self._text_of_special(self._lib.llama_vocab_bos)
+
+    @cached_property
+    def eos_text(self) -> str:
+        """What chat templates know as `eos_token`; empty where there is none."""
+        return self._text_of_special(self._lib.llama_vocab_eos)
+
+    def ends(self, token: int) -> bool:
+        """Whether the model ends its text with this token."""
+        return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+
+    def plain(self, text: str) -> list[int]:
+        """The tokens of ordinary text, never a control token.
+
+        Raises `PromptError` for text that this vocabulary cannot write.
+        """
+        self._check_writable(text)
+        tokens = self._tokenize(text.encode("utf-8"))
+        if self._control_ids.isdisjoint(tokens):
+            return tokens
+        return [
+            part
+            for token in tokens
+            for part in (self._spelled(token) if token in self._control_ids else (token,))
+        ]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def _tokenize(self, raw: bytes) -> list[int]:
+        while True:
+            buffer = self._buffer
+            pointer = buffer.ctypes.data_as(ctypes.POINTER(self._lib.llama_token))
+            count = self._lib.llama_tokenize(
+                self._vocab, raw, len(raw), pointer, len(buffer), False, False
+            )
+            if count >= 0:
+                return buffer[:count].tolist()
+            if count == -(2**31):
+                raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
+            self._buffer = np.empty(-count, np.int32)
+
+    def _spelled(self, control: int) -> list[int]:
+        """A control token's text as ordinary tokens: one per character, or per byte."""
+        tokens: list[int] = []
+        for char in self._text(control):
+            raw = char.encode()
+            parts = [raw] if raw in self._single else [raw[i : i + 1] for i in range(len(raw))]
+            for part in parts:
+                if part not in self._single:
+                    raise PromptError(
+                        f"the data contains {self._text(control)!r}, which this vocabulary can only "
+                        "write as a control token"
+                    )
+                tokens.append(self._single[part])
+        return tokens
+
+    def _check_writable(self, text: str) -> None:
+        """llama.cpp loses such text, or ends the process."""
+        if not self._unwritable:
+            return
+        for char in set(text):
+            shown = "\u2581" if char == " " else char
+            if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM and shown in self._characters:
+                continue
+            if not self._unwritable.isdisjoint(char.encode("utf-8")):
+                raise PromptError(
+                    f"this model's vocabulary has no token for {char!r} (in {shorten(text)})"
+                )
+
+    @cached_property
+    def _unwritable(self) -> frozenset[int]:
+        """Bytes for which a byte-level vocabulary has no token; a complete one has them all."""
+        known = set(self._texts)
+        if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM:
+            return frozenset(
+                byte for byte in range(256) if not known & {f"<0x{byte:02X}>", chr(byte)}
+            )
+        if self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in known:
+            return frozenset(byte for byte in range(256) if _byte_letter(byte) not in known)
+        return frozenset()
+
+    @cached_property
+    def _characters(self) -> frozenset[str]:
+        return frozenset(text for text in self._texts if len(text) == 1)
+
+    @cached_property
+    def _attributes(self) -> list[int]:
+        read = self._lib.llama_vocab_get_attr
+        return [read(self._vocab, token) for token in range(self.size)]
+
+    @cached_property
+    def _control_ids(self) -> frozenset[int]:
+        return frozenset(control.id for control in self.controls.values())
+
+    @cached_property
+    def _single(self) -> Mapping[bytes, int]:
+        """Ordinary tokens that stand for one character or one byte; characters before bytes."""
+        found: dict[bytes, int] = {}
+        byte = self._lib.LLAMA_TOKEN_ATTR_BYTE
+        order = sorted(range(self.size), key=lambda token: not self._attributes[token] & byte)
+        for token in order:
+            piece = self.piece(token)
+            if token not in self._control_ids and 1 <= len(piece) <= 4:
+                found[piece] = token
+        return found
+
+    @cached_property
+    def _pieces(self) -> dict[int, bytes]:
+        return {}
+
+    def _read_piece(self, token: int, size: int = 64) -> bytes:
+        buffer = ctypes.create_string_buffer(size)
+        count = self._lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+        return self._read_piece(token, -count) if count < 0 else buffer.raw[:count]
+
+    def _text(self, token: int) -> str:
+        raw: bytes = self._lib.llama_vocab_get_text(self._vocab, token)
+        return raw.decode("utf-8", "replace")
+
+    def _special(self, read: Any) -> int | None:
+        token: int = read(self._vocab)
+        return token if 0 <= token < self.size else None
+
+    def _text_of_special(self, read: Any) -> str:
+        token = self._special(read)
+        return "" if token is None else self._text(token)
+
+
+def _strings(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _byte_letter(byte: int) -> str:
+    """The letter that stands for a byte in byte-level BPE (GPT-2's `bytes_to_unicode`)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    if byte in printable:
+        return chr(byte)
+    others = [other for other in range(256) if other not in printable]
+    return chr(256 + others.index(byte))
