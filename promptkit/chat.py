@@ -41,7 +41,8 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
             "the template makes turns, but this model carries no chat template; "
             "use a template without {% user %} and {% assistant %}, or a chat model"
         )
-    turns, begun = list(prompt.messages), ()
+    turns = list(prompt.messages)
+    begun: tuple[Piece, ...] = ()
     if turns[-1].role == "assistant":
         begun = turns.pop().pieces
     tokens = {"bos_token": bos, "eos_token": eos}
@@ -65,7 +66,7 @@ def _render(
     ]
     try:
         return _compile(template).render(messages=messages, **tokens, **options)
-    except _Refusal as error:
+    except _RefusalError as error:
         raise PromptError(f"the model's chat template refuses these turns: {error}") from None
     except Exception as error:
         raise PromptError(
@@ -112,14 +113,14 @@ def _stripped(pieces: Sequence[Piece]) -> list[Piece]:
     return kept
 
 
-class _Refusal(Exception):
+class _RefusalError(Exception):
     """What a chat template raises on purpose."""
 
 
 class _Generation(Extension):
     """`{% generation %}` marks the assistant's text for training; here it changes nothing."""
 
-    tags = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         next(parser.stream)
@@ -140,7 +141,7 @@ def _compile(template: str) -> jinja2.Template:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise _Refusal(message)
+    raise _RefusalError(message)
 
 
 def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **rest: Any) -> str:

@@ -16,8 +16,7 @@ from itertools import combinations
 from typing import Protocol
 
 from promptkit.errors import PromptError, shorten
-from promptkit.models.base import TokenizedPrompt
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Encoder:
             tuple(tuple(sequence[branch:]) for sequence in whole),
         )
 
-    def _with_stop(self, prompt: Prompt, label: str, ids: Sequence[int]) -> list[int]:
+    def _with_stop(self, prompt: Prompt, label: str, ids: list[int]) -> list[int]:
         """The label's tokens and the stop's first, so that a label ends where it ends."""
         if not prompt.stop:
             raise PromptError(
@@ -153,7 +152,7 @@ class Encoder:
 _SPACE = " \t\n\v\f\r"  # what C's isspace() strips
 
 
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) -> int:
     """How many leading tokens all sequences share."""
     first, last = min(sequences), max(sequences)  # the two that differ soonest
     for index, (a, b) in enumerate(zip(first, last, strict=False)):

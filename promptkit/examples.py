@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from pydantic import (
     BaseModel,
@@ -297,7 +297,7 @@ class ExampleParser:
 
     def _input(self, given: Any, found: list[tuple[str, str | None, object]]) -> BaseModel | None:
         if type(given) is self.input_type:
-            return given  # type: ignore[no-any-return]
+            return given
         if isinstance(given, Mapping):
             for field in given:
                 if field not in self.input_type.model_fields:
@@ -320,11 +320,12 @@ class ExampleParser:
 
 
 def check_sets(
-    demos: Sequence[Example[Any, Any]],
-    tests: Sequence[Example[Any, Any]],
+    demos: Iterable[Example[Any, Any]],
+    tests: Iterable[Example[Any, Any]],
     places: Mapping[str, Sequence[Place]],
 ) -> list[Problem]:
     """What is wrong between rows: repeated ids and inputs, tests that stand in the pool."""
+    demos, tests = tuple(demos), tuple(tests)
     return [
         *_check_rows(demos, "demos", places.get("demos")),
         *_check_rows(tests, "tests", places.get("tests")),
@@ -368,9 +369,10 @@ def _check_overlap(
         found = texts.get(text_key(test.input), ids.get(test.id))
         if found is not None:
             file, line = places["tests"][index] if "tests" in places else (None, None)
+            demo = _where("demos", found, places.get("demos"))
             reason = (
-                f"this test also stands in the pool, as {_where('demos', found, places.get('demos'))}"
-                "; a test that can be its own demonstration measures nothing"
+                f"this test also stands in the pool, as {demo}; "
+                "a test that can be its own demonstration measures nothing"
             )
             yield Problem(reason, file, line, test.id, "input", _short(test))
 

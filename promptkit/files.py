@@ -11,7 +11,7 @@ import difflib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -410,7 +410,8 @@ def _toml_reasons(error: ValidationError) -> Iterator[str]:
         keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
         section, name = ".".join(keys[:-1]), keys[-1]
         if item["type"] == "extra_forbidden":
-            model = {"": TaskFile, "output": OutputSection, "files": FilesSection}[section]
+            sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
+            model = sections.get(section, TaskFile)
             known = [field.alias or key for key, field in model.model_fields.items()]
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(known)}"

@@ -1,7 +1,7 @@
 """A rendered prompt as a value: its text, where every character came from, and what may follow.
 
 A template renders into *pieces*; a `Prompt` keeps them. The text before the answer slot is
-what the model reads, the text after it is the stop. Nothing here knows a tokenizer or a model.
+what the model reads, the text after it is the stop. A model makes a `TokenizedPrompt` of it.
 """
 
 from __future__ import annotations
@@ -115,6 +115,25 @@ class Prompt:
         if not self.messages:
             return self.text
         return "\n".join(f"[{message.role}]\n{message.content}" for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """A prompt as token ids, and what is asked of it."""
+
+    prompt: Prompt
+    """The prompt as raw text, the model's chat template applied."""
+    ids: tuple[int, ...]
+    """The tokens that every candidate shares, at least one."""
+    candidates: tuple[tuple[int, ...], ...] = ()
+    """Per candidate, the tokens after the branch point; empty where the answer is generated."""
+
+    @property
+    def naive_tokens(self) -> int:
+        """The tokens of a loop that reads the prompt anew for every candidate."""
+        if not self.candidates:
+            return len(self.ids)
+        return sum(len(self.ids) + len(candidate) for candidate in self.candidates)
 
 
 def spans_of(pieces: Iterable[Piece]) -> Iterator[Span]:

@@ -50,7 +50,7 @@ _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 class _ExampleTag(Extension):
     """`{% example %}`: its body once per shot, and once for the query up to the answer."""
 
-    tags = {"example"}
+    tags = {"example"}  # noqa: RUF012 - as Jinja declares it
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -70,7 +70,8 @@ class _ExampleTag(Extension):
         slots = sum(piece.kind == "slot" for piece in asked)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(
-                f"{{% example %}} prints {{{{ output }}}} {slots} times; once is where the answer goes"
+                f"{{% example %}} prints {{{{ output }}}} {slots} times; "
+                "once is where the answer goes"
             )
         return rendered(pieces + asked)
 
@@ -83,7 +84,7 @@ def _owned(block: Rendered, example: str) -> list[Piece]:
 class _RoleTag(Extension):
     """`{% system %}`, `{% user %}`, `{% assistant %}`: one turn of a chat."""
 
-    tags = set(_ROLES)
+    tags = set(_ROLES)  # noqa: RUF012
 
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
@@ -271,7 +272,10 @@ def _cut(
     slot = next((i for i, piece in enumerate(pieces) if piece.kind == "slot"), None)
     before, after = list(pieces), []
     if slot is not None:
-        before, after = list(pieces[:slot]), _until_turn_ends(pieces[slot + 1 :], pieces[slot], file)
+        before, after = (
+            list(pieces[:slot]),
+            _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
+        )
     messages = _turns(before, file) if any(p.kind == "open" for p in pieces) else ()
     tail = list(messages[-1].pieces) if messages else before
     tail, lead = _split_lead(tail)

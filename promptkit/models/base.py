@@ -6,26 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from promptkit.prompts import Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedPrompt:
-    """A prompt as token ids, and what is asked of it."""
-
-    prompt: Prompt
-    """The prompt as raw text, the model's chat template applied."""
-    ids: tuple[int, ...]
-    """The tokens that every candidate shares, at least one."""
-    candidates: tuple[tuple[int, ...], ...] = ()
-    """Per candidate, the tokens after the branch point; empty where the answer is generated."""
-
-    @property
-    def naive_tokens(self) -> int:
-        """The tokens of a loop that reads the prompt anew for every candidate."""
-        if not self.candidates:
-            return len(self.ids)
-        return sum(len(self.ids) + len(candidate) for candidate in self.candidates)
+from promptkit.prompts import Prompt, TokenizedPrompt
 
 
 @dataclass(frozen=True, slots=True)

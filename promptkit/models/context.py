@@ -30,7 +30,7 @@ class Context:
     """
 
     def __init__(self, model: Any, *, cells: int, batch: int, threads: int, usage: Usage) -> None:
-        """`model` is llama.cpp's pointer. Raises `ModelError` where the memory does not suffice."""
+        """`model` is llama.cpp's pointer. Raises `ModelError` where there is not the memory."""
         self._lib = lib = library()
         params = lib.llama_context_default_params()
         params.n_ctx = self.cells = cells
@@ -114,10 +114,9 @@ class Context:
             return True
         if not lib.llama_memory_seq_rm(memory, 0, length, -1):
             return False
-        return (
-            lib.llama_memory_seq_pos_min(memory, 0) <= 0
-            and lib.llama_memory_seq_pos_max(memory, 0) == length - 1
-        )
+        first: int = lib.llama_memory_seq_pos_min(memory, 0)
+        last: int = lib.llama_memory_seq_pos_max(memory, 0)
+        return first <= 0 and last == length - 1
 
     def close(self) -> None:
         """Frees the memory; the context is of no use afterwards."""

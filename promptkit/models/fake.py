@@ -17,10 +17,9 @@ from promptkit.models.base import (
     ModelIdentity,
     Sampling,
     Score,
-    TokenizedPrompt,
     Usage,
 )
-from promptkit.prompts import Prompt
+from promptkit.prompts import Prompt, TokenizedPrompt
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"

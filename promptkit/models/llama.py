@@ -24,14 +24,13 @@ from promptkit.models.base import (
     ModelIdentity,
     Sampling,
     Score,
-    TokenizedPrompt,
     Usage,
 )
 from promptkit.models.context import Context, Logits, log_softmax
 from promptkit.models.library import errors, forget_errors, library, runtime
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
-from promptkit.prompts import Prompt
+from promptkit.prompts import Prompt, TokenizedPrompt
 
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
@@ -74,7 +73,9 @@ class LlamaModel:
         resources = _Resources(lib, model)
         self._finalizer = weakref.finalize(self, resources.close)
         if not 0 < context <= trained:
-            raise ModelError(f"a context of {context} tokens: {path.name} was trained for {trained}")
+            raise ModelError(
+                f"a context of {context} tokens: {path.name} was trained for {trained}"
+            )
         self._context = resources.context = Context(
             model, cells=context, batch=_BATCH, threads=threads or _cores(), usage=self.usage
         )
@@ -178,7 +179,7 @@ class LlamaModel:
         )
 
     def _read(self, ids: tuple[int, ...]) -> Logits:
-        """The logits after `ids`, (1, vocabulary); what sequence 0 already holds is not read again."""
+        """The logits after `ids`, (1, vocabulary); what sequence 0 holds is not read again."""
         shared = min(common_prefix([self._trunk, ids]), len(ids) - 1)
         trunk, self._trunk = self._trunk, ()  # unknown, should the runtime fail half-way
         if len(trunk) != shared and not self._context.rewind(shared):

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 from promptkit.errors import PromptkitError
+from promptkit.models.base import Usage
 from promptkit.models.context import Context
 from promptkit.models.gguf import read_header
 from promptkit.models.library import errors, library
 from promptkit.models.vocabulary import Vocabulary
-from promptkit.models.base import Usage
 
 
 def main(path: Path) -> str | None:
@@ -27,7 +27,11 @@ def main(path: Path) -> str | None:
         return "not a model that continues text"
     vocabulary = Vocabulary(model, read_header(path))
     context = Context(
-        model, cells=min(256, lib.llama_model_n_ctx_train(model)), batch=64, threads=1, usage=Usage()
+        model,
+        cells=min(256, lib.llama_model_n_ctx_train(model)),
+        batch=64,
+        threads=1,
+        usage=Usage(),
     )
     if not context.has_memory:
         return "not a model that continues text"

@@ -98,7 +98,7 @@ class Vocabulary:
                 self._vocab, raw, len(raw), pointer, len(buffer), False, False
             )
             if count >= 0:
-                return buffer[:count].tolist()
+                return [int(token) for token in buffer[:count]]
             if count == -(2**31):
                 raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
             self._buffer = np.empty(-count, np.int32)
@@ -112,8 +112,8 @@ class Vocabulary:
             for part in parts:
                 if part not in self._single:
                     raise PromptError(
-                        f"the data contains {self._text(control)!r}, which this vocabulary can only "
-                        "write as a control token"
+                        f"the data contains {self._text(control)!r}, which this vocabulary can "
+                        "only write as a control token"
                     )
                 tokens.append(self._single[part])
         return tokens

@@ -1,0 +1,80 @@
+"""Few-shot prompts for local models, compared across shot counts.
+
+Importing this package loads no runtime, prints nothing and touches no network: every name below
+is loaded where it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from promptkit.comparison import Comparison, compare
+    from promptkit.errors import PromptkitError
+    from promptkit.examples import Example, ExampleSet, Task
+    from promptkit.files import load_task, save_task
+    from promptkit.models.base import Model, Sampling
+    from promptkit.models.fake import FakeModel
+    from promptkit.models.llama import LlamaModel, load_model
+    from promptkit.predict import Prediction, Predictor
+    from promptkit.prompts import Prompt
+    from promptkit.store import Store
+    from promptkit.templates import Template
+
+_HOMES = {
+    "Comparison": "comparison",
+    "Example": "examples",
+    "ExampleSet": "examples",
+    "FakeModel": "models.fake",
+    "LlamaModel": "models.llama",
+    "Model": "models.base",
+    "Prediction": "predict",
+    "Predictor": "predict",
+    "Prompt": "prompts",
+    "PromptkitError": "errors",
+    "Sampling": "models.base",
+    "Store": "store",
+    "Task": "examples",
+    "Template": "templates",
+    "compare": "comparison",
+    "load_model": "models.llama",
+    "load_task": "files",
+    "save_task": "files",
+}
+
+__all__ = [
+    "Comparison",
+    "Example",
+    "ExampleSet",
+    "FakeModel",
+    "LlamaModel",
+    "Model",
+    "Prediction",
+    "Predictor",
+    "Prompt",
+    "PromptkitError",
+    "Sampling",
+    "Store",
+    "Task",
+    "Template",
+    "compare",
+    "load_model",
+    "load_task",
+    "save_task",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'promptkit' has no attribute {name!r}")
+    value = getattr(import_module(f"promptkit.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
