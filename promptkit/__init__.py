@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from promptkit.comparison import Comparison, compare
+    from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
     from promptkit.examples import Example, ExampleSet, Task
     from promptkit.files import load_task, save_task
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.predict import Prediction, Predictor
     from promptkit.prompts import Prompt
+    from promptkit.results import Comparison
     from promptkit.store import Store
     from promptkit.templates import Template
 
 _HOMES = {
-    "Comparison": "comparison",
+    "Comparison": "results",
     "Example": "examples",
     "ExampleSet": "examples",
     "FakeModel": "models.fake",

@@ -5,6 +5,7 @@ PromptkitError
 ├── TaskError          a task folder or task object that is wrong as a whole
 ├── TemplateError      a template that does not parse or does not render
 ├── PromptError        a prompt that cannot be asked of this model: too long, labels that clash
+│   └── PromptTooLongError  more tokens than the model's context holds
 ├── ModelError         a model that cannot be found, read, or run
 │   └── ModelFileError     a GGUF file that is missing, damaged or of an unknown kind
 ├── StoreError         a prediction store that cannot be opened or read
@@ -93,6 +94,10 @@ class TemplateError(PromptkitError):
 
 class PromptError(PromptkitError):
     """A rendered prompt that cannot be asked of this model."""
+
+
+class PromptTooLongError(PromptError):
+    """A prompt that has more tokens than the model's context holds."""
 
 
 class ModelError(PromptkitError):

@@ -101,6 +101,10 @@ class Model(Protocol):
         """The prompts as this model reads them. Raises `PromptError` for one that cannot be."""
         ...
 
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for."""
+        ...
+
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         """Scores every candidate of every prompt; yields (index, score) as they are made."""
         ...

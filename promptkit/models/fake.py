@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from promptkit import chat
 from promptkit.encode import ControlToken, Encoder
-from promptkit.errors import PromptError
+from promptkit.errors import PromptTooLongError
 from promptkit.models.base import (
     Generation,
     ModelIdentity,
@@ -59,10 +59,14 @@ class FakeModel:
         tokenized = [self._encoder.encode(chat.apply(p, self._chat_template)) for p in prompts]
         for prompt in tokenized:
             if len(prompt.ids) > self.identity.context:
-                raise PromptError(
+                raise PromptTooLongError(
                     f"{len(prompt.ids)} tokens do not fit the context of {self.identity.context}"
                 )
         return tokenized
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for."""
+        return _Bytes().piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         """Scores every candidate of every prompt; yields (index, score) as they are made."""

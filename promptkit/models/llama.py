@@ -18,7 +18,7 @@ import numpy as np
 
 from promptkit import chat
 from promptkit.encode import Encoder, common_prefix
-from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
+from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
 from promptkit.models.base import (
     Generation,
     ModelIdentity,
@@ -118,6 +118,10 @@ class LlamaModel:
             tokenized.append(self._encoder.encode(raw))
             self._check_fits(tokenized[-1], 0)
         return tokenized
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for."""
+        return self.vocabulary.piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         """Scores every candidate of every prompt; yields (index, score) as they are made."""
@@ -237,7 +241,7 @@ class LlamaModel:
         longest = max(map(len, prompt.candidates), default=answer)
         needed = len(prompt.ids) + longest
         if needed > self._context.cells:
-            raise PromptError(
+            raise PromptTooLongError(
                 f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots: "
                 f"{len(prompt.ids)} tokens of prompt and {longest} of answer do not fit the "
                 f"context of {self._context.cells}; ask for fewer shots or a larger context"

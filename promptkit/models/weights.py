@@ -19,7 +19,8 @@ from pathlib import Path
 import platformdirs
 
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
-from promptkit.models.gguf import Header, check_header, read_header
+from promptkit.models.gguf import Header, read_header
+from promptkit.models.gguf_check import check_header
 from promptkit.models.library import runtime
 
 TRIAL_SECONDS = 300

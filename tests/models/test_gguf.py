@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from tiny_gguf import CHATML, Edit, write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelFileError
-from promptkit.models.gguf import GGML_TYPES, Header, check_header, read_header
+from promptkit.models.gguf import GGML_TYPES, Header, read_header
+from promptkit.models.gguf_check import check_header
 
 # -- Files made byte by byte ---------------------------------------------------------------------
 
@@ -63,7 +64,8 @@ def refusal(path: Path, content: bytes | None = None) -> str:
         check_header(read_header(path))
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert "\n" not in message and len(message) < 400 + len(str(path))
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(path))
     return message.removeprefix(f"{path}: ")
 
 
@@ -126,11 +128,14 @@ def test_every_value_type_is_read(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(make(entries, version=2))
     header = read_header(path)
-    assert header.version == 2 and header.metadata["s"] == "ü"
+    assert header.version == 2
+    assert header.metadata["s"] == "ü"
     for kind in packed:
         one, two = header.metadata[f"one{kind}"], header.metadata[f"two{kind}"]
-        assert one == 1 and two == [1, 0]
-        assert isinstance(one, bool) == (kind == 7) and isinstance(one, float) == (kind in (6, 12))
+        assert one == 1
+        assert two == [1, 0]
+        assert isinstance(one, bool) == (kind == 7)
+        assert isinstance(one, float) == (kind in (6, 12))
     assert header.metadata["raw"] == ["\udcc3", ""]
     assert "\udcc3".encode("utf-8", "surrogateescape") == b"\xc3"
 
@@ -161,7 +166,8 @@ def test_a_large_vocabulary_is_read_quickly(tmp_path: Path) -> None:
         header = read_header(path)
         times.append(time.perf_counter() - start)
     tokens_read = header.metadata["tokens"]
-    assert isinstance(tokens_read, list) and tokens_read[-1] == "token149999"
+    assert isinstance(tokens_read, list)
+    assert tokens_read[-1] == "token149999"
     assert min(times) < 1.0
 
 

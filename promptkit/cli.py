@@ -1,0 +1,340 @@
+"""The command line: each command calls the library and prints.
+
+Exits with 0, with 2 after an error of the user's, and with 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args
+
+import typer
+from rich.console import Console
+
+import promptkit
+from promptkit.errors import PromptkitError, TaskError
+from promptkit.examples import Task
+from promptkit.files import load_task
+from promptkit.models.base import Model
+from promptkit.predict import Fit, Progress
+from promptkit.prompts import Prompt
+from promptkit.scaffold import write_task
+from promptkit.selection import Selection
+from promptkit.templates import Template
+
+app = typer.Typer(
+    help="Does one example help, do eight? Few-shot prompts compared on a local model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_err = Console(stderr=True, highlight=False)
+
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
+]
+Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many draws of shots.")]
+JsonFile = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
+]
+Context = Annotated[
+    int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
+]
+
+
+@app.command()
+def compare(
+    task: TaskName,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."),
+    ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
+    ] = None,
+    selection: Annotated[
+        list[str] | None,
+        typer.Option(help=f"How shots are drawn: {' or '.join(get_args(Selection))}."),
+    ] = None,
+    shots: Shots = "0,1,2,4,8",
+    seeds: Seeds = 3,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
+    ] = None,
+    fit: Annotated[
+        str, typer.Option(help=f"For a prompt that does not fit: {' or '.join(get_args(Fit))}.")
+    ] = "error",
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="The longest generated answer, in tokens.")
+    ] = 64,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Of generated answers; 0 is greedy.")
+    ] = 0.0,
+    context: Context = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="By default one per core.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Ask every test after 0, 1, 2, … shots, and show what changes.
+
+    Interrupt it at any time: what was computed is stored, and running it again goes on from there.
+    """
+    loaded = _load_task(task)
+    models = [_load_model(name, context, threads) for name in dict.fromkeys(model or ["smollm2"])]
+    with _progress("asking") as progress:
+        result = promptkit.compare(
+            loaded,
+            models=models,
+            templates=template or (),
+            selections=_choices("selection", selection or ["random"], Selection),
+            shots=_numbers(shots),
+            seeds=seeds,
+            limit=limit,
+            fit=_choices("fit", [fit], Fit)[0],
+            sampling=promptkit.Sampling(max_tokens, temperature),
+            store=store,
+            progress=progress,
+        )
+    folder = result.save(out or Path("runs") / (re.sub(r"[^\w.-]+", "-", loaded.name) or "task"))
+    if json_file != "-":
+        from promptkit.report import terminal
+
+        _stdout().print(terminal.render(result.to_dict(), result.to_records()))
+        _stdout().print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
+    if json_file is not None:
+        _write_json(json_file, result.to_dict())
+
+
+@app.command()
+def render(
+    task: TaskName,
+    shots: Shots = "2",
+    query: Annotated[
+        str | None,
+        typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
+    selection: Annotated[
+        str, typer.Option(help=f"How shots are drawn: {' or '.join(get_args(Selection))}.")
+    ] = "random",
+    template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Show what this model reads: its chat template, its tokens.")
+    ] = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="List the tokens.")] = False,
+    spans: Annotated[bool, typer.Option("--spans", help="List where the text comes from.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every prompt of the grid of --shots and --seeds.")
+    ] = False,
+    seeds: Seeds = 3,
+    context: Context = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Show the exact prompt that a model would read."""
+    loaded = _load_task(task)
+    source = Template.of(loaded, template)
+    chosen = _choices("selection", [selection], Selection)[0]
+    counts = _numbers(shots)
+    if every:
+        cells = [(n, s, test) for n in counts for s in range(seeds) for test in loaded.tests]
+    else:
+        cells = [(n, seed, _query(loaded, query)) for n in counts]
+    prompts = [
+        source.render(loaded, shots=n, query=asked, seed=s, selection=chosen)
+        for n, s, asked in cells
+    ]
+    runtime = _load_model(model or "smollm2", context, None) if model or tokens else None
+    if json_file is not None:
+        shown = [_prompt_json(prompt, runtime) for prompt in prompts]
+        _write_json(json_file, shown if every else shown[0])
+    else:
+        for prompt in prompts:
+            _show(prompt, runtime, tokens, spans)
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+) -> None:
+    """Write a task that runs as it is, with comments where to edit it."""
+    for path in write_task(folder):
+        print(path)
+    print(f"Edit them, then run: promptkit compare {folder}")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        print(f"promptkit {promptkit.__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """The `promptkit` command."""
+    try:
+        app(standalone_mode=True)
+    except PromptkitError as error:
+        _err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _err.print("interrupted; what was computed is stored")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _load_task(name: str) -> Task[Any, Any]:
+    module, colon, attribute = name.partition(":")
+    if not colon or Path(name).exists() or not attribute.isidentifier():
+        return load_task(name, notify=lambda message: _err.print(f"note: {_escape(message)}"))
+    sys.path.insert(0, os.getcwd())
+    try:
+        task = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise TaskError(f"{name}: {error}") from None
+    if not isinstance(task, Task):
+        raise TaskError(f"{name} is a {type(task).__name__}, not a Task")
+    return task
+
+
+def _load_model(name: str, context: int | None, threads: int | None) -> Model:
+    with _err.status(f"loading {name} (the first time, it is tried in a process of its own)"):
+        return promptkit.load_model(name, context=context, threads=threads)
+
+
+def _query(task: Task[Any, Any], query: str | None) -> Any:
+    """A test by id, an input as JSON, or the text of an input's only field."""
+    if query is None:
+        if not task.tests:
+            raise TaskError(f"task {task.name!r} has no tests; name a --query")
+        return task.tests[0]
+    known = task.tests.by_id(query) or task.demos.by_id(query)
+    if known is not None:
+        return known
+    if query.lstrip().startswith("{"):
+        try:
+            return task.as_query(json.loads(query))
+        except json.JSONDecodeError as error:
+            raise TaskError(f"--query is not JSON: {error}") from None
+    fields = list(task.types()[0].model_fields)
+    if len(fields) == 1:
+        return task.as_query({fields[0]: query})
+    raise TaskError(
+        f"--query {query!r} is no id of a test; write the input as JSON, with {', '.join(fields)}"
+    )
+
+
+def _prompt_json(prompt: Prompt, model: Model | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"query": prompt.query, "shots": prompt.shots}
+    if prompt.messages:
+        data["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    if model is not None:
+        (tokenized,) = model.tokenize([prompt])
+        (alone,) = model.tokenize([replace(prompt, candidates=None)])
+        prompt = tokenized.prompt
+        data["token_ids"] = alone.ids
+        data["sequences"] = [tokenized.ids + candidate for candidate in tokenized.candidates]
+        data["branch"] = len(tokenized.ids)
+    spans = [{name: getattr(span, name) for name in span.__slots__} for span in prompt.spans]
+    return {
+        "text": prompt.text,
+        **data,
+        "spans": spans,
+        "candidates": prompt.candidates,
+        "stop": prompt.stop,
+        "sha256": prompt.sha256,
+    }
+
+
+def _show(prompt: Prompt, model: Model | None, tokens: bool, spans: bool) -> None:
+    tokenized = model.tokenize([prompt])[0] if model is not None else None
+    raw = tokenized.prompt if tokenized is not None else prompt
+    if tokens and model is not None:
+        (alone,) = model.tokenize([replace(prompt, candidates=None)])
+        for token in alone.ids:
+            print(f"{token:>8}  {model.piece(token)!r}")
+        return
+    if spans:
+        for span in raw.spans:
+            where = ":".join(str(part) for part in (span.file, span.line) if part is not None)
+            what = " ".join(filter(None, (span.source, span.example, span.field)))
+            print(
+                f"{span.start:>6}-{span.end:<6} {what}  {where}  {raw.text[span.start : span.end]!r}"
+            )
+        return
+    sys.stdout.write(str(raw))  # to the byte, for whoever redirects it
+    if sys.stdout.isatty():
+        follow = f"one of {list(raw.candidates)}" if raw.candidates else "generated"
+        _err.print(f"\n[dim]answer: {_escape(follow)}, up to {_escape(repr(raw.stop))}[/]")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise TaskError(f"--shots {text!r}: write numbers of shots with commas, such as 0,1,2,4,8")
+    return numbers
+
+
+def _choices(name: str, values: list[str], kind: Any) -> list[Any]:
+    for value in values:
+        if value not in get_args(kind):
+            raise TaskError(f"--{name} {value!r}: choose {' or '.join(get_args(kind))}")
+    return values
+
+
+def _stdout() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=_err, transient=True) as bar:
+        job = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(job, completed=done, total=total)
+
+
+def _write_json(file: str, data: Any) -> None:
+    text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TaskError(f"{file}: {error.strerror}") from None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

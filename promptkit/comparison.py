@@ -1,0 +1,223 @@
+"""`compare`: a grid of cells over the same queries, and what differs between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby, pairwise, product
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit import metrics, stats
+from promptkit.errors import TaskError
+from promptkit.examples import Example, Task
+from promptkit.models.base import Model, Sampling
+from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
+from promptkit.prompts import TokenizedPrompt
+from promptkit.results import Cell, Comparison, Pair, Row, Usage
+from promptkit.selection import Selection
+from promptkit.store import Store, default_path
+from promptkit.templates import Template
+
+Table = npt.NDArray[np.int64]
+"""Whether each answer is right, (queries, seeds)."""
+
+
+def compare(
+    task: Task[Any, Any],
+    *,
+    models: Sequence[Model] | None = None,
+    templates: Sequence[Template | str] = (),
+    selections: Sequence[Selection] = ("random",),
+    shots: Sequence[int] = (0, 1, 2, 4, 8),
+    seeds: int | Sequence[int] = 3,
+    limit: int | None = None,
+    fit: Fit = "error",
+    sampling: Sampling | None = None,
+    store: Store | str | Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Asks every test in every cell of models x templates x selections x shots x seeds.
+
+    `models` is the bundled one where none is given, `templates` the task's own. `seeds` is a
+    number of draws, or the seeds themselves; `limit` asks only the first tests. What the store
+    (by default the one in the current folder) already holds is not asked again. Raises
+    `PromptkitError` for whatever is wrong, before any model runs.
+    """
+    started = perf_counter()
+    queries = list(task.tests)[:limit]
+    if not queries:
+        raise TaskError(f"task {task.name!r} has no tests to ask")
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    for name, values in (("shots", shots), ("seeds", seeds), ("selections", selections)):
+        if not values:
+            raise TaskError(f"{name}: at least one is needed")
+    if models is None:
+        from promptkit.models.llama import load_model
+
+        models = [load_model()]
+    chosen = [_template(task, template) for template in templates] or [Template.of(task)]
+    _check_distinct("models", [model.identity.name for model in models])
+    _check_distinct("templates", [template.name for template in chosen])
+    grid = [
+        Predictor(task, template, model, count, seed, selection, fit, sampling or Sampling())
+        for model, template, selection, count, seed in product(
+            models, chosen, selections, sorted(set(shots)), dict.fromkeys(seeds)
+        )
+    ]
+    opened = store if isinstance(store, Store) else Store(store or default_path())
+    try:
+        predictions, usage = _run(grid, queries, opened, progress)
+    finally:
+        if opened is not store:
+            opened.close()
+    rows = tuple(_rows(task, predictions))
+    usage = replace(usage, wall_seconds=perf_counter() - started)
+    identities = tuple(model.identity for model in models)
+    pairs = tuple(_pairs(predictions))
+    return Comparison(
+        task.name, task.fingerprint, identities, rows, pairs, usage, tuple(predictions)
+    )
+
+
+def _check_distinct(what: str, names: Sequence[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")
+
+
+def _template(task: Task[Any, Any], template: Template | str) -> Template:
+    return template if isinstance(template, Template) else Template.of(task, template)
+
+
+def _run(
+    grid: Sequence[Predictor],
+    queries: Sequence[Example[Any, Any]],
+    store: Store,
+    progress: Progress | None,
+) -> tuple[list[Prediction], Usage]:
+    """All predictions of the grid, in its order; every prompt is made before a model runs."""
+    tokenized = [(predictor, predictor.tokenize(queries)) for predictor in grid]
+    predictions: list[Prediction] = []
+    costs: list[Usage] = []
+    for _, cells in groupby(tokenized, key=lambda cell: id(cell[0].model)):
+        made, cost = _run_model(list(cells), queries, store, progress)
+        predictions += made
+        costs.append(cost)
+    total = {name: sum(getattr(cost, name) for cost in costs) for name in Usage.__slots__}
+    return predictions, Usage(**total)
+
+
+def _run_model(
+    cells: Sequence[tuple[Predictor, list[TokenizedPrompt]]],
+    queries: Sequence[Example[Any, Any]],
+    store: Store,
+    progress: Progress | None,
+) -> tuple[list[Prediction], Usage]:
+    """One model's cells, asked together so that it can share what their prompts have in common."""
+    first = cells[0][0]
+    model, before = first.model, asdict(first.model.usage)
+    prompts = [prompt for _, cell in cells for prompt in cell]
+    answers = answer(model, prompts, first.sampling, store=store, progress=progress)
+    results = iter(answers.results)
+    predictions = [
+        prediction
+        for predictor, cell in cells
+        for prediction in predictor.join(queries, cell, [next(results) for _ in cell])
+    ]
+    after = asdict(model.usage)
+    return predictions, Usage(
+        prompts=len(answers.asked) + answers.stored,
+        cached=answers.stored,
+        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked),
+        unique_tokens=unique_tokens(answers.asked),
+        decoded_tokens=after["decoded_tokens"] - before["decoded_tokens"],
+        decode_seconds=after["decode_seconds"] - before["decode_seconds"],
+        wall_seconds=0.0,
+    )
+
+
+def _cell(prediction: Prediction) -> Cell:
+    return Cell(
+        prediction.model,
+        prediction.template,
+        prediction.selection,
+        prediction.shots,
+        prediction.seed,
+    )
+
+
+def _rows(task: Task[Any, Any], predictions: Sequence[Prediction]) -> Iterator[Row]:
+    """Per shot count the aggregate over seeds, then each seed."""
+    for aggregate, group in groupby(predictions, key=lambda p: _cell(p)._replace(seed=None)):
+        together = list(group)
+        yield _row(task, aggregate, together)
+        for cell, alone in groupby(together, key=_cell):
+            yield _row(task, cell, list(alone))
+
+
+def _row(task: Task[Any, Any], cell: Cell, predictions: Sequence[Prediction]) -> Row:
+    table = _correct(predictions)
+    interval = stats.wilson(table)
+    scored = [p for p in predictions if p.probs is not None]
+    row = Row(
+        **cell._asdict(),
+        calibration="none",
+        n=len(table),
+        accuracy=metrics.accuracy(table),
+        accuracy_ci=(interval.low, interval.high),
+        failures=sum(p.failure is not None for p in predictions),
+        tokens=sum(p.tokens for p in predictions),
+        seconds=math.fsum(p.seconds for p in predictions),
+    )
+    return _with_losses(row, task, scored) if scored else row
+
+
+def _with_losses(row: Row, task: Task[Any, Any], scored: Sequence[Prediction]) -> Row:
+    labels = task.labels
+    text = task.output_type.text
+    gold = [text(p.gold) for p in scored]
+    logprobs = np.array([[p.logprobs[label] for label in labels] for p in scored if p.logprobs])
+    logprobs = logprobs - np.logaddexp.reduce(logprobs, axis=1, keepdims=True)
+    index = [labels.index(label) for label in gold]
+    return replace(
+        row,
+        macro_f1=metrics.macro_f1(gold, [text(p.label) for p in scored], labels),
+        log_loss=metrics.log_loss(logprobs, index),
+        ece=metrics.expected_calibration_error(np.exp(logprobs), index),
+        coverage=float(np.mean([p.coverage for p in scored])),
+    )
+
+
+def _correct(predictions: Sequence[Prediction]) -> Table:
+    """Whether each answer is right, (queries, seeds)."""
+    by_query: dict[str, list[bool]] = {}
+    for prediction in predictions:
+        by_query.setdefault(prediction.id, []).append(bool(prediction.correct))
+    return np.array(list(by_query.values()), dtype=int)
+
+
+def _pairs(predictions: Sequence[Prediction]) -> Iterator[Pair]:
+    """Each shot count against the one before, and each model and template against the first."""
+    tables: dict[Cell, Table] = {
+        cell: _correct(list(group))
+        for cell, group in groupby(predictions, key=lambda p: _cell(p)._replace(seed=None))
+    }
+    for _, cells in groupby(tables, key=lambda cell: cell._replace(shots=0)):
+        for a, b in pairwise(cells):
+            yield _pair(a, b, tables)
+    first = next(iter(tables))
+    for b in tables:
+        a = b._replace(model=first.model, template=first.template, selection=first.selection)
+        if a != b:
+            yield _pair(a, b, tables)
+
+
+def _pair(a: Cell, b: Cell, tables: Mapping[Cell, Table]) -> Pair:
+    difference = stats.paired_difference(tables[a], tables[b])
+    return Pair(a, b, difference.delta, (difference.ci.low, difference.ci.high), difference.p)

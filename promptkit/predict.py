@@ -1,0 +1,265 @@
+"""Predictions: a task, a template, a selection and a model, asked about some queries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import monotonic
+from typing import Any, Literal, NamedTuple
+
+from promptkit.encode import common_prefix
+from promptkit.errors import PromptTooLongError
+from promptkit.examples import Example, Task
+from promptkit.models.base import Generation, Model, Sampling, Score
+from promptkit.prompts import TokenizedPrompt
+from promptkit.selection import Selection, draw
+from promptkit.store import Result, Store, keys_of
+from promptkit.templates import Template
+
+Progress = Callable[[int, int], None]
+"""Told how many prompts are done, and of how many."""
+
+Fit = Literal["error", "drop-shots"]
+"""What happens to a prompt that does not fit the context."""
+
+COMMIT_SECONDS = 1.0
+"""How much work may be lost when the process is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model answered to one query in one cell of a grid."""
+
+    id: str
+    """The query's id."""
+    input: Mapping[str, Any]
+    gold: Any
+    """The gold output, None where it is not known."""
+    label: Any
+    """The answer: a label, or the validated value of what was generated; None after a failure."""
+    correct: bool | None
+    """Whether the answer is the gold output; None where that is not known."""
+    logprobs: Mapping[str, float] | None
+    """Per label, in nats; None where the answer was generated."""
+    probs: Mapping[str, float] | None
+    """Per label, normalised over the labels."""
+    margin: float | None
+    """How far the best label is ahead of the second, in nats."""
+    coverage: float | None
+    """The probability that the model gives to the labels together."""
+    text: str | None
+    """What was generated."""
+    failure: str | None
+    """Why there is no answer."""
+    shots: int
+    """The number of shots asked."""
+    shot_ids: tuple[str, ...]
+    """The shots shown, in order; fewer than asked only if `fit` allowed it."""
+    selection: str
+    seed: int
+    template: str
+    model: str
+    prompt_sha256: str
+    tokens: int
+    """The tokens of the prompt."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A prompt with k shots, put to a model."""
+
+    task: Task[Any, Any]
+    template: Template
+    model: Model
+    shots: int = 0
+    seed: int = 0
+    selection: Selection = "random"
+    fit: Fit = "error"
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def predict(
+        self,
+        queries: Iterable[Example[Any, Any]],
+        *,
+        store: Store | None = None,
+        progress: Progress | None = None,
+    ) -> list[Prediction]:
+        """Answers every query, looking up what the store already has.
+
+        Raises what rendering and tokenizing raise, before the model runs.
+        """
+        queries = list(queries)
+        prompts = self.tokenize(queries)
+        answers = answer(self.model, prompts, self.sampling, store=store, progress=progress)
+        return self.join(queries, prompts, answers.results)
+
+    def tokenize(self, queries: Sequence[Example[Any, Any]]) -> list[TokenizedPrompt]:
+        """The queries' prompts as the model reads them."""
+        try:
+            return self.model.tokenize([self._render(query, self.shots) for query in queries])
+        except PromptTooLongError:
+            if self.fit == "error":
+                raise
+        return [self._fitting(query) for query in queries]
+
+    def join(
+        self,
+        queries: Sequence[Example[Any, Any]],
+        prompts: Sequence[TokenizedPrompt],
+        results: Sequence[Result],
+    ) -> list[Prediction]:
+        """Predictions out of what the model said."""
+        return [
+            self._prediction(query, prompt, result)
+            for query, prompt, result in zip(queries, prompts, results, strict=True)
+        ]
+
+    def _render(self, query: Example[Any, Any], shots: int) -> Any:
+        demos = draw(self.task.demos, query, shots, seed=self.seed, selection=self.selection)
+        return self.template.render(self.task, shots=demos, query=query)
+
+    def _fitting(self, query: Example[Any, Any]) -> TokenizedPrompt:
+        """The prompt with as many of its shots as fit, the last ones left out."""
+        for shots in range(self.shots, 0, -1):
+            try:
+                return self.model.tokenize([self._render(query, shots)])[0]
+            except PromptTooLongError:
+                continue
+        return self.model.tokenize([self._render(query, 0)])[0]
+
+    def _prediction(
+        self, query: Example[Any, Any], prompt: TokenizedPrompt, result: Result
+    ) -> Prediction:
+        output = self.task.output_type
+        if isinstance(result, Score):
+            said = _scored(self.task.labels, result)
+            value = output.values[said["label"]]
+        else:
+            said, value = _generated(output.parse, result)
+        known = query.output is not None
+        failed = said["failure"] is not None
+        return Prediction(
+            id=query.id,
+            input=self.task.fields_of(query),
+            gold=output.plain(query.output) if known else None,
+            correct=(not failed and bool(value == query.output)) if known else None,
+            shots=self.shots,
+            shot_ids=prompt.prompt.shots,
+            selection=self.selection,
+            seed=self.seed,
+            template=self.template.name,
+            model=self.model.identity.name,
+            prompt_sha256=prompt.prompt.sha256,
+            tokens=result.tokens,
+            seconds=result.seconds,
+            **{**said, "label": None if failed else output.plain(value)},
+        )
+
+
+class Answers(NamedTuple):
+    """What came of many prompts."""
+
+    results: list[Result]
+    """One for each prompt, in their order."""
+    asked: list[TokenizedPrompt]
+    """The distinct prompts that the model was asked."""
+    stored: int
+    """The distinct prompts that the store already had."""
+
+
+def answer(
+    model: Model,
+    prompts: Sequence[TokenizedPrompt],
+    sampling: Sampling,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> Answers:
+    """The results of many prompts.
+
+    A prompt that occurs twice is asked once. New results are stored as they are made.
+    """
+    scored = all(prompt.candidates for prompt in prompts)
+    keys = keys_of(prompts, model.identity, None if scored else sampling)
+    known = store.get(keys) if store is not None else {}
+    stored = len(known)
+    missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+    order, asked = list(missing), list(missing.values())
+    made: Iterator[tuple[int, Result]] = (
+        model.score(asked) if scored else model.generate(asked, sampling)
+    )
+    unsaved: dict[bytes, Result] = {}
+    saved_at = monotonic()
+    try:
+        for done, (index, result) in enumerate(made, start=1):
+            known[order[index]] = unsaved[order[index]] = result
+            if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
+                store.put(unsaved)
+                unsaved, saved_at = {}, monotonic()
+            if progress is not None:
+                progress(done, len(asked))
+    finally:
+        if store is not None and unsaved:
+            store.put(unsaved)
+    return Answers([known[key] for key in keys], asked, stored)
+
+
+def unique_tokens(prompts: Iterable[TokenizedPrompt]) -> int:
+    """The tokens that must be read at least once: the distinct beginnings of all sequences.
+
+    A candidate's last token is never read, only predicted.
+    """
+    total = 0
+    before: tuple[int, ...] = ()
+    for prompt in sorted(set(_sequences(prompts))):
+        total += len(prompt) - common_prefix([before, prompt])
+        before = prompt
+    return total
+
+
+def _sequences(prompts: Iterable[TokenizedPrompt]) -> Iterable[tuple[int, ...]]:
+    for prompt in prompts:
+        inner = {candidate[:-1] for candidate in prompt.candidates} or {()}
+        for candidate in inner:
+            yield prompt.ids + candidate
+
+
+def _scored(labels: Sequence[str], score: Score) -> dict[str, Any]:
+    peak = max(score.logprobs)
+    total = sum(math.exp(logprob - peak) for logprob in score.logprobs)
+    best = score.logprobs.index(peak)
+    ranked = sorted(score.logprobs, reverse=True)
+    return {
+        "label": labels[best],
+        "logprobs": dict(zip(labels, score.logprobs, strict=True)),
+        "probs": {
+            label: math.exp(logprob - peak) / total
+            for label, logprob in zip(labels, score.logprobs, strict=True)
+        },
+        "margin": next((a - b for a, b in pairwise(ranked)), None),
+        "coverage": sum(math.exp(logprob) for logprob in score.logprobs),
+        "text": None,
+        "failure": None,
+    }
+
+
+def _generated(parse: Callable[[str], Any], generation: Generation) -> tuple[dict[str, Any], Any]:
+    said: dict[str, Any] = {
+        "logprobs": None,
+        "probs": None,
+        "margin": None,
+        "coverage": None,
+        "text": generation.text,
+        "failure": None,
+    }
+    try:
+        return said, parse(generation.text.strip())
+    except ValueError as error:
+        cut = (
+            " (the answer was cut at its budget of tokens)" if generation.finish == "length" else ""
+        )
+        said["failure"] = f"{error}{cut}"
+        return said, None

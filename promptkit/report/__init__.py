@@ -1,0 +1,1 @@
+"""Renders a comparison, given as plain JSON values; computes nothing."""

@@ -1,0 +1,154 @@
+"""What a comparison comes to: rows, paired differences, cost, and the predictions behind them."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from promptkit.errors import MissingExtraError
+from promptkit.models.base import ModelIdentity
+from promptkit.predict import Prediction
+from promptkit.report import page, terminal
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Cell(NamedTuple):
+    """Where a number stands in the grid; a seed of None is the aggregate over all seeds."""
+
+    model: str
+    template: str
+    selection: str
+    shots: int
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one cell came to."""
+
+    model: str
+    template: str
+    selection: str
+    shots: int
+    seed: int | None
+    """None for the aggregate over all seeds."""
+    calibration: str
+    n: int
+    """The number of queries."""
+    accuracy: float
+    accuracy_ci: tuple[float, float]
+    """95 %, over new queries from the same source, for these draws of shots."""
+    failures: int
+    """Answers that are none."""
+    tokens: int
+    seconds: float
+    macro_f1: float | None = None
+    """This and what follows is None where answers are generated, not scored."""
+    log_loss: float | None = None
+    """In nats, of the probabilities normalised over the labels."""
+    ece: float | None = None
+    coverage: float | None = None
+    """The mean probability that the model gives to the labels together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The difference in accuracy between two aggregates, over the same queries."""
+
+    a: Cell
+    b: Cell
+    delta: float
+    """The accuracy of `b` less that of `a`."""
+    ci: tuple[float, float]
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the comparison took."""
+
+    prompts: int
+    """Distinct prompts in the grid."""
+    cached: int
+    """How many of them the store already had."""
+    naive_tokens: int
+    """Tokens of a loop that reads each prompt anew for every candidate."""
+    unique_tokens: int
+    """Tokens that must be read at least once for the prompts that were asked."""
+    decoded_tokens: int
+    """Tokens that were read."""
+    decode_seconds: float
+    """Time inside the runtime."""
+    wall_seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A grid of cells over the same queries; `print` it, or save it."""
+
+    task: str
+    fingerprint: str
+    models: tuple[ModelIdentity, ...]
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    usage: Usage
+    predictions: tuple[Prediction, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON can hold it; the predictions are `to_records()`."""
+        return {
+            "task": {"name": self.task, "fingerprint": self.fingerprint},
+            "models": [asdict(identity) for identity in self.models],
+            "rows": [asdict(row) for row in self.rows],
+            "pairs": [
+                {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
+                for pair in self.pairs
+            ],
+            "usage": asdict(self.usage),
+        }
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """The predictions as JSON can hold them."""
+        return [_finite(asdict(prediction)) for prediction in self.predictions]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One line per cell. Raises `MissingExtraError` without pandas."""
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("a data frame", "pandas") from None
+        return pandas.DataFrame([asdict(row) for row in self.rows])
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `comparison.json`, `predictions.jsonl` and `report.html`; returns the folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        data, records = self.to_dict(), self.to_records()
+        _write(folder / "comparison.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+        lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        _write(folder / "predictions.jsonl", "".join(lines))
+        _write(folder / "report.html", page.html(data, records))
+        return folder
+
+    def __str__(self) -> str:
+        return terminal.text(self.to_dict(), self.to_records())
+
+    __repr__ = __str__
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities; a probability of nothing has a logarithm of null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")
