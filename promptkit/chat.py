@@ -26,6 +26,12 @@ from promptkit.prompts import Message, Piece, Prompt
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
+_TODAY = datetime(2024, 7, 26)
+"""What templates that ask for the date are told, so that a prompt is the same on every day."""
+
+# transformers gives the first two to every template. An answer is asked for, not a thought.
+_ALWAYS = {"tools": None, "documents": None, "enable_thinking": False}
+
 
 def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "") -> Prompt:
     """The prompt as raw text; a prompt without turns as it is.
@@ -48,13 +54,19 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     tokens = {"bos_token": bos, "eos_token": eos}
     text = _render(template, turns, tokens, add_generation_prompt=True)
     pieces = [*_pieces(text, turns), *begun]
+    stop = prompt.stop + (_end_of_turn(template, turns, tokens) or eos)
+    return prompt.with_pieces(pieces, stop=stop, stop_is_chat=True)
+
+
+def _end_of_turn(template: str, turns: Sequence[Message], tokens: Mapping[str, str]) -> str:
+    """What the template writes after the answer to these turns; empty if it shows no answer."""
     answer = Message("assistant", (Piece("answer", "data"),))
     try:
         whole = _render(template, [*turns, answer], tokens, add_generation_prompt=False)
-        end = _PLACEHOLDER.split(whole)[-1] or eos
     except PromptError:
-        end = eos
-    return prompt.with_pieces(pieces, stop=prompt.stop + end, stop_is_chat=True)
+        return ""
+    *_, last, end = ["", *_PLACEHOLDER.split(whole)]
+    return end if last == str(len(turns)) else ""
 
 
 def _render(
@@ -65,7 +77,7 @@ def _render(
         for index, turn in enumerate(turns)
     ]
     try:
-        return _compile(template).render(messages=messages, **tokens, **options)
+        return _compile(template).render(messages=messages, **_ALWAYS, **tokens, **options)
     except _RefusalError as error:
         raise PromptError(f"the model's chat template refuses these turns: {error}") from None
     except Exception as error:
@@ -108,7 +120,11 @@ def _stripped(pieces: Sequence[Piece]) -> list[Piece]:
     while kept and not kept[-1].text.strip():
         kept.pop()
     if kept:
-        kept[0] = kept[0]._replace(text=kept[0].text.lstrip())
+        first = kept[0]
+        text = first.text.lstrip()
+        skipped = first.text[: len(first.text) - len(text)].count("\n")
+        line = None if first.line is None else first.line + skipped
+        kept[0] = first._replace(text=text, line=line)
         kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
     return kept
 
@@ -136,7 +152,7 @@ def _compile(template: str) -> jinja2.Template:
     )
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
+    environment.globals["strftime_now"] = _TODAY.strftime
     return environment.from_string(template)
 
 

@@ -45,6 +45,10 @@ TaskName = Annotated[
 ]
 Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many draws of shots.")]
+_SELECTION_HELP = (
+    "How shots are drawn: balanced (label after label, the default for labels), random, or first "
+    "(as the pool stands)."
+)
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
 ]
@@ -63,10 +67,7 @@ def compare(
     template: Annotated[
         list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
     ] = None,
-    selection: Annotated[
-        list[str] | None,
-        typer.Option(help=f"How shots are drawn: {' or '.join(get_args(Selection))}."),
-    ] = None,
+    selection: Annotated[list[str] | None, typer.Option(help=_SELECTION_HELP)] = None,
     shots: Shots = "0,1,2,4,8",
     seeds: Seeds = 3,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")] = None,
@@ -101,7 +102,7 @@ def compare(
             loaded,
             models=models,
             templates=template or (),
-            selections=_choices("selection", selection or ["random"], Selection),
+            selections=_choices("selection", selection or [], Selection),
             shots=_numbers(shots),
             seeds=seeds,
             limit=limit,
@@ -129,9 +130,7 @@ def render(
         typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
-    selection: Annotated[
-        str, typer.Option(help=f"How shots are drawn: {' or '.join(get_args(Selection))}.")
-    ] = "random",
+    selection: Annotated[str | None, typer.Option(help=_SELECTION_HELP)] = None,
     template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Show what this model reads: its chat template, its tokens.")
@@ -148,7 +147,7 @@ def render(
     """Show the exact prompt that a model would read."""
     loaded = _load_task(task)
     source = Template.of(loaded, template)
-    chosen = _choices("selection", [selection], Selection)[0]
+    chosen = _choices("selection", [selection], Selection)[0] if selection else None
     counts = _numbers(shots)
     if every:
         cells = [(n, s, test) for n in counts for s in range(seeds) for test in loaded.tests]

@@ -20,7 +20,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import TokenizedPrompt
 from promptkit.results import Cell, Comparison, Pair, Row, Usage
-from promptkit.selection import Selection
+from promptkit.selection import Selection, default_selection
 from promptkit.store import Store, default_path
 from promptkit.templates import Template
 
@@ -33,7 +33,7 @@ def compare(
     *,
     models: Sequence[Model] | None = None,
     templates: Sequence[Template | str] = (),
-    selections: Sequence[Selection] = ("random",),
+    selections: Sequence[Selection] = (),
     shots: Sequence[int] = (0, 1, 2, 4, 8),
     seeds: int | Sequence[int] = 3,
     limit: int | None = None,
@@ -54,7 +54,7 @@ def compare(
     if not queries:
         raise TaskError(f"task {task.name!r} has no tests to ask")
     seeds = range(seeds) if isinstance(seeds, int) else seeds
-    for name, values in (("shots", shots), ("seeds", seeds), ("selections", selections)):
+    for name, values in (("shots", shots), ("seeds", seeds)):
         if not values:
             raise TaskError(f"{name}: at least one is needed")
     if models is None:
@@ -67,7 +67,11 @@ def compare(
     grid = [
         Predictor(task, template, model, count, seed, selection, fit, sampling or Sampling())
         for model, template, selection, count, seed in product(
-            models, chosen, selections, sorted(set(shots)), dict.fromkeys(seeds)
+            models,
+            chosen,
+            selections or [default_selection(task)],
+            sorted(set(shots)),
+            dict.fromkeys(seeds),
         )
     ]
     opened = store if isinstance(store, Store) else Store(store or default_path())

@@ -8,11 +8,10 @@ candidates share.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import pairwise
 from typing import Protocol
 
 from promptkit.errors import PromptError, shorten
@@ -58,7 +57,19 @@ class Encoder:
         self._tokenizer = tokenizer
 
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
-        """The prompt's tokens and its candidates'. Raises `PromptError` for labels that clash."""
+        """The prompt's tokens and its candidates'.
+
+        Raises `PromptError` for labels that clash, and for text that is not Unicode.
+        """
+        try:
+            return self._encode(prompt)
+        except UnicodeEncodeError as error:
+            raise PromptError(
+                f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
+                f"{shorten(error.object)} is half of a surrogate pair, not a character"
+            ) from None
+
+    def _encode(self, prompt: Prompt) -> TokenizedPrompt:
         ids = self._ids(prompt.pieces)
         if prompt.candidates is None:
             if not ids:
@@ -131,17 +142,14 @@ class Encoder:
     def _controls_in(
         self, text: str, data: Sequence[tuple[int, int]]
     ) -> Iterable[tuple[int, int, ControlToken]]:
-        """The control tokens that stand wholly in text of templates."""
-        starts = [start for start, _ in data]
-        position = 0
-        while self._pattern is not None and (match := self._pattern.search(text, position)):
-            begin, end = match.span()
-            before = bisect_right(starts, end - 1) - 1  # the last datum that begins before the end
-            if before >= 0 and data[before][1] > begin:
-                position = begin + 1
-                continue
-            yield begin, end, self._tokenizer.controls[match[0]]
-            position = end
+        """The control tokens that stand wholly in text of templates, between the data."""
+        if self._pattern is None:
+            return
+        begin = 0
+        for start, end in (*data, (len(text), len(text))):
+            for match in self._pattern.finditer(text, begin, start):
+                yield *match.span(), self._tokenizer.controls[match[0]]
+            begin = end
 
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
@@ -161,12 +169,13 @@ def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) ->
     return min(len(first), len(last))
 
 
-def _clash(sequences: Sequence[Sequence[int]]) -> tuple[int, int] | None:
+def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
     """Two sequences of which one begins the other, if there are any."""
-    for (i, a), (j, b) in combinations(enumerate(sequences), 2):
-        short = min(len(a), len(b))
-        if a[:short] == b[:short]:
-            return i, j
+    # In order, a sequence stands right in front of those that it begins.
+    order = sorted(range(len(sequences)), key=sequences.__getitem__)
+    for i, j in pairwise(order):
+        if sequences[j][: len(sequences[i])] == sequences[i]:
+            return min(i, j), max(i, j)
     return None
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -26,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from promptkit.errors import DataError, Problem, TaskError
+from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.outputs import OutputType
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input, as in Task[I, O]
@@ -188,11 +190,13 @@ class Task(BaseModel, Generic[I, O]):
         parser = ExampleParser(*cls.types(), problems)
         if isinstance(values, parser.set_type):
             return values
+        if not isinstance(values, Iterable):
+            raise TaskError(f"{part}: not a sequence of examples: {shorten(values)}")
         examples = []
         for index, value in enumerate(values):
             name = f"{part}[{index}]"
             if isinstance(value, Example):
-                value = {field: getattr(value, field) for field in Example.model_fields}
+                value = _parts(value)
             if not isinstance(value, Mapping):
                 reason = "not an Example; write Example(input=..., output=...)"
                 problems.append(Problem(reason, example=name, value=value))
@@ -216,7 +220,8 @@ class Task(BaseModel, Generic[I, O]):
     def fingerprint(self) -> str:
         """A digest of what is asked: types, instruction, pool and tests, but no names."""
         input_type, _ = self.types()
-        schema = {k: v for k, v in input_type.model_json_schema().items() if k != "title"}
+        names = ("title", "description")
+        schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
         output = list(self.labels) or self.output_type.schema
         parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
         return hashlib.sha256(_canonical(parts)).hexdigest()
@@ -226,18 +231,23 @@ class Task(BaseModel, Generic[I, O]):
         return _plain(example.input)  # type: ignore[no-any-return]
 
     def answer_of(self, example: Example[I, O]) -> Any:
-        """An example's output as a template prints it: a label, a number or a text."""
+        """An example's output as a template prints it: a label, a number, a text, or None."""
         value = example.output
+        if value is None:
+            return None
         if not self.labels and isinstance(value, int | float) and not isinstance(value, bool):
             return value
         return self.output_type.text(value)
 
     def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
         """An example out of an input or a dict of its fields. Raises `DataError`."""
-        if isinstance(query, Example):
-            return query
         parser = ExampleParser(*self.types(), [])
-        example = parser.parse({"input": query}, example="query")
+        if not isinstance(query, Example):
+            example = parser.parse({"input": query}, example="query")
+        elif type(query.input) is parser.input_type:
+            return query
+        else:
+            example = parser.parse(_parts(query))
         if example is None:
             raise DataError(parser.problems)
         return example
@@ -274,30 +284,37 @@ class ExampleParser:
 
         `value` has `input` (an input, or its fields), and perhaps `output`, `id` and `metadata`.
         """
-        found: list[tuple[str, str | None, object]] = []
+        found: list[_Flaw] = []
+        given = value.get("id")
+        id = str(given) if given is not None else ""
         parsed = self._input(value.get("input"), found)
         gold = value.get("output")
         if gold is not None:
             try:
                 gold = self.output.validate(gold)
+                found += _flaws("output", _plain(gold))
             except ValueError as error:
                 found.append((str(error), "output", gold))
+        metadata = value.get("metadata") or {}
+        found += _flaws("id", id)
+        if metadata:
+            found += _flaws("metadata", _encode(metadata))
+        for key in value:
+            if key not in Example.model_fields:
+                reason = f"an example has no such field; it has {', '.join(Example.model_fields)}"
+                found.append((reason, str(key), value[key]))
         if found or parsed is None:
             file, line = place or (None, None)
             self.problems += (
-                Problem(reason, file, line, example, field, value) for reason, field, value in found
+                Problem(reason, file, line, example or id or None, field, value)
+                for reason, field, value in found
             )
             return None
         return self.example_type.model_construct(
-            input=parsed,
-            output=gold,
-            id=str(value.get("id") or content_id(parsed)),
-            metadata=value.get("metadata") or {},
+            input=parsed, output=gold, id=id or content_id(parsed), metadata=metadata
         )
 
-    def _input(self, given: Any, found: list[tuple[str, str | None, object]]) -> BaseModel | None:
-        if type(given) is self.input_type:
-            return given
+    def _input(self, given: Any, found: list[_Flaw]) -> BaseModel | None:
         if isinstance(given, Mapping):
             for field in given:
                 if field not in self.input_type.model_fields:
@@ -305,18 +322,45 @@ class ExampleParser:
                     reason = f"the input has no such field; it has {known}"
                     found.append((reason, str(field), given[field]))
         try:
-            parsed = self.input_type.model_validate(given)
+            parsed = (
+                given if type(given) is self.input_type else self.input_type.model_validate(given)
+            )
         except ValidationError as error:
             for item in error.errors(include_url=False):
+                if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+                    continue  # said above
                 field = ".".join(str(part) for part in item["loc"]) or "input"
                 absent = item["type"] == "missing"
                 reason = "missing" if absent else item["msg"]
                 found.append((reason, field, None if absent else item["input"]))
             return None
-        for field, text in parsed.__dict__.items():
-            if isinstance(text, str) and not text.isascii() and _SURROGATE.search(text):
-                found.append(("half of a surrogate pair, which is no character", field, text))
+        for field, plain in _plain(parsed).items():
+            found += _flaws(field, plain)
         return parsed
+
+
+_Flaw = tuple[str, str | None, object]
+"""What is wrong, with which field, and its value."""
+
+
+def _flaws(field: str, value: Any) -> Iterator[_Flaw]:
+    """What no file or prompt can hold: half characters, and numbers that are none."""
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            yield "half of a surrogate pair, which is no character", field, value
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield "not a finite number", field, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flaws(f"{field}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _flaws(field, item)
+
+
+def _parts(example: Example[Any, Any]) -> dict[str, Any]:
+    return {field: getattr(example, field) for field in Example.model_fields}
 
 
 def check_sets(
@@ -400,6 +444,8 @@ def content_id(value: BaseModel) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
     if not isinstance(value, BaseModel):
         return value
     fields = value.__dict__

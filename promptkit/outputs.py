@@ -16,7 +16,7 @@ from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import TaskError, shorten
 
@@ -41,7 +41,7 @@ class OutputType:
                     f"label {label!r}: a label is not empty and has no white space around it "
                     "(the space in front of an answer comes from the template)"
                 )
-            if label in values:
+            if label in values and type(values[label]) is not type(value):
                 raise TaskError(f"label {label!r} stands for both {values[label]!r} and {value!r}")
             values[label] = value
         return values
@@ -56,14 +56,17 @@ class OutputType:
         """The JSON Schema of the type."""
         return self._adapter.json_schema()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether an output is any text, as it stands."""
+        return _bare(self.annotation) is str
+
     def text(self, value: Any) -> str:
         """A value as a prompt writes it."""
         if isinstance(value, Enum):
             value = value.value
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, BaseModel):
-            return value.model_dump_json()
         if isinstance(value, str | int | float):
             return str(value)
         return json.dumps(self._adapter.dump_python(value, mode="json"), ensure_ascii=False)
@@ -71,7 +74,7 @@ class OutputType:
     def plain(self, value: Any) -> Any:
         """A value as JSON can hold it."""
         if self.values:
-            return value if isinstance(value, int | str) else self.text(value)
+            return value if self.annotation is bool else self.text(value)
         return self._adapter.dump_python(value, mode="json")
 
     def parse(self, text: str) -> Any:
@@ -80,10 +83,10 @@ class OutputType:
             if text in self.values:
                 return self.values[text]
             raise ValueError(self._not_a_label(text))
-        if self.annotation is str:
-            return text
         try:
-            if self.annotation in (int, float):
+            if self.is_text:
+                return self._adapter.validate_python(text)
+            if _bare(self.annotation) in (int, float):
                 return self._adapter.validate_strings(text)
             return self._adapter.validate_json(text)
         except ValidationError as error:
@@ -94,9 +97,10 @@ class OutputType:
         if self.values:
             if isinstance(value, str) and not isinstance(value, Enum) and value in self.values:
                 return self.values[value]
-            known = [v for v in self.values.values() if v == value and type(v) is type(value)]
-            if known:
-                return known[0]
+            for known in self.values.values():
+                plain = known.value if isinstance(known, Enum) else known
+                if any(v == value and type(v) is type(value) for v in (known, plain)):
+                    return known
             raise ValueError(self._not_a_label(value))
         try:
             return self._adapter.validate_python(value)
@@ -114,13 +118,19 @@ class OutputType:
         return TypeAdapter(self.annotation)
 
 
+def _bare(annotation: Any) -> Any:
+    """The type without a name of its own (`type Family = ...`) and without metadata."""
+    annotation = getattr(annotation, "__value__", annotation)
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    return annotation
+
+
 def _closed_values(annotation: Any) -> list[Any]:
-    annotation = getattr(annotation, "__value__", annotation)  # type Family = Literal[...]
+    annotation = _bare(annotation)
     origin = get_origin(annotation)
-    if origin is Annotated:
-        return _closed_values(get_args(annotation)[0])
     if origin is Literal:
-        return list(dict.fromkeys(get_args(annotation)))
+        return list(get_args(annotation))
     if origin in (Union, UnionType):  # Literal["a"] | Literal["b"]
         parts = [_closed_values(part) for part in get_args(annotation)]
         return [value for part in parts for value in part] if all(parts) else []

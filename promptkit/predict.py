@@ -14,7 +14,7 @@ from promptkit.errors import PromptTooLongError
 from promptkit.examples import Example, Task
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
-from promptkit.selection import Selection, draw
+from promptkit.selection import Selection, default_selection, draw
 from promptkit.store import Result, Store, keys_of
 from promptkit.templates import Template
 
@@ -76,7 +76,8 @@ class Predictor:
     model: Model
     shots: int = 0
     seed: int = 0
-    selection: Selection = "random"
+    selection: Selection | None = None
+    """How shots are drawn; None for the default of the task."""
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
 
@@ -95,6 +96,10 @@ class Predictor:
         prompts = self.tokenize(queries)
         answers = answer(self.model, prompts, self.sampling, store=store, progress=progress)
         return self.join(queries, prompts, answers.results)
+
+    @property
+    def _selection(self) -> Selection:
+        return self.selection or default_selection(self.task)
 
     def tokenize(self, queries: Sequence[Example[Any, Any]]) -> list[TokenizedPrompt]:
         """The queries' prompts as the model reads them."""
@@ -118,7 +123,7 @@ class Predictor:
         ]
 
     def _render(self, query: Example[Any, Any], shots: int) -> Any:
-        demos = draw(self.task.demos, query, shots, seed=self.seed, selection=self.selection)
+        demos = draw(self.task.demos, query, shots, seed=self.seed, selection=self._selection)
         return self.template.render(self.task, shots=demos, query=query)
 
     def _fitting(self, query: Example[Any, Any]) -> TokenizedPrompt:
@@ -148,7 +153,7 @@ class Predictor:
             correct=(not failed and bool(value == query.output)) if known else None,
             shots=self.shots,
             shot_ids=prompt.prompt.shots,
-            selection=self.selection,
+            selection=self._selection,
             seed=self.seed,
             template=self.template.name,
             model=self.model.identity.name,

@@ -8,6 +8,7 @@ expression knows the line that printed it and the example and field it was read 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from jinja2.exceptions import UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from promptkit.prompts import Piece
+
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Origin(NamedTuple):
@@ -53,17 +56,10 @@ class View:
     Iterating gives (field name, value) pairs.
     """
 
-    __slots__ = ("_example", "_fields", "_name", "_text")
+    __slots__ = ("_example", "_fields", "_name")
 
-    def __init__(
-        self,
-        name: str,
-        fields: Mapping[str, Any],
-        example: str | None = None,
-        text: str | None = None,
-    ) -> None:
+    def __init__(self, name: str, fields: Mapping[str, Any], example: str | None = None) -> None:
         self._name, self._fields, self._example = name, fields, example
-        self._text = text  # what printing the record gives, where it may be printed
 
     def __getattr__(self, field: str) -> Any:
         try:
@@ -87,7 +83,7 @@ class Slot:
 
     __slots__ = ()
 
-    def __str__(self) -> str:
+    def __str__(self, *_: Any) -> str:
         raise UndefinedError(
             "the query's answer is not known, so {{ output }} can only be printed as it is; "
             "put the wording of an answer into the labels"
@@ -132,7 +128,7 @@ def join(parts: Iterable[Any]) -> Rendered:
             pieces.append(part)
         elif isinstance(part, Rendered):
             pieces.extend(part.pieces)
-        elif part:  # the result of a {% filter %} block: its origin is lost, so it is data
+        elif part:  # text from elsewhere has no origin, so it is data
             pieces.append(Piece(str(part), "data"))
     return rendered(pieces)
 
@@ -146,9 +142,11 @@ def rendered(pieces: Iterable[Piece]) -> Rendered:
 
 
 class _Literal(str):
-    """Literal template text on its way through the code generator."""
+    """Literal text on its way through the code generator."""
 
     line: int
+    written: bool
+    """Whether it stands in the template as it is, and not as an expression on one line."""
 
 
 class _CodeGenerator(CodeGenerator):
@@ -156,12 +154,32 @@ class _CodeGenerator(CodeGenerator):
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         literal = _Literal(super()._output_child_to_const(node, frame, finalize))
-        literal.line = node.lineno
+        literal.line, literal.written = node.lineno, isinstance(node, nodes.TemplateData)
         return literal
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
-        group = list(group)
-        return f"environment.literal({''.join(group)!r}, {self._file!r}, {group[0].line})"
+        runs: list[tuple[str, int]] = []
+        for literal in group:
+            for text in [str(literal)] if literal.written else _LINES.findall(literal):
+                if runs and runs[-1][1] + runs[-1][0].count("\n") == literal.line:
+                    runs[-1] = (runs[-1][0] + text, runs[-1][1])
+                else:  # a comment, an expression or a tag took up lines in between
+                    runs.append((text, literal.line))
+        return f"environment.literal({self._file!r}, {runs!r})"
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802
+        """As Jinja does it, but what comes out knows its line."""
+        inner = frame.inner()
+        inner.symbols.analyze_node(node)
+        self.enter_frame(inner)
+        self.buffer(inner)
+        self.blockvisit(node.body, inner)
+        self.start_write(frame, node)
+        self.write(f"environment.datum({self._file!r}, {node.lineno}, {node.filter.name!r}, (), ")
+        self.visit_Filter(node.filter, inner)
+        self.write(")")
+        self.end_write(frame)
+        self.leave_frame(inner)
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         names = [name for name in node.find_all(nodes.Name) if name.ctx == "load"]
@@ -194,7 +212,7 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
     """Strict, sandboxed, pure, and tracing; block lines are trimmed, the final newline stays."""
 
     code_generator_class = _CodeGenerator
-    concat = staticmethod(join)  # type: ignore[assignment]
+    concat = staticmethod(join)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -210,9 +228,9 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
         # Jinja's own escapes characters for HTML.
         self.filters["tojson"] = _tojson
 
-    def literal(self, text: str, file: str | None, line: int) -> Piece:
+    def literal(self, file: str | None, runs: Iterable[tuple[str, int]]) -> Rendered:
         """Called by compiled templates for text that stands in the template."""
-        return Piece(text, "template", file, line)
+        return rendered(Piece(text, "template", file, line) for text, line in runs)
 
     def datum(
         self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any
@@ -222,15 +240,12 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
             return value
         if isinstance(value, Slot):
             return Piece("", "slot", file, line)
-        if isinstance(value, View) and value._text is not None:
-            return Piece(value._text, "data", file, line, value._example, value._name)
         if value is None or isinstance(value, View):
             what = "has no value" if value is None else "is a whole record; print one of its fields"
             raise UndefinedError(f"{{{{ {path} }}}} {what}")
         origin = getattr(value, "origin", None)
         if origin is None:
-            owner = next((n._example for n in names if isinstance(n, View)), None)
-            origin = Origin(owner, path)
+            origin = _origin(path, names)
         return Piece(str(value), "data", file, line, *origin)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -250,6 +265,23 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
     def _no_field(self, view: View, field: str) -> Undefined:
         has = ", ".join(map(repr, view._fields)) or "no fields"
         return self.undefined(f"{view._name!r} has no field {field!r}; it has {has}")
+
+
+def _origin(path: str, names: tuple[Any, ...]) -> Origin:
+    """The origin of a value that lost its own, by the first field that its expression reads."""
+    root = names[0] if names else None
+    if isinstance(root, Text | Integer | Real):
+        return root.origin
+    if not isinstance(root, View):
+        return Origin(next((n._example for n in names if isinstance(n, View)), None), path)
+    for part in path.split(".")[1:]:
+        value = getattr(root, part, None)
+        if isinstance(value, Text | Integer | Real):
+            return value.origin
+        if not isinstance(value, View):
+            return Origin(root._example, f"{root._name}.{part}")
+        root = value
+    return Origin(root._example, root._name)
 
 
 def _tojson(value: Any, indent: int | None = None) -> str:

@@ -7,16 +7,24 @@ are never mixed up with other shots.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, ExampleSet, text_key
+from promptkit.examples import Example, ExampleSet, Task, text_key
 
-Selection = Literal["random", "first"]
-"""`random`: in an order drawn by the seed; `first`: in the order of the pool."""
+Selection = Literal["balanced", "random", "first"]
+"""`balanced`: drawn by the seed, label after label in turn; `random`: in an order drawn by the
+seed; `first`: in the order of the pool."""
 
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+
+
+def default_selection(task: Task[Any, Any]) -> Selection:
+    """`balanced` where answers are labels, since a lopsided draw teaches the commonest label."""
+    return "balanced" if task.labels else "random"
 
 
 def draw(
@@ -32,14 +40,17 @@ def draw(
     The query is left out by id and by equal text. Raises `PromptError` where the pool is too
     small.
     """
+    if selection not in SELECTIONS:
+        known = ", ".join(SELECTIONS)
+        raise PromptError(f"there is no selection {selection!r}; there is {known}")
     if shots < 0:
         raise PromptError(f"{shots} shots: a number of shots is 0 or more")
-    order = _permutation(pool, seed) if selection == "random" else range(len(pool))
+    order = _order(pool, seed, selection)
     drawn: list[Example[Any, Any]] = []
     for index in order:
         if len(drawn) == shots:
             break
-        if not _same(pool[index], query):
+        if not same(pool[index], query):
             drawn.append(pool[index])
     if len(drawn) < shots:
         raise PromptError(
@@ -49,11 +60,28 @@ def draw(
     return tuple(drawn)
 
 
-def _same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
+def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
+    """Whether a demonstration is the query: by id or by equal text."""
     return demo.id == query.id or text_key(demo.input) == text_key(query.input)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
+def _order(pool: ExampleSet[Any, Any], seed: int, selection: Selection) -> Sequence[int]:
+    if selection == "first":
+        return range(len(pool))
+    drawn = _permutation(pool, seed)
+    return drawn if selection == "random" else _interleaved(drawn, pool)
+
+
+def _interleaved(drawn: Sequence[int], pool: ExampleSet[Any, Any]) -> tuple[int, ...]:
+    """The same order, but every label has its turn before one comes again."""
+    by_label: dict[str, list[int]] = {}
+    for index in drawn:
+        by_label.setdefault(repr(pool[index].output), []).append(index)
+    rounds = zip_longest(*by_label.values())
+    return tuple(index for turn in rounds for index in turn if index is not None)
+
+
 def _permutation(pool: ExampleSet[Any, Any], seed: int) -> tuple[int, ...]:
     """An order keyed by the seed and the pool's content: sorting by a digest is a uniform draw.
 

@@ -8,7 +8,7 @@ and once for the query, where `{{ output }}` is the answer slot; `{% system %}`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
-from promptkit.errors import DataError, TemplateError
+from promptkit.errors import DataError, PromptError, TemplateError
 from promptkit.examples import Example, Task
 from promptkit.prompts import Message, Piece, Prompt, Role
 from promptkit.provenance import (
@@ -33,7 +33,7 @@ from promptkit.provenance import (
     rendered,
     trace,
 )
-from promptkit.selection import Selection, draw
+from promptkit.selection import Selection, default_selection, draw, same
 
 _PACKAGE = Path(__file__).parent
 BUILT_IN = next(
@@ -62,6 +62,11 @@ class _ExampleTag(Extension):
     def _examples(self, context: Context, caller: Callable[..., Rendered]) -> Rendered:
         # The names as given to render(), not as the template may have set them since.
         given = context.parent
+        if "shots" not in given:
+            raise jinja2.TemplateRuntimeError(
+                "{% example %} stands in an imported template, which does not see the shots; "
+                "write {% import ... with context %}"
+            )
         pieces: list[Piece] = []
         for shot in given["shots"]:
             pieces += _owned(caller(shot.input, shot.output), shot.id)
@@ -124,9 +129,9 @@ class Template:
             source = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise TemplateError(
-                f"byte {error.object[error.start]:#04x} at offset {error.start} is not UTF-8; "
-                "save the template as UTF-8",
+                f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
                 file=str(path),
+                line=error.object.count(b"\n", 0, error.start) + 1,
             ) from None
         except OSError as error:
             raise TemplateError(error.strerror or str(error), file=str(path)) from None
@@ -152,21 +157,24 @@ class Template:
         shots: int | Sequence[Example[Any, Any]] = 0,
         query: Any,
         seed: int = 0,
-        selection: Selection = "random",
+        selection: Selection | None = None,
     ) -> Prompt:
         """The prompt that asks for `query` after `shots` demonstrations.
 
         `shots` is a number to draw from the task's pool, or the demonstrations themselves.
         `query` is an `Example`, an input of the task, or a dict of its fields. Raises
-        `TemplateError` naming file, line and example, and `DataError` for a query that does not
-        fit the task or a pool that is too small.
+        `TemplateError` naming file, line and example, `DataError` for a query that does not fit
+        the task, and `PromptError` for a pool that is too small or a query among its own shots.
         """
         asked = task.as_query(query)
         if isinstance(shots, int):
-            shots = draw(task.demos, asked, shots, seed=seed, selection=selection)
+            chosen = selection or default_selection(task)
+            shots = draw(task.demos, asked, shots, seed=seed, selection=chosen)
+        elif any(same(shot, asked) for shot in shots):
+            raise PromptError(f"example {asked.id!r} is among its own shots")
         pieces = self._render(task, shots, asked)
         prompt = _cut(pieces, task, shots, asked, self.file or self.name)
-        if any(piece.kind == "slot" for piece in pieces) or prompt.messages:
+        if any(piece.kind == "slot" for piece in pieces):
             return prompt
         return self._follow_shots(prompt, pieces, task, shots, asked)
 
@@ -182,11 +190,12 @@ class Template:
         if not shots and len(task.demos):
             pieces = self._render(task, [task.demos[0]], asked)
         lead, stop = _around_output(pieces)
+        if prompt.messages:
+            stop = ""  # the end of the turn
+            if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
+                lead = ""
         lead = prompt.lead or lead
-        candidates = tuple(lead + label for label in task.labels) if task.labels else None
-        return Prompt(
-            prompt.pieces, (), candidates, lead, stop, shots=prompt.shots, query=prompt.query
-        )
+        return replace(prompt, candidates=_candidates(task, lead), lead=lead, stop=stop)
 
     def _render(
         self,
@@ -240,12 +249,27 @@ def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]
     )
 
 
+class _Loader(jinja2.FileSystemLoader):
+    """Reads included templates."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        try:
+            return super().get_source(environment, template)
+        except UnicodeDecodeError as error:
+            raise TemplateError(
+                f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
+                file=template,
+            ) from None
+
+
 @lru_cache(maxsize=128)
 def _compile(
     source: str, name: str, file: str | None, folders: tuple[Path, ...]
 ) -> jinja2.Template:
     environment = TracingEnvironment(
-        loader=jinja2.FileSystemLoader(folders), extensions=[_ExampleTag, _RoleTag]
+        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[_ExampleTag, _RoleTag]
     )
     code = environment.compile(source, name, file)
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
@@ -276,15 +300,25 @@ def _cut(
             list(pieces[:slot]),
             _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
         )
-    messages = _turns(before, file) if any(p.kind == "open" for p in pieces) else ()
-    tail = list(messages[-1].pieces) if messages else before
-    tail, lead = _split_lead(tail)
-    if messages:
-        messages = (*messages[:-1], Message(messages[-1].role, tuple(tail)))
+    messages: tuple[Message, ...] = ()
+    lead = ""
+    if any(piece.kind == "open" for piece in pieces):
+        messages, current = _turns(before, file)
+        if slot is not None and current != "assistant":
+            raise TemplateError(
+                "{{ output }} stands outside {% assistant %}, which is the turn of the model",
+                file=pieces[slot].file or file,
+                line=pieces[slot].line,
+            )
+        if messages[-1].role == "assistant":
+            begun, lead = _split_lead(messages[-1].pieces)
+            messages = (*messages[:-1], Message("assistant", tuple(begun)))
+    else:
+        before, lead = _split_lead(before)
     return Prompt(
-        pieces=() if messages else tuple(tail),
+        pieces=() if messages else tuple(before),
         messages=messages,
-        candidates=tuple(lead + label for label in task.labels) if task.labels else None,
+        candidates=_candidates(task, lead),
         lead=lead,
         stop="".join(piece.text for piece in after) if slot is not None else DEFAULT_STOP,
         shots=tuple(shot.id for shot in shots),
@@ -292,25 +326,38 @@ def _cut(
     )
 
 
+def _candidates(task: Task[Any, Any], lead: str) -> tuple[str, ...] | None:
+    return tuple(lead + label for label in task.labels) or None
+
+
 def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Piece]:
     """What follows the answer in its own block; text that the model would never see is an error."""
     inside: list[Piece] = []
     for index, piece in enumerate(after):
         if piece.kind == "close" or piece.example != slot.example:
-            rest = "".join(p.text for p in after[index:] if p.kind in ("template", "data"))
-            if rest.strip():
+            rest = [p for p in after[index:] if p.kind in ("template", "data") and p.text.strip()]
+            if rest:
+                text = "".join(p.text for p in rest)
                 raise TemplateError(
-                    f"{rest.strip()[:40]!r} comes after the query's answer, where the model never "
+                    f"{text.strip()[:40]!r} comes after the query's answer, where the model never "
                     "reads it; move it before the examples",
-                    file=piece.file or file,
-                    line=piece.line,
+                    file=rest[0].file or file,
+                    line=_line_of_text(rest[0]),
                 )
             break
         inside.append(piece)
     return inside
 
 
-def _turns(pieces: Sequence[Piece], file: str) -> tuple[Message, ...]:
+def _line_of_text(piece: Piece) -> int | None:
+    """The line of the first character that is no white space."""
+    if piece.line is None or piece.kind != "template":
+        return piece.line
+    return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
+
+
+def _turns(pieces: Sequence[Piece], file: str) -> tuple[tuple[Message, ...], Role | None]:
+    """The turns, and the role of the last one where it is still open."""
     turns: list[Message] = []
     role: Role | None = None
     current: list[Piece] = []
@@ -327,18 +374,18 @@ def _turns(pieces: Sequence[Piece], file: str) -> tuple[Message, ...]:
                 f"{piece.text.strip()[:40]!r} stands outside the turns; put it into "
                 "{% system %}, {% user %} or {% assistant %}",
                 file=piece.file or file,
-                line=piece.line,
+                line=_line_of_text(piece),
             )
     if role is not None:
         turns.append(Message(role, tuple(current)))
-    return tuple(turns)
+    return tuple(turns), role
 
 
 def _role(name: str) -> Role:
     return next(role for role in _ROLES if role == name)
 
 
-def _split_lead(pieces: list[Piece]) -> tuple[list[Piece], str]:
+def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
     """Moves the spaces that the template puts in front of the answer to the answer."""
     kept, lead = list(pieces), ""
     while kept and kept[-1].kind == "template":
@@ -353,13 +400,10 @@ def _split_lead(pieces: list[Piece]) -> tuple[list[Piece], str]:
 
 def _around_output(pieces: Sequence[Piece]) -> tuple[str, str]:
     """The spaces before the last shot's answer, and the text after it up to a line's end."""
-    last = next(
-        (i for i in reversed(range(len(pieces))) if (pieces[i].field or "").endswith("output")),
-        None,
-    )
+    last = next((i for i in reversed(range(len(pieces))) if pieces[i].field == "output"), None)
     if last is None:
         return "", DEFAULT_STOP
-    lead = _split_lead(list(pieces[:last]))[1]
+    lead = _split_lead(pieces[:last])[1]
     after = ""
     for piece in pieces[last + 1 :]:
         if piece.kind != "template" or "\n" in after:

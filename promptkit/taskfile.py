@@ -1,0 +1,240 @@
+"""`task.toml`: what it may say, and the input and output types that it names."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+
+from promptkit.errors import MissingExtraError, TaskError, shorten
+from promptkit.examples import RESERVED
+from promptkit.outputs import OutputType
+from promptkit.rows import not_utf8
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TypeName = Literal["str", "int", "float", "bool"]
+Scalar = StrictStr | StrictInt | StrictFloat
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class OutputSection(_Section):
+    """`[output]`: exactly one of `labels`, `type` and `schema`."""
+
+    labels: list[str] | None = None
+    type: TypeName | None = None
+    schema_file: str | None = Field(default=None, alias="schema")
+    column: str = "output"
+    """The column that holds the output, where it is not called `output`."""
+
+
+class FilesSection(_Section):
+    """`[files]`, relative to the task's folder."""
+
+    demos: str | None = None
+    tests: str | None = None
+    repeats: Literal["error", "drop"] = "error"
+    """What to do with a row that stands twice, and with a demonstration that is also a test."""
+
+
+class TaskFile(_Section):
+    """What `task.toml` says."""
+
+    name: str
+    instruction: str = ""
+    template: str = "colon.j2"
+    input: dict[str, TypeName | list[Scalar]]
+    output: OutputSection
+    files: FilesSection = FilesSection()
+
+
+def read_task_file(path: Path) -> TaskFile:
+    """What the file says. Raises `TaskError`."""
+    try:
+        raw = path.read_bytes()
+        data = tomllib.loads(raw.decode("utf-8-sig"))
+    except FileNotFoundError:
+        hint = "" if path.parent.is_dir() else " (there is no such folder)"
+        raise TaskError(f"{path}: not found{hint}; `promptkit new DIR` makes a task") from None
+    except OSError as error:
+        raise TaskError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        line, reason = not_utf8(raw, error)
+        raise TaskError(f"{path}:{line}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(f"{path}: not TOML: {error}") from None
+    try:
+        spec = TaskFile.model_validate(data)
+    except ValidationError as error:
+        raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
+    chosen = [spec.output.labels, spec.output.type, spec.output.schema_file]
+    if sum(choice is not None for choice in chosen) != 1:
+        raise TaskError(f"{path}: [output] has exactly one of labels, type and schema")
+    if spec.output.column in (*spec.input, "id"):
+        raise TaskError(
+            f"{path}: output.column: {spec.output.column!r} is not the output's own column"
+        )
+    return spec
+
+
+def _reasons(error: ValidationError) -> Iterator[str]:
+    seen = set()
+    for item in error.errors(include_url=False):
+        keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
+        section, name = ".".join(keys[:-1]), keys[-1]
+        if item["type"] == "extra_forbidden":
+            sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
+            model = sections.get(section, TaskFile)
+            known = [field.alias or key for key, field in model.model_fields.items()]
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(known)}"
+            reason = f"there is no such key; {hint}"
+        elif item["type"] == "missing":
+            reason = "missing"
+        elif keys[0] == "input":
+            keys = keys[:2]
+            reason = (
+                f"a type is str, int, float, bool or a list of allowed values, "
+                f"not {shorten(item['input'])}"
+            )
+        else:
+            reason = f"{item['msg']}, not {shorten(item['input'])}"
+        where = ".".join(keys)
+        if where not in seen:
+            seen.add(where)
+            yield f"{where}: {reason}"
+
+
+# --- types --------------------------------------------------------------------------------------
+
+
+def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
+    """The type that `[input]` describes. Raises `TaskError`."""
+    if not spec.input:
+        raise TaskError(f"{path}: [input] names no field")
+    fields: dict[str, Any] = {}
+    for name, kind in spec.input.items():
+        if not name.isidentifier() or name.startswith("_") or name in RESERVED:
+            raise TaskError(
+                f"{path}: input.{name}: a field's name is letters, digits and underscores, "
+                "does not begin with one, and is not 'id' or 'output'"
+            )
+        if name.startswith("model_") and hasattr(BaseModel, name):
+            raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
+        if not kind:
+            raise TaskError(f"{path}: input.{name}: the list of allowed values is empty")
+        fields[name] = (_field_type(kind), ...)
+    with warnings.catch_warnings():
+        # `json` or `copy` shadows a deprecated method of pydantic's, which nothing here calls.
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+        config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
+        return create_model("Input", __config__=config, **fields)
+
+
+def _field_type(kind: str | list[Scalar]) -> Any:
+    if isinstance(kind, str):
+        return _TYPES[kind]
+    by_text = {str(value): value for value in kind}
+
+    def from_text(value: Any) -> Any:
+        return by_text.get(value, value) if isinstance(value, str) else value
+
+    return Annotated[Literal[tuple(kind)], BeforeValidator(from_text)]
+
+
+def output_type(spec: TaskFile, path: Path) -> Any:
+    """The type that `[output]` describes. Raises `TaskError`."""
+    section = spec.output
+    if section.labels is not None:
+        if not section.labels:
+            raise TaskError(f"{path}: output.labels is empty")
+        twice = {label for label in section.labels if section.labels.count(label) > 1}
+        if twice:
+            raise TaskError(f"{path}: output.labels: {min(twice)!r} stands twice")
+        annotation: Any = Literal[tuple(section.labels)]
+        try:
+            _ = OutputType(annotation).labels
+        except TaskError as error:
+            raise TaskError(f"{path}: output.labels: {error}") from None
+        return annotation
+    if section.type is not None:
+        return _TYPES[section.type]
+    return _schema_type(path.parent / (section.schema_file or ""))
+
+
+def _schema_type(path: Path) -> Any:
+    """Any JSON value that the schema in a file allows."""
+    try:
+        import jsonschema
+    except ImportError:
+        raise MissingExtraError("an output with a JSON Schema", "schema") from None
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        validator_type = jsonschema.validators.validator_for(schema)
+        validator_type.check_schema(schema)
+    except OSError as error:
+        raise TaskError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, jsonschema.SchemaError) as error:
+        raise TaskError(f"{path}: not a JSON Schema: {str(error).splitlines()[0]}") from None
+    validator = validator_type(schema)
+
+    def check(value: Any) -> Any:
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        if error is not None:
+            raise ValueError(f"{error.json_path}: {error.message}")
+        return value
+
+    return Annotated[Any, BeforeValidator(check), WithJsonSchema(schema)]
+
+
+def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
+    """`[input]` for a type. Raises `TaskError` for what it cannot say."""
+    return {name: _field_spec(name, f.annotation) for name, f in input_type.model_fields.items()}
+
+
+def _field_spec(name: str, annotation: Any) -> Any:
+    for key, kind in _TYPES.items():
+        if annotation is kind:
+            return key
+    values = [v.value if isinstance(v, Enum) else v for v in OutputType(annotation).values.values()]
+    if values and all(type(value) in (str, int, float) for value in values):
+        return values
+    raise TaskError(
+        f"input field {name!r}: task.toml knows str, int, float, bool and lists of values, "
+        f"not {annotation!r}; keep the task in Python and name it package.module:attribute"
+    )
+
+
+def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
+    """`[output]` for a type, whose JSON Schema is in `schema_file` where it needs one."""
+    for key, kind in _TYPES.items():
+        if output.annotation is kind:
+            return {"type": key}
+    if output.labels:
+        return {"labels": list(output.labels)}
+    return {"schema": schema_file}

@@ -1,0 +1,94 @@
+"""The blocks of README.md and docs/ do what the text around them says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from promptkit import Template, load_task
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [
+        (f"{page.name}-{index}", block)
+        for page in PAGES
+        for index, block in enumerate(pattern.findall(page.read_text(encoding="utf-8")))
+    ]
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    return tmp_path
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("name", "source"), blocks("python"))
+def test_python_blocks_run(name: str, source: str, clone: Path) -> None:
+    done = run([sys.executable, "-c", source], clone)
+    assert done.returncode == 0, done.stderr
+    assert "lemon:" in done.stdout
+    assert {"comparison.json", "predictions.jsonl", "report.html"} <= {
+        path.name for path in (clone / "runs" / "fruit-in-python").iterdir()
+    }
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("name", "script"), blocks("sh"))
+def test_shell_blocks_run(name: str, script: str, clone: Path) -> None:
+    for line in script.strip().splitlines():
+        words = line.split()
+        assert words[0] == "promptkit"
+        done = run([sys.executable, "-m", "promptkit", *words[1:]], clone)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+@pytest.mark.parametrize(("name", "source"), blocks("jinja"))
+def test_template_blocks_render(name: str, source: str) -> None:
+    task = load_task(ROOT / "examples" / "fruit")
+    if "{% for name, value in input %}" in source:  # a part of an example block
+        source = f"{{% example %}}\n{source}-> {{{{ output }}}}\n{{% endexample %}}\n"
+    prompt = Template(source).render(task, shots=2, query={"name": "fig"})
+    shown = str(prompt)
+    assert "fig" in shown
+    assert all(task.demos.by_id(id).input.name in shown for id in prompt.shots)
+
+
+def test_links_inside_the_project_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_template_page_names_every_built_in_template() -> None:
+    page = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
+    for path in (ROOT / "templates").glob("*.j2"):
+        assert path.name.replace("-labels", "") in page
+
+
+def test_the_readme_names_the_make_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")

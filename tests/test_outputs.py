@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+from strategies import Kind, texts
+
+from promptkit.errors import TaskError
+from promptkit.outputs import OutputType
+
+
+class Text(str, Enum):
+    A = "a"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+class Answer(BaseModel):
+    kind: Literal["a", "b"]
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "labels"),
+    [
+        (Literal["a", "b"], ("a", "b")),
+        (Literal[2, 1], ("2", "1")),
+        (Literal["a"] | Literal["b"], ("a", "b")),
+        (Literal["a", "b"] | Literal["b", "c"], ("a", "b", "c")),
+        (Annotated[Literal["a"], Field(title="x")], ("a",)),
+        (Kind, ("drupe", "pome")),
+        (Text, ("a",)),
+        (Number, ("1",)),
+        (bool, ("true", "false")),
+        (str, ()),
+        (int, ()),
+        (float, ()),
+        (Answer, ()),
+        (list[str], ()),
+        (Literal["a"] | int, ()),
+    ],
+)
+def test_closed_types_have_labels_in_order(annotation: Any, labels: tuple[str, ...]) -> None:
+    assert OutputType(annotation).labels == labels
+
+
+@pytest.mark.parametrize("label", ["", " a", "a ", "a\n", "\t"])
+def test_a_label_is_not_empty_or_padded(label: str) -> None:
+    with pytest.raises(TaskError, match="not empty and has no white space around it"):
+        _ = OutputType(Literal[label, "b"]).labels  # type: ignore[valid-type]
+
+
+def test_labels_of_equal_text_clash() -> None:
+    with pytest.raises(TaskError, match="label '1' stands for both 1 and '1'"):
+        _ = OutputType(Literal[1, "1"]).labels
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text"),
+    [
+        (Literal["a"], "a", "a"),
+        (Kind, Kind.POME, "pome"),
+        (Text, Text.A, "a"),
+        (Number, Number.ONE, "1"),
+        (bool, True, "true"),
+        (int, -7, "-7"),
+        (float, 0.1, "0.1"),
+        (str, "null\n", "null\n"),
+        (Annotated[str, Field(max_length=9)], "plain", "plain"),
+        (Annotated[int, Field(ge=0)], 3, "3"),
+        (list[str], ["é", "b"], '["é", "b"]'),
+        (Answer, Answer(kind="a", note="é"), '{"kind": "a", "note": "é"}'),
+    ],
+)
+def test_a_value_is_written_as_text_and_read_back(annotation: Any, value: Any, text: str) -> None:
+    output = OutputType(annotation)
+    assert output.text(value) == text
+    assert output.parse(text) == value
+    assert type(output.parse(text)) is type(value)
+
+
+@given(texts)
+def test_a_text_output_is_any_text_as_it_stands(text: str) -> None:
+    assert OutputType(str).parse(OutputType(str).text(text)) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_reads_back_exactly(value: float) -> None:
+    assert OutputType(float).parse(OutputType(float).text(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "reason"),
+    [
+        (Literal["drupe", "pome"], "drupes", "did you mean 'drupe'"),
+        (Literal["drupe", "pome"], " drupe", "not one of the labels (drupe, pome)"),
+        (bool, "True", "did you mean 'true'"),
+        (int, "seven", "unable to parse string as an integer"),
+        (int, "1.5", "unable to parse string as an integer"),
+        (float, "", "unable to parse string as a number"),
+        (Answer, "{", "Invalid JSON"),
+        (Answer, '{"kind": "c"}', "kind: Input should be 'a' or 'b' (got 'c')"),
+        (list[str], '["a", 1]', "1: Input should be a valid string (got 1)"),
+        (Annotated[str, Field(max_length=2)], "abc", "at most 2 characters"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_with_its_reason(
+    annotation: Any, text: str, reason: str
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is below
+        OutputType(annotation).parse(text)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "value"),
+    [
+        (Literal["a", "b"], "a", "a"),
+        (Literal[1, 2], 1, 1),
+        (Literal[1, 2], "1", 1),
+        (Kind, "pome", Kind.POME),
+        (Kind, Kind.POME, Kind.POME),
+        (Text, "a", Text.A),
+        (Number, 1, Number.ONE),
+        (bool, True, True),
+        (bool, "false", False),
+        (int, "7", 7),
+        (Answer, {"kind": "a"}, Answer(kind="a")),
+    ],
+)
+def test_a_value_or_its_label_is_valid(annotation: Any, given: Any, value: Any) -> None:
+    found = OutputType(annotation).validate(given)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        (Literal["a", "b"], "c"),
+        (Literal[1, 2], True),
+        (Literal[1, 2], 1.0),
+        (Kind, "DRUPE"),
+        (Kind, Text.A),
+        (bool, 1),
+        (bool, "yes"),
+        (int, 1.5),
+        (Answer, {"kind": "a", "note": 1}),
+        (Literal["a"], ["a"]),
+    ],
+)
+def test_any_other_value_is_refused(annotation: Any, given: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the reason
+        OutputType(annotation).validate(given)
+
+
+def test_a_long_list_of_labels_is_shortened() -> None:
+    many = Literal[tuple(f"label-{i}" for i in range(50))]  # type: ignore[valid-type]
+    with pytest.raises(ValueError, match=r"label-11, …\); did you mean 'label-49'"):
+        OutputType(many).parse("label_49")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Literal[1, 2], 2),
+        (Kind, Kind.POME),
+        (Text, Text.A),
+        (bool, False),
+        (Answer, Answer(kind="b")),
+        (list[str], ["a"]),
+    ],
+)
+def test_a_plain_value_is_valid_again(annotation: Any, value: Any) -> None:
+    output = OutputType(annotation)
+    plain = output.plain(value)
+    assert isinstance(plain, bool | str | dict | list)
+    assert not isinstance(plain, Enum)
+    assert output.validate(plain) == value
