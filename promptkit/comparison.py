@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit import metrics, stats
-from promptkit.errors import TaskError
+from promptkit.errors import TaskError, shorten
 from promptkit.examples import Example, Task
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
@@ -50,17 +50,14 @@ def compare(
     `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
-    queries = list(task.tests)[:limit]
-    if not queries:
-        raise TaskError(f"task {task.name!r} has no tests to ask")
+    queries = _queries(task, limit)
     seeds = range(seeds) if isinstance(seeds, int) else seeds
-    for name, values in (("shots", shots), ("seeds", seeds)):
-        if not values:
-            raise TaskError(f"{name}: at least one is needed")
+    _check_lists(shots=shots, seeds=seeds, templates=templates, selections=selections)
     if models is None:
         from promptkit.models.llama import load_model
 
         models = [load_model()]
+    _check_lists(models=models)
     chosen = [_template(task, template) for template in templates] or [Template.of(task)]
     _check_distinct("models", [model.identity.name for model in models])
     _check_distinct("templates", [template.name for template in chosen])
@@ -69,7 +66,7 @@ def compare(
         for model, template, selection, count, seed in product(
             models,
             chosen,
-            selections or [default_selection(task)],
+            dict.fromkeys(selections or [default_selection(task)]),
             sorted(set(shots)),
             dict.fromkeys(seeds),
         )
@@ -87,6 +84,22 @@ def compare(
     return Comparison(
         task.name, task.fingerprint, identities, rows, pairs, usage, tuple(predictions)
     )
+
+
+def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
+    if limit is not None and limit < 1:
+        raise TaskError(f"limit is {limit}; it is 1 or more")
+    if not task.tests:
+        raise TaskError(f"task {task.name!r} has no tests to ask")
+    return list(task.tests)[:limit]
+
+
+def _check_lists(**arguments: Any) -> None:
+    for name, values in arguments.items():
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise TaskError(f"{name}: {shorten(values)} is no list; write [{shorten(values)}]")
+        if not values and name not in ("templates", "selections"):  # which have a default
+            raise TaskError(f"{name}: at least one is needed")
 
 
 def _check_distinct(what: str, names: Sequence[str]) -> None:
@@ -207,7 +220,10 @@ def _correct(predictions: Sequence[Prediction]) -> Table:
 
 
 def _pairs(predictions: Sequence[Prediction]) -> Iterator[Pair]:
-    """Each shot count against the one before, and each model and template against the first."""
+    """Each shot count against the one before; each model, template and selection against the first.
+
+    The two cells of a pair differ in one thing only.
+    """
     tables: dict[Cell, Table] = {
         cell: _correct(list(group))
         for cell, group in groupby(predictions, key=lambda p: _cell(p)._replace(seed=None))
@@ -216,8 +232,8 @@ def _pairs(predictions: Sequence[Prediction]) -> Iterator[Pair]:
         for a, b in pairwise(cells):
             yield _pair(a, b, tables)
     first = next(iter(tables))
-    for b in tables:
-        a = b._replace(model=first.model, template=first.template, selection=first.selection)
+    for b, factor in product(tables, ("model", "template", "selection")):
+        a = b._replace(**{factor: getattr(first, factor)})
         if a != b:
             yield _pair(a, b, tables)
 

@@ -87,7 +87,8 @@ class ExampleSet(RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         return hash(self.fingerprint)
 
     def __repr__(self) -> str:
-        return f"<ExampleSet of {len(self)}: {', '.join(e.id for e in self.root[:3])}, …>"
+        shown = ", ".join([*(e.id for e in self.root[:3]), "…"][: len(self)])
+        return f"<ExampleSet of {len(self)}{': ' if shown else ''}{shown}>"
 
     __str__ = __repr__
 

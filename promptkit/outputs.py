@@ -41,8 +41,9 @@ class OutputType:
                     f"label {label!r}: a label is not empty and has no white space around it "
                     "(the space in front of an answer comes from the template)"
                 )
-            if label in values and type(values[label]) is not type(value):
-                raise TaskError(f"label {label!r} stands for both {values[label]!r} and {value!r}")
+            before = values.get(label, value)
+            if before != value or type(before) is not type(value):
+                raise TaskError(f"label {label!r} stands for both {before!r} and {value!r}")
             values[label] = value
         return values
 

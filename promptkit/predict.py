@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.encode import common_prefix
-from promptkit.errors import PromptTooLongError
+from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example, Task
 from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.selection import Selection, default_selection, draw
 from promptkit.store import Result, Store, keys_of
 from promptkit.templates import Template
@@ -81,6 +81,10 @@ class Predictor:
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
 
+    def __post_init__(self) -> None:
+        if self.fit not in get_args(Fit):
+            raise TaskError(f"there is no fit {self.fit!r}; there is {', '.join(get_args(Fit))}")
+
     def predict(
         self,
         queries: Iterable[Example[Any, Any]],
@@ -104,7 +108,7 @@ class Predictor:
     def tokenize(self, queries: Sequence[Example[Any, Any]]) -> list[TokenizedPrompt]:
         """The queries' prompts as the model reads them."""
         try:
-            return self.model.tokenize([self._render(query, self.shots) for query in queries])
+            return self._tokenize(queries, self.shots)
         except PromptTooLongError:
             if self.fit == "error":
                 raise
@@ -122,18 +126,35 @@ class Predictor:
             for query, prompt, result in zip(queries, prompts, results, strict=True)
         ]
 
-    def _render(self, query: Example[Any, Any], shots: int) -> Any:
+    def _tokenize(self, queries: Sequence[Example[Any, Any]], shots: int) -> list[TokenizedPrompt]:
+        prompts = self.model.tokenize([self._render(query, shots) for query in queries])
+        for prompt in prompts:
+            if not prompt.candidates:
+                self._check_room(prompt)
+        return prompts
+
+    def _render(self, query: Example[Any, Any], shots: int) -> Prompt:
         demos = draw(self.task.demos, query, shots, seed=self.seed, selection=self._selection)
         return self.template.render(self.task, shots=demos, query=query)
+
+    def _check_room(self, prompt: TokenizedPrompt) -> None:
+        """Whether the longest answer fits too: a model finds out only once it runs."""
+        context, answer = self.model.identity.context, self.sampling.max_tokens
+        if len(prompt.ids) + answer > context:
+            raise PromptTooLongError(
+                f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots: "
+                f"{len(prompt.ids)} tokens of prompt and {answer} of answer do not fit the context "
+                f"of {context}; ask for fewer shots, a shorter answer or a larger context"
+            )
 
     def _fitting(self, query: Example[Any, Any]) -> TokenizedPrompt:
         """The prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
             try:
-                return self.model.tokenize([self._render(query, shots)])[0]
+                return self._tokenize([query], shots)[0]
             except PromptTooLongError:
                 continue
-        return self.model.tokenize([self._render(query, 0)])[0]
+        return self._tokenize([query], 0)[0]
 
     def _prediction(
         self, query: Example[Any, Any], prompt: TokenizedPrompt, result: Result
@@ -148,7 +169,7 @@ class Predictor:
         failed = said["failure"] is not None
         return Prediction(
             id=query.id,
-            input=self.task.fields_of(query),
+            input=dict(self.task.fields_of(query)),
             gold=output.plain(query.output) if known else None,
             correct=(not failed and bool(value == query.output)) if known else None,
             shots=self.shots,
@@ -200,6 +221,8 @@ def answer(
     saved_at = monotonic()
     try:
         for done, (index, result) in enumerate(made, start=1):
+            if isinstance(result, Score):
+                _check_numbers(model, asked[index], result)
             known[order[index]] = unsaved[order[index]] = result
             if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
                 store.put(unsaved)
@@ -210,6 +233,14 @@ def answer(
         if store is not None and unsaved:
             store.put(unsaved)
     return Answers([known[key] for key in keys], asked, stored)
+
+
+def _check_numbers(model: Model, prompt: TokenizedPrompt, score: Score) -> None:
+    if any(math.isnan(logprob) for logprob in score.logprobs) or max(score.logprobs) == -math.inf:
+        raise ModelError(
+            f"{model.identity.name}: its log-probabilities are no numbers (NaN or all -inf) for "
+            f"example {shorten(prompt.prompt.query)}; the file may be damaged, try another one"
+        )
 
 
 def unique_tokens(prompts: Iterable[TokenizedPrompt]) -> int:

@@ -101,7 +101,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON can hold it; the predictions are `to_records()`."""
-        return {
+        data: dict[str, Any] = {
             "task": {"name": self.task, "fingerprint": self.fingerprint},
             "models": [asdict(identity) for identity in self.models],
             "rows": [asdict(row) for row in self.rows],
@@ -111,6 +111,7 @@ class Comparison:
             ],
             "usage": asdict(self.usage),
         }
+        return {name: _finite(value) for name, value in data.items()}
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
@@ -125,7 +126,10 @@ class Comparison:
         return pandas.DataFrame([asdict(row) for row in self.rows])
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `comparison.json`, `predictions.jsonl` and `report.html`; returns the folder."""
+        """Writes `comparison.json`, `predictions.jsonl` and `report.html`; returns the folder.
+
+        Raises OSError where it cannot be written.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         data, records = self.to_dict(), self.to_records()
@@ -147,6 +151,8 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
     return value
 
 

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 
-from promptkit.errors import StoreError
+from promptkit.errors import StoreError, shorten
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 
@@ -51,22 +52,57 @@ class Store:
             self._db = sqlite3.connect(
                 self.path or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None
             )
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
+        """Makes the table in a file that is new; leaves a file that is no store as it is."""
+        if not self._is_made():
+            with self._transaction():
+                if not self._is_made():  # by another process, meanwhile
+                    self._db.execute(
+                        "CREATE TABLE predictions"
+                        " (key BLOB PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID"
+                    )
+                    self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._write_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+
+    def _is_made(self) -> bool:
+        # One statement, so that another process cannot make the table half-way.
+        version, things, ours = self._db.execute(
+            "SELECT user_version, (SELECT count(*) FROM sqlite_master),"
+            " (SELECT count(*) FROM sqlite_master WHERE name = 'predictions')"
+            " FROM pragma_user_version"
+        ).fetchone()
+        if version == 0 and not things:
+            return False
+        if version == 0 or not ours:
+            raise StoreError(
+                f"{self.path}: another program's database, not a prediction store; "
+                "name another with --store"
+            )
+        if version != _VERSION:
             raise StoreError(
                 f"{self.path}: a store of version {version}; this promptkit knows {_VERSION}. "
                 "Name another with --store"
             )
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS predictions"
-            " (key BLOB PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID"
-        )
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        return True
+
+    def _write_ahead(self) -> None:
+        """Switches to WAL, for which SQLite does not wait by itself."""
+        give_up = monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or monotonic() > give_up:
+                    raise
+                sleep(0.01)
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Result]:
         """The stored results among these keys."""
@@ -78,23 +114,18 @@ class Store:
                 marks = ",".join("?" * len(chunk))
                 query = f"SELECT key, result FROM predictions WHERE key IN ({marks})"
                 for key, text in self._db.execute(query, chunk):
-                    found[bytes(key)] = _result(json.loads(text))
+                    found[bytes(key)] = _result(text)
         return found
 
     def put(self, results: Mapping[bytes, Result]) -> None:
         """Adds results in one transaction; keys that are there already keep what they have."""
         rows = [(key, json.dumps(asdict(result))) for key, result in results.items()]
-        with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._explained(), self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
 
     def __len__(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM predictions").fetchone()
+        with self._explained():
+            (count,) = self._db.execute("SELECT count(*) FROM predictions").fetchone()
         return int(count)
 
     def close(self) -> None:
@@ -113,12 +144,23 @@ class Store:
         self.close()
 
     @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:
             raise StoreError(
-                f"{self.path}: the prediction store cannot be used: {error}; "
+                f"{self.path or 'in memory'}: the prediction store cannot be used: {error}; "
                 "name another with --store, or move the file away"
             ) from error
 
@@ -130,7 +172,8 @@ def key_of(
     rule: list[object] = [_SCORE_RULE]
     if sampling is not None:
         seed = sampling.seed if sampling.temperature > 0 else None
-        rule = [_GENERATE_RULE, sampling.max_tokens, sampling.temperature, seed, prompt.prompt.stop]
+        temperature = float(sampling.temperature)
+        rule = [_GENERATE_RULE, sampling.max_tokens, temperature, seed, prompt.prompt.stop]
     head = json.dumps([rule, identity.key, len(prompt.ids), [len(c) for c in prompt.candidates]])
     digest = sha256(head.encode("utf-8", "surrogatepass"))
     for ids in (prompt.ids, *prompt.candidates):
@@ -145,15 +188,19 @@ def keys_of(
     return [key_of(prompt, identity, sampling) for prompt in prompts]
 
 
-def _result(fields: dict[str, object]) -> Result:
-    if "logprobs" in fields:
-        return Score(**{**fields, "logprobs": tuple(fields["logprobs"])})  # type: ignore[arg-type]
-    return Generation(**fields)  # type: ignore[arg-type]
+def _result(text: str) -> Result:
+    fields = json.loads(text)
+    try:
+        if "logprobs" in fields:
+            return Score(**{**fields, "logprobs": tuple(fields["logprobs"])})
+        return Generation(**fields)
+    except TypeError:
+        raise ValueError(f"a damaged row, {shorten(text)}") from None
 
 
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # another process may have made it meanwhile
     if folder.name == ".promptkit":
         (folder / ".gitignore").write_text("*\n")  # as pytest, mypy and ruff do for their caches

@@ -10,8 +10,8 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example
-from promptkit.selection import draw
+from promptkit.examples import Example, Task
+from promptkit.selection import SELECTIONS, Selection, default_selection, draw
 
 POOL = fruits({f"fruit {i}": "pome" for i in range(12)}).demos
 QUERY = Example(input=Fruit(name="quince"))
@@ -21,10 +21,16 @@ def ids(shots: tuple[Example, ...]) -> list[str]:
     return [shot.id for shot in shots]
 
 
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(-(2**70), 2**70))
-def test_fewer_shots_are_the_first_of_more(a: int, b: int, seed: int) -> None:
+@given(
+    st.integers(0, 12),
+    st.integers(0, 12),
+    st.integers(-(2**70), 2**70),
+    st.sampled_from(SELECTIONS),
+)
+def test_fewer_shots_are_the_first_of_more(a: int, b: int, seed: int, selection: Selection) -> None:
     few, many = sorted((a, b))
-    assert draw(POOL, QUERY, few, seed=seed) == draw(POOL, QUERY, many, seed=seed)[:few]
+    shots = draw(POOL, QUERY, many, seed=seed, selection=selection)
+    assert draw(POOL, QUERY, few, seed=seed, selection=selection) == shots[:few]
 
 
 def test_one_seed_draws_the_same_always() -> None:
@@ -32,11 +38,14 @@ def test_one_seed_draws_the_same_always() -> None:
     assert ids(draw(POOL, QUERY, 4, seed=7)) == expected
 
 
-@given(st.integers(0, 11), st.integers(0, 5))
-def test_every_query_sees_the_same_order_without_itself(index: int, seed: int) -> None:
-    everything = draw(POOL, QUERY, 12, seed=seed)
+@given(st.integers(0, 11), st.integers(0, 5), st.sampled_from(SELECTIONS))
+def test_every_query_sees_the_same_order_without_itself(
+    index: int, seed: int, selection: Selection
+) -> None:
+    everything = draw(POOL, QUERY, 12, seed=seed, selection=selection)
     query = POOL[index]
-    assert draw(POOL, query, 11, seed=seed) == tuple(e for e in everything if e != query)
+    shots = draw(POOL, query, 11, seed=seed, selection=selection)
+    assert shots == tuple(e for e in everything if e != query)
 
 
 def test_different_seeds_draw_different_orders() -> None:
@@ -53,7 +62,22 @@ def test_first_keeps_the_order_of_the_pool() -> None:
     assert draw(POOL, QUERY, 5, selection="first", seed=3) == POOL[:5]
 
 
-@pytest.mark.parametrize("selection", ["first", "random"])
+@given(st.integers(0, 100))
+def test_balanced_gives_every_label_its_turn(seed: int) -> None:
+    families = ["pome"] * 8 + ["drupe"] * 3 + ["berry"]
+    pool = fruits({f"fruit {i}": family for i, family in enumerate(families)}).demos
+    drawn = [e.output for e in draw(pool, QUERY, 12, seed=seed, selection="balanced")]
+    assert set(drawn[:3]) == {"pome", "drupe", "berry"}
+    assert set(drawn[3:5]) == set(drawn[5:7]) == {"pome", "drupe"}
+    assert drawn[7:] == ["pome"] * 5
+
+
+def test_balanced_is_the_default_where_answers_are_labels() -> None:
+    assert default_selection(fruits()) == "balanced"
+    assert default_selection(Task[Fruit, str](name="t")) == "random"
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize(
     "query",
     [
@@ -62,7 +86,7 @@ def test_first_keeps_the_order_of_the_pool() -> None:
         Example(input=Fruit(name="FRUIT 3"), id="other"),
     ],
 )
-def test_the_query_is_never_drawn_by_id_or_text(query: Example, selection: str) -> None:
+def test_the_query_is_never_drawn_by_id_or_text(query: Example, selection: Selection) -> None:
     shots = draw(POOL, query, 11, selection=selection)
     assert "fruit 3" not in ids(shots)
     with pytest.raises(PromptError, match="only 11 demonstrations for example"):
@@ -85,12 +109,15 @@ def test_a_negative_number_of_shots_is_an_error() -> None:
 
 
 def test_an_unknown_selection_is_an_error() -> None:
-    with pytest.raises(PromptError, match="no selection 'best'; there is random, first"):
+    with pytest.raises(PromptError, match="no selection 'best'; there is balanced, random, first"):
         draw(POOL, QUERY, 1, selection="best")  # type: ignore[arg-type]
 
 
-def test_every_order_of_a_small_pool_is_equally_likely() -> None:
+@pytest.mark.parametrize("selection", ["balanced", "random"])
+def test_every_order_of_a_small_pool_is_equally_likely(selection: Selection) -> None:
     pool = fruits().demos
-    counts = Counter(tuple(ids(draw(pool, QUERY, 3, seed=seed))) for seed in range(3000))
+    counts = Counter(
+        tuple(ids(draw(pool, QUERY, 3, seed=seed, selection=selection))) for seed in range(3000)
+    )
     assert set(counts) == set(permutations(e.id for e in pool))
     assert chisquare(list(counts.values())).pvalue > 0.001

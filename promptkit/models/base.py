@@ -49,6 +49,8 @@ class Sampling:
             raise ValueError(f"max_tokens is {self.max_tokens}; it is 1 or more")
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}; it is 0 (greedy) or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it is 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

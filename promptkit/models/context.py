@@ -22,6 +22,9 @@ Logits = npt.NDArray[np.float32]
 SEQUENCES = 64
 """Sequences side by side: one for the prompt, the others for its candidates."""
 
+STATES = 8
+"""The same for recurrent models, where each sequence has a state of its own in memory."""
+
 
 class Context:
     """A context of `cells` tokens that all its sequences share.
@@ -32,11 +35,23 @@ class Context:
     def __init__(self, model: Any, *, cells: int, batch: int, threads: int, usage: Usage) -> None:
         """`model` is llama.cpp's pointer. Raises `ModelError` where there is not the memory."""
         self._lib = lib = library()
+        self.cells = cells
+        recurrent = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
+        self.sequences: int = min(
+            STATES if recurrent else SEQUENCES, lib.llama_max_parallel_sequences()
+        )
+        self.batch = max(batch, self.sequences)
         params = lib.llama_context_default_params()
-        params.n_ctx = self.cells = cells
-        params.n_batch = params.n_ubatch = self.batch = max(batch, SEQUENCES)
-        params.n_seq_max = self.sequences = min(SEQUENCES, lib.llama_max_parallel_sequences())
+        # In fewer cells llama.cpp makes its batches smaller, and aborts once the sequences
+        # outnumber the tokens of a batch.
+        params.n_ctx = max(cells, self.batch)
+        params.n_batch = params.n_ubatch = self.batch
+        params.n_seq_max = self.sequences
         params.n_threads = params.n_threads_batch = threads
+        # Half precision in the cache and in flash attention would move a score by 0.01 nats and
+        # more with the batch that a token happens to stand in; whole precision takes no longer.
+        params.type_k = params.type_v = lib.GGML_TYPE_F32
+        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.kv_unified = True
         params.swa_full = True
         params.no_perf = True
@@ -44,10 +59,11 @@ class Context:
         self._context = lib.llama_init_from_model(model, params)
         if not self._context:
             raise ModelError(
-                f"llama.cpp cannot make a context of {cells} tokens: {errors() or 'no reason given'}"
+                f"llama.cpp cannot make a context of {cells} tokens: "
+                f"{errors() or 'no reason given'}"
             )
         self._memory = lib.llama_get_memory(self._context)
-        self._n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
+        self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
         self._usage = usage
         self._batch = _Batch(lib, self.batch)
 
@@ -71,7 +87,7 @@ class Context:
         count = len(tokens)
         if not 0 < count <= self.batch or not 0 <= max(sequences) < self.sequences:
             raise ModelError(f"a batch of {count} tokens in {max(sequences) + 1} sequences")
-        if max(positions) >= self.cells or not 0 <= min(tokens) <= max(tokens) < self._n_vocab:
+        if max(positions) >= self.cells or not 0 <= min(tokens) <= max(tokens) < self.n_vocab:
             raise ModelError("a batch beyond the context or the vocabulary")
         batch = self._batch.fill(tokens, positions, sequences, outputs)
         forget_errors()
@@ -90,9 +106,9 @@ class Context:
 
     def _rows(self, count: int) -> Logits:
         if not count:
-            return np.empty((0, self._n_vocab), np.float32)
+            return np.empty((0, self.n_vocab), np.float32)
         pointer = self._lib.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(pointer, (count, self._n_vocab))
+        return np.ctypeslib.as_array(pointer, (count, self.n_vocab))
 
     def fork(self, target: int) -> None:
         """Makes sequence `target` a copy of sequence 0."""
@@ -164,8 +180,7 @@ class _Batch:
         return self._struct
 
 
-def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
-    """The log-probabilities of rows of logits, (rows, vocabulary), summed in double precision."""
-    peak = logits.max(axis=-1, keepdims=True)
-    total = np.exp(logits - peak).sum(axis=-1, keepdims=True, dtype=np.float64)
-    return np.asarray(logits - (peak + np.log(total)), dtype=np.float64)
+def log_total(row: Logits) -> float:
+    """What to subtract from a row of logits, (vocabulary,), to make them log-probabilities."""
+    peak = row.max()
+    return float(peak + np.log(np.exp(row - peak).sum(dtype=np.float64)))

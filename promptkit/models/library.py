@@ -14,8 +14,9 @@ from typing import Any
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
 
-_LEVELS = {1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.DEBUG}
-_NOISE = logging.DEBUG  # its INFO lines are of interest to nobody but its developers
+_WARNING, _ERROR = 3, 4  # as ggml.h numbers them
+# Its INFO lines are of interest to nobody but its developers, and so are most of its warnings.
+_LEVELS = {_WARNING: logging.INFO, _ERROR: logging.WARNING}
 _last_errors: list[str] = []
 
 
@@ -34,11 +35,11 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
     @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
     def write(level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace").rstrip()
-        if level >= 3 and level != 5 and line:
+        if level == _ERROR and line:
             _last_errors.append(line)
             del _last_errors[:-10]
         if line.strip("."):
-            log.log(_LEVELS.get(level, _NOISE), line)
+            log.log(_LEVELS.get(level, logging.DEBUG), line)
 
     return write
 

