@@ -6,10 +6,12 @@ Exits with 0, with 2 after an error of the user's, and with 130 after Ctrl-C.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,23 +20,48 @@ from typing import Annotated, Any, NoReturn, get_args
 
 import typer
 from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
 
 import promptkit
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.examples import Task
 from promptkit.files import load_task
-from promptkit.models.base import Model
+from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Progress
 from promptkit.prompts import Prompt
 from promptkit.scaffold import write_task
 from promptkit.selection import Selection
 from promptkit.templates import Template
 
+
+class _Group(TyperGroup):
+    """Runs a command; says in a line or two why it stopped, never with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except PromptkitError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            _err.print("interrupted; what was computed is stored")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # the reader of our output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except OSError as error:
+            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
 app = typer.Typer(
+    cls=_Group,
     help="Does one example help, do eight? Few-shot prompts compared on a local model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -95,28 +122,34 @@ def compare(
 
     Interrupt it at any time: what was computed is stored, and running it again goes on from there.
     """
+    chosen: dict[str, Any] = {
+        "selections": _choices("selection", selection or [], Selection),
+        "shots": _numbers(shots),
+        "fit": _choices("fit", [fit], Fit)[0],
+        "sampling": _sampling(max_tokens, temperature),
+    }
     loaded = _load_task(task)
+    folder = out or Path("runs") / (re.sub(r"[^\w.-]+", "-", loaded.name).strip(".") or "task")
+    _check_writable(folder, json_file)
     models = [_load_model(name, context, threads) for name in dict.fromkeys(model or ["smollm2"])]
     with _progress("asking") as progress:
         result = promptkit.compare(
             loaded,
             models=models,
             templates=template or (),
-            selections=_choices("selection", selection or [], Selection),
-            shots=_numbers(shots),
             seeds=seeds,
             limit=limit,
-            fit=_choices("fit", [fit], Fit)[0],
-            sampling=promptkit.Sampling(max_tokens, temperature),
             store=store,
             progress=progress,
+            **chosen,
         )
-    folder = result.save(out or Path("runs") / (re.sub(r"[^\w.-]+", "-", loaded.name) or "task"))
+    result.save(folder)
     if json_file != "-":
         from promptkit.report import terminal
 
-        _stdout().print(terminal.render(result.to_dict(), result.to_records()))
-        _stdout().print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console.print(terminal.render(result.to_dict(), result.to_records(), console.width))
+        print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
     if json_file is not None:
         _write_json(json_file, result.to_dict())
 
@@ -145,25 +178,29 @@ def render(
     json_file: JsonFile = None,
 ) -> None:
     """Show the exact prompt that a model would read."""
+    counts = _numbers(shots)
+    chosen = _choices("selection", [selection], Selection)[0] if selection else None
     loaded = _load_task(task)
     source = Template.of(loaded, template)
-    chosen = _choices("selection", [selection], Selection)[0] if selection else None
-    counts = _numbers(shots)
-    if every:
-        cells = [(n, s, test) for n in counts for s in range(seeds) for test in loaded.tests]
-    else:
-        cells = [(n, seed, _query(loaded, query)) for n in counts]
+    first = _query(loaded, query)
+    asked = loaded.tests if every and query is None else [first]
     prompts = [
-        source.render(loaded, shots=n, query=asked, seed=s, selection=chosen)
-        for n, s, asked in cells
+        source.render(loaded, shots=n, query=test, seed=s, selection=chosen)
+        for n in counts
+        for s in (range(seeds) if every else [seed])
+        for test in asked
     ]
     runtime = _load_model(model or "smollm2", context, None) if model or tokens else None
     if json_file is not None:
         shown = [_prompt_json(prompt, runtime) for prompt in prompts]
-        _write_json(json_file, shown if every else shown[0])
-    else:
-        for prompt in prompts:
-            _show(prompt, runtime, tokens, spans)
+        _write_json(json_file, shown if every or len(shown) > 1 else shown[0])
+        return
+    for prompt in prompts:
+        if len(prompts) > 1:
+            sys.stdout.flush()
+            number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+            _err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
+        _show(prompt, runtime, tokens, spans)
 
 
 @app.command()
@@ -185,38 +222,45 @@ def _version(
         raise typer.Exit
 
 
-def main() -> NoReturn:
+def main() -> None:
     """The `promptkit` command."""
-    try:
-        app(standalone_mode=True)
-    except PromptkitError as error:
-        _err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _err.print("interrupted; what was computed is stored")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(0)
+    for stream in (sys.stdout, sys.stderr):  # what is shown is what a file would hold
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    app()
+
+
+def _fail(reason: str) -> NoReturn:
+    _err.print(Text.assemble(("error: ", "bold red"), reason), soft_wrap=True)
+    raise typer.Exit(2) from None
 
 
 def _load_task(name: str) -> Task[Any, Any]:
     module, colon, attribute = name.partition(":")
     if not colon or Path(name).exists() or not attribute.isidentifier():
-        return load_task(name, notify=lambda message: _err.print(f"note: {_escape(message)}"))
+        return load_task(name, notify=lambda message: _err.print(Text(f"note: {message}")))
     sys.path.insert(0, os.getcwd())
     try:
         task = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise TaskError(f"{name}: {error}") from None
+    except PromptkitError:
+        raise
+    except Exception as error:  # whatever the module raises
+        raise TaskError(f"{name}: {type(error).__name__}: {error}{_place(error)}") from error
     if not isinstance(task, Task):
         raise TaskError(f"{name} is a {type(task).__name__}, not a Task")
     return task
 
 
+def _place(error: BaseException) -> str:
+    """Where in a module of the user's an error was raised, if it was there."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
+
+
 def _load_model(name: str, context: int | None, threads: int | None) -> Model:
-    with _err.status(f"loading {name} (the first time, it is tried in a process of its own)"):
+    doing = Text(f"loading {name} (the first time, it is tried in a process of its own)")
+    with _err.status(doing):
         return promptkit.load_model(name, context=context, threads=threads)
 
 
@@ -282,8 +326,9 @@ def _show(prompt: Prompt, model: Model | None, tokens: bool, spans: bool) -> Non
         return
     sys.stdout.write(str(raw))  # to the byte, for whoever redirects it
     if sys.stdout.isatty():
+        sys.stdout.flush()
         follow = f"one of {list(raw.candidates)}" if raw.candidates else "generated"
-        _err.print(f"\n[dim]answer: {_escape(follow)}, up to {_escape(repr(raw.stop))}[/]")
+        _err.print(Text(f"\nanswer: {follow}, up to {raw.stop!r}", "dim"))
 
 
 def _numbers(text: str) -> list[int]:
@@ -303,8 +348,22 @@ def _choices(name: str, values: list[str], kind: Any) -> list[Any]:
     return values
 
 
-def _stdout() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+def _sampling(max_tokens: int, temperature: float) -> Sampling:
+    try:
+        return Sampling(max_tokens, temperature)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+
+
+def _check_writable(out: Path, json_file: str | None) -> None:
+    """Whether results can be written: better known before the work than after it."""
+    folders = [out]
+    if json_file not in (None, "-"):
+        folders.append(Path(str(json_file)).parent)
+    for folder in folders:
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            raise TaskError(f"{folder}: {place} is no folder that can be written; name another")
 
 
 @contextmanager
@@ -323,16 +382,7 @@ def _write_json(file: str, data: Any) -> None:
     if file == "-":
         sys.stdout.write(text)
         return
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TaskError(f"{file}: {error.strerror}") from None
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

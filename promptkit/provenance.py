@@ -160,11 +160,8 @@ class _CodeGenerator(CodeGenerator):
     def _output_const_repr(self, group: Iterable[Any]) -> str:
         runs: list[tuple[str, int]] = []
         for literal in group:
-            for text in [str(literal)] if literal.written else _LINES.findall(literal):
-                if runs and runs[-1][1] + runs[-1][0].count("\n") == literal.line:
-                    runs[-1] = (runs[-1][0] + text, runs[-1][1])
-                else:  # a comment, an expression or a tag took up lines in between
-                    runs.append((text, literal.line))
+            texts = [str(literal)] if literal.written else _LINES.findall(literal)
+            runs += [(text, literal.line) for text in texts]
         return f"environment.literal({self._file!r}, {runs!r})"
 
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802

@@ -157,4 +157,5 @@ def _finite(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="")
+    # A path that is no text stands in names as lone surrogates, which become JSON's own escapes.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")

@@ -95,10 +95,6 @@ def read_task_file(path: Path) -> TaskFile:
     chosen = [spec.output.labels, spec.output.type, spec.output.schema_file]
     if sum(choice is not None for choice in chosen) != 1:
         raise TaskError(f"{path}: [output] has exactly one of labels, type and schema")
-    if spec.output.column in (*spec.input, "id"):
-        raise TaskError(
-            f"{path}: output.column: {spec.output.column!r} is not the output's own column"
-        )
     return spec
 
 
@@ -170,6 +166,8 @@ def _field_type(kind: str | list[Scalar]) -> Any:
 def output_type(spec: TaskFile, path: Path) -> Any:
     """The type that `[output]` describes. Raises `TaskError`."""
     section = spec.output
+    if section.column in (*spec.input, "id"):
+        raise TaskError(f"{path}: output.column: {section.column!r} is not the output's own column")
     if section.labels is not None:
         if not section.labels:
             raise TaskError(f"{path}: output.labels is empty")

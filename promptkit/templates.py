@@ -108,8 +108,8 @@ class _RoleTag(Extension):
 class Template:
     """A template's name and its source.
 
-    Two templates with one name and one source are equal; `folders` is where its own
-    `{% include %}` and `{% extends %}` look, first to last, and nowhere else.
+    `folders` is where its own `{% include %}` and `{% extends %}` look, first to last, and
+    nowhere else.
     """
 
     source: str
@@ -271,7 +271,7 @@ def _compile(
     environment = TracingEnvironment(
         loader=_Loader(folders, encoding="utf-8-sig"), extensions=[_ExampleTag, _RoleTag]
     )
-    code = environment.compile(source, name, file)
+    code = environment.compile(source, name, file or name)
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from promptkit.models.library import runtime
 
 TRIAL_SECONDS = 300
 """How long a trial load may take before the file counts as unusable."""
+
+SETTLED_SECONDS = 2
+"""How long a file must have stood unchanged before its digest is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def find(name: str | Path) -> Path:
         return _bundled()
     if name.startswith("hf:"):
         return _fetched(name)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # which leaves a user that does not exist alone
     if not path.exists() and "/" not in name and not name.endswith(".gguf"):
         raise ModelError(
             f"there is no model {name!r}: name a .gguf file, smollm2, or hf:owner/repo/file.gguf"
@@ -100,7 +104,7 @@ def _fetched(name: str) -> Path:
     except EntryNotFoundError:
         reason = f"the repository has no file {file!r}"
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
     raise ModelError(f"{name}: {reason}")
 
 
@@ -136,6 +140,8 @@ def _digest(path: Path) -> str:
     stat = path.stat()
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     known = _cache() / "digests" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    # A file may change twice within one tick of its clock, so a fresh one is not remembered.
+    settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
     try:
         return known.read_text()
     except OSError:
@@ -144,7 +150,8 @@ def _digest(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    _remember(known, digest.hexdigest())
+    if settled:
+        _remember(known, digest.hexdigest())
     return digest.hexdigest()
 
 

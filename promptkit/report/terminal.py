@@ -8,12 +8,16 @@ from io import StringIO
 from itertools import groupby
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 MAX_CHANGED = 20
 """How many queries the table of changed answers shows."""
+
+MAX_SEEDS = 5
+"""Up to how many seeds are listed one by one."""
 
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
@@ -23,105 +27,158 @@ def text(data: Data, records: Records, width: int = 110) -> str:
     """The report without colours."""
     console = Console(file=StringIO(), width=width, color_system=None)
     with console.capture() as capture:
-        console.print(render(data, records))
-    return capture.get().rstrip("\n")
+        console.print(render(data, records, width))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).rstrip()
 
 
-def render(data: Data, records: Records) -> RenderableType:
-    """The whole report: a table per model, template and selection, changed answers, cost."""
+def render(data: Data, records: Records, width: int = 110) -> RenderableType:
+    """The whole report: a table per model, template and selection, what differs, the cost.
+
+    Texts from data are never read as markup.
+    """
     parts: list[RenderableType] = []
-    for key, rows in groupby(data["rows"], key=_grid_line):
-        parts += [_accuracy_table(key, list(rows), data), ""]
-    parts += _changed_table(records)
-    parts.append(_cost(data["usage"]))
+    for key, rows in groupby(data["rows"], key=grid_line):
+        parts += [*_accuracy(key, list(rows), data), ""]
+    parts[-1] = Text(
+        "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
+    )
+    parts += ["", *_differences(data["pairs"], width)]
+    parts += _changed_answers(records, width)
+    parts += map(Text, cost(data["usage"]))
     return Group(*parts)
 
 
-def _grid_line(row: Data) -> tuple[str, str, str]:
+def grid_line(row: Data) -> tuple[str, str, str]:
+    """The model, template and selection that a row, a cell or a record belongs to."""
     return row["model"], row["template"], row["selection"]
 
 
-def _accuracy_table(key: tuple[str, str, str], rows: Records, data: Data) -> Table:
+def _accuracy(key: tuple[str, str, str], rows: Records, data: Data) -> Iterator[RenderableType]:
     model, template, selection = key
     identity = next(m for m in data["models"] if m["name"] == model)
-    n = rows[0]["n"]
-    table = Table(
-        title=f"{data['task']['name']} · {model} ({identity['weights']}) · {template} · "
-        f"{selection} shots · {n} queries",
-        title_justify="left",
-        title_style="bold",
-        caption="accuracy and change with 95 % intervals; change is paired over the same queries",
-        caption_justify="left",
+    yield _title(
+        f"{data['task']['name']} · {_file(model)} ({identity['weights']}) · {template} · "
+        f"{selection} shots · {counted(rows[0]['n'], 'query', 'queries')}"
     )
-    for name in ("shots", "accuracy", "change", "by seed", "coverage", "tokens", "time"):
-        table.add_column(name, justify="left" if name == "by seed" else "right")
+    whole = [row for row in rows if row["seed"] is None]
+    scored = any(row["coverage"] is not None for row in whole)
+    table = _table(
+        "shots:",
+        "accuracy:",
+        "change:",
+        "by seed",
+        "coverage:" if scored else "failed:",
+        "tokens:",
+        "time:",
+    )
     changes = {
         pair["b"]["shots"]: pair
         for pair in data["pairs"]
-        if _grid_line(pair["a"]) == _grid_line(pair["b"]) == key
+        if grid_line(pair["a"]) == grid_line(pair["b"]) == key
     }
-    for row in rows:
-        if row["seed"] is None:
-            seeds = [r for r in rows if r["shots"] == row["shots"] and r["seed"] is not None]
-            table.add_row(*_cells(row, seeds, changes.get(row["shots"])))
-    return table
+    for row in whole:
+        low, high = row["accuracy_ci"]
+        seeds = [
+            r["accuracy"] for r in rows if r["shots"] == row["shots"] and r["seed"] is not None
+        ]
+        table.add_row(
+            str(row["shots"]),
+            f"{percent(row['accuracy'])} [{points(low)}, {points(high)}]",
+            _change(changes.get(row["shots"])),
+            _by_seed(seeds),
+            f"{row['coverage']:.2f}" if scored else str(row["failures"]),
+            f"{row['tokens']:,}",
+            f"{row['seconds']:.1f} s",
+        )
+    yield table
 
 
-def _cells(row: Data, seeds: Records, change: Data | None) -> Iterator[str | Text]:
-    yield str(row["shots"])
-    low, high = row["accuracy_ci"]
-    yield f"{percent(row['accuracy'])} [{percent(low)}, {percent(high)}]"
-    yield _change(change)
-    yield " ".join(percent(seed["accuracy"]) for seed in seeds)
-    yield "" if row["coverage"] is None else f"{row['coverage']:.2f}"
-    yield f"{row['tokens']:,}"
-    yield f"{row['seconds']:.1f} s"
+def _by_seed(accuracies: Sequence[float]) -> str:
+    low, high = points(min(accuracies)), points(max(accuracies))
+    if len(accuracies) > MAX_SEEDS:
+        return low if low == high else f"{low} to {high}"
+    return " ".join(map(points, accuracies))
 
 
 def _change(pair: Data | None) -> Text:
     if pair is None:
-        return Text("")
+        return Text()
     low, high = pair["ci"]
     style = "green" if low > 0 else "red" if high < 0 else ""
-    shown = f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]"
-    return Text(shown, style=style)
+    return Text(f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]", style)
 
 
-def _changed_table(records: Records) -> list[RenderableType]:
+def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
+    """Models, templates and selections against the first one."""
+    pairs = [pair for pair in pairs if pair["a"]["shots"] == pair["b"]["shots"]]
+    if not pairs:
+        return
+    lines = [grid_line(pair[side]) for pair in pairs for side in ("a", "b")]
+    varied = [i for i in range(3) if len({line[i] for line in lines}) > 1]
+    yield _title("Against the first, in points of accuracy over the same queries")
+    table = _table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
+    room = 18 if width < 100 else 28
+    for what in varied:
+        for pair in pairs:
+            a, b = ([*map(_file, grid_line(pair[side]))] for side in ("a", "b"))
+            if grid_line(pair["a"])[what] != grid_line(pair["b"])[what]:
+                others = ", ".join(b[i] for i in varied if i != what)
+                cells = [b[what], a[what], *([others] if len(varied) > 1 else [])]
+                texts = [Text(visible(cell, room)) for cell in cells]
+                table.add_row(*texts, str(pair["b"]["shots"]), _change(pair))
+    yield table
+    yield ""
+
+
+def _changed_answers(records: Records, width: int) -> Iterator[RenderableType]:
     """The answers per shot count, of the first model, template and selection."""
-    first = [r for r in records if _grid_line(r) == _grid_line(records[0])]
+    first = [r for r in records if grid_line(r) == grid_line(records[0])]
     counts = sorted({r["shots"] for r in first})
-    moved = list(changed(first).items())
     if len(counts) < 2:
-        return []
-    if not moved:
-        return ["No answer changed with the number of shots.", ""]
-    gold = {r["id"]: (r["input"], r["gold"]) for r in first}
-    table = Table(
-        title=f"{len(moved)} of {len(gold)} answers changed with the number of shots",
-        title_justify="left",
-        title_style="bold",
+        return
+    moved = list(changed(first).items())
+    queries = {r["id"]: r for r in first}
+    line = ", ".join(map(_file, grid_line(first[0])))
+    of = f" of {line}" if len(first) < len(records) else ""
+    yield _title(
+        f"{len(moved)} of {counted(len(queries), 'answer')}{of} changed with the number of shots"
     )
-    table.add_column("query", overflow="fold")
-    table.add_column("gold")
-    for count in counts:
-        table.add_column(f"{count} shots")
-    for id, answers in moved[:MAX_CHANGED]:
-        query, right = gold[id]
-        cells = [_answer(answers[count], right) for count in counts]
-        table.add_row(Text(_short(query)), Text(str(right)), *cells)
-    parts: list[RenderableType] = [table]
-    if len(moved) > MAX_CHANGED:
-        parts.append(f"... and {len(moved) - MAX_CHANGED} more in predictions.jsonl")
-    return [*parts, ""]
+    if moved:
+        yield _changed_table(moved[:MAX_CHANGED], queries, counts, width)
+        more = len(moved) - MAX_CHANGED
+        rest = f"… and {more} more in predictions.jsonl. " if more > 0 else ""
+        legend = "✓ is the gold answer; ~ seeds disagree, and the commonest answer stands here."
+        yield Text(rest + legend, "dim")
+    yield ""
+
+
+def _changed_table(
+    moved: Sequence[tuple[str, Mapping[int, Counter[str]]]],
+    queries: Mapping[str, Data],
+    counts: Sequence[int],
+    width: int,
+) -> Table:
+    query_room, gold_room = (18, 12) if width < 100 else (30, 18)
+    # What these leave of the width, a gap and a ~ apart, and no more than reads well.
+    left = (width - query_room - gold_room) // len(counts) - 4
+    room = min(max(left, 4), 24)
+    table = _table("query", "gold", *(counted(count, "shot") for count in counts))
+    for id, answers in moved:
+        query, gold = shown(queries[id]["input"]), shown(queries[id]["gold"])
+        table.add_row(
+            Text(visible(query, query_room)),
+            Text(visible(gold, gold_room)),
+            *(_answer(answers[count], gold, room) for count in counts),
+        )
+    return table
 
 
 def changed(records: Records) -> dict[str, dict[int, Counter[str]]]:
     """The queries whose commonest answer changes with the shots: their answers per shot count."""
     answers: dict[str, dict[int, Counter[str]]] = {}
     for record in records:
-        shown = "(none)" if record["label"] is None else str(record["label"])
-        answers.setdefault(record["id"], {}).setdefault(record["shots"], Counter())[shown] += 1
+        answer = "(none)" if record["label"] is None else shown(record["label"])
+        answers.setdefault(record["id"], {}).setdefault(record["shots"], Counter())[answer] += 1
     return {
         id: counts
         for id, counts in answers.items()
@@ -129,39 +186,80 @@ def changed(records: Records) -> dict[str, dict[int, Counter[str]]]:
     }
 
 
-def _answer(answers: Counter[str], gold: Any) -> Text:
-    """The commonest answer over the seeds, and of how many seeds it is the answer."""
-    label, count = answers.most_common(1)[0]
-    total = answers.total() if hasattr(answers, "total") else sum(answers.values())
-    share = f" {count}/{total}" if count < total else ""
-    return Text(f"{_cut(label, 24)}{share}", style="green" if label == str(gold) else "red")
+def _answer(answers: Counter[str], gold: str, room: int) -> Text:
+    """The commonest answer over the seeds, and whether there are others."""
+    label = answers.most_common(1)[0][0]
+    doubt = "~" if len(answers) > 1 else ""
+    if label == gold:
+        return Text(f"✓{doubt}", "green")
+    return Text(visible(label, room) + doubt, "red")
 
 
-def _cost(usage: Data) -> str:
-    asked = usage["prompts"] - usage["cached"]
-    line = f"{usage['prompts']:,} prompts: {usage['cached']:,} from the store, {asked:,} asked"
+def cost(usage: Data) -> list[str]:
+    """What it took, in one or two sentences."""
+    prompts, cached = usage["prompts"], usage["cached"]
+    asked = prompts - cached
+    where = f"{asked:,} asked, {cached:,} from the store" if asked else "all from the store"
+    lines = [
+        f"{counted(prompts, 'prompt')}: {where}; {usage['wall_seconds']:.1f} s, "
+        f"{usage['decode_seconds']:.1f} s of it in the model."
+    ]
     if asked:
-        line += (
-            f"; {usage['naive_tokens']:,} tokens one by one, {usage['unique_tokens']:,} unique, "
-            f"{usage['decoded_tokens']:,} decoded in {usage['decode_seconds']:.1f} s"
+        lines.append(
+            f"Tokens: {usage['decoded_tokens']:,} read, {usage['unique_tokens']:,} at the least, "
+            f"{usage['naive_tokens']:,} one by one."
         )
-    return f"{line}; {usage['wall_seconds']:.1f} s in all"
+    return lines
 
 
 def percent(share: float) -> str:
     """A share as whole percent."""
-    return f"{100 * share:.0f} %"
+    return f"{points(share)} %"
 
 
 def signed(difference: float) -> str:
     """A difference of shares in points."""
-    return f"{100 * difference:+.0f}"
+    points = round(100 * difference)
+    return f"{points:+d}" if points else "0"
 
 
-def _short(query: Mapping[str, Any]) -> str:
-    values = [str(value) for value in query.values()]
-    return _cut(" · ".join(values).replace("\n", "⏎"), 48)
+def points(share: float) -> str:
+    """A share in whole points."""
+    return f"{100 * share:.0f}"
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 shot`, `2 shots`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def shown(value: Any) -> str:
+    """An input or an answer as one text."""
+    if isinstance(value, Mapping):
+        return " · ".join(str(field) for field in value.values())
+    return str(value)
+
+
+def visible(value: object, limit: int) -> str:
+    """A text on one line, without control characters, the end replaced by '…'."""
+    line = str(value).replace("\n", "⏎")
+    line = "".join(char if char.isprintable() else "·" for char in line[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _file(name: str) -> str:
+    """The file's name where a model is called by its path."""
+    return name.rpartition("/")[2] if name.endswith(".gguf") else name
+
+
+def _title(line: str) -> Text:
+    return Text(visible(line, 300), "bold")
+
+
+def _table(*columns: str) -> Table:
+    """An empty table; a column whose name ends in a colon is one of numbers."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        justify: Any = "right" if name.endswith(":") else "left"
+        table.add_column(name.rstrip(":"), justify=justify, no_wrap=True)
+    return table

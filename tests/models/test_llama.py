@@ -6,13 +6,12 @@ each prompt and label. What is left between the two is the order of floating-poi
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +25,15 @@ from promptkit.models import context as context_module
 from promptkit.models.base import Model, Sampling
 from promptkit.models.context import Context
 from promptkit.models.llama import LlamaModel, load_model
+from promptkit.models.weights import find
 from promptkit.prompts import Message, Piece, Prompt
 
 F32 = 1e-3
-"""Models in F32 differ by rounding only: at most 3e-5 nats where it was measured."""
+"""Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""
 Q4_1 = 0.35
-"""The bundled model's kernels quantise what they multiply the weights with, so that the last bits
-of one token's numbers become steps in the next layer's: 0.1 nats where it was measured."""
+"""The bundled model's kernels quantise what they multiply the weights with, so that a difference
+in the last bit can become a step in the next layer. Most scores were measured equal to 3e-8 nats,
+a few apart by 0.2."""
 
 
 # -- The other evaluation ------------------------------------------------------------------------
@@ -98,7 +99,9 @@ class Evaluator:
                 ids = longer[: len(ids) + 1]
             whole.append(ids)
         others = whole if len(whole) > 1 else [*whole, self.tokenize(text, special)]
-        branch = min(len(os.path.commonprefix(others)), min(map(len, whole)) - 1)
+        columns = enumerate(zip(*others, strict=False))
+        shared = next((i for i, ids in columns if len(set(ids)) > 1), min(map(len, others)))
+        branch = min(shared, min(map(len, whole)) - 1)
         sums = []
         for ids in whole:
             rows = self.rows(ids, step)
@@ -172,8 +175,8 @@ def scored(model: Model, prompts: Sequence[Prompt]) -> list[tuple[float, ...]]:
 
 
 def difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
-    assert [len(row) for row in ours] == [len(row) for row in theirs]
-    return max(abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y))
+    pairs = zip(ours, theirs, strict=True)
+    return max(abs(a - b) for x, y in pairs for a, b in zip(x, y, strict=True))
 
 
 PREFIXES = (" pome", " pomegranate", " gran", " granate", " drupe")
@@ -598,8 +601,6 @@ def test_seeds(model: LlamaModel) -> None:
 
 def test_a_temperature_of_one_draws_from_the_models_own_distribution(bpe: LlamaModel) -> None:
     prompt = bpe.tokenize([Prompt((Piece("The fruit", "template"),))])
-    (_, first) = next(bpe.score(bpe.tokenize([ask("fig", (" drupe", " pome"))])))
-    del first
     tokenized = prompt[0]
     rows = bpe._read(tokenized.ids)[0].astype(np.float64)
     chances = np.exp(rows - rows.max())
@@ -626,10 +627,8 @@ def test_sampling_refuses_nonsense(wrong: dict[str, float]) -> None:
 
 
 @pytest.fixture(scope="session")
-def smol_oracle(smollm2: LlamaModel) -> Iterator[Evaluator]:
-    from promptkit.models.weights import find
-
-    yield Evaluator(find("smollm2"))
+def smol_oracle(smollm2: LlamaModel) -> Evaluator:
+    return Evaluator(find("smollm2"))
 
 
 @pytest.mark.model
