@@ -320,9 +320,8 @@ def _show(prompt: Prompt, model: Model | None, tokens: bool, spans: bool) -> Non
         for span in raw.spans:
             where = ":".join(str(part) for part in (span.file, span.line) if part is not None)
             what = " ".join(filter(None, (span.source, span.example, span.field)))
-            print(
-                f"{span.start:>6}-{span.end:<6} {what}  {where}  {raw.text[span.start : span.end]!r}"
-            )
+            text = raw.text[span.start : span.end]
+            print(f"{span.start:>6}-{span.end:<6} {what}  {where}  {text!r}")
         return
     sys.stdout.write(str(raw))  # to the byte, for whoever redirects it
     if sys.stdout.isatty():
@@ -357,13 +356,12 @@ def _sampling(max_tokens: int, temperature: float) -> Sampling:
 
 def _check_writable(out: Path, json_file: str | None) -> None:
     """Whether results can be written: better known before the work than after it."""
-    folders = [out]
-    if json_file not in (None, "-"):
-        folders.append(Path(str(json_file)).parent)
-    for folder in folders:
-        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not place.is_dir() or not os.access(place, os.W_OK):
-            raise TaskError(f"{folder}: {place} is no folder that can be written; name another")
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise TaskError(f"--out {out}: {place} is no folder that can be written; name another")
+    file = Path(json_file or "-")
+    if file.is_dir() or not file.parent.is_dir():
+        raise TaskError(f"--json {file}: not a file in a folder that is there; name another")
 
 
 @contextmanager
@@ -372,7 +370,7 @@ def _progress(what: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=_err, transient=True) as bar:
+    with Bar(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
         job = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(job, completed=done, total=total)
 

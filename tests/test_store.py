@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import ARROW, COLON, CountingModel, parity_task
 
 import promptkit
 from promptkit.errors import StoreError
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 from promptkit.store import Store, default_path, key_of
-from samples import ARROW, COLON, CountingModel, parity_task
 
 ROOT = Path(__file__).parents[1]
 

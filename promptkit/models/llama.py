@@ -113,6 +113,7 @@ class LlamaModel:
         Raises `PromptError` for a prompt that does not fit, labels that its tokens cannot tell
         apart, or turns that its chat template refuses.
         """
+        self._check_open()
         tokenized = []
         vocabulary = self.vocabulary
         for prompt in prompts:
@@ -184,6 +185,7 @@ class LlamaModel:
 
     def _read(self, ids: Tokens) -> Logits:
         """The logits after `ids`, (1, vocabulary); what sequence 0 holds is not read again."""
+        self._check_open()
         shared = min(common_prefix([self._trunk, ids]), len(ids) - 1)
         trunk, self._trunk = self._trunk, ()  # unknown, should the runtime fail half-way
         if len(trunk) > shared and not self._context.rewind(shared):
@@ -255,6 +257,10 @@ class LlamaModel:
         for sequence in range(1, len(paths) + 1):
             context.drop(sequence)
         return rows
+
+    def _check_open(self) -> None:
+        if not self._finalizer.alive:
+            raise ModelError(f"the model {self.identity.name} is closed")
 
     def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
         """Refuses what the context has no room for; `answer` is a budget of tokens."""

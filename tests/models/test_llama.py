@@ -436,22 +436,33 @@ def test_identity(files: dict[str, Path]) -> None:
     assert model.chat_template is None
 
 
-def test_closing_twice_is_harmless(files: dict[str, Path]) -> None:
-    model = load_model(files["bpe"])
-    scored(model, [ask("fig", (" drupe", " pome"))])
+def test_a_closed_model(files: dict[str, Path]) -> None:
+    model = load_model(files["bpe"], threads=1)
+    prompts = [ask(query, (" drupe", " pome")) for query in FRUIT]
+    tokenized = model.tokenize(prompts)
+    half = model.score(tokenized)
+    next(half)
     model.close()
-    model.close()
+    model.close()  # harmless
+    for use in (
+        lambda: next(half),
+        lambda: model.tokenize(prompts),
+        lambda: next(model.score(tokenized)),
+        lambda: next(model.generate(tokenized)),
+    ):
+        with pytest.raises(ModelError, match=r"^the model .*bpe\.gguf is closed$"):
+            use()
 
 
 def test_llama_cpp_stays_silent(files: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
-    model = load_model(files["bpe"])
+    model = load_model(files["bpe"], threads=1)
     scored(model, [ask("fig", PREFIXES)])
     model.close()
     assert capfd.readouterr() == ("", "")
     done = python(
         "from promptkit.models.llama import load_model\n"
         "from promptkit.prompts import Piece, Prompt\n"
-        f"model = load_model({str(files['gemma3'])!r})\n"
+        f"model = load_model({str(files['gemma3'])!r}, threads=1)\n"
         "p = model.tokenize([Prompt((Piece('a:', 'template'),), candidates=(' xy', ' z'))])\n"
         "list(model.score(p)), list(model.generate(p))"
     )
