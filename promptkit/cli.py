@@ -327,7 +327,7 @@ def _show(prompt: Prompt, model: Model | None, tokens: bool, spans: bool) -> Non
     if sys.stdout.isatty():
         sys.stdout.flush()
         follow = f"one of {list(raw.candidates)}" if raw.candidates else "generated"
-        _err.print(Text(f"\nanswer: {follow}, up to {raw.stop!r}", "dim"))
+        _err.print(Text(f"\nanswer: {follow}, up to {raw.stop!r}", "dim"), soft_wrap=True)
 
 
 def _numbers(text: str) -> list[int]:

@@ -125,10 +125,11 @@ def test_an_impossible_label() -> None:
     assert (p.label, p.margin, p.probs) == ("odd", math.inf, {"even": 0.0, "odd": 1.0})
 
 
-def test_a_model_that_gives_no_numbers_is_an_error() -> None:
+@pytest.mark.parametrize("logprobs", [(math.nan, -1.0), (-1.0, math.nan), (-math.inf,) * 2])
+def test_a_model_that_gives_no_numbers_is_an_error(logprobs: tuple[float, float]) -> None:
     task, store = parity_task(), Store()
     with pytest.raises(ModelError, match=r"fake.*NaN.*'t-"):
-        Predictor(task, COLON, Fixed(math.nan, -1.0)).predict(task.tests, store=store)
+        Predictor(task, COLON, Fixed(*logprobs)).predict(task.tests, store=store)
     assert len(store) == 0
 
 

@@ -81,7 +81,8 @@ def test_nothing_is_cut_or_wrapped_in_a_usual_terminal(width: int) -> None:
         assert f"{terminal.signed(pair.delta)} [{terminal.signed(pair.ci[0])}, " in shown
     (head,) = (line for line in lines if line.startswith("query"))
     assert head.split("  ")[-1].strip() == "8 shots"
-    assert lines[0].startswith("fruit · fake (none) · colon.j2 · balanced shots · 51 queries")
+    template = load_task(ROOT / "examples" / "fruit").template
+    assert lines[0] == f"fruit · fake (none) · {template} · balanced shots · 51 queries"
 
 
 def test_the_report_of_a_comparison() -> None:
