@@ -69,7 +69,7 @@ class ModelIdentity:
     context: int
     """The longest sequence, in tokens."""
     settings: str = ""
-    """What else decides the bits: threads, batch and attention settings."""
+    """What else decides the numbers, such as the precision of the cache."""
     adapter: str | None = None
     """The digest of a LoRA adapter's bytes."""
 

@@ -19,6 +19,9 @@ from promptkit.models.library import errors, forget_errors, library
 
 Logits = npt.NDArray[np.float32]
 
+SETTINGS = "cache f32, flash attention off"
+"""What besides the weights decides the numbers, as identities record it."""
+
 SEQUENCES = 64
 """Sequences side by side: one for the prompt, the others for its candidates."""
 

@@ -26,7 +26,7 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
-from promptkit.models.context import Context, Logits, log_total
+from promptkit.models.context import SETTINGS, Context, Logits, log_total
 from promptkit.models.library import errors, forget_errors, library, runtime
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
@@ -98,6 +98,7 @@ class LlamaModel:
             weights=file.header.weight_type,
             runtime=runtime(),
             context=self._context.cells,
+            settings=SETTINGS,
         )
 
     def close(self) -> None:

@@ -31,14 +31,21 @@ class Vocabulary:
             raise ModelError(f"{header.path}: the file has no vocabulary")
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
         self._texts = [str(text) for text in _strings(header.metadata["tokenizer.ggml.tokens"])]
+        self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
         self._buffer = np.empty(4096, np.int32)
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
-        """The control tokens by their text."""
+        """The control tokens by their text.
+
+        Some files declare the marks of their turns as the user's own tokens, which llama.cpp finds
+        in any text; one that stands in the chat template is a control token here.
+        """
         lib, found = self._lib, {}
+        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
         for token, attributes in enumerate(self._attributes):
-            if attributes & (lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN):
+            mark = attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and self._is_mark(token)
+            if attributes & control or mark:
                 text = self._text(token)
                 found[text] = ControlToken(
                     token,
@@ -89,6 +96,10 @@ class Vocabulary:
         if piece is None:
             piece = self._pieces[token] = self._read_piece(token)
         return piece
+
+    def _is_mark(self, token: int) -> bool:
+        text = self._text(token)
+        return len(text) > 1 and not text.isspace() and text in self._chat_template
 
     def _tokenize(self, raw: bytes) -> list[int]:
         while True:

@@ -130,3 +130,17 @@ def test_unused_and_user_defined_tokens_are_ordinary(folder: Path) -> None:
 
     vocabulary = load(edited(folder / "kinds.gguf", token_type=kinds))
     assert set(vocabulary.controls) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+
+
+def test_user_defined_marks_of_the_chat_template_are_control_tokens(folder: Path) -> None:
+    def edit(writer: GGUFWriter) -> None:
+        kinds = writer.kv_data[0]["tokenizer.ggml.token_type"]
+        kinds.value = [int(TokenType.USER_DEFINED), *kinds.value[1:]]
+        kinds.value[1] = int(TokenType.USER_DEFINED)
+
+    path = folder / "marks.gguf"
+    vocabulary = load(write_llama(path, chat_template="{{ '<|im_start|>' }}", edit=edit))
+    mark = vocabulary.controls["<|im_start|>"].id
+    assert mark not in vocabulary.plain("a <|im_start|> b")
+    assert b"".join(map(vocabulary.piece, vocabulary.plain("a<|im_start|>b"))) == b"a<|im_start|>b"
+    assert "<|endoftext|>" in vocabulary.controls  # llama.cpp itself knows this one
