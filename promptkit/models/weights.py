@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -95,6 +96,9 @@ def _fetched(name: str) -> Path:
         )
     except ImportError:
         raise MissingExtraError("a model from the Hugging Face hub", "hub") from None
+    retries = logging.getLogger("huggingface_hub")
+    level = retries.level
+    retries.setLevel(logging.ERROR)  # it warns of every retry; one error at the end says enough
     try:
         return Path(hf_hub_download(f"{owner}/{repo}", file))
     except LocalEntryNotFoundError:
@@ -105,6 +109,8 @@ def _fetched(name: str) -> Path:
         reason = f"the repository has no file {file!r}"
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
+    finally:
+        retries.setLevel(level)
     raise ModelError(f"{name}: {reason}")
 
 
