@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
-    from promptkit.examples import Example, ExampleSet, Task
+    from promptkit.examples import Example, ExampleSet
     from promptkit.files import load_task, save_task
     from promptkit.models.base import Model, Sampling
     from promptkit.models.fake import FakeModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from promptkit.prompts import Prompt
     from promptkit.results import Comparison
     from promptkit.store import Store
+    from promptkit.task import Task
     from promptkit.templates import Template
 
 _HOMES = {
@@ -38,7 +39,7 @@ _HOMES = {
     "PromptkitError": "errors",
     "Sampling": "models.base",
     "Store": "store",
-    "Task": "examples",
+    "Task": "task",
     "Template": "templates",
     "compare": "comparison",
     "load_model": "models.llama",

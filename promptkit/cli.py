@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
@@ -24,14 +23,14 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
+from promptkit import preview
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Task
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Progress
-from promptkit.prompts import Prompt
 from promptkit.scaffold import write_task
 from promptkit.selection import Selection
+from promptkit.task import Task
 from promptkit.templates import Template
 
 
@@ -192,7 +191,7 @@ def render(
     ]
     runtime = _load_model(model or "smollm2", context, None) if model or tokens else None
     if json_file is not None:
-        shown = [_prompt_json(prompt, runtime) for prompt in prompts]
+        shown = [preview.as_json(prompt, runtime) for prompt in prompts]
         _write_json(json_file, shown if every or len(shown) > 1 else shown[0])
         return
     for prompt in prompts:
@@ -200,7 +199,7 @@ def render(
             sys.stdout.flush()
             number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
             _err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
-        _show(prompt, runtime, tokens, spans)
+        preview.show(prompt, runtime, tokens=tokens, spans=spans)
 
 
 @app.command()
@@ -284,50 +283,6 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     raise TaskError(
         f"--query {query!r} is no id of a test; write the input as JSON, with {', '.join(fields)}"
     )
-
-
-def _prompt_json(prompt: Prompt, model: Model | None) -> dict[str, Any]:
-    data: dict[str, Any] = {"query": prompt.query, "shots": prompt.shots}
-    if prompt.messages:
-        data["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
-    if model is not None:
-        (tokenized,) = model.tokenize([prompt])
-        (alone,) = model.tokenize([replace(prompt, candidates=None)])
-        prompt = tokenized.prompt
-        data["token_ids"] = alone.ids
-        data["sequences"] = [tokenized.ids + candidate for candidate in tokenized.candidates]
-        data["branch"] = len(tokenized.ids)
-    spans = [{name: getattr(span, name) for name in span.__slots__} for span in prompt.spans]
-    return {
-        "text": prompt.text,
-        **data,
-        "spans": spans,
-        "candidates": prompt.candidates,
-        "stop": prompt.stop,
-        "sha256": prompt.sha256,
-    }
-
-
-def _show(prompt: Prompt, model: Model | None, tokens: bool, spans: bool) -> None:
-    tokenized = model.tokenize([prompt])[0] if model is not None else None
-    raw = tokenized.prompt if tokenized is not None else prompt
-    if tokens and model is not None:
-        (alone,) = model.tokenize([replace(prompt, candidates=None)])
-        for token in alone.ids:
-            print(f"{token:>8}  {model.piece(token)!r}")
-        return
-    if spans:
-        for span in raw.spans:
-            where = ":".join(str(part) for part in (span.file, span.line) if part is not None)
-            what = " ".join(filter(None, (span.source, span.example, span.field)))
-            text = raw.text[span.start : span.end]
-            print(f"{span.start:>6}-{span.end:<6} {what}  {where}  {text!r}")
-        return
-    sys.stdout.write(str(raw))  # to the byte, for whoever redirects it
-    if sys.stdout.isatty():
-        sys.stdout.flush()
-        follow = f"one of {list(raw.candidates)}" if raw.candidates else "generated"
-        _err.print(Text(f"\nanswer: {follow}, up to {raw.stop!r}", "dim"), soft_wrap=True)
 
 
 def _numbers(text: str) -> list[int]:

@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from promptkit import metrics, stats
 from promptkit.errors import TaskError, shorten
-from promptkit.examples import Example, Task
+from promptkit.examples import Example
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import TokenizedPrompt
 from promptkit.results import Cell, Comparison, Pair, Row, Usage
 from promptkit.selection import Selection, default_selection
 from promptkit.store import Store, default_path
+from promptkit.task import Task
 from promptkit.templates import Template
 
 Table = npt.NDArray[np.int64]

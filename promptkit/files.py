@@ -13,19 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from promptkit.errors import DataError, Problem, TaskError
-from promptkit.examples import (
-    RESERVED,
-    Example,
-    ExampleParser,
-    ExampleSet,
-    Place,
-    Task,
-    check_sets,
-    text_key,
-)
+from promptkit.examples import RESERVED, Example, ExampleSet, Place, text_key
 from promptkit.outputs import OutputType
 from promptkit.rows import is_csv, read_rows, write_rows
+from promptkit.task import Task
 from promptkit.taskfile import input_spec, input_type, output_spec, output_type, read_task_file
+from promptkit.validation import ExampleParser, check_sets
 
 __all__ = ["load_task", "read_examples", "read_rows", "save_task", "write_examples"]
 

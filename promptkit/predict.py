@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.encode import common_prefix
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
-from promptkit.examples import Example, Task
+from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.selection import Selection, default_selection, draw
 from promptkit.store import Result, Store, keys_of
+from promptkit.task import Task
 from promptkit.templates import Template
 
 Progress = Callable[[int, int], None]

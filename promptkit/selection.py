@@ -13,7 +13,8 @@ from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, ExampleSet, Task, text_key
+from promptkit.examples import Example, ExampleSet, text_key
+from promptkit.task import Task
 
 Selection = Literal["balanced", "random", "first"]
 """`balanced`: drawn by the seed, label after label in turn; `random`: in an order drawn by the

@@ -15,93 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
-from jinja2.runtime import Context
 
 from promptkit.errors import DataError, PromptError, TemplateError
-from promptkit.examples import Example, Task
-from promptkit.prompts import Message, Piece, Prompt, Role
+from promptkit.examples import Example
+from promptkit.layout import around_output, candidates, cut
+from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import (
     Origin,
-    Rendered,
-    Slot,
     TracingEnvironment,
     View,
     join,
-    rendered,
     trace,
 )
 from promptkit.selection import Selection, default_selection, draw, same
+from promptkit.tags import ExampleTag, RoleTag
+from promptkit.task import Task
 
 _PACKAGE = Path(__file__).parent
 BUILT_IN = next(
     folder for folder in (_PACKAGE / "built_in", _PACKAGE.parent / "templates") if folder.is_dir()
 )
 """The folder of the built-in templates: inside the installed package, or in the source tree."""
-
-DEFAULT_STOP = "\n"
-"""What ends an answer where neither the template nor its shots say."""
-
-_ROLES: tuple[Role, ...] = ("system", "user", "assistant")
-
-
-class _ExampleTag(Extension):
-    """`{% example %}`: its body once per shot, and once for the query up to the answer."""
-
-    tags = {"example"}  # noqa: RUF012 - as Jinja declares it
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endexample",), drop_needle=True)
-        call = self.call_method("_examples", [nodes.ContextReference()])
-        names = [nodes.Name("input", "param"), nodes.Name("output", "param")]
-        return nodes.CallBlock(call, names, [], body).set_lineno(line)
-
-    def _examples(self, context: Context, caller: Callable[..., Rendered]) -> Rendered:
-        # The names as given to render(), not as the template may have set them since.
-        given = context.parent
-        if "shots" not in given:
-            raise jinja2.TemplateRuntimeError(
-                "{% example %} stands in an imported template, which does not see the shots; "
-                "write {% import ... with context %}"
-            )
-        pieces: list[Piece] = []
-        for shot in given["shots"]:
-            pieces += _owned(caller(shot.input, shot.output), shot.id)
-        query = given["query"]
-        asked = _owned(caller(query, Slot()), query._example)
-        slots = sum(piece.kind == "slot" for piece in asked)
-        if slots != 1:
-            raise jinja2.TemplateRuntimeError(
-                f"{{% example %}} prints {{{{ output }}}} {slots} times; "
-                "once is where the answer goes"
-            )
-        return rendered(pieces + asked)
-
-
-def _owned(block: Rendered, example: str) -> list[Piece]:
-    """The pieces of one example's block, each marked as the example's."""
-    return [piece if piece.example else piece._replace(example=example) for piece in block.pieces]
-
-
-class _RoleTag(Extension):
-    """`{% system %}`, `{% user %}`, `{% assistant %}`: one turn of a chat."""
-
-    tags = set(_ROLES)  # noqa: RUF012
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        token = next(parser.stream)
-        body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        call = self.call_method("_turn", [nodes.Const(token.value)])
-        return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
-
-    def _turn(self, role: str, caller: Callable[[], Rendered]) -> Rendered:
-        pieces = caller().pieces
-        if any(piece.kind == "open" for piece in pieces):
-            raise jinja2.TemplateRuntimeError(f"a turn inside {{% {role} %}}: turns do not nest")
-        return rendered([Piece(role, "open"), *pieces, Piece(role, "close")])
 
 
 @dataclass(frozen=True)
@@ -173,7 +107,8 @@ class Template:
         elif any(same(shot, asked) for shot in shots):
             raise PromptError(f"example {asked.id!r} is among its own shots")
         pieces = self._render(task, shots, asked)
-        prompt = _cut(pieces, task, shots, asked, self.file or self.name)
+        prompt = cut(pieces, task.labels, self.file or self.name)
+        prompt = replace(prompt, shots=tuple(shot.id for shot in shots), query=asked.id)
         if any(piece.kind == "slot" for piece in pieces):
             return prompt
         return self._follow_shots(prompt, pieces, task, shots, asked)
@@ -189,13 +124,13 @@ class Template:
         """A plain loop says only in its shots what stands around an answer: read it there."""
         if not shots and len(task.demos):
             pieces = self._render(task, [task.demos[0]], asked)
-        lead, stop = _around_output(pieces)
+        lead, stop = around_output(pieces)
         if prompt.messages:
             stop = ""  # the end of the turn
             if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
                 lead = ""
         lead = prompt.lead or lead
-        return replace(prompt, candidates=_candidates(task, lead), lead=lead, stop=stop)
+        return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
 
     def _render(
         self,
@@ -269,7 +204,7 @@ def _compile(
     source: str, name: str, file: str | None, folders: tuple[Path, ...]
 ) -> jinja2.Template:
     environment = TracingEnvironment(
-        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[_ExampleTag, _RoleTag]
+        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
     )
     code = environment.compile(source, name, file or name)
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
@@ -283,134 +218,6 @@ def _shot_view(task: Task[Any, Any], shot: Example[Any, Any]) -> View:
         "metadata": View("metadata", shot.metadata, shot.id),
     }
     return View("shot", fields, shot.id)
-
-
-def _cut(
-    pieces: Sequence[Piece],
-    task: Task[Any, Any],
-    shots: Sequence[Example[Any, Any]],
-    asked: Example[Any, Any],
-    file: str,
-) -> Prompt:
-    """The prompt before the slot, and the stop after it."""
-    slot = next((i for i, piece in enumerate(pieces) if piece.kind == "slot"), None)
-    before, after = list(pieces), []
-    if slot is not None:
-        before, after = (
-            list(pieces[:slot]),
-            _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
-        )
-    messages: tuple[Message, ...] = ()
-    lead = ""
-    if any(piece.kind == "open" for piece in pieces):
-        messages, current = _turns(before, file)
-        if slot is not None and current != "assistant":
-            raise TemplateError(
-                "{{ output }} stands outside {% assistant %}, which is the turn of the model",
-                file=pieces[slot].file or file,
-                line=pieces[slot].line,
-            )
-        if messages[-1].role == "assistant":
-            begun, lead = _split_lead(messages[-1].pieces)
-            messages = (*messages[:-1], Message("assistant", tuple(begun)))
-    else:
-        before, lead = _split_lead(before)
-    return Prompt(
-        pieces=() if messages else tuple(before),
-        messages=messages,
-        candidates=_candidates(task, lead),
-        lead=lead,
-        stop="".join(piece.text for piece in after) if slot is not None else DEFAULT_STOP,
-        shots=tuple(shot.id for shot in shots),
-        query=asked.id,
-    )
-
-
-def _candidates(task: Task[Any, Any], lead: str) -> tuple[str, ...] | None:
-    return tuple(lead + label for label in task.labels) or None
-
-
-def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Piece]:
-    """What follows the answer in its own block; text that the model would never see is an error."""
-    inside: list[Piece] = []
-    for index, piece in enumerate(after):
-        if piece.kind == "close" or piece.example != slot.example:
-            rest = [p for p in after[index:] if p.kind in ("template", "data") and p.text.strip()]
-            if rest:
-                text = "".join(p.text for p in rest)
-                raise TemplateError(
-                    f"{text.strip()[:40]!r} comes after the query's answer, where the model never "
-                    "reads it; move it before the examples",
-                    file=rest[0].file or file,
-                    line=_line_of_text(rest[0]),
-                )
-            break
-        inside.append(piece)
-    return inside
-
-
-def _line_of_text(piece: Piece) -> int | None:
-    """The line of the first character that is no white space."""
-    if piece.line is None or piece.kind != "template":
-        return piece.line
-    return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
-
-
-def _turns(pieces: Sequence[Piece], file: str) -> tuple[tuple[Message, ...], Role | None]:
-    """The turns, and the role of the last one where it is still open."""
-    turns: list[Message] = []
-    role: Role | None = None
-    current: list[Piece] = []
-    for piece in pieces:
-        if piece.kind == "open":
-            role, current = _role(piece.text), []
-        elif piece.kind == "close" and role is not None:
-            turns.append(Message(role, tuple(current)))
-            role = None
-        elif role is not None:
-            current.append(piece)
-        elif piece.text.strip():
-            raise TemplateError(
-                f"{piece.text.strip()[:40]!r} stands outside the turns; put it into "
-                "{% system %}, {% user %} or {% assistant %}",
-                file=piece.file or file,
-                line=_line_of_text(piece),
-            )
-    if role is not None:
-        turns.append(Message(role, tuple(current)))
-    return tuple(turns), role
-
-
-def _role(name: str) -> Role:
-    return next(role for role in _ROLES if role == name)
-
-
-def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
-    """Moves the spaces that the template puts in front of the answer to the answer."""
-    kept, lead = list(pieces), ""
-    while kept and kept[-1].kind == "template":
-        text = kept[-1].text.rstrip(" ")
-        lead = kept[-1].text[len(text) :] + lead
-        if text:
-            kept[-1] = kept[-1]._replace(text=text)
-            break
-        kept.pop()
-    return kept, lead
-
-
-def _around_output(pieces: Sequence[Piece]) -> tuple[str, str]:
-    """The spaces before the last shot's answer, and the text after it up to a line's end."""
-    last = next((i for i in reversed(range(len(pieces))) if pieces[i].field == "output"), None)
-    if last is None:
-        return "", DEFAULT_STOP
-    lead = _split_lead(pieces[:last])[1]
-    after = ""
-    for piece in pieces[last + 1 :]:
-        if piece.kind != "template" or "\n" in after:
-            break
-        after += piece.text
-    head, newline, _ = after.partition("\n")
-    return lead, (head + newline) or DEFAULT_STOP
 
 
 def _located(error: Exception, file: str) -> TemplateError:

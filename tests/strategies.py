@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from promptkit.examples import Task
+from promptkit.task import Task
 
 Family = Literal["drupe", "pome", "berry"]
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from strategies import Family, Fruit, Kind, examples, fruits, some_text
 
 from promptkit.errors import MAX_SHOWN, DataError, TaskError
-from promptkit.examples import Example, ExampleSet, Task, content_id, text_key
+from promptkit.examples import Example, ExampleSet, content_id, text_key
+from promptkit.task import Task
 
 
 class Place(BaseModel):

@@ -10,8 +10,9 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, Task
+from promptkit.examples import Example
 from promptkit.selection import SELECTIONS, Selection, default_selection, draw
+from promptkit.task import Task
 
 POOL = fruits({f"fruit {i}": "pome" for i in range(12)}).demos
 QUERY = Example(input=Fruit(name="quince"))

@@ -215,7 +215,8 @@ class LlamaModel:
             for beginning, row in zip(beginnings, rows, strict=True):
                 total = log_total(row)
                 for token in following[beginning]:
-                    steps[(*beginning, token)] = float(row[token]) - total
+                    path = (*beginning, token)
+                    steps[path] = float(row[token]) - total
 
         take([()], self._read(prompt.ids))
         trunk, self._trunk = self._trunk, ()  # unknown while it has forks

@@ -1,0 +1,137 @@
+"""Rendered pieces to a prompt: the slot, the turns, the space before an answer, the stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from promptkit.errors import TemplateError
+from promptkit.prompts import Message, Piece, Prompt, Role
+
+DEFAULT_STOP = "\n"
+"""What ends an answer where neither the template nor its shots say."""
+
+
+def cut(pieces: Sequence[Piece], labels: Sequence[str], file: str) -> Prompt:
+    """The prompt before the slot, and the stop after it.
+
+    Raises `TemplateError` for text that the model would never read, and for turns that it cannot
+    go on from; `file` names the template where a piece does not.
+    """
+    slot = next((i for i, piece in enumerate(pieces) if piece.kind == "slot"), None)
+    before, after = list(pieces), []
+    if slot is not None:
+        before, after = (
+            list(pieces[:slot]),
+            _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
+        )
+    messages: tuple[Message, ...] = ()
+    lead = ""
+    if any(piece.kind == "open" for piece in pieces):
+        messages, current = _turns(before, file)
+        if slot is not None and current != "assistant":
+            raise TemplateError(
+                "{{ output }} stands outside {% assistant %}, which is the turn of the model",
+                file=pieces[slot].file or file,
+                line=pieces[slot].line,
+            )
+        if messages[-1].role == "assistant":
+            begun, lead = _split_lead(messages[-1].pieces)
+            messages = (*messages[:-1], Message("assistant", tuple(begun)))
+    else:
+        before, lead = _split_lead(before)
+    return Prompt(
+        pieces=() if messages else tuple(before),
+        messages=messages,
+        candidates=candidates(labels, lead),
+        lead=lead,
+        stop="".join(piece.text for piece in after) if slot is not None else DEFAULT_STOP,
+    )
+
+
+def candidates(labels: Sequence[str], lead: str) -> tuple[str, ...] | None:
+    """What may follow the prompt; None where the answer is generated."""
+    return tuple(lead + label for label in labels) or None
+
+
+def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Piece]:
+    """What follows the answer in its own block; text that the model would never see is an error."""
+    inside: list[Piece] = []
+    for index, piece in enumerate(after):
+        if piece.kind == "close" or piece.example != slot.example:
+            rest = [p for p in after[index:] if p.kind in ("template", "data") and p.text.strip()]
+            if rest:
+                text = "".join(p.text for p in rest)
+                raise TemplateError(
+                    f"{text.strip()[:40]!r} comes after the query's answer, where the model never "
+                    "reads it; move it before the examples",
+                    file=rest[0].file or file,
+                    line=_line_of_text(rest[0]),
+                )
+            break
+        inside.append(piece)
+    return inside
+
+
+def _line_of_text(piece: Piece) -> int | None:
+    """The line of the first character that is no white space."""
+    if piece.line is None or piece.kind != "template":
+        return piece.line
+    return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
+
+
+def _turns(pieces: Sequence[Piece], file: str) -> tuple[tuple[Message, ...], Role | None]:
+    """The turns, and the role of the last one where it is still open."""
+    turns: list[Message] = []
+    role: Role | None = None
+    current: list[Piece] = []
+    for piece in pieces:
+        if piece.kind == "open":
+            role, current = _role(piece.text), []
+        elif piece.kind == "close" and role is not None:
+            turns.append(Message(role, tuple(current)))
+            role = None
+        elif role is not None:
+            current.append(piece)
+        elif piece.text.strip():
+            raise TemplateError(
+                f"{piece.text.strip()[:40]!r} stands outside the turns; put it into "
+                "{% system %}, {% user %} or {% assistant %}",
+                file=piece.file or file,
+                line=_line_of_text(piece),
+            )
+    if role is not None:
+        turns.append(Message(role, tuple(current)))
+    return tuple(turns), role
+
+
+def _role(name: str) -> Role:
+    return next(role for role in get_args(Role) if role == name)
+
+
+def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
+    """Moves the spaces that the template puts in front of the answer to the answer."""
+    kept, lead = list(pieces), ""
+    while kept and kept[-1].kind == "template":
+        text = kept[-1].text.rstrip(" ")
+        lead = kept[-1].text[len(text) :] + lead
+        if text:
+            kept[-1] = kept[-1]._replace(text=text)
+            break
+        kept.pop()
+    return kept, lead
+
+
+def around_output(pieces: Sequence[Piece]) -> tuple[str, str]:
+    """The spaces before the last shot's answer, and the text after it up to a line's end."""
+    last = next((i for i in reversed(range(len(pieces))) if pieces[i].field == "output"), None)
+    if last is None:
+        return "", DEFAULT_STOP
+    lead = _split_lead(pieces[:last])[1]
+    after = ""
+    for piece in pieces[last + 1 :]:
+        if piece.kind != "template" or "\n" in after:
+            break
+        after += piece.text
+    head, newline, _ = after.partition("\n")
+    return lead, (head + newline) or DEFAULT_STOP

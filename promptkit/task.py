@@ -1,0 +1,187 @@
+"""A task: an instruction, a pool of demonstrations, and the tests that are asked.
+
+`Task[Fruit, Family]` checks both against its types. Reading a task from a folder and writing it
+back is in `promptkit.files`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from promptkit.errors import DataError, Problem, TaskError, shorten
+from promptkit.examples import Example, ExampleSet, I, O, Place, canonical, plain
+from promptkit.outputs import OutputType
+from promptkit.validation import ExampleParser, check_sets
+
+
+class Task(BaseModel, Generic[I, O]):
+    """What is asked of a model: an instruction, a pool of demonstrations, and tests.
+
+    Raises `DataError` with every row that does not fit, and `TaskError` for what is wrong as a
+    whole. No test stands in the pool, by id or by text (after Unicode NFC and case folding).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    instruction: str = ""
+    demos: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)
+    """The pool that shots are drawn from."""
+    tests: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)
+    """What is asked."""
+    template: str = "colon.j2"
+    """The default template: in the task's own `templates/`, else a built-in one."""
+    folder: Path | None = Field(default=None, repr=False)
+    """Where the task was read from."""
+
+    if TYPE_CHECKING:  # examples may be given in any sequence
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            instruction: str = "",
+            demos: Iterable[Example[I, O]] = (),
+            tests: Iterable[Example[I, O]] = (),
+            template: str = "colon.j2",
+            folder: Path | None = None,
+        ) -> None: ...
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(
+        cls, data: Any, handler: ModelWrapValidatorHandler[Task[I, O]], info: ValidationInfo
+    ) -> Task[I, O]:
+        if isinstance(data, Task):
+            return handler(data)
+        places: Mapping[str, Sequence[Place]] = (info.context or {}).get("places", {})
+        problems: list[Problem] = []
+        if isinstance(data, Mapping):
+            data = dict(data)
+            for part in ("demos", "tests"):
+                if part in data:
+                    data[part] = cls._parse_set(part, data[part], problems)
+        if problems:
+            raise DataError(problems)
+        try:
+            task = handler(data)
+        except ValidationError as error:
+            raise TaskError("; ".join(_reasons(error))) from None
+        _ = task.labels  # labels that clash are an error of the task
+        problems = check_sets(task.demos, task.tests, places)
+        if problems:
+            raise DataError(problems)
+        return task
+
+    @classmethod
+    def types(cls) -> tuple[type[BaseModel], Any]:
+        """The input and output type. Raises `TaskError` for a bare `Task`."""
+        for base in cls.__mro__:
+            args = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
+            if len(args) == 2:
+                input_type, output_type = args
+                if isinstance(input_type, type) and issubclass(input_type, BaseModel):
+                    return input_type, output_type
+                break
+        raise TaskError(
+            f"{cls.__name__} has no input and output type; write Task[Input, Output] with a "
+            "pydantic model for the input"
+        )
+
+    @classmethod
+    def _parse_set(
+        cls, part: str, values: Iterable[Any], problems: list[Problem]
+    ) -> ExampleSet[Any, Any]:
+        """Examples of the task's types out of examples or dicts; what does not fit is a problem."""
+        parser = ExampleParser(*cls.types(), problems)
+        if isinstance(values, parser.set_type):
+            return values
+        if not isinstance(values, Iterable):
+            raise TaskError(f"{part}: not a sequence of examples: {shorten(values)}")
+        examples = []
+        for index, value in enumerate(values):
+            name = f"{part}[{index}]"
+            if isinstance(value, Example):
+                value = _parts(value)
+            if not isinstance(value, Mapping):
+                reason = "not an Example; write Example(input=..., output=...)"
+                problems.append(Problem(reason, example=name, value=value))
+                continue
+            example = parser.parse(value, example=name)
+            if example is not None:
+                examples.append(example)
+        return parser.set_of(examples)
+
+    @cached_property
+    def output_type(self) -> OutputType:
+        """How outputs are written and read."""
+        return OutputType(self.types()[1])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The closed set of answers; empty where answers are generated."""
+        return self.output_type.labels
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of what is asked: types, instruction, pool and tests, but no names."""
+        input_type, _ = self.types()
+        names = ("title", "description")
+        schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
+        output = list(self.labels) or self.output_type.schema
+        parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
+        return hashlib.sha256(canonical(parts)).hexdigest()
+
+    def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
+        """An example's input as plain values."""
+        return plain(example.input)  # type: ignore[no-any-return]
+
+    def answer_of(self, example: Example[I, O]) -> Any:
+        """An example's output as a template prints it: a label, a number, a text, or None."""
+        value = example.output
+        if value is None:
+            return None
+        if not self.labels and isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        return self.output_type.text(value)
+
+    def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
+        """An example out of an input or a dict of its fields. Raises `DataError`."""
+        parser = ExampleParser(*self.types(), [])
+        if not isinstance(query, Example):
+            example = parser.parse({"input": query}, example="query")
+        elif type(query.input) is parser.input_type:
+            return query
+        else:
+            example = parser.parse(_parts(query))
+        if example is None:
+            raise DataError(parser.problems)
+        return example
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
+
+    __str__ = __repr__
+
+
+def _parts(example: Example[Any, Any]) -> dict[str, Any]:
+    return {field: getattr(example, field) for field in Example.model_fields}
+
+
+def _reasons(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        yield f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

@@ -1,0 +1,187 @@
+"""Whether examples fit: each against the types, and rows against each other.
+
+Everything that is wrong is collected, so that a person mends a file once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from promptkit.errors import Problem
+from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, plain, text_key
+from promptkit.outputs import OutputType
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_Flaw = tuple[str, str | None, object]
+"""What is wrong, with which field, and its value."""
+
+
+class ExampleParser:
+    """Makes examples of two types out of their parts, and collects what does not fit."""
+
+    def __init__(
+        self, input_type: type[BaseModel], output_type: Any, problems: list[Problem]
+    ) -> None:
+        self.input_type, self.output = input_type, OutputType(output_type)
+        self.problems = problems
+        self.example_type = Example[input_type, output_type]  # type: ignore[valid-type]
+        self.set_type = ExampleSet[input_type, output_type]  # type: ignore[valid-type]
+
+    def set_of(self, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:
+        """A set of examples that this parser made: they need no second look."""
+        return self.set_type.model_construct(tuple(examples))
+
+    def parse(
+        self,
+        value: Mapping[str, Any],
+        *,
+        example: str | None = None,
+        place: Place | None = None,
+    ) -> Example[Any, Any] | None:
+        """The example, or None after adding the reasons to `problems`.
+
+        `value` has `input` (an input, or its fields), and perhaps `output`, `id` and `metadata`.
+        """
+        found: list[_Flaw] = []
+        given = value.get("id")
+        id = str(given) if given is not None else ""
+        parsed = self._input(value.get("input"), found)
+        gold = value.get("output")
+        if gold is not None:
+            try:
+                gold = self.output.validate(gold)
+                found += _flaws("output", plain(gold))
+            except ValueError as error:
+                found.append((str(error), "output", gold))
+        metadata = value.get("metadata") or {}
+        found += _flaws("id", id)
+        if metadata:
+            found += _flaws("metadata", canonical(metadata).decode("utf-8", "surrogatepass"))
+        for key in value:
+            if key not in Example.model_fields:
+                reason = f"an example has no such field; it has {', '.join(Example.model_fields)}"
+                found.append((reason, str(key), value[key]))
+        if found or parsed is None:
+            file, line = place or (None, None)
+            self.problems += (
+                Problem(reason, file, line, example or id or None, field, value)
+                for reason, field, value in found
+            )
+            return None
+        return self.example_type.model_construct(
+            input=parsed, output=gold, id=id or content_id(parsed), metadata=metadata
+        )
+
+    def _input(self, given: Any, found: list[_Flaw]) -> BaseModel | None:
+        if isinstance(given, Mapping):
+            for field in given:
+                if field not in self.input_type.model_fields:
+                    known = ", ".join(map(repr, self.input_type.model_fields))
+                    reason = f"the input has no such field; it has {known}"
+                    found.append((reason, str(field), given[field]))
+        try:
+            parsed = (
+                given if type(given) is self.input_type else self.input_type.model_validate(given)
+            )
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+                    continue  # said above
+                field = ".".join(str(part) for part in item["loc"]) or "input"
+                absent = item["type"] == "missing"
+                reason = "missing" if absent else item["msg"]
+                found.append((reason, field, None if absent else item["input"]))
+            return None
+        for field, item in plain(parsed).items():
+            found += _flaws(field, item)
+        return parsed
+
+
+def _flaws(field: str, value: Any) -> Iterator[_Flaw]:
+    """What no file or prompt can hold: half characters, and numbers that are none."""
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            yield "half of a surrogate pair, which is no character", field, value
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield "not a finite number", field, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flaws(f"{field}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _flaws(field, item)
+
+
+def check_sets(
+    demos: Iterable[Example[Any, Any]],
+    tests: Iterable[Example[Any, Any]],
+    places: Mapping[str, Sequence[Place]],
+) -> list[Problem]:
+    """What is wrong between rows: repeated ids and inputs, tests that stand in the pool."""
+    demos, tests = tuple(demos), tuple(tests)
+    return [
+        *_check_rows(demos, "demos", places.get("demos")),
+        *_check_rows(tests, "tests", places.get("tests")),
+        *_check_overlap(demos, tests, places),
+    ]
+
+
+def _check_rows(
+    examples: Sequence[Example[Any, Any]], part: str, places: Sequence[Place] | None
+) -> Iterator[Problem]:
+    ids: dict[str, int] = {}
+    inputs: dict[bytes, int] = {}
+    for index, example in enumerate(examples):
+        file, line = places[index] if places else (None, None)
+        if example.output is None:
+            yield Problem("missing", file, line, example.id, "output")
+        first = inputs.setdefault(canonical(plain(example.input)), index)
+        if first != index:
+            before, gold = _where(part, first, places), examples[first].output
+            if gold == example.output:
+                reason = f"the same row as {before}; delete one"
+                yield Problem(reason, file, line, example.id, "input", _short(example))
+            else:
+                reason = f"the same input as {before}, which has the output {gold!r}; keep one"
+                yield Problem(reason, file, line, example.id, "output", example.output)
+        elif (first := ids.setdefault(example.id, index)) != index:
+            reason = f"the same id as {_where(part, first, places)}; an id is unique"
+            yield Problem(reason, file, line, example.id, "id")
+
+
+def _check_overlap(
+    demos: Sequence[Example[Any, Any]],
+    tests: Sequence[Example[Any, Any]],
+    places: Mapping[str, Sequence[Place]],
+) -> Iterator[Problem]:
+    if not tests or not demos:
+        return
+    ids = {example.id: index for index, example in enumerate(demos)}
+    texts = {text_key(example.input): index for index, example in enumerate(demos)}
+    for index, test in enumerate(tests):
+        found = texts.get(text_key(test.input), ids.get(test.id))
+        if found is not None:
+            file, line = places["tests"][index] if "tests" in places else (None, None)
+            demo = _where("demos", found, places.get("demos"))
+            reason = (
+                f"this test also stands in the pool, as {demo}; "
+                "a test that can be its own demonstration measures nothing"
+            )
+            yield Problem(reason, file, line, test.id, "input", _short(test))
+
+
+def _where(part: str, index: int, places: Sequence[Place] | None) -> str:
+    """A row as a person finds it: `demos.csv:7`, or `demos[5]`."""
+    return f"{places[index][0]}:{places[index][1]}" if places else f"{part}[{index}]"
+
+
+def _short(example: Example[Any, Any]) -> Any:
+    fields = plain(example.input)
+    return next(iter(fields.values())) if len(fields) == 1 else fields
