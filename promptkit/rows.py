@@ -1,4 +1,7 @@
-"""Rows of CSV and JSON Lines files, read with their line numbers and written without loss."""
+"""Rows of CSV and JSON Lines files, read with their line numbers and written without loss.
+
+Parquet files are read too, for data that comes from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,39 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from promptkit.errors import DataError, Problem, TaskError, shorten
+from promptkit.errors import DataError, MissingExtraError, Problem, TaskError, shorten
 
 Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
 
 
 def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a CSV or JSON Lines file with their lines; ragged ones go to `problems`.
+    """The rows of a CSV, JSON Lines or Parquet file with their lines; ragged ones go to `problems`.
 
-    `required` are the columns that a CSV file must name. Raises `TaskError` for a file that is
-    not there, and `DataError` for one that cannot be read as a whole.
+    `required` are the columns that a CSV file must name. The lines of a Parquet file are its rows,
+    counted from 1. Raises `TaskError` for a file that is not there, `DataError` for one that
+    cannot be read as a whole, and `MissingExtraError` for Parquet without pyarrow.
     """
+    if path.suffix.lower() == ".parquet":
+        yield from _parquet_rows(path)
+        return
     reader = _csv_rows if is_csv(path) else _jsonl_rows
     yield from reader(path, _read_text(path), problems, required)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows as CSV or JSON Lines. Raises `TaskError` for what the format cannot hold."""
+    if path.suffix.lower() == ".parquet":
+        raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
     text = _to_csv(rows) if is_csv(path) else _to_jsonl(rows)
     path.write_text(text, encoding="utf-8", newline="")
 
 
 def is_csv(path: Path) -> bool:
-    """Whether a data file is CSV rather than JSON Lines. Raises `TaskError` for any other."""
+    """Whether a data file is CSV. Raises `TaskError` for one that is no data file at all."""
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".jsonl", ".ndjson"):
-        raise TaskError(f"{path}: a data file ends in .csv or .jsonl")
+    if suffix not in (".csv", ".jsonl", ".ndjson", ".parquet"):
+        raise TaskError(f"{path}: a data file ends in .csv, .jsonl or .parquet")
     return suffix == ".csv"
 
 
@@ -186,3 +195,19 @@ def _to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
         except (TypeError, ValueError) as error:
             raise TaskError(f"example {row['id']!r}: JSON cannot hold this row: {error}") from None
     return "".join(lines)
+
+
+# --- Parquet ------------------------------------------------------------------------------------
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise MissingExtraError("a Parquet file", "data") from None
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise TaskError(f"{path}: {str(error).splitlines()[0]}") from None
+    for index, row in enumerate(rows, start=1):
+        yield index, {name: value for name, value in row.items() if value is not None}

@@ -7,9 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from pydantic import BaseModel
 from strategies import Family, Fruit, Kind, fruits, some_text, texts
 
@@ -318,7 +320,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
         ('name = "fruit"\n', "", "name: missing"),
         ('"fruit"', '"fruit', "not TOML: "),
         ("demos.csv", "other.csv", "other.csv: No such file or directory"),
-        ("demos.csv", "demos.parquet", "demos.parquet: a data file ends in .csv or .jsonl"),
+        ("demos.csv", "d.txt", "d.txt: a data file ends in .csv, .jsonl or .parquet"),
     ],
 )
 def test_a_wrong_task_file_says_what_and_where(
@@ -627,10 +629,38 @@ def test_nested_inputs_are_written_as_json_but_not_as_csv(tmp_path: Path) -> Non
 
 def test_a_file_of_another_kind_is_neither_read_nor_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("name\n")
-    with pytest.raises(TaskError, match=r"a data file ends in .csv or .jsonl"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
         list(read_rows(tmp_path / "a.txt", []))
-    with pytest.raises(TaskError, match=r"a data file ends in .csv or .jsonl"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
         write_examples(tmp_path / "a.txt", ExampleSet(()), OutputType(str))
+
+
+# --- Parquet --------------------------------------------------------------------------------------
+
+
+def test_parquet_is_read_with_its_rows_as_lines(tmp_path: Path) -> None:
+    table = {"name": ["peach", "pear"], "output": ["drupe", "pome"], "ripe": [True, None]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    found, places = read_examples(tmp_path / "a.parquet", ExampleParser(Fruit, Family, []))
+    assert names(found) == ["peach", "pear"]
+    assert [example.metadata for example in found] == [{"ripe": True}, {}]
+    assert places[1] == (str(tmp_path / "a.parquet"), 2)
+
+
+def test_parquet_rows_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    table = {"name": ["peach", "pear"], "output": ["drupe", "pomme"]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    parser = ExampleParser(Fruit, Family, [])
+    read_examples(tmp_path / "a.parquet", parser)
+    assert "a.parquet:2, field 'output', value 'pomme'" in str(parser.problems[0])
+
+
+def test_what_only_looks_like_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("name,output\npeach,drupe\n")
+    with pytest.raises(TaskError, match=r"a\.parquet: .*[Pp]arquet"):
+        list(read_rows(tmp_path / "a.parquet", []))
+    with pytest.raises(TaskError, match="only read"):
+        write_examples(tmp_path / "b.parquet", ExampleSet(()), OutputType(str))
 
 
 # --- inputs without outputs -----------------------------------------------------------------------

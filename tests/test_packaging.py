@@ -50,7 +50,7 @@ def test_the_metadata_is_complete(wheel: zipfile.ZipFile) -> None:
     assert metadata["Summary"]
     assert "## Start" in str(metadata.get_payload())
     extras = set(metadata.get_all("Provides-Extra") or ())
-    assert {"smollm2", "hub", "pandas", "schema", "dev"} <= extras
+    assert {"smollm2", "hub", "pandas", "schema", "data", "dev"} <= extras
 
 
 def test_a_template_is_found_in_the_installed_package(
