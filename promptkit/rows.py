@@ -147,8 +147,11 @@ def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     quoting: Literal[0, 1] = csv.QUOTE_ALL if any("\r" in c for c in cells) else csv.QUOTE_MINIMAL
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting)
-    writer.writeheader()
-    writer.writerows(rows)
+    try:
+        writer.writeheader()
+        writer.writerows(rows)
+    except csv.Error as error:  # Python 3.10 cannot write NUL
+        raise TaskError(f"CSV cannot hold these rows: {error}; write JSON Lines") from None
     return file.getvalue()
 
 

@@ -486,11 +486,12 @@ def test_a_task_survives_saving_and_loading(
         ],
     )
     path = tmp_path_factory.mktemp("task")
-    save_task(task, path / "one", format)
-    if sys.version_info < (3, 11) and format == "csv" and any("\0" in t for r in rows for t in r):
-        with pytest.raises(DataError):
-            load_task(path / "one")
+    nul = any("\0" in text for row in (*rows, (column,)) for text in row)
+    if sys.version_info < (3, 11) and format == "csv" and nul:
+        with pytest.raises(TaskError, match="write JSON Lines"):
+            save_task(task, path / "one", format)
         return
+    save_task(task, path / "one", format)
     once = load_task(path / "one")
     save_task(once, path / "two", format)
     twice = load_task(path / "two")
