@@ -59,6 +59,9 @@ def compare(
 
         models = [load_model()]
     _check_lists(models=models)
+    for model in models:
+        if not isinstance(model, Model):
+            raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
     chosen = [_template(task, template) for template in templates] or [Template.of(task)]
     _check_distinct("models", [model.identity.name for model in models])
     _check_distinct("templates", [template.name for template in chosen])
@@ -152,8 +155,8 @@ def _run_model(
     return predictions, Usage(
         prompts=len(answers.asked) + answers.stored,
         cached=answers.stored,
-        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked),
-        unique_tokens=unique_tokens(answers.asked),
+        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked) + answers.written,
+        unique_tokens=unique_tokens(answers.asked) + answers.written,
         decoded_tokens=after["decoded_tokens"] - before["decoded_tokens"],
         decode_seconds=after["decode_seconds"] - before["decode_seconds"],
         wall_seconds=0.0,

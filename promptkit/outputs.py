@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -62,13 +63,19 @@ class OutputType:
         """Whether an output is any text, as it stands."""
         return _bare(self.annotation) is str
 
+    @property
+    def _is_json(self) -> bool:
+        """Whether an output is read as JSON, so that a text has its quotes."""
+        closed = _closed_values(self.annotation)
+        return not closed and _bare(self.annotation) not in (str, int, float)
+
     def text(self, value: Any) -> str:
         """A value as a prompt writes it."""
         if isinstance(value, Enum):
             value = value.value
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, str | int | float):
+        if isinstance(value, int | float) or (isinstance(value, str) and not self._is_json):
             return str(value)
         return json.dumps(self._adapter.dump_python(value, mode="json"), ensure_ascii=False)
 
@@ -109,6 +116,12 @@ class OutputType:
             raise ValueError(first_reason(error)) from None
 
     def _not_a_label(self, value: Any) -> str:
+        same = [label for label in self.labels if _composed(label) == _composed(str(value))]
+        if same:
+            return (
+                f"it looks like the label {same[0]!r}, but is written in other Unicode characters "
+                f"({value!a}, not {same[0]!a}); write both the same way"
+            )
         close = difflib.get_close_matches(str(value), self.labels, n=1)
         shown = ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -117,6 +130,11 @@ class OutputType:
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.annotation)
+
+
+def _composed(text: str) -> str:
+    """The one of its Unicode forms in which a letter and its marks are one character."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _bare(annotation: Any) -> Any:

@@ -195,6 +195,8 @@ class Answers(NamedTuple):
     """The distinct prompts that the model was asked."""
     stored: int
     """The distinct prompts that the store already had."""
+    written: int
+    """The tokens that were written in answer to `asked`, and read to go on from."""
 
 
 def answer(
@@ -233,7 +235,14 @@ def answer(
     finally:
         if store is not None and unsaved:
             store.put(unsaved)
-    return Answers([known[key] for key in keys], asked, stored)
+    written = sum(_written(known[key]) for key in order)
+    return Answers([known[key] for key in keys], asked, stored, written)
+
+
+def _written(result: Result) -> int:
+    if isinstance(result, Score):
+        return 0
+    return result.generated - (result.finish != "eos")  # nothing goes on from the last one
 
 
 def _check_numbers(model: Model, prompt: TokenizedPrompt, score: Score) -> None:

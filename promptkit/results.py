@@ -77,7 +77,10 @@ class Usage:
     cached: int
     """How many of them the store already had."""
     naive_tokens: int
-    """Tokens of a loop that reads each prompt anew for every candidate."""
+    """Tokens of a loop that reads each prompt anew for every candidate.
+
+    In this and the next two, what a generated answer goes on from counts as read.
+    """
     unique_tokens: int
     """Tokens that must be read at least once for the prompts that were asked."""
     decoded_tokens: int

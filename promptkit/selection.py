@@ -44,8 +44,8 @@ def draw(
     if selection not in SELECTIONS:
         known = ", ".join(SELECTIONS)
         raise PromptError(f"there is no selection {selection!r}; there is {known}")
-    if shots < 0:
-        raise PromptError(f"{shots} shots: a number of shots is 0 or more")
+    if not isinstance(shots, int) or shots < 0:
+        raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
     order = _order(pool, seed, selection)
     drawn: list[Example[Any, Any]] = []
     for index in order:

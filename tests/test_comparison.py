@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from samples import ARROW, COLON, CountingModel, asked_word, open_task, parity, parity_task
+from tiny_gguf import write_llama
 
 import promptkit
 from promptkit import Comparison, FakeModel, Sampling, Store, compare
 from promptkit.errors import DataError, PromptkitError, TaskError, TemplateError
+from promptkit.models.llama import LlamaModel
 from promptkit.results import Cell, Row
 from promptkit.stats import paired_difference, wilson
 
@@ -194,6 +196,13 @@ def test_usage_is_summed_over_models_and_is_of_this_run() -> None:
     assert two.prompts == 2 * one.prompts
     assert two.unique_tokens == 2 * one.unique_tokens
     assert two.decoded_tokens == 2 * one.decoded_tokens
+
+
+def test_written_answers_count_as_read(tmp_path: Path) -> None:
+    model = LlamaModel(write_llama(tmp_path / "m.gguf"))
+    task = open_task(str, "a", "b", "c")
+    usage = compared(task=task, models=[model], shots=[0], sampling=Sampling(max_tokens=9)).usage
+    assert 0 < usage.unique_tokens == usage.decoded_tokens <= usage.naive_tokens
 
 
 def test_progress_counts_every_models_prompts() -> None:
@@ -384,12 +393,15 @@ def test_the_tasks_own_template_is_asked() -> None:
         ({"shots": []}, TaskError, "shots"),
         ({"shots": [-1]}, PromptkitError, "-1 shots"),
         ({"shots": 4}, TaskError, r"shots.*\[4\]"),
+        ({"shots": [0.5]}, PromptkitError, "0.5 shots.*whole number"),
+        ({"shots": ["1"]}, PromptkitError, "'1' shots.*whole number"),
         ({"seeds": 0}, TaskError, "seeds"),
         ({"seeds": []}, TaskError, "seeds"),
         ({"limit": 0}, TaskError, "limit"),
         ({"limit": -1}, TaskError, "limit"),
         ({"models": []}, TaskError, "models"),
         ({"models": FakeModel()}, TaskError, "models"),
+        ({"models": ["smollm2"]}, TaskError, r"'smollm2' is no model; load_model\(\)"),
         ({"models": [FakeModel(), FakeModel()]}, TaskError, "two models are called 'fake'"),
         ({"templates": [COLON, COLON]}, TaskError, "two templates are called 'colon'"),
         ({"templates": ["nosuch.j2"]}, TemplateError, "'nosuch.j2'"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Literal
 
@@ -76,6 +77,11 @@ def test_labels_of_equal_text_clash() -> None:
         (Annotated[int, Field(ge=0)], 3, "3"),
         (list[str], ["é", "b"], '["é", "b"]'),
         (Answer, Answer(kind="a", note="é"), '{"kind": "a", "note": "é"}'),
+        (int | str, "a", '"a"'),
+        (int | str, "1", '"1"'),
+        (int | str, 1, "1"),
+        (Literal["a"] | int, "a", '"a"'),
+        (date, date(2020, 1, 31), '"2020-01-31"'),
     ],
 )
 def test_a_value_is_written_as_text_and_read_back(annotation: Any, value: Any, text: str) -> None:
@@ -100,6 +106,7 @@ def test_a_float_reads_back_exactly(value: float) -> None:
     [
         (Literal["drupe", "pome"], "drupes", "did you mean 'drupe'"),
         (Literal["drupe", "pome"], " drupe", "not one of the labels (drupe, pome)"),
+        (Literal["caf\u00e9"], "cafe\u0301", r"('cafe\u0301', not 'caf\xe9')"),
         (bool, "True", "did you mean 'true'"),
         (int, "seven", "unable to parse string as an integer"),
         (int, "1.5", "unable to parse string as an integer"),

@@ -85,6 +85,29 @@ def test_nothing_is_cut_or_wrapped_in_a_usual_terminal(width: int) -> None:
     assert lines[0] == f"fruit · fake (none) · {template} · balanced shots · 51 queries"
 
 
+@pytest.mark.parametrize("width", [40, 50, 60])
+def test_a_narrow_terminal_hides_no_number(width: int) -> None:
+    result = fruit(shots=[0, 4], seeds=5)
+    shown = printed(result, width)
+    assert all(cell_len(line) <= width for line in shown.splitlines())
+    accuracies = shown.split("Brackets")[0]
+    assert "…" not in accuracies
+    for row in result.rows:
+        if row.seed is None:
+            assert f"{row.tokens:,}"[:3] in accuracies
+            assert all(f"{100 * end:.0f}" in accuracies for end in row.accuracy_ci)
+
+
+def test_prompts_with_fewer_shots_than_asked_are_counted() -> None:
+    task = load_task(ROOT / "examples" / "fruit")
+    arguments: dict[str, Any] = {"shots": [0, 8], "seeds": 1, "limit": 3, "fit": "drop-shots"}
+    small = compare(task, models=[FakeModel(context=200)], store=Store(), **arguments)
+    said = "3 of 6 predictions saw fewer shots than asked, since more did not fit the context."
+    assert said in printed(small, 120)
+    assert said in html(small)
+    assert "fewer shots" not in printed(fruit(**arguments), 120) + html(fruit(**arguments))
+
+
 def test_the_report_of_a_comparison() -> None:
     word = {"apple": "a", "pear": "b"}
     options = Literal["a", "b"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
-from promptkit.models.library import errors, forget_errors, library
+from promptkit.models.library import errors, forget_errors, held_interrupts, library
 
 Logits = npt.NDArray[np.float32]
 
@@ -59,7 +59,8 @@ class Context:
         params.swa_full = True
         params.no_perf = True
         forget_errors()
-        self._context = lib.llama_init_from_model(model, params)
+        with held_interrupts():
+            self._context = lib.llama_init_from_model(model, params)
         if not self._context:
             raise ModelError(
                 f"llama.cpp cannot make a context of {cells} tokens: "

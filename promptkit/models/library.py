@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -52,6 +56,26 @@ def forget_errors() -> None:
 def errors() -> str:
     """The error lines llama.cpp wrote since `forget_errors()`, shortest way to a reason."""
     return "; ".join(line.split(": ", 1)[-1] for line in _last_errors)
+
+
+@contextmanager
+def held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Keeps Ctrl-C until llama.cpp returns; tells whether there was one.
+
+    Raised while llama.cpp calls back, say to log a line, it would be lost.
+    """
+    noted: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: noted.append(number))
+    try:
+        yield lambda: bool(noted)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
 
 
 def runtime() -> str:

@@ -27,7 +27,7 @@ from promptkit.models.base import (
     Usage,
 )
 from promptkit.models.context import SETTINGS, Context, Logits, log_total
-from promptkit.models.library import errors, forget_errors, library, runtime
+from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
 from promptkit.prompts import Prompt, TokenizedPrompt
@@ -68,7 +68,11 @@ class LlamaModel:
         file = verify(path)
         lib = library()
         forget_errors()
-        model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+        params = lib.llama_model_default_params()
+        with held_interrupts() as interrupted:
+            goes_on = lib.llama_progress_callback(lambda _share, _data: not interrupted())
+            params.progress_callback = goes_on
+            model = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not model:
             raise ModelFileError(path, f"llama.cpp cannot load it: {errors() or 'no reason given'}")
         trained: int = lib.llama_model_n_ctx_train(model)

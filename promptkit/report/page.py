@@ -16,6 +16,7 @@ from promptkit.report.terminal import (
     cost,
     counted,
     grid_line,
+    left_out,
     percent,
     points,
     shown,
@@ -44,7 +45,10 @@ def html(data: Data, records: Records) -> str:
     ]
     against = [pair for pair in pairs if _cell(pair["a"])[0] != _cell(pair["b"])[0]]
     return _template().render(
-        task=data["task"], parts=parts, against=against, cost=cost(data["usage"])
+        task=data["task"],
+        parts=parts,
+        against=against,
+        notes=[*left_out(records), *cost(data["usage"])],
     )
 
 

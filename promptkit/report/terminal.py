@@ -42,7 +42,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     parts[-1] = Text(
         "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
     )
-    parts += ["", *_differences(data["pairs"], width)]
+    parts += [*map(Text, left_out(records)), "", *_differences(data["pairs"], width)]
     parts += _changed_answers(records, width)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
@@ -195,6 +195,17 @@ def _answer(answers: Counter[str], gold: str, room: int) -> Text:
     return Text(visible(label, room) + doubt, "red")
 
 
+def left_out(records: Records) -> list[str]:
+    """Whether some prompts hold fewer shots than were asked, in one sentence or none."""
+    fewer = sum(len(record["shot_ids"]) < record["shots"] for record in records)
+    if not fewer:
+        return []
+    return [
+        f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since more "
+        "did not fit the context."
+    ]
+
+
 def cost(usage: Data) -> list[str]:
     """What it took, in one or two sentences."""
     prompts, cached = usage["prompts"], usage["cached"]
@@ -261,5 +272,5 @@ def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         justify: Any = "right" if name.endswith(":") else "left"
-        table.add_column(name.rstrip(":"), justify=justify, no_wrap=True)
+        table.add_column(name.rstrip(":"), justify=justify)
     return table

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 from tiny_gguf import write_llama
 
-from promptkit.models.library import errors, forget_errors, library, runtime
+from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
+from promptkit.models.llama import LlamaModel
 
 
 def test_what_llama_cpp_says_goes_to_the_log(
@@ -34,3 +37,37 @@ def test_runtime() -> None:
     name, version = runtime().split()
     assert name == "llama-cpp-python"
     assert version[0].isdigit()
+
+
+def test_an_interrupt_waits_until_llama_cpp_returns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A handler of the log stands for the key press: it runs while llama.cpp loads.
+    path = write_llama(tmp_path / "m.gguf")
+
+    class Presses(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    caplog.set_level(logging.DEBUG, "promptkit.llama")
+    handler = Presses()
+    logging.getLogger("promptkit.llama").addHandler(handler)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LlamaModel(path)
+    finally:
+        logging.getLogger("promptkit.llama").removeHandler(handler)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_interrupts_are_left_alone_outside_the_main_thread() -> None:
+    def ask() -> None:
+        with held_interrupts() as interrupted:
+            told.append(interrupted())
+
+    told: list[bool] = []
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert told == [False]
