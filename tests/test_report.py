@@ -101,7 +101,7 @@ def test_a_narrow_terminal_hides_no_number(width: int) -> None:
 def test_prompts_with_fewer_shots_than_asked_are_counted() -> None:
     task = load_task(ROOT / "examples" / "fruit")
     arguments: dict[str, Any] = {"shots": [0, 8], "seeds": 1, "limit": 3, "fit": "drop-shots"}
-    small = compare(task, models=[FakeModel(context=200)], store=Store(), **arguments)
+    small = compare(task, models=[FakeModel(context=100)], store=Store(), **arguments)
     said = "3 of 6 predictions saw fewer shots than asked, since more did not fit the context."
     assert said in printed(small, 120)
     assert said in html(small)

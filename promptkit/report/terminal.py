@@ -201,8 +201,8 @@ def left_out(records: Records) -> list[str]:
     if not fewer:
         return []
     return [
-        f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since more "
-        "did not fit the context."
+        f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since "
+        "more did not fit the context."
     ]
 
 
@@ -272,5 +272,5 @@ def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         justify: Any = "right" if name.endswith(":") else "left"
-        table.add_column(name.rstrip(":"), justify=justify)
+        table.add_column(name.rstrip(":"), justify=justify, overflow="fold")
     return table
