@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
 ]
 Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
-Seeds = Annotated[int, typer.Option(min=1, help="How many draws of shots.")]
+Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
 _SELECTION_HELP = (
     "How shots are drawn: balanced (label after label, the default for labels), random, or first "
     "(as the pool stands)."
@@ -128,7 +129,7 @@ def compare(
         "sampling": _sampling(max_tokens, temperature),
     }
     loaded = _load_task(task)
-    folder = out or Path("runs") / (re.sub(r"[^\w.-]+", "-", loaded.name).strip(".") or "task")
+    folder = out or Path("runs") / _folder_name(loaded.name)
     _check_writable(folder, json_file)
     models = [_load_model(name, context, threads) for name in dict.fromkeys(model or ["smollm2"])]
     with _progress("asking") as progress:
@@ -209,7 +210,7 @@ def new(
     """Write a task that runs as it is, with comments where to edit it."""
     for path in write_task(folder):
         print(path)
-    print(f"Edit them, then run: promptkit compare {folder}")
+    print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
 
 
 @app.callback(invoke_without_command=True)
@@ -223,10 +224,18 @@ def _version(
 
 def main() -> None:
     """The `promptkit` command."""
+    # A closed stream is None to Python, and somewhere below somebody writes to it.
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):  # what is shown is what a file would hold
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
+
+
+def _folder_name(task: str) -> str:
+    """A task's name as the name of a folder, in any script, on any system."""
+    return re.sub(r'[\\/:*?"<>|\s\0-\x1f]+', "-", task).strip(".-") or "task"
 
 
 def _fail(reason: str) -> NoReturn:
@@ -236,7 +245,7 @@ def _fail(reason: str) -> NoReturn:
 
 def _load_task(name: str) -> Task[Any, Any]:
     module, colon, attribute = name.partition(":")
-    if not colon or Path(name).exists() or not attribute.isidentifier():
+    if not (module and colon and attribute.isidentifier()) or Path(name).exists():
         return load_task(name, notify=lambda message: _err.print(Text(f"note: {message}")))
     sys.path.insert(0, os.getcwd())
     try:

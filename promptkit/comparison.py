@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby, pairwise, product
@@ -64,6 +65,7 @@ def compare(
             raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
     chosen = [_template(task, template) for template in templates] or [Template.of(task)]
     _check_distinct("models", [model.identity.name for model in models])
+    chosen = _named_apart(chosen)
     _check_distinct("templates", [template.name for template in chosen])
     grid = [
         Predictor(task, template, model, count, seed, selection, fit, sampling or Sampling())
@@ -110,6 +112,17 @@ def _check_distinct(what: str, names: Sequence[str]) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")
+
+
+def _named_apart(templates: Sequence[Template]) -> list[Template]:
+    """Templates from files of one name are told apart by their paths."""
+    names = Counter(template.name for template in templates)
+    return [
+        replace(template, name=template.file or template.name)
+        if names[template.name] > 1
+        else template
+        for template in templates
+    ]
 
 
 def _template(task: Task[Any, Any], template: Template | str) -> Template:

@@ -24,7 +24,7 @@ O = TypeVar("O")  # noqa: E741
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\s\0-\x1f\x7f!-/:-@\[-`{-~]+")  # not \w: it lacks vowel signs
 
 Place = tuple[str, int]
 """The file and the line on which a row begins."""

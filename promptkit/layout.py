@@ -25,6 +25,7 @@ def cut(pieces: Sequence[Piece], labels: Sequence[str], file: str) -> Prompt:
             list(pieces[:slot]),
             _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
         )
+        _check_asked(before, after, pieces[slot], file)
     messages: tuple[Message, ...] = ()
     lead = ""
     if any(piece.kind == "open" for piece in pieces):
@@ -71,6 +72,18 @@ def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Pie
             break
         inside.append(piece)
     return inside
+
+
+def _check_asked(before: Sequence[Piece], after: Sequence[Piece], slot: Piece, file: str) -> None:
+    """A query that is printed only after its answer is never read."""
+    late = [p for p in after if p.kind == "data" and p.text.strip()]
+    if late and not any(p.kind == "data" and p.example == slot.example for p in before):
+        raise TemplateError(
+            f"{late[0].field or late[0].text!r} is printed after {{{{ output }}}} only: the model "
+            "answers before it could read it; print it in front of the answer",
+            file=late[0].file or file,
+            line=late[0].line,
+        )
 
 
 def _line_of_text(piece: Piece) -> int | None:

@@ -88,8 +88,10 @@ class OutputType:
     def parse(self, text: str) -> Any:
         """The value that `text` writes. Raises ValueError, saying what is wrong with it."""
         if self.values:
-            if text in self.values:
-                return self.values[text]
+            # Spreadsheets and data frames write TRUE and True.
+            label = text.lower() if _bare(self.annotation) is bool else text
+            if label in self.values:
+                return self.values[label]
             raise ValueError(self._not_a_label(text))
         try:
             if self.is_text:

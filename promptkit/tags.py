@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import jinja2
@@ -11,8 +11,12 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
+from promptkit.errors import TemplateError
 from promptkit.prompts import Piece, Role
 from promptkit.provenance import Rendered, Slot, rendered
+
+MARKS = "promptkit_marks"
+"""Where a rendering notes its slots and turns, as (kind, line), among the names it is given."""
 
 
 class ExampleTag(Extension):
@@ -23,11 +27,11 @@ class ExampleTag(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endexample",), drop_needle=True)
-        call = self.call_method("_examples", [nodes.ContextReference()])
+        call = self.call_method("_examples", [nodes.ContextReference(), nodes.Const(line)])
         names = [nodes.Name("input", "param"), nodes.Name("output", "param")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
 
-    def _examples(self, context: Context, caller: Callable[..., Rendered]) -> Rendered:
+    def _examples(self, context: Context, line: int, caller: Callable[..., Rendered]) -> Rendered:
         # The names as given to render(), not as the template may have set them since.
         given = context.parent
         if "shots" not in given:
@@ -46,6 +50,7 @@ class ExampleTag(Extension):
                 f"{{% example %}} prints {{{{ output }}}} {slots} times; "
                 "once is where the answer goes"
             )
+        given[MARKS].append(("slot", line))
         return rendered(pieces + asked)
 
 
@@ -62,11 +67,28 @@ class RoleTag(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
         body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        call = self.call_method("_turn", [nodes.Const(token.value)])
+        words = [nodes.Const(token.value), nodes.Const(token.lineno)]
+        call = self.call_method("_turn", [nodes.ContextReference(), *words])
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
 
-    def _turn(self, role: str, caller: Callable[[], Rendered]) -> Rendered:
+    def _turn(
+        self, context: Context, role: str, line: int, caller: Callable[[], Rendered]
+    ) -> Rendered:
         pieces = caller().pieces
         if any(piece.kind == "open" for piece in pieces):
             raise jinja2.TemplateRuntimeError(f"a turn inside {{% {role} %}}: turns do not nest")
+        context.parent.get(MARKS, []).append(("open", line))
         return rendered([Piece(role, "open"), *pieces, Piece(role, "close")])
+
+
+def check_marks(pieces: Sequence[Piece], marks: Sequence[tuple[str, int]], file: str) -> None:
+    """Raises `TemplateError` where a filter swallowed the answer slot or the bounds of a turn."""
+    for kind, line in marks:
+        if all(piece.kind != kind for piece in pieces):
+            what = "the answer slot" if kind == "slot" else "a turn"
+            raise TemplateError(
+                f"{what} is lost: a filter goes over the whole block, or it is never printed; "
+                "filter the values inside it instead",
+                file=file,
+                line=line,
+            )

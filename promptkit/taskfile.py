@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
-from promptkit.examples import RESERVED
+from promptkit.examples import RESERVED, plain
 from promptkit.outputs import OutputType
 from promptkit.rows import not_utf8
 
@@ -46,7 +46,7 @@ class _Section(BaseModel):
 class OutputSection(_Section):
     """`[output]`: exactly one of `labels`, `type` and `schema`."""
 
-    labels: list[str] | None = None
+    labels: list[StrictStr | StrictInt] | None = None
     type: TypeName | None = None
     schema_file: str | None = Field(default=None, alias="schema")
     column: str = "output"
@@ -118,6 +118,9 @@ def _reasons(error: ValidationError) -> Iterator[str]:
                 f"a type is str, int, float, bool or a list of allowed values, "
                 f"not {shorten(item['input'])}"
             )
+        elif keys[:2] == ["output", "labels"] and len(keys) > 2:
+            keys = keys[:3]
+            reason = f"a label is text or a whole number, not {shorten(item['input'])}"
         else:
             reason = f"{item['msg']}, not {shorten(item['input'])}"
         where = ".".join(keys)
@@ -173,7 +176,7 @@ def output_type(spec: TaskFile, path: Path) -> Any:
             raise TaskError(f"{path}: output.labels is empty")
         twice = {label for label in section.labels if section.labels.count(label) > 1}
         if twice:
-            raise TaskError(f"{path}: output.labels: {min(twice)!r} stands twice")
+            raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} stands twice")
         annotation: Any = Literal[tuple(section.labels)]
         try:
             _ = OutputType(annotation).labels
@@ -234,5 +237,7 @@ def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
         if output.annotation is kind:
             return {"type": key}
     if output.labels:
-        return {"labels": list(output.labels)}
+        values = [plain(value) for value in output.values.values()]
+        kept = all(type(value) in (str, int) for value in values)
+        return {"labels": values if kept else list(output.labels)}
     return {"schema": schema_file}

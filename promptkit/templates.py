@@ -28,7 +28,7 @@ from promptkit.provenance import (
     trace,
 )
 from promptkit.selection import Selection, default_selection, draw, same
-from promptkit.tags import ExampleTag, RoleTag
+from promptkit.tags import MARKS, ExampleTag, RoleTag, check_marks
 from promptkit.task import Task
 
 _PACKAGE = Path(__file__).parent
@@ -101,7 +101,7 @@ class Template:
         the task, and `PromptError` for a pool that is too small or a query among its own shots.
         """
         asked = task.as_query(query)
-        if isinstance(shots, int):
+        if not isinstance(shots, Sequence):
             chosen = selection or default_selection(task)
             shots = draw(task.demos, asked, shots, seed=seed, selection=chosen)
         elif any(same(shot, asked) for shot in shots):
@@ -139,16 +139,20 @@ class Template:
         asked: Example[Any, Any],
     ) -> tuple[Piece, ...]:
         compiled = self._compiled
+        marks: list[tuple[str, int]] = []
         context = compiled.new_context(
             {
                 "task": View("task", {"name": task.name, "instruction": task.instruction}),
                 "labels": trace(task.labels, Origin(None, "labels")),
                 "shots": tuple(_shot_view(task, shot) for shot in shots),
                 "query": View("input", task.fields_of(asked), asked.id),
+                MARKS: marks,
             }
         )
         try:
-            return join(compiled.root_render_func(context)).pieces
+            pieces = join(compiled.root_render_func(context)).pieces
+            check_marks(pieces, marks, self.file or self.name)
+            return pieces
         except (DataError, TemplateError):
             raise
         except Exception as error:

@@ -17,7 +17,7 @@ import pytest
 from samples import CountingModel
 
 import promptkit
-from promptkit import Template, load_task
+from promptkit import Template, cli, load_task
 from promptkit.cli import app
 from promptkit.errors import ModelError
 
@@ -556,3 +556,16 @@ def test_colours_only_where_someone_looks(here: Path) -> None:
     assert (child.returncode, out) == (2, "")
     assert err.startswith("error: nowhere")
     assert "\x1b" not in err
+
+
+def test_folders_keep_the_letters_of_a_name() -> None:
+    assert cli._folder_name("हिन्दी फल/1") == "हिन्दी-फल-1"
+    assert cli._folder_name("../..") == "task"
+
+
+def test_a_closed_standard_output_is_no_traceback() -> None:
+    script = f"{sys.executable} -m promptkit render {FRUIT} >&-"
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")

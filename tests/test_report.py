@@ -12,6 +12,7 @@ from rich.console import Console
 from samples import ARROW, COLON, Word, open_task
 
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
+from promptkit.prompts import Prompt
 from promptkit.report import page, terminal
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,11 @@ def snared() -> Comparison:
         ],
         tests=[Example(input=Word(word=word), output="<b>&") for word in SNARES],
     )
-    models = [FakeModel(name="[red]m/[/]"), FakeModel(name="<u>")]
+
+    def wavering(prompt: Prompt) -> str:  # so that every answer changes with the shots
+        return "<b>&" if prompt.shots else "[bold]x"
+
+    models = [FakeModel(wavering, name="[red]m/[/]"), FakeModel(name="<u>")]
     templates = [COLON, Template(ARROW.source, name="[link=http://x]&<t>")]
     return compare(task, models=models, templates=templates, shots=[0, 2], seeds=2, store=Store())
 

@@ -138,8 +138,8 @@ def test_names_that_a_template_sets_do_not_reach_the_block() -> None:
 
 
 def test_what_the_data_says_is_stop_too() -> None:
-    prompt = render("{% example %}{{ output }} ({{ input.name }})\n{% endexample %}", 1)
-    assert prompt.stop == " (fig)\n"
+    source = "{% example %}{{ input.name }}: {{ output }} ({{ input.name }})\n{% endexample %}"
+    assert render(source, 1).stop == " (fig)\n"
 
 
 def test_a_generated_answer_has_no_candidates() -> None:
@@ -855,3 +855,37 @@ def test_a_byte_order_mark_is_not_part_of_a_template(write: Write) -> None:
 def test_the_fingerprint_is_of_the_source() -> None:
     assert Template("a", "x").fingerprint == Template("a", "y").fingerprint
     assert Template("a").fingerprint != Template("b").fingerprint
+
+
+FRUIT_TASK = Task[Fruit, Family](
+    name="fruit", demos=[Example(input=Fruit(name="peach"), output="drupe")]
+)
+
+
+# --- what would be lost in silence ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% filter upper %}{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}"
+        "{% endfilter %}",
+        "{% macro m() %}{% example %}{{ input.name }}{{ output }}{% endexample %}{% endmacro %}"
+        "{{ m() | upper }}",
+        "{% filter upper %}{% user %}{{ query.name }}{% enduser %}{% endfilter %}",
+    ],
+)
+def test_a_filter_over_the_slot_or_a_turn_is_refused(source: str) -> None:
+    with pytest.raises(TemplateError, match="is lost: a filter"):
+        Template(source).render(FRUIT_TASK, shots=1, query={"name": "fig"})
+
+
+def test_a_query_that_is_printed_after_its_answer_is_refused() -> None:
+    source = "{% example %}\n{{ output }} is the type of {{ input.name }}\n{% endexample %}\n"
+    with pytest.raises(TemplateError, match=r"^t\.j2:2: 'input\.name' is printed after"):
+        Template(source, "t.j2").render(FRUIT_TASK, shots=0, query={"name": "fig"})
+
+
+def test_a_number_of_shots_is_whole() -> None:
+    with pytest.raises(PromptError, match=r"1\.5"):
+        Template.load("colon").render(FRUIT_TASK, shots=1.5, query={"name": "fig"})  # type: ignore[arg-type]
