@@ -318,3 +318,15 @@ def test_the_report_needs_only_what_was_saved(tmp_path: Path) -> None:
     records = [json.loads(line) for line in lines]
     assert page.html(data, records) == (folder / "report.html").read_text("utf-8")
     assert terminal.text(data, records) == str(result)
+
+
+def test_answers_that_are_none_are_counted_with_their_reason() -> None:
+    task = Task[Word, int](
+        name="t",
+        demos=[Example(input=Word(word="a"), output=1)],
+        tests=[Example(input=Word(word=word), output=1) for word in ("b", "c")],
+    )
+    model = FakeModel(lambda prompt: "seven")
+    result = compare(task, models=[model], shots=[0], seeds=1, store=Store())
+    for shown in (printed(result, 120), html(result)):
+        assert "2 of 2 answers failed; 2 of them: Input should be a valid integer" in shown

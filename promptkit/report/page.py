@@ -15,6 +15,7 @@ from promptkit.report.terminal import (
     changed,
     cost,
     counted,
+    failed,
     grid_line,
     left_out,
     percent,
@@ -48,7 +49,7 @@ def html(data: Data, records: Records) -> str:
         task=data["task"],
         parts=parts,
         against=against,
-        notes=[*left_out(records), *cost(data["usage"])],
+        notes=[*left_out(records), *failed(records), *cost(data["usage"])],
     )
 
 

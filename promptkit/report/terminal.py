@@ -42,7 +42,8 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     parts[-1] = Text(
         "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
     )
-    parts += [*map(Text, left_out(records)), "", *_differences(data["pairs"], width)]
+    notes = [*left_out(records), *failed(records)]
+    parts += [*map(Text, notes), "", *_differences(data["pairs"], width)]
     parts += _changed_answers(records, width)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
@@ -203,6 +204,18 @@ def left_out(records: Records) -> list[str]:
     return [
         f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since "
         "more did not fit the context."
+    ]
+
+
+def failed(records: Records) -> list[str]:
+    """How many answers are none, and the commonest reason, in one sentence or none."""
+    reasons = Counter(r["failure"] for r in records if r["failure"] is not None)
+    if not reasons:
+        return []
+    (reason, times), *_ = reasons.most_common(1)
+    return [
+        f"{sum(reasons.values()):,} of {counted(len(records), 'answer')} failed; "
+        f"{times:,} of them: {visible(reason, 120)}"
     ]
 
 
