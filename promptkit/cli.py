@@ -144,14 +144,15 @@ def compare(
             **chosen,
         )
     result.save(folder)
+    data = result.to_dict()
     if json_file != "-":
         from promptkit.report import terminal
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-        console.print(terminal.render(result.to_dict(), result.to_records(), console.width))
+        console.print(terminal.render(data, result.to_records(), console.width))
         print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
     if json_file is not None:
-        _write_json(json_file, result.to_dict())
+        _write_json(json_file, data)
 
 
 @app.command()

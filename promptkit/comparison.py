@@ -20,7 +20,7 @@ from promptkit.examples import Example
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import TokenizedPrompt
-from promptkit.results import Cell, Comparison, Pair, Row, Usage
+from promptkit.results import Cell, Comparison, Cost, Pair, Row
 from promptkit.selection import Selection, default_selection
 from promptkit.store import Store, default_path
 from promptkit.task import Task
@@ -134,17 +134,17 @@ def _run(
     queries: Sequence[Example[Any, Any]],
     store: Store,
     progress: Progress | None,
-) -> tuple[list[Prediction], Usage]:
+) -> tuple[list[Prediction], Cost]:
     """All predictions of the grid, in its order; every prompt is made before a model runs."""
     tokenized = [(predictor, predictor.tokenize(queries)) for predictor in grid]
     predictions: list[Prediction] = []
-    costs: list[Usage] = []
+    costs: list[Cost] = []
     for _, cells in groupby(tokenized, key=lambda cell: id(cell[0].model)):
         made, cost = _run_model(list(cells), queries, store, progress)
         predictions += made
         costs.append(cost)
-    total = {name: sum(getattr(cost, name) for cost in costs) for name in Usage.__slots__}
-    return predictions, Usage(**total)
+    total = {name: sum(getattr(cost, name) for cost in costs) for name in Cost.__slots__}
+    return predictions, Cost(**total)
 
 
 def _run_model(
@@ -152,7 +152,7 @@ def _run_model(
     queries: Sequence[Example[Any, Any]],
     store: Store,
     progress: Progress | None,
-) -> tuple[list[Prediction], Usage]:
+) -> tuple[list[Prediction], Cost]:
     """One model's cells, asked together so that it can share what their prompts have in common."""
     first = cells[0][0]
     model, before = first.model, asdict(first.model.usage)
@@ -165,7 +165,7 @@ def _run_model(
         for prediction in predictor.join(queries, cell, [next(results) for _ in cell])
     ]
     after = asdict(model.usage)
-    return predictions, Usage(
+    return predictions, Cost(
         prompts=len(answers.asked) + answers.stored,
         cached=answers.stored,
         naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked) + answers.written,

@@ -95,7 +95,7 @@ def save_task(
 def read_examples(
     path: Path, parser: ExampleParser, output_column: str = "output", *, labelled: bool = False
 ) -> tuple[list[Example[Any, Any]], list[Place]]:
-    """The examples of a CSV or JSON Lines file, and where they stand.
+    """The examples of a CSV, JSON Lines or Parquet file, and where they stand.
 
     Rows that do not fit are added to the parser's problems. Raises `DataError` for a file that
     cannot be read as a whole; where it is to be `labelled`, also for one without outputs.

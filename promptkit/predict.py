@@ -14,7 +14,7 @@ from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import Prompt, TokenizedPrompt
-from promptkit.selection import Selection, default_selection, draw
+from promptkit.selection import Selection, default_selection
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template
@@ -135,8 +135,9 @@ class Predictor:
         return prompts
 
     def _render(self, query: Example[Any, Any], shots: int) -> Prompt:
-        demos = draw(self.task.demos, query, shots, seed=self.seed, selection=self._selection)
-        return self.template.render(self.task, shots=demos, query=query)
+        return self.template.render(
+            self.task, shots=shots, query=query, seed=self.seed, selection=self._selection
+        )
 
     def _check_room(self, prompt: TokenizedPrompt) -> None:
         """Whether the longest answer fits too: a model finds out only once it runs."""

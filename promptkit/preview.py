@@ -19,10 +19,9 @@ def as_json(prompt: Prompt, model: Model | None = None) -> dict[str, Any]:
     if prompt.messages:
         data["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
     if model is not None:
+        data["token_ids"] = _ids(prompt, model)
         (tokenized,) = model.tokenize([prompt])
-        (alone,) = model.tokenize([replace(prompt, candidates=None)])
         prompt = tokenized.prompt
-        data["token_ids"] = alone.ids
         data["sequences"] = [tokenized.ids + candidate for candidate in tokenized.candidates]
         data["branch"] = len(tokenized.ids)
     spans = [{name: getattr(span, name) for name in span.__slots__} for span in prompt.spans]
@@ -40,11 +39,9 @@ def show(
     prompt: Prompt, model: Model | None = None, *, tokens: bool = False, spans: bool = False
 ) -> None:
     """Prints the prompt to the byte, or its tokens, or where its text comes from."""
-    tokenized = model.tokenize([prompt])[0] if model is not None else None
-    raw = tokenized.prompt if tokenized is not None else prompt
+    raw = model.tokenize([prompt])[0].prompt if model is not None else prompt
     if tokens and model is not None:
-        (alone,) = model.tokenize([replace(prompt, candidates=None)])
-        for token in alone.ids:
+        for token in _ids(prompt, model):
             print(f"{token:>8}  {model.piece(token)!r}")
         return
     if spans:
@@ -60,3 +57,9 @@ def show(
         follow = f"one of {list(raw.candidates)}" if raw.candidates else "generated"
         shown = Text(f"\nanswer: {follow}, up to {raw.stop!r}", "dim")
         Console(stderr=True, highlight=False).print(shown, soft_wrap=True)
+
+
+def _ids(prompt: Prompt, model: Model) -> tuple[int, ...]:
+    """The tokens of the prompt alone, whatever its candidates share."""
+    (alone,) = model.tokenize([replace(prompt, candidates=None)])
+    return alone.ids

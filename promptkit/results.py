@@ -69,7 +69,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Cost:
     """What the comparison took."""
 
     prompts: int
@@ -99,7 +99,7 @@ class Comparison:
     models: tuple[ModelIdentity, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
-    usage: Usage
+    usage: Cost
     predictions: tuple[Prediction, ...]
 
     def to_dict(self) -> dict[str, Any]:

@@ -161,13 +161,13 @@ class Task(BaseModel, Generic[I, O]):
 
     def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
         """An example out of an input or a dict of its fields. Raises `DataError`."""
-        parser = ExampleParser(*self.types(), [])
-        if not isinstance(query, Example):
-            example = parser.parse({"input": query}, example="query")
-        elif type(query.input) is parser.input_type:
+        if isinstance(query, Example) and type(query.input) is self.types()[0]:
             return query
-        else:
+        parser = ExampleParser(*self.types(), [])
+        if isinstance(query, Example):
             example = parser.parse(_parts(query))
+        else:
+            example = parser.parse({"input": query}, example="query")
         if example is None:
             raise DataError(parser.problems)
         return example

@@ -101,7 +101,7 @@ class Template:
         the task, and `PromptError` for a pool that is too small or a query among its own shots.
         """
         asked = task.as_query(query)
-        if not isinstance(shots, Sequence):
+        if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection or default_selection(task)
             shots = draw(task.demos, asked, shots, seed=seed, selection=chosen)
         elif any(same(shot, asked) for shot in shots):
