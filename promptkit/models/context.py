@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,24 @@ from promptkit.models.library import errors, forget_errors, held_interrupts, lib
 
 Logits = npt.NDArray[np.float32]
 
-SETTINGS = "cache f32, flash attention off"
-"""What besides the weights decides the numbers, as identities record it."""
+Precision = Literal["f32", "f16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How llama.cpp runs a model on this machine."""
+
+    threads: int
+    batch: int = 512
+    """Tokens read at once."""
+    flash_attention: bool = False
+    cache: Precision = "f32"
+    """The precision of keys and values; half precision moves scores by 0.01 nats and more."""
+
+    def __str__(self) -> str:
+        """What of it decides the numbers, as identities record it."""
+        return f"cache {self.cache}, flash attention {'on' if self.flash_attention else 'off'}"
+
 
 SEQUENCES = 64
 """Sequences side by side: one for the prompt, the others for its candidates."""
@@ -35,7 +52,7 @@ class Context:
     Sequence 0 holds a prompt; the others are forks of it. Not safe for threads.
     """
 
-    def __init__(self, model: Any, *, cells: int, batch: int, threads: int, usage: Usage) -> None:
+    def __init__(self, model: Any, *, cells: int, settings: Settings, usage: Usage) -> None:
         """`model` is llama.cpp's pointer. Raises `ModelError` where there is not the memory."""
         self._lib = lib = library()
         self.cells = cells
@@ -43,18 +60,22 @@ class Context:
         self.sequences: int = min(
             STATES if recurrent else SEQUENCES, lib.llama_max_parallel_sequences()
         )
-        self.batch = max(batch, self.sequences)
+        self.batch = max(settings.batch, self.sequences)
         params = lib.llama_context_default_params()
         # In fewer cells llama.cpp makes its batches smaller, and aborts once the sequences
         # outnumber the tokens of a batch.
         params.n_ctx = max(cells, self.batch)
         params.n_batch = params.n_ubatch = self.batch
         params.n_seq_max = self.sequences
-        params.n_threads = params.n_threads_batch = threads
-        # Half precision in the cache and in flash attention would move a score by 0.01 nats and
-        # more with the batch that a token happens to stand in; whole precision takes no longer.
-        params.type_k = params.type_v = lib.GGML_TYPE_F32
-        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.n_threads = params.n_threads_batch = settings.threads
+        params.type_k = params.type_v = (
+            lib.GGML_TYPE_F32 if settings.cache == "f32" else lib.GGML_TYPE_F16
+        )
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if settings.flash_attention
+            else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
         params.kv_unified = True
         params.swa_full = True
         params.no_perf = True

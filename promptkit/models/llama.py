@@ -26,7 +26,7 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
-from promptkit.models.context import SETTINGS, Context, Logits, log_total
+from promptkit.models.context import Context, Logits, Settings, log_total
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
@@ -35,7 +35,6 @@ from promptkit.prompts import Prompt, TokenizedPrompt
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
 
-_BATCH = 512
 _LOGITS = 2**24
 """How many numbers a batch of candidates may come to, 64 MB; a large vocabulary makes many."""
 
@@ -84,8 +83,9 @@ class LlamaModel:
             raise ModelError(
                 f"a context of {context} tokens: {path.name} was trained for {trained}"
             )
+        settings = Settings(threads or _cores())
         self._context = resources.context = Context(
-            model, cells=context, batch=_BATCH, threads=threads or _cores(), usage=self.usage
+            model, cells=context, settings=settings, usage=self.usage
         )
         if not self._context.has_memory or lib.llama_model_has_encoder(model):
             raise ModelFileError(path, "not a model that continues text")
@@ -102,7 +102,7 @@ class LlamaModel:
             weights=file.header.weight_type,
             runtime=runtime(),
             context=self._context.cells,
-            settings=SETTINGS,
+            settings=str(settings),
         )
 
     def close(self) -> None:

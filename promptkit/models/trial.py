@@ -12,7 +12,7 @@ from pathlib import Path
 
 from promptkit.errors import PromptkitError
 from promptkit.models.base import Usage
-from promptkit.models.context import Context
+from promptkit.models.context import Context, Settings
 from promptkit.models.gguf import read_header
 from promptkit.models.library import errors, library
 from promptkit.models.vocabulary import Vocabulary
@@ -30,8 +30,7 @@ def main(path: Path) -> str | None:
     context = Context(
         model,
         cells=min(256, lib.llama_model_n_ctx_train(model)),
-        batch=64,
-        threads=1,
+        settings=Settings(threads=1, batch=64),
         usage=Usage(),
     )
     if not context.has_memory:
