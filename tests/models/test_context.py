@@ -11,7 +11,7 @@ from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Logits, log_total
+from promptkit.models.context import Context, Logits, Settings, log_total
 from promptkit.models.library import library
 
 Make = Callable[..., Context]
