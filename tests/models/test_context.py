@@ -26,7 +26,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
         path = write(tmp_path / "m.gguf", **options)
         params = lib.llama_model_default_params()
         model = lib.llama_model_load_from_file(os.fsencode(path), params)
-        made.append((Context(model, cells=cells, settings=Settings(threads=1), usage=Usage()), model))
+        made.append(
+            (Context(model, cells=cells, settings=Settings(threads=1), usage=Usage()), model)
+        )
         return made[-1][0]
 
     yield context

@@ -1,0 +1,109 @@
+"""Runs a plan on a runtime: reads its batches, reduces their logits, writes answers.
+
+Knows no llama.cpp: a runtime is whatever reads tokens, copies sequences and drops them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit.errors import ModelError
+from promptkit.models.fan import Floats
+from promptkit.models.plan import Plan
+from promptkit.models.schedule import Ints, Schedule, Step
+
+Logits = npt.NDArray[np.float32]
+
+Writer = Callable[[int, Logits], int | None]
+"""Told an item and the logits after what it has so far, (vocabulary,), to use as it likes;
+returns the next token, or None where the answer is complete."""
+
+
+class Runtime(Protocol):
+    """What a plan runs on."""
+
+    def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
+        """Reads a batch; the logits after those at `outputs`, valid until the next call."""
+        ...
+
+    def fork(self, source: int, target: int) -> None:
+        """Makes sequence `target` a copy of `source`."""
+        ...
+
+    def drop(self, sequence: int) -> None:
+        """Forgets a sequence."""
+        ...
+
+
+def score(
+    plan: Plan, schedule: Schedule, runtime: Runtime
+) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
+    """After each batch, the items that it completed, with their candidates' log-probabilities.
+
+    Raises `ModelError` where the runtime fails or its numbers are not finite.
+    """
+    edges: dict[int, Floats] = {}
+    for step in schedule.steps():
+        rows = _read(step, runtime)
+        asked = [
+            (row, item, plan.fans[item].edges[point], rows[row, plan.fans[item].targets[point]])
+            for row, item, point in step.reads
+        ]
+        totals = log_totals(rows)
+        for row, item, place, logits in asked:
+            if item not in edges:
+                edges[item] = np.empty(plan.fans[item].size)
+            edges[item][place] = logits - totals[row]
+        yield [(item, plan.fans[item].sums(edges.pop(item))) for item in step.finished]
+
+
+def write(plan: Plan, schedule: Schedule, runtime: Runtime, writer: Writer) -> Iterator[list[int]]:
+    """After each batch, the items whose answers `writer` found complete."""
+    for step in schedule.steps():
+        rows = _read(step, runtime)
+        done: list[int] = []
+        shared = Counter(row for row, _ in step.writes)
+        for row, item in step.writes:
+            token = writer(item, rows[row].copy() if shared[row] > 1 else rows[row])
+            if token is not None:
+                schedule.write(item, token)
+                continue
+            for sequence in schedule.end(item):
+                runtime.drop(sequence)
+            done.append(item)
+        yield done
+
+
+def _read(step: Step, runtime: Runtime) -> Logits:
+    for source, target in step.forks:
+        runtime.fork(source, target)
+    rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs)
+    for sequence in step.drops:
+        runtime.drop(sequence)
+    return rows
+
+
+def log_totals(rows: Logits) -> Floats:
+    """What to subtract from each row of logits to make them log-probabilities; spoils the rows.
+
+    Raises `ModelError` where a row is not finite.
+    """
+    totals = np.empty(len(rows))
+    for index, row in enumerate(rows):  # one by one, so that a row stays in the cache
+        peak = row.max()
+        row -= peak
+        np.exp(row, out=row)
+        totals[index] = peak + np.log(row.sum())
+    check_finite(totals)
+    return totals
+
+
+def check_finite(values: npt.NDArray[np.floating]) -> None:
+    """Raises `ModelError` for NaN and infinity, which come of damaged weights."""
+    if not np.isfinite(values).all():
+        raise ModelError("the model gives numbers that are not finite; its weights are damaged")

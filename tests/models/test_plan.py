@@ -1,0 +1,298 @@
+"""The plan and its batches, on a runtime that checks every rule and answers with digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptkit.errors import ModelError
+from promptkit.models.engine import log_totals, score, write
+from promptkit.models.fan import fan_of
+from promptkit.models.plan import Item, Limits, Plan
+from promptkit.models.schedule import Schedule
+
+WORDS = 6
+"""The size of the vocabulary."""
+
+Ids = tuple[int, ...]
+
+
+def logits_after(ids: Sequence[int]) -> np.ndarray:
+    """What the runtime says after these tokens: nothing but a digest of them."""
+    digest = hashlib.sha256(np.array(ids, np.int32).tobytes()).digest()
+    return (np.frombuffer(digest[: 4 * WORDS], np.uint32) / 2**29).astype(np.float32)
+
+
+def alone(ids: Ids, candidates: Sequence[Ids]) -> tuple[float, ...]:
+    """Scores without a plan: every candidate's tokens one by one, in order."""
+    fan = fan_of(tuple(candidates))
+    edges = np.empty(fan.size)
+    for point, prefix in enumerate(fan.prefixes):
+        row = logits_after(ids + prefix)
+        asked = row[fan.targets[point]].copy()
+        edges[fan.edges[point]] = asked - log_totals(row[None].copy())[0]
+    return fan.sums(edges)
+
+
+class CheckedRuntime:
+    """Cells and sequences as llama.cpp has them; every broken rule is an `AssertionError`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.sequences: dict[int, Ids] = {0: ()}
+        self.decoded = 0
+        self.rows = 0
+        self.most_cells = 0
+        self.batches: list[int] = []
+
+    def decode(
+        self, tokens: np.ndarray, positions: np.ndarray, sequences: np.ndarray, outputs: np.ndarray
+    ) -> np.ndarray:
+        assert 0 < len(tokens) <= self.limits.batch
+        assert len(outputs) <= self.limits.outputs
+        assert len(tokens) == len(positions) == len(sequences)
+        assert sorted(set(outputs.tolist())) == outputs.tolist()
+        wanted = set(outputs.tolist())
+        rows = []
+        for index, (token, position, sequence) in enumerate(
+            zip(tokens.tolist(), positions.tolist(), sequences.tolist(), strict=True)
+        ):
+            assert 0 <= sequence < self.limits.sequences
+            held = self.sequences.setdefault(sequence, ())
+            assert position == len(held), "positions go on without holes"
+            self.sequences[sequence] = (*held, token)
+            if index in wanted:
+                rows.append(logits_after(self.sequences[sequence]))
+        self.decoded += len(tokens)
+        self.rows += len(rows)
+        self.batches.append(len(tokens))
+        self.most_cells = max(self.most_cells, self.cells)
+        assert self.cells <= self.limits.cells
+        return np.array(rows, np.float32).reshape(-1, WORDS)
+
+    def fork(self, source: int, target: int) -> None:
+        assert self.sequences.get(target, ()) == (), "a fork goes to an empty sequence"
+        assert target < self.limits.sequences
+        self.sequences[target] = self.sequences[source]
+
+    def drop(self, sequence: int) -> None:
+        assert self.sequences.pop(sequence)
+
+    @property
+    def cells(self) -> int:
+        """The distinct beginnings: what sequences share stands in memory once."""
+        return len({held[:end] for held in self.sequences.values() for end in range(len(held))})
+
+
+def distinct(items: Sequence[Item]) -> set[Ids]:
+    """What must be read: every beginning of every prompt and candidate but its last token."""
+    return {
+        whole[: end + 1]
+        for item in items
+        for candidate in item.candidates or ((),)
+        for whole in [tuple(item.ids) + candidate[:-1]]
+        for end in range(len(whole))
+    }
+
+
+tokens = st.integers(0, WORDS - 1)
+few = st.integers(0, 2)
+candidates = st.lists(
+    st.lists(tokens, min_size=1, max_size=5).map(tuple), min_size=1, max_size=6, unique=True
+).map(tuple)
+trunk = st.lists(few, min_size=1, max_size=12)
+
+
+@st.composite
+def scored_items(draw: st.DrawFn) -> list[Item]:
+    """Prompts that share beginnings, are each other's beginnings, or are the same."""
+    shared = draw(trunk)
+    sets = draw(st.lists(candidates, min_size=1, max_size=2))
+    return [
+        Item(
+            tuple(shared[: draw(st.integers(1, len(shared)))] + draw(st.lists(few, max_size=6))),
+            draw(st.sampled_from(sets)),
+        )
+        for _ in range(draw(st.integers(1, 14)))
+    ]
+
+
+limits = st.builds(
+    Limits,
+    cells=st.integers(24, 80),
+    sequences=st.integers(6, 20),
+    batch=st.integers(1, 24),
+    outputs=st.integers(1, 12),
+)
+
+
+def run(
+    items: Sequence[Item], within: Limits
+) -> tuple[dict[int, tuple[float, ...]], CheckedRuntime]:
+    plan = Plan(items, within)
+    runtime = CheckedRuntime(within)
+    found: dict[int, tuple[float, ...]] = {}
+    for done in score(plan, Schedule(plan), runtime):
+        for item, scores in done:
+            assert item not in found
+            found[item] = scores
+    assert runtime.decoded == plan.tokens
+    assert runtime.rows == plan.rows
+    assert runtime.cells == 0, "nothing is left behind"
+    return found, runtime
+
+
+@settings(max_examples=400, deadline=None)
+@given(scored_items(), limits)
+def test_scores_are_those_of_prompts_read_alone_bit_for_bit(
+    items: list[Item], within: Limits
+) -> None:
+    found, runtime = run(items, within)
+    assert found == {
+        index: alone(tuple(item.ids), item.candidates) for index, item in enumerate(items)
+    }
+    assert runtime.decoded == len(distinct(items))
+
+
+@settings(max_examples=100, deadline=None)
+@given(scored_items(), limits, st.randoms())
+def test_scores_do_not_depend_on_the_order_of_the_prompts(
+    items: list[Item], within: Limits, random: object
+) -> None:
+    shuffled = list(enumerate(items))
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    found, runtime = run(items, within)
+    again, other = run([item for _, item in shuffled], within)
+    assert {shuffled[at][0]: scores for at, scores in again.items()} == found
+    assert other.decoded == runtime.decoded
+
+
+@given(scored_items(), limits)
+def test_what_does_not_fit_is_an_error_before_anything_runs(
+    items: list[Item], within: Limits
+) -> None:
+    longest = max(
+        len(item.ids) + max(len(candidate) - 1 for candidate in item.candidates) for item in items
+    )
+    Plan(items, replace(within, cells=max(within.cells, longest)))
+    with pytest.raises(ModelError, match="cells"):
+        Plan(items, replace(within, cells=longest - 1))
+
+
+@given(scored_items())
+def test_the_plan_counts_rows_once(items: list[Item]) -> None:
+    points = {
+        tuple(item.ids) + prefix for item in items for prefix in fan_of(item.candidates).prefixes
+    }
+    assert Plan(items, Limits(100, 20, 32, 32)).rows == len(points)
+
+
+# -- What is written ------------------------------------------------------------------------------
+
+
+@st.composite
+def written_items(draw: st.DrawFn) -> list[Item]:
+    shared = draw(trunk)
+    return [
+        Item(
+            tuple(shared[: draw(st.integers(1, len(shared)))] + draw(st.lists(few, max_size=6))),
+            budget=draw(st.integers(1, 5)),
+        )
+        for _ in range(draw(st.integers(1, 12)))
+    ]
+
+
+def greedy(ids: Ids, budget: int) -> Ids:
+    answer: Ids = ()
+    while len(answer) < budget:
+        token = int(logits_after(ids + answer).argmax())
+        if token == 0:
+            break
+        answer = (*answer, token)
+    return answer
+
+
+@settings(max_examples=300, deadline=None)
+@given(written_items(), limits)
+def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: Limits) -> None:
+    plan = Plan(items, within)
+    runtime = CheckedRuntime(within)
+    answers: dict[int, Ids] = dict.fromkeys(range(len(items)), ())
+    done: list[int] = []
+
+    def writer(item: int, logits: np.ndarray) -> int | None:
+        token = int(logits.argmax())
+        logits[:] = np.nan  # a row is the writer's own
+        if token == 0:
+            return None
+        answers[item] = (*answers[item], token)
+        return token if len(answers[item]) < items[item].budget else None
+
+    for finished in write(plan, Schedule(plan), runtime, writer):
+        done += finished
+    assert sorted(done) == list(range(len(items)))
+    assert answers == {i: greedy(tuple(item.ids), item.budget) for i, item in enumerate(items)}
+    assert runtime.cells == 0
+
+
+# -- How full and how narrow ----------------------------------------------------------------------
+
+
+def chain(queries: int, shots: int, length: int = 20) -> list[Item]:
+    """Queries after 0, 1, 2, … shots, as a comparison has them."""
+    header = list(range(1000, 1020))
+    found = []
+    for count in range(shots + 1):
+        demos = [2000 + count * 100 + i for count in range(count) for i in range(length)]
+        for query in range(queries):
+            asked = [10_000 + query * 100 + i for i in range(length)]
+            found.append(Item(header + demos + asked, ((1,), (2,))))
+    return found
+
+
+class CountingRuntime(CheckedRuntime):
+    def decode(self, *batch: np.ndarray) -> np.ndarray:
+        tokens, positions, sequences, outputs = batch
+        self.batches.append(len(tokens))
+        self.decoded += len(tokens)
+        self.lengths = getattr(self, "lengths", {})
+        for sequence, position in zip(sequences.tolist(), positions.tolist(), strict=True):
+            self.lengths[sequence] = position + 1
+        return np.zeros((len(outputs), 3), np.float32)
+
+    def fork(self, source: int, target: int) -> None:
+        pass
+
+    def drop(self, sequence: int) -> None:
+        pass
+
+
+def test_batches_of_a_comparison_are_full() -> None:
+    items = chain(queries=60, shots=16)
+    plan = Plan(items, Limits(4096, 64, 256, 256))
+    runtime = CountingRuntime(plan.limits)
+    for _ in score(plan, Schedule(plan), runtime):
+        pass
+    full = [size for size in runtime.batches if size == 256]
+    assert len(full) >= len(runtime.batches) - 4
+    assert runtime.decoded == plan.tokens == 20 + 16 * 20 + 17 * 60 * 20
+
+
+def test_few_cells_are_alive_at_once() -> None:
+    items = [
+        replace(item, ids=[t % 5 for t in item.ids[:20]] + list(item.ids[20:]))
+        for item in chain(12, 4, 6)
+    ]
+    within = Limits(4096, 64, 32, 64)
+    plan = Plan(items, within)
+    runtime = CheckedRuntime(within)
+    for _ in score(plan, Schedule(plan), runtime):
+        pass
+    longest = 20 + 4 * 6 + 6
+    assert runtime.most_cells <= longest + 3 * within.batch
