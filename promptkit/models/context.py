@@ -1,4 +1,4 @@
-"""One llama.cpp context: tokens in, log-probabilities out.
+"""One llama.cpp context: batches of tokens in, logits out.
 
 llama.cpp ends the process for batches that break its rules, so every batch is checked here.
 """
@@ -12,13 +12,14 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from promptkit.encode import common_prefix
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
+from promptkit.models.engine import Logits
 from promptkit.models.library import errors, forget_errors, held_interrupts, library
-
-Logits = npt.NDArray[np.float32]
+from promptkit.models.plan import Limits
+from promptkit.models.schedule import Ints
 
 Precision = Literal["f32", "f16"]
 
@@ -39,34 +40,39 @@ class Settings:
         return f"cache {self.cache}, flash attention {'on' if self.flash_attention else 'off'}"
 
 
-SEQUENCES = 64
-"""Sequences side by side: one for the prompt, the others for its candidates."""
+_LOGITS = 2**24
+"""How many numbers the rows of one batch may come to, 64 MB; a large vocabulary makes many."""
 
-STATES = 8
-"""The same for recurrent models, where each sequence has a state of its own in memory."""
+_STATES = 8
+"""Sequences of recurrent models, each of which has a state of its own in memory."""
 
 
 class Context:
-    """A context of `cells` tokens that all its sequences share.
+    """A llama.cpp context whose sequences share its cells (`promptkit.models.engine.Runtime`).
 
-    Sequence 0 holds a prompt; the others are forks of it. Not safe for threads.
+    Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
+    common, so that the next run need not read it again. Not safe for threads.
     """
 
-    def __init__(self, model: Any, *, cells: int, settings: Settings, usage: Usage) -> None:
-        """`model` is llama.cpp's pointer. Raises `ModelError` where there is not the memory."""
+    def __init__(self, model: Any, *, length: int, settings: Settings, usage: Usage) -> None:
+        """`model` is llama.cpp's pointer, `length` the longest sequence, in tokens.
+
+        Raises `ModelError` where there is not the memory.
+        """
         self._lib = lib = library()
-        self.cells = cells
+        self.length = length
+        self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
         recurrent = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
-        self.sequences: int = min(
-            STATES if recurrent else SEQUENCES, lib.llama_max_parallel_sequences()
-        )
-        self.batch = max(settings.batch, self.sequences)
+        rows = max(_LOGITS // self.n_vocab, 16)
+        self._stem = min(_STATES if recurrent else rows, lib.llama_max_parallel_sequences() - 1)
         params = lib.llama_context_default_params()
-        # In fewer cells llama.cpp makes its batches smaller, and aborts once the sequences
-        # outnumber the tokens of a batch.
-        params.n_ctx = max(cells, self.batch)
-        params.n_batch = params.n_ubatch = self.batch
-        params.n_seq_max = self.sequences
+        # llama.cpp aborts where the sequences outnumber the tokens of a batch, and makes batches
+        # smaller where they outnumber the cells.
+        params.n_batch = max(settings.batch, self._stem + 1)
+        params.n_ubatch = settings.batch
+        # The longest prompt should leave room to work on others beside it.
+        params.n_ctx = max(length + 2 * settings.batch, params.n_batch)
+        params.n_seq_max = self._stem + 1
         params.n_threads = params.n_threads_batch = settings.threads
         params.type_k = params.type_v = (
             lib.GGML_TYPE_F32 if settings.cache == "f32" else lib.GGML_TYPE_F16
@@ -79,85 +85,115 @@ class Context:
         params.kv_unified = True
         params.swa_full = True
         params.no_perf = True
+        self.limits = Limits(
+            cells=params.n_ctx,
+            sequences=self._stem,
+            batch=settings.batch,
+            outputs=min(rows, settings.batch),
+        )
         forget_errors()
         with held_interrupts():
             self._context = lib.llama_init_from_model(model, params)
         if not self._context:
             raise ModelError(
-                f"llama.cpp cannot make a context of {cells} tokens: "
+                f"llama.cpp cannot make a context of {length} tokens: "
                 f"{errors() or 'no reason given'}"
             )
         self._memory = lib.llama_get_memory(self._context)
-        self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
         self._usage = usage
-        self._batch = _Batch(lib, self.batch)
+        self._batch = _Batch(lib, settings.batch)
+        self._kept: tuple[int, ...] = ()
+        """What the stem holds."""
+        self._to_keep: tuple[int, ...] = ()
 
     @property
     def has_memory(self) -> bool:
         """Whether the model reads token after token; an embedding model does not."""
         return bool(self._memory)
 
-    def decode(
-        self,
-        tokens: Sequence[int],
-        positions: Sequence[int],
-        sequences: Sequence[int],
-        outputs: Sequence[int],
-    ) -> Logits:
-        """Reads up to `batch` tokens; the logits after those at the indices `outputs`.
+    def begin(self, stem: Sequence[int], *, wants: bool) -> int:
+        """Forgets every run before; returns how many tokens of `stem` sequence 0 still holds.
 
-        Returns an array (outputs, vocabulary) that is valid until the next call. Raises
-        `ModelError` where llama.cpp fails or the numbers are not finite.
+        `stem` is what the prompts of the run that begins have in common; `wants` says whether the
+        logits after it are wanted.
         """
-        count = len(tokens)
-        if not 0 < count <= self.batch or not 0 <= max(sequences) < self.sequences:
-            raise ModelError(f"a batch of {count} tokens in {max(sequences) + 1} sequences")
-        if max(positions) >= self.cells or not 0 <= min(tokens) <= max(tokens) < self.n_vocab:
-            raise ModelError("a batch beyond the context or the vocabulary")
+        shared = common_prefix([self._kept, tuple(stem)]) if stem else 0
+        if wants or shared < len(stem):
+            shared = min(shared, len(stem) - 1) // self.limits.batch * self.limits.batch
+        self._to_keep = tuple(stem)
+        if shared <= 0 or not self._cut(shared):
+            self.clear()
+            return 0
+        for sequence in range(self._stem):
+            self.drop(sequence)
+        self.fork(self._stem, 0)
+        return shared
+
+    def keep(self, sequence: int) -> None:
+        """Keeps the stem of this run, which `sequence` holds, for the next one."""
+        self._kept = ()
+        self.drop(self._stem)
+        self.fork(sequence, self._stem)
+        self._kept = self._to_keep
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._kept = ()
+        self._lib.llama_memory_clear(self._memory, False)
+
+    def _cut(self, length: int) -> bool:
+        """Cuts the stem to its first tokens; False where the model cannot go back.
+
+        A recurrent state cannot be rewound, and a sliding window may have let go of what the
+        shorter sequence needs.
+        """
+        if length == len(self._kept):
+            return True
+        lib, memory, stem = self._lib, self._memory, self._stem
+        if not lib.llama_memory_seq_rm(memory, stem, length, -1):
+            return False
+        self._kept = self._kept[:length]
+        first: int = lib.llama_memory_seq_pos_min(memory, stem)
+        last: int = lib.llama_memory_seq_pos_max(memory, stem)
+        return first <= 0 and last == length - 1
+
+    def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
+        """Reads a batch; the logits after the tokens at the indices `outputs`.
+
+        Returns an array (outputs, vocabulary) that is valid until the next call, to use as one
+        likes. Raises `ModelError` where llama.cpp fails.
+        """
+        count, limits = len(tokens), self.limits
+        if not 0 < count <= limits.batch or len(outputs) > limits.outputs:
+            raise ModelError(f"a batch of {count} tokens with {len(outputs)} outputs")
+        for name, values, end in (
+            ("sequences", sequences, limits.sequences),
+            ("positions", positions, self.length),
+            ("tokens", tokens, self.n_vocab),
+        ):
+            if values.min() < 0 or values.max() >= end:
+                raise ModelError(f"a batch with {name} beyond 0 to {end - 1}")
         batch = self._batch.fill(tokens, positions, sequences, outputs)
         forget_errors()
         start = perf_counter()
         code = self._lib.llama_decode(self._context, batch)
-        if code == 0:
-            rows = self._rows(len(outputs))
         self._usage.decode_seconds += perf_counter() - start
         self._usage.decoded_tokens += count
         if code != 0:
             reason = {1: "no room in the context", 2: "interrupted"}.get(code, errors())
             raise ModelError(f"llama.cpp could not read a batch (code {code}): {reason}")
-        if rows.size and not np.isfinite(rows.max(axis=1)).all():
-            raise ModelError("the model gives numbers that are not finite; its weights are damaged")
-        return rows
-
-    def _rows(self, count: int) -> Logits:
-        if not count:
+        if not len(outputs):
             return np.empty((0, self.n_vocab), np.float32)
         pointer = self._lib.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(pointer, (count, self.n_vocab))
+        return np.ctypeslib.as_array(pointer, (len(outputs), self.n_vocab))
 
-    def fork(self, target: int) -> None:
-        """Makes sequence `target` a copy of sequence 0."""
-        self._lib.llama_memory_seq_cp(self._memory, 0, target, -1, -1)
+    def fork(self, source: int, target: int) -> None:
+        """Makes sequence `target` a copy of `source`."""
+        self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def drop(self, sequence: int) -> None:
         """Forgets a sequence."""
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-
-    def rewind(self, length: int) -> bool:
-        """Cuts sequence 0 to its first `length` tokens; False where the model cannot go back.
-
-        A recurrent state cannot be rewound, and a sliding window may have let go of what the
-        shorter sequence needs.
-        """
-        lib, memory = self._lib, self._memory
-        if length == 0:
-            lib.llama_memory_clear(memory, False)
-            return True
-        if not lib.llama_memory_seq_rm(memory, 0, length, -1):
-            return False
-        first: int = lib.llama_memory_seq_pos_min(memory, 0)
-        last: int = lib.llama_memory_seq_pos_max(memory, 0)
-        return first <= 0 and last == length - 1
 
     def close(self) -> None:
         """Frees the memory; the context is of no use afterwards."""
@@ -188,24 +224,12 @@ class _Batch:
             kind = dict(lib.llama_batch._fields_)[name]
             setattr(self._struct, name, ctypes.cast(array.ctypes.data, kind))
 
-    def fill(
-        self,
-        tokens: Sequence[int],
-        positions: Sequence[int],
-        sequences: Sequence[int],
-        outputs: Sequence[int],
-    ) -> Any:
+    def fill(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Any:
         count = len(tokens)
         self._token[:count] = tokens
         self._position[:count] = positions
         self._sequence[:count] = sequences
         self._output[:count] = 0
-        self._output[list(outputs)] = 1
+        self._output[outputs] = 1
         self._struct.n_tokens = count
         return self._struct
-
-
-def log_total(row: Logits) -> float:
-    """What to subtract from a row of logits, (vocabulary,), to make them log-probabilities."""
-    peak = row.max()
-    return float(peak + np.log(np.exp(row - peak).sum(dtype=np.float64)))

@@ -6,7 +6,7 @@ Knows no llama.cpp: a runtime is whatever reads tokens, copies sequences and dro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,9 +19,9 @@ from promptkit.models.schedule import Ints, Schedule, Step
 
 Logits = npt.NDArray[np.float32]
 
-Writer = Callable[[int, Logits], int | None]
-"""Told an item and the logits after what it has so far, (vocabulary,), to use as it likes;
-returns the next token, or None where the answer is complete."""
+Writer = Callable[[Logits], int | None]
+"""Told the logits after what an answer has so far, (vocabulary,), to use as it likes; returns the
+next token, or None where the answer is complete."""
 
 
 class Runtime(Protocol):
@@ -37,6 +37,10 @@ class Runtime(Protocol):
 
     def drop(self, sequence: int) -> None:
         """Forgets a sequence."""
+        ...
+
+    def keep(self, sequence: int) -> None:
+        """Told which sequence holds exactly what all prompts share."""
         ...
 
 
@@ -62,14 +66,14 @@ def score(
         yield [(item, plan.fans[item].sums(edges.pop(item))) for item in step.finished]
 
 
-def write(plan: Plan, schedule: Schedule, runtime: Runtime, writer: Writer) -> Iterator[list[int]]:
-    """After each batch, the items whose answers `writer` found complete."""
+def write(schedule: Schedule, runtime: Runtime, writers: Sequence[Writer]) -> Iterator[list[int]]:
+    """After each batch, the items whose answers are complete; `writers` has one for each item."""
     for step in schedule.steps():
         rows = _read(step, runtime)
-        done: list[int] = []
         shared = Counter(row for row, _ in step.writes)
+        done: list[int] = []
         for row, item in step.writes:
-            token = writer(item, rows[row].copy() if shared[row] > 1 else rows[row])
+            token = writers[item](rows[row].copy() if shared[row] > 1 else rows[row])
             if token is not None:
                 schedule.write(item, token)
                 continue
@@ -83,6 +87,8 @@ def _read(step: Step, runtime: Runtime) -> Logits:
     for source, target in step.forks:
         runtime.fork(source, target)
     rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs)
+    if step.stem is not None:
+        runtime.keep(step.stem)
     for sequence in step.drops:
         runtime.drop(sequence)
     return rows
@@ -94,11 +100,12 @@ def log_totals(rows: Logits) -> Floats:
     Raises `ModelError` where a row is not finite.
     """
     totals = np.empty(len(rows))
-    for index, row in enumerate(rows):  # one by one, so that a row stays in the cache
-        peak = row.max()
-        row -= peak
-        np.exp(row, out=row)
-        totals[index] = peak + np.log(row.sum())
+    with np.errstate(invalid="ignore"):
+        for index, row in enumerate(rows):  # one by one, so that a row stays in the cache
+            peak = row.max()
+            row -= peak
+            np.exp(row, out=row)
+            totals[index] = peak + np.log(row.sum())
     check_finite(totals)
     return totals
 

@@ -1,24 +1,23 @@
 """GGUF models in this process, through llama.cpp.
 
-Prompts are read in the order of their tokens, so that each begins where it parts from the one
-before; the candidates of a prompt are read side by side as forks of it.
+All prompts and candidates of a call become one plan (`promptkit.models.plan`), in which everything
+they have in common is read once.
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from promptkit import chat
-from promptkit.encode import Encoder, common_prefix
-from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
+from promptkit.encode import Encoder
+from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
+from promptkit.models import engine
+from promptkit.models.answer import Answer
 from promptkit.models.base import (
     Generation,
     ModelIdentity,
@@ -26,8 +25,10 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
-from promptkit.models.context import Context, Logits, Settings, log_total
+from promptkit.models.context import Context, Settings
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
+from promptkit.models.plan import Item, Plan
+from promptkit.models.schedule import Schedule
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
 from promptkit.prompts import Prompt, TokenizedPrompt
@@ -35,22 +36,25 @@ from promptkit.prompts import Prompt, TokenizedPrompt
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
 
-_LOGITS = 2**24
-"""How many numbers a batch of candidates may come to, 64 MB; a large vocabulary makes many."""
-
-Tokens = tuple[int, ...]
+T = TypeVar("T")
 
 
 def load_model(
-    name: str | Path = "smollm2", *, context: int | None = None, threads: int | None = None
+    name: str | Path = "smollm2",
+    *,
+    context: int | None = None,
+    threads: int | None = None,
+    exact: bool = False,
 ) -> LlamaModel:
     """Loads a GGUF model by path, `smollm2`, or `hf:owner/repo/file.gguf`.
 
-    `context` is the longest prompt with its answer, in tokens. Raises `ModelFileError` for a file
-    that is missing, damaged or of an unknown kind, `ModelError` for what cannot be fetched, and
-    `MissingExtraError` where a name needs a package that is not installed.
+    `context` is the longest prompt with its answer, in tokens. An `exact` model reads every prompt
+    alone, which is slower, so that no result depends on what else is asked. Raises
+    `ModelFileError` for a file that is missing, damaged or of an unknown kind, `ModelError` for
+    what cannot be fetched, and `MissingExtraError` where a name needs a package that is not
+    installed.
     """
-    return LlamaModel(find(name), name=str(name), context=context, threads=threads)
+    return LlamaModel(find(name), name=str(name), context=context, threads=threads, exact=exact)
 
 
 class LlamaModel:
@@ -63,6 +67,7 @@ class LlamaModel:
         name: str | None = None,
         context: int | None = None,
         threads: int | None = None,
+        exact: bool = False,
     ) -> None:
         file = verify(path)
         lib = library()
@@ -85,13 +90,14 @@ class LlamaModel:
             )
         settings = Settings(threads or _cores())
         self._context = resources.context = Context(
-            model, cells=context, settings=settings, usage=self.usage
+            model, length=context, settings=settings, usage=self.usage
         )
         if not self._context.has_memory or lib.llama_model_has_encoder(model):
             raise ModelFileError(path, "not a model that continues text")
         self.vocabulary = Vocabulary(model, file.header)
         self._encoder = Encoder(self.vocabulary)
-        self._trunk: tuple[int, ...] = ()
+        self._exact = exact
+        self._latest: object = None
         template = lib.llama_model_chat_template(model, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
@@ -101,8 +107,8 @@ class LlamaModel:
             architecture=file.header.architecture,
             weights=file.header.weight_type,
             runtime=runtime(),
-            context=self._context.cells,
-            settings=str(settings),
+            context=self._context.length,
+            settings=f"{settings}, each prompt alone" if exact else str(settings),
         )
 
     def close(self) -> None:
@@ -134,18 +140,21 @@ class LlamaModel:
         return self.vocabulary.piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
-        """Scores every candidate of every prompt; yields (index, score) as they are made."""
+        """Scores every candidate of every prompt; yields (index, score) as they are made.
+
+        What prompts and candidates have in common is read once, or, for an `exact` model, each
+        prompt alone.
+        """
         for prompt in prompts:
             self._check_fits(prompt)
-        for index in sorted(range(len(prompts)), key=lambda i: prompts[i].ids):
-            start = perf_counter()
-            prompt = prompts[index]
-            steps = self._steps(prompt)
-            logprobs = tuple(
-                sum(steps[candidate[:end]] for end in range(1, len(candidate) + 1))
-                for candidate in prompt.candidates
-            )
-            yield index, Score(logprobs, len(prompt.ids), perf_counter() - start)
+
+        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
+            items = [Item(prompts[i].ids, prompts[i].candidates) for i in indices]
+            plan = Plan(items, self._context.limits)
+            return engine.score(plan, self._schedule(plan), self._context)
+
+        for index, logprobs, seconds in self._run(len(prompts), begin):
+            yield index, Score(logprobs, len(prompts[index].ids), seconds)
 
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
@@ -157,112 +166,49 @@ class LlamaModel:
         """
         for prompt in prompts:
             self._check_fits(prompt, sampling.max_tokens)
-        for index in sorted(range(len(prompts)), key=lambda i: prompts[i].ids):
-            yield index, self._write(prompts[index], sampling)
 
-    def _write(self, prompt: TokenizedPrompt, sampling: Sampling) -> Generation:
-        start = perf_counter()
-        random = np.random.default_rng([sampling.seed, *prompt.ids])
-        stop = prompt.prompt.stop.encode("utf-8")
-        row = self._read(prompt.ids)
-        written = b""
-        finish = "length"
-        tokens: list[int] = []
-        for _ in range(sampling.max_tokens):
-            token = _sample(row, sampling.temperature, random)
-            if self.vocabulary.ends(token):
-                finish = "eos"
-                break
-            written += self.vocabulary.piece(token)
-            tokens.append(token)
-            if stop and (at := written.find(stop)) >= 0:
-                written, finish = written[:at], "stop"
-                break
-            if len(tokens) < sampling.max_tokens:
-                row = self._read((*prompt.ids, *tokens))
-        return Generation(
-            text=written.decode("utf-8", "replace"),
-            finish=finish,  # type: ignore[arg-type]
-            tokens=len(prompt.ids),
-            generated=len(tokens),
-            seconds=perf_counter() - start,
-        )
+        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Answer]]]:
+            items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
+            answers = [Answer(prompts[i], self.vocabulary, sampling) for i in indices]
+            plan = Plan(items, self._context.limits)
+            writers = [answer.go_on for answer in answers]
+            for done in engine.write(self._schedule(plan), self._context, writers):
+                yield [(item, answers[item]) for item in done]
 
-    def _read(self, ids: Tokens) -> Logits:
-        """The logits after `ids`, (1, vocabulary); what sequence 0 holds is not read again."""
+        for index, answer, seconds in self._run(len(prompts), begin):
+            yield index, answer.generation(seconds)
+
+    def _run(
+        self, count: int, begin: Callable[[Sequence[int]], Iterator[list[tuple[int, T]]]]
+    ) -> Iterator[tuple[int, T, float]]:
+        """Results as they are made, with their share of the time.
+
+        Where another run on this model comes between, what is left begins anew.
+        """
+        left = dict.fromkeys(range(count))
+        while left:
+            indices = list(left)[: 1 if self._exact else None]
+            self._latest = mine = object()
+            start = perf_counter()
+            for done in begin(indices):
+                if done:
+                    seconds = (perf_counter() - start) / len(done)
+                    start = perf_counter()
+                for item, result in done:
+                    del left[indices[item]]
+                    yield indices[item], result, seconds
+                    self._check_open()
+                if self._latest is not mine:
+                    break
+
+    def _schedule(self, plan: Plan) -> Schedule:
+        """The batches of a plan; what its prompts share with those before is not read again."""
         self._check_open()
-        shared = min(common_prefix([self._trunk, ids]), len(ids) - 1)
-        trunk, self._trunk = self._trunk, ()  # unknown, should the runtime fail half-way
-        if len(trunk) > shared and not self._context.rewind(shared):
-            shared = 0
-        if not shared:
-            self._context.rewind(0)
-        rows: Logits | None = None
-        for start in range(shared, len(ids), self._context.batch):
-            tokens = ids[start : start + self._context.batch]
-            end = start + len(tokens)
-            outputs = [len(tokens) - 1] if end == len(ids) else []
-            rows = self._context.decode(tokens, range(start, end), [0] * len(tokens), outputs)
-        assert rows is not None
-        self._trunk = ids
-        return rows
-
-    def _steps(self, prompt: TokenizedPrompt) -> dict[Tokens, float]:
-        """For every beginning of a candidate, the log-probability of its last token."""
-        following: dict[Tokens, set[int]] = defaultdict(set)
-        for candidate in prompt.candidates:
-            for depth, token in enumerate(candidate):
-                following[candidate[:depth]].add(token)
-        steps: dict[Tokens, float] = {}
-
-        def take(beginnings: Sequence[Tokens], rows: Logits) -> None:
-            for beginning, row in zip(beginnings, rows, strict=True):
-                total = log_total(row)
-                for token in following[beginning]:
-                    path = (*beginning, token)
-                    steps[path] = float(row[token]) - total
-
-        take([()], self._read(prompt.ids))
-        trunk, self._trunk = self._trunk, ()  # unknown while it has forks
-        for wave in self._waves(prompt):
-            rows = self._fork(len(prompt.ids), wave)
-            take([path[: end + 1] for path in wave for end in range(len(path))], rows)
-        self._trunk = trunk
-        return steps
-
-    def _waves(self, prompt: TokenizedPrompt) -> Iterator[list[Tokens]]:
-        """The candidates without their last tokens, in batches for which there is room."""
-        context = self._context
-        room = min(context.batch, context.cells - len(prompt.ids), _LOGITS // context.n_vocab)
-        paths = sorted({c[:-1] for c in prompt.candidates if len(c) > 1}, reverse=True)
-        wave: list[Tokens] = []
-        used = 0
-        for index, path in enumerate(paths):
-            if index and paths[index - 1][: len(path)] == path:
-                continue  # it is read as the beginning of another path
-            if wave and (used + len(path) > room or len(wave) == context.sequences - 1):
-                yield wave
-                wave, used = [], 0
-            wave.append(path)
-            used += len(path)
-        if wave:
-            yield wave
-
-    def _fork(self, depth: int, paths: Sequence[Tokens]) -> Logits:
-        """The logits after every token of the paths, read side by side at `depth`."""
-        context = self._context
-        tokens: list[int] = []
-        positions: list[int] = []
-        sequences: list[int] = []
-        for sequence, path in enumerate(paths, start=1):
-            context.fork(sequence)
-            tokens += path
-            positions += range(depth, depth + len(path))
-            sequences += [sequence] * len(path)
-        rows = context.decode(tokens, positions, sequences, range(len(tokens)))
-        for sequence in range(1, len(paths) + 1):
-            context.drop(sequence)
-        return rows
+        if self._exact:
+            self._context.clear()
+        stem = plan.stem.tokens.tolist() if plan.stem is not None else []
+        wants = plan.stem is not None and plan.stem.wants
+        return Schedule(plan, read=self._context.begin(stem, wants=wants))
 
     def _check_open(self) -> None:
         if not self._finalizer.alive:
@@ -272,15 +218,10 @@ class LlamaModel:
         """Refuses what the context has no room for; `answer` is a budget of tokens."""
         name = f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots"
         longest = max(map(len, prompt.candidates), default=0) if answer is None else answer
-        if answer is None and longest > self._context.batch:
-            raise PromptError(
-                f"{name}: an answer of {longest} tokens; an answer that is scored has at most "
-                f"{self._context.batch}"
-            )
-        if len(prompt.ids) + longest > self._context.cells:
+        if len(prompt.ids) + longest > self._context.length:
             raise PromptTooLongError(
                 f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
-                f"the context of {self._context.cells}; ask for fewer shots or a larger context"
+                f"the context of {self._context.length}; ask for fewer shots or a larger context"
             )
 
 
@@ -295,14 +236,6 @@ class _Resources:
         if self.context is not None:
             self.context.close()
         self._lib.llama_model_free(self._model)
-
-
-def _sample(row: Logits, temperature: float, random: np.random.Generator) -> int:
-    logits = row[0]
-    if temperature == 0:
-        return int(logits.argmax())
-    # Gumbel-max: adding Gumbel noise and taking the largest draws from the softmax.
-    return int((logits + temperature * random.gumbel(size=logits.shape)).argmax())
 
 
 def _cores() -> int:

@@ -87,6 +87,11 @@ class Node:
         raw = memoryview(self.key)[self.start * _WIDTH : self.end * _WIDTH]
         return np.frombuffer(raw, np.int32)
 
+    @property
+    def wants(self) -> bool:
+        """Whether the logits after the last token are wanted."""
+        return bool(self.reads or self.writers)
+
 
 class Plan:
     """The trie of some items. Raises `ModelError` where one of them is beyond the limits."""
@@ -101,6 +106,8 @@ class Plan:
         self.rows = 0
         """The rows of logits that are wanted, without those of what is written."""
         _grow(self.root, _keys(items, self.fans))
+        self.stem = self.root.children[0] if len(self.root.children) == 1 else None
+        """What all prompts share, up to where one of them ends or parts."""
         self._measure()
         if self.root.height > limits.cells or self.root.need + 1 > limits.sequences:
             raise ModelError(

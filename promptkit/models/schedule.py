@@ -47,7 +47,7 @@ class Step:
     finished: Sequence[int]
     """Items whose candidates are all scored after this."""
     stem: int | None
-    """The sequence that now holds exactly what all prompts share, in the step that completes it."""
+    """The sequence that now holds exactly the plan's stem, in the step that completes it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +84,11 @@ class Schedule:
     """A run of a plan: what has begun, and what is left of cells and sequences."""
 
     def __init__(self, plan: Plan, *, read: int = 0) -> None:
-        """`read` tokens of what all prompts share already stand in sequence 0."""
+        """`read` tokens of the plan's stem already stand in sequence 0.
+
+        They are all of it, where it wants no logits, or a number of whole batches: then what is
+        left is read in the same batches as ever, and comes to the same bits.
+        """
         self._plan, self._limits = plan, plan.limits
         self._cells = plan.limits.cells
         self._free = list(range(1, plan.limits.sequences))  # a heap, low numbers first
@@ -102,15 +106,17 @@ class Schedule:
         root = _Part((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
         self._stem: _Part | None = None
         self._open(root)
-        if len(plan.root.children) == 1:
+        if plan.stem is not None:
             (self._stem,) = (*self._trunks, *self._ends)
-            self._stem.offset = read
+            self._resume(self._stem, read)
 
-    @property
-    def stem(self) -> Sequence[int]:
-        """The tokens that all prompts share, up to where the first of them ends or parts."""
-        node = self._stem.node if self._stem is not None else None
-        return node.tokens.tolist() if node is not None else ()
+    def _resume(self, stem: _Part, read: int) -> None:
+        stem.offset = read
+        if read == stem.length:
+            self._stem = None
+            self._trunks.clear()
+            self._begin(stem, [], desperate=True)
+            self._open(stem)
 
     def steps(self) -> Iterator[Step]:
         """The batches, in order. After a step with `writes`, `write` or `end` each of its items."""
@@ -180,7 +186,7 @@ class Schedule:
         if part.run is not None:
             end = min(end, part.offset + rows)
             return end, end - part.offset
-        return end, int(end == part.length and bool(part.node and _wants(part.node)))
+        return end, int(end == part.length and bool(part.node and part.node.wants))
 
     def _begin(self, part: _Part, forks: list[tuple[int, int]], desperate: bool) -> bool:
         """Takes the cells and the sequence of a part that has not begun, if that is safe."""
@@ -233,7 +239,7 @@ class Schedule:
             elif part.node is None:
                 writes.append((len(outputs), part.item))
                 outputs.append(at)
-            elif end == part.length and _wants(part.node):
+            elif end == part.length and part.node.wants:
                 reads += [(len(outputs), *read) for read in part.node.reads]
                 writes += [(len(outputs), item) for item in part.node.writers]
                 outputs.append(at + end - start - 1)
@@ -345,7 +351,3 @@ class Schedule:
 
 def _children(part: _Part) -> list[Node]:
     return part.node.children if part.node is not None else []
-
-
-def _wants(node: Node) -> bool:
-    return bool(node.reads or node.writers)

@@ -10,9 +10,12 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from promptkit.errors import PromptkitError
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
+from promptkit.models.engine import check_finite
 from promptkit.models.gguf import read_header
 from promptkit.models.library import errors, library
 from promptkit.models.vocabulary import Vocabulary
@@ -29,7 +32,7 @@ def main(path: Path) -> str | None:
     vocabulary = Vocabulary(model, read_header(path))
     context = Context(
         model,
-        cells=min(256, lib.llama_model_n_ctx_train(model)),
+        length=min(256, lib.llama_model_n_ctx_train(model)),
         settings=Settings(threads=1, batch=64),
         usage=Usage(),
     )
@@ -37,8 +40,9 @@ def main(path: Path) -> str | None:
         return "not a model that continues text"
     tokens = [token for token in (vocabulary.bos,) if token is not None]
     tokens = [*tokens, *vocabulary.plain("a 1\n")][:8] or [0]
-    length = len(tokens)
-    context.decode(tokens, range(length), [0] * length, [length - 1])
+    places = np.arange(len(tokens), dtype=np.int32)
+    rows = context.decode(np.array(tokens, np.int32), places, places * 0, places[-1:])
+    check_finite(rows.max(axis=1))
     for token in tokens:
         vocabulary.piece(token)
     lib.llama_model_chat_template(model, None)

@@ -11,7 +11,8 @@ from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Logits, Settings, log_total
+from promptkit.models.context import Context, Settings
+from promptkit.models.engine import Logits, log_totals
 from promptkit.models.library import library
 
 Make = Callable[..., Context]
@@ -22,13 +23,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
     lib = library()
     made: list[tuple[Context, Any]] = []
 
-    def context(write: Callable[..., Path], cells: int = 512, **options: Any) -> Context:
+    def context(write: Callable[..., Path], length: int = 512, **options: Any) -> Context:
         path = write(tmp_path / "m.gguf", **options)
         params = lib.llama_model_default_params()
         model = lib.llama_model_load_from_file(os.fsencode(path), params)
-        made.append(
-            (Context(model, cells=cells, settings=Settings(threads=1), usage=Usage()), model)
-        )
+        settings = Settings(threads=1, batch=64)
+        made.append((Context(model, length=length, settings=settings, usage=Usage()), model))
         return made[-1][0]
 
     yield context
@@ -37,43 +37,55 @@ def make(tmp_path: Path) -> Iterator[Make]:
         lib.llama_model_free(model)
 
 
+def tokens_at(places: range) -> list[int]:
+    """Tokens that depend on their places only."""
+    return [5 + place * 7 % 90 for place in places]
+
+
+def decode(
+    context: Context, tokens: list[int], positions: range | list[int], sequences: list[int]
+) -> Logits:
+    """The logits after the last token."""
+    arrays = [np.array(values, np.int32) for values in (tokens, positions, sequences)]
+    return context.decode(*arrays, np.array([len(tokens) - 1]))[0].copy()
+
+
 def read(context: Context, sequence: int, start: int, end: int) -> Logits:
-    """The logits after the last of some tokens that depend on their places only."""
-    tokens = [5 + place * 7 % 90 for place in range(start, end)]
-    count = end - start
-    rows = context.decode(tokens, range(start, end), [sequence] * count, [count - 1])
-    return rows[0].copy()
+    """The logits after the last token, the rest read in batches of 64."""
+    for first in range(start, end, 64):
+        places = range(first, min(first + 64, end))
+        row = decode(context, tokens_at(places), places, [sequence] * len(places))
+    return row
 
 
-def test_a_sequence_can_be_cut_and_read_on(make: Make) -> None:
-    for write in (write_llama, write_gemma3_swa):
+def test_the_stem_of_a_run_is_there_for_the_next(make: Make) -> None:
+    for write in (write_llama, write_gemma3_swa, write_mamba):
         context = make(write)
-        whole = read(context, 0, 0, 60)
-        assert context.rewind(41)
-        np.testing.assert_allclose(read(context, 0, 41, 60), whole, atol=1e-4)
-        assert context.rewind(0)
-        assert not context.rewind(3)  # there is nothing to cut
-        context.rewind(0)
-        np.testing.assert_array_equal(read(context, 0, 0, 60), whole)
+        stem = tokens_at(range(150))
+        assert context.begin(stem, wants=False) == 0
+        whole = read(context, 0, 0, 150)
+        context.keep(0)
+        read(context, 0, 150, 200)
+        assert context.begin(stem, wants=False) == 150
+        expected = read(context, 0, 150, 200)
+        assert context.begin(stem, wants=False) == 150
+        np.testing.assert_array_equal(read(context, 0, 150, 200), expected)
+        if write is not write_mamba:
+            assert context.begin([*stem[:140], 4, 4], wants=False) == 128
+            assert context.begin(stem, wants=True) == 128
+            np.testing.assert_array_equal(read(context, 0, 128, 150), whole)
+        assert context.begin(stem[1:], wants=False) == 0
+        assert context.begin(stem, wants=False) == 0, "it was let go of"
 
 
 def test_a_recurrent_state_cannot_be_cut(make: Make) -> None:
     context = make(write_mamba)
-    whole = read(context, 0, 0, 60)
-    assert not context.rewind(41)
-    assert context.rewind(0)
-    np.testing.assert_array_equal(read(context, 0, 0, 60), whole)
-
-
-def test_a_window_that_was_let_go_of_cannot_come_back(make: Make) -> None:
-    context = make(write_gemma3_swa, cells=1024, window=8)
-    read(context, 0, 0, 100)
-    read(context, 1, 0, 300)
-    read(context, 0, 100, 200)
-    context.drop(1)
-    # The hole is too small for these, so they take the places that no window of 0 sees any more.
-    read(context, 2, 0, 320)
-    assert not context.rewind(110)
+    stem = tokens_at(range(150))
+    context.begin(stem, wants=False)
+    whole = read(context, 0, 0, 150)
+    context.keep(0)
+    assert context.begin(stem, wants=True) == 0
+    np.testing.assert_array_equal(read(context, 0, 0, 150), whole)
 
 
 def test_forks_do_not_touch_what_they_were_forked_from(make: Make) -> None:
@@ -81,42 +93,45 @@ def test_forks_do_not_touch_what_they_were_forked_from(make: Make) -> None:
         context = make(write)
         read(context, 0, 0, 20)
         expected = read(context, 0, 20, 30)
-        context.rewind(0)
+        context.clear()
         read(context, 0, 0, 20)
-        for sequence in range(1, context.sequences):
-            context.fork(sequence)
-        tokens = list(range(10, 10 + context.sequences - 1))
-        places = [20] * len(tokens)
-        context.decode(tokens, places, range(1, context.sequences), range(len(tokens)))
-        for sequence in range(1, context.sequences):
+        others = list(range(1, min(context.limits.sequences, 60)))
+        for sequence in others:
+            context.fork(0, sequence)
+        decode(context, [10 + sequence for sequence in others], [20] * len(others), others)
+        for sequence in others:
             context.drop(sequence)
         np.testing.assert_allclose(read(context, 0, 20, 30), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "positions", "sequences"),
+    ("tokens", "positions", "sequences", "reason"),
     [
-        ([5] * 513, range(513), [0] * 513),
-        ([5], [0], [64]),
-        ([5], [0], [10**6]),
-        ([5], [512], [0]),
-        ([10**6], [0], [0]),
-        ([-1], [0], [0]),
-        ([5, 5], [0, 2], [0, 0]),
-        ([5, 5], [1, 0], [0, 0]),
+        ([5] * 65, range(65), [0] * 65, "a batch of 65 tokens"),
+        ([5], [0], [255], "sequences beyond 0 to 254"),
+        ([5], [0], [10**6], "sequences"),
+        ([5], [0], [-1], "sequences"),
+        ([5], [512], [0], "positions"),
+        ([5], [-1], [0], "positions"),
+        ([10**6], [0], [0], "tokens"),
+        ([-1], [0], [0], "tokens"),
+        ([5, 5], [0, 2], [0, 0], "llama.cpp could not read"),
+        ([5, 5], [1, 0], [0, 0], "llama.cpp could not read"),
     ],
 )
 def test_batches_that_break_the_rules(
-    make: Make, tokens: list[int], positions: list[int], sequences: list[int]
+    make: Make, tokens: list[int], positions: list[int], sequences: list[int], reason: str
 ) -> None:
     context = make(write_llama)
-    with pytest.raises(ModelError):
-        context.decode(tokens, positions, sequences, [0])
-    context.rewind(0)
+    with pytest.raises(ModelError, match=reason):
+        decode(context, tokens, positions, sequences)
+    context.clear()
     read(context, 0, 0, 10)
 
 
-def test_log_total() -> None:
-    row = np.array([0.0, 1.0, 1000.0, -np.inf], np.float32)
-    assert log_total(row) == 1000
-    assert log_total(np.zeros(4, np.float32)) == pytest.approx(np.log(4))
+def test_log_totals() -> None:
+    rows = np.array([[0.0, 1.0, 1000.0, -np.inf], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_allclose(log_totals(rows), [1000, np.log(4)])
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(ModelError, match="numbers that are not finite"):
+            log_totals(np.array([[0, wrong]], np.float32))

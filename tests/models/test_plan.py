@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -83,6 +84,9 @@ class CheckedRuntime:
 
     def drop(self, sequence: int) -> None:
         assert self.sequences.pop(sequence)
+
+    def keep(self, sequence: int) -> None:
+        self.kept = self.sequences[sequence]
 
     @property
     def cells(self) -> int:
@@ -226,7 +230,7 @@ def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: 
     answers: dict[int, Ids] = dict.fromkeys(range(len(items)), ())
     done: list[int] = []
 
-    def writer(item: int, logits: np.ndarray) -> int | None:
+    def go_on(item: int, logits: np.ndarray) -> int | None:
         token = int(logits.argmax())
         logits[:] = np.nan  # a row is the writer's own
         if token == 0:
@@ -234,7 +238,8 @@ def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: 
         answers[item] = (*answers[item], token)
         return token if len(answers[item]) < items[item].budget else None
 
-    for finished in write(plan, Schedule(plan), runtime, writer):
+    writers = [partial(go_on, index) for index in range(len(items))]
+    for finished in write(Schedule(plan), runtime, writers):
         done += finished
     assert sorted(done) == list(range(len(items)))
     assert answers == {i: greedy(tuple(item.ids), item.budget) for i, item in enumerate(items)}
@@ -270,6 +275,9 @@ class CountingRuntime(CheckedRuntime):
         pass
 
     def drop(self, sequence: int) -> None:
+        pass
+
+    def keep(self, sequence: int) -> None:
         pass
 
 
