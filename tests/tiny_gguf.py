@@ -178,6 +178,48 @@ def write_mamba(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | Non
     return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit)
 
 
+def write_lora(
+    path: Path,
+    *,
+    architecture: str = "llama",
+    rank: int = 4,
+    alpha: float = 8.0,
+    shapes: Mapping[str, tuple[int, int]] | None = None,
+    seed: int = 7,
+    edit: Edit | None = None,
+) -> dict[str, np.ndarray]:
+    """Writes a LoRA adapter; returns what it adds to each matrix, as numpy has it.
+
+    `shapes` are those of the matrices that it changes, (outputs, inputs); by default the first
+    layer's of `write_llama`.
+    """
+    shapes = shapes or {
+        "blk.0.attn_q.weight": (32, 32),
+        "blk.0.attn_v.weight": (16, 32),
+        "blk.1.ffn_up.weight": (64, 32),
+        "blk.1.ffn_down.weight": (32, 64),
+    }
+    writer = GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", alpha)
+    random = np.random.default_rng(seed)
+    added: dict[str, np.ndarray] = {}
+    for name, (rows, columns) in shapes.items():
+        a = random.normal(0, columns**-0.5, (rank, columns)).astype(np.float32)
+        b = random.normal(0, rank**-0.5, (rows, rank)).astype(np.float32)
+        writer.add_tensor(f"{name}.lora_a", a)
+        writer.add_tensor(f"{name}.lora_b", b)
+        added[name] = b @ a * (alpha / rank)
+    if edit is not None:
+        edit(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return added
+
+
 def _start(
     path: Path,
     architecture: str,

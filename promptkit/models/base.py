@@ -71,7 +71,7 @@ class ModelIdentity:
     settings: str = ""
     """What else decides the numbers, such as the precision of the cache."""
     adapter: str | None = None
-    """The digest of a LoRA adapter's bytes."""
+    """The digest of a LoRA adapter's bytes, and its scale where that is not 1."""
 
     @property
     def key(self) -> Mapping[str, object]:

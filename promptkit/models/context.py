@@ -15,6 +15,7 @@ import numpy as np
 
 from promptkit.encode import common_prefix
 from promptkit.errors import ModelError
+from promptkit.models.adapter import Adapter, set_adapters
 from promptkit.models.base import Usage
 from promptkit.models.engine import Logits
 from promptkit.models.library import errors, forget_errors, held_interrupts, library
@@ -102,6 +103,9 @@ class Context:
         self._memory = lib.llama_get_memory(self._context)
         self._usage = usage
         self._batch = _Batch(lib, settings.batch)
+        self._adapters: tuple[Adapter, ...] = ()
+        self.latest: object = None
+        """Whose run began last."""
         self._kept: tuple[int, ...] = ()
         """What the stem holds."""
         self._to_keep: tuple[int, ...] = ()
@@ -128,6 +132,13 @@ class Context:
             self.drop(sequence)
         self.fork(self._stem, 0)
         return shared
+
+    def adapt(self, adapters: tuple[Adapter, ...]) -> None:
+        """Applies these adapters from now on, and no others."""
+        if adapters != self._adapters:
+            self.clear()
+            set_adapters(self._context, adapters)
+            self._adapters = adapters
 
     def keep(self, sequence: int) -> None:
         """Keeps the stem of this run, which `sequence` holds, for the next one."""

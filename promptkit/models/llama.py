@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from promptkit import chat
 from promptkit.encode import Encoder
 from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
 from promptkit.models import engine
+from promptkit.models.adapter import Adapter, load_adapter
 from promptkit.models.answer import Answer
 from promptkit.models.base import (
     Generation,
@@ -45,16 +48,19 @@ def load_model(
     context: int | None = None,
     threads: int | None = None,
     exact: bool = False,
+    adapter: str | Path | None = None,
 ) -> LlamaModel:
     """Loads a GGUF model by path, `smollm2`, or `hf:owner/repo/file.gguf`.
 
     `context` is the longest prompt with its answer, in tokens. An `exact` model reads every prompt
-    alone, which is slower, so that no result depends on what else is asked. Raises
-    `ModelFileError` for a file that is missing, damaged or of an unknown kind, `ModelError` for
-    what cannot be fetched, and `MissingExtraError` where a name needs a package that is not
-    installed.
+    alone, which is slower, so that no result depends on what else is asked. `adapter` is a LoRA
+    adapter in a GGUF file (`LlamaModel.adapted`). Raises `ModelFileError` for a file that is
+    missing, damaged or of an unknown kind, `ModelError` for what cannot be fetched, and
+    `MissingExtraError` where a name needs a package that is not installed.
     """
-    return LlamaModel(find(name), name=str(name), context=context, threads=threads, exact=exact)
+    path = find(name)
+    model = LlamaModel(path, name=str(name), context=context, threads=threads, exact=exact)
+    return model.adapted(adapter) if adapter is not None else model
 
 
 class LlamaModel:
@@ -97,7 +103,9 @@ class LlamaModel:
         self.vocabulary = Vocabulary(model, file.header)
         self._encoder = Encoder(self.vocabulary)
         self._exact = exact
-        self._latest: object = None
+        self._file, self._pointer = path, model
+        self._adapters: tuple[Adapter, ...] = ()
+        self._base: LlamaModel | None = None
         template = lib.llama_model_chat_template(model, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
@@ -110,6 +118,22 @@ class LlamaModel:
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
         )
+
+    def adapted(self, path: str | Path, *, scale: float = 1.0) -> LlamaModel:
+        """This model with a LoRA adapter, `scale` times; the model itself stays as it is.
+
+        The two share their memory, and may be compared with each other. Raises `ModelFileError`
+        for a file that is missing, damaged or not an adapter for this model.
+        """
+        self._check_open()
+        adapter = load_adapter(self._pointer, self._file, Path(path), scale)
+        model = copy(self)
+        model._base = self  # which frees what they share when it goes away
+        model._adapters = (*self._adapters, adapter)
+        name = f"{self.identity.name}+{Path(path).stem}"
+        applied = ", ".join(one.identity for one in model._adapters)
+        model.identity = replace(self.identity, name=name, adapter=applied)
+        return model
 
     def close(self) -> None:
         """Frees the model's memory; it is of no use afterwards."""
@@ -188,7 +212,7 @@ class LlamaModel:
         left = dict.fromkeys(range(count))
         while left:
             indices = list(left)[: 1 if self._exact else None]
-            self._latest = mine = object()
+            self._context.latest = mine = object()
             start = perf_counter()
             for done in begin(indices):
                 if done:
@@ -198,12 +222,13 @@ class LlamaModel:
                     del left[indices[item]]
                     yield indices[item], result, seconds
                     self._check_open()
-                if self._latest is not mine:
+                if self._context.latest is not mine:
                     break
 
     def _schedule(self, plan: Plan) -> Schedule:
         """The batches of a plan; what its prompts share with those before is not read again."""
         self._check_open()
+        self._context.adapt(self._adapters)
         if self._exact:
             self._context.clear()
         stem = plan.stem.tokens.tolist() if plan.stem is not None else []

@@ -1,4 +1,4 @@
-"""`python -m promptkit.models.trial FILE`: loads a model, reads some tokens, and says if it failed.
+"""`python -m promptkit.models.trial FILE [ADAPTER]`: loads a model, reads tokens, says what failed.
 
 Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
 0, or with 1 after printing the reason; a crash is for the caller to see.
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from promptkit.errors import PromptkitError
+from promptkit.models.adapter import Adapter
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
 from promptkit.models.engine import check_finite
@@ -21,7 +22,7 @@ from promptkit.models.library import errors, library
 from promptkit.models.vocabulary import Vocabulary
 
 
-def main(path: Path) -> str | None:
+def main(path: Path, lora: Path | None = None) -> str | None:
     """Why the file cannot be used, or None."""
     lib = library()
     model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
@@ -29,6 +30,9 @@ def main(path: Path) -> str | None:
         return f"llama.cpp cannot load it: {errors() or 'no reason given'}"
     if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):
         return "not a model that continues text"
+    adapter = lib.llama_adapter_lora_init(model, os.fsencode(lora)) if lora else None
+    if lora and not adapter:
+        return f"llama.cpp cannot load the adapter: {errors() or 'no reason given'}"
     vocabulary = Vocabulary(model, read_header(path))
     context = Context(
         model,
@@ -40,6 +44,8 @@ def main(path: Path) -> str | None:
         return "not a model that continues text"
     tokens = [token for token in (vocabulary.bos,) if token is not None]
     tokens = [*tokens, *vocabulary.plain("a 1\n")][:8] or [0]
+    if adapter:
+        context.adapt((Adapter(adapter, "", 1.0),))
     places = np.arange(len(tokens), dtype=np.int32)
     rows = context.decode(np.array(tokens, np.int32), places, places * 0, places[-1:])
     check_finite(rows.max(axis=1))
@@ -51,7 +57,7 @@ def main(path: Path) -> str | None:
 
 if __name__ == "__main__":
     try:
-        reason = main(Path(sys.argv[1]))
+        reason = main(*map(Path, sys.argv[1:3]))
     except PromptkitError as error:
         reason = str(error)
     if reason:

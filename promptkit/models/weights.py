@@ -65,12 +65,20 @@ def verify(path: Path) -> ModelFile:
     """
     header = read_header(path)
     check_header(header)
-    sha256 = _digest(path)
-    passed = _cache() / "tried" / hashlib.sha256(f"{sha256} {runtime()}".encode()).hexdigest()
-    if not passed.exists():
-        _try(path)
-        _remember(passed, "")
+    sha256 = digest(path)
+    try_once(sha256, path)
     return ModelFile(header, sha256)
+
+
+def try_once(identity: str, *files: Path) -> None:
+    """Loads a model, and an adapter for it, in a process of its own, unless that went well before.
+
+    `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.
+    """
+    passed = _cache() / "tried" / hashlib.sha256(f"{identity} {runtime()}".encode()).hexdigest()
+    if not passed.exists():
+        _try(*files)
+        _remember(passed, "")
 
 
 def _bundled() -> Path:
@@ -114,9 +122,9 @@ def _fetched(name: str) -> Path:
     raise ModelError(f"{name}: {reason}")
 
 
-def _try(path: Path) -> None:
-    """Loads the file in a process of its own. Raises `ModelFileError` where that fails."""
-    command = [sys.executable, "-m", "promptkit.models.trial", str(path)]
+def _try(*files: Path) -> None:
+    path = files[-1]
+    command = [sys.executable, "-m", "promptkit.models.trial", *map(str, files)]
     source = str(Path(__file__).parents[2])
     environment = {
         **os.environ,
@@ -141,7 +149,7 @@ def _try(path: Path) -> None:
         raise ModelFileError(path, reason)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """The SHA-256 of the file, remembered until the file changes in any way."""
     stat = path.stat()
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
