@@ -13,10 +13,10 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args
 
 import typer
 from rich.console import Console
@@ -33,6 +33,9 @@ from promptkit.scaffold import write_task
 from promptkit.selection import Selection
 from promptkit.task import Task
 from promptkit.templates import Template
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
 
 
 class _Group(TyperGroup):
@@ -116,6 +119,17 @@ def compare(
     ] = 0.0,
     context: Context = None,
     threads: Annotated[int | None, typer.Option(min=1, help="By default one per core.")] = None,
+    adapter: Annotated[
+        list[Path] | None,
+        typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Read every prompt alone: slower, and independent of what else is asked.",
+        ),
+    ] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Ask every test after 0, 1, 2, … shots, and show what changes.
@@ -131,8 +145,12 @@ def compare(
     loaded = _load_task(task)
     folder = out or Path("runs") / _folder_name(loaded.name)
     _check_writable(folder, json_file)
-    models = [_load_model(name, context, threads) for name in dict.fromkeys(model or ["smollm2"])]
-    with _progress("asking") as progress:
+    models = [
+        one
+        for name in dict.fromkeys(model or ["smollm2"])
+        for one in _with_adapters(_load_model(name, context, threads, exact), adapter or [])
+    ]
+    with _progress("asking", models) as progress:
         result = promptkit.compare(
             loaded,
             models=models,
@@ -191,7 +209,7 @@ def render(
         for s in (range(seeds) if every else [seed])
         for test in asked
     ]
-    runtime = _load_model(model or "smollm2", context, None) if model or tokens else None
+    runtime = _load_model(model or "smollm2", context) if model or tokens else None
     if json_file is not None:
         shown = [preview.as_json(prompt, runtime) for prompt in prompts]
         _write_json(json_file, shown if every or len(shown) > 1 else shown[0])
@@ -267,10 +285,16 @@ def _place(error: BaseException) -> str:
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
 
 
-def _load_model(name: str, context: int | None, threads: int | None) -> Model:
+def _load_model(
+    name: str, context: int | None, threads: int | None = None, exact: bool = False
+) -> LlamaModel:
     doing = Text(f"loading {name} (the first time, it is tried in a process of its own)")
     with _err.status(doing):
-        return promptkit.load_model(name, context=context, threads=threads)
+        return promptkit.load_model(name, context=context, threads=threads, exact=exact)
+
+
+def _with_adapters(model: LlamaModel, adapters: list[Path]) -> list[Model]:
+    return [model, *(model.adapted(adapter) for adapter in adapters)]
 
 
 def _query(task: Task[Any, Any], query: str | None) -> Any:
@@ -330,14 +354,25 @@ def _check_writable(out: Path, json_file: str | None) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Progress]:
+def _progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
+    """A bar with the time left, and how many tokens a second the models read."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[speed]}"), TimeRemainingColumn()),
+    )
     with Bar(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        job = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(job, completed=done, total=total)
+        job = bar.add_task(what, total=None, speed="")
+
+        def update(done: int, total: int) -> None:
+            tokens = sum(model.usage.decoded_tokens for model in models)
+            seconds = sum(model.usage.decode_seconds for model in models)
+            speed = f"{tokens / seconds:,.0f} tokens/s" if seconds else ""
+            bar.update(job, completed=done, total=total, speed=speed)
+
+        yield update
 
 
 def _write_json(file: str, data: Any) -> None:

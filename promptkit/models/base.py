@@ -79,6 +79,20 @@ class ModelIdentity:
         return {name: value for name, value in asdict(self).items() if name != "name"}
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a model takes while it runs, in bytes, however many prompts it is given."""
+
+    weights: int
+    cache: int
+    """Of keys and values; what recurrent models keep instead is small, and not counted."""
+    logits: int
+
+    def __str__(self) -> str:
+        parts = (f"{getattr(self, name) / 1e6:,.0f} MB of {name}" for name in self.__slots__)
+        return ", ".join(parts)
+
+
 @dataclass(slots=True)
 class Usage:
     """What the work cost so far; a model adds to it as it goes."""

@@ -16,7 +16,7 @@ import numpy as np
 from promptkit.encode import common_prefix
 from promptkit.errors import ModelError
 from promptkit.models.adapter import Adapter, set_adapters
-from promptkit.models.base import Usage
+from promptkit.models.base import Memory, Usage
 from promptkit.models.engine import Logits
 from promptkit.models.library import errors, forget_errors, held_interrupts, library
 from promptkit.models.plan import Limits
@@ -55,8 +55,11 @@ class Context:
     common, so that the next run need not read it again. Not safe for threads.
     """
 
-    def __init__(self, model: Any, *, length: int, settings: Settings, usage: Usage) -> None:
-        """`model` is llama.cpp's pointer, `length` the longest sequence, in tokens.
+    def __init__(
+        self, model: Any, *, length: int, settings: Settings, usage: Usage, cache_width: int = 0
+    ) -> None:
+        """`model` is llama.cpp's pointer, `length` the longest sequence, in tokens, `cache_width`
+        what is kept for each of them (`Header.cache_width`).
 
         Raises `ModelError` where there is not the memory.
         """
@@ -92,13 +95,19 @@ class Context:
             batch=settings.batch,
             outputs=min(rows, settings.batch),
         )
+        size = 4 if settings.cache == "f32" else 2
+        self.memory = Memory(
+            weights=lib.llama_model_size(model),
+            cache=params.n_ctx * cache_width * size,
+            logits=4 * self.n_vocab * max(self.limits.outputs, params.n_seq_max),
+        )
         forget_errors()
         with held_interrupts():
             self._context = lib.llama_init_from_model(model, params)
         if not self._context:
             raise ModelError(
                 f"llama.cpp cannot make a context of {length} tokens: "
-                f"{errors() or 'no reason given'}"
+                f"{errors() or 'no reason given'}; it takes {self.memory}"
             )
         self._memory = lib.llama_get_memory(self._context)
         self._usage = usage

@@ -120,6 +120,24 @@ class Header:
         return str(self.metadata["general.architecture"])
 
     @property
+    def cache_width(self) -> int:
+        """The numbers that attention keeps for a token, over all layers; 0 where nothing says."""
+        layers = self._number("block_count")
+        heads = self.metadata.get(f"{self.architecture}.attention.head_count_kv")
+        if heads is None:
+            heads = self._number("attention.head_count")
+        queries = max(self._number("attention.head_count"), 1)
+        head = self._number("embedding_length") // queries
+        per_head = self._number("attention.key_length", head)
+        per_head += self._number("attention.value_length", head)
+        in_all = sum(map(int, heads)) if isinstance(heads, list) else layers * int(str(heads))
+        return in_all * per_head
+
+    def _number(self, key: str, default: int = 0) -> int:
+        value = self.metadata.get(f"{self.architecture}.{key}", default)
+        return value if isinstance(value, int) else default
+
+    @property
     def weight_type(self) -> str:
         """The ggml type that holds the most weights of the matrices, like "Q4_1"."""
         counts: Counter[str] = Counter()

@@ -23,6 +23,7 @@ from promptkit.models.adapter import Adapter, load_adapter
 from promptkit.models.answer import Answer
 from promptkit.models.base import (
     Generation,
+    Memory,
     ModelIdentity,
     Sampling,
     Score,
@@ -96,7 +97,11 @@ class LlamaModel:
             )
         settings = Settings(threads or _cores())
         self._context = resources.context = Context(
-            model, length=context, settings=settings, usage=self.usage
+            model,
+            length=context,
+            settings=settings,
+            usage=self.usage,
+            cache_width=file.header.cache_width,
         )
         if not self._context.has_memory or lib.llama_model_has_encoder(model):
             raise ModelFileError(path, "not a model that continues text")
@@ -118,6 +123,11 @@ class LlamaModel:
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
         )
+
+    @property
+    def memory(self) -> Memory:
+        """What it takes while it runs, in bytes; no run takes more."""
+        return self._context.memory
 
     def adapted(self, path: str | Path, *, scale: float = 1.0) -> LlamaModel:
         """This model with a LoRA adapter, `scale` times; the model itself stays as it is.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from promptkit.models.context import Context
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.weights import find
 from promptkit.prompts import Message, Piece, Prompt
+from promptkit.store import key_of
 
 F32 = 1e-3
 """Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""
@@ -465,6 +467,34 @@ def test_identity(files: dict[str, Path]) -> None:
     assert repr(model) == f"<LlamaModel {files['spm']} (F32)>"
     assert isinstance(model, Model)
     assert model.chat_template is None
+
+
+def test_the_memory_is_known_in_advance(
+    files: dict[str, Path], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """llama.cpp says in its log what it takes."""
+    caplog.set_level("DEBUG", "promptkit.llama")
+    memory = LlamaModel(files[kind], threads=1, context=1000).memory
+
+    caches = re.findall(r"KV buffer size = +([0-9.]+) MiB", caplog.text)
+    assert memory.cache / 2**20 == pytest.approx(sum(map(float, caches)), rel=0.02, abs=0.02)
+    assert 0 < memory.weights < files[kind].stat().st_size
+    assert memory.logits <= 2**26
+    assert str(memory).endswith(f" MB of cache, {memory.logits / 1e6:.0f} MB of logits")
+
+
+def test_exact_models_read_every_prompt_alone(files: dict[str, Path], kind: str) -> None:
+    """Bit for bit the same, whatever else is asked."""
+    model = LlamaModel(files[kind], threads=1, exact=True)
+    prompts = [ask(query, PREFIXES, shots) for query in FRUIT for shots in (0, 2)]
+    together = scored(model, prompts)
+    assert together == scored(model, prompts)
+    assert together == [scored(model, [prompt])[0] for prompt in prompts]
+    assert together[::-1] == scored(model, prompts[::-1])
+    other = LlamaModel(files[kind], threads=1)
+    assert difference(together, scored(other, prompts)) < F32
+    tokenized = model.tokenize(prompts[:1])[0]
+    assert key_of(tokenized, model.identity) != key_of(tokenized, other.identity)
 
 
 def test_a_closed_model(files: dict[str, Path]) -> None:
