@@ -85,6 +85,20 @@ JsonFile = Annotated[
 Context = Annotated[
     int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
 ]
+Adapters = Annotated[
+    list[Path] | None,
+    typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="Read every prompt alone, so that no other one can move a last digit."
+    ),
+]
+StoreFile = Annotated[
+    Path | None,
+    typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
+]
 
 
 @app.command()
@@ -104,10 +118,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
-    ] = None,
+    store: StoreFile = None,
     fit: Annotated[
         str, typer.Option(help=f"For a prompt that does not fit: {' or '.join(get_args(Fit))}.")
     ] = "error",

@@ -63,7 +63,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[CountingModel]:
     """The models that were loaded, none of them real."""
     models: list[CountingModel] = []
 
-    def load(name: str = "smollm2", *, context: int | None = None, threads: Any = None) -> Any:
+    def load(name: str = "smollm2", *, context: int | None = None, **_: Any) -> Any:
         if name == "nosuch":
             raise ModelError(f"there is no model {name!r}")
         models.append(CountingModel(name=name, context=context or 4096))
