@@ -1,8 +1,9 @@
 """Tiny GGUF models with random weights, written in milliseconds, for tests.
 
 `write_llama` (a transformer with grouped-query attention), `write_gemma3_swa` (one layer of
-sliding-window attention, one of full) and `write_mamba` (recurrent) all load in llama.cpp, and
-their logits vary from token to token and depend on the context. Same arguments, same bytes.
+sliding-window attention, one of full), `write_mamba` (recurrent) and `write_lfm2` (hybrid) all load
+in llama.cpp, and their logits vary from token to token and depend on the context. Same arguments,
+same bytes.
 """
 
 from __future__ import annotations
@@ -178,6 +179,34 @@ def write_mamba(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | Non
     return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit)
 
 
+def write_lfm2(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | None = None) -> Path:
+    """Writes a hybrid: two layers of short convolutions, which keep a state, and one of attention
+    between them."""
+    width, heads, kv_heads, hidden, kernel = 32, 4, 2, 64, 3
+    vocabulary = bpe_vocabulary()
+    writer = _start(path, "lfm2", vocabulary, n_ctx, 3, width)
+    writer.add_feed_forward_length(hidden)
+    writer.add_rope_dimension_count(width // heads)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv([0, kv_heads, 0])
+    writer.add_rope_freq_base(10000.0)
+    writer.add_shortconv_l_cache(kernel)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(3):
+        names = _attention_shapes(width, heads, kv_heads, width // heads, hidden)
+        if layer == 1:
+            names |= {"attn_q_norm": (width // heads,), "attn_k_norm": (width // heads,)}
+        else:
+            names = {name: shape for name, shape in names.items() if name[:5] != "attn_"}
+            names |= {"attn_norm": (width,), "shortconv.conv": (width, kernel)}
+            names |= {"shortconv.in_proj": (3 * width, width), "shortconv.out_proj": (width, width)}
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
+    norm = "token_embd_norm"
+    return _finish(
+        writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit, norm=norm
+    )
+
+
 def write_lora(
     path: Path,
     *,
@@ -285,10 +314,11 @@ def _finish(
     seed: int,
     weight_type: GGMLQuantizationType,
     edit: Edit | None,
+    norm: str = "output_norm",
 ) -> Path:
     random = np.random.default_rng(seed)
     rows = len(vocabulary.tokens)
-    ends = {"token_embd": (rows, width), "output_norm": (width,), "output": (rows, width)}
+    ends = {"token_embd": (rows, width), norm: (width,), "output": (rows, width)}
     for name, shape in (ends | dict(shapes)).items():
         data = random.standard_normal(shape)
         if len(shape) == 1:

@@ -19,7 +19,7 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
-from tiny_gguf import CHATML, write_gemma3_swa, write_llama, write_mamba
+from tiny_gguf import CHATML, write_gemma3_swa, write_lfm2, write_llama, write_mamba
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError
 from promptkit.models import context as context_module
@@ -116,6 +116,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "spm": lambda path: write_llama(path, n_ctx=2048, tokenizer="spm"),
     "gemma3": lambda path: write_gemma3_swa(path, n_ctx=2048, window=8),
     "mamba": lambda path: write_mamba(path, n_ctx=2048),
+    "lfm2": lambda path: write_lfm2(path, n_ctx=2048),
 }
 
 
@@ -278,7 +279,7 @@ def test_what_a_run_shares_with_the_one_before_is_read_once(
     expected = scored(LlamaModel(files[kind], threads=1), other)
     found, rest = read(other)
     assert found == expected, "the same bits"
-    assert rest < whole - 500 or kind == "mamba"  # whose state cannot go back
+    assert rest < whole - 500 or kind in ("mamba", "lfm2")  # whose states cannot go back
     found, rest = read([replace(p, pieces=(Piece("Q" + p.text, "data"),)) for p in other])
     assert rest > 500
 
@@ -481,6 +482,16 @@ def test_the_memory_is_known_in_advance(
     assert 0 < memory.weights < files[kind].stat().st_size
     assert memory.logits <= 2**26
     assert str(memory).endswith(f" MB of cache, {memory.logits / 1e6:.0f} MB of logits")
+
+
+def test_a_grid_is_what_its_prompts_are_alone(files: dict[str, Path], kind: str) -> None:
+    """Many batches, deep trunks, labels that branch; windows far shorter than the prompts."""
+    words = [f"{a}{b}" for a in ("fig", "kiwi", "a sour cherry", "pear") for b in ("", "s", " x")]
+    labels = (*PREFIXES, " stone fruit", " stone berry", " a long and winding answer")
+    prompts = [ask(word, labels, shots) for shots in range(6) for word in words]
+    together = scored(LlamaModel(files[kind], threads=1), prompts)
+    alone = scored(LlamaModel(files[kind], threads=1, exact=True), prompts)
+    assert difference(together, alone) < F32
 
 
 def test_exact_models_read_every_prompt_alone(files: dict[str, Path], kind: str) -> None:
