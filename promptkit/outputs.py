@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -18,8 +18,12 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from promptkit.errors import TaskError, shorten
+from promptkit.formats import FLOAT, AnswerFormat, narrowed
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,22 @@ class OutputType:
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the type."""
         return self._adapter.json_schema()
+
+    @cached_property
+    def format(self) -> AnswerFormat | None:
+        """What a generated answer must look like; None for labels, and for what may be any text."""
+        if self.values:
+            return None
+        try:
+            schema = self._adapter.json_schema(schema_generator=_WrittenSchema)
+        except PydanticInvalidForJsonSchema:
+            return None
+        if self.is_text:
+            constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
+            return AnswerFormat.of("text", schema) if constrained else None
+        if _bare(self.annotation) is float and schema == {"type": "number"}:
+            return AnswerFormat.of("text", FLOAT)
+        return AnswerFormat.of("json", narrowed(schema))
 
     @property
     def is_text(self) -> bool:
@@ -132,6 +152,59 @@ class OutputType:
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.annotation)
+
+
+class _WrittenSchema(GenerateJsonSchema):
+    """The JSON Schema of values as they are written, with what pydantic checks but does not say."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
+        least = schema.get("ge", schema.get("gt"))
+        sign = "" if least is not None and least >= 0 else "-?"
+        forms = _decimals(schema.get("max_digits"), schema.get("decimal_places"))
+        return {"type": "string", "pattern": f"^{sign}(?:{'|'.join(forms)})$"}
+
+    def set_schema(self, schema: core_schema.SetSchema) -> dict[str, Any]:
+        return _with_repeats(super().set_schema(schema))
+
+    def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> dict[str, Any]:
+        return _with_repeats(super().frozenset_schema(schema))
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> dict[str, Any]:
+        written = super().dict_schema(schema)
+        if schema.get("keys_schema", {}).get("type") == "int" and "additionalProperties" in written:
+            written["patternProperties"] = {"^-?[1-9][0-9]{0,17}$": written["additionalProperties"]}
+            written["additionalProperties"] = False
+        return written
+
+    def datetime_schema(self, schema: core_schema.DatetimeSchema) -> dict[str, Any]:
+        written = super().datetime_schema(schema)
+        zone = schema.get("tz_constraint")
+        if written.get("format") == "date-time" and zone in ("naive", "aware"):
+            written["format"] = f"date-time-{zone}"
+        return written
+
+    def url_schema(self, schema: core_schema.UrlSchema) -> dict[str, Any]:
+        written = super().url_schema(schema)
+        if schemes := schema.get("allowed_schemes"):
+            written["pattern"] = f"^(?:{'|'.join(schemes)})://[a-z0-9][a-z0-9.-]*(?:/[!-~]*)?$"
+        return written
+
+
+def _decimals(digits: int | None, places: int | None) -> Iterator[str]:
+    """Patterns for a decimal of at most so many digits, and so many after the point."""
+    splits = [(whole, digits - whole) for whole in range(digits + 1)] if digits else []
+    if digits is None or places is not None:
+        after = 9 if places is None else places
+        splits = [(18 if digits is None else max(digits - after, 0), after)]
+    for before, after in splits:
+        whole = f"(?:0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
+        fraction = rf"(?:\.[0-9]{{1,{after}}}){'?' if before else ''}" if after else ""
+        yield whole + fraction
+
+
+def _with_repeats(schema: dict[str, Any]) -> dict[str, Any]:
+    """A set's schema: what stands twice is taken once."""
+    return {key: value for key, value in schema.items() if key != "uniqueItems"}
 
 
 def _composed(text: str) -> str:

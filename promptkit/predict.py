@@ -166,7 +166,7 @@ class Predictor:
             said = _scored(self.task.labels, result)
             value = output.values[said["label"]]
         else:
-            said, value = _generated(output.parse, result)
+            said, value = _generated(output.parse, result, prompt.prompt.format is not None)
         known = query.output is not None
         failed = said["failure"] is not None
         return Prediction(
@@ -293,7 +293,16 @@ def _scored(labels: Sequence[str], score: Score) -> dict[str, Any]:
     }
 
 
-def _generated(parse: Callable[[str], Any], generation: Generation) -> tuple[dict[str, Any], Any]:
+_UNFINISHED = {
+    "length": "the answer was not complete after its budget of {} tokens; allow more of them",
+    "stuck": "after {} tokens the model's vocabulary cannot go on with the answer's format",
+}
+
+
+def _generated(
+    parse: Callable[[str], Any], generation: Generation, whole: bool
+) -> tuple[dict[str, Any], Any]:
+    """What was generated and its value; where it has to be `whole`, half a number is no value."""
     said: dict[str, Any] = {
         "logprobs": None,
         "probs": None,
@@ -302,6 +311,9 @@ def _generated(parse: Callable[[str], Any], generation: Generation) -> tuple[dic
         "text": generation.text,
         "failure": None,
     }
+    if whole and generation.finish in ("length", "stuck"):
+        said["failure"] = _UNFINISHED[generation.finish].format(generation.generated)
+        return said, None
     try:
         return said, parse(generation.text.strip())
     except ValueError as error:

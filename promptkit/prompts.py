@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from promptkit.formats import AnswerFormat
+
 Source = Literal["template", "data", "chat"]
 """Who wrote the text: the template's author, the data, or the model's own chat template."""
 
@@ -81,6 +83,8 @@ class Prompt:
     """The text that ends an answer."""
     stop_is_chat: bool = False
     """Whether the stop comes from the model's chat template, so that it may be a control token."""
+    format: AnswerFormat | None = None
+    """What a generated answer must look like; None where it may be any text."""
     shots: tuple[str, ...] = ()
     """The ids of the demonstrations shown, in order."""
     query: str | None = None

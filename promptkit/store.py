@@ -31,6 +31,7 @@ _WAIT_SECONDS = 60.0
 # What the numbers mean; a change of rule is a change of key.
 _SCORE_RULE = "score 1: sum of log-probabilities after the branch point"
 _GENERATE_RULE = "generate 1"
+_FORMAT_RULE = "format 1: a value of its schema, then the stop or the model's end"
 
 
 def default_path() -> Path:
@@ -173,7 +174,10 @@ def key_of(
     if sampling is not None:
         seed = sampling.seed if sampling.temperature > 0 else None
         temperature = float(sampling.temperature)
-        rule = [_GENERATE_RULE, sampling.max_tokens, temperature, seed, prompt.prompt.stop]
+        asked = prompt.prompt
+        rule = [_GENERATE_RULE, sampling.max_tokens, temperature, seed, asked.stop]
+        if asked.format is not None:
+            rule += [_FORMAT_RULE, asked.format.kind, asked.format.schema, asked.lead]
     head = json.dumps([rule, identity.key, len(prompt.ids), [len(c) for c in prompt.candidates]])
     digest = sha256(head.encode("utf-8", "surrogatepass"))
     for ids in (prompt.ids, *prompt.candidates):

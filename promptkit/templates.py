@@ -108,7 +108,8 @@ class Template:
             raise PromptError(f"example {asked.id!r} is among its own shots")
         pieces = self._render(task, shots, asked)
         prompt = cut(pieces, task.labels, self.file or self.name)
-        prompt = replace(prompt, shots=tuple(shot.id for shot in shots), query=asked.id)
+        shown = tuple(shot.id for shot in shots)
+        prompt = replace(prompt, shots=shown, query=asked.id, format=task.output_type.format)
         if any(piece.kind == "slot" for piece in pieces):
             return prompt
         return self._follow_shots(prompt, pieces, task, shots, asked)

@@ -19,7 +19,7 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "metrics"},
+    {"errors", "formats", "metrics"},
     {"outputs", "rows", "stats", "prompts"},
     {"examples", "provenance", "encode", "chat", "layout"},
     {"taskfile", "validation", "tags", "scaffold", "models"},
@@ -34,7 +34,7 @@ FLOORS = [
 ]
 """A room imports from the floors below it, and from nothing on its own but models/ and report/."""
 
-BELOW_MODELS = {"errors", "prompts", "encode", "chat", "models"}
+BELOW_MODELS = {"errors", "formats", "prompts", "encode", "chat", "models"}
 
 
 def name_of(path: Path) -> str:

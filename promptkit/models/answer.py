@@ -1,13 +1,14 @@
-"""An answer while it is written: sampled token by token, up to its stop."""
+"""An answer while it is written: sampled token by token, up to where it ends."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from promptkit.models.base import Generation, Sampling
+from promptkit.models.base import Finish, Generation, Sampling
 from promptkit.models.engine import Logits, check_finite
+from promptkit.models.grammar import Grammar
 from promptkit.prompts import TokenizedPrompt
 
 
@@ -24,38 +25,38 @@ class Pieces(Protocol):
 
 
 class Answer:
-    """The answer to one prompt.
+    """The answer to one prompt, under a grammar where its format has one.
 
     What is drawn depends on the prompt and the seed only, not on what else is being written.
     """
 
-    def __init__(self, prompt: TokenizedPrompt, vocabulary: Pieces, sampling: Sampling) -> None:
-        self._prompt, self._vocabulary, self._sampling = prompt, vocabulary, sampling
+    def __init__(
+        self,
+        prompt: TokenizedPrompt,
+        vocabulary: Pieces,
+        sampling: Sampling,
+        grammar: Grammar | None = None,
+    ) -> None:
+        self._prompt, self._sampling = prompt, sampling
         self._random = np.random.default_rng([sampling.seed, *prompt.ids])
-        self._stop = prompt.prompt.stop.encode("utf-8")
-        self._written = b""
+        self._matcher = grammar.start() if grammar is not None else None
+        self._follower = self._matcher or _FreeText(prompt.prompt.stop, vocabulary)
         self._tokens = 0
-        self._finish: Literal["stop", "eos", "length"] = "length"
 
     def go_on(self, logits: Logits) -> int | None:
         """The next token, given the logits after what there is; None where nothing goes on."""
         token = self._draw(logits)
-        if self._vocabulary.ends(token):
-            self._finish = "eos"
+        self._follower.accept(token)
+        self._tokens += self._follower.finish != "eos"
+        if self._follower.finish != "length" or self._tokens == self._sampling.max_tokens:
             return None
-        searched = max(len(self._written) - len(self._stop) + 1, 0)
-        self._written += self._vocabulary.piece(token)
-        self._tokens += 1
-        if self._stop and (at := self._written.find(self._stop, searched)) >= 0:
-            self._written, self._finish = self._written[:at], "stop"
-            return None
-        return token if self._tokens < self._sampling.max_tokens else None
+        return token
 
     def generation(self, seconds: float) -> Generation:
         """What was written."""
         return Generation(
-            text=self._written.decode("utf-8", "replace"),
-            finish=self._finish,
+            text=self._follower.text,
+            finish=self._follower.finish,
             tokens=len(self._prompt.ids),
             generated=self._tokens,
             seconds=seconds,
@@ -65,8 +66,33 @@ class Answer:
         if self._sampling.temperature > 0:
             # Gumbel-max: adding Gumbel noise and taking the largest draws from the softmax.
             noise = self._random.gumbel(size=logits.shape)
-            token = int((logits + self._sampling.temperature * noise).argmax())
-        else:
-            token = int(logits.argmax())
+            logits = logits + self._sampling.temperature * noise.astype(np.float32)
+        token = int(logits.argmax())
         check_finite(logits[token])  # a NaN counts as the largest
+        if self._matcher is not None and not self._matcher.allows(token):
+            self._matcher.mask(logits)
+            token = int(logits.argmax())
+            check_finite(logits[token])
         return token
+
+
+class _FreeText:
+    """Any text up to its stop, which is found by looking for it."""
+
+    def __init__(self, stop: str, vocabulary: Pieces) -> None:
+        self._stop, self._vocabulary = stop.encode("utf-8"), vocabulary
+        self._written = b""
+        self.finish: Finish = "length"
+
+    @property
+    def text(self) -> str:
+        return self._written.decode("utf-8", "replace")
+
+    def accept(self, token: int) -> None:
+        if self._vocabulary.ends(token):
+            self.finish = "eos"
+            return
+        searched = max(len(self._written) - len(self._stop) + 1, 0)
+        self._written += self._vocabulary.piece(token)
+        if self._stop and (at := self._written.find(self._stop, searched)) >= 0:
+            self._written, self.finish = self._written[:at], "stop"

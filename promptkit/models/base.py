@@ -21,14 +21,19 @@ class Score:
     """This prompt's share of the time that its batch took."""
 
 
+Finish = Literal["stop", "eos", "length", "stuck"]
+"""Why an answer ended: the stop, or a value after which only the stop may come; the model's own
+end; the budget of tokens; or a format under which the model's vocabulary cannot go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What a model wrote."""
 
     text: str
     """The text up to the stop, the stop left out."""
-    finish: Literal["stop", "eos", "length"]
-    """Why it ended: the stop string, the model's own end, or the budget of tokens."""
+    finish: Finish
+    """Why it ended."""
     tokens: int
     """The tokens of the prompt."""
     generated: int

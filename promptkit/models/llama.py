@@ -30,6 +30,7 @@ from promptkit.models.base import (
     Usage,
 )
 from promptkit.models.context import Context, Settings
+from promptkit.models.grammar import Grammars
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.plan import Item, Plan
 from promptkit.models.schedule import Schedule
@@ -107,6 +108,7 @@ class LlamaModel:
             raise ModelFileError(path, "not a model that continues text")
         self.vocabulary = Vocabulary(model, file.header)
         self._encoder = Encoder(self.vocabulary)
+        self._grammars = Grammars(self.vocabulary)
         self._exact = exact
         self._file, self._pointer = path, model
         self._adapters: tuple[Adapter, ...] = ()
@@ -156,7 +158,7 @@ class LlamaModel:
         """The prompts as this model reads them.
 
         Raises `PromptError` for a prompt that does not fit, labels that its tokens cannot tell
-        apart, or turns that its chat template refuses.
+        apart, turns that its chat template refuses, or an answer's format without a grammar.
         """
         self._check_open()
         tokenized = []
@@ -167,6 +169,7 @@ class LlamaModel:
             )
             tokenized.append(self._encoder.encode(raw))
             self._check_fits(tokenized[-1])
+            self._grammars.of(raw)
         return tokenized
 
     def piece(self, token: int) -> bytes:
@@ -203,7 +206,11 @@ class LlamaModel:
 
         def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Answer]]]:
             items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
-            answers = [Answer(prompts[i], self.vocabulary, sampling) for i in indices]
+            grammars = [self._grammars.of(prompts[i].prompt) for i in indices]
+            answers = [
+                Answer(prompts[i], self.vocabulary, sampling, grammar)
+                for i, grammar in zip(indices, grammars, strict=True)
+            ]
             plan = Plan(items, self._context.limits)
             writers = [answer.go_on for answer in answers]
             for done in engine.write(self._schedule(plan), self._context, writers):

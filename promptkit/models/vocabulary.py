@@ -75,6 +75,11 @@ class Vocabulary:
         """Whether the model ends its text with this token."""
         return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
 
+    @cached_property
+    def endings(self) -> frozenset[int]:
+        """The tokens with which the model ends its text."""
+        return frozenset(token for token in range(self.size) if self.ends(token))
+
     def plain(self, text: str) -> list[int]:
         """The tokens of ordinary text, never a control token.
 

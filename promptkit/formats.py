@@ -1,0 +1,193 @@
+"""What a generated answer must look like: a JSON Schema that a model can follow to its end.
+
+A schema says what is valid. A model that writes under it also needs to come to an end, and to know
+what a library checks beyond the schema, so the schema is narrowed a little (`narrowed`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """What a generated answer must look like."""
+
+    kind: Literal["json", "text"]
+    """Whether the answer is a JSON value, or a text as it stands."""
+    schema: str
+    """The JSON Schema, as JSON: of the value, or of the text as one string."""
+
+    @classmethod
+    def of(cls, kind: Literal["json", "text"], schema: Any) -> AnswerFormat:
+        """A format out of a schema; the order of its properties is the order of the answer's."""
+        return cls(kind, json.dumps(schema, ensure_ascii=False))
+
+
+FLOAT = {
+    "type": "string",
+    "pattern": r"^-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?$",
+}
+"""A finite number as text, in at most as many digits as one can hold."""
+
+_MOST = 10**18
+"""The largest whole number, so that a model cannot go on with digits for ever."""
+
+_DECIMALS = 1e-9
+"""The precision of a number with bounds, for the same reason."""
+
+_YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_DATE = (
+    f"(?:{_YEAR}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    f"|{_LEAP_YEAR}-02-29)"
+)
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_ZONE = "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_SECONDS = r"[0-9]{1,2}(?:\.[0-9]{1,6})?S"
+_MINUTES = f"[0-9]{{1,2}}M(?:{_SECONDS})?"
+_CLOCK = f"T(?:[0-9]{{1,2}}H(?:{_MINUTES}|{_SECONDS})?|{_MINUTES}|{_SECONDS})"
+_DAYS = "(?:[0-9]{1,4}Y(?:[0-9]{1,8}D)?|[0-9]{1,8}D)"
+_HEX = "[0-9a-f]"
+_NAME = "[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
+
+_FORMATS = {
+    "date": _DATE,
+    "time": f"{_TIME}{_ZONE}?",
+    "date-time": f"{_DATE}T{_TIME}{_ZONE}?",
+    "date-time-naive": f"{_DATE}T{_TIME}",
+    "date-time-aware": f"{_DATE}T{_TIME}{_ZONE}",
+    "duration": f"-?P(?:{_DAYS}(?:{_CLOCK})?|{_CLOCK})",
+    "email": rf"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+)*@(?:{_NAME}\.)+[A-Za-z]{{2,12}}",
+    "hostname": rf"{_NAME}(?:\.{_NAME})*",
+    "uri": "[A-Za-z][A-Za-z0-9+.-]*:[!-~]+",
+    "uuid": f"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}",
+    **{
+        f"uuid{version}": (
+            f"{_HEX}{{8}}-{_HEX}{{4}}-{version}{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}"
+        )
+        for version in range(1, 9)
+    },
+}
+"""Formats as pydantic writes and reads them; the calendar's rules are part of a date's."""
+
+_KNOWN_FORMATS = ("ipv4", "ipv6")
+"""Formats that the grammar library has."""
+
+_NAMED = ("properties", "patternProperties", "$defs", "definitions")
+_LISTED = ("prefixItems", "anyOf", "oneOf", "allOf")
+_SINGLE = ("items", "additionalItems", "additionalProperties")
+_REMARKS = ("title", "description", "default", "examples", "deprecated")
+_OF_OBJECTS = {"properties", "required", "additionalProperties", "patternProperties"}
+
+
+def parts(schema: Any) -> Iterator[tuple[str, Any]]:
+    """The schemas that stand in a schema, with their places in it."""
+    if not isinstance(schema, Mapping):
+        return
+    for key, value in schema.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            yield from ((f"{key}.{name}", part) for name, part in value.items())
+        elif key in (*_LISTED, "items") and isinstance(value, list):
+            yield from ((f"{key}[{index}]", part) for index, part in enumerate(value))
+        elif key in _SINGLE:
+            yield key, value
+
+
+def literals(schema: Any) -> Iterator[str]:
+    """The texts that an answer under this schema may have to contain, as JSON writes them."""
+    if isinstance(schema, Mapping):
+        named = [*schema.get("properties", ()), *schema.get("required", ())]
+        constant = [schema["const"]] if "const" in schema else []
+        for value in (*named, *constant, *schema.get("enum", ())):
+            yield json.dumps(value, ensure_ascii=False)
+        for _, part in parts(schema):
+            yield from literals(part)
+
+
+def narrowed(schema: Any) -> Any:
+    """The schema as an answer is written under it; whatever it allows, `schema` allows.
+
+    Whole numbers have an end. An object that says nothing of further properties has none. Formats
+    are spelled out, and those that nobody knows are left to validation.
+    """
+    closed = not any(_joins(part) for part in _all(schema))
+
+    def change(part: Any) -> Any:
+        if not isinstance(part, Mapping):
+            return part
+        part = {k: v for k, v in _changed(part, change).items() if k not in _REMARKS}
+        _spell_format(part)
+        _bound_number(part)
+        if closed and "properties" in part:
+            required = part.get("required", ())
+            if "patternProperties" not in part and set(required) <= set(part["properties"]):
+                part.setdefault("additionalProperties", False)
+        return part
+
+    return change(schema)
+
+
+def _changed(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A copy in which every schema that stands in it is changed."""
+    copy = dict(schema)
+    for key, value in schema.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            copy[key] = {name: change(part) for name, part in value.items()}
+        elif key in (*_LISTED, "items") and isinstance(value, list):
+            copy[key] = [change(part) for part in value]
+        elif key in _SINGLE:
+            copy[key] = change(value)
+    return copy
+
+
+def _all(schema: Any) -> Iterator[Any]:
+    yield schema
+    for _, part in parts(schema):
+        yield from _all(part)
+
+
+def _joins(schema: Any) -> bool:
+    """Whether a value answers to several schemas at once, so that none may be closed."""
+    if not isinstance(schema, Mapping):
+        return False
+    if "allOf" in schema or ("oneOf" in schema and "discriminator" not in schema):
+        return True
+    return bool({"anyOf", "oneOf", "$ref"} & schema.keys() and _OF_OBJECTS & schema.keys())
+
+
+def _spell_format(schema: dict[str, Any]) -> None:
+    name = schema.get("format")
+    if not isinstance(name, str) or name in _KNOWN_FORMATS:
+        return
+    del schema["format"]
+    if name in _FORMATS:
+        schema.setdefault("pattern", f"^(?:{_FORMATS[name]})$")
+
+
+def _bound_number(schema: dict[str, Any]) -> None:
+    named = schema.get("type")
+    kinds = {named} if isinstance(named, str) else set(named or ())
+    if {"const", "enum"} & schema.keys() or not kinds & {"integer", "number"}:
+        return
+    least = _bound(schema, "minimum", "exclusiveMinimum")
+    most = _bound(schema, "maximum", "exclusiveMaximum")
+    if "number" in kinds:
+        # Numbers without bounds may have an exponent, with which they stay as they are.
+        if least is None and most is None:
+            return
+        if least is not None and least >= 0:
+            schema.setdefault("multipleOf", _DECIMALS)
+    if least is None and (most is None or most > -_MOST):
+        schema["minimum"] = -_MOST
+    if most is None and (least is None or least < _MOST):
+        schema["maximum"] = _MOST
+
+
+def _bound(schema: Mapping[str, Any], *keys: str) -> float | None:
+    found = [schema[key] for key in keys if isinstance(schema.get(key), int | float)]
+    return next((value for value in found if not isinstance(value, bool)), None)

@@ -1,0 +1,247 @@
+"""Answers that keep to their format while they are written.
+
+A grammar is an answer's format and what ends it, compiled for one vocabulary by llguidance; a
+matcher follows one answer and says which tokens may come next. What is written is a value of the
+format, then the beginning of what follows it in the prompt, or the model's own end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit.encode import ControlToken
+from promptkit.errors import PromptError, shorten
+from promptkit.formats import literals
+from promptkit.models import lark
+from promptkit.models.base import Finish
+from promptkit.prompts import Prompt
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+Logits = npt.NDArray[np.float32]
+
+_CONTINUATIONS = (range(0x80, 0x90), range(0x90, 0xA0), range(0xA0, 0xC0))
+"""Bytes that go on with a character; after some first bytes only one of these ranges does."""
+
+_CLOSING = tuple(bytes([byte]) for byte in b'}]"el')
+"""The ends of an object, an array, a string, true or false, and null: of all JSON but numbers."""
+
+
+class Vocabulary(Protocol):
+    """What grammars need of a model's vocabulary."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def controls(self) -> Mapping[str, ControlToken]: ...
+
+    @property
+    def endings(self) -> frozenset[int]:
+        """The tokens with which the model ends its text."""
+        ...
+
+    def piece(self, token: int) -> bytes: ...
+
+    def plain(self, text: str) -> list[int]:
+        """The tokens of a text. Raises `PromptError` where the vocabulary cannot write it."""
+        ...
+
+
+class Grammars:
+    """The grammars of one vocabulary, each compiled when it is first asked for."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._made: dict[object, Grammar | None] = {}
+
+    def of(self, prompt: Prompt) -> Grammar | None:
+        """The grammar of a prompt's answer; None where the answer may be any text.
+
+        Raises `PromptError` for a format that no grammar can express, or that this vocabulary
+        cannot write. A text whose constraints cannot be expressed is left to validation.
+        """
+        if prompt.format is None:
+            return None
+        key = (prompt.format, prompt.lead, prompt.stop)
+        if key not in self._made:
+            try:
+                self._made[key] = Grammar(prompt, self._vocabulary, self._tokenizer)
+            except PromptError:
+                if prompt.format.kind == "json":
+                    raise
+                self._made[key] = None
+        return self._made[key]
+
+    @cached_property
+    def _tokenizer(self) -> LLTokenizer:
+        from llguidance import LLTokenizer
+
+        return LLTokenizer(_Tokens(self._vocabulary))  # type: ignore[arg-type]
+
+
+class Grammar:
+    """What may answer a prompt, compiled for one vocabulary."""
+
+    def __init__(self, prompt: Prompt, vocabulary: Vocabulary, tokenizer: LLTokenizer) -> None:
+        """`prompt` has a format. Raises `PromptError`."""
+        from llguidance import LLMatcher
+
+        assert prompt.format is not None
+        self.kind, self.vocabulary = prompt.format.kind, vocabulary
+        self.ending = lark.ending(prompt.stop, vocabulary.controls)
+        schema = json.loads(prompt.format.schema)
+        _check_writable(schema, vocabulary)
+        if not prompt.stop and not vocabulary.endings:
+            raise PromptError(
+                "nothing ends an answer, neither in the template nor in the model's vocabulary; "
+                "let a newline follow {{ output }}"
+            )
+        source = lark.source(
+            prompt.format.kind, schema, len(prompt.lead), self.ending, sorted(vocabulary.endings)
+        )
+        self._matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(source), log_level=0)
+        if self._matcher.is_error():
+            raise PromptError(lark.explained(schema, self._matcher.get_error()))
+        self.allowed: npt.NDArray[np.int32] = np.zeros((vocabulary.size + 32) // 32, np.int32)
+        """The tokens that may come first, a bit for each, and one for the library's own end."""
+        if not fill(self._matcher, self.allowed):
+            raise PromptError(
+                f"no answer under the schema {shorten(schema)} can begin: it contradicts itself, "
+                "or this model's vocabulary cannot write it; simplify the output type"
+            )
+
+    def start(self) -> Matcher:
+        """A matcher for an answer that is about to be written."""
+        return Matcher(self, self._matcher.deep_copy())
+
+
+class Matcher:
+    """Follows one answer while it is written."""
+
+    def __init__(self, grammar: Grammar, matcher: LLMatcher) -> None:
+        self._grammar, self._matcher = grammar, matcher
+        self._allowed = grammar.allowed.copy()
+        self._written = bytearray()
+        self.finish: Finish = "length"
+        """Why the answer ended; `length` for one that has not ended."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more may follow."""
+        return self.finish != "length"
+
+    def allows(self, token: int) -> bool:
+        """Whether this token may come next."""
+        return bool(self._allowed[token >> 5] >> (token & 31) & 1)
+
+    def mask(self, logits: Logits) -> None:
+        """Makes -inf of the logits, (vocabulary,), of all tokens that may not come next."""
+        bits = self._allowed.view(np.uint8)
+        allowed = np.unpackbits(bits, count=len(logits), bitorder="little")
+        np.copyto(logits, -np.inf, where=allowed == 0)
+
+    def accept(self, token: int) -> None:
+        """Goes on with a token. Raises `ValueError` for one that may not come next."""
+        if self.finished or not self.allows(token) or not self._matcher.consume_token(token):
+            raise ValueError(f"token {token} may not come next in this answer")
+        vocabulary, control = self._grammar.vocabulary, self._grammar.ending.control
+        if token in vocabulary.endings:
+            self.finish = "eos"
+        elif token == control:
+            self.finish = "stop"
+        else:
+            piece = vocabulary.piece(token)
+            self._written += piece
+            if self._matcher.is_accepting() or self._is_closed(piece):
+                self.finish = "stop"
+            elif not fill(self._matcher, self._allowed):
+                self.finish = "stuck"
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it is written, without what ended it."""
+        text = self._written.decode("utf-8", "replace")
+        if self._grammar.kind == "json":
+            return text[: _value_end(text)]
+        stop, control = self._grammar.ending
+        if self.finish == "stop":
+            return text.removesuffix(stop) if control is not None else text[: text.index(stop)]
+        return text
+
+    def _is_closed(self, piece: bytes) -> bool:
+        """Whether a JSON value is whole whatever comes, so that nobody need wait for the stop."""
+        if self._grammar.kind == "text" or piece[-1:] not in _CLOSING:
+            return False
+        text = self._written.decode("utf-8", "replace")
+        return _value_end(text) == len(text)
+
+
+class _Tokens:
+    """A vocabulary as llguidance reads it: texts, and a mark in front of what is no text."""
+
+    is_tokenizer_wrapper = True
+    bos_token_id = None
+    special_token_ids = ()
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        special = {control.id for control in vocabulary.controls.values()} | vocabulary.endings
+        pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
+        bytewise = _goes_on({piece[0] for piece in pieces if len(piece) == 1})
+        self.tokens = [
+            b"\xff<%d>" % token
+            if token in special
+            else (piece if bytewise or _is_text(piece) else b"")
+            for token, piece in enumerate(pieces)
+        ]
+        # Ends are part of a grammar, so the library's own is a token that no model has.
+        self.eos_token_id = vocabulary.size
+        self.tokens.append(b"\xff<end>")
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        raise NotImplementedError  # asked only for forced tokens, which no grammar has
+
+
+def _goes_on(single: set[int]) -> bool:
+    """Whether every begun character can be ended, byte by byte."""
+    return all(any(byte in single for byte in group) for group in _CONTINUATIONS)
+
+
+def _is_text(piece: bytes) -> bool:
+    try:
+        piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def fill(matcher: LLMatcher, allowed: npt.NDArray[np.int32]) -> bool:
+    """Sets a bit for every token that may come next; False where none may."""
+    matcher.unsafe_compute_mask_ptr(allowed.ctypes.data, allowed.nbytes)
+    return not matcher.is_error()
+
+
+def _check_writable(schema: Any, vocabulary: Vocabulary) -> None:
+    for text in literals(schema):
+        try:
+            vocabulary.plain(text)
+        except PromptError as error:
+            raise PromptError(f"the answer's schema names {shorten(text)}: {error}") from None
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _value_end(text: str) -> int | None:
+    """Where the JSON value at the beginning of a text ends; None where it is not whole."""
+    try:
+        return _decode(text, len(text) - len(text.lstrip(" ")))[1]
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,158 @@
+"""Grammars as texts: an answer's format and what ends it, in the language of llguidance."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from promptkit.encode import ControlToken
+from promptkit.errors import PromptError, shorten
+from promptkit.formats import parts
+
+_STYLE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""White space as `json.dumps` writes it, or none: never so much that it has no end."""
+
+# The model chooses among all tokens that fit, not the library among those of one spelling.
+_OPTIONS = '%llguidance {"no_forcing": true}'
+
+_ANY = "/(?s:.*)/"
+
+_EDGE = r"[^\s\x1c-\x1f]"
+"""What stands at either end of a text: white space around an answer is not part of it."""
+
+
+class Ending(NamedTuple):
+    """What comes after an answer."""
+
+    text: str
+    """The text that follows, up to a control token where there is one."""
+    control: int | None
+    """The control token that ends the answer, if one does."""
+
+
+def ending(stop: str, controls: Mapping[str, ControlToken]) -> Ending:
+    """What a stop comes to: it may begin with a control token, or contain one."""
+    found = [
+        (stop.index(text), -len(text), control)
+        for text, control in controls.items()
+        if text and text in stop
+    ]
+    if not found:
+        return Ending(stop, None)
+    at, _, control = min(found, key=lambda each: each[:2])
+    text = stop[:at]
+    return Ending(text.rstrip() if control.strips_left else text, control.id)
+
+
+def source(
+    kind: Literal["json", "text"],
+    schema: Any,
+    spaces: int,
+    ending: Ending,
+    endings: Sequence[int],
+) -> str:
+    """The grammar of an answer: spaces, a value of the schema, and an end.
+
+    `spaces` is how many a template puts in front, `endings` are the model's own ends. Raises
+    `PromptError` for a pattern that has no such grammar.
+    """
+    # A model may put a space in front where the template has none.
+    lines = [_OPTIONS, f'lead: " "{{0,{max(spaces, 1)}}}', f"ANY: {_ANY}"]
+    value = "value" if kind == "json" else "VALUE"
+    lines.append(_json(schema) if kind == "json" else _text(schema))
+    ends = [f"{value} {_tokens(endings)}"] if endings else []
+    if ending.control is not None:
+        before = f"{_literal(ending.text)} " if ending.text else ""
+        ends.append(f"{value} {before}{_tokens([ending.control])}")
+    elif ending.text:
+        lines.append(f"STOP: {_literal(ending.text)}")
+        if kind == "json":
+            lines.append("STOPPED: STOP ANY")
+            ends.append("value STOPPED")
+        else:
+            # The stop is found by looking for it, so that a text may not contain it.
+            lines += ["STOPPED: (VALUE STOP & ~(ANY STOP /(?s:.+)/)) ANY"]
+            ends.append("STOPPED")
+            if endings:
+                lines.append("WHOLE: VALUE & ~(ANY STOP ANY)")
+                ends[0] = f"WHOLE {_tokens(endings)}"
+    lines.append(f"start: lead ( {' | '.join(ends)} )")
+    return "\n".join(lines) + "\n"
+
+
+def explained(schema: Any, error: str) -> str:
+    """What a person can do about an error of llguidance's: it names the part it is about."""
+    place, part = "$", schema
+    reason = _reason(error)
+    while True:
+        inside = (found for found in parts(part) if _error(found[1], schema) == reason)
+        below = next(inside, None)
+        if below is None:
+            break
+        place, part = f"{place}.{below[0]}", below[1]
+    unknown = re.fullmatch(r"Unimplemented keys: \[(.*)\]", reason)
+    if unknown:
+        reason = f"{unknown[1]} cannot be kept to while an answer is written"
+    return (
+        f"the output's JSON Schema, {place}: {reason} (in {shorten(part)}); "
+        "simplify the output type"
+    )
+
+
+def _json(schema: Any) -> str:
+    if isinstance(schema, bool):
+        schema = {} if schema else {"not": {}}
+    return f"value: %json {json.dumps({**schema, 'x-guidance': _STYLE})}"
+
+
+def _text(schema: Mapping[str, Any]) -> str:
+    length = f"/(?s:.{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}})/"
+    edges = f"/(?:{_EDGE}(?s:.*{_EDGE})?)?/"
+    return f"VALUE: {_searched(schema.get('pattern'))} & {length} & {edges}"
+
+
+def _searched(pattern: str | None) -> str:
+    """A regular expression for the whole of a text in which `pattern` is found."""
+    from llguidance import regex_to_lark
+
+    if pattern is None:
+        return _ANY
+    begins, ends = pattern.startswith("^"), bool(re.search(r"(?<!\\)(?:\\\\)*\$$", pattern))
+    inner = pattern[begins : len(pattern) - ends]
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "", re.sub(r"\\.", "", inner))
+    while bare != (flat := re.sub(r"\([^()]*\)", "", bare)):
+        if re.search(r"[$^]", bare):
+            break
+        bare = flat
+    if re.search(r"[$^]", bare) or ((begins or ends) and "|" in bare):
+        raise PromptError(f"the pattern {pattern!r} has anchors inside")
+    any_text = "(?s:.*)"
+    whole = f"{'' if begins else any_text}(?:{inner}){'' if ends else any_text}"
+    return f"/{regex_to_lark(whole, '')}/"
+
+
+def _error(part: Any, schema: Any) -> str:
+    """What llguidance says of a part by itself; empty where it is right."""
+    from llguidance import LLMatcher
+
+    if not isinstance(part, Mapping):
+        return ""
+    named = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    grammar = LLMatcher.grammar_from_lark(f"start: value\n{_json({**named, **part})}\n")
+    return _reason(LLMatcher.validate_grammar(grammar))
+
+
+def _reason(error: str) -> str:
+    """The line of an error that says why."""
+    lines = [line.strip() for line in error.splitlines()] or [""]
+    return next((line for line in lines if line.startswith("error:")), lines[0])
+
+
+def _tokens(ids: Sequence[int]) -> str:
+    return f"<[{','.join(map(str, ids))}]>"
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text)
