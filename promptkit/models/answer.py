@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from promptkit.models.base import Finish, Generation, Sampling
 from promptkit.models.engine import Logits, check_finite
@@ -63,17 +64,22 @@ class Answer:
         )
 
     def _draw(self, logits: Logits) -> int:
+        drawn: npt.NDArray[np.floating] = logits
         if self._sampling.temperature > 0:
             # Gumbel-max: adding Gumbel noise and taking the largest draws from the softmax.
             noise = self._random.gumbel(size=logits.shape)
-            logits = logits + self._sampling.temperature * noise.astype(np.float32)
-        token = int(logits.argmax())
-        check_finite(logits[token])  # a NaN counts as the largest
+            drawn = logits + self._sampling.temperature * noise
+        token = _best(drawn)
         if self._matcher is not None and not self._matcher.allows(token):
-            self._matcher.mask(logits)
-            token = int(logits.argmax())
-            check_finite(logits[token])
+            self._matcher.mask(drawn)
+            token = _best(drawn)
         return token
+
+
+def _best(logits: npt.NDArray[np.floating]) -> int:
+    token = int(logits.argmax())
+    check_finite(logits[token])  # a NaN counts as the largest
+    return token
 
 
 class _FreeText:

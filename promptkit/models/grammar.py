@@ -25,8 +25,6 @@ from promptkit.prompts import Prompt
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-Logits = npt.NDArray[np.float32]
-
 _CONTINUATIONS = (range(0x80, 0x90), range(0x90, 0xA0), range(0xA0, 0xC0))
 """Bytes that go on with a character; after some first bytes only one of these ranges does."""
 
@@ -142,7 +140,7 @@ class Matcher:
         """Whether this token may come next."""
         return bool(self._allowed[token >> 5] >> (token & 31) & 1)
 
-    def mask(self, logits: Logits) -> None:
+    def mask(self, logits: npt.NDArray[np.floating]) -> None:
         """Makes -inf of the logits, (vocabulary,), of all tokens that may not come next."""
         bits = self._allowed.view(np.uint8)
         allowed = np.unpackbits(bits, count=len(logits), bitorder="little")
