@@ -180,11 +180,11 @@ def _bound_number(schema: dict[str, Any]) -> None:
         # Numbers without bounds may have an exponent, with which they stay as they are.
         if least is None and most is None:
             return
-        if least is not None and least >= 0:
+        if least is not None and least >= 0 and (most is None or most - least > 1):
             schema.setdefault("multipleOf", _DECIMALS)
-    if least is None and (most is None or most > -_MOST):
+    if (least is None and (most is None or most > -_MOST)) or (least or 0) < -_MOST:
         schema["minimum"] = -_MOST
-    if most is None and (least is None or least < _MOST):
+    if (most is None and (least is None or least < _MOST)) or (most or 0) > _MOST:
         schema["maximum"] = _MOST
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -64,19 +65,24 @@ class OutputType:
 
     @cached_property
     def format(self) -> AnswerFormat | None:
-        """What a generated answer must look like; None for labels, and for what may be any text."""
+        """What a generated answer must look like; None for labels, and for what may be any text.
+
+        Raises `TaskError` for a schema that is nested too deeply.
+        """
         if self.values:
             return None
         try:
             schema = self._adapter.json_schema(schema_generator=_WrittenSchema)
-        except PydanticInvalidForJsonSchema:
+            if self.is_text:
+                constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
+                return AnswerFormat.of("text", schema) if constrained else None
+            if _bare(self.annotation) is float and schema == {"type": "number"}:
+                return AnswerFormat.of("text", FLOAT)
+            return AnswerFormat.of("json", narrowed(schema))
+        except PydanticInvalidForJsonSchema:  # left to validation
             return None
-        if self.is_text:
-            constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
-            return AnswerFormat.of("text", schema) if constrained else None
-        if _bare(self.annotation) is float and schema == {"type": "number"}:
-            return AnswerFormat.of("text", FLOAT)
-        return AnswerFormat.of("json", narrowed(schema))
+        except RecursionError:
+            raise TaskError("the output's JSON Schema is nested too deeply") from None
 
     @property
     def is_text(self) -> bool:
@@ -117,10 +123,14 @@ class OutputType:
             if self.is_text:
                 return self._adapter.validate_python(text)
             if _bare(self.annotation) in (int, float):
-                return self._adapter.validate_strings(text)
-            return self._adapter.validate_json(text)
+                value = self._adapter.validate_strings(text)
+            else:
+                value = self._adapter.validate_json(text)
         except ValidationError as error:
             raise ValueError(first_reason(error)) from None
+        if not _is_finite(self.plain(value)):
+            raise ValueError("not a finite number")
+        return value
 
     def validate(self, value: Any) -> Any:
         """`value` as the type has it: a label or a value of the type. Raises ValueError."""
@@ -154,6 +164,9 @@ class OutputType:
         return TypeAdapter(self.annotation)
 
 
+_HOST = "(?:[a-z0-9]+(?:-[a-z0-9]+)*\\.)*[a-z][a-z0-9]*"  # no address
+
+
 class _WrittenSchema(GenerateJsonSchema):
     """The JSON Schema of values as they are written, with what pydantic checks but does not say."""
 
@@ -171,10 +184,16 @@ class _WrittenSchema(GenerateJsonSchema):
 
     def dict_schema(self, schema: core_schema.DictSchema) -> dict[str, Any]:
         written = super().dict_schema(schema)
-        if schema.get("keys_schema", {}).get("type") == "int" and "additionalProperties" in written:
-            written["patternProperties"] = {"^-?[1-9][0-9]{0,17}$": written["additionalProperties"]}
-            written["additionalProperties"] = False
-        return written
+        values = written.get("additionalProperties", True)
+        match schema.get("keys_schema"):
+            case {"type": "int"}:
+                written["patternProperties"] = {"^-?[1-9][0-9]{0,17}$": values}
+            case {"type": "literal", "expected": names} if all(isinstance(n, str) for n in names):
+                written["properties"] = dict.fromkeys(names, values)
+                written.pop("propertyNames", None)
+            case _:
+                return written
+        return {**written, "additionalProperties": False}
 
     def datetime_schema(self, schema: core_schema.DatetimeSchema) -> dict[str, Any]:
         written = super().datetime_schema(schema)
@@ -186,7 +205,9 @@ class _WrittenSchema(GenerateJsonSchema):
     def url_schema(self, schema: core_schema.UrlSchema) -> dict[str, Any]:
         written = super().url_schema(schema)
         if schemes := schema.get("allowed_schemes"):
-            written["pattern"] = f"^(?:{'|'.join(schemes)})://[a-z0-9][a-z0-9.-]*(?:/[!-~]*)?$"
+            written["pattern"] = (
+                f"^(?:{'|'.join(schemes)})://{_HOST}(?::[0-9]{{1,4}})?(?:/[!-~]*)?$"
+            )
         return written
 
 
@@ -205,6 +226,13 @@ def _decimals(digits: int | None, places: int | None) -> Iterator[str]:
 def _with_repeats(schema: dict[str, Any]) -> dict[str, Any]:
     """A set's schema: what stands twice is taken once."""
     return {key: value for key, value in schema.items() if key != "uniqueItems"}
+
+
+def _is_finite(plain: Any) -> bool:
+    if isinstance(plain, float):
+        return math.isfinite(plain)
+    items = plain.values() if isinstance(plain, Mapping) else plain
+    return not isinstance(items, Iterable) or isinstance(items, str) or all(map(_is_finite, items))
 
 
 def _composed(text: str) -> str:

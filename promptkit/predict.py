@@ -294,8 +294,9 @@ def _scored(labels: Sequence[str], score: Score) -> dict[str, Any]:
 
 
 _UNFINISHED = {
-    "length": "the answer was not complete after its budget of {} tokens; allow more of them",
-    "stuck": "after {} tokens the model's vocabulary cannot go on with the answer's format",
+    "length": "the answer was cut at its budget of tokens before it was complete; "
+    "allow more of them (max_tokens)",
+    "stuck": "the model's vocabulary has no token with which the answer's format can go on",
 }
 
 
@@ -312,7 +313,7 @@ def _generated(
         "failure": None,
     }
     if whole and generation.finish in ("length", "stuck"):
-        said["failure"] = _UNFINISHED[generation.finish].format(generation.generated)
+        said["failure"] = _UNFINISHED[generation.finish]
         return said, None
     try:
         return said, parse(generation.text.strip())

@@ -110,11 +110,16 @@ class Grammar:
             raise PromptError(lark.explained(schema, self._matcher.get_error()))
         self.allowed: npt.NDArray[np.int32] = np.zeros((vocabulary.size + 32) // 32, np.int32)
         """The tokens that may come first, a bit for each, and one for the library's own end."""
-        if not fill(self._matcher, self.allowed):
+        if not fill(self._matcher, self.allowed) or not self._begins():
             raise PromptError(
                 f"no answer under the schema {shorten(schema)} can begin: it contradicts itself, "
                 "or this model's vocabulary cannot write it; simplify the output type"
             )
+
+    def _begins(self) -> bool:
+        """Whether a value may begin, and not only the spaces in front of it."""
+        first = np.unpackbits(self.allowed.view(np.uint8), bitorder="little").nonzero()[0]
+        return any(self.vocabulary.piece(int(token)).strip(b" ") for token in first)
 
     def start(self) -> Matcher:
         """A matcher for an answer that is about to be written."""
@@ -230,8 +235,8 @@ def _check_writable(schema: Any, vocabulary: Vocabulary) -> None:
     for text in literals(schema):
         try:
             vocabulary.plain(text)
-        except PromptError as error:
-            raise PromptError(f"the answer's schema names {shorten(text)}: {error}") from None
+        except (PromptError, UnicodeEncodeError) as error:
+            raise PromptError(f"the output's JSON Schema has {shorten(text)}: {error}") from None
 
 
 _decode = json.JSONDecoder().raw_decode

@@ -85,18 +85,15 @@ def source(
 def explained(schema: Any, error: str) -> str:
     """What a person can do about an error of llguidance's: it names the part it is about."""
     place, part = "$", schema
-    reason = _reason(error)
+    reason = _error(schema, schema) or _reason(error)
     while True:
         inside = (found for found in parts(part) if _error(found[1], schema) == reason)
         below = next(inside, None)
         if below is None:
             break
         place, part = f"{place}.{below[0]}", below[1]
-    unknown = re.fullmatch(r"Unimplemented keys: \[(.*)\]", reason)
-    if unknown:
-        reason = f"{unknown[1]} cannot be kept to while an answer is written"
     return (
-        f"the output's JSON Schema, {place}: {reason} (in {shorten(part)}); "
+        f"the output's JSON Schema, {place}: {_plain(reason)} (in {shorten(part)}); "
         "simplify the output type"
     )
 
@@ -140,7 +137,7 @@ def _error(part: Any, schema: Any) -> str:
     if not isinstance(part, Mapping):
         return ""
     named = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    grammar = LLMatcher.grammar_from_lark(f"start: value\n{_json({**named, **part})}\n")
+    grammar = LLMatcher.grammar_from_json_schema(json.dumps({**named, **part}))
     return _reason(LLMatcher.validate_grammar(grammar))
 
 
@@ -148,6 +145,18 @@ def _reason(error: str) -> str:
     """The line of an error that says why."""
     lines = [line.strip() for line in error.splitlines()] or [""]
     return next((line for line in lines if line.startswith("error:")), lines[0])
+
+
+def _plain(reason: str) -> str:
+    """A reason without the library's own words."""
+    unknown = re.fullmatch(r"Unimplemented keys: \[(.*)\]", reason)
+    if unknown:
+        return f"{unknown[1]} cannot be kept to while an answer is written"
+    if reason.startswith("oneOf"):
+        return "oneOf, but neither a type nor a constant tells its options apart"
+    if reason.startswith("panic"):
+        return "too large for a grammar"
+    return reason.removeprefix("error: ")
 
 
 def _tokens(ids: Sequence[int]) -> str:
