@@ -29,7 +29,7 @@ class AnswerFormat:
 
 FLOAT = {
     "type": "string",
-    "pattern": r"^-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?$",
+    "pattern": r"^-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE](?:[+]?[0-9]{1,2}|-[0-9]{1,3}))?$",
 }
 """A finite number as text, in at most as many digits as one can hold."""
 

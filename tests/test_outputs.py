@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Literal
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, HttpUrl, WithJsonSchema, condecimal
 from strategies import Kind, texts
 
 from promptkit.errors import TaskError
+from promptkit.formats import AnswerFormat
 from promptkit.outputs import OutputType
 
 
@@ -190,3 +195,146 @@ def test_a_plain_value_is_valid_again(annotation: Any, value: Any) -> None:
     assert isinstance(plain, bool | str | dict | list)
     assert not isinstance(plain, Enum)
     assert output.validate(plain) == value
+
+
+# What a generated answer must look like.
+
+
+@pytest.mark.parametrize("annotation", [Kind, Literal["a"], bool, Number, str, Annotated[str, "x"]])
+def test_labels_and_any_text_have_no_format(annotation: Any) -> None:
+    assert OutputType(annotation).format is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind", "schema"),
+    [
+        (int, "json", {"type": "integer", "minimum": -(10**18), "maximum": 10**18}),
+        (
+            Annotated[int, Field(ge=0, le=10)],
+            "json",
+            {"type": "integer", "minimum": 0, "maximum": 10},
+        ),
+        (Annotated[str, Field(max_length=3)], "text", {"maxLength": 3, "type": "string"}),
+        (
+            Answer,
+            "json",
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": ["a", "b"], "type": "string"},
+                    "note": {"type": "string"},
+                },
+                "required": ["kind"],
+                "additionalProperties": False,
+            },
+        ),
+        (set[bool], "json", {"items": {"type": "boolean"}, "type": "array"}),
+        (
+            dict[Literal["a", "b"], bool],
+            "json",
+            {
+                "type": "object",
+                "properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}},
+                "additionalProperties": False,
+            },
+        ),
+    ],
+)
+def test_the_format_of_a_generated_answer(annotation: Any, kind: str, schema: Any) -> None:
+    made = OutputType(annotation).format
+    assert made is not None
+    assert (made.kind, json.loads(made.schema)) == (kind, schema)
+
+
+def test_a_format_keeps_the_order_of_fields() -> None:
+    made = OutputType(Answer).format
+    assert made is not None
+    assert list(json.loads(made.schema)["properties"]) == ["kind", "note"]
+
+
+def allows(format: AnswerFormat | None, text: str) -> bool:
+    assert format is not None
+    value = json.loads(text) if format.kind == "json" else text
+    schema = json.loads(format.schema)
+    return bool(jsonschema.validators.validator_for(schema)(schema).is_valid(value))
+
+
+@given(st.floats(min_value=-1e17, max_value=1e17) | st.floats(-1e-9, 1e-9))
+def test_a_float_is_written_in_its_own_format(value: float) -> None:
+    output = OutputType(float)
+    assert allows(output.format, output.text(value))
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "1e999", ".5", "5.", "+1", "01"])
+def test_a_float_is_written_as_a_finite_number(text: str) -> None:
+    assert not allows(OutputType(float).format, text)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-999, max_value=999, places=2))
+def test_a_decimal_is_written_in_its_own_format(value: Decimal) -> None:
+    for annotation in (Decimal, condecimal(max_digits=5), condecimal(decimal_places=2)):
+        output = OutputType(annotation)
+        assert allows(output.format, output.text(value))
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "allowed"),
+    [
+        ({"max_digits": 2}, "12", True),
+        ({"max_digits": 2}, "1.2", True),
+        ({"max_digits": 2}, "1.23", False),
+        ({"max_digits": 2}, "123", False),
+        ({"max_digits": 3, "decimal_places": 1}, "12.3", True),
+        ({"max_digits": 3, "decimal_places": 1}, "123", False),
+        ({"max_digits": 2, "decimal_places": 2}, "0.12", True),
+        ({"max_digits": 2, "decimal_places": 2}, "0", False),
+        ({"decimal_places": 0}, "1.5", False),
+        ({"ge": 0}, "-1", False),
+        ({"gt": -5}, "-1", True),
+        ({}, "1e5", False),
+        ({}, "NaN", False),
+    ],
+)
+def test_the_digits_of_a_decimal(options: dict[str, Any], text: str, allowed: bool) -> None:
+    output = OutputType(condecimal(**options))
+    assert allows(output.format, json.dumps(text)) is allowed
+    if allowed:
+        output.parse(json.dumps(text))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "allowed"),
+    [
+        (HttpUrl, "https://example.org/a?b=c", True),
+        (HttpUrl, "ftp://example.org", False),
+        (HttpUrl, "https://a..b", False),
+        (dict[int, int], {"-12": 1}, True),
+        (dict[int, int], {"a": 1}, False),
+    ],
+)
+def test_what_pydantic_checks_but_does_not_say(annotation: Any, text: Any, allowed: bool) -> None:
+    output = OutputType(annotation)
+    assert allows(output.format, json.dumps(text)) is allowed
+    if allowed:
+        output.parse(json.dumps(text))
+
+
+def test_a_schema_that_is_nested_too_deeply() -> None:
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(5000):
+        schema = {"properties": {"a": schema}}
+    with pytest.raises(TaskError, match="nested too deeply"):
+        _ = OutputType(Annotated[Any, WithJsonSchema(schema)]).format
+
+
+def test_a_type_without_a_schema_is_left_to_validation() -> None:
+    assert OutputType(complex | None).format is not None
+    assert OutputType(Callable[[], int]).format is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"), [(float, "1e999"), (float, "nan"), (list[float], "[1, -1e999]")]
+)
+def test_a_number_that_is_not_finite_is_no_answer(annotation: Any, text: str) -> None:
+    with pytest.raises(ValueError, match="not a finite number"):
+        OutputType(annotation).parse(text)

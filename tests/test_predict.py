@@ -202,6 +202,27 @@ def test_a_failure_says_that_the_answer_was_cut() -> None:
     assert "cut at its budget of tokens" in p.failure
 
 
+@pytest.mark.parametrize("finish", ["length", "stuck"])
+def test_half_a_number_is_no_answer(finish: Any) -> None:
+    class Ends(FakeModel):
+        def generate(self, prompts: Any, sampling: Sampling = Sampling()) -> Any:
+            yield 0, Generation(" 12", finish, 3, 1, 0.0)
+
+    (p,) = Predictor(open_task(int, 12), COLON, Ends()).predict(open_task(int, 12).tests)
+    assert (p.text, p.label, p.correct) == (" 12", None, False)
+    expected = {"length": "cut at its budget of tokens", "stuck": "has no token with which"}
+    assert p.failure is not None
+    assert expected[finish] in p.failure
+
+
+def test_a_prompt_carries_the_format_of_its_answer() -> None:
+    for output in (int, Reply, Literal["a", "b"], str):
+        task = open_task(output)
+        prompt = COLON.render(task, query={"word": "x"})
+        assert prompt.format == task.output_type.format
+        assert (prompt.format is None) is (output is str or bool(task.labels))
+
+
 # What is asked, and what is stored.
 
 

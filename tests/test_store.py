@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,8 @@ from samples import ARROW, COLON, CountingModel, parity_task
 
 import promptkit
 from promptkit.errors import StoreError
-from promptkit.models.base import Generation, ModelIdentity, Sampling, Score
+from promptkit.formats import AnswerFormat
+from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 from promptkit.store import Store, default_path, key_of
 
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 IDENTITY = ModelIdentity("m", "ab" * 32, "llama", "Q4_1", "llama.cpp 1", 4096, "threads 2")
 PROMPT = TokenizedPrompt(Prompt((Piece("ab", "template"),), stop="\n"), (1, 2), ((3,), (4, 5)))
 ASKED = replace(PROMPT, candidates=())
+WHOLE = AnswerFormat("json", '{"type": "integer"}')
 
 
 def run(script: str, *args: object, **more: Any) -> subprocess.Popen[str]:
@@ -48,7 +50,7 @@ scores = st.builds(Score, st.lists(numbers, min_size=1).map(tuple), st.integers(
 generations = st.builds(
     Generation,
     st.text(st.characters(codec=None)),
-    st.sampled_from(["stop", "eos", "length"]),
+    st.sampled_from(get_args(Finish)),
     st.integers(0, 2**40),
     st.integers(0, 2**40),
     numbers,
@@ -121,6 +123,8 @@ def test_keys_hold_from_release_to_release() -> None:
     """A change here makes every stored prediction worthless; change the version of the rule."""
     assert key_of(PROMPT, IDENTITY).hex()[:16] == "ac1fe9a338b4b7d8"
     assert key_of(ASKED, IDENTITY, Sampling()).hex()[:16] == "cd1d3a20fa5d832c"
+    whole = replace(ASKED, prompt=replace(ASKED.prompt, format=WHOLE))
+    assert key_of(whole, IDENTITY, Sampling()).hex()[:16] == "6124f73378a6c88c"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,7 @@ def test_keys_hold_from_release_to_release() -> None:
     [
         (replace(ASKED, ids=(1,)), Sampling(8)),
         (replace(ASKED, prompt=replace(ASKED.prompt, stop="\n\n")), Sampling(8)),
+        (replace(ASKED, prompt=replace(ASKED.prompt, format=WHOLE)), Sampling(8)),
         (ASKED, Sampling(9)),
         (ASKED, Sampling(8, temperature=0.5)),
         (ASKED, None),
@@ -137,6 +142,23 @@ def test_whatever_decides_a_generation_is_in_its_key(
     prompt: TokenizedPrompt, sampling: Sampling | None
 ) -> None:
     assert key_of(prompt, IDENTITY, sampling) != key_of(ASKED, IDENTITY, Sampling(8))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": AnswerFormat("text", WHOLE.schema)},
+        {"format": AnswerFormat("json", '{"type": "number"}')},
+        {"lead": "  "},  # how many spaces a grammar allows
+    ],
+)
+def test_whatever_decides_an_answer_with_a_format_is_in_its_key(changes: dict[str, Any]) -> None:
+    prompt = replace(ASKED.prompt, format=WHOLE)
+    keys = [
+        key_of(replace(ASKED, prompt=each), IDENTITY, Sampling(8))
+        for each in (prompt, replace(prompt, **changes))
+    ]
+    assert keys[0] != keys[1]
 
 
 def test_the_seed_of_a_generation_counts_where_something_is_drawn() -> None:

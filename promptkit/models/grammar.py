@@ -236,7 +236,7 @@ def _check_writable(schema: Any, vocabulary: Vocabulary) -> None:
         try:
             vocabulary.plain(text)
         except (PromptError, UnicodeEncodeError) as error:
-            raise PromptError(f"the output's JSON Schema has {shorten(text)}: {error}") from None
+            raise PromptError(f"the output's JSON Schema: {error}") from None
 
 
 _decode = json.JSONDecoder().raw_decode
