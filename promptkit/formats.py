@@ -27,9 +27,10 @@ class AnswerFormat:
         return cls(kind, json.dumps(schema, ensure_ascii=False))
 
 
+_DIGITS = r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,21})?"
 FLOAT = {
     "type": "string",
-    "pattern": r"^-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE](?:[+]?[0-9]{1,2}|-[0-9]{1,3}))?$",
+    "pattern": f"^-?{_DIGITS}(?:[eE](?:[+]?[0-9]{{1,2}}|-[0-9]{{1,3}}))?$",
 }
 """A finite number as text, in at most as many digits as one can hold."""
 

@@ -97,19 +97,18 @@ class OutputType:
 
     def text(self, value: Any) -> str:
         """A value as a prompt writes it."""
-        if isinstance(value, Enum):
-            value = value.value
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, int | float) or (isinstance(value, str) and not self._is_json):
-            return str(value)
-        return json.dumps(self._adapter.dump_python(value, mode="json"), ensure_ascii=False)
+        bare = value.value if isinstance(value, Enum) else value
+        if isinstance(bare, bool):
+            return "true" if bare else "false"
+        if isinstance(bare, int | float) or (isinstance(bare, str) and not self._is_json):
+            return str(bare)
+        return json.dumps(self._dumped(value), ensure_ascii=False)
 
     def plain(self, value: Any) -> Any:
         """A value as JSON can hold it."""
         if self.values:
             return value if self.annotation is bool else self.text(value)
-        return self._adapter.dump_python(value, mode="json")
+        return self._dumped(value)
 
     def parse(self, text: str) -> Any:
         """The value that `text` writes. Raises ValueError, saying what is wrong with it."""
@@ -158,6 +157,10 @@ class OutputType:
         shown = ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"not one of the labels ({shown}){hint}"
+
+    def _dumped(self, value: Any) -> Any:
+        """A value as its schema has it: with the names that its type reads."""
+        return self._adapter.dump_python(value, mode="json", by_alias=True)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:

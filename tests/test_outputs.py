@@ -32,6 +32,10 @@ class Answer(BaseModel):
     note: str = ""
 
 
+class Renamed(BaseModel):
+    kind: int = Field(alias="class")
+
+
 @pytest.mark.parametrize(
     ("annotation", "labels"),
     [
@@ -87,6 +91,8 @@ def test_labels_of_equal_text_clash() -> None:
         (int | str, 1, "1"),
         (Literal["a"] | int, "a", '"a"'),
         (date, date(2020, 1, 31), '"2020-01-31"'),
+        (Kind | None, Kind.POME, '"pome"'),
+        (Renamed, Renamed(**{"class": 1}), '{"class": 1}'),
     ],
 )
 def test_a_value_is_written_as_text_and_read_back(annotation: Any, value: Any, text: str) -> None:
@@ -187,6 +193,7 @@ def test_a_long_list_of_labels_is_shortened() -> None:
         (bool, False),
         (Answer, Answer(kind="b")),
         (list[str], ["a"]),
+        (Renamed, Renamed(**{"class": 1})),
     ],
 )
 def test_a_plain_value_is_valid_again(annotation: Any, value: Any) -> None:
