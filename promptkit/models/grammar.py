@@ -8,18 +8,17 @@ format, then the beginning of what follows it in the prompt, or the model's own 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from promptkit.encode import ControlToken
 from promptkit.errors import PromptError, shorten
 from promptkit.formats import literals
 from promptkit.models import lark
 from promptkit.models.base import Finish
+from promptkit.models.vocabulary import Vocabulary
 from promptkit.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -30,27 +29,6 @@ _CONTINUATIONS = (range(0x80, 0x90), range(0x90, 0xA0), range(0xA0, 0xC0))
 
 _CLOSING = tuple(bytes([byte]) for byte in b'}]"el')
 """The ends of an object, an array, a string, true or false, and null: of all JSON but numbers."""
-
-
-class Vocabulary(Protocol):
-    """What grammars need of a model's vocabulary."""
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def controls(self) -> Mapping[str, ControlToken]: ...
-
-    @property
-    def endings(self) -> frozenset[int]:
-        """The tokens with which the model ends its text."""
-        ...
-
-    def piece(self, token: int) -> bytes: ...
-
-    def plain(self, text: str) -> list[int]:
-        """The tokens of a text. Raises `PromptError` where the vocabulary cannot write it."""
-        ...
 
 
 class Grammars:

@@ -33,6 +33,7 @@ class Vocabulary:
         self._texts = [str(text) for text in _strings(header.metadata["tokenizer.ggml.tokens"])]
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
         self._buffer = np.empty(4096, np.int32)
+        self._piece = ctypes.create_string_buffer(64)
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -188,10 +189,13 @@ class Vocabulary:
     def _pieces(self) -> dict[int, bytes]:
         return {}
 
-    def _read_piece(self, token: int, size: int = 64) -> bytes:
-        buffer = ctypes.create_string_buffer(size)
-        count = self._lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
-        return self._read_piece(token, -count) if count < 0 else buffer.raw[:count]
+    def _read_piece(self, token: int) -> bytes:
+        buffer = self._piece
+        count = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+        if count < 0:
+            self._piece = ctypes.create_string_buffer(-count)
+            return self._read_piece(token)
+        return buffer.raw[:count]
 
     def _text(self, token: int) -> str:
         raw: bytes = self._lib.llama_vocab_get_text(self._vocab, token)
