@@ -4,7 +4,8 @@ PromptkitError
 ├── DataError          rows, files or values that do not fit the task's types
 ├── TaskError          a task folder or task object that is wrong as a whole
 ├── TemplateError      a template that does not parse or does not render
-├── PromptError        a prompt that cannot be asked of this model: too long, labels that clash
+├── PromptError        a prompt that cannot be asked of this model: too long, labels that clash,
+│   │                  an answer's format that no grammar can express
 │   └── PromptTooLongError  more tokens than the model's context holds
 ├── ModelError         a model that cannot be found, read, or run
 │   └── ModelFileError     a GGUF file that is missing, damaged or of an unknown kind

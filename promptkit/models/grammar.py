@@ -60,7 +60,10 @@ class Grammars:
     def _tokenizer(self) -> LLTokenizer:
         from llguidance import LLTokenizer
 
-        return LLTokenizer(_Tokens(self._vocabulary))  # type: ignore[arg-type]
+        tokens = _Tokens(self._vocabulary)
+        tokenizer = LLTokenizer(tokens)  # type: ignore[arg-type]
+        tokens.tokens.clear()  # the library has its own
+        return tokenizer
 
 
 class Grammar:

@@ -100,7 +100,7 @@ def explained(schema: Any, error: str) -> str:
 
 def _json(schema: Any) -> str:
     if isinstance(schema, bool):
-        schema = {} if schema else {"not": {}}
+        schema = {} if schema else {"enum": []}
     return f"value: %json {json.dumps({**schema, 'x-guidance': _STYLE})}"
 
 
@@ -118,16 +118,14 @@ def _searched(pattern: str | None) -> str:
         return _ANY
     begins, ends = pattern.startswith("^"), bool(re.search(r"(?<!\\)(?:\\\\)*\$$", pattern))
     inner = pattern[begins : len(pattern) - ends]
-    bare = re.sub(r"\[\^?\]?[^\]]*\]", "", re.sub(r"\\.", "", inner))
-    while bare != (flat := re.sub(r"\([^()]*\)", "", bare)):
-        if re.search(r"[$^]", bare):
-            break
-        bare = flat
-    if re.search(r"[$^]", bare) or ((begins or ends) and "|" in bare):
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "", re.sub(r"\\.", "", inner))  # no escapes, no classes
+    anchored = bool(re.search(r"[$^]", bare))
+    while bare != (outer := re.sub(r"\([^()]*\)", "", bare)):
+        bare = outer
+    if anchored or ((begins or ends) and "|" in bare):
         raise PromptError(f"the pattern {pattern!r} has anchors inside")
-    any_text = "(?s:.*)"
-    whole = f"{'' if begins else any_text}(?:{inner}){'' if ends else any_text}"
-    return f"/{regex_to_lark(whole, '')}/"
+    before, after = "" if begins else "(?s:.*)", "" if ends else "(?s:.*)"
+    return f"/{regex_to_lark(f'{before}(?:{inner}){after}', '')}/"
 
 
 def _error(part: Any, schema: Any) -> str:
@@ -144,7 +142,8 @@ def _error(part: Any, schema: Any) -> str:
 def _reason(error: str) -> str:
     """The line of an error that says why."""
     lines = [line.strip() for line in error.splitlines()] or [""]
-    return next((line for line in lines if line.startswith("error:")), lines[0])
+    reason = next((line for line in lines if line.startswith("error:")), lines[0])
+    return re.sub(r"^at \S+ failed to compile JSON schema: ", "", reason)
 
 
 def _plain(reason: str) -> str:

@@ -608,7 +608,7 @@ class Deep(BaseModel):
         ({"allOf": [{"$ref": "#"}, {"type": "object"}]}, "circular references"),
         ({"type": "string", "pattern": "(" * 999 + ")" * 999}, "nested parentheses"),
         ({"const": "\ud800"}, "surrogates"),
-        (False, r"\$: "),
+        (False, r"\$: Unsatisfiable schema"),
         (Deep, r"\$\.\$defs\.Tagged\.properties\.word: .*foo"),
     ],
 )
