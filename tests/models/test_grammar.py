@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -176,7 +177,7 @@ leaves = st.sampled_from(
     [
         *(int, float, bool, str, None, Place, date, datetime, time, timedelta, UUID, UUID4),
         *(Decimal, condecimal(max_digits=3, decimal_places=1), AwareDatetime, NaiveDatetime),
-        *(Literal["a"], Literal["एक", 2, True], HttpUrl, Tree, bytes),
+        *(Literal["a"], Literal["एक", 2, True], HttpUrl, IPv4Address, IPv6Address, Tree, bytes),
         Annotated[Cat | Dog, Field(discriminator="kind")],
         Annotated[int, Field(ge=0, le=10)],
         Annotated[int, Field(gt=-3)],
