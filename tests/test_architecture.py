@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "metrics"},
-    {"outputs", "rows", "stats", "prompts"},
+    {"outputs", "rows", "stats", "prompts", "parts"},
     {"examples", "provenance", "encode", "chat", "layout"},
     {"taskfile", "validation", "tags", "scaffold", "models"},
     {"task", "store", "preview"},
@@ -34,7 +34,7 @@ FLOORS = [
 ]
 """A room imports from the floors below it, and from nothing on its own but models/ and report/."""
 
-BELOW_MODELS = {"errors", "prompts", "encode", "chat", "models"}
+BELOW_MODELS = {"errors", "prompts", "parts", "encode", "chat", "models"}
 
 
 def name_of(path: Path) -> str:

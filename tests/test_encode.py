@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -20,10 +21,12 @@ class Merging:
         words: Sequence[str] = (),
         controls: Mapping[str, ControlToken] | None = None,
         bos: int | None = None,
+        line_start: re.Pattern[str] | None = None,
     ) -> None:
         self.words = [bytes([byte]) for byte in range(256)] + [word.encode() for word in words]
         self.controls = CONTROLS if controls is None else controls
         self.bos = bos
+        self.line_start = line_start
 
     def plain(self, text: str) -> list[int]:
         raw, ids = text.encode(), []

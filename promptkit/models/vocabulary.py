@@ -7,16 +7,19 @@ build a control token out of ordinary text; both are seen to here.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any
-
-import numpy as np
 
 from promptkit.encode import ControlToken
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.gguf import Header
 from promptkit.models.library import library
+
+
+_MERGES = "tokenizer.ggml.merges"
 
 
 class Vocabulary:
@@ -30,9 +33,12 @@ class Vocabulary:
         if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
             raise ModelError(f"{header.path}: the file has no vocabulary")
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
-        self._texts = [str(text) for text in _strings(header.metadata["tokenizer.ggml.tokens"])]
+        self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
+        self._joined = self._joined_to_newlines(_strings(header.metadata.get(_MERGES)))
+        self._model = header.metadata.get("tokenizer.ggml.model")
+        self._prefix = header.metadata.get("tokenizer.ggml.add_space_prefix", True)
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
-        self._buffer = np.empty(4096, np.int32)
+        self._buffer = (self._lib.llama_token * 4096)()
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -90,6 +96,23 @@ class Vocabulary:
             for part in (self._spelled(token) if token in self._control_ids else (token,))
         ]
 
+    @cached_property
+    def line_start(self) -> re.Pattern[str] | None:
+        """Matches a newline behind which ordinary text may be cut (see `promptkit.parts`).
+
+        SentencePiece merges whatever makes a token, and BPE what its list of merges holds. Where
+        neither joins a newline to the character behind it, nothing on one side depends on more
+        of the other: the pre-tokenizers of llama.cpp look one character ahead at a line's end.
+        """
+        known = self._model == "gpt2" if self._is_byte_level else self._model == "llama"
+        if not known or self._splits_at_newlines:
+            return None
+        ascii_letters = map(_byte_letter, range(128)) if self._is_byte_level else "▁"
+        foreign = {char for char in self._joined if not char.isascii()}.difference(ascii_letters)
+        shown = "".join(char for char in map(chr, range(33, 127)) if char not in self._joined)
+        letters = "" if foreign else r"|[^\W\0-\x7f]"
+        return re.compile(rf"\n(?=[{re.escape(shown)}]{letters})") if shown else None
+
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for."""
         piece = self._pieces.get(token)
@@ -104,15 +127,14 @@ class Vocabulary:
     def _tokenize(self, raw: bytes) -> list[int]:
         while True:
             buffer = self._buffer
-            pointer = buffer.ctypes.data_as(ctypes.POINTER(self._lib.llama_token))
             count = self._lib.llama_tokenize(
-                self._vocab, raw, len(raw), pointer, len(buffer), False, False
+                self._vocab, raw, len(raw), buffer, len(buffer), False, False
             )
             if count >= 0:
-                return [int(token) for token in buffer[:count]]
+                return buffer[:count]  # type: ignore[no-any-return]
             if count == -(2**31):
                 raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
-            self._buffer = np.empty(-count, np.int32)
+            self._buffer = (self._lib.llama_token * -count)()
 
     def _spelled(self, control: int) -> list[int]:
         """A control token's text as ordinary tokens: one per character, or per byte."""
@@ -150,9 +172,35 @@ class Vocabulary:
             return frozenset(
                 byte for byte in range(256) if not known & {f"<0x{byte:02X}>", chr(byte)}
             )
-        if self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in known:
+        if self._is_byte_level:
             return frozenset(byte for byte in range(256) if _byte_letter(byte) not in known)
         return frozenset()
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        """Whether a letter stands for each byte."""
+        return self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in self._texts
+
+    def _joined_to_newlines(self, merges: Sequence[str]) -> frozenset[str]:
+        """What stands directly behind a newline in a token, or comes there by a merge."""
+        newline = "\nĊ" if self._is_byte_level else "\n"
+        behind = re.compile(f"[{newline}] ?([^{newline}\0])")
+        return frozenset(behind.findall("\0".join([*self._texts, *merges])))
+
+    @cached_property
+    def _splits_at_newlines(self) -> bool:
+        """Whether the user's own tokens, which llama.cpp finds first, change what is beside them.
+
+        Some swallow white space, and in SentencePiece a space is put behind them.
+        """
+        lib = self._lib
+        strips = lib.LLAMA_TOKEN_ATTR_LSTRIP | lib.LLAMA_TOKEN_ATTR_RSTRIP
+        spaced = self._type == lib.LLAMA_VOCAB_TYPE_SPM and self._prefix
+        return any(
+            attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+            and (attributes & strips or (spaced and text.endswith("\n")))
+            for text, attributes in zip(self._texts, self._attributes, strict=True)
+        )
 
     @cached_property
     def _characters(self) -> frozenset[str]:
@@ -160,8 +208,7 @@ class Vocabulary:
 
     @cached_property
     def _attributes(self) -> list[int]:
-        read = self._lib.llama_vocab_get_attr
-        return [read(self._vocab, token) for token in range(self.size)]
+        return list(map(self._lib.llama_vocab_get_attr, repeat(self._vocab), range(self.size)))
 
     @cached_property
     def _control_ids(self) -> frozenset[int]:
@@ -201,8 +248,8 @@ class Vocabulary:
         return "" if token is None else self._text(token)
 
 
-def _strings(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _byte_letter(byte: int) -> str:
