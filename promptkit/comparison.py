@@ -136,7 +136,13 @@ def _run(
     progress: Progress | None,
 ) -> tuple[list[Prediction], Cost]:
     """All predictions of the grid, in its order; every prompt is made before a model runs."""
-    tokenized = [(predictor, predictor.tokenize(queries)) for predictor in grid]
+    renderers = {
+        template: template.renderer(grid[0].task) for template in {p.template for p in grid}
+    }
+    tokenized = [
+        (predictor, predictor.tokenize(queries, renderers[predictor.template]))
+        for predictor in grid
+    ]
     predictions: list[Prediction] = []
     costs: list[Cost] = []
     for _, cells in groupby(tokenized, key=lambda cell: id(cell[0].model)):

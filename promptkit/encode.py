@@ -125,8 +125,9 @@ class Encoder:
 
     def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
         head, rest = self._cut(self._source(prompt.pieces))
-        ending = self._kept_ending if head else self._ending
-        shared, candidates = ending(rest, prompt.candidates, prompt.stop, self._parts)
+        if not head:
+            return self._encode_whole(prompt)
+        shared, candidates = self._kept_ending(rest, prompt.candidates, prompt.stop, self._parts)
         return TokenizedPrompt(prompt, (*head, *shared), candidates)
 
     def _source(self, pieces: Iterable[Piece]) -> _Source:

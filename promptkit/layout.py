@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import get_args
 
 from promptkit.errors import TemplateError
@@ -12,23 +13,34 @@ DEFAULT_STOP = "\n"
 """What ends an answer where neither the template nor its shots say."""
 
 
-def cut(pieces: Sequence[Piece], labels: Sequence[str], file: str) -> Prompt:
-    """The prompt before the slot, and the stop after it.
+def slot_in(pieces: Sequence[Piece]) -> int | None:
+    """Where the answer slot is among the pieces, if there is one."""
+    kinds = [piece.kind for piece in pieces]
+    return kinds.index("slot") if "slot" in kinds else None
+
+
+def cut(
+    pieces: Sequence[Piece],
+    slot: int | None,
+    labels: Sequence[str],
+    file: str,
+    *,
+    shots: tuple[str, ...] = (),
+    query: str | None = None,
+) -> Prompt:
+    """The prompt before the slot (see `slot_in`), and the stop after it.
 
     Raises `TemplateError` for text that the model would never read, and for turns that it cannot
     go on from; `file` names the template where a piece does not.
     """
-    slot = next((i for i, piece in enumerate(pieces) if piece.kind == "slot"), None)
-    before, after = list(pieces), []
+    before, after = pieces, list[Piece]()
     if slot is not None:
-        before, after = (
-            list(pieces[:slot]),
-            _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
-        )
+        before = pieces[:slot]
+        after = _until_turn_ends(pieces[slot + 1 :], pieces[slot], file)
         _check_asked(before, after, pieces[slot], file)
     messages: tuple[Message, ...] = ()
     lead = ""
-    if any(piece.kind == "open" for piece in pieces):
+    if "open" in [piece.kind for piece in pieces]:
         messages, current = _turns(before, file)
         if slot is not None and current != "assistant":
             raise TemplateError(
@@ -44,13 +56,16 @@ def cut(pieces: Sequence[Piece], labels: Sequence[str], file: str) -> Prompt:
     return Prompt(
         pieces=() if messages else tuple(before),
         messages=messages,
-        candidates=candidates(labels, lead),
+        candidates=candidates(tuple(labels), lead),
         lead=lead,
-        stop="".join(piece.text for piece in after) if slot is not None else DEFAULT_STOP,
+        stop="".join([piece.text for piece in after]) if slot is not None else DEFAULT_STOP,
+        shots=shots,
+        query=query,
     )
 
 
-def candidates(labels: Sequence[str], lead: str) -> tuple[str, ...] | None:
+@lru_cache(maxsize=64)
+def candidates(labels: tuple[str, ...], lead: str) -> tuple[str, ...] | None:
     """What may follow the prompt; None where the answer is generated."""
     return tuple(lead + label for label in labels) or None
 

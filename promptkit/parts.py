@@ -39,16 +39,15 @@ class Parts:
         `continued` says whether a cut is in front of it; `before` is the character that follows
         it where a cut is behind it.
         """
+        if self._line_start is None:
+            return self._plain(text)
         ids: list[int] = []
         start = 0
-        for match in self._line_start.finditer(text) if self._line_start else ():
+        for match in self._line_start.finditer(text):
             end = match.end()
             ids += self._kept(text[start:end], continued, text[end])
             start, continued = end, True
-        if continued or before:
-            ids += self._kept(text[start:], continued, before)
-        else:
-            ids += self._plain(text[start:])
+        ids += self._kept(text[start:], continued, before)
         return ids
 
     def last_cut(self, text: str, start: int = 0) -> int | None:

@@ -13,7 +13,8 @@ from promptkit.encode import common_prefix
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts import TokenizedPrompt
+from promptkit.rendering import Renderer
 from promptkit.selection import Selection, default_selection
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
@@ -106,14 +107,20 @@ class Predictor:
     def _selection(self) -> Selection:
         return self.selection or default_selection(self.task)
 
-    def tokenize(self, queries: Sequence[Example[Any, Any]]) -> list[TokenizedPrompt]:
-        """The queries' prompts as the model reads them."""
+    def tokenize(
+        self, queries: Sequence[Example[Any, Any]], renderer: Renderer | None = None
+    ) -> list[TokenizedPrompt]:
+        """The queries' prompts as the model reads them.
+
+        `renderer` is the template's for the task, where other predictors share it.
+        """
+        renderer = renderer or self.template.renderer(self.task)
         try:
-            return self._tokenize(queries, self.shots)
+            return self._tokenize(renderer, queries, self.shots)
         except PromptTooLongError:
             if self.fit == "error":
                 raise
-        return [self._fitting(query) for query in queries]
+        return [self._fitting(renderer, query) for query in queries]
 
     def join(
         self,
@@ -127,17 +134,19 @@ class Predictor:
             for query, prompt, result in zip(queries, prompts, results, strict=True)
         ]
 
-    def _tokenize(self, queries: Sequence[Example[Any, Any]], shots: int) -> list[TokenizedPrompt]:
-        prompts = self.model.tokenize([self._render(query, shots) for query in queries])
+    def _tokenize(
+        self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
+    ) -> list[TokenizedPrompt]:
+        prompts = self.model.tokenize(
+            [
+                renderer.render(query, shots, seed=self.seed, selection=self._selection)
+                for query in queries
+            ]
+        )
         for prompt in prompts:
             if not prompt.candidates:
                 self._check_room(prompt)
         return prompts
-
-    def _render(self, query: Example[Any, Any], shots: int) -> Prompt:
-        return self.template.render(
-            self.task, shots=shots, query=query, seed=self.seed, selection=self._selection
-        )
 
     def _check_room(self, prompt: TokenizedPrompt) -> None:
         """Whether the longest answer fits too: a model finds out only once it runs."""
@@ -149,14 +158,14 @@ class Predictor:
                 f"of {context}; ask for fewer shots, a shorter answer or a larger context"
             )
 
-    def _fitting(self, query: Example[Any, Any]) -> TokenizedPrompt:
+    def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> TokenizedPrompt:
         """The prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
             try:
-                return self._tokenize([query], shots)[0]
+                return self._tokenize(renderer, [query], shots)[0]
             except PromptTooLongError:
                 continue
-        return self._tokenize([query], 0)[0]
+        return self._tokenize(renderer, [query], 0)[0]
 
     def _prediction(
         self, query: Example[Any, Any], prompt: TokenizedPrompt, result: Result

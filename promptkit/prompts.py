@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 Source = Literal["template", "data", "chat"]
@@ -58,10 +57,10 @@ class Message:
 
     @property
     def content(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
+        return "".join([piece.text for piece in self.pieces])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What the model reads, and what may come after it.
 
@@ -86,14 +85,14 @@ class Prompt:
     query: str | None = None
     """The id of the example that is asked."""
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The prompt; for turns without a chat template yet, their contents one after another."""
         if self.messages:
-            return "".join(message.content for message in self.messages)
-        return "".join(piece.text for piece in self.pieces)
+            return "".join([message.content for message in self.messages])
+        return "".join([piece.text for piece in self.pieces])
 
-    @cached_property
+    @property
     def spans(self) -> tuple[Span, ...]:
         """Spans of `text`, without gaps, cut where the template line changes."""
         if self.messages:

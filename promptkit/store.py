@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
@@ -169,23 +170,34 @@ def key_of(
     prompt: TokenizedPrompt, identity: ModelIdentity, sampling: Sampling | None = None
 ) -> bytes:
     """The digest of everything that decides a result; `sampling` is for generated answers."""
-    rule: list[object] = [_SCORE_RULE]
-    if sampling is not None:
-        seed = sampling.seed if sampling.temperature > 0 else None
-        temperature = float(sampling.temperature)
-        rule = [_GENERATE_RULE, sampling.max_tokens, temperature, seed, prompt.prompt.stop]
-    head = json.dumps([rule, identity.key, len(prompt.ids), [len(c) for c in prompt.candidates]])
-    digest = sha256(head.encode("utf-8", "surrogatepass"))
-    for ids in (prompt.ids, *prompt.candidates):
-        digest.update(array("q", ids).tobytes())
-    return digest.digest()
+    (key,) = keys_of([prompt], identity, sampling)
+    return key
 
 
 def keys_of(
     prompts: Sequence[TokenizedPrompt], identity: ModelIdentity, sampling: Sampling | None = None
 ) -> list[bytes]:
     """The keys of many prompts."""
-    return [key_of(prompt, identity, sampling) for prompt in prompts]
+    model = json.dumps(identity.key)
+
+    @cache
+    def rule(stop: str) -> str:
+        """How the result comes about, and by whom, as JSON."""
+        if sampling is None:
+            return f"{json.dumps([_SCORE_RULE])}, {model}"
+        seed = sampling.seed if sampling.temperature > 0 else None
+        parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
+        return f"{json.dumps(parts)}, {model}"
+
+    keys: list[bytes] = []
+    for prompt in prompts:
+        lengths = [len(candidate) for candidate in prompt.candidates]
+        head = f"[{rule(prompt.prompt.stop)}, {len(prompt.ids)}, {lengths}]"
+        digest = sha256(head.encode("utf-8", "surrogatepass"))
+        for ids in (prompt.ids, *prompt.candidates):
+            digest.update(array("q", ids))
+        keys.append(digest.digest())
+    return keys
 
 
 def _result(text: str) -> Result:

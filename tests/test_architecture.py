@@ -20,12 +20,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "metrics"},
-    {"outputs", "rows", "stats", "prompts", "parts"},
+    {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
     {"examples", "provenance", "encode", "chat", "layout"},
     {"taskfile", "validation", "tags", "scaffold", "models"},
     {"task", "store", "preview"},
     {"files", "selection"},
-    {"templates", "report"},
+    {"rendering", "report"},
+    {"templates"},
     {"predict"},
     {"results"},
     {"comparison"},

@@ -18,7 +18,6 @@ from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.gguf import Header
 from promptkit.models.library import library
 
-
 _MERGES = "tokenizer.ggml.merges"
 
 
