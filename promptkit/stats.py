@@ -129,15 +129,13 @@ def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tup
 
 def _sign_flip_p(units: NDArray[np.int64]) -> float:
     """The chance, if every sign were a fair coin, of a sum at least as far from 0."""
-    from scipy.stats import binomtest
-
     units = units[units != 0]
     if len(units) == 0:
         return 1.0
     units = units // np.gcd.reduce(units)
     sizes, counts = np.unique(np.abs(units), return_counts=True)
     if len(sizes) == 1:
-        return float(binomtest(int((units > 0).sum()), len(units)).pvalue)
+        return _mcnemar(int((units > 0).sum()), len(units))
     # The distribution of the sum of +-size, from its characteristic function: the product of
     # cos(size * angle). Right to about 1e-14.
     largest = int(sizes @ counts)
@@ -149,6 +147,15 @@ def _sign_flip_p(units: NDArray[np.int64]) -> float:
     chance = np.fft.fft(transform).real / points
     p = 2 * float(chance[abs(int(units.sum())) : largest + 1].sum())
     return min(1.0, max(p, 2.0 ** (1 - len(units))))
+
+
+def _mcnemar(wins: int, n: int) -> float:
+    """The chance, in `n` throws of a fair coin, of a number of heads at least as uneven."""
+    tail = ways = 1  # whole numbers, so that nothing is lost however small the chance
+    for heads in range(min(wins, n - wins)):
+        ways = ways * (n - heads) // (heads + 1)
+        tail += ways
+    return min(1.0, tail / 2 ** (n - 1))
 
 
 def _check(level: float) -> None:
