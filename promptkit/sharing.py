@@ -30,7 +30,7 @@ def sharing(environment: jinja2.Environment, source: str) -> Sharing:
     """What the prompts of a template share. Raises what loading or parsing a template raises."""
     trees = _trees(environment, source)
     tags = [tag for tree in trees for tag in tree.find_all(nodes.CallBlock) if _shows(tag)]
-    if len(tags) != 1 or any(tree.find(_IMPORTS) for tree in trees):
+    if len(tags) != 1 or any(_has(tree, _IMPORTS) for tree in trees):
         return Sharing()
     (tag,) = tags
     blocks = _shows_no_more(tag, environment) and not _assigned(trees, tag) & (_TASK | _EXAMPLE)
@@ -62,8 +62,9 @@ def _shows(call: nodes.CallBlock) -> bool:
 
 def _shows_no_more(tag: nodes.CallBlock, environment: jinja2.Environment) -> bool:
     """Whether a block names nothing but its example and the task."""
-    alone = nodes.Template(tag.body, lineno=tag.lineno).set_environment(environment)
-    if alone.find((nodes.Block, *_INCLUDES)) or "self" in _names([alone]):
+    alone = nodes.Template(tag.body, lineno=tag.lineno)
+    alone.set_environment(environment)
+    if _has(alone, (nodes.Block, *_INCLUDES)) or "self" in _names([alone]):
         return False
     return meta.find_undeclared_variables(alone) <= _TASK | _EXAMPLE
 
@@ -94,6 +95,10 @@ def _statements(body: Sequence[nodes.Node]) -> Iterator[nodes.Node]:
             yield from _statements(node.body)
         elif isinstance(node, nodes.If):
             yield from _statements([*node.body, *node.elif_, *node.else_])
+
+
+def _has(tree: nodes.Template, kinds: tuple[type[nodes.Node], ...]) -> bool:
+    return next(tree.find_all(kinds), None) is not None
 
 
 def _names(trees: Sequence[nodes.Template]) -> set[str]:

@@ -151,11 +151,12 @@ def _sign_flip_p(units: NDArray[np.int64]) -> float:
 
 def _mcnemar(wins: int, n: int) -> float:
     """The chance, in `n` throws of a fair coin, of a number of heads at least as uneven."""
-    tail = ways = 1  # whole numbers, so that nothing is lost however small the chance
+    tail = 1
+    ways = 1  # whole numbers, so that nothing is lost however small the chance
     for heads in range(min(wins, n - wins)):
         ways = ways * (n - heads) // (heads + 1)
         tail += ways
-    return min(1.0, tail / 2 ** (n - 1))
+    return min(1.0, tail / (1 << (n - 1)))
 
 
 def _check(level: float) -> None:
