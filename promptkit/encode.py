@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from promptkit.errors import PromptError, shorten
-from promptkit.parts import KEPT, PROBE, Parts
+from promptkit.parts import KEPT, PROBE, Cuts, Parts
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 
 _FIRST, _EVERY = 4, 256  # which prompts are encoded whole as well
@@ -47,8 +47,8 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def line_start(self) -> re.Pattern[str] | None:
-        """Matches a newline behind which ordinary text may be cut (see `promptkit.parts`)."""
+    def cuts(self) -> Cuts | None:
+        """Where ordinary text may be cut; None where nowhere."""
         ...
 
     def plain(self, text: str) -> list[int]:
@@ -103,12 +103,14 @@ class Encoder:
     @cached_property
     def _parts(self) -> Parts:
         """What cuts texts, unless a text that is hard to cut shows that it must not."""
-        parts = Parts(self._tokenizer.plain, self._tokenizer.line_start)
+        if self._tokenizer.cuts is None:
+            return self._uncut
+        parts = Parts(self._tokenizer.plain, self._tokenizer.cuts)
         try:
             holds = parts.tokens(PROBE) == self._tokenizer.plain(PROBE)
         except PromptError:  # a vocabulary that cannot even write it
             holds = False
-        return parts if holds and self._tokenizer.line_start is not None else self._uncut
+        return parts if holds else self._uncut
 
     def _encode_whole(self, prompt: Prompt) -> TokenizedPrompt:
         try:
@@ -125,9 +127,8 @@ class Encoder:
 
     def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
         head, rest = self._cut(self._source(prompt.pieces))
-        if not head:
-            return self._encode_whole(prompt)
-        shared, candidates = self._kept_ending(rest, prompt.candidates, prompt.stop, self._parts)
+        ending = self._kept_ending if head else self._ending
+        shared, candidates = ending(rest, prompt.candidates, prompt.stop, self._parts)
         return TokenizedPrompt(prompt, (*head, *shared), candidates)
 
     def _source(self, pieces: Iterable[Piece]) -> _Source:
@@ -150,7 +151,7 @@ class Encoder:
         """
         text, parts, runs = source.text, self._parts, self._runs(source)
         last = runs[-1]
-        cut = parts.last_cut(text, last.start)
+        cut = parts.last_line(text, last.start)
         if cut is not None:
             ids = self._ids(text, [*runs[:-1], last._replace(end=cut)], parts, before=text[cut])
             rest = source.behind(cut, "line")
@@ -176,7 +177,13 @@ class Encoder:
                 raise _RefusalError("the prompt is empty")
             return tuple(ids), ()
         labelled = [source.plus(label, is_data=True) for label in candidates]
-        whole = [self._tokens(each, parts) for each in labelled]
+        last = source.text[-1:] if self._ends_in_text(source) else ""
+        whole = [
+            [*ids, *parts.tokens(label, after=last)]
+            if parts.may_part(last, label)
+            else self._tokens(each, parts)
+            for label, each in zip(candidates, labelled, strict=True)
+        ]
         if _clash(whole):
             if not stop:
                 raise _RefusalError(
@@ -216,8 +223,8 @@ class Encoder:
 
     def _tokens(self, source: _Source, parts: Parts) -> list[int]:
         """The tokens of a text: control tokens only where no data is."""
-        continued = source.place == "line"
-        ids = self._ids(source.text, self._runs(source), parts, continued=continued)
+        after = "\n" if source.place == "line" else ""
+        ids = self._ids(source.text, self._runs(source), parts, after=after)
         return self._with_bos(ids) if source.place == "start" else ids
 
     def _with_bos(self, ids: list[int]) -> list[int]:
@@ -230,10 +237,10 @@ class Encoder:
         runs: Sequence[_Run],
         parts: Parts,
         *,
-        continued: bool = False,
+        after: str = "",
         before: str = "",
     ) -> list[int]:
-        """The tokens of runs, of which the first may continue a line, the last end `before` one."""
+        """The tokens of runs, of which the first may begin and the last end at a cut."""
         ids: list[int] = []
         for run in runs:
             if run.control is not None:
@@ -241,7 +248,7 @@ class Encoder:
             if run.start < run.end:
                 ids += parts.tokens(
                     text[run.start : run.end],
-                    continued=continued and run is runs[0],
+                    after=after if run is runs[0] else "",
                     before=before if run is runs[-1] else "",
                 )
         return ids
@@ -260,6 +267,10 @@ class Encoder:
             if control.strips_right:
                 start += len(text[end:]) - len(text[end:].lstrip(_SPACE))
         return [*runs, _Run(before, start, len(text))]
+
+    def _ends_in_text(self, source: _Source) -> bool:
+        last = self._runs(source)[-1]
+        return last.start < last.end
 
     def _controls_in(self, source: _Source) -> Iterator[tuple[int, int, ControlToken]]:
         """The control tokens that stand wholly in text of templates, between the data."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from promptkit.encode import ControlToken, Encoder, common_prefix
 from promptkit.errors import PromptError
+from promptkit.parts import Cuts
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 
 
@@ -21,12 +21,12 @@ class Merging:
         words: Sequence[str] = (),
         controls: Mapping[str, ControlToken] | None = None,
         bos: int | None = None,
-        line_start: re.Pattern[str] | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self.words = [bytes([byte]) for byte in range(256)] + [word.encode() for word in words]
         self.controls = CONTROLS if controls is None else controls
         self.bos = bos
-        self.line_start = line_start
+        self.cuts = cuts
 
     def plain(self, text: str) -> list[int]:
         raw, ids = text.encode(), []

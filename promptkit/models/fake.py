@@ -102,7 +102,7 @@ class _Bytes:
     """UTF-8 bytes as tokens, and the control tokens of ChatML after them."""
 
     bos = None
-    line_start = None
+    cuts = None
     controls: Mapping[str, ControlToken] = {
         "<|im_start|>": ControlToken(256),
         "<|im_end|>": ControlToken(257),

@@ -7,18 +7,17 @@ build a control token out of ordinary text; both are seen to here.
 from __future__ import annotations
 
 import ctypes
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import repeat
 from typing import Any
 
 from promptkit.encode import ControlToken
 from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf import Header
 from promptkit.models.library import library
-
-_MERGES = "tokenizer.ggml.merges"
+from promptkit.parts import Cuts
 
 
 class Vocabulary:
@@ -33,11 +32,9 @@ class Vocabulary:
             raise ModelError(f"{header.path}: the file has no vocabulary")
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
         self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
-        self._joined = self._joined_to_newlines(_strings(header.metadata.get(_MERGES)))
-        self._model = header.metadata.get("tokenizer.ggml.model")
-        self._prefix = header.metadata.get("tokenizer.ggml.add_space_prefix", True)
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
         self._buffer = (self._lib.llama_token * 4096)()
+        self.cuts = self._find_cuts(header)
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -95,23 +92,6 @@ class Vocabulary:
             for part in (self._spelled(token) if token in self._control_ids else (token,))
         ]
 
-    @cached_property
-    def line_start(self) -> re.Pattern[str] | None:
-        """Matches a newline behind which ordinary text may be cut (see `promptkit.parts`).
-
-        SentencePiece merges whatever makes a token, and BPE what its list of merges holds. Where
-        neither joins a newline to the character behind it, nothing on one side depends on more
-        of the other: the pre-tokenizers of llama.cpp look one character ahead at a line's end.
-        """
-        known = self._model == "gpt2" if self._is_byte_level else self._model == "llama"
-        if not known or self._splits_at_newlines:
-            return None
-        ascii_letters = map(_byte_letter, range(128)) if self._is_byte_level else "▁"
-        foreign = {char for char in self._joined if not char.isascii()}.difference(ascii_letters)
-        shown = "".join(char for char in map(chr, range(33, 127)) if char not in self._joined)
-        letters = "" if foreign else r"|[^\W\0-\x7f]"
-        return re.compile(rf"\n(?=[{re.escape(shown)}]{letters})") if shown else None
-
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for."""
         piece = self._pieces.get(token)
@@ -154,6 +134,9 @@ class Vocabulary:
         """llama.cpp loses such text, or ends the process."""
         if not self._unwritable:
             return
+        raw = text.encode("utf-8")
+        if len(raw.translate(None, bytes(self._unwritable))) == len(raw):
+            return
         for char in set(text):
             shown = "\u2581" if char == " " else char
             if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM and shown in self._characters:
@@ -172,7 +155,7 @@ class Vocabulary:
                 byte for byte in range(256) if not known & {f"<0x{byte:02X}>", chr(byte)}
             )
         if self._is_byte_level:
-            return frozenset(byte for byte in range(256) if _byte_letter(byte) not in known)
+            return frozenset(byte for byte in range(256) if BYTE_LETTERS[byte] not in known)
         return frozenset()
 
     @cached_property
@@ -180,25 +163,31 @@ class Vocabulary:
         """Whether a letter stands for each byte."""
         return self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in self._texts
 
-    def _joined_to_newlines(self, merges: Sequence[str]) -> frozenset[str]:
-        """What stands directly behind a newline in a token, or comes there by a merge."""
-        newline = "\nĊ" if self._is_byte_level else "\n"
-        behind = re.compile(f"[{newline}] ?([^{newline}\0])")
-        return frozenset(behind.findall("\0".join([*self._texts, *merges])))
+    def _find_cuts(self, header: Header) -> Cuts | None:
+        """Where ordinary text may be cut; None for a tokenizer of which that is not known.
 
-    @cached_property
-    def _splits_at_newlines(self) -> bool:
-        """Whether the user's own tokens, which llama.cpp finds first, change what is beside them.
-
-        Some swallow white space, and in SentencePiece a space is put behind them.
+        The user's own tokens are found first. Some swallow the white space beside them, and in
+        SentencePiece a space is put behind them.
         """
-        lib = self._lib
-        strips = lib.LLAMA_TOKEN_ATTR_LSTRIP | lib.LLAMA_TOKEN_ATTR_RSTRIP
-        spaced = self._type == lib.LLAMA_VOCAB_TYPE_SPM and self._prefix
-        return any(
-            attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED
-            and (attributes & strips or (spaced and text.endswith("\n")))
+        lib, kind = self._lib, header.metadata.get("tokenizer.ggml.model")
+        if kind != ("gpt2" if self._is_byte_level else "llama"):
+            return None
+        own = [
+            (text, attributes)
             for text, attributes in zip(self._texts, self._attributes, strict=True)
+            if attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and text
+        ]
+        strips = lib.LLAMA_TOKEN_ATTR_LSTRIP | lib.LLAMA_TOKEN_ATTR_RSTRIP
+        if any(attributes & strips for _, attributes in own):
+            return None
+        puts_space = self._type == lib.LLAMA_VOCAB_TYPE_SPM and header.metadata.get(
+            "tokenizer.ggml.add_space_prefix", True
+        )
+        return find_cuts(
+            self._texts,
+            _strings(header.metadata.get("tokenizer.ggml.merges")),
+            byte_level=self._is_byte_level,
+            spaced=[text for text, _ in own] if puts_space else (),
         )
 
     @cached_property
@@ -249,12 +238,3 @@ class Vocabulary:
 
 def _strings(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
-
-
-def _byte_letter(byte: int) -> str:
-    """The letter that stands for a byte in byte-level BPE (GPT-2's `bytes_to_unicode`)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    if byte in printable:
-        return chr(byte)
-    others = [other for other in range(256) if other not in printable]
-    return chr(256 + others.index(byte))
