@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from promptkit.errors import MissingExtraError
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
-from promptkit.report import page, terminal
 
 if TYPE_CHECKING:
     import pandas
@@ -135,6 +134,8 @@ class Comparison:
 
         Raises OSError where it cannot be written.
         """
+        from promptkit.report import page
+
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         data, records = self.to_dict(), self.to_records()
@@ -145,6 +146,8 @@ class Comparison:
         return folder
 
     def __str__(self) -> str:
+        from promptkit.report import terminal
+
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__

@@ -109,12 +109,22 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     delta = float(units.sum()) / (scale * len(units))
     added = min(seeds_a, seeds_b) ** -0.5
     differences = np.append(units / scale, [added, -added])
-    low, high = _bootstrap(differences, level, seed)
-    # The mean with the turned interval of the mirror image makes signs turn exactly.
-    other_low, other_high = _bootstrap(-differences, level, seed)
-    low, high = (low - other_high) / 2, (high - other_low) / 2
+    # One of the two mirror images stands for both, so that swapping turns the signs exactly.
+    side = _side(units)
+    low, high = _bootstrap(differences * (side or 1), level, seed)
+    if side < 0:
+        low, high = -high, -low
+    elif side == 0:
+        low, high = (low - high) / 2, (high - low) / 2
     interval = Interval(min(low, delta), max(high, delta), level)
     return Difference(delta, interval, _sign_flip_p(units))
+
+
+def _side(units: NDArray[np.int64]) -> int:
+    """1 or -1, and the other for the mirror image; 0 for what is its own."""
+    in_order = np.sort(units)
+    uneven = in_order + in_order[::-1]
+    return int(np.sign(uneven[uneven != 0][:1]).sum())
 
 
 def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:

@@ -13,7 +13,6 @@ import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -120,7 +119,7 @@ class Store:
 
     def put(self, results: Mapping[bytes, Result]) -> None:
         """Adds results in one transaction; keys that are there already keep what they have."""
-        rows = [(key, json.dumps(asdict(result))) for key, result in results.items()]
+        rows = [(key, _text(result)) for key, result in results.items()]
         with self._explained(), self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
 
@@ -198,6 +197,10 @@ def keys_of(
             digest.update(array("q", ids))
         keys.append(digest.digest())
     return keys
+
+
+def _text(result: Result) -> str:
+    return json.dumps({name: getattr(result, name) for name in result.__slots__})
 
 
 def _result(text: str) -> Result:
