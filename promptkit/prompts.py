@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 Source = Literal["template", "data", "chat"]
@@ -48,16 +49,33 @@ class Span:
     field: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """One turn of a chat; the last one may be the beginning of the model's own turn."""
 
     role: Role
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def content(self) -> str:
         return "".join([piece.text for piece in self.pieces])
+
+    @cached_property
+    def core(self) -> tuple[Piece, ...]:
+        """The pieces without the white space around them."""
+        kept = list(self.pieces)
+        while kept and not kept[0].text.strip():
+            kept.pop(0)
+        while kept and not kept[-1].text.strip():
+            kept.pop()
+        if kept:
+            first = kept[0]
+            text = first.text.lstrip()
+            skipped = first.text[: len(first.text) - len(text)].count("\n")
+            line = None if first.line is None else first.line + skipped
+            kept[0] = first._replace(text=text, line=line)
+            kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+        return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError
 from promptkit.examples import Example
-from promptkit.layout import around_output, candidates, cut, slot_in
+from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import Origin, View, join, trace
 from promptkit.selection import Selection, default_selection, draw, same
@@ -25,7 +25,7 @@ class _Frame(NamedTuple):
     """What stands around the query's block, with these shots."""
 
     shots: Shots
-    before: tuple[Piece, ...]
+    begun: Begun
     after: tuple[Piece, ...]
 
 
@@ -59,10 +59,10 @@ class Renderer:
             shots = draw(self._task.demos, asked, shots, seed=seed, selection=chosen)
         elif any(same(shot, asked) for shot in shots):
             raise PromptError(f"example {asked.id!r} is among its own shots")
-        pieces = self._pieces(shots, asked)
-        ids = tuple([shot.id for shot in shots])
+        begun, pieces = self._pieces(shots, asked)
         slot = slot_in(pieces)
-        prompt = cut(pieces, slot, self._labels, self._file, shots=ids, query=asked.id)
+        ids = tuple([shot.id for shot in shots])
+        prompt = cut(begun, pieces, slot, self._labels, self._file, shots=ids, query=asked.id)
         if slot is None:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
@@ -82,16 +82,17 @@ class Renderer:
         lead = prompt.lead or lead
         return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
 
-    def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
+    def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
+        """What the prompt shares with the one before, and the pieces that follow."""
         frame = self._frame
         if frame is not None and frame.shots is shots and self._blocks is not None:
             block = self._blocks.get(self._query_view(asked))
             if block is not None:
-                return (*frame.before, *block.pieces, *frame.after)
+                return frame.begun, (*block.pieces, *frame.after)
         pieces, notes = self._rendered(shots, asked)
         if self._has_frame and notes.asked is not None:
-            self._frame = _around(notes.asked.pieces, pieces, shots)
-        return pieces
+            self._frame = _around(notes.asked.pieces, pieces, shots, self._file)
+        return Begun(), pieces
 
     def _rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
         notes = Notes(self._blocks)
@@ -132,7 +133,9 @@ class Renderer:
         return known[1]
 
 
-def _around(block: Sequence[Piece], pieces: Sequence[Piece], shots: Shots) -> _Frame | None:
+def _around(
+    block: Sequence[Piece], pieces: Sequence[Piece], shots: Shots, file: str
+) -> _Frame | None:
     """What stands around the block, if it stands there as it is."""
     slot, inside = slot_in(pieces), slot_in(block)
     if slot is None or inside is None:
@@ -140,7 +143,10 @@ def _around(block: Sequence[Piece], pieces: Sequence[Piece], shots: Shots) -> _F
     start, end = slot - inside, slot - inside + len(block)
     if start < 0 or tuple(pieces[start:end]) != tuple(block):
         return None
-    return _Frame(shots, tuple(pieces[:start]), tuple(pieces[end:]))
+    try:
+        return _Frame(shots, begin(pieces[:start], file), tuple(pieces[end:]))
+    except TemplateError:  # which is raised where the prompt is cut
+        return None
 
 
 def _located(error: Exception, file: str) -> TemplateError:
