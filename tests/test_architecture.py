@@ -21,8 +21,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "metrics"},
     {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
-    {"examples", "provenance", "encode", "chat", "layout"},
-    {"taskfile", "validation", "tags", "scaffold", "models"},
+    {"examples", "provenance", "sources", "chat", "layout"},
+    {"encode", "taskfile", "validation", "tags", "scaffold"},
+    {"models"},
     {"task", "store", "preview"},
     {"files", "selection"},
     {"rendering", "report"},
@@ -35,7 +36,7 @@ FLOORS = [
 ]
 """A room imports from the floors below it, and from nothing on its own but models/ and report/."""
 
-BELOW_MODELS = {"errors", "prompts", "parts", "encode", "chat", "models"}
+BELOW_MODELS = {"errors", "prompts", "parts", "sources", "encode", "chat", "models"}
 
 
 def name_of(path: Path) -> str:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from promptkit.encode import ControlToken, Encoder, common_prefix
+from promptkit.encode import Encoder, common_prefix
 from promptkit.errors import PromptError
 from promptkit.parts import Cuts
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
+from promptkit.sources import ControlToken
 
 
 class Merging:

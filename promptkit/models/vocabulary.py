@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any
 
-from promptkit.encode import ControlToken
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf import Header
 from promptkit.models.library import library
 from promptkit.parts import Cuts
+from promptkit.sources import ControlToken
 
 
 class Vocabulary:
