@@ -16,7 +16,7 @@ from promptkit.parts import KEPT, PROBE, Parts
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.sources import Reader, Source, Tokenizer
 
-_FIRST, _EVERY = 4, 256  # which prompts are encoded whole as well
+_FIRST, _EVERY = 4, 512  # which prompts are encoded whole as well
 
 Tokens = tuple[int, ...]
 
@@ -107,20 +107,14 @@ class Encoder:
             if len(ids) < least:
                 raise _RefusalError("the prompt is empty")
             return tuple(ids), ()
-        labelled = [source.plus(label, is_data=True) for label in candidates]
-        last = source.text[-1:] if reader.ends_in_text(source) else ""
-        whole = [
-            [*ids, *reader.parts.tokens(label, after=last)]
-            if reader.parts.may_part(last, label)
-            else reader.tokens(each)
-            for label, each in zip(candidates, labelled, strict=True)
-        ]
+        whole = [reader.tokens_with(source, label) for label in candidates]
         if _clash(whole):
             if not stop:
                 raise _RefusalError(
                     "one label begins another, and nothing in the template ends an "
                     "answer; let a newline follow {{ output }}"
                 )
+            labelled = [source.plus(label, is_data=True) for label in candidates]
             stopped = [reader.tokens(each.plus(stop)) for each in labelled]
             whole = [
                 self._up_to_stop(ids, longer, stop)

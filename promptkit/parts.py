@@ -41,7 +41,10 @@ class Parts:
         self._length = lru_cache(KEPT)(lambda text: len(plain(text)))
 
     def tokens(self, text: str, *, after: str = "", before: str = "") -> list[int]:
-        """The tokens of a text, which may lie between two cuts: `after` and `before` characters."""
+        """The tokens of a text that may lie between two cuts.
+
+        `after` is the character in front of the first, `before` the one behind the second.
+        """
         if self._cuts is None:
             return self._plain(text)
         ids: list[int] = []
@@ -63,12 +66,17 @@ class Parts:
                 return at + 1
         return None
 
-    def may_part(self, before: str, after: str) -> bool:
-        """Whether a text may be cut between the character `before` and the text `after`."""
+    def joint(self, left: str, right: str) -> str | None:
+        """What is `before` the cut between the character `left` and the text `right`.
+
+        None where a text may not be cut there; nothing where that does not matter to the left.
+        """
         if self._cuts is None:
-            return False
-        both = before + after
-        return bool(self._cuts.line.match(both) or self._cuts.word.match(both))
+            return None
+        both = left + right
+        if self._cuts.line.match(both):
+            return right[0]
+        return "" if self._cuts.word.match(both) else None
 
     def _between(self, part: str, after: str, before: str) -> tuple[int, ...]:
         ids = self._plain(f"{after}{part}{before}")

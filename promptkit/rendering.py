@@ -84,13 +84,13 @@ class Renderer:
 
     def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
         """What the prompt shares with the one before, and the pieces that follow."""
-        frame = self._frame
-        if frame is not None and frame.shots is shots and self._blocks is not None:
+        frame = self._frame if self._frame is not None and self._frame.shots is shots else None
+        if frame is not None and self._blocks is not None:
             block = self._blocks.get(self._query_view(asked))
             if block is not None:
                 return frame.begun, (*block.pieces, *frame.after)
         pieces, notes = self._rendered(shots, asked)
-        if self._has_frame and notes.asked is not None:
+        if self._has_frame and frame is None and notes.asked is not None:
             self._frame = _around(notes.asked.pieces, pieces, shots, self._file)
         return Begun(), pieces
 

@@ -138,15 +138,21 @@ class Reader:
             start = end
         return Source(text, tuple(data))
 
-    def tokens(self, source: Source) -> list[int]:
-        """The tokens of a text."""
+    def tokens(self, source: Source, *, before: str = "") -> list[int]:
+        """The tokens of a text, `before` the character that follows where a cut is at its end."""
         after = "\n" if source.place == "line" else ""
-        return self._with_bos(self._ids(source, self._runs(source), after=after), source)
+        runs = self._runs(source)
+        return self._with_bos(self._ids(source, runs, after=after, before=before), source)
 
-    def ends_in_text(self, source: Source) -> bool:
-        """Whether the last character is ordinary text."""
+    def tokens_with(self, source: Source, label: str) -> list[int]:
+        """The tokens of a text and a label, cut between them where that may be."""
         last = self._runs(source)[-1]
-        return last.start < last.end
+        if last.start < last.end:  # the last character is ordinary text
+            before = self.parts.joint(source.text[-1], label)
+            if before is not None:
+                ids = self.tokens(source, before=before)
+                return ids + self.parts.tokens(label, after=source.text[-1])
+        return self.tokens(source.plus(label, is_data=True))
 
     def cut(self, source: Source) -> tuple[list[int], Source]:
         """The tokens in front of the last part, and the last part.
