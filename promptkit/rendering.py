@@ -85,14 +85,15 @@ class Renderer:
     def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
         """What the prompt shares with the one before, and the pieces that follow."""
         frame = self._frame if self._frame is not None and self._frame.shots is shots else None
-        if frame is not None and self._blocks is not None:
-            block = self._blocks.get(self._query_view(asked))
-            if block is not None:
-                return frame.begun, (*block.pieces, *frame.after)
-        pieces, notes = self._rendered(shots, asked)
-        if self._has_frame and frame is None and notes.asked is not None:
-            self._frame = _around(notes.asked.pieces, pieces, shots, self._file)
-        return Begun(), pieces
+        block = self._blocks.get(self._query_view(asked)) if self._blocks is not None else None
+        if frame is None or block is None:
+            pieces, notes = self._rendered(shots, asked)
+            block = notes.asked
+            if frame is None and self._has_frame and block is not None:
+                frame = self._frame = _around(block.pieces, pieces, shots, self._file)
+        if frame is None or block is None:
+            return Begun(), pieces
+        return frame.begun, (*block.pieces, *frame.after)
 
     def _rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
         notes = Notes(self._blocks)
