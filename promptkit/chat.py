@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -25,6 +25,9 @@ from promptkit.prompts import Message, Piece, Prompt
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+
+Turns = tuple[tuple[str, str], ...]
+"""Roles and contents."""
 
 _TODAY = datetime(2024, 7, 26)
 """What templates that ask for the date are told, so that a prompt is the same on every day."""
@@ -47,43 +50,48 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
             "the template makes turns, but this model carries no chat template; "
             "use a template without {% user %} and {% assistant %}, or a chat model"
         )
-    turns = list(prompt.messages)
+    turns = prompt.messages
     begun: tuple[Piece, ...] = ()
     if turns[-1].role == "assistant":
-        begun = turns.pop().pieces
-    tokens = {"bos_token": bos, "eos_token": eos}
-    text = _render(template, turns, tokens, add_generation_prompt=True)
-    pieces = [*_pieces(text, turns), *begun]
-    stop = prompt.stop + (_end_of_turn(template, turns, tokens) or eos)
+        *before, last = turns
+        turns, begun = tuple(before), last.pieces
+    shown = tuple([(turn.role, _placeholder(i, turn.content)) for i, turn in enumerate(turns)])
+    parts = _render(template, shown, bos, eos)
+    pieces = [*_pieces(parts, turns), *begun]
+    stop = prompt.stop + (_end_of_turn(template, shown, bos, eos) or eos)
     return prompt.with_pieces(pieces, stop=stop, stop_is_chat=True)
 
 
-def _end_of_turn(template: str, turns: Sequence[Message], tokens: Mapping[str, str]) -> str:
+@lru_cache(maxsize=256)
+def _end_of_turn(template: str, turns: Turns, bos: str, eos: str) -> str:
     """What the template writes after the answer to these turns; empty if it shows no answer."""
-    answer = Message("assistant", (Piece("answer", "data"),))
+    answer = ("assistant", _placeholder(len(turns), "answer"))
     try:
-        whole = _render(template, [*turns, answer], tokens, add_generation_prompt=False)
+        whole = _render(template, (*turns, answer), bos, eos, goes_on=False)
     except PromptError:
         return ""
-    *_, last, end = ["", *_PLACEHOLDER.split(whole)]
+    *_, last, end = ["", *whole]
     return end if last == str(len(turns)) else ""
 
 
+@lru_cache(maxsize=256)
 def _render(
-    template: str, turns: Sequence[Message], tokens: Mapping[str, str], **options: Any
-) -> str:
-    messages = [
-        {"role": turn.role, "content": _placeholder(index, turn.content)}
-        for index, turn in enumerate(turns)
-    ]
+    template: str, turns: Turns, bos: str, eos: str, goes_on: bool = True
+) -> tuple[str, ...]:
+    """The rendered text, split at the contents: every other part is the number of a turn."""
+    messages = [{"role": role, "content": content} for role, content in turns]
+    tokens = {"bos_token": bos, "eos_token": eos}
     try:
-        return _compile(template).render(messages=messages, **_ALWAYS, **tokens, **options)
+        text = _compile(template).render(
+            messages=messages, add_generation_prompt=goes_on, **_ALWAYS, **tokens
+        )
     except _RefusalError as error:
         raise PromptError(f"the model's chat template refuses these turns: {error}") from None
     except Exception as error:
         raise PromptError(
             f"the model's chat template fails: {type(error).__name__}: {error}"
         ) from error
+    return tuple(_PLACEHOLDER.split(text))
 
 
 def _placeholder(index: int, content: str) -> str:
@@ -95,38 +103,20 @@ def _placeholder(index: int, content: str) -> str:
     return f"{content[:begin]}{_OPEN}{index}{_CLOSE}{content[begin + len(core) :]}"
 
 
-def _pieces(text: str, turns: Sequence[Message]) -> Iterator[Piece]:
+def _pieces(parts: Sequence[str], turns: Sequence[Message]) -> Iterator[Piece]:
     """The rendered text with the contents back in their places."""
-    parts = _PLACEHOLDER.split(text)
     shown = set(parts[1::2])
     for index, turn in enumerate(turns):
-        if turn.content.strip() and str(index) not in shown:
+        if str(index) not in shown and turn.content.strip():
             raise PromptError(
                 f"the model's chat template leaves out the {turn.role} turn "
                 f"{turn.content.strip()[:40]!r}; say it in another role"
             )
     for position, part in enumerate(parts):
         if position % 2:
-            yield from _stripped(turns[int(part)].pieces)
+            yield from turns[int(part)].core
         elif part:
             yield Piece(part, "chat")
-
-
-def _stripped(pieces: Sequence[Piece]) -> list[Piece]:
-    """The pieces without the white space around them, which the placeholder left in the text."""
-    kept = list(pieces)
-    while kept and not kept[0].text.strip():
-        kept.pop(0)
-    while kept and not kept[-1].text.strip():
-        kept.pop()
-    if kept:
-        first = kept[0]
-        text = first.text.lstrip()
-        skipped = first.text[: len(first.text) - len(text)].count("\n")
-        line = None if first.line is None else first.line + skipped
-        kept[0] = first._replace(text=text, line=line)
-        kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
-    return kept
 
 
 class _RefusalError(Exception):

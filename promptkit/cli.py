@@ -24,7 +24,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import preview
+from promptkit import options, preview
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling
@@ -70,78 +70,26 @@ app = typer.Typer(
 
 _err = Console(stderr=True, highlight=False)
 
-TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
-]
-Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
-Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
-_SELECTION_HELP = (
-    "How shots are drawn: balanced (label after label, the default for labels), random, or first "
-    "(as the pool stands)."
-)
-JsonFile = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
-]
-Context = Annotated[
-    int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
-]
-Adapters = Annotated[
-    list[Path] | None,
-    typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
-]
-Exact = Annotated[
-    bool,
-    typer.Option(
-        "--exact", help="Read every prompt alone, so that no other one can move a last digit."
-    ),
-]
-StoreFile = Annotated[
-    Path | None,
-    typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
-]
-
 
 @app.command()
 def compare(
-    task: TaskName,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."),
-    ] = None,
-    template: Annotated[
-        list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
-    ] = None,
-    selection: Annotated[list[str] | None, typer.Option(help=_SELECTION_HELP)] = None,
-    shots: Shots = "0,1,2,4,8",
-    seeds: Seeds = 3,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")
-    ] = None,
-    store: StoreFile = None,
-    fit: Annotated[
-        str, typer.Option(help=f"For a prompt that does not fit: {' or '.join(get_args(Fit))}.")
-    ] = "error",
-    max_tokens: Annotated[
-        int, typer.Option(min=1, help="The longest generated answer, in tokens.")
-    ] = 64,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="Of generated answers; 0 is greedy.")
-    ] = 0.0,
-    context: Context = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="By default one per core.")] = None,
-    adapter: Annotated[
-        list[Path] | None,
-        typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
-    ] = None,
-    exact: Annotated[
-        bool,
-        typer.Option(
-            "--exact",
-            help="Read every prompt alone: slower, and independent of what else is asked.",
-        ),
-    ] = False,
-    json_file: JsonFile = None,
+    task: options.TaskName,
+    model: options.Models = None,
+    template: options.Templates = None,
+    selection: options.Selections = None,
+    shots: options.Shots = "0,1,2,4,8",
+    seeds: options.Seeds = 3,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    store: options.StoreFile = None,
+    fit: options.Fitting = "error",
+    max_tokens: options.MaxTokens = 64,
+    temperature: options.Temperature = 0.0,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    adapter: options.Adapters = None,
+    exact: options.Exact = False,
+    json_file: options.JsonFile = None,
 ) -> None:
     """Ask every test after 0, 1, 2, … shots, and show what changes.
 
@@ -186,14 +134,14 @@ def compare(
 
 @app.command()
 def render(
-    task: TaskName,
-    shots: Shots = "2",
+    task: options.TaskName,
+    shots: options.Shots = "2",
     query: Annotated[
         str | None,
         typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
-    selection: Annotated[str | None, typer.Option(help=_SELECTION_HELP)] = None,
+    selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
     template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Show what this model reads: its chat template, its tokens.")
@@ -203,9 +151,9 @@ def render(
     every: Annotated[
         bool, typer.Option("--all", help="Every prompt of the grid of --shots and --seeds.")
     ] = False,
-    seeds: Seeds = 3,
-    context: Context = None,
-    json_file: JsonFile = None,
+    seeds: options.Seeds = 3,
+    context: options.Context = None,
+    json_file: options.JsonFile = None,
 ) -> None:
     """Show the exact prompt that a model would read."""
     counts = _numbers(shots)

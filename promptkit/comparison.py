@@ -6,10 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import groupby, pairwise, product
+from itertools import groupby, islice, pairwise, product
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from promptkit.templates import Template
 
 Table = npt.NDArray[np.int64]
 """Whether each answer is right, (queries, seeds)."""
+Matrix = npt.NDArray[np.float64]
 
 
 def compare(
@@ -83,13 +84,13 @@ def compare(
     finally:
         if opened is not store:
             opened.close()
-    rows = tuple(_rows(task, predictions))
-    usage = replace(usage, wall_seconds=perf_counter() - started)
+    groups = _judged(task, predictions)
+    rows = tuple(_rows(groups))
+    pairs = tuple(_pairs(groups))
+    flat = tuple(prediction for cell in predictions for prediction in cell)
     identities = tuple(model.identity for model in models)
-    pairs = tuple(_pairs(predictions))
-    return Comparison(
-        task.name, task.fingerprint, identities, rows, pairs, usage, tuple(predictions)
-    )
+    usage = replace(usage, wall_seconds=perf_counter() - started)
+    return Comparison(task.name, task.fingerprint, identities, rows, pairs, usage, flat)
 
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
@@ -134,10 +135,16 @@ def _run(
     queries: Sequence[Example[Any, Any]],
     store: Store,
     progress: Progress | None,
-) -> tuple[list[Prediction], Cost]:
-    """All predictions of the grid, in its order; every prompt is made before a model runs."""
-    tokenized = [(predictor, predictor.tokenize(queries)) for predictor in grid]
-    predictions: list[Prediction] = []
+) -> tuple[list[list[Prediction]], Cost]:
+    """All predictions of each cell of the grid; every prompt is made before a model runs."""
+    renderers = {
+        template: template.renderer(grid[0].task) for template in {p.template for p in grid}
+    }
+    tokenized = [
+        (predictor, predictor.tokenize(queries, renderers[predictor.template]))
+        for predictor in grid
+    ]
+    predictions: list[list[Prediction]] = []
     costs: list[Cost] = []
     for _, cells in groupby(tokenized, key=lambda cell: id(cell[0].model)):
         made, cost = _run_model(list(cells), queries, store, progress)
@@ -152,7 +159,7 @@ def _run_model(
     queries: Sequence[Example[Any, Any]],
     store: Store,
     progress: Progress | None,
-) -> tuple[list[Prediction], Cost]:
+) -> tuple[list[list[Prediction]], Cost]:
     """One model's cells, asked together so that it can share what their prompts have in common."""
     first = cells[0][0]
     model, before = first.model, asdict(first.model.usage)
@@ -160,9 +167,7 @@ def _run_model(
     answers = answer(model, prompts, first.sampling, store=store, progress=progress)
     results = iter(answers.results)
     predictions = [
-        prediction
-        for predictor, cell in cells
-        for prediction in predictor.join(queries, cell, [next(results) for _ in cell])
+        predictor.join(queries, cell, list(islice(results, len(cell)))) for predictor, cell in cells
     ]
     after = asdict(model.usage)
     return predictions, Cost(
@@ -176,75 +181,113 @@ def _run_model(
     )
 
 
-def _cell(prediction: Prediction) -> Cell:
-    return Cell(
-        prediction.model,
-        prediction.template,
-        prediction.selection,
-        prediction.shots,
-        prediction.seed,
+class _Scored(NamedTuple):
+    """What a model said of the labels; the labels by their number."""
+
+    logprobs: Matrix
+    """Normalised over the labels, (queries, labels)."""
+    gold: list[int]
+    said: list[int]
+    coverage: list[float]
+
+
+class _Judged(NamedTuple):
+    """The predictions of one cell, as what its row is made of."""
+
+    cell: Cell
+    correct: list[bool]
+    failures: int
+    tokens: int
+    seconds: float
+    scored: _Scored | None
+    """None where answers are generated."""
+
+
+Groups = Mapping[Cell, Sequence[_Judged]]
+"""Per aggregate its cells, one for each seed, over the same queries."""
+
+
+def _judged(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> Groups:
+    output = task.output_type
+    labels = {output.plain(value): index for index, value in enumerate(output.values.values())}
+    cells = [_judge(cell, labels) for cell in predictions]
+    return {
+        aggregate: list(group)
+        for aggregate, group in groupby(cells, key=lambda j: j.cell._replace(seed=None))
+    }
+
+
+def _judge(predictions: Sequence[Prediction], labels: Mapping[Any, int]) -> _Judged:
+    first = predictions[0]
+    scores = [[*p.logprobs.values()] for p in predictions if p.logprobs]
+    scored = None
+    if scores:
+        logprobs = np.array(scores)
+        scored = _Scored(
+            logprobs - np.logaddexp.reduce(logprobs, axis=1, keepdims=True),
+            [labels[p.gold] for p in predictions],
+            [labels[p.label] for p in predictions],
+            [p.coverage for p in predictions if p.coverage is not None],
+        )
+    return _Judged(
+        Cell(first.model, first.template, first.selection, first.shots, first.seed),
+        [bool(p.correct) for p in predictions],
+        failures=sum(p.failure is not None for p in predictions),
+        tokens=sum(p.tokens for p in predictions),
+        seconds=math.fsum(p.seconds for p in predictions),
+        scored=scored,
     )
 
 
-def _rows(task: Task[Any, Any], predictions: Sequence[Prediction]) -> Iterator[Row]:
+def _rows(groups: Groups) -> Iterator[Row]:
     """Per shot count the aggregate over seeds, then each seed."""
-    for aggregate, group in groupby(predictions, key=lambda p: _cell(p)._replace(seed=None)):
-        together = list(group)
-        yield _row(task, aggregate, together)
-        for cell, alone in groupby(together, key=_cell):
-            yield _row(task, cell, list(alone))
+    for aggregate, cells in groups.items():
+        yield _row(aggregate, cells)
+        for judged in cells:
+            yield _row(judged.cell, [judged])
 
 
-def _row(task: Task[Any, Any], cell: Cell, predictions: Sequence[Prediction]) -> Row:
-    table = _correct(predictions)
+def _row(cell: Cell, judged: Sequence[_Judged]) -> Row:
+    table = _correct(judged)
     interval = stats.wilson(table)
-    scored = [p for p in predictions if p.probs is not None]
     row = Row(
         **cell._asdict(),
         calibration="none",
         n=len(table),
         accuracy=metrics.accuracy(table),
         accuracy_ci=(interval.low, interval.high),
-        failures=sum(p.failure is not None for p in predictions),
-        tokens=sum(p.tokens for p in predictions),
-        seconds=math.fsum(p.seconds for p in predictions),
+        failures=sum(j.failures for j in judged),
+        tokens=sum(j.tokens for j in judged),
+        seconds=math.fsum(j.seconds for j in judged),
     )
-    return _with_losses(row, task, scored) if scored else row
+    scored = [j.scored for j in judged if j.scored is not None]
+    return _with_losses(row, scored) if scored else row
 
 
-def _with_losses(row: Row, task: Task[Any, Any], scored: Sequence[Prediction]) -> Row:
-    labels = task.labels
-    text = task.output_type.text
-    gold = [text(p.gold) for p in scored]
-    logprobs = np.array([[p.logprobs[label] for label in labels] for p in scored if p.logprobs])
-    logprobs = logprobs - np.logaddexp.reduce(logprobs, axis=1, keepdims=True)
-    index = [labels.index(label) for label in gold]
+def _with_losses(row: Row, scored: Sequence[_Scored]) -> Row:
+    logprobs = np.concatenate([s.logprobs for s in scored])
+    gold = [label for s in scored for label in s.gold]
+    said = [label for s in scored for label in s.said]
     return replace(
         row,
-        macro_f1=metrics.macro_f1(gold, [text(p.label) for p in scored], labels),
-        log_loss=metrics.log_loss(logprobs, index),
-        ece=metrics.expected_calibration_error(np.exp(logprobs), index),
-        coverage=float(np.mean([p.coverage for p in scored])),
+        macro_f1=metrics.macro_f1(gold, said, range(logprobs.shape[1])),
+        log_loss=metrics.log_loss(logprobs, gold),
+        ece=metrics.expected_calibration_error(np.exp(logprobs), gold),
+        coverage=float(np.mean([coverage for s in scored for coverage in s.coverage])),
     )
 
 
-def _correct(predictions: Sequence[Prediction]) -> Table:
+def _correct(judged: Sequence[_Judged]) -> Table:
     """Whether each answer is right, (queries, seeds)."""
-    by_query: dict[str, list[bool]] = {}
-    for prediction in predictions:
-        by_query.setdefault(prediction.id, []).append(bool(prediction.correct))
-    return np.array(list(by_query.values()), dtype=int)
+    return np.array([j.correct for j in judged], dtype=int).T
 
 
-def _pairs(predictions: Sequence[Prediction]) -> Iterator[Pair]:
+def _pairs(groups: Groups) -> Iterator[Pair]:
     """Each shot count against the one before; each model, template and selection against the first.
 
     The two cells of a pair differ in one thing only.
     """
-    tables: dict[Cell, Table] = {
-        cell: _correct(list(group))
-        for cell, group in groupby(predictions, key=lambda p: _cell(p)._replace(seed=None))
-    }
+    tables: dict[Cell, Table] = {cell: _correct(judged) for cell, judged in groups.items()}
     for _, cells in groupby(tables, key=lambda cell: cell._replace(shots=0)):
         for a, b in pairwise(cells):
             yield _pair(a, b, tables)

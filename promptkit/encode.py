@@ -7,157 +7,148 @@ candidates share.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Protocol
 
 from promptkit.errors import PromptError, shorten
-from promptkit.prompts import Piece, Prompt, TokenizedPrompt
+from promptkit.parts import KEPT, PROBE, Parts
+from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.sources import Reader, Source, Tokenizer
 
+_FIRST, _EVERY = 4, 512  # which prompts are encoded whole as well
 
-@dataclass(frozen=True, slots=True)
-class ControlToken:
-    """A token that only a template can ask for."""
-
-    id: int
-    strips_left: bool = False
-    """The tokenizer drops white space in front of it."""
-    strips_right: bool = False
-
-
-class Tokenizer(Protocol):
-    """What encoding needs of a model's vocabulary."""
-
-    @property
-    def controls(self) -> Mapping[str, ControlToken]:
-        """The control tokens by their text."""
-        ...
-
-    @property
-    def bos(self) -> int | None:
-        """The token the model wants at the beginning, if it wants one."""
-        ...
-
-    def plain(self, text: str) -> list[int]:
-        """The tokens of ordinary text, never a control token."""
-        ...
-
-    def piece(self, token: int) -> bytes:
-        """The bytes a token stands for."""
-        ...
+Tokens = tuple[int, ...]
 
 
 class Encoder:
-    """Encodes prompts for one tokenizer."""
+    """Encodes prompts for one tokenizer, and keeps the tokens of what they share.
+
+    Where the tokenizer allows it, a text is cut, so that no part is tokenized twice. Now and then
+    a prompt is encoded whole as well; should the two ever differ, nothing is cut from then on.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._whole = Reader(tokenizer, Parts(tokenizer.plain, None))
+        self._kept_ending = lru_cache(KEPT)(self._ending)
+        self._encoded = 0
 
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
         """The prompt's tokens and its candidates'.
 
         Raises `PromptError` for labels that clash, and for text that is not Unicode.
         """
+        if self._reader is self._whole:
+            return self._encode_whole(prompt)
+        self._encoded += 1
         try:
-            return self._encode(prompt)
+            tokenized = self._encode_cut(prompt)
+        except (UnicodeEncodeError, PromptError, _RefusalError):
+            return self._encode_whole(prompt)  # which names the prompt and shows its text
+        if self._encoded <= _FIRST or self._encoded % _EVERY == 0:
+            whole = self._encode_whole(prompt)
+            if whole != tokenized:
+                self._reader = self._whole
+            return whole
+        return tokenized
+
+    def encode_all(self, prompts: Iterable[Prompt]) -> list[TokenizedPrompt]:
+        """`encode` for many prompts."""
+        prompts, reader = list(prompts), self._reader
+        tokenized = [self.encode(prompt) for prompt in prompts]
+        if self._reader is not reader:  # its tokens are not to be relied on
+            tokenized = [self.encode(prompt) for prompt in prompts]
+        return tokenized
+
+    @cached_property
+    def _reader(self) -> Reader:
+        """What cuts texts, unless a text that is hard to cut shows that it must not."""
+        if self._tokenizer.cuts is None:
+            return self._whole
+        parts = Parts(self._tokenizer.plain, self._tokenizer.cuts)
+        try:
+            holds = parts.tokens(PROBE) == self._tokenizer.plain(PROBE)
+        except PromptError:  # a vocabulary that cannot even write it
+            holds = False
+        return Reader(self._tokenizer, parts) if holds else self._whole
+
+    def _encode_whole(self, prompt: Prompt) -> TokenizedPrompt:
+        try:
+            source = self._whole.source(prompt.pieces)
+            ending = self._ending(source, prompt.candidates, prompt.stop, self._whole)
+            return TokenizedPrompt(prompt, *ending)
         except UnicodeEncodeError as error:
             raise PromptError(
                 f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
                 f"{shorten(error.object)} is half of a surrogate pair, not a character"
             ) from None
+        except _RefusalError as error:
+            raise PromptError(f"{_name(prompt)}: {error}") from None
 
-    def _encode(self, prompt: Prompt) -> TokenizedPrompt:
-        ids = self._ids(prompt.pieces)
-        if prompt.candidates is None:
-            if not ids:
-                raise PromptError(f"{_name(prompt)}: the prompt is empty")
-            return TokenizedPrompt(prompt, tuple(ids))
-        whole = [self._ids([*prompt.pieces, _data(label)]) for label in prompt.candidates]
+    def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
+        reader = self._reader
+        head, rest = reader.cut(reader.source(prompt.pieces))
+        ending = self._kept_ending if head else self._ending
+        shared, candidates = ending(rest, prompt.candidates, prompt.stop, reader)
+        return TokenizedPrompt(prompt, (*head, *shared), candidates)
+
+    def _ending(
+        self,
+        source: Source,
+        candidates: tuple[str, ...] | None,
+        stop: str,
+        reader: Reader,
+    ) -> tuple[Tokens, tuple[Tokens, ...]]:
+        """The tokens that all candidates share, and what each has after them."""
+        ids = reader.tokens(source)
+        least = 1 if source.place == "start" else 0
+        if candidates is None:
+            if len(ids) < least:
+                raise _RefusalError("the prompt is empty")
+            return tuple(ids), ()
+        whole = [reader.tokens_with(source, label) for label in candidates]
         if _clash(whole):
+            if not stop:
+                raise _RefusalError(
+                    "one label begins another, and nothing in the template ends an "
+                    "answer; let a newline follow {{ output }}"
+                )
+            labelled = [source.plus(label, is_data=True) for label in candidates]
+            stopped = [reader.tokens(each.plus(stop)) for each in labelled]
             whole = [
-                self._with_stop(prompt, label, ids)
-                for label, ids in zip(prompt.candidates, whole, strict=True)
+                self._up_to_stop(ids, longer, stop)
+                for ids, longer in zip(whole, stopped, strict=True)
             ]
             if pair := _clash(whole):
-                first, second = (prompt.candidates[index] for index in pair)
-                raise PromptError(
-                    f"{_name(prompt)}: this model's tokens cannot tell the labels "
-                    f"{first!r} and {second!r} apart; rename one"
+                first, second = (candidates[index] for index in pair)
+                raise _RefusalError(
+                    f"this model's tokens cannot tell the labels {first!r} and {second!r} apart; "
+                    "rename one"
                 )
         branch = common_prefix([*whole, ids]) if len(whole) == 1 else common_prefix(whole)
         branch = min(branch, min(map(len, whole)) - 1)
-        if branch < 1:
-            raise PromptError(
-                f"{_name(prompt)}: nothing stands in front of the answer, and this model has no "
-                "token for a beginning; put some text before {{ output }}"
+        if branch < least:
+            raise _RefusalError(
+                "nothing stands in front of the answer, and this model has no token for a "
+                "beginning; put some text before {{ output }}"
             )
-        return TokenizedPrompt(
-            prompt,
-            tuple(whole[0][:branch]),
-            tuple(tuple(sequence[branch:]) for sequence in whole),
-        )
+        return tuple(whole[0][:branch]), tuple(tuple(sequence[branch:]) for sequence in whole)
 
-    def _with_stop(self, prompt: Prompt, label: str, ids: list[int]) -> list[int]:
-        """The label's tokens and the stop's first, so that a label ends where it ends."""
-        if not prompt.stop:
-            raise PromptError(
-                f"{_name(prompt)}: one label begins another, and nothing in the template ends an "
-                "answer; let a newline follow {{ output }}"
-            )
-        stop = Piece(prompt.stop, "chat" if prompt.stop_is_chat else "template")
-        whole = self._ids([*prompt.pieces, _data(label), stop])
-        shared = common_prefix([whole, ids])
+    def _up_to_stop(self, ids: list[int], longer: list[int], stop: str) -> list[int]:
+        """A label's tokens and the stop's first, so that a label ends where it ends."""
+        shared = common_prefix([longer, ids])
         # Where label and stop merge, the first token past the label's last byte is the stop's.
         rest = sum(len(self._tokenizer.piece(token)) for token in ids[shared:])
-        for end in range(shared, len(whole)):
-            rest -= len(self._tokenizer.piece(whole[end])) or 1
+        for end in range(shared, len(longer)):
+            rest -= len(self._tokenizer.piece(longer[end])) or 1
             if rest < 0:
-                return whole[: end + 1]
-        raise PromptError(f"{_name(prompt)}: the stop {prompt.stop!r} has no token of its own")
-
-    def _ids(self, pieces: Iterable[Piece]) -> list[int]:
-        """The tokens of the pieces as one text: control tokens only where no data is."""
-        text, data = _text_and_data(pieces)
-        ids: list[int] = []
-        start = 0
-        for begin, end, control in self._controls_in(text, data):
-            left = text[start:begin]
-            if control.strips_left:
-                left = left.rstrip(_SPACE)
-            ids += self._plain(left)
-            ids.append(control.id)
-            start = end
-            if control.strips_right:
-                start += len(text[end:]) - len(text[end:].lstrip(_SPACE))
-        ids += self._plain(text[start:])
-        bos = self._tokenizer.bos
-        return [bos, *ids] if bos is not None and ids[:1] != [bos] else ids
-
-    def _plain(self, text: str) -> list[int]:
-        return self._tokenizer.plain(text) if text else []
-
-    def _controls_in(
-        self, text: str, data: Sequence[tuple[int, int]]
-    ) -> Iterable[tuple[int, int, ControlToken]]:
-        """The control tokens that stand wholly in text of templates, between the data."""
-        if self._pattern is None:
-            return
-        begin = 0
-        for start, end in (*data, (len(text), len(text))):
-            for match in self._pattern.finditer(text, begin, start):
-                yield *match.span(), self._tokenizer.controls[match[0]]
-            begin = end
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str] | None:
-        longest_first = sorted(filter(None, self._tokenizer.controls), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+                return longer[: end + 1]
+        raise _RefusalError(f"the stop {stop!r} has no token of its own")
 
 
-_SPACE = " \t\n\v\f\r"  # what C's isspace() strips
+class _RefusalError(Exception):
+    """Why a prompt cannot be encoded, without its name."""
 
 
 def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) -> int:
@@ -177,24 +168,6 @@ def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
         if sequences[j][: len(sequences[i])] == sequences[i]:
             return min(i, j), max(i, j)
     return None
-
-
-def _text_and_data(pieces: Iterable[Piece]) -> tuple[str, list[tuple[int, int]]]:
-    """The pieces' text, and the ranges of it that are data."""
-    texts: list[str] = []
-    data: list[tuple[int, int]] = []
-    start = 0
-    for piece in pieces:
-        end = start + len(piece.text)
-        if piece.kind == "data" and piece.text:
-            data.append((start, end))
-        texts.append(piece.text)
-        start = end
-    return "".join(texts), data
-
-
-def _data(text: str) -> Piece:
-    return Piece(text, "data")
 
 
 def _name(prompt: Prompt) -> str:

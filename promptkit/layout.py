@@ -3,54 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from functools import lru_cache
+from typing import NamedTuple, get_args
 
 from promptkit.errors import TemplateError
+from promptkit.formats import AnswerFormat
 from promptkit.prompts import Message, Piece, Prompt, Role
 
 DEFAULT_STOP = "\n"
 """What ends an answer where neither the template nor its shots say."""
 
 
-def cut(pieces: Sequence[Piece], labels: Sequence[str], file: str) -> Prompt:
-    """The prompt before the slot, and the stop after it.
+class Begun(NamedTuple):
+    """The beginning that many prompts share, laid out once (see `begin`)."""
 
-    Raises `TemplateError` for text that the model would never read, and for turns that it cannot
-    go on from; `file` names the template where a piece does not.
+    pieces: tuple[Piece, ...] = ()
+    turns: tuple[Message, ...] = ()
+    role: Role | None = None
+    """The role of the turn that is still open."""
+    open: tuple[Piece, ...] = ()
+    """What that turn holds so far."""
+
+    @property
+    def has_turns(self) -> bool:
+        return self.role is not None or bool(self.turns)
+
+
+def begin(pieces: Sequence[Piece], file: str) -> Begun:
+    """Lays out a beginning. Raises what `cut` raises."""
+    if "open" not in [piece.kind for piece in pieces]:
+        return Begun(tuple(pieces))
+    return _turns(Begun(), pieces, file)._replace(pieces=tuple(pieces))
+
+
+def slot_in(pieces: Sequence[Piece]) -> int | None:
+    """Where the answer slot is among the pieces, if there is one."""
+    kinds = [piece.kind for piece in pieces]
+    return kinds.index("slot") if "slot" in kinds else None
+
+
+def cut(
+    begun: Begun,
+    pieces: Sequence[Piece],
+    slot: int | None,
+    labels: tuple[str, ...],
+    file: str,
+    *,
+    format: AnswerFormat | None = None,
+    shots: tuple[str, ...] = (),
+    query: str | None = None,
+) -> Prompt:
+    """The prompt of what has begun and of the pieces before the slot, and the stop after it.
+
+    `slot` is the slot's place among `pieces`. Raises `TemplateError` for text that the model
+    would never read, and for turns that it cannot go on from; `file` names the template where a
+    piece does not.
     """
-    slot = next((i for i, piece in enumerate(pieces) if piece.kind == "slot"), None)
-    before, after = list(pieces), []
+    before, after = pieces, list[Piece]()
     if slot is not None:
-        before, after = (
-            list(pieces[:slot]),
-            _until_turn_ends(pieces[slot + 1 :], pieces[slot], file),
-        )
+        before = pieces[:slot]
+        after = _until_turn_ends(pieces[slot + 1 :], pieces[slot], file)
         _check_asked(before, after, pieces[slot], file)
     messages: tuple[Message, ...] = ()
-    lead = ""
-    if any(piece.kind == "open" for piece in pieces):
-        messages, current = _turns(before, file)
-        if slot is not None and current != "assistant":
-            raise TemplateError(
-                "{{ output }} stands outside {% assistant %}, which is the turn of the model",
-                file=pieces[slot].file or file,
-                line=pieces[slot].line,
-            )
-        if messages[-1].role == "assistant":
-            begun, lead = _split_lead(messages[-1].pieces)
-            messages = (*messages[:-1], Message("assistant", tuple(begun)))
+    raw: tuple[Piece, ...] = ()
+    if begun.has_turns or "open" in [piece.kind for piece in pieces]:
+        if not begun.has_turns:
+            begun, before = Begun(), (*begun.pieces, *before)
+        messages, lead = _with_answer(_turns(begun, before, file), pieces, slot, file)
     else:
-        before, lead = _split_lead(before)
+        kept, lead = _split_lead(before)
+        if kept:
+            raw = (*begun.pieces, *kept)
+        else:  # the space before the answer may begin in what has begun
+            kept, lead = _split_lead((*begun.pieces, *before))
+            raw = tuple(kept)
     return Prompt(
-        pieces=() if messages else tuple(before),
+        pieces=raw,
         messages=messages,
         candidates=candidates(labels, lead),
         lead=lead,
-        stop="".join(piece.text for piece in after) if slot is not None else DEFAULT_STOP,
+        stop="".join([piece.text for piece in after]) if slot is not None else DEFAULT_STOP,
+        format=format,
+        shots=shots,
+        query=query,
     )
 
 
-def candidates(labels: Sequence[str], lead: str) -> tuple[str, ...] | None:
+@lru_cache(maxsize=64)
+def candidates(labels: tuple[str, ...], lead: str) -> tuple[str, ...] | None:
     """What may follow the prompt; None where the answer is generated."""
     return tuple(lead + label for label in labels) or None
 
@@ -93,11 +133,9 @@ def _line_of_text(piece: Piece) -> int | None:
     return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
 
 
-def _turns(pieces: Sequence[Piece], file: str) -> tuple[tuple[Message, ...], Role | None]:
-    """The turns, and the role of the last one where it is still open."""
-    turns: list[Message] = []
-    role: Role | None = None
-    current: list[Piece] = []
+def _turns(begun: Begun, pieces: Sequence[Piece], file: str) -> Begun:
+    """The turns, with what the pieces add to them."""
+    turns, role, current = list(begun.turns), begun.role, list(begun.open)
     for piece in pieces:
         if piece.kind == "open":
             role, current = _role(piece.text), []
@@ -113,9 +151,26 @@ def _turns(pieces: Sequence[Piece], file: str) -> tuple[tuple[Message, ...], Rol
                 file=piece.file or file,
                 line=_line_of_text(piece),
             )
+    return Begun(begun.pieces, tuple(turns), role, tuple(current) if role is not None else ())
+
+
+def _with_answer(
+    begun: Begun, pieces: Sequence[Piece], slot: int | None, file: str
+) -> tuple[tuple[Message, ...], str]:
+    """The turns up to the answer, and the space in front of it."""
+    messages, role = begun.turns, begun.role
+    if slot is not None and role != "assistant":
+        raise TemplateError(
+            "{{ output }} stands outside {% assistant %}, which is the turn of the model",
+            file=pieces[slot].file or file,
+            line=pieces[slot].line,
+        )
     if role is not None:
-        turns.append(Message(role, tuple(current)))
-    return tuple(turns), role
+        messages = (*messages, Message(role, begun.open))
+    if messages[-1].role != "assistant":
+        return messages, ""
+    kept, lead = _split_lead(messages[-1].pieces)
+    return (*messages[:-1], Message("assistant", tuple(kept))), lead
 
 
 def _role(name: str) -> Role:
@@ -129,7 +184,7 @@ def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
         text = kept[-1].text.rstrip(" ")
         lead = kept[-1].text[len(text) :] + lead
         if text:
-            kept[-1] = kept[-1]._replace(text=text)
+            kept[-1] = Piece(text, *kept[-1][1:])  # much faster than _replace
             break
         kept.pop()
     return kept, lead

@@ -89,7 +89,7 @@ class OutputType:
         """Whether an output is any text, as it stands."""
         return _bare(self.annotation) is str
 
-    @property
+    @cached_property
     def _is_json(self) -> bool:
         """Whether an output is read as JSON, so that a text has its quotes."""
         closed = _closed_values(self.annotation)

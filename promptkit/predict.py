@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
-from promptkit.encode import common_prefix
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts import TokenizedPrompt
+from promptkit.rendering import Renderer
 from promptkit.selection import Selection, default_selection
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
@@ -27,6 +27,8 @@ Fit = Literal["error", "drop-shots"]
 
 COMMIT_SECONDS = 1.0
 """How much work may be lost when the process is ended."""
+
+_WIDTH = array("i").itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,20 @@ class Predictor:
     def _selection(self) -> Selection:
         return self.selection or default_selection(self.task)
 
-    def tokenize(self, queries: Sequence[Example[Any, Any]]) -> list[TokenizedPrompt]:
-        """The queries' prompts as the model reads them."""
+    def tokenize(
+        self, queries: Sequence[Example[Any, Any]], renderer: Renderer | None = None
+    ) -> list[TokenizedPrompt]:
+        """The queries' prompts as the model reads them.
+
+        `renderer` is the template's for the task, where other predictors share it.
+        """
+        renderer = renderer or self.template.renderer(self.task)
         try:
-            return self._tokenize(queries, self.shots)
+            return self._tokenize(renderer, queries, self.shots)
         except PromptTooLongError:
             if self.fit == "error":
                 raise
-        return [self._fitting(query) for query in queries]
+        return [self._fitting(renderer, query) for query in queries]
 
     def join(
         self,
@@ -122,22 +130,31 @@ class Predictor:
         results: Sequence[Result],
     ) -> list[Prediction]:
         """Predictions out of what the model said."""
+        cell = {
+            "shots": self.shots,
+            "selection": self._selection,
+            "seed": self.seed,
+            "template": self.template.name,
+            "model": self.model.identity.name,
+        }
         return [
-            self._prediction(query, prompt, result)
+            self._prediction(query, prompt, result, cell)
             for query, prompt, result in zip(queries, prompts, results, strict=True)
         ]
 
-    def _tokenize(self, queries: Sequence[Example[Any, Any]], shots: int) -> list[TokenizedPrompt]:
-        prompts = self.model.tokenize([self._render(query, shots) for query in queries])
+    def _tokenize(
+        self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
+    ) -> list[TokenizedPrompt]:
+        prompts = self.model.tokenize(
+            [
+                renderer.render(query, shots, seed=self.seed, selection=self._selection)
+                for query in queries
+            ]
+        )
         for prompt in prompts:
             if not prompt.candidates:
                 self._check_room(prompt)
         return prompts
-
-    def _render(self, query: Example[Any, Any], shots: int) -> Prompt:
-        return self.template.render(
-            self.task, shots=shots, query=query, seed=self.seed, selection=self._selection
-        )
 
     def _check_room(self, prompt: TokenizedPrompt) -> None:
         """Whether the longest answer fits too: a model finds out only once it runs."""
@@ -149,41 +166,42 @@ class Predictor:
                 f"of {context}; ask for fewer shots, a shorter answer or a larger context"
             )
 
-    def _fitting(self, query: Example[Any, Any]) -> TokenizedPrompt:
+    def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> TokenizedPrompt:
         """The prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
             try:
-                return self._tokenize([query], shots)[0]
+                return self._tokenize(renderer, [query], shots)[0]
             except PromptTooLongError:
                 continue
-        return self._tokenize([query], 0)[0]
+        return self._tokenize(renderer, [query], 0)[0]
 
     def _prediction(
-        self, query: Example[Any, Any], prompt: TokenizedPrompt, result: Result
+        self,
+        query: Example[Any, Any],
+        prompt: TokenizedPrompt,
+        result: Result,
+        cell: Mapping[str, Any],
     ) -> Prediction:
         output = self.task.output_type
         if isinstance(result, Score):
-            said = _scored(self.task.labels, result)
+            said = _scored(output.labels, result)
             value = output.values[said["label"]]
         else:
             said, value = _generated(output.parse, result, prompt.prompt.format is not None)
         known = query.output is not None
         failed = said["failure"] is not None
+        said["label"] = None if failed else output.plain(value)
         return Prediction(
             id=query.id,
             input=dict(self.task.fields_of(query)),
             gold=output.plain(query.output) if known else None,
             correct=(not failed and bool(value == query.output)) if known else None,
-            shots=self.shots,
             shot_ids=prompt.prompt.shots,
-            selection=self._selection,
-            seed=self.seed,
-            template=self.template.name,
-            model=self.model.identity.name,
             prompt_sha256=prompt.prompt.sha256,
             tokens=result.tokens,
             seconds=result.seconds,
-            **{**said, "label": None if failed else output.plain(value)},
+            **said,
+            **cell,
         )
 
 
@@ -260,34 +278,39 @@ def unique_tokens(prompts: Iterable[TokenizedPrompt]) -> int:
     A candidate's last token is never read, only predicted.
     """
     total = 0
-    before: tuple[int, ...] = ()
-    for prompt in sorted(set(_sequences(prompts))):
-        total += len(prompt) - common_prefix([before, prompt])
-        before = prompt
+    before = b""
+    for sequence in sorted(set(_sequences(prompts))):
+        total += len(sequence) // _WIDTH - _shared(before, sequence)
+        before = sequence
     return total
 
 
-def _sequences(prompts: Iterable[TokenizedPrompt]) -> Iterable[tuple[int, ...]]:
+def _sequences(prompts: Iterable[TokenizedPrompt]) -> Iterator[bytes]:
+    """The sequences' ids, `_WIDTH` bytes each; in their order beginnings come first."""
     for prompt in prompts:
-        inner = {candidate[:-1] for candidate in prompt.candidates} or {()}
-        for candidate in inner:
-            yield prompt.ids + candidate
+        ids = array("i", prompt.ids).tobytes()
+        for inner in {candidate[:-1] for candidate in prompt.candidates} or {()}:
+            yield ids + array("i", inner).tobytes()
+
+
+def _shared(a: bytes, b: bytes) -> int:
+    """How many leading tokens two sequences share."""
+    length = min(len(a), len(b))
+    differs = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
+    return (8 * length - differs.bit_length()) // (8 * _WIDTH)
 
 
 def _scored(labels: Sequence[str], score: Score) -> dict[str, Any]:
     peak = max(score.logprobs)
-    total = sum(math.exp(logprob - peak) for logprob in score.logprobs)
-    best = score.logprobs.index(peak)
+    weights = [math.exp(logprob - peak) for logprob in score.logprobs]
+    total = sum(weights)
     ranked = sorted(score.logprobs, reverse=True)
     return {
-        "label": labels[best],
+        "label": labels[score.logprobs.index(peak)],
         "logprobs": dict(zip(labels, score.logprobs, strict=True)),
-        "probs": {
-            label: math.exp(logprob - peak) / total
-            for label, logprob in zip(labels, score.logprobs, strict=True)
-        },
-        "margin": next((a - b for a, b in pairwise(ranked)), None),
-        "coverage": sum(math.exp(logprob) for logprob in score.logprobs),
+        "probs": {label: weight / total for label, weight in zip(labels, weights, strict=True)},
+        "margin": ranked[0] - ranked[1] if len(ranked) > 1 else None,
+        "coverage": sum(map(math.exp, score.logprobs)),
         "text": None,
         "failure": None,
     }

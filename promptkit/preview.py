@@ -45,10 +45,11 @@ def show(
             print(f"{token:>8}  {model.piece(token)!r}")
         return
     if spans:
+        whole = raw.text
         for span in raw.spans:
             where = ":".join(str(part) for part in (span.file, span.line) if part is not None)
             what = " ".join(filter(None, (span.source, span.example, span.field)))
-            text = raw.text[span.start : span.end]
+            text = whole[span.start : span.end]
             print(f"{span.start:>6}-{span.end:<6} {what}  {where}  {text!r}")
         return
     sys.stdout.write(str(raw))  # to the byte, for whoever redirects it

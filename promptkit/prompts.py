@@ -51,19 +51,36 @@ class Span:
     field: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """One turn of a chat; the last one may be the beginning of the model's own turn."""
 
     role: Role
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def content(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
+        return "".join([piece.text for piece in self.pieces])
+
+    @cached_property
+    def core(self) -> tuple[Piece, ...]:
+        """The pieces without the white space around them."""
+        kept = list(self.pieces)
+        while kept and not kept[0].text.strip():
+            kept.pop(0)
+        while kept and not kept[-1].text.strip():
+            kept.pop()
+        if kept:
+            first = kept[0]
+            text = first.text.lstrip()
+            skipped = first.text[: len(first.text) - len(text)].count("\n")
+            line = None if first.line is None else first.line + skipped
+            kept[0] = first._replace(text=text, line=line)
+            kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+        return tuple(kept)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What the model reads, and what may come after it.
 
@@ -90,14 +107,14 @@ class Prompt:
     query: str | None = None
     """The id of the example that is asked."""
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The prompt; for turns without a chat template yet, their contents one after another."""
         if self.messages:
-            return "".join(message.content for message in self.messages)
-        return "".join(piece.text for piece in self.pieces)
+            return "".join([message.content for message in self.messages])
+        return "".join([piece.text for piece in self.pieces])
 
-    @cached_property
+    @property
     def spans(self) -> tuple[Span, ...]:
         """Spans of `text`, without gaps, cut where the template line changes."""
         if self.messages:

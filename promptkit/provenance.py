@@ -158,11 +158,13 @@ class _CodeGenerator(CodeGenerator):
         return literal
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
-        runs: list[tuple[str, int]] = []
+        pieces: list[Piece] = []
         for literal in group:
             texts = [str(literal)] if literal.written else _LINES.findall(literal)
-            runs += [(text, literal.line) for text in texts]
-        return f"environment.literal({self._file!r}, {runs!r})"
+            pieces += [Piece(text, "template", self._file, literal.line) for text in texts]
+        literals = self.environment.literals  # type: ignore[attr-defined]
+        literals.append(rendered(pieces))
+        return f"environment.literals[{len(literals) - 1}]"
 
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802
         """As Jinja does it, but what comes out knows its line."""
@@ -220,14 +222,12 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
             autoescape=False,
             **options,
         )
+        self.literals: list[Rendered] = []
+        """The texts that stand in the templates, which compiled code takes from here."""
         # Rendering is a pure function of template and data.
         del self.globals["lipsum"], self.filters["random"]
         # Jinja's own escapes characters for HTML.
         self.filters["tojson"] = _tojson
-
-    def literal(self, file: str | None, runs: Iterable[tuple[str, int]]) -> Rendered:
-        """Called by compiled templates for text that stands in the template."""
-        return rendered(Piece(text, "template", file, line) for text, line in runs)
 
     def datum(
         self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from promptkit.errors import MissingExtraError
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
-from promptkit.report import page, terminal
 
 if TYPE_CHECKING:
     import pandas
@@ -118,7 +118,8 @@ class Comparison:
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
-        return [_finite(asdict(prediction)) for prediction in self.predictions]
+        names = Prediction.__slots__
+        return [{name: _finite(getattr(p, name)) for name in names} for p in self.predictions]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One line per cell. Raises `MissingExtraError` without pandas."""
@@ -133,16 +134,20 @@ class Comparison:
 
         Raises OSError where it cannot be written.
         """
+        from promptkit.report import page
+
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         data, records = self.to_dict(), self.to_records()
         _write(folder / "comparison.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
-        lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        _write(folder / "predictions.jsonl", "".join(lines))
+        encode = json.JSONEncoder(ensure_ascii=False).encode
+        _write(folder / "predictions.jsonl", "".join([f"{encode(record)}\n" for record in records]))
         _write(folder / "report.html", page.html(data, records))
         return folder
 
     def __str__(self) -> str:
+        from promptkit.report import terminal
+
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
@@ -150,9 +155,11 @@ class Comparison:
 
 def _finite(value: Any) -> Any:
     """JSON has no infinities; a probability of nothing has a logarithm of null."""
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]

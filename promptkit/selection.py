@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import zip_longest
-from typing import Any, Literal, get_args
+from itertools import islice, zip_longest
+from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key
@@ -46,24 +46,38 @@ def draw(
         raise PromptError(f"there is no selection {selection!r}; there is {known}")
     if not isinstance(shots, int) or shots < 0:
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
-    order = _order(pool, seed, selection)
-    drawn: list[Example[Any, Any]] = []
-    for index in order:
-        if len(drawn) == shots:
-            break
-        if not same(pool[index], query):
-            drawn.append(pool[index])
+    first = _first(pool, seed, selection, shots)
+    unseen = query.id not in first.ids and text_key(query.input) not in first.texts
+    if unseen and len(first.shots) == shots:
+        return first.shots
+    others = (pool[index] for index in _order(pool, seed, selection))
+    drawn = tuple(islice((demo for demo in others if not same(demo, query)), shots))
     if len(drawn) < shots:
         raise PromptError(
             f"{shots} shots asked, but the pool has only {len(drawn)} demonstrations for "
             f"example {query.id!r}; add some, or ask for fewer shots"
         )
-    return tuple(drawn)
+    return drawn
 
 
 def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
     """Whether a demonstration is the query: by id or by equal text."""
     return demo.id == query.id or text_key(demo.input) == text_key(query.input)
+
+
+class _First(NamedTuple):
+    """The beginning of an order, which is what nearly every query sees."""
+
+    shots: tuple[Example[Any, Any], ...]
+    ids: frozenset[str]
+    texts: frozenset[str]
+
+
+@lru_cache(maxsize=256)
+def _first(pool: ExampleSet[Any, Any], seed: int, selection: Selection, shots: int) -> _First:
+    drawn = tuple(pool[index] for index in _order(pool, seed, selection)[:shots])
+    ids = frozenset(demo.id for demo in drawn)
+    return _First(drawn, ids, frozenset(text_key(demo.input) for demo in drawn))
 
 
 @lru_cache(maxsize=256)

@@ -109,12 +109,22 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     delta = float(units.sum()) / (scale * len(units))
     added = min(seeds_a, seeds_b) ** -0.5
     differences = np.append(units / scale, [added, -added])
-    low, high = _bootstrap(differences, level, seed)
-    # The mean with the turned interval of the mirror image makes signs turn exactly.
-    other_low, other_high = _bootstrap(-differences, level, seed)
-    low, high = (low - other_high) / 2, (high - other_low) / 2
+    # One of the two mirror images stands for both, so that swapping turns the signs exactly.
+    side = _side(units)
+    low, high = _bootstrap(differences * (side or 1), level, seed)
+    if side < 0:
+        low, high = -high, -low
+    elif side == 0:
+        low, high = (low - high) / 2, (high - low) / 2
     interval = Interval(min(low, delta), max(high, delta), level)
     return Difference(delta, interval, _sign_flip_p(units))
+
+
+def _side(units: NDArray[np.int64]) -> int:
+    """1 or -1, and the other for the mirror image; 0 for what is its own."""
+    in_order = np.sort(units)
+    uneven = in_order + in_order[::-1]
+    return int(np.sign(uneven[uneven != 0][:1]).sum())
 
 
 def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:
@@ -129,15 +139,13 @@ def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tup
 
 def _sign_flip_p(units: NDArray[np.int64]) -> float:
     """The chance, if every sign were a fair coin, of a sum at least as far from 0."""
-    from scipy.stats import binomtest
-
     units = units[units != 0]
     if len(units) == 0:
         return 1.0
     units = units // np.gcd.reduce(units)
     sizes, counts = np.unique(np.abs(units), return_counts=True)
     if len(sizes) == 1:
-        return float(binomtest(int((units > 0).sum()), len(units)).pvalue)
+        return _mcnemar(int((units > 0).sum()), len(units))
     # The distribution of the sum of +-size, from its characteristic function: the product of
     # cos(size * angle). Right to about 1e-14.
     largest = int(sizes @ counts)
@@ -149,6 +157,16 @@ def _sign_flip_p(units: NDArray[np.int64]) -> float:
     chance = np.fft.fft(transform).real / points
     p = 2 * float(chance[abs(int(units.sum())) : largest + 1].sum())
     return min(1.0, max(p, 2.0 ** (1 - len(units))))
+
+
+def _mcnemar(wins: int, n: int) -> float:
+    """The chance, in `n` throws of a fair coin, of a number of heads at least as uneven."""
+    tail = 1
+    ways = 1  # whole numbers, so that nothing is lost however small the chance
+    for heads in range(min(wins, n - wins)):
+        ways = ways * (n - heads) // (heads + 1)
+        tail += ways
+    return min(1.0, tail / (1 << (n - 1)))
 
 
 def _check(level: float) -> None:

@@ -13,13 +13,14 @@ import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 
 from promptkit.errors import StoreError, shorten
+from promptkit.formats import AnswerFormat
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 
@@ -120,7 +121,7 @@ class Store:
 
     def put(self, results: Mapping[bytes, Result]) -> None:
         """Adds results in one transaction; keys that are there already keep what they have."""
-        rows = [(key, json.dumps(asdict(result))) for key, result in results.items()]
+        rows = [(key, _text(result)) for key, result in results.items()]
         with self._explained(), self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
 
@@ -170,26 +171,42 @@ def key_of(
     prompt: TokenizedPrompt, identity: ModelIdentity, sampling: Sampling | None = None
 ) -> bytes:
     """The digest of everything that decides a result; `sampling` is for generated answers."""
-    rule: list[object] = [_SCORE_RULE]
-    if sampling is not None:
-        seed = sampling.seed if sampling.temperature > 0 else None
-        temperature = float(sampling.temperature)
-        asked = prompt.prompt
-        rule = [_GENERATE_RULE, sampling.max_tokens, temperature, seed, asked.stop]
-        if asked.format is not None:
-            rule += [_FORMAT_RULE, asked.format.kind, asked.format.schema, asked.lead]
-    head = json.dumps([rule, identity.key, len(prompt.ids), [len(c) for c in prompt.candidates]])
-    digest = sha256(head.encode("utf-8", "surrogatepass"))
-    for ids in (prompt.ids, *prompt.candidates):
-        digest.update(array("q", ids).tobytes())
-    return digest.digest()
+    (key,) = keys_of([prompt], identity, sampling)
+    return key
 
 
 def keys_of(
     prompts: Sequence[TokenizedPrompt], identity: ModelIdentity, sampling: Sampling | None = None
 ) -> list[bytes]:
     """The keys of many prompts."""
-    return [key_of(prompt, identity, sampling) for prompt in prompts]
+    model = json.dumps(identity.key)
+
+    @cache
+    def rule(stop: str, format: AnswerFormat | None, lead: str) -> str:
+        """How the result comes about, and by whom, as JSON."""
+        if sampling is None:
+            return f"{json.dumps([_SCORE_RULE])}, {model}"
+        seed = sampling.seed if sampling.temperature > 0 else None
+        parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
+        if format is not None:
+            parts += [_FORMAT_RULE, format.kind, format.schema, lead]
+        return f"{json.dumps(parts)}, {model}"
+
+    keys: list[bytes] = []
+    for prompt in prompts:
+        lengths = [len(candidate) for candidate in prompt.candidates]
+        asked = prompt.prompt
+        rules = rule(asked.stop, asked.format, asked.lead)
+        head = f"[{rules}, {len(prompt.ids)}, {lengths}]"
+        digest = sha256(head.encode("utf-8", "surrogatepass"))
+        for ids in (prompt.ids, *prompt.candidates):
+            digest.update(array("q", ids))
+        keys.append(digest.digest())
+    return keys
+
+
+def _text(result: Result) -> str:
+    return json.dumps({name: getattr(result, name) for name in result.__slots__})
 
 
 def _result(text: str) -> Result:

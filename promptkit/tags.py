@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, get_args
 
 import jinja2
 from jinja2 import nodes
@@ -13,10 +14,33 @@ from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
 from promptkit.prompts import Piece, Role
-from promptkit.provenance import Rendered, Slot, rendered
+from promptkit.provenance import Rendered, Slot, View, rendered
 
-MARKS = "promptkit_marks"
-"""Where a rendering notes its slots and turns, as (kind, line), among the names it is given."""
+NOTES = "promptkit_notes"
+"""Where a rendering finds its `Notes` among the names it is given."""
+
+Caller = Callable[[View, Any], Rendered]
+
+Mark = tuple[Literal["slot", "open"], int]
+"""The answer slot or a turn, and the line that made it."""
+
+
+class Block(NamedTuple):
+    """One example's block, rendered."""
+
+    pieces: tuple[Piece, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass
+class Notes:
+    """What the tags of one rendering say besides its text."""
+
+    blocks: dict[View, Block] | None = None
+    """The blocks of renderings before, by the example; None where they cannot be used again."""
+    marks: list[Mark] = field(default_factory=list)
+    asked: Block | None = None
+    """The query's block."""
 
 
 class ExampleTag(Extension):
@@ -31,7 +55,7 @@ class ExampleTag(Extension):
         names = [nodes.Name("input", "param"), nodes.Name("output", "param")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
 
-    def _examples(self, context: Context, line: int, caller: Callable[..., Rendered]) -> Rendered:
+    def _examples(self, context: Context, line: int, caller: Caller) -> Rendered:
         # The names as given to render(), not as the template may have set them since.
         given = context.parent
         if "shots" not in given:
@@ -39,24 +63,36 @@ class ExampleTag(Extension):
                 "{% example %} stands in an imported template, which does not see the shots; "
                 "write {% import ... with context %}"
             )
+        notes: Notes = given[NOTES]
         pieces: list[Piece] = []
         for shot in given["shots"]:
-            pieces += _owned(caller(shot.input, shot.output), shot.id)
+            pieces += _block(notes, shot, caller, shot.input, shot.output).pieces
         query = given["query"]
-        asked = _owned(caller(query, Slot()), query._example)
-        slots = sum(piece.kind == "slot" for piece in asked)
+        notes.asked = _block(notes, query, caller, query, Slot())
+        slots = sum(piece.kind == "slot" for piece in notes.asked.pieces)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(
                 f"{{% example %}} prints {{{{ output }}}} {slots} times; "
                 "once is where the answer goes"
             )
-        given[MARKS].append(("slot", line))
-        return rendered(pieces + asked)
+        notes.marks.append(("slot", line))
+        return rendered([*pieces, *notes.asked.pieces])
 
 
-def _owned(block: Rendered, example: str) -> list[Piece]:
-    """The pieces of one example's block, each marked as the example's."""
-    return [piece if piece.example else piece._replace(example=example) for piece in block.pieces]
+def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) -> Block:
+    """One example's block, each of its pieces marked as the example's."""
+    if notes.blocks is not None and shown in notes.blocks:
+        block = notes.blocks[shown]
+        notes.marks += block.marks
+        return block
+    before = len(notes.marks)
+    owned = [
+        p if p.example else p._replace(example=shown._example) for p in caller(input, output).pieces
+    ]
+    block = Block(tuple(owned), tuple(notes.marks[before:]))
+    if notes.blocks is not None:
+        notes.blocks[shown] = block
+    return block
 
 
 class RoleTag(Extension):
@@ -77,11 +113,12 @@ class RoleTag(Extension):
         pieces = caller().pieces
         if any(piece.kind == "open" for piece in pieces):
             raise jinja2.TemplateRuntimeError(f"a turn inside {{% {role} %}}: turns do not nest")
-        context.parent.get(MARKS, []).append(("open", line))
+        if NOTES in context.parent:
+            context.parent[NOTES].marks.append(("open", line))
         return rendered([Piece(role, "open"), *pieces, Piece(role, "close")])
 
 
-def check_marks(pieces: Sequence[Piece], marks: Sequence[tuple[str, int]], file: str) -> None:
+def check_marks(pieces: Sequence[Piece], marks: Sequence[Mark], file: str) -> None:
     """Raises `TemplateError` where a filter swallowed the answer slot or the bounds of a turn."""
     for kind, line in marks:
         if all(piece.kind != kind for piece in pieces):

@@ -127,6 +127,10 @@ class Task(BaseModel, Generic[I, O]):
         return parser.set_of(examples)
 
     @cached_property
+    def _input_type(self) -> type[BaseModel]:
+        return self.types()[0]
+
+    @cached_property
     def output_type(self) -> OutputType:
         """How outputs are written and read."""
         return OutputType(self.types()[1])
@@ -161,7 +165,7 @@ class Task(BaseModel, Generic[I, O]):
 
     def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
         """An example out of an input or a dict of its fields. Raises `DataError`."""
-        if isinstance(query, Example) and type(query.input) is self.types()[0]:
+        if isinstance(query, Example) and type(query.input) is self._input_type:
             return query
         parser = ExampleParser(*self.types(), [])
         if isinstance(query, Example):

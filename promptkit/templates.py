@@ -7,8 +7,8 @@ and once for the query, where `{{ output }}` is the answer slot; `{% system %}`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,19 +16,14 @@ from typing import Any
 
 import jinja2
 
-from promptkit.errors import DataError, PromptError, TemplateError
+from promptkit.errors import TemplateError
 from promptkit.examples import Example
-from promptkit.layout import around_output, candidates, cut
-from promptkit.prompts import Piece, Prompt
-from promptkit.provenance import (
-    Origin,
-    TracingEnvironment,
-    View,
-    join,
-    trace,
-)
-from promptkit.selection import Selection, default_selection, draw, same
-from promptkit.tags import MARKS, ExampleTag, RoleTag, check_marks
+from promptkit.prompts import Prompt
+from promptkit.provenance import TracingEnvironment
+from promptkit.rendering import Renderer
+from promptkit.selection import Selection
+from promptkit.sharing import Sharing, sharing
+from promptkit.tags import ExampleTag, RoleTag
 from promptkit.task import Task
 
 _PACKAGE = Path(__file__).parent
@@ -100,64 +95,13 @@ class Template:
         `TemplateError` naming file, line and example, `DataError` for a query that does not fit
         the task, and `PromptError` for a pool that is too small or a query among its own shots.
         """
-        asked = task.as_query(query)
-        if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
-            chosen = selection or default_selection(task)
-            shots = draw(task.demos, asked, shots, seed=seed, selection=chosen)
-        elif any(same(shot, asked) for shot in shots):
-            raise PromptError(f"example {asked.id!r} is among its own shots")
-        pieces = self._render(task, shots, asked)
-        prompt = cut(pieces, task.labels, self.file or self.name)
-        shown = tuple(shot.id for shot in shots)
-        prompt = replace(prompt, shots=shown, query=asked.id, format=task.output_type.format)
-        if any(piece.kind == "slot" for piece in pieces):
-            return prompt
-        return self._follow_shots(prompt, pieces, task, shots, asked)
+        renderer = self.renderer(task)
+        return renderer.render(query, shots, seed=seed, selection=selection)
 
-    def _follow_shots(
-        self,
-        prompt: Prompt,
-        pieces: Sequence[Piece],
-        task: Task[Any, Any],
-        shots: Sequence[Example[Any, Any]],
-        asked: Example[Any, Any],
-    ) -> Prompt:
-        """A plain loop says only in its shots what stands around an answer: read it there."""
-        if not shots and len(task.demos):
-            pieces = self._render(task, [task.demos[0]], asked)
-        lead, stop = around_output(pieces)
-        if prompt.messages:
-            stop = ""  # the end of the turn
-            if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
-                lead = ""
-        lead = prompt.lead or lead
-        return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
-
-    def _render(
-        self,
-        task: Task[Any, Any],
-        shots: Sequence[Example[Any, Any]],
-        asked: Example[Any, Any],
-    ) -> tuple[Piece, ...]:
-        compiled = self._compiled
-        marks: list[tuple[str, int]] = []
-        context = compiled.new_context(
-            {
-                "task": View("task", {"name": task.name, "instruction": task.instruction}),
-                "labels": trace(task.labels, Origin(None, "labels")),
-                "shots": tuple(_shot_view(task, shot) for shot in shots),
-                "query": View("input", task.fields_of(asked), asked.id),
-                MARKS: marks,
-            }
-        )
-        try:
-            pieces = join(compiled.root_render_func(context)).pieces
-            check_marks(pieces, marks, self.file or self.name)
-            return pieces
-        except (DataError, TemplateError):
-            raise
-        except Exception as error:
-            raise _located(error, self.file or self.name) from error
+    def renderer(self, task: Task[Any, Any]) -> Renderer:
+        """What renders many prompts of one task, and keeps what they share."""
+        shared = _sharing(self.source, self.folders)
+        return Renderer(task, self._compiled, shared, self.file or self.name)
 
     @property
     def _compiled(self) -> jinja2.Template:
@@ -208,47 +152,20 @@ class _Loader(jinja2.FileSystemLoader):
 def _compile(
     source: str, name: str, file: str | None, folders: tuple[Path, ...]
 ) -> jinja2.Template:
-    environment = TracingEnvironment(
-        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
-    )
+    environment = _environment(folders)
     code = environment.compile(source, name, file or name)
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
 
-def _shot_view(task: Task[Any, Any], shot: Example[Any, Any]) -> View:
-    fields: Mapping[str, Any] = {
-        "id": shot.id,
-        "input": View("input", task.fields_of(shot), shot.id),
-        "output": trace(task.answer_of(shot), Origin(shot.id, "output")),
-        "metadata": View("metadata", shot.metadata, shot.id),
-    }
-    return View("shot", fields, shot.id)
+@lru_cache(maxsize=128)
+def _sharing(source: str, folders: tuple[Path, ...]) -> Sharing:
+    try:
+        return sharing(_environment(folders), source)
+    except (jinja2.TemplateError, TemplateError):
+        return Sharing()  # rendering says what is wrong, and where
 
 
-def _located(error: Exception, file: str) -> TemplateError:
-    """The error with the template line and the example it happened on."""
-    line: int | None = None
-    example: str | None = None
-    traceback = error.__traceback__
-    while traceback is not None:
-        frame = traceback.tb_frame
-        compiled = frame.f_globals.get("__jinja_template__")
-        if compiled is not None:
-            file = compiled.filename or compiled.name or file
-            line = compiled.get_corresponding_lineno(traceback.tb_lineno)
-            example = next(_examples_in(frame.f_locals), example)
-        traceback = traceback.tb_next
-    if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
-        file, line = error.filename or error.name or file, error.lineno
-    if isinstance(error, jinja2.TemplateNotFound):
-        reason = f"there is no template {error.name!r} in its search path"
-    elif isinstance(error, jinja2.TemplateError):
-        reason = error.message or str(error)
-    else:
-        reason = f"{type(error).__name__}: {error}"
-    return TemplateError(reason, file=file, line=line, example=example)
-
-
-def _examples_in(variables: Mapping[str, Any]) -> Iterator[str]:
-    views = (value for value in reversed(list(variables.values())) if isinstance(value, View))
-    return (view._example for view in views if view._example is not None)
+def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
+    return TracingEnvironment(
+        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
+    )

@@ -20,21 +20,23 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "formats", "metrics"},
-    {"outputs", "rows", "stats", "prompts"},
-    {"examples", "provenance", "encode", "chat", "layout"},
-    {"taskfile", "validation", "tags", "scaffold", "models"},
+    {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"examples", "provenance", "sources", "chat", "layout"},
+    {"encode", "taskfile", "validation", "tags", "scaffold"},
+    {"models"},
     {"task", "store", "preview"},
     {"files", "selection"},
-    {"templates", "report"},
+    {"rendering", "report"},
+    {"templates"},
     {"predict"},
-    {"results"},
+    {"results", "options"},
     {"comparison"},
     {"cli"},
     {"__main__"},
 ]
 """A room imports from the floors below it, and from nothing on its own but models/ and report/."""
 
-BELOW_MODELS = {"errors", "formats", "prompts", "encode", "chat", "models"}
+BELOW_MODELS = {"errors", "formats", "prompts", "parts", "sources", "encode", "chat", "models"}
 
 
 def name_of(path: Path) -> str:

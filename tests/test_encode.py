@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from promptkit.encode import ControlToken, Encoder, common_prefix
+from promptkit.encode import Encoder, common_prefix
 from promptkit.errors import PromptError
+from promptkit.models.cutting import find_cuts
+from promptkit.parts import Cuts
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
+from promptkit.sources import ControlToken
 
 
 class Merging:
@@ -20,10 +25,12 @@ class Merging:
         words: Sequence[str] = (),
         controls: Mapping[str, ControlToken] | None = None,
         bos: int | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self.words = [bytes([byte]) for byte in range(256)] + [word.encode() for word in words]
         self.controls = CONTROLS if controls is None else controls
         self.bos = bos
+        self.cuts = cuts
 
     def plain(self, text: str) -> list[int]:
         raw, ids = text.encode(), []
@@ -310,3 +317,102 @@ def test_text_that_is_not_unicode() -> None:
         PLAIN.encode(ask("a\udcff:", "b", "c"))
     with pytest.raises(PromptError, match="half of a surrogate pair"):
         PLAIN.encode(ask("a:", "b", "c\ud800"))
+
+
+# -- What prompts share --------------------------------------------------------------------------
+
+ANYWHERE = Cuts(line=re.compile(r"\n(?=\S)"), word=re.compile(r"\S(?= \S)"))
+
+
+class Counting(Merging):
+    """Counts the characters that it tokenizes."""
+
+    characters = 0
+
+    def plain(self, text: str) -> list[int]:
+        self.characters += len(text)
+        return super().plain(text)
+
+
+def fruit(number: int, labels: tuple[str, ...] = (" pome", " drupe")) -> Prompt:
+    shots = [template("fruit 0:"), data(" pome"), template("\n")] * 20
+    query = [data(f"fruit {number}"), template(":")]
+    return Prompt((*shots, *query), candidates=labels, stop="\n", query=str(number))
+
+
+def test_what_prompts_share_is_tokenized_once() -> None:
+    tokenizer = Counting(cuts=ANYWHERE)
+    encoder = Encoder(tokenizer)
+    prompts = [fruit(number) for number in range(100)]
+    encoder.encode_all(prompts[:4])  # which are encoded whole as well
+    before = tokenizer.characters
+    tokenized = encoder.encode_all(prompts[4:])
+    assert tokenizer.characters - before < 100 * len("\nfruit 10:f")
+    assert tokenized == Encoder(Merging()).encode_all(prompts[4:])
+
+
+CONTROLLED = st.lists(
+    st.builds(
+        Piece,
+        st.lists(
+            st.sampled_from(
+                ["a", "b", "\n", " ", "<s>", "<|end|>", "<|e", "nd|>", "a\nb", "<l>", "<r>"]
+            ),
+            max_size=6,
+        ).map("".join),
+        st.sampled_from(["template", "data", "chat"]),
+    ),
+    max_size=3,
+)
+
+
+@given(
+    words=WORDS,
+    beginnings=st.lists(CONTROLLED, min_size=1, max_size=2),
+    endings=st.lists(CONTROLLED, min_size=2, max_size=5),
+    labels=st.lists(LETTERS, min_size=1, max_size=3),
+    bos=st.booleans(),
+)
+def test_prompts_that_share_a_beginning(
+    words: list[str],
+    beginnings: list[list[Piece]],
+    endings: list[list[Piece]],
+    labels: list[str],
+    bos: bool,
+) -> None:
+    controls = {
+        **CONTROLS,
+        "<l>": ControlToken(500, strips_left=True),
+        "<r>": ControlToken(501, strips_right=True),
+    }
+    more: dict[str, Any] = {"controls": controls, "bos": 1000 if bos else None}
+    cuts = find_cuts(words, (), byte_level=False)
+    encoder = Encoder(Merging(words, cuts=cuts, **more))
+    whole = Encoder(Merging(words, **more))
+    for beginning, ending in product(beginnings, endings):
+        prompt = Prompt((*beginning, *ending), candidates=tuple(labels), stop="<|end|>")
+        assert result(encoder, prompt) == result(whole, prompt)
+
+
+def result(encoder: Encoder, prompt: Prompt) -> TokenizedPrompt | str:
+    try:
+        return encoder.encode(prompt)
+    except PromptError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("word", ["a\nT", ". s", "1:\nfruit"])
+def test_a_tokenizer_that_must_not_be_cut_is_found_out(word: str) -> None:
+    tokenizer = Merging([word], cuts=ANYWHERE)
+    prompts = [fruit(number) for number in range(5)]
+    assert Encoder(tokenizer).encode_all(prompts) == Encoder(Merging([word])).encode_all(prompts)
+
+
+def test_prompts_before_the_one_that_finds_it_out_are_encoded_again() -> None:
+    word = "7:\nfruit"  # in few of the prompts, and not in those that are tried first
+    prompts = [fruit(number) for number in range(600)]
+    pieces = (template("fruit 7:"), data("\nfruit 7:"))
+    for index in (100, 300, 511):
+        prompts[index] = Prompt(pieces, candidates=(" pome", " fig"), stop="\n")
+    found = Encoder(Merging([word], cuts=ANYWHERE)).encode_all(prompts)
+    assert found == Encoder(Merging([word])).encode_all(prompts)

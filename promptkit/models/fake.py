@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from promptkit import chat
-from promptkit.encode import ControlToken, Encoder
+from promptkit.encode import Encoder
 from promptkit.errors import PromptTooLongError
 from promptkit.models.base import (
     Generation,
@@ -20,6 +20,7 @@ from promptkit.models.base import (
     Usage,
 )
 from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.sources import ControlToken
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -102,6 +103,7 @@ class _Bytes:
     """UTF-8 bytes as tokens, and the control tokens of ChatML after them."""
 
     bos = None
+    cuts = None
     controls: Mapping[str, ControlToken] = {
         "<|im_start|>": ControlToken(256),
         "<|im_end|>": ControlToken(257),

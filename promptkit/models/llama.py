@@ -161,15 +161,13 @@ class LlamaModel:
         apart, turns that its chat template refuses, or an answer's format without a grammar.
         """
         self._check_open()
-        tokenized = []
         vocabulary = self.vocabulary
-        for prompt in prompts:
-            raw = chat.apply(
-                prompt, self.chat_template, bos=vocabulary.bos_text, eos=vocabulary.eos_text
-            )
-            tokenized.append(self._encoder.encode(raw))
-            self._check_fits(tokenized[-1])
-            self._grammars.of(raw)
+        bos, eos = vocabulary.bos_text, vocabulary.eos_text
+        raw = [chat.apply(prompt, self.chat_template, bos=bos, eos=eos) for prompt in prompts]
+        tokenized = self._encoder.encode_all(raw)
+        for prompt in tokenized:
+            self._check_fits(prompt)
+            self._grammars.of(prompt.prompt)
         return tokenized
 
     def piece(self, token: int) -> bytes:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
-import numpy as np
-
-from promptkit.encode import ControlToken
 from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf import Header
 from promptkit.models.library import library
+from promptkit.parts import Cuts
+from promptkit.sources import ControlToken
 
 
 class Vocabulary:
@@ -30,10 +31,11 @@ class Vocabulary:
         if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
             raise ModelError(f"{header.path}: the file has no vocabulary")
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
-        self._texts = [str(text) for text in _strings(header.metadata["tokenizer.ggml.tokens"])]
+        self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
-        self._buffer = np.empty(4096, np.int32)
         self._piece = ctypes.create_string_buffer(64)
+        self._buffer = (self._lib.llama_token * 4096)()
+        self.cuts = self._find_cuts(header)
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -110,15 +112,14 @@ class Vocabulary:
     def _tokenize(self, raw: bytes) -> list[int]:
         while True:
             buffer = self._buffer
-            pointer = buffer.ctypes.data_as(ctypes.POINTER(self._lib.llama_token))
             count = self._lib.llama_tokenize(
-                self._vocab, raw, len(raw), pointer, len(buffer), False, False
+                self._vocab, raw, len(raw), buffer, len(buffer), False, False
             )
             if count >= 0:
-                return [int(token) for token in buffer[:count]]
+                return buffer[:count]  # type: ignore[no-any-return]
             if count == -(2**31):
                 raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
-            self._buffer = np.empty(-count, np.int32)
+            self._buffer = (self._lib.llama_token * -count)()
 
     def _spelled(self, control: int) -> list[int]:
         """A control token's text as ordinary tokens: one per character, or per byte."""
@@ -139,6 +140,9 @@ class Vocabulary:
         """llama.cpp loses such text, or ends the process."""
         if not self._unwritable:
             return
+        raw = text.encode("utf-8")
+        if len(raw.translate(None, bytes(self._unwritable))) == len(raw):
+            return
         for char in set(text):
             shown = "\u2581" if char == " " else char
             if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM and shown in self._characters:
@@ -156,9 +160,41 @@ class Vocabulary:
             return frozenset(
                 byte for byte in range(256) if not known & {f"<0x{byte:02X}>", chr(byte)}
             )
-        if self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in known:
-            return frozenset(byte for byte in range(256) if _byte_letter(byte) not in known)
+        if self._is_byte_level:
+            return frozenset(byte for byte in range(256) if BYTE_LETTERS[byte] not in known)
         return frozenset()
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        """Whether a letter stands for each byte."""
+        return self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in self._texts
+
+    def _find_cuts(self, header: Header) -> Cuts | None:
+        """Where ordinary text may be cut; None for a tokenizer of which that is not known.
+
+        The user's own tokens are found first. Some swallow the white space beside them, and in
+        SentencePiece a space is put behind them.
+        """
+        lib, kind = self._lib, header.metadata.get("tokenizer.ggml.model")
+        if kind != ("gpt2" if self._is_byte_level else "llama"):
+            return None
+        own = [
+            (text, attributes)
+            for text, attributes in zip(self._texts, self._attributes, strict=True)
+            if attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and text
+        ]
+        strips = lib.LLAMA_TOKEN_ATTR_LSTRIP | lib.LLAMA_TOKEN_ATTR_RSTRIP
+        if any(attributes & strips for _, attributes in own):
+            return None
+        puts_space = self._type == lib.LLAMA_VOCAB_TYPE_SPM and header.metadata.get(
+            "tokenizer.ggml.add_space_prefix", True
+        )
+        return find_cuts(
+            self._texts,
+            _strings(header.metadata.get("tokenizer.ggml.merges")),
+            byte_level=self._is_byte_level,
+            spaced=[text for text, _ in own] if puts_space else (),
+        )
 
     @cached_property
     def _characters(self) -> frozenset[str]:
@@ -166,8 +202,7 @@ class Vocabulary:
 
     @cached_property
     def _attributes(self) -> list[int]:
-        read = self._lib.llama_vocab_get_attr
-        return [read(self._vocab, token) for token in range(self.size)]
+        return list(map(self._lib.llama_vocab_get_attr, repeat(self._vocab), range(self.size)))
 
     @cached_property
     def _control_ids(self) -> frozenset[int]:
@@ -210,14 +245,5 @@ class Vocabulary:
         return "" if token is None else self._text(token)
 
 
-def _strings(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _byte_letter(byte: int) -> str:
-    """The letter that stands for a byte in byte-level BPE (GPT-2's `bytes_to_unicode`)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    if byte in printable:
-        return chr(byte)
-    others = [other for other in range(256) if other not in printable]
-    return chr(256 + others.index(byte))
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []

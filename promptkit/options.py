@@ -1,0 +1,58 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from promptkit.predict import Fit
+
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
+]
+Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
+Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
+SELECTION_HELP = (
+    "How shots are drawn: balanced (label after label, the default for labels), random, or first "
+    "(as the pool stands)."
+)
+JsonFile = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
+]
+Context = Annotated[
+    int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
+]
+Adapters = Annotated[
+    list[Path] | None,
+    typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="Read every prompt alone, so that no other one can move a last digit."
+    ),
+]
+StoreFile = Annotated[
+    Path | None,
+    typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."),
+]
+Templates = Annotated[
+    list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
+]
+Selections = Annotated[list[str] | None, typer.Option(help=SELECTION_HELP)]
+Limit = Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")
+]
+Fitting = Annotated[
+    str, typer.Option(help=f"For a prompt that does not fit: {' or '.join(get_args(Fit))}.")
+]
+MaxTokens = Annotated[int, typer.Option(min=1, help="The longest generated answer, in tokens.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="Of generated answers; 0 is greedy.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="By default one per core.")]

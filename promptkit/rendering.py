@@ -1,0 +1,188 @@
+"""A task's examples through a template to prompts; what prompts share is rendered once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jinja2
+
+from promptkit.errors import DataError, PromptError, TemplateError
+from promptkit.examples import Example
+from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
+from promptkit.prompts import Piece, Prompt
+from promptkit.provenance import Origin, View, join, trace
+from promptkit.selection import Selection, default_selection, draw, same
+from promptkit.sharing import Sharing
+from promptkit.tags import NOTES, Block, Notes, check_marks
+from promptkit.task import Task
+
+Shots = Sequence[Example[Any, Any]]
+
+
+class _Frame(NamedTuple):
+    """What stands around the query's block, with these shots."""
+
+    shots: Shots
+    begun: Begun
+    after: tuple[Piece, ...]
+
+
+class Renderer:
+    """Renders one task through one template, and keeps what its prompts share."""
+
+    def __init__(
+        self, task: Task[Any, Any], template: jinja2.Template, sharing: Sharing, file: str
+    ) -> None:
+        """`file` names the template in errors."""
+        self._task, self._template, self._file = task, template, file
+        self._labels, self._format = task.labels, task.output_type.format
+        self._names: Mapping[str, Any] = {
+            "task": View("task", {"name": task.name, "instruction": task.instruction}),
+            "labels": trace(self._labels, Origin(None, "labels")),
+        }
+        self._blocks: dict[View, Block] | None = {} if sharing.blocks else None
+        self._has_frame = sharing.frame
+        self._frame: _Frame | None = None
+        # By identity, with the example itself, so that it stays what it is.
+        self._shots: dict[int, tuple[Example[Any, Any], View]] = {}
+        self._queries: dict[int, tuple[Example[Any, Any], View]] = {}
+
+    def render(
+        self, query: Any, shots: int | Shots, *, seed: int = 0, selection: Selection | None = None
+    ) -> Prompt:
+        """See `Template.render`."""
+        asked = self._task.as_query(query)
+        if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
+            chosen = selection or default_selection(self._task)
+            shots = draw(self._task.demos, asked, shots, seed=seed, selection=chosen)
+        elif any(same(shot, asked) for shot in shots):
+            raise PromptError(f"example {asked.id!r} is among its own shots")
+        begun, pieces = self._pieces(shots, asked)
+        slot = slot_in(pieces)
+        ids = tuple([shot.id for shot in shots])
+        prompt = cut(
+            begun,
+            pieces,
+            slot,
+            self._labels,
+            self._file,
+            format=self._format,
+            shots=ids,
+            query=asked.id,
+        )
+        if slot is None:
+            return self._follow_shots(prompt, pieces, shots, asked)
+        return prompt
+
+    def _follow_shots(
+        self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: Example[Any, Any]
+    ) -> Prompt:
+        """A plain loop says only in its shots what stands around an answer: read it there."""
+        task = self._task
+        if not shots and len(task.demos):
+            pieces, _ = self._rendered([task.demos[0]], asked)
+        lead, stop = around_output(pieces)
+        if prompt.messages:
+            stop = ""  # the end of the turn
+            if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
+                lead = ""
+        lead = prompt.lead or lead
+        return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
+
+    def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
+        """What the prompt shares with the one before, and the pieces that follow."""
+        frame = self._frame if self._frame is not None and self._frame.shots is shots else None
+        block = self._blocks.get(self._query_view(asked)) if self._blocks is not None else None
+        if frame is None or block is None:
+            pieces, notes = self._rendered(shots, asked)
+            block = notes.asked
+            if frame is None and self._has_frame and block is not None:
+                frame = self._frame = _around(block.pieces, pieces, shots, self._file)
+        if frame is None or block is None:
+            return Begun(), pieces
+        return frame.begun, (*block.pieces, *frame.after)
+
+    def _rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
+        notes = Notes(self._blocks)
+        context = self._template.new_context(
+            {
+                **self._names,
+                "shots": tuple([self._shot_view(shot) for shot in shots]),
+                "query": self._query_view(asked),
+                NOTES: notes,
+            }
+        )
+        try:
+            pieces = join(self._template.root_render_func(context)).pieces
+            check_marks(pieces, notes.marks, self._file)
+            return pieces, notes
+        except (DataError, TemplateError):
+            raise
+        except Exception as error:
+            raise _located(error, self._file) from error
+
+    def _query_view(self, query: Example[Any, Any]) -> View:
+        known = self._queries.get(id(query))
+        if known is None:
+            view = View("input", self._task.fields_of(query), query.id)
+            known = self._queries[id(query)] = query, view
+        return known[1]
+
+    def _shot_view(self, shot: Example[Any, Any]) -> View:
+        known = self._shots.get(id(shot))
+        if known is None:
+            fields: Mapping[str, Any] = {
+                "id": shot.id,
+                "input": View("input", self._task.fields_of(shot), shot.id),
+                "output": trace(self._task.answer_of(shot), Origin(shot.id, "output")),
+                "metadata": View("metadata", shot.metadata, shot.id),
+            }
+            known = self._shots[id(shot)] = shot, View("shot", fields, shot.id)
+        return known[1]
+
+
+def _around(
+    block: Sequence[Piece], pieces: Sequence[Piece], shots: Shots, file: str
+) -> _Frame | None:
+    """What stands around the block, if it stands there as it is."""
+    slot, inside = slot_in(pieces), slot_in(block)
+    if slot is None or inside is None:
+        return None
+    start, end = slot - inside, slot - inside + len(block)
+    if start < 0 or tuple(pieces[start:end]) != tuple(block):
+        return None
+    try:
+        return _Frame(shots, begin(pieces[:start], file), tuple(pieces[end:]))
+    except TemplateError:  # which is raised where the prompt is cut
+        return None
+
+
+def _located(error: Exception, file: str) -> TemplateError:
+    """The error with the template line and the example it happened on."""
+    line: int | None = None
+    example: str | None = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        compiled = frame.f_globals.get("__jinja_template__")
+        if compiled is not None:
+            file = compiled.filename or compiled.name or file
+            line = compiled.get_corresponding_lineno(traceback.tb_lineno)
+            example = next(_examples_in(frame.f_locals), example)
+        traceback = traceback.tb_next
+    if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
+        file, line = error.filename or error.name or file, error.lineno
+    if isinstance(error, jinja2.TemplateNotFound):
+        reason = f"there is no template {error.name!r} in its search path"
+    elif isinstance(error, jinja2.TemplateError):
+        reason = error.message or str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    return TemplateError(reason, file=file, line=line, example=example)
+
+
+def _examples_in(variables: Mapping[str, Any]) -> Iterator[str]:
+    views = (value for value in reversed(list(variables.values())) if isinstance(value, View))
+    return (view._example for view in views if view._example is not None)
