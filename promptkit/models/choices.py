@@ -51,6 +51,8 @@ class Choice(BaseModel):
     made_sha256: str | None = None
     """The digest of the file that was written, if one was."""
     made_bytes: int = 0
+    gain: float = 1.0
+    """How many times as fast that is as the file itself with the usual settings."""
     measured: tuple[Measured, ...] = ()
     distances: Mapping[str, float] = {}
     """By weights, the mean difference in nats from the log-probabilities of whole precision."""
@@ -63,20 +65,19 @@ class Choice(BaseModel):
         return None if self.made_sha256 is None else place(self.sha256) / f"{self.weights}.gguf"
 
     @property
-    def ratio(self) -> float:
-        """How many times as fast as the file with the usual settings."""
-        best = max(m.speed for m in self.measured if m.weights == self.weights)
-        return best / next(m.speed for m in self.measured if m.weights == self.own)
-
-    @property
     def label(self) -> str:
         """The weights as identities name them."""
         return self.own if self.made is None else f"{self.weights} from {self.own}"
 
 
+def root() -> Path:
+    """The folder of all the folders."""
+    return cache.folder() / "prepared"
+
+
 def place(sha256: str) -> Path:
     """The folder for the file with this digest."""
-    return _root() / sha256
+    return root() / sha256
 
 
 def machine() -> str:
@@ -107,10 +108,15 @@ def remember(choice: Choice) -> None:
             made.unlink()
 
 
-def choices() -> Iterator[Choice]:
+def known() -> Iterator[Choice]:
     """Everything that is remembered, whatever the machine."""
-    for folder in sorted(_root().glob("*")):
-        yield from _records(folder)
+    for sha256 in digests():
+        yield from _records(place(sha256))
+
+
+def digests() -> list[str]:
+    """The digests of the files for which something is kept."""
+    return sorted(path.name for path in root().glob("*"))
 
 
 def forget(sha256: str) -> int:
@@ -120,10 +126,6 @@ def forget(sha256: str) -> int:
     if folder.exists():
         shutil.rmtree(folder)
     return freed
-
-
-def _root() -> Path:
-    return cache.folder() / "prepared"
 
 
 def _record(sha256: str, asked: str) -> Path:

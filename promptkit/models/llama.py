@@ -28,11 +28,12 @@ from promptkit.models.base import (
     Sampling,
     Score,
     Usage,
+    Weights,
 )
 from promptkit.models.context import Context
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.plan import Item, Plan
-from promptkit.models.prepare import Notify, Weights, log, prepared
+from promptkit.models.prepare import Notify, log, prepared
 from promptkit.models.schedule import Schedule
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify

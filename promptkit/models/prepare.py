@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import get_args
 
 from promptkit.errors import ModelError
+from promptkit.models.base import Weights
 from promptkit.models.candidates import gather
 from promptkit.models.choices import Choice, Measured, machine, place, recall, remember
 from promptkit.models.context import Settings
@@ -25,9 +26,6 @@ from promptkit.models.process import FailedError
 from promptkit.models.weights import ModelFile, digest
 
 log = logging.getLogger("promptkit.models")
-
-Weights = Literal["auto", "as-is", "f32", "f16", "bf16", "q8_0", "q4_0"]
-"""What a model runs from: its file, the fastest weights that are as precise, or a type by name."""
 
 SMALL = 32 * 2**20
 """Files below this many bytes are not worth a measurement."""
@@ -128,11 +126,13 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path) -> Choice:
     paths = candidates.paths
     measured = _measure(paths, [(kind, settings) for kind in paths])
     best = forced or _winner(measured, WORTH_A_FILE).weights
+    gain = next(one.speed for one in measured if one.weights == best) / measured[0].speed
     for change in (_other_batches, _other_threads):
         tried = dict.fromkeys([settings, *change(settings)])
         if len(tried) > 1:
             found = _measure(paths, [(best, one) for one in tried])
-            settings = _winner(found, WORTH_A_CHANGE).settings
+            winner = _winner(found, WORTH_A_CHANGE)
+            settings, gain = winner.settings, gain * winner.speed / found[0].speed
             measured += found
     made = None if best == own else paths[best]
     choice = Choice(
@@ -145,6 +145,7 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path) -> Choice:
         settings=settings,
         made_sha256=None if made is None else digest(made),
         made_bytes=0 if made is None else made.stat().st_size,
+        gain=gain,
         measured=tuple(measured),
         distances=candidates.distances,
         left_out=candidates.left_out,
@@ -184,6 +185,6 @@ def _outcome(choice: Choice) -> str:
     if choice.made is None:
         return f"{choice.name} runs as it is ({choice.label})"
     return (
-        f"{choice.name} runs as {choice.label}, {choice.ratio:.1f} times as fast; the weights take "
+        f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast; the weights take "
         f"{choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"
     )
