@@ -11,9 +11,10 @@ from pathlib import Path
 def cores(*, physical: bool = False) -> int:
     """The cores that this process may use, as affinity and containers limit them."""
     import joblib
+    import psutil
 
-    count: int = joblib.cpu_count(only_physical_cores=physical)
-    return count
+    count: int = joblib.cpu_count()
+    return min(count, psutil.cpu_count(logical=False) or count) if physical else count
 
 
 def free_memory() -> int:
