@@ -16,6 +16,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from promptkit.errors import ModelError
+
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
 
@@ -68,6 +70,18 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
             log.log(_LEVELS.get(level, logging.DEBUG), line)
 
     return write
+
+
+def load(path: str) -> Any:
+    """llama.cpp's pointer to the model in a file. Raises `ModelError`.
+
+    For processes of our own, since a damaged file can end the one that loads it.
+    """
+    lib = library()
+    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+    if not model:
+        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+    return model
 
 
 def forget_errors() -> None:

@@ -8,7 +8,6 @@ since a damaged file can end it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from promptkit.errors import ModelError
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
-from promptkit.models.library import errors, library
+from promptkit.models.library import library, load
 from promptkit.models.process import run, serve
 
 ROWS = 8
@@ -70,7 +68,6 @@ class _Readers:
     """Models that are loaded once, and contexts of theirs."""
 
     def __init__(self) -> None:
-        self._lib = library()
         self._models: dict[str, Any] = {}
 
     def open(self, path: str, settings: Settings, tokens: int) -> Context:
@@ -83,7 +80,8 @@ class _Readers:
         """How many tokens a reading should have."""
         context = self._context(path, settings, 2 * FEWEST)
         # Some architectures know no places beyond those they were trained for.
-        most: int = min(MOST, self._lib.llama_model_n_ctx_train(self._models[path]) // 2)
+        trained: int = library().llama_model_n_ctx_train(self._models[path])
+        most = min(MOST, trained // 2)
         count = min(FEWEST, most)
         _decode(context, 0, 0, count)  # which also brings the weights into memory
         seconds = _read(context, count)
@@ -93,13 +91,7 @@ class _Readers:
         return count
 
     def _context(self, path: str, settings: Settings, length: int) -> Context:
-        model = self._models.get(path)
-        if model is None:
-            params = self._lib.llama_model_default_params()
-            model = self._lib.llama_model_load_from_file(os.fsencode(path), params)
-            if not model:
-                raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
-            self._models[path] = model
+        model = self._models.get(path) or self._models.setdefault(path, load(path))
         return Context(model, length=length, settings=settings, usage=Usage())
 
 

@@ -7,7 +7,6 @@ its own, since a damaged file can end it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
 from promptkit.models.engine import Logits, log_totals
 from promptkit.models.gguf import read_header
-from promptkit.models.library import errors, library
+from promptkit.models.library import library, load
 from promptkit.models.machine import cores
 from promptkit.models.process import run, serve
 from promptkit.models.schedule import Ints
@@ -66,10 +65,7 @@ def main(*files: str) -> str:
 
 def _logprobs(file: str) -> Logits:
     """The log-probabilities after every token of the texts, (tokens, vocabulary)."""
-    lib = library()
-    model = lib.llama_model_load_from_file(os.fsencode(file), lib.llama_model_default_params())
-    if not model:
-        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+    lib, model = library(), load(file)
     vocabulary = Vocabulary(model, read_header(file))
     most = min(128, lib.llama_model_n_ctx_train(model))
     context = Context(model, length=most, settings=Settings(cores()), usage=Usage())

@@ -184,7 +184,8 @@ def _winner(measured: Sequence[Measured], worth: float) -> Measured:
 def _outcome(choice: Choice) -> str:
     if choice.made is None:
         return f"{choice.name} runs as it is ({choice.label})"
-    return (
-        f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast; the weights take "
-        f"{choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"
-    )
+    told = f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast"
+    if (distance := choice.distances.get(choice.weights)) is not None:
+        own = choice.distances.get(choice.own, 0.0)
+        told += f", {distance:.4f} nats from whole precision instead of {own:.4f}"
+    return f"{told}; it takes {choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"

@@ -16,17 +16,14 @@ from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
 from promptkit.models.engine import check_finite
 from promptkit.models.gguf import read_header
-from promptkit.models.library import errors, library
+from promptkit.models.library import errors, library, load
 from promptkit.models.process import serve
 from promptkit.models.vocabulary import Vocabulary
 
 
 def main(path: str, lora: str | None = None) -> str:
     """Raises `PromptkitError` for a file that cannot be used."""
-    lib = library()
-    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
-    if not model:
-        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+    lib, model = library(), load(path)
     if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):
         raise ModelError("not a model that continues text")
     adapter = lib.llama_adapter_lora_init(model, os.fsencode(lora)) if lora else None
