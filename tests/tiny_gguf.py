@@ -130,6 +130,18 @@ def write_llama(
     return _finish(writer, vocabulary, width, shapes, seed, weight_type, edit)
 
 
+def large_embedding(kind: GGMLQuantizationType) -> Edit:
+    """Makes one token's embedding larger than F16 can say; no text has that token."""
+
+    def edit(writer: GGUFWriter) -> None:
+        info = writer.tensors[0]["token_embd.weight"]
+        data = np.random.default_rng(0).standard_normal((info.shape[0], 32)).astype(np.float32)
+        data[7] = np.linspace(0, 1e5, 32)
+        info.tensor = quants.quantize(data, kind)
+
+    return edit
+
+
 def write_gemma3_swa(
     path: Path, *, window: int = 8, seed: int = 0, n_ctx: int = 512, edit: Edit | None = None
 ) -> Path:

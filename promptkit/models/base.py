@@ -8,6 +8,10 @@ from typing import Literal, Protocol, runtime_checkable
 
 from promptkit.prompts import Prompt, TokenizedPrompt
 
+Weights = Literal["auto", "as-is", "f32", "f16", "bf16", "q8_0", "q4_0"]
+"""What a model runs from: the fastest weights that are as precise as its file's, its file as it is,
+or a type by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

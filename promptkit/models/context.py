@@ -30,7 +30,7 @@ class Settings:
     """How llama.cpp runs a model on this machine."""
 
     threads: int
-    batch: int = 512
+    batch: int = 256
     """Tokens read at once."""
     flash_attention: bool = False
     cache: Precision = "f32"

@@ -113,4 +113,7 @@ def log_totals(rows: Logits) -> Floats:
 def check_finite(values: npt.NDArray[np.floating]) -> None:
     """Raises `ModelError` for NaN and infinity, which come of damaged weights."""
     if not np.isfinite(values).all():
-        raise ModelError("the model gives numbers that are not finite; its weights are damaged")
+        raise ModelError(
+            "the model gives numbers that are not finite; its weights are damaged, or their type "
+            "is too small (where they were prepared, take them as-is)"
+        )

@@ -138,6 +138,11 @@ class Header:
         return value if isinstance(value, int) else default
 
     @property
+    def elements(self) -> int:
+        """How many weights the model has."""
+        return sum(tensor.elements for tensor in self.tensors)
+
+    @property
     def weight_type(self) -> str:
         """The ggml type that holds the most weights of the matrices, like "Q4_1"."""
         counts: Counter[str] = Counter()

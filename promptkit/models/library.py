@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +16,13 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from promptkit.errors import ModelError
+
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
+
+SPINS = "300"
+"""How often a waiting thread of llama.cpp looks again before it sleeps."""
 
 _WARNING, _ERROR = 3, 4  # as ggml.h numbers them
 # Its INFO lines are of interest to nobody but its developers, and so are most of its warnings.
@@ -27,11 +33,29 @@ _last_errors: list[str] = []
 @cache
 def library() -> Any:
     """The `llama_cpp` module, its backend initialised and its log taken over."""
-    import llama_cpp
+    with _short_waits():
+        import llama_cpp
 
     llama_cpp.llama_log_set(_callback(llama_cpp), ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """Has threads of the OpenMP library that is loaded meanwhile sleep soon when they wait.
+
+    GNU's lets them spin for milliseconds. Where something else uses the cores, they then hold the
+    very core that the thread they wait for should have, and all is many times slower.
+    """
+    if os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+        yield  # as the user wants it
+        return
+    os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 @cache
@@ -46,6 +70,18 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
             log.log(_LEVELS.get(level, logging.DEBUG), line)
 
     return write
+
+
+def load(path: str) -> Any:
+    """llama.cpp's pointer to the model in a file. Raises `ModelError`.
+
+    For processes of our own, since a damaged file can end the one that loads it.
+    """
+    lib = library()
+    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+    if not model:
+        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+    return model
 
 
 def forget_errors() -> None:

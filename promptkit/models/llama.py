@@ -28,11 +28,13 @@ from promptkit.models.base import (
     Sampling,
     Score,
     Usage,
+    Weights,
 )
-from promptkit.models.context import Context, Settings
+from promptkit.models.context import Context
 from promptkit.models.grammar import Grammars
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.plan import Item, Plan
+from promptkit.models.prepare import Notify, log, prepared
 from promptkit.models.schedule import Schedule
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
@@ -51,17 +53,30 @@ def load_model(
     threads: int | None = None,
     exact: bool = False,
     adapter: str | Path | None = None,
+    weights: Weights = "auto",
+    notify: Notify = log.info,
 ) -> LlamaModel:
     """Loads a GGUF model by path, `smollm2`, or `hf:owner/repo/file.gguf`.
 
     `context` is the longest prompt with its answer, in tokens. An `exact` model reads every prompt
     alone, which is slower, so that no result depends on what else is asked. `adapter` is a LoRA
-    adapter in a GGUF file (`LlamaModel.adapted`). Raises `ModelFileError` for a file that is
-    missing, damaged or of an unknown kind, `ModelError` for what cannot be fetched, and
-    `MissingExtraError` where a name needs a package that is not installed.
+    adapter in a GGUF file (`LlamaModel.adapted`). `weights` says what runs: with `auto`, the
+    fastest on this machine that are as precise as the file's, which takes some seconds to find out
+    at first use, and `notify` is told; with `as-is`, the file, and nothing is written.
+
+    Raises `ModelFileError` for a file that is missing, damaged or of an unknown kind, `ModelError`
+    for what cannot be fetched or made, and `MissingExtraError` where a name needs a package that is
+    not installed.
     """
-    path = find(name)
-    model = LlamaModel(path, name=str(name), context=context, threads=threads, exact=exact)
+    model = LlamaModel(
+        find(name),
+        name=str(name),
+        context=context,
+        threads=threads,
+        exact=exact,
+        weights=weights,
+        notify=notify,
+    )
     return model.adapted(adapter) if adapter is not None else model
 
 
@@ -76,17 +91,21 @@ class LlamaModel:
         context: int | None = None,
         threads: int | None = None,
         exact: bool = False,
+        weights: Weights = "as-is",
+        notify: Notify = log.info,
     ) -> None:
         file = verify(path)
+        source = prepared(file, weights, notify)
         lib = library()
         forget_errors()
         params = lib.llama_model_default_params()
         with held_interrupts() as interrupted:
             goes_on = lib.llama_progress_callback(lambda _share, _data: not interrupted())
             params.progress_callback = goes_on
-            model = lib.llama_model_load_from_file(os.fsencode(path), params)
+            model = lib.llama_model_load_from_file(os.fsencode(source.path), params)
         if not model:
-            raise ModelFileError(path, f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+            reason = errors() or "no reason given"
+            raise ModelFileError(source.path, f"llama.cpp cannot load it: {reason}")
         trained: int = lib.llama_model_n_ctx_train(model)
         context = min(trained, DEFAULT_CONTEXT) if context is None else context
         self.usage = Usage()
@@ -96,7 +115,7 @@ class LlamaModel:
             raise ModelError(
                 f"a context of {context} tokens: {path.name} was trained for {trained}"
             )
-        settings = Settings(threads or _cores())
+        settings = replace(source.settings, threads=threads or source.settings.threads)
         self._context = resources.context = Context(
             model,
             length=context,
@@ -110,7 +129,7 @@ class LlamaModel:
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._exact = exact
-        self._file, self._pointer = path, model
+        self._file, self._pointer = source.path, model
         self._adapters: tuple[Adapter, ...] = ()
         self._base: LlamaModel | None = None
         template = lib.llama_model_chat_template(model, None)
@@ -120,7 +139,7 @@ class LlamaModel:
             name=name or path.name,
             sha256=file.sha256,
             architecture=file.header.architecture,
-            weights=file.header.weight_type,
+            weights=source.weights,
             runtime=runtime(),
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
@@ -276,10 +295,3 @@ class _Resources:
         if self.context is not None:
             self.context.close()
         self._lib.llama_model_free(self._model)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
-        return os.cpu_count() or 1

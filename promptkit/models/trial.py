@@ -7,32 +7,28 @@ Run in a process of its own, because llama.cpp ends the process for some damaged
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 
-from promptkit.errors import PromptkitError
+from promptkit.errors import ModelError
 from promptkit.models.adapter import Adapter
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
 from promptkit.models.engine import check_finite
 from promptkit.models.gguf import read_header
-from promptkit.models.library import errors, library
+from promptkit.models.library import errors, library, load
+from promptkit.models.process import serve
 from promptkit.models.vocabulary import Vocabulary
 
 
-def main(path: Path, lora: Path | None = None) -> str | None:
-    """Why the file cannot be used, or None."""
-    lib = library()
-    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
-    if not model:
-        return f"llama.cpp cannot load it: {errors() or 'no reason given'}"
+def main(path: str, lora: str | None = None) -> str:
+    """Raises `PromptkitError` for a file that cannot be used."""
+    lib, model = library(), load(path)
     if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):
-        return "not a model that continues text"
+        raise ModelError("not a model that continues text")
     adapter = lib.llama_adapter_lora_init(model, os.fsencode(lora)) if lora else None
     if lora and not adapter:
-        return f"llama.cpp cannot load the adapter: {errors() or 'no reason given'}"
+        raise ModelError(f"llama.cpp cannot load the adapter: {errors() or 'no reason given'}")
     vocabulary = Vocabulary(model, read_header(path))
     context = Context(
         model,
@@ -41,7 +37,7 @@ def main(path: Path, lora: Path | None = None) -> str | None:
         usage=Usage(),
     )
     if not context.has_memory:
-        return "not a model that continues text"
+        raise ModelError("not a model that continues text")
     tokens = [token for token in (vocabulary.bos,) if token is not None]
     tokens = [*tokens, *vocabulary.plain("a 1\n")][:8] or [0]
     if adapter:
@@ -52,15 +48,8 @@ def main(path: Path, lora: Path | None = None) -> str | None:
     for token in tokens:
         vocabulary.piece(token)
     lib.llama_model_chat_template(model, None)
-    return None
+    return ""
 
 
 if __name__ == "__main__":
-    try:
-        reason = main(*map(Path, sys.argv[1:3]))
-    except PromptkitError as error:
-        reason = str(error)
-    if reason:
-        print(reason.replace("\n", " "))
-        sys.stdout.flush()
-    sys.exit(1 if reason else 0)
+    serve(main)

@@ -12,18 +12,17 @@ import importlib.util
 import json
 import logging
 import os
-import subprocess
-import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
+from promptkit.models import cache
 from promptkit.models.gguf import Header, read_header
 from promptkit.models.gguf_check import check_header
 from promptkit.models.library import runtime
+from promptkit.models.process import FailedError, run
 
 TRIAL_SECONDS = 300
 """How long a trial load may take before the file counts as unusable."""
@@ -75,7 +74,9 @@ def try_once(identity: str, *files: Path) -> None:
 
     `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.
     """
-    passed = _cache() / "tried" / hashlib.sha256(f"{identity} {runtime()}".encode()).hexdigest()
+    passed = (
+        cache.folder() / "tried" / hashlib.sha256(f"{identity} {runtime()}".encode()).hexdigest()
+    )
     if not passed.exists():
         _try(*files)
         _remember(passed, "")
@@ -123,62 +124,33 @@ def _fetched(name: str) -> Path:
 
 
 def _try(*files: Path) -> None:
-    path = files[-1]
-    command = [sys.executable, "-m", "promptkit.models.trial", *map(str, files)]
-    source = str(Path(__file__).parents[2])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([source, *filter(None, sys.path)]),
-        "GGML_NO_BACKTRACE": "1",  # printing one takes longer than the load
-    }
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=TRIAL_SECONDS, env=environment, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise ModelFileError(
-            path, f"loading it on trial took over {TRIAL_SECONDS} seconds"
-        ) from None
-    if done.returncode != 0:
-        lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        # A crash says its reason, if any, on stderr; a refusal prints it.
-        reason = (
-            lines[-1] if lines else f"llama.cpp crashes on it ({' '.join(last[-1:]) or 'killed'})"
-        )
-        raise ModelFileError(path, reason)
+        run("trial", *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
+    except FailedError as error:
+        raise ModelFileError(files[-1], str(error)) from None
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of the file, remembered until the file changes in any way."""
+    """The SHA-256 of the file, remembered until the file changes in any way. Raises `OSError`."""
     stat = path.stat()
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-    known = _cache() / "digests" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    known = cache.folder() / "digests" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     # A file may change twice within one tick of its clock, so a fresh one is not remembered.
     settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
     try:
         return known.read_text()
     except OSError:
         pass
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            digest.update(block)
+            sha256.update(block)
     if settled:
-        _remember(known, digest.hexdigest())
-    return digest.hexdigest()
+        _remember(known, sha256.hexdigest())
+    return sha256.hexdigest()
 
 
 def _remember(file: Path, text: str) -> None:
-    """Writes a small file whole or not at all; a cache that cannot be written costs only time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f"{file.name}.{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(file)
-    except OSError:
-        pass
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("PROMPTKIT_CACHE") or platformdirs.user_cache_dir("promptkit"))
+    """A cache that cannot be written costs only time."""
+    with suppress(OSError):
+        cache.write(file, text)

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from tiny_gguf import write_llama
 
-from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
+from promptkit.models import library as module
+from promptkit.models.library import (
+    SPINS,
+    errors,
+    forget_errors,
+    held_interrupts,
+    library,
+    runtime,
+)
 from promptkit.models.llama import LlamaModel
 
 
@@ -71,3 +82,35 @@ def test_interrupts_are_left_alone_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert told == [False]
+
+
+@pytest.mark.parametrize(
+    ("variables", "seen"),
+    [
+        ({}, f"{SPINS} None"),
+        ({"GOMP_SPINCOUNT": "7"}, "7 7"),
+        ({"OMP_WAIT_POLICY": "active"}, "None None"),
+    ],
+)
+def test_threads_that_wait_sleep_soon_unless_told_otherwise(
+    variables: dict[str, str], seen: str
+) -> None:
+    source = """
+import os, sys
+
+class Seen:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "llama_cpp":
+            print(os.environ.get("GOMP_SPINCOUNT"), end=" ")
+
+sys.meta_path.insert(0, Seen)
+from promptkit.models.library import library
+library()
+print(os.environ.get("GOMP_SPINCOUNT"))
+"""
+    unset = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"PYTHONPATH": str(Path(module.__file__).parents[2]), **variables}
+    command = [sys.executable, "-c", source]
+    assert subprocess.check_output(command, env=environment, text=True) == f"{seen}\n"

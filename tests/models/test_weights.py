@@ -14,7 +14,7 @@ from gguf.gguf_writer import GGUFWriter
 from tiny_gguf import write_llama
 
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
-from promptkit.models import weights
+from promptkit.models import process, weights
 from promptkit.models.llama import load_model
 from promptkit.models.weights import find, verify
 
@@ -30,13 +30,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that were run."""
     commands: list[list[str]] = []
-    run = weights.subprocess.run
+    run = process.subprocess.run
 
     def recorded(command: list[str], **options: Any) -> object:
         commands.append(command)
         return run(command, **options)
 
-    monkeypatch.setattr(weights.subprocess, "run", recorded)
+    monkeypatch.setattr(process.subprocess, "run", recorded)
     return commands
 
 
@@ -267,9 +267,9 @@ def write_bert(path: Path) -> None:
 def test_a_trial_that_fails(
     good: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
 ) -> None:
-    run = weights.subprocess.run
+    run = process.subprocess.run
     monkeypatch.setattr(
-        weights.subprocess,
+        process.subprocess,
         "run",
         lambda command, **options: run([sys.executable, "-c", code], **options),
     )

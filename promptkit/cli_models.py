@@ -1,0 +1,180 @@
+"""`promptkit models`: the weights that are kept for this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from promptkit.console import err, write_json
+from promptkit.errors import ModelError
+from promptkit.models.base import Weights
+from promptkit.options import JsonFile
+
+if TYPE_CHECKING:
+    from promptkit.models.choices import Choice
+
+app = typer.Typer(
+    help="The weights that are kept for this machine: list, prepare, remove.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+_KINDS = [weights for weights in get_args(Weights) if weights != "as-is"]
+
+
+@app.callback(invoke_without_command=True)
+def _models(context: typer.Context, json_file: JsonFile = None) -> None:
+    if context.invoked_subcommand is None:
+        list_models(json_file)
+
+
+@app.command("list")
+def list_models(json_file: JsonFile = None) -> None:
+    """List what was measured, what runs, and what it takes on the disk."""
+    from promptkit.models.choices import known, root
+
+    choices = list(known())
+    if json_file != "-":
+        if choices:
+            _print(_list(choices))
+        total = sum({choice.made: choice.made_bytes for choice in choices}.values())
+        print(f"{_size(total)} in {root()}")
+    if json_file is not None:
+        write_json(json_file, [_data(choice) for choice in choices])
+
+
+@app.command()
+def prepare(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A .gguf file, smollm2, or hf:owner/repo/file.gguf."),
+    ],
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="auto: the fastest that are as precise as the file's; or a type, whatever its "
+            f"precision: {', '.join(_KINDS[1:])}."
+        ),
+    ] = "auto",
+    json_file: JsonFile = None,
+) -> None:
+    """Measure with which weights and settings a model runs fastest here, and keep them."""
+    from promptkit.models.prepare import prepare
+    from promptkit.models.weights import find, verify
+
+    if weights not in _KINDS:
+        raise ModelError(f"--weights {weights!r}: choose {', '.join(_KINDS)}")
+    kind = cast(Weights, weights)
+    try:
+        with err.status(Text(f"loading {model}")) as status:
+            file = verify(find(model))
+            choice = prepare(file, kind, lambda message: status.update(Text(message)))
+    except KeyboardInterrupt:
+        err.print("interrupted; nothing was kept")
+        raise typer.Exit(130) from None
+    if json_file != "-":
+        _print(_measured(choice))
+        print(_outcome(choice))
+    if json_file is not None:
+        write_json(json_file, _data(choice))
+
+
+@app.command()
+def remove(
+    model: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL...", help="A model, as it is listed.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is kept.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Delete what is kept for models, never their own files."""
+    from promptkit.models.choices import digests, forget
+
+    if bool(model) == everything:
+        raise ModelError("name the models to remove, or all of them with --all")
+    found = digests() if everything else [one for name in model or [] for one in _digests(name)]
+    freed = sum(map(forget, dict.fromkeys(found)))
+    if json_file != "-":
+        print(f"{_size(freed)} freed")
+    if json_file is not None:
+        write_json(json_file, {"freed_bytes": freed})
+
+
+def _digests(name: str) -> list[str]:
+    """The digests of the files that a name stands for."""
+    from promptkit.models.choices import digests, known
+    from promptkit.models.weights import digest, find
+
+    listed = [choice.sha256 for choice in known() if choice.name == name]
+    if not listed and (sha256 := digest(find(name))) in digests():
+        listed = [sha256]
+    if not listed:
+        raise ModelError(f"nothing is kept for {name}; see promptkit models")
+    return listed
+
+
+def _list(choices: Sequence[Choice]) -> Table:
+    from promptkit.models.choices import machine
+
+    table = _table("model", "asked", "runs as", "times as fast", "size")
+    here = machine()
+    for choice in choices:
+        elsewhere = "" if choice.machine == here else " (measured on another machine)"
+        table.add_row(
+            Text(choice.name),
+            choice.asked,
+            f"{choice.label}{elsewhere}",
+            f"{choice.gain:.1f}",
+            _size(choice.made_bytes),
+        )
+    return table
+
+
+def _measured(choice: Choice) -> Table:
+    table = _table("weights", "micro-batch", "threads", "tokens/s", "nats from F32")
+    told = set[str]()
+    for one in choice.measured:
+        distance = choice.distances.get(one.weights)
+        shown = "" if distance is None or one.weights in told else f"{distance:.4f}"
+        told.add(one.weights)
+        settings = one.settings
+        table.add_row(
+            one.weights, str(settings.batch), str(settings.threads), f"{one.speed:,.0f}", shown
+        )
+    for kind, reason in choice.left_out.items():
+        table.add_row(kind, Text(f"left out: {reason}"))
+    return table
+
+
+def _outcome(choice: Choice) -> str:
+    settings = choice.settings
+    runs = f"{choice.label}, micro-batches of {settings.batch}, {settings.threads} threads"
+    where = f"\n{_size(choice.made_bytes)}: {choice.made}" if choice.made else ""
+    return f"It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _data(choice: Choice) -> Any:
+    made = choice.made
+    return choice.model_dump(mode="json") | {"file": None if made is None else str(made)}

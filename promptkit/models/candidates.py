@@ -1,0 +1,122 @@
+"""The weights that a model file could run with: written, verified, and compared in precision."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptkit.errors import ModelFileError
+from promptkit.models.context import Settings
+from promptkit.models.convert import convert
+from promptkit.models.gguf import GGML_TYPES, Header
+from promptkit.models.machine import cores, free_memory
+from promptkit.models.precision import distances
+from promptkit.models.process import FailedError
+from promptkit.models.weights import ModelFile
+
+WHOLE = "F32"
+"""The weights that others are compared with."""
+
+AS_PRECISE = 1e-4
+"""Nats; models of whole precision agree to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What can be measured."""
+
+    paths: Mapping[str, Path]
+    """By weights; the file's own come first, then the most precise of the small ones."""
+    whole: Path | None
+    """The file of whole precision, where there is one to compare with."""
+    distances: Mapping[str, float]
+    """By weights, the mean difference in nats from the log-probabilities of whole precision."""
+    left_out: Mapping[str, str]
+    """By weights, why they cannot be had."""
+
+
+def gather(file: ModelFile, forced: str | None, folder: Path) -> Candidates:
+    """Writes the candidates for a file into `folder`.
+
+    Where no type is `forced`, they are those that are as precise as the file's own weights. Raises
+    `FailedError` where there is no room for them, or where the forced type cannot be had, and
+    `OSError`.
+    """
+    header, own = file.header, file.header.weight_type
+    kinds = [kind for kind in ([forced] if forced else _wider(own)) if kind != own]
+    if not kinds:
+        return Candidates({own: header.path}, header.path if own == WHOLE else None, {}, {})
+    needed = [kind for kind in dict.fromkeys([*kinds, WHOLE]) if kind != own]
+    shortage = _shortage(header, needed, folder)
+    if shortage and forced:  # then nothing is said of its precision
+        needed = kinds
+        shortage = _shortage(header, needed, folder)
+    if shortage:
+        raise FailedError(shortage)
+    files, left_out = {own: file}, dict[str, str]()
+    for kind in needed:
+        try:
+            files[kind] = convert(file, kind, folder / f"{kind}.gguf")
+        except (FailedError, ModelFileError) as error:
+            left_out[kind] = getattr(error, "reason", str(error))
+    found = _distances(files)
+    for kind in kinds:
+        reason = left_out.get(kind) or (None if forced else _loss(kind, files, found))
+        if reason and forced:
+            raise FailedError(reason)
+        if reason:
+            left_out[kind] = reason
+    chosen = [own, *(kind for kind in kinds if kind not in left_out)]
+    paths = {kind: files[kind].header.path for kind in files}
+    return Candidates({kind: paths[kind] for kind in chosen}, paths.get(WHOLE), found, left_out)
+
+
+def _distances(files: Mapping[str, ModelFile]) -> dict[str, float]:
+    """By weights, how far from whole precision; nothing for weights whose numbers overflow."""
+    if WHOLE not in files:
+        return {}
+    kinds = [WHOLE, *(kind for kind in files if kind != WHOLE)]
+    found = distances([(files[kind].header.path, Settings(cores())) for kind in kinds])
+    return {kind: d for kind, d in zip(kinds, found, strict=True) if d is not None}
+
+
+def _loss(kind: str, files: Mapping[str, ModelFile], found: Mapping[str, float]) -> str | None:
+    """Why weights are less precise than those that the file has, if they are."""
+    own, *_ = files
+    if kind not in found or own not in found:
+        return "its numbers overflow, or cannot be compared with whole precision"
+    if found[kind] > max(found[own], AS_PRECISE):
+        return f"{found[kind]:.4f} nats from whole precision, {own} only {found[own]:.4f}"
+    before = {tensor.name: tensor.type for tensor in files[own].header.tensors}
+    for tensor in files[kind].header.tensors:
+        # Half precision is as good as integers of 8 bits, but not as what has more.
+        more = {"F16": ("F32", "BF16"), "BF16": ("F32", "F16")}.get(tensor.type, ())
+        if before[tensor.name] in more:
+            return f"{tensor.name} would lose bits of its {before[tensor.name]}"
+    return None
+
+
+def _wider(own: str) -> list[str]:
+    """The types that may be as precise as a file's own."""
+    if own == WHOLE:
+        return []
+    return [WHOLE] if own in ("F16", "BF16") else ["F16", "BF16", WHOLE]
+
+
+def _shortage(header: Header, kinds: Collection[str], folder: Path) -> str | None:
+    """What there is not enough of for files of these kinds, if there is not."""
+    needed = sum(_size(header, kind) for kind in kinds)
+    for what, free in (("disk", shutil.disk_usage(folder).free), ("memory", free_memory())):
+        if needed > free / 2:
+            return (
+                f"it takes {needed / 1e9:.2f} GB of {what} for a while, and of the "
+                f"{free / 1e9:.2f} GB that are free half is left alone"
+            )
+    return None
+
+
+def _size(header: Header, kind: str) -> int:
+    (block, nbytes) = next((b, n) for name, b, n in GGML_TYPES.values() if name == kind)
+    return header.elements * nbytes // block

@@ -1,0 +1,148 @@
+"""What was measured for a model file on a machine, what won, and where it lies: kept in the cache.
+
+A file has a folder of its own, named by its digest. It holds the weights that were written for it
+and a record for every request, such as `auto`, and machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from promptkit.models import cache
+from promptkit.models.context import Settings
+from promptkit.models.library import library, runtime
+from promptkit.models.machine import cores, processor
+from promptkit.models.weights import digest
+
+
+class Measured(BaseModel):
+    """How fast some weights were read with some settings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: str
+    settings: Settings
+    speed: float
+    """Tokens a second."""
+
+
+class Choice(BaseModel):
+    """What runs for a model file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """What the file was called when it was measured."""
+    sha256: str
+    """The digest of that file."""
+    own: str
+    """Its own weight type."""
+    asked: str
+    """What was asked for: `auto`, or a weight type."""
+    machine: str
+    weights: str
+    """What won: the type that was written, or the file's own."""
+    settings: Settings
+    made_sha256: str | None = None
+    """The digest of the file that was written, if one was."""
+    made_bytes: int = 0
+    gain: float = 1.0
+    """How many times as fast that is as the file itself with the usual settings."""
+    measured: tuple[Measured, ...] = ()
+    distances: Mapping[str, float] = {}
+    """By weights, the mean difference in nats from the log-probabilities of whole precision."""
+    left_out: Mapping[str, str] = {}
+    """By weights, why they could not be had."""
+
+    @property
+    def made(self) -> Path | None:
+        """The file that was written, if one was."""
+        return None if self.made_sha256 is None else place(self.sha256) / f"{self.weights}.gguf"
+
+    @property
+    def label(self) -> str:
+        """The weights as identities name them."""
+        return self.own if self.made is None else f"{self.weights} from {self.own}"
+
+
+def root() -> Path:
+    """The folder of all the folders."""
+    return cache.folder() / "prepared"
+
+
+def place(sha256: str) -> Path:
+    """The folder for the file with this digest."""
+    return root() / sha256
+
+
+def machine() -> str:
+    """This machine and its llama.cpp, as far as they decide what is fast."""
+    features = library().llama_print_system_info().decode().strip(" |")
+    return f"{processor()}, {cores()} cores, {runtime()}, {features}"
+
+
+def recall(sha256: str, asked: str) -> Choice | None:
+    """What was chosen on this machine, unless what it needs is gone or damaged."""
+    choice = _read(_record(sha256, asked))
+    if choice is None:
+        return None
+    try:
+        intact = choice.made is None or digest(choice.made) == choice.made_sha256
+    except OSError:
+        return None
+    return choice if intact else None
+
+
+def remember(choice: Choice) -> None:
+    """Writes the record; forgets weights that no record of the file names. Raises `OSError`."""
+    cache.write(_record(choice.sha256, choice.asked), choice.model_dump_json(indent=1))
+    folder = place(choice.sha256)
+    named = {known.made for known in _records(folder)}
+    for made in folder.glob("*.gguf"):
+        if made not in named:
+            made.unlink()
+
+
+def known() -> Iterator[Choice]:
+    """Everything that is remembered, whatever the machine."""
+    for sha256 in digests():
+        yield from _records(place(sha256))
+
+
+def digests() -> list[str]:
+    """The digests of the files for which something is kept."""
+    return sorted(path.name for path in root().glob("*"))
+
+
+def forget(sha256: str) -> int:
+    """Deletes all that is kept for a file; the bytes that frees. Raises `OSError`."""
+    folder = place(sha256)
+    freed = sum(path.stat().st_size for path in folder.rglob("*.gguf"))
+    if folder.exists():
+        shutil.rmtree(folder)
+    return freed
+
+
+def _record(sha256: str, asked: str) -> Path:
+    where = hashlib.sha256(machine().encode()).hexdigest()[:16]
+    return place(sha256) / f"{asked}-{where}.json"
+
+
+def _records(folder: Path) -> Iterator[Choice]:
+    for file in sorted(folder.glob("*.json")):
+        choice = _read(file)
+        if choice is not None:
+            yield choice
+
+
+def _read(file: Path) -> Choice | None:
+    """A record, or None where there is none that this version can read."""
+    try:
+        return Choice.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,70 @@
+"""Writes a model file with other weights.
+
+`python -m promptkit.models.convert SOURCE TARGET TYPE` does it, in a process of its own. llama.cpp
+converts the matrices and copies the rest, vocabulary and chat template included.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from promptkit.errors import ModelError
+from promptkit.models.gguf import Header
+from promptkit.models.library import errors, forget_errors, library
+from promptkit.models.machine import cores
+from promptkit.models.process import FailedError, run, serve
+from promptkit.models.weights import ModelFile, verify
+
+FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
+"""What matrices can be converted to, as `llama_ftype` numbers it."""
+
+SECONDS = 900
+"""How long that may take."""
+
+_RENEWED = ("general.file_type", "general.quantization_version")
+
+
+def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
+    """Writes the model to `target` with its matrices as `kind`, one of `FTYPES`, and verifies it.
+
+    Raises `FailedError` where llama.cpp refuses, and `ModelFileError` for what it wrote.
+    """
+    source = file.header
+    run("convert", str(source.path), str(target), kind, seconds=SECONDS, doing="converting it")
+    made = verify(target)
+    if _described(source) != _described(made.header):
+        raise FailedError(f"llama.cpp changes more than its weights when it makes it {kind}")
+    return made
+
+
+def _described(header: Header) -> object:
+    """All that a header says except for how the weights are stored."""
+    metadata = {key: value for key, value in header.metadata.items() if key not in _RENEWED}
+    types = {key: value for key, value in header.types.items() if key not in _RENEWED}
+    # Dimensions of 1 at the end are not written again.
+    shapes = {tensor.name: [*reversed(tensor.shape)] for tensor in header.tensors}
+    for shape in shapes.values():
+        while len(shape) > 1 and shape[0] == 1:
+            del shape[0]
+    return metadata, types, shapes
+
+
+def main(source: str, target: str, kind: str) -> str:
+    """Writes `target`. Raises `ModelError`, also where a weight is too large for its new type."""
+    lib = library()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = FTYPES[kind]
+    params.allow_requantize = True
+    params.nthread = cores()
+    forget_errors()
+    code = lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    if code != 0:
+        raise ModelError(f"llama.cpp cannot convert it to {kind}: {errors() or 'no reason given'}")
+    return ""
+
+
+if __name__ == "__main__":
+    serve(main)

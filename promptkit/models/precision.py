@@ -1,0 +1,97 @@
+"""How far a model's answers are from what they would be with other weights or settings.
+
+`python -m promptkit.models.precision JOB` compares them with the first ones, in a process of its
+own, since a damaged file can end it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from promptkit.errors import ModelError
+from promptkit.models.base import Usage
+from promptkit.models.context import Context, Settings
+from promptkit.models.engine import Logits, log_totals
+from promptkit.models.gguf import read_header
+from promptkit.models.library import library, load
+from promptkit.models.process import run, serve
+from promptkit.models.schedule import Ints
+from promptkit.models.vocabulary import Vocabulary
+
+TEXTS = (
+    "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n",
+    "Review: A warm, funny and beautifully acted film.\nSentiment: positive\n\n"
+    "Review: Two hours of my life that I will not get back.\nSentiment: negative\n",
+    "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
+)
+SECONDS = 900
+"""How long that may take."""
+
+LIKELIEST = 10
+"""How many next tokens are compared, the likeliest by the first file."""
+
+
+def distances(trials: Sequence[tuple[Path, Settings]]) -> list[float | None]:
+    """For each file and settings, how far its log-probabilities are from the first one's, in nats.
+
+    It is the mean over the likeliest next tokens at every place of some short texts; None where
+    numbers are not finite, or llama.cpp cannot run the file so. Raises `FailedError`.
+    """
+    job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
+    answer = run("precision", json.dumps(job), seconds=SECONDS, doing="checking its precision")
+    found: list[float | None] = json.loads(answer)
+    return found
+
+
+def main(job: str) -> str:
+    """The answer to `distances`, as JSON."""
+    trials = [(one["path"], Settings(**one["settings"])) for one in json.loads(job)]
+    first = _logprobs(*trials[0])
+    likeliest = np.argpartition(first, -LIKELIEST, axis=1)[:, -LIKELIEST:]
+    known = np.take_along_axis(first, likeliest, axis=1)
+    found: list[float | None] = [0.0]
+    for path, settings in trials[1:]:
+        try:
+            others = np.take_along_axis(_logprobs(path, settings), likeliest, axis=1)
+        except ModelError:
+            found.append(None)
+        else:
+            found.append(float(np.abs(others - known).mean()))
+    return json.dumps(found)
+
+
+def _logprobs(file: str, settings: Settings) -> Logits:
+    """The log-probabilities after every token of the texts, (tokens, vocabulary)."""
+    lib, model = library(), load(file)
+    vocabulary = Vocabulary(model, read_header(file))
+    most = min(128, lib.llama_model_n_ctx_train(model))
+    context = Context(model, length=most, settings=settings, usage=Usage())
+    found: list[Logits] = []
+    for text in TEXTS:
+        begin = [] if vocabulary.bos is None else [vocabulary.bos]
+        tokens = np.array([*begin, *vocabulary.plain(text)][:most], np.int32)
+        found += _read(context, tokens)
+        context.drop(0)
+    context.close()
+    lib.llama_model_free(model)
+    return np.concatenate(found)
+
+
+def _read(context: Context, tokens: Ints) -> Iterator[Logits]:
+    """The log-probabilities after each of the tokens, some rows at a time."""
+    step = context.limits.outputs
+    for start in range(0, len(tokens), step):
+        part = tokens[start : start + step]
+        places = np.arange(len(part), dtype=np.int32)
+        rows = context.decode(part, start + places, 0 * places, places)
+        logits = rows.copy()  # the totals are made in place
+        yield logits - log_totals(rows)[:, None].astype(np.float32)
+
+
+if __name__ == "__main__":
+    serve(main)
