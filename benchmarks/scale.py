@@ -1,0 +1,199 @@
+"""Large grids: rendering and planning 100,000 prompts, and reading 10,000 predictions back.
+
+No model runs here; its tokenizer does. Each part is measured in a process of its own, so that its
+peak memory is its own: `python -m benchmarks.scale`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from pydantic import BaseModel
+
+import promptkit
+from promptkit.models.base import Generation, ModelIdentity, Sampling, Score, Usage
+from promptkit.predict import unique_tokens
+from promptkit.prompts import Prompt, TokenizedPrompt
+
+SHOTS = (0, 1, 2, 4, 8)
+SEEDS = (0, 1)
+
+WORDS = (
+    "the a our this every no order parcel invoice refund account password card address letter "
+    "screen button page driver shop price discount delivery box was is has came went looks feels "
+    "stopped arrived broke failed works late early twice again today yesterday never always "
+    "without with after before and but because while slowly badly well wrong empty broken new"
+)
+
+Topic = Literal["billing", "delivery", "account", "product"]
+
+
+class Message(BaseModel):
+    """A customer's message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one part came to."""
+
+    name: str
+    prompts: int
+    seconds: dict[str, float]
+    """By step."""
+    peak_mb: float
+    """The largest resident memory of the process, the loaded model included."""
+    base_mb: float
+    """The same before the first prompt."""
+
+
+class Untouched:
+    """A model whose tokenizer is real and whose scores are made up (`promptkit.Model`)."""
+
+    def __init__(self, model: promptkit.LlamaModel) -> None:
+        self._model = model
+        self.usage = Usage()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self._model.identity
+
+    def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
+        return self._model.tokenize(prompts)
+
+    def piece(self, token: int) -> bytes:
+        return self._model.piece(token)
+
+    def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
+        for index, prompt in enumerate(prompts):
+            logprobs = [-1.0 - ((index + i) % 7) / 7 for i in range(len(prompt.candidates))]
+            yield index, Score(tuple(logprobs), len(prompt.ids), 0.0)
+
+    def generate(
+        self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Generation]]:
+        raise NotImplementedError("its answers are labels")
+
+
+def messages(queries: int, demos: int = 100) -> promptkit.Task[Message, Topic]:
+    """A task of made-up messages of 6 to 18 words, the same every time."""
+    draw, words = random.Random(0), WORDS.split()
+    texts: dict[str, None] = {}
+    while len(texts) < queries + demos:
+        texts[" ".join(draw.choices(words, k=draw.randint(6, 18)))] = None
+    topics: tuple[Topic, ...] = ("billing", "delivery", "account", "product")
+    examples = [
+        promptkit.Example(input=Message(text=text), output=topics[index % 4])
+        for index, text in enumerate(texts)
+    ]
+    return promptkit.Task[Message, Topic](
+        name="messages",
+        instruction="Say what each message is about.",
+        demos=examples[:demos],
+        tests=examples[demos:],
+    )
+
+
+def plan_of(prompts: Sequence[TokenizedPrompt]) -> None:
+    """What a model works out before it reads the first token."""
+    unique_tokens(prompts)
+
+
+def large(model_name: str, prompts: int) -> Figure:
+    """Renders, tokenizes and plans a grid."""
+    task = messages(queries=prompts // (len(SHOTS) * len(SEEDS)))
+    model = promptkit.load_model(model_name)
+    template = promptkit.Template.of(task)
+    base = peak_mb()
+    start = perf_counter()
+    tokenized = [
+        prompt
+        for shots in SHOTS
+        for seed in SEEDS
+        for prompt in promptkit.Predictor(task, template, model, shots, seed).tokenize(
+            list(task.tests)
+        )
+    ]
+    made = perf_counter()
+    plan_of(tokenized)
+    planned = perf_counter()
+    seconds = {"render and tokenize": made - start, "plan": planned - made}
+    return Figure("render and plan", len(tokenized), seconds, peak_mb(), base)
+
+
+def stored(model_name: str, predictions: int) -> Figure:
+    """Reads a grid out of a store that has all of it."""
+    task = messages(queries=predictions // (len(SHOTS) * len(SEEDS)))
+    model = Untouched(promptkit.load_model(model_name))
+    base = peak_mb()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = {}
+        for name in ("fill", "read"):
+            start = perf_counter()
+            comparison = promptkit.compare(
+                task,
+                models=[model],
+                shots=SHOTS,
+                seeds=SEEDS,
+                store=Path(folder) / "predictions.sqlite",
+            )
+            seconds[name] = perf_counter() - start
+        if comparison.usage.cached != comparison.usage.prompts:
+            raise SystemExit("the store did not have the whole grid")
+    return Figure("read from the store", len(comparison.predictions), seconds, peak_mb(), base)
+
+
+def peak_mb() -> float:
+    """The largest resident memory of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+PARTS = {"large": large, "stored": stored}
+
+
+def measure(part: str, model_name: str, size: int) -> Figure:
+    """One part in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--part", part, "--model", model_name]
+    done = subprocess.run(
+        [*command, "--size", str(size)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return Figure(**json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--part", choices=PARTS, help="measure this part here, print JSON")
+    parser.add_argument("--size", type=int, help="how many prompts")
+    options = parser.parse_args()
+    if options.part:
+        print(json.dumps(asdict(PARTS[options.part](options.model, options.size))))
+        return
+    for part, size in (("large", 100_000), ("stored", 10_000)):
+        figure = measure(part, options.model, options.size or size)
+        steps = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in figure.seconds.items())
+        print(
+            f"{figure.name}: {figure.prompts:,} prompts; {steps}; peak {figure.peak_mb:,.0f} MB, "
+            f"{figure.base_mb:,.0f} MB of it before the first prompt"
+        )
+
+
+if __name__ == "__main__":
+    main()
