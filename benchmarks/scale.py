@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,13 +16,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel
 
 import promptkit
+from benchmarks.meter import peak_mb
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score, Usage
-from promptkit.predict import unique_tokens
+from promptkit.models.plan import Item, Limits, Plan
+from promptkit.models.schedule import Schedule
 from promptkit.prompts import Prompt, TokenizedPrompt
 
 SHOTS = (0, 1, 2, 4, 8)
@@ -93,9 +94,9 @@ def messages(queries: int, demos: int = 100) -> promptkit.Task[Message, Topic]:
     texts: dict[str, None] = {}
     while len(texts) < queries + demos:
         texts[" ".join(draw.choices(words, k=draw.randint(6, 18)))] = None
-    topics: tuple[Topic, ...] = ("billing", "delivery", "account", "product")
+    topics: tuple[Topic, ...] = get_args(Topic)
     examples = [
-        promptkit.Example(input=Message(text=text), output=topics[index % 4])
+        promptkit.Example[Message, Topic](input=Message(text=text), output=topics[index % 4])
         for index, text in enumerate(texts)
     ]
     return promptkit.Task[Message, Topic](
@@ -106,9 +107,10 @@ def messages(queries: int, demos: int = 100) -> promptkit.Task[Message, Topic]:
     )
 
 
-def plan_of(prompts: Sequence[TokenizedPrompt]) -> None:
-    """What a model works out before it reads the first token."""
-    unique_tokens(prompts)
+def plan_of(prompts: Sequence[TokenizedPrompt]) -> Plan:
+    """What a model works out before it reads the first token, within a usual context's limits."""
+    limits = Limits(cells=4096, sequences=64, batch=512, outputs=512)
+    return Plan([Item(prompt.ids, prompt.candidates) for prompt in prompts], limits)
 
 
 def large(model_name: str, prompts: int) -> Figure:
@@ -127,9 +129,16 @@ def large(model_name: str, prompts: int) -> Figure:
         )
     ]
     made = perf_counter()
-    plan_of(tokenized)
+    plan = plan_of(tokenized)
     planned = perf_counter()
-    seconds = {"render and tokenize": made - start, "plan": planned - made}
+    for _ in Schedule(plan).steps():
+        pass
+    scheduled = perf_counter()
+    seconds = {
+        "render and tokenize": made - start,
+        "plan": planned - made,
+        "schedule": scheduled - planned,
+    }
     return Figure("render and plan", len(tokenized), seconds, peak_mb(), base)
 
 
@@ -153,12 +162,6 @@ def stored(model_name: str, predictions: int) -> Figure:
         if comparison.usage.cached != comparison.usage.prompts:
             raise SystemExit("the store did not have the whole grid")
     return Figure("read from the store", len(comparison.predictions), seconds, peak_mb(), base)
-
-
-def peak_mb() -> float:
-    """The largest resident memory of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 PARTS = {"large": large, "stored": stored}
