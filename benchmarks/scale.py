@@ -58,6 +58,14 @@ class Figure:
     """The largest resident memory of the process, the loaded model included."""
     base_mb: float
     """The same before the first prompt."""
+    goals: tuple[float, float]
+    """The seconds it may take, and those it should."""
+    goal_mb: float | None = None
+
+    @property
+    def total(self) -> float:
+        """Seconds, filling the store left out."""
+        return sum(seconds for step, seconds in self.seconds.items() if step != "fill")
 
 
 class Untouched:
@@ -139,7 +147,7 @@ def large(model_name: str, prompts: int) -> Figure:
         "plan": planned - made,
         "schedule": scheduled - planned,
     }
-    return Figure("render and plan", len(tokenized), seconds, peak_mb(), base)
+    return Figure("render and plan", len(tokenized), seconds, peak_mb(), base, (60, 20), 2000)
 
 
 def stored(model_name: str, predictions: int) -> Figure:
@@ -161,36 +169,36 @@ def stored(model_name: str, predictions: int) -> Figure:
             seconds[name] = perf_counter() - start
         if comparison.usage.cached != comparison.usage.prompts:
             raise SystemExit("the store did not have the whole grid")
-    return Figure("read from the store", len(comparison.predictions), seconds, peak_mb(), base)
+    count = len(comparison.predictions)
+    return Figure("read from the store", count, seconds, peak_mb(), base, (2, 0.5))
 
 
-PARTS = {"large": large, "stored": stored}
+PARTS = {"large": (large, 100_000), "stored": (stored, 10_000)}
 
 
-def measure(part: str, model_name: str, size: int) -> Figure:
-    """One part in a process of its own."""
+def measure(part: str, model_name: str, prompts: int | None = None) -> Figure:
+    """One part in a process of its own. Raises `RuntimeError` with what it said last."""
     command = [sys.executable, "-m", "benchmarks.scale", "--part", part, "--model", model_name]
-    done = subprocess.run(
-        [*command, "--size", str(size)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[1],
-    )
+    size = ["--prompts", str(prompts)] if prompts is not None else []
+    root = Path(__file__).parents[1]
+    done = subprocess.run([*command, *size], capture_output=True, text=True, check=False, cwd=root)
+    if done.returncode != 0:
+        raise RuntimeError(f"{part}: {(done.stderr.strip() or 'it ended').splitlines()[-1]}")
     return Figure(**json.loads(done.stdout))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.scale", description=__doc__)
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--part", choices=PARTS, help="measure this part here, print JSON")
-    parser.add_argument("--size", type=int, help="how many prompts")
+    parser.add_argument("--part", choices=PARTS, help="measure this part here, and print JSON")
+    parser.add_argument("--prompts", type=int, help="how many, not 100,000 and 10,000")
     options = parser.parse_args()
     if options.part:
-        print(json.dumps(asdict(PARTS[options.part](options.model, options.size))))
+        run, prompts = PARTS[options.part]
+        print(json.dumps(asdict(run(options.model, options.prompts or prompts))))
         return
-    for part, size in (("large", 100_000), ("stored", 10_000)):
-        figure = measure(part, options.model, options.size or size)
+    for part in PARTS:
+        figure = measure(part, options.model, options.prompts)
         steps = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in figure.seconds.items())
         print(
             f"{figure.name}: {figure.prompts:,} prompts; {steps}; peak {figure.peak_mb:,.0f} MB, "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,67 @@ import promptkit
 ROOT = Path(__file__).parents[1]
 
 
+OURS = ("promptkit as-is", "promptkit prepared", "limit")
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The tests of a task, asked with some numbers of shots."""
+    """The first tests of a task, asked with some numbers of shots."""
 
     name: str
+    title: str
     folder: Path
     shots: tuple[int, ...]
     queries: int
     """How many of the tests are asked."""
+    contestants: tuple[str, ...] = ()
+    """The labels of the first are what the others' labels are compared with."""
+    rivals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """How many times faster than some of them promptkit must be at least, and should be."""
     seeds: tuple[int, ...] = (0,)
+
+    @property
+    def size(self) -> int:
+        """The number of prompts."""
+        return len(self.shots) * len(self.seeds) * self.queries
 
     def task(self) -> promptkit.Task[Any, Any]:
         """Raises `PromptkitError` where its data is not there."""
         return promptkit.load_task(self.folder)
 
+    def first(self, queries: int | None) -> Grid:
+        """The same with fewer queries."""
+        return self if queries is None else replace(self, queries=min(queries, self.queries))
 
-GRIDS = {
-    grid.name: grid
-    for grid in (
-        Grid("sst2", ROOT / "benchmarks" / "sst2", (0, 1, 2, 4, 8, 16), 60),
-        Grid("fruit", ROOT / "examples" / "fruit", (0, 1, 2, 4, 8), 51),
-        Grid("routing", ROOT / "benchmarks" / "routing", (0, 1, 2, 4, 8), 36),
-    )
-}
+
+SST2 = Grid(
+    name="sst2",
+    title="SST-2: 2 labels of 1 token",
+    folder=ROOT / "benchmarks" / "sst2",
+    shots=(0, 1, 2, 4, 8, 16),
+    queries=60,
+    contestants=("first token", "first token, sorted", "guidance select", *OURS),
+    rivals={"first token": (2.8, 3.3)},
+)
+FRUIT = Grid(
+    name="fruit",
+    title="Fruit: 7 labels of 1 to 3 tokens",
+    folder=ROOT / "examples" / "fruit",
+    shots=(0, 1, 2, 4, 8),
+    queries=51,
+    contestants=("log-likelihood", "generate", "guidance select", *OURS),
+    rivals={"generate": (2.5, 3.2)},
+)
+ROUTING = Grid(
+    name="routing",
+    title="Routing: 6 labels of 4 to 6 tokens",
+    folder=ROOT / "benchmarks" / "routing",
+    shots=(0, 1, 2, 4, 8),
+    queries=36,
+    contestants=("log-likelihood", "log-likelihood anew", "guidance select", *OURS),
+    rivals={"log-likelihood": (2.5, 3.5), "log-likelihood anew": (15.0, 40.0)},
+)
+GRIDS = {grid.name: grid for grid in (SST2, FRUIT, ROUTING)}
 
 
 @dataclass(frozen=True, slots=True)
