@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,8 @@ def survey(job: Job, meter: Meter) -> Survey:
     """Counts the grid, and tries what the limit and the stock loops run best with."""
     grid, path = _grid(job), str(find(job.model))
     task = grid.task()
+    with suppress(RuntimeError):  # what it finds out about the file at first use, it remembers
+        _load(job, prepared=True).close()
     model = _load(job, prepared=False)
     template = promptkit.Template.of(task)
     load = limit.load_of(
@@ -108,11 +111,7 @@ def survey(job: Job, meter: Meter) -> Survey:
         )
     )
     model.close()
-    files = {
-        "as-is": path,
-        "F16": limit.half_precision(path, Path(job.folder), job.threads),
-    }
-    setting, speeds = limit.best(files, load, job.threads)
+    setting, speeds = limit.best(path, load, job.threads, Path(job.folder))
     sample = list(prompts(grid.first(2)))
     loop = LOOPS[grid.contestants[0]]
     flash_seconds = {"on": float("inf"), "off": float("inf")}
@@ -181,9 +180,7 @@ def ours(job: Job, meter: Meter, prepared: bool) -> Run:
 def bound(job: Job, meter: Meter) -> Run:
     """The limit of the machine, in the setting that the survey found."""
     load, setting = limit.Load(**job.survey["load"]), limit.Setting(**job.survey["setting"])
-    path = str(find(job.model))
-    if setting.weights == "F16":
-        path = limit.half_precision(path, Path(job.folder), job.threads)
+    path = limit.converted(str(find(job.model)), setting.weights, Path(job.folder), job.threads)
     with limit.context(path, load, setting, job.threads) as decode:
         decode(min(load.tokens, setting.batch), 1)
         meter.start()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.prompts import TokenizedPrompt
+
+AS_IS = "as-is"
+WIDER = {
+    "F16": "LLAMA_FTYPE_MOSTLY_F16",
+    "BF16": "LLAMA_FTYPE_MOSTLY_BF16",
+    "F32": "LLAMA_FTYPE_ALL_F32",
+}
+"""Types that lose little or nothing of a quantised file."""
 
 BATCHES = (64, 128, 256, 512)
 PROBE = 512
@@ -48,6 +56,7 @@ class Setting:
     """How the limit is run."""
 
     weights: str
+    """The file's own as they are, or one of `WIDER`."""
     batch: int = 256
     flash_attention: bool = True
     half_cache: bool = True
@@ -96,15 +105,17 @@ def seconds(path: str, load: Load, setting: Setting, threads: int) -> float:
 
 
 def best(
-    files: Mapping[str, str], load: Load, threads: int, rounds: int = 2
+    path: str, load: Load, threads: int, folder: Path, rounds: int = 2
 ) -> tuple[Setting, dict[str, float]]:
     """The fastest setting, and tokens a second of all that were tried.
 
-    One thing is varied at a time: first the weights, then the micro-batch, then attention.
+    `folder` is for weights in other types. One thing is varied at a time: first the weights, then
+    the micro-batch, then attention.
     """
     probe = replace(
         load, tokens=PROBE, rows=max(1, min(PROBE, round(PROBE * load.rows / load.tokens)))
     )
+    files = {weights: converted(path, weights, folder, threads) for weights in (AS_IS, *WIDER)}
     speeds: dict[Setting, float] = {}
 
     def fastest(candidates: Iterable[Setting]) -> Setting:
@@ -119,26 +130,29 @@ def best(
     found = fastest(replace(found, batch=batch) for batch in BATCHES)
     found = fastest(
         replace(found, flash_attention=flash, half_cache=half)
-        for flash, half in ((True, True), (False, True), (False, False))
+        for flash in (True, False)
+        for half in (True, False)
     )
     return found, {str(setting): round(speed, 1) for setting, speed in speeds.items()}
 
 
-def half_precision(path: str, folder: Path, threads: int) -> str:
-    """The same weights as F16, made by llama.cpp in `folder`; what is there is not made again."""
+def converted(path: str, weights: str, folder: Path, threads: int) -> str:
+    """The same weights in a wider type, made by llama.cpp in `folder`; not made twice."""
     import llama_cpp
 
-    target = folder / f"{Path(path).stem}-f16.gguf"
+    if weights == AS_IS:
+        return path
+    target = folder / f"{Path(path).stem}-{weights}.gguf"
     if not target.exists():
         params = llama_cpp.llama_model_quantize_default_params()
-        params.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_F16
+        params.ftype = getattr(llama_cpp, WIDER[weights])
         params.allow_requantize = True
         params.nthread = threads
         made = target.with_suffix(".partial")
         if llama_cpp.llama_model_quantize(
             os.fsencode(path), os.fsencode(made), ctypes.byref(params)
         ):
-            raise RuntimeError(f"llama.cpp cannot write {path} as F16")
+            raise RuntimeError(f"llama.cpp cannot write {path} as {weights}")
         made.rename(target)
     return str(target)
 

@@ -68,7 +68,7 @@ ROUTING = Grid(
     title="Routing: 6 labels of 4 to 6 tokens",
     folder=ROOT / "benchmarks" / "routing",
     shots=(0, 1, 2, 4, 8),
-    queries=36,
+    queries=30,
     contestants=("log-likelihood", "log-likelihood anew", "guidance select", *OURS),
     rivals={"log-likelihood": (2.5, 3.5), "log-likelihood anew": (15.0, 40.0)},
 )
