@@ -72,9 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         options.json.write_text(json.dumps(data, indent=1, default=str) + "\n", "utf-8")
     if options.write:
-        shown = [table_of_goals(goals), *map(table_of, results), table_of_figures(figures)]
-        head = "\n".join(f"- {line}" for line in machine(options))
-        tables.write(PAGE, f"{head}\n\n{tables.markdown(shown)}")
+        tables.write(PAGE, section(machine(options), results, figures))
+
+
+def section(head: Sequence[str], results: Sequence[Result], figures: Sequence[scale.Figure]) -> str:
+    """What the page says of a run."""
+    goals = table_of_goals(list(goals_of(results, figures)))
+    shown = [goals, *map(table_of, results), table_of_figures(figures)]
+    lines = "\n".join(f"- {line}" for line in head)
+    return f"{lines}\n\n{tables.markdown(shown)}"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

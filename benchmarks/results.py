@@ -52,8 +52,11 @@ class Result:
 
     def ratio(self, name: str, other: str) -> float | None:
         """How many times longer one takes than the other: the median over the rounds."""
-        pairs = zip(self.seconds(name), self.seconds(other), strict=False)
-        ratios = [a / b for a, b in pairs]
+        ratios = [
+            (a.taken.seconds * a.times) / (b.taken.seconds * b.times)
+            for a, b in zip(self.runs[name], self.runs[other], strict=False)
+            if isinstance(a, Run) and isinstance(b, Run)
+        ]
         return median(ratios) if ratios else None
 
     def outside(self, name: str) -> float:
@@ -130,10 +133,11 @@ def _agreement(result: Result, name: str) -> str:
 
 def _notes(result: Result) -> Iterator[str]:
     for name in result.grid.contestants:
-        (*_, run) = result.runs[name]
-        said = f"failed: {run.reason}" if isinstance(run, Failure) else run.note
-        if said:
-            yield f"{TITLES.get(name, name)}: {said}."
+        notes = [run.note for run in result.made(name)[:1] if run.note]
+        failures = [run for run in result.runs[name] if isinstance(run, Failure)]
+        notes += [f"failed: {failure.reason}" for failure in failures[:1]]
+        if notes:
+            yield f"{TITLES.get(name, name)}: {'; '.join(notes)}."
     flash = result.survey.flash_seconds
     yield (
         f"Llama and guidance run {'with' if result.survey.flash_attention else 'without'} flash "
@@ -154,8 +158,8 @@ def _differences(result: Result) -> Iterator[str]:
         if margins:
             ours, theirs = (max(side) for side in zip(*margins, strict=True))
             yield (
-                f"{name}: {len(margins)} labels differ from the first loop's; there the best label "
-                f"was ahead by {ours:.2f} nats at most, and by {theirs:.2f} in the first loop."
+                f"{name}: labels that are not those of the first loop: {len(margins)}. There the "
+                f"best label was ahead by {ours:.2f} nats at most, and by {theirs:.2f} in the loop."
             )
 
 

@@ -13,7 +13,8 @@ from tiny_gguf import write_llama
 from benchmarks import engine, limit, peers, scale, tables
 from benchmarks.contest import Run, Survey
 from benchmarks.meter import Taken
-from benchmarks.results import Goal, Result
+from benchmarks.peers import Answer
+from benchmarks.results import Failure, Goal, Result
 from benchmarks.work import FRUIT, prompts
 from promptkit import Predictor, Template, load_model
 from promptkit.prompts import Prompt, TokenizedPrompt
@@ -98,23 +99,47 @@ def test_large_grids_are_measured(tiny: Path) -> None:
     assert scale.measure("stored", str(tiny), 100).total > 0
 
 
-def test_ratios_are_taken_round_by_round() -> None:
-    def run(seconds: float, times: float = 1.0) -> Run:
-        return Run(Taken(seconds, seconds / 2, 1, 1, 1), 100.0, times=times)
+def made_up() -> Result:
+    """Three rounds, of which one failed."""
 
-    survey = Survey(limit.Load(1, 1, 0.0, 1, 1), limit.Setting("F16"), {}, True, {})
-    runs = {
-        "limit": [run(1), run(4), run(6)],
+    def run(seconds: float, times: float = 1.0, label: str = "pome") -> Run:
+        answers = (Answer("drupe", 1.5), Answer(label, 0.25))
+        return Run(Taken(seconds, seconds / 2, 1, 10, 1), 100.0, answers, times)
+
+    survey = Survey(
+        limit.Load(1, 1, 0.0, 1, 1), limit.Setting("F16"), {}, True, {"on": 1.0, "off": 2.0}
+    )
+    runs: dict[str, list[Run | Failure]] = {
+        "log-likelihood": [run(9)],
         "generate": [run(2, times=3.0)],
-        "promptkit as-is": [],
+        "guidance select": [Failure("it is not installed")],
+        "promptkit as-is": [run(3, label="pepo")],
+        "promptkit prepared": [run(2), Failure("no memory"), run(8)],
+        "limit": [run(1), run(4), run(6)],
     }
-    runs["promptkit prepared"] = [run(2), run(4), run(8)]
-    result = Result(FRUIT, survey, runs)
+    return Result(FRUIT, survey, runs)
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    result = made_up()
     assert result.ours == "promptkit prepared"
-    assert result.ratio("limit", result.ours) == 0.75
+    assert result.ratio("limit", result.ours) == (1 / 2 + 6 / 8) / 2
     assert result.ratio("generate", result.ours) == 3
-    assert result.ratio("generate", "promptkit as-is") is None
+    assert result.ratio("guidance select", "promptkit as-is") is None
     assert result.outside("limit") == 0.5
+
+
+def test_the_page_says_what_was_measured() -> None:
+    figure = scale.Figure("render and plan", 1000, {"plan": 1.5}, 300.0, 200.0, (60, 20), 250)
+    text = engine.section(["a machine"], [made_up()], [figure])
+    assert "- a machine\n" in text
+    assert "| Llama, greedy to the newline | 6.0 |  | 3.00 | 30 | 3 | 50.0% | 100 | 2 / 2 |" in text
+    assert "| guidance select | failed |" in text
+    assert "guidance select: failed: it is not installed." in text
+    assert "ahead by 0.25 nats at most" in text
+    assert "| fruit: share of the limit | 0.62 | 0.8 | 0.95 | no |" in text
+    assert "| 1,000 prompts: render and plan | 1.5 s | 60 s | 20 s | aim |" in text
+    assert "| 1,000 prompts: peak memory | 300 MB | 250 MB | 250 MB | no |" in text
 
 
 def test_goals_know_which_way_is_better() -> None:
