@@ -153,7 +153,7 @@ def large(model_name: str, prompts: int) -> Figure:
 def stored(model_name: str, predictions: int) -> Figure:
     """Reads a grid out of a store that has all of it."""
     task = messages(queries=predictions // (len(SHOTS) * len(SEEDS)))
-    model = Untouched(promptkit.load_model(model_name))
+    model = promptkit.load_model(model_name)
     base = peak_mb()
     with tempfile.TemporaryDirectory() as folder:
         seconds = {}
@@ -161,12 +161,14 @@ def stored(model_name: str, predictions: int) -> Figure:
             start = perf_counter()
             comparison = promptkit.compare(
                 task,
-                models=[model],
+                models=[Untouched(model)],
                 shots=SHOTS,
                 seeds=SEEDS,
                 store=Path(folder) / "predictions.sqlite",
             )
             seconds[name] = perf_counter() - start
+            model.close()
+            model = promptkit.load_model(model_name)  # which has not seen these texts
         if comparison.usage.cached != comparison.usage.prompts:
             raise SystemExit("the store did not have the whole grid")
     count = len(comparison.predictions)
