@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/promptkit compare examples/fruit
@@ -20,6 +20,10 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# BENCH="--only routing --repeats 5" passes options on.
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.engine $(BENCH)
+
 clean:
 	rm -rf $(VENV)
 
@@ -34,6 +38,10 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@$(MAKE) --no-print-directory install EXTRA=dev
+	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/bench.stamp: pyproject.toml | $(BIN)/python
+	@$(MAKE) --no-print-directory install EXTRA=bench
 	@touch $@ $(VENV)/demo.stamp
 
 .PHONY: install

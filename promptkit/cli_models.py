@@ -19,6 +19,7 @@ from promptkit.options import JsonFile
 
 if TYPE_CHECKING:
     from promptkit.models.choices import Choice
+    from promptkit.models.context import Settings
 
 app = typer.Typer(
     help="The weights that are kept for this machine: list, prepare, remove.",
@@ -138,16 +139,15 @@ def _list(choices: Sequence[Choice]) -> Table:
 
 
 def _measured(choice: Choice) -> Table:
-    table = _table("weights", "micro-batch", "threads", "tokens/s", "nats from F32")
+    table = _table("weights", "attention", "micro-batch", "threads", "tokens/s", "nats from F32")
     told = set[str]()
     for one in choice.measured:
         distance = choice.distances.get(one.weights)
         shown = "" if distance is None or one.weights in told else f"{distance:.4f}"
         told.add(one.weights)
         settings = one.settings
-        table.add_row(
-            one.weights, str(settings.batch), str(settings.threads), f"{one.speed:,.0f}", shown
-        )
+        numbers = map(str, (settings.batch, settings.threads))
+        table.add_row(one.weights, _attention(settings), *numbers, f"{one.speed:,.0f}", shown)
     for kind, reason in choice.left_out.items():
         table.add_row(kind, Text(f"left out: {reason}"))
     return table
@@ -155,9 +155,16 @@ def _measured(choice: Choice) -> Table:
 
 def _outcome(choice: Choice) -> str:
     settings = choice.settings
-    runs = f"{choice.label}, micro-batches of {settings.batch}, {settings.threads} threads"
+    runs = (
+        f"{choice.label}, {_attention(settings)} attention, micro-batches of {settings.batch}, "
+        f"{settings.threads} threads"
+    )
     where = f"\n{_size(choice.made_bytes)}: {choice.made}" if choice.made else ""
     return f"It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
+
+
+def _attention(settings: Settings) -> str:
+    return "flash" if settings.flash_attention else "plain"
 
 
 def _table(*columns: str) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,7 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     lines = prepared.out.splitlines()
     assert lines[1].split() == [
         "weights",
+        "attention",
         "micro-batch",
         "threads",
         "tokens/s",
@@ -65,7 +67,9 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     ]
     assert lines[3].split()[0] == "Q4_1"
     made = root / digest(path) / "F16.gguf"
-    assert lines[-2].startswith("It runs as F16 from Q4_1, micro-batches of ")
+    assert re.match(
+        "It runs as F16 from Q4_1, (plain|flash) attention, micro-batches of ", lines[-2]
+    )
     assert lines[-1] == f"0 MB: {made}"
 
     (listed,) = json.loads(run("models", "--json", "-").out)
@@ -89,7 +93,7 @@ def test_prepare_as_json(run: Any, path: Path, tmp_path: Path) -> None:
     data = json.loads((tmp_path / "x.json").read_text())
     assert data["sha256"] == digest(path)
     assert data["asked"] == "auto"
-    assert {*data["distances"]} == {"Q4_1", "F16", "F32"}
+    assert {*data["distances"]} == {"Q4_1", "F16", "BF16", "F32"}
     assert all(one["speed"] > 0 for one in data["measured"])
 
 

@@ -12,6 +12,7 @@ from gguf.constants import GGMLQuantizationType
 from gguf.gguf_writer import GGUFWriter
 from tiny_gguf import CHATML, large_embedding, write_gemma3_swa, write_llama, write_mamba
 
+from promptkit.models.context import Settings
 from promptkit.models.convert import convert, main
 from promptkit.models.gguf import read_header
 from promptkit.models.llama import LlamaModel
@@ -78,7 +79,7 @@ def test_half_precision_is_nearer_to_whole_than_the_kernels_for_integers(tmp_pat
         for made in ("F32", "F16"):
             main(str(source), str(tmp_path / f"{made}.gguf"), made)
         paths = [tmp_path / "F32.gguf", source, tmp_path / "F16.gguf"]
-        whole, own, half = distances(paths)
+        whole, own, half = distances([(path, Settings(1)) for path in paths])
         assert whole == 0
         assert own is not None
         assert half is not None

@@ -120,8 +120,8 @@ def test_what_may_be_as_precise_without_asking(tmp_path: Path, started: list[str
         assert gathered.paths[kind] == file.header.path
         found[kind] = [*gathered.paths]
     assert found == {
-        "Q4_0": ["Q4_0", "F16", "F32"],
-        "Q8_0": ["Q8_0", "F16", "F32"],
+        "Q4_0": ["Q4_0", "F16", "BF16", "F32"],
+        "Q8_0": ["Q8_0", "F16", "BF16", "F32"],
         "F16": ["F16", "F32"],
         "BF16": ["BF16", "F32"],
         "F32": ["F32"],
@@ -131,7 +131,7 @@ def test_what_may_be_as_precise_without_asking(tmp_path: Path, started: list[str
 def test_weights_that_would_lose_something_are_left_out(tmp_path: Path, started: list[str]) -> None:
     path = write_llama(tmp_path / "x.gguf", weight_type=Q4_1, edit=large_embedding(Q4_1))
     gathered = gather(verify(path), None, tmp_path)
-    assert [*gathered.paths] == ["Q4_1", "F32"]
+    assert [*gathered.paths] == ["Q4_1", "BF16", "F32"]  # BF16 has the exponents of F32
     assert "validation failed" in gathered.left_out["F16"]
 
 
@@ -144,18 +144,42 @@ def test_a_matrix_in_whole_precision_keeps_it(tmp_path: Path, started: list[str]
     path = write_llama(tmp_path / "x.gguf", weight_type=Q4_1, edit=edit)
     gathered = gather(verify(path), None, tmp_path)
     assert [*gathered.paths] == ["Q4_1", "F32"]
-    assert gathered.left_out == {"F16": "blk.0.ffn_up.weight would lose bits of its F32"}
+    reason = "blk.0.ffn_up.weight would lose bits of its F32"
+    assert gathered.left_out == {"F16": reason, "BF16": reason}
 
 
 def test_weights_that_answer_less_precisely_are_left_out(
     file: ModelFile, tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, 0.02])
+    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, 0.02, 0.03])
     gathered = gather(file, None, tmp_path)
     assert [*gathered.paths] == ["Q4_1", "F32"]
-    assert gathered.left_out == {"F16": "0.0200 nats from whole precision, Q4_1 only 0.0100"}
-    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, None])
-    assert "overflow" in gather(file, None, tmp_path).left_out["F16"]
+    assert gathered.left_out == {
+        "F16": "0.0200 nats from whole precision, Q4_1 only 0.0100",
+        "BF16": "0.0300 nats from whole precision, Q4_1 only 0.0100",
+    }
+    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, None, 0.01])
+    gathered = gather(file, None, tmp_path)
+    assert [*gathered.paths] == ["Q4_1", "BF16", "F32"]
+    assert "overflow" in gathered.left_out["F16"]
+
+
+@pytest.mark.parametrize("kind", ["Q4_1", "F16", "F32"])
+def test_flash_attention_runs_where_it_is_as_precise_as_the_file(
+    tmp_path: Path, worth_it: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(
+        prepare,
+        "speeds",
+        lambda trials: [200.0 if settings.flash_attention else 100.0 for _, settings in trials],
+    )
+    path = write_llama(tmp_path / "x.gguf", weight_type=GGMLQuantizationType[kind])
+    flash = "cache f16, flash attention on"
+    settings = load_model(path).identity.settings
+    assert settings == (flash if kind == "Q4_1" else "cache f32, flash attention off")
+    monkeypatch.setattr(prepare, "distances", lambda trials: [0.0, None])  # llama.cpp has none
+    (tmp_path / "y.gguf").write_bytes(path.read_bytes() + bytes(32))
+    assert load_model(tmp_path / "y.gguf").identity.settings != flash
 
 
 # -- What runs -----------------------------------------------------------------------------------
@@ -209,14 +233,14 @@ def test_what_was_found_out_is_remembered(
     path: Path, worth_it: None, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_model(path)
-    assert started.count("convert") == 2
+    assert started.count("convert") == 3
     del started[:]
     again = load_model(path, notify=pytest.fail)
     assert again.identity == first.identity
     assert started == []
     monkeypatch.setattr(choices, "processor", lambda: "another one")
     assert load_model(path).identity == first.identity
-    assert started.count("convert") == 2
+    assert started.count("convert") == 3
     assert len([*known()]) == 2
 
 

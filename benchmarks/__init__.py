@@ -1,0 +1,1 @@
+"""What promptkit costs, measured beside its peers: `make bench`."""
