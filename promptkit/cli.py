@@ -163,8 +163,9 @@ def render(
     source = Template.of(loaded, template)
     first = _query(loaded, query)
     asked = loaded.tests if every and query is None else [first]
+    renderer = source.renderer(loaded)
     prompts = [
-        source.render(loaded, shots=n, query=test, seed=s, selection=chosen)
+        renderer.render(test, n, seed=s, selection=chosen)
         for n in counts
         for s in (range(seeds) if every else [seed])
         for test in asked

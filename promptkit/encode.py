@@ -32,6 +32,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._whole = Reader(tokenizer, Parts(tokenizer.plain, None))
         self._kept_ending = lru_cache(KEPT)(self._ending)
+        self._one_of_equals = lru_cache(KEPT)(_itself)  # many labels take much memory
         self._encoded = 0
 
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
@@ -133,7 +134,8 @@ class Encoder:
                 "nothing stands in front of the answer, and this model has no token for a "
                 "beginning; put some text before {{ output }}"
             )
-        return tuple(whole[0][:branch]), tuple(tuple(sequence[branch:]) for sequence in whole)
+        after = tuple(tuple(sequence[branch:]) for sequence in whole)
+        return tuple(whole[0][:branch]), self._one_of_equals(after)
 
     def _up_to_stop(self, ids: list[int], longer: list[int], stop: str) -> list[int]:
         """A label's tokens and the stop's first, so that a label ends where it ends."""
@@ -168,6 +170,10 @@ def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
         if sequences[j][: len(sequences[i])] == sequences[i]:
             return min(i, j), max(i, j)
     return None
+
+
+def _itself(candidates: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
+    return candidates
 
 
 def _name(prompt: Prompt) -> str:

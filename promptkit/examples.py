@@ -121,7 +121,7 @@ def plain(value: Any) -> Any:
     if not isinstance(value, BaseModel):
         return value
     fields = value.__dict__
-    if all(type(field) in _SIMPLE for field in fields.values()):
+    if _SIMPLE.issuperset(map(type, fields.values())):
         return fields  # the common case, and much faster than a dump
     return value.model_dump(mode="json")
 

@@ -118,8 +118,7 @@ class Comparison:
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
-        names = Prediction.__slots__
-        return [{name: _finite(getattr(p, name)) for name in names} for p in self.predictions]
+        return [_record(prediction) for prediction in self.predictions]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One line per cell. Raises `MissingExtraError` without pandas."""
@@ -151,6 +150,17 @@ class Comparison:
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
+
+
+def _record(prediction: Prediction) -> dict[str, Any]:
+    record = {name: getattr(prediction, name) for name in Prediction.__slots__}
+    for name, value in record.items():
+        if type(value) not in _SIMPLE:
+            record[name] = _finite(value)
+    return record
+
+
+_SIMPLE = frozenset((str, int, bool, type(None)))
 
 
 def _finite(value: Any) -> Any:

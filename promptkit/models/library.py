@@ -21,7 +21,7 @@ from promptkit.errors import ModelError
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
 
-SPINS = "300"
+SPINS = "500"
 """How often a waiting thread of llama.cpp looks again before it sleeps."""
 
 _WARNING, _ERROR = 3, 4  # as ggml.h numbers them
