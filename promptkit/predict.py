@@ -50,6 +50,9 @@ class Prediction:
     """Per label, normalised over the labels."""
     margin: float | None
     """How far the best label is ahead of the second, in nats."""
+    near_tie: bool | None
+    """Whether the margin is so small that rounding decides: read beside other prompts, the second
+    label may come first. None where the answer was generated."""
     coverage: float | None
     """The probability that the model gives to the labels together."""
     text: str | None
@@ -184,7 +187,7 @@ class Predictor:
     ) -> Prediction:
         output = self.task.output_type
         if isinstance(result, Score):
-            said = _scored(output.labels, result)
+            said = _scored(output.labels, result, self.model.identity.tolerance)
             value = output.values[said["label"]]
         else:
             said, value = _generated(output.parse, result, prompt.prompt.format is not None)
@@ -300,16 +303,18 @@ def _shared(a: bytes, b: bytes) -> int:
     return (8 * length - differs.bit_length()) // (8 * _WIDTH)
 
 
-def _scored(labels: Sequence[str], score: Score) -> dict[str, Any]:
+def _scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, Any]:
     peak = max(score.logprobs)
     weights = [math.exp(logprob - peak) for logprob in score.logprobs]
     total = sum(weights)
     ranked = sorted(score.logprobs, reverse=True)
+    margin = ranked[0] - ranked[1] if len(ranked) > 1 else None
     return {
         "label": labels[score.logprobs.index(peak)],
         "logprobs": dict(zip(labels, score.logprobs, strict=True)),
         "probs": {label: weight / total for label, weight in zip(labels, weights, strict=True)},
-        "margin": ranked[0] - ranked[1] if len(ranked) > 1 else None,
+        "margin": margin,
+        "near_tie": margin is not None and margin <= tolerance,
         "coverage": sum(map(math.exp, score.logprobs)),
         "text": None,
         "failure": None,
@@ -331,6 +336,7 @@ def _generated(
         "logprobs": None,
         "probs": None,
         "margin": None,
+        "near_tie": None,
         "coverage": None,
         "text": generation.text,
         "failure": None,

@@ -218,7 +218,8 @@ ROW = [
     *("accuracy_ci", "macro_f1", "log_loss", "ece", "tokens", "seconds"),
 ]
 PREDICTION = [
-    *("id", "input", "gold", "label", "logprobs", "probs", "margin", "coverage", "shots", "seed"),
+    *("id", "input", "gold", "label", "logprobs", "probs", "margin", "near_tie"),
+    *("coverage", "shots", "seed"),
     *("template", "model", "prompt_sha256"),
 ]
 

@@ -64,7 +64,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Who ran: everything that decides the numbers, and a name for people."""
+    """Who ran: everything that decides the numbers, a name for people, and how firm they are."""
 
     name: str
     """What the user called it; never part of a key."""
@@ -81,11 +81,16 @@ class ModelIdentity:
     """What else decides the numbers, such as the precision of the cache."""
     adapter: str | None = None
     """The digest of a LoRA adapter's bytes, and its scale where that is not 1."""
+    tolerance: float = 0.0
+    """How far, in nats, the margin between two labels may move with what else is read beside a
+    prompt; never part of a key."""
 
     @property
     def key(self) -> Mapping[str, object]:
-        """Everything but the name."""
-        return {name: value for name, value in asdict(self).items() if name != "name"}
+        """What decides the numbers."""
+        parts = asdict(self)
+        del parts["name"], parts["tolerance"]
+        return parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Context:
         params.n_batch = max(settings.batch, self._stem + 1)
         params.n_ubatch = settings.batch
         # The longest prompt should leave room to work on others beside it.
-        params.n_ctx = max(length + 2 * settings.batch, params.n_batch)
+        params.n_ctx = _padded(max(length + 2 * settings.batch, params.n_batch))
         params.n_seq_max = self._stem + 1
         params.n_threads = params.n_threads_batch = settings.threads
         params.type_k = params.type_v = (
@@ -220,6 +220,11 @@ class Context:
         if self._context:
             self._lib.llama_free(self._context)
             self._context = None
+
+
+def _padded(cells: int) -> int:
+    """So many cells as llama.cpp makes of them."""
+    return -(-cells // 256) * 256
 
 
 class _Batch:

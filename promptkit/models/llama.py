@@ -43,6 +43,13 @@ from promptkit.prompts import Prompt, TokenizedPrompt
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
 
+TOLERANCES = {"F32": 1e-3, "F16": 0.05, "BF16": 0.3}
+"""`ModelIdentity.tolerance` by the type of the weights that run; two to three times the most that
+was measured. A difference in the last bit grows where activations are rounded, and most where
+kernels for integers round them to 8 bits."""
+
+_OF_INTEGERS = 1.0
+
 T = TypeVar("T")
 
 
@@ -143,6 +150,7 @@ class LlamaModel:
             runtime=runtime(),
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
+            tolerance=0.0 if exact else _tolerance(source.weights),
         )
 
     @property
@@ -282,6 +290,11 @@ class LlamaModel:
                 f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
                 f"the context of {self._context.length}; ask for fewer shots or a larger context"
             )
+
+
+def _tolerance(weights: str) -> float:
+    """The tolerance of weights such as `Q4_1`, or `F16 from Q4_1`."""
+    return TOLERANCES.get(weights.split()[0], _OF_INTEGERS)
 
 
 class _Resources:

@@ -15,9 +15,8 @@ from promptkit.report.terminal import (
     changed,
     cost,
     counted,
-    failed,
     grid_line,
-    left_out,
+    notes,
     percent,
     points,
     shown,
@@ -49,7 +48,7 @@ def html(data: Data, records: Records) -> str:
         task=data["task"],
         parts=parts,
         against=against,
-        notes=[*left_out(records), *failed(records), *cost(data["usage"])],
+        notes=[*notes(records), *cost(data["usage"])],
     )
 
 

@@ -42,8 +42,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     parts[-1] = Text(
         "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
     )
-    notes = [*left_out(records), *failed(records)]
-    parts += [*map(Text, notes), "", *_differences(data["pairs"], width)]
+    parts += [*map(Text, notes(records)), "", *_differences(data["pairs"], width)]
     parts += _changed_answers(records, width)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
@@ -196,7 +195,12 @@ def _answer(answers: Counter[str], gold: str, room: int) -> Text:
     return Text(visible(label, room) + doubt, "red")
 
 
-def left_out(records: Records) -> list[str]:
+def notes(records: Records) -> list[str]:
+    """What a reader should know of the predictions, in a sentence each."""
+    return [*_left_out(records), *_failed(records), *_near_ties(records)]
+
+
+def _left_out(records: Records) -> list[str]:
     """Whether some prompts hold fewer shots than were asked, in one sentence or none."""
     fewer = sum(len(record["shot_ids"]) < record["shots"] for record in records)
     if not fewer:
@@ -207,7 +211,7 @@ def left_out(records: Records) -> list[str]:
     ]
 
 
-def failed(records: Records) -> list[str]:
+def _failed(records: Records) -> list[str]:
     """How many answers are none, and the commonest reason, in one sentence or none."""
     reasons = Counter(r["failure"] for r in records if r["failure"] is not None)
     if not reasons:
@@ -216,6 +220,18 @@ def failed(records: Records) -> list[str]:
     return [
         f"{sum(reasons.values()):,} of {counted(len(records), 'answer')} failed; "
         f"{times:,} of them: {visible(reason, 120)}"
+    ]
+
+
+def _near_ties(records: Records) -> list[str]:
+    """How many answers rounding could change, in one sentence or none."""
+    near = sum(bool(record["near_tie"]) for record in records)
+    if not near:
+        return []
+    ties = "is a near-tie" if near == 1 else "are near-ties"
+    return [
+        f"{near:,} of {counted(len(records), 'answer')} {ties}: read beside other prompts, the "
+        "second label may come first (near_tie in predictions.jsonl)."
     ]
 
 

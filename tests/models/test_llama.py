@@ -19,13 +19,14 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
+from gguf.constants import GGMLQuantizationType
 from tiny_gguf import CHATML, write_gemma3_swa, write_lfm2, write_llama, write_mamba
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError
 from promptkit.models import context as context_module
-from promptkit.models.base import Model, Sampling
+from promptkit.models.base import Model, Sampling, Weights
 from promptkit.models.context import Context
-from promptkit.models.llama import LlamaModel, load_model
+from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
 from promptkit.models.weights import find
 from promptkit.prompts import Message, Piece, Prompt
 from promptkit.store import key_of
@@ -454,6 +455,39 @@ def test_recurrent_states_are_few(files: dict[str, Path]) -> None:
     assert LlamaModel(files["bpe"], threads=1)._context.limits.sequences == 255
 
 
+# -- How firm the numbers are --------------------------------------------------------------------
+
+
+def moves(model: LlamaModel, alone: LlamaModel, prompts: Sequence[Prompt]) -> float:
+    """The most that a margin differs between prompts read together and alone.
+
+    Where the margin is beyond the tolerance, both choose the same label.
+    """
+    most = 0.0
+    for together, other in zip(scored(model, prompts), scored(alone, prompts), strict=True):
+        a, b = np.array(together), np.array(other)
+        most = max(most, float(np.ptp(a - b)))
+        first, second = np.sort(a)[:-3:-1]
+        if first - second > model.identity.tolerance:
+            assert a.argmax() == b.argmax()
+    return most
+
+
+def grid(labels: Sequence[str]) -> list[Prompt]:
+    words = [f"{a}{b}" for a in ("fig", "kiwi", "a sour cherry", "pear") for b in ("", "s", " x")]
+    return [ask(word, labels, shots) for shots in (0, 1, 3, 5) for word in words]
+
+
+@pytest.mark.parametrize("weights", ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0"])
+def test_margins_move_within_the_tolerance_of_their_weights(tmp_path: Path, weights: str) -> None:
+    kind = GGMLQuantizationType[weights]
+    path = write_llama(tmp_path / "m.gguf", weight_type=kind, layers=6, width=64, hidden=128)
+    model = LlamaModel(path, threads=1)
+    most = moves(model, LlamaModel(path, threads=1, exact=True), grid((*PREFIXES, " stone fruit")))
+    assert most <= model.identity.tolerance == TOLERANCES.get(weights, 1.0)
+    assert LlamaModel(path, threads=1, exact=True).identity.tolerance == 0
+
+
 # -- Who it is -----------------------------------------------------------------------------------
 
 
@@ -753,6 +787,15 @@ def test_the_bundled_models_neighbours_do_not_matter(smollm2: LlamaModel) -> Non
     together = scored(smollm2, prompts)
     alone = [scored(smollm2, [prompt])[0] for prompt in prompts]
     assert difference(alone, together) < Q4_1
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("weights", ["as-is", "auto"])
+def test_the_bundled_models_margins_move_within_its_tolerance(weights: Weights) -> None:
+    model = load_model("smollm2", weights=weights)
+    alone = load_model("smollm2", weights=weights, exact=True)
+    prompts = grid((" drupe", " pome", " stone fruit"))[::3]
+    assert moves(model, alone, prompts) <= model.identity.tolerance
 
 
 @pytest.mark.model
