@@ -24,6 +24,10 @@ Writer = Callable[[Logits], int | None]
 next token, or None where the answer is complete."""
 
 
+_SAFE = (1e-20, 1e30)
+"""Between these, a sum of exponentials has lost nothing to the range of 32 bits."""
+
+
 class Runtime(Protocol):
     """What a plan runs on."""
 
@@ -95,17 +99,19 @@ def _read(step: Step, runtime: Runtime) -> Logits:
 
 
 def log_totals(rows: Logits) -> Floats:
-    """What to subtract from each row of logits to make them log-probabilities; spoils the rows.
+    """What to subtract from each row of logits to make them log-probabilities.
 
     Raises `ModelError` where a row is not finite.
     """
     totals = np.empty(len(rows))
-    with np.errstate(invalid="ignore"):
-        for index, row in enumerate(rows):  # one by one, so that a row stays in the cache
-            peak = row.max()
-            row -= peak
-            np.exp(row, out=row)
-            totals[index] = peak + np.log(row.sum())
+    scratch = np.empty(rows.shape[1], np.float32)  # it stays in the processor's cache
+    with np.errstate(all="ignore"):
+        for index, row in enumerate(rows):
+            peak, total = 0.0, np.exp(row, out=scratch).sum()
+            if not _SAFE[0] < total < _SAFE[1]:  # too large or small for this, as few logits are
+                peak = row.max()
+                total = np.exp(np.subtract(row, peak, out=scratch), out=scratch).sum()
+            totals[index] = peak + np.log(total)
     check_finite(totals)
     return totals
 

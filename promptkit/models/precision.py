@@ -89,8 +89,7 @@ def _read(context: Context, tokens: Ints) -> Iterator[Logits]:
         part = tokens[start : start + step]
         places = np.arange(len(part), dtype=np.int32)
         rows = context.decode(part, start + places, 0 * places, places)
-        logits = rows.copy()  # the totals are made in place
-        yield logits - log_totals(rows)[:, None].astype(np.float32)
+        yield rows - log_totals(rows)[:, None].astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelError
@@ -132,6 +133,11 @@ def test_batches_that_break_the_rules(
 def test_log_totals() -> None:
     rows = np.array([[0.0, 1.0, 1000.0, -np.inf], [0, 0, 0, 0]], np.float32)
     np.testing.assert_allclose(log_totals(rows), [1000, np.log(4)])
+    random = np.random.default_rng(0)
+    for scale, shift in ((1, 0), (10, 0), (3, 90), (3, -100), (300, 0)):
+        rows = random.normal(shift, scale, (3, 50_000)).astype(np.float32)
+        expected = logsumexp(rows.astype(np.float64), axis=1)
+        np.testing.assert_allclose(log_totals(rows), expected, rtol=1e-6)
     for wrong in (np.nan, np.inf):
         with pytest.raises(ModelError, match="numbers that are not finite"):
             log_totals(np.array([[0, wrong]], np.float32))

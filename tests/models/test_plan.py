@@ -37,7 +37,7 @@ def alone(ids: Ids, candidates: Sequence[Ids]) -> tuple[float, ...]:
     for point, prefix in enumerate(fan.prefixes):
         row = logits_after(ids + prefix)
         asked = row[fan.targets[point]].copy()
-        edges[fan.edges[point]] = asked - log_totals(row[None].copy())[0]
+        edges[fan.edges[point]] = asked - log_totals(row[None])[0]
     return fan.sums(edges)
 
 
