@@ -7,14 +7,17 @@ and once for the query, where `{{ output }}` is the answer slot; `{% system %}`,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from posixpath import join
 from typing import Any
 
 import jinja2
+from jinja2.loaders import split_template_path
 
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
@@ -113,6 +116,11 @@ class Template:
                 file=error.filename or error.name or self.name,
                 line=error.lineno,
             ) from None
+        except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+            raise TemplateError(
+                f"the template nests too deeply, or holds a number that is too long: {error}",
+                file=self.file or self.name,
+            ) from None
 
 
 def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
@@ -122,7 +130,7 @@ def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]
     folders = (folder, BUILT_IN) if folder is not None else (BUILT_IN,)
     for place in folders:
         for candidate in (place / path, place / f"{path}.j2"):
-            if candidate.is_file():
+            if candidate.is_file() and _is_in(candidate, place):
                 return candidate, folders
     if path.is_file():
         return path, (Path(), BUILT_IN)
@@ -139,6 +147,11 @@ class _Loader(jinja2.FileSystemLoader):
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
+        pieces = split_template_path(template)
+        found = (folder for folder in self.searchpath if os.path.isfile(join(folder, *pieces)))
+        folder = next(found, None)
+        if folder is not None and not _is_in(join(folder, *pieces), folder):
+            raise jinja2.TemplateNotFound(template)
         try:
             return super().get_source(environment, template)
         except UnicodeDecodeError as error:
@@ -146,6 +159,11 @@ class _Loader(jinja2.FileSystemLoader):
                 f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
                 file=template,
             ) from None
+
+
+def _is_in(path: str | Path, folder: str | Path) -> bool:
+    """Whether a file is in a folder, and no link that leads out of it."""
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 @lru_cache(maxsize=128)

@@ -19,8 +19,9 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console"},
-    {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"errors", "formats", "metrics", "console", "bounds"},
+    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"sandbox"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "scaffold"},
     {"models"},
