@@ -9,10 +9,11 @@ from jinja2.exceptions import SecurityError
 
 from promptkit.bounds import MAX_INDENT, Meter, formatted_length
 
-LISTED = frozenset(
-    ["batch", "groupby", "list", "map", "reject", "rsplit", "select", "slice", "sort", "split"]
-    + ["splitlines", "striptags", "title", "unique", "wordcount", "wordwrap"]
+_WORDS = (
+    "batch groupby list map reject rsplit select slice sort split splitlines striptags title",
+    "unique wordcount wordwrap",
 )
+LISTED = frozenset(" ".join(_WORDS).split())
 """What makes a list of the characters, words or lines of a text."""
 
 _FROM_THE_END = frozenset(["rfind", "rindex", "rpartition", "rsplit"])

@@ -34,8 +34,8 @@ def _words(*lines: str) -> frozenset[str]:
 _TEXT = _words(
     "capitalize casefold center count endswith expandtabs find format format_map index isalnum",
     "isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle",
-    "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex rjust",
-    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill",
+    "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex",
+    "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill",
 )
 _METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
     (str, _TEXT),
