@@ -7,17 +7,14 @@ and once for the query, where `{{ output }}` is the answer slot; `{% system %}`,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from posixpath import join
 from typing import Any
 
 import jinja2
-from jinja2.loaders import split_template_path
 
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
@@ -130,7 +127,8 @@ def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]
     folders = (folder, BUILT_IN) if folder is not None else (BUILT_IN,)
     for place in folders:
         for candidate in (place / path, place / f"{path}.j2"):
-            if candidate.is_file() and _is_in(candidate, place):
+            if candidate.is_file():
+                _check_inside(candidate, folders)
                 return candidate, folders
     if path.is_file():
         return path, (Path(), BUILT_IN)
@@ -141,29 +139,28 @@ def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]
     )
 
 
+def _check_inside(path: Path, folders: Sequence[Path]) -> None:
+    """A folder of templates may come from anybody, and must not show the files of others."""
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
+
+
 class _Loader(jinja2.FileSystemLoader):
-    """Reads included templates."""
+    """Reads included templates, from its folders and through no link that leads out of them."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
-        pieces = split_template_path(template)
-        found = (folder for folder in self.searchpath if os.path.isfile(join(folder, *pieces)))
-        folder = next(found, None)
-        if folder is not None and not _is_in(join(folder, *pieces), folder):
-            raise jinja2.TemplateNotFound(template)
         try:
-            return super().get_source(environment, template)
+            source = super().get_source(environment, template)
         except UnicodeDecodeError as error:
             raise TemplateError(
                 f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
                 file=template,
             ) from None
-
-
-def _is_in(path: str | Path, folder: str | Path) -> bool:
-    """Whether a file is in a folder, and no link that leads out of it."""
-    return Path(path).resolve().is_relative_to(Path(folder).resolve())
+        _check_inside(Path(source[1]), [Path(folder) for folder in self.searchpath])
+        return source
 
 
 @lru_cache(maxsize=128)

@@ -19,20 +19,20 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console", "bounds"},
+    {"errors", "formats", "metrics", "console", "bounds", "preview"},
     {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing"},
     {"sandbox"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "scaffold"},
     {"models"},
-    {"task", "store", "preview"},
+    {"task", "store"},
     {"files", "selection"},
     {"rendering", "report"},
     {"templates"},
     {"predict"},
     {"results", "options"},
     {"comparison"},
-    {"cli_models"},
+    {"cli_models", "cli_render"},
     {"cli"},
     {"__main__"},
 ]

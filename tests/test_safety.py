@@ -9,15 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from hostile import TASK
+from hostile import TASK, Fruit
 
 from promptkit import chat
 from promptkit.bounds import MAX_STEPS, MAX_TEXT
 from promptkit.errors import PromptError, TemplateError
 from promptkit.prompts import Message, Piece, Prompt
+from promptkit.task import Task
 from promptkit.templates import Template
 
 ROOT = Path(__file__).parents[1]
@@ -178,11 +179,11 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> N
     (folder / "sub" / "real.j2").write_text("real")
     for name in ("link.j2", "up/secret.txt"):
         template = Template(f"{{% include '{name}' %}}", "t.j2", (folder,))
-        with pytest.raises(TemplateError, match=r"no template '.*' in its search path"):
+        with pytest.raises(TemplateError, match="a link that leads out"):
             template.render(TASK, query={"name": "fig"})
     inside = Template("{% include 'inside.j2' %}", "t.j2", (folder,))
     assert inside.render(TASK, query={"name": "fig"}).text == "real"
-    with pytest.raises(TemplateError, match=r"no template 'link\.j2'"):
+    with pytest.raises(TemplateError, match="a link that leads out"):
         Template.load("link.j2", folder)
     assert Template.load(folder / "link.j2").source == "secret"  # a path is what a person names
 
@@ -267,7 +268,8 @@ NESTED = "{% set ns = namespace(a=['x']) %}{% for i in range(60) %}"
 EXHAUSTION = {
     # Loops.
     "a long range": "{% for a in range(10**9) %}x{% endfor %}",
-    "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}"
+    "{% endfor %}{% endfor %}",
     "nested loops that print": "{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}"
     "{% endfor %}{% endfor %}",
     "nested loops over nothing left": "{% for a in range(99999) %}{% for b in range(99999) if "
@@ -375,12 +377,13 @@ EXHAUSTION = {
     "a tree of namespaces": "{% set ns = namespace(a=namespace()) %}{% for i in range(60) %}"
     "{% set ns.a = namespace(a=ns.a, b=ns.a) %}{% endfor %}{{ ns.a }}",
     # Reading over and over.
-    "searching": "{% set a = 'x' * 10**7 %}{% for i in range(99999) %}{{ a.count('y') }}{% endfor %}",
+    "searching": "{% set a = 'x' * 10**7 %}{% for i in range(99999) %}{{ a.count('y') }}"
+    "{% endfor %}",
     "searching from the end": "{{ ('a' * 10**7).rfind('b' + 'a' * 10**6) }}",
     "comparing": "{% set a = 'x' * 10**7 %}{% set b = 'x' * 10**7 %}{% for i in range(99999) %}"
     "{% if a == b %}{% endif %}{% endfor %}",
-    "looking for": "{% set a = 'x' * 10**7 %}{% for i in range(99999) %}{% if 'y' in a %}{% endif %}"
-    "{% endfor %}",
+    "looking for": "{% set a = 'x' * 10**7 %}{% for i in range(99999) %}"
+    "{% if 'y' in a %}{% endif %}{% endfor %}",
     "slicing": "{% set a = [0] * 10**6 %}{% for i in range(99999) %}{% set b = a[:] %}{% endfor %}",
     "selecting in a list": "{% set a = range(99999) | list %}{{ a | reject('in', a) | list }}",
     "stripping": "{{ ('ab' * 10**6).strip('x' * 10**6 ~ 'ab') | length }}",
@@ -443,22 +446,19 @@ def test_a_rendering_begins_with_all_its_steps() -> None:
 
 
 def test_a_thousand_shots_of_ten_kilobytes_are_within_bounds() -> None:
-    from promptkit.examples import Example
-
     shots = [
-        Example(
-            input=TASK.types()[0](name=f"{i}", note="lorem ipsum " * 850), output="pome", id=f"{i}"
-        )
+        {"input": {"name": f"{i}", "note": "lorem ipsum " * 850}, "output": "pome", "id": f"{i}"}
         for i in range(1_000)
     ]
+    task = Task[Fruit, Literal["drupe", "pome"]](name="t", instruction="i", demos=shots)
     source = (
-        "{{ shots | map(attribute='input') | map(attribute='name') | join(', ') }}\n"
+        "{{ shots | map(attribute='input.name') | join(', ') }}\n"
         "{% macro lines(text) %}{% for line in text.split('ipsum') %}{{ line | trim }}|{% endfor %}"
-        "{% endmacro %}"
-        "{% example %}\n{{ lines(input.note) }}{{ loop }}\n{{ input.name }}: {{ output }}\n"
-        "{% endexample %}\n"
-    ).replace("{{ loop }}", "{{ input.note | upper | replace('IPSUM', 'x') | indent(2) }}")
-    prompt = Template(source, "t.j2").render(TASK, shots=shots, query={"name": "fig"})
+        "{% endmacro %}\n"
+        "{% example %}\n{{ lines(input.note) }}{{ input.note | upper | replace('M', 'mm') }}\n"
+        "{{ input.name }}: {{ output }}\n{% endexample %}\n"
+    )
+    prompt = Template(source, "t.j2").render(task, shots=1_000, query={"name": "fig"})
     assert len(prompt.text) > 10_000_000
 
 
