@@ -483,8 +483,8 @@ def test_a_thousand_shots_of_ten_kilobytes_are_within_bounds() -> None:
         ),
         ("{% for a in 'ab' | map('upper') %}{{ loop.length }}{{ a }}{% endfor %}", "2A2B"),
         (
-            "{% for a in [1, [2, [3]]] recursive %}{% if a is iterable %}{{ loop(a) }}{% else %}{{ a }}"
-            "{% endif %}{% endfor %}",
+            "{% for a in [1, [2, [3]]] recursive %}{% if a is iterable %}{{ loop(a) }}{% else %}"
+            "{{ a }}{% endif %}{% endfor %}",
             "123",
         ),
         ("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.current }}", "aba"),
