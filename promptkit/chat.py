@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -91,9 +92,19 @@ def _render(
         raise PromptError(f"the model's chat template refuses these turns: {error}") from None
     except Exception as error:
         raise PromptError(
-            f"the model's chat template fails: {type(error).__name__}: {error}"
+            f"the model's chat template fails{_line(error)}: {type(error).__name__}: {error}"
         ) from error
     return tuple(_PLACEHOLDER.split(text))
+
+
+def _line(error: Exception) -> str:
+    """Where in the template an error was raised."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == "<template>"
+    ]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _placeholder(index: int, content: str) -> str:
@@ -137,6 +148,10 @@ class _Generation(Extension):
 
 class _Environment(BoundedEnvironment):
     concat = staticmethod(bounded_text)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.finalize = self.printed
 
 
 @lru_cache(maxsize=16)

@@ -217,7 +217,6 @@ class TracingEnvironment(BoundedEnvironment):
     """Strict, sandboxed, pure, and tracing; block lines are trimmed, the final newline stays."""
 
     code_generator_class = _CodeGenerator
-    concat = staticmethod(join)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -232,6 +231,12 @@ class TracingEnvironment(BoundedEnvironment):
         """The texts that stand in the templates, which compiled code takes from here."""
         # Jinja's own escapes characters for HTML.
         self.add_filter("tojson", self._tojson)
+
+    def concat(self, parts: Iterable[Any]) -> Rendered:  # type: ignore[override]
+        """What a compiled template yields, as one text."""
+        joined = join(parts)
+        self.meter.spend(len(joined.pieces))
+        return joined
 
     def datum(
         self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any
@@ -248,9 +253,7 @@ class TracingEnvironment(BoundedEnvironment):
         origin = getattr(value, "origin", None)
         if origin is None:
             origin = _origin(path, names)
-        if not isinstance(value, str):
-            self.check_text(value)
-            self.meter.read(value)
+        self.check_text(value)
         return Piece(str(value), "data", file, line, *origin)
 
     def getattr(self, obj: Any, attribute: str) -> Any:

@@ -259,6 +259,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             self.meter.read(value)
         return value
 
+    def printed(self, value: Any) -> Any:
+        """A value that becomes text."""
+        self.check_text(value)
+        return value
+
     def sliced(self, value: Any, *bounds: Any) -> Any:
         """A part of a text or a list."""
         return self.made(value[slice(*bounds)])
@@ -299,7 +304,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             if name == "join":
                 args = tuple(map(self._listed, args))
             self._price(name, owner, *args, **kwargs)
-        elif isinstance(owner, list | tuple | dict | range):
+        if isinstance(owner, str | list | tuple | dict | range):
             self.meter.read(owner)
         return self.made(super().call(__context, __obj, *args, **kwargs))
 
@@ -309,7 +314,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Whether a template may read it."""
         if not super().is_safe_attribute(obj, attr, value):
             return False
-        if isinstance(obj, _HELD) or isinstance(value, Macro):
+        if isinstance(obj, _HELD) or isinstance(value, (Macro, BlockReference, Undefined)):
             return True
         if isinstance(obj, type) or (callable(obj) and not isinstance(obj, _CALLABLE)):
             return False
@@ -334,20 +339,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def check_text(self, value: Any) -> None:
         """Raises `UndefinedError` for a value whose text is an address, or has no end."""
-        if isinstance(value, str | int | float | Undefined):
-            return
-        if isinstance(value, list | tuple):
-            for item in value:
-                self.check_text(item)
-        elif isinstance(value, dict):
-            self.check_text([*value, *value.values()])
-        elif isinstance(value, Stream):
-            raise UndefinedError(
-                "a filter's items cannot be printed at once; add | list or | join(', ')"
-            )
-        elif callable(value) or isinstance(value, Namespace) or _has_no_text(type(value)):
-            kind = type(value).__name__.lstrip("_").lower()
-            raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
+        if not isinstance(value, str | int | float):
+            self.meter.read(value)
+            _check_text(value)
 
     # Filters and tests.
 
@@ -408,6 +402,25 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         for part in str(path).split("."):
             item = self.getitem(item, int(part) if part.isdigit() else part)
         return item
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str | int | float):
+        return
+    if isinstance(value, Undefined):
+        str(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_text(item)
+    elif isinstance(value, dict):
+        _check_text([*value, *value.values()])
+    elif isinstance(value, Stream):
+        raise UndefinedError(
+            "a filter's items cannot be printed at once; add | list or | join(', ')"
+        )
+    elif callable(value) or isinstance(value, Namespace) or _has_no_text(type(value)):
+        kind = type(value).__name__.lstrip("_").lower()
+        raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
 
 
 def begin(template: Template) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import tomli_w
-from walkthrough import ROOT, walk
+from walkthrough import ROOT, WALKED, walk
 
 from promptkit import load_task, scaffold
 from promptkit.errors import TaskError
@@ -19,7 +19,7 @@ SCHEMA = ROOT / "promptkit" / "task.schema.json"
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("page", ["tutorial.md", "whitespace.md"])
+@pytest.mark.parametrize("page", WALKED)
 def test_a_page_prints_what_it_says(page: str, tmp_path: Path) -> None:
     steps = [*walk((ROOT / "docs" / page).read_text(encoding="utf-8"), tmp_path)]
     assert len(steps) > 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -52,7 +53,7 @@ INJECTIONS = {
     "join of an attribute": "{{ [''] | join(attribute='__class__') }}",
     "groupby an attribute": "{{ [''] | groupby('__class__') }}",
     "selectattr": "{{ [''] | selectattr('__class__') | list }}",
-    "max by an attribute": "{{ [''] | max(attribute='__class__') }}",
+    "max by an attribute": "{{ ['', 'a'] | max(attribute='__class__') }}",
     "unique by an attribute": "{{ ['a'] | unique(attribute='__class__') | list }}",
     "xmlattr with a key that breaks out": "{{ {'a onload=x': 1} | xmlattr }}",
     "pprint": "{{ query.name | pprint }}",
@@ -163,10 +164,10 @@ def test_an_injection_in_a_models_chat_template_is_refused(source: str) -> None:
     prompt = Prompt(messages=(Message("user", (Piece("hi", "data"),)),))
     # Chat templates are lenient, so that an unknown name is empty; reading on from it is not.
     try:
-        text = chat.apply(prompt, "{{ messages[0].content }}" + source).text
+        text = chat.apply(prompt, f"{{{{ messages[0].content }}}}{source}").text
     except PromptError:
         return
-    assert text == "hi"
+    assert not re.search(r"0x|<|class|builtin|root:|os\b", text)
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
@@ -285,8 +286,8 @@ EXHAUSTION = {
     "macros that call each other": "{% macro a() %}{{ b() }}{{ b() }}{% endmacro %}"
     "{% macro b() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}",
     "a block that shows itself": "{% block a %}{{ self.a() }}{% endblock %}",
-    "callers": "{% macro m(n) %}{% if n %}{% call m(n - 1) %}{% endcall %}"
-    "{% call m(n - 1) %}{% endcall %}{% endif %}{% endmacro %}{{ m(60) }}",
+    "callers": "{% macro m(n) %}{{ caller() }}{% if n %}{% call m(n - 1) %}a{% endcall %}"
+    "{% call m(n - 1) %}b{% endcall %}{% endif %}{% endmacro %}{% call m(60) %}c{% endcall %}",
     "a filter block": "{% for a in range(99999) %}{% filter upper %}{% for b in range(999) %}x"
     "{% endfor %}{% endfilter %}{% endfor %}",
     # Text.
@@ -302,10 +303,10 @@ EXHAUSTION = {
     "doubled by set": "{% set a = 'x' %}"
     + "{% set a %}{{ a }}{{ a }}{% endset %}" * 60
     + "{{ a }}",
-    "doubled by a macro": "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}"
-    + "{{ m(" * 40
+    "doubled by a macro": "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{{ "
+    + "m(" * 40
     + "'x'"
-    + ") }}".replace(" }}", "") * 40
+    + ")" * 40
     + " }}",
     "literal text in a loop": "{% for a in range(99999) %}" + "x" * 5_000 + "{% endfor %}",
     "literal text in a captured loop": "{% set a %}{% for a in range(99999) %}"

@@ -20,6 +20,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
+WALKED = ("tutorial.md", "whitespace.md")
+"""The pages; tests/test_authoring.py runs them."""
+
 _BLOCK = re.compile(r"(?P<above>[^\n]*)\n\n?```(?P<language>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
 _FILE = re.compile(r"`(?P<file>[\w./-]+)`:$")
 
