@@ -13,8 +13,8 @@ from typing import Any
 
 from jinja2.exceptions import SecurityError
 
-MAX_STEPS = 10_000_000
-"""Rounds of loops, calls, filters and operators in one rendering; about ten seconds of them."""
+MAX_STEPS = 20_000_000
+"""Of one rendering: rounds of loops, calls, filters, operators; a microsecond or two each."""
 
 MAX_TEXT = 2**25
 """Characters of one value, or of the whole prompt."""
@@ -26,7 +26,10 @@ MAX_INDENT = 16
 """Characters per level of JSON."""
 
 STEPS_PER_DATUM = 4
-"""Steps that one printed value costs, since each is kept with its origin."""
+"""Of a printed value, which is kept with its origin."""
+
+STEPS_PER_CALL = 4
+"""Of a macro, a loop that calls itself, a method."""
 
 _CHARACTERS_PER_STEP = 5  # as a power of two: 32 characters read or written are one step
 
@@ -40,6 +43,8 @@ class Meter(threading.local):
 
     def __init__(self) -> None:
         self.left = MAX_STEPS
+        self.compiling = False
+        """Whether a template is being compiled, which computes what is constant in it."""
 
     def refill(self) -> None:
         """A new rendering begins."""
@@ -57,13 +62,13 @@ class Meter(threading.local):
     def read(self, *values: Any) -> None:
         """Values are looked through."""
         for value in values:
-            self.spend(1 + (self.weigh(value) >> _CHARACTERS_PER_STEP))
+            self.spend(self.weigh(value) >> _CHARACTERS_PER_STEP)
 
     def write(self, characters: int) -> None:
         """So much text is made."""
         if characters > MAX_TEXT:
             raise too_much_text()
-        self.spend(1 + (characters >> _CHARACTERS_PER_STEP))
+        self.spend(characters >> _CHARACTERS_PER_STEP)
 
     def weigh(self, value: Any) -> int:
         """The characters of a value, with a list's items as often as they stand in it."""

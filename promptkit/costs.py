@@ -9,15 +9,25 @@ from jinja2.exceptions import SecurityError
 
 from promptkit.bounds import MAX_INDENT, Meter, formatted_length
 
-_WORDS = (
-    "batch groupby list map reject rsplit select slice sort split splitlines striptags title",
-    "unique wordcount wordwrap",
+_LISTED = (
+    *("batch", "groupby", "list", "map", "reject", "select", "slice", "sort", "splitlines"),
+    *("striptags", "title", "unique", "wordcount", "wordwrap"),
 )
-LISTED = frozenset(" ".join(_WORDS).split())
-"""What makes a list of the characters, words or lines of a text."""
+_BYTES_OF_AN_ITEM = 32  # at the least
+
 
 _FROM_THE_END = frozenset(["rfind", "rindex", "rpartition", "rsplit"])
 _STRIPS = frozenset(["lstrip", "rstrip", "strip", "trim"])
+
+
+def listed(name: str, text: str, *args: Any) -> int:
+    """How much room a list of the characters, words or lines of a text takes, as characters."""
+    if name in _LISTED:
+        return _BYTES_OF_AN_ITEM * len(text)
+    if name in ("split", "rsplit"):
+        between = args[0] if args and isinstance(args[0], str) else " "
+        return _BYTES_OF_AN_ITEM * text.count(between) if between else 0
+    return 0
 
 
 def searched(name: str, text: str, *args: Any) -> int:

@@ -232,7 +232,7 @@ class TracingEnvironment(BoundedEnvironment):
         # Jinja's own escapes characters for HTML.
         self.add_filter("tojson", self._tojson)
 
-    def concat(self, parts: Iterable[Any]) -> Rendered:  # type: ignore[override]
+    def concat(self, parts: Iterable[Any]) -> Rendered:
         """What a compiled template yields, as one text."""
         joined = join(parts)
         self.meter.spend(len(joined.pieces))

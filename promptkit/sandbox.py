@@ -20,8 +20,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
-from promptkit.bounds import MAX_TEXT, Meter, check_operands, spec_length, too_much_text
-from promptkit.costs import LISTED, WRITTEN, searched
+from promptkit.bounds import (
+    MAX_TEXT,
+    STEPS_PER_CALL,
+    Meter,
+    check_operands,
+    spec_length,
+    too_much_text,
+)
+from promptkit.costs import WRITTEN, listed, searched
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
@@ -98,6 +105,11 @@ class _Formatter(SandboxedFormatter):
 
 class BoundedGenerator(CodeGenerator):
     """Writes code that is counted where it loops, joins, compares, slices and gathers."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            self.environment.check_text(node.as_const(frame.eval_ctx))  # type: ignore[attr-defined]
+        return super()._output_child_to_const(node, frame, finalize)
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
         rounds = nodes.EnvironmentAttribute("rounds")
@@ -233,9 +245,13 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         defer_init: bool = False,
     ) -> str:
         self.meter.refill()
-        folded = _Folding(self).visit(source)
-        folded.set_environment(self)
-        return super()._generate(folded, name, filename, defer_init)
+        self.meter.compiling = True
+        try:
+            folded = _Folding(self).visit(source)
+            folded.set_environment(self)
+            return super()._generate(folded, name, filename, defer_init)
+        finally:
+            self.meter.compiling = False
 
     # Called by compiled templates.
 
@@ -277,6 +293,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         elif isinstance(value, int):
             self.meter.number(value.bit_length())
         elif isinstance(value, Iterator):
+            self._check_rendering()
             return Stream(self.meter, value)
         return value
 
@@ -296,6 +313,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self, owner = __self, getattr(__obj, "__self__", None)
         if owner is self:  # `rounds`, which counts itself
             return __obj(*args)
+        self.meter.spend(STEPS_PER_CALL)
         self.meter.read(*args, *kwargs.values())
         if isinstance(__obj, LoopContext):
             args = tuple(map(self.rounds, args))
@@ -320,6 +338,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             return False
         if not callable(value):
             return True
+        self._check_rendering()
         return any(isinstance(obj, kinds) and attr in names for kinds, names in _METHODS)
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -335,7 +354,13 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """`str.format` and `str.format_map`, within bounds."""
         if super().wrap_str_format(value) is None:
             return None
+        self._check_rendering()
         return _Format(self, str(value.__self__), is_map=value.__name__ == "format_map")
+
+    def _check_rendering(self) -> None:
+        """Methods and streams have no text, so they are no constants."""
+        if self.meter.compiling:
+            raise UndefinedError("is not known before rendering")
 
     def check_text(self, value: Any) -> None:
         """Raises `UndefinedError` for a value whose text is an address, or has no end."""
@@ -355,6 +380,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
             given = args[skipped:]
+            self.meter.spend(1)
             self.meter.read(*given, *kwargs.values())
             self._price(name, *given, **kwargs)
             return self.made(function(*args, **kwargs))
@@ -367,8 +393,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             self.check_text([value, args, list(kwargs.values())])
         if isinstance(value, str):
             self.meter.spend(searched(name, value, *args) >> 5)
-            if name in LISTED:
-                self.meter.write(32 * len(value))
+            if listed(name, value, *args) > MAX_TEXT:
+                raise too_much_text()
         if name in WRITTEN:
             self.meter.write(WRITTEN[name](self.meter, value, *args, **kwargs))
 

@@ -100,8 +100,9 @@ class Template:
 
     def renderer(self, task: Task[Any, Any]) -> Renderer:
         """What renders many prompts of one task, and keeps what they share."""
+        compiled = self._compiled  # which says first what is wrong with it
         shared = _sharing(self.source, self.folders)
-        return Renderer(task, self._compiled, shared, self.file or self.name)
+        return Renderer(task, compiled, shared, self.file or self.name)
 
     @property
     def _compiled(self) -> jinja2.Template:

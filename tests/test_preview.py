@@ -205,11 +205,13 @@ class Reader(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text, self.tips, self.tags, self._in_pre = "", list[str](), set[str](), False
+        self.addresses: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         self.tags.add(tag)
+        self.addresses += [name for name in named if name in ("src", "href", "action", "onerror")]
         if tag == "pre":
             self._in_pre = True
         if named.get("class") == "slot":
@@ -228,12 +230,13 @@ HOSTILE = "</span></pre><script>alert(1)</script>&amp;\"'<img src=x onerror=y>{{
 @pytest.mark.parametrize("model", [None, FakeModel()])
 @pytest.mark.parametrize("query", ["owl", HOSTILE, " a  b\n\tc"])
 def test_the_page_holds_the_prompt_and_escapes_it(model: Any, query: str) -> None:
-    prompt = ask(COLON, HOSTILE, query=query, shots=1)
+    prompt = ask(COLON, f"x{HOSTILE}", query=query, shots=1)
     text = page.html(HOSTILE, [preview(prompt, model)])
     found = Reader(text)
     assert found.text == prompt.text
     assert found.tags.isdisjoint({"script", "img", "link", "iframe"})
-    assert not re.search(r"(src|href|url\()\s*=?", text.split("</style>")[0])
+    assert found.addresses == []
+    assert "url(" not in text.split("</style>")[0]
     assert any(tip.startswith(f"query ({prompt.query}) · t.j2:4") for tip in found.tips)
     if model is not None:
         assert all("token " in tip for tip in found.tips)

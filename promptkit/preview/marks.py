@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 _QUIET = {"\n": "↵", "\t": "⇥", " ": "·", "\u200c": "⟨ZWNJ⟩", "\u200d": "⟨ZWJ⟩"}
 _MARKS = {"\r": "␍", "\x7f": "␡", "\xa0": "⍽"}
@@ -31,10 +32,23 @@ def mark(character: str, *, spaces: bool) -> str | None:
     return None
 
 
-def marked(text: str, *, spaces: bool) -> str:
-    """A text with marks for what cannot be seen; a newline also stays one."""
-    shown = []
+def cells(text: str, spaces: bool = True) -> Iterator[tuple[str, str | None]]:
+    """Runs of characters that can be seen, and each character that cannot, with its mark."""
+    seen = ""
     for character in text:
         sign = mark(character, spaces=spaces)
-        shown.append(character if sign is None else sign + "\n" * (character == "\n"))
-    return "".join(shown)
+        if sign is None:
+            seen += character
+            continue
+        if seen:
+            yield seen, None
+        yield character, sign
+        seen = ""
+    if seen:
+        yield seen, None
+
+
+def marked(text: str, *, spaces: bool) -> str:
+    """A text with marks for what cannot be seen; a newline also stays one."""
+    shown = cells(text, spaces)
+    return "".join(part if sign is None else sign + "\n" * (part == "\n") for part, sign in shown)

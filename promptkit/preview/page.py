@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptkit.preview.marks import is_quiet, mark
+from promptkit.preview.marks import cells, is_quiet
 from promptkit.preview.view import Preview, Run
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def tip(run: Run, shown: Preview) -> str:
 
 
 def _classes(run: Run) -> str:
-    names = [run.part]
+    names: list[str] = [run.part]
     if run.part == "shot":
         names.append("odd" if (run.shot or 0) % 2 else "even")
     if run.is_data:
@@ -45,18 +45,6 @@ def _classes(run: Run) -> str:
     if run.tokens:
         names.append("t1" if run.tokens[0] % 2 else "t0")
     return " ".join(names)
-
-
-def _cells(text: str) -> list[tuple[str, str | None]]:
-    """Runs of characters that can be seen, and each that cannot, with its mark."""
-    cells: list[tuple[str, str | None]] = []
-    for character in text:
-        sign = mark(character, spaces=True)
-        if sign is None and cells and cells[-1][1] is None:
-            cells[-1] = (cells[-1][0] + character, None)
-        else:
-            cells.append((character, sign))
-    return cells
 
 
 @cache
@@ -70,6 +58,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"classes": _classes, "cells": _cells, "tip": tip}
+    environment.filters |= {"classes": _classes, "cells": cells, "tip": tip}
     environment.tests["quiet"] = is_quiet
     return environment

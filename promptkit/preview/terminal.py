@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.preview.marks import is_quiet, mark
+from promptkit.preview.marks import cells, is_quiet
 from promptkit.preview.view import Cost, Preview, Run
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
@@ -38,13 +38,12 @@ def _add(prompt: Text, run: Run, *, whitespace: bool) -> None:
     look = style(run.part, run.shot)
     if run.is_data:
         look += " underline"
-    for character in run.text:
-        sign = mark(character, spaces=whitespace)
+    for part, sign in cells(run.text, whitespace):
         if sign is None:
-            prompt.append(character, look)
+            prompt.append(part, look)
         else:
-            prompt.append(sign, f"{look} dim" if is_quiet(character) else "bold red")
-            prompt.append("\n" * (character == "\n"))
+            prompt.append(sign, f"{look} dim" if is_quiet(part) else "bold red")
+            prompt.append("\n" * (part == "\n"))
 
 
 def _parts(shown: Preview) -> Table:
@@ -54,8 +53,10 @@ def _parts(shown: Preview) -> Table:
     if shown.tokens:
         table.add_column("tokens", justify="right")
     for cost in (*shown.costs, total(shown)):
-        row = [Text(cost.owner, style(cost.part, cost.shot)), f"{cost.characters:,}"]
-        table.add_row(*row, *([_count(cost)] if shown.tokens else []))
+        counts = (
+            [f"{cost.characters:,}", _count(cost)] if shown.tokens else [f"{cost.characters:,}"]
+        )
+        table.add_row(Text(cost.owner, style(cost.part, cost.shot)), *counts)
     return table
 
 
