@@ -28,7 +28,7 @@ MAX_INDENT = 16
 STEPS_PER_DATUM = 4
 """Of a printed value, which is kept with its origin."""
 
-STEPS_PER_CALL = 4
+STEPS_PER_CALL = 10
 """Of a macro, a loop that calls itself, a method."""
 
 _CHARACTERS_PER_STEP = 5  # as a power of two: 32 characters read or written are one step
@@ -78,7 +78,7 @@ class Meter(threading.local):
             return value.bit_length() // 3
         if not isinstance(value, list | tuple | dict):
             return 1
-        self.spend(len(value))
+        self.spend(2 * len(value))
         total = len(value)
         for item in value.values() if isinstance(value, dict) else value:
             total += self.weigh(item)
