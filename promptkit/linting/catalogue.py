@@ -12,6 +12,13 @@ _LOOP = (
     "{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n{% endfor %}\n"
     "{{ query.name }}:"
 )
+_COLOURED = {
+    "labels": '["bird", "fish"]',
+    "input": 'name = "str"\ncolour = "str"',
+    "header": "name,colour,output",
+    "demos": "owl,brown,bird\ntuna,blue,fish\n",
+    "tests": "hen,white,bird\ncod,grey,fish\n",
+}
 
 
 def _block(line: str, **more: str) -> Case:
@@ -115,15 +122,15 @@ ANSWER_REVEALED = Rule(
     "answer-revealed",
     "error",
     "An answer in the query's own text tells the model what to say.",
-    _loop("{{ query.name }}: {{ shots[0].output if shots }}"),
+    _loop("{{ query.name }}: {{ shots[0].output }}"),
     Case(_LOOP),
 )
 UNUSED_FIELD = Rule(
     "unused-field",
     "warning",
     "A field that the prompt never shows cannot help the model.",
-    _block("A name: {{ output }}"),
-    Case(_BLOCK),
+    Case(_BLOCK, **_COLOURED),
+    _block("{{ input.colour }} {{ input.name }}: {{ output }}", **_COLOURED),
 )
 SHOTS_DIFFER = Rule(
     "shots-differ",

@@ -42,6 +42,9 @@ class Case:
     """Rows that are added to the tests."""
     labels: str | None = None
     """As `task.toml` lists them; there are no rows then but those given here."""
+    input: str = 'name = "str"'
+    """What `[input]` says, with `labels`."""
+    header: str = "name,output"
 
     def __str__(self) -> str:
         shown = self.template or self.demos or self.tests or self.labels or ""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from promptkit.errors import PromptkitError, TemplateError
@@ -35,10 +36,11 @@ class Probe:
     pages: Sequence[Page]
     """This page and those that it loads."""
     pieces: tuple[Piece, ...]
-    other: tuple[Piece, ...] | None
-    """The same with another input in the shots and in the query; None where there is none."""
-    alone: tuple[Piece, ...]
-    """The same without shots."""
+    alone: tuple[Piece, ...] | None = None
+    """The same without shots; None where that cannot be."""
+    other_shots: tuple[Piece, ...] | None = None
+    """The same with another input in the shots; None where there is no other."""
+    other_query: tuple[Piece, ...] | None = None
 
     @property
     def has_slot(self) -> bool:
@@ -65,16 +67,23 @@ class Probe:
         return self.page.at(len(self.page.source.rstrip("\n")) or 0)
 
 
-def render(renderer: Renderer, page: Page, pages: Sequence[Page], inputs: Sequence[Any],
-           answer: Any) -> Probe:  # fmt: skip
+def render(
+    renderer: Renderer, page: Page, pages: Sequence[Page], inputs: Sequence[Any], answer: Any
+) -> Probe:
     """A probe with the first input, and the second where there is one. Raises `TemplateError`."""
 
-    def pieces(value: Any, shots: Sequence[str]) -> tuple[Piece, ...]:
-        demos = [example(value, name, answer) for name in shots]
-        return renderer.rendered(demos, example(value, QUERY, None))[0]
+    def pieces(shown: Any, asked: Any, shots: Sequence[str] = SHOTS) -> tuple[Piece, ...]:
+        demos = [example(shown, name, answer) for name in shots]
+        return renderer.rendered(demos, example(asked, QUERY, None))[0]
 
-    other = pieces(inputs[1], SHOTS) if len(inputs) > 1 else None
-    return Probe(page, pages, pieces(inputs[0], SHOTS), other, pieces(inputs[0], ()))
+    first, *others = inputs
+    probe = Probe(page, pages, pieces(first, first))
+    if others:
+        shots, query = pieces(others[0], first), pieces(first, others[0])
+        probe = replace(probe, other_shots=shots, other_query=query)
+    with suppress(TemplateError):  # said where real examples are rendered
+        probe = replace(probe, alone=pieces(first, first, ()))
+    return probe
 
 
 def example(value: Any, id: str, answer: Any) -> Example[Any, Any]:
@@ -87,7 +96,7 @@ def example(value: Any, id: str, answer: Any) -> Example[Any, Any]:
 
 def shots_are_shown(probe: Probe) -> Iterator[Finding]:
     """Every shot shows its input and its answer."""
-    if _text(probe.pieces) == _text(probe.alone):
+    if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
         yield rules.SHOTS_IGNORED.at(
             probe.at(None),
             "the shots are never shown",
@@ -100,7 +109,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
         yield rules.SHOTS_IGNORED.at(
             where, "the shots' answers are never shown", "print {{ shot.output }}"
         )
-    elif len(shown) == 1 and _same_with_other(probe):
+    elif len(shown) == 1 and _same(probe, probe.other_shots):
         yield rules.SHOTS_IGNORED.at(
             probe.at(probe.pieces[shown[0]]),
             "the shots' inputs are never shown",
@@ -110,7 +119,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
 
 def query_is_shown(probe: Probe) -> Iterator[Finding]:
     """What is asked is in the prompt."""
-    if not probe.of(QUERY) and _same_with_other(probe):
+    if not probe.of(QUERY) and _same(probe, probe.other_query):
         yield rules.QUERY_IGNORED.at(
             probe.at(probe.pieces[-1] if probe.pieces else None),
             "the query is never shown",
@@ -133,8 +142,8 @@ def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
             return
 
 
-def _same_with_other(probe: Probe) -> bool:
-    return probe.other is None or _text(probe.pieces) == _text(probe.other)
+def _same(probe: Probe, other: Sequence[Piece] | None) -> bool:
+    return other is None or _text(probe.pieces) == _text(other)
 
 
 # --- what stands around the answers ---------------------------------------------------------------

@@ -35,33 +35,37 @@ def carriage_returns(page: Page) -> Iterator[Finding]:
 
 def trailing_spaces(page: Page) -> Iterator[Finding]:
     """White space at the end of a line, and of the file."""
-    last = len(page.source)
+    for start, end in _trailing(page):
+        behind = page.source[:start].endswith("%}")
+        if end < len(page.source):
+            message, fix = "white space at the end of the line", "delete it"
+        else:
+            message = "white space at the end of the prompt, in front of the answer"
+            fix = "delete it; the shots say what goes there"
+        if behind:
+            message += ", which keeps the newline that the tag would drop"
+        # Without it, a tag in front would drop the newline.
+        edits = () if behind else page.edit(start, end, "")
+        yield rules.TRAILING_SPACE.at(page.at(start), message, fix, edits)
+
+
+def _trailing(page: Page) -> Iterator[tuple[int, int]]:
     for token in page.texts:
         for match in _TRAILING.finditer(token.text):
             start, end = token.offset + match.start(), token.offset + match.end()
-            if page.source[end : end + 1] not in ("\n", "") and end != last:
-                continue  # a tag follows
-            behind = page.source[:start].endswith("%}")
-            message = "white space at the end of the line" if end < last else (
-                "white space at the end of the prompt, in front of the answer"
-            )
-            if behind:
-                message += ", which keeps the newline that the tag would drop"
-            fix = "delete it" if end < last else "delete it; the shots say what goes there"
-            edits = () if behind else page.edit(start, end, "")
-            yield rules.TRAILING_SPACE.at(page.at(start), message, fix, edits)
+            if page.source[end : end + 1] in ("\n", ""):
+                yield start, end
 
 
 def tabs(page: Page) -> Iterator[Finding]:
     """Tabs that the model reads."""
+    trailing = {start for start, _ in _trailing(page)}
     for token in page.texts:
-        trailing = {m.start() + i for m in _TRAILING.finditer(token.text) for i in range(len(m[0]))}
         for match in re.finditer(r"\t+", token.text):
-            if match.start() not in trailing:
-                start, end = token.offset + match.start(), token.offset + match.end()
-                yield rules.TAB.at(
-                    page.at(start), "a tab", "write a space", page.edit(start, end, " ")
-                )
+            start, end = token.offset + match.start(), token.offset + match.end()
+            if start not in trailing:
+                edits = page.edit(start, end, " ")
+                yield rules.TAB.at(page.at(start), "a tab", "write a space", edits)
 
 
 def spaces_before_answers(page: Page) -> Iterator[Finding]:
