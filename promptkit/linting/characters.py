@@ -67,7 +67,7 @@ def _belongs(char: str, before: str, after: str, text: str) -> bool:
     if char in _DIRECTIONS:
         return any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
     if "\ufe00" <= char <= "\ufe0f":  # how the symbol in front is drawn
-        return bool(before) and not before.isascii() or before in tuple("#*0123456789©®")
+        return bool(before) and (not before.isascii() or before in "#*0123456789")
     if "\u2028" <= char <= "\u2029":
         return False
     if "\U000e0020" <= char <= "\U000e007f":  # the flags of England, Scotland, Wales

@@ -20,6 +20,7 @@ from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, answer, inputs, read_subject
+from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.prompts import Prompt
 from promptkit.task import Task
 from promptkit.templates import Template, find_template
@@ -57,10 +58,7 @@ def lint(
     for page, template in _templates(subject, templates, found):
         found |= dict.fromkeys(_check_template(subject, page, template, model, shots))
     if model is not None:
-        from promptkit.linting.tokens import LABEL_RULES
-
-        for check_labels in LABEL_RULES:
-            found |= dict.fromkeys(check_labels(subject, model))
+        found |= dict.fromkeys(token_costs(subject, model))
     kept = [finding for finding in found if finding.rule not in ignored]
     return tuple(sorted(kept, key=_order))
 
@@ -156,9 +154,7 @@ def _check_template(
             page.line(1), f"the field {name!r} is never shown", "print it, or drop the field"
         )
     if model is not None:
-        from promptkit.linting.tokens import check_prompts
-
-        yield from check_prompts(subject, page, pages.read, template, model, shots)
+        yield from check_prompts(subject, page, template, model, shots)
 
 
 def _given(subject: Subject) -> dict[str, Shape]:
@@ -227,5 +223,6 @@ def _differ(one: Any, other: Any) -> bool:
 
 def _escapes(prompt: Prompt, stop: str, id: str) -> bool:
     pieces = [p for m in prompt.messages for p in m.pieces] or prompt.pieces
-    return any(stop in piece.text for piece in pieces if piece.kind == "data" and piece.example == id)
-
+    return any(
+        stop in piece.text for piece in pieces if piece.kind == "data" and piece.example == id
+    )

@@ -71,9 +71,7 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
         if first.part != row.part:
             message += ", so a test stands in the pool"
         elif first.example.output != row.example.output:
-            message += (
-                f", with {first.example.output!r} there and {row.example.output!r} here"
-            )
+            message += f", with {first.example.output!r} there and {row.example.output!r} here"
         yield rules.NEAR_REPEAT.at(row.at(), message, "keep one")
 
 

@@ -63,9 +63,7 @@ class Rule:
     good: Case
     needs_model: bool = False
 
-    def at(
-        self, where: Where, message: str, fix: str, edits: Sequence[Edit] = ()
-    ) -> Finding:
+    def at(self, where: Where, message: str, fix: str, edits: Sequence[Edit] = ()) -> Finding:
         """A finding of this rule."""
         return Finding(self.id, self.severity, *where, message, fix, tuple(edits))
 

@@ -55,7 +55,7 @@ class Environment(TracingEnvironment):
         super().__init__(extensions=[ExampleTag, RoleTag])
 
     @cached_property
-    def lexer(self) -> Lexer:  # type: ignore[override]
+    def lexer(self) -> Lexer:
         return _Lexer(self)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from promptkit.errors import PromptkitError, TemplateError
@@ -222,9 +223,7 @@ def _shown(text: str, difference: int) -> str:
     return repr(("…" if begin else "") + cut)
 
 
-def _separators(
-    probe: Probe, first: int, second: int, last: int, asked: int
-) -> Iterator[Finding]:
+def _separators(probe: Probe, first: int, second: int, last: int, asked: int) -> Iterator[Finding]:
     """Between shots stands what stands between the last shot and the query."""
     usual = _between_turns(probe.pieces[first + 1 : second])
     final = _between_turns(probe.pieces[last + 1 : asked])
@@ -267,7 +266,7 @@ def words_are_apart(probe: Probe) -> Iterator[Finding]:
     """No two texts run together that stand apart in the template."""
     said = set()
     pieces = [p for p in probe.pieces if p.text or p.kind == "slot"]
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         if before.kind in _MARKS or after.kind in _MARKS or before.field == "output":
             continue
         if not _run_together(before, after) or (before.line, after.line) in said:

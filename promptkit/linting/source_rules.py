@@ -12,7 +12,7 @@ from promptkit.linting.pages import Page, Token
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _OUTPUT = re.compile(r"(\w+\.)?output")
-_CONTROL = re.compile(
+CONTROL = re.compile(
     r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?INST\]|<</?SYS>>|<｜[^<>]{1,40}｜>"
 )
@@ -121,7 +121,7 @@ def control_tokens(page: Page) -> Iterator[Finding]:
     """Texts that are control tokens of some models."""
     for token in page.tokens:
         if token.kind in ("data", "string"):
-            for match in _CONTROL.finditer(token.text):
+            for match in CONTROL.finditer(token.text):
                 yield rules.CONTROL_TOKEN.at(
                     page.at(token.offset + match.start()),
                     f"{match.group()!r} is a control token of some models, and text for others",

@@ -26,18 +26,19 @@ class Row(NamedTuple):
     """An example, and where it stands."""
 
     part: Part
-    index: int
+    number: int
+    """Its place in the part, counted from 0."""
     example: Example[Any, Any]
     place: Place | None
 
     def at(self, text: str | None = None) -> Where:
         """The row's line; with a text that stands in it, its column."""
         if self.place is None:
-            return Where(f"{self.part}[{self.index}]")
+            return Where(f"{self.part}[{self.number}]")
         return Where(*self.place, _column(*self.place, text) if text else 1)
 
     def __str__(self) -> str:
-        return f"{self.place[0]}:{self.place[1]}" if self.place else f"{self.part}[{self.index}]"
+        return f"{self.place[0]}:{self.place[1]}" if self.place else f"{self.part}[{self.number}]"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
     spec = read_task_file(path)
     parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
     rows: dict[Part, list[Row]] = {part: [] for part in PARTS}
-    for part, name in (("demos", spec.files.demos), ("tests", spec.files.tests)):
+    files: dict[Part, str | None] = {"demos": spec.files.demos, "tests": spec.files.tests}
+    for part, name in files.items():
         if name is not None:
             try:
                 examples, places = read_examples(
@@ -105,8 +107,13 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
         loaded = load_task(path)
     except DataError:
         bare = Task[parser.input_type, parser.output.annotation]  # type: ignore[name-defined]
-        names = {"name": spec.name, "instruction": spec.instruction, "template": spec.template}
-        return Subject(bare(**names, folder=path.parent), rows, parser.problems, str(path))
+        task = bare(
+            name=spec.name,
+            instruction=spec.instruction,
+            template=spec.template,
+            folder=path.parent,
+        )
+        return Subject(task, rows, parser.problems, str(path))
     return Subject(loaded, _of_task(loaded, rows), (), str(path))
 
 

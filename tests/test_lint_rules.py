@@ -5,31 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lint_cases import write_case
 
 from promptkit.linting.check import RULES, lint
 from promptkit.linting.findings import Case, Finding, Rule
-from promptkit.scaffold import write_task
 
 PLAIN = [rule for rule in RULES if not rule.needs_model]
-
-
-def write_case(case: Case, folder: Path) -> Path:
-    """The scaffold's task with what the case changes."""
-    write_task(folder)
-    spec = folder / "task.toml"
-    if case.labels is not None:
-        begin, _, _ = spec.read_text("utf-8").partition("[input]")
-        begin += f"[input]\n{case.input}\n[output]\n"
-        files = '[files]\ndemos = "demos.csv"\ntests = "tests.csv"\n'
-        spec.write_text(f"{begin}labels = {case.labels}\n{files}", encoding="utf-8")
-    for name, rows in (("demos.csv", case.demos), ("tests.csv", case.tests)):
-        path = folder / name
-        before = f"{case.header}\n" if case.labels is not None else path.read_text("utf-8")
-        path.write_text(before + (rows or ""), encoding="utf-8", newline="")
-    if case.template is not None:
-        path = folder / "templates" / "prompt.j2"
-        path.write_text(case.template, encoding="utf-8", newline="")
-    return folder
 
 
 def found(case: Case, folder: Path) -> tuple[Finding, ...]:
