@@ -30,6 +30,9 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
         value = "" if problem.value is None else f" {shorten(problem.value)}"
         column = f"{problem.field}{value}: " if problem.field else ""
         yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "mend the row")
+    for row in subject.all_rows:
+        if row.example.output is None:
+            yield rules.BAD_ROW.at(row.at(), "the output is missing", "add it, or delete the row")
 
 
 def repeats(subject: Subject) -> Iterator[Finding]:

@@ -71,7 +71,10 @@ class Probe:
 def render(
     renderer: Renderer, page: Page, pages: Sequence[Page], inputs: Sequence[Any], answer: Any
 ) -> Probe:
-    """A probe with the first input, and the second where there is one. Raises `TemplateError`."""
+    """A probe with the first input, and the second where there is one, which differs from it.
+
+    Raises `TemplateError`.
+    """
 
     def pieces(shown: Any, asked: Any, shots: Sequence[str] = SHOTS) -> tuple[Piece, ...]:
         demos = [example(shown, name, answer) for name in shots]
@@ -110,7 +113,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
         yield rules.SHOTS_IGNORED.at(
             where, "the shots' answers are never shown", "print {{ shot.output }}"
         )
-    elif len(shown) == 1 and _same(probe, probe.other_shots):
+    elif _same(probe, probe.other_shots, shown=len(shown) > 1):
         yield rules.SHOTS_IGNORED.at(
             probe.at(probe.pieces[shown[0]]),
             "the shots' inputs are never shown",
@@ -120,7 +123,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
 
 def query_is_shown(probe: Probe) -> Iterator[Finding]:
     """What is asked is in the prompt."""
-    if not probe.of(QUERY) and _same(probe, probe.other_query):
+    if _same(probe, probe.other_query, shown=bool(probe.of(QUERY))):
         yield rules.QUERY_IGNORED.at(
             probe.at(probe.pieces[-1] if probe.pieces else None),
             "the query is never shown",
@@ -143,8 +146,9 @@ def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
             return
 
 
-def _same(probe: Probe, other: Sequence[Piece] | None) -> bool:
-    return other is None or _text(probe.pieces) == _text(other)
+def _same(probe: Probe, other: Sequence[Piece] | None, *, shown: bool) -> bool:
+    """Whether another input changes nothing; where there is none, whether none is `shown`."""
+    return not shown if other is None else _text(probe.pieces) == _text(other)
 
 
 # --- what stands around the answers ---------------------------------------------------------------
@@ -155,11 +159,14 @@ def answers_end(probe: Probe) -> Iterator[Finding]:
     first, following = probe.answer_of(SHOTS[0]), probe.of(SHOTS[1])
     if first is None or not following or following[0] < first:
         return
-    between = _text(probe.pieces[first + 1 : following[0]])
+    pieces = probe.pieces[first + 1 : following[0]]
+    between = _text(pieces)
     where = probe.at(probe.pieces[first])
     fix = "let a newline follow it"
-    if not between:
-        message = "nothing stands between an answer and the next example"
+    # "{{ output }}s" has its plural; a word of another line stands by itself.
+    is_word = between[:1].isalnum() and pieces[0].line != probe.pieces[first].line
+    if not between or is_word:
+        message = "nothing stands between an answer and what follows it"
         edits = _newline_before_end(probe.page)
         yield rules.NO_SEPARATOR.at(where, message, fix, edits)
     elif not between.strip(" "):

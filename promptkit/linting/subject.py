@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -20,6 +21,7 @@ from promptkit.validation import ExampleParser
 
 Part = Literal["demos", "tests"]
 PARTS: tuple[Part, ...] = get_args(Part)
+_LOOKED_AT = 500  # rows, for two that differ
 
 
 class Row(NamedTuple):
@@ -129,14 +131,18 @@ def _of_task(
     return found
 
 
-def inputs(subject: Subject, most: int = 2) -> list[BaseModel]:
-    """Inputs to render: real ones, first and last, or made up for a task without examples."""
-    rows = subject.all_rows
-    if len(rows) > 1:
-        return [rows[0].example.input, rows[-1].example.input][:most]
-    made = [made_up(subject.task.types()[0], number) for number in range(most)]
-    found = [value for value in made if value is not None]
-    return [rows[0].example.input, *found][:most] if rows else found
+def inputs(subject: Subject) -> list[BaseModel]:
+    """Up to two inputs to render, which differ in every field; made up where no rows do."""
+    found = [row.example.input for row in subject.all_rows[:_LOOKED_AT]]
+    made = [made_up(subject.task.types()[0], number) for number in range(2)]
+    found += [value for value in made if value is not None]
+    others = (value for value in found[1:] if _apart(found[0], value))
+    return [*found[:1], *islice(others, 1)]
+
+
+def _apart(one: BaseModel, other: BaseModel) -> bool:
+    mine, theirs = plain(one), plain(other)
+    return all(mine[name] != theirs.get(name) for name in mine)
 
 
 def answer(subject: Subject) -> Any:
