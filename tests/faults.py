@@ -72,7 +72,7 @@ def misspelt_field(rng: random.Random, source: str) -> str | None:
 
 
 def defaulted_field(rng: random.Random, source: str) -> str | None:
-    fields = [match for match in re.finditer(r"\{\{ (input|query|shot\.input)\.(\w+) \}\}", source)]
+    fields = list(re.finditer(r"\{\{ (input|query|shot\.input)\.(\w+) \}\}", source))
     if not fields:
         return None
     match = rng.choice(fields)

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import jinja2.meta
+from pydantic import BaseModel
 
 from promptkit.errors import PromptkitError, TaskError
+from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered
 from promptkit.linting.data_rules import DATA_RULES
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
 from promptkit.linting.pages import Page, Pages
-from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
+from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES, asked_for
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
-from promptkit.linting.subject import Subject, answer, inputs, read_subject
+from promptkit.linting.subject import Subject, inputs, read_subject, shown
 from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.prompts import Prompt
 from promptkit.task import Task
@@ -143,9 +145,9 @@ def _check_template(
             yield from check(one)
     if any(finding.severity == "error" for finding in names.findings):
         return  # it does not render, or not what its author means
-    shown = list(_check_rendered(subject, page, template, pages.read))
-    yield from shown
-    if any(finding.severity == "error" for finding in shown):
+    seen = list(_check_rendered(subject, page, template, pages.read))
+    yield from seen
+    if any(finding.severity == "error" for finding in seen):
         return
     unused = [name for name in subject.task.types()[0].model_fields if name not in names.read]
     misspelt = any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings)
@@ -179,29 +181,29 @@ def _given(subject: Subject) -> dict[str, Shape]:
 def _check_rendered(
     subject: Subject, page: Page, template: Template, pages: Sequence[Page]
 ) -> Iterator[Finding]:
-    values, output = inputs(subject), answer(subject)
-    if not values or output is None:
+    values = inputs(subject)
+    like = shown(subject, values[-1]) if values else None
+    if like is None:
         return
     try:
         renderer = template.renderer(subject.task)
-        probe = rendered.render(renderer, page, pages, values, output)
-        shown = [finding for check in SHOWN_RULES for finding in check(probe)]
-        yield from shown
-        if not shown:
+        probe = rendered.render(renderer, page, pages, values, like)
+        unseen = [finding for check in SHOWN_RULES for finding in check(probe)]
+        yield from unseen
+        if not unseen:
             for text_check in TEXT_RULES:
                 yield from text_check(probe)
-            yield from _check_examples(subject, template)
+            yield from _check_examples(subject, template, values, like)
     except PromptkitError as error:
         yield rendered.rendering_error(error, page, pages)
 
 
-def _check_examples(subject: Subject, template: Template) -> Iterator[Finding]:
+def _check_examples(
+    subject: Subject, template: Template, values: Sequence[BaseModel], like: Example[Any, Any]
+) -> Iterator[Finding]:
     """Real examples go through the template, and stay in their places."""
     demos, renderer = subject.rows["demos"], template.renderer(subject.task)
-    values, output = inputs(subject), answer(subject)
-    made = [rendered.example(values[-1], rendered.SHOTS[0], output)] if len(values) > 1 else []
-    first = rendered.example(values[0], rendered.QUERY, None)
-    stop = renderer.render(first, made).stop if made else renderer.render(first, []).stop
+    stop = renderer.render(asked_for(values[0]), [like] if len(values) > 1 else []).stop
     rows = subject.all_rows
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:
         shot = next((d.example for d in demos[:3] if _differ(d.example, row.example)), None)

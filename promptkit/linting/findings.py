@@ -96,7 +96,7 @@ class Finding:
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The known name that is closest to `name`, if one is close."""
     known = list(known)
-    close = get_close_matches(name, known, n=1) or [
+    close = get_close_matches(name, known, n=1, cutoff=0.65) or [
         other for other in known if other.casefold() == name.casefold()
     ]
     return close[0] if close else None

@@ -99,12 +99,13 @@ class Page:
         return Where(self.file, line, offset - self.source.rfind("\n", 0, offset))
 
     def of(self, node: nodes.Node) -> Where:
-        """Where a node of the tree begins; for a field, its name."""
+        """Where a node of the tree begins; for a field or a test, its name."""
         offset = getattr(node.lineno, "offset", None)
         if offset is None:
             return Where(self.file, node.lineno)
-        if isinstance(node, nodes.Getattr):
-            offset = self.source.find(node.attr, offset)
+        if isinstance(node, nodes.Getattr | nodes.Test):
+            name = node.attr if isinstance(node, nodes.Getattr) else node.name
+            offset = max(offset, self.source.find(name, offset))
         return self.at(offset)
 
     def line(self, line: int | None) -> Where:

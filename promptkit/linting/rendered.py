@@ -69,16 +69,20 @@ class Probe:
 
 
 def render(
-    renderer: Renderer, page: Page, pages: Sequence[Page], inputs: Sequence[Any], answer: Any
+    renderer: Renderer,
+    page: Page,
+    pages: Sequence[Page],
+    inputs: Sequence[Any],
+    like: Example[Any, Any],
 ) -> Probe:
     """A probe with the first input, and the second where there is one, which differs from it.
 
-    Raises `TemplateError`.
+    `like` has the output and the metadata of the shots. Raises `TemplateError`.
     """
 
     def pieces(shown: Any, asked: Any, shots: Sequence[str] = SHOTS) -> tuple[Piece, ...]:
-        demos = [example(shown, name, answer) for name in shots]
-        return renderer.rendered(demos, example(asked, QUERY, None))[0]
+        demos = [like.model_copy(update={"input": shown, "id": name}) for name in shots]
+        return renderer.rendered(demos, asked_for(asked))[0]
 
     first, *others = inputs
     probe = Probe(page, pages, pieces(first, first))
@@ -90,9 +94,9 @@ def render(
     return probe
 
 
-def example(value: Any, id: str, answer: Any) -> Example[Any, Any]:
-    """An example with an id of its own, unchecked."""
-    return Example.model_construct(input=value, output=answer, id=id, metadata={})
+def asked_for(value: Any) -> Example[Any, Any]:
+    """An example that is asked, unchecked."""
+    return Example.model_construct(input=value, output=None, id=QUERY, metadata={})
 
 
 # --- what is shown --------------------------------------------------------------------------------

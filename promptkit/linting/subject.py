@@ -145,15 +145,16 @@ def _apart(one: BaseModel, other: BaseModel) -> bool:
     return all(mine[name] != theirs.get(name) for name in mine)
 
 
-def answer(subject: Subject) -> Any:
-    """An output to render; None where none can be made up."""
-    known = next((r.example.output for r in subject.all_rows if r.example.output is not None), None)
-    if known is not None:
-        return known
+def shown(subject: Subject, value: BaseModel) -> Example[Any, Any] | None:
+    """A demonstration of this input, with an output that is real if any is; None without one."""
+    for row in (*subject.rows["demos"], *subject.rows["tests"]):
+        if row.example.output is not None:
+            return row.example.model_copy(update={"input": value})
     output = subject.task.output_type
-    if output.values:
-        return next(iter(output.values.values()))
-    return _value(output.annotation, "answer", 0)
+    made = next(iter(output.values.values()), None) or _value(output.annotation, "answer", 0)
+    if made is None:
+        return None
+    return Example.model_construct(input=value, output=made, id="shot", metadata={})
 
 
 def made_up(model: type[BaseModel], number: int) -> BaseModel | None:

@@ -13,9 +13,9 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.pages import Page
-from promptkit.linting.rendered import QUERY, SHOTS, example
+from promptkit.linting.rendered import asked_for
 from promptkit.linting.source_rules import CONTROL
-from promptkit.linting.subject import Subject, answer, inputs
+from promptkit.linting.subject import Subject, inputs, shown
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.templates import Template
 
@@ -35,8 +35,8 @@ def check_prompts(
     """What this model makes of a template's prompts."""
     renderer = template.renderer(subject.task)
     first, *others = inputs(subject)
-    demos = [example(value, SHOTS[0], answer(subject)) for value in others]
-    prompt = renderer.render(example(first, QUERY, None), demos)
+    demos = [demo for value in others if (demo := shown(subject, value)) is not None]
+    prompt = renderer.render(asked_for(first), demos)
     yield from _kind(prompt, page, model)
     if prompt.messages and model.chat_template is None:
         return
