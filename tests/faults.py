@@ -98,11 +98,12 @@ def misspelt_tag(rng: random.Random, source: str) -> str | None:
 
 
 def lost_delimiter(rng: random.Random, source: str) -> str | None:
-    ends = list(re.finditer(r"\}\}|%\}", source))
-    if not ends:
+    marks = list(re.finditer(r"\}\}|%\}|\{\{(?= (?:task|input|output|shot|query))|\{%", source))
+    if not marks:
         return None
-    end = rng.choice(ends)
-    return replace(source, end.start(), end.end(), end.group()[1])
+    mark = rng.choice(marks)
+    kept = mark.group().replace("%", "")[0]
+    return replace(source, mark.start(), mark.end(), kept)
 
 
 def wrong_parent(rng: random.Random, source: str) -> str | None:

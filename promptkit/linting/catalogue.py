@@ -149,6 +149,7 @@ FINAL_NEWLINE = Rule(
     "The newline that an editor puts at the end of a file ends the prompt, unlike the shots.",
     Case(_LOOP + "\n"),
     Case(_LOOP),
+    fixable=True,
 )
 NO_SEPARATOR = Rule(
     "no-separator",
@@ -156,6 +157,7 @@ NO_SEPARATOR = Rule(
     "With nothing between an answer and what follows, the model cannot tell where it ends.",
     Case("{% example %}\n{{ input.name }}: {{ output }}{% endexample %}\n"),
     Case(_BLOCK),
+    fixable=True,
 )
 SHOTS_ON_A_LINE = Rule(
     "shots-on-a-line",
@@ -187,6 +189,7 @@ SPACE_BEFORE_ANSWER = Rule(
     "Other white space than one space in front of an answer makes tokens that text rarely has.",
     _block("{{ input.name }}:  {{ output }}"),
     Case(_BLOCK),
+    fixable=True,
 )
 TRAILING_SPACE = Rule(
     "trailing-space",
@@ -194,6 +197,7 @@ TRAILING_SPACE = Rule(
     "White space at the end of a line or of the prompt is read by the model, and nobody sees it.",
     _block("{{ input.name }}: {{ output }} "),
     Case(_BLOCK),
+    fixable=True,
 )
 TAB = Rule(
     "tab",
@@ -201,6 +205,7 @@ TAB = Rule(
     'A tab looks like spaces and is another token; write {{ "\\t" }} where you mean it.',
     _block("{{ input.name }}:\t{{ output }}"),
     Case(_BLOCK),
+    fixable=True,
 )
 CARRIAGE_RETURN = Rule(
     "carriage-return",
@@ -208,6 +213,7 @@ CARRIAGE_RETURN = Rule(
     "Jinja reads a carriage return as a newline, so the file is not what the model reads.",
     Case(_BLOCK.replace("\n", "\r\n")),
     Case(_BLOCK),
+    fixable=True,
 )
 INVISIBLE = Rule(
     "invisible-character",
@@ -215,6 +221,7 @@ INVISIBLE = Rule(
     "A character that nobody sees changes the tokens, and makes equal texts unequal.",
     Case(demos="wo\u200blf,mammal\n"),
     Case(demos="wolf,mammal\n"),
+    fixable=True,
 )
 MIXED_SCRIPTS = Rule(
     "mixed-scripts",
@@ -222,6 +229,13 @@ MIXED_SCRIPTS = Rule(
     "A word of two alphabets has a letter that looks like another, and other tokens.",
     Case(demos="w\u043elf,mammal\n"),
     Case(demos="wolf,mammal\n\u0432\u043e\u043b\u043a,mammal\n"),
+)
+SINGLE_BRACES = Rule(
+    "single-braces",
+    "warning",
+    "A name in single braces is printed as it stands; Jinja takes two.",
+    _block("{input.name} is {{ input.name }}: {{ output }}"),
+    Case(_BLOCK),
 )
 CONTROL_TOKEN = Rule(
     "control-token",

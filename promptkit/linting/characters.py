@@ -15,7 +15,7 @@ _SUSPECTS = re.compile(
 )
 _SPACES = frozenset("\xa0\u2007\u202f")
 """Spaces that do not break a line: French and Swiss typography sets them on purpose."""
-_BESIDE = frozenset("«»!?:;%‹›")
+_OPENING, _CLOSING = frozenset("«‹"), frozenset("»›!?:;%")
 _JOINERS = frozenset("\u200c\u200d")
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069")
 _ALIKE = ("LATIN", "CYRILLIC", "GREEK")
@@ -60,7 +60,7 @@ def script(char: str) -> str:
 
 def _belongs(char: str, before: str, after: str, text: str) -> bool:
     if char in _SPACES:
-        near = before in _BESIDE or after in _BESIDE
+        near = before in _OPENING or after in _CLOSING
         return near or (before.isdigit() and (after.isdigit() or after.isalpha()))
     if char in _JOINERS:  # scripts that join their letters, and emoji
         return _joins(before) or _joins(after)

@@ -46,10 +46,6 @@ class Case:
     """What `[input]` says, with `labels`."""
     header: str = "name,output"
 
-    def __str__(self) -> str:
-        shown = self.template or self.demos or self.tests or self.labels or ""
-        return shown.rstrip("\n")
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -61,6 +57,8 @@ class Rule:
     """One line: why it matters."""
     bad: Case
     good: Case
+    fixable: bool = False
+    """Whether `--fix` mends it in a template, at least where that is safe."""
     needs_model: bool = False
 
     def at(self, where: Where, message: str, fix: str, edits: Sequence[Edit] = ()) -> Finding:

@@ -12,6 +12,7 @@ from promptkit.linting.pages import Page, Token
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _OUTPUT = re.compile(r"(\w+\.)?output")
+_SINGLE = re.compile(r"\{ *((?:task|labels|shots?|query|input|output)\b[^{}\n]*?) *\}")
 CONTROL = re.compile(
     r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?INST\]|<</?SYS>>|<｜[^<>]{1,40}｜>"
@@ -117,6 +118,18 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
             )
 
 
+def single_braces(page: Page) -> Iterator[Finding]:
+    """Names of the task that lost their braces, or never had two."""
+    for token in page.texts:
+        for match in _SINGLE.finditer(token.text):
+            start, name = token.offset + match.start(), match[1]
+            yield rules.SINGLE_BRACES.at(
+                page.at(start),
+                f"{match.group()!r} is printed as it stands",
+                f"write {{{{ {name} }}}}",
+            )
+
+
 def control_tokens(page: Page) -> Iterator[Finding]:
     """Texts that are control tokens of some models."""
     for token in page.tokens:
@@ -135,5 +148,6 @@ SOURCE_RULES = (
     tabs,
     spaces_before_answers,
     hidden_characters,
+    single_braces,
     control_tokens,
 )
