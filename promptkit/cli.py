@@ -206,7 +206,7 @@ def lint(
 
     is_folder = Path(task).exists() or ":" not in task
     subject = task if is_folder else _load_task(task)
-    loaded = _load_model(model, context, None) if model is not None else None
+    loaded = _load_model(model, context, "as-is") if model is not None else None
     console = Console(highlight=False)
 
     def find() -> Sequence[Finding]:
@@ -218,12 +218,12 @@ def lint(
     for _ in range(3 if fix else 0):  # one change may show the next
         changed = fixes.fix(findings)
         for diff in changed.values():
-            _err.print(Text(diff), soft_wrap=True, end="")
+            err.print(Text(diff), soft_wrap=True, end="")
         findings = find() if changed else findings
     if json_file != "-":
         show.show(findings, console)
     if json_file is not None:
-        _write_json(json_file, {"findings": show.as_json(findings)})
+        write_json(json_file, {"findings": show.as_json(findings)})
     if show.fails(findings):
         raise typer.Exit(1)
 

@@ -79,6 +79,11 @@ class Template:
         """The SHA-256 of the source, in hexadecimal."""
         return sha256(self.source.encode()).hexdigest()
 
+    @property
+    def environment(self) -> TracingEnvironment:
+        """What it is compiled in, with its filters, its tests and its search path."""
+        return _environment(self.folders)
+
     def render(
         self,
         task: Task[Any, Any],

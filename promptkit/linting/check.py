@@ -10,7 +10,7 @@ import jinja2
 import jinja2.meta
 from pydantic import BaseModel
 
-from promptkit.errors import PromptkitError, TaskError
+from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered
@@ -129,12 +129,15 @@ def _own(folder: Path | None) -> list[Path]:
 def _check_template(
     subject: Subject, page: Page, template: Template, model: LlamaModel | None, shots: int
 ) -> Iterator[Finding]:
-    pages = Pages(template.folders)
-    pages.add(page)
+    pages = Pages(template.environment)
+    pages.read.append(page)
     names = Names(pages, _given(subject))
     try:
         names.check(page)
         _ = page.tokens
+    except TemplateError as error:  # a template that it loads is not UTF-8
+        yield rendered.rendering_error(error, page, pages.read)
+        return
     except jinja2.TemplateSyntaxError as error:
         where = page.line(error.lineno)
         yield rules.SYNTAX.at(where, error.message or "syntax error", "mend the syntax")

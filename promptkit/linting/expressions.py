@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import jinja2
 from jinja2 import nodes
 from jinja2.visitor import NodeVisitor
 
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding, Rule, did_you_mean
-from promptkit.linting.pages import ENVIRONMENT, Page
+from promptkit.linting.pages import Page
 from promptkit.linting.shapes import (
     ANY,
     INPUT,
@@ -31,7 +32,6 @@ from promptkit.linting.shapes import (
 
 Scope = ChainMap[str, Shape]
 
-GLOBALS = dict.fromkeys((*ENVIRONMENT.globals, "self"), ANY)
 DEEPEST = 20
 """How deep macros and templates are followed."""
 _GIVEN = ("task", "labels", "shots", "query")
@@ -45,6 +45,8 @@ _TO_TEXT = {
 _TO_NUMBER = {"abs", "count", "filesizeformat", "float", "int", "length", "round", "wordcount"}
 _SAME_ITEMS = {"list", "sort", "reverse", "unique", "selectattr", "rejectattr", "select", "reject"}
 _ONE_ITEM = {"first", "last", "max", "min"}
+_FOR_ANSWERS = {"letter", "tojson"}
+"""Filters that may go over an answer; where they may not, rendering says so."""
 _BY_ATTRIBUTE = {"map", "sort", "sum", "unique", "min", "max", "join"}
 _FIRST_IS_ATTRIBUTE = {"selectattr", "rejectattr", "groupby"}
 
@@ -52,9 +54,10 @@ _FIRST_IS_ATTRIBUTE = {"selectattr", "rejectattr", "groupby"}
 class Expressions(NodeVisitor):
     """Visits expressions, each of which has a shape; `findings` and `read` are what it finds."""
 
-    def __init__(self, query: Shape) -> None:
+    def __init__(self, environment: jinja2.Environment, query: Shape) -> None:
         """`query` is the shape of the query's input."""
-        self._query = query
+        self._environment, self._query = environment, query
+        self._globals = dict.fromkeys((*environment.globals, "self"), ANY)
         self.findings: dict[Finding, None] = {}
         self.read: set[str] = set()
         """The fields of the input that are read."""
@@ -115,8 +118,8 @@ class Expressions(NodeVisitor):
         elif node.name in _GIVEN:
             fix = "import the template {% import ... with context %}"
         else:
-            known = [name for name in scope if name not in GLOBALS]
-            close = did_you_mean(node.name, known) or did_you_mean(node.name, GLOBALS)
+            known = [name for name in scope if name not in self._globals]
+            close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
             fix = f"did you mean {close!r}?" if close else f"there is {listed(known)}"
         self._say(rules.UNKNOWN_NAME, node, f"there is no {node.name!r} here", fix)
 
@@ -174,11 +177,16 @@ class Expressions(NodeVisitor):
 
     def visit_Filter(self, node: nodes.Filter, scope: Scope) -> Shape:  # noqa: N802
         shape = ANY
+        if node.node is not None and node.name in _FOR_ANSWERS:
+            shape = self._shape(node.node, scope)
+            if isinstance(shape, Answer):
+                self._arguments(node, scope)
+                return shape
         if node.node is not None:
             shape = self._used(node.node, scope, whole=True)
         self._arguments(node, scope)
-        if node.name not in ENVIRONMENT.filters:
-            self._unknown("filter", node, ENVIRONMENT.filters)
+        if node.name not in self._environment.filters:
+            self._unknown("filter", node, self._environment.filters)
             return ANY
         self._attribute_argument(node, shape)
         if node.name in _TO_TEXT:
@@ -207,8 +215,8 @@ class Expressions(NodeVisitor):
                     item = ANY if part.isdigit() else self._field(value, part, item)
 
     def visit_Test(self, node: nodes.Test, scope: Scope) -> Shape:  # noqa: N802
-        if node.name not in ENVIRONMENT.tests:
-            self._unknown("test", node, ENVIRONMENT.tests)
+        if node.name not in self._environment.tests:
+            self._unknown("test", node, self._environment.tests)
         if node.name in ("defined", "undefined"):
             self.visit(node.node, scope)
         else:

@@ -14,7 +14,7 @@ import jinja2
 from jinja2 import nodes
 
 from promptkit.linting import catalogue as rules
-from promptkit.linting.expressions import DEEPEST, GLOBALS, Expressions, Scope, listed, path_of
+from promptkit.linting.expressions import DEEPEST, Expressions, Scope, listed, path_of
 from promptkit.linting.findings import did_you_mean
 from promptkit.linting.pages import Page, Pages
 from promptkit.linting.shapes import (
@@ -36,14 +36,14 @@ class Names(Expressions):
 
     def __init__(self, pages: Pages, given: Mapping[str, Shape]) -> None:
         """`given` are the shapes of `task`, `labels`, `shots` and `query`."""
-        super().__init__(given["query"])
+        super().__init__(pages.environment, given["query"])
         self._pages, self._given = pages, given
         self._root: Scope = ChainMap()
         self._blocks: dict[str, list[tuple[Page, nodes.Block]]] = {}
 
     def check(self, page: Page) -> None:
         """Walks a page. Raises `jinja2.TemplateSyntaxError`."""
-        self._root = ChainMap(dict(self._given), GLOBALS)
+        self._root = ChainMap(dict(self._given), self._globals)
         self._whole(page, self._root)
 
     # --- pages ----------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class Names(Expressions):
     def visit_Include(self, node: nodes.Include, scope: Scope) -> None:  # noqa: N802
         page = self._load(node.template, node, node.ignore_missing)
         if page is not None and self._depth < DEEPEST:
-            inner = scope.new_child() if node.with_context else ChainMap({}, GLOBALS)
+            inner = scope.new_child() if node.with_context else ChainMap({}, self._globals)
             before, self._blocks = self._blocks, {}
             root, self._root = self._root, inner
             self._whole(page, inner)
@@ -231,7 +231,7 @@ class Names(Expressions):
         page = self._load(node.template, node)
         if page is None or self._depth >= DEEPEST:
             return None
-        inner: Scope = ChainMap({}, *(scope.maps if node.with_context else [GLOBALS]))
+        inner: Scope = ChainMap({}, *(scope.maps if node.with_context else [self._globals]))
         before, self._blocks = self._blocks, {}
         root, self._root = self._root, inner
         self._whole(page, inner)

@@ -48,8 +48,8 @@ class _Lexer(Lexer):
             yield here, kind, text
 
 
-class Environment(TracingEnvironment):
-    """The environment of rendering, but syntax trees know their offsets."""
+class _Environment(TracingEnvironment):
+    """Parses as it is done for rendering, but syntax trees know their offsets."""
 
     def __init__(self) -> None:
         super().__init__(extensions=[ExampleTag, RoleTag])
@@ -59,7 +59,7 @@ class Environment(TracingEnvironment):
         return _Lexer(self)
 
 
-ENVIRONMENT = Environment()
+_PARSER = _Environment()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +80,12 @@ class Page:
     @cached_property
     def tree(self) -> nodes.Template:
         """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
-        return ENVIRONMENT.parse(self.raw, self.name, self.file)
+        return _PARSER.parse(self.raw, self.name, self.file)
 
     @cached_property
     def tokens(self) -> list[Token]:
         """Everything that the lexer sees, in order. Raises `jinja2.TemplateSyntaxError`."""
-        stream = ENVIRONMENT.lexer.tokeniter(self.raw, self.name, self.file)
+        stream = _PARSER.lexer.tokeniter(self.raw, self.name, self.file)
         return [Token(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
 
     @cached_property
@@ -122,38 +122,37 @@ class Page:
 
 
 class Pages:
-    """The templates of a search path, each read once."""
+    """The templates that one loads, each read once."""
 
-    def __init__(self, folders: tuple[Path, ...]) -> None:
-        self._folders = folders
+    def __init__(self, environment: jinja2.Environment) -> None:
+        """`environment` is the one that they are rendered in."""
+        self.environment = environment
         self._known: dict[str, Page | None] = {}
         self.read: list[Page] = []
         """Every page that was opened."""
 
     def open(self, name: str) -> Page | None:
-        """The template of this name, or None where there is none that can be read."""
+        """The template of this name; None where the search path has none.
+
+        Raises `TemplateError` where it is not UTF-8.
+        """
         if name not in self._known:
-            self._known[name] = self._find(name)
-            page = self._known[name]
+            self._known[name] = page = self._find(name)
             if page is not None:
                 self.read.append(page)
         return self._known[name]
 
     def names(self) -> list[str]:
         """The templates that may be named."""
-        found = [path.name for folder in self._folders for path in folder.glob("*.j2")]
-        return sorted(set(found))
-
-    def add(self, page: Page) -> Page:
-        """A page that was read elsewhere."""
-        self.read.append(page)
-        return page
+        return self.environment.list_templates(extensions=["j2"])
 
     def _find(self, name: str) -> Page | None:
-        loader = jinja2.FileSystemLoader(self._folders, encoding="utf-8-sig")
+        assert self.environment.loader is not None
         try:
-            _, file, _ = loader.get_source(ENVIRONMENT, name)
-            raw = Path(file).read_bytes().decode("utf-8-sig")
-        except (jinja2.TemplateNotFound, OSError, UnicodeDecodeError):
+            source, file, _ = self.environment.loader.get_source(self.environment, name)
+        except jinja2.TemplateNotFound:
             return None
-        return Page(name, file, raw)
+        if file is None:
+            return Page(name, name, source)
+        # The loader has translated line ends.
+        return Page(name, file, Path(file).read_bytes().decode("utf-8-sig"))

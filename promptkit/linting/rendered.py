@@ -213,8 +213,8 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
 
 
 def _core(pieces: Sequence[Piece]) -> str:
-    text = _BEGUN.sub("", _BETWEEN_TURNS.sub("\x04", _text(pieces, numbers=True)))
-    return text
+    """The text up to the answer, without the bounds of the turn that it stands in or ends."""
+    return _BEGUN.sub("", _between_turns(pieces)).removesuffix("\x04")
 
 
 def _difference(shot: str, query: str) -> int | None:
