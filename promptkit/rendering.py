@@ -76,13 +76,17 @@ class Renderer:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
 
+    def printed(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
+        """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
+        return self._rendered(shots, asked)[0]
+
     def _follow_shots(
         self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: Example[Any, Any]
     ) -> Prompt:
         """A plain loop says only in its shots what stands around an answer: read it there."""
         task = self._task
         if not shots and len(task.demos):
-            pieces, _ = self.rendered([task.demos[0]], asked)
+            pieces, _ = self._rendered([task.demos[0]], asked)
         lead, stop = around_output(pieces)
         if prompt.messages:
             stop = ""  # the end of the turn
@@ -96,7 +100,7 @@ class Renderer:
         frame = self._frame if self._frame is not None and self._frame.shots is shots else None
         block = self._blocks.get(self._query_view(asked)) if self._blocks is not None else None
         if frame is None or block is None:
-            pieces, notes = self.rendered(shots, asked)
+            pieces, notes = self._rendered(shots, asked)
             block = notes.asked
             if frame is None and self._has_frame and block is not None:
                 frame = self._frame = _around(block.pieces, pieces, shots, self._file)
@@ -104,8 +108,7 @@ class Renderer:
             return Begun(), pieces
         return frame.begun, (*block.pieces, *frame.after)
 
-    def rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
-        """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
+    def _rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
         notes = Notes(self._blocks)
         context = self._template.new_context(
             {

@@ -82,7 +82,7 @@ def render(
 
     def pieces(shown: Any, asked: Any, shots: Sequence[str] = SHOTS) -> tuple[Piece, ...]:
         demos = [like.model_copy(update={"input": shown, "id": name}) for name in shots]
-        return renderer.rendered(demos, asked_for(asked))[0]
+        return renderer.printed(demos, asked_for(asked))
 
     first, *others = inputs
     probe = Probe(page, pages, pieces(first, first))
