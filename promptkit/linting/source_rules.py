@@ -11,7 +11,7 @@ from promptkit.linting.findings import Edit, Finding
 from promptkit.linting.pages import Page, Token
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
-_OUTPUT = re.compile(r"(\w+\.)?output")
+_OUTPUT = re.compile(r"(\w+\.)?output\b")
 _SINGLE = re.compile(r"\{ *((?:task|labels|shots?|query|input|output)\b[^{}\n]*?) *\}")
 CONTROL = re.compile(
     r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
@@ -74,7 +74,7 @@ def spaces_before_answers(page: Page) -> Iterator[Finding]:
     tokens = page.tokens
     for index, token in enumerate(tokens):
         spaces = len(token.text) - len(token.text.rstrip(" "))
-        if token.kind == "data" and spaces > 1 and _OUTPUT.fullmatch(_expression(tokens, index)):
+        if token.kind == "data" and spaces > 1 and _OUTPUT.match(_expression(tokens, index)):
             start = token.end - spaces
             yield rules.SPACE_BEFORE_ANSWER.at(
                 page.at(start),
