@@ -112,6 +112,33 @@ def test_what_is_no_task_is_refused(run: Any, tmp_path: Path) -> None:
     assert run("task").code == 2
 
 
+def test_a_template_that_the_task_names_in_vain_is_a_finding(run: Any, tmp_path: Path) -> None:
+    task = write_case(Case(), tmp_path / "task")
+    spec = task / "task.toml"
+    spec.write_text(spec.read_text("utf-8").replace('"prompt.j2"', '"promt.j2"'), "utf-8")
+    line = spec.read_text("utf-8").split("\n").index('template = "promt.j2"') + 1
+    (found,) = lint(task)
+    assert (found.rule, found.file, found.line) == ("missing-template", str(spec), line)
+    assert "prompt.j2" in found.message
+    ran = run("task", "--template", "templates/nowhere.j2")
+    assert ran.code == 2
+    assert ran.err.startswith("error: templates/nowhere.j2: No such file")
+
+
+def test_the_instruction_is_text_like_any_other(tmp_path: Path) -> None:
+    task = write_case(Case(), tmp_path / "task")
+    spec = task / "task.toml"
+    source = spec.read_text("utf-8").replace("of each animal.", "of each аnimal.\u200b ")
+    spec.write_text(source, encoding="utf-8")
+    found = lint(task)
+    line = next(i for i, text in enumerate(source.split("\n"), 1) if text.startswith("instr"))
+    assert {(f.rule, f.line) for f in found} == {
+        ("padded-value", line),
+        ("invisible-character", line),
+        ("mixed-scripts", line),
+    }
+
+
 def test_many_findings_of_a_rule_are_counted(run: Any, tmp_path: Path) -> None:
     rows = "".join(f" n{number},mammal\n" for number in range(MOST + 5))
     write_case(Case(demos=rows), tmp_path / "task")

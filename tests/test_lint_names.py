@@ -127,6 +127,8 @@ FINE = {
     "{{ shot.output }}\n{% endfor %}\n{{ query.name }} (book):",
     "conditional answer": "{% for shot in shots %}\n{{ shot.input.name }}: "
     "{{ shot.output | lower }}\n{% endfor %}\n{{ query.name }}:",
+    "answer set first": "{% for shot in shots %}\n{% set answer = shot.output | lower %}\n"
+    "{{ shot.input.name }}: {{ answer }}\n{% endfor %}\n{{ query.name }}:",
     "numbered": "{% for shot in shots %}\n{{ loop.index }}. {{ shot.input.name }}: "
     "{{ shot.output }}\n{% endfor %}\n{{ shots | length + 1 }}. {{ query.name }}:",
     "intermission": "{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n"

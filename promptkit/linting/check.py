@@ -21,7 +21,7 @@ from promptkit.linting.pages import Page, Pages
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES, asked_for
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
-from promptkit.linting.subject import Subject, inputs, read_subject, shown
+from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
 from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.prompts import Prompt
 from promptkit.task import Task
@@ -92,7 +92,14 @@ def _templates(
     chosen = list(names) or [task.template, *_own(folder)]
     seen = set()
     for name in chosen:
-        path, folders = find_template(name, folder)
+        try:
+            path, folders = find_template(name, folder)
+        except TemplateError as error:
+            if name in names:
+                raise
+            where = subject.at_key("template")
+            found[rules.MISSING_TEMPLATE.at(where, error.reason, "name one of these")] = None
+            continue
         if path.resolve() in seen:
             continue
         seen.add(path.resolve())
@@ -104,6 +111,8 @@ def _templates(
             finding = rules.SYNTAX.at(where, "this is not UTF-8", "save the template as UTF-8")
             found[finding] = None
             continue
+        except OSError as error:
+            raise TemplateError(error.strerror or str(error), file=str(path)) from None
         page = Page(path.name, str(path), raw)
         yield page, Template(raw, path.name, folders, str(path))
 
@@ -185,18 +194,18 @@ def _check_rendered(
     subject: Subject, page: Page, template: Template, pages: Sequence[Page]
 ) -> Iterator[Finding]:
     values = inputs(subject)
-    like = shown(subject, values[-1]) if values else None
-    if like is None:
+    demos = demonstrations(subject, values[-1]) if values else []
+    if not demos:
         return
     try:
         renderer = template.renderer(subject.task)
-        probe = rendered.render(renderer, page, pages, values, like)
+        probe = rendered.render(renderer, page, pages, values, demos)
         unseen = [finding for check in SHOWN_RULES for finding in check(probe)]
         yield from unseen
         if not unseen:
             for text_check in TEXT_RULES:
                 yield from text_check(probe)
-            yield from _check_examples(subject, template, values, like)
+            yield from _check_examples(subject, template, values, demos[0])
     except PromptkitError as error:
         yield rendered.rendering_error(error, page, pages)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from promptkit.errors import shorten
 from promptkit.examples import canonical, plain, text_key
@@ -108,7 +109,7 @@ def counts(subject: Subject) -> Iterator[Finding]:
             continue
         found = Counter(label for row in rows if (label := subject.label(row)) is not None)
         missing = [label for label in labels if label not in found]
-        where = subject.at_labels()
+        where = subject.at_key("labels")
         if missing and part == "demos":
             yield rules.LABEL_MISSING.at(
                 where, f"no demonstration has {_listed(missing)}", "add some, or drop the label"
@@ -153,25 +154,30 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
 
 def characters(subject: Subject) -> Iterator[Finding]:
     """White space around values, characters that nobody sees, words of two alphabets."""
+    instruction = subject.task.instruction
+    yield from _of_text("instruction", instruction, lambda: subject.at_key("instruction"))
     for row in subject.all_rows:
         texts = subject.texts(row)
         if not subject.task.labels and isinstance(row.example.output, str):
             texts = [*texts, ("output", row.example.output)]
         for field, text in texts:
-            if text and (text[0].isspace() or text[-1].isspace()):
-                message = f"{field} {shorten(text)} has white space around it"
-                yield rules.PADDED.at(row.at(text), message, "trim it")
-            for _, name in invisible(text.strip()):
-                message = f"{field} {_escaped(text)} contains {name}"
-                yield rules.INVISIBLE.at(row.at(text), message, "delete it, or write a space")
-            for _, word, odd in mixed(text):
-                message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
-                yield rules.MIXED_SCRIPTS.at(row.at(text), message, "type the word anew")
+            yield from _of_text(field, text, partial(row.at, text))
+
+
+def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
+    if text and (text[0].isspace() or text[-1].isspace()):
+        yield rules.PADDED.at(at(), f"{field} {shorten(text)} has white space around it", "trim it")
+    for _, name in invisible(text.strip()):
+        message = f"{field} {_escaped(text)} contains {name}"
+        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+    for _, word, odd in mixed(text):
+        message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
+        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:
     """Labels that are not what they look like."""
-    labels, where = subject.task.labels, subject.at_labels()
+    labels, where = subject.task.labels, subject.at_key("labels")
     folded: dict[str, str] = {}
     for label in labels:
         if unicodedata.normalize("NFC", label) != label:

@@ -73,7 +73,7 @@ class Finding:
     rule: str
     severity: Severity
     file: str | None
-    """A template or a data file; None for a task that stands in Python."""
+    """A template or a data file; for a row of a task in Python, its place, such as `demos[3]`."""
     line: int | None
     column: int | None
     message: str

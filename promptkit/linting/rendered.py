@@ -42,6 +42,7 @@ class Probe:
     other_shots: tuple[Piece, ...] | None = None
     """The same with another input in the shots; None where there is no other."""
     other_query: tuple[Piece, ...] | None = None
+    other_answers: tuple[Piece, ...] | None = None
 
     @property
     def has_slot(self) -> bool:
@@ -73,24 +74,28 @@ def render(
     page: Page,
     pages: Sequence[Page],
     inputs: Sequence[Any],
-    like: Example[Any, Any],
+    demos: Sequence[Example[Any, Any]],
 ) -> Probe:
     """A probe with the first input, and the second where there is one, which differs from it.
 
-    `like` has the output and the metadata of the shots. Raises `TemplateError`.
+    `demos` is a demonstration, and perhaps one with another output. Raises `TemplateError`.
     """
 
-    def pieces(shown: Any, asked: Any, shots: Sequence[str] = SHOTS) -> tuple[Piece, ...]:
-        demos = [like.model_copy(update={"input": shown, "id": name}) for name in shots]
-        return renderer.printed(demos, asked_for(asked))
+    def pieces(
+        shown: Any, asked: Any, like: Example[Any, Any], ids: Sequence[str] = SHOTS
+    ) -> tuple[Piece, ...]:
+        shots = [like.model_copy(update={"input": shown, "id": id}) for id in ids]
+        return renderer.printed(shots, asked_for(asked))
 
-    first, *others = inputs
-    probe = Probe(page, pages, pieces(first, first))
+    (first, *others), (demo, *other_demos) = inputs, demos
+    probe = Probe(page, pages, pieces(first, first, demo))
     if others:
-        shots, query = pieces(others[0], first), pieces(first, others[0])
+        shots, query = pieces(others[0], first, demo), pieces(first, others[0], demo)
         probe = replace(probe, other_shots=shots, other_query=query)
+    if other_demos:
+        probe = replace(probe, other_answers=pieces(first, first, other_demos[0]))
     with suppress(TemplateError):  # said where real examples are rendered
-        probe = replace(probe, alone=pieces(first, first, ()))
+        probe = replace(probe, alone=pieces(first, first, demo, ()))
     return probe
 
 
@@ -112,14 +117,15 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
         )
         return
     shown = probe.of(SHOTS[-1])
-    if probe.answer_of(SHOTS[-1]) is None:
+    has_answer = probe.answer_of(SHOTS[-1]) is not None
+    if _same(probe, probe.other_answers, shown=has_answer):
         where = probe.at(probe.pieces[shown[-1]] if shown else None)
         yield rules.SHOTS_IGNORED.at(
             where, "the shots' answers are never shown", "print {{ shot.output }}"
         )
     elif _same(probe, probe.other_shots, shown=len(shown) > 1):
         yield rules.SHOTS_IGNORED.at(
-            probe.at(probe.pieces[shown[0]]),
+            probe.at(probe.pieces[shown[0]] if shown else None),
             "the shots' inputs are never shown",
             "print the fields of shot.input",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -71,13 +72,14 @@ class Subject:
         value = row.example.output
         return None if value is None else self.task.output_type.text(value)
 
-    def at_labels(self) -> Where:
-        """Where the labels are listed."""
+    def at_key(self, key: str) -> Where:
+        """Where `task.toml` says something."""
         if self.task_file is None:
             return Where()
         lines = Path(self.task_file).read_text(encoding="utf-8-sig").split("\n")
-        found = [i for i, line in enumerate(lines, 1) if line.lstrip().startswith("labels")]
-        return Where(self.task_file, found[0] if found else 1, 1)
+        said = re.compile(rf"\s*{key}\s*=")
+        found = next((i for i, line in enumerate(lines, 1) if said.match(line)), 1)
+        return Where(self.task_file, found, 1)
 
 
 def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
@@ -145,16 +147,23 @@ def _apart(one: BaseModel, other: BaseModel) -> bool:
     return all(mine[name] != theirs.get(name) for name in mine)
 
 
-def shown(subject: Subject, value: BaseModel) -> Example[Any, Any] | None:
-    """A demonstration of this input, with an output that is real if any is; None without one."""
-    for row in (*subject.rows["demos"], *subject.rows["tests"]):
-        if row.example.output is not None:
-            return row.example.model_copy(update={"input": value})
+def demonstrations(subject: Subject, value: BaseModel) -> list[Example[Any, Any]]:
+    """Up to two demonstrations of an input, with outputs that differ and metadata as in the rows.
+
+    The outputs are real, or made up where the rows have none.
+    """
     output = subject.task.output_type
-    made = next(iter(output.values.values()), None) or _value(output.annotation, "answer", 0)
-    if made is None:
-        return None
-    return Example.model_construct(input=value, output=made, id="shot", metadata={})
+    rows = subject.all_rows[:_LOOKED_AT]
+    found = [row.example.output for row in rows if row.example.output is not None]
+    found += output.values.values()
+    made = (_value(output.annotation, "answer", number) for number in range(2))
+    found += [value for value in made if value is not None]
+    others = (value for value in found[1:] if value != found[0])
+    metadata = next((row.example.metadata for row in subject.rows["demos"]), {})
+    return [
+        Example.model_construct(input=value, output=answer, id="shot", metadata=metadata)
+        for answer in (*found[:1], *islice(others, 1))
+    ]
 
 
 def made_up(model: type[BaseModel], number: int) -> BaseModel | None:

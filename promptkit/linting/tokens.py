@@ -15,7 +15,7 @@ from promptkit.linting.findings import Finding, Where
 from promptkit.linting.pages import Page
 from promptkit.linting.rendered import asked_for
 from promptkit.linting.source_rules import CONTROL
-from promptkit.linting.subject import Subject, inputs, shown
+from promptkit.linting.subject import Subject, demonstrations, inputs
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.templates import Template
 
@@ -35,7 +35,7 @@ def check_prompts(
     """What this model makes of a template's prompts."""
     renderer = template.renderer(subject.task)
     first, *others = inputs(subject)
-    demos = [demo for value in others if (demo := shown(subject, value)) is not None]
+    demos = [demo for value in others for demo in demonstrations(subject, value)[:1]]
     prompt = renderer.render(asked_for(first), demos)
     yield from _kind(prompt, page, model)
     if prompt.messages and model.chat_template is None:
@@ -102,7 +102,7 @@ def _labels(
     candidates = tokenized.prompt.candidates
     if not candidates:
         return
-    where, vocabulary = subject.at_labels(), model.vocabulary
+    where, vocabulary = subject.at_key("labels"), model.vocabulary
     tokens = {text.strip(" "): tuple(vocabulary.plain(text)) for text in candidates}
     for label, ids in tokens.items():
         written = b"".join(map(vocabulary.piece, ids)).strip(b" ").decode("utf-8", "replace")
