@@ -76,6 +76,10 @@ class Renderer:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
 
+    def printed(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
+        """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
+        return self._rendered(shots, asked)[0]
+
     def _follow_shots(
         self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: Example[Any, Any]
     ) -> Prompt:

@@ -53,7 +53,7 @@ class Template:
         A name has no slash in it. Raises `TemplateError` where there is none, it is not UTF-8,
         or it does not parse.
         """
-        path, folders = _find(name, Path(folder) if folder is not None else None)
+        path, folders = find_template(name, Path(folder) if folder is not None else None)
         try:
             source = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -78,6 +78,11 @@ class Template:
     def fingerprint(self) -> str:
         """The SHA-256 of the source, in hexadecimal."""
         return sha256(self.source.encode()).hexdigest()
+
+    @property
+    def environment(self) -> TracingEnvironment:
+        """What it is compiled in, with its filters, its tests and its search path."""
+        return _environment(self.folders)
 
     def render(
         self,
@@ -115,7 +120,8 @@ class Template:
             ) from None
 
 
-def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
+def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
+    """The file of a template, and where its includes are looked up. Raises `TemplateError`."""
     path = Path(name)
     if path.parent != Path():  # a path
         return path, (path.parent, BUILT_IN)

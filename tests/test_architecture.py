@@ -28,7 +28,7 @@ FLOORS = [
     {"files", "selection"},
     {"rendering", "report"},
     {"templates"},
-    {"predict"},
+    {"predict", "linting"},
     {"results", "options"},
     {"comparison"},
     {"cli_models"},
