@@ -22,7 +22,7 @@ FLOORS = [
     {"errors", "formats", "metrics", "console"},
     {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
     {"examples", "provenance", "sources", "chat", "layout"},
-    {"encode", "taskfile", "validation", "tags", "scaffold"},
+    {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},
     {"task", "store", "preview"},
     {"files", "selection"},
