@@ -66,7 +66,7 @@ class Template:
         except OSError as error:
             raise TemplateError(error.strerror or str(error), file=str(path)) from None
         template = cls(source, path.name, folders, str(path))
-        _ = template._compiled
+        template.check()
         return template
 
     @classmethod
@@ -74,6 +74,10 @@ class Template:
         """The template of a task: `name`, or the one that the task names as its own."""
         folder = task.folder / "templates" if task.folder is not None else None
         return cls.load(name if name is not None else task.template, folder)
+
+    def check(self) -> None:
+        """Raises `TemplateError` where the template does not parse."""
+        _ = self._compiled
 
     @property
     def fingerprint(self) -> str:
