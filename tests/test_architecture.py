@@ -28,10 +28,10 @@ FLOORS = [
     {"files", "selection"},
     {"rendering", "report"},
     {"templates"},
-    {"predict"},
+    {"predict", "importing"},
     {"results", "options"},
     {"comparison"},
-    {"cli_models"},
+    {"cli_models", "cli_import"},
     {"cli"},
     {"__main__"},
 ]

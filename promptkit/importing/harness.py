@@ -84,7 +84,9 @@ def carry(source: Source) -> Imported:
             raise TaskError(f"{path}: doc_to_text {refused}; write it anew")
         kinds = jinja.kinds_of(text)
         if not kinds:
-            raise TaskError(f"{path}: doc_to_text prints nothing of a row, so that nothing is asked")
+            raise TaskError(
+                f"{path}: doc_to_text prints nothing of a row, so that nothing is asked"
+            )
         records = [field for field, kind in kinds.items() if kind == "record"]
         template, instruction = _template(config, text, bool(records))
     except jinja2.TemplateSyntaxError as error:
@@ -155,9 +157,14 @@ def _add_unknown(config: Mapping[str, Any], losses: Losses) -> None:
         why = f"{config['process_docs']} is Python code, which is not run"
         losses.add(["process_docs"], why, "write rows as it leaves them")
     for key, value in config.items():
-        if key in _CARRIED | _DATA or value in (None, False, [], {}, "") or (key, value) == (
-            "repeats",
-            1,
+        if (
+            key in _CARRIED | _DATA
+            or value in (None, False, [], {}, "")
+            or (key, value)
+            == (
+                "repeats",
+                1,
+            )
         ):
             continue
         why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
@@ -265,11 +272,13 @@ def _samples(
 ) -> tuple[Mapping[str, Any], ...]:
     """The shots that stand in the file itself, where their answers need no code."""
     shots = config.get("fewshot_config")
-    for key in shots if isinstance(shots, dict) else ():
+    if not isinstance(shots, dict):
+        return ()
+    for key in shots:
         if key in _CARRIED | {"gen_prefix"} and shots[key] != config.get(key):
             why = "shots in another form than the query"
             losses.add(["fewshot_config", key], why, "write a plain loop over the shots")
-    samples = shots.get("samples") if isinstance(shots, dict) else None
+    samples = shots.get("samples")
     if not isinstance(samples, list):
         return ()
     target = config.get("doc_to_target")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import jinja2
 from jinja2 import meta, nodes
@@ -73,7 +74,7 @@ def tag(before: str, name: str) -> str:
 @lru_cache(maxsize=2)
 def _peer(keep_newline: bool) -> jinja2.Environment:
     """Jinja as others set it up."""
-    return jinja2.Environment(keep_trailing_newline=keep_newline)  # noqa: S701 - parses only
+    return jinja2.Environment(keep_trailing_newline=keep_newline)
 
 
 def parse(source: str) -> nodes.Template:
@@ -166,13 +167,12 @@ def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
 
 def _write(tokens: Sequence[Token]) -> str:
     written = ""
-    in_raw = False
     for index, (_, kind, value) in enumerate(tokens):
         following = tokens[index + 1] if index + 1 < len(tokens) else None
         if kind in ("raw_begin", "raw_end"):
-            in_raw = kind == "raw_begin"
-        elif kind == "data":
-            written += literal(value) if in_raw else value
+            continue
+        if kind == "data":
+            written += literal(value)
         elif kind == "block_begin" and value == "{%":
             last = written.rpartition("\n")[2]
             written += "{%+" if last and not last.strip() else value
@@ -235,7 +235,7 @@ def tags(source: str) -> list[str]:
     """The names of the block tags of a template or a part of one, in order."""
     names = []
     code = [token for token in _tokens(source, True) if token[1] != "whitespace"]
-    for token, following in zip(code, code[1:], strict=False):
+    for token, following in pairwise(code):
         if token[1] == "block_begin":
             names.append(following[2])
     return names

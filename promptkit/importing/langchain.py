@@ -224,7 +224,7 @@ def _parts(template: str, format: str) -> list[Part]:
                 "formats a value; promptkit prints it as it is"
             )
         parts.append(Variable(name))
-    return parts
+    return _merged(parts)
 
 
 def _align(prompt: _Prompt) -> dict[str, str] | None:
@@ -240,9 +240,11 @@ def _align(prompt: _Prompt) -> dict[str, str] | None:
         last = index == len(suffix) - 1
         if isinstance(shown, Variable) and isinstance(asked, Variable):
             pairs[asked.name] = shown.name
-        elif isinstance(shown, Variable) or isinstance(asked, Variable):
+            continue
+        if isinstance(shown, Variable) or isinstance(asked, Variable):
             return None
-        elif asked != shown and not (last and asked == shown.rstrip(" ")):
+        is_end = last and asked == shown.rstrip(" ")
+        if asked != shown and not is_end:
             return None
     rest = example[len(suffix) :]
     variables = [part for part in example if isinstance(part, Variable)]
@@ -274,7 +276,8 @@ def _template(prompt: _Prompt, roles: _Roles) -> tuple[str, str]:
     """The template, and the instruction that it prints."""
     outer = {name: f'"{{{name}}}"' for name in _names(prompt.prefix, prompt.format)}
     outer |= {name: f'"{{{name}}}"' for name in _names(prompt.suffix, prompt.format)}
-    outer |= {name: jinja.quoted(value) for name, value in prompt.partial.items()} | roles.query
+    outer |= {name: jinja.quoted(value) for name, value in prompt.partial.items()}
+    outer |= roles.query
 
     def written(text: str, names: Mapping[str, str], format: str) -> str:
         if format == "f-string":

@@ -46,7 +46,8 @@ class _SkippedError(Exception):
 def carry(source: Source) -> Imported:
     """The templates, as one task for every set of answers. Raises `TaskError`."""
     losses = Losses(source)
-    dataset = "/".join(filter(None, [source.value.get("dataset"), source.value.get("subset")]))
+    named = [source.value.get(key) for key in ("dataset", "subset")]
+    dataset = "/".join(str(name) for name in named if name)
     templates = source.value.get("templates")
     if not isinstance(templates, dict):
         raise TaskError(f"{source.path}: templates is {shorten(templates)}, not a mapping")
