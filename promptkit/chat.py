@@ -73,9 +73,7 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     return prompt.with_pieces([*pieces, *begun], stop=stop, stop_is_chat=True)
 
 
-def _accepted(
-    template: str, turns: tuple[Message, ...], bos: str, eos: str
-) -> tuple[Message, ...]:
+def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> tuple[Message, ...]:
     """The turns, or those with the system turn in the first user turn, if only these will do."""
     try:
         _check(template, turns, bos, eos)
@@ -138,7 +136,7 @@ def _missing(tail: str, opening: str) -> str:
 
 @lru_cache(maxsize=256)
 def _around_answer(template: str, turns: Turns, bos: str, eos: str) -> tuple[str, str]:
-    """What the template writes before and after an answer to these turns; empty if it shows none."""
+    """What the template writes around an answer to these turns; empty where it shows none."""
     answer = ("assistant", _placeholder(len(turns), "answer"))
     try:
         whole = _render(template, (*turns, answer), bos, eos, goes_on=False)

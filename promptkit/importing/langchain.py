@@ -165,6 +165,10 @@ class _Roles:
 
 
 def _roles(prompt: _Prompt, losses: Losses) -> _Roles:
+    for text, format in ((prompt.example, prompt.example_format), (prompt.suffix, prompt.format)):
+        refused = jinja.refused(text) if format == "jinja2" else None
+        if refused is not None:
+            raise ValueError(f"it {refused}")
     shown = _names(prompt.example, prompt.example_format)
     asked = [name for name in _names(prompt.suffix, prompt.format) if name not in prompt.partial]
     if len(shown) < 2:
@@ -235,6 +239,8 @@ def _align(prompt: _Prompt) -> dict[str, str] | None:
     except ValueError:
         return None
     example, suffix = [_merged(_filled(parts, prompt.partial)) for parts in (example, suffix)]
+    if any("{" in part for part in example if isinstance(part, str)):
+        return None  # which the second pass may read
     pairs: dict[str, str] = {}
     for index, (shown, asked) in enumerate(zip(example, suffix, strict=False)):
         last = index == len(suffix) - 1
