@@ -25,7 +25,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_models, options, preview
+from promptkit import cli_import, cli_models, options, preview
 from promptkit.console import err, note, write_json
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
@@ -238,6 +238,7 @@ def new(
     print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
 
 
+app.command("import")(cli_import.import_file)
 app.add_typer(cli_models.app, name="models")
 
 

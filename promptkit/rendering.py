@@ -87,6 +87,7 @@ class Renderer:
         task = self._task
         if not shots and len(task.demos):
             pieces, _ = self._rendered([task.demos[0]], asked)
+        self._check_written(pieces)
         lead, stop = around_output(pieces)
         if prompt.messages:
             stop = ""  # the end of the turn
@@ -94,6 +95,18 @@ class Renderer:
                 lead = ""
         lead = prompt.lead or lead
         return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
+
+    def _check_written(self, pieces: Sequence[Piece]) -> None:
+        """A plain loop asks for the labels, so its shots must not show letters, or other words."""
+        known = {label.casefold() for label in self._labels}
+        for piece in pieces:
+            if known and piece.field == "output" and piece.text.casefold() not in known:
+                raise TemplateError(
+                    f"the shots write {piece.text!r}, which is no label, and the query is asked "
+                    "for a label; write {% example %} and {{ output }}",
+                    file=piece.file or self._file,
+                    line=piece.line,
+                )
 
     def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
         """What the prompt shares with the one before, and the pieces that follow."""

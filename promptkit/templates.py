@@ -16,6 +16,7 @@ from typing import Any
 
 import jinja2
 
+from promptkit import wording
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
 from promptkit.prompts import Prompt
@@ -65,7 +66,7 @@ class Template:
         except OSError as error:
             raise TemplateError(error.strerror or str(error), file=str(path)) from None
         template = cls(source, path.name, folders, str(path))
-        _ = template._compiled
+        template.check()
         return template
 
     @classmethod
@@ -73,6 +74,10 @@ class Template:
         """The template of a task: `name`, or the one that the task names as its own."""
         folder = task.folder / "templates" if task.folder is not None else None
         return cls.load(name if name is not None else task.template, folder)
+
+    def check(self) -> None:
+        """Raises `TemplateError` where the template does not parse."""
+        _ = self._compiled
 
     @property
     def fingerprint(self) -> str:
@@ -129,6 +134,7 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
     for place in folders:
         for candidate in (place / path, place / f"{path}.j2"):
             if candidate.is_file():
+                _check_inside(candidate, folders)
                 return candidate, folders
     if path.is_file():
         return path, (Path(), BUILT_IN)
@@ -139,19 +145,28 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
     )
 
 
+def _check_inside(path: Path, folders: Sequence[Path]) -> None:
+    """A folder of templates may come from anybody, and must not show the files of others."""
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
+
+
 class _Loader(jinja2.FileSystemLoader):
-    """Reads included templates."""
+    """Reads included templates, from its folders and through no link that leads out of them."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
         try:
-            return super().get_source(environment, template)
+            source = super().get_source(environment, template)
         except UnicodeDecodeError as error:
             raise TemplateError(
                 f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
                 file=template,
             ) from None
+        _check_inside(Path(source[1]), [Path(folder) for folder in self.searchpath])
+        return source
 
 
 @lru_cache(maxsize=128)
@@ -172,6 +187,8 @@ def _sharing(source: str, folders: tuple[Path, ...]) -> Sharing:
 
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
-    return TracingEnvironment(
+    environment = TracingEnvironment(
         loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
     )
+    environment.filters.update(wording.filters(environment.filters["tojson"]))
+    return environment
