@@ -542,6 +542,13 @@ def test_exact_models_read_every_prompt_alone(files: dict[str, Path], kind: str)
     assert key_of(tokenized, model.identity) != key_of(tokenized, other.identity)
 
 
+def test_what_is_to_be_generated_cannot_be_scored(bpe: LlamaModel) -> None:
+    prompts = bpe.tokenize([ask("fig", LABELS["bytes"]), Prompt((Piece("a", "data"),), query="q")])
+    with pytest.raises(PromptError, match="example 'q': no candidates to score"):
+        next(bpe.score(prompts))
+    assert list(bpe.score([])) == list(bpe.generate([])) == []
+
+
 def test_a_closed_model(files: dict[str, Path]) -> None:
     model = load_model(files["bpe"], threads=1)
     prompts = [ask(query, (" drupe", " pome")) for query in FRUIT]
