@@ -278,6 +278,14 @@ def test_many_texts_alike_are_each_paired_once() -> None:
     assert sorted(second for _, second in pairs) == list(range(1, 300))
 
 
+def test_very_long_texts_are_paired_by_a_sketch() -> None:
+    sentences = [f"{LONG} {number} " * 2 + str(number**7) * 9 for number in range(40)]
+    text = " ".join(sentences)
+    one_word = text.replace(sentences[20], sentences[20].replace("children", "people"))
+    half = " ".join(sentences[:20]) + " ".join(s.swapcase()[::-1] for s in sentences[20:])
+    assert list(near_pairs([normalised(t) for t in (text, half, one_word)])) == [(0, 2)]
+
+
 def test_what_reckons_is_no_punctuation() -> None:
     assert normalised("3 + 5 = ?") != normalised("3 - 5 = ?")
     assert normalised("C#") != normalised("C++")

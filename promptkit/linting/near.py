@@ -1,7 +1,8 @@
 """Texts that are nearly the same, found in time that grows with their number and no faster.
 
 Short texts are compared after normalisation. Longer ones are sets of five-character shingles;
-MinHash with banding finds pairs that may be alike, and their Jaccard similarity decides.
+MinHash with banding finds pairs that may be alike, and their Jaccard similarity decides; of a long
+text, the smallest hashes stand for all (a bottom-k sketch).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SHORTEST = 40
 ALIKE = 0.8
 """The share of common shingles from which two texts are nearly the same."""
 _WIDTH, _BANDS, _ROWS = 5, 10, 4
-_KEPT = 128  # the smallest hashes of a text, from which signatures are made
+_KEPT = 256  # the smallest hashes of a text, which stand for all of them
 _MOST = 10  # texts in a bucket that are compared pair by pair, and pairs of a text that are tried
 _MARKS = re.compile(r"""[\s.,;:!?"'()\[\]…“”‘’„«»¿¡।॥。、？！，]+""")  # not what reckons: 3 + 5, C#
 
@@ -50,20 +51,33 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         tried[b] += 1
         if long[b] in paired or tried[b] > _MOST:
             continue
-        one, other = shingles[a], shingles[b]
-        common = len(np.intersect1d(one, other, assume_unique=True))
-        if common >= ALIKE * (len(one) + len(other) - common):
+        if _similarity(shingles[a], shingles[b]) >= ALIKE:
             paired.add(long[b])
             yield long[a], long[b]
 
 
 def _shingles(text: str) -> NDArray[np.uint64]:
-    """The distinct runs of `_WIDTH` characters, as hashes."""
+    """The distinct runs of `_WIDTH` characters, as hashes in order; of many, the smallest."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     hashes = np.zeros(len(codes) - _WIDTH + 1, dtype=np.uint64)
     for shift in range(_WIDTH):  # wraps around, as a hash may
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[shift : shift + len(hashes)]
-    return np.unique((hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9))
+    hashes = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    if len(hashes) > _KEPT:
+        hashes = np.partition(hashes, _KEPT)[:_KEPT]
+    return np.unique(hashes)
+
+
+def _similarity(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
+    """The Jaccard similarity of two sets of hashes, or its estimate from their smallest ones."""
+    both = np.sort(np.concatenate([one, other]))
+    repeated = both[1:] == both[:-1]
+    distinct = len(both) - np.count_nonzero(repeated)
+    if distinct <= _KEPT:
+        return float(np.count_nonzero(repeated) / distinct)
+    # The smallest of the union are what both sets are known up to.
+    last = np.unique(both)[_KEPT - 1]
+    return float(np.count_nonzero(repeated & (both[1:] <= last)) / _KEPT)
 
 
 def _candidates(shingles: Sequence[NDArray[np.uint64]]) -> Counter[tuple[int, int]]:
@@ -71,9 +85,8 @@ def _candidates(shingles: Sequence[NDArray[np.uint64]]) -> Counter[tuple[int, in
     votes = Counter[tuple[int, int]]()
     if len(shingles) < 2:
         return votes
-    kept = [one[:_KEPT] for one in shingles]
-    starts = np.cumsum([0, *map(len, kept[:-1])])
-    joined = np.concatenate(kept)
+    starts = np.cumsum([0, *map(len, shingles[:-1])])
+    joined = np.concatenate(shingles)
     odd = np.random.default_rng(0).integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * 2 + 1
     signature = []
     for factor in odd:
