@@ -1,8 +1,10 @@
 """The built-in templates, each with its golden prompt in tests/golden/."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from formats_page import ORDER, PAGE, page
@@ -11,6 +13,9 @@ from pydantic import BaseModel
 from promptkit import Example, FakeModel, Task, Template, compare, load_task
 from promptkit.errors import TemplateError
 from promptkit.templates import BUILT_IN
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.name for path in BUILT_IN.glob("*.j2"))
@@ -107,3 +112,12 @@ def test_all_formats_compare_on_the_fruit_task(tmp_path: Path) -> None:
     rows = result.to_dict()["rows"]
     assert {row["template"] for row in rows} == set(NAMES)
     assert all(row["n"] == 3 for row in rows)
+
+
+@pytest.mark.model
+def test_all_formats_compare_with_the_bundled_model(smollm2: LlamaModel, tmp_path: Path) -> None:
+    task = load_task(Path(__file__).parents[1] / "examples" / "fruit")
+    templates = [Template.load(BUILT_IN / name) for name in NAMES]
+    grid = {"templates": templates, "shots": [0, 2], "seeds": 1, "limit": 1}
+    result = compare(task, models=[smollm2], store=tmp_path / "store.sqlite", **grid)
+    assert {row["template"] for row in result.to_dict()["rows"]} == set(NAMES)

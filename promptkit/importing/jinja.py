@@ -18,7 +18,7 @@ from jinja2 import meta, nodes
 
 Token = tuple[int, str, str]
 
-_UNSAFE = re.compile(r"\{(?=[{%#]|$)|\r\n?")
+_UNSAFE = re.compile(r"\{(?=[{%#\r]|$)|\r\n?")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
