@@ -45,7 +45,7 @@ def import_file(
         print(path)
     if imported.lost:
         print(f"\nNot carried over from {imported.tool}, or not as it stands:")
-        for each in imported.lost:
+        for each in sorted(imported.lost, key=lambda lost: lost.do.startswith("nothing to do")):
             print(f"- {each}")
     tasks = [path.parent for path in written if path.name == "task.toml"]
     if tasks:

@@ -91,7 +91,7 @@ def carry(source: Source) -> Imported:
         template, instruction = _template(config, text, bool(records))
     except jinja2.TemplateSyntaxError as error:
         line = source.line("doc_to_text")
-        raise TaskError(f"{path}:{line}: the template does not parse: {error}") from None
+        raise TaskError(f"{path}:{line}: the template does not parse: {error.message}") from None
     reason = check(template, "prompt.j2")
     if reason is not None:
         raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")

@@ -56,7 +56,9 @@ def carry(source: Source) -> Imported:
     try:
         roles = _roles(prompt, losses)
         template, instruction = _template(prompt, roles)
-    except (ValueError, jinja2.TemplateSyntaxError) as error:
+    except jinja2.TemplateSyntaxError as error:
+        raise TaskError(f"{path}: the template does not parse: {error.message}") from None
+    except ValueError as error:
         raise TaskError(f"{path}: the template does not parse: {error}") from None
     reason = check(template, "prompt.j2")
     if reason is not None:

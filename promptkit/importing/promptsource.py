@@ -64,7 +64,7 @@ def carry(source: Source) -> Imported:
             losses.add(keys, f"{shown} is left out: {error}", "write it anew")
             continue
         except jinja2.TemplateSyntaxError as error:
-            losses.add(keys, f"{shown} is left out: {error}", "mend it")
+            losses.add(keys, f"{shown} is left out: {error.message}", "mend it")
             continue
         groups.setdefault((parsed.labels, parsed.column), []).append(parsed)
     if not groups:
@@ -103,7 +103,9 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], losses: Losses
         losses.add(keys, why, "see that the question does not give the answer away")
     column = answered[0] if _only(target, answered) and answered[0] not in fields else "output"
     if column == "output":
-        why = f"{shown} makes the answer with {shorten(target.strip())}"
+        why = (
+            f"{shown} makes the answer with {shorten(value['jinja'].partition(_SPLIT)[2].strip())}"
+        )
         losses.add(keys, why, "write what it comes to into the column `output` of each row")
     types = {column: kinds[name] for name, column in fields.items()}
     return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
@@ -146,7 +148,8 @@ def _split(source: str) -> tuple[str, str]:
     try:
         jinja.parse(prompt + "{% endif %}" * len(opened))
     except jinja2.TemplateSyntaxError as error:
-        raise _SkippedError(f"what stands in front of `|||` does not parse: {error}") from None
+        why = f"what stands in front of `|||` does not parse: {error.message}"
+        raise _SkippedError(why) from None
     return prompt + "{% endif %}" * len(opened), "{% if true %}" * len(opened) + target
 
 
