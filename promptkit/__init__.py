@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from promptkit.errors import PromptkitError
     from promptkit.examples import Example, ExampleSet
     from promptkit.files import load_task, save_task
+    from promptkit.linting.check import lint
+    from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
     from promptkit.models.fake import FakeModel
     from promptkit.models.llama import LlamaModel, load_model
@@ -31,6 +33,7 @@ _HOMES = {
     "Example": "examples",
     "ExampleSet": "examples",
     "FakeModel": "models.fake",
+    "Finding": "linting.findings",
     "LlamaModel": "models.llama",
     "Model": "models.base",
     "Prediction": "predict",
@@ -42,6 +45,7 @@ _HOMES = {
     "Task": "task",
     "Template": "templates",
     "compare": "comparison",
+    "lint": "linting.check",
     "load_model": "models.llama",
     "load_task": "files",
     "save_task": "files",
@@ -52,6 +56,7 @@ __all__ = [
     "Example",
     "ExampleSet",
     "FakeModel",
+    "Finding",
     "LlamaModel",
     "Model",
     "Prediction",
@@ -63,6 +68,7 @@ __all__ = [
     "Task",
     "Template",
     "compare",
+    "lint",
     "load_model",
     "load_task",
     "save_task",

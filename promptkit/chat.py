@@ -27,6 +27,9 @@ from promptkit.sandbox import BoundedEnvironment, begin, bounded_text
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
+_THOUGHT = re.compile(r"(<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷)(\s*)\Z")
+"""The beginning of a thought at the end of a text."""
+
 Turns = tuple[tuple[str, str], ...]
 """Roles and contents."""
 
@@ -41,8 +44,11 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     """The prompt as raw text; a prompt without turns as it is.
 
     `bos` and `eos` are what the template sees as `bos_token` and `eos_token`. An assistant turn
-    at the end is the beginning of the answer. Raises `PromptError` where the model has no chat
-    template, or its template refuses the turns or leaves one out.
+    at the end is the beginning of the answer. A system turn that may (`{% system or user %}`)
+    stands in front of the first user turn where the template refuses it or leaves it out. A
+    thought that the template begins for the model is ended, so that the answer stands where
+    answers stand. Raises `PromptError` where the model has no chat template, or its template
+    refuses the turns or leaves one out.
     """
     if not prompt.messages:
         return prompt
@@ -56,23 +62,89 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     if turns[-1].role == "assistant":
         *before, last = turns
         turns, begun = tuple(before), last.pieces
-    shown = tuple([(turn.role, _placeholder(i, turn.content)) for i, turn in enumerate(turns)])
+    turns = _accepted(template, turns, bos, eos)
+    shown = _shown(turns)
     parts = _render(template, shown, bos, eos)
-    pieces = [*_pieces(parts, turns), *begun]
-    stop = prompt.stop + (_end_of_turn(template, shown, bos, eos) or eos)
-    return prompt.with_pieces(pieces, stop=stop, stop_is_chat=True)
+    opening, end = _around_answer(template, shown, bos, eos)
+    pieces = [*_pieces(parts, turns)]
+    missing = _missing(parts[-1], opening)
+    if missing:
+        pieces.append(Piece(missing, "chat"))
+    stop = prompt.stop + (end or eos)
+    return prompt.with_pieces([*pieces, *begun], stop=stop, stop_is_chat=True)
+
+
+def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> tuple[Message, ...]:
+    """The turns, or those with the system turn in the first user turn, if only these will do."""
+    try:
+        _check(template, turns, bos, eos)
+        return turns
+    except PromptError as error:
+        folded = _folded(turns)
+        if folded is None:
+            raise
+        if turns[0].or_user:
+            _check(template, folded, bos, eos)
+            return folded
+        try:
+            _check(template, folded, bos, eos)
+        except PromptError:
+            raise error from None
+        raise PromptError(
+            f"{error}; {{% system or user %}} puts it in front of the first user turn"
+        ) from None
+
+
+def _folded(turns: tuple[Message, ...]) -> tuple[Message, ...] | None:
+    """The turns with the system turn in the first user turn, if there are these two."""
+    if [turn.role for turn in turns[:2]] != ["system", "user"]:
+        return None
+    system, user, *others = turns
+    break_ = (Piece("\n\n", "template"),) if system.core else ()
+    return Message("user", (*system.core, *break_, *user.pieces)), *others
+
+
+def _check(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> None:
+    """Raises `PromptError` where the template refuses the turns or leaves one out."""
+    shown = set(_render(template, _shown(turns), bos, eos)[1::2])
+    for index, turn in enumerate(turns):
+        if str(index) not in shown and turn.content.strip():
+            raise PromptError(
+                f"the model's chat template leaves out the {turn.role} turn "
+                f"{turn.content.strip()[:40]!r}; say it in another role"
+            )
+
+
+def _shown(turns: Sequence[Message]) -> Turns:
+    return tuple([(turn.role, _placeholder(i, turn.content)) for i, turn in enumerate(turns)])
+
+
+def _missing(tail: str, opening: str) -> str:
+    """What stands between the generation prompt, which ends in `tail`, and an answer.
+
+    `opening` is what the template writes there itself. A model may be expected to write some of
+    it, such as a thought; nothing is asked there, so it is left empty.
+    """
+    rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
+    if rest.strip():
+        return rest
+    thought = _THOUGHT.search(tail)
+    if thought is None:
+        return ""
+    tag, space = thought.groups()
+    return ("" if space else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
 
 
 @lru_cache(maxsize=256)
-def _end_of_turn(template: str, turns: Turns, bos: str, eos: str) -> str:
-    """What the template writes after the answer to these turns; empty if it shows no answer."""
+def _around_answer(template: str, turns: Turns, bos: str, eos: str) -> tuple[str, str]:
+    """What the template writes around an answer to these turns; empty where it shows none."""
     answer = ("assistant", _placeholder(len(turns), "answer"))
     try:
         whole = _render(template, (*turns, answer), bos, eos, goes_on=False)
     except PromptError:
-        return ""
-    *_, last, end = ["", *whole]
-    return end if last == str(len(turns)) else ""
+        return "", ""
+    *_, opening, last, end = ["", "", *whole]
+    return (opening, end) if last == str(len(turns)) else ("", "")
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +161,10 @@ def _render(
             messages=messages, add_generation_prompt=goes_on, **_ALWAYS, **tokens
         )
     except _RefusalError as error:
-        raise PromptError(f"the model's chat template refuses these turns: {error}") from None
+        roles = ", ".join(role for role, _ in turns)
+        raise PromptError(
+            f"the model's chat template refuses these turns ({roles}): {error}"
+        ) from None
     except Exception as error:
         raise PromptError(
             f"the model's chat template fails{_line(error)}: {type(error).__name__}: {error}"
@@ -118,13 +193,6 @@ def _placeholder(index: int, content: str) -> str:
 
 def _pieces(parts: Sequence[str], turns: Sequence[Message]) -> Iterator[Piece]:
     """The rendered text with the contents back in their places."""
-    shown = set(parts[1::2])
-    for index, turn in enumerate(turns):
-        if str(index) not in shown and turn.content.strip():
-            raise PromptError(
-                f"the model's chat template leaves out the {turn.role} turn "
-                f"{turn.content.strip()[:40]!r}; say it in another role"
-            )
     for position, part in enumerate(parts):
         if position % 2:
             yield from turns[int(part)].core

@@ -1,6 +1,7 @@
 """The command line: each command calls the library and prints.
 
-Exits with 0, with 2 after an error of the user's, and with 130 after Ctrl-C.
+Exits with 0, with 1 where `lint` finds something, with 2 after an error of the user's, and with 130
+after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_models, cli_render, options
+from promptkit import cli_import, cli_models, cli_render, options
 from promptkit.console import err, note, write_json
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
@@ -37,6 +38,7 @@ from promptkit.task import Task
 from promptkit.templates import Template
 
 if TYPE_CHECKING:
+    from promptkit.linting.findings import Finding
     from promptkit.models.llama import LlamaModel
 
 
@@ -195,6 +197,49 @@ def render(
 
 
 @app.command()
+def lint(
+    task: options.TaskName,
+    template: options.Templates = None,
+    model: Annotated[str | None, typer.Option(help="Check the tokens of this model too.")] = None,
+    shots: Annotated[int, typer.Option(min=0, help="The most shots that must fit.")] = 8,
+    context: options.Context = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="A rule that is not checked.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Change templates where it is safe, and show how.")
+    ] = False,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Check templates, labels and examples before any model runs.
+
+    Exits with 1 where there is an error or a warning; docs/lint.md lists the rules.
+    """
+    from promptkit.linting import fixes, show
+
+    is_folder = Path(task).exists() or ":" not in task
+    subject = task if is_folder else _load_task(task)
+    loaded = _load_model(model, context, "as-is") if model is not None else None
+    console = Console(highlight=False)
+
+    def find() -> Sequence[Finding]:
+        return promptkit.lint(
+            subject, templates=template or (), model=loaded, shots=shots, ignore=ignore or ()
+        )
+
+    findings = find()
+    for _ in range(3 if fix else 0):  # one change may show the next
+        changed = fixes.fix(findings)
+        for diff in changed.values():
+            err.print(Text(diff), soft_wrap=True, end="")
+        findings = find() if changed else findings
+    if json_file != "-":
+        show.show(findings, console)
+    if json_file is not None:
+        write_json(json_file, {"findings": show.as_json(findings)})
+    if show.fails(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
 ) -> None:
@@ -204,6 +249,7 @@ def new(
     print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
 
 
+app.command("import")(cli_import.import_file)
 app.add_typer(cli_models.app, name="models")
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 
 from promptkit.errors import TemplateError
 from promptkit.formats import AnswerFormat
-from promptkit.prompts import Message, Piece, Prompt, Role
+from promptkit.prompts import OR_USER, Message, Piece, Prompt, Role
 
 DEFAULT_STOP = "\n"
 """What ends an answer where neither the template nor its shots say."""
@@ -21,6 +21,8 @@ class Begun(NamedTuple):
     turns: tuple[Message, ...] = ()
     role: Role | None = None
     """The role of the turn that is still open."""
+    or_user: bool = False
+    """See `Message`."""
     open: tuple[Piece, ...] = ()
     """What that turn holds so far."""
 
@@ -61,7 +63,7 @@ def cut(
     """
     before, after = pieces, list[Piece]()
     if slot is not None:
-        before = pieces[:slot]
+        before, labels = pieces[:slot], pieces[slot].answers or labels
         after = _until_turn_ends(pieces[slot + 1 :], pieces[slot], file)
         _check_asked(before, after, pieces[slot], file)
     messages: tuple[Message, ...] = ()
@@ -136,11 +138,13 @@ def _line_of_text(piece: Piece) -> int | None:
 def _turns(begun: Begun, pieces: Sequence[Piece], file: str) -> Begun:
     """The turns, with what the pieces add to them."""
     turns, role, current = list(begun.turns), begun.role, list(begun.open)
+    or_user = begun.or_user
     for piece in pieces:
         if piece.kind == "open":
-            role, current = _role(piece.text), []
+            or_user = piece.text == OR_USER
+            role, current = "system" if or_user else _role(piece.text), []
         elif piece.kind == "close" and role is not None:
-            turns.append(Message(role, tuple(current)))
+            turns.append(Message(role, tuple(current), or_user))
             role = None
         elif role is not None:
             current.append(piece)
@@ -151,7 +155,8 @@ def _turns(begun: Begun, pieces: Sequence[Piece], file: str) -> Begun:
                 file=piece.file or file,
                 line=_line_of_text(piece),
             )
-    return Begun(begun.pieces, tuple(turns), role, tuple(current) if role is not None else ())
+    kept = tuple(current) if role is not None else ()
+    return Begun(begun.pieces, tuple(turns), role, or_user, kept)
 
 
 def _with_answer(

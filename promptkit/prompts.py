@@ -20,6 +20,9 @@ Source = Literal["template", "data", "chat"]
 
 Role = Literal["system", "user", "assistant"]
 
+OR_USER = "system or user"
+"""The name of a system turn that may stand in the first user turn."""
+
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -36,6 +39,8 @@ class Piece(NamedTuple):
     """The id of the example that the text belongs to."""
     field: str | None = None
     """The field the text was read from, such as `input.name`."""
+    answers: tuple[str, ...] = ()
+    """For a slot, what may stand there, a text per label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Message:
 
     role: Role
     pieces: tuple[Piece, ...]
+    or_user: bool = False
+    """Whether a system turn may stand in front of the first user turn, in the same turn."""
 
     @cached_property
     def content(self) -> str:

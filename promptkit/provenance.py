@@ -81,9 +81,16 @@ class View:
 
 
 class Slot:
-    """Stands for the query's answer in a template: it can be printed, and nothing else."""
+    """Stands for the query's answer in a template: it can be printed, and nothing else.
 
-    __slots__ = ()
+    `letter` and `tojson` say how it is printed, for every label (`promptkit.wording`).
+    """
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, answers: tuple[str, ...] = ()) -> None:
+        """`answers` is what may stand here, a text per label; empty where it is generated."""
+        self._answers = answers
 
     def __str__(self, *_: Any) -> str:
         raise UndefinedError(
@@ -246,7 +253,7 @@ class TracingEnvironment(BoundedEnvironment):
         if isinstance(value, Rendered):
             return value
         if isinstance(value, Slot):
-            return Piece("", "slot", file, line)
+            return Piece("", "slot", file, line, answers=value._answers)
         if value is None or isinstance(value, View):
             what = "has no value" if value is None else "is a whole record; print one of its fields"
             raise UndefinedError(f"{{{{ {path} }}}} {what}")

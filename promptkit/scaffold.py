@@ -18,8 +18,8 @@ name = "animals"
 # What a template prints as {{ task.instruction }}.
 instruction = "Name the class of each animal."
 
-# The default template: looked up in templates/, then among the built-in ones (colon.j2, lines.j2,
-# qa.j2, chat.j2 and the same with -labels).
+# The default template: looked up in templates/, then among the built-in ones (colon.j2, xml.j2,
+# letters.j2, chat.j2, … and most of them with -labels).
 template = "prompt.j2"
 
 # The fields of an input and their types: "str", "int", "float", "bool", or a list of allowed

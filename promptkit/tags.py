@@ -13,7 +13,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
-from promptkit.prompts import Piece, Role
+from promptkit.prompts import OR_USER, Piece, Role
 from promptkit.provenance import Rendered, Slot, View, rendered
 
 NOTES = "promptkit_notes"
@@ -68,7 +68,7 @@ class ExampleTag(Extension):
         for shot in given["shots"]:
             pieces += _block(notes, shot, caller, shot.input, shot.output).pieces
         query = given["query"]
-        notes.asked = _block(notes, query, caller, query, Slot())
+        notes.asked = _block(notes, query, caller, query, Slot(given["labels"]))
         slots = sum(piece.kind == "slot" for piece in notes.asked.pieces)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(
@@ -96,14 +96,22 @@ def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) 
 
 
 class RoleTag(Extension):
-    """`{% system %}`, `{% user %}`, `{% assistant %}`: one turn of a chat."""
+    """`{% system %}`, `{% user %}`, `{% assistant %}`: one turn of a chat.
+
+    `{% system or user %}` stands in front of the first user turn where a model's chat template
+    has no system turn.
+    """
 
     tags = set(get_args(Role))  # noqa: RUF012
 
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
+        name = token.value
+        if name == "system" and parser.stream.skip_if("name:or"):
+            parser.stream.expect("name:user")
+            name = OR_USER
         body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        words = [nodes.Const(token.value), nodes.Const(token.lineno)]
+        words = [nodes.Const(name), nodes.Const(token.lineno)]
         call = self.call_method("_turn", [nodes.ContextReference(), *words])
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
 

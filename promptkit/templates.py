@@ -16,6 +16,7 @@ from typing import Any
 
 import jinja2
 
+from promptkit import wording
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
 from promptkit.prompts import Prompt
@@ -53,7 +54,7 @@ class Template:
         A name has no slash in it. Raises `TemplateError` where there is none, it is not UTF-8,
         or it does not parse.
         """
-        path, folders = _find(name, Path(folder) if folder is not None else None)
+        path, folders = find_template(name, Path(folder) if folder is not None else None)
         try:
             source = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -65,7 +66,7 @@ class Template:
         except OSError as error:
             raise TemplateError(error.strerror or str(error), file=str(path)) from None
         template = cls(source, path.name, folders, str(path))
-        _ = template._compiled
+        template.check()
         return template
 
     @classmethod
@@ -74,10 +75,19 @@ class Template:
         folder = task.folder / "templates" if task.folder is not None else None
         return cls.load(name if name is not None else task.template, folder)
 
+    def check(self) -> None:
+        """Raises `TemplateError` where the template does not parse."""
+        _ = self._compiled
+
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of the source, in hexadecimal."""
         return sha256(self.source.encode()).hexdigest()
+
+    @property
+    def environment(self) -> TracingEnvironment:
+        """What it is compiled in, with its filters, its tests and its search path."""
+        return _environment(self.folders)
 
     def render(
         self,
@@ -121,7 +131,8 @@ class Template:
             ) from None
 
 
-def _find(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
+def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
+    """The file of a template, and where its includes are looked up. Raises `TemplateError`."""
     path = Path(name)
     if path.parent != Path():  # a path
         return path, (path.parent, BUILT_IN)
@@ -182,6 +193,9 @@ def _sharing(source: str, folders: tuple[Path, ...]) -> Sharing:
 
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
-    return TracingEnvironment(
+    environment = TracingEnvironment(
         loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
     )
+    for name, function in wording.filters(environment.filters["tojson"]).items():
+        environment.add_filter(name, function)
+    return environment

@@ -144,7 +144,7 @@ SHOTS = (message("user", "plum"), message("assistant", "drupe"))
             THINKS,
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nplum<|im_end|>\n"
             "<|im_start|>assistant\ndrupe<|im_end|>\n<|im_start|>user\nName: fig\nFamily:"
-            "<|im_end|>\n<|im_start|>assistant\n<think>\n",
+            "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
             "<|im_end|>\n",
         ),
     ],
@@ -172,13 +172,13 @@ def test_strict_alternation() -> None:
     with pytest.raises(PromptError) as caught:
         applied(MISTRAL, USER, USER)
     assert str(caught.value) == (
-        "the model's chat template refuses these turns: Conversation roles must alternate "
-        "user/assistant/user/assistant/..."
+        "the model's chat template refuses these turns (user, user): Conversation roles must "
+        "alternate user/assistant/user/assistant/..."
     )
 
 
 def test_a_template_that_refuses_the_system_turn() -> None:
-    with pytest.raises(PromptError, match="refuses these turns: System role not supported"):
+    with pytest.raises(PromptError, match=r"refuses these turns \(system, user\): System role"):
         applied(GEMMA_REFUSES, SYSTEM, USER)
     assert applied(GEMMA_REFUSES, USER).text.startswith("<s><|im_start|>user\nName: fig")
 
@@ -188,7 +188,8 @@ def test_a_template_that_leaves_a_turn_out() -> None:
     with pytest.raises(PromptError) as caught:
         applied(silent, SYSTEM, USER)
     assert str(caught.value) == (
-        "the model's chat template leaves out the system turn 'Be brief.'; say it in another role"
+        "the model's chat template leaves out the system turn 'Be brief.'; say it in another role; "
+        "{% system or user %} puts it in front of the first user turn"
     )
     applied(silent, message("system", "  \n"), USER)  # nothing is lost
 

@@ -796,6 +796,29 @@ def test_a_file_outside_the_search_path_is_not_included(
         Template.load(path).render(fruits(), query={"name": "fig"})
 
 
+@pytest.mark.parametrize("tag", ["include", "extends", "import"])
+def test_a_link_that_leads_out_of_the_search_path_is_refused(
+    write: Write, tmp_path: Path, tag: str
+) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "link.j2").symlink_to(write(outside="secret"))
+    path = tmp_path / "inside" / "t.j2"
+    path.write_text(f"{{% {tag} 'link.j2' {'as x' if tag == 'import' else ''} %}}")
+    with pytest.raises(TemplateError, match=r"link.j2: a link that leads out of the templates"):
+        Template.load(path).render(fruits(), query={"name": "fig"})
+    with pytest.raises(TemplateError, match=r"link.j2: a link that leads out of the templates"):
+        Template.load("link.j2", tmp_path / "inside")
+
+
+def test_a_folder_of_templates_may_be_a_link_itself(write: Write, tmp_path: Path) -> None:
+    write(t="{% include 'part.j2' %}:", part="{{ query.name }}")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "same.j2").symlink_to("part.j2")
+    prompt = Template.load("t.j2", tmp_path / "link").render(fruits(), query={"name": "fig"})
+    assert prompt.text == "fig:"
+    assert Template.load("same.j2", tmp_path / "link").source == "{{ query.name }}"
+
+
 def test_a_template_includes_its_neighbours_and_the_built_in_ones(write: Write) -> None:
     path = write(t="{% include 'other.j2' %}", other="other {{ query.name }}")
     assert Template.load(path).render(fruits(), query={"name": "fig"}).text == "other fig"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +25,9 @@ Writer = Callable[[Logits], int | None]
 """Told the logits after what an answer has so far, (vocabulary,), to use as it likes; returns the
 next token, or None where the answer is complete."""
 
+
+_FEW = 32
+"""So many rows are not worth a second thread."""
 
 _SAFE = (1e-20, 1e30)
 """Between these, a sum of exponentials has lost nothing to the range of 32 bits."""
@@ -103,6 +108,17 @@ def log_totals(rows: Logits) -> Floats:
 
     Raises `ModelError` where a row is not finite.
     """
+    if len(rows) < _FEW:
+        totals = _totals(rows)
+    else:  # numpy lets other threads run meanwhile
+        half = len(rows) // 2
+        later = _other_thread().submit(_totals, rows[half:])
+        totals = np.concatenate([_totals(rows[:half]), later.result()])
+    check_finite(totals)
+    return totals
+
+
+def _totals(rows: Logits) -> Floats:
     totals = np.empty(len(rows))
     scratch = np.empty(rows.shape[1], np.float32)  # it stays in the processor's cache
     with np.errstate(all="ignore"):
@@ -112,8 +128,12 @@ def log_totals(rows: Logits) -> Floats:
                 peak = row.max()
                 total = np.exp(np.subtract(row, peak, out=scratch), out=scratch).sum()
             totals[index] = peak + np.log(total)
-    check_finite(totals)
     return totals
+
+
+@cache
+def _other_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "promptkit-logits")
 
 
 def check_finite(values: npt.NDArray[np.floating]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from promptkit import chat
 from promptkit.encode import Encoder
-from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
+from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
 from promptkit.models import engine
 from promptkit.models.adapter import Adapter, load_adapter
 from promptkit.models.answer import Answer
@@ -209,6 +209,9 @@ class LlamaModel:
         """
         for prompt in prompts:
             self._check_fits(prompt)
+            if not prompt.candidates:
+                name = shorten(prompt.prompt.query)
+                raise PromptError(f"example {name}: no candidates to score; generate its answer")
 
         def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
             items = [Item(prompts[i].ids, prompts[i].candidates) for i in indices]

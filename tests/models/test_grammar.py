@@ -199,15 +199,19 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         inner.map(lambda t: dict[str, t]),
         inner.map(lambda t: dict[int, t]),
         st.tuples(inner, inner).map(lambda pair: tuple[pair]),
-        st.tuples(inner, inner).map(lambda pair: pair[0] | None if pair[0] else int),
+        st.tuples(inner, inner).map(lambda pair: optional(pair[0]) or int),
         fields.map(model),
     )
+
+
+def optional(kind: Any) -> Any:
+    return None if kind is None else kind | None
 
 
 def model(fields: Mapping[str, tuple[Any, bool]]) -> type[BaseModel]:
     """A model with these fields, of which some may be left out."""
     made = {
-        f"f{i}": (kind if needed else kind | None, Field(... if needed else None, alias=name))
+        f"f{i}": (kind if needed else optional(kind), Field(... if needed else None, alias=name))
         for i, (name, (kind, needed)) in enumerate(fields.items())
     }
     return create_model("Made", **made)  # type: ignore[call-overload, no-any-return]

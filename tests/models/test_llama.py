@@ -33,10 +33,10 @@ from promptkit.store import key_of
 
 F32 = 1e-3
 """Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""
-Q4_1 = 0.35
+Q4_1 = 1.0
 """The bundled model's kernels quantise what they multiply the weights with, so that a difference
 in the last bit can become a step in the next layer. Most scores were measured equal to 3e-8 nats,
-a few apart by 0.2."""
+a few apart by 0.5, and which ones depends on the processor."""
 
 
 # -- The other evaluation ------------------------------------------------------------------------
@@ -540,6 +540,13 @@ def test_exact_models_read_every_prompt_alone(files: dict[str, Path], kind: str)
     assert difference(together, scored(other, prompts)) < F32
     tokenized = model.tokenize(prompts[:1])[0]
     assert key_of(tokenized, model.identity) != key_of(tokenized, other.identity)
+
+
+def test_what_is_to_be_generated_cannot_be_scored(bpe: LlamaModel) -> None:
+    prompts = bpe.tokenize([ask("fig", LABELS["bytes"]), Prompt((Piece("a", "data"),), query="q")])
+    with pytest.raises(PromptError, match="example 'q': no candidates to score"):
+        next(bpe.score(prompts))
+    assert list(bpe.score([])) == list(bpe.generate([])) == []
 
 
 def test_a_closed_model(files: dict[str, Path]) -> None:

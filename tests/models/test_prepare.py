@@ -20,7 +20,7 @@ import pytest
 from gguf.constants import GGMLQuantizationType
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_gguf import large_embedding, write_llama
+from tiny_gguf import large_embedding, write_llama, write_lora
 
 from promptkit.errors import ModelError, PromptkitError
 from promptkit.models import (
@@ -34,13 +34,15 @@ from promptkit.models import (
     process,
     weights,
 )
+from promptkit.models.base import Sampling
 from promptkit.models.candidates import gather
 from promptkit.models.choices import Measured, known, place, recall
 from promptkit.models.context import Settings
 from promptkit.models.llama import load_model
 from promptkit.models.prepare import prepared
 from promptkit.models.process import FailedError
-from promptkit.models.weights import ModelFile, find, verify
+from promptkit.models.weights import ModelFile, digest, find, verify
+from promptkit.prompts import Piece, Prompt
 
 Q4_1 = GGMLQuantizationType.Q4_1
 
@@ -287,6 +289,19 @@ def test_threads_that_are_asked_for(path: Path, worth_it: None) -> None:
     assert load_model(path, threads=1).identity == load_model(path).identity
 
 
+def test_an_adapter_is_loaded_beside_what_was_made(
+    path: Path, tmp_path: Path, worth_it: None
+) -> None:
+    lora = tmp_path / "lora.gguf"
+    write_lora(lora)
+    model = load_model(path, adapter=lora)
+    assert model.identity.weights == "F16 from Q4_1"
+    assert model.identity.adapter == digest(lora)
+    (prompt,) = model.tokenize([Prompt((Piece("A peach is a", "template"),))])
+    (_, made) = next(model.generate([prompt], Sampling(4)))
+    assert made.generated
+
+
 def test_a_type_nobody_knows(path: Path) -> None:
     with pytest.raises(ModelError, match=r"weights 'f8': choose auto, as-is, f32, f16, .*"):
         load_model(path, weights="f8")  # type: ignore[arg-type]
@@ -447,6 +462,7 @@ def test_the_bundled_model_is_nearer_to_whole_precision(own_cache: Path, smollm2
     own_cache.mkdir()
     with TemporaryDirectory(dir=own_cache) as folder:  # where its 800 MB do not stay
         gathered = gather(verify(find("smollm2")), None, Path(folder))
-    assert [*gathered.paths] == ["Q4_1", "F16", "F32"]
-    assert gathered.distances["F16"] < gathered.distances["Q4_1"] / 10
-    assert gathered.distances["F16"] < 0.01
+    assert [*gathered.paths] == ["Q4_1", "F16", "BF16", "F32"]
+    own, half, brain = (gathered.distances[kind] for kind in ("Q4_1", "F16", "BF16"))
+    assert half < 0.01 < own
+    assert half < brain < own

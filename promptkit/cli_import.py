@@ -1,0 +1,52 @@
+"""`promptkit import`: a file of another tool as a task folder."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptkit.console import write_json
+from promptkit.importing import peers
+from promptkit.options import JsonFile
+
+
+def import_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A FewShotPromptTemplate of LangChain (JSON or YAML), templates of promptsource, "
+            "or a task of lm-evaluation-harness.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder that is not there yet; by default the file's name."),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Turn a prompt of another tool into a task folder, and say what could not be carried over.
+
+    No code in it is run.
+    """
+    imported = peers.import_file(file)
+    written = imported.write(out if out is not None else Path(file.stem))
+    if json_file is not None:
+        lost = [asdict(lost) for lost in imported.lost]
+        files = [str(path) for path in written]
+        write_json(json_file, {"tool": imported.tool, "files": files, "lost": lost})
+    if json_file == "-":
+        return
+    for path in written:
+        print(path)
+    if imported.lost:
+        print(f"\nNot carried over from {imported.tool}, or not as it stands:")
+        for each in sorted(imported.lost, key=lambda lost: lost.do.startswith("nothing to do")):
+            print(f"- {each}")
+    tasks = [path.parent for path in written if path.name == "task.toml"]
+    if tasks:
+        print(f"\nSee what a model reads: promptkit render {shlex.quote(str(tasks[0]))} --query …")

@@ -1,0 +1,158 @@
+"""What was carried over, what was not, and the folder that it is written to."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from promptkit.errors import TaskError, TemplateError
+from promptkit.examples import RESERVED
+from promptkit.importing.jinja import literal
+from promptkit.importing.reading import Source
+from promptkit.templates import Template
+
+_WORDS = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Something that a file says and that was not carried over, or not as it stands."""
+
+    what: str
+    """The key, as the file has it."""
+    file: str
+    line: int | None
+    why: str
+    do: str
+    """What to do about it."""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line is not None else self.file
+        return f"{where}: {self.what}: {self.why}; {self.do}"
+
+
+class Losses:
+    """Collects what is lost of one file."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.found: list[Lost] = []
+
+    def add(self, keys: Sequence[str], why: str, do: str) -> None:
+        """`keys` leads to the value in the file."""
+        line = self._source.line(*keys)
+        self.found.append(Lost(".".join(keys), str(self._source.path), line, why, do))
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A task folder to be: what the file says of a task, and its templates."""
+
+    name: str
+    templates: Mapping[str, str]
+    """Sources by file name; the first is the task's own."""
+    fields: Mapping[str, str] | None = None
+    """Types by input field; None where a column cannot hold one of them."""
+    instruction: str = ""
+    labels: tuple[str, ...] = ()
+    """The closed set of answers; empty where they are generated."""
+    output_column: str = "output"
+    demos: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the pool."""
+    repeats: bool = False
+    """Whether a row stands twice."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A file of another tool, carried over."""
+
+    tool: str
+    tasks: tuple[Carried, ...]
+    lost: tuple[Lost, ...] = field(default=())
+
+    def write(self, folder: Path) -> list[Path]:
+        """Writes the task, or each into a folder of its own below; returns the files.
+
+        Raises `TaskError` where there is something already.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise TaskError(f"{folder} is there already; name a new folder with --out")
+        written: list[Path] = []
+        names = unique(slug(" ".join(task.labels[:4]) or "generated") for task in self.tasks)
+        for name, task in zip(names, self.tasks, strict=True):
+            place = folder / name if len(self.tasks) > 1 else folder
+            for path, text in _files(task).items():
+                try:
+                    (place / path).parent.mkdir(parents=True, exist_ok=True)
+                    (place / path).write_text(text, encoding="utf-8", newline="")
+                except OSError as error:
+                    raise TaskError(f"{place / path}: {error.strerror or error}") from None
+                written.append(place / path)
+        return written
+
+
+def _files(task: Carried) -> dict[str, str]:
+    if task.fields is None:
+        return dict(task.templates)
+    output: dict[str, Any] = {"labels": list(task.labels)} if task.labels else {"type": "str"}
+    if task.output_column != "output":
+        output["column"] = task.output_column
+    spec: dict[str, Any] = {"name": task.name}
+    if task.instruction:
+        spec["instruction"] = task.instruction
+    spec |= {"template": next(iter(task.templates)), "input": task.fields, "output": output}
+    files = {"task.toml": ""}
+    if task.demos:
+        spec["files"] = {"demos": "demos.jsonl"} | ({"repeats": "drop"} if task.repeats else {})
+        rows = [json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in task.demos]
+        files["demos.jsonl"] = "".join(rows)
+    files["task.toml"] = tomli_w.dumps(spec, multiline_strings="\n" in task.instruction)
+    return files | {f"templates/{name}": source for name, source in task.templates.items()}
+
+
+def check(source: str, name: str) -> str | None:
+    """Why promptkit cannot render a template; None where it can."""
+    try:
+        Template(source, name).check()
+    except TemplateError as error:
+        return error.reason
+    return None
+
+
+def column_of(field: str) -> str:
+    """A field's name as `task.toml` allows it."""
+    name = re.sub(r"\W", "_", field, flags=re.ASCII).lstrip("_") or "field"
+    return f"{name}_" if name in RESERVED or name[0].isdigit() else name
+
+
+def as_instruction(text: str) -> tuple[str, str]:
+    """A text in front of everything: the task's instruction, and the template that prints it."""
+    core = text.strip()
+    if not core:
+        return "", literal(text)
+    before, _, after = text.partition(core)
+    return core, f"{literal(before)}{{{{ task.instruction }}}}{literal(after)}"
+
+
+def slug(text: str) -> str:
+    """A text as a name of a file."""
+    return "-".join(_WORDS.findall(text.lower()))[:48].strip("-") or "task"
+
+
+def unique(names: Iterable[str]) -> Iterator[str]:
+    """The names, numbered where one comes again."""
+    seen: set[str] = set()
+    for name in names:
+        number, one = 1, name
+        while one in seen:
+            number += 1
+            one = f"{name}-{number}"
+        seen.add(one)
+        yield one

@@ -1,0 +1,297 @@
+"""Tasks of lm-evaluation-harness: doc_to_text, doc_to_target and doc_to_choice in Jinja.
+
+A shot is the text, the target delimiter, the target and the few-shot delimiter; the query is the
+text alone. What is `!function` is Python code, and is named instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jinja2
+
+from promptkit.errors import TaskError, shorten
+from promptkit.importing import jinja
+from promptkit.importing.carried import (
+    Carried,
+    Imported,
+    Losses,
+    as_instruction,
+    check,
+    column_of,
+)
+from promptkit.importing.reading import Function, Source, beside, read_yaml
+
+_MAX_INCLUDES = 8
+
+_CARRIED = {
+    *("task", "doc_to_text", "doc_to_target", "doc_to_choice", "description", "output_type"),
+    *("target_delimiter", "fewshot_delimiter"),
+}
+
+_DATA = {
+    *("dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "training_split"),
+    *("validation_split", "test_split", "fewshot_split", "process_docs"),
+}
+
+_REASONS: Mapping[str, tuple[str, str]] = {
+    "metric_list": (
+        "promptkit has its own measures",
+        "nothing to do: accuracy, F1, log loss and calibration are reported",
+    ),
+    "filter_list": (
+        "answers are taken as they are written",
+        "let the template ask for the bare answer",
+    ),
+    "generation_kwargs": (
+        "an answer ends where the template says, at the few-shot delimiter",
+        "see --max-tokens and --temperature",
+    ),
+    "num_fewshot": ("the number of shots is a choice of every run", "write it after --shots"),
+    "process_results": ("promptkit has its own measures", "nothing to do, or score it yourself"),
+    "gen_prefix": ("the beginning of an answer", "write it in front of {{ output }}"),
+    "fewshot_config": ("shots are drawn from the pool", "see --selection"),
+    "use_prompt": ("a template of promptsource", "import promptsource's own file"),
+    "repeats": ("every query is asked once", "nothing to do"),
+    "should_decontaminate": ("promptkit checks pool and tests against each other", "nothing to do"),
+    "doc_to_decontamination_query": ("as should_decontaminate", "nothing to do"),
+    "doc_to_image": ("a model reads text", "leave it out"),
+    "doc_to_audio": ("a model reads text", "leave it out"),
+    "metadata": ("no prompt has it", "nothing to do"),
+    "tag": ("a task has no tags", "nothing to do"),
+    "group": ("a task is in no group", "nothing to do"),
+    "task_alias": ("a task has one name", "nothing to do"),
+}
+
+
+def carry(source: Source) -> Imported:
+    """The task as a folder. Raises `TaskError` for one that cannot be carried over."""
+    losses = Losses(source)
+    source = _with_included(source, losses)
+    config, path = source.value, source.path
+    name = config.get("task") if isinstance(config.get("task"), str) else path.stem
+    text = _text(source, "doc_to_text")
+    _add_unknown(config, losses)
+    labels = _labels(config, losses)
+    column = _column(config, labels, losses)
+    try:
+        refused = jinja.refused(text)
+        if refused is not None:
+            raise TaskError(f"{path}: doc_to_text {refused}; write it anew")
+        kinds = jinja.kinds_of(text)
+        if not kinds:
+            raise TaskError(
+                f"{path}: doc_to_text prints nothing of a row, so that nothing is asked"
+            )
+        records = [field for field, kind in kinds.items() if kind == "record"]
+        template, instruction = _template(config, text, bool(records))
+    except jinja2.TemplateSyntaxError as error:
+        line = source.line("doc_to_text")
+        raise TaskError(f"{path}:{line}: the template does not parse: {error.message}") from None
+    reason = check(template, "prompt.j2")
+    if reason is not None:
+        raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
+    for field in records:
+        losses.add(
+            ["doc_to_text"],
+            f"{field!r} is a list or a record, which no column of a file can hold, so that there "
+            "is a template and no task.toml",
+            "keep the task in Python, with a pydantic model for its input",
+        )
+    task = Carried(
+        name=name,
+        templates={"prompt.j2": template},
+        fields=None if records else {column_of(field): kind for field, kind in kinds.items()},
+        instruction=instruction,
+        labels=labels,
+        output_column=column,
+        demos=_samples(config, list(kinds), labels, column, losses),
+    )
+    return Imported("lm-evaluation-harness", (task,), tuple(losses.found))
+
+
+def _with_included(source: Source, losses: Losses, depth: int = 1) -> Source:
+    """The file with those that it includes, in its folder; what it says itself comes first."""
+    config = dict(source.value)
+    names = config.pop("include", None) or []
+    merged: dict[str, Any] = {}
+    for name in reversed(names if isinstance(names, list) else [names]):
+        if depth > _MAX_INCLUDES:
+            raise TaskError(f"{source.path}: more than {_MAX_INCLUDES} files include one another")
+        try:
+            inner = read_yaml(beside(source.path, str(name)))
+        except TaskError as error:
+            losses.add(["include"], str(error), "write what it says into this file")
+            continue
+        if isinstance(inner.value, dict):
+            merged |= _with_included(inner, losses, depth + 1).value
+    return replace(source, value=merged | config)
+
+
+def _text(source: Source, key: str) -> str:
+    """A template of the file; a bare name is a column."""
+    value = source.value.get(key)
+    where = f"{source.path}:{source.line(key)}" if source.line(key) else str(source.path)
+    if value is None:
+        raise TaskError(f"{where}: there is no {key}")
+    if isinstance(value, Function):
+        raise TaskError(f"{where}: {key} is {value}, Python code, which is not run; write it anew")
+    if not isinstance(value, str):
+        raise TaskError(f"{where}: {key} is {shorten(value)}, and no template")
+    return f"{{{{{value}}}}}" if jinja.is_name(value) else value
+
+
+def _add_unknown(config: Mapping[str, Any], losses: Losses) -> None:
+    data = [key for key in config if key in _DATA and config[key] is not None]
+    named = " ".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
+    losses.add(
+        data[:1] or ["dataset_path"],
+        f"nothing is downloaded, so that there are no rows of {named or 'the data'}",
+        "write demos.csv and tests.csv and name them under [files] in task.toml",
+    )
+    if isinstance(config.get("process_docs"), Function):
+        why = f"{config['process_docs']} is Python code, which is not run"
+        losses.add(["process_docs"], why, "write rows as it leaves them")
+    for key, value in config.items():
+        if (
+            key in _CARRIED | _DATA
+            or value in (None, False, [], {}, "")
+            or (key, value)
+            == (
+                "repeats",
+                1,
+            )
+        ):
+            continue
+        why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
+        losses.add([key], f"{value} ({why})" if isinstance(value, Function) else why, do)
+        for function in _functions(value) if not isinstance(value, Function) else ():
+            losses.add([key], f"{function} is Python code, which is not run", do)
+    kind = config.get("output_type", "generate_until")
+    if kind not in ("multiple_choice", "generate_until"):
+        losses.add(
+            ["output_type"],
+            f"{kind} scores a text and answers nothing",
+            "answers are generated, or scored where they are labels",
+        )
+
+
+def _functions(value: Any) -> list[Function]:
+    if isinstance(value, Function):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [function for item in inner for function in _functions(item)]
+
+
+def _labels(config: Mapping[str, Any], losses: Losses) -> tuple[str, ...]:
+    """The answers, where they are the same for every row."""
+    choices = config.get("doc_to_choice")
+    if choices is None:
+        return ()
+    if isinstance(choices, str):
+        written = re.fullmatch(r"\s*\{\{\s*(\[.*\])\s*\}\}\s*", choices, re.DOTALL)
+        choices = _literal(written[1]) if written else choices
+    if isinstance(choices, dict):
+        choices = list(choices.values())
+    if not isinstance(choices, list) or any(isinstance(c, Function) for c in choices):
+        losses.add(
+            ["doc_to_choice"],
+            f"{shorten(str(config['doc_to_choice']))}: other choices in every row, and promptkit "
+            "has one set of labels",
+            "the answers are generated; where there is one set, write `labels` under [output]",
+        )
+        return ()
+    labels = tuple(str(choice) for choice in choices)
+    if len(set(labels)) < len(labels) or any(not x or x != x.strip() for x in labels):
+        losses.add(
+            ["doc_to_choice"],
+            "a choice is empty, stands twice, or has white space around it",
+            "the answers are generated; write `labels` under [output]",
+        )
+        return ()
+    return labels
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _column(config: Mapping[str, Any], labels: tuple[str, ...], losses: Losses) -> str:
+    """The column that the answers are read from, where it needs no code."""
+    target = config.get("doc_to_target")
+    if isinstance(target, str) and not labels:
+        parts = jinja.simple_parts(
+            f"{{{{{target}}}}}" if jinja.is_name(target) else target, keep_newline=True
+        )
+        if parts is not None and len(parts) == 1 and isinstance(parts[0], jinja.Variable):
+            name = parts[0].name
+            return name if column_of(name) == name else "output"
+    shown = str(target) if isinstance(target, Function) else shorten(target)
+    why = f"the answer is {shown} of a row"
+    if labels:
+        places = ", ".join(f"{i} is {label}" for i, label in enumerate(labels[:6]))
+        why += f", by its place ({places}) or as it is"
+    losses.add(["doc_to_target"], why, "write it out into the column `output` of each row")
+    return "output"
+
+
+def _template(config: Mapping[str, Any], text: str, alone: bool) -> tuple[str, str]:
+    """The template, and the instruction that it prints if it does not stand `alone`."""
+    target_delimiter = str(config.get("target_delimiter", " "))
+    shot_delimiter = str(config.get("fewshot_delimiter", "\n\n"))
+    description = config.get("description") or ""
+    if not isinstance(description, str):
+        raise TaskError(f"description is {shorten(str(description))}, and no text")
+    instruction = ""
+    if "{{" in description or "{%" in description or "{#" in description:
+        names = {name: f"query.{column_of(name)}" for name in jinja.fields(description)}
+        head = jinja.translate(description, names, keep_newline=True)
+    elif alone:
+        head = jinja.literal(description)
+    else:
+        instruction, head = as_instruction(description)
+    names = {name: f"input.{column_of(name)}" for name in jinja.fields(text)}
+    block = jinja.tag(head, "example") + jinja.translate(text, names, keep_newline=True)
+    block += jinja.literal(target_delimiter) + "{{ output }}" + jinja.literal(shot_delimiter)
+    return jinja.tag(block, "endexample"), instruction
+
+
+def _samples(
+    config: Mapping[str, Any],
+    fields: list[str],
+    labels: tuple[str, ...],
+    column: str,
+    losses: Losses,
+) -> tuple[Mapping[str, Any], ...]:
+    """The shots that stand in the file itself, where their answers need no code."""
+    shots = config.get("fewshot_config")
+    if not isinstance(shots, dict):
+        return ()
+    for key in shots:
+        if key in _CARRIED | {"gen_prefix"} and shots[key] != config.get(key):
+            why = "shots in another form than the query"
+            losses.add(["fewshot_config", key], why, "write a plain loop over the shots")
+    samples = shots.get("samples")
+    if not isinstance(samples, list):
+        return ()
+    target = config.get("doc_to_target")
+    source = target if isinstance(target, str) and jinja.is_name(target) else column
+    rows = []
+    for sample in samples:
+        answer = sample.get(source) if isinstance(sample, dict) else None
+        if labels and type(answer) is int and 0 <= answer < len(labels):
+            answer = labels[answer]
+        if answer is None or any(field not in sample for field in fields):
+            why = "the shots in the file have answers that only doc_to_target makes"
+            losses.add(["fewshot_config"], why, "write them into demos.jsonl")
+            return ()
+        row = {column_of(field): sample[field] for field in fields}
+        rows.append(row | {column: str(answer)})
+    return tuple(rows)

@@ -1,0 +1,256 @@
+"""The Jinja of other tools in the Jinja of promptkit, so that the text stays the same.
+
+Others leave Jinja's white space as it is; promptkit trims the lines of block tags. So a tag that
+stands alone on its line is written `{%+ … +%}`, which trims nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import jinja2
+from jinja2 import meta, nodes
+
+Token = tuple[int, str, str]
+
+_UNSAFE = re.compile(r"\{(?=[{%#\r]|$)|\r\n?")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+_OF_LISTS = {
+    *("join", "map", "select", "selectattr", "reject", "rejectattr", "sum", "sort", "unique"),
+    *("first", "last", "batch", "slice", "items", "dictsort", "groupby", "max", "min"),
+}
+"""Filters that take a list."""
+
+_CHANGES = {
+    *("append", "extend", "insert", "remove", "pop", "clear", "update", "add", "sort", "reverse"),
+    *("popitem", "setdefault", "discard"),
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A value that a template prints."""
+
+    name: str
+
+
+Part = str | Variable
+"""Text, or a value."""
+
+
+def literal(text: str) -> str:
+    """A text as a template writes it."""
+    return _UNSAFE.sub(lambda match: f"{{{{ {quoted(match.group())} }}}}", text)
+
+
+def quoted(text: str) -> str:
+    """A text as a string in an expression."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def emit(parts: Sequence[Part], names: Mapping[str, str]) -> str:
+    """A template of texts and values; `names` says what prints a value."""
+    written = [
+        f"{{{{ {names[part.name]} }}}}" if isinstance(part, Variable) else literal(part)
+        for part in parts
+    ]
+    return "".join(written)
+
+
+def tag(before: str, name: str) -> str:
+    """`before` and a block tag on a line that vanishes, nothing trimmed in front of it."""
+    last = before.rpartition("\n")[2]
+    plus = "+" if last and not last.strip() else ""
+    return f"{before}{{%{plus} {name} %}}\n"
+
+
+@lru_cache(maxsize=2)
+def _peer(keep_newline: bool) -> jinja2.Environment:
+    """Jinja as others set it up."""
+    return jinja2.Environment(keep_trailing_newline=keep_newline)
+
+
+def parse(source: str) -> nodes.Template:
+    """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
+    return _peer(True).parse(source)
+
+
+def fields(source: str) -> list[str]:
+    """The names that a template reads, in order of appearance."""
+    tree = parse(source)
+    unknown = meta.find_undeclared_variables(tree)
+    seen = [node.name for node in tree.find_all(nodes.Name) if node.name in unknown]
+    return list(dict.fromkeys(seen))
+
+
+def simple_parts(source: str, *, keep_newline: bool) -> list[Part] | None:
+    """Texts and values of a template that has nothing else; None for any other."""
+    tokens = [token for token in _tokens(source, keep_newline) if token[1] != "whitespace"]
+    parts: list[Part] = []
+    while tokens:
+        kinds = [kind for _, kind, _ in tokens[:3]]
+        if kinds[0] == "data":
+            parts.append(tokens.pop(0)[2])
+        elif kinds == ["variable_begin", "name", "variable_end"]:
+            parts.append(Variable(tokens[1][2]))
+            del tokens[:3]
+        else:
+            return None
+    return parts
+
+
+def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> str:
+    """The template in promptkit's Jinja, with other names for what it reads.
+
+    `keep_newline` is whether the tool keeps the newline at the template's end. Raises
+    `jinja2.TemplateSyntaxError`.
+    """
+    parse(source)
+    tokens = _tokens(source, keep_newline)
+    renamed = _write(_rename(tokens, names))
+    roots = {expression.partition(".")[0] for expression in names.values()}
+    try:
+        if set(fields(renamed)) <= roots | {"range"} and _same_shape(source, renamed):
+            return renamed
+    except jinja2.TemplateSyntaxError:
+        pass
+    # A name that has several meanings: bring the values in under their own names.
+    read = [name for name in fields(source) if name in names]
+    values = ", ".join(names[name] for name in read)
+    return f"{{% set {', '.join(read)} = {values} %}}\n{_write(tokens)}" if read else _write(tokens)
+
+
+def _same_shape(source: str, renamed: str) -> bool:
+    """Whether no name but those of values changed: filters, tests and arguments are the same."""
+
+    def shape(text: str) -> list[str]:
+        tree = parse(text)
+        kinds = (nodes.Filter, nodes.Test, nodes.Keyword, nodes.Macro)
+        names = [getattr(node, "name", getattr(node, "key", "")) for node in tree.find_all(kinds)]
+        local = [node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"]
+        return [*names, *local]
+
+    return shape(source) == shape(renamed)
+
+
+def _tokens(source: str, keep_newline: bool) -> list[Token]:
+    """The tokens, comments left out, white space around tags already stripped where they ask."""
+    tokens = []
+    for line, kind, value in _peer(keep_newline).lex(source):
+        if not kind.startswith("comment"):
+            tokens.append((line, kind, value))
+    return tokens
+
+
+def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
+    code = [index for index, token in enumerate(tokens) if token[1] not in ("whitespace", "data")]
+    renamed = list(tokens)
+    for place, index in enumerate(code):
+        line, kind, value = tokens[index]
+        if kind != "name" or value not in names:
+            continue
+        before = tokens[code[place - 1]][2]
+        after = tokens[code[place + 1]][2] if place + 1 < len(code) else ""
+        earlier = tokens[code[place - 2]][2] if place > 1 else ""
+        is_test = before == "is" or (before == "not" and earlier == "is")
+        if before not in (".", "|") and after != "=" and not is_test:
+            renamed[index] = line, kind, names[value]
+    return renamed
+
+
+def _write(tokens: Sequence[Token]) -> str:
+    written = ""
+    for index, (_, kind, value) in enumerate(tokens):
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        if kind in ("raw_begin", "raw_end"):
+            continue
+        if kind == "data":
+            written += literal(value)
+        elif kind == "block_begin" and value == "{%":
+            last = written.rpartition("\n")[2]
+            written += "{%+" if last and not last.strip() else value
+        elif kind == "block_end" and value == "%}":
+            kept = following is None or following[2].startswith("\n")
+            written += "+%}" if kept else value
+        elif kind in ("block_end", "variable_end"):
+            written += value.rstrip()  # the white space that a minus strips is gone already
+        else:
+            written += value
+    return written
+
+
+def kinds_of(source: str) -> dict[str, str]:
+    """For every name that a template reads, the type that its use asks for.
+
+    `str`, `int`, or `record` for a list or a record, which no column of a file can be.
+    """
+    tree = parse(source)
+    kinds = dict.fromkeys(fields(source), "str")
+    for comparison in tree.find_all(nodes.Compare):
+        compared = [comparison.expr, *(operand.expr for operand in comparison.ops)]
+        if any(isinstance(node, nodes.Const) and type(node.value) is int for node in compared):
+            _set(kinds, compared, "int")
+    for item in tree.find_all(nodes.Getitem):
+        _set(kinds, [item.arg], "int")
+        _set(kinds, [item.node], "record")
+    methods = {
+        id(call.node) for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Getattr)
+    }
+    for access in tree.find_all(nodes.Getattr):
+        if id(access) not in methods or not hasattr(str, access.attr):
+            _set(kinds, [access.node], "record")
+    loops = [loop.iter for loop in tree.find_all(nodes.For)]
+    for filtered in tree.find_all(nodes.Filter):
+        if filtered.node is not None and (filtered.name in _OF_LISTS or filtered in loops):
+            _set(kinds, [filtered.node], "record")
+    _set(kinds, loops, "record")
+    return kinds
+
+
+def _set(kinds: dict[str, str], named: Sequence[nodes.Node], kind: str) -> None:
+    for node in named:
+        if isinstance(node, nodes.Name) and node.name in kinds:
+            kinds[node.name] = kind
+
+
+def refused(source: str) -> str | None:
+    """What a template does that is Python and that no template of promptkit can do."""
+    unknown = set(fields(source))
+    for call in parse(source).find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name in unknown:
+            return f"calls {call.node.name}(), which is Python"
+        if isinstance(call.node, nodes.Getattr) and call.node.attr in _CHANGES:
+            return f"changes a value with .{call.node.attr}(), and templates change nothing"
+    return None
+
+
+def tags(source: str) -> list[str]:
+    """The names of the block tags of a template or a part of one, in order."""
+    names = []
+    code = [token for token in _tokens(source, True) if token[1] != "whitespace"]
+    for token, following in pairwise(code):
+        if token[1] == "block_begin":
+            names.append(following[2])
+    return names
+
+
+def begins_and_ends_in_text(source: str) -> bool:
+    """Whether text that is not white space stands at both ends of a template."""
+    body = parse(source).body
+    ends = []
+    for node, place in ((body[0], 0), (body[-1], -1)) if body else ():
+        end = node.nodes[place] if isinstance(node, nodes.Output) else node
+        ends.append(isinstance(end, nodes.TemplateData) and bool(end.data.strip()))
+    return bool(ends) and all(ends)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is the name of a column, and no template."""
+    return _NAME.fullmatch(text) is not None

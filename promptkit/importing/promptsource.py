@@ -1,0 +1,226 @@
+"""promptsource: several templates for one dataset, `input ||| target` in Jinja.
+
+promptsource strips what it renders and asks one question at a time; how shots are joined is
+promptkit's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from promptkit.errors import TaskError, shorten
+from promptkit.importing import jinja
+from promptkit.importing.carried import (
+    Carried,
+    Imported,
+    Losses,
+    check,
+    column_of,
+    slug,
+    unique,
+)
+from promptkit.importing.reading import Source
+
+_SPLIT = "|||"
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """One template of the file."""
+
+    name: str
+    source: str
+    fields: Mapping[str, str]
+    labels: tuple[str, ...]
+    column: str
+
+
+class _SkippedError(Exception):
+    """Why a template is not carried over."""
+
+
+def carry(source: Source) -> Imported:
+    """The templates, as one task for every set of answers. Raises `TaskError`."""
+    losses = Losses(source)
+    named = [source.value.get(key) for key in ("dataset", "subset")]
+    dataset = "/".join(str(name) for name in named if name)
+    templates = source.value.get("templates")
+    if not isinstance(templates, dict):
+        raise TaskError(f"{source.path}: templates is {shorten(templates)}, not a mapping")
+    groups: dict[tuple[tuple[str, ...], str], list[_Parsed]] = {}
+    for key, value in templates.items():
+        keys = ["templates", str(key)]
+        if not isinstance(value, dict) or not isinstance(value.get("jinja"), str):
+            losses.add(keys, "no template with `jinja`", "mend the file, or leave it out")
+            continue
+        shown = repr(str(value.get("name") or key))
+        try:
+            parsed = _parse(value, shown, keys, losses)
+        except _SkippedError as error:
+            losses.add(keys, f"{shown} is left out: {error}", "write it anew")
+            continue
+        except jinja2.TemplateSyntaxError as error:
+            losses.add(keys, f"{shown} is left out: {error.message}", "mend it")
+            continue
+        groups.setdefault((parsed.labels, parsed.column), []).append(parsed)
+    if not groups:
+        reasons = "\n  ".join(str(lost) for lost in losses.found)
+        raise TaskError(f"{source.path}: no template could be carried over\n  {reasons}")
+    _add_general(source, dataset, losses)
+    tasks = tuple(_task(dataset or source.path.stem, *group) for group in groups.items())
+    return Imported("promptsource", tasks, tuple(losses.found))
+
+
+def _parse(value: Mapping[str, Any], shown: str, keys: list[str], losses: Losses) -> _Parsed:
+    prompt, target = _split(value["jinja"])
+    labels = _labels(value.get("answer_choices"), keys, shown, losses)
+    refused = jinja.refused(prompt)
+    if refused is not None:
+        raise _SkippedError(f"it {refused}")
+    read = [name for name in jinja.fields(prompt) if name != "answer_choices"]
+    if "answer_choices" in jinja.fields(prompt) and not labels:
+        raise _SkippedError("it shows answer_choices, which are not the same for every row")
+    if not read:
+        raise _SkippedError("it prints nothing of a row")
+    kinds = jinja.kinds_of(prompt)
+    records = [name for name in read if kinds[name] == "record"]
+    if records:
+        raise _SkippedError(f"{records[0]!r} is a list or a record, which no column can hold")
+    fields = {name: column_of(name) for name in read}
+    names = {name: f"input.{column}" for name, column in fields.items()}
+    source = _template(prompt, names | {"answer_choices": "labels"})
+    reason = check(source, f"{slug(str(value.get('name')))}.j2")
+    if reason is not None:
+        raise _SkippedError(f"its Jinja is not promptkit's: {reason}")
+    answered = [name for name in jinja.fields(target) if name != "answer_choices"]
+    both = [name for name in answered if name in fields]
+    if both:
+        why = f"{shown} reads {both[0]!r} for the question and for the answer"
+        losses.add(keys, why, "see that the question does not give the answer away")
+    column = answered[0] if _only(target, answered) and answered[0] not in fields else "output"
+    if column == "output":
+        why = (
+            f"{shown} makes the answer with {shorten(value['jinja'].partition(_SPLIT)[2].strip())}"
+        )
+        losses.add(keys, why, "write what it comes to into the column `output` of each row")
+    types = {column: kinds[name] for name, column in fields.items()}
+    return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
+
+
+def _only(target: str, names: list[str]) -> bool:
+    parts = jinja.simple_parts(target.strip(), keep_newline=False)
+    return len(names) == 1 and parts == [jinja.Variable(names[0])]
+
+
+def _labels(choices: Any, keys: list[str], shown: str, losses: Losses) -> tuple[str, ...]:
+    """The answers, where they are the same for every row."""
+    if not isinstance(choices, str):
+        return ()
+    if "{{" in choices or "{%" in choices:
+        losses.add(
+            [*keys, "answer_choices"],
+            f"{shown} has other answers in every row, and promptkit one set of labels",
+            "the answers are generated; edit [output] where there is one set",
+        )
+        return ()
+    labels = tuple(choice.strip() for choice in choices.split(_SPLIT))
+    if len(set(labels)) < len(labels) or not all(labels):
+        why = f"{shown} has an empty answer, or one that stands twice"
+        losses.add([*keys, "answer_choices"], why, "the answers are generated; edit [output]")
+        return ()
+    return labels
+
+
+def _split(source: str) -> tuple[str, str]:
+    """The question and the answer, tags that are open at the split closed there."""
+    if source.count(_SPLIT) != 1:
+        raise _SkippedError(f"it has {source.count(_SPLIT)} `|||`, and one parts it in two")
+    prompt, _, target = source.partition(_SPLIT)
+    opened = _opened(prompt)
+    if any(name != "if" for name in opened):
+        raise _SkippedError("`|||` stands in a loop or a block")
+    if opened and _branches_after(target, len(opened)):
+        raise _SkippedError("`|||` stands in one of several branches")
+    try:
+        jinja.parse(prompt + "{% endif %}" * len(opened))
+    except jinja2.TemplateSyntaxError as error:
+        why = f"what stands in front of `|||` does not parse: {error.message}"
+        raise _SkippedError(why) from None
+    return prompt + "{% endif %}" * len(opened), "{% if true %}" * len(opened) + target
+
+
+def _opened(prompt: str) -> list[str]:
+    """The tags that are open at the end."""
+    opened: list[str] = []
+    for name in jinja.tags(prompt):
+        if opened and name == f"end{opened[-1]}":
+            opened.pop()
+        elif name in ("if", "for", "macro", "filter", "call", "block", "with"):
+            opened.append(name)
+    return opened
+
+
+def _branches_after(target: str, depth: int) -> bool:
+    """Whether one of the tags that are open at the split has another branch behind it."""
+    inside = 0
+    for name in jinja.tags(target):
+        if name in ("endif", "endfor"):
+            inside -= 1
+        elif name in ("if", "for"):
+            inside += 1
+        elif name in ("else", "elif") and inside <= 0:
+            return True
+    return inside != -depth
+
+
+def _template(prompt: str, names: Mapping[str, str]) -> str:
+    """The question, stripped as promptsource does it, and the answer after it."""
+    body = jinja.translate(prompt, names, keep_newline=False)
+    if jinja.begins_and_ends_in_text(prompt) and not body.startswith("{% set"):
+        block = body.strip()
+    else:
+        block = f"{{% filter trim %}}\n{body}{{% endfilter %}}"
+    return f"{{% example %}}\n{block} {{{{ output }}}}\n\n{{% endexample %}}\n"
+
+
+def _task(dataset: str, group: tuple[tuple[str, ...], str], parsed: list[_Parsed]) -> Carried:
+    labels, column = group
+    names = [f"{name}.j2" for name in unique(slug(template.name) for template in parsed)]
+    fields: dict[str, str] = {}
+    for template in parsed:
+        for name, kind in template.fields.items():
+            fields[name] = kind if fields.get(name, "str") == "str" else fields[name]
+    return Carried(
+        name=dataset,
+        templates={name: each.source for name, each in zip(names, parsed, strict=True)},
+        fields=fields,
+        labels=labels,
+        output_column=column,
+    )
+
+
+def _add_general(source: Source, dataset: str, losses: Losses) -> None:
+    losses.add(
+        ["dataset"],
+        f"nothing is downloaded, so that there are no rows of {dataset}",
+        "write demos.csv and tests.csv and name them under [files] in task.toml",
+    )
+    losses.add(
+        ["templates"],
+        "promptsource asks one question at a time, and says nothing of shots",
+        "shots are joined by an empty line; edit the templates for another form",
+    )
+    losses.add(
+        ["templates"],
+        "promptsource cuts every value at 2048 characters",
+        "nothing to do: promptkit cuts nothing",
+    )
+    losses.add(
+        ["templates"],
+        "metadata, reference and id are not kept",
+        "nothing to do: no prompt has them",
+    )

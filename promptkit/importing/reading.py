@@ -1,0 +1,222 @@
+"""Files of other tools, read as plain values: bounded in size and depth, and never as code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from promptkit.errors import MissingExtraError, TaskError, shorten
+from promptkit.rows import not_utf8
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_VALUES = 200_000
+"""How many values a file may come to, with every YAML alias written out."""
+
+LINES_TO_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Function:
+    """`!function utils.process_docs`: the name of Python code, which is never run."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"!function {self.name}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file says."""
+
+    path: Path
+    value: Any
+    lines: Mapping[tuple[str, ...], int]
+    """The lines of the outer keys, where the format tells."""
+
+    def line(self, *keys: str) -> int | None:
+        """The line of a key, or of the nearest one around it that is known."""
+        while keys and keys not in self.lines:
+            keys = keys[:-1]
+        return self.lines.get(keys)
+
+
+def read(path: Path) -> Source:
+    """What a JSON or YAML file says. Raises `TaskError` for one that it does not read."""
+    if path.suffix == ".json":
+        return Source(path, _json(read_text(path), path), {})
+    if path.suffix in (".yaml", ".yml"):
+        return read_yaml(path)
+    raise TaskError(f"{path}: not a .json, .yaml or .yml file")
+
+
+def read_yaml(path: Path) -> Source:
+    """What a YAML file says, whatever it is called. Raises `TaskError`."""
+    return _yaml(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file that is not too large. Raises `TaskError`."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise TaskError(f"{path}: {error.strerror or error}") from None
+    if len(raw) > MAX_BYTES:
+        raise TaskError(f"{path}: larger than {MAX_BYTES // 1024**2} MB, so that it is not read")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, reason = not_utf8(raw, error)
+        raise TaskError(f"{path}:{line}: {reason}") from None
+
+
+def beside(path: Path, name: str) -> Path:
+    """A file that another one names, in its folder or below. Raises `TaskError` for others."""
+    named = path.parent / name
+    if Path(name).is_absolute() or not named.resolve().is_relative_to(path.parent.resolve()):
+        raise TaskError(
+            f"{path}: {shorten(name)} leads out of the file's folder, so that it is not read; copy "
+            "it there"
+        )
+    return named
+
+
+def _json(text: str, path: Path) -> Any:
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        _too_deep(path)
+    except json.JSONDecodeError as error:
+        raise TaskError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise TaskError(f"{path}: {error}") from None
+    _check_depth(value, path)
+    return value
+
+
+def _check_depth(value: Any, path: Path) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            inner += item.values() if isinstance(item, dict) else item if _is_list(item) else ()
+        if not inner:
+            return
+        level = inner
+    _too_deep(path)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _yaml(text: str, path: Path) -> Source:
+    yaml, loader_type = _yaml_loader()
+    loader = loader_type(text)
+    try:
+        _check_events(yaml, text, path)
+        node = loader.get_single_node()
+        if node is None:
+            raise TaskError(f"{path}: empty")
+        _measure(node, path, {}, 0)
+        value = loader.construct_document(node)
+        return Source(path, value, dict(_lines(node, ())))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise TaskError(f"{path}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # 2024-99-99, or a list as a key
+        raise TaskError(f"{path}: {str(error).splitlines()[0]}") from None
+    finally:
+        loader.dispose()
+
+
+@cache
+def _yaml_loader() -> tuple[Any, Any]:
+    """PyYAML and a safe loader that knows the tags of the tools and no others."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("reading YAML", "import") from None
+
+    class Loader(yaml.SafeLoader):
+        """Safe: it makes plain values only."""
+
+    def function(loader: Any, node: Any) -> Function:
+        return Function(str(loader.construct_scalar(node)))
+
+    def mapping(loader: Any, node: Any) -> Any:
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor("!function", function)
+    Loader.add_constructor("!Template", mapping)
+    Loader.add_constructor("!TemplateMetadata", mapping)
+    return yaml, Loader
+
+
+def _check_events(yaml: Any, text: str, path: Path) -> None:
+    """Refuses what would exhaust the loader, which calls itself for every level."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            _too_deep(path)
+        if count > MAX_VALUES:
+            _too_many(path)
+
+
+def _measure(
+    node: Any, path: Path, seen: dict[int, tuple[int, int] | None], depth: int
+) -> tuple[int, int]:
+    """How many values a node comes to with its aliases written out, and how deep it goes."""
+    if id(node) in seen:
+        known = seen[id(node)]
+        if known is None:
+            raise TaskError(f"{path}:{node.start_mark.line + 1}: an alias that contains itself")
+        size, height = known
+    else:
+        seen[id(node)] = None
+        inner = [_measure(child, path, seen, depth + 1) for child in _children(node)]
+        size = 1 + sum(part for part, _ in inner)
+        height = 1 + max((part for _, part in inner), default=0)
+        seen[id(node)] = size, height
+    if depth + height > MAX_DEPTH:
+        _too_deep(path)
+    if size > MAX_VALUES:
+        _too_many(path)
+    return size, height
+
+
+def _children(node: Any) -> Sequence[Any]:
+    if node.id == "mapping":
+        return [child for pair in node.value for child in pair]
+    return node.value if node.id == "sequence" else ()
+
+
+def _lines(node: Any, keys: tuple[str, ...]) -> Any:
+    if node.id != "mapping" or len(keys) >= LINES_TO_DEPTH:
+        return
+    for key, value in node.value:
+        here = (*keys, str(key.value))
+        yield here, key.start_mark.line + 1
+        yield from _lines(value, here)
+
+
+def _too_deep(path: Path) -> NoReturn:
+    raise TaskError(f"{path}: nested more than {MAX_DEPTH} levels deep, so that it is not read")
+
+
+def _too_many(path: Path) -> NoReturn:
+    raise TaskError(
+        f"{path}: comes to more than {MAX_VALUES:,} values (with every alias written out), so that "
+        "it is not read"
+    )

@@ -1,0 +1,1 @@
+"""Checks of a task's templates, labels and examples, before any model runs: `promptkit lint`."""

@@ -1,0 +1,211 @@
+"""Checks of the examples: rows that repeat, contradict or leak, labels, and characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from promptkit.errors import shorten
+from promptkit.examples import canonical, plain, text_key
+from promptkit.linting import catalogue as rules
+from promptkit.linting.characters import invisible, mixed
+from promptkit.linting.findings import Finding, Where
+from promptkit.linting.near import near_pairs, normalised
+from promptkit.linting.subject import PARTS, Row, Subject
+
+LOPSIDED = 5
+"""How many times as many rows a label may have as another."""
+ENOUGH = 4
+"""Rows per label from which a count says something."""
+COPIES = 0.5
+"""The share of inputs that may contain their own label."""
+
+
+def bad_rows(subject: Subject) -> Iterator[Finding]:
+    """Rows that do not fit the task's types."""
+    for problem in subject.problems:
+        where = Where(problem.file, problem.line, 1 if problem.line else None)
+        value = "" if problem.value is None else f" {shorten(problem.value)}"
+        column = f"{problem.field}{value}: " if problem.field else ""
+        yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "mend the row")
+    for row in subject.all_rows:
+        if row.example.output is None:
+            yield rules.BAD_ROW.at(row.at(), "the output is missing", "add it, or delete the row")
+
+
+def repeats(subject: Subject) -> Iterator[Finding]:
+    """Equal rows, rows with one input and two outputs, and tests in the pool."""
+    pool = {text_key(row.example.input): row for row in reversed(subject.rows["demos"])}
+    for part in PARTS:
+        inputs: dict[bytes, Row] = {}
+        ids: dict[str, Row] = {}
+        for row in subject.rows[part]:
+            example = row.example
+            first = inputs.setdefault(canonical(plain(example.input)), row)
+            same_id = ids.setdefault(example.id, row)
+            if first is not row:
+                if first.example.output == example.output:
+                    yield rules.REPEATED_ROW.at(row.at(), f"the same row as {first}", "delete one")
+                else:
+                    outputs = f"{first.example.output!r} there and {example.output!r} here"
+                    message = f"the same input as {first}, with {outputs}"
+                    yield rules.CONTRADICTION.at(row.at(), message, "keep one")
+            elif same_id is not row:
+                message = f"the same id {example.id!r} as {same_id}"
+                yield rules.REPEATED_ROW.at(row.at(), message, "an id is unique")
+            demo = pool.get(text_key(example.input)) if part == "tests" else None
+            if demo is not None:
+                yield rules.LEAK.at(
+                    row.at(), f"this test also stands in the pool, as {demo}", "delete one"
+                )
+
+
+def near_repeats(subject: Subject) -> Iterator[Finding]:
+    """Rows that say nearly the same."""
+    rows = subject.all_rows
+    texts = [normalised(" \n ".join(map(str, _values(plain(r.example.input))))) for r in rows]
+    for i, j in near_pairs(texts):
+        first, row = rows[i], rows[j]
+        if _equal(first, row):
+            continue  # said by `repeats`
+        message = f"nearly the same input as {first} ({shorten(_short(subject, first), 50)})"
+        if first.part != row.part:
+            message += ", so a test stands in the pool"
+        elif first.example.output != row.example.output:
+            message += f", with {first.example.output!r} there and {row.example.output!r} here"
+        yield rules.NEAR_REPEAT.at(row.at(), message, "keep one")
+
+
+def _equal(first: Row, row: Row) -> bool:
+    if first.part != row.part:
+        return text_key(first.example.input) == text_key(row.example.input)
+    return canonical(plain(first.example.input)) == canonical(plain(row.example.input))
+
+
+def _values(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _values(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _values(item)
+    else:
+        yield value
+
+
+def _short(subject: Subject, row: Row) -> str:
+    return next((text for _, text in subject.texts(row)), row.example.id)
+
+
+def counts(subject: Subject) -> Iterator[Finding]:
+    """Labels without rows, and labels that have most of them."""
+    labels = subject.task.labels
+    for part in PARTS:
+        rows = subject.rows[part]
+        if not labels or not rows or subject.problems:
+            continue
+        found = Counter(label for row in rows if (label := subject.label(row)) is not None)
+        missing = [label for label in labels if label not in found]
+        where = subject.at_key("labels")
+        if missing and part == "demos":
+            yield rules.LABEL_MISSING.at(
+                where, f"no demonstration has {_listed(missing)}", "add some, or drop the label"
+            )
+        elif missing:
+            message = f"no test has {_listed(missing)}"
+            yield rules.LABEL_UNTESTED.at(where, message, "add some, or drop the label")
+        (most, n), (least, m) = found.most_common()[0], found.most_common()[-1]
+        if n >= LOPSIDED * m and len(rows) >= ENOUGH * len(found) and len(found) > 1:
+            yield rules.IMBALANCE.at(
+                rows[0].at()._replace(line=None, column=None),
+                f"of {len(rows)} {part}, {n} are {most!r} and {m} {'is' if m == 1 else 'are'} "
+                f"{least!r}",
+                f"add rows of {least!r}, or read macro-F1 instead of accuracy",
+            )
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, labels[:5]))
+    return shown + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+
+
+def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
+    """Inputs that contain their own label."""
+    labels = {label: re.compile(rf"\b{re.escape(label)}\b", re.IGNORECASE)
+              for label in subject.task.labels}  # fmt: skip
+    rows = [row for row in subject.all_rows if row.example.output is not None]
+    if len(labels) < 2 or len(rows) < ENOUGH:
+        return
+    copies = []
+    for row in rows:
+        pattern = labels[subject.label(row) or ""]
+        if any(pattern.search(text) for _, text in subject.texts(row)):
+            copies.append(row)
+    if len(copies) >= COPIES * len(rows):
+        yield rules.ANSWER_IN_INPUT.at(
+            copies[0].at(),
+            f"{len(copies)} of {len(rows)} inputs contain their own label",
+            "take the label out of the input, or rename the labels",
+        )
+
+
+def characters(subject: Subject) -> Iterator[Finding]:
+    """White space around values, characters that nobody sees, words of two alphabets."""
+    instruction = subject.task.instruction
+    yield from _of_text("instruction", instruction, lambda: subject.at_key("instruction"))
+    for row in subject.all_rows:
+        texts = subject.texts(row)
+        if not subject.task.labels and isinstance(row.example.output, str):
+            texts = [*texts, ("output", row.example.output)]
+        for field, text in texts:
+            yield from _of_text(field, text, partial(row.at, text))
+
+
+def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
+    if text and (text[0].isspace() or text[-1].isspace()):
+        yield rules.PADDED.at(at(), f"{field} {shorten(text)} has white space around it", "trim it")
+    for _, name in invisible(text.strip()):
+        message = f"{field} {_escaped(text)} contains {name}"
+        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+    for _, word, odd in mixed(text):
+        message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
+        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
+
+
+def label_characters(subject: Subject) -> Iterator[Finding]:
+    """Labels that are not what they look like."""
+    labels, where = subject.task.labels, subject.at_key("labels")
+    folded: dict[str, str] = {}
+    for label in labels:
+        if unicodedata.normalize("NFC", label) != label:
+            message = f"the label {_escaped(label)} changes under Unicode NFC"
+            yield rules.LABEL_NFC.at(where, message, "write it in NFC, in the labels and the rows")
+        same = folded.setdefault(unicodedata.normalize("NFKC", label).casefold(), label)
+        if same != label:
+            message = f"the labels {same!r} and {label!r} differ in case or width alone"
+            yield rules.LABEL_CHARACTERS.at(where, message, "rename one")
+        for _, name in invisible(label):
+            message = f"the label {_escaped(label)} contains {name}"
+            yield rules.LABEL_CHARACTERS.at(where, message, "delete it")
+        for _, _, odd in mixed(label):
+            message = f"the label {label!r} has letters of another alphabet: {odd}"
+            yield rules.LABEL_CHARACTERS.at(where, message, "type it anew")
+
+
+def _escaped(text: str) -> str:
+    shown = ascii(text)
+    return shown if len(shown) <= 60 else shown[:59] + "…"
+
+
+DATA_RULES = (
+    bad_rows,
+    repeats,
+    near_repeats,
+    counts,
+    answers_in_inputs,
+    characters,
+    label_characters,
+)

@@ -1,0 +1,329 @@
+"""Expressions of a template: the shape of each, and what is certainly wrong with it."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.visitor import NodeVisitor
+
+from promptkit.linting import catalogue as rules
+from promptkit.linting.findings import Finding, Rule, did_you_mean
+from promptkit.linting.pages import Page
+from promptkit.linting.shapes import (
+    ANY,
+    INPUT,
+    NUMBER,
+    TEXT,
+    Answer,
+    Items,
+    Macro,
+    Method,
+    Pair,
+    Record,
+    Scalar,
+    Shape,
+    same_or_any,
+)
+
+Scope = ChainMap[str, Shape]
+
+DEEPEST = 20
+"""How deep macros and templates are followed."""
+_GIVEN = ("task", "labels", "shots", "query")
+_IN_MACRO = {"caller": ANY, "varargs": ANY, "kwargs": ANY}
+
+_TO_TEXT = {
+    *("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "join", "lower"),
+    *("pprint", "replace", "safe", "string", "striptags", "title", "tojson", "trim", "truncate"),
+    *("upper", "urlencode", "urlize", "wordwrap", "xmlattr"),
+}
+_TO_NUMBER = {"abs", "count", "filesizeformat", "float", "int", "length", "round", "wordcount"}
+_SAME_ITEMS = {"list", "sort", "reverse", "unique", "selectattr", "rejectattr", "select", "reject"}
+_ONE_ITEM = {"first", "last", "max", "min"}
+_FOR_ANSWERS = {"letter", "tojson"}
+"""Filters that may go over an answer; where they may not, rendering says so."""
+_BY_ATTRIBUTE = {"map", "sort", "sum", "unique", "min", "max", "join"}
+_FIRST_IS_ATTRIBUTE = {"selectattr", "rejectattr", "groupby"}
+
+
+class Expressions(NodeVisitor):
+    """Visits expressions, each of which has a shape; `findings` and `read` are what it finds."""
+
+    def __init__(self, environment: jinja2.Environment, query: Shape) -> None:
+        """`query` is the shape of the query's input."""
+        self._environment, self._query = environment, query
+        self._globals = dict.fromkeys((*environment.globals, "self"), ANY)
+        self.findings: dict[Finding, None] = {}
+        self.read: set[str] = set()
+        """The fields of the input that are read."""
+        self._page = Page("", "", "")
+        self._called: set[tuple[int, tuple[Shape, ...]]] = set()
+        self._depth = 0
+        self._guarded: set[str] = set()
+
+    @contextmanager
+    def _on(self, page: Page) -> Iterator[None]:
+        before, self._page = self._page, page
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._page = before
+            self._depth -= 1
+
+    def _each(self, body: Sequence[nodes.Node], scope: Scope) -> None:
+        for node in body:
+            self.visit(node, scope)
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Shape:
+        for child in node.iter_child_nodes():
+            self.visit(child, *args)
+        return ANY
+
+    def _shape(self, node: nodes.Node, scope: Scope) -> Shape:
+        shape = self.visit(node, scope)
+        return shape if isinstance(shape, Shape) else ANY
+
+    def _used(self, node: nodes.Node, scope: Scope, *, whole: bool = False) -> Shape:
+        """The shape of a value that the template looks at, which the answer must not be."""
+        shape = self._shape(node, scope)
+        if isinstance(shape, Answer):
+            self._say(
+                rules.ANSWER_USED,
+                node,
+                "the query's answer is not known here, so {{ output }} can only be printed",
+                "print it as it is, and put the wording of an answer into the labels",
+            )
+            return ANY
+        if whole and isinstance(shape, Record) and shape.name == INPUT:
+            self.read |= set(shape.shapes)
+        return shape
+
+    def visit_Name(self, node: nodes.Name, scope: Scope) -> Shape:  # noqa: N802
+        if node.name in scope:
+            return scope[node.name]
+        if node.name in self._guarded or node.ctx != "load":
+            return ANY
+        self._unknown_name(node, scope)
+        return ANY
+
+    def _unknown_name(self, node: nodes.Name, scope: Scope) -> None:
+        if node.name in ("input", "output"):
+            fix = "it is known inside {% example %}; elsewhere write query.FIELD, or shot.output"
+        elif node.name in _GIVEN:
+            fix = "import the template {% import ... with context %}"
+        else:
+            known = [name for name in scope if name not in self._globals]
+            close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
+            fix = f"did you mean {close!r}?" if close else f"there is {listed(known)}"
+        self._say(rules.UNKNOWN_NAME, node, f"there is no {node.name!r} here", fix)
+
+    def visit_Getattr(self, node: nodes.Getattr, scope: Scope) -> Shape:  # noqa: N802
+        return self._field(node, node.attr, self._used(node.node, scope))
+
+    def visit_Getitem(self, node: nodes.Getitem, scope: Scope) -> Shape:  # noqa: N802
+        key = node.arg.value if isinstance(node.arg, nodes.Const) else None
+        shape = self._used(node.node, scope, whole=not isinstance(key, str))
+        self._used(node.arg, scope)
+        if isinstance(key, str):
+            return self._field(node, key, shape)
+        if isinstance(shape, Items):
+            return shape if isinstance(node.arg, nodes.Slice) else shape.item
+        return ANY
+
+    def _field(self, node: nodes.Expr, name: str, shape: Shape) -> Shape:
+        if isinstance(shape, Record):
+            if name in shape.shapes:
+                if shape.name == INPUT:
+                    self.read.add(name)
+                return shape.shapes[name]
+            if not shape.open:
+                self._no_field(node, name, shape.name, shape.shapes)
+        elif isinstance(shape, Scalar):
+            if name in shape.methods:
+                return Method(name)
+            kind = "a text" if shape.kind is str else "a number"
+            self._no_field(node, name, f"{path_of(node)!r} is {kind} and", shape.methods, kind)
+        elif isinstance(shape, Items):
+            if name in ("count", "index"):
+                return Method(name)
+            self._no_field(node, name, f"{path_of(node)!r} is a list and", (), "a list")
+        return ANY
+
+    def _no_field(
+        self, node: nodes.Expr, name: str, owner: str, known: Any, kind: str | None = None
+    ) -> None:
+        path = path_of(node, whole=True)
+        guarded = path in self._guarded
+        close = did_you_mean(name, known)
+        if name == "output" and owner == INPUT:
+            fix = "the query's answer is not known; end the prompt where it goes"
+        elif close:
+            fix = f"did you mean {close!r}?"
+        elif kind == "a list":
+            fix = "loop over it with {% for ... %}, or take one item, as in [0]"
+        elif kind:
+            fix = "print it as it is"
+        else:
+            fix = f"it has {listed(known)}"
+        rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
+        effect = ", so this is never defined" if guarded else ""
+        self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)
+
+    def visit_Filter(self, node: nodes.Filter, scope: Scope) -> Shape:  # noqa: N802
+        shape = ANY
+        if node.node is not None and node.name in _FOR_ANSWERS:
+            shape = self._shape(node.node, scope)
+            if isinstance(shape, Answer):
+                self._arguments(node, scope)
+                return shape
+        if node.node is not None:
+            shape = self._used(node.node, scope, whole=True)
+        self._arguments(node, scope)
+        if node.name not in self._environment.filters:
+            self._unknown("filter", node, self._environment.filters)
+            return ANY
+        self._attribute_argument(node, shape)
+        if node.name in _TO_TEXT:
+            return TEXT
+        if node.name in _TO_NUMBER:
+            return NUMBER
+        if node.name in _SAME_ITEMS and isinstance(shape, Items):
+            return shape
+        if node.name in _ONE_ITEM and isinstance(shape, Items):
+            return shape.item
+        if node.name == "map" and isinstance(shape, Items):
+            return Items(ANY)
+        return ANY
+
+    def _attribute_argument(self, node: nodes.Filter, shape: Shape) -> None:
+        """`map(attribute="x")` and the like read a field of every item."""
+        named = [k.value for k in node.kwargs if k.key == "attribute"]
+        if node.name in _FIRST_IS_ATTRIBUTE:
+            named = [*node.args[:1], *named]
+        elif node.name not in _BY_ATTRIBUTE:
+            return
+        for value in named:
+            item = shape.item if isinstance(shape, Items) else ANY
+            if isinstance(value, nodes.Const) and isinstance(value.value, str):
+                for part in value.value.split("."):
+                    item = ANY if part.isdigit() else self._field(value, part, item)
+
+    def visit_Test(self, node: nodes.Test, scope: Scope) -> Shape:  # noqa: N802
+        if node.name not in self._environment.tests:
+            self._unknown("test", node, self._environment.tests)
+        if node.name in ("defined", "undefined"):
+            self.visit(node.node, scope)
+        else:
+            self._used(node.node, scope)
+        self._arguments(node, scope)
+        return ANY
+
+    def _unknown(self, what: str, node: nodes.Filter | nodes.Test, known: Any) -> None:
+        close = did_you_mean(node.name, known)
+        fix = f"did you mean {close!r}?" if close else f"see Jinja's list of built-in {what}s"
+        self._say(rules.UNKNOWN_FILTER, node, f"there is no {what} {node.name!r}", fix)
+
+    def _arguments(self, node: Any, scope: Scope) -> None:
+        for argument in [*(node.args or ()), *(k.value for k in node.kwargs or ())]:
+            self._used(argument, scope, whole=True)
+
+    def visit_Call(self, node: nodes.Call, scope: Scope) -> Shape:  # noqa: N802
+        callee = self._shape(node.node, scope)
+        if isinstance(callee, Macro) and node.dyn_args is None and node.dyn_kwargs is None:
+            given = [self._shape(argument, scope) for argument in node.args]
+            named = {k.key: self._shape(k.value, scope) for k in node.kwargs}
+            self._call_macro(callee, given, named)
+            return TEXT
+        self._arguments(node, scope)
+        return ANY
+
+    def _call_macro(self, macro: Macro, given: list[Shape], named: dict[str, Shape]) -> None:
+        shapes = given[: len(macro.node.args)]
+        for argument in macro.node.args[len(shapes) :]:
+            shapes.append(named.get(argument.name, ANY))
+        self._macro_body(macro, shapes)
+
+    def _macro_body(self, macro: Macro, shapes: list[Shape]) -> None:
+        key = id(macro.node), tuple(shapes)
+        if key in self._called or self._depth >= DEEPEST:
+            return
+        self._called.add(key)
+        with self._on(macro.page):
+            inner = macro.scope.new_child(dict(_IN_MACRO))
+            for argument, shape in zip(macro.node.args, shapes, strict=True):
+                inner[argument.name] = shape
+            for default in macro.node.defaults:
+                self.visit(default, macro.scope)
+            self._each(macro.node.body, inner)
+
+    def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Shape:  # noqa: N802
+        for part in node.nodes:
+            self._check_text(part, self._used(part, scope))
+        return TEXT
+
+    def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Shape:  # noqa: N802
+        self._used(node.test, scope)
+        shapes = [self._shape(node.expr1, scope)]
+        shapes += [self._shape(node.expr2, scope)] if node.expr2 is not None else []
+        return same_or_any(shapes)
+
+    def visit_Compare(self, node: nodes.Compare, scope: Scope) -> Shape:  # noqa: N802
+        self._used(node.expr, scope)
+        for operand in node.ops:
+            self._used(operand.expr, scope)
+        return ANY
+
+    def _operands(self, node: Any, scope: Scope) -> Shape:
+        for child in node.iter_child_nodes():
+            self._used(child, scope)
+        return ANY
+
+    visit_And = visit_Or = visit_Not = visit_Add = visit_Sub = visit_Mul = _operands  # noqa: N815
+    visit_Div = visit_FloorDiv = visit_Mod = visit_Pow = visit_Neg = visit_Pos = _operands  # noqa: N815
+
+    def visit_Const(self, node: nodes.Const, scope: Scope) -> Shape:  # noqa: N802
+        return TEXT if isinstance(node.value, str) else ANY
+
+    def _check_text(self, node: nodes.Expr, shape: Shape) -> None:
+        """Whether a value that is printed reads as text."""
+        path = path_of(node, whole=True) or "this"
+        match shape:
+            case Record():
+                what, fix = "a whole record", f"print one of its fields: {listed(shape.shapes)}"
+            case Items() | Pair():
+                what = "a list, which prints in Python's notation"
+                fix = 'write | join(", "), or loop over it'
+            case Method(name):
+                what, fix = "a function, which prints as nothing useful", f"call it: {name}()"
+            case Macro():
+                what, fix = "a macro, which prints as nothing useful", f"call it: {path}()"
+            case _:
+                return
+        self._say(rules.NOT_TEXT, node, f"{path} is {what}", fix)
+
+    def _say(self, rule: Rule, node: nodes.Node, message: str, fix: str) -> None:
+        self.findings[rule.at(self._page.of(node), message, fix)] = None
+
+
+def path_of(node: nodes.Node, *, whole: bool = False) -> str:
+    """An expression of names and fields as it is written; by default without its last field."""
+    if isinstance(node, nodes.Getattr | nodes.Getitem):
+        owner = path_of(node.node, whole=True)
+        if not whole or not owner:
+            return owner
+        if isinstance(node, nodes.Getattr):
+            return f"{owner}.{node.attr}"
+        key = node.arg.value if isinstance(node.arg, nodes.Const) else "…"
+        return f"{owner}.{key}" if isinstance(key, str) else f"{owner}[{key}]"
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
+def listed(names: Any, limit: int = 12) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") or "nothing"

@@ -1,0 +1,100 @@
+"""What a check says: a rule that does not hold, where, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "note"]
+"""`error`: certainly wrong; `warning`: most likely; `note`: worth knowing, never a failure."""
+
+
+class Edit(NamedTuple):
+    """A safe change of a template: the characters `start` to `end` of its source become `text`."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+
+
+class Where(NamedTuple):
+    """A place a person can open; line and column are counted from 1."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in self if part is not None)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Parts of a task that show a rule; the rest is what `promptkit new` writes."""
+
+    template: str | None = None
+    demos: str | None = None
+    """Rows of `name,output` that are added to the pool."""
+    tests: str | None = None
+    """Rows that are added to the tests."""
+    labels: str | None = None
+    """As `task.toml` lists them; there are no rows then but those given here."""
+    input: str = 'name = "str"'
+    """What `[input]` says, with `labels`."""
+    header: str = "name,output"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is checked and why, with an example that breaks it and one that keeps it."""
+
+    id: str
+    severity: Severity
+    reason: str
+    """One line: why it matters."""
+    bad: Case
+    good: Case
+    fixable: bool = False
+    """Whether `--fix` mends it in a template, at least where that is safe."""
+    needs_model: bool = False
+
+    def at(self, where: Where, message: str, fix: str, edits: Sequence[Edit] = ()) -> Finding:
+        """A finding of this rule."""
+        return Finding(self.id, self.severity, *where, message, fix, tuple(edits))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth knowing."""
+
+    rule: str
+    severity: Severity
+    file: str | None
+    """A template or a data file; for a row of a task in Python, its place, such as `demos[3]`."""
+    line: int | None
+    column: int | None
+    message: str
+    fix: str
+    """What to do."""
+    edits: tuple[Edit, ...] = field(default=(), repr=False)
+    """What `--fix` would change; empty where only a person can decide."""
+
+    @property
+    def where(self) -> Where:
+        return Where(self.file, self.line, self.column)
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.file or self.line else ""
+        return f"{where}{self.severity} {self.rule}: {self.message}; {self.fix}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest to `name`, if one is close."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.65) or [
+        other for other in known if other.casefold() == name.casefold()
+    ]
+    return close[0] if close else None

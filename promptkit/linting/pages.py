@@ -1,0 +1,158 @@
+"""A template's source with places: its tokens and its syntax tree know their offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from jinja2 import nodes
+from jinja2.lexer import Lexer, newline_re
+
+from promptkit.linting.findings import Edit, Where
+from promptkit.provenance import TracingEnvironment
+from promptkit.tags import ExampleTag, RoleTag
+
+
+class Offset(int):
+    """A line number that also knows where in the source its token begins."""
+
+    offset: int
+
+
+class Token(NamedTuple):
+    """A token of the lexer, white space and literal text included."""
+
+    offset: int
+    kind: str
+    text: str
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.text)
+
+
+class _Lexer(Lexer):
+    def tokeniter(self, source: str, *args: Any, **more: Any) -> Iterator[tuple[int, str, str]]:
+        source = "\n".join(newline_re.split(source)[::2])
+        end = 0
+        for line, kind, text in super().tokeniter(source, *args, **more):
+            # Between two tokens there is only white space that the lexer strips.
+            start = source.find(text, end)
+            end = start + len(text)
+            here = Offset(line)
+            here.offset = start
+            yield here, kind, text
+
+
+class _Environment(TracingEnvironment):
+    """Parses as it is done for rendering, but syntax trees know their offsets."""
+
+    def __init__(self) -> None:
+        super().__init__(extensions=[ExampleTag, RoleTag])
+
+    @cached_property
+    def lexer(self) -> Lexer:
+        return _Lexer(self)
+
+
+_PARSER = _Environment()
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A template file."""
+
+    name: str
+    file: str
+    """The path, as it is shown."""
+    raw: str
+    """The source as it stands in the file."""
+
+    @cached_property
+    def source(self) -> str:
+        """The source as Jinja reads it: every line ends in a newline alone."""
+        return "\n".join(newline_re.split(self.raw)[::2])
+
+    @cached_property
+    def tree(self) -> nodes.Template:
+        """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
+        return _PARSER.parse(self.raw, self.name, self.file)
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """Everything that the lexer sees, in order. Raises `jinja2.TemplateSyntaxError`."""
+        stream = _PARSER.lexer.tokeniter(self.raw, self.name, self.file)
+        return [Token(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
+
+    @cached_property
+    def texts(self) -> list[Token]:
+        """The literal text that the template prints."""
+        return [token for token in self.tokens if token.kind == "data"]
+
+    def at(self, offset: int) -> Where:
+        """The line and column of a character."""
+        line = self.source.count("\n", 0, offset) + 1
+        return Where(self.file, line, offset - self.source.rfind("\n", 0, offset))
+
+    def of(self, node: nodes.Node) -> Where:
+        """Where a node of the tree begins; for a field or a test, its name."""
+        offset = getattr(node.lineno, "offset", None)
+        if offset is None:
+            return Where(self.file, node.lineno)
+        if isinstance(node, nodes.Getattr | nodes.Test):
+            name = node.attr if isinstance(node, nodes.Getattr) else node.name
+            offset = max(offset, self.source.find(name, offset))
+        return self.at(offset)
+
+    def line(self, line: int | None) -> Where:
+        """A line's first character that is no white space."""
+        if line is None:
+            return Where(self.file)
+        text = self.source.split("\n")[line - 1 : line]
+        indent = len(text[0]) - len(text[0].lstrip()) if text else 0
+        return Where(self.file, line, indent + 1)
+
+    def edit(self, start: int, end: int, text: str) -> tuple[Edit, ...]:
+        """A change; none where the file's line ends are not the ones that Jinja reads."""
+        return (Edit(self.file, start, end, text),) if "\r" not in self.raw else ()
+
+
+class Pages:
+    """The templates that one loads, each read once."""
+
+    def __init__(self, environment: jinja2.Environment) -> None:
+        """`environment` is the one that they are rendered in."""
+        self.environment = environment
+        self._known: dict[str, Page | None] = {}
+        self.read: list[Page] = []
+        """Every page that was opened."""
+
+    def open(self, name: str) -> Page | None:
+        """The template of this name; None where the search path has none.
+
+        Raises `TemplateError` where it is not UTF-8.
+        """
+        if name not in self._known:
+            self._known[name] = page = self._find(name)
+            if page is not None:
+                self.read.append(page)
+        return self._known[name]
+
+    def names(self) -> list[str]:
+        """The templates that may be named."""
+        return self.environment.list_templates(extensions=["j2"])
+
+    def _find(self, name: str) -> Page | None:
+        assert self.environment.loader is not None
+        try:
+            source, file, _ = self.environment.loader.get_source(self.environment, name)
+        except jinja2.TemplateNotFound:
+            return None
+        if file is None:
+            return Page(name, name, source)
+        # The loader has translated line ends.
+        return Page(name, file, Path(file).read_bytes().decode("utf-8-sig"))

@@ -1,0 +1,330 @@
+"""Checks of what a template renders: the query's text against the shots', and what is never shown.
+
+Shots and query are given the same input, so that all but the answer must be the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from promptkit.errors import PromptkitError, TemplateError
+from promptkit.examples import Example
+from promptkit.linting import catalogue as rules
+from promptkit.linting.findings import Edit, Finding, Where
+from promptkit.linting.pages import Page
+from promptkit.prompts import Piece
+from promptkit.rendering import Renderer
+
+SHOTS = ("first-shot", "second-shot")
+QUERY = "query"
+_MARKS = {"open": "\x02{}\x03", "close": "\x04", "slot": ""}
+_BEGUN = re.compile("\\s*\x02assistant\x03\\s*\\Z")
+_BETWEEN_TURNS = re.compile("\x04\\s+(?=\x02|\\Z)")
+_NUMBER = re.compile(r"\d+")
+_WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A template, rendered with two shots and a query that have the same input."""
+
+    page: Page
+    pages: Sequence[Page]
+    """This page and those that it loads."""
+    pieces: tuple[Piece, ...]
+    alone: tuple[Piece, ...] | None = None
+    """The same without shots; None where that cannot be."""
+    other_shots: tuple[Piece, ...] | None = None
+    """The same with another input in the shots; None where there is no other."""
+    other_query: tuple[Piece, ...] | None = None
+    other_answers: tuple[Piece, ...] | None = None
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether the template has an `{% example %}` block."""
+        return any(piece.kind == "slot" for piece in self.pieces)
+
+    def of(self, example: str) -> list[int]:
+        """Where values of an example stand among the pieces."""
+        return [i for i, p in enumerate(self.pieces) if p.kind == "data" and p.example == example]
+
+    def answer_of(self, example: str) -> int | None:
+        """Where the example's answer stands."""
+        return next((i for i in self.of(example) if self.pieces[i].field == "output"), None)
+
+    def at(self, piece: Piece | None) -> Where:
+        """The template line that printed a piece."""
+        if piece is None:
+            return self.page.line(1)
+        page = next((page for page in self.pages if page.file == piece.file), self.page)
+        return page.line(piece.line)
+
+    @property
+    def end(self) -> Where:
+        return self.page.at(len(self.page.source.rstrip("\n")) or 0)
+
+
+def render(
+    renderer: Renderer,
+    page: Page,
+    pages: Sequence[Page],
+    inputs: Sequence[Any],
+    demos: Sequence[Example[Any, Any]],
+) -> Probe:
+    """A probe with the first input, and the second where there is one, which differs from it.
+
+    `demos` is a demonstration, and perhaps one with another output. Raises `TemplateError`.
+    """
+
+    def pieces(
+        shown: Any, asked: Any, like: Example[Any, Any], ids: Sequence[str] = SHOTS
+    ) -> tuple[Piece, ...]:
+        shots = [like.model_copy(update={"input": shown, "id": id}) for id in ids]
+        return renderer.printed(shots, asked_for(asked))
+
+    (first, *others), (demo, *other_demos) = inputs, demos
+    probe = Probe(page, pages, pieces(first, first, demo))
+    if others:
+        shots, query = pieces(others[0], first, demo), pieces(first, others[0], demo)
+        probe = replace(probe, other_shots=shots, other_query=query)
+    if other_demos:
+        probe = replace(probe, other_answers=pieces(first, first, other_demos[0]))
+    with suppress(TemplateError):  # said where real examples are rendered
+        probe = replace(probe, alone=pieces(first, first, demo, ()))
+    return probe
+
+
+def asked_for(value: Any) -> Example[Any, Any]:
+    """An example that is asked, unchecked."""
+    return Example.model_construct(input=value, output=None, id=QUERY, metadata={})
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def shots_are_shown(probe: Probe) -> Iterator[Finding]:
+    """Every shot shows its input and its answer."""
+    if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
+        yield rules.SHOTS_IGNORED.at(
+            probe.at(None),
+            "the shots are never shown",
+            "write an {% example %} block, or {% for shot in shots %}",
+        )
+        return
+    shown = probe.of(SHOTS[-1])
+    has_answer = probe.answer_of(SHOTS[-1]) is not None
+    if _same(probe, probe.other_answers, shown=has_answer):
+        where = probe.at(probe.pieces[shown[-1]] if shown else None)
+        yield rules.SHOTS_IGNORED.at(
+            where, "the shots' answers are never shown", "print {{ shot.output }}"
+        )
+    elif _same(probe, probe.other_shots, shown=len(shown) > 1):
+        yield rules.SHOTS_IGNORED.at(
+            probe.at(probe.pieces[shown[0]] if shown else None),
+            "the shots' inputs are never shown",
+            "print the fields of shot.input",
+        )
+
+
+def query_is_shown(probe: Probe) -> Iterator[Finding]:
+    """What is asked is in the prompt."""
+    if _same(probe, probe.other_query, shown=bool(probe.of(QUERY))):
+        yield rules.QUERY_IGNORED.at(
+            probe.at(probe.pieces[-1] if probe.pieces else None),
+            "the query is never shown",
+            "print the fields of query, or of input inside {% example %}",
+        )
+
+
+def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
+    """No answer stands behind the beginning of the query."""
+    shown = [i for i in probe.of(QUERY) if i > max(probe.of(SHOTS[-1]), default=-1)]
+    asked = probe.of(QUERY)
+    begin = shown[0] if shown else asked[-1] if asked else None
+    if begin is None or probe.has_slot:
+        return
+    for piece in probe.pieces[begin:]:
+        if piece.kind == "data" and piece.field == "output":
+            yield rules.ANSWER_REVEALED.at(
+                probe.at(piece), "an answer stands in the query's text", "end the prompt before it"
+            )
+            return
+
+
+def _same(probe: Probe, other: Sequence[Piece] | None, *, shown: bool) -> bool:
+    """Whether another input changes nothing; where there is none, whether none is `shown`."""
+    return not shown if other is None else _text(probe.pieces) == _text(other)
+
+
+# --- what stands around the answers ---------------------------------------------------------------
+
+
+def answers_end(probe: Probe) -> Iterator[Finding]:
+    """Something stands between an answer and what follows."""
+    first, following = probe.answer_of(SHOTS[0]), probe.of(SHOTS[1])
+    if first is None or not following or following[0] < first:
+        return
+    pieces = probe.pieces[first + 1 : following[0]]
+    between = _text(pieces)
+    where = probe.at(probe.pieces[first])
+    fix = "let a newline follow it"
+    # "{{ output }}s" has its plural; a word of another line stands by itself.
+    is_word = between[:1].isalnum() and pieces[0].line != probe.pieces[first].line
+    if not between or is_word:
+        message = "nothing stands between an answer and what follows it"
+        edits = _newline_before_end(probe.page)
+        yield rules.NO_SEPARATOR.at(where, message, fix, edits)
+    elif not between.strip(" "):
+        message = "only a space stands between an answer and the next example"
+        yield rules.SHOTS_ON_A_LINE.at(where, message, fix)
+
+
+def _newline_before_end(page: Page) -> tuple[Edit, ...]:
+    """A newline in front of the tag that ends the example, if it follows the answer at once."""
+    match = list(re.finditer(r"\boutput\s*\}\}(?=\{%-?\s*end(?:example|for)\b)", page.source))
+    return page.edit(match[0].end(), match[0].end(), "\n") if len(match) == 1 else ()
+
+
+def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
+    """In a plain loop, the query's text is a shot's up to the answer."""
+    first, last = probe.answer_of(SHOTS[0]), probe.answer_of(SHOTS[1])
+    second = probe.of(SHOTS[1])
+    asked = [i for i in probe.of(QUERY) if last is not None and i > last]
+    if probe.has_slot or first is None or last is None or not asked or second[0] < first:
+        return
+    pieces = probe.pieces
+    shot, query = _core(pieces[second[0] : last]), _core(pieces[asked[0] :])
+    end = probe.page.source.rstrip("\n")
+    if query.rstrip("\n") != query and query.rstrip("\n ") == shot.rstrip("\n "):
+        edit = probe.page.edit(len(end), len(probe.page.source), "")
+        yield rules.FINAL_NEWLINE.at(
+            probe.end,
+            "the prompt ends in a newline, and the shots have none in front of the answer",
+            "delete the newline at the end of the file, or write an {% example %} block",
+            edit if len(end) < len(probe.page.source) else (),
+        )
+    elif (difference := _difference(shot, query)) is not None:
+        yield rules.SHOTS_DIFFER.at(
+            probe.at(pieces[asked[-1]]),
+            f"up to the answer a shot reads {_shown(shot, difference)}, "
+            f"and the query {_shown(query, difference)}",
+            "make them the same, or write an {% example %} block, in which they cannot differ",
+        )
+    yield from _separators(probe, first, second[0], last, asked[0])
+
+
+def _core(pieces: Sequence[Piece]) -> str:
+    """The text up to the answer, without the bounds of the turn that it stands in or ends."""
+    return _BEGUN.sub("", _between_turns(pieces)).removesuffix("\x04")
+
+
+def _difference(shot: str, query: str) -> int | None:
+    """Where the two begin to differ; the space in front of an answer may be left to it."""
+    plain = query.rstrip(" ")
+    if shot.rstrip(" ") == plain and (query in (plain, shot)):
+        return None
+    same = zip(shot, query, strict=False)
+    return next((i for i, (a, b) in enumerate(same) if a != b), min(len(shot), len(query)))
+
+
+def _shown(text: str, difference: int) -> str:
+    begin = max(0, difference - 20)
+    cut = text[begin : difference + 20]
+    for mark in "\x02\x03\x04":
+        cut = cut.replace(mark, "|")
+    return repr(("…" if begin else "") + cut)
+
+
+def _separators(probe: Probe, first: int, second: int, last: int, asked: int) -> Iterator[Finding]:
+    """Between shots stands what stands between the last shot and the query."""
+    usual = _between_turns(probe.pieces[first + 1 : second])
+    final = _between_turns(probe.pieces[last + 1 : asked])
+    if usual == final:
+        return
+    tail, newline, head = usual.rpartition("\n")
+    tail += newline
+    added = final[len(tail) : len(final) - len(head)]
+    fits = final.startswith(tail) and final.endswith(head) and len(final) > len(usual)
+    if not fits or not added.strip():  # a sentence in between is the author's
+        yield rules.SHOTS_DIFFER.at(
+            probe.at(probe.pieces[asked]),
+            f"between shots stands {_shown(usual, 0)}, "
+            f"and between the last one and the query {_shown(final, 0)}",
+            "make them the same, or write an {% example %} block, in which they cannot differ",
+        )
+
+
+def _between_turns(pieces: Sequence[Piece]) -> str:
+    return _BETWEEN_TURNS.sub("\x04", _text(pieces, numbers=True))
+
+
+def _text(pieces: Sequence[Piece], *, numbers: bool = False) -> str:
+    """The text with the bounds of turns; counts that the template makes may be the same."""
+    parts = []
+    for piece in pieces:
+        text = piece.text
+        if piece.kind in _MARKS:
+            text = _MARKS[piece.kind].format(text)
+        elif numbers and piece.kind == "data" and piece.example is None:
+            text = _NUMBER.sub("#", text)
+        parts.append(text)
+    return "".join(parts)
+
+
+# --- words that run together ----------------------------------------------------------------------
+
+
+def words_are_apart(probe: Probe) -> Iterator[Finding]:
+    """No two texts run together that stand apart in the template."""
+    said = set()
+    pieces = [p for p in probe.pieces if p.text or p.kind == "slot"]
+    for before, after in pairwise(pieces):
+        if before.kind in _MARKS or after.kind in _MARKS or before.field == "output":
+            continue
+        if not _run_together(before, after) or (before.line, after.line) in said:
+            continue
+        said.add((before.line, after.line))
+        shown = f"{before.text[-15:]}{after.text[:15]}"
+        yield rules.GLUED_WORDS.at(
+            probe.at(after),
+            f"two texts run together: {shown!r}",
+            'put a space or {{ "\\n" }} between them; a tag at the end of a line drops the newline',
+        )
+
+
+def _run_together(before: Piece, after: Piece) -> bool:
+    left, right = before.text[-1:], after.text[:1]
+    if left.isspace() or not right.isalnum():
+        return False
+    apart = (before.line or 0) + before.text.count("\n") != after.line
+    if before.kind == "template" and after.kind == "template":
+        return apart and (left.isalnum() or left in ".,;:!?)]}\"'")
+    if after.kind == "template":  # {{ word }}s is one word
+        return right.isalpha() and (apart or right.isupper()) and left.isalnum()
+    if before.kind == "template":
+        return bool(_WORD_END.search(before.text)) or (apart and left in ".,;:!?")
+    return before.field != after.field or apart or before.example is None
+
+
+SHOWN_RULES = (shots_are_shown, query_is_shown, answer_is_hidden)
+TEXT_RULES = (answers_end, query_looks_like_shots, words_are_apart)
+
+
+# --- real examples --------------------------------------------------------------------------------
+
+
+def rendering_error(error: PromptkitError, page: Page, pages: Sequence[Page]) -> Finding:
+    """What the renderer refuses, where it says it is."""
+    reason, where = str(error), page.line(1)
+    if isinstance(error, TemplateError):
+        reason = error.reason
+        if error.example and error.example not in (*SHOTS, QUERY):
+            reason += f" (example {error.example!r})"
+        found = next((page for page in pages if page.file == error.file), page)
+        where = found.line(error.line or 1)
+    return rules.RENDERING.at(where, reason, "mend it; see docs/templates.md")

@@ -1,0 +1,68 @@
+"""Findings as people read them on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from promptkit.linting.findings import Finding, Where
+
+MOST = 10
+"""How many findings of one rule a terminal shows."""
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """Prints findings, each with a place that a terminal makes clickable."""
+    shown: Counter[str] = Counter()
+    for finding in findings:
+        shown[finding.rule] += 1
+        if shown[finding.rule] > MOST:
+            continue
+        head = Text.assemble(
+            f"{_place(finding.where)}: " if finding.file else "",
+            (finding.severity, _COLOURS[finding.severity]),
+            (f" {finding.rule}", "bold"),
+        )
+        console.print(head, soft_wrap=True)
+        console.print(Text(f"  {finding.message}"), soft_wrap=True)
+        console.print(Text(f"  fix: {finding.fix}", "dim"), soft_wrap=True)
+    for rule, count in shown.items():
+        if count > MOST:
+            console.print(Text(f"… and {count - MOST} more of {rule}; --json has them all"))
+    console.print(Text(summary(findings)))
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """How many there are: `2 errors, 1 warning`."""
+    counts = Counter[str](finding.severity for finding in findings)
+    named = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level in _COLOURS if (n := counts[level]))
+    return named or "no findings"
+
+
+def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """The findings as plain values."""
+    names = ("rule", "severity", "file", "line", "column", "message", "fix")
+    return [
+        {**{name: getattr(finding, name) for name in names}, "fixable": bool(finding.edits)}
+        for finding in findings
+    ]
+
+
+def fails(findings: Iterable[Finding]) -> bool:
+    """Whether there is more than a note."""
+    return any(finding.severity != "note" for finding in findings)
+
+
+def _place(where: Where) -> str:
+    """The place, its file relative to the working folder where it stands inside."""
+    file = where.file or ""
+    if Path(file).is_absolute() and Path(file).is_relative_to(Path.cwd()):
+        file = os.path.relpath(file)
+    return str(where._replace(file=file))

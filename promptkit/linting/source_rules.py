@@ -1,0 +1,153 @@
+"""Checks of a template's literal text: white space and characters that nobody sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from promptkit.linting import catalogue as rules
+from promptkit.linting.characters import invisible, mixed
+from promptkit.linting.findings import Edit, Finding
+from promptkit.linting.pages import Page, Token
+
+_TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
+_OUTPUT = re.compile(r"(\w+\.)?output\b")
+_SINGLE = re.compile(r"\{ *((?:task|labels|shots?|query|input|output)\b[^{}\n]*?) *\}")
+CONTROL = re.compile(
+    r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
+    r"|\[/?INST\]|<</?SYS>>|<｜[^<>]{1,40}｜>"
+)
+
+
+def carriage_returns(page: Page) -> Iterator[Finding]:
+    """Line ends that Jinja reads as others than they are."""
+    if "\r" not in page.raw:
+        return
+    first = page.raw.index("\r")
+    line = page.raw.count("\n", 0, first) + 1
+    where = page.line(line)._replace(column=first - page.raw.rfind("\n", 0, first))
+    count = page.raw.count("\r")
+    what = "a carriage return" if count == 1 else f"{count} carriage returns, the first"
+    edit = Edit(page.file, 0, len(page.raw), page.source)
+    yield rules.CARRIAGE_RETURN.at(
+        where, f"{what} at the end of a line or inside one", "save it with newlines alone", [edit]
+    )
+
+
+def trailing_spaces(page: Page) -> Iterator[Finding]:
+    """White space at the end of a line, and of the file."""
+    for start, end in _trailing(page):
+        behind = page.source[:start].endswith("%}")
+        if end < len(page.source):
+            message, fix = "white space at the end of the line", "delete it"
+        else:
+            message = "white space at the end of the prompt, in front of the answer"
+            fix = "delete it; the shots say what goes there"
+        if behind:
+            message += ", which keeps the newline that the tag would drop"
+        # Without it, a tag in front would drop the newline.
+        edits = () if behind else page.edit(start, end, "")
+        yield rules.TRAILING_SPACE.at(page.at(start), message, fix, edits)
+
+
+def _trailing(page: Page) -> Iterator[tuple[int, int]]:
+    for token in page.texts:
+        for match in _TRAILING.finditer(token.text):
+            start, end = token.offset + match.start(), token.offset + match.end()
+            if page.source[end : end + 1] in ("\n", ""):
+                yield start, end
+
+
+def tabs(page: Page) -> Iterator[Finding]:
+    """Tabs that the model reads."""
+    trailing = {start for start, _ in _trailing(page)}
+    for token in page.texts:
+        for match in re.finditer(r"\t+", token.text):
+            start, end = token.offset + match.start(), token.offset + match.end()
+            if start not in trailing:
+                edits = page.edit(start, end, " ")
+                yield rules.TAB.at(page.at(start), "a tab", "write a space", edits)
+
+
+def spaces_before_answers(page: Page) -> Iterator[Finding]:
+    """More than a space in front of an answer."""
+    tokens = page.tokens
+    for index, token in enumerate(tokens):
+        spaces = len(token.text) - len(token.text.rstrip(" "))
+        if token.kind == "data" and spaces > 1 and _OUTPUT.match(_expression(tokens, index)):
+            start = token.end - spaces
+            yield rules.SPACE_BEFORE_ANSWER.at(
+                page.at(start),
+                f"{spaces} spaces in front of the answer",
+                "leave one",
+                page.edit(start, token.end, " "),
+            )
+
+
+def _expression(tokens: list[Token], index: int) -> str:
+    """The expression that is printed behind a text."""
+    text = ""
+    for token in tokens[index + 1 :]:
+        if token.kind == "variable_end":
+            return text
+        if token.kind != "whitespace" and token.kind != "variable_begin":
+            text += token.text
+        if len(text) > 80:
+            break
+    return ""
+
+
+def hidden_characters(page: Page) -> Iterator[Finding]:
+    """Characters that nobody sees, and letters of another alphabet."""
+    for token in page.texts:
+        for offset, name in invisible(token.text):
+            if token.text[offset] != "\r":
+                start = token.offset + offset
+                text = " " if token.text[offset].isspace() else ""
+                yield rules.INVISIBLE.at(
+                    page.at(start),
+                    f"{name} in the template",
+                    "write a space" if text else "delete it",
+                    page.edit(start, start + 1, text),
+                )
+        for offset, word, odd in mixed(token.text):
+            yield rules.MIXED_SCRIPTS.at(
+                page.at(token.offset + offset),
+                f"the word {word!r} has letters of another alphabet: {odd}",
+                "type the word anew",
+            )
+
+
+def single_braces(page: Page) -> Iterator[Finding]:
+    """Names of the task that lost their braces, or never had two."""
+    for token in page.texts:
+        for match in _SINGLE.finditer(token.text):
+            start, name = token.offset + match.start(), match[1]
+            yield rules.SINGLE_BRACES.at(
+                page.at(start),
+                f"{match.group()!r} is printed as it stands",
+                f"write {{{{ {name} }}}}",
+            )
+
+
+def control_tokens(page: Page) -> Iterator[Finding]:
+    """Texts that are control tokens of some models."""
+    for token in page.tokens:
+        if token.kind in ("data", "string"):
+            for match in CONTROL.finditer(token.text):
+                yield rules.CONTROL_TOKEN.at(
+                    page.at(token.offset + match.start()),
+                    f"{match.group()!r} is a control token of some models, and text for others",
+                    "write {% system %}, {% user %} and {% assistant %}",
+                )
+
+
+SOURCE_RULES = (
+    carriage_returns,
+    trailing_spaces,
+    tabs,
+    spaces_before_answers,
+    hidden_characters,
+    single_braces,
+    control_tokens,
+)

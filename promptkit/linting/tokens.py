@@ -1,0 +1,224 @@
+"""Checks with a model: what its tokens make of labels, prompts and scripts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from promptkit.errors import PromptError, PromptTooLongError
+from promptkit.linting import catalogue as rules
+from promptkit.linting.characters import script
+from promptkit.linting.findings import Finding, Where
+from promptkit.linting.pages import Page
+from promptkit.linting.rendered import asked_for
+from promptkit.linting.source_rules import CONTROL
+from promptkit.linting.subject import Subject, demonstrations, inputs
+from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.templates import Template
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
+
+ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
+"""What a script's tokens are compared with."""
+DEAR = 1.5
+"""How many times as many tokens a character as English a script may take without a word."""
+_SAMPLE = 200
+
+
+def check_prompts(
+    subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
+) -> Iterator[Finding]:
+    """What this model makes of a template's prompts."""
+    renderer = template.renderer(subject.task)
+    first, *others = inputs(subject)
+    demos = [demo for value in others for demo in demonstrations(subject, value)[:1]]
+    prompt = renderer.render(asked_for(first), demos)
+    yield from _kind(prompt, page, model)
+    if prompt.messages and model.chat_template is None:
+        return
+    yield from _typed_controls(page, model)
+    try:
+        (tokenized,) = model.tokenize([prompt])
+    except PromptTooLongError:
+        pass  # said below, with the number of shots that fit
+    except PromptError as error:
+        yield rules.CANNOT_ASK.at(page.line(1), str(error), "change the template, or the model")
+        return
+    else:
+        yield from _double_bos(tokenized, page, model)
+        yield from _labels(tokenized, subject, page, model)
+    yield from _lengths(subject, page, template, model, shots)
+
+
+def _kind(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+    name = model.identity.name
+    if prompt.messages and model.chat_template is None:
+        message = f"the template makes turns, and {name} has no chat template"
+        yield rules.BASE_MODEL_CHAT.at(
+            page.line(1), message, "use a template without role tags, or a chat model"
+        )
+    elif not prompt.messages and model.chat_template is not None:
+        message = f"raw text for {name}, which has a chat template"
+        yield rules.CHAT_MODEL_RAW.at(
+            page.line(1), message, "compare it with chat.j2, or with role tags of your own"
+        )
+
+
+def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
+    """Control tokens of this model that are not already known by their looks."""
+    controls = [text for text in model.vocabulary.controls if len(text) > 1 and text.strip()]
+    for token in page.texts:
+        for text in controls:
+            at = token.text.find(text)
+            if at >= 0 and not CONTROL.fullmatch(text):
+                yield rules.CONTROL_TOKEN.at(
+                    page.at(token.offset + at),
+                    f"{text!r} is a control token of {model.identity.name}",
+                    "write {% system %}, {% user %} and {% assistant %}",
+                )
+
+
+def _double_bos(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+    bos, text = model.vocabulary.bos, model.vocabulary.bos_text
+    typed = [t.offset + t.text.index(text) for t in page.texts if text and text in t.text]
+    if bos is not None and typed and tokenized.ids.count(bos) > 1:
+        yield rules.DOUBLE_BOS.at(
+            page.at(typed[0]),
+            f"the prompt has {tokenized.ids.count(bos)} times {text!r}, the mark of a beginning",
+            "delete it; it is put in front of every prompt that wants it",
+        )
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+def _labels(
+    tokenized: TokenizedPrompt, subject: Subject, page: Page, model: LlamaModel
+) -> Iterator[Finding]:
+    candidates = tokenized.prompt.candidates
+    if not candidates:
+        return
+    where, vocabulary = subject.at_key("labels"), model.vocabulary
+    tokens = {text.strip(" "): tuple(vocabulary.plain(text)) for text in candidates}
+    for label, ids in tokens.items():
+        written = b"".join(map(vocabulary.piece, ids)).strip(b" ").decode("utf-8", "replace")
+        if written != label:
+            message = f"the tokenizer writes the label {label!r} as {written!r}"
+            yield rules.LABEL_ROUND_TRIP.at(where, message, "rename it")
+    in_order = sorted(tokens, key=tokens.__getitem__)
+    for one, other in pairwise(in_order):
+        if tokens[other][: len(tokens[one])] == tokens[one]:
+            message = f"the tokens of {one!r} begin those of {other!r}"
+            yield rules.LABEL_PREFIX.at(where, message, "rename one, or let a newline end answers")
+    yield from _merging(tokenized, page, model)
+    yield from _same_start(tokens, where, model)
+    lengths = {len(ids) for ids in tokens.values()}
+    if len(lengths) > 1:
+        short, long = (pick(tokens, key=lambda name: len(tokens[name])) for pick in (min, max))
+        yield rules.LABEL_LENGTHS.at(
+            where,
+            f"labels have {min(lengths)} ({short!r}) to {max(lengths)} tokens ({long!r})",
+            "choose labels of one length, or compare with calibration in mind",
+        )
+
+
+def _same_start(
+    tokens: Mapping[str, tuple[int, ...]], where: Where, model: LlamaModel
+) -> Iterator[Finding]:
+    starts = defaultdict(list)
+    for label, ids in tokens.items():
+        starts[ids[:1]].append(label)
+    for ids, labels in starts.items():
+        if len(labels) > 1 and ids:
+            piece = model.piece(ids[0]).decode("utf-8", "replace")
+            message = f"{', '.join(map(repr, labels))} begin with the same token {piece!r}"
+            yield rules.LABEL_START.at(where, message, "nothing, or labels that begin apart")
+
+
+def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+    """Labels whose first characters make a token with the last ones of the prompt."""
+    (alone,) = model.tokenize([replace(tokenized.prompt, messages=(), candidates=None)])
+    merged = [
+        text
+        for text, rest in zip(tokenized.prompt.candidates or (), tokenized.candidates, strict=False)
+        if (tokenized.ids + rest)[: len(alone.ids)] != alone.ids
+    ]
+    if merged:
+        before = tokenized.prompt.text[-10:]
+        yield rules.LABEL_MERGES.at(
+            page.line(page.source.count("\n", 0, page.source.rfind("output")) + 1),
+            f"{merged[0]!r} merges with the text in front of it, {before!r}",
+            "put a space in front of the answer",
+        )
+
+
+# --- lengths --------------------------------------------------------------------------------------
+
+
+def _lengths(
+    subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
+) -> Iterator[Finding]:
+    """Whether the longest query fits after the longest demonstrations."""
+
+    def by_length(part: Sequence[Any]) -> list[Any]:
+        return sorted(part, key=lambda row: -sum(len(text) for _, text in subject.texts(row)))
+
+    asked = by_length(subject.rows["tests"] or subject.rows["demos"])[:1]
+    demos = [row for row in by_length(subject.rows["demos"]) if row not in asked][:shots]
+    if not asked:
+        return
+    renderer = template.renderer(subject.task)
+
+    def fits(number: int) -> bool:
+        shown = [row.example for row in demos[:number]]
+        try:
+            model.tokenize([renderer.render(asked[0].example, shown)])
+        except PromptTooLongError:
+            return False
+        return True
+
+    low, high = -1, len(demos)
+    if fits(high):
+        return
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    fix = f"ask for {low} shots at most" if low > 0 else "shorten it"
+    yield rules.TOO_LONG.at(
+        page.line(1),
+        f"the longest examples do not fit the context of {model.identity.context} tokens with "
+        f"{len(demos)} shots; " + (f"with {low} they do" if low >= 0 else "not even the query"),
+        f"{fix}, or load the model with a larger context",
+    )
+
+
+# --- scripts --------------------------------------------------------------------------------------
+
+
+def token_costs(subject: Subject, model: LlamaModel) -> Iterator[Finding]:
+    """Scripts that take many tokens a character."""
+    texts = defaultdict(list)
+    rows = subject.all_rows
+    for row in rows[:: max(1, len(rows) // _SAMPLE)]:
+        for _, text in subject.texts(row):
+            letters = [char for char in text if char.isalpha()]
+            if letters:
+                texts[max(set(map(script, letters)), key=list(map(script, letters)).count)].append(
+                    text
+                )
+    plain = model.vocabulary.plain
+    english = len(plain(ENGLISH)) / len(ENGLISH)
+    for name, written in sorted(texts.items()):
+        text = " ".join(written)
+        cost = len(plain(text)) / len(text)
+        if cost >= DEAR * english and len(text) >= len(ENGLISH) // 4:
+            yield rules.TOKEN_COST.at(
+                Where(subject.task_file),
+                f"{name.capitalize()} takes {cost:.2f} tokens a character, {cost / english:.1f} "
+                f"times as many as English ({english:.2f})",
+                "count on fewer shots, or compare a model whose vocabulary knows the script",
+            )

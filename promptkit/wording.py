@@ -1,0 +1,73 @@
+"""How a template writes answers: as a letter, as JSON, among options in a stated order.
+
+A filter on the query's answer is a filter on every label, so that shots and candidates are
+written the same way: `{{ output | letter(labels) }}` makes the candidates A, B, C, …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from string import ascii_uppercase
+from typing import Any
+
+import jinja2
+
+from promptkit.provenance import Slot
+
+Filter = Callable[..., Any]
+
+
+def filters(tojson: Filter) -> dict[str, Filter]:
+    """The filters that templates have for answers; `tojson` is the one for every other value."""
+
+    def _tojson(value: Any, indent: int | None = None) -> Any:
+        if not isinstance(value, Slot):
+            return tojson(value, indent)
+        return _for_every_label(value, lambda label: tojson(label, indent))
+
+    return {"letter": letter, "shuffle": shuffle, "tojson": _tojson}
+
+
+def letter(value: Any, options: Iterable[Any]) -> Any:
+    """The letter of an option, A for the first; of the query's answer, one for every label.
+
+    Raises `TemplateRuntimeError` where the value is not among the options, or there are too many.
+    """
+    known = [str(option) for option in options]
+    if isinstance(value, Slot) and known:
+        return _for_every_label(value, lambda label: letter(label, known))
+    if not known:
+        raise jinja2.TemplateRuntimeError(
+            "there are no options to give letters to: the answers of this task are generated, not "
+            "chosen from labels; use another template"
+        )
+    if len(known) > len(ascii_uppercase):
+        raise jinja2.TemplateRuntimeError(
+            f"{len(known)} options, and letters for {len(ascii_uppercase)}; print the labels"
+        )
+    if len(set(known)) < len(known):
+        raise jinja2.TemplateRuntimeError("an option stands twice; each has one letter")
+    if str(value) not in known:
+        raise jinja2.TemplateRuntimeError(
+            f"{str(value)!r} is not among the options {', '.join(known)}"
+        )
+    return ascii_uppercase[known.index(str(value))]
+
+
+def shuffle(options: Iterable[Any], seed: int) -> list[Any]:
+    """The options in an order of their own for every seed, by digest, the same everywhere."""
+
+    def digest(option: Any) -> bytes:
+        return sha256(f"{seed}\0{option}".encode()).digest()
+
+    return sorted(options, key=digest)
+
+
+def _for_every_label(slot: Slot, write: Callable[[str], str]) -> Slot:
+    if not slot._answers:
+        raise jinja2.TemplateRuntimeError(
+            "the answers of this task are generated, not chosen from labels, so that "
+            "{{ output }} can only be printed as it is"
+        )
+    return Slot(tuple([write(answer) for answer in slot._answers]))
