@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -18,10 +19,10 @@ import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from promptkit.errors import PromptError
 from promptkit.prompts import Message, Piece, Prompt
+from promptkit.sandbox import BoundedEnvironment, begin, bounded_text
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
@@ -154,7 +155,9 @@ def _render(
     messages = [{"role": role, "content": content} for role, content in turns]
     tokens = {"bos_token": bos, "eos_token": eos}
     try:
-        text = _compile(template).render(
+        compiled = _compile(template)
+        begin(compiled)
+        text = compiled.render(
             messages=messages, add_generation_prompt=goes_on, **_ALWAYS, **tokens
         )
     except _RefusalError as error:
@@ -164,9 +167,19 @@ def _render(
         ) from None
     except Exception as error:
         raise PromptError(
-            f"the model's chat template fails: {type(error).__name__}: {error}"
+            f"the model's chat template fails{_line(error)}: {type(error).__name__}: {error}"
         ) from error
     return tuple(_PLACEHOLDER.split(text))
+
+
+def _line(error: Exception) -> str:
+    """Where in the template an error was raised."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == "<template>"
+    ]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _placeholder(index: int, content: str) -> str:
@@ -201,16 +214,24 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+class _Environment(BoundedEnvironment):
+    concat = staticmethod(bounded_text)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.finalize = self.printed
+
+
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Environment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[_Generation, "jinja2.ext.loopcontrols"],
     )
-    environment.filters["tojson"] = _tojson
+    environment.add_filter("tojson", _tojson)
     environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = _TODAY.strftime
+    environment.globals["strftime_now"] = _strftime_now
     return environment.from_string(template)
 
 
@@ -218,5 +239,23 @@ def _refuse(message: str) -> NoReturn:
     raise _RefusalError(message)
 
 
-def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **rest: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **rest)
+def _strftime_now(format: str) -> str:
+    if re.search(r"%[^%A-Za-z]*[0-9]", format):  # C pads to any width
+        raise _RefusalError(f"the date format {format!r} has a width")
+    return _TODAY.strftime(format)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )

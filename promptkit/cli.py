@@ -25,12 +25,13 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_import, cli_models, options, preview
+from promptkit import cli_import, cli_models, cli_render, options
 from promptkit.console import err, note, write_json
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Fit, Progress
+from promptkit.preview import plain
 from promptkit.scaffold import write_task
 from promptkit.selection import Selection
 from promptkit.task import Task
@@ -156,33 +157,43 @@ def render(
     ] = False,
     seeds: options.Seeds = 3,
     context: options.Context = None,
+    whitespace: options.Whitespace = False,
+    watch: options.Watch = False,
+    html_file: options.HtmlFile = None,
     json_file: options.JsonFile = None,
 ) -> None:
-    """Show the exact prompt that a model would read."""
+    """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
     counts = _numbers(shots)
     chosen = _choices("selection", [selection], Selection)[0] if selection else None
-    loaded = _load_task(task)
-    source = Template.of(loaded, template)
-    first = _query(loaded, query)
-    asked = loaded.tests if every and query is None else [first]
-    renderer = source.renderer(loaded)
-    prompts = [
-        renderer.render(test, n, seed=s, selection=chosen)
-        for n in counts
-        for s in (range(seeds) if every else [seed])
-        for test in asked
-    ]
-    runtime = _load_model(model or "smollm2", context, "as-is") if model or tokens else None
-    if json_file is not None:
-        shown = [preview.as_json(prompt, runtime) for prompt in prompts]
-        write_json(json_file, shown if every or len(shown) > 1 else shown[0])
-        return
-    for prompt in prompts:
-        if len(prompts) > 1:
-            sys.stdout.flush()
-            number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
-            err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
-        preview.show(prompt, runtime, tokens=tokens, spans=spans)
+    runtime = None
+
+    def show() -> None:
+        nonlocal runtime
+        loaded = _load_task(task)
+        first = _query(loaded, query)
+        asked = loaded.tests if every and query is None else [first]
+        renderer = Template.of(loaded, template).renderer(loaded)
+        prompts = [
+            renderer.render(test, n, seed=s, selection=chosen)
+            for n in counts
+            for s in (range(seeds) if every else [seed])
+            for test in asked
+        ]
+        if runtime is None and (model or tokens):
+            runtime = _load_model(model or "smollm2", context, "as-is")
+        if json_file is not None:
+            data = [plain.as_json(prompt, runtime) for prompt in prompts]
+            write_json(json_file, data if every or len(data) > 1 else data[0])
+        if html_file is not None:
+            cli_render.write_page(html_file, loaded.name, prompts, runtime)
+        if html_file is None and json_file is None:
+            look = cli_render.Look(tokens=tokens, spans=spans, whitespace=whitespace)
+            cli_render.show(prompts, runtime, look)
+
+    if watch:
+        cli_render.watch(cli_render.places(task, template), html_file, show)
+    else:
+        show()
 
 
 @app.command()

@@ -29,6 +29,16 @@ WeightsName = Annotated[
         "this machine that is as precise as the file."
     ),
 ]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page to point at, without network."),
+]
+Whitespace = Annotated[
+    bool, typer.Option("--whitespace", help="Show spaces, tabs and newlines as · ⇥ ↵.")
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Render again whenever a file changes, until Ctrl-C.")
+]
 Context = Annotated[
     int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
 ]

@@ -139,6 +139,13 @@ class Prompt:
             self, pieces=tuple(pieces), messages=(), stop=stop, stop_is_chat=stop_is_chat
         )
 
+    def _repr_html_(self) -> str:
+        """The prompt in a notebook, in the colours of its parts."""
+        from promptkit.preview.page import fragment
+        from promptkit.preview.view import preview
+
+        return fragment(preview(self))
+
     def __str__(self) -> str:
         if not self.messages:
             return self.text

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Undefined, nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import Frame
 from jinja2.exceptions import UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from promptkit.bounds import MAX_TEXT, STEPS_PER_DATUM, too_much_text
+from promptkit.errors import TemplateError
 from promptkit.prompts import Piece
+from promptkit.sandbox import BoundedEnvironment, BoundedGenerator
 
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -143,7 +145,11 @@ def join(parts: Iterable[Any]) -> Rendered:
 def rendered(pieces: Iterable[Piece]) -> Rendered:
     """The text of `pieces`, with them."""
     pieces = tuple(pieces)
-    text = Rendered("".join(p.text for p in pieces if p.kind in ("template", "data")))
+    texts = [piece.text for piece in pieces if piece.kind in ("template", "data")]
+    if sum(map(len, texts)) > MAX_TEXT:
+        last = pieces[-1]
+        raise TemplateError(too_much_text().message or "", file=last.file, line=last.line)
+    text = Rendered("".join(texts))
     text.pieces = pieces
     return text
 
@@ -156,7 +162,7 @@ class _Literal(str):
     """Whether it stands in the template as it is, and not as an expression on one line."""
 
 
-class _CodeGenerator(CodeGenerator):
+class _CodeGenerator(BoundedGenerator):
     """Writes `Piece`s where Jinja writes strings."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
@@ -214,11 +220,10 @@ def _path(node: nodes.Node) -> str:
     return next((path for child in node.iter_child_nodes() if (path := _path(child))), "")
 
 
-class TracingEnvironment(ImmutableSandboxedEnvironment):
+class TracingEnvironment(BoundedEnvironment):
     """Strict, sandboxed, pure, and tracing; block lines are trimmed, the final newline stays."""
 
     code_generator_class = _CodeGenerator
-    concat = staticmethod(join)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -231,15 +236,20 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
         )
         self.literals: list[Rendered] = []
         """The texts that stand in the templates, which compiled code takes from here."""
-        # Rendering is a pure function of template and data.
-        del self.globals["lipsum"], self.filters["random"]
         # Jinja's own escapes characters for HTML.
-        self.filters["tojson"] = _tojson
+        self.add_filter("tojson", self._tojson)
+
+    def concat(self, parts: Iterable[Any]) -> Rendered:
+        """What a compiled template yields, as one text."""
+        joined = join(parts)
+        self.meter.spend(len(joined.pieces))
+        return joined
 
     def datum(
         self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any
     ) -> Piece | Rendered:
         """Called by compiled templates for the value of an expression."""
+        self.meter.spend(STEPS_PER_DATUM)
         if isinstance(value, Rendered):
             return value
         if isinstance(value, Slot):
@@ -250,6 +260,7 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
         origin = getattr(value, "origin", None)
         if origin is None:
             origin = _origin(path, names)
+        self.check_text(value)
         return Piece(str(value), "data", file, line, *origin)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -265,6 +276,16 @@ class TracingEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, View):
             return self.getattr(obj, str(argument))
         return super().getitem(obj, argument)
+
+    def _tojson(self, value: Any, indent: int | None = None) -> str:
+        def plain(value: Any) -> Any:
+            if not isinstance(value, View):
+                raise UndefinedError(f"{type(value).__name__} cannot be written as JSON")
+            fields = dict(value._fields)
+            self.meter.write(self.meter.weigh(fields))
+            return fields
+
+        return json.dumps(value, ensure_ascii=False, indent=indent, default=plain)
 
     def _no_field(self, view: View, field: str) -> Undefined:
         has = ", ".join(map(repr, view._fields)) or "no fields"
@@ -286,13 +307,3 @@ def _origin(path: str, names: tuple[Any, ...]) -> Origin:
             return Origin(root._example, f"{root._name}.{part}")
         root = value
     return Origin(root._example, root._name)
-
-
-def _tojson(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, View):
-        return dict(value._fields)
-    raise UndefinedError(f"{type(value).__name__} cannot be written as JSON")

@@ -13,6 +13,7 @@ from promptkit.examples import Example, text_key
 from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import Origin, View, join, trace
+from promptkit.sandbox import begin as begin_rendering
 from promptkit.selection import Selection, default_selection, draw, same
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
@@ -142,6 +143,7 @@ class Renderer:
                 NOTES: notes,
             }
         )
+        begin_rendering(self._template)
         try:
             pieces = join(self._template.root_render_func(context)).pieces
             check_marks(pieces, notes.marks, self._file)
@@ -207,6 +209,8 @@ def _located(error: Exception, file: str) -> TemplateError:
         reason = f"there is no template {error.name!r} in its search path"
     elif isinstance(error, jinja2.TemplateError):
         reason = error.message or str(error)
+    elif isinstance(error, RecursionError):
+        reason = "the template calls or includes itself without end"
     else:
         reason = f"{type(error).__name__}: {error}"
     return TemplateError(reason, file=file, line=line, example=example)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from promptkit.errors import TaskError
 
+_SCHEMA = Path(__file__).with_name("task.schema.json")
+"""What `promptkit.taskfile.json_schema` says, for editors."""
+
 _TASK = """\
+#:schema ./task.schema.json
 # A task: what is asked, and where its data is. Edit everything; then run
 #   promptkit compare .
 name = "animals"
@@ -89,6 +93,7 @@ def write_task(folder: Path) -> list[Path]:
             folder / "templates" / "prompt.j2": _TEMPLATE,
             folder / "demos.csv": _DEMOS,
             folder / "tests.csv": _TESTS,
+            folder / "task.schema.json": _SCHEMA.read_text("utf-8"),
         }
         for path, text in files.items():
             path.write_text(text, encoding="utf-8")

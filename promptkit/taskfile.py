@@ -40,15 +40,26 @@ _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+
+def _exactly_one(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
 
 
 class OutputSection(_Section):
     """`[output]`: exactly one of `labels`, `type` and `schema`."""
 
+    model_config = ConfigDict(json_schema_extra=_exactly_one)
+
     labels: list[StrictStr | StrictInt] | None = None
+    """The labels that the model scores."""
     type: TypeName | None = None
+    """The type of a generated answer; for bool, the labels true and false are scored."""
     schema_file: str | None = Field(default=None, alias="schema")
+    """The file of a JSON Schema that generated answers fit, relative to the task's folder."""
     column: str = "output"
     """The column that holds the output, where it is not called `output`."""
 
@@ -57,7 +68,9 @@ class FilesSection(_Section):
     """`[files]`, relative to the task's folder."""
 
     demos: str | None = None
+    """The pool that shots are drawn from: CSV, JSON Lines or Parquet."""
     tests: str | None = None
+    """What is asked; never overlaps the pool."""
     repeats: Literal["error", "drop"] = "error"
     """What to do with a row that stands twice, and with a demonstration that is also a test."""
 
@@ -66,11 +79,26 @@ class TaskFile(_Section):
     """What `task.toml` says."""
 
     name: str
+    """What the task is called in reports."""
     instruction: str = ""
+    """What a template prints as {{ task.instruction }}."""
     template: str = "colon.j2"
+    """The default template: a name in templates/ or among the built-in ones, or a path."""
     input: dict[str, TypeName | list[Scalar]]
+    """The fields of an input and their types: str, int, float, bool, or a list of values."""
     output: OutputSection
     files: FilesSection = FilesSection()
+
+
+def json_schema() -> str:
+    """The JSON Schema of `task.toml`, for editors."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",  # what editors of TOML know
+        **TaskFile.model_json_schema(),
+        "title": "A promptkit task",
+    }
+    text = json.dumps(schema, ensure_ascii=False, indent=2)
+    return text.replace("$defs", "definitions") + "\n"
 
 
 def read_task_file(path: Path) -> TaskFile:

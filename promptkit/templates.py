@@ -110,8 +110,9 @@ class Template:
 
     def renderer(self, task: Task[Any, Any]) -> Renderer:
         """What renders many prompts of one task, and keeps what they share."""
+        compiled = self._compiled  # which says first what is wrong with it
         shared = _sharing(self.source, self.folders)
-        return Renderer(task, self._compiled, shared, self.file or self.name)
+        return Renderer(task, compiled, shared, self.file or self.name)
 
     @property
     def _compiled(self) -> jinja2.Template:
@@ -122,6 +123,11 @@ class Template:
                 error.message or "syntax error",
                 file=error.filename or error.name or self.name,
                 line=error.lineno,
+            ) from None
+        except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+            raise TemplateError(
+                f"the template nests too deeply, or holds a number that is too long: {error}",
+                file=self.file or self.name,
             ) from None
 
 

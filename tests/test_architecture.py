@@ -19,19 +19,20 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console"},
-    {"outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"errors", "formats", "metrics", "console", "bounds", "preview"},
+    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"sandbox"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},
-    {"task", "store", "preview"},
+    {"task", "store"},
     {"files", "selection"},
     {"rendering", "report"},
     {"templates"},
     {"predict", "linting", "importing"},
     {"results", "options"},
     {"comparison"},
-    {"cli_models", "cli_import"},
+    {"cli_models", "cli_import", "cli_render"},
     {"cli"},
     {"__main__"},
 ]

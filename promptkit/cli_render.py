@@ -1,0 +1,80 @@
+"""What `promptkit render` prints, writes and watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+from promptkit.console import err
+from promptkit.errors import PromptkitError
+from promptkit.models.base import Model
+from promptkit.preview import page, plain, terminal
+from promptkit.preview.marks import marked
+from promptkit.preview.view import preview
+from promptkit.preview.watch import changes
+from promptkit.prompts import Prompt
+
+
+class Look(NamedTuple):
+    """What is shown of a prompt, and how."""
+
+    tokens: bool = False
+    spans: bool = False
+    whitespace: bool = False
+
+
+def show(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
+    """Prints prompts: in colour on a terminal, and to the byte for whoever redirects them."""
+    for prompt in prompts:
+        if len(prompts) > 1:
+            sys.stdout.flush()
+            number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+            err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
+        if look.tokens and model is not None:
+            sys.stdout.write(plain.token_lines(prompt, model))
+        elif look.spans:
+            sys.stdout.write(plain.span_lines(prompt, model))
+        elif sys.stdout.isatty():
+            console = Console(highlight=False)
+            terminal.show(console, preview(prompt, model), whitespace=look.whitespace)
+        elif look.whitespace:
+            print(marked(str(plain.read_by(prompt, model)), spaces=True))
+        else:
+            sys.stdout.write(str(plain.read_by(prompt, model)))
+
+
+def write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:
+    """Writes prompts as a page to point at."""
+    text = page.html(title, [preview(prompt, model) for prompt in prompts])
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    print(f"Written to {file}")
+
+
+def places(task: str, template: str | None) -> list[Path]:
+    """The files and folders that a rendering is made of."""
+    folder = Path(task)
+    found = [folder.parent if folder.name == "task.toml" else folder]
+    if template is not None and Path(template).parent != Path():
+        found.append(Path(template).parent)
+    return [place for place in found if place.exists()]
+
+
+def watch(watched: Sequence[Path], written: Path | None, show: Callable[[], None]) -> None:
+    """Shows again whenever something changes, errors too, until Ctrl-C."""
+    try:
+        for _ in changes(watched, written):
+            if sys.stdout.isatty():
+                Console().clear()
+            try:
+                show()
+            except PromptkitError as error:
+                err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+            sys.stdout.flush()
+            err.print(Text("\nwatching for changes; Ctrl-C ends", "dim"))
+    except KeyboardInterrupt:
+        err.print()

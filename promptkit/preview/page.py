@@ -1,0 +1,63 @@
+"""Previews as one self-contained HTML page, without scripts or network; and one for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptkit.preview.marks import cells, is_quiet
+from promptkit.preview.view import Preview, Run
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def html(title: str, previews: Sequence[Preview]) -> str:
+    """The page: every prompt with its parts, tokens, costs, candidates and stop."""
+    return _environment().get_template("page.html").render(title=title, previews=previews)
+
+
+def fragment(shown: Preview) -> str:
+    """One preview to stand in another page, such as a notebook."""
+    return _environment().get_template("fragment.html").render(shown=shown)
+
+
+def tip(run: Run, shown: Preview) -> str:
+    """What a run says of itself: whose it is, its template line, its field, its tokens."""
+    tokens = [shown.tokens[index] for index in run.tokens]
+    said = [
+        run.owner,
+        run.place,
+        run.field or "",
+        *(f"token {token.id} {token.text!r}" for token in tokens),
+    ]
+    return " · ".join(filter(None, said))
+
+
+def _classes(run: Run) -> str:
+    names: list[str] = [run.part]
+    if run.part == "shot":
+        names.append("odd" if (run.shot or 0) % 2 else "even")
+    if run.is_data:
+        names.append("data")
+    if run.tokens:
+        names.append("t1" if run.tokens[0] % 2 else "t0")
+    return " ".join(names)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"classes": _classes, "cells": cells, "tip": tip}
+    environment.tests["quiet"] = is_quiet
+    return environment

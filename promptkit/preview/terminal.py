@@ -1,0 +1,81 @@
+"""A preview in colour, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from promptkit.preview.marks import cells, is_quiet
+from promptkit.preview.view import Cost, Preview, Run
+
+_STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
+_SHOTS = ("yellow", "blue")  # by turns, so that one shot is told from the next
+
+
+def style(part: str, shot: int | None) -> str:
+    """The colour of a part."""
+    return _SHOTS[((shot or 1) - 1) % 2] if part == "shot" else _STYLES[part]
+
+
+def show(console: Console, shown: Preview, *, whitespace: bool = False) -> None:
+    """Prints the prompt in the colours of its parts, the answer's place, and what they cost."""
+    prompt = Text()
+    for run in shown.runs:
+        _add(prompt, run, whitespace=whitespace)
+    prompt.append("▯", "bold reverse")
+    console.print(prompt, soft_wrap=True)
+    console.print()
+    console.print(_parts(shown))
+    console.print()
+    for line in _answers(shown):
+        console.print(line, soft_wrap=True)
+
+
+def _add(prompt: Text, run: Run, *, whitespace: bool) -> None:
+    look = style(run.part, run.shot)
+    if run.is_data:
+        look += " underline"
+    for part, sign in cells(run.text, whitespace):
+        if sign is None:
+            prompt.append(part, look)
+        else:
+            prompt.append(sign, f"{look} dim" if is_quiet(part) else "bold red")
+            prompt.append("\n" * (part == "\n"))
+
+
+def _parts(shown: Preview) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("part")
+    table.add_column("characters", justify="right")
+    if shown.tokens:
+        table.add_column("tokens", justify="right")
+    for cost in (*shown.costs, total(shown)):
+        counts = (
+            [f"{cost.characters:,}", _count(cost)] if shown.tokens else [f"{cost.characters:,}"]
+        )
+        table.add_row(Text(cost.owner, style(cost.part, cost.shot)), *counts)
+    return table
+
+
+def total(shown: Preview) -> Cost:
+    """All parts together."""
+    characters = sum(cost.characters for cost in shown.costs)
+    return Cost("all", "template", None, characters, len(shown.tokens))
+
+
+def _count(cost: Cost) -> str:
+    return "?" if cost.tokens is None else f"{cost.tokens:,}"
+
+
+def _answers(shown: Preview) -> Iterator[Text]:
+    if not shown.answers:
+        yield Text.assemble(("answer  ", "dim"), "generated")
+    for index, answer in enumerate(shown.answers):
+        line = Text.assemble(("answer  " if index == 0 else "        ", "dim"), repr(answer.text))
+        for token in answer.tokens:
+            line.append(f"  {token.id} {token.text!r}", "dim")
+        yield line
+    yield Text.assemble(("stop    ", "dim"), repr(shown.stop))

@@ -1,0 +1,62 @@
+"""Renders hostile templates in a process of its own, which may use so much memory and no more.
+
+Reads one JSON object per line, `{"kind": "template" or "chat", "source": ..., "steps": ...}`, and
+answers with a line: what was raised, or the length of what was rendered.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from promptkit import Task, Template, bounds, chat
+from promptkit.errors import PromptkitError
+from promptkit.prompts import Message, Piece, Prompt
+
+MEMORY = 3 * 2**30  # bytes
+
+
+class Fruit(BaseModel):
+    name: str
+    note: str = ""
+
+
+TASK = Task[Fruit, Literal["drupe", "pome"]](
+    name="fruit",
+    instruction="Name the family.",
+    demos=[{"id": "d1", "input": {"name": "apple"}, "output": "pome"}],
+)
+
+
+def render(kind: str, source: str) -> dict[str, Any]:
+    """What became of a template, as JSON."""
+    try:
+        if kind == "chat":
+            turns = (Message("user", (Piece("hi", "data"),)),)
+            prompt = chat.apply(Prompt(messages=turns), source)
+        else:
+            prompt = Template(source, "t.j2").render(TASK, shots=1, query={"name": "fig"})
+    except PromptkitError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    return {"length": len(prompt.text)}
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    usual = bounds.MAX_STEPS
+    for line in sys.stdin:
+        asked = json.loads(line)
+        bounds.MAX_STEPS = asked["steps"] or usual
+        try:
+            answer = render(asked["kind"], asked["source"])
+        except BaseException as error:  # which is what must not happen: the test says so
+            answer = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
