@@ -196,5 +196,6 @@ def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
     environment = TracingEnvironment(
         loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
     )
-    environment.filters.update(wording.filters(environment.filters["tojson"]))
+    for name, function in wording.filters(environment.filters["tojson"]).items():
+        environment.add_filter(name, function)
     return environment
