@@ -128,12 +128,13 @@ def large(model_name: str, prompts: int) -> Figure:
     template = promptkit.Template.of(task)
     base = peak_mb()
     start = perf_counter()
+    renderer = template.renderer(task)  # which `compare` makes for all cells
     tokenized = [
         prompt
         for shots in SHOTS
         for seed in SEEDS
         for prompt in promptkit.Predictor(task, template, model, shots, seed).tokenize(
-            list(task.tests)
+            list(task.tests), renderer
         )
     ]
     made = perf_counter()

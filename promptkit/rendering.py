@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError
-from promptkit.examples import Example
+from promptkit.examples import Example, text_key
 from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import Origin, View, join, trace
@@ -27,6 +27,15 @@ class _Frame(NamedTuple):
     shots: Shots
     begun: Begun
     after: tuple[Piece, ...]
+
+
+class _Query(NamedTuple):
+    """An example that is asked, with what is made of it."""
+
+    example: Example[Any, Any]
+    view: View
+    text: str
+    """Its `text_key`."""
 
 
 class Renderer:
@@ -47,18 +56,20 @@ class Renderer:
         self._frame: _Frame | None = None
         # By identity, with the example itself, so that it stays what it is.
         self._shots: dict[int, tuple[Example[Any, Any], View]] = {}
-        self._queries: dict[int, tuple[Example[Any, Any], View]] = {}
+        self._queries: dict[int, _Query] = {}
 
     def render(
         self, query: Any, shots: int | Shots, *, seed: int = 0, selection: Selection | None = None
     ) -> Prompt:
         """See `Template.render`."""
-        asked = self._task.as_query(query)
+        asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection or default_selection(self._task)
-            shots = draw(self._task.demos, asked, shots, seed=seed, selection=chosen)
-        elif any(same(shot, asked) for shot in shots):
-            raise PromptError(f"example {asked.id!r} is among its own shots")
+            pool, example, text = self._task.demos, asked.example, asked.text
+            shots = draw(pool, example, shots, seed=seed, selection=chosen, text=text)
+        elif any(same(shot, asked.example) for shot in shots):
+            raise PromptError(f"example {asked.example.id!r} is among its own shots")
+        shots = tuple(shots)  # a list may change, and what goes with it is kept
         begun, pieces = self._pieces(shots, asked)
         slot = slot_in(pieces)
         ids = tuple([shot.id for shot in shots])
@@ -70,7 +81,7 @@ class Renderer:
             self._file,
             format=self._format,
             shots=ids,
-            query=asked.id,
+            query=asked.example.id,
         )
         if slot is None:
             return self._follow_shots(prompt, pieces, shots, asked)
@@ -78,10 +89,10 @@ class Renderer:
 
     def printed(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
         """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
-        return self._rendered(shots, asked)[0]
+        return self._rendered(shots, self._query(asked))[0]
 
     def _follow_shots(
-        self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: Example[Any, Any]
+        self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: _Query
     ) -> Prompt:
         """A plain loop says only in its shots what stands around an answer: read it there."""
         task = self._task
@@ -108,10 +119,10 @@ class Renderer:
                     line=piece.line,
                 )
 
-    def _pieces(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Begun, Sequence[Piece]]:
+    def _pieces(self, shots: Shots, asked: _Query) -> tuple[Begun, Sequence[Piece]]:
         """What the prompt shares with the one before, and the pieces that follow."""
         frame = self._frame if self._frame is not None and self._frame.shots is shots else None
-        block = self._blocks.get(self._query_view(asked)) if self._blocks is not None else None
+        block = self._blocks.get(asked.view) if self._blocks is not None else None
         if frame is None or block is None:
             pieces, notes = self._rendered(shots, asked)
             block = notes.asked
@@ -121,13 +132,13 @@ class Renderer:
             return Begun(), pieces
         return frame.begun, (*block.pieces, *frame.after)
 
-    def _rendered(self, shots: Shots, asked: Example[Any, Any]) -> tuple[tuple[Piece, ...], Notes]:
+    def _rendered(self, shots: Shots, asked: _Query) -> tuple[tuple[Piece, ...], Notes]:
         notes = Notes(self._blocks)
         context = self._template.new_context(
             {
                 **self._names,
                 "shots": tuple([self._shot_view(shot) for shot in shots]),
-                "query": self._query_view(asked),
+                "query": asked.view,
                 NOTES: notes,
             }
         )
@@ -140,12 +151,13 @@ class Renderer:
         except Exception as error:
             raise _located(error, self._file) from error
 
-    def _query_view(self, query: Example[Any, Any]) -> View:
-        known = self._queries.get(id(query))
+    def _query(self, example: Example[Any, Any]) -> _Query:
+        known = self._queries.get(id(example))
         if known is None:
-            view = View("input", self._task.fields_of(query), query.id)
-            known = self._queries[id(query)] = query, view
-        return known[1]
+            view = View("input", self._task.fields_of(example), example.id)
+            known = _Query(example, view, text_key(example.input))
+            self._queries[id(example)] = known
+        return known
 
     def _shot_view(self, shot: Example[Any, Any]) -> View:
         known = self._shots.get(id(shot))

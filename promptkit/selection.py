@@ -35,11 +35,12 @@ def draw(
     *,
     seed: int = 0,
     selection: Selection = "random",
+    text: str | None = None,
 ) -> tuple[Example[Any, Any], ...]:
     """The first `shots` demonstrations of the pool's order for this seed, without the query.
 
-    The query is left out by id and by equal text. Raises `PromptError` where the pool is too
-    small.
+    The query is left out by id and by equal text; `text` is its `text_key`, if that is known.
+    Raises `PromptError` where the pool is too small.
     """
     if selection not in SELECTIONS:
         known = ", ".join(SELECTIONS)
@@ -47,8 +48,8 @@ def draw(
     if not isinstance(shots, int) or shots < 0:
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
     first = _first(pool, seed, selection, shots)
-    unseen = query.id not in first.ids and text_key(query.input) not in first.texts
-    if unseen and len(first.shots) == shots:
+    text = text_key(query.input) if text is None else text
+    if len(first.shots) == shots and query.id not in first.ids and text not in first.texts:
         return first.shots
     others = (pool[index] for index in _order(pool, seed, selection))
     drawn = tuple(islice((demo for demo in others if not same(demo, query)), shots))

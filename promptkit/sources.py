@@ -53,49 +53,56 @@ class Tokenizer(Protocol):
         ...
 
 
+Areas = tuple[tuple[int, int], ...]
+"""Where ranges of a text begin and end, in order."""
+
+
 class Source(NamedTuple):
     """A text to be tokenized."""
 
     text: str
-    data: tuple[tuple[int, int], ...] = ()
-    """The ranges of it that are data; not needed where it holds no control token at all."""
+    data: Areas | None = None
+    """The ranges of it that are data; None where it has no control token at all."""
     place: Literal["start", "line", "control"] = "start"
     """What it begins: the prompt, or a line or a control token behind which the prompt was cut."""
 
     def before(self, cut: int) -> Source:
         """The text up to a cut."""
-        data = tuple((start, min(end, cut)) for start, end in self.data if start < cut)
+        data = self.data and tuple((a, min(b, cut)) for a, b in self.data if a < cut)
         return Source(self.text[:cut], data, self.place)
 
     def behind(self, cut: int, place: Literal["line", "control"]) -> Source:
         """The text from a cut on."""
-        data = tuple((max(start - cut, 0), end - cut) for start, end in self.data if end > cut)
+        data = self.data and tuple((max(a - cut, 0), b - cut) for a, b in self.data if b > cut)
         return Source(self.text[cut:], data, place)
 
     def plus(self, text: str, *, is_data: bool = False) -> Source:
         """The text with more at its end."""
-        whole = self.text + text
-        data = (*self.data, (len(self.text), len(whole))) if is_data else self.data
+        end, whole, data = len(self.text), self.text + text, self.data
+        if data is None and not is_data:
+            data = ((0, end),)  # only what is added may have a control token
+        elif data is not None and is_data:
+            data = (*data, (end, len(whole)))
         return Source(whole, data, self.place)
 
     def begins(self, other: Source) -> bool:
         """Whether the other begins with this one, data and all."""
+        if not other.text.startswith(self.text):
+            return False
+        if self.data is None or other.data is None:
+            return True
         inside = len(self.data)
-        return (
-            other.text.startswith(self.text)
-            and other.data[:inside] == self.data
-            and all(start >= len(self.text) for start, _ in other.data[inside : inside + 1])
-        )
+        following = other.data[inside : inside + 1]
+        return other.data[:inside] == self.data and all(a >= len(self.text) for a, _ in following)
 
     def shared(self, other: Source) -> Source:
         """What both begin with."""
         length = _shared(self.text, other.text)
-        for ours, theirs in zip_longest(self.data, other.data):
-            if ours != theirs:
-                length = min(length, *(area[0] for area in (ours, theirs) if area))
-                break
-            if ours[1] > length:
-                length = min(length, ours[0])
+        if self.data is not None and other.data is not None:
+            for ours, theirs in zip_longest(self.data, other.data):
+                if ours != theirs or ours[1] > length:
+                    length = min(length, *(area[0] for area in (ours, theirs) if area))
+                    break
         return self.before(length)
 
 
@@ -128,7 +135,7 @@ class Reader:
         """The pieces as one text."""
         text = "".join([piece.text for piece in pieces])
         if self._pattern is None or not self._pattern.search(text):
-            return Source(text)  # no control token, so it does not matter what is data
+            return Source(text)
         data: list[tuple[int, int]] = []
         start = 0
         for piece in pieces:
@@ -225,9 +232,11 @@ class Reader:
     def _runs(self, source: Source) -> list[_Run]:
         """The text cut at its control tokens, which may swallow the white space beside them."""
         text = source.text
+        if source.data is None:
+            return [_Run(None, 0, len(text))]
         runs: list[_Run] = []
         start, before = 0, None
-        for begin, end, control in self._controls_in(source):
+        for begin, end, control in self._controls_in(text, source.data):
             left = text[start:begin]
             if control.strips_left:
                 left = left.rstrip(_SPACE)
@@ -237,12 +246,12 @@ class Reader:
                 start += len(text[end:]) - len(text[end:].lstrip(_SPACE))
         return [*runs, _Run(before, start, len(text))]
 
-    def _controls_in(self, source: Source) -> Iterator[tuple[int, int, ControlToken]]:
+    def _controls_in(self, text: str, data: Areas) -> Iterator[tuple[int, int, ControlToken]]:
         """The control tokens that stand wholly in text of templates, between the data."""
         if self._pattern is None:
             return
-        text, begin = source.text, 0
-        for start, end in (*source.data, (len(text), len(text))):
+        begin = 0
+        for start, end in (*data, (len(text), len(text))):
             for match in self._pattern.finditer(text, begin, start):
                 yield *match.span(), self._tokenizer.controls[match[0]]
             begin = end
