@@ -108,10 +108,9 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     scale = seeds_a * seeds_b
     delta = float(units.sum()) / (scale * len(units))
     added = min(seeds_a, seeds_b) ** -0.5
-    differences = np.append(units / scale, [added, -added])
     # One of the two mirror images stands for both, so that swapping turns the signs exactly.
     side = _side(units)
-    low, high = _bootstrap(differences * (side or 1), level, seed)
+    low, high = _bootstrap(units * (side or 1), scale, added, level, seed)
     if side < 0:
         low, high = -high, -low
     elif side == 0:
@@ -127,13 +126,21 @@ def _side(units: NDArray[np.int64]) -> int:
     return int(np.sign(uneven[uneven != 0][:1]).sum())
 
 
-def _bootstrap(differences: NDArray[np.float64], level: float, seed: int) -> tuple[float, float]:
+def _bootstrap(
+    units: NDArray[np.int64], scale: int, added: float, level: float, seed: int
+) -> tuple[float, float]:
     """The percentile bootstrap interval of a mean, whatever the order of the differences."""
-    values, counts = np.unique(differences, return_counts=True)
-    n = len(differences)
+    least = units.min()
+    counts = np.bincount(units - least)
+    sizes = np.flatnonzero(counts)
+    values = np.append((sizes + least) / scale, [added, -added])
+    n = len(units) + 2
     # n draws with replacement, counted by value: the same bootstrap at a fraction of its cost.
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)
-    low, high = np.quantile(drawn @ values / n, [0.5 - level / 2, 0.5 + level / 2])
+    chances = np.append(counts[sizes], [1, 1]) / n
+    drawn = np.random.default_rng(seed).multinomial(n, chances, size=RESAMPLES)
+    means = np.sort(drawn @ values / n)
+    places = np.array([0.5 - level / 2, 0.5 + level / 2]) * (RESAMPLES - 1)
+    low, high = np.interp(places, np.arange(RESAMPLES), means)
     return float(low), float(high)
 
 
@@ -143,17 +150,18 @@ def _sign_flip_p(units: NDArray[np.int64]) -> float:
     if len(units) == 0:
         return 1.0
     units = units // np.gcd.reduce(units)
-    sizes, counts = np.unique(np.abs(units), return_counts=True)
+    counts = np.bincount(np.abs(units))
+    sizes = np.flatnonzero(counts)
     if len(sizes) == 1:
         return _mcnemar(int((units > 0).sum()), len(units))
     # The distribution of the sum of +-size, from its characteristic function: the product of
     # cos(size * angle). Right to about 1e-14.
-    largest = int(sizes @ counts)
+    largest = int(sizes @ counts[sizes])
     points = 2 * largest + 1
     angles = np.arange(points) * (2 * np.pi / points)
     transform = np.ones(points)
-    for size, count in zip(sizes, counts, strict=True):
-        transform *= np.cos(size * angles) ** count
+    for size in sizes:
+        transform *= np.cos(size * angles) ** counts[size]
     chance = np.fft.fft(transform).real / points
     p = 2 * float(chance[abs(int(units.sum())) : largest + 1].sum())
     return min(1.0, max(p, 2.0 ** (1 - len(units))))
