@@ -116,29 +116,29 @@ class LlamaModel:
         trained: int = lib.llama_model_n_ctx_train(model)
         context = min(trained, DEFAULT_CONTEXT) if context is None else context
         self.usage = Usage()
-        resources = _Resources(lib, model)
-        self._finalizer = weakref.finalize(self, resources.close)
+        self._resources = _Resources(lib, model)
         if not 0 < context <= trained:
             raise ModelError(
                 f"a context of {context} tokens: {path.name} was trained for {trained}"
             )
         settings = replace(source.settings, threads=threads or source.settings.threads)
-        self._context = resources.context = Context(
-            model,
-            length=context,
-            settings=settings,
-            usage=self.usage,
-            cache_width=file.header.cache_width,
+        self._context = self._resources.add(
+            Context(
+                model,
+                length=context,
+                settings=settings,
+                usage=self.usage,
+                cache_width=file.header.cache_width,
+            )
         )
         if not self._context.has_memory or lib.llama_model_has_encoder(model):
             raise ModelFileError(path, "not a model that continues text")
-        self.vocabulary = Vocabulary(model, file.header)
+        self.vocabulary = Vocabulary(model, file.header, owner=self._resources)
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._exact = exact
         self._file, self._pointer = source.path, model
         self._adapters: tuple[Adapter, ...] = ()
-        self._base: LlamaModel | None = None
         template = lib.llama_model_chat_template(model, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
@@ -167,7 +167,6 @@ class LlamaModel:
         self._check_open()
         adapter = load_adapter(self._pointer, self._file, Path(path), scale)
         model = copy(self)
-        model._base = self  # which frees what they share when it goes away
         model._adapters = (*self._adapters, adapter)
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
@@ -176,7 +175,7 @@ class LlamaModel:
 
     def close(self) -> None:
         """Frees the model's memory; it is of no use afterwards."""
-        self._finalizer()
+        self._resources.free()
 
     def __repr__(self) -> str:
         return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
@@ -281,7 +280,7 @@ class LlamaModel:
         return Schedule(plan, read=self._context.begin(stem, wants=wants))
 
     def _check_open(self) -> None:
-        if not self._finalizer.alive:
+        if not self._resources.free.alive:
             raise ModelError(f"the model {self.identity.name} is closed")
 
     def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
@@ -301,13 +300,19 @@ def _tolerance(weights: str) -> float:
 
 
 class _Resources:
-    """What must be freed, in this order, when a model goes away."""
+    """What models that share it must free when the last of them goes away, or at once."""
 
     def __init__(self, lib: Any, model: Any) -> None:
-        self._lib, self._model = lib, model
-        self.context: Context | None = None
+        self._contexts: list[Context] = []
+        self.free = weakref.finalize(self, _free, lib, model, self._contexts)
 
-    def close(self) -> None:
-        if self.context is not None:
-            self.context.close()
-        self._lib.llama_model_free(self._model)
+    def add(self, context: Context) -> Context:
+        """Frees the context first."""
+        self._contexts.append(context)
+        return context
+
+
+def _free(lib: Any, model: Any, contexts: Sequence[Context]) -> None:
+    for context in contexts:
+        context.close()
+    lib.llama_model_free(model)

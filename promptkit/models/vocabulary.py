@@ -23,8 +23,9 @@ from promptkit.sources import ControlToken
 class Vocabulary:
     """The tokenizer of a loaded model (`promptkit.encode.Tokenizer`)."""
 
-    def __init__(self, model: Any, header: Header) -> None:
-        """`model` is llama.cpp's pointer, which outlives this object."""
+    def __init__(self, model: Any, header: Header, owner: object = None) -> None:
+        """`model` is llama.cpp's pointer; it must stay valid, as it does as long as its `owner`."""
+        self._owner = owner
         self._lib = library()
         self._vocab = self._lib.llama_model_get_vocab(model)
         self._type = self._lib.llama_vocab_type(self._vocab)

@@ -6,6 +6,7 @@ each prompt and label. What is left between the two is the order of floating-poi
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import random
@@ -547,6 +548,12 @@ def test_what_is_to_be_generated_cannot_be_scored(bpe: LlamaModel) -> None:
     with pytest.raises(PromptError, match="example 'q': no candidates to score"):
         next(bpe.score(prompts))
     assert list(bpe.score([])) == list(bpe.generate([])) == []
+
+
+def test_a_vocabulary_outlives_its_model(files: dict[str, Path]) -> None:
+    vocabulary = load_model(files["bpe"], threads=1).vocabulary
+    gc.collect()
+    assert b"".join(map(vocabulary.piece, vocabulary.plain("a fig"))) == b"a fig"
 
 
 def test_a_closed_model(files: dict[str, Path]) -> None:
