@@ -122,6 +122,7 @@ def compare(
             limit=limit,
             store=store,
             progress=progress,
+            announce=None if json_file == "-" else note,
             **chosen,
         )
     result.save(folder)

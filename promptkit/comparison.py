@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from itertools import groupby, islice, pairwise, product
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from promptkit import metrics, stats
+from promptkit import judging, running
 from promptkit.errors import TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Model, Sampling
-from promptkit.predict import Fit, Prediction, Predictor, Progress, answer, unique_tokens
-from promptkit.prompts import TokenizedPrompt
-from promptkit.results import Cell, Comparison, Cost, Pair, Row
+from promptkit.predict import Fit, Predictor, Progress
+from promptkit.results import Comparison
+from promptkit.running import Announce
 from promptkit.selection import Selection, default_selection
 from promptkit.store import Store, default_path
 from promptkit.task import Task
 from promptkit.templates import Template
-
-Table = npt.NDArray[np.int64]
-"""Whether each answer is right, (queries, seeds)."""
-Matrix = npt.NDArray[np.float64]
 
 
 def compare(
@@ -44,13 +36,15 @@ def compare(
     sampling: Sampling | None = None,
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> Comparison:
     """Asks every test in every cell of models x templates x selections x shots x seeds.
 
     `models` is the bundled one where none is given, `templates` the task's own. `seeds` is a
     number of draws, or the seeds themselves; `limit` asks only the first tests. What the store
-    (by default the one in the current folder) already holds is not asked again. Raises
-    `PromptkitError` for whatever is wrong, before any model runs.
+    (by default the one in the current folder) already holds is not asked again. `announce` is told
+    in a sentence what each model will be asked, before it runs. Raises `PromptkitError` for
+    whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -80,17 +74,24 @@ def compare(
     ]
     opened = store if isinstance(store, Store) else Store(store or default_path())
     try:
-        predictions, usage = _run(grid, queries, opened, progress)
+        asked = running.prepare(grid, queries)
+        predictions, usage = running.run(asked, opened, progress=progress, announce=announce)
     finally:
         if opened is not store:
             opened.close()
-    groups = _judged(task, predictions)
-    rows = tuple(_rows(groups))
-    pairs = tuple(_pairs(groups))
-    flat = tuple(prediction for cell in predictions for prediction in cell)
-    identities = tuple(model.identity for model in models)
-    usage = replace(usage, wall_seconds=perf_counter() - started)
-    return Comparison(task.name, task.fingerprint, identities, rows, pairs, usage, flat)
+    groups = judging.judged(task, predictions)
+    return Comparison(
+        task.name,
+        task.fingerprint,
+        models=tuple(model.identity for model in models),
+        rows=tuple(judging.rows(groups)),
+        pairs=tuple(judging.pairs(groups)),
+        reliability=tuple(judging.reliability(groups)),
+        confusion=tuple(judging.confusion(groups)),
+        usage=replace(usage, wall_seconds=perf_counter() - started),
+        predictions=tuple(prediction for cell in predictions for prediction in cell),
+        prompts=running.prompts_of(asked),
+    )
 
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
@@ -128,176 +129,3 @@ def _named_apart(templates: Sequence[Template]) -> list[Template]:
 
 def _template(task: Task[Any, Any], template: Template | str) -> Template:
     return template if isinstance(template, Template) else Template.of(task, template)
-
-
-def _run(
-    grid: Sequence[Predictor],
-    queries: Sequence[Example[Any, Any]],
-    store: Store,
-    progress: Progress | None,
-) -> tuple[list[list[Prediction]], Cost]:
-    """All predictions of each cell of the grid; every prompt is made before a model runs."""
-    renderers = {
-        template: template.renderer(grid[0].task) for template in {p.template for p in grid}
-    }
-    tokenized = [
-        (predictor, predictor.tokenize(queries, renderers[predictor.template]))
-        for predictor in grid
-    ]
-    predictions: list[list[Prediction]] = []
-    costs: list[Cost] = []
-    for _, cells in groupby(tokenized, key=lambda cell: id(cell[0].model)):
-        made, cost = _run_model(list(cells), queries, store, progress)
-        predictions += made
-        costs.append(cost)
-    total = {name: sum(getattr(cost, name) for cost in costs) for name in Cost.__slots__}
-    return predictions, Cost(**total)
-
-
-def _run_model(
-    cells: Sequence[tuple[Predictor, list[TokenizedPrompt]]],
-    queries: Sequence[Example[Any, Any]],
-    store: Store,
-    progress: Progress | None,
-) -> tuple[list[list[Prediction]], Cost]:
-    """One model's cells, asked together so that it can share what their prompts have in common."""
-    first = cells[0][0]
-    model, before = first.model, asdict(first.model.usage)
-    prompts = [prompt for _, cell in cells for prompt in cell]
-    answers = answer(model, prompts, first.sampling, store=store, progress=progress)
-    results = iter(answers.results)
-    predictions = [
-        predictor.join(queries, cell, list(islice(results, len(cell)))) for predictor, cell in cells
-    ]
-    after = asdict(model.usage)
-    return predictions, Cost(
-        prompts=len(answers.asked) + answers.stored,
-        cached=answers.stored,
-        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked) + answers.written,
-        unique_tokens=unique_tokens(answers.asked) + answers.written,
-        decoded_tokens=after["decoded_tokens"] - before["decoded_tokens"],
-        decode_seconds=after["decode_seconds"] - before["decode_seconds"],
-        wall_seconds=0.0,
-    )
-
-
-class _Scored(NamedTuple):
-    """What a model said of the labels; the labels by their number."""
-
-    logprobs: Matrix
-    """Normalised over the labels, (queries, labels)."""
-    gold: list[int]
-    said: list[int]
-    coverage: list[float]
-
-
-class _Judged(NamedTuple):
-    """The predictions of one cell, as what its row is made of."""
-
-    cell: Cell
-    correct: list[bool]
-    failures: int
-    tokens: int
-    seconds: float
-    scored: _Scored | None
-    """None where answers are generated."""
-
-
-Groups = Mapping[Cell, Sequence[_Judged]]
-"""Per aggregate its cells, one for each seed, over the same queries."""
-
-
-def _judged(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> Groups:
-    output = task.output_type
-    labels = {output.plain(value): index for index, value in enumerate(output.values.values())}
-    cells = [_judge(cell, labels) for cell in predictions]
-    return {
-        aggregate: list(group)
-        for aggregate, group in groupby(cells, key=lambda j: j.cell._replace(seed=None))
-    }
-
-
-def _judge(predictions: Sequence[Prediction], labels: Mapping[Any, int]) -> _Judged:
-    first = predictions[0]
-    scores = [[*p.logprobs.values()] for p in predictions if p.logprobs]
-    scored = None
-    if scores:
-        logprobs = np.array(scores)
-        scored = _Scored(
-            logprobs - np.logaddexp.reduce(logprobs, axis=1, keepdims=True),
-            [labels[p.gold] for p in predictions],
-            [labels[p.label] for p in predictions],
-            [p.coverage for p in predictions if p.coverage is not None],
-        )
-    return _Judged(
-        Cell(first.model, first.template, first.selection, first.shots, first.seed),
-        [bool(p.correct) for p in predictions],
-        failures=sum(p.failure is not None for p in predictions),
-        tokens=sum(p.tokens for p in predictions),
-        seconds=math.fsum(p.seconds for p in predictions),
-        scored=scored,
-    )
-
-
-def _rows(groups: Groups) -> Iterator[Row]:
-    """Per shot count the aggregate over seeds, then each seed."""
-    for aggregate, cells in groups.items():
-        yield _row(aggregate, cells)
-        for judged in cells:
-            yield _row(judged.cell, [judged])
-
-
-def _row(cell: Cell, judged: Sequence[_Judged]) -> Row:
-    table = _correct(judged)
-    interval = stats.wilson(table)
-    row = Row(
-        **cell._asdict(),
-        calibration="none",
-        n=len(table),
-        accuracy=metrics.accuracy(table),
-        accuracy_ci=(interval.low, interval.high),
-        failures=sum(j.failures for j in judged),
-        tokens=sum(j.tokens for j in judged),
-        seconds=math.fsum(j.seconds for j in judged),
-    )
-    scored = [j.scored for j in judged if j.scored is not None]
-    return _with_losses(row, scored) if scored else row
-
-
-def _with_losses(row: Row, scored: Sequence[_Scored]) -> Row:
-    logprobs = np.concatenate([s.logprobs for s in scored])
-    gold = [label for s in scored for label in s.gold]
-    said = [label for s in scored for label in s.said]
-    return replace(
-        row,
-        macro_f1=metrics.macro_f1(gold, said, range(logprobs.shape[1])),
-        log_loss=metrics.log_loss(logprobs, gold),
-        ece=metrics.expected_calibration_error(np.exp(logprobs), gold),
-        coverage=float(np.mean([coverage for s in scored for coverage in s.coverage])),
-    )
-
-
-def _correct(judged: Sequence[_Judged]) -> Table:
-    """Whether each answer is right, (queries, seeds)."""
-    return np.array([j.correct for j in judged], dtype=int).T
-
-
-def _pairs(groups: Groups) -> Iterator[Pair]:
-    """Each shot count against the one before; each model, template and selection against the first.
-
-    The two cells of a pair differ in one thing only.
-    """
-    tables: dict[Cell, Table] = {cell: _correct(judged) for cell, judged in groups.items()}
-    for _, cells in groupby(tables, key=lambda cell: cell._replace(shots=0)):
-        for a, b in pairwise(cells):
-            yield _pair(a, b, tables)
-    first = next(iter(tables))
-    for b, factor in product(tables, ("model", "template", "selection")):
-        a = b._replace(**{factor: getattr(first, factor)})
-        if a != b:
-            yield _pair(a, b, tables)
-
-
-def _pair(a: Cell, b: Cell, tables: Mapping[Cell, Table]) -> Pair:
-    difference = stats.paired_difference(tables[a], tables[b])
-    return Pair(a, b, difference.delta, (difference.ci.low, difference.ci.high), difference.p)

@@ -7,6 +7,7 @@ Each takes one entry per query and returns one float. Intervals and differences 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,6 +108,25 @@ def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: in
     binning", AAAI 2015; Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural
     networks", ICML 2017.
     """
+    curve = reliability(probs, gold_index, bins)
+    queries = sum(one.n for one in curve)
+    return sum(one.n * abs(one.accuracy - one.confidence) for one in curve) / queries
+
+
+class Bin(NamedTuple):
+    """Queries whose top label is about as probable."""
+
+    confidence: float
+    """The mean probability of the top label."""
+    accuracy: float
+    n: int
+
+
+def reliability(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> list[Bin]:
+    """The bins of `expected_calibration_error`, those without a query left out, least sure first.
+
+    Raises what that raises.
+    """
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
     scores, gold = _scores(probs, gold_index)
@@ -116,8 +136,13 @@ def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: in
     right = scores.argmax(axis=1) == gold
     upper_edges = np.arange(1, bins) / bins
     which = np.digitize(confidence, upper_edges, right=True)
-    gaps = np.bincount(which, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(gold))
+    counts = np.bincount(which, minlength=bins)
+    sure = np.bincount(which, weights=confidence, minlength=bins)
+    hits = np.bincount(which, weights=right, minlength=bins)
+    return [
+        Bin(float(sure[i] / counts[i]), float(hits[i] / counts[i]), int(counts[i]))
+        for i in np.flatnonzero(counts)
+    ]
 
 
 def _normalised(probs: NDArray[np.float64]) -> bool:

@@ -64,6 +64,10 @@ class Prediction:
     shot_ids: tuple[str, ...]
     """The shots shown, in order; fewer than asked only if `fit` allowed it."""
     selection: str
+    order: str
+    """How the shots are ordered."""
+    verbalizer: str
+    """Which words stand for the labels."""
     seed: int
     template: str
     model: str
@@ -71,6 +75,8 @@ class Prediction:
     tokens: int
     """The tokens of the prompt."""
     seconds: float
+    calibrated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Per method of calibration the probabilities of the labels."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ class Predictor:
         cell = {
             "shots": self.shots,
             "selection": self._selection,
+            "order": "drawn",
+            "verbalizer": "labels",
             "seed": self.seed,
             "template": self.template.name,
             "model": self.model.identity.name,
@@ -228,10 +236,12 @@ def answer(
     *,
     store: Store | None = None,
     progress: Progress | None = None,
+    begin: Callable[[Sequence[TokenizedPrompt], int], None] | None = None,
 ) -> Answers:
     """The results of many prompts.
 
-    A prompt that occurs twice is asked once. New results are stored as they are made.
+    A prompt that occurs twice is asked once. New results are stored as they are made. `begin` is
+    told, before the model runs, what it will be asked and how many prompts the store has.
     """
     scored = all(prompt.candidates for prompt in prompts)
     keys = keys_of(prompts, model.identity, None if scored else sampling)
@@ -239,6 +249,8 @@ def answer(
     stored = len(known)
     missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
     order, asked = list(missing), list(missing.values())
+    if begin is not None:
+        begin(asked, stored)
     made: Iterator[tuple[int, Result]] = (
         model.score(asked) if scored else model.generate(asked, sampling)
     )

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from promptkit.errors import MissingExtraError
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
+from promptkit.prompts import Prompt
 
 if TYPE_CHECKING:
     import pandas
+
+    from promptkit.metrics import Bin
+
+
+RAW = "none"
+"""The calibration of what is not calibrated."""
 
 
 class Cell(NamedTuple):
@@ -23,6 +30,9 @@ class Cell(NamedTuple):
     model: str
     template: str
     selection: str
+    order: str
+    verbalizer: str
+    calibration: str
     shots: int
     seed: int | None
 
@@ -34,10 +44,15 @@ class Row:
     model: str
     template: str
     selection: str
+    order: str
+    """How the shots are ordered."""
+    verbalizer: str
+    """Which words stand for the labels."""
+    calibration: str
+    """How the probabilities were corrected; `none` for the model's own."""
     shots: int
     seed: int | None
     """None for the aggregate over all seeds."""
-    calibration: str
     n: int
     """The number of queries."""
     accuracy: float
@@ -66,6 +81,37 @@ class Pair:
     """The accuracy of `b` less that of `a`."""
     ci: tuple[float, float]
     p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How sure a model is against how often it is right, over all seeds of a cell."""
+
+    model: str
+    template: str
+    selection: str
+    order: str
+    verbalizer: str
+    calibration: str
+    shots: int
+    bins: tuple[Bin, ...]
+    """By confidence, the bins without a query left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Which label was said where which is right, over all seeds of a cell."""
+
+    model: str
+    template: str
+    selection: str
+    order: str
+    verbalizer: str
+    calibration: str
+    shots: int
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """A row per gold label, a column per answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +145,12 @@ class Comparison:
     models: tuple[ModelIdentity, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
+    reliability: tuple[Reliability, ...]
+    confusion: tuple[Confusion, ...]
     usage: Cost
     predictions: tuple[Prediction, ...]
+    prompts: Mapping[str, Prompt]
+    """The prompts by their `prompt_sha256`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON can hold it; the predictions are `to_records()`."""
@@ -112,6 +162,8 @@ class Comparison:
                 {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
                 for pair in self.pairs
             ],
+            "reliability": [_plain(curve) for curve in self.reliability],
+            "confusion": [asdict(matrix) for matrix in self.confusion],
             "usage": asdict(self.usage),
         }
         return {name: _finite(value) for name, value in data.items()}
@@ -150,6 +202,10 @@ class Comparison:
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
+
+
+def _plain(curve: Reliability) -> dict[str, Any]:
+    return {**asdict(curve), "bins": [one._asdict() for one in curve.bins]}
 
 
 def _record(prediction: Prediction) -> dict[str, Any]:

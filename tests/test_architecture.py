@@ -31,6 +31,7 @@ FLOORS = [
     {"templates"},
     {"predict", "linting", "importing"},
     {"results", "options"},
+    {"judging", "running"},
     {"comparison"},
     {"cli_models", "cli_import", "cli_render"},
     {"cli"},

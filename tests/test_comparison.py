@@ -132,6 +132,7 @@ def test_pairs_follow_the_shots() -> None:
     assert [(p.a.shots, p.b.shots, p.delta) for p in pairs] == [
         (0, 1, pytest.approx(1 / 6)),
         (1, 4, pytest.approx(1 / 2)),
+        (0, 4, pytest.approx(2 / 3)),
     ]
     assert {p.a.seed for p in pairs} == {p.b.seed for p in pairs} == {None}
 
@@ -226,11 +227,11 @@ PREDICTION = [
 
 def test_the_fields_are_those_of_the_contract() -> None:
     data = compared().to_dict()
-    assert list(data) == ["task", "models", "rows", "pairs", "usage"]
+    assert {"task", "models", "rows", "pairs", "usage"} <= set(data)
     task = parity_task()
     assert data["task"] == {"name": "parity", "fingerprint": task.fingerprint}
     assert data["models"][0]["sha256"] == FakeModel().identity.sha256
-    extra = {"coverage", "failures"}
+    extra = {"coverage", "failures", "order", "verbalizer"}
     assert all(set(row) == {*ROW, *extra} for row in data["rows"])
     assert all(list(pair) == ["a", "b", "delta", "ci", "p"] for pair in data["pairs"])
     assert all(list(pair["a"]) == list(Cell._fields) for pair in data["pairs"])
@@ -239,6 +240,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
         *("wall_seconds", "cached"),
     }
     extra = {"correct", "text", "failure", "shot_ids", "selection", "tokens", "seconds"}
+    extra |= {"order", "verbalizer", "calibrated"}
     assert all(set(record) == {*PREDICTION, *extra} for record in compared().to_records())
 
 
@@ -271,7 +273,7 @@ def test_a_data_frame() -> None:
     result = compared()
     frame = result.to_pandas()
     assert len(frame) == len(result.rows)
-    assert set(frame.columns) == {*ROW, "coverage", "failures"}
+    assert set(frame.columns) == {*ROW, "order", "verbalizer", "coverage", "failures"}
     assert frame[frame.seed.isna()].accuracy.tolist() == [1 / 6, 2 / 6, 5 / 6]
 
 

@@ -13,9 +13,11 @@ import jinja2
 
 from promptkit.report.terminal import (
     changed,
+    changes_of,
     cost,
     counted,
     grid_line,
+    line_names,
     notes,
     percent,
     points,
@@ -31,29 +33,27 @@ def html(data: Data, records: Records) -> str:
     """The page: the cells, the paired differences, and every answer per shot count."""
     models = {model["name"]: model for model in data["models"]}
     pairs = data["pairs"]
-    changes = {
-        _cell(pair["b"]): pair for pair in pairs if _cell(pair["a"])[0] == _cell(pair["b"])[0]
-    }
     parts = [
         {
-            "name": " · ".join(key),
+            "name": " · ".join(line_names(key)),
             "model": models[key[0]],
-            "rows": [(row, changes.get(_cell(row))) for row in rows if row["seed"] is None],
+            "rows": [
+                (row, changes_of(pairs, key).get(row["shots"]))
+                for row in rows
+                if row["seed"] is None
+            ],
             "items": _items([record for record in records if grid_line(record) == key]),
         }
         for key, rows in groupby(data["rows"], key=grid_line)
     ]
-    against = [pair for pair in pairs if _cell(pair["a"])[0] != _cell(pair["b"])[0]]
+    along = [pair for part in parts for _, pair in part["rows"]]
+    against = [pair for pair in pairs if pair not in along]
     return _template().render(
         task=data["task"],
         parts=parts,
         against=against,
         notes=[*notes(records), *cost(data["usage"])],
     )
-
-
-def _cell(row: Data) -> tuple[tuple[str, str, str], int]:
-    return grid_line(row), row["shots"]
 
 
 def _items(records: Records) -> list[dict[str, Any]]:
@@ -73,6 +73,6 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (counted, grid_line, percent, points, shown, signed)
+    filters = (counted, grid_line, line_names, percent, points, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))

@@ -37,7 +37,8 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     Texts from data are never read as markup.
     """
     parts: list[RenderableType] = []
-    for key, rows in groupby(data["rows"], key=grid_line):
+    raw = [row for row in data["rows"] if row["calibration"] == "none"]
+    for key, rows in groupby(raw, key=grid_line):
         parts += [*_accuracy(key, list(rows), data), ""]
     parts[-1] = Text(
         "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
@@ -48,17 +49,39 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     return Group(*parts)
 
 
-def grid_line(row: Data) -> tuple[str, str, str]:
-    """The model, template and selection that a row, a cell or a record belongs to."""
-    return row["model"], row["template"], row["selection"]
+FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
+"""What distinguishes the lines of a grid, along which the number of shots grows."""
+
+_USUAL = {"order": "drawn", "verbalizer": "labels", "calibration": "none"}
 
 
-def _accuracy(key: tuple[str, str, str], rows: Records, data: Data) -> Iterator[RenderableType]:
-    model, template, selection = key
-    identity = next(m for m in data["models"] if m["name"] == model)
+def grid_line(row: Data) -> tuple[str, ...]:
+    """The line of the grid that a row, a cell or a record belongs to, by `FACTORS`.
+
+    A record is raw, not calibrated.
+    """
+    return tuple([row.get(name, _USUAL.get(name)) for name in FACTORS])
+
+
+def line_names(line: Sequence[str]) -> list[str]:
+    """A line in words; what is as usual is left out."""
+    named = dict(zip(FACTORS, line, strict=True))
+    words = [_file(named["model"]), named["template"], f"{named['selection']} shots"]
+    if named["order"] != _USUAL["order"]:
+        words.append(named["order"])
+    if named["verbalizer"] != _USUAL["verbalizer"]:
+        words.append(f"{named['verbalizer']} as labels")
+    if named["calibration"] != _USUAL["calibration"]:
+        words.append(f"{named['calibration']} calibration")
+    return words
+
+
+def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[RenderableType]:
+    identity = next(m for m in data["models"] if m["name"] == key[0])
+    model, *others = line_names(key)
     yield _title(
-        f"{data['task']['name']} · {_file(model)} ({identity['weights']}) · {template} · "
-        f"{selection} shots · {counted(rows[0]['n'], 'query', 'queries')}"
+        f"{data['task']['name']} · {model} ({identity['weights']}) · {' · '.join(others)} · "
+        f"{counted(rows[0]['n'], 'query', 'queries')}"
     )
     whole = [row for row in rows if row["seed"] is None]
     scored = any(row["coverage"] is not None for row in whole)
@@ -71,11 +94,7 @@ def _accuracy(key: tuple[str, str, str], rows: Records, data: Data) -> Iterator[
         "tokens:",
         "time:",
     )
-    changes = {
-        pair["b"]["shots"]: pair
-        for pair in data["pairs"]
-        if grid_line(pair["a"]) == grid_line(pair["b"]) == key
-    }
+    changes = changes_of(data["pairs"], key)
     for row in whole:
         low, high = row["accuracy_ci"]
         seeds = [
@@ -91,6 +110,17 @@ def _accuracy(key: tuple[str, str, str], rows: Records, data: Data) -> Iterator[
             f"{row['seconds']:.1f} s",
         )
     yield table
+
+
+def changes_of(pairs: Sequence[Data], line: tuple[str, ...]) -> dict[int, Data]:
+    """Along a line, each number of shots against the one before."""
+    along = [pair for pair in pairs if grid_line(pair["a"]) == grid_line(pair["b"]) == line]
+    changes: dict[int, Data] = {}
+    for pair in along:
+        known = changes.setdefault(pair["b"]["shots"], pair)
+        if pair["a"]["shots"] > known["a"]["shots"]:
+            changes[pair["b"]["shots"]] = pair
+    return changes
 
 
 def _by_seed(accuracies: Sequence[float]) -> str:
@@ -109,19 +139,19 @@ def _change(pair: Data | None) -> Text:
 
 
 def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
-    """Models, templates and selections against the first one."""
+    """Models, templates, selections, orders, verbalizers and calibrations against the first."""
     pairs = [pair for pair in pairs if pair["a"]["shots"] == pair["b"]["shots"]]
     if not pairs:
         return
     lines = [grid_line(pair[side]) for pair in pairs for side in ("a", "b")]
-    varied = [i for i in range(3) if len({line[i] for line in lines}) > 1]
+    varied = [i for i in range(len(FACTORS)) if len({line[i] for line in lines}) > 1]
     yield _title("Against the first, in points of accuracy over the same queries")
     table = _table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
     room = 18 if width < 100 else 28
     for what in varied:
         for pair in pairs:
             a, b = ([*map(_file, grid_line(pair[side]))] for side in ("a", "b"))
-            if grid_line(pair["a"])[what] != grid_line(pair["b"])[what]:
+            if a[what] != b[what]:
                 others = ", ".join(b[i] for i in varied if i != what)
                 cells = [b[what], a[what], *([others] if len(varied) > 1 else [])]
                 texts = [Text(visible(cell, room)) for cell in cells]
@@ -138,7 +168,7 @@ def _changed_answers(records: Records, width: int) -> Iterator[RenderableType]:
         return
     moved = list(changed(first).items())
     queries = {r["id"]: r for r in first}
-    line = ", ".join(map(_file, grid_line(first[0])))
+    line = ", ".join(line_names(grid_line(first[0])))
     of = f" of {line}" if len(first) < len(records) else ""
     yield _title(
         f"{len(moved)} of {counted(len(queries), 'answer')}{of} changed with the number of shots"

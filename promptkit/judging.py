@@ -1,0 +1,226 @@
+"""Predictions against the gold answers: a row per cell, and what differs between cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit import metrics, stats
+from promptkit.predict import Prediction
+from promptkit.results import RAW, Cell, Confusion, Pair, Reliability, Row
+from promptkit.task import Task
+
+Table = npt.NDArray[np.int64]
+"""Whether each answer is right, (queries, seeds)."""
+
+_FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
+"""What is compared with the first of its kind."""
+
+
+class Scored(NamedTuple):
+    """What a model said of the labels; the labels by their number."""
+
+    labels: tuple[str, ...]
+    logprobs: npt.NDArray[np.float64]
+    """Normalised over the labels, (queries, labels)."""
+    gold: list[int]
+    said: list[int]
+    coverage: list[float]
+
+
+class Judged(NamedTuple):
+    """The predictions of one cell, as what its row is made of."""
+
+    cell: Cell
+    correct: list[bool]
+    failures: int
+    tokens: int
+    seconds: float
+    scored: Scored | None
+    """None where answers are generated."""
+
+
+Groups = Mapping[Cell, Sequence[Judged]]
+"""Per aggregate its cells, one for each seed, over the same queries."""
+
+
+def judged(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> Groups:
+    """Each cell's predictions judged, raw and under each calibration; seeds side by side."""
+    output = task.output_type
+    labels = {output.plain(value): index for index, value in enumerate(output.values.values())}
+    groups: dict[Cell, list[Judged]] = {}
+    for raw_cells in _by_aggregate(predictions):
+        for method in (RAW, *raw_cells[0][0].calibrated):
+            for cell in raw_cells:
+                one = _judge(cell, labels, output.labels, method)
+                groups.setdefault(one.cell._replace(seed=None), []).append(one)
+    return groups
+
+
+def _by_aggregate(
+    predictions: Sequence[Sequence[Prediction]],
+) -> Iterator[list[Sequence[Prediction]]]:
+    for _, cells in groupby(predictions, key=lambda cell: cell_of(cell[0])._replace(seed=None)):
+        yield list(cells)
+
+
+def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
+    """The cell that a prediction belongs to."""
+    p = prediction
+    return Cell(
+        p.model, p.template, p.selection, p.order, p.verbalizer, calibration, p.shots, p.seed
+    )
+
+
+def _judge(
+    predictions: Sequence[Prediction],
+    numbers: Mapping[Any, int],
+    labels: tuple[str, ...],
+    method: str,
+) -> Judged:
+    cell = cell_of(predictions[0], method)
+    scored = None
+    correct = [bool(p.correct) for p in predictions]
+    if predictions[0].logprobs is not None:
+        scored = _scored(predictions, numbers, labels, method)
+        if method != RAW:
+            correct = [said == gold for said, gold in zip(scored.said, scored.gold, strict=True)]
+    return Judged(
+        cell,
+        correct,
+        failures=sum(p.failure is not None for p in predictions),
+        tokens=sum(p.tokens for p in predictions),
+        seconds=math.fsum(p.seconds for p in predictions),
+        scored=scored,
+    )
+
+
+def _scored(
+    predictions: Sequence[Prediction],
+    numbers: Mapping[Any, int],
+    labels: tuple[str, ...],
+    method: str,
+) -> Scored:
+    gold = [numbers[p.gold] for p in predictions]
+    coverage = [p.coverage for p in predictions if p.coverage is not None]
+    if method == RAW:
+        raw = np.array([[*(p.logprobs or {}).values()] for p in predictions])
+        logprobs = raw - np.logaddexp.reduce(raw, axis=1, keepdims=True)
+        said = [numbers[p.label] for p in predictions]
+    else:
+        with np.errstate(divide="ignore"):  # a probability of nothing
+            logprobs = np.log([[*p.calibrated[method].values()] for p in predictions])
+        said = [int(label) for label in logprobs.argmax(axis=1)]
+    return Scored(labels, logprobs, gold, said, coverage)
+
+
+def rows(groups: Groups) -> Iterator[Row]:
+    """Per shot count the aggregate over seeds, then each seed."""
+    for aggregate, cells in groups.items():
+        yield _row(aggregate, cells)
+        for one in cells:
+            yield _row(one.cell, [one])
+
+
+def _row(cell: Cell, cells: Sequence[Judged]) -> Row:
+    table = correct(cells)
+    interval = stats.wilson(table)
+    row = Row(
+        **cell._asdict(),
+        n=len(table),
+        accuracy=metrics.accuracy(table),
+        accuracy_ci=(interval.low, interval.high),
+        failures=sum(one.failures for one in cells),
+        tokens=sum(one.tokens for one in cells),
+        seconds=math.fsum(one.seconds for one in cells),
+    )
+    scored = _pooled(cells)
+    if scored is None:
+        return row
+    return replace(
+        row,
+        macro_f1=metrics.macro_f1(scored.gold, scored.said, range(len(scored.labels))),
+        log_loss=metrics.log_loss(scored.logprobs, scored.gold),
+        ece=metrics.expected_calibration_error(np.exp(scored.logprobs), scored.gold),
+        coverage=float(np.mean(scored.coverage)),
+    )
+
+
+def _pooled(cells: Sequence[Judged]) -> Scored | None:
+    """All seeds of a cell as if they were more queries."""
+    scored = [one.scored for one in cells if one.scored is not None]
+    if not scored:
+        return None
+    return Scored(
+        scored[0].labels,
+        np.concatenate([s.logprobs for s in scored]),
+        [label for s in scored for label in s.gold],
+        [label for s in scored for label in s.said],
+        [coverage for s in scored for coverage in s.coverage],
+    )
+
+
+def correct(cells: Sequence[Judged]) -> Table:
+    """Whether each answer is right, (queries, seeds)."""
+    return np.array([one.correct for one in cells], dtype=int).T
+
+
+def pairs(groups: Groups) -> Iterator[Pair]:
+    """Which cells are compared: each shot count with the one before and with the fewest; each
+    model, template, selection, order, verbalizer and calibration with the first.
+
+    The two cells of a pair differ in one thing only.
+    """
+    tables = {cell: correct(cells) for cell, cells in groups.items()}
+    for a, b in dict.fromkeys(_compared(list(tables))):
+        difference = stats.paired_difference(tables[a], tables[b])
+        yield Pair(a, b, difference.delta, (difference.ci.low, difference.ci.high), difference.p)
+
+
+def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
+    for _, line in groupby(cells, key=lambda cell: cell._replace(shots=0, calibration=RAW)):
+        by_method: dict[str, list[Cell]] = {}
+        for cell in line:
+            by_method.setdefault(cell.calibration, []).append(cell)
+        for same in by_method.values():
+            yield from pairwise(same)
+            yield from ((same[0], cell) for cell in same[2:])
+    known, first = set(cells), cells[0]
+    for b in cells:
+        for factor in _FACTORS:
+            a = b._replace(**{factor: getattr(first, factor)})
+            if a != b and a in known:
+                yield a, b
+
+
+def reliability(groups: Groups) -> Iterator[Reliability]:
+    """Per aggregate of scored labels, how sure the model is against how often it is right."""
+    for cell, cells in groups.items():
+        scored = _pooled(cells)
+        if scored is not None:
+            bins = metrics.reliability(np.exp(scored.logprobs), scored.gold)
+            yield Reliability(**_without_seed(cell), bins=tuple(bins))
+
+
+def confusion(groups: Groups) -> Iterator[Confusion]:
+    """Per aggregate of scored labels, what was said where."""
+    for cell, cells in groups.items():
+        scored = _pooled(cells)
+        if scored is not None:
+            size = len(scored.labels)
+            counts = np.zeros((size, size), dtype=int)
+            np.add.at(counts, (scored.gold, scored.said), 1)
+            rows = tuple(tuple(row) for row in counts.tolist())
+            yield Confusion(**_without_seed(cell), labels=scored.labels, counts=rows)
+
+
+def _without_seed(cell: Cell) -> dict[str, Any]:
+    fields = cell._asdict()
+    del fields["seed"]
+    return fields

@@ -1,0 +1,99 @@
+"""Many cells asked as one: every prompt is made before a model runs, and each is asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any, NamedTuple
+
+from promptkit.examples import Example
+from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
+from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.results import Cost
+from promptkit.store import Store
+
+Announce = Callable[[str], None]
+"""Told what a run will cost, before it begins."""
+
+
+class Asked(NamedTuple):
+    """What one predictor is asked."""
+
+    predictor: Predictor
+    queries: Sequence[Example[Any, Any]]
+    prompts: Sequence[TokenizedPrompt]
+
+
+def prepare(grid: Sequence[Predictor], queries: Sequence[Example[Any, Any]]) -> list[Asked]:
+    """The prompts of all predictors for the same queries; what templates share is made once."""
+    renderers = {
+        template: template.renderer(grid[0].task) for template in {p.template for p in grid}
+    }
+    return [
+        Asked(predictor, queries, predictor.tokenize(queries, renderers[predictor.template]))
+        for predictor in grid
+    ]
+
+
+def run(
+    asked: Sequence[Asked],
+    store: Store,
+    *,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
+) -> tuple[list[list[Prediction]], Cost]:
+    """The predictions of each, in their order. `wall_seconds` of the cost is left at 0."""
+    by_model: dict[int, list[int]] = {}
+    for place, one in enumerate(asked):
+        by_model.setdefault(id(one.predictor.model), []).append(place)
+    made: dict[int, list[Prediction]] = {}
+    costs: list[Cost] = []
+    for places in by_model.values():
+        predictions, cost = _run_model([asked[i] for i in places], store, progress, announce)
+        made |= zip(places, predictions, strict=True)
+        costs.append(cost)
+    total = {name: sum(getattr(cost, name) for cost in costs) for name in Cost.__slots__}
+    return [made[place] for place in range(len(asked))], Cost(**total)
+
+
+def _run_model(
+    asked: Sequence[Asked], store: Store, progress: Progress | None, announce: Announce | None
+) -> tuple[list[list[Prediction]], Cost]:
+    """One model's cells, asked together so that it can share what their prompts have in common."""
+    first = asked[0].predictor
+    model, before = first.model, asdict(first.model.usage)
+    unique = 0
+
+    def begin(missing: Sequence[TokenizedPrompt], stored: int) -> None:
+        nonlocal unique
+        unique = unique_tokens(missing)
+        if announce is not None:
+            known = f" ({stored:,} more are in the store)" if stored else ""
+            announce(
+                f"{model.identity.name}: {len(missing):,} prompts to ask{known}, "
+                f"{unique:,} tokens to read"
+            )
+
+    prompts = [prompt for one in asked for prompt in one.prompts]
+    answers = answer(model, prompts, first.sampling, store=store, progress=progress, begin=begin)
+    results = iter(answers.results)
+    predictions = [
+        one.predictor.join(one.queries, one.prompts, list(islice(results, len(one.prompts))))
+        for one in asked
+    ]
+    after = asdict(model.usage)
+    return predictions, Cost(
+        prompts=len(answers.asked) + answers.stored,
+        cached=answers.stored,
+        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked) + answers.written,
+        unique_tokens=unique + answers.written,
+        decoded_tokens=after["decoded_tokens"] - before["decoded_tokens"],
+        decode_seconds=after["decode_seconds"] - before["decode_seconds"],
+        wall_seconds=0.0,
+    )
+
+
+def prompts_of(asked: Sequence[Asked]) -> Mapping[str, Prompt]:
+    """The prompts by their digest."""
+    return {prompt.prompt.sha256: prompt.prompt for one in asked for prompt in one.prompts}
