@@ -17,7 +17,14 @@ from promptkit.examples import RESERVED, Example, ExampleSet, Place, text_key
 from promptkit.outputs import OutputType
 from promptkit.rows import is_csv, read_rows, write_rows
 from promptkit.task import Task
-from promptkit.taskfile import input_spec, input_type, output_spec, output_type, read_task_file
+from promptkit.taskfile import (
+    input_spec,
+    input_type,
+    output_spec,
+    output_type,
+    read_task_file,
+    verbalizers,
+)
 from promptkit.validation import ExampleParser, check_sets
 
 __all__ = ["load_task", "read_examples", "read_rows", "save_task", "write_examples"]
@@ -33,6 +40,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
     path = path / "task.toml" if path.name != "task.toml" else path
     spec = read_task_file(path)
     input, output = input_type(spec, path), output_type(spec, path)
+    words = verbalizers(spec, OutputType(output), path)
     parser = ExampleParser(input, output, [])
     examples: dict[str, list[Example[Any, Any]]] = {"demos": [], "tests": []}
     places: dict[str, list[Place]] = {"demos": [], "tests": []}
@@ -51,6 +59,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
             "name": spec.name,
             "instruction": spec.instruction,
             "template": spec.template,
+            "verbalizers": words,
             "folder": path.parent,
             **{part: parser.set_of(found) for part, found in examples.items()},
         },
@@ -77,6 +86,9 @@ def save_task(
         "output": output_spec(task.output_type, schema_file),
         "files": parts,
     }
+    if task.verbalizers:
+        words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
+        spec["output"]["verbalizers"] = words
     folder.mkdir(parents=True, exist_ok=True)
     if "schema" in spec["output"]:
         schema = json.dumps(task.output_type.schema, ensure_ascii=False, indent=2)

@@ -18,6 +18,7 @@ from promptkit.selection import Selection, default_selection, draw, same
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task
+from promptkit.verbalizer import Verbalizer
 
 Shots = Sequence[Example[Any, Any]]
 
@@ -43,11 +44,22 @@ class Renderer:
     """Renders one task through one template, and keeps what its prompts share."""
 
     def __init__(
-        self, task: Task[Any, Any], template: jinja2.Template, sharing: Sharing, file: str
+        self,
+        task: Task[Any, Any],
+        template: jinja2.Template,
+        sharing: Sharing,
+        file: str,
+        verbalizer: Verbalizer | None = None,
     ) -> None:
-        """`file` names the template in errors."""
+        """`file` names the template in errors. Without a `verbalizer` labels are their own words.
+
+        Raises `TaskError` for a verbalizer of other labels.
+        """
         self._task, self._template, self._file = task, template, file
-        self._labels, self._format = task.labels, task.output_type.format
+        self._labels = verbalizer.of(task.labels) if verbalizer is not None else task.labels
+        """What the template sees as the labels, in the order of the task's."""
+        self._words = verbalizer.words if verbalizer is not None else {}
+        self._format = task.output_type.format
         self._names: Mapping[str, Any] = {
             "task": View("task", {"name": task.name, "instruction": task.instruction}),
             "labels": trace(self._labels, Origin(None, "labels")),
@@ -106,7 +118,7 @@ class Renderer:
             if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
                 lead = ""
         lead = prompt.lead or lead
-        return replace(prompt, candidates=candidates(task.labels, lead), lead=lead, stop=stop)
+        return replace(prompt, candidates=candidates(self._labels, lead), lead=lead, stop=stop)
 
     def _check_written(self, pieces: Sequence[Piece]) -> None:
         """A plain loop asks for the labels, so its shots must not show letters, or other words."""
@@ -164,10 +176,12 @@ class Renderer:
     def _shot_view(self, shot: Example[Any, Any]) -> View:
         known = self._shots.get(id(shot))
         if known is None:
+            answer = self._task.answer_of(shot)
+            answer = self._words.get(answer, answer)
             fields: Mapping[str, Any] = {
                 "id": shot.id,
                 "input": View("input", self._task.fields_of(shot), shot.id),
-                "output": trace(self._task.answer_of(shot), Origin(shot.id, "output")),
+                "output": trace(answer, Origin(shot.id, "output")),
                 "metadata": View("metadata", shot.metadata, shot.id),
             }
             known = self._shots[id(shot)] = shot, View("shot", fields, shot.id)

@@ -26,6 +26,7 @@ from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import Example, ExampleSet, I, O, Place, canonical, plain
 from promptkit.outputs import OutputType
 from promptkit.validation import ExampleParser, check_sets
+from promptkit.verbalizer import CONTROLS, LABELS, Verbalizer, control, own
 
 
 class Task(BaseModel, Generic[I, O]):
@@ -45,6 +46,8 @@ class Task(BaseModel, Generic[I, O]):
     """What is asked."""
     template: str = "colon.j2"
     """The default template: in the task's own `templates/`, else a built-in one."""
+    verbalizers: tuple[Verbalizer, ...] = ()
+    """Other words for the labels, to compare with; `verbalizer` finds them by name."""
     folder: Path | None = Field(default=None, repr=False)
     """Where the task was read from."""
 
@@ -58,6 +61,7 @@ class Task(BaseModel, Generic[I, O]):
             demos: Iterable[Example[I, O]] = (),
             tests: Iterable[Example[I, O]] = (),
             template: str = "colon.j2",
+            verbalizers: Mapping[str, Mapping[Any, str]] | Iterable[Verbalizer] = (),
             folder: Path | None = None,
         ) -> None: ...
 
@@ -75,6 +79,8 @@ class Task(BaseModel, Generic[I, O]):
             for part in ("demos", "tests"):
                 if part in data:
                     data[part] = cls._parse_set(part, data[part], problems)
+            if "verbalizers" in data:
+                data["verbalizers"] = cls._verbalizers(data["verbalizers"])
         if problems:
             raise DataError(problems)
         try:
@@ -126,6 +132,26 @@ class Task(BaseModel, Generic[I, O]):
                 examples.append(example)
         return parser.set_of(examples)
 
+    @classmethod
+    def _verbalizers(cls, given: Any) -> tuple[Verbalizer, ...]:
+        """Verbalizers, or names and words; a label may also be a value of the output's type."""
+        if isinstance(given, Mapping):
+            words_of = dict(given)
+        elif isinstance(given, Iterable) and all(isinstance(v, Verbalizer) for v in given):
+            words_of = {verbalizer.name: verbalizer.words for verbalizer in given}
+        else:
+            raise TaskError(f"verbalizers: not a mapping of names to words: {shorten(given)}")
+        output = OutputType(cls.types()[1])
+        found = []
+        for name, words in words_of.items():
+            if isinstance(words, Mapping) and output.labels:
+                words = {_label(output, key): word for key, word in words.items()}
+            try:
+                found.append(own(name, words, output.labels))
+            except TaskError as error:
+                raise TaskError(f"verbalizers.{name}: {error}") from None
+        return tuple(found)
+
     @cached_property
     def _input_type(self) -> type[BaseModel]:
         return self.types()[0]
@@ -142,13 +168,31 @@ class Task(BaseModel, Generic[I, O]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of what is asked: types, instruction, pool and tests, but no names."""
+        """A digest of what is asked: types, instruction, pool and tests, but no names.
+
+        Verbalizers are wording, as templates are, and change nothing.
+        """
         input_type, _ = self.types()
         names = ("title", "description")
         schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
         output = list(self.labels) or self.output_type.schema
         parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
         return hashlib.sha256(canonical(parts)).hexdigest()
+
+    def verbalizer(self, name: str) -> Verbalizer:
+        """A verbalizer by name: the task's own, `labels`, `swapped` or `symbols`.
+
+        Raises `TaskError` where there is none, or the answers are generated.
+        """
+        known = {verbalizer.name: verbalizer for verbalizer in self.verbalizers}
+        if name in known:
+            return known[name]
+        if name in CONTROLS:
+            return control(name, self.labels)
+        if name != LABELS:
+            names = ", ".join((LABELS, *known, *CONTROLS))
+            raise TaskError(f"there is no verbalizer {name!r}; there is {names}")
+        return Verbalizer(name, {label: label for label in self.labels})
 
     def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
         """An example's input as plain values."""
@@ -180,6 +224,14 @@ class Task(BaseModel, Generic[I, O]):
         return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
 
     __str__ = __repr__
+
+
+def _label(output: OutputType, value: Any) -> Any:
+    """The label of a value; what is none stays as it is."""
+    try:
+        return output.text(output.validate(value))
+    except ValueError:
+        return value
 
 
 def _parts(example: Example[Any, Any]) -> dict[str, Any]:

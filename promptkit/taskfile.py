@@ -28,6 +28,7 @@ from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.examples import RESERVED, plain
 from promptkit.outputs import OutputType
 from promptkit.rows import not_utf8
+from promptkit.verbalizer import Verbalizer, own
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,6 +63,8 @@ class OutputSection(_Section):
     """The file of a JSON Schema that generated answers fit, relative to the task's folder."""
     column: str = "output"
     """The column that holds the output, where it is not called `output`."""
+    verbalizers: dict[str, dict[str, StrictStr]] = {}
+    """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 
 
 class FilesSection(_Section):
@@ -214,6 +217,17 @@ def output_type(spec: TaskFile, path: Path) -> Any:
     if section.type is not None:
         return _TYPES[section.type]
     return _schema_type(path.parent / (section.schema_file or ""))
+
+
+def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
+    """What `[output.verbalizers]` says. Raises `TaskError`."""
+    found = []
+    for name, words in spec.output.verbalizers.items():
+        try:
+            found.append(own(name, words, output.labels))
+        except TaskError as error:
+            raise TaskError(f"{path}: output.verbalizers.{name}: {error}") from None
+    return found
 
 
 def _schema_type(path: Path) -> Any:

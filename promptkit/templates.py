@@ -26,6 +26,7 @@ from promptkit.selection import Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
 from promptkit.task import Task
+from promptkit.verbalizer import Verbalizer
 
 _PACKAGE = Path(__file__).parent
 BUILT_IN = next(
@@ -97,22 +98,27 @@ class Template:
         query: Any,
         seed: int = 0,
         selection: Selection | None = None,
+        verbalizer: Verbalizer | None = None,
     ) -> Prompt:
         """The prompt that asks for `query` after `shots` demonstrations.
 
         `shots` is a number to draw from the task's pool, or the demonstrations themselves.
-        `query` is an `Example`, an input of the task, or a dict of its fields. Raises
-        `TemplateError` naming file, line and example, `DataError` for a query that does not fit
-        the task, and `PromptError` for a pool that is too small or a query among its own shots.
+        `query` is an `Example`, an input of the task, or a dict of its fields. `verbalizer` says
+        which words stand for the labels. Raises `TemplateError` naming file, line and example,
+        `DataError` for a query that does not fit the task, `TaskError` for a verbalizer of other
+        labels, and `PromptError` for a pool that is too small or a query among its own shots.
         """
-        renderer = self.renderer(task)
+        renderer = self.renderer(task, verbalizer)
         return renderer.render(query, shots, seed=seed, selection=selection)
 
-    def renderer(self, task: Task[Any, Any]) -> Renderer:
-        """What renders many prompts of one task, and keeps what they share."""
+    def renderer(self, task: Task[Any, Any], verbalizer: Verbalizer | None = None) -> Renderer:
+        """What renders many prompts of one task, and keeps what they share.
+
+        Raises `TaskError` for a verbalizer of other labels.
+        """
         compiled = self._compiled  # which says first what is wrong with it
         shared = _sharing(self.source, self.folders)
-        return Renderer(task, compiled, shared, self.file or self.name)
+        return Renderer(task, compiled, shared, self.file or self.name, verbalizer)
 
     @property
     def _compiled(self) -> jinja2.Template:

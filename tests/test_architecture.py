@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "formats", "metrics", "console", "bounds", "preview"},
-    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing"},
+    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer"},
     {"sandbox"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},

@@ -115,6 +115,7 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
             name=spec.name,
             instruction=spec.instruction,
             template=spec.template,
+            verbalizers=spec.output.verbalizers,
             folder=path.parent,
         )
         return Subject(task, rows, parser.problems, str(path))

@@ -1,0 +1,133 @@
+"""Verbalizers: which word stands for each label of a task, in the shots and among the answers.
+
+The term is of Schick and Schütze, "Exploiting cloze questions for few-shot text classification and
+natural language inference", EACL 2021. Predictions keep the task's labels, whatever the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+
+from promptkit.errors import TaskError, shorten
+
+LABELS = "labels"
+"""The name of the default, in which each label stands for itself."""
+SWAPPED = "swapped"
+SYMBOLS = "symbols"
+CONTROLS = (SWAPPED, SYMBOLS)
+"""The verbalizers that every task with labels has; see `control`."""
+
+_GENERATED = "words stand for labels, and the answers of this task are generated"
+
+
+@dataclass(frozen=True)
+class Verbalizer:
+    """A word for each label. Raises `TaskError` for words that are empty, padded or the same."""
+
+    name: str
+    words: Mapping[str, str] = field(hash=False)
+    """The words by the labels."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise TaskError(f"a verbalizer needs a name, not {shorten(self.name)}")
+        if not isinstance(self.words, Mapping):
+            raise TaskError(f"not a mapping of labels to words: {shorten(self.words)}")
+        object.__setattr__(self, "words", dict(self.words))
+        by_word: dict[str, str] = {}
+        for label, word in self.words.items():
+            if not isinstance(word, str):
+                raise TaskError(f"{label}: the word {shorten(word)} is no text")
+            if not word or word != word.strip():
+                raise TaskError(
+                    f"{label}: the word {word!r} is empty or has white space around it (the space "
+                    "in front of an answer comes from the template)"
+                )
+            if word in by_word:
+                raise TaskError(
+                    f"the word {word!r} stands for both {by_word[word]!r} and {label!r}"
+                )
+            by_word[word] = label
+
+    def of(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The words in the order of the labels. Raises `TaskError` where they do not fit."""
+        if not labels:
+            raise TaskError(_GENERATED)
+        for label in self.words:
+            if label not in labels:
+                shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+                raise TaskError(f"{shorten(label)} is not one of the labels ({shown})")
+        for label in labels:
+            if label not in self.words:
+                raise TaskError(f"there is no word for the label {label!r}")
+        return tuple([self.words[label] for label in labels])
+
+
+def own(name: str, words: Mapping[str, str], labels: Sequence[str]) -> Verbalizer:
+    """A task's own verbalizer. Raises `TaskError` where it does not fit the labels."""
+    if name in (LABELS, *CONTROLS):
+        raise TaskError(f"the name {name!r} is kept for a verbalizer that every task has")
+    verbalizer = Verbalizer(name, words)
+    verbalizer.of(labels)
+    return verbalizer
+
+
+def control(name: str, labels: Sequence[str]) -> Verbalizer:
+    """A control, which asks whether a model reads the demonstrations or only knows the words.
+
+    `swapped`: every label is written as the next one, the last as the first, so that no word means
+    what it says (Wei et al., "Larger language models do in-context learning differently", 2023).
+    `symbols`: the labels are written A, B, C, …, which mean nothing (the same; Min et al.,
+    "Rethinking the role of demonstrations", EMNLP 2022, vary the pairs instead). Only the
+    demonstrations say what the words stand for, so without any a model can but guess.
+
+    Raises `TaskError` where there are too few labels, or too many.
+    """
+    if not labels:
+        raise TaskError(_GENERATED)
+    if len(labels) < 2:
+        raise TaskError(f"{name}: there is one label, and it takes two to differ")
+    if name == SWAPPED:
+        return Verbalizer(name, dict(zip(labels, (*labels[1:], labels[0]), strict=True)))
+    if len(labels) > len(ascii_uppercase):
+        raise TaskError(f"{name}: {len(labels)} labels, and letters for {len(ascii_uppercase)}")
+    return Verbalizer(name, dict(zip(labels, ascii_uppercase, strict=False)))
+
+
+def swap_verdict(
+    accuracy: float,
+    swapped: float,
+    *,
+    swapped_ci: tuple[float, float],
+    change: tuple[float, float],
+    chance: float,
+) -> str:
+    """What a swap of the labels says of a model, in a sentence.
+
+    `accuracy` is with the labels as they are and `swapped` after the swap, both with the same
+    shots, at least one. `change` is the interval of their paired difference, swapped minus
+    unswapped, and `chance` the accuracy of a guess. All are shares of 1.
+    """
+    low, high = change
+    moved = f"from {accuracy:.2f} to {swapped:.2f}"
+    if high < 0 and swapped_ci[0] > chance:
+        return (
+            f"with the labels swapped accuracy falls {moved}, above the {chance:.2f} of a guess: "
+            "the model reads the demonstrations, and leans on what the words mean"
+        )
+    if high < 0:
+        return (
+            f"with the labels swapped accuracy falls {moved}: the model follows the words, not the "
+            "demonstrations"
+        )
+    if swapped_ci[0] > chance:
+        return (
+            f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
+            f"{high:+.2f}: the model reads the demonstrations, whatever the words mean"
+        )
+    return (
+        f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
+        f"{high:+.2f}: too little to say whether the model reads the demonstrations"
+    )
