@@ -18,6 +18,7 @@ from promptkit.selection import Selection, default_selection
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template
+from promptkit.verbalizer import LABELS, Verbalizer
 
 Progress = Callable[[int, int], None]
 """Told how many prompts are done, and of how many."""
@@ -92,6 +93,8 @@ class Predictor:
     """How shots are drawn; None for the default of the task."""
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
+    verbalizer: Verbalizer | None = None
+    """Other words for the labels; None for the labels themselves."""
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -122,9 +125,9 @@ class Predictor:
     ) -> list[TokenizedPrompt]:
         """The queries' prompts as the model reads them.
 
-        `renderer` is the template's for the task, where other predictors share it.
+        `renderer` is the template's for the task and verbalizer, where other predictors share it.
         """
-        renderer = renderer or self.template.renderer(self.task)
+        renderer = renderer or self.template.renderer(self.task, self.verbalizer)
         try:
             return self._tokenize(renderer, queries, self.shots)
         except PromptTooLongError:
@@ -143,7 +146,7 @@ class Predictor:
             "shots": self.shots,
             "selection": self._selection,
             "order": "drawn",
-            "verbalizer": "labels",
+            "verbalizer": self.verbalizer.name if self.verbalizer is not None else LABELS,
             "seed": self.seed,
             "template": self.template.name,
             "model": self.model.identity.name,

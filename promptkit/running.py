@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from promptkit.examples import Example
 from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.rendering import Renderer
 from promptkit.results import Cost
 from promptkit.store import Store
+from promptkit.templates import Template
+from promptkit.verbalizer import Verbalizer
 
 Announce = Callable[[str], None]
 """Told what a run will cost, before it begins."""
@@ -27,13 +30,14 @@ class Asked(NamedTuple):
 
 def prepare(grid: Sequence[Predictor], queries: Sequence[Example[Any, Any]]) -> list[Asked]:
     """The prompts of all predictors for the same queries; what templates share is made once."""
-    renderers = {
-        template: template.renderer(grid[0].task) for template in {p.template for p in grid}
-    }
-    return [
-        Asked(predictor, queries, predictor.tokenize(queries, renderers[predictor.template]))
-        for predictor in grid
-    ]
+    renderers: dict[tuple[Template, Verbalizer | None], Renderer] = {}
+    asked = []
+    for one in grid:
+        wording = one.template, one.verbalizer
+        if wording not in renderers:
+            renderers[wording] = one.template.renderer(one.task, one.verbalizer)
+        asked.append(Asked(one, queries, one.tokenize(queries, renderers[wording])))
+    return asked
 
 
 def run(
