@@ -105,6 +105,22 @@ def text_key(value: BaseModel) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
+def text_of(value: BaseModel) -> str:
+    """The values of an input as they are compared with others: one after the other, no names."""
+    return "\n".join(map(str, _leaves(plain(value))))
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value
+
+
 def content_id(value: BaseModel) -> str:
     """The id of an input that has none of its own: its first words and a digest of all of it."""
     fields = plain(value)

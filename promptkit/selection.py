@@ -1,31 +1,57 @@
-"""Which demonstrations a query sees, and in which order.
+"""Which demonstrations a query sees, and in which order they stand.
 
-For one seed the shots for k are the first k of one permutation of the pool, so that more shots
-are never mixed up with other shots.
+The shots for k are the first k of one ranking (`promptkit.strategies`), as a set, so that more
+shots are never mixed up with other shots; then they are ordered (`promptkit.orders`). A query is
+never among its own shots, and neither is a near repeat of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import islice, zip_longest
-from typing import Any, Literal, NamedTuple, get_args
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, ExampleSet, text_key
-from promptkit.task import Task
+from promptkit.examples import Example, ExampleSet, text_key, text_of
+from promptkit.orders import Order, Shown, arranged, as_order
+from promptkit.pool import Pool
+from promptkit.strategies import (
+    SELECTIONS,
+    ByQuery,
+    Fixed,
+    Ranked,
+    Selection,
+    as_selection,
+    default_selection,
+)
 
-Selection = Literal["balanced", "random", "first"]
-"""`balanced`: drawn by the seed, label after label in turn; `random`: in an order drawn by the
-seed; `first`: in the order of the pool."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+    Keys = NDArray[np.uint64]
 
+__all__ = [
+    "SELECTIONS",
+    "Draws",
+    "Order",
+    "Selection",
+    "as_order",
+    "as_selection",
+    "default_selection",
+    "draw",
+    "expect",
+    "same",
+]
 
-def default_selection(task: Task[Any, Any]) -> Selection:
-    """`balanced` where answers are labels, since a lopsided draw teaches the commonest label."""
-    return "balanced" if task.labels else "random"
+Shots = tuple[Example[Any, Any], ...]
+
+HEAD = 32
+"""How much of a ranking is looked at at first: shots are rarely more."""
+
+AHEAD = 256
+"""How many of the queries that are expected next are ranked at once."""
 
 
 def draw(
@@ -34,31 +60,34 @@ def draw(
     shots: int,
     *,
     seed: int = 0,
-    selection: Selection = "random",
+    selection: Selection | str | Sequence[str] = "random",
+    order: Order | str | None = None,
     text: str | None = None,
-) -> tuple[Example[Any, Any], ...]:
-    """The first `shots` demonstrations of the pool's order for this seed, without the query.
+) -> Shots:
+    """`shots` demonstrations out of the pool for a query, without the query itself.
 
-    The query is left out by id and by equal text; `text` is its `text_key`, if that is known.
-    Raises `PromptError` where the pool is too small.
+    The query and its near repeats are left out; `text` is its `text_key`, if that is known. Without
+    an `order` they stand as the selection has it. Equal draws of a selection that does not look at
+    the query are one and the same tuple. Raises `PromptError` where the pool is too small.
     """
-    if selection not in SELECTIONS:
-        known = ", ".join(SELECTIONS)
-        raise PromptError(f"there is no selection {selection!r}; there is {known}")
+    selection = as_selection(selection)
+    placed = as_order(selection.order if order is None else order)
     if not isinstance(shots, int) or shots < 0:
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
-    first = _first(pool, seed, selection, shots)
-    text = text_key(query.input) if text is None else text
-    if len(first.shots) == shots and query.id not in first.ids and text not in first.texts:
-        return first.shots
-    others = (pool[index] for index in _order(pool, seed, selection))
-    drawn = tuple(islice((demo for demo in others if not same(demo, query)), shots))
-    if len(drawn) < shots:
-        raise PromptError(
-            f"{shots} shots asked, but the pool has only {len(drawn)} demonstrations for "
-            f"example {query.id!r}; add some, or ask for fewer shots"
-        )
-    return drawn
+    if shots == 0:
+        return ()
+    return draws_of(pool).draw(query, shots, seed, selection, placed, text)
+
+
+def expect(pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]]) -> None:
+    """Says which queries are about to be drawn for; many together take less time than alone."""
+    draws_of(pool).expect(queries)
+
+
+@lru_cache(maxsize=4)
+def draws_of(pool: ExampleSet[Any, Any]) -> Draws:
+    """What draws from this pool."""
+    return Draws(pool)
 
 
 def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
@@ -66,43 +95,212 @@ def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
     return demo.id == query.id or text_key(demo.input) == text_key(query.input)
 
 
-class _First(NamedTuple):
-    """The beginning of an order, which is what nearly every query sees."""
+class _Asked(NamedTuple):
+    """A query that is drawn for."""
 
-    shots: tuple[Example[Any, Any], ...]
-    ids: frozenset[str]
-    texts: frozenset[str]
-
-
-@lru_cache(maxsize=256)
-def _first(pool: ExampleSet[Any, Any], seed: int, selection: Selection, shots: int) -> _First:
-    drawn = tuple(pool[index] for index in _order(pool, seed, selection)[:shots])
-    ids = frozenset(demo.id for demo in drawn)
-    return _First(drawn, ids, frozenset(text_key(demo.input) for demo in drawn))
+    number: int
+    id: str
+    key: str
+    """Its `text_key`."""
+    text: str
+    normal: str
 
 
-@lru_cache(maxsize=256)
-def _order(pool: ExampleSet[Any, Any], seed: int, selection: Selection) -> Sequence[int]:
-    if selection == "first":
-        return range(len(pool))
-    drawn = _permutation(pool, seed)
-    return drawn if selection == "random" else _interleaved(drawn, pool)
+class _Head:
+    """The beginning of a fixed ranking, and which queries must not see some of it."""
+
+    def __init__(self, size: int, indices: Sequence[int], keys: Keys | None) -> None:
+        """`size` indices, or all; `keys` are their `band_keys`, None where near ones may be."""
+        self.size, self.indices, self.keys = size, tuple(indices), keys
+        self.barred: dict[int, frozenset[int]] = {}
+        """By the query's number, where there are any."""
+        self.checked = 0
+        """How many queries were looked at."""
+        self.nearness: dict[int, Sequence[float]] = {}
+        """How like a query the examples are, by its number, where an order asks for it."""
 
 
-def _interleaved(drawn: Sequence[int], pool: ExampleSet[Any, Any]) -> tuple[int, ...]:
-    """The same order, but every label has its turn before one comes again."""
-    by_label: dict[str, list[int]] = {}
-    for index in drawn:
-        by_label.setdefault(repr(pool[index].output), []).append(index)
-    rounds = zip_longest(*by_label.values())
-    return tuple(index for turn in rounds for index in turn if index is not None)
+class Draws:
+    """Draws the shots of many queries from one pool, and keeps what the draws have in common."""
+
+    def __init__(self, pool: ExampleSet[Any, Any]) -> None:
+        self._pool = Pool(pool)
+        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._queries: list[_Asked] = []
+        self._keys: Keys | None = None
+        """The queries' `band_keys`, as far as they were asked for."""
+        self._heads: dict[tuple[Fixed, int], _Head] = {}
+        self._ranked: dict[tuple[ByQuery, int], dict[int, Ranked]] = {}
+        self._tuples: dict[tuple[int, ...], Shots] = {}
+
+    def expect(self, queries: Iterable[Example[Any, Any]]) -> None:
+        """Says which queries are about to be drawn for."""
+        for query in queries:
+            self._query(query, None)
+
+    def draw(
+        self,
+        query: Example[Any, Any],
+        shots: int,
+        seed: int,
+        selection: Selection,
+        order: Order,
+        text: str | None = None,
+    ) -> Shots:
+        """See `draw`."""
+        asked = self._query(query, text)
+        if isinstance(selection, ByQuery):
+            ranked = self._ranking(selection, seed, asked, shots)
+            indices: Sequence[int] = ranked.indices[:shots]
+            near: Sequence[float] | None = ranked.nearness[:shots]
+        elif isinstance(selection, Fixed):
+            indices, near = self._fixed(selection, seed, asked, shots), None
+        else:
+            raise PromptError(f"selection {selection.name!r} is neither Fixed nor ByQuery")
+        if len(indices) < shots:
+            raise PromptError(
+                f"{shots} shots asked, but {_source(selection)} has only {len(indices)} "
+                f"demonstrations for example {query.id!r}; add some, or ask for fewer shots"
+            )
+        if order.row is None and order.name in ("drawn", "given"):
+            return self._shots(selection, tuple(indices))
+        shown = Shown(
+            len(indices),
+            labels=lambda: [self._pool.label(index) for index in indices],
+            nearness=lambda: near or self._nearness(selection, seed, asked, indices),
+            turn=lambda: seed + int.from_bytes(sha256(query.id.encode()).digest()[:8], "big"),
+        )
+        return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
+
+    def _shots(self, selection: Selection, indices: tuple[int, ...]) -> Shots:
+        if isinstance(selection, ByQuery):
+            return tuple([self._pool[index] for index in indices])
+        known = self._tuples.get(indices)
+        if known is None:
+            known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
+        return known
+
+    def _query(self, query: Example[Any, Any], key: str | None) -> _Asked:
+        key = text_key(query.input) if key is None else key
+        asked = self._asked.get((query.id, key))
+        if asked is None:
+            from promptkit.near import normalised
+
+            text = text_of(query.input)
+            asked = _Asked(len(self._queries), query.id, key, text, normalised(text))
+            self._asked[query.id, key] = asked
+            self._queries.append(asked)
+        return asked
+
+    def _fixed(self, selection: Fixed, seed: int, asked: _Asked, shots: int) -> Sequence[int]:
+        size = max(shots, HEAD)
+        while True:
+            head = self._head(selection, seed, size)
+            if asked.number >= head.checked:
+                self._check(head)
+            barred = head.barred.get(asked.number)
+            if barred is None:
+                return head.indices[:shots]
+            kept = [index for index in head.indices if index not in barred]
+            if len(kept) >= shots or len(head.indices) < size:
+                return kept[:shots]
+            size = 2 * size
+
+    def _head(self, selection: Fixed, seed: int, size: int) -> _Head:
+        key = selection, seed if selection.seeded else 0
+        head = self._heads.get(key)
+        if head is None or head.size < size:
+            from promptkit.near import band_keys
+
+            indices = self._pool.ranked(selection, seed, size)[:size]
+            texts = [self._pool.normal(index) for index in indices]
+            head = _Head(size, indices, None if selection.allow_near else band_keys(texts))
+            self._heads[key] = head
+        return head
+
+    def _check(self, head: _Head) -> None:
+        """Finds which queries, of those not yet looked at, must not see which of the head."""
+        queries = self._queries[head.checked :]
+        ids = {self._pool[index].id: index for index in head.indices}
+        keys = {self._pool.key(index): index for index in head.indices}
+        barred: dict[int, set[int]] = {}
+        for asked in queries:
+            for index in (ids.get(asked.id), keys.get(asked.key)):
+                if index is not None:
+                    barred.setdefault(asked.number, set()).add(index)
+        if head.keys is not None:
+            from promptkit.near import alike
+
+            ours = self._band_keys()[head.checked :]
+            for index, theirs in zip(head.indices, head.keys, strict=True):
+                for suspect in (ours == theirs).any(axis=1).nonzero()[0]:
+                    asked = queries[suspect]
+                    if alike(asked.normal, self._pool.normal(index)):
+                        barred.setdefault(asked.number, set()).add(index)
+        head.barred |= {number: frozenset(indices) for number, indices in barred.items()}
+        head.checked = len(self._queries)
+
+    def _band_keys(self) -> Keys:
+        import numpy as np
+
+        from promptkit.near import band_keys
+
+        known = 0 if self._keys is None else len(self._keys)
+        if self._keys is None or known < len(self._queries):
+            new = band_keys([asked.normal for asked in self._queries[known:]])
+            self._keys = new if self._keys is None else np.concatenate([self._keys, new])
+        return self._keys
+
+    def _ranking(self, selection: ByQuery, seed: int, asked: _Asked, shots: int) -> Ranked:
+        key = selection, seed if selection.seeded else 0
+        known = self._ranked.setdefault(key, {})
+        found = known.get(asked.number)
+        if found is None or len(found.indices) < shots:
+            # Those that come next are ranked too, unless they are already.
+            count = max(HEAD // 2, 1 << (shots - 1).bit_length())
+            coming = self._queries[asked.number : asked.number + AHEAD]
+            coming = [
+                each
+                for each in coming
+                if each is asked
+                or (ranked := known.get(each.number)) is None
+                or len(ranked.indices) < shots
+            ]
+            rows = self._pool.vectors(selection.embed).rows([each.text for each in coming])
+            for each, row in zip(coming, rows, strict=True):
+                barred = self._barred(each, selection.allow_near)
+                known[each.number] = selection.rank(self._pool, row, barred, seed, count)
+            found = known[asked.number]
+        return found
+
+    def _barred(self, asked: _Asked, allow_near: bool) -> Any:
+        from promptkit.near import alike
+
+        pool = self._pool
+
+        def barred(index: int) -> bool:
+            return (
+                pool[index].id == asked.id
+                or pool.key(index) == asked.key
+                or (not allow_near and alike(asked.normal, pool.normal(index)))
+            )
+
+        return barred
+
+    def _nearness(
+        self, selection: Selection, seed: int, asked: _Asked, indices: Sequence[int]
+    ) -> Sequence[float]:
+        """How like the query the shots of a fixed selection are."""
+        assert isinstance(selection, Fixed)
+        head = self._head(selection, seed, len(indices))
+        if asked.number not in head.nearness:
+            vectors = self._pool.vectors(getattr(selection, "embed", None))
+            coming = self._queries[asked.number : asked.number + AHEAD]
+            for each, row in zip(coming, vectors.rows([e.text for e in coming]), strict=True):
+                head.nearness[each.number] = row[list(head.indices)].tolist()
+        near = dict(zip(head.indices, head.nearness[asked.number], strict=True))
+        return [near[index] for index in indices]
 
 
-def _permutation(pool: ExampleSet[Any, Any], seed: int) -> tuple[int, ...]:
-    """An order keyed by the seed and the pool's content: sorting by a digest is a uniform draw.
-
-    Unlike a generator of the standard library, the order is the same in every Python version.
-    """
-    salt = f"{seed}\0{pool.fingerprint}\0".encode()
-    digests = [hashlib.sha256(salt + example.id.encode()).digest() for example in pool]
-    return tuple(sorted(range(len(pool)), key=digests.__getitem__))
+def _source(selection: Selection) -> str:
+    return "the pool" if selection.kind != "given" else f"the list {selection.name!r}"

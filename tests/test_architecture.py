@@ -19,14 +19,16 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console", "bounds", "preview"},
+    {"errors", "formats", "metrics", "console", "bounds", "preview", "near"},
     {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer"},
+    {"orders", "vectors"},
     {"sandbox"},
     {"examples", "provenance", "sources", "chat", "layout"},
-    {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
+    {"encode", "taskfile", "validation", "tags", "wording", "scaffold", "pool", "ranking"},
     {"models"},
     {"task", "store"},
-    {"files", "selection"},
+    {"files", "strategies"},
+    {"selection"},
     {"rendering", "report"},
     {"templates"},
     {"predict", "linting", "importing"},

@@ -19,8 +19,8 @@ from promptkit.linting.check import RULES
 from promptkit.linting.findings import Case, Rule
 from promptkit.linting.fixes import fix
 from promptkit.linting.manual import manual
-from promptkit.linting.near import near_pairs, normalised
 from promptkit.linting.show import MOST
+from promptkit.near import near_pairs, normalised
 
 ROOT = Path(__file__).parents[1]
 BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"

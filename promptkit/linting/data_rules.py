@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from promptkit.errors import shorten
-from promptkit.examples import canonical, plain, text_key
+from promptkit.examples import canonical, plain, text_key, text_of
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding, Where
-from promptkit.linting.near import near_pairs, normalised
 from promptkit.linting.subject import PARTS, Row, Subject
+from promptkit.near import near_pairs, normalised
 
 LOPSIDED = 5
 """How many times as many rows a label may have as another."""
@@ -66,7 +66,7 @@ def repeats(subject: Subject) -> Iterator[Finding]:
 def near_repeats(subject: Subject) -> Iterator[Finding]:
     """Rows that say nearly the same."""
     rows = subject.all_rows
-    texts = [normalised(" \n ".join(map(str, _values(plain(r.example.input))))) for r in rows]
+    texts = [normalised(text_of(row.example.input)) for row in rows]
     for i, j in near_pairs(texts):
         first, row = rows[i], rows[j]
         if _equal(first, row):
@@ -83,17 +83,6 @@ def _equal(first: Row, row: Row) -> bool:
     if first.part != row.part:
         return text_key(first.example.input) == text_key(row.example.input)
     return canonical(plain(first.example.input)) == canonical(plain(row.example.input))
-
-
-def _values(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _values(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _values(item)
-    else:
-        yield value
 
 
 def _short(subject: Subject, row: Row) -> str:

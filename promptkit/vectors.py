@@ -1,0 +1,190 @@
+"""Texts as vectors, and how like each other they are: by cosine.
+
+Vectors are of length one on a grid of whole numbers so fine that nothing is lost, and so coarse
+that every product is exact. So a similarity is the same number in every process, whatever is
+computed beside it, and equal texts are equally near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from promptkit.errors import TaskError, shorten
+from promptkit.near import normalised
+
+Embed = Callable[[Sequence[str]], ArrayLike]
+"""Texts to vectors, (texts, dimensions); they need not be of length one."""
+Matrix = NDArray[np.float64]
+
+_SIZES = (2, 3, 4)
+"""The characters of the n-grams that texts are compared by."""
+_BITS = 20
+"""N-grams are told apart by so many bits of a hash."""
+COMMON, FEW = 0.1, 100
+"""N-grams in more than this share of the pool say little and cost most, so they are left out; those
+in no more than `FEW` examples are kept."""
+_STEP = 2048
+"""Texts that are worked on at once; 11 bits number them, so that with a hash they fit 32."""
+_QUERIES, _POOL_STEP = 128, 8192
+"""How large the matrices are that are multiplied."""
+_FINE, _COARSE = 2.0**26, 2.0**22
+"""Steps of the grid: float64 holds whole numbers up to 2^53, float32 up to 2^24."""
+
+
+class Vectors(Protocol):
+    """The vectors of a pool."""
+
+    def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
+        """For each text its similarity to every example, (examples,)."""
+        ...
+
+    def among(self, indices: Sequence[int]) -> Matrix:
+        """The similarities of some examples to each other, (indices, indices)."""
+        ...
+
+    def to(self, index: int) -> Matrix:
+        """The similarity of every example to one of them, (examples,)."""
+        ...
+
+
+class TfIdf:
+    """Character n-grams within words, weighted by TF-IDF (`Vectors`).
+
+    They need no list of words, so they serve inflected languages, and those that put no spaces
+    between words. How rare an n-gram is says the pool alone, so that no query depends on another.
+    """
+
+    def __init__(self, pool: Sequence[str]) -> None:
+        from scipy import sparse
+
+        counts = _counts(pool)
+        shown = np.bincount(counts.indices, minlength=counts.shape[1])
+        # As in BM25: hardly anything for what stands everywhere.
+        self._rarity = np.log1p((len(pool) - shown + 0.5) / (shown + 0.5))
+        self._rarity[shown > max(COMMON * len(pool), FEW)] = 0
+        self._pool = self._weighted(counts)
+        self._postings = sparse.csr_matrix(self._pool.T)
+
+    def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
+        for begin in range(0, len(texts), _STEP):
+            block = self._weighted(_counts(texts[begin : begin + _STEP]))
+            for start, end in zip(block.indptr[:-1], block.indptr[1:], strict=True):
+                postings = self._postings[block.indices[start:end]]
+                yield (block.data[start:end] @ postings) / _FINE**2
+
+    def among(self, indices: Sequence[int]) -> Matrix:
+        some = self._pool[list(indices)]
+        return np.asarray((some @ some.T).toarray() / _FINE**2)
+
+    def to(self, index: int) -> Matrix:
+        return np.asarray((self._pool @ self._pool[[index]].T).toarray()[:, 0] / _FINE**2)
+
+    def _weighted(self, counts: Any) -> Any:
+        counts.data = (1 + np.log(counts.data)) * self._rarity[counts.indices]
+        counts.eliminate_zeros()
+        squares = np.bincount(
+            np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr)),
+            counts.data**2,
+            counts.shape[0],
+        )
+        lengths = np.repeat(np.sqrt(squares), np.diff(counts.indptr))
+        counts.data = np.rint(counts.data / lengths * _FINE)
+        return counts
+
+
+class Embedded:
+    """What a function makes of texts (`Vectors`)."""
+
+    def __init__(self, pool: Sequence[str], embed: Embed) -> None:
+        """Raises `TaskError` where `embed` does not give a finite vector for each text."""
+        self._embed = embed
+        blocks = [self._vectors(pool[i : i + _STEP]) for i in range(0, len(pool), _STEP)]
+        if len({block.shape[1] for block in blocks}) > 1:
+            raise TaskError("the embedder gave vectors of several lengths")
+        self._pool = np.concatenate(blocks or [np.empty((0, 0), np.float32)])
+
+    def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
+        for begin in range(0, len(texts), _QUERIES):
+            block = self._vectors(texts[begin : begin + _QUERIES])
+            if block.shape[1] != self._pool.shape[1]:
+                raise TaskError(
+                    f"the embedder gave {self._pool.shape[1]} dimensions for the pool, "
+                    f"and {block.shape[1]} for {shorten(texts[begin])}"
+                )
+            yield from self._products(block)
+
+    def among(self, indices: Sequence[int]) -> Matrix:
+        some = self._pool[list(indices)].astype(np.float64)
+        return np.asarray(some @ some.T / _COARSE**2)
+
+    def to(self, index: int) -> Matrix:
+        return np.asarray(self._products(self._pool[[index]])[0])
+
+    def _products(self, block: NDArray[np.float32]) -> Matrix:
+        wide, found = block.astype(np.float64).T, np.empty((len(block), len(self._pool)))
+        for begin in range(0, len(self._pool), _POOL_STEP):
+            end = begin + _POOL_STEP
+            found[:, begin:end] = (self._pool[begin:end].astype(np.float64) @ wide).T
+        found /= _COARSE**2
+        return found
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        given = np.asarray(self._embed(texts))
+        if given.ndim != 2 or len(given) != len(texts) or given.dtype.kind not in "fiu":
+            raise TaskError(
+                f"the embedder gave an array of {given.dtype} with shape {given.shape} for "
+                f"{len(texts)} texts; it must be numbers, (texts, dimensions)"
+            )
+        vectors = given.astype(np.float64)
+        if not np.isfinite(vectors).all():
+            bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise TaskError(f"the embedder gave no finite numbers for {shorten(texts[bad])}")
+        # Twice, since the square of a very large number is none.
+        for _ in range(2):
+            largest = np.abs(vectors).max(axis=1, initial=0, keepdims=True)
+            vectors /= np.where(largest > 0, largest, 1)
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.where(lengths > 0, lengths, 1)
+        return np.rint(vectors * _COARSE).astype(np.float32)
+
+
+def _counts(texts: Sequence[str]) -> Any:
+    """How often n-grams stand in texts: a CSR matrix, (texts, hashes)."""
+    from scipy import sparse
+
+    blocks = [_block(texts[begin : begin + _STEP]) for begin in range(0, len(texts), _STEP)]
+    return sparse.vstack(blocks or [_block(())], format="csr")
+
+
+def _block(texts: Sequence[str]) -> Any:
+    from scipy import sparse
+
+    words = [f" {normalised(text)} " for text in texts]
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    raw = "".join(words).encode("utf-32-le", "surrogatepass")
+    codes = np.frombuffer(raw, np.uint32).astype(np.uint64)
+    text = np.repeat(np.arange(len(words), dtype=np.uint32), lengths)
+    spaces = np.concatenate([[0], np.cumsum(codes == ord(" "))])
+    hashes, keys = np.zeros(len(codes), np.uint64), [np.empty(0, np.uint32)]
+    for size in range(1, max(_SIZES) + 1):
+        last = len(codes) - size + 1
+        if last <= 0:
+            break
+        hashes = hashes[:last] * np.uint64(0x9E3779B97F4A7C15) + codes[size - 1 :]
+        if size in _SIZES:
+            # Within a word, with the space in front of it or behind it.
+            inside = spaces[size - 1 : size - 1 + last] == spaces[1 : 1 + last]
+            inside &= text[:last] == text[size - 1 :]
+            mixed = hashes[inside]
+            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+            hashed = (mixed >> np.uint64(64 - _BITS)).astype(np.uint32)
+            keys.append(text[:last][inside] << np.uint32(_BITS) | hashed)
+    found, times = np.unique(np.concatenate(keys), return_counts=True)
+    starts = np.searchsorted(found, np.arange(len(words) + 1, dtype=np.uint32) << np.uint32(_BITS))
+    columns = (found & np.uint32(2**_BITS - 1)).astype(np.int32)
+    shape = (len(words), 2**_BITS)
+    return sparse.csr_matrix((times.astype(np.float64), columns, starts.astype(np.int32)), shape)
