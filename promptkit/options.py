@@ -16,8 +16,13 @@ TaskName = Annotated[
 Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
 Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
 SELECTION_HELP = (
-    "How shots are drawn: balanced (label after label, the default for labels), random, or first "
-    "(as the pool stands)."
+    "How shots are chosen: balanced (label after label, the default for labels), random, first (as "
+    "the pool stands), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON file "
+    'of {"shots": [ids]}.'
+)
+ORDER_HELP = (
+    "How shots are ordered: drawn, reversed, nearest-last or rotated; by default as the selection "
+    "has it."
 )
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
@@ -64,6 +69,18 @@ Templates = Annotated[
     list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
 ]
 Selections = Annotated[list[str] | None, typer.Option(help=SELECTION_HELP)]
+OrderNames = Annotated[list[str] | None, typer.Option("--order", help=ORDER_HELP)]
+OrderCount = Annotated[
+    int | None,
+    typer.Option("--orders", min=1, help="Ask after N balanced orders of the same shots."),
+]
+Verbalizers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Words for the labels: those of task.toml by name, labels, or the controls swapped "
+        "and symbols."
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")]
 Out = Annotated[
     Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")

@@ -13,6 +13,9 @@ from functools import lru_cache
 
 from promptkit.errors import PromptError, TaskError, shorten
 
+DEFAULT = "default"
+"""The name of no order: the shots stand as their selection has it."""
+
 RULES = ("drawn", "given", "reversed", "nearest-last", "rotated")
 """`drawn`: as the selection ranks them; `given`: the same, where a person ranked them; `reversed`:
 the other way round; `nearest-last`: the one most like the query at the end, a fixed block in front;

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
+from promptkit.orders import DEFAULT, Order
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
 from promptkit.selection import Selection, default_selection
@@ -95,6 +96,8 @@ class Predictor:
     sampling: Sampling = field(default_factory=Sampling)
     verbalizer: Verbalizer | None = None
     """Other words for the labels; None for the labels themselves."""
+    order: Order | None = None
+    """How the shots are ordered; None for the order of the selection."""
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -144,8 +147,8 @@ class Predictor:
         """Predictions out of what the model said."""
         cell = {
             "shots": self.shots,
-            "selection": self._selection,
-            "order": "drawn",
+            "selection": self._selection.name,
+            "order": self.order.name if self.order is not None else DEFAULT,
             "verbalizer": self.verbalizer.name if self.verbalizer is not None else LABELS,
             "seed": self.seed,
             "template": self.template.name,
@@ -159,12 +162,13 @@ class Predictor:
     def _tokenize(
         self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
     ) -> list[TokenizedPrompt]:
-        prompts = self.model.tokenize(
-            [
-                renderer.render(query, shots, seed=self.seed, selection=self._selection)
-                for query in queries
-            ]
-        )
+        renderer.expect(queries)
+        draw: dict[str, Any] = {
+            "seed": self.seed,
+            "selection": self._selection,
+            "order": self.order,
+        }
+        prompts = self.model.tokenize([renderer.render(query, shots, **draw) for query in queries])
         for prompt in prompts:
             if not prompt.candidates:
                 self._check_room(prompt)

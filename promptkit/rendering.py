@@ -14,7 +14,7 @@ from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import Origin, View, join, trace
 from promptkit.sandbox import begin as begin_rendering
-from promptkit.selection import Selection, default_selection, draw, same
+from promptkit.selection import Order, Selection, default_selection, draw, expect, same
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task
@@ -71,15 +71,25 @@ class Renderer:
         self._shots: dict[int, tuple[Example[Any, Any], View]] = {}
         self._queries: dict[int, _Query] = {}
 
+    def expect(self, queries: Sequence[Example[Any, Any]]) -> None:
+        """Says which queries come next; shots are found faster for many together."""
+        expect(self._task.demos, queries)
+
     def render(
-        self, query: Any, shots: int | Shots, *, seed: int = 0, selection: Selection | None = None
+        self,
+        query: Any,
+        shots: int | Shots,
+        *,
+        seed: int = 0,
+        selection: Selection | str | None = None,
+        order: Order | str | None = None,
     ) -> Prompt:
         """See `Template.render`."""
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection or default_selection(self._task)
             pool, example, text = self._task.demos, asked.example, asked.text
-            shots = draw(pool, example, shots, seed=seed, selection=chosen, text=text)
+            shots = draw(pool, example, shots, seed=seed, selection=chosen, order=order, text=text)
         elif any(same(shot, asked.example) for shot in shots):
             raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept

@@ -22,7 +22,7 @@ from promptkit.examples import Example
 from promptkit.prompts import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
-from promptkit.selection import Selection
+from promptkit.selection import Order, Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
 from promptkit.task import Task
@@ -97,19 +97,21 @@ class Template:
         shots: int | Sequence[Example[Any, Any]] = 0,
         query: Any,
         seed: int = 0,
-        selection: Selection | None = None,
+        selection: Selection | str | None = None,
+        order: Order | str | None = None,
         verbalizer: Verbalizer | None = None,
     ) -> Prompt:
         """The prompt that asks for `query` after `shots` demonstrations.
 
-        `shots` is a number to draw from the task's pool, or the demonstrations themselves.
+        `shots` is a number to draw from the task's pool, as `seed`, `selection` and `order` have
+        it, or the demonstrations themselves.
         `query` is an `Example`, an input of the task, or a dict of its fields. `verbalizer` says
         which words stand for the labels. Raises `TemplateError` naming file, line and example,
         `DataError` for a query that does not fit the task, `TaskError` for a verbalizer of other
         labels, and `PromptError` for a pool that is too small or a query among its own shots.
         """
         renderer = self.renderer(task, verbalizer)
-        return renderer.render(query, shots, seed=seed, selection=selection)
+        return renderer.render(query, shots, seed=seed, selection=selection, order=order)
 
     def renderer(self, task: Task[Any, Any], verbalizer: Verbalizer | None = None) -> Renderer:
         """What renders many prompts of one task, and keeps what they share.

@@ -33,9 +33,10 @@ FLOORS = [
     {"templates"},
     {"predict", "linting", "importing"},
     {"results", "options"},
-    {"judging", "running"},
+    {"grid", "judging", "running"},
     {"comparison"},
-    {"cli_models", "cli_import", "cli_render"},
+    {"cli_inputs"},
+    {"cli_compare", "cli_models", "cli_import", "cli_render"},
     {"cli"},
     {"__main__"},
 ]

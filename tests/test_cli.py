@@ -17,7 +17,7 @@ import pytest
 from samples import CountingModel
 
 import promptkit
-from promptkit import Template, cli, load_task
+from promptkit import Template, cli_inputs, load_task
 from promptkit.cli import app
 from promptkit.errors import ModelError
 
@@ -193,7 +193,9 @@ def test_generated_answers_take_their_options(run: Run, here: Path, loaded: Any)
 @pytest.mark.parametrize("template", ["colon.j2", "lines.j2"])
 def test_render_is_exact_to_the_byte(run: Run, shots: int, template: str) -> None:
     task = load_task(FRUIT)
-    prompt = Template.of(task, template).render(task, shots=shots, query=task.tests[0], seed=2)
+    prompt = Template.of(task, template).render(
+        task, shots=shots, query=task.tests[0], seed=2, selection="random"
+    )
     chosen = ("--template", template, "--shots", shots, "--seed", 2, "--selection", "random")
     done = run("render", FRUIT, *chosen)
     assert done == (0, prompt.text, "")
@@ -429,7 +431,7 @@ def module(source: str, attribute: str = "task") -> Callable[[Path], list[object
         (["compare", FRUIT, "--shots", "-1"], "--shots '-1'"),
         (["compare", FRUIT, "--shots", ","], "--shots ','"),
         (["compare", FRUIT, "--shots", "999"], "999 shots asked, but the pool has only"),
-        (["compare", FRUIT, "--selection", "best"], "--selection 'best'.*balanced"),
+        (["compare", FRUIT, "--selection", "best"], "selection 'best'.*balanced"),
         (["compare", FRUIT, "--fit", "cut"], "--fit 'cut'.*drop-shots"),
         (["compare", FRUIT, "--temperature", "inf"], "temperature is inf"),
         (["compare", FRUIT, "--context", "20"], "20"),
@@ -442,7 +444,7 @@ def module(source: str, attribute: str = "task") -> Callable[[Path], list[object
         (["render", FRUIT, "--query", "{"], "--query is not JSON"),
         (["render", FRUIT, "--query", '{"name": "x", "colour": "red"}'], "colour"),
         (["render", FRUIT, "--query", '{"name": 3}'], "name"),
-        (["render", FRUIT, "--selection", "best"], "--selection 'best'"),
+        (["render", FRUIT, "--selection", "best"], "selection 'best'"),
         (["render", FRUIT, "--shots", "x"], "--shots 'x'"),
         (["render", FRUIT, "--json", "gone/r.json"], r"gone/r\.json: No such file"),
         (["new", "/proc/x"], "/proc/x"),
@@ -573,8 +575,8 @@ def test_colours_only_where_someone_looks(here: Path) -> None:
 
 
 def test_folders_keep_the_letters_of_a_name() -> None:
-    assert cli._folder_name("हिन्दी फल/1") == "हिन्दी-फल-1"
-    assert cli._folder_name("../..") == "task"
+    assert cli_inputs.folder_name("हिन्दी फल/1") == "हिन्दी-फल-1"
+    assert cli_inputs.folder_name("../..") == "task"
 
 
 def test_a_closed_standard_output_is_no_traceback() -> None:

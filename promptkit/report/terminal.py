@@ -52,7 +52,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
 FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
 """What distinguishes the lines of a grid, along which the number of shots grows."""
 
-_USUAL = {"order": "drawn", "verbalizer": "labels", "calibration": "none"}
+_USUAL = {"order": "default", "verbalizer": "labels", "calibration": "none"}
 
 
 def grid_line(row: Data) -> tuple[str, ...]:

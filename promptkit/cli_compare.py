@@ -1,0 +1,87 @@
+"""`promptkit compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import promptkit
+from promptkit import cli_inputs as inputs
+from promptkit import options
+from promptkit.console import note, write_json
+from promptkit.models.base import Weights
+from promptkit.predict import Fit
+from promptkit.strategies import read_selection
+
+
+def compare(
+    task: options.TaskName,
+    model: options.Models = None,
+    template: options.Templates = None,
+    verbalizer: options.Verbalizers = None,
+    selection: options.Selections = None,
+    order: options.OrderNames = None,
+    orders: options.OrderCount = None,
+    shots: options.Shots = "0,1,2,4,8",
+    seeds: options.Seeds = 3,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    store: options.StoreFile = None,
+    fit: options.Fitting = "error",
+    max_tokens: options.MaxTokens = 64,
+    temperature: options.Temperature = 0.0,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    weights: options.WeightsName = "auto",
+    adapter: options.Adapters = None,
+    exact: options.Exact = False,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Ask every test after 0, 1, 2, … shots, and show what changes.
+
+    Interrupt it at any time: what was computed is stored, and running it again goes on from there.
+    """
+    chosen: dict[str, Any] = {
+        "verbalizers": verbalizer or (),
+        "selections": [read_selection(name) for name in selection or []],
+        "orders": inputs.orders(order or [], orders),
+        "shots": inputs.numbers(shots),
+        "fit": inputs.choices("fit", [fit], Fit)[0],
+        "sampling": inputs.sampling(max_tokens, temperature),
+    }
+    kind = inputs.choices("weights", [weights], Weights)[0]
+    loaded = inputs.task_named(task)
+    folder = out or Path("runs") / inputs.folder_name(loaded.name)
+    inputs.check_writable(folder, json_file)
+    models = [
+        one
+        for name in dict.fromkeys(model or ["smollm2"])
+        for one in inputs.with_adapters(
+            inputs.model_named(name, context, kind, threads, exact), adapter or []
+        )
+    ]
+    with inputs.progress("asking", models) as progress:
+        result = promptkit.compare(
+            loaded,
+            models=models,
+            templates=template or (),
+            seeds=seeds,
+            limit=limit,
+            store=store,
+            progress=progress,
+            announce=None if json_file == "-" else note,
+            **chosen,
+        )
+    result.save(folder)
+    data = result.to_dict()
+    if json_file != "-":
+        from promptkit.report import terminal
+
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console.print(terminal.render(data, result.to_records(), console.width))
+        print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
+    if json_file is not None:
+        write_json(json_file, data)

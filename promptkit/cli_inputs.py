@@ -1,0 +1,135 @@
+"""What commands are given: tasks, models and numbers by the words of the command line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from rich.text import Text
+
+import promptkit
+from promptkit.console import err, note
+from promptkit.errors import PromptkitError, TaskError
+from promptkit.files import load_task
+from promptkit.models.base import Model, Sampling, Weights
+from promptkit.orders import Order, as_order
+from promptkit.orders import orders as balanced_orders
+from promptkit.predict import Progress
+from promptkit.task import Task
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
+
+
+def folder_name(task: str) -> str:
+    """A task's name as the name of a folder, in any script, on any system."""
+    return re.sub(r'[\\/:*?"<>|\s\0-\x1f]+', "-", task).strip(".-") or "task"
+
+
+def task_named(name: str) -> Task[Any, Any]:
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute.isidentifier()) or Path(name).exists():
+        return load_task(name, notify=note)
+    sys.path.insert(0, os.getcwd())
+    try:
+        task = getattr(importlib.import_module(module), attribute)
+    except PromptkitError:
+        raise
+    except Exception as error:  # whatever the module raises
+        raise TaskError(f"{name}: {type(error).__name__}: {error}{_place(error)}") from error
+    if not isinstance(task, Task):
+        raise TaskError(f"{name} is a {type(task).__name__}, not a Task")
+    return task
+
+
+def _place(error: BaseException) -> str:
+    """Where in a module of the user's an error was raised, if it was there."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
+
+
+def model_named(
+    name: str,
+    context: int | None,
+    weights: Weights,
+    threads: int | None = None,
+    exact: bool = False,
+) -> LlamaModel:
+    doing = Text(f"loading {name} (the first time, it is tried in a process of its own)")
+    with err.status(doing):
+        return promptkit.load_model(
+            name, context=context, threads=threads, exact=exact, weights=weights, notify=note
+        )
+
+
+def with_adapters(model: LlamaModel, adapters: list[Path]) -> list[Model]:
+    return [model, *(model.adapted(adapter) for adapter in adapters)]
+
+
+def numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise TaskError(f"--shots {text!r}: write numbers of shots with commas, such as 0,1,2,4,8")
+    return numbers
+
+
+def choices(name: str, values: list[str], kind: Any) -> list[Any]:
+    for value in values:
+        if value not in get_args(kind):
+            raise TaskError(f"--{name} {value!r}: choose {' or '.join(get_args(kind))}")
+    return values
+
+
+def orders(names: Sequence[str], count: int | None) -> list[Order]:
+    """Orders by name, and as many balanced ones."""
+    return [*map(as_order, names), *(balanced_orders(count) if count is not None else ())]
+
+
+def sampling(max_tokens: int, temperature: float) -> Sampling:
+    try:
+        return Sampling(max_tokens, temperature)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+
+
+def check_writable(out: Path, json_file: str | None) -> None:
+    """Whether results can be written: better known before the work than after it."""
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise TaskError(f"--out {out}: {place} is no folder that can be written; name another")
+    file = Path(json_file or "-")
+    if file.is_dir() or not file.parent.is_dir():
+        raise TaskError(f"--json {file}: not a file in a folder that is there; name another")
+
+
+@contextmanager
+def progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
+    """A bar with the time left, and how many tokens a second the models read."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[speed]}"), TimeRemainingColumn()),
+    )
+    with Bar(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        job = bar.add_task(what, total=None, speed="")
+
+        def update(done: int, total: int) -> None:
+            tokens = sum(model.usage.decoded_tokens for model in models)
+            seconds = sum(model.usage.decode_seconds for model in models)
+            speed = f"{tokens / seconds:,.0f} tokens/s" if seconds else ""
+            bar.update(job, completed=done, total=total, speed=speed)
+
+        yield update

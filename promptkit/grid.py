@@ -1,0 +1,112 @@
+"""The cells of a comparison: a predictor for each, all over the same queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from promptkit.errors import TaskError, shorten
+from promptkit.models.base import Model, Sampling
+from promptkit.orders import Order, as_order
+from promptkit.predict import Fit, Predictor
+from promptkit.selection import Selection, as_selection, default_selection
+from promptkit.task import Task
+from promptkit.templates import Template
+from promptkit.verbalizer import LABELS, Verbalizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What is compared; see `promptkit.compare`."""
+
+    models: Sequence[Model]
+    templates: Sequence[Template | str] = ()
+    verbalizers: Sequence[Verbalizer | str] = ()
+    selections: Sequence[Selection | str | Sequence[str]] = ()
+    orders: Sequence[Order | str] = ()
+    shots: Sequence[int]
+    seeds: Sequence[int]
+    fit: Fit = "error"
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        needed = ("models", "shots", "seeds")
+        for name in (*needed, "templates", "verbalizers", "selections", "orders"):
+            values = getattr(self, name)
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise TaskError(f"{name}: {shorten(values)} is no list; write [{shorten(values)}]")
+            if not values and name in needed:
+                raise TaskError(f"{name}: at least one is needed")
+        for model in self.models:
+            if not isinstance(model, Model):
+                raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
+
+    def predictors(self, task: Task[Any, Any]) -> list[Predictor]:
+        """One for each cell and seed; the seeds of a cell side by side, its shot counts too.
+
+        Raises `PromptkitError` for what the task does not have, or what goes by one name.
+        """
+        templates = [_template(task, template) for template in self.templates]
+        templates = _named_apart(templates or [Template.of(task)])
+        selections = [as_selection(one) for one in self.selections] or [default_selection(task)]
+        orders: list[Order | None] = [as_order(one) for one in self.orders] or [None]
+        verbalizers = [_verbalizer(task, one) for one in self.verbalizers] or [None]
+        _check_distinct("models", [model.identity.name for model in self.models])
+        _check_distinct("templates", [template.name for template in templates])
+        _check_distinct("selections", [one.name for one in dict.fromkeys(selections)])
+        _check_distinct("verbalizers", [one.name for one in dict.fromkeys(verbalizers) if one])
+        cells = product(
+            self.models,
+            templates,
+            dict.fromkeys(verbalizers),
+            dict.fromkeys(selections),
+            dict.fromkeys(orders),
+            sorted(set(self.shots)),
+            dict.fromkeys(self.seeds),
+        )
+        return [
+            Predictor(
+                task,
+                template,
+                model,
+                shots,
+                seed,
+                selection,
+                self.fit,
+                self.sampling,
+                verbalizer,
+                order,
+            )
+            for model, template, verbalizer, selection, order, shots, seed in cells
+        ]
+
+
+def _check_distinct(what: str, names: Sequence[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")
+
+
+def _named_apart(templates: Sequence[Template]) -> list[Template]:
+    """Templates from files of one name are told apart by their paths."""
+    names = Counter(template.name for template in templates)
+    return [
+        replace(template, name=template.file or template.name)
+        if names[template.name] > 1
+        else template
+        for template in templates
+    ]
+
+
+def _verbalizer(task: Task[Any, Any], verbalizer: Verbalizer | str) -> Verbalizer | None:
+    """None where the labels are their own words."""
+    if isinstance(verbalizer, Verbalizer):
+        return verbalizer
+    return None if verbalizer == LABELS else task.verbalizer(verbalizer)
+
+
+def _template(task: Task[Any, Any], template: Template | str) -> Template:
+    return template if isinstance(template, Template) else Template.of(task, template)
