@@ -195,7 +195,8 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
     for b in cells:
         for factor in _FACTORS:
             a = b._replace(**{factor: getattr(first, factor)})
-            if a != b and a in known:
+            same_prompts = b.shots == 0 and factor in ("selection", "order")
+            if a != b and a in known and not same_prompts:
                 yield a, b
 
 

@@ -439,3 +439,12 @@ def test_an_error_half_way_closes_the_store_and_keeps_what_was_made(tmp_path: Pa
     with pytest.raises(DataError):
         compared(models=[Breaks()], store=tmp_path / "s.sqlite")
     assert compared(store=tmp_path / "s.sqlite").usage.cached == 5
+
+
+def test_what_no_shots_cannot_show_is_not_compared() -> None:
+    result = compared(selections=["first", "random"], orders=["drawn", "reversed"], shots=[0, 2])
+    across = [pair for pair in result.pairs if pair.a.shots == pair.b.shots]
+    assert {pair.b.shots for pair in across} == {2}
+    assert {(p.b.selection, p.b.order) for p in across} == {
+        *(("first", "reversed"), ("random", "drawn"), ("random", "reversed")),
+    }
