@@ -112,7 +112,7 @@ def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
     known, gold = _labelled(held_out, rows.shape[-1])
 
     def loss(inverse: float) -> float:
-        return _log_loss(inverse * known, gold) + (inverse - 1) ** 2 / 2
+        return _log_loss(inverse * known, gold)[0] + (inverse - 1) ** 2 / 2
 
     found = minimize_scalar(loss, bounds=(0.01, 100), method="bounded", options={"xatol": 1e-9})
     return normalised(found.x * rows)
@@ -131,15 +131,13 @@ def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
     rows = normalised(scores)
     labels = rows.shape[-1]
     known, gold = _labelled(held_out, labels)
-    truth = np.eye(labels)[gold]
 
     def loss(numbers: Scores) -> tuple[float, Scores]:
         factors, shifts = numbers.reshape(2, labels)
-        scaled = known * factors + shifts
-        wrong = np.exp(normalised(scaled)) - truth
+        total, wrong = _log_loss(known * factors + shifts, gold)
         slope = [(wrong * known).sum(axis=0) + factors - 1, wrong.sum(axis=0) + shifts]
         strain = ((factors - 1) ** 2).sum() / 2 + (shifts**2).sum() / 2
-        return _log_loss(scaled, gold) + float(strain), np.concatenate(slope)
+        return total + float(strain), np.concatenate(slope)
 
     start = np.repeat([1.0, 0.0], labels)
     bounds = [(0.0, None)] * labels + [(None, None)] * labels
@@ -170,9 +168,13 @@ def _mean_chance(scores: ArrayLike) -> Scores:
     return np.asarray(np.logaddexp.reduce(rows, axis=-2) - np.log(rows.shape[-2]))
 
 
-def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> float:
-    """The summed negative log-probability of the gold labels."""
-    return float(-normalised(scores)[np.arange(len(gold)), gold].sum())
+def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
+    """The summed negative log-probability of the gold labels, and its slope in each score."""
+    rows = np.arange(len(gold))
+    totals = np.logaddexp.reduce(scores, axis=1)
+    slope = np.exp(scores - totals[:, np.newaxis])
+    slope[rows, gold] -= 1
+    return float((totals - scores[rows, gold]).sum()), slope
 
 
 def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]]:

@@ -26,7 +26,7 @@ from promptkit.metrics import expected_calibration_error, log_loss
 Scores = calibrate.Scores
 NO_CHANCE = -np.inf
 
-settings.register_profile("calibrate", deadline=None, max_examples=30)
+settings.register_profile("calibrate", deadline=None, max_examples=20)
 relaxed = settings.get_profile("calibrate")
 
 
