@@ -38,17 +38,17 @@ class HeldOut(NamedTuple):
 
 
 def normalised(scores: ArrayLike) -> Scores:
-    """The scores as log-probabilities that add up to 1 over the last axis."""
+    """The scores as log-probabilities that add up to 1 in every row."""
     table = _checked(scores)
-    return table - np.logaddexp.reduce(table, axis=-1, keepdims=True)
+    return table - np.logaddexp.reduce(table, axis=1, keepdims=True)
 
 
 def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
     """Contextual calibration: each label's chance over its chance for inputs that say nothing.
 
-    `content_free`, (inputs, labels) or (queries, inputs, labels), is what the model says of them
-    after the same shots; their probabilities are averaged. What it says of nothing becomes
-    uniform. (The paper takes a softmax of the quotients: the same labels, flatter probabilities.)
+    `content_free`, (inputs, labels), is what the model says of them after the same shots; their
+    probabilities are averaged. What it says of nothing becomes uniform. (The paper takes a softmax
+    of the quotients: the same labels, flatter probabilities.)
 
     Zhao, Wallace, Feng, Klein and Singh, "Calibrate before use: improving few-shot performance of
     language models", ICML 2021.
@@ -109,7 +109,7 @@ def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
     from scipy.optimize import minimize_scalar
 
     rows = normalised(scores)
-    known, gold = _labelled(held_out, rows.shape[-1])
+    known, gold = _labelled(held_out, rows.shape[1])
 
     def loss(inverse: float) -> float:
         return _log_loss(inverse * known, gold)[0] + (inverse - 1) ** 2 / 2
@@ -129,7 +129,7 @@ def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
     from scipy.optimize import minimize
 
     rows = normalised(scores)
-    labels = rows.shape[-1]
+    labels = rows.shape[1]
     known, gold = _labelled(held_out, labels)
 
     def loss(numbers: Scores) -> tuple[float, Scores]:
@@ -154,18 +154,16 @@ def _over(scores: ArrayLike, prior: Scores) -> Scores:
     Where the prior has no chance at all for a label, it counts as the least chance of another.
     """
     rows = normalised(scores)
-    if prior.shape[-1] != rows.shape[-1] or prior.shape[:-1] not in ((), rows.shape[:-1]):
-        raise ValueError(f"scores {rows.shape} and what they are compared with do not fit")
-    least = np.where(np.isfinite(prior), prior, np.inf).min(axis=-1, keepdims=True)
+    if len(prior) != rows.shape[1]:
+        raise ValueError(f"{rows.shape[1]} labels are compared with {len(prior)}")
+    least = prior[np.isfinite(prior)].min()
     return normalised(rows - np.maximum(prior, least))
 
 
 def _mean_chance(scores: ArrayLike) -> Scores:
-    """The logarithm of the mean probability over the inputs, (labels,) or (queries, labels)."""
+    """The logarithm of each label's mean probability over the inputs."""
     rows = normalised(scores)
-    if rows.ndim not in (2, 3):
-        raise ValueError(f"expected (inputs, labels), got shape {rows.shape}")
-    return np.asarray(np.logaddexp.reduce(rows, axis=-2) - np.log(rows.shape[-2]))
+    return np.asarray(np.logaddexp.reduce(rows, axis=0) - np.log(len(rows)))
 
 
 def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
@@ -179,7 +177,7 @@ def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
 
 def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]]:
     rows, gold = normalised(held_out.scores), np.asarray(held_out.gold)
-    if rows.ndim != 2 or rows.shape[1] != labels or gold.shape != rows.shape[:1]:
+    if rows.shape[1] != labels or gold.shape != rows.shape[:1]:
         raise ValueError(
             f"expected (examples, {labels}) and (examples,), got {rows.shape} and {gold.shape}"
         )
@@ -190,10 +188,10 @@ def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]
 
 def _checked(scores: ArrayLike) -> Scores:
     table = np.asarray(scores, dtype=np.float64)
-    if table.ndim < 2 or table.size == 0:
+    if table.ndim != 2 or table.size == 0:
         raise ValueError(f"expected (queries, labels), got shape {table.shape}")
     if np.isnan(table).any() or (table == np.inf).any():
         raise ValueError("scores must be numbers or -inf")
-    if (table.max(axis=-1) == -np.inf).any():
+    if (table.max(axis=1) == -np.inf).any():
         raise ValueError("a row gives no chance to any label")
     return table
