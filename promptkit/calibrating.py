@@ -1,7 +1,7 @@
 """What is asked beside the cells of a grid so that they can be calibrated, and what comes of it.
 
 Whatever a method learns from is an `Evidence`: about the same shots, in the same order, as the
-queries that it is applied to. Only batch calibration's is made of the tests, of their scores
+queries that it is applied to. Only batch calibration's is made of the tests: of their scores,
 without their labels.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,24 +20,21 @@ from promptkit import calibrate, probes
 from promptkit.calibrate import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.examples import Example
+from promptkit.judging import cell_of
 from promptkit.models.base import Score
-from promptkit.predict import Prediction, Predictor
+from promptkit.predict import Prediction
 from promptkit.prompts import TokenizedPrompt
-from promptkit.rendering import Renderer
+from promptkit.results import CalibrationNote
+from promptkit.running import Asked
 from promptkit.store import Result
+
+ALL = "all"
+"""Every method that a task allows."""
 
 Examples = Sequence[Example[Any, Any]]
 
 
-class Asked(NamedTuple):
-    """A cell of the grid: who is asked, with which prompts, one for each query."""
-
-    predictor: Predictor
-    renderer: Renderer
-    prompts: Sequence[TokenizedPrompt]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What one or several methods learn from, for one cell."""
 
@@ -55,87 +53,114 @@ class Evidence:
         return [prompt for _, prompts in self.parts for prompt in prompts]
 
 
-Plan = Mapping[Calibration, Evidence]
-"""Per method, what it learns from in one cell."""
+@dataclass(frozen=True)
+class Plan:
+    """What the methods learn from in one cell; a `promptkit.running.Beside`."""
+
+    evidence: Mapping[Calibration, Evidence]
+    """Per method; some share it."""
+
+    @cached_property
+    def prompts(self) -> list[TokenizedPrompt]:
+        """What is asked, once where methods share it."""
+        return [prompt for evidence in self._once for prompt in evidence.prompts]
+
+    def apply(
+        self, predictions: Sequence[Prediction], results: Sequence[Result]
+    ) -> list[Prediction]:
+        """The predictions with calibrated probabilities; `results` are those of `prompts`."""
+        labels = [*(predictions[0].logprobs or {})]
+        scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
+        said = iter([result.logprobs for result in results if isinstance(result, Score)])
+        heard = {
+            evidence: [[*islice(said, len(prompts))] for _, prompts in evidence.parts]
+            for evidence in self._once
+        }
+        tables = {
+            method: np.exp(_calibrated(method, scores, evidence, heard[evidence])).tolist()
+            for method, evidence in self.evidence.items()
+        }
+        return [
+            replace(
+                prediction,
+                calibrated={
+                    method: dict(zip(labels, table[number], strict=True))
+                    for method, table in tables.items()
+                },
+            )
+            for number, prediction in enumerate(predictions)
+        ]
+
+    @property
+    def _once(self) -> list[Evidence]:
+        return [*dict.fromkeys(self.evidence.values())]
 
 
-def chosen(methods: Sequence[Calibration] | str, labels: Sequence[str]) -> tuple[Calibration, ...]:
-    """The methods, each once; all of them for "all". Raises `TaskError` for what is none."""
+def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibration, ...]:
+    """The methods by name, in one order; all of them for `ALL`. Raises `TaskError`."""
     if not methods:
         return ()
     if not labels:
         raise TaskError(
-            "calibrations: label scores are calibrated, but this task's answers are generated"
+            "calibration corrects the probabilities of labels, and the answers of this task are "
+            "generated"
         )
-    if methods == "all":
+    if methods == ALL:
         return CALIBRATIONS
     if isinstance(methods, str):
-        raise TaskError(f"calibrations: {methods!r} is no list; write [{methods!r}], or 'all'")
+        raise TaskError(f"calibrations: {methods!r} is no list; write [{methods!r}], or {ALL!r}")
     for method in methods:
         if method not in CALIBRATIONS:
             known = ", ".join(CALIBRATIONS)
-            raise TaskError(f"there is no calibration {method!r}; there is {known}, and all")
-    return tuple(dict.fromkeys(methods))
+            raise TaskError(f"there is no calibration {method!r}; there is {known}, and {ALL}")
+    return tuple(name for name in CALIBRATIONS if name in methods)
 
 
 def plan(
-    methods: Sequence[Calibration], cells: Sequence[Asked], *, lenient: bool = False
-) -> tuple[list[Plan], list[str]]:
-    """The plan of each cell, and why methods were left out.
+    methods: Sequence[Calibration], asked: Sequence[Asked], *, lenient: bool = False
+) -> tuple[list[Asked], list[str]]:
+    """The same with a `Plan` beside each, and why methods were left out.
 
-    Raises `TaskError` for a method that the task has no probes for; a `lenient` one leaves it out.
+    Raises `PromptkitError` for a method that the task has no probes for; a `lenient` plan goes
+    without.
     """
-    plans: list[dict[Calibration, Evidence]] = [{} for _ in cells]
+    found: dict[Calibration, list[Evidence]] = {}
     known: dict[Callable[..., Any], list[Evidence]] = {}
-    reasons: dict[str, list[str]] = {}
+    left_out: dict[str, list[str]] = {}
     for method in methods:
         source = _SOURCES[method]
         try:
             if source not in known:
-                known[source] = [*source(cells)]
-        except TaskError as error:
+                known[source] = [*source(asked)]
+        except PromptkitError as error:
             if not lenient:
                 raise
-            reasons.setdefault(str(error), []).append(method)
+            left_out.setdefault(str(error), []).append(method)
             continue
-        for evidence, plan in zip(known[source], plans, strict=True):
-            plan[method] = evidence
-    left_out = [f"{' and '.join(names)} left out: {reason}" for reason, names in reasons.items()]
-    return plans, left_out
-
-
-def prompts_of(plan: Plan) -> list[TokenizedPrompt]:
-    """What the plan asks; methods that learn from the same share it."""
-    return [prompt for evidence in _distinct(plan) for prompt in evidence.prompts]
-
-
-def apply(
-    plan: Plan, predictions: Sequence[Prediction], results: Sequence[Result]
-) -> list[Prediction]:
-    """The predictions with calibrated probabilities; `results` are what `prompts_of` came to."""
-    if not plan:
-        return list(predictions)
-    labels = [*(predictions[0].logprobs or {})]
-    scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
-    said = iter([result.logprobs for result in results if isinstance(result, Score)])
-    heard = {
-        id(evidence): [[*islice(said, len(prompts))] for _, prompts in evidence.parts]
-        for evidence in _distinct(plan)
-    }
-    tables = {
-        method: np.exp(_calibrated(method, scores, evidence, heard[id(evidence)])).tolist()
-        for method, evidence in plan.items()
-    }
-    rows = (dict(zip(tables, row, strict=True)) for row in zip(*tables.values(), strict=True))
-    return [
-        replace(
-            prediction,
-            calibrated={
-                method: dict(zip(labels, chances, strict=True)) for method, chances in row.items()
-            },
-        )
-        for prediction, row in zip(predictions, rows, strict=True)
+        found[method] = known[source]
+    reasons = [f"{', '.join(names)} left out: {reason}" for reason, names in left_out.items()]
+    if not found:
+        return list(asked), reasons
+    planned = [
+        one._replace(beside=Plan({method: every[number] for method, every in found.items()}))
+        for number, one in enumerate(asked)
     ]
+    return planned, reasons
+
+
+def notes(
+    asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]]
+) -> Iterator[CalibrationNote]:
+    """What each method saw for each cell."""
+    for one, made in zip(asked, predictions, strict=True):
+        if isinstance(one.beside, Plan):
+            for method, evidence in one.beside.evidence.items():
+                yield CalibrationNote(
+                    **cell_of(made[0], method)._asdict(),
+                    saw=evidence.saw,
+                    inputs=evidence.inputs,
+                    prompts=len(evidence.prompts),
+                )
 
 
 def _calibrated(
@@ -159,56 +184,52 @@ _METHODS: Mapping[Calibration, Callable[[Scores, ArrayLike, Sequence[int]], Scor
 }
 
 
-def _distinct(plan: Plan) -> list[Evidence]:
-    return [*{id(evidence): evidence for evidence in plan.values()}.values()]
+def _content_free(asked: Sequence[Asked]) -> Iterator[Evidence]:
+    made = probes.content_free(asked[0].predictor.task)
+    return (_after_shots(one, made, "inputs that say nothing") for one in asked)
 
 
-def _content_free(cells: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.content_free(cells[0].predictor.task)
-    return (_after_shots(cell, made, "inputs that say nothing") for cell in cells)
+def _random_texts(asked: Sequence[Asked]) -> Iterator[Evidence]:
+    made = probes.random_texts(asked[0].predictor.task)
+    return (_after_shots(one, made, "inputs of random words of the pool") for one in asked)
 
 
-def _random_texts(cells: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.random_texts(cells[0].predictor.task)
-    return (_after_shots(cell, made, "inputs of random words of the pool") for cell in cells)
+def _queries(asked: Sequence[Asked]) -> Iterator[Evidence]:
+    for one in asked:
+        every = range(len(one.prompts))
+        yield Evidence("the tests of the cell, without their labels", len(every), [(every, [])])
 
 
-def _queries(cells: Sequence[Asked]) -> Iterator[Evidence]:
-    for cell in cells:
-        count = len(cell.prompts)
-        yield Evidence("all tests of the cell, without their labels", count, [(range(count), [])])
+def _premise(asked: Sequence[Asked]) -> Iterator[Evidence]:
+    made = probes.premise(asked[0].predictor.task)
+    for one in asked:
+        prompts = replace(one.predictor, shots=0).tokenize([made], one.renderer)
+        parts = [(range(len(one.prompts)), prompts)]
+        yield Evidence("an input that says nothing, without shots", 1, parts)
 
 
-def _premise(cells: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.premise(cells[0].predictor.task)
-    for cell in cells:
-        prompts = replace(cell.predictor, shots=0).tokenize([made], cell.renderer)
-        parts = [(range(len(cell.prompts)), prompts)]
-        yield Evidence("a prompt without shots and input", 1, parts)
-
-
-def _held_out(cells: Sequence[Asked]) -> Iterator[Evidence]:
-    task = cells[0].predictor.task
+def _held_out(asked: Sequence[Asked]) -> Iterator[Evidence]:
+    task = asked[0].predictor.task
     numbers = {label: number for number, label in enumerate(task.labels)}
     shown: dict[object, set[str]] = {}
-    for cell in cells:
-        draw = shown.setdefault(_draw(cell), set())
-        draw.update(id for prompt in cell.prompts for id in prompt.prompt.shots)
+    for one in asked:
+        draw = shown.setdefault(_draw(one), set())
+        draw.update(id for prompt in one.prompts for id in prompt.prompt.shots)
     held = {draw: probes.held_out(task, ids) for draw, ids in shown.items()}
-    for cell in cells:
-        examples = held[_draw(cell)]
-        prompts = cell.predictor.tokenize(examples, cell.renderer)
+    for one in asked:
+        examples = held[_draw(one)]
+        prompts = one.predictor.tokenize(examples, one.renderer)
         yield Evidence(
-            "labelled examples of the pool, none of them a shot",
+            "labelled examples of the pool that are no shots",
             len(examples),
-            [(range(len(cell.prompts)), prompts)],
+            [(range(len(one.prompts)), prompts)],
             [numbers[task.output_type.text(example.output)] for example in examples],
         )
 
 
-def _draw(cell: Asked) -> object:
+def _draw(asked: Asked) -> object:
     """What decides which examples are shots, but for their number."""
-    return cell.predictor.selection, cell.predictor.seed
+    return asked.predictor.selection, asked.predictor.seed
 
 
 _SOURCES: Mapping[Calibration, Callable[[Sequence[Asked]], Iterator[Evidence]]] = {
@@ -221,30 +242,32 @@ _SOURCES: Mapping[Calibration, Callable[[Sequence[Asked]], Iterator[Evidence]]] 
 }
 
 
-def _after_shots(cell: Asked, made: Examples, what: str) -> Evidence:
+def _after_shots(asked: Asked, made: Examples, what: str) -> Evidence:
     """The probes after the shots of every query: once for all queries with the same shots."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for number, prompt in enumerate(cell.prompts):
+    for number, prompt in enumerate(asked.prompts):
         groups.setdefault(prompt.prompt.shots, []).append(number)
-    parts = [(queries, _tokenized(cell, made, ids)) for ids, queries in groups.items()]
-    each = f", after each of {len(groups)} choices of shots" if len(groups) > 1 else ""
-    return Evidence(what + each, len(made), parts)
+    parts = [(queries, _tokenized(asked, made, ids)) for ids, queries in groups.items()]
+    each = f", after {len(groups)} choices of shots each" if len(groups) > 1 else ""
+    return Evidence(what + each, max(len(prompts) for _, prompts in parts), parts)
 
 
-def _tokenized(cell: Asked, made: Examples, ids: Sequence[str]) -> list[TokenizedPrompt]:
+def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[TokenizedPrompt]:
     """The probes after these shots, but for those that a template or a model cannot take.
 
     Raises `TaskError` where that is none.
     """
-    pool = {id: cell.predictor.task.demos.by_id(id) for id in ids}
-    shots = tuple([shot for shot in pool.values() if shot is not None])
-    prompts: list[TokenizedPrompt] = []
+    predictor, prompts = asked.predictor, []
+    found = [predictor.task.demos.by_id(id) for id in ids]
+    shots = tuple([shot for shot in found if shot is not None])
     reason: PromptkitError | None = None
     for probe in made:
         try:
-            prompts += cell.predictor.model.tokenize([cell.renderer.render(probe, shots)])
+            prompts += predictor.model.tokenize([asked.renderer.render(probe, shots)])
         except PromptkitError as error:
             reason = error
     if not prompts:
-        raise TaskError(f"no probe can be asked after {len(shots)} shots: {reason}")
+        raise TaskError(
+            f"no probe of a calibration can be asked after {len(shots)} shots: {reason}"
+        )
     return prompts

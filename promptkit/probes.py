@@ -16,9 +16,8 @@ from random import Random
 from typing import Any
 
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example, canonical, text_key
-from promptkit.linting.near import near_pairs
-from promptkit.linting.near import normalised as read_alike
+from promptkit.examples import Example, canonical, text_key, text_of
+from promptkit.near import near_pairs, normalised
 from promptkit.task import Task
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
@@ -127,7 +126,7 @@ def _unlike(
     every = [*tests, *examples]
     first = len(every) - len(examples)
     alike = set(range(first))
-    texts = [read_alike(" ".join(map(str, _fields(e).values()))) for e in every]
+    texts = [normalised(text_of(example.input)) for example in every]
     for before, after in sorted(near_pairs(texts), key=lambda pair: pair[1]):
         if before in alike:
             alike.add(after)
