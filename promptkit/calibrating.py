@@ -197,7 +197,7 @@ def _random_texts(asked: Sequence[Asked]) -> Iterator[Evidence]:
 def _queries(asked: Sequence[Asked]) -> Iterator[Evidence]:
     for one in asked:
         every = range(len(one.prompts))
-        yield Evidence("the tests of the cell, without their labels", len(every), [(every, [])])
+        yield Evidence("tests of the cell, without their labels", len(every), [(every, [])])
 
 
 def _premise(asked: Sequence[Asked]) -> Iterator[Evidence]:
@@ -205,7 +205,7 @@ def _premise(asked: Sequence[Asked]) -> Iterator[Evidence]:
     for one in asked:
         prompts = replace(one.predictor, shots=0).tokenize([made], one.renderer)
         parts = [(range(len(one.prompts)), prompts)]
-        yield Evidence("an input that says nothing, without shots", 1, parts)
+        yield Evidence("input that says nothing, without shots", 1, parts)
 
 
 def _held_out(asked: Sequence[Asked]) -> Iterator[Evidence]:
@@ -248,8 +248,7 @@ def _after_shots(asked: Asked, made: Examples, what: str) -> Evidence:
     for number, prompt in enumerate(asked.prompts):
         groups.setdefault(prompt.prompt.shots, []).append(number)
     parts = [(queries, _tokenized(asked, made, ids)) for ids, queries in groups.items()]
-    each = f", after {len(groups)} choices of shots each" if len(groups) > 1 else ""
-    return Evidence(what + each, max(len(prompts) for _, prompts in parts), parts)
+    return Evidence(what, max(len(prompts) for _, prompts in parts), parts)
 
 
 def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[TokenizedPrompt]:

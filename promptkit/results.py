@@ -126,10 +126,10 @@ class CalibrationNote:
     calibration: str
     shots: int
     seed: int | None
-    saw: str
-    """What it learnt from, in words."""
     inputs: int
-    """How many of them."""
+    """How many inputs it learnt from."""
+    saw: str
+    """Which ones, in words that go on from the number."""
     prompts: int
     """The prompts that were asked for it beside those of the cell; methods may share them."""
 

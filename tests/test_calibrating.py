@@ -127,7 +127,7 @@ def test_the_notes_say_what_each_method_saw(tmp_path: Path) -> None:
         "temperature": (36, 36),
         "vector": (36, 36),
     }
-    assert notes["batch"]["saw"] == "the tests of the cell, without their labels"
+    assert notes["batch"]["saw"] == "tests of the cell, without their labels"
     assert notes["vector"]["saw"] == "labelled examples of the pool that are no shots"
 
 
@@ -237,7 +237,7 @@ def test_where_shots_depend_on_the_query_probes_do_too() -> None:
     evidence = asked.beside.evidence["contextual"]
     choices = {prompt.prompt.shots for prompt in asked.prompts}
     assert len(evidence.parts) == len(choices) > 1
-    assert evidence.saw == f"inputs that say nothing, after {len(choices)} choices of shots each"
+    assert (evidence.inputs, len(evidence.prompts)) == (3, 3 * len(choices))
     for queries, prompts in evidence.parts:
         (shots,) = {asked.prompts[number].prompt.shots for number in queries}
         assert {prompt.prompt.shots for prompt in prompts} == {shots}
