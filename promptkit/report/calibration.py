@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.report.terminal import FACTORS, grid_line, line_names, percent, signed
+from promptkit.report.terminal import FACTORS, grid_line, line_names, percent, signed, visible
 
 Data = Mapping[str, Any]
 
@@ -28,7 +28,8 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
     lines = {line: rows for line, rows in lines.items() if len({*map(_method, rows)}) > 1}
     for line, rows in lines.items():
         of = f" · {' · '.join(line_names(line))}" if len(lines) > 1 else ""
-        yield Text(f"Calibrated, against the model's own probabilities{of}", "bold")
+        title = f"Calibrated, against the model's own probabilities{of}"
+        yield Text(visible(title, 300), "bold")
         yield _table(rows, _changes(data["pairs"], line))
     if lines:
         yield from (Text(line, "dim") for line in learnt(data["calibrations"]))
