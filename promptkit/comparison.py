@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-from promptkit import judging, running
+from promptkit import calibrating, judging, running
+from promptkit.calibrate import Calibration
+from promptkit.calibrating import ALL
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.grid import Grid
@@ -33,6 +35,7 @@ def compare(
     selections: Sequence[Selection | str | Sequence[str]] = (),
     orders: Sequence[Order | str] | int = (),
     verbalizers: Sequence[Verbalizer | str] = (),
+    calibrations: Sequence[Calibration] | Literal["all"] = (),
     shots: Sequence[int] = (0, 1, 2, 4, 8),
     seeds: int | Sequence[int] = 3,
     limit: int | None = None,
@@ -50,8 +53,9 @@ def compare(
     shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s; `seeds` is a
     number of draws, or the seeds themselves; `limit` asks only the first tests. What the store
     (by default the one in the current folder) already holds is not asked again. `announce` is told
-    in a sentence what each model will be asked, before it runs. Raises `PromptkitError` for
-    whatever is wrong, before any model runs.
+    in a sentence what each model will be asked, before it runs. `calibrations` correct the labels'
+    probabilities, side by side with the raw ones; "all" are those that the task allows. Raises
+    `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -72,9 +76,14 @@ def compare(
         fit=fit,
         sampling=sampling or Sampling(),
     )
+    methods = calibrating.methods_of(calibrations, task.labels)
     opened = store if isinstance(store, Store) else Store(store or default_path())
     try:
         asked = running.prepare(grid.predictors(task), queries)
+        asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+        if announce is not None:
+            for reason in left_out:
+                announce(reason)
         predictions, usage = running.run(asked, opened, progress=progress, announce=announce)
     finally:
         if opened is not store:
@@ -88,6 +97,7 @@ def compare(
         pairs=tuple(judging.pairs(groups)),
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
+        calibrations=tuple(calibrating.notes(asked, predictions)),
         usage=replace(usage, wall_seconds=perf_counter() - started),
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),

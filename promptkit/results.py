@@ -115,6 +115,26 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationNote:
+    """What a method of calibration saw for one cell."""
+
+    model: str
+    template: str
+    selection: str
+    order: str
+    verbalizer: str
+    calibration: str
+    shots: int
+    seed: int | None
+    inputs: int
+    """How many inputs it learnt from."""
+    saw: str
+    """Which ones, in words that go on from the number."""
+    prompts: int
+    """The prompts that were asked for it beside those of the cell; methods may share them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What the comparison took."""
 
@@ -147,6 +167,7 @@ class Comparison:
     pairs: tuple[Pair, ...]
     reliability: tuple[Reliability, ...]
     confusion: tuple[Confusion, ...]
+    calibrations: tuple[CalibrationNote, ...]
     usage: Cost
     predictions: tuple[Prediction, ...]
     prompts: Mapping[str, Prompt]
@@ -164,6 +185,7 @@ class Comparison:
             ],
             "reliability": [_plain(curve) for curve in self.reliability],
             "confusion": [asdict(matrix) for matrix in self.confusion],
+            "calibrations": [asdict(note) for note in self.calibrations],
             "usage": asdict(self.usage),
         }
         return {name: _finite(value) for name, value in data.items()}

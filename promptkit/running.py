@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from promptkit.examples import Example
 from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.rendering import Renderer
 from promptkit.results import Cost
-from promptkit.store import Store
+from promptkit.store import Result, Store
 from promptkit.templates import Template
 from promptkit.verbalizer import Verbalizer
 
 Announce = Callable[[str], None]
 """Told what a run will cost, before it begins."""
+
+
+class Beside(Protocol):
+    """What else is asked for a predictor's sake, and what its predictions become by that."""
+
+    @property
+    def prompts(self) -> Sequence[TokenizedPrompt]: ...
+
+    def apply(
+        self, predictions: Sequence[Prediction], results: Sequence[Result]
+    ) -> list[Prediction]:
+        """The predictions, after what its prompts came to."""
+        ...
 
 
 class Asked(NamedTuple):
@@ -26,6 +39,9 @@ class Asked(NamedTuple):
     predictor: Predictor
     queries: Sequence[Example[Any, Any]]
     prompts: Sequence[TokenizedPrompt]
+    renderer: Renderer
+    """What made the prompts."""
+    beside: Beside | None = None
 
 
 def prepare(grid: Sequence[Predictor], queries: Sequence[Example[Any, Any]]) -> list[Asked]:
@@ -36,7 +52,8 @@ def prepare(grid: Sequence[Predictor], queries: Sequence[Example[Any, Any]]) -> 
         wording = one.template, one.verbalizer
         if wording not in renderers:
             renderers[wording] = one.template.renderer(one.task, one.verbalizer)
-        asked.append(Asked(one, queries, one.tokenize(queries, renderers[wording])))
+        renderer = renderers[wording]
+        asked.append(Asked(one, queries, one.tokenize(queries, renderer), renderer))
     return asked
 
 
@@ -79,13 +96,10 @@ def _run_model(
                 f"{unique:,} tokens to read"
             )
 
-    prompts = [prompt for one in asked for prompt in one.prompts]
+    prompts = [prompt for one in asked for prompt in (*one.prompts, *_beside(one))]
     answers = answer(model, prompts, first.sampling, store=store, progress=progress, begin=begin)
     results = iter(answers.results)
-    predictions = [
-        one.predictor.join(one.queries, one.prompts, list(islice(results, len(one.prompts))))
-        for one in asked
-    ]
+    predictions = [_join(one, results) for one in asked]
     after = asdict(model.usage)
     return predictions, Cost(
         prompts=len(answers.asked) + answers.stored,
@@ -96,6 +110,19 @@ def _run_model(
         decode_seconds=after["decode_seconds"] - before["decode_seconds"],
         wall_seconds=0.0,
     )
+
+
+def _beside(asked: Asked) -> Sequence[TokenizedPrompt]:
+    return asked.beside.prompts if asked.beside is not None else ()
+
+
+def _join(asked: Asked, results: Iterator[Result]) -> list[Prediction]:
+    """The predictions out of what comes next."""
+    own = [*islice(results, len(asked.prompts))]
+    predictions = asked.predictor.join(asked.queries, asked.prompts, own)
+    if asked.beside is None:
+        return predictions
+    return asked.beside.apply(predictions, [*islice(results, len(asked.beside.prompts))])
 
 
 def prompts_of(asked: Sequence[Asked]) -> Mapping[str, Prompt]:

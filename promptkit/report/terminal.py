@@ -36,6 +36,8 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
 
     Texts from data are never read as markup.
     """
+    from promptkit.report.calibration import calibrated
+
     parts: list[RenderableType] = []
     raw = [row for row in data["rows"] if row["calibration"] == "none"]
     for key, rows in groupby(raw, key=grid_line):
@@ -44,6 +46,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
         "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
     )
     parts += [*map(Text, notes(records)), "", *_differences(data["pairs"], width)]
+    parts += calibrated(data)
     parts += _changed_answers(records, width)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
@@ -139,8 +142,12 @@ def _change(pair: Data | None) -> Text:
 
 
 def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
-    """Models, templates, selections, orders, verbalizers and calibrations against the first."""
-    pairs = [pair for pair in pairs if pair["a"]["shots"] == pair["b"]["shots"]]
+    """Models, templates, selections, orders and verbalizers against the first."""
+    pairs = [
+        pair
+        for pair in pairs
+        if pair["a"]["shots"] == pair["b"]["shots"] and pair["b"]["calibration"] == "none"
+    ]
     if not pairs:
         return
     lines = [grid_line(pair[side]) for pair in pairs for side in ("a", "b")]

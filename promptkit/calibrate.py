@@ -1,0 +1,197 @@
+"""Label probabilities without a prompt's own preference for some labels: pure functions.
+
+All take `scores`, (queries, labels): the natural logarithms of what a model gives to each label,
+normalised over the labels or not; -inf is no chance at all. All return log-probabilities of the
+same shape that are normalised over the labels and never NaN, and depend on no constant that is
+added to a row. None sees the gold label of a query; those that learn from labels get them as a
+`HeldOut`, of other examples.
+
+They raise ValueError on shapes that do not fit, on NaN and +inf, and on a row without any chance.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Calibration = Literal["contextual", "domain-context", "batch", "pmi", "temperature", "vector"]
+"""How scores are calibrated: the functions below, by name."""
+
+CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
+
+Scores = NDArray[np.float64]
+
+FLOOR = -50.0
+"""What a log-probability in a held-out set counts as where it is lower, so that one label without
+a chance does not decide the fit."""
+
+
+class HeldOut(NamedTuple):
+    """What a model says of labelled examples that are no queries and no shots."""
+
+    scores: ArrayLike
+    """(examples, labels), as above."""
+    gold: ArrayLike
+    """(examples,): the column of each example's gold label."""
+
+
+def normalised(scores: ArrayLike) -> Scores:
+    """The scores as log-probabilities that add up to 1 in every row."""
+    table = _checked(scores)
+    return table - np.logaddexp.reduce(table, axis=1, keepdims=True)
+
+
+def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
+    """Contextual calibration: each label's chance over its chance for inputs that say nothing.
+
+    `content_free`, (inputs, labels), is what the model says of them after the same shots; their
+    probabilities are averaged. What it says of nothing becomes uniform. (The paper takes a softmax
+    of the quotients: the same labels, flatter probabilities.)
+
+    Zhao, Wallace, Feng, Klein and Singh, "Calibrate before use: improving few-shot performance of
+    language models", ICML 2021.
+    """
+    return _over(scores, _mean_chance(content_free))
+
+
+def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
+    """Domain-context calibration: each label's chance over its chance for random in-domain words.
+
+    `random_texts` is like `content_free` of `contextual`, for texts of the task's own words.
+
+    Fei, Hou, Chen and Bosselut, "Mitigating label biases for in-context learning", ACL 2023.
+    """
+    return _over(scores, _mean_chance(random_texts))
+
+
+def batch(scores: ArrayLike) -> Scores:
+    """Batch calibration: each score less the label's mean over all queries, in log space.
+
+    It uses the queries, though not their labels, and supposes that labels are about as common as
+    each other among them; afterwards every label has the same mean log-probability. With a single
+    query nothing is left to tell labels apart. Where a label has no chance for some queries, its
+    mean is over the others.
+
+    Zhou, Wan, Proleev, Mincu, Chen, Heller and Roy, "Batch calibration: rethinking calibration for
+    in-context learning and prompt engineering", ICLR 2024, equations 1 and 2 (`p` there are
+    logits).
+    """
+    rows = normalised(scores)
+    possible = np.isfinite(rows)
+    sums = np.where(possible, rows, 0.0).sum(axis=0)
+    times = possible.sum(axis=0)
+    mean = np.where(times > 0, sums / np.maximum(times, 1), -np.inf)
+    return _over(rows, mean)
+
+
+def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
+    """Domain-conditional PMI: how much likelier each label is than after the premise alone.
+
+    `premise`, (prompts, labels), is what the model says where there is neither a shot nor an
+    input, only the text around them; several are averaged as in `contextual`.
+
+    Holtzman, West, Shwartz, Choi and Zettlemoyer, "Surface form competition: why the highest
+    probability answer isn't always right", EMNLP 2021.
+    """
+    return _over(scores, _mean_chance(premise))
+
+
+def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
+    """Temperature scaling: all scores times one positive number, which changes no answer.
+
+    The number minimises the log loss on `held_out`, and a normal prior around 1 with a standard
+    deviation of 1 keeps it in reach where that is small.
+
+    Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
+    """
+    from scipy.optimize import minimize_scalar
+
+    rows = normalised(scores)
+    known, gold = _labelled(held_out, rows.shape[1])
+
+    def loss(inverse: float) -> float:
+        return _log_loss(inverse * known, gold)[0] + (inverse - 1) ** 2 / 2
+
+    found = minimize_scalar(loss, bounds=(0.01, 100), method="bounded", options={"xatol": 1e-9})
+    return normalised(found.x * rows)
+
+
+def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
+    """Vector scaling: per label, its score times a number that is not negative, plus another.
+
+    The numbers minimise the log loss on `held_out`; normal priors around 1 and 0 with a standard
+    deviation of 1 keep them in reach where that is small, or has few of some labels or none.
+
+    Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
+    """
+    from scipy.optimize import minimize
+
+    rows = normalised(scores)
+    labels = rows.shape[1]
+    known, gold = _labelled(held_out, labels)
+
+    def loss(numbers: Scores) -> tuple[float, Scores]:
+        factors, shifts = numbers.reshape(2, labels)
+        total, wrong = _log_loss(known * factors + shifts, gold)
+        slope = [(wrong * known).sum(axis=0) + factors - 1, wrong.sum(axis=0) + shifts]
+        strain = ((factors - 1) ** 2).sum() / 2 + (shifts**2).sum() / 2
+        return total + float(strain), np.concatenate(slope)
+
+    start = np.repeat([1.0, 0.0], labels)
+    bounds = [(0.0, None)] * labels + [(None, None)] * labels
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-12)
+    factors, shifts = found.x.reshape(2, labels)
+    possible = np.isfinite(rows)
+    scaled = np.where(possible, rows, 0.0) * factors + shifts
+    return normalised(np.where(possible, scaled, -np.inf))
+
+
+def _over(scores: ArrayLike, prior: Scores) -> Scores:
+    """The chances over what they are worth, both as logarithms.
+
+    Where the prior has no chance at all for a label, it counts as the least chance of another.
+    """
+    rows = normalised(scores)
+    if len(prior) != rows.shape[1]:
+        raise ValueError(f"{rows.shape[1]} labels are compared with {len(prior)}")
+    least = prior[np.isfinite(prior)].min()
+    return normalised(rows - np.maximum(prior, least))
+
+
+def _mean_chance(scores: ArrayLike) -> Scores:
+    """The logarithm of each label's mean probability over the inputs."""
+    rows = normalised(scores)
+    return np.asarray(np.logaddexp.reduce(rows, axis=0) - np.log(len(rows)))
+
+
+def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
+    """The summed negative log-probability of the gold labels, and its slope in each score."""
+    rows = np.arange(len(gold))
+    totals = np.logaddexp.reduce(scores, axis=1)
+    slope = np.exp(scores - totals[:, np.newaxis])
+    slope[rows, gold] -= 1
+    return float((totals - scores[rows, gold]).sum()), slope
+
+
+def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]]:
+    rows, gold = normalised(held_out.scores), np.asarray(held_out.gold)
+    if rows.shape[1] != labels or gold.shape != rows.shape[:1]:
+        raise ValueError(
+            f"expected (examples, {labels}) and (examples,), got {rows.shape} and {gold.shape}"
+        )
+    if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:
+        raise ValueError(f"gold indices must be integers from 0 to {labels - 1}")
+    return np.maximum(rows, FLOOR), gold.astype(np.int64)
+
+
+def _checked(scores: ArrayLike) -> Scores:
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.size == 0:
+        raise ValueError(f"expected (queries, labels), got shape {table.shape}")
+    if np.isnan(table).any() or (table == np.inf).any():
+        raise ValueError("scores must be numbers or -inf")
+    if (table.max(axis=1) == -np.inf).any():
+        raise ValueError("a row gives no chance to any label")
+    return table
