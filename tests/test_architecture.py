@@ -32,7 +32,7 @@ FLOORS = [
     {"rendering", "report"},
     {"templates"},
     {"predict", "linting", "importing"},
-    {"results", "options"},
+    {"results", "options", "sweep"},
     {"judging", "running"},
     {"comparison"},
     {"cli_models", "cli_import", "cli_render"},
