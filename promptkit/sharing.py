@@ -29,7 +29,7 @@ class Sharing(NamedTuple):
 def sharing(environment: jinja2.Environment, source: str) -> Sharing:
     """What the prompts of a template share. Raises what loading or parsing a template raises."""
     trees = _trees(environment, source)
-    tags = [tag for tree in trees for tag in tree.find_all(nodes.CallBlock) if _shows(tag)]
+    tags = [tag for tree in trees for tag in tree.find_all(nodes.CallBlock) if shows_examples(tag)]
     if len(tags) != 1 or any(_has(tree, _IMPORTS) for tree in trees):
         return Sharing()
     (tag,) = tags
@@ -54,7 +54,7 @@ def _trees(environment: jinja2.Environment, source: str) -> list[nodes.Template]
     return trees
 
 
-def _shows(call: nodes.CallBlock) -> bool:
+def shows_examples(call: nodes.CallBlock) -> bool:
     """Whether this is `{% example %}`."""
     method = call.call.node
     return isinstance(method, nodes.ExtensionAttribute) and method.name == "_examples"

@@ -32,7 +32,7 @@ FLOORS = [
     {"rendering", "report"},
     {"templates"},
     {"predict", "linting", "importing"},
-    {"results", "options", "probes"},
+    {"results", "options", "probes", "sweep"},
     {"grid", "judging", "running"},
     {"calibrating"},
     {"comparison"},

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from tiny_gguf import write_llama
 
-from promptkit import Example, Task, Template, load_task, save_task
+from promptkit import Example, Task, Template, lint, load_model, load_task, save_task
 from promptkit.errors import TaskError, TemplateError
 from promptkit.templates import BUILT_IN
 from promptkit.verbalizer import Verbalizer, control, swap_verdict
@@ -267,6 +268,37 @@ def test_what_is_wrong_in_task_toml_has_its_file_and_key(
 
 def test_the_fingerprint_says_what_is_asked_not_how_it_is_worded() -> None:
     assert fruit_task().fingerprint == fruit_task(verbalizers=()).fingerprint
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+CHECKED = TOML.replace('"core fruit"', '"Stone fruit"') + ('[files]\ndemos = "demos.csv"\n')
+
+
+def checked(folder: Path, text: str) -> Path:
+    (folder / "demos.csv").write_text("name,output\npeach,drupe\napple,2\n", encoding="utf-8")
+    return toml(folder, text)
+
+
+def test_words_are_checked_as_labels_are(tmp_path: Path) -> None:
+    (finding,) = [f for f in lint(checked(tmp_path, CHECKED)) if f.rule == "label-characters"]
+    assert "'stone fruit' and 'Stone fruit' differ in case" in finding.message
+    assert finding.line == 1 + TOML.split("\n").index("[output.verbalizers.plain]")
+
+
+def test_the_tokens_of_words_are_checked(tmp_path: Path) -> None:
+    model = load_model(write_llama(tmp_path / "model.gguf"), threads=1)
+    text = CHECKED.replace('"Stone fruit"', '"stone"')
+    found = [f for f in lint(checked(tmp_path, text), model=model) if f.rule == "label-prefix"]
+    line = 1 + TOML.split("\n").index("[output.verbalizers.plain]")
+    assert [(f.line, f.message) for f in found] == [
+        (line, "the tokens of 'stone' begin those of 'stone fruit'")
+    ]
+    source = "{% for s in shots %}\n{{ s.input.name }}: {{ s.output | replace('sto', 'x') }}\n"
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "odd.j2").write_text(source + "{% endfor %}\n{{ query.name }}:")
+    odd = lint(tmp_path, templates=["odd.j2"], model=model)
+    assert any("'xne fruit', which is no label" in f.message for f in odd)
 
 
 # --- what a swap says -----------------------------------------------------------------------------

@@ -65,6 +65,12 @@ def lint(
     return tuple(sorted(kept, key=_order))
 
 
+def lint_template(task: Task[Any, Any], template: Template) -> tuple[Finding, ...]:
+    """What is wrong with a template, which need not stand in a file, for a task."""
+    page = Page(template.name, template.file or template.name, template.source)
+    return tuple(dict.fromkeys(_check_template(read_subject(task), page, template, None, 0)))
+
+
 def _order(finding: Finding) -> tuple[int, str, int, int]:
     level = _LEVELS.index(finding.severity)
     return level, finding.file or "", finding.line or 0, finding.column or 0

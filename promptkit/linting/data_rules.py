@@ -165,8 +165,13 @@ def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:
-    """Labels that are not what they look like."""
-    labels, where = subject.task.labels, subject.at_key("labels")
+    """Labels, or words for them, that are not what they look like."""
+    for verbalizer, where in subject.wordings():
+        labels = subject.task.labels
+        yield from _of_labels(labels if verbalizer is None else verbalizer.of(labels), where)
+
+
+def _of_labels(labels: Sequence[str], where: Where) -> Iterator[Finding]:
     folded: dict[str, str] = {}
     for label in labels:
         if unicodedata.normalize("NFC", label) != label:

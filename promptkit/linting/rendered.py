@@ -200,7 +200,7 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
     pieces = probe.pieces
     shot, query = _core(pieces[second[0] : last]), _core(pieces[asked[0] :])
     end = probe.page.source.rstrip("\n")
-    if query.rstrip("\n") != query and query.rstrip("\n ") == shot.rstrip("\n "):
+    if query.rstrip("\n") != query != shot and query.rstrip("\n ") == shot.rstrip("\n "):
         edit = probe.page.edit(len(end), len(probe.page.source), "")
         yield rules.FINAL_NEWLINE.at(
             probe.end,

@@ -19,6 +19,7 @@ from promptkit.linting.findings import Where
 from promptkit.task import Task
 from promptkit.taskfile import input_type, output_type, read_task_file
 from promptkit.validation import ExampleParser
+from promptkit.verbalizer import Verbalizer
 
 Part = Literal["demos", "tests"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -72,12 +73,19 @@ class Subject:
         value = row.example.output
         return None if value is None else self.task.output_type.text(value)
 
+    def wordings(self) -> Iterator[tuple[Verbalizer | None, Where]]:
+        """The labels as they are (None), then the verbalizers of the task."""
+        if self.task.labels:
+            yield None, self.at_key("labels")
+        for verbalizer in self.task.verbalizers:
+            yield verbalizer, self.at_key(f"output.verbalizers.{verbalizer.name}")
+
     def at_key(self, key: str) -> Where:
-        """Where `task.toml` says something."""
+        """Where `task.toml` says something, or a section of it begins."""
         if self.task_file is None:
             return Where()
         lines = Path(self.task_file).read_text(encoding="utf-8-sig").split("\n")
-        said = re.compile(rf"\s*{key}\s*=")
+        said = re.compile(rf"\s*(?:{re.escape(key)}\s*=|\[{re.escape(key)}\])")
         found = next((i for i, line in enumerate(lines, 1) if said.match(line)), 1)
         return Where(self.task_file, found, 1)
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from promptkit.errors import PromptError, PromptTooLongError
+from promptkit.errors import PromptError, PromptTooLongError, TemplateError
+from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.pages import Page
-from promptkit.linting.rendered import asked_for
+from promptkit.linting.rendered import asked_for, rendering_error
 from promptkit.linting.source_rules import CONTROL
 from promptkit.linting.subject import Subject, demonstrations, inputs
 from promptkit.prompts import Prompt, TokenizedPrompt
@@ -50,7 +51,7 @@ def check_prompts(
         return
     else:
         yield from _double_bos(tokenized, page, model)
-        yield from _labels(tokenized, subject, page, model)
+        yield from _wordings(subject, page, template, model, demos)
     yield from _lengths(subject, page, template, model, shots)
 
 
@@ -96,13 +97,40 @@ def _double_bos(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> It
 # --- labels ---------------------------------------------------------------------------------------
 
 
-def _labels(
-    tokenized: TokenizedPrompt, subject: Subject, page: Page, model: LlamaModel
+def _wordings(
+    subject: Subject,
+    page: Page,
+    template: Template,
+    model: LlamaModel,
+    demos: Sequence[Example[Any, Any]],
 ) -> Iterator[Finding]:
+    """The labels, and the words that verbalizers have for them."""
+    query, seen = asked_for(inputs(subject)[0]), set()
+    for verbalizer, where in subject.wordings():
+        try:
+            prompt = template.renderer(subject.task, verbalizer).render(query, demos)
+            if prompt.candidates in seen:  # letters, whatever the words
+                continue
+            seen.add(prompt.candidates)
+            (tokenized,) = model.tokenize([prompt])
+        except TemplateError as error:
+            yield rendering_error(error, page, [page])
+        except PromptTooLongError:
+            continue  # said below
+        except PromptError as error:
+            yield rules.CANNOT_ASK.at(where, str(error), "choose other words")
+        else:
+            yield from _labels(tokenized, where, page, model)
+
+
+def _labels(
+    tokenized: TokenizedPrompt, where: Where, page: Page, model: LlamaModel
+) -> Iterator[Finding]:
+    """The labels as this prompt words them, which is said at `where`."""
     candidates = tokenized.prompt.candidates
     if not candidates:
         return
-    where, vocabulary = subject.at_key("labels"), model.vocabulary
+    vocabulary = model.vocabulary
     tokens = {text.strip(" "): tuple(vocabulary.plain(text)) for text in candidates}
     for label, ids in tokens.items():
         written = b"".join(map(vocabulary.piece, ids)).strip(b" ").decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""Other formats of a template, made from its own syntax."""
