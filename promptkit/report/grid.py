@@ -1,0 +1,64 @@
+"""The cells of a comparison by what tells them apart, for charts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from promptkit.report.terminal import counted, visible
+
+Data = Mapping[str, Any]
+Key = tuple[str, ...]
+
+FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
+"""What a cell is made of, besides its shots and its seed."""
+
+USUAL = {"order": "drawn", "verbalizer": "labels", "calibration": "none"}
+"""What comparisons of before these were there had."""
+
+RAW = "none"
+
+
+def key(cell: Data) -> Key:
+    """What a row, a cell or a record stands for, without its shots and its seed."""
+    return tuple(cell.get(name, USUAL.get(name)) for name in FACTORS)
+
+
+def varied(cells: Iterable[Data]) -> list[int]:
+    """The factors of which there is more than one value."""
+    return [i for i, values in enumerate(zip(*map(key, cells), strict=True)) if len({*values}) > 1]
+
+
+def name(of: Key, factors: Sequence[int], limit: int = 60) -> str:
+    """What tells a cell from the others, short enough for a chart."""
+    return visible(" · ".join(said(i, of[i]) for i in factors), limit)
+
+
+def titled(cell: Data, factors: Sequence[int]) -> str:
+    """A cell's shots, and what else tells it from the others."""
+    rest = name(key(cell), factors)
+    return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
+
+
+def said(factor: int, value: str) -> str:
+    """A value as people read it: a model's file without its folders, no calibration as raw."""
+    if FACTORS[factor] == "model" and value.endswith(".gguf"):
+        return value.rpartition("/")[2]
+    if FACTORS[factor] == "calibration" and value == RAW:
+        return "raw"
+    return value
+
+
+def whole(data: Data) -> list[Data]:
+    """The rows over all seeds."""
+    return [row for row in data["rows"] if row["seed"] is None]
+
+
+def draws(data: Data) -> dict[tuple[Key, int], int]:
+    """How many seeds a row over all seeds is made of."""
+    counts: dict[tuple[Key, int], int] = {}
+    for row in data["rows"]:
+        if row["seed"] is not None:
+            place = key(row), row["shots"]
+            counts[place] = counts.get(place, 0) + 1
+    return counts

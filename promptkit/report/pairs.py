@@ -1,0 +1,41 @@
+"""What a paired difference is called, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from promptkit.report import grid
+from promptkit.report.grid import Data
+from promptkit.report.terminal import counted, visible
+
+VERDICTS = ("better", "worse", "cannot tell")
+"""What a paired difference comes to."""
+
+
+def verdict(pair: Data) -> str:
+    """Whether b is better than a: by the corrected p-value where there is one."""
+    low, high = pair["ci"]
+    sure = pair["p_holm"] < 0.05 if "p_holm" in pair else low > 0 or high < 0
+    if not sure:
+        return "cannot tell"
+    return "better" if pair["delta"] > 0 else "worse"
+
+
+def compared(pair: Data, factors: Sequence[int]) -> str:
+    """The two cells of a pair in a few words: what differs, then what both have in common."""
+    what = kind(pair)
+    a, b = pair["a"], pair["b"]
+    if what == "shots":
+        main = f"{a['shots']} → {counted(b['shots'], 'shot')}"
+    else:
+        at = grid.FACTORS.index(what)
+        before, after = (grid.said(at, grid.key(cell)[at]) for cell in (a, b))
+        main = f"{visible(before, 24)} → {visible(after, 24)}, {counted(b['shots'], 'shot')}"
+    others = [i for i in factors if grid.FACTORS[i] != what]
+    return f"{main} · {grid.name(grid.key(b), others)}" if others else main
+
+
+def kind(pair: Data) -> str:
+    """What the two cells of a pair differ in."""
+    a, b = grid.key(pair["a"]), grid.key(pair["b"])
+    return next((n for n, x, y in zip(grid.FACTORS, a, b, strict=True) if x != y), "shots")
