@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,9 +25,12 @@ from promptkit.report.grid import Data, Key
 from promptkit.report.terminal import counted, percent, signed, visible
 
 MANY = 12
-"""How many panels there are at most."""
+"""How many panels there are at most of what a reader looks at first."""
 
-ASIDE = 62
+FEW = 6
+"""How many there are at most of everything else; the tables have all of it."""
+
+ASIDE = 72
 """The room beside a chart for words at the end of a line, in pixels."""
 
 MAX_PAIRS = 16
@@ -170,7 +174,7 @@ def _forest(kind: str, pairs: Sequence[Data], factors: Sequence[int]) -> Panel:
     ticks = "datum.value ? format(datum.value, '+d') : '0'"
     axis = alt.Axis(labelExpr=ticks, tickCount=6, grid=False)
     x = alt.X("delta:Q", title="points of accuracy", axis=axis)
-    zero = alt.Chart(_data([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x="zero:Q")
+    zero = alt.Chart(_data([{"zero": 0}])).mark_rule(color=DIM, opacity=0.4).encode(x="zero:Q")
     shape = alt.Shape(
         "verdict:N",
         scale=alt.Scale(
@@ -200,13 +204,18 @@ def _forest(kind: str, pairs: Sequence[Data], factors: Sequence[int]) -> Panel:
 
 def reliability(data: Data) -> list[Panel]:
     """How sure the model is against how often it is right, a panel per shot count."""
-    curves = data.get("reliability", ())
     panels = []
-    for title, group in _by_shots(curves):
+    for title, group in _by_shots(_telling(data.get("reliability", ())))[:FEW]:
         factors = grid.varied(group)
         lines = {grid.name(grid.key(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
-    return panels[:MANY]
+    return panels
+
+
+def _telling(cells: Sequence[Data]) -> list[Data]:
+    """Cells with the fewest and the most shots before all others, in their order."""
+    counts = [cell["shots"] for cell in cells]
+    return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))
 
 
 def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
@@ -242,11 +251,9 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 
 def confusion(data: Data) -> list[Panel]:
     """Which label was said where which is right, a panel per shot count."""
-    matrices = data.get("confusion", ())
-    factors = grid.varied(matrices) if matrices else []
-    return [
-        Panel(grid.titled(one, factors), _heat(one), _spoken_matrix(one)) for one in matrices[:MANY]
-    ]
+    matrices = _telling(data.get("confusion", ()))[:FEW]
+    factors = grid.varied(data.get("confusion", ()))
+    return [Panel(grid.titled(one, factors), _heat(one), _spoken_matrix(one)) for one in matrices]
 
 
 def _heat(matrix: Data) -> Chart:
@@ -257,7 +264,7 @@ def _heat(matrix: Data) -> Chart:
         for j, n in enumerate(row)
     ]
     size = max(14, min(44, WIDTH // len(labels)))
-    words = f"{[*labels]}[datum.value]"
+    words = f"{json.dumps(labels)}[datum.value]"
     base = alt.Chart().encode(
         x=alt.X(
             "said:O",
@@ -296,7 +303,7 @@ def cost(data: Data) -> list[Panel]:
     domain = _domain(row["accuracy"] for row in grid.whole(data))
     seeds = grid.draws(data)
     panels = []
-    for title, lines in _panels(grid.whole(data)):
+    for title, lines in _panels(grid.whole(data))[:FEW]:
         values = [
             {
                 "line": name,
@@ -360,7 +367,7 @@ def _panels(rows: Sequence[Data]) -> list[tuple[str, dict[str, list[Data]]]]:
 
 def _by_shots(cells: Sequence[Data]) -> list[tuple[str, list[Data]]]:
     """Cells that differ in their calibration only, together."""
-    factors = [i for i in grid.varied(cells) if grid.FACTORS[i] != "calibration"] if cells else []
+    factors = [i for i in grid.varied(cells) if grid.FACTORS[i] != "calibration"]
     groups: dict[str, list[Data]] = {}
     for cell in cells:
         groups.setdefault(grid.titled(cell, factors), []).append(cell)

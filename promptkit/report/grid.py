@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promptkit.report.terminal import counted, visible
@@ -24,14 +24,16 @@ def key(cell: Data) -> Key:
     return tuple(cell.get(name, USUAL.get(name)) for name in FACTORS)
 
 
-def varied(cells: Iterable[Data]) -> list[int]:
+def varied(cells: Sequence[Data]) -> list[int]:
     """The factors of which there is more than one value."""
-    return [i for i, values in enumerate(zip(*map(key, cells), strict=True)) if len({*values}) > 1]
+    keys = {key(cell) for cell in cells}
+    return [i for i in range(len(FACTORS)) if len({one[i] for one in keys}) > 1]
 
 
 def name(of: Key, factors: Sequence[int], limit: int = 60) -> str:
-    """What tells a cell from the others, short enough for a chart."""
-    return visible(" · ".join(said(i, of[i]) for i in factors), limit)
+    """What tells a cell from the others, every part of it short enough to leave room for all."""
+    room = max(12, limit // max(1, len(factors)))
+    return " · ".join(visible(said(i, of[i]), room) for i in factors)
 
 
 def titled(cell: Data, factors: Sequence[int]) -> str:

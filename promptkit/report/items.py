@@ -70,7 +70,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         "queries": [query[1:] for query in queries.values()],
         "ids": list(ids.numbers),
         "draws": list(draws.numbers),
-        "shas": list(shas.numbers),
+        "shas": [sha[:16] for sha in shas.numbers],
         **_of_these(prompts, shas.numbers),
         "size": len(records),
         "names": COLUMNS,

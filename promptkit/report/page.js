@@ -327,7 +327,7 @@ class Detail {
       }),
     ));
     const table = make("table", { class: "probs" }, make("thead", {}, head), make("tbody", {}, ...body));
-    return make("section", {}, make("h4", {}, "Probability of each label"), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Probabilities" }, table));
+    return make("section", {}, make("h3", {}, "Probability of each label"), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Probabilities" }, table));
   }
 
   now(count) {
@@ -355,14 +355,14 @@ class Detail {
         make("td", { class: "text" }, typeof text === "string" ? text : ""));
     });
     const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, "answer"), make("th", { scope: "col" }, "text or failure"));
-    return make("section", {}, make("h4", {}, "Answers"),
-      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Answers" },
+    return make("section", {}, make("h3", {}, "Answers"),
+      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Answers of this query" },
         make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
   }
 
   prompt(index) {
     const blocks = this.items.prompt(index);
-    const title = make("h4", {}, "The exact prompt");
+    const title = make("h3", {}, "The exact prompt");
     if (!blocks) {
       return make("section", {}, title, make("p", { class: "dim" }, "It was not kept with this run."));
     }
@@ -420,7 +420,7 @@ class Detail {
       texts.set(example, (texts.get(example) ?? "") + text);
     }
     const lines = ids.map((id) => make("li", { title: id }, (texts.get(id) ?? id).trim()));
-    return make("section", {}, make("h4", {}, "Shots, in order"), make("ol", { class: "used" }, ...lines));
+    return make("section", {}, make("h3", {}, "Shots, in order"), make("ol", { class: "used" }, ...lines));
   }
 
   facts(index) {
@@ -430,7 +430,7 @@ class Detail {
       facts.push(["margin", `${of.margin[index]} nats${of.nearTie[index] ? ", a near-tie" : ""}`]);
       facts.push(["coverage", `${of.coverage[index]} of the probability is on the labels`]);
     }
-    facts.push(["SHA-256", `${shas[of.prompt[index]].slice(0, 16)}…`]);
+    facts.push(["SHA-256", `${shas[of.prompt[index]]}…`]);
     return make("dl", { class: "meta" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }
 }

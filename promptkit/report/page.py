@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -47,7 +48,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "facts": _facts(data),
         "lines": _lines(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
-        "pairs": [(pairs.compared(pair, _factors(data)), pair) for pair in data["pairs"]],
+        "pairs": [(pairs.compared(pair, _factors(data), 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability")],
         "confusion": [
@@ -102,10 +103,15 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
     return drawn, ""
 
 
+_TAG = re.compile(r"<[^>]*>")
+_ROLE = re.compile(r' (?:role|aria-[a-z]+|class)="[^"]*"')
+
+
 def _labelled(svg: str, says: str) -> Markup:
-    """The SVG as an image with a text for who cannot see it."""
+    """The SVG as one image with a text for who cannot see it, instead of a role for every mark."""
+    plain = _TAG.sub(lambda tag: _ROLE.sub("", tag[0]), svg)
     label = Markup.escape(says)
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
+    return Markup(plain.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
 def _facts(data: Data) -> str:
@@ -163,7 +169,7 @@ def _span(accuracies: Sequence[float]) -> str:
 
 def _named(data: Data, what: str) -> list[tuple[str, Data]]:
     cells = data.get(what, ())
-    factors = grid.varied(cells) if cells else []
+    factors = grid.varied(cells)
     return [(grid.titled(cell, factors), cell) for cell in cells]
 
 
@@ -182,8 +188,11 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
     ]
     if payload["methods"]:
         chosen.append(("method", "Probabilities", "raw", [*enumerate(payload["methods"])]))
-    sorts: list[tuple[Any, str]] = [("wrong", "most often wrong"), ("margin", "least margin")]
-    chosen.append(("sort", "First", "as in the tests", sorts))
+    sorts: list[tuple[Any, str]] = [
+        ("wrong", "most often wrong first"),
+        ("margin", "least margin first"),
+    ]
+    chosen.append(("sort", "Order", "as in the tests", sorts))
     return chosen
 
 

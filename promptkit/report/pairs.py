@@ -21,8 +21,9 @@ def verdict(pair: Data) -> str:
     return "better" if pair["delta"] > 0 else "worse"
 
 
-def compared(pair: Data, factors: Sequence[int]) -> str:
+def compared(pair: Data, factors: Sequence[int], limit: int = 44) -> str:
     """The two cells of a pair in a few words: what differs, then what both have in common."""
+    room = limit // 3
     what = kind(pair)
     a, b = pair["a"], pair["b"]
     if what == "shots":
@@ -30,9 +31,9 @@ def compared(pair: Data, factors: Sequence[int]) -> str:
     else:
         at = grid.FACTORS.index(what)
         before, after = (grid.said(at, grid.key(cell)[at]) for cell in (a, b))
-        main = f"{visible(before, 24)} → {visible(after, 24)}, {counted(b['shots'], 'shot')}"
+        main = f"{visible(before, room)} → {visible(after, room)}, {counted(b['shots'], 'shot')}"
     others = [i for i in factors if grid.FACTORS[i] != what]
-    return f"{main} · {grid.name(grid.key(b), others)}" if others else main
+    return f"{main} · {grid.name(grid.key(b), others, room)}" if others else main
 
 
 def kind(pair: Data) -> str:
