@@ -25,7 +25,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_import, cli_models, cli_render, options
+from promptkit import cli_import, cli_models, cli_render, cli_report, options
 from promptkit.console import err, note, write_json
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
@@ -251,6 +251,7 @@ def new(
 
 
 app.command("import")(cli_import.import_file)
+app.command()(cli_report.report)
 app.add_typer(cli_models.app, name="models")
 
 

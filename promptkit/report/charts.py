@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from promptkit.errors import TaskError
 from promptkit.report import grid
 from promptkit.report import pairs as paired
 from promptkit.report.draw import (
@@ -22,7 +23,7 @@ from promptkit.report.draw import (
     styled,
 )
 from promptkit.report.grid import Data, Key
-from promptkit.report.terminal import counted, percent, signed, visible
+from promptkit.report.terminal import FACTORS, counted, grid_line, percent, signed, visible
 
 MANY = 12
 """How many panels there are at most of what a reader looks at first."""
@@ -56,13 +57,10 @@ def together(panels: Sequence[Panel]) -> Chart:
         panel.chart.properties(title=panel.title) if panel.title else panel.chart
         for panel in panels
     ]
-    return styled(
-        alt.concat(*charts, columns=2, spacing=32).resolve_scale(
-            color="independent", shape="independent"
-        )
-        if len(charts) > 1
-        else charts[0]
-    )
+    if len(charts) == 1:
+        return charts[0]
+    beside = alt.concat(*charts, columns=2, spacing=32)
+    return beside.resolve_scale(color="independent", shape="independent")
 
 
 # --- accuracy -----------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ def reliability(data: Data) -> list[Panel]:
     panels = []
     for title, group in _by_shots(_telling(data.get("reliability", ())))[:FEW]:
         factors = grid.varied(group)
-        lines = {grid.name(grid.key(one), factors): one["bins"] for one in group}
+        lines = {grid.name(grid_line(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
     return panels
 
@@ -309,7 +307,7 @@ def cost(data: Data) -> list[Panel]:
                 "line": name,
                 "shots": row["shots"],
                 "accuracy": row["accuracy"],
-                "tokens": row["tokens"] / row["n"] / seeds.get((grid.key(row), row["shots"]), 1),
+                "tokens": row["tokens"] / row["n"] / seeds.get((grid_line(row), row["shots"]), 1),
             }
             for name, rows in lines.items()
             for row in rows
@@ -352,7 +350,7 @@ def _panels(rows: Sequence[Data]) -> list[tuple[str, dict[str, list[Data]]]]:
     """Rows as the lines of a few panels: no more lines in each than there are colours."""
     lines: dict[Key, list[Data]] = {}
     for row in rows:
-        lines.setdefault(grid.key(row), []).append(row)
+        lines.setdefault(grid_line(row), []).append(row)
     factors = grid.varied(rows)
     if len(lines) <= len(COLOURS):
         return [("", {grid.name(key, factors): own for key, own in lines.items()})]
@@ -367,7 +365,7 @@ def _panels(rows: Sequence[Data]) -> list[tuple[str, dict[str, list[Data]]]]:
 
 def _by_shots(cells: Sequence[Data]) -> list[tuple[str, list[Data]]]:
     """Cells that differ in their calibration only, together."""
-    factors = [i for i in grid.varied(cells) if grid.FACTORS[i] != "calibration"]
+    factors = [i for i in grid.varied(cells) if FACTORS[i] != "calibration"]
     groups: dict[str, list[Data]] = {}
     for cell in cells:
         groups.setdefault(grid.titled(cell, factors), []).append(cell)
@@ -421,3 +419,16 @@ PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "cost": cost,
 }
 """What can be plotted of a comparison."""
+
+
+def plot(data: Data, what: str) -> Chart:
+    """All panels of one kind as one chart.
+
+    Raises `TaskError` for a kind that there is not, or not in this comparison.
+    """
+    if what not in PLOTS:
+        raise TaskError(f"there is no plot {what!r}; there is {', '.join(PLOTS)}")
+    panels = PLOTS[what](data)
+    if not panels:
+        raise TaskError(f"there is nothing to plot as {what!r}: this comparison has none of it")
+    return styled(together(panels))

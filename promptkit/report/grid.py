@@ -5,28 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from promptkit.report.terminal import counted, visible
+from promptkit.report.terminal import FACTORS, counted, grid_line, visible
 
 Data = Mapping[str, Any]
 Key = tuple[str, ...]
-
-FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
-"""What a cell is made of, besides its shots and its seed."""
-
-USUAL = {"order": "drawn", "verbalizer": "labels", "calibration": "none"}
-"""What comparisons of before these were there had."""
+"""What a cell is made of, besides its shots and its seed: a value for each of `FACTORS`."""
 
 RAW = "none"
 
 
-def key(cell: Data) -> Key:
-    """What a row, a cell or a record stands for, without its shots and its seed."""
-    return tuple(cell.get(name, USUAL.get(name)) for name in FACTORS)
-
-
 def varied(cells: Sequence[Data]) -> list[int]:
     """The factors of which there is more than one value."""
-    keys = {key(cell) for cell in cells}
+    keys = {grid_line(cell) for cell in cells}
     return [i for i in range(len(FACTORS)) if len({one[i] for one in keys}) > 1]
 
 
@@ -38,7 +28,7 @@ def name(of: Key, factors: Sequence[int], limit: int = 60) -> str:
 
 def titled(cell: Data, factors: Sequence[int]) -> str:
     """A cell's shots, and what else tells it from the others."""
-    rest = name(key(cell), factors)
+    rest = name(grid_line(cell), factors)
     return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
 
 
@@ -61,6 +51,6 @@ def draws(data: Data) -> dict[tuple[Key, int], int]:
     counts: dict[tuple[Key, int], int] = {}
     for row in data["rows"]:
         if row["seed"] is not None:
-            place = key(row), row["shots"]
+            place = grid_line(row), row["shots"]
             counts[place] = counts.get(place, 0) + 1
     return counts

@@ -10,7 +10,7 @@ from typing import Any
 
 from promptkit.report import grid
 from promptkit.report.grid import Data
-from promptkit.report.terminal import shown
+from promptkit.report.terminal import grid_line, shown
 
 Records = Sequence[Data]
 
@@ -45,7 +45,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         calibrated = record.get("calibrated") or {}
         values = (
             queries[query][0],
-            lines(grid.key(record)[:-1]),
+            lines(grid_line(record)[:-1]),
             record["shots"],
             record["seed"],
             said,

@@ -17,8 +17,10 @@ from markupsafe import Markup
 from promptkit.report import grid, items, pairs
 from promptkit.report.terminal import (
     changed,
+    changes_of,
     cost,
     counted,
+    grid_line,
     notes,
     percent,
     points,
@@ -41,6 +43,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
     """
     charts, no_charts = _charts(data)
     payload = items.payload(records, prompts)
+    factors = grid.varied(data["rows"])
     context = {
         "task": data["task"],
         "verdicts": data.get("verdicts", ()),
@@ -48,7 +51,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "facts": _facts(data),
         "lines": _lines(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
-        "pairs": [(pairs.compared(pair, _factors(data), 200), pair) for pair in data["pairs"]],
+        "pairs": [(pairs.compared(pair, factors, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability")],
         "confusion": [
@@ -121,7 +124,7 @@ def _facts(data: Data) -> str:
     weights = {grid.said(0, model["name"]): model["weights"] for model in data["models"]}
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
-    told = [dict.fromkeys(grid.key(row)[i] for row in rows) for i in (1, 2)]
+    told = [dict.fromkeys(grid_line(row)[i] for row in rows) for i in (1, 2)]
     return " · ".join(
         (
             counted(rows[0]["n"], "query", "queries"),
@@ -137,27 +140,25 @@ def _few(names: Sequence[str], many: str) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} {many}"
 
 
-def _factors(data: Data) -> list[int]:
-    return grid.varied(grid.whole(data))
-
-
 def _lines(data: Data) -> list[dict[str, Any]]:
     """The rows of the table, a group for whatever differs besides shots and seeds."""
-    factors = _factors(data)
-    changes: dict[Any, Data] = {}
+    factors = grid.varied(data["rows"])
     seeds: dict[Any, list[float]] = {}
-    for pair in data["pairs"]:
-        if grid.key(pair["a"]) == grid.key(pair["b"]):
-            changes.setdefault((grid.key(pair["b"]), pair["b"]["shots"]), pair)
+    lines: dict[grid.Key, list[Data]] = {}
     for row in data["rows"]:
-        if row["seed"] is not None:
-            seeds.setdefault((grid.key(row), row["shots"]), []).append(row["accuracy"])
-    lines: dict[Any, list[Any]] = {}
-    for row in grid.whole(data):
-        place = grid.key(row), row["shots"]
-        own = (row, changes.get(place), _span(seeds.get(place, [])))
-        lines.setdefault(grid.key(row), []).append(own)
-    return [{"name": grid.name(key, factors, 200), "rows": rows} for key, rows in lines.items()]
+        if row["seed"] is None:
+            lines.setdefault(grid_line(row), []).append(row)
+        else:
+            seeds.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+    named = []
+    for key, rows in lines.items():
+        changes = changes_of(data["pairs"], key)
+        cells = [
+            (row, changes.get(row["shots"]), _span(seeds.get((key, row["shots"]), [])))
+            for row in rows
+        ]
+        named.append({"name": grid.name(key, factors, 200), "rows": cells})
+    return named
 
 
 def _span(accuracies: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from promptkit.report import grid
 from promptkit.report.grid import Data
-from promptkit.report.terminal import counted, visible
+from promptkit.report.terminal import FACTORS, counted, grid_line, visible
 
 VERDICTS = ("better", "worse", "cannot tell")
 """What a paired difference comes to."""
@@ -29,14 +29,14 @@ def compared(pair: Data, factors: Sequence[int], limit: int = 44) -> str:
     if what == "shots":
         main = f"{a['shots']} → {counted(b['shots'], 'shot')}"
     else:
-        at = grid.FACTORS.index(what)
-        before, after = (grid.said(at, grid.key(cell)[at]) for cell in (a, b))
+        at = FACTORS.index(what)
+        before, after = (grid.said(at, grid_line(cell)[at]) for cell in (a, b))
         main = f"{visible(before, room)} → {visible(after, room)}, {counted(b['shots'], 'shot')}"
-    others = [i for i in factors if grid.FACTORS[i] != what]
-    return f"{main} · {grid.name(grid.key(b), others, room)}" if others else main
+    others = [i for i in factors if FACTORS[i] != what]
+    return f"{main} · {grid.name(grid_line(b), others, room)}" if others else main
 
 
 def kind(pair: Data) -> str:
     """What the two cells of a pair differ in."""
-    a, b = grid.key(pair["a"]), grid.key(pair["b"])
-    return next((n for n, x, y in zip(grid.FACTORS, a, b, strict=True) if x != y), "shots")
+    a, b = grid_line(pair["a"]), grid_line(pair["b"])
+    return next((n for n, x, y in zip(FACTORS, a, b, strict=True) if x != y), "shots")
