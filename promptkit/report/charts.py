@@ -280,7 +280,7 @@ def _heat(matrix: Data) -> Chart:
     if size >= 20:
         numbers = base.mark_text(fontSize=12, color=INK).encode(text="n:Q")
         layers.append(numbers.transform_filter("datum.n > 0"))
-    frame = base.mark_rect(fillOpacity=0, stroke=INK, strokeWidth=1, cornerRadius=3)
+    frame = base.mark_rect(fill=None, stroke=INK, strokeWidth=1, cornerRadius=3)
     layers.append(frame.transform_filter("datum.right"))
     return alt.layer(*layers, data=_data(values)).properties(
         width=alt.Step(size), height=alt.Step(size)
