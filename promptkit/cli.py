@@ -21,7 +21,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_compare, cli_import, cli_models, cli_render, options
+from promptkit import cli_compare, cli_import, cli_models, cli_render, cli_report, options
 from promptkit import cli_inputs as inputs
 from promptkit.console import err, write_json
 from promptkit.errors import PromptkitError, TaskError
@@ -186,6 +186,7 @@ def new(
 
 app.command()(cli_compare.compare)
 app.command("import")(cli_import.import_file)
+app.command()(cli_report.report)
 app.add_typer(cli_models.app, name="models")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ from promptkit.predict import Prediction
 from promptkit.prompts import Prompt
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
     from promptkit.metrics import Bin
@@ -192,7 +193,7 @@ class Comparison:
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
-        return [_record(prediction) for prediction in self.predictions]
+        return records(self.predictions)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One line per cell. Raises `MissingExtraError` without pandas."""
@@ -202,20 +203,36 @@ class Comparison:
             raise MissingExtraError("a data frame", "pandas") from None
         return pandas.DataFrame([asdict(row) for row in self.rows])
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes `comparison.json`, `predictions.jsonl` and `report.html`; returns the folder.
+    def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
+        """A chart, to look at in a notebook or to go on with.
 
-        Raises OSError where it cannot be written.
+        `what` is accuracy, differences, reliability, confusion or cost. Raises `TaskError` for
+        another and for what this comparison has not, `MissingExtraError` without the extra report.
+        """
+        try:
+            from promptkit.report import charts
+        except ImportError:
+            raise MissingExtraError("a plot", "report") from None
+        chart: altair.TopLevelMixin = charts.plot(self.to_dict(), what)
+        return chart
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes all that `promptkit report` and people need; returns the folder.
+
+        That is `comparison.json`, `predictions.jsonl`, `prompts.json` with the exact prompts, and
+        `report.html`. Raises OSError where it cannot be written.
         """
         from promptkit.report import page
+        from promptkit.report.prompts import packed
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        data, records = self.to_dict(), self.to_records()
+        data, records, prompts = self.to_dict(), self.to_records(), packed(self.prompts)
         _write(folder / "comparison.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
         encode = json.JSONEncoder(ensure_ascii=False).encode
         _write(folder / "predictions.jsonl", "".join([f"{encode(record)}\n" for record in records]))
-        _write(folder / "report.html", page.html(data, records))
+        _write(folder / "prompts.json", encode(prompts) + "\n")
+        _write(folder / "report.html", page.html(data, records, prompts))
         return folder
 
     def __str__(self) -> str:
@@ -224,6 +241,11 @@ class Comparison:
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
+
+
+def records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
+    """Predictions as JSON can hold them."""
+    return [_record(prediction) for prediction in predictions]
 
 
 def _plain(curve: Reliability) -> dict[str, Any]:

@@ -1,23 +1,26 @@
-"""A comparison as one self-contained HTML page, without scripts or network."""
+"""A comparison as one self-contained HTML page, without network."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
+from promptkit.report import grid, items, pairs
 from promptkit.report.terminal import (
     changed,
     changes_of,
     cost,
     counted,
     grid_line,
-    line_names,
     notes,
     percent,
     points,
@@ -28,44 +31,209 @@ from promptkit.report.terminal import (
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
 
+PLAIN = 100
+"""How many queries the list for browsers without scripts has."""
 
-def html(data: Data, records: Records) -> str:
-    """The page: the cells, the paired differences, and every answer per shot count."""
-    models = {model["name"]: model for model in data["models"]}
-    pairs = data["pairs"]
-    parts = [
-        {
-            "name": " · ".join(line_names(key)),
-            "model": models[key[0]],
-            "rows": [
-                (row, changes_of(pairs, key).get(row["shots"]))
-                for row in rows
-                if row["seed"] is None
-            ],
-            "items": _items([record for record in records if grid_line(record) == key]),
-        }
-        for key, rows in groupby(data["rows"], key=grid_line)
-    ]
-    along = [pair for part in parts for _, pair in part["rows"]]
-    against = [pair for pair in pairs if pair not in along]
-    return _template().render(
-        task=data["task"],
-        parts=parts,
-        against=against,
-        notes=[*notes(records), *cost(data["usage"])],
+
+def html(data: Data, records: Records, prompts: Data | None = None) -> str:
+    """The page: the verdict, charts and tables, and the items with their prompts.
+
+    `prompts` is what `report.prompts.packed` makes; without it no prompt can be opened. Without
+    the extra `report` there are tables and no charts.
+    """
+    charts, no_charts = _charts(data)
+    payload = items.payload(records, prompts)
+    factors = grid.varied(data["rows"])
+    context = {
+        "task": data["task"],
+        "verdicts": data.get("verdicts", ()),
+        "warnings": data.get("warnings", ()),
+        "facts": _facts(data),
+        "lines": _lines(data),
+        "scored": any(row["coverage"] is not None for row in data["rows"]),
+        "pairs": [(pairs.compared(pair, factors, 200), pair) for pair in data["pairs"]],
+        "corrected": any("p_holm" in pair for pair in data["pairs"]),
+        "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability")],
+        "confusion": [
+            (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion")
+        ],
+        "notes": notes(records),
+        "cost": cost(data["usage"]),
+        "models": data["models"],
+        "charts": charts,
+        "no_charts": no_charts,
+        "plain": _plain(records),
+        "choices": _choices(data, payload),
+        "data": Markup(items.embedded(payload)),
+        "css": _file("page.css"),
+        "js": _file("page.js"),
+    }
+    return _template().render(**context, contents=_contents(context))
+
+
+def _contents(context: Data) -> list[tuple[str, str]]:
+    titles = {
+        "accuracy": "Accuracy",
+        "differences": "Differences" if context["pairs"] else "",
+        "reliability": "Calibration" if context["reliability"] else "",
+        "confusion": "Confusion" if context["confusion"] else "",
+        "cost": "Cost",
+        "answers": "Items",
+        "models": "Models",
+    }
+    return [(id, title) for id, title in titles.items() if title]
+
+
+def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    """Every chart as SVG; or none, and why."""
+    try:
+        from promptkit.report import charts, draw
+    except ImportError:
+        return {}, (
+            "For charts, install promptkit-fewshot[report], and write this page again with: "
+            "promptkit report FOLDER"
+        )
+    drawn = {
+        what: [
+            {
+                "title": panel.title,
+                "svg": _labelled(draw.svg(panel.chart), panel.says),
+            }
+            for panel in make(data)
+        ]
+        for what, make in charts.PLOTS.items()
+    }
+    return drawn, ""
+
+
+_TAG = re.compile(r"<[^>]*>")
+_ROLE = re.compile(r' (?:role|aria-[a-z]+|class)="[^"]*"')
+
+
+def _labelled(svg: str, says: str) -> Markup:
+    """The SVG as one image with a text for who cannot see it, instead of a role for every mark."""
+    plain = _TAG.sub(lambda tag: _ROLE.sub("", tag[0]), svg)
+    label = Markup.escape(says)
+    return Markup(plain.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
+
+
+def _facts(data: Data) -> str:
+    """What was asked of what, in a line."""
+    rows = grid.whole(data)
+    names = dict.fromkeys(grid.said(0, row["model"]) for row in rows)
+    weights = {grid.said(0, model["name"]): model["weights"] for model in data["models"]}
+    shots = sorted({row["shots"] for row in rows})
+    seeds = {row["seed"] for row in data["rows"]} - {None}
+    told = [dict.fromkeys(grid_line(row)[i] for row in rows) for i in (1, 2)]
+    return " · ".join(
+        (
+            counted(rows[0]["n"], "query", "queries"),
+            ", ".join(f"{name} ({weights[name]})" for name in names),
+            _few([*told[0]], "templates"),
+            f"{_few([*told[1]], 'selections')} shots: {', '.join(map(str, shots))}",
+            counted(len(seeds), "seed"),
+        )
     )
 
 
-def _items(records: Records) -> list[dict[str, Any]]:
-    """A line per query: its answers per shot count, each with how many seeds gave it."""
+def _few(names: Sequence[str], many: str) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} {many}"
+
+
+def _lines(data: Data) -> list[dict[str, Any]]:
+    """The rows of the table, a group for whatever differs besides shots and seeds."""
+    factors = grid.varied(data["rows"])
+    seeds: dict[Any, list[float]] = {}
+    lines: dict[grid.Key, list[Data]] = {}
+    for row in data["rows"]:
+        if row["seed"] is None:
+            lines.setdefault(grid_line(row), []).append(row)
+        else:
+            seeds.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+    named = []
+    for key, rows in lines.items():
+        changes = changes_of(data["pairs"], key)
+        cells = [
+            (row, changes.get(row["shots"]), _span(seeds.get((key, row["shots"]), [])))
+            for row in rows
+        ]
+        named.append({"name": grid.name(key, factors, 200), "rows": cells})
+    return named
+
+
+def _span(accuracies: Sequence[float]) -> str:
+    if len(accuracies) < 2:
+        return ""
+    low, high = points(min(accuracies)), points(max(accuracies))
+    return low if low == high else f"{low} – {high}"
+
+
+def _named(data: Data, what: str) -> list[tuple[str, Data]]:
+    cells = data.get(what, ())
+    factors = grid.varied(cells)
+    return [(grid.titled(cell, factors), cell) for cell in cells]
+
+
+def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[Any, str]]]]:
+    """The lists to choose from: their names, titles, first lines and values; none of one value."""
+    golds = dict.fromkeys(query[2] for query in payload["queries"] if query[2] is not None)
+    labels = [(gold, payload["labels"][gold]) for gold in sorted(golds)]
+    shots = sorted({row["shots"] for row in data["rows"]})
+    every = [
+        ("gold", "Gold label", "any", labels if len(labels) <= 200 else []),
+        ("line", "Cell", "all", [*enumerate(payload["lines"])]),
+        ("shots", "Shots", "all", [(count, counted(count, "shot")) for count in shots]),
+    ]
+    chosen = [
+        (name, title, first, values) for name, title, first, values in every if len(values) > 1
+    ]
+    if payload["methods"]:
+        chosen.append(("method", "Probabilities", "raw", [*enumerate(payload["methods"])]))
+    sorts: list[tuple[Any, str]] = [
+        ("wrong", "most often wrong first"),
+        ("margin", "least margin first"),
+    ]
+    chosen.append(("sort", "Order", "as in the tests", sorts))
+    return chosen
+
+
+def _plain(records: Records) -> dict[str, Any]:
+    """The first queries with their answers per shot count, each with how many seeds gave it."""
     moved = changed(records)
     queries: dict[str, dict[str, Any]] = {}
     for record in records:
-        new = {"record": record, "changed": record["id"] in moved, "answers": {}}
-        answers = queries.setdefault(record["id"], new)["answers"]
+        new = {
+            "text": shown(record["input"]),
+            "gold": "" if record["gold"] is None else shown(record["gold"]),
+            "changed": record["id"] in moved,
+            "tally": {},
+        }
+        tally = queries.setdefault(record["id"], new)["tally"]
         answer = None if record["label"] is None else shown(record["label"])
-        answers.setdefault(record["shots"], Counter())[answer, bool(record["correct"])] += 1
-    return list(queries.values())
+        tally.setdefault(record["shots"], Counter())[answer, bool(record["correct"])] += 1
+    counts = sorted({record["shots"] for record in records})
+    listed = list(queries.values())[:PLAIN]
+    for item in listed:
+        tally = item["tally"]
+        item["answers"] = [tally[n].most_common() if n in tally else [] for n in counts]
+    rest = len(queries) - len(listed)
+    more = f"{counted(rest, 'query', 'queries')} more in predictions.jsonl." if rest > 0 else ""
+    return {"counts": counts, "items": listed, "more": more}
+
+
+def _unbroken(text: str) -> str:
+    """A sentence in which no number is parted from its sign of per cent."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _digest(text: str) -> str:
+    """A text's hash as a Content-Security-Policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _file(name: str) -> Markup:
+    return Markup(Path(__file__).with_name(name).read_text("utf-8"))
 
 
 @cache
@@ -73,6 +241,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (counted, grid_line, line_names, percent, points, shown, signed)
+    filters = (counted, percent, points, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}
-    return environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
+    environment.filters |= {"digest": _digest, "verdict": pairs.verdict, "unbroken": _unbroken}
+    return environment.from_string(_file("page.html"))

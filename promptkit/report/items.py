@@ -1,0 +1,113 @@
+"""The predictions, small enough to stand in a page: 20,000 of them take about a megabyte."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from promptkit.report import grid
+from promptkit.report.grid import Data
+from promptkit.report.terminal import grid_line, shown
+
+Records = Sequence[Data]
+
+MOST_LABELS = 12
+"""How many labels of a prediction keep their probability: the likeliest, and the gold one."""
+
+
+class _Table:
+    """Values by their number, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        return self.numbers.setdefault(value, len(self.numbers))
+
+
+def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
+    """The predictions as columns of numbers, and tables of what the numbers stand for.
+
+    `prompts` is what `prompts.packed` made, or None where the prompts were not kept.
+    """
+    labels, lines, ids, draws, shas = (_Table() for _ in range(5))
+    queries: dict[str, list[Any]] = {}
+    methods = list(dict.fromkeys(m for r in records for m in r.get("calibrated") or ()))
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    for record in records:
+        gold = None if record["gold"] is None else labels(shown(record["gold"]))
+        query = record["id"]
+        queries.setdefault(query, [len(queries), query, shown(record["input"]), gold])
+        said = None if record["label"] is None else labels(shown(record["label"]))
+        calibrated = record.get("calibrated") or {}
+        values = (
+            queries[query][0],
+            lines(grid_line(record)[:-1]),
+            record["shots"],
+            record["seed"],
+            said,
+            int(bool(record["correct"])),
+            _rounded(record["margin"], 3),
+            int(bool(record["near_tie"])),
+            _rounded(record["coverage"], 4),
+            record["tokens"],
+            shas(record["prompt_sha256"]),
+            draws(tuple(map(ids, record["shot_ids"]))),
+            _probabilities(record["probs"], gold, labels),
+            [_probabilities(calibrated.get(method), gold, labels) for method in methods],
+            record["failure"] or record["text"],
+        )
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+    names = grid.varied(records)
+    return {
+        "labels": list(labels.numbers),
+        "lines": [grid.name((*line, grid.RAW), names) for line in lines.numbers],
+        "methods": methods,
+        "queries": [query[1:] for query in queries.values()],
+        "ids": list(ids.numbers),
+        "draws": list(draws.numbers),
+        "shas": [sha[:16] for sha in shas.numbers],
+        **_of_these(prompts, shas.numbers),
+        "size": len(records),
+        "names": COLUMNS,
+        "columns": {name: column for name, column in columns.items() if any(column)},
+    }
+
+
+COLUMNS = (
+    *("query", "line", "shots", "seed", "said", "right", "margin", "nearTie", "coverage"),
+    *("tokens", "prompt", "draw", "probs", "calibrated", "text"),
+)
+"""Per prediction. One that holds nothing but nulls and zeros is left out."""
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """A value as text that means nothing to HTML: JSON, compressed, in base 64."""
+    text = json.dumps(data, separators=(",", ":"))  # ASCII, so that any text survives
+    return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")
+
+
+def _of_these(prompts: Data | None, shas: Iterable[str]) -> dict[str, Any]:
+    if prompts is None:
+        return {"blocks": [], "prompts": []}
+    places = prompts["prompts"]
+    return {"blocks": prompts["blocks"], "prompts": [places.get(sha) for sha in shas]}
+
+
+def _probabilities(probs: Data | None, gold: int | None, labels: _Table) -> list[int] | None:
+    """Label, thousandths, label, thousandths, …, the likeliest first."""
+    if probs is None:
+        return None
+    ranked = sorted(
+        ((labels(name), p) for name, p in probs.items()), key=lambda one: -(one[1] or 0)
+    )
+    kept = [one for i, one in enumerate(ranked) if i < MOST_LABELS or one[0] == gold]
+    return [number for label, p in kept for number in (label, round(1000 * (p or 0)))]
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
