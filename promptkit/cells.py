@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
+from promptkit.judging import cell_of
 from promptkit.predict import Prediction
-from promptkit.results import Cell
+from promptkit.results import RAW, Cell
+from promptkit.verbalizer import LABELS
 
-DEFAULTS = {"order": "drawn", "verbalizer": "labels", "calibration": "none"}
+DEFAULTS = {"order": "drawn", "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""
 
 FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])
@@ -45,50 +48,67 @@ class Answers(NamedTuple):
 
 
 def answers(predictions: Iterable[Prediction], labels: Mapping[Any, str]) -> list[Answers]:
-    """The predictions cell by cell, seeds together.
+    """The predictions cell by cell, seeds together, raw and under each calibration.
 
-    `labels` names the label of each gold output, for log losses. Raises `DataError` where the seeds
-    of a cell were not asked the same queries, or where an answer is not known to be right or wrong.
+    `labels` names the label of each gold output. Raises `DataError` where the seeds of a cell were
+    not asked the same queries, or where an answer is not known to be right or wrong.
     """
     cells: dict[Cell, dict[str, list[Prediction]]] = {}
     for prediction in predictions:
-        cells.setdefault(_cell(prediction), {}).setdefault(prediction.id, []).append(prediction)
-    return [_answers(cell, by_query, labels) for cell, by_query in cells.items()]
+        cell = cell_of(prediction)._replace(seed=None)
+        cells.setdefault(cell, {}).setdefault(prediction.id, []).append(prediction)
+    found = []
+    for cell, by_query in cells.items():
+        _check_whole(cell, by_query)
+        methods = next(iter(by_query.values()))[0].calibrated
+        found += [_answers(cell, by_query, labels, method) for method in (RAW, *methods)]
+    return found
 
 
-def _cell(prediction: Prediction) -> Cell:
-    return Cell(
-        **{name: getattr(prediction, name) for name in FACTORS}, shots=prediction.shots, seed=None
-    )
-
-
-def _answers(
-    cell: Cell, by_query: Mapping[str, Sequence[Prediction]], labels: Mapping[Any, str]
-) -> Answers:
+def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> None:
     seeds = [p.seed for p in next(iter(by_query.values()))]
     for id, asked in by_query.items():
-        if [p.seed for p in asked] != seeds:
-            other = [p.seed for p in asked]
+        other = [p.seed for p in asked]
+        if other != seeds:
             reason = f"asked with seeds {other} in {describe(cell)}, and others with {seeds}"
             raise DataError([Problem(reason, example=id)])
         if any(p.correct is None for p in asked):
             raise DataError([Problem("its gold output is not known", example=id)])
+
+
+def _answers(
+    cell: Cell,
+    by_query: Mapping[str, Sequence[Prediction]],
+    labels: Mapping[Any, str],
+    method: str,
+) -> Answers:
     rows = list(by_query.values())
     scored = all(p.logprobs and p.gold in labels for row in rows for p in row)
     known = all(p.coverage is not None for row in rows for p in row)
     return Answers(
-        cell,
+        cell._replace(calibration=method),
         {id: (asked[0].input, asked[0].gold) for id, asked in by_query.items()},
-        np.array([[bool(p.correct) for p in row] for row in rows], dtype=np.int64),
-        np.array([[loss(p, labels) for p in row] for row in rows]) if scored else None,
+        np.array([[_right(p, labels, method) for p in row] for row in rows], dtype=np.int64),
+        np.array([[loss(p, labels, method) for p in row] for row in rows]) if scored else None,
         np.array([[p.coverage for p in row] for row in rows], dtype=np.float64) if known else None,
     )
 
 
-def loss(prediction: Prediction, labels: Mapping[Any, str]) -> float:
+def _right(prediction: Prediction, labels: Mapping[Any, str], method: str) -> bool:
+    if method == RAW:
+        return bool(prediction.correct)
+    probs = prediction.calibrated[method]
+    return max(probs, key=probs.__getitem__) == labels.get(prediction.gold)
+
+
+def loss(prediction: Prediction, labels: Mapping[Any, str], method: str = RAW) -> float:
     """The negative log-probability of the gold label among all labels, in nats."""
-    logprobs = prediction.logprobs or {}
-    return float(np.logaddexp.reduce([*logprobs.values()]) - logprobs[labels[prediction.gold]])
+    gold = labels[prediction.gold]
+    if method == RAW:
+        logprobs = prediction.logprobs or {}
+        return float(np.logaddexp.reduce([*logprobs.values()]) - logprobs[gold])
+    prob = prediction.calibrated[method][gold]
+    return -math.log(prob) if prob else math.inf
 
 
 def shared(

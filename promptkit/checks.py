@@ -14,7 +14,7 @@ from promptkit.comparison import compare
 from promptkit.errors import TaskError, shorten
 from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Bound, Gate, Metric, bounded, no_worse
-from promptkit.results import Comparison, finite
+from promptkit.results import RAW, Comparison, finite
 from promptkit.runs import Run, read_run
 from promptkit.task import Task
 
@@ -90,11 +90,13 @@ def check(
     comparison = compare(task, shots=shots, **grid)
     output = task.output_type
     labels = {output.plain(value): label for label, value in output.values.items()}
-    now = answers(comparison.predictions, labels)
+    found = answers(comparison.predictions, labels)
+    # Whoever asks for calibrated answers wants those held against the bounds.
+    now = [cell for cell in found if cell.cell.calibration != RAW] or found
     than, rivals = "", list[Answers | None]([None] * len(now))
     if before is not None:
         than = str(before.folder)
-        rivals = [*matched(now, answers(before.predictions, {}), than)]
+        rivals = [*matched(now, answers(before.predictions, labels), than)]
     count = len(now) * (len(bounds) + (before is not None))
     level = 1 - (ERROR_RATE if strict else ERROR_RATE / count)
     gates: list[Gate] = []

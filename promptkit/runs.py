@@ -13,9 +13,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import DataError, Problem
+from promptkit.judging import cell_of
 from promptkit.predict import Prediction
+from promptkit.results import RAW, Cell
+from promptkit.verbalizer import LABELS
 
-_ADDED: Mapping[str, Any] = {"order": "drawn", "verbalizer": "labels", "calibrated": {}}
+_ADDED: Mapping[str, Any] = {"order": "drawn", "verbalizer": LABELS, "calibrated": {}}
 """What a prediction says since later versions, and what it meant before."""
 
 _AGAIN = "run promptkit compare again, or restore the file"
@@ -71,32 +74,27 @@ def _rows_say(data: Mapping[str, Any]) -> int:
     """How many predictions the rows of single seeds are made of."""
     total = 0
     for row in data["rows"]:
-        raw = isinstance(row, dict) and row.get("calibration", "none") == "none"
+        raw = isinstance(row, dict) and row.get("calibration", RAW) == RAW
         if raw and row.get("seed") is not None and isinstance(row.get("n"), int):
             total += row["n"]
     return total
 
 
 def _predictions(file: Path) -> Iterator[Prediction]:
-    seen: dict[tuple[Any, ...], int] = {}
+    seen: dict[tuple[Cell, str], int] = {}
     lines = _bytes(file).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         last = number == len(lines)  # a whole file ends in a newline
         prediction = _prediction(_json(line, file, number, cut=last), file, number)
-        first = seen.setdefault(_place(prediction), number)
+        first = seen.setdefault((cell_of(prediction), prediction.id), number)
         if first != number:
             reason = f"the same cell and example as line {first}; {_AGAIN}"
             raise _bad(file, reason, number, prediction.id)
         yield prediction
     if not seen:
         raise _bad(file, f"no predictions; {_AGAIN}")
-
-
-def _place(prediction: Prediction) -> tuple[Any, ...]:
-    names = ("model", "template", "selection", "order", "verbalizer", "shots", "seed", "id")
-    return tuple([getattr(prediction, name, None) for name in names])
 
 
 def _prediction(record: Mapping[str, Any], file: Path, line: int) -> Prediction:

@@ -86,7 +86,7 @@ def plan_search(
         )
     asked, rest = _split(list(task.demos), count, seed)
     # No search can try more of a large pool than this.
-    rest = rest[: max(budget // count if method == "greedy" else budget // 2, shots)]
+    rest = rest[: max(budget // count if method == "greedy" else budget // 2, shots + 1)]
     texts = [normalised(text_of(query.input)) for query in asked]
     near = [e for e in rest if any(alike(normalised(text_of(e.input)), text) for text in texts)]
     out = {example.id for example in near}

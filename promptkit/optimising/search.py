@@ -241,9 +241,9 @@ class _Search:
         self._predictor, self._plan = predictor, plan
         self._store, self._progress = store, progress
         self._renderer = predictor.template.renderer(predictor.task)
-        demos = {demo.id: demo for demo in predictor.task.demos}
-        self.asked = [demos[id] for id in plan.held_out]
-        self._candidates = [demos[id] for id in plan.candidates]
+        self._demos = {demo.id: demo for demo in predictor.task.demos}
+        self.asked = [self._demos[id] for id in plan.held_out]
+        self._candidates = [self._demos[id] for id in plan.candidates]
         output = predictor.task.output_type
         self._labels = {output.plain(value): label for label, value in output.values.items()}
         self.trials: list[Trial] = []
@@ -257,7 +257,8 @@ class _Search:
         """One demonstration after the other, each the best of those that are tried."""
         chosen: Shots = ()
         while len(chosen) < self._plan.shots:
-            left = [demo for demo in self._candidates if all(demo is not one for one in chosen)]
+            ids = {demo.id for demo in chosen}
+            left = [demo for demo in self._candidates if demo.id not in ids]
             count = min(self._plan.tries, len(left))
             tried = self._draw(left, self.asked[0], count, self._plan.seed)
             sets = [(*chosen, demo) for demo in tried]
@@ -298,6 +299,9 @@ class _Search:
         prompts = self._predictor.model.tokenize(
             [self._renderer.render(query, shots) for query, shots in asked]
         )
+        if not self._labels:
+            for prompt in prompts:
+                self._predictor.check_room(prompt)
         before, most = self.prompts, self._plan.prompts
         progress = self._progress
 
@@ -321,4 +325,5 @@ class _Search:
         self, pool: Sequence[Example[Any, Any]], query: Example[Any, Any], count: int, seed: int
     ) -> Shots:
         selection = default_selection(self._predictor.task)
-        return draw(ExampleSet(tuple(pool)), query, count, seed=seed, selection=selection)
+        drawn = draw(ExampleSet(tuple(pool)), query, count, seed=seed, selection=selection)
+        return tuple([self._demos[demo.id] for demo in drawn])  # a set holds copies
