@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from promptkit.checks import check
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
     from promptkit.examples import Example, ExampleSet
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from promptkit.models.base import Model, Sampling
     from promptkit.models.fake import FakeModel
     from promptkit.models.llama import LlamaModel, load_model
+    from promptkit.optimising.search import optimise
     from promptkit.predict import Prediction, Predictor
     from promptkit.prompts import Prompt
     from promptkit.results import Comparison
@@ -44,10 +46,12 @@ _HOMES = {
     "Store": "store",
     "Task": "task",
     "Template": "templates",
+    "check": "checks",
     "compare": "comparison",
     "lint": "linting.check",
     "load_model": "models.llama",
     "load_task": "files",
+    "optimise": "optimising.search",
     "save_task": "files",
 }
 
@@ -67,10 +71,12 @@ __all__ = [
     "Store",
     "Task",
     "Template",
+    "check",
     "compare",
     "lint",
     "load_model",
     "load_task",
+    "optimise",
     "save_task",
 ]
 

@@ -189,7 +189,7 @@ class Comparison:
             "calibrations": [asdict(note) for note in self.calibrations],
             "usage": asdict(self.usage),
         }
-        return {name: _finite(value) for name, value in data.items()}
+        return {name: finite(value) for name, value in data.items()}
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
@@ -256,23 +256,23 @@ def _record(prediction: Prediction) -> dict[str, Any]:
     record = {name: getattr(prediction, name) for name in Prediction.__slots__}
     for name, value in record.items():
         if type(value) not in _SIMPLE:
-            record[name] = _finite(value)
+            record[name] = finite(value)
     return record
 
 
 _SIMPLE = frozenset((str, int, bool, type(None)))
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinities; a probability of nothing has a logarithm of null."""
+def finite(value: Any) -> Any:
+    """A value as JSON can hold it: it has no infinities, so the logarithm of nothing is null."""
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

@@ -1,0 +1,155 @@
+"""`check`: asks a task's tests, and says whether the answers are good enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from promptkit.cells import Answers, answers, describe, matched, shared
+from promptkit.comparison import compare
+from promptkit.errors import TaskError, shorten
+from promptkit.files import load_task
+from promptkit.gates import ERROR_RATE, Bound, Gate, Metric, bounded, no_worse
+from promptkit.results import RAW, Comparison, finite
+from promptkit.runs import Run, read_run
+from promptkit.task import Task
+
+SHOTS = 8
+"""How many shots are checked unasked: the most that a comparison asks unasked."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Every gate of a check, and the comparison behind them; `print` it."""
+
+    gates: tuple[Gate, ...]
+    comparison: Comparison
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(gate.passed for gate in self.gates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The gates as JSON can hold them."""
+        gates = [finite({**asdict(gate), "cell": gate.cell._asdict()}) for gate in self.gates]
+        task = {"name": self.comparison.task, "fingerprint": self.comparison.fingerprint}
+        return {"task": task, "passed": self.passed, "gates": gates}
+
+    def __str__(self) -> str:
+        lines = []
+        for cell, gates in groupby(self.gates, key=lambda gate: gate.cell):
+            lines.append(f"{self.comparison.task} · {describe(cell)}")
+            lines += [
+                f"  {'pass' if gate.passed else 'FAIL'}  {gate.name}: {gate.reason}"
+                for gate in gates
+            ]
+        lines.append(f"Brackets are {100 * self.gates[0].level:.4g} % intervals.")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def check(
+    task: Task[Any, Any] | str | Path,
+    *,
+    min: Mapping[str, float] | None = None,
+    max: Mapping[str, float] | None = None,
+    no_worse_than: Run | str | Path | None = None,
+    margin: float = 0.0,
+    strict: bool = False,
+    shots: Sequence[int] | None = None,
+    **grid: Any,
+) -> Checked:
+    """Asks every test, and holds the answers of each cell against bounds and a saved run.
+
+    `min` and `max` bound metrics ("accuracy", "log_loss", "coverage"); `no_worse_than` is a run, or
+    a folder that `Comparison.save` wrote, whose accuracy may be missed by `margin` (0.02 is two
+    points). A gate fails only where its whole interval is on the wrong side; with `strict` it
+    passes only where the whole interval is on the right side. The intervals hold for all gates
+    together: their level is 1 - 0.05 / (number of gates); a strict check needs no correction, since
+    all of its gates have to pass (Berger, Technometrics 24, 1982).
+
+    `shots` are by default the most that the other run asked, or else 8; `grid` is whatever else
+    `compare` takes. Raises `PromptkitError` for whatever is wrong, before any model runs where that
+    can be known.
+    """
+    bounds = [*_bounds("min", min or {}), *_bounds("max", max or {})]
+    if not bounds and no_worse_than is None:
+        raise TaskError("nothing to check: give min, max or no_worse_than")
+    _check_margin(margin, strict, no_worse_than)
+    task = task if isinstance(task, Task) else load_task(task)
+    before = read_run(no_worse_than) if isinstance(no_worse_than, str | Path) else no_worse_than
+    if before is not None:
+        _check_shared(task, before, grid.get("limit"))
+    shots = [_most(before)] if shots is None else shots
+    comparison = compare(task, shots=shots, **grid)
+    output = task.output_type
+    labels = {output.plain(value): label for label, value in output.values.items()}
+    found = answers(comparison.predictions, labels)
+    # Whoever asks for calibrated answers wants those held against the bounds.
+    now = [cell for cell in found if cell.cell.calibration != RAW] or found
+    than, rivals = "", list[Answers | None]([None] * len(now))
+    if before is not None:
+        than = str(before.folder)
+        rivals = [*matched(now, answers(before.predictions, labels), than)]
+    count = len(now) * (len(bounds) + (before is not None))
+    level = 1 - (ERROR_RATE if strict else ERROR_RATE / count)
+    gates: list[Gate] = []
+    for mine, rival in zip(now, rivals, strict=True):
+        gates += [bounded(bound, mine, level, strict) for bound in bounds]
+        if rival is not None:
+            gates.append(no_worse(mine, rival, than, margin=margin, level=level, strict=strict))
+    return Checked(tuple(gates), comparison)
+
+
+def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
+    for metric, value in values.items():
+        known = get_args(Metric)
+        if metric not in known:
+            raise TaskError(
+                f"{kind} {metric!r}: a gate is decided by an interval, which there is for "
+                f"{', '.join(known)}"
+            )
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise TaskError(f"{kind} {metric}: {shorten(value)} is no number")
+        if value < 0 or (metric != "log_loss" and value > 1):
+            unit = "a number of nats, 0 or more" if metric == "log_loss" else "a share from 0 to 1"
+            raise TaskError(f"{kind} {metric}: {value:g} is not {unit}")
+        yield Bound(kind, cast(Metric, metric), value)
+
+
+def _check_margin(margin: float, strict: bool, no_worse_than: object) -> None:
+    if not 0 <= margin < 1:
+        raise TaskError(
+            f"margin {margin:g}: how much worse it may be is 0 to 1; 0.02 is two points"
+        )
+    if margin and no_worse_than is None:
+        raise TaskError("margin: it is for no_worse_than, which is not given")
+    if strict and no_worse_than is not None and not margin:
+        raise TaskError(
+            "strict: no number of queries can prove that nothing is lost; say with margin how much "
+            "may be, such as 0.02 for two points"
+        )
+
+
+def _check_shared(task: Task[Any, Any], before: Run, limit: int | None) -> None:
+    """Whether the other run asked the same queries: better known before the work than after it."""
+    plain = task.output_type.plain
+    asked = {
+        test.id: (dict(task.fields_of(test)), plain(test.output)) for test in task.tests[:limit]
+    }
+    then = {p.id: (p.input, p.gold) for p in before.predictions}
+    shared(asked, then, str(before.folder))
+
+
+def _most(before: Run | None) -> int:
+    return SHOTS if before is None else max(p.shots for p in before.predictions)

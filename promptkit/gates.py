@@ -1,0 +1,212 @@
+"""Gates: whether predictions are good enough, or no worse than others, decided by intervals.
+
+A gate fails only when it is sure: when all of the interval is on the wrong side of the bound. A
+strict gate passes only when it is sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from promptkit.cells import FACTORS, Answers, shared
+from promptkit.errors import TaskError
+from promptkit.means import mean_interval
+from promptkit.results import Cell
+from promptkit.stats import Interval, paired_difference, wilson
+
+Metric = Literal["accuracy", "log_loss", "coverage"]
+"""What a bound can be set on: what has an interval that can be trusted for tens of queries."""
+
+ERROR_RATE = 0.05
+"""How often the intervals of one check, all together, may miss what they estimate."""
+
+MAX_ITEMS = 5
+"""How many queries a message names."""
+
+
+class Bound(NamedTuple):
+    """A bound on a metric: `min` is the least that will do, `max` the most."""
+
+    kind: Literal["min", "max"]
+    metric: Metric
+    value: float
+
+    def __str__(self) -> str:
+        side = "at least" if self.kind == "min" else "at most"
+        return f"{self.metric.replace('_', ' ')} {side} {_number(self.metric, self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One requirement of one cell, and whether it is met."""
+
+    name: str
+    """What is required, such as `accuracy at least 50 %`."""
+    cell: Cell
+    """The aggregate over seeds that it is required of."""
+    passed: bool
+    reason: str
+    """The estimate, its interval, and what decided."""
+    metric: Metric
+    estimate: float
+    """The metric, or how much better it is than in the other run."""
+    ci: tuple[float, float]
+    level: float
+    """The level of `ci`, such as 0.95."""
+    bound: float
+    queries: int
+    seeds: int
+    broke: tuple[str, ...] = ()
+    """The queries answered worse than in the other run, the worst first."""
+    mended: tuple[str, ...] = ()
+    """The queries answered better."""
+
+
+class _Room(NamedTuple):
+    """How far an estimate and the ends of its interval are on the right side of a bound."""
+
+    estimate: float
+    least: float
+    most: float
+
+    def passes(self, strict: bool) -> bool:
+        return self.least >= 0 if strict else self.most >= 0
+
+    def verdict(self, missed: str, strict: bool) -> str:
+        """What there is to say, where `missed` says what the wrong side is."""
+        if self.most < 0:
+            return f": surely {missed}"
+        if strict and self.least < 0:
+            return f": may be {missed}"
+        return f": {missed}, but not surely" if self.estimate < 0 else ""
+
+
+def bounded(
+    bound: Bound, found: Answers, level: float = 1 - ERROR_RATE, strict: bool = False
+) -> Gate:
+    """Whether a metric keeps its bound.
+
+    Raises `TaskError` for a metric that generated answers do not have.
+    """
+    estimate, interval = _measured(bound.metric, found, level)
+    low, high, value = interval.low, interval.high, bound.value
+    if bound.kind == "min":
+        room, side = _Room(estimate - value, low - value, high - value), "below"
+    else:
+        room, side = _Room(value - estimate, value - high, value - low), "above"
+    missed = f"{side} {_number(bound.metric, value)}"
+    shown = _shown(bound.metric, estimate, interval)
+    return Gate(
+        name=str(bound),
+        cell=found.cell,
+        passed=room.passes(strict),
+        reason=f"{shown} of {found.size}{room.verdict(missed, strict)}",
+        metric=bound.metric,
+        estimate=estimate,
+        ci=(low, high),
+        level=level,
+        bound=value,
+        queries=found.correct.shape[0],
+        seeds=found.correct.shape[1],
+    )
+
+
+def _measured(metric: Metric, found: Answers, level: float) -> tuple[float, Interval]:
+    if metric == "accuracy":
+        return float(found.correct.mean()), wilson(found.correct, level)
+    table = found.losses if metric == "log_loss" else found.coverage
+    if table is None:
+        raise TaskError(f"{metric}: only answers that are labels have one; bound the accuracy")
+    estimate = float(table.mean())
+    if not np.isfinite(estimate):  # a gold label of no probability at all
+        return estimate, Interval(estimate, estimate, level)
+    interval = mean_interval(table, level)
+    most = 1.0 if metric == "coverage" else np.inf
+    return estimate, Interval(max(interval.low, 0.0), min(interval.high, most), level)
+
+
+def no_worse(
+    now: Answers,
+    before: Answers,
+    than: str,
+    *,
+    margin: float = 0.0,
+    level: float = 1 - ERROR_RATE,
+    strict: bool = False,
+) -> Gate:
+    """Whether the accuracy is no worse than in another run, over the queries that both asked.
+
+    `than` names the other run; a loss of up to `margin`, from 0 to 1, is allowed. Raises
+    `DataError` where no query is common, or where one has another text or gold output.
+    """
+    common = shared(now.queries, before.queries, than)
+    theirs = before.rows(common)
+    mine = now.rows(common)
+    found = paired_difference(theirs, mine, level)
+    low, high = found.ci.low, found.ci.high
+    room = _Room(found.delta + margin, low + margin, high + margin)
+    by = f" by more than {100 * margin:g} points" if margin else ""
+    change = mine.mean(axis=1) - theirs.mean(axis=1)
+    worst = [int(index) for index in np.argsort(change, kind="stable")]
+    broke = tuple([common[i] for i in worst if change[i] < 0])
+    mended = tuple([common[i] for i in reversed(worst) if change[i] > 0])
+    return Gate(
+        name=f"not worse than {than}{by}",
+        cell=now.cell,
+        passed=room.passes(strict),
+        reason=(
+            f"{100 * found.delta:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] over "
+            f"{_common(now, before, common)}{room.verdict(f'worse{by}', strict)}"
+            f"{_elsewhere(now.cell, before.cell)}{_items(broke, mended)}"
+        ),
+        metric="accuracy",
+        estimate=found.delta,
+        ci=(low, high),
+        level=level,
+        bound=-margin,
+        queries=len(common),
+        seeds=mine.shape[1],
+        broke=broke,
+        mended=mended,
+    )
+
+
+def _common(now: Answers, before: Answers, common: Sequence[str]) -> str:
+    if len(common) == len(now.queries) == len(before.queries):
+        return f"{len(common):,} common queries"
+    return (
+        f"{len(common):,} common queries ({len(now.queries):,} now, {len(before.queries):,} then)"
+    )
+
+
+def _elsewhere(now: Cell, before: Cell) -> str:
+    """What was another in the other run."""
+    then = [
+        getattr(before, name) for name in FACTORS if getattr(now, name) != getattr(before, name)
+    ]
+    return f" (then {', '.join(then)})" if then else ""
+
+
+def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
+    """Which queries changed, the first of each."""
+    parts = []
+    for what, ids in (("broke", broke), ("mended", mended)):
+        if ids:
+            shown = ", ".join(id if len(id) <= 40 else f"{id[:39]}…" for id in ids[:MAX_ITEMS])
+            more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
+            parts.append(f"{what} {shown}{more}")
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _number(metric: Metric, value: float) -> str:
+    return f"{value:g}" if metric == "log_loss" else f"{100 * value:g} %"
+
+
+def _shown(metric: Metric, estimate: float, interval: Interval) -> str:
+    if metric == "log_loss":
+        return f"{estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{100 * estimate:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,0 +1,148 @@
+"""What a search for demonstrations will do, known before it runs: its split, tries and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal, get_args
+
+from promptkit.errors import TaskError, shorten
+from promptkit.examples import Example, text_of
+from promptkit.near import alike, normalised
+from promptkit.task import Task
+
+Method = Literal["greedy", "bootstrap"]
+"""`greedy` adds one demonstration after the other; `bootstrap` tries random sets of those that the
+model itself answers right."""
+
+Examples = Sequence[Example[Any, Any]]
+
+HELD_OUT = 100
+"""How many queries are held out at the most, unasked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A search: which part of the pool is asked, which part is searched, and the most it costs."""
+
+    method: Method
+    shots: int
+    seed: int
+    held_out: tuple[str, ...]
+    """The ids of the pool's examples that are asked, and never shown."""
+    candidates: tuple[str, ...]
+    """The ids of those that may be shown."""
+    near: tuple[str, ...]
+    """The ids of those that are nearly the same as one that is asked, and so never shown."""
+    tries: int
+    """How many candidates a round tries, at the most; or how many sets of them are tried."""
+    prompts: int
+    """The most prompts that it takes."""
+    budget: int
+    """The most prompts that it may take."""
+
+    def __str__(self) -> str:
+        asked, offered = len(self.held_out), len(self.candidates)
+        near = f" ({len(self.near)} left out, nearly the same as a query)" if self.near else ""
+        if self.method == "greedy":
+            rounds = f"{self.shots} round{'s' * (self.shots != 1)}"
+            tries = f"{rounds} of {self.tries} of the {offered:,} candidates{near}"
+        else:
+            tries = f"{self.tries} sets of {self.shots} of the {offered:,} candidates{near}"
+        return (
+            f"{self.method}: {tries} on {asked:,} held-out queries; {self.prompts:,} prompts at "
+            f"the most, {self.budget:,} allowed"
+        )
+
+
+def plan_search(
+    task: Task[Any, Any],
+    *,
+    shots: int,
+    method: Method = "greedy",
+    held_out: int | None = None,
+    budget: int = 2000,
+    seed: int = 0,
+) -> Plan:
+    """Splits the pool, and spends the budget. The tests are not read.
+
+    `held_out` queries are drawn by the seed, each label in proportion; unasked a third of the
+    pool, but no more than 100, and few enough for ten candidates a round, down to ten. Whatever is
+    nearly the same as one of them is no candidate. Raises `TaskError` where the pool or the budget
+    is too small.
+    """
+    if method not in get_args(Method):
+        known = " or ".join(get_args(Method))
+        raise TaskError(f"there is no method {method!r}; there is {known}")
+    for name, value in (("shots", shots), ("budget", budget), ("held_out", held_out or 1)):
+        if not isinstance(value, int) or value < 1:
+            raise TaskError(f"{name} is {shorten(value)}; it is a whole number, 1 or more")
+    count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, budget // (10 * shots)))
+    if not 0 < count < len(task.demos):
+        raise TaskError(
+            f"task {task.name!r}: {count} of {len(task.demos)} examples of the pool cannot be held "
+            "out and leave some to show; add examples, or hold out fewer"
+        )
+    asked, rest = _split(list(task.demos), count, seed)
+    # No search can try more of a large pool than this.
+    rest = rest[: max(budget // count if method == "greedy" else budget // 2, shots + 1)]
+    texts = [normalised(text_of(query.input)) for query in asked]
+    near = [e for e in rest if any(alike(normalised(text_of(e.input)), text) for text in texts)]
+    out = {example.id for example in near}
+    candidates = [example.id for example in rest if example.id not in out]
+    if len(candidates) < shots:
+        raise TaskError(
+            f"task {task.name!r}: {shots} shots asked, but beside the {count} examples held out "
+            f"the pool has only {len(candidates)}; add some, ask for fewer shots or hold out fewer"
+        )
+    spend = _greedy if method == "greedy" else _bootstrap
+    tries, prompts = spend(len(candidates), count, shots, budget)
+    return Plan(
+        method,
+        shots,
+        seed,
+        held_out=tuple([query.id for query in asked]),
+        candidates=tuple(candidates),
+        near=tuple([example.id for example in near]),
+        tries=tries,
+        prompts=prompts,
+        budget=budget,
+    )
+
+
+def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
+    """`count` of the pool, each label in proportion, and the rest; both in a drawn order."""
+    drawn = sorted(pool, key=lambda example: sha256(f"{seed}\0{example.id}".encode()).digest())
+    by_label = sorted(drawn, key=lambda example: repr(example.output))  # stays drawn within a label
+    step = len(pool) / count
+    asked = {by_label[int((place + 0.5) * step)].id for place in range(count)}
+    return [e for e in drawn if e.id in asked], [e for e in drawn if e.id not in asked]
+
+
+def _greedy(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
+    """How many candidates a round may try, and what all rounds cost."""
+
+    def cost(tries: int) -> int:
+        # The shots drawn as usual, then in each round one candidate less than in the one before.
+        return asked * (1 + sum(min(tries, candidates - round) for round in range(shots)))
+
+    _check_budget(cost(min(2, candidates)), budget, asked)
+    tries = max(n for n in range(1, candidates + 1) if cost(n) <= budget)
+    return tries, cost(tries)
+
+
+def _bootstrap(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
+    """How many sets may be tried, and what asking the candidates and trying the sets costs."""
+    first = candidates + asked  # each candidate, and the shots drawn as usual
+    _check_budget(first + 2 * asked, budget, asked)
+    sets = (budget - first) // asked
+    return sets, first + sets * asked
+
+
+def _check_budget(least: int, budget: int, asked: int) -> None:
+    if least > budget:
+        raise TaskError(
+            f"a budget of {budget:,} prompts is too small: with {asked} held-out queries it takes "
+            f"{least:,} at the least; allow more, or hold out fewer"
+        )

@@ -1,0 +1,329 @@
+"""The search for demonstrations: scored on a held-out part of the pool, never on the tests.
+
+The score of what a search finds is the best of many tries on the same queries, and so too good;
+only the tests say what it is worth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from promptkit.cells import loss
+from promptkit.examples import Example, ExampleSet
+from promptkit.means import mean_interval
+from promptkit.models.base import Model, Sampling
+from promptkit.optimising.plan import Method, Plan, plan_search
+from promptkit.predict import Prediction, Predictor, Progress, answer
+from promptkit.results import finite
+from promptkit.selection import default_selection, draw
+from promptkit.stats import Interval, wilson
+from promptkit.store import Store, default_path
+from promptkit.task import Task
+from promptkit.templates import Template
+
+Shots = tuple[Example[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What some shots came to on the held-out queries."""
+
+    shots: tuple[str, ...]
+    """Their ids, in order."""
+    correct: tuple[bool, ...]
+    """Per held-out query, whether the answer is right."""
+    losses: tuple[float, ...] | None
+    """Per held-out query, the negative log-probability of the gold label; None where answers are
+    generated."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return sum(self.correct) / len(self.correct)
+
+    @property
+    def log_loss(self) -> float | None:
+        """The mean loss, in nats."""
+        return sum(self.losses) / len(self.losses) if self.losses else None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The larger, the better: by log loss where there is one, since it tells more apart."""
+        if self.log_loss is None:
+            return self.accuracy, 0.0
+        return -self.log_loss, self.accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trial as JSON can hold it, with 95 % intervals as if nothing had been chosen."""
+        data = {
+            "shots": list(self.shots),
+            "accuracy": self.accuracy,
+            "accuracy_ci": _ends(wilson(self.correct)),
+        }
+        if self.losses is not None:
+            data |= {"log_loss": finite(self.log_loss), "log_loss_ci": _ends(self._around())}
+        return data
+
+    def _around(self) -> Interval:
+        """The interval of the log loss."""
+        if self.losses is None or not np.isfinite(self.losses).all():
+            return Interval(0.0, math.inf)
+        found = mean_interval(self.losses)
+        return Interval(max(found.low, 0.0), found.high)
+
+    def __str__(self) -> str:
+        right = wilson(self.correct)
+        text = f"{100 * self.accuracy:.0f} % right [{100 * right.low:.0f}, {100 * right.high:.0f}]"
+        if self.log_loss is None:
+            return text
+        around = self._around()
+        return f"{text}, log loss {self.log_loss:.2f} [{around.low:.2f}, {around.high:.2f}]"
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [finite(interval.low), finite(interval.high)]
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """The shots that a search found, what they came to, and how it went.
+
+    `save` writes a file that `compare` takes as a selection.
+    """
+
+    task: str
+    model: str
+    template: str
+    plan: Plan
+    found: Trial
+    """Its scores are the best of many on the same queries, and so too good."""
+    usual: Trial
+    """As many shots that nobody chose, on the same queries."""
+    trials: tuple[Trial, ...]
+    """Everything that was tried, in order."""
+    prompts: int
+    """Prompts that were looked up or asked."""
+    cached: int
+    """How many of them the store had."""
+    tokens: int
+    """Tokens of all these prompts, one by one."""
+    decoded_tokens: int
+    """Tokens that the model read."""
+
+    @property
+    def shots(self) -> tuple[str, ...]:
+        """The ids of the shots found, in the order in which they are shown.
+
+        Fewer shots are the first of them.
+        """
+        return self.found.shots
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON can hold it; `shots` is what a selection is made of."""
+        numbers = ("prompts", "cached", "tokens", "decoded_tokens")
+        return {
+            **self.found.to_dict(),
+            "task": self.task,
+            "model": self.model,
+            "template": self.template,
+            "usual": self.usual.to_dict(),
+            "plan": asdict(self.plan),
+            **{name: getattr(self, name) for name in numbers},
+            "trials": [
+                {
+                    "shots": list(trial.shots),
+                    "accuracy": trial.accuracy,
+                    "log_loss": finite(trial.log_loss),
+                }
+                for trial in self.trials
+            ],
+        }
+
+    def save(self, file: str | Path) -> Path:
+        """Writes `to_dict()` as JSON. Raises OSError where it cannot be written."""
+        file = Path(file)
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return file
+
+    def __str__(self) -> str:
+        plan = self.plan
+        lines = [
+            f"{self.task} · {self.model} · {self.template} · {plan.method}, {plan.shots} shots",
+            f"found: {', '.join(self.shots)}",
+            f"  {self.found}, of {len(plan.held_out)} held-out queries",
+            f"  {self.usual} with shots drawn as usual",
+            f"{self.prompts:,} prompts, {self.cached:,} of them from the store; "
+            f"{self.decoded_tokens:,} tokens read, {self.tokens:,} one by one.",
+            f"The best of {len(self.trials):,} tries on the same queries looks better than it is: "
+            "compare it on the tests.",
+        ]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def optimise(
+    task: Task[Any, Any],
+    model: Model,
+    *,
+    shots: int,
+    method: Method = "greedy",
+    held_out: int | None = None,
+    budget: int = 2000,
+    template: Template | str | None = None,
+    seed: int = 0,
+    sampling: Sampling | None = None,
+    store: Store | str | Path | None = None,
+    progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Optimised:
+    """Searches the pool for `shots` demonstrations that serve this model and template well.
+
+    A part of the pool is held out and asked; the tests are never read. `greedy` adds, in each of
+    `shots` rounds, the demonstration with which the log loss is lowest (for generated answers, the
+    accuracy highest), behind those that it has; a round tries a random part of the candidates, as
+    many as the budget allows (Mirzasoleiman et al., "Lazier than lazy greedy", AAAI 2015).
+    `bootstrap` asks the model about each candidate, after shots drawn as usual, and tries random
+    sets of those that it answers right, filled up with others where they are too few
+    (BootstrapFewShotWithRandomSearch of DSPy: Khattab et al., arXiv 2310.03714, 2023).
+
+    `held_out` is how many queries are held out (see `plan_search`), `budget` the most prompts that
+    are asked or looked up; `announce` is told the plan before it runs. Of equals the first tried
+    stands, and the same arguments give the same result. Raises `TaskError` where the pool or the
+    budget is too small, and what rendering and tokenizing raise.
+    """
+    plan = plan_search(
+        task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
+    )
+    if announce is not None:
+        announce(str(plan))
+    chosen = template if isinstance(template, Template) else Template.of(task, template)
+    predictor = Predictor(task, chosen, model, shots, seed, sampling=sampling or Sampling())
+    opened = store if isinstance(store, Store) else Store(store or default_path())
+    read = model.usage.decoded_tokens
+    try:
+        search = _Search(predictor, plan, opened, progress)
+        (usual,) = search.try_all([search.usual(search.asked[0])])
+        found = search.greedy() if method == "greedy" else search.bootstrap()
+    finally:
+        if opened is not store:
+            opened.close()
+    return Optimised(
+        task.name,
+        model.identity.name,
+        chosen.name,
+        plan,
+        found,
+        usual,
+        tuple(search.trials),
+        search.prompts,
+        search.cached,
+        search.tokens,
+        model.usage.decoded_tokens - read,
+    )
+
+
+class _Search:
+    """A plan on its way: what was tried, and what it took."""
+
+    def __init__(
+        self, predictor: Predictor, plan: Plan, store: Store, progress: Progress | None
+    ) -> None:
+        self._predictor, self._plan = predictor, plan
+        self._store, self._progress = store, progress
+        self._renderer = predictor.template.renderer(predictor.task)
+        self._demos = {demo.id: demo for demo in predictor.task.demos}
+        self.asked = [self._demos[id] for id in plan.held_out]
+        self._candidates = [self._demos[id] for id in plan.candidates]
+        output = predictor.task.output_type
+        self._labels = {output.plain(value): label for label, value in output.values.items()}
+        self.trials: list[Trial] = []
+        self.prompts = self.cached = self.tokens = 0
+
+    def usual(self, query: Example[Any, Any]) -> Shots:
+        """The shots that the task's default selection draws from the candidates."""
+        return self._draw(self._candidates, query, self._plan.shots, self._plan.seed)
+
+    def greedy(self) -> Trial:
+        """One demonstration after the other, each the best of those that are tried."""
+        chosen: Shots = ()
+        while len(chosen) < self._plan.shots:
+            ids = {demo.id for demo in chosen}
+            left = [demo for demo in self._candidates if demo.id not in ids]
+            count = min(self._plan.tries, len(left))
+            tried = self._draw(left, self.asked[0], count, self._plan.seed)
+            sets = [(*chosen, demo) for demo in tried]
+            trials = self.try_all(sets)
+            best = max(trials, key=lambda trial: trial.rank)
+            chosen = sets[trials.index(best)]
+        return best
+
+    def bootstrap(self) -> Trial:
+        """The best of random sets of what the model itself answers right."""
+        answers = self._ask([(demo, self.usual(demo)) for demo in self._candidates])
+        right = [d for d, said in zip(self._candidates, answers, strict=True) if said.correct]
+        wrong = [d for d, said in zip(self._candidates, answers, strict=True) if not said.correct]
+        count = min(len(right), self._plan.shots)
+        sets = []
+        for draw_seed in range(self._plan.tries):
+            seed = self._plan.seed * 1_000_003 + draw_seed
+            first = self._draw(right, self.asked[0], count, seed)
+            sets.append(first + self._draw(wrong, self.asked[0], self._plan.shots - count, seed))
+        self.try_all(list({tuple([shot.id for shot in shots]): shots for shots in sets}.values()))
+        return max(self.trials, key=lambda trial: trial.rank)
+
+    def try_all(self, sets: Sequence[Shots]) -> list[Trial]:
+        """What each set comes to on the held-out queries; asked together, as they share a lot."""
+        predictions = iter(self._ask([(query, shots) for shots in sets for query in self.asked]))
+        trials = [self._trial(shots, [*islice(predictions, len(self.asked))]) for shots in sets]
+        self.trials += trials
+        return trials
+
+    def _trial(self, shots: Shots, predictions: Sequence[Prediction]) -> Trial:
+        return Trial(
+            tuple([shot.id for shot in shots]),
+            tuple([bool(prediction.correct) for prediction in predictions]),
+            tuple([loss(p, self._labels) for p in predictions]) if self._labels else None,
+        )
+
+    def _ask(self, asked: Sequence[tuple[Example[Any, Any], Shots]]) -> list[Prediction]:
+        prompts = self._predictor.model.tokenize(
+            [self._renderer.render(query, shots) for query, shots in asked]
+        )
+        if not self._labels:
+            for prompt in prompts:
+                self._predictor.check_room(prompt)
+        before, most = self.prompts, self._plan.prompts
+        progress = self._progress
+
+        def told(done: int, _: int) -> None:
+            if progress is not None:
+                progress(before + done, most)
+
+        found = answer(
+            self._predictor.model,
+            prompts,
+            self._predictor.sampling,
+            store=self._store,
+            progress=told,
+        )
+        self.prompts += len(found.asked) + found.stored
+        self.cached += found.stored
+        self.tokens += sum(len(prompt.ids) for prompt in prompts)
+        return self._predictor.join([query for query, _ in asked], prompts, found.results)
+
+    def _draw(
+        self, pool: Sequence[Example[Any, Any]], query: Example[Any, Any], count: int, seed: int
+    ) -> Shots:
+        selection = default_selection(self._predictor.task)
+        drawn = draw(ExampleSet(tuple(pool)), query, count, seed=seed, selection=selection)
+        return tuple([self._demos[demo.id] for demo in drawn])  # a set holds copies

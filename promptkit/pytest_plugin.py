@@ -1,0 +1,55 @@
+"""Gates in a test suite: the fixture `gate`, which pytest finds by itself.
+
+pytest imports this in every session, so it imports nothing of ours until the fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from promptkit.checks import Checked
+    from promptkit.models.base import Model
+
+
+@pytest.fixture(scope="session")
+def _promptkit_models() -> dict[str, Model]:
+    """The models that were loaded, by name; each is loaded once a session."""
+    return {}
+
+
+@pytest.fixture
+def gate(
+    request: pytest.FixtureRequest, _promptkit_models: dict[str, Model]
+) -> Callable[..., Checked]:
+    """Checks a task as `promptkit check` does, and fails the test with the reason.
+
+    `gate("examples/fruit", shots=[4], min={"accuracy": 0.5}, no_worse_than="runs/last")` takes what
+    `promptkit.check` takes; `models` may also be names, which are loaded once a session. What the
+    gates came to stands in the test's report, whether it passes or not.
+    """
+
+    def check(task: Any, *, models: Sequence[Model | str] = ("smollm2",), **arguments: Any) -> Any:
+        __tracebackhide__ = True
+        import promptkit
+
+        def loaded(name: Model | str) -> Model:
+            if not isinstance(name, str):
+                return name
+            if name not in _promptkit_models:
+                _promptkit_models[name] = promptkit.load_model(name)
+            return _promptkit_models[name]
+
+        try:
+            checked = promptkit.check(task, models=[loaded(each) for each in models], **arguments)
+        except promptkit.PromptkitError as error:
+            pytest.fail(str(error), pytrace=False)
+        if not checked.passed:
+            pytest.fail(str(checked), pytrace=False)
+        request.node.add_report_section("call", "promptkit", str(checked))
+        return checked
+
+    return check

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from promptkit.means import MANY, mean_interval
+
+
+def test_skewed_losses_are_covered_as_often_as_is_said() -> None:
+    """A tenth of the queries is very wrong: Student's interval covers 80 % of the means here."""
+    random = np.random.default_rng(7)
+    true = 0.9 * 0.05 + 0.1 * 4
+    covered = 0
+    for _ in range(200):
+        wrong = random.random(40) < 0.1
+        losses = np.where(wrong, 1 + random.exponential(3, 40), random.exponential(0.05, 40))
+        interval = mean_interval(losses)
+        covered += interval.low <= true <= interval.high
+    assert covered / 200 >= 0.93
+
+
+def test_without_skew_it_is_student_s_interval() -> None:
+    values = np.random.default_rng(3).normal(2, 1, 400)
+    interval = mean_interval(values, 0.9)
+    low, high = scipy_stats.t.interval(0.9, len(values) - 1, values.mean(), scipy_stats.sem(values))
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.01)
+
+
+def test_many_values_take_no_time() -> None:
+    values = np.random.default_rng(3).exponential(1, MANY)
+    interval = mean_interval(values)
+    error = scipy_stats.sem(values)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=1e-3)
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.integers(-50, 50), min_size=2, max_size=12),
+    st.sampled_from([0.8, 0.95]),
+    st.integers(0, 3),
+)
+def test_it_moves_and_grows_with_the_values(values: list[int], level: float, seed: int) -> None:
+    interval = mean_interval(values, level, seed)
+    mean = sum(values) / len(values)
+    assert interval.low <= mean <= interval.high
+    assert interval == mean_interval(values[::-1], level, seed)
+    moved = mean_interval([2 * value + 3 for value in values], level, seed)
+    expected = (2 * interval.low + 3, 2 * interval.high + 3)
+    assert (moved.low, moved.high) == pytest.approx(expected, abs=1e-9)
+
+
+def test_seeds_of_a_query_are_no_new_queries() -> None:
+    values = np.random.default_rng(5).exponential(1, 30)
+    repeated = mean_interval(np.stack([values] * 4, axis=1))
+    assert repeated == mean_interval(values)
+
+
+def test_what_no_interval_can_say() -> None:
+    assert mean_interval([3.0]) == mean_interval([[3.0, 3.0]])
+    assert mean_interval([3.0]).low == -math.inf
+    equal = mean_interval([0.1] * 7)
+    assert equal.low == equal.high == pytest.approx(0.1)
+    for values in ([], [math.inf, 1.0], [math.nan]):
+        with pytest.raises(ValueError, match="finite values"):
+            mean_interval(values)
+    levels: list[Any] = [0, 1]
+    for level in levels:
+        with pytest.raises(ValueError, match="level"):
+            mean_interval([1.0, 2.0], level)
