@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
+    from promptkit.models.embedding import Embedder, load_embedder
     from promptkit.models.fake import FakeModel
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.predict import Prediction, Predictor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Comparison": "results",
+    "Embedder": "models.embedding",
     "Example": "examples",
     "ExampleSet": "examples",
     "FakeModel": "models.fake",
@@ -46,6 +48,7 @@ _HOMES = {
     "Template": "templates",
     "compare": "comparison",
     "lint": "linting.check",
+    "load_embedder": "models.embedding",
     "load_model": "models.llama",
     "load_task": "files",
     "save_task": "files",
@@ -53,6 +56,7 @@ _HOMES = {
 
 __all__ = [
     "Comparison",
+    "Embedder",
     "Example",
     "ExampleSet",
     "FakeModel",
@@ -69,6 +73,7 @@ __all__ = [
     "Template",
     "compare",
     "lint",
+    "load_embedder",
     "load_model",
     "load_task",
     "save_task",

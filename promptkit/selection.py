@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key, text_of
-from promptkit.orders import Order, Shown, arranged, as_order
+from promptkit.orders import AnyOrder, Order, Shown, arranged, as_order, orders
 from promptkit.pool import Pool
 from promptkit.strategies import (
     SELECTIONS,
+    AnySelection,
     ByQuery,
     Fixed,
     Ranked,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SELECTIONS",
+    "AnyOrder",
+    "AnySelection",
     "Draws",
     "Order",
     "Selection",
@@ -42,6 +45,7 @@ __all__ = [
     "default_selection",
     "draw",
     "expect",
+    "orders",
     "same",
 ]
 
@@ -60,8 +64,8 @@ def draw(
     shots: int,
     *,
     seed: int = 0,
-    selection: Selection | str | Sequence[str] = "random",
-    order: Order | str | None = None,
+    selection: AnySelection = "random",
+    order: AnyOrder | None = None,
     text: str | None = None,
 ) -> Shots:
     """`shots` demonstrations out of the pool for a query, without the query itself.
