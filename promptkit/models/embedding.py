@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit.errors import ModelError, ModelFileError, PromptTooLongError, shorten
+from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
 from promptkit.models.context import Batch
 from promptkit.models.engine import check_finite
 from promptkit.models.gguf import Header, read_header
@@ -97,7 +97,7 @@ class Embedder:
     def __call__(self, texts: Sequence[str]) -> Floats:
         """The vectors, (texts, dimensions).
 
-        Raises `PromptTooLongError` for texts longer than the context, before any is read.
+        Raises `PromptError` for texts longer than the context, before any is read.
         """
         tokens = [self._vocabulary.whole(text) for text in texts]
         self._check_lengths(texts, tokens)
@@ -116,7 +116,7 @@ class Embedder:
         long = [index for index, ids in enumerate(tokens) if len(ids) > self._length]
         if long:
             first = long[0]
-            raise PromptTooLongError(
+            raise PromptError(
                 f"{self.name}: {len(long)} of {len(texts)} texts are longer than its context of "
                 f"{self._length} tokens; the first has {len(tokens[first])}: "
                 f"{shorten(texts[first])}; shorten them, or load it with a larger context"

@@ -9,7 +9,7 @@ import pytest
 from tiny_gguf import write_bert, write_gemma3_swa, write_lfm2, write_llama, write_mamba
 
 import promptkit as pk
-from promptkit.errors import ModelError, ModelFileError, PromptTooLongError
+from promptkit.errors import ModelError, ModelFileError, PromptError
 from promptkit.models.embedding import load_embedder
 
 TEXTS = ["a berry", "the apple", "", "of the fruit", "x", "a berry", "berry a", "Äpfel 漢字 \0 🍎"]
@@ -82,11 +82,11 @@ def test_a_text_longer_than_the_context_is_an_error_with_counts(tmp_path: Path) 
     bert = load_embedder(write_bert(tmp_path / "tiny.gguf"), threads=1)
     assert bert(["a" * 62]).shape == (1, 32)
     reason = "tiny: 2 of 3 texts are longer than its context of 64 tokens; the first has 65: 'aaa"
-    with pytest.raises(PromptTooLongError, match=reason):
+    with pytest.raises(PromptError, match=reason):
         bert(["a", "a" * 63, "a" * 99])
     llama = write_llama(tmp_path / "llama.gguf")
     short = load_embedder(llama, context=8, threads=1)
-    with pytest.raises(PromptTooLongError, match="1 of 1 texts"):
+    with pytest.raises(PromptError, match="1 of 1 texts"):
         short(["many words of a text that is too long"])
     with pytest.raises(ModelError, match=r"a context of 1000 tokens.*trained for 512"):
         load_embedder(llama, context=1000)
