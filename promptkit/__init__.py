@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
+    from promptkit.models.embedding import Embedder, load_embedder
     from promptkit.models.fake import FakeModel
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.optimising.search import optimise
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Comparison": "results",
+    "Embedder": "models.embedding",
     "Example": "examples",
     "ExampleSet": "examples",
     "FakeModel": "models.fake",
@@ -49,6 +51,7 @@ _HOMES = {
     "check": "checks",
     "compare": "comparison",
     "lint": "linting.check",
+    "load_embedder": "models.embedding",
     "load_model": "models.llama",
     "load_task": "files",
     "optimise": "optimising.search",
@@ -57,6 +60,7 @@ _HOMES = {
 
 __all__ = [
     "Comparison",
+    "Embedder",
     "Example",
     "ExampleSet",
     "FakeModel",
@@ -74,6 +78,7 @@ __all__ = [
     "check",
     "compare",
     "lint",
+    "load_embedder",
     "load_model",
     "load_task",
     "optimise",

@@ -38,7 +38,11 @@ class Order:
             )
 
 
-def as_order(order: Order | str) -> Order:
+AnyOrder = Order | str
+"""An order, or the name of a rule."""
+
+
+def as_order(order: AnyOrder) -> Order:
     """An order, or the rule of this name. Raises `PromptError`."""
     return order if isinstance(order, Order) else Order(order)
 

@@ -7,17 +7,18 @@ never among its own shots, and neither is a near repeat of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key, text_of
-from promptkit.orders import Order, Shown, arranged, as_order
+from promptkit.orders import AnyOrder, Order, Shown, arranged, as_order, orders
 from promptkit.pool import Pool
 from promptkit.strategies import (
     SELECTIONS,
+    AnySelection,
     ByQuery,
     Fixed,
     Ranked,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SELECTIONS",
+    "AnyOrder",
+    "AnySelection",
     "Draws",
     "Order",
     "Selection",
@@ -42,6 +45,7 @@ __all__ = [
     "default_selection",
     "draw",
     "expect",
+    "orders",
     "same",
 ]
 
@@ -60,8 +64,8 @@ def draw(
     shots: int,
     *,
     seed: int = 0,
-    selection: Selection | str | Sequence[str] = "random",
-    order: Order | str | None = None,
+    selection: AnySelection = "random",
+    order: AnyOrder | None = None,
     text: str | None = None,
 ) -> Shots:
     """`shots` demonstrations out of the pool for a query, without the query itself.
@@ -127,7 +131,10 @@ class Draws:
         self._pool = Pool(pool)
         self._asked: dict[tuple[str, str], _Asked] = {}
         self._queries: list[_Asked] = []
-        self._keys: Keys | None = None
+        # By identity, with the example itself, so that it stays what it is.
+        self._expected: dict[int, Example[Any, Any]] = {}
+        self._waiting: list[Example[Any, Any]] = []
+        self._keys: list[Keys] = []
         """The queries' `band_keys`, as far as they were asked for."""
         self._heads: dict[tuple[Fixed, int], _Head] = {}
         self._ranked: dict[tuple[ByQuery, int], dict[int, Ranked]] = {}
@@ -135,8 +142,9 @@ class Draws:
 
     def expect(self, queries: Iterable[Example[Any, Any]]) -> None:
         """Says which queries are about to be drawn for."""
-        for query in queries:
-            self._query(query, None)
+        new = [query for query in queries if id(query) not in self._expected]
+        self._expected |= {id(query): query for query in new}
+        self._waiting += new
 
     def draw(
         self,
@@ -148,15 +156,11 @@ class Draws:
         text: str | None = None,
     ) -> Shots:
         """See `draw`."""
+        for each in self._waiting:
+            self._query(each, None)
+        self._waiting.clear()
         asked = self._query(query, text)
-        if isinstance(selection, ByQuery):
-            ranked = self._ranking(selection, seed, asked, shots)
-            indices: Sequence[int] = ranked.indices[:shots]
-            near: Sequence[float] | None = ranked.nearness[:shots]
-        elif isinstance(selection, Fixed):
-            indices, near = self._fixed(selection, seed, asked, shots), None
-        else:
-            raise PromptError(f"selection {selection.name!r} is neither Fixed nor ByQuery")
+        indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
             raise PromptError(
                 f"{shots} shots asked, but {_source(selection)} has only {len(indices)} "
@@ -167,10 +171,22 @@ class Draws:
         shown = Shown(
             len(indices),
             labels=lambda: [self._pool.label(index) for index in indices],
-            nearness=lambda: near or self._nearness(selection, seed, asked, indices),
+            nearness=nearness,
             turn=lambda: seed + int.from_bytes(sha256(query.id.encode()).digest()[:8], "big"),
         )
         return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
+
+    def _chosen(
+        self, selection: Selection, seed: int, asked: _Asked, shots: int
+    ) -> tuple[Sequence[int], Callable[[], Sequence[float]]]:
+        """The shots as they were drawn, fewer where the pool has no more, and how near they are."""
+        if isinstance(selection, ByQuery):
+            ranked = self._ranking(selection, seed, asked, shots)
+            return ranked.indices[:shots], lambda: ranked.nearness[:shots]
+        if isinstance(selection, Fixed):
+            indices = self._fixed(selection, seed, asked, shots)
+            return indices, lambda: self._nearness(selection, seed, asked, indices)
+        raise PromptError(f"selection {selection.name!r} is neither Fixed nor ByQuery")
 
     def _shots(self, selection: Selection, indices: tuple[int, ...]) -> Shots:
         if isinstance(selection, ByQuery):
@@ -231,7 +247,7 @@ class Draws:
         if head.keys is not None:
             from promptkit.near import alike
 
-            ours = self._band_keys()[head.checked :]
+            ours = self._band_keys(head.checked)
             for index, theirs in zip(head.indices, head.keys, strict=True):
                 for suspect in (ours == theirs).any(axis=1).nonzero()[0]:
                     asked = queries[suspect]
@@ -240,16 +256,14 @@ class Draws:
         head.barred |= {number: frozenset(indices) for number, indices in barred.items()}
         head.checked = len(self._queries)
 
-    def _band_keys(self) -> Keys:
+    def _band_keys(self, start: int) -> Keys:
+        """The keys of the queries from this one on."""
         import numpy as np
 
         from promptkit.near import band_keys
 
-        known = 0 if self._keys is None else len(self._keys)
-        if self._keys is None or known < len(self._queries):
-            new = band_keys([asked.normal for asked in self._queries[known:]])
-            self._keys = new if self._keys is None else np.concatenate([self._keys, new])
-        return self._keys
+        self._keys += [*band_keys([asked.normal for asked in self._queries[len(self._keys) :]])]
+        return np.stack(self._keys[start:])
 
     def _ranking(self, selection: ByQuery, seed: int, asked: _Asked, shots: int) -> Ranked:
         key = selection, seed if selection.seeded else 0
@@ -288,10 +302,9 @@ class Draws:
         return barred
 
     def _nearness(
-        self, selection: Selection, seed: int, asked: _Asked, indices: Sequence[int]
+        self, selection: Fixed, seed: int, asked: _Asked, indices: Sequence[int]
     ) -> Sequence[float]:
         """How like the query the shots of a fixed selection are."""
-        assert isinstance(selection, Fixed)
         head = self._head(selection, seed, len(indices))
         if asked.number not in head.nearness:
             vectors = self._pool.vectors(getattr(selection, "embed", None))

@@ -283,8 +283,11 @@ BUILT_IN: Mapping[str, Callable[[], Selection]] = {
 
 SELECTIONS = tuple(BUILT_IN)
 
+AnySelection = Selection | str | Sequence[str]
+"""A selection, the name of a built-in one, or the shots themselves, by id."""
 
-def as_selection(selection: Selection | str | Sequence[str]) -> Selection:
+
+def as_selection(selection: AnySelection) -> Selection:
     """A selection, or the built-in one of this name, or the shots with these ids.
 
     Raises `PromptError`.

@@ -61,8 +61,12 @@ class TfIdf:
     def __init__(self, pool: Sequence[str]) -> None:
         from scipy import sparse
 
+        self._columns = np.full(2**_BITS, -1, np.int32)  # of n-grams that the pool does not have
         counts = _counts(pool)
-        shown = np.bincount(counts.indices, minlength=counts.shape[1])
+        known = np.flatnonzero(np.bincount(counts.indices, minlength=2**_BITS))
+        self._columns[known] = np.arange(len(known))
+        counts = self._in_pool(counts)
+        shown = np.bincount(counts.indices, minlength=len(known))
         # As in BM25: hardly anything for what stands everywhere.
         self._rarity = np.log1p((len(pool) - shown + 0.5) / (shown + 0.5))
         self._rarity[shown > max(COMMON * len(pool), FEW)] = 0
@@ -71,7 +75,7 @@ class TfIdf:
 
     def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
         for begin in range(0, len(texts), _STEP):
-            block = self._weighted(_counts(texts[begin : begin + _STEP]))
+            block = self._weighted(self._in_pool(_counts(texts[begin : begin + _STEP])))
             for start, end in zip(block.indptr[:-1], block.indptr[1:], strict=True):
                 postings = self._postings[block.indices[start:end]]
                 yield (block.data[start:end] @ postings) / _FINE**2
@@ -82,6 +86,16 @@ class TfIdf:
 
     def to(self, index: int) -> Matrix:
         return np.asarray((self._pool @ self._pool[[index]].T).toarray()[:, 0] / _FINE**2)
+
+    def _in_pool(self, counts: Any) -> Any:
+        """The counts of those n-grams that the pool has."""
+        from scipy import sparse
+
+        columns = self._columns[counts.indices]
+        known = columns >= 0
+        starts = np.concatenate([[0], np.cumsum(known)])[counts.indptr]
+        shape = (counts.shape[0], int(self._columns.max(initial=-1)) + 1)
+        return sparse.csr_matrix((counts.data[known], columns[known], starts), shape)
 
     def _weighted(self, counts: Any) -> Any:
         counts.data = (1 + np.log(counts.data)) * self._rarity[counts.indices]

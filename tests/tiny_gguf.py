@@ -2,8 +2,8 @@
 
 `write_llama` (a transformer with grouped-query attention), `write_gemma3_swa` (one layer of
 sliding-window attention, one of full), `write_mamba` (recurrent) and `write_lfm2` (hybrid) all load
-in llama.cpp, and their logits vary from token to token and depend on the context. Same arguments,
-same bytes.
+in llama.cpp, and their logits vary from token to token and depend on the context. `write_bert`
+makes an embedding model. Same arguments, same bytes.
 """
 
 from __future__ import annotations
@@ -219,6 +219,58 @@ def write_lfm2(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | None
     )
 
 
+def write_bert(
+    path: Path, *, seed: int = 0, n_ctx: int = 64, pooling: int = 1, edit: Edit | None = None
+) -> Path:
+    """Writes an embedding model of two layers, whose attention goes both ways; its tokens are
+    letters, at the beginning of a word and within one. `pooling` is 1 for the mean, 2 for the first
+    token."""
+    width, heads, hidden = 32, 4, 64
+    controls = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = [*controls, *("\u2581" + letter for letter in letters), *letters]
+    writer = GGUFWriter(path, "bert")
+    writer.add_name("tiny bert")
+    writer.add_context_length(n_ctx)
+    writer.add_embedding_length(width)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(hidden)
+    writer.add_head_count(heads)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_causal_attention(False)
+    writer.add_uint32("bert.pooling_type", pooling)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    kinds = [TokenType.CONTROL] * 5 + [TokenType.NORMAL] * (len(tokens) - 5)
+    writer.add_token_types([int(kind) for kind in kinds])
+    writer.add_token_type_count(2)
+    for name, token in (("padding", 0), ("unknown", 1), ("bos", 2), ("seperator", 3), ("mask", 4)):
+        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
+    random = np.random.default_rng(seed)
+
+    def add(name: str, *shape: int) -> None:
+        scale = 1.0 if name.startswith("t") else 1.5 / np.sqrt(shape[-1])
+        writer.add_tensor(name, (random.standard_normal(shape) * scale).astype(np.float32))
+
+    add("token_embd.weight", len(tokens), width)
+    add("token_types.weight", 2, width)
+    add("position_embd.weight", n_ctx, width)
+    norms = ["token_embd_norm"]
+    for layer in range(2):
+        norms += [f"blk.{layer}.attn_output_norm", f"blk.{layer}.layer_output_norm"]
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            add(f"blk.{layer}.{name}.weight", width, width)
+            add(f"blk.{layer}.{name}.bias", width)
+        for name, rows, columns in (("ffn_up", hidden, width), ("ffn_down", width, hidden)):
+            add(f"blk.{layer}.{name}.weight", rows, columns)
+            add(f"blk.{layer}.{name}.bias", rows)
+    for name in norms:
+        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
+        writer.add_tensor(f"{name}.bias", np.zeros(width, np.float32))
+    return _write(writer, edit)
+
+
 def write_lora(
     path: Path,
     *,
@@ -344,6 +396,10 @@ def _finish(
         else:
             packed = quants.quantize(data, weight_type)
             writer.add_tensor(f"{name}.weight", packed, raw_dtype=weight_type)
+    return _write(writer, edit)
+
+
+def _write(writer: GGUFWriter, edit: Edit | None) -> Path:
     if edit is not None:
         edit(writer)
     writer.write_header_to_file()

@@ -111,7 +111,7 @@ class Context:
             )
         self._memory = lib.llama_get_memory(self._context)
         self._usage = usage
-        self._batch = _Batch(lib, settings.batch)
+        self._batch = Batch(lib, settings.batch)
         self._adapters: tuple[Adapter, ...] = ()
         self.latest: object = None
         """Whose run began last."""
@@ -227,7 +227,7 @@ def _padded(cells: int) -> int:
     return -(-cells // 256) * 256
 
 
-class _Batch:
+class Batch:
     """A `llama_batch` over numpy arrays that are filled anew for every call."""
 
     def __init__(self, lib: Any, size: int) -> None:

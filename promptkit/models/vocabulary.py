@@ -99,6 +99,14 @@ class Vocabulary:
             for part in (self._spelled(token) if token in self._control_ids else (token,))
         ]
 
+    def whole(self, text: str) -> list[int]:
+        """The tokens of a text with those that the model wants at its beginning and its end.
+
+        Raises `PromptError` for text that this vocabulary cannot write.
+        """
+        self._check_writable(text)
+        return self._tokenize(text.encode("utf-8"), ends=True)
+
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for."""
         piece = self._pieces.get(token)
@@ -110,11 +118,11 @@ class Vocabulary:
         text = self._text(token)
         return len(text) > 1 and not text.isspace() and text in self._chat_template
 
-    def _tokenize(self, raw: bytes) -> list[int]:
+    def _tokenize(self, raw: bytes, *, ends: bool = False) -> list[int]:
         while True:
             buffer = self._buffer
             count = self._lib.llama_tokenize(
-                self._vocab, raw, len(raw), buffer, len(buffer), False, False
+                self._vocab, raw, len(raw), buffer, len(buffer), ends, False
             )
             if count >= 0:
                 return buffer[:count]  # type: ignore[no-any-return]

@@ -57,28 +57,27 @@ def find(name: str | Path) -> Path:
     return path
 
 
-def verify(path: Path) -> ModelFile:
+def verify(path: Path, trial: str = "trial") -> ModelFile:
     """The file's header and digest, once llama.cpp is known to survive it.
 
-    Raises `ModelFileError` naming the file and the reason.
+    `trial` is the module that tries it. Raises `ModelFileError` naming the file and the reason.
     """
     header = read_header(path)
     check_header(header)
     sha256 = digest(path)
-    try_once(sha256, path)
+    try_once(sha256, path, trial=trial)
     return ModelFile(header, sha256)
 
 
-def try_once(identity: str, *files: Path) -> None:
+def try_once(identity: str, *files: Path, trial: str = "trial") -> None:
     """Loads a model, and an adapter for it, in a process of its own, unless that went well before.
 
     `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.
     """
-    passed = (
-        cache.folder() / "tried" / hashlib.sha256(f"{identity} {runtime()}".encode()).hexdigest()
-    )
+    tried = f"{identity} {runtime()}" if trial == "trial" else f"{trial} {identity} {runtime()}"
+    passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()
     if not passed.exists():
-        _try(*files)
+        _try(trial, *files)
         _remember(passed, "")
 
 
@@ -123,9 +122,9 @@ def _fetched(name: str) -> Path:
     raise ModelError(f"{name}: {reason}")
 
 
-def _try(*files: Path) -> None:
+def _try(trial: str, *files: Path) -> None:
     try:
-        run("trial", *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
+        run(trial, *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
     except FailedError as error:
         raise ModelFileError(files[-1], str(error)) from None
 
