@@ -235,7 +235,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         for name, function in self.filters.items():
             self.add_filter(name, function)
         for name, test in self.tests.items():
-            self.tests[name] = self._counted(name, test)
+            self.tests[name] = self._counted("", test)
 
     def _generate(
         self,
@@ -375,6 +375,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters[name] = self._counted(name, function)
 
     def _counted(self, name: str, function: Any) -> Callable[..., Any]:
+        """`function`, counted, and what a filter of this `name` writes.
+
+        A test has no name here: it writes nothing, and is asked of values that have no text, too.
+        """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @wraps(function)

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("promptkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("promptkit")
 
 
 @pytest.fixture(scope="session", autouse=True)

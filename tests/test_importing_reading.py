@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,49 +130,6 @@ PAIR = Task[Pair, str](name="t")
 def test_a_text_is_written_so_that_it_comes_out_as_it_is(text: str) -> None:
     source = f"x{jinja.literal(text)}" + "{{ task.name }}{{ query.a }}"
     assert Template(source).render(PAIR, query={"a": ".", "b": ""}).text == f"x{text}t."
-
-
-SOURCES = st.lists(
-    st.sampled_from(
-        [
-            *("{{ a }}", "{%- if b %}", "{% if a == 'x' %}", "{% else %}", "{% endif -%}"),
-            *(
-                "{% endif %}",
-                "{% for a in 'xy' %}",
-                "{{ a }}",
-                "{% endfor %}",
-                "{# c #}",
-                "{#- c -#}",
-            ),
-            *(
-                " ",
-                "\n",
-                "  \n",
-                "\t",
-                "text",
-                "{{- b -}}",
-                "{% set b = a %}",
-                "{% raw %}{{ x }}\n",
-            ),
-            *("{% endraw %}", "{{ a | upper }}", "{% if a is string %}", "{", "}", "{{ '{{' }}"),
-        ]
-    ),
-    max_size=14,
-)
-
-
-@given(SOURCES, st.booleans())
-def test_jinja_of_others_gives_the_same_text(parts: list[str], keep_newline: bool) -> None:
-    source = "".join(parts)
-    values = {"a": " x\n", "b": ""}
-    try:
-        peer = jinja2.Environment(keep_trailing_newline=keep_newline).from_string(source)
-        expected = peer.render(**values)
-    except jinja2.TemplateError:
-        return
-    names = {"a": "query.a", "b": "query.b"}
-    mine = "x{{ '.' }}" + jinja.translate(source, names, keep_newline=keep_newline) + "{{ '.' }}"
-    assert Template(mine).render(PAIR, query=values).text == f"x.{expected}."
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

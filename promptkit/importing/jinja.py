@@ -28,6 +28,17 @@ _OF_LISTS = {
 }
 """Filters that take a list."""
 
+_BRACES = {"variable_begin": "{{", "variable_end": "}}"}
+
+_OURS = ("task", "labels", "shots", "query", "input", "output")
+"""The names that templates of promptkit see."""
+
+_SPECIAL: tuple[tuple[tuple[type[nodes.Node], ...], set[str]], ...] = (
+    ((nodes.For,), {"loop"}),
+    ((nodes.Macro, nodes.CallBlock), {"caller", "varargs", "kwargs"}),
+)
+"""The names that Jinja gives a meaning, inside a loop and inside a macro."""
+
 _CHANGES = {
     *("append", "extend", "insert", "remove", "pop", "clear", "update", "add", "sort", "reverse"),
     *("popitem", "setdefault", "discard"),
@@ -112,19 +123,31 @@ def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> s
     `keep_newline` is whether the tool keeps the newline at the template's end. Raises
     `jinja2.TemplateSyntaxError`.
     """
-    parse(source)
+    tree = parse(source)
     tokens = _tokens(source, keep_newline)
-    renamed = _write(_rename(tokens, names))
-    roots = {expression.partition(".")[0] for expression in names.values()}
-    try:
-        if set(fields(renamed)) <= roots | {"range"} and _same_shape(source, renamed):
-            return renamed
-    except jinja2.TemplateSyntaxError:
-        pass
-    # A name that has several meanings: bring the values in under their own names.
-    read = [name for name in fields(source) if name in names]
-    values = ", ".join(names[name] for name in read)
-    return f"{{% set {', '.join(read)} = {values} %}}\n{_write(tokens)}" if read else _write(tokens)
+    read = {name: names[name] for name in fields(source) if name in names}
+    if _given(tree).isdisjoint([*read, *_OURS]):
+        renamed = _write(_rename(tokens, read))
+        roots = {expression.partition(".")[0] for expression in read.values()}
+        try:
+            if set(fields(renamed)) <= roots and _same_shape(source, renamed):
+                return renamed
+        except jinja2.TemplateSyntaxError:
+            pass
+    # A name has several meanings: the values come in under their own names, into a scope that
+    # keeps what the template makes of them to itself.
+    values = ", ".join(f"{name} = {expression}" for name, expression in read.items())
+    return f"{{%+ with {values}{' ' if values else ''}%}}\n{_write(tokens)}{{%+ endwith +%}}"
+
+
+def _given(tree: nodes.Template) -> set[str]:
+    """The names to which a template, or Jinja inside it, gives a meaning of their own."""
+    given = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    given |= {macro.name for macro in tree.find_all(nodes.Macro)}
+    for kinds, names in _SPECIAL:
+        if next(tree.find_all(kinds), None) is not None:
+            given |= names
+    return given
 
 
 def _same_shape(source: str, renamed: str) -> bool:
@@ -141,12 +164,12 @@ def _same_shape(source: str, renamed: str) -> bool:
 
 
 def _tokens(source: str, keep_newline: bool) -> list[Token]:
-    """The tokens, comments left out, white space around tags already stripped where they ask."""
-    tokens = []
-    for line, kind, value in _peer(keep_newline).lex(source):
-        if not kind.startswith("comment"):
-            tokens.append((line, kind, value))
-    return tokens
+    """The tokens but comments and the tags of `raw`; white space is stripped where tags ask."""
+    return [
+        (line, kind, value)
+        for line, kind, value in _peer(keep_newline).lex(source)
+        if not kind.startswith(("comment", "raw"))
+    ]
 
 
 def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
@@ -168,19 +191,16 @@ def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
 def _write(tokens: Sequence[Token]) -> str:
     written = ""
     for index, (_, kind, value) in enumerate(tokens):
-        following = tokens[index + 1] if index + 1 < len(tokens) else None
-        if kind in ("raw_begin", "raw_end"):
-            continue
         if kind == "data":
             written += literal(value)
-        elif kind == "block_begin" and value == "{%":
+        elif kind == "block_begin":
             last = written.rpartition("\n")[2]
-            written += "{%+" if last and not last.strip() else value
-        elif kind == "block_end" and value == "%}":
-            kept = following is None or following[2].startswith("\n")
-            written += "+%}" if kept else value
-        elif kind in ("block_end", "variable_end"):
-            written += value.rstrip()  # the white space that a minus strips is gone already
+            written += "{%+" if last and not last.strip() else "{%"
+        elif kind == "block_end":
+            following = tokens[index + 1][2] if index + 1 < len(tokens) else "\n"
+            written += "+%}" if following.startswith("\n") else "%}"
+        elif kind in _BRACES:  # what a minus strips is gone already
+            written += _BRACES[kind]
         else:
             written += value
     return written

@@ -180,7 +180,7 @@ def _branches_after(target: str, depth: int) -> bool:
 def _template(prompt: str, names: Mapping[str, str]) -> str:
     """The question, stripped as promptsource does it, and the answer after it."""
     body = jinja.translate(prompt, names, keep_newline=False)
-    if jinja.begins_and_ends_in_text(prompt) and not body.startswith("{% set"):
+    if jinja.begins_and_ends_in_text(body):
         block = body.strip()
     else:
         block = f"{{% filter trim %}}\n{body}{{% endfilter %}}"

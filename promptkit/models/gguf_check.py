@@ -7,6 +7,7 @@ tensor that is missing or has another shape than it expects.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from math import isnan
@@ -46,6 +47,9 @@ _MODEL = "tokenizer.ggml.model"
 _SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown")
 _ALWAYS_F32 = ("norm.weight", "rope_freqs.weight", ".ssm_a", ".ssm_d", ".ssm_conv1d.weight")
 _NOT_FOR_MATRICES = ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
+# How this vocabulary writes bytes that are no letters.
+_RWKV_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|.)", re.DOTALL)
+_RWKV_LETTERS = {"t": "\t", "n": "\n", "r": "\r"}
 # Every byte that occurs in valid UTF-8.
 _TEXT_BYTES = (*range(0xC0), *range(0xC2, 0xF5))
 
@@ -201,8 +205,19 @@ def _check_tokens(header: Header, model: str, tokens: list[object]) -> None:
             raw = bytes([byte]).decode("utf-8", "surrogateescape")
             if f"<0x{byte:02X}>" not in distinct and raw not in distinct:
                 raise _bad(header, f"the vocabulary lacks the byte token <0x{byte:02X}>")
+    if model == "rwkv":
+        # At a byte that begins a token and is none itself, llama.cpp goes round for ever.
+        alone = {_RWKV_ESCAPE.sub(_unescaped, token) for token in distinct if len(token) <= 4}
+        for byte in _TEXT_BYTES:
+            if chr(byte) not in alone:
+                raise _bad(header, f"the vocabulary lacks a token for the byte 0x{byte:02X}")
     if model == "bert" and 6 in _list(header.metadata.get(f"{_TOKENIZER}.token_type")):
         raise _bad(header, "a WordPiece vocabulary with byte tokens")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = match[1]
+    return chr(int(code[1:], 16)) if len(code) > 1 else _RWKV_LETTERS.get(code, code)
 
 
 def _check_special_tokens(header: Header, model: str, size: int) -> None:

@@ -117,3 +117,10 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 def runtime() -> str:
     """The library's name and version, as identities record it."""
     return f"llama-cpp-python {version('llama-cpp-python')}"
+
+
+@cache
+def merges_newlines() -> bool:
+    """Whether BPE may merge newlines; llama.cpp asserted once that it never does."""
+    numbers = [int(part) for part in version("llama-cpp-python").split(".")[:3] if part.isdigit()]
+    return numbers >= [0, 3, 36]

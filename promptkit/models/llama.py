@@ -285,9 +285,10 @@ class LlamaModel:
 
     def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
         """Refuses what the context has no room for; `answer` is a budget of tokens."""
-        name = f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots"
         longest = max(map(len, prompt.candidates), default=0) if answer is None else answer
         if len(prompt.ids) + longest > self._context.length:
+            asked = prompt.prompt
+            name = f"example {shorten(asked.query)} with {len(asked.shots)} shots"
             raise PromptTooLongError(
                 f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
                 f"the context of {self._context.length}; ask for fewer shots or a larger context"

@@ -7,6 +7,7 @@ build a control token out of ordinary text; both are seen to here.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import repeat
@@ -15,9 +16,15 @@ from typing import Any
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf import Header
-from promptkit.models.library import library
+from promptkit.models.library import library, merges_newlines
+from promptkit.models.stack import with_stack
 from promptkit.parts import Cuts
 from promptkit.sources import ControlToken
+
+_WHOLE = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
+"""The pre-tokenizers with which BPE merges characters as they are, not letters for their bytes."""
+
+_NEWLINES = re.compile(r"\n{2,}")
 
 
 class Vocabulary:
@@ -31,6 +38,9 @@ class Vocabulary:
         self._type = self._lib.llama_vocab_type(self._vocab)
         if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
             raise ModelError(f"{header.path}: the file has no vocabulary")
+        kinds = [header.metadata.get(f"tokenizer.ggml.{name}") for name in ("model", "pre")]
+        is_bpe = self._type == self._lib.LLAMA_VOCAB_TYPE_BPE
+        self._splits, self._is_byte_level = is_bpe, is_bpe and not set(kinds) & set(_WHOLE)
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
         self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
@@ -90,7 +100,11 @@ class Vocabulary:
         Raises `PromptError` for text that this vocabulary cannot write.
         """
         self._check_writable(text)
-        tokens = self._tokenize(text.encode("utf-8"))
+        raw = text.encode("utf-8")
+        if self._splits:
+            tokens = with_stack(len(raw), lambda: self._tokenize(raw))
+        else:
+            tokens = self._tokenize(raw)
         if self._control_ids.isdisjoint(tokens):
             return tokens
         return [
@@ -147,36 +161,49 @@ class Vocabulary:
 
     def _check_writable(self, text: str) -> None:
         """llama.cpp loses such text, or ends the process."""
+        if self._splits and not self._is_byte_level and not merges_newlines():
+            for run in _NEWLINES.findall(text):
+                if run not in self._texts:
+                    raise PromptError(
+                        f"this model's vocabulary has no token for {len(run)} newlines in a row, "
+                        "on which this llama.cpp ends the process; write fewer, or install a "
+                        "newer llama-cpp-python"
+                    )
         if not self._unwritable:
             return
-        raw = text.encode("utf-8")
+        shown = text.replace(" ", "\u2581") if self._keeps_characters else text
+        raw = shown.encode("utf-8")
         if len(raw.translate(None, bytes(self._unwritable))) == len(raw):
             return
-        for char in set(text):
-            shown = "\u2581" if char == " " else char
-            if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM and shown in self._characters:
-                continue
-            if not self._unwritable.isdisjoint(char.encode("utf-8")):
+        for char in dict.fromkeys(shown):
+            known = self._keeps_characters and char in self._characters
+            if not known and not self._unwritable.isdisjoint(char.encode("utf-8")):
+                char = " " if char == "\u2581" and " " in text else char
                 raise PromptError(
                     f"this model's vocabulary has no token for {char!r} (in {shorten(text)})"
                 )
 
     @cached_property
     def _unwritable(self) -> frozenset[int]:
-        """Bytes for which a byte-level vocabulary has no token; a complete one has them all."""
+        """Bytes for which a vocabulary has no token of their own; a complete one has them all."""
         known = set(self._texts)
-        if self._type == self._lib.LLAMA_VOCAB_TYPE_SPM:
-            return frozenset(
-                byte for byte in range(256) if not known & {f"<0x{byte:02X}>", chr(byte)}
-            )
         if self._is_byte_level:
             return frozenset(byte for byte in range(256) if BYTE_LETTERS[byte] not in known)
-        return frozenset()
+        if not self._keeps_characters:
+            return frozenset()
+        # SentencePiece alone takes the token of an ASCII character for its byte.
+        last = 0 if self._splits else 128
+        return frozenset(
+            byte
+            for byte in range(256)
+            if f"<0x{byte:02X}>" not in known and not (byte < last and chr(byte) in known)
+        )
 
-    @cached_property
-    def _is_byte_level(self) -> bool:
-        """Whether a letter stands for each byte."""
-        return self._type == self._lib.LLAMA_VOCAB_TYPE_BPE and "\u0120" in self._texts
+    @property
+    def _keeps_characters(self) -> bool:
+        """Whether a character may be a token as it is, a space as U+2581."""
+        is_spm: bool = self._type == self._lib.LLAMA_VOCAB_TYPE_SPM
+        return is_spm or (self._splits and not self._is_byte_level)
 
     def _find_cuts(self, header: Header) -> Cuts | None:
         """Where ordinary text may be cut; None for a tokenizer of which that is not known.

@@ -382,6 +382,21 @@ def both(first: Edit, second: Edit) -> Edit:
     return edit
 
 
+def rwkv_without(*left_out: str) -> Callable[[list[object]], list[object]]:
+    """Tokens as RWKV writes them, some bytes left out."""
+
+    def change(tokens: list[object]) -> list[object]:
+        alone = [RWKV_BYTES.get(byte, f"\\x{byte:02x}") for byte in range(256)]
+        return [*(t for t in alone if t not in left_out), *(f"w{i}" for i in range(len(tokens)))][
+            : len(tokens)
+        ]
+
+    return change
+
+
+RWKV_BYTES = {byte: chr(byte) for byte in range(33, 127)} | {9: "\\t", 10: "\\n", 92: "\\\\"}
+
+
 TOKENS, SCORES, KINDS = (f"tokenizer.ggml.{n}" for n in ("tokens", "scores", "token_type"))
 UNSAFE: list[tuple[str, Edit, str]] = [
     ("bpe", drop("llama.context_length"), "llama.context_length is missing"),
@@ -452,6 +467,11 @@ UNSAFE: list[tuple[str, Edit, str]] = [
         "spm",
         items(TOKENS, lambda tokens: [t if t != "<0x0A>" else "ten" for t in tokens]),
         "the vocabulary lacks the byte token <0x0A>",
+    ),
+    (
+        "bpe",
+        both(put("tokenizer.ggml.model", "rwkv", STRING), items(TOKENS, rwkv_without("\\n"))),
+        "the vocabulary lacks a token for the byte 0x0A",
     ),
     ("bpe", put("tokenizer.ggml.bos_token_id", 325, U32), "a u32 below 325, the size of the voc"),
     ("bpe", put("tokenizer.ggml.eos_token_id", 2, I32), "eos_token_id is 2 (i32); it must be a u"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import llama_cpp
 import pytest
-from gguf.constants import TokenType
-from gguf.gguf_writer import GGUFWriter
+from gguf.constants import GGUFValueType, TokenType
+from gguf.gguf_writer import GGUFValue, GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_gguf import write_llama
@@ -122,6 +124,106 @@ def test_text_that_a_vocabulary_cannot_write(folder: Path) -> None:
         vocabulary.plain("fuzzy")
     assert str(caught.value) == "this model's vocabulary has no token for 'z' (in 'fuzzy')"
     assert vocabulary.plain("fuy")
+
+
+def whole(path: Path, pre: str, change: Callable[[list[object]], None]) -> Path:
+    """BPE that merges characters as they are, with the tokens of the SentencePiece vocabulary."""
+
+    def edit(writer: GGUFWriter) -> None:
+        kv = writer.kv_data[0]
+        tokens = list(kv["tokenizer.ggml.tokens"].value)
+        change(tokens)
+        kv["tokenizer.ggml.tokens"].value = tokens
+        kv["tokenizer.ggml.model"].value = "gemma4" if pre == "gemma4" else "gpt2"
+        kv["tokenizer.ggml.pre"].value = pre
+        kv["tokenizer.ggml.merges"] = GGUFValue(["a b"], GGUFValueType.ARRAY, GGUFValueType.STRING)
+
+    return write_llama(path, tokenizer="spm", words=("ab",), edit=edit)
+
+
+WHOLE = ("gemma4", "sarvam-moe")
+
+
+@pytest.mark.parametrize("pre", WHOLE)
+def test_bpe_that_merges_characters_as_they_are(folder: Path, pre: str) -> None:
+    # That a letter is among them which stands for a byte elsewhere says nothing.
+    vocabulary = load(whole(folder / f"{pre}.gguf", pre, lambda tokens: put(tokens, "</", "Ġ")))
+    text = "ab a\n\n\nü↵ ▁\n"
+    pieces = list(map(vocabulary.piece, vocabulary.plain(text)))
+    assert b"".join(pieces).decode() == text.replace("▁", " ")
+    assert pieces[:2] == [b"ab", b" "]
+    assert vocabulary.cuts is None
+
+
+@pytest.mark.parametrize("pre", WHOLE)
+@pytest.mark.parametrize(
+    ("missing", "text", "char"),
+    [("<0x0A>", "a\n\nb", "\n"), ("<0xE2>", "a→b", "→"), ("▁", "a b", " "), ("▁", "a▁b", "▁")],
+)
+def test_text_that_it_would_lose(
+    folder: Path, pre: str, missing: str, text: str, char: str
+) -> None:
+    def change(tokens: list[object]) -> None:
+        put(tokens, missing, "[none]")
+        if missing == "▁":
+            put(tokens, "<0xE2>", "[no byte]")
+
+    vocabulary = load(whole(folder / f"{pre}-lost.gguf", pre, change))
+    with pytest.raises(PromptError, match="has no token for") as caught:
+        vocabulary.plain(text)
+    assert repr(char) in str(caught.value)
+    assert vocabulary.plain("ab")
+
+
+def put(tokens: list[object], old: str, new: str) -> None:
+    tokens[tokens.index(old)] = new
+
+
+def test_newlines_in_a_row_and_a_llama_cpp_that_asserts_there_are_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = whole(folder / "rows.gguf", "gemma4", lambda tokens: put(tokens, "</", "\n\n"))
+    vocabulary = load(path)
+    assert vocabulary.plain("a\n\n\nb")
+    monkeypatch.setattr("promptkit.models.vocabulary.merges_newlines", lambda: False)
+    assert vocabulary.plain("a\n\nb\n")
+    with pytest.raises(PromptError, match="no token for 3 newlines in a row"):
+        vocabulary.plain("a\n\n\nb")
+
+
+LONG = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from test_vocabulary import load
+from promptkit.errors import PromptError
+vocabulary = load(Path(sys.argv[1]))
+for run in ("x", "-", " ", "7", "é"):
+    assert len(vocabulary.plain(run * 40_000)) >= 20_000
+try:
+    vocabulary.plain("x" * 2_000_000)
+except PromptError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("pre", ["gpt-4o", "deepseek-llm"])
+def test_a_word_longer_than_the_stack(folder: Path, pre: str) -> None:
+    """In a process of its own, which it would end."""
+
+    def edit(writer: GGUFWriter) -> None:
+        writer.kv_data[0]["tokenizer.ggml.pre"].value = pre
+
+    path = write_llama(folder / f"{pre}.gguf", edit=edit)
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", LONG, path, here, here.parent, here.parents[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("a text of 2,000,000 bytes without a line")
 
 
 def test_unused_and_user_defined_tokens_are_ordinary(folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""Calls that need more of the stack than a thread has.
+
+llama.cpp splits a text into words with regular expressions, most of them run by C++'s own library,
+which calls itself for every character of a word. Some ten thousand letters, dashes or spaces in a
+row are more than the usual stack of 8 MB holds, and end the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from promptkit.errors import PromptError
+
+PER_BYTE = 1024
+"""Bytes of stack for a byte of text; between 256 and 512 were measured."""
+
+SHORT = 2_000
+"""Bytes of text for which any stack is large enough."""
+
+LONGEST = 2**20
+"""Bytes of text that are split at most."""
+
+T = TypeVar("T")
+
+
+def with_stack(length: int, call: Callable[[], T]) -> T:
+    """What a call gives that goes over a text of so many bytes, with stack enough for it.
+
+    Raises `PromptError` for a text that is too long.
+    """
+    if length <= SHORT:
+        return call()
+    if length > LONGEST:
+        raise PromptError(
+            f"a text of {length:,} bytes without a line that could be read alone; "
+            f"this model's tokenizer splits at most {LONGEST:,}: shorten it, or break its lines"
+        )
+    before = threading.stack_size(2**20 + PER_BYTE * length)
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            result = threads.submit(call)
+        except RuntimeError:
+            raise PromptError(
+                f"a text of {length:,} bytes: no memory is left to split it into words; shorten it"
+            ) from None
+        finally:
+            threading.stack_size(before)
+        return result.result()
