@@ -17,9 +17,9 @@ from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
 from promptkit.orders import Order
 from promptkit.orders import orders as balanced_orders
-from promptkit.predict import Fit, Progress
-from promptkit.results import Comparison
-from promptkit.running import Announce
+from promptkit.predict import Fit, Prediction, Progress
+from promptkit.results import Comparison, Cost
+from promptkit.running import Announce, Asked
 from promptkit.selection import Selection
 from promptkit.store import Store, default_path
 from promptkit.task import Task
@@ -88,17 +88,28 @@ def compare(
     finally:
         if opened is not store:
             opened.close()
+    usage = replace(usage, wall_seconds=perf_counter() - started)
+    return _judged(task, asked, predictions, usage)
+
+
+def _judged(
+    task: Task[Any, Any],
+    asked: Sequence[Asked],
+    predictions: Sequence[Sequence[Prediction]],
+    usage: Cost,
+) -> Comparison:
     groups = judging.judged(task, predictions)
+    models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
     return Comparison(
         task.name,
         task.fingerprint,
-        models=tuple(model.identity for model in models),
+        models=tuple(models.values()),
         rows=tuple(judging.rows(groups)),
         pairs=tuple(judging.pairs(groups)),
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
         calibrations=tuple(calibrating.notes(asked, predictions)),
-        usage=replace(usage, wall_seconds=perf_counter() - started),
+        usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),
     )
