@@ -17,9 +17,9 @@ from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
 from promptkit.orders import Order
 from promptkit.orders import orders as balanced_orders
-from promptkit.predict import Fit, Progress
-from promptkit.results import Comparison
-from promptkit.running import Announce
+from promptkit.predict import Fit, Prediction, Progress
+from promptkit.results import Comparison, Cost
+from promptkit.running import Announce, Asked
 from promptkit.selection import Selection
 from promptkit.store import Store, default_path
 from promptkit.task import Task
@@ -77,17 +77,12 @@ def compare(
         sampling=sampling or Sampling(),
     )
     methods = calibrating.methods_of(calibrations, task.labels)
-    opened = store if isinstance(store, Store) else Store(store or default_path())
-    try:
-        asked = running.prepare(grid.predictors(task), queries)
-        asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    asked = running.prepare(grid.predictors(task), queries)
+    asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    for reason in left_out:
         if announce is not None:
-            for reason in left_out:
-                announce(reason)
-        predictions, usage = running.run(asked, opened, progress=progress, announce=announce)
-    finally:
-        if opened is not store:
-            opened.close()
+            announce(reason)
+    predictions, usage = _run(asked, store, progress, announce)
     groups = judging.judged(task, predictions)
     return Comparison(
         task.name,
@@ -102,6 +97,21 @@ def compare(
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),
     )
+
+
+def _run(
+    asked: Sequence[Asked],
+    store: Store | str | Path | None,
+    progress: Progress | None,
+    announce: Announce | None,
+) -> tuple[list[list[Prediction]], Cost]:
+    """What `running.run` gives; a store that is opened here is closed again."""
+    opened = store if isinstance(store, Store) else Store(store or default_path())
+    try:
+        return running.run(asked, opened, progress=progress, announce=announce)
+    finally:
+        if opened is not store:
+            opened.close()
 
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
