@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -77,17 +78,13 @@ def compare(
         sampling=sampling or Sampling(),
     )
     methods = calibrating.methods_of(calibrations, task.labels)
-    opened = store if isinstance(store, Store) else Store(store or default_path())
-    try:
-        asked = running.prepare(grid.predictors(task), queries)
-        asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
-        if announce is not None:
-            for reason in left_out:
-                announce(reason)
-        predictions, usage = running.run(asked, opened, progress=progress, announce=announce)
-    finally:
-        if opened is not store:
-            opened.close()
+    asked = running.prepare(grid.predictors(task), queries)
+    asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    if announce is not None:
+        for reason in left_out:
+            announce(reason)
+    with _opened(store) as kept:
+        predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
     usage = replace(usage, wall_seconds=perf_counter() - started)
     return _judged(task, asked, predictions, usage)
 
@@ -113,6 +110,16 @@ def _judged(
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),
     )
+
+
+@contextmanager
+def _opened(store: Store | str | Path | None) -> Iterator[Store]:
+    """A store; one that is opened here is closed again."""
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store(store or default_path()) as opened:
+        yield opened
 
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
