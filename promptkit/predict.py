@@ -171,11 +171,14 @@ class Predictor:
         prompts = self.model.tokenize([renderer.render(query, shots, **draw) for query in queries])
         for prompt in prompts:
             if not prompt.candidates:
-                self._check_room(prompt)
+                self.check_room(prompt)
         return prompts
 
-    def _check_room(self, prompt: TokenizedPrompt) -> None:
-        """Whether the longest answer fits too: a model finds out only once it runs."""
+    def check_room(self, prompt: TokenizedPrompt) -> None:
+        """Whether the longest answer fits too: a model finds out only once it runs.
+
+        Raises `PromptTooLongError`.
+        """
         context, answer = self.model.identity.context, self.sampling.max_tokens
         if len(prompt.ids) + answer > context:
             raise PromptTooLongError(
