@@ -75,36 +75,81 @@ def check(
     all of its gates have to pass (Berger, Technometrics 24, 1982).
 
     `shots` are by default the most that the other run asked, or else 8; `grid` is whatever else
-    `compare` takes. Raises `PromptkitError` for whatever is wrong, before any model runs where that
-    can be known.
+    `compare` takes, and with `calibrations` the calibrated answers are held against the bounds.
+    Raises `PromptkitError` for whatever is wrong, before any model runs where that can be known.
     """
-    bounds = [*_bounds("min", min or {}), *_bounds("max", max or {})]
-    if not bounds and no_worse_than is None:
-        raise TaskError("nothing to check: give min, max or no_worse_than")
-    _check_margin(margin, strict, no_worse_than)
+    demands = Demands.of(min, max, no_worse_than, margin, strict)
     task = task if isinstance(task, Task) else load_task(task)
-    before = read_run(no_worse_than) if isinstance(no_worse_than, str | Path) else no_worse_than
-    if before is not None:
-        _check_shared(task, before, grid.get("limit"))
-    shots = [_most(before)] if shots is None else shots
-    comparison = compare(task, shots=shots, **grid)
-    output = task.output_type
-    labels = {output.plain(value): label for label, value in output.values.items()}
-    found = answers(comparison.predictions, labels)
-    # Whoever asks for calibrated answers wants those held against the bounds.
-    now = [cell for cell in found if cell.cell.calibration != RAW] or found
-    than, rivals = "", list[Answers | None]([None] * len(now))
-    if before is not None:
-        than = str(before.folder)
-        rivals = [*matched(now, answers(before.predictions, labels), than)]
-    count = len(now) * (len(bounds) + (before is not None))
-    level = 1 - (ERROR_RATE if strict else ERROR_RATE / count)
-    gates: list[Gate] = []
-    for mine, rival in zip(now, rivals, strict=True):
-        gates += [bounded(bound, mine, level, strict) for bound in bounds]
-        if rival is not None:
-            gates.append(no_worse(mine, rival, than, margin=margin, level=level, strict=strict))
-    return Checked(tuple(gates), comparison)
+    demands.fit(task, grid.get("limit"))
+    shots = demands.shots if shots is None else shots
+    return demands.judge(task, compare(task, shots=shots, **grid))
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What is demanded of answers."""
+
+    bounds: tuple[Bound, ...]
+    before: Run | None
+    margin: float
+    strict: bool
+
+    @classmethod
+    def of(
+        cls,
+        min: Mapping[str, float] | None,
+        max: Mapping[str, float] | None,
+        no_worse_than: Run | str | Path | None,
+        margin: float,
+        strict: bool,
+    ) -> Demands:
+        """What `check` is asked. Raises `TaskError`, and `DataError` for a damaged run."""
+        bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
+        if not bounds and no_worse_than is None:
+            raise TaskError("nothing to check: give min, max or no_worse_than")
+        _check_margin(margin, strict, no_worse_than)
+        if isinstance(no_worse_than, str | Path):
+            no_worse_than = read_run(no_worse_than)
+        return cls(bounds, no_worse_than, margin, strict)
+
+    @property
+    def shots(self) -> list[int]:
+        """How many shots are asked where nobody says so."""
+        return [self.before.most_shots if self.before else SHOTS]
+
+    def fit(self, task: Task[Any, Any], limit: int | None = None) -> None:
+        """Raises `PromptkitError` where a task cannot be held against it: better known at first."""
+        for bound in self.bounds:
+            if bound.metric != "accuracy" and not task.labels:
+                raise TaskError(
+                    f"{bound.metric}: only answers that are labels have one; bound the accuracy"
+                )
+        if self.before is not None:
+            plain, fields = task.output_type.plain, task.fields_of
+            tests = task.tests[:limit]
+            asked = {test.id: (fields(test), plain(test.output)) for test in tests}
+            then = {p.id: (p.input, p.gold) for p in self.before.predictions}
+            shared(asked, then, str(self.before.folder))
+
+    def judge(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
+        """Holds the answers against what is demanded."""
+        output = task.output_type
+        labels = {output.plain(value): label for label, value in output.values.items()}
+        found = answers(comparison.predictions, labels)
+        # Whoever asks for calibrated answers wants those.
+        now = [cell for cell in found if cell.cell.calibration != RAW] or found
+        than, rivals = "", list[Answers | None]([None] * len(now))
+        if self.before is not None:
+            than = str(self.before.folder)
+            rivals = [*matched(now, answers(self.before.predictions, labels), than)]
+        count = len(now) * (len(self.bounds) + (self.before is not None))
+        how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
+        gates: list[Gate] = []
+        for mine, rival in zip(now, rivals, strict=True):
+            gates += [bounded(bound, mine, **how) for bound in self.bounds]
+            if rival is not None:
+                gates.append(no_worse(mine, rival, than, margin=self.margin, **how))
+        return Checked(tuple(gates), comparison)
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
@@ -139,17 +184,3 @@ def _check_margin(margin: float, strict: bool, no_worse_than: object) -> None:
             "strict: no number of queries can prove that nothing is lost; say with margin how much "
             "may be, such as 0.02 for two points"
         )
-
-
-def _check_shared(task: Task[Any, Any], before: Run, limit: int | None) -> None:
-    """Whether the other run asked the same queries: better known before the work than after it."""
-    plain = task.output_type.plain
-    asked = {
-        test.id: (dict(task.fields_of(test)), plain(test.output)) for test in task.tests[:limit]
-    }
-    then = {p.id: (p.input, p.gold) for p in before.predictions}
-    shared(asked, then, str(before.folder))
-
-
-def _most(before: Run | None) -> int:
-    return SHOTS if before is None else max(p.shots for p in before.predictions)

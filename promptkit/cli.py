@@ -1,7 +1,7 @@
 """The command line: each command calls the library and prints.
 
-Exits with 0, with 1 where `lint` finds something, with 2 after an error of the user's, and with 130
-after Ctrl-C.
+Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error of the
+user's, and with 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit import cli_compare, cli_import, cli_models, cli_render, cli_report, options
+from promptkit import (
+    cli_check,
+    cli_compare,
+    cli_import,
+    cli_models,
+    cli_optimise,
+    cli_render,
+    cli_report,
+    options,
+)
 from promptkit import cli_inputs as inputs
 from promptkit.console import err, write_json
 from promptkit.errors import PromptkitError, TaskError
@@ -185,6 +194,8 @@ def new(
 
 
 app.command()(cli_compare.compare)
+app.command()(cli_check.check)
+app.command()(cli_optimise.optimise)
 app.command("import")(cli_import.import_file)
 app.command()(cli_report.report)
 app.add_typer(cli_models.app, name="models")

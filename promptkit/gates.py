@@ -120,7 +120,7 @@ def _measured(metric: Metric, found: Answers, level: float) -> tuple[float, Inte
         return float(found.correct.mean()), wilson(found.correct, level)
     table = found.losses if metric == "log_loss" else found.coverage
     if table is None:
-        raise TaskError(f"{metric}: only answers that are labels have one; bound the accuracy")
+        raise TaskError(f"{metric}: only answers that are labels have one")
     estimate = float(table.mean())
     if not np.isfinite(estimate):  # a gold label of no probability at all
         return estimate, Interval(estimate, estimate, level)

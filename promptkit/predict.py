@@ -175,7 +175,10 @@ class Predictor:
         return prompts
 
     def check_room(self, prompt: TokenizedPrompt) -> None:
-        """Whether the longest answer fits too: a model finds out only once it runs."""
+        """Whether the longest answer fits too: a model finds out only once it runs.
+
+        Raises `PromptTooLongError`.
+        """
         context, answer = self.model.identity.context, self.sampling.max_tokens
         if len(prompt.ids) + answer > context:
             raise PromptTooLongError(

@@ -38,6 +38,11 @@ class Run:
         """The task's name."""
         return str(self.data["task"]["name"])
 
+    @property
+    def most_shots(self) -> int:
+        """The largest number of shots that was asked."""
+        return max(prediction.shots for prediction in self.predictions)
+
 
 def read_run(folder: str | Path) -> Run:
     """Reads `comparison.json` and `predictions.jsonl` out of a folder.

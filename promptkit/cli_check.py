@@ -1,0 +1,169 @@
+"""`promptkit check`: exits with 1, and the reason, where answers are not good enough."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import promptkit
+from promptkit import cli_inputs as inputs
+from promptkit import options
+from promptkit.console import note, write_json
+from promptkit.errors import TaskError
+from promptkit.models.base import Weights
+from promptkit.predict import Fit
+from promptkit.strategies import read_selection
+
+Least = Annotated[
+    list[str] | None,
+    typer.Option("--min", metavar="METRIC=N", help="The least that will do: accuracy=0.5."),
+]
+Most = Annotated[
+    list[str] | None,
+    typer.Option("--max", metavar="METRIC=N", help="The most that will do: log_loss=1.2."),
+]
+NoWorseThan = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A saved run that the accuracy must not fall behind."),
+]
+Margin = Annotated[
+    float, typer.Option(help="How much of that accuracy may be lost; 0.02 is two points.")
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Pass only what is surely good; else only what is surely bad fails."
+    ),
+]
+ShotCounts = Annotated[
+    str | None,
+    typer.Option(
+        help="Numbers of shots, such as 2,4, all of which have to pass; by default the most that "
+        "the saved run asked, or else 8."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="A folder to save this run in.")]
+
+
+def check(
+    task: options.TaskName,
+    least: Least = None,
+    most: Most = None,
+    no_worse_than: NoWorseThan = None,
+    margin: Margin = 0.0,
+    strict: Strict = False,
+    model: options.Models = None,
+    template: options.Templates = None,
+    verbalizer: options.Verbalizers = None,
+    selection: options.Selections = None,
+    order: options.OrderNames = None,
+    shots: ShotCounts = None,
+    seeds: options.Seeds = 3,
+    limit: options.Limit = None,
+    out: Out = None,
+    store: options.StoreFile = None,
+    fit: options.Fitting = "error",
+    max_tokens: options.MaxTokens = 64,
+    temperature: options.Temperature = 0.0,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    weights: options.WeightsName = "auto",
+    adapter: options.Adapters = None,
+    exact: options.Exact = False,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Fail where the answers are surely not good enough, or surely worse than in a saved run.
+
+    Exits with 0 where every gate passes, with 1 where one fails, and with 2 where it cannot tell,
+    since something is wrong. docs/gates.md says how a gate decides.
+    """
+    from promptkit.checks import Demands
+
+    chosen: dict[str, Any] = {
+        "verbalizers": verbalizer or (),
+        "selections": [read_selection(name) for name in selection or []],
+        "orders": inputs.orders(order or [], None),
+        "fit": inputs.choices("fit", [fit], Fit)[0],
+        "sampling": inputs.sampling(max_tokens, temperature),
+    }
+    counts = inputs.numbers(shots) if shots is not None else None
+    kind = inputs.choices("weights", [weights], Weights)[0]
+    demands = Demands.of(
+        _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
+    )
+    loaded = inputs.task_named(task)
+    demands.fit(loaded, limit)
+    inputs.check_writable(_apart(out, no_worse_than), json_file)
+    models = [
+        one
+        for name in dict.fromkeys(model or ["smollm2"])
+        for one in inputs.with_adapters(
+            inputs.model_named(name, context, kind, threads, exact), adapter or []
+        )
+    ]
+    with inputs.progress("asking", models) as progress:
+        comparison = promptkit.compare(
+            loaded,
+            models=models,
+            templates=template or (),
+            shots=counts or demands.shots,
+            seeds=seeds,
+            limit=limit,
+            store=store,
+            progress=progress,
+            announce=None if json_file == "-" else note,
+            **chosen,
+        )
+    checked = demands.judge(loaded, comparison)
+    if out is not None:
+        comparison.save(out)
+    if json_file != "-":
+        _show(str(checked).splitlines())
+    if json_file is not None:
+        write_json(json_file, checked.to_dict())
+    if not checked.passed:
+        raise typer.Exit(1)
+
+
+def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
+    bounds: dict[str, float] = {}
+    for text in texts:
+        metric, _, number = text.partition("=")
+        metric = metric.strip()
+        try:
+            value = float(number)
+        except ValueError:
+            raise TaskError(
+                f"--{kind} {text!r}: write a metric and a number: accuracy=0.5"
+            ) from None
+        if metric in bounds:
+            raise TaskError(f"--{kind} {text!r}: {metric} is bounded twice")
+        bounds[metric] = value
+    return bounds
+
+
+def _apart(out: Path | None, no_worse_than: Path | None) -> Path:
+    """Where the run is saved; not where the one is that it is held against."""
+    if out is not None and no_worse_than is not None and out.resolve() == no_worse_than.resolve():
+        raise TaskError(
+            f"--out {out} is the run that this one is held against; save it elsewhere, and replace "
+            "the other where this one shall count from now on"
+        )
+    return out or Path()
+
+
+def _show(lines: Sequence[str]) -> None:
+    """The gates, one a line, to be read in a log as well."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        text = Text(line)
+        text.highlight_regex(r"^  FAIL", "bold red")
+        text.highlight_regex(r"^  pass", "green")
+        console.print(text)
+    sys.stdout.flush()

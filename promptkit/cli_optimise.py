@@ -1,0 +1,97 @@
+"""`promptkit optimise`: demonstrations found by search."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import promptkit
+from promptkit import cli_inputs as inputs
+from promptkit import options
+from promptkit.console import note, write_json
+from promptkit.errors import TaskError
+from promptkit.models.base import Weights
+
+
+def optimise(
+    task: options.TaskName,
+    shots: Annotated[int, typer.Option(min=1, help="How many demonstrations.")] = 4,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="greedy (one after the other, each the best) or bootstrap (the best of random "
+            "sets of those that the model itself answers right)."
+        ),
+    ] = "greedy",
+    budget: Annotated[int, typer.Option(min=1, help="The most prompts that are asked.")] = 2000,
+    held_out: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many examples of the pool are asked; by default a third."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file that the shots are written to.")] = Path(
+        "shots.json"
+    ),
+    model: Annotated[
+        str, typer.Option(help="A .gguf file, smollm2 or hf:owner/repo/file.gguf.")
+    ] = "smollm2",
+    template: Annotated[
+        str | None, typer.Option(help="A template by name or path; by default the task's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which split of the pool, and which draws.")] = 0,
+    store: options.StoreFile = None,
+    max_tokens: options.MaxTokens = 64,
+    temperature: options.Temperature = 0.0,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    weights: options.WeightsName = "auto",
+    exact: options.Exact = False,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Search the pool for the demonstrations that serve a model best.
+
+    A part of the pool is held out and asked. The tests are not read, so that they can judge what is
+    found: promptkit compare TASK --selection shots.json --selection balanced
+    """
+    from promptkit.optimising.plan import Method, plan_search
+
+    how = inputs.choices("method", [method], Method)[0]
+    kind = inputs.choices("weights", [weights], Weights)[0]
+    sampling = inputs.sampling(max_tokens, temperature)
+    loaded = inputs.task_named(task)
+    _check_file(out)
+    inputs.check_writable(out.parent, json_file)
+    plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
+    runtime = inputs.model_named(model, context, kind, threads, exact)
+    with inputs.progress("searching", [runtime]) as progress:
+        found = promptkit.optimise(
+            loaded,
+            runtime,
+            shots=shots,
+            method=how,
+            held_out=held_out,
+            budget=budget,
+            template=template,
+            seed=seed,
+            sampling=sampling,
+            store=store,
+            progress=progress,
+            announce=None if json_file == "-" else note,
+        )
+    found.save(out)
+    if json_file != "-":
+        print(found)
+        words = ["promptkit", "compare", task, "--selection", str(out), "--selection", "balanced"]
+        print(f"Written to {out}. Now: {shlex.join(words)}")
+    if json_file is not None:
+        write_json(json_file, found.to_dict())
+
+
+def _check_file(out: Path) -> None:
+    """Whether the shots can be written, and be read as a selection."""
+    if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
+        raise TaskError(
+            f"--out {out}: write a file name that ends in .json, in a folder that is there"
+        )
