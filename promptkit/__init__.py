@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from promptkit.prompts import Prompt
     from promptkit.results import Comparison
     from promptkit.store import Store
+    from promptkit.sweep.formats import variants
     from promptkit.task import Task
     from promptkit.templates import Template
+    from promptkit.verbalizer import Verbalizer
 
 _HOMES = {
     "Comparison": "results",
@@ -44,11 +46,13 @@ _HOMES = {
     "Store": "store",
     "Task": "task",
     "Template": "templates",
+    "Verbalizer": "verbalizer",
     "compare": "comparison",
     "lint": "linting.check",
     "load_model": "models.llama",
     "load_task": "files",
     "save_task": "files",
+    "variants": "sweep.formats",
 }
 
 __all__ = [
@@ -67,11 +71,13 @@ __all__ = [
     "Store",
     "Task",
     "Template",
+    "Verbalizer",
     "compare",
     "lint",
     "load_model",
     "load_task",
     "save_task",
+    "variants",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from promptkit.errors import MissingExtraError
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts import Prompt
+from promptkit.templates import Template
 
 if TYPE_CHECKING:
     import pandas
@@ -163,6 +165,7 @@ class Comparison:
     task: str
     fingerprint: str
     models: tuple[ModelIdentity, ...]
+    templates: tuple[Template, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
     reliability: tuple[Reliability, ...]
@@ -178,6 +181,7 @@ class Comparison:
         data: dict[str, Any] = {
             "task": {"name": self.task, "fingerprint": self.fingerprint},
             "models": [asdict(identity) for identity in self.models],
+            "templates": [{"name": one.name, "source": one.source} for one in self.templates],
             "rows": [asdict(row) for row in self.rows],
             "pairs": [
                 {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
@@ -205,7 +209,8 @@ class Comparison:
     def save(self, folder: str | Path) -> Path:
         """Writes `comparison.json`, `predictions.jsonl` and `report.html`; returns the folder.
 
-        Raises OSError where it cannot be written.
+        Templates that stand in no file, such as the variants of `formats`, go to `formats/`. Raises
+        OSError where it cannot be written.
         """
         from promptkit.report import page
 
@@ -216,6 +221,10 @@ class Comparison:
         encode = json.JSONEncoder(ensure_ascii=False).encode
         _write(folder / "predictions.jsonl", "".join([f"{encode(record)}\n" for record in records]))
         _write(folder / "report.html", page.html(data, records))
+        for number, template in enumerate(self.templates, 1):
+            if template.file is None:
+                (folder / "formats").mkdir(exist_ok=True)
+                _write(folder / "formats" / _file_name(template, number), _said(template))
         return folder
 
     def __str__(self) -> str:
@@ -224,6 +233,16 @@ class Comparison:
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
+
+
+def _file_name(template: Template, number: int) -> str:
+    stem = re.sub(r"[^\w.-]+", "-", template.name.partition(" [")[0].removesuffix(".j2"))
+    return f"{stem}-{number}.j2"
+
+
+def _said(template: Template) -> str:
+    """A template's source under a comment with its name, which renders the same."""
+    return f"{{# {template.name.replace('#}', '# }')} #}}\n{template.source}"
 
 
 def _plain(curve: Reliability) -> dict[str, Any]:
