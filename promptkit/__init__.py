@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from promptkit.prompts import Prompt
     from promptkit.results import Comparison
     from promptkit.store import Store
+    from promptkit.sweep.formats import variants
     from promptkit.task import Task
     from promptkit.templates import Template
+    from promptkit.verbalizer import Verbalizer
 
 _HOMES = {
     "Comparison": "results",
@@ -49,6 +51,7 @@ _HOMES = {
     "Task": "task",
     "Template": "templates",
     "check": "checks",
+    "Verbalizer": "verbalizer",
     "compare": "comparison",
     "lint": "linting.check",
     "load_embedder": "models.embedding",
@@ -56,6 +59,7 @@ _HOMES = {
     "load_task": "files",
     "optimise": "optimising.search",
     "save_task": "files",
+    "variants": "sweep.formats",
 }
 
 __all__ = [
@@ -75,6 +79,7 @@ __all__ = [
     "Store",
     "Task",
     "Template",
+    "Verbalizer",
     "check",
     "compare",
     "lint",
@@ -83,6 +88,7 @@ __all__ = [
     "load_task",
     "optimise",
     "save_task",
+    "variants",
 ]
 
 

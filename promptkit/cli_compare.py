@@ -21,6 +21,7 @@ def compare(
     task: options.TaskName,
     model: options.Models = None,
     template: options.Templates = None,
+    formats: options.Formats = 1,
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     order: options.OrderNames = None,
@@ -46,6 +47,7 @@ def compare(
     Interrupt it at any time: what was computed is stored, and running it again goes on from there.
     """
     chosen: dict[str, Any] = {
+        "formats": formats,
         "verbalizers": verbalizer or (),
         "selections": [read_selection(name) for name in selection or []],
         "orders": inputs.orders(order or [], orders),
@@ -84,6 +86,7 @@ def compare(
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         console.print(terminal.render(data, result.to_records(), console.width))
-        print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html")
+        more = ", formats/" if (folder / "formats").is_dir() else ""
+        print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
     if json_file is not None:
         write_json(json_file, data)

@@ -33,6 +33,7 @@ def compare(
     *,
     models: Sequence[Model] | None = None,
     templates: Sequence[Template | str] = (),
+    formats: int = 1,
     selections: Sequence[Selection | str | Sequence[str]] = (),
     orders: Sequence[Order | str] | int = (),
     verbalizers: Sequence[Verbalizer | str] = (),
@@ -48,15 +49,16 @@ def compare(
 ) -> Comparison:
     """Asks every test in every cell of the grid, and compares the cells.
 
-    The grid is models x templates x verbalizers x selections x orders x shots x seeds. `models` is
-    the bundled one where none is given, `templates` the task's own; a selection is a `Selection`,
-    the name of one, or the ids of shots; `orders` is a number of balanced orders of the same
-    shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s; `seeds` is a
-    number of draws, or the seeds themselves; `limit` asks only the first tests. What the store
-    (by default the one in the current folder) already holds is not asked again. `announce` is told
-    in a sentence what each model will be asked, before it runs. `calibrations` correct the labels'
-    probabilities, side by side with the raw ones; "all" are those that the task allows. Raises
-    `PromptkitError` for whatever is wrong, before any model runs.
+    The grid is models x templates x formats x verbalizers x selections x orders x shots x seeds.
+    `models` is the bundled one where none is given, `templates` the task's own; `formats` is a
+    number of variants of each template, itself included (see `promptkit.variants`); a selection is
+    a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
+    the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
+    `seeds` is a number of draws, or the seeds themselves; `limit` asks only the first tests. What
+    the store (by default the one in the current folder) already holds is not asked again.
+    `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
+    correct the labels' probabilities, side by side with the raw ones; "all" are those that the
+    task allows. Raises `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -69,6 +71,7 @@ def compare(
     grid = Grid(
         models=models,
         templates=templates,
+        formats=formats,
         verbalizers=verbalizers,
         selections=selections,
         orders=orders,
@@ -78,7 +81,7 @@ def compare(
         sampling=sampling or Sampling(),
     )
     methods = calibrating.methods_of(calibrations, task.labels)
-    asked = running.prepare(grid.predictors(task), queries)
+    asked = running.prepare(grid.predictors(task, announce), queries)
     asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
     if announce is not None:
         for reason in left_out:
@@ -101,6 +104,7 @@ def _judged(
         task.name,
         task.fingerprint,
         models=tuple(models.values()),
+        templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
         rows=tuple(judging.rows(groups)),
         pairs=tuple(judging.pairs(groups)),
         reliability=tuple(judging.reliability(groups)),

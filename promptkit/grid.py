@@ -13,6 +13,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.orders import Order, as_order
 from promptkit.predict import Fit, Predictor
 from promptkit.selection import Selection, as_selection, default_selection
+from promptkit.sweep.formats import Notify, variants
 from promptkit.task import Task
 from promptkit.templates import Template
 from promptkit.verbalizer import LABELS, Verbalizer
@@ -24,6 +25,7 @@ class Grid:
 
     models: Sequence[Model]
     templates: Sequence[Template | str] = ()
+    formats: int = 1
     verbalizers: Sequence[Verbalizer | str] = ()
     selections: Sequence[Selection | str | Sequence[str]] = ()
     orders: Sequence[Order | str] = ()
@@ -44,13 +46,17 @@ class Grid:
             if not isinstance(model, Model):
                 raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
 
-    def predictors(self, task: Task[Any, Any]) -> list[Predictor]:
+    def predictors(self, task: Task[Any, Any], notify: Notify | None = None) -> list[Predictor]:
         """One for each cell and seed; the seeds of a cell side by side, its shot counts too.
 
-        Raises `PromptkitError` for what the task does not have, or what goes by one name.
+        `notify` is told of templates with fewer formats than are asked. Raises `PromptkitError`
+        for what the task does not have, or what goes by one name.
         """
         templates = [_template(task, template) for template in self.templates]
         templates = _named_apart(templates or [Template.of(task)])
+        templates = [
+            one for template in templates for one in variants(task, template, self.formats, notify)
+        ]
         selections = [as_selection(one) for one in self.selections] or [default_selection(task)]
         orders: list[Order | None] = [as_order(one) for one in self.orders] or [None]
         verbalizers = [_verbalizer(task, one) for one in self.verbalizers] or [None]

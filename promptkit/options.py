@@ -68,6 +68,14 @@ Models = Annotated[
 Templates = Annotated[
     list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
 ]
+Formats = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Ask in N formats of each template, itself included: its separators, casing and line "
+        "ends are varied.",
+    ),
+]
 Selections = Annotated[list[str] | None, typer.Option(help=SELECTION_HELP)]
 OrderNames = Annotated[list[str] | None, typer.Option("--order", help=ORDER_HELP)]
 OrderCount = Annotated[

