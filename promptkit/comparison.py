@@ -14,6 +14,7 @@ from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
 from promptkit.errors import TaskError
 from promptkit.examples import Example
+from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
 from promptkit.orders import Order
@@ -88,8 +89,9 @@ def compare(
             announce(reason)
     with _opened(store) as kept:
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
+        free = tuple(free_answers(asked, predictions, kept))
     usage = replace(usage, wall_seconds=perf_counter() - started)
-    return _judged(task, asked, predictions, usage)
+    return replace(_judged(task, asked, predictions, usage), free_answers=free)
 
 
 def _judged(
@@ -110,6 +112,7 @@ def _judged(
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
         calibrations=tuple(calibrating.notes(asked, predictions)),
+        free_answers=(),
         usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),

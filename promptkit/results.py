@@ -138,6 +138,24 @@ class CalibrationNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Free:
+    """What a model says where it need not say a label, since it hardly wants to say one."""
+
+    model: str
+    template: str
+    selection: str
+    order: str
+    verbalizer: str
+    calibration: str
+    shots: int
+    seed: int | None
+    coverage: float
+    """The mean over the cell's queries."""
+    texts: tuple[str, ...]
+    """The answers to its first queries, cut after a few tokens."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What the comparison took."""
 
@@ -172,6 +190,7 @@ class Comparison:
     reliability: tuple[Reliability, ...]
     confusion: tuple[Confusion, ...]
     calibrations: tuple[CalibrationNote, ...]
+    free_answers: tuple[Free, ...]
     usage: Cost
     predictions: tuple[Prediction, ...]
     prompts: Mapping[str, Prompt]
@@ -191,6 +210,7 @@ class Comparison:
             "reliability": [_plain(curve) for curve in self.reliability],
             "confusion": [asdict(matrix) for matrix in self.confusion],
             "calibrations": [asdict(note) for note in self.calibrations],
+            "free_answers": [asdict(free) for free in self.free_answers],
             "usage": asdict(self.usage),
         }
         return {name: finite(value) for name, value in data.items()}

@@ -34,7 +34,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "options", "probes", "sweep"},
     {"grid", "judging", "running"},
-    {"calibrating"},
+    {"calibrating", "freely"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

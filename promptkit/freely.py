@@ -1,0 +1,65 @@
+"""What a model says where the labels are hardly what it wants to say.
+
+A label's score ranks the labels against each other, however unlikely they all are. Where their
+coverage is low, a few answers are written freely, so that a person sees what the model took the
+prompt for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from promptkit.errors import PromptTooLongError
+from promptkit.judging import cell_of
+from promptkit.models.base import Generation, Sampling
+from promptkit.predict import Prediction, answer
+from promptkit.prompts import TokenizedPrompt
+from promptkit.results import Free
+from promptkit.running import Asked
+from promptkit.store import Store
+
+LOW = 0.5
+"""The mean coverage below which a model is asked what it would say."""
+ANSWERS = 5
+"""How many queries it is asked about."""
+SAMPLING = Sampling(max_tokens=8)
+
+
+def free_answers(
+    asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]], store: Store
+) -> Iterator[Free]:
+    """Free answers per model, template and verbalizer, after the most shots.
+
+    Only where the mean coverage of that cell is below `LOW`.
+    """
+    lines: dict[tuple[object, ...], tuple[Asked, Sequence[Prediction]]] = {}
+    for one, made in zip(asked, predictions, strict=True):
+        p = one.predictor
+        line = id(p.model), p.template, p.verbalizer
+        known = lines.get(line)
+        if known is None or known[0].predictor.shots < p.shots:
+            lines[line] = one, made
+    for one, made in lines.values():
+        coverage = [p.coverage for p in made if p.coverage is not None]
+        mean = sum(coverage) / len(coverage) if coverage else 1.0
+        texts = _written(one, store) if mean < LOW else ()
+        if texts:
+            cell = cell_of(made[0])._asdict()
+            yield Free(**cell, coverage=mean, texts=texts)
+
+
+def _written(asked: Asked, store: Store) -> tuple[str, ...]:
+    predictor = replace(asked.predictor, sampling=SAMPLING)
+    prompts: list[TokenizedPrompt] = []
+    for prompt in asked.prompts[:ANSWERS]:
+        free = replace(prompt, candidates=())
+        try:
+            predictor.check_room(free)
+        except PromptTooLongError:
+            continue
+        prompts.append(free)
+    if not prompts:
+        return ()
+    results = answer(predictor.model, prompts, SAMPLING, store=store).results
+    return tuple([result.text.strip() for result in results if isinstance(result, Generation)])
