@@ -1,0 +1,239 @@
+"""What moves an accuracy: other queries, other draws, orders, templates, words for the labels.
+
+Tables are of 0 and 1, one axis for the queries and one for each factor. The queries are a sample,
+and the intervals are for new ones from the same source. The levels of a factor are the ones that
+were tried: what moves the accuracy is estimated among them, without the noise that a sample of
+queries adds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from promptkit.stats import ADDED, Interval
+
+DRAWS = 1999
+"""Resampled means behind an interval."""
+STEPS = 20
+"""Halvings of the interval in which an end is looked for."""
+FAINT = 0.16
+"""The upper end is never lower than for what one sample in six would show of nothing at all."""
+
+Floats = NDArray[np.float64]
+Measure = Callable[[Floats], Floats]
+"""Of accuracies (..., cells) how far they lie apart, (...). It grows as they are multiplied."""
+
+
+class Component(NamedTuple):
+    """How much one source moves an accuracy: a standard deviation, in accuracy from 0 to 1."""
+
+    sd: float
+    ci: Interval
+    truncated: bool
+    """Whether the estimate of the variance was below 0, and 0 stands for it: the source moves the
+    accuracy by less than these queries can show."""
+
+
+class Components(NamedTuple):
+    """The sources of variance of the accuracy of one cell on these queries."""
+
+    query: Component
+    """Which queries are asked: some are harder than others in all cells."""
+    residual: Component
+    """Answers that change from cell to cell though the accuracy need not."""
+    factors: tuple[Component | None, ...]
+    """What each factor does alone, the others held where they are; None for one level."""
+
+
+class Extent(NamedTuple):
+    """How far apart the levels of one factor are, in accuracy from 0 to 1."""
+
+    accuracies: tuple[float, ...]
+    """Of each level."""
+    observed: float
+    """The largest less the smallest of them."""
+    noise: float
+    """What `observed` would be on average if all levels were equally good."""
+    estimate: float
+    """How far apart the best and the worst are without the noise."""
+    ci: Interval
+    """Of `estimate`."""
+
+
+def components(correct: ArrayLike, level: float = 0.95) -> Components:
+    """The variance of an accuracy by source, as standard deviations.
+
+    `correct` is (queries, levels of one factor, levels of another, …) of 0 and 1, all of them
+    crossed. By analysis of variance and the method of moments, from expected mean squares:
+
+    - `query` and `residual` are the two-way layout of queries and cells, each divided by the
+      number of queries, since that many make the accuracy of a cell;
+    - a factor's is that of the layout of queries and this factor, averaged over all cells of the
+      other factors. So it holds what the factor does together with them: an order that is good
+      for one draw of shots and bad for another moves the accuracy, though no order is best.
+
+    The intervals of `query` and `residual` are percentile bootstraps over queries; those of the
+    factors are as in `extent`. Raises ValueError if there are fewer than two queries or cells, or
+    if anything is not 0 or 1.
+
+    Searle, Casella and McCulloch, "Variance components", 1992, chapter 4.
+    """
+    table = _table(correct)
+    n, shape = len(table), table.shape[1:]
+    query, residual = _by_query(table.reshape(n, -1), level)
+    noise = _noise(table.reshape(n, -1)).reshape(-1, *shape)
+    factors = [_alone(table, noise, axis, level) for axis in range(len(shape))]
+    return Components(query, residual, tuple(factors))
+
+
+def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
+    """How far apart the levels of a factor are, whichever turned out the best and the worst.
+
+    `correct` is (queries, levels) of 0 and 1, or (queries, levels, …), where what follows is
+    averaged over, draws of shots for instance.
+
+    The largest of several noisy accuracies less the smallest is too large on average, the more so
+    the more there are. So `estimate` and `ci` are found by turning a test around: what was seen
+    is shrunk or stretched, noise with the covariance of the queries' answers is added, and the
+    range is taken anew; the ends are where 2.5 % of the ranges are at least, or at most, as large
+    as the one seen, and the estimate is where half of them are. The upper end is never lower than
+    it would be for a range that noise alone stays below one time in six, so that a lucky sample
+    does not pass for proof that there is no difference.
+
+    Raises ValueError as `components` does.
+
+    Carpenter, "Test inversion bootstrap confidence intervals", J. Royal Statistical Society B 61,
+    1999; the bound on the upper end: Cowan, Cranmer, Gross and Vitells, arXiv 1105.3166, 2011.
+    """
+    table = _table(correct)
+    n, levels = table.shape[:2]
+    if levels < 2:
+        raise ValueError(f"a range needs two levels or more, got shape {table.shape}")
+    by_level = table.reshape(n, levels, -1).mean(axis=2)
+    noise = _noise(by_level, ADDED**2 * levels / table[0].size)
+    means = by_level.mean(axis=0)
+    low, estimate, high = _invert(_range, means, noise, level)
+    return Extent(
+        tuple(means.tolist()),
+        float(_range(means)),
+        float(_range(noise).mean()),
+        estimate,
+        Interval(low, high, level),
+    )
+
+
+def _table(correct: ArrayLike) -> Floats:
+    table = np.asarray(correct)
+    if table.ndim < 2 or len(table) < 2 or table[0].size < 2:
+        raise ValueError(f"expected two queries and two cells or more, got shape {table.shape}")
+    if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
+        raise ValueError("right or wrong must be given as True and False, or 1 and 0")
+    return table.astype(np.float64)
+
+
+def _by_query(table: Floats, level: float) -> tuple[Component, Component]:
+    """The components of (queries, cells) that queries have to do with."""
+    n, cells = table.shape
+    counts = np.bincount(table.sum(axis=1).astype(np.int64), minlength=cells + 1)
+    means = np.arange(cells + 1) / cells
+    between_cells = n * table.mean(axis=0).var() * cells
+
+    def squares(counts: NDArray[np.int64]) -> Floats:
+        """Both variances, (..., 2), from how many queries have each number of right answers."""
+        mean = counts @ means / n
+        between = (counts @ means**2 - n * mean**2) / (n - 1)
+        within = cells * (counts @ (means * (1 - means)))
+        residual = (within - between_cells) / ((n - 1) * (cells - 1))
+        both: Floats = np.stack([between - residual / cells, residual], axis=-1) / n
+        return both
+
+    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=DRAWS)
+    ends = np.quantile(squares(drawn), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    query, residual = (
+        _component(float(value), _root(low), _root(high), level)
+        for value, low, high in zip(squares(counts), *ends, strict=True)
+    )
+    return query, residual
+
+
+def _alone(table: Floats, noise: Floats, axis: int, level: float) -> Component | None:
+    n, levels = len(table), table.shape[axis + 1]
+    if levels < 2:
+        return None
+    # (queries or draws, cells of the others, levels)
+    answers, drawn = (
+        np.moveaxis(t, axis + 1, -1).reshape(len(t), -1, levels) for t in (table, noise)
+    )
+    means = answers.mean(axis=0)
+    centred = answers - answers.mean(axis=2, keepdims=True)
+    interplay = centred.var(axis=0, ddof=1).sum(axis=1) / (levels - 1)
+    variance = means.var(axis=1, ddof=1) - interplay / n
+    low, _, high = _invert(_deviation, means, drawn, level)
+    return _component(float(variance.mean()), low, high, level)
+
+
+def _component(variance: float, low: float, high: float, level: float) -> Component:
+    sd = _root(variance)
+    return Component(sd, Interval(min(low, sd), max(high, sd), level), variance < 0)
+
+
+def _root(variance: float) -> float:
+    return math.sqrt(max(variance, 0.0))
+
+
+def _range(accuracies: Floats) -> Floats:
+    extent: Floats = accuracies.max(axis=-1) - accuracies.min(axis=-1)
+    return extent
+
+
+def _deviation(accuracies: Floats) -> Floats:
+    """The root of the mean variance between levels, of (..., cells of the others, levels)."""
+    deviation: Floats = np.sqrt(accuracies.var(axis=-1, ddof=1).mean(axis=-1))
+    return deviation
+
+
+def _noise(table: Floats, added: float = ADDED**2) -> Floats:
+    """How the means of (queries, cells) would scatter on new queries, (draws, cells).
+
+    They are normal with the covariance of the queries' answers. As to the differences of a pair,
+    something is added, so that cells that agree on all queries are not taken to be the same.
+    """
+    n, cells = table.shape
+    covariance = np.cov(table, rowvar=False) + added / (n + 2) * np.eye(cells)
+    scales, directions = np.linalg.eigh(covariance / n)
+    standard = np.random.default_rng(0).standard_normal((DRAWS, cells))
+    noise: Floats = standard * np.sqrt(np.maximum(scales, 0.0)) @ directions.T
+    return noise
+
+
+def _invert(
+    measure: Measure, seen: Floats, noise: Floats, level: float
+) -> tuple[float, float, float]:
+    """The lower end, the median-unbiased estimate and the upper end of a measure of `seen`."""
+    observed = float(measure(seen))
+    shape = seen if observed > 0 else np.broadcast_to(np.arange(seen.shape[-1]), seen.shape)
+    # A measure does not see what all cells have in common, and it overflows without this.
+    shape = shape - shape.mean(axis=-1, keepdims=True)
+    shape = shape / float(measure(shape))
+
+    def where(target: float, chance: float) -> float:
+        """How far apart the cells are when `chance` of the measures are at most `target`."""
+        low, high = 0.0, 1.0
+        if (measure(noise) <= target).mean() <= chance:
+            return 0.0
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            if (measure(middle * shape + noise) <= target).mean() > chance:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    tail = 0.5 - level / 2
+    faint = float(np.quantile(measure(noise), FAINT))
+    return where(observed, 1 - tail), where(observed, 0.5), where(max(observed, faint), tail)
