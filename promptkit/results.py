@@ -245,7 +245,7 @@ class Comparison:
 
         That is `comparison.json`, `predictions.jsonl`, `prompts.json` with the exact prompts, and
         `report.html`. Templates that stand in no file, such as the variants of `formats`, go to
-        `templates/`. Raises OSError where it cannot be written.
+        `formats/`. Raises OSError where it cannot be written.
         """
         from promptkit.report import page
         from promptkit.report.prompts import packed
@@ -260,8 +260,8 @@ class Comparison:
         _write(folder / "report.html", page.html(data, records, prompts))
         for number, template in enumerate(self.templates, 1):
             if template.file is None:
-                (folder / "templates").mkdir(exist_ok=True)
-                _write(folder / "templates" / _file_name(template, number), _said(template))
+                (folder / "formats").mkdir(exist_ok=True)
+                _write(folder / "formats" / _file_name(template, number), _said(template))
         return folder
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ FLOORS = [
     {"templates"},
     {"predict", "linting", "importing"},
     {"results", "options", "probes", "sweep"},
-    {"grid", "judging", "running"},
+    {"grid", "judging", "running", "controls"},
     {"calibrating", "freely"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},

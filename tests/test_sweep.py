@@ -152,7 +152,7 @@ def tokens_but_text(source: str) -> list[tuple[str, str]]:
 @cache
 def formats_of(template: Template) -> tuple[list[Template], list[str]]:
     notes: list[str] = []
-    return variants(TASK, template, 7, notify=notes.append), notes
+    return variants(TASK, template, 7, notes.append), notes
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
@@ -211,7 +211,7 @@ def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
         "Fruits.\nFRUIT: peach\nCOLOUR: orange\nTYPE:\ndrupe || "
         "FRUIT: lemon\nCOLOUR: yellow\nTYPE:\n⟨drupe⟩"
     )
-    assert 'answer after "\\n"' in levels(Template(LOOP, "loop"))
+    assert 'gap "\\n"' in levels(Template(LOOP, "loop"))
 
 
 def test_what_is_not_format_stays_as_it_is() -> None:
@@ -241,8 +241,8 @@ def test_instructions_stay_as_they_are() -> None:
 def test_two_separators_are_not_made_one() -> None:
     source = "{% example %}\nFruit: {{ input.name }} -> {{ output }}\n{% endexample %}\n"
     found = levels(Template(source, "t"))
-    assert 'separator " = "' in found
-    assert 'separator ": "' not in found
+    assert 'sep " = "' in found
+    assert 'sep ": "' not in found
     assert rendered(source, Change(" = ")).startswith("Fruit: peach = drupe\n")
 
 
@@ -271,7 +271,7 @@ def test_a_variant_can_be_saved_and_read_again(tmp_path: Any) -> None:
 
 def test_each_level_of_a_separator_gets_its_share() -> None:
     found = variants(TASK, Template.load("lines.j2"), 12)
-    levels = Counter(variant.name.partition("separator ")[2][:6] for variant in found)
+    levels = Counter(variant.name.partition("sep ")[2][:6] for variant in found)
     assert max(levels.values()) - min(levels.values()) <= 1
 
 

@@ -16,7 +16,7 @@ from tiny_gguf import write_llama
 from promptkit import Example, Task, Template, lint, load_model, load_task, save_task
 from promptkit.errors import TaskError, TemplateError
 from promptkit.templates import BUILT_IN
-from promptkit.verbalizer import Verbalizer, control, swap_verdict
+from promptkit.verbalizer import Verbalizer, control
 
 LABELS = ("drupe", "pome", "pepo")
 WORDS = {"drupe": "stone fruit", "pome": "core fruit", "pepo": "gourd"}
@@ -299,26 +299,3 @@ def test_the_tokens_of_words_are_checked(tmp_path: Path) -> None:
     (tmp_path / "templates" / "odd.j2").write_text(source + "{% endfor %}\n{{ query.name }}:")
     odd = lint(tmp_path, templates=["odd.j2"], model=model)
     assert any("'xne fruit', which is no label" in f.message for f in odd)
-
-
-# --- what a swap says -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "swapped_ci", "change", "said"),
-    [
-        ((0.55, 0.20), (0.10, 0.35), (-0.5, -0.2), "falls from 0.55 to 0.20: the model follows"),
-        ((0.90, 0.60), (0.50, 0.70), (-0.4, -0.2), "leans on what the words mean"),
-        ((0.90, 0.88), (0.80, 0.93), (-0.1, 0.05), "reads the demonstrations, whatever"),
-        ((0.40, 0.30), (0.20, 0.42), (-0.3, 0.1), "too little to say"),
-    ],
-)
-def test_a_swap_in_a_sentence(
-    accuracies: tuple[float, float],
-    swapped_ci: tuple[float, float],
-    change: tuple[float, float],
-    said: str,
-) -> None:
-    sentence = swap_verdict(*accuracies, swapped_ci=swapped_ci, change=change, chance=0.25)
-    assert sentence.startswith("with the labels swapped accuracy ")
-    assert said in sentence

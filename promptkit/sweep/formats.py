@@ -103,15 +103,13 @@ class Change(NamedTuple):
     line_end: str | None = None
 
     def __str__(self) -> str:
-        named = {"separator": self.separator, "joint": self.joint, "answer after": self.gap}
-        words = [f"{name} {_quoted(text)}" for name, text in named.items() if text is not None]
-        words += [self.casing] if self.casing is not None else []
-        words += [f"end {_quoted(self.line_end)}"] if self.line_end is not None else []
-        return ", ".join(words)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+        named = {"sep": self.separator, "joint": self.joint, "gap": self.gap, "end": self.line_end}
+        words = [
+            f"{name} {json.dumps(text, ensure_ascii=False)}"
+            for name, text in named.items()
+            if text is not None
+        ]
+        return ", ".join([*words, self.casing] if self.casing is not None else words)
 
 
 def _sample(task: Task[Any, Any]) -> Task[Any, Any]:

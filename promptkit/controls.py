@@ -1,0 +1,88 @@
+"""What a swap of the labels says of a model, in sentences.
+
+A model that reads the demonstrations follows them when the labels are swapped; one that knows what
+the words mean does not (Wei et al., "Larger language models do in-context learning differently",
+2023; Min et al., "Rethinking the role of demonstrations", EMNLP 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from promptkit.results import RAW, Cell, Pair, Row
+from promptkit.verbalizer import LABELS, SWAPPED
+
+
+def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> list[str]:
+    """A sentence per model that was asked with the labels as they are and swapped.
+
+    It is about the most shots, and the first template and selection among these. `labels` is the
+    number of labels.
+    """
+    known = {_cell(row): row for row in rows if row.seed is None}
+    found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
+    for pair in pairs:
+        low, high = pair.ci
+        plain, swapped, change = pair.a, pair.b, (low, high)
+        if (plain.verbalizer, swapped.verbalizer) == (SWAPPED, LABELS):
+            plain, swapped, change = swapped, plain, (-high, -low)
+        if (plain.verbalizer, swapped.verbalizer) != (LABELS, SWAPPED):
+            continue
+        if plain.calibration != RAW or plain.shots == 0:  # nothing says what the words stand for
+            continue
+        if plain.model not in found or found[plain.model][0].shots < plain.shots:
+            found[plain.model] = plain, swapped, change
+    sentences = []
+    for model, (plain, swapped, change) in found.items():
+        sentence = swap_verdict(
+            known[plain].accuracy,
+            known[swapped].accuracy,
+            swapped_ci=known[swapped].accuracy_ci,
+            change=change,
+            chance=1 / labels,
+        )
+        shots = "1 shot" if plain.shots == 1 else f"{plain.shots} shots"
+        named = f"{model}, " if len(found) > 1 else ""
+        sentences.append(f"{named}{shots}: {sentence}")
+    return sentences
+
+
+def _cell(row: Row) -> Cell:
+    return Cell(*[getattr(row, name) for name in Cell._fields])
+
+
+def swap_verdict(
+    accuracy: float,
+    swapped: float,
+    *,
+    swapped_ci: tuple[float, float],
+    change: tuple[float, float],
+    chance: float,
+) -> str:
+    """What a swap of the labels says of a model, in a sentence.
+
+    `accuracy` is with the labels as they are and `swapped` after the swap, both with the same
+    shots, at least one. `change` is the interval of their paired difference, swapped minus
+    unswapped, and `chance` the accuracy of a guess. All are shares of 1.
+    """
+    low, high = change
+    moved = f"from {accuracy:.2f} to {swapped:.2f}"
+    if high < 0 and swapped_ci[0] > chance:
+        return (
+            f"with the labels swapped accuracy falls {moved}, above the {chance:.2f} of a guess: "
+            "the model reads the demonstrations, and leans on what the words mean"
+        )
+    if high < 0:
+        return (
+            f"with the labels swapped accuracy falls {moved}: the model follows the words, not the "
+            "demonstrations"
+        )
+    if swapped_ci[0] > chance:
+        return (
+            f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
+            f"{high:+.2f}: the model reads the demonstrations, whatever the words mean"
+        )
+    return (
+        f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
+        f"{high:+.2f}: too little to say whether the model reads the demonstrations"
+    )
