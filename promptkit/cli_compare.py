@@ -25,6 +25,7 @@ def compare(
     selection: options.Selections = None,
     order: options.OrderNames = None,
     orders: options.OrderCount = None,
+    calibrate: options.Calibrate = None,
     shots: options.Shots = "0,1,2,4,8",
     seeds: options.Seeds = 3,
     limit: options.Limit = None,
@@ -54,6 +55,7 @@ def compare(
     }
     kind = inputs.choices("weights", [weights], Weights)[0]
     loaded = inputs.task_named(task)
+    chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
     folder = out or Path("runs") / inputs.folder_name(loaded.name)
     inputs.check_writable(folder, json_file)
     models = [

@@ -96,6 +96,15 @@ def orders(names: Sequence[str], count: int | None) -> list[Order]:
     return [*map(as_order, names), *(balanced_orders(count) if count is not None else ())]
 
 
+def calibrations(text: str | None, task: Task[Any, Any]) -> Sequence[str]:
+    """Methods of calibration, checked before a model is loaded; `all` stays as it is."""
+    from promptkit.calibrating import ALL, methods_of
+
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    methods = methods_of(ALL if names == [ALL] else names, task.labels)
+    return ALL if names == [ALL] else methods
+
+
 def sampling(max_tokens: int, temperature: float) -> Sampling:
     try:
         return Sampling(max_tokens, temperature)

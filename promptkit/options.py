@@ -81,6 +81,14 @@ Verbalizers = Annotated[
         "and symbols."
     ),
 ]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHODS",
+        help="Correct the probabilities of labels, beside the raw ones: contextual, "
+        "domain-context, batch, pmi, temperature, vector, with commas, or all.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")]
 Out = Annotated[
     Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")

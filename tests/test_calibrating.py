@@ -124,8 +124,8 @@ def test_the_notes_say_what_each_method_saw(tmp_path: Path) -> None:
         "domain-context": (20, 20),
         "batch": (20, 0),
         "pmi": (1, 1),
-        "temperature": (36, 36),
-        "vector": (36, 36),
+        "temperature": (38, 38),
+        "vector": (38, 38),
     }
     assert notes["batch"]["saw"] == "tests of the cell, without their labels"
     assert notes["vector"]["saw"] == "labelled examples of the pool that are no shots"

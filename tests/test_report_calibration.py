@@ -49,7 +49,7 @@ def test_every_calibrated_row_stands_below_its_raw_one() -> None:
 def test_it_says_what_each_method_learnt_from() -> None:
     text = shown(compared(calibrations=["batch", "temperature", "vector"]))
     assert "batch: from 12 tests of the cell, without their labels.\n" in text
-    assert "temperature and vector: from 36 labelled examples of the pool that are no shots" in text
+    assert "temperature and vector: from 38 labelled examples of the pool that are no shots" in text
 
 
 def test_calibrations_stand_in_no_other_table() -> None:
