@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
 from promptkit.judging import cell_of
+from promptkit.orders import DEFAULT
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell
 from promptkit.verbalizer import LABELS
 
-DEFAULTS = {"order": "drawn", "verbalizer": LABELS, "calibration": RAW}
+DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""
 
 FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])

@@ -159,7 +159,7 @@ def no_worse(
         cell=now.cell,
         passed=room.passes(strict),
         reason=(
-            f"{100 * found.delta:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] over "
+            f"{_points(found.delta)} points [{_points(low)}, {_points(high)}] over "
             f"{_common(now, before, common)}{room.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, before.cell)}{_items(broke, mended)}"
         ),
@@ -200,6 +200,12 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
             more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
             parts.append(f"{what} {shown}{more}")
     return f"; {', '.join(parts)}" if parts else ""
+
+
+def _points(difference: float) -> str:
+    """A difference of shares in points; one that rounds to nothing has no sign."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def _number(metric: Metric, value: float) -> str:

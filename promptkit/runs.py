@@ -14,11 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import DataError, Problem
 from promptkit.judging import cell_of
+from promptkit.orders import DEFAULT
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell
 from promptkit.verbalizer import LABELS
 
-_ADDED: Mapping[str, Any] = {"order": "drawn", "verbalizer": LABELS, "calibrated": {}}
+_ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}
 """What a prediction says since later versions, and what it meant before."""
 
 _AGAIN = "run promptkit compare again, or restore the file"

@@ -156,11 +156,12 @@ class Optimised:
 
     def __str__(self) -> str:
         plan = self.plan
+        level = "" if self.found.rank > self.usual.rank else ", which is no worse"
         lines = [
             f"{self.task} · {self.model} · {self.template} · {plan.method}, {plan.shots} shots",
             f"found: {', '.join(self.shots)}",
             f"  {self.found}, of {len(plan.held_out)} held-out queries",
-            f"  {self.usual} with shots drawn as usual",
+            f"  {self.usual} with shots drawn as usual{level}",
             f"{self.prompts:,} prompts, {self.cached:,} of them from the store; "
             f"{self.decoded_tokens:,} tokens read, {self.tokens:,} one by one.",
             f"The best of {len(self.trials):,} tries on the same queries looks better than it is: "
