@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -15,6 +17,7 @@ from samples import ARROW, COLON, Word, open_task
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 from promptkit.prompts import Prompt
 from promptkit.report import page, terminal
+from promptkit.report.prompts import packed
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,7 +67,7 @@ def printed(result: Comparison, width: int) -> str:
 
 
 def html(result: Comparison) -> str:
-    return page.html(result.to_dict(), result.to_records())
+    return page.html(result.to_dict(), result.to_records(), packed(result.prompts))
 
 
 # In a terminal.
@@ -228,7 +231,7 @@ def test_nothing_asked_says_so() -> None:
 
 # As a page.
 
-VOID = {"meta"}
+VOID = {"meta", "input"}
 OPTIONAL = {"th", "td"}
 
 
@@ -268,11 +271,24 @@ def test_the_page_is_well_formed_and_by_itself(make: Any) -> None:
     assert source.startswith("<!doctype html>\n<html lang=")
     checker = Checker(source)
     assert {"html", "head", "title", "body", "main", "h1"} <= set(checker.tags)
-    assert not {"script", "link", "img", "iframe", "b>"} & set(checker.tags)
-    names = [name for name, _ in checker.attributes]
-    assert not {"src", "href", "onclick", "id"} & set(names)
+    assert not {"link", "img", "iframe", "object", "b>"} & set(checker.tags)
+    assert checker.tags.count("script") == 2
+    attributes = dict(checker.attributes)
+    assert not [name for name in attributes if name in ("src", "style") or name.startswith("on")]
+    assert all(value and value[0] == "#" for name, value in checker.attributes if name == "href")
     assert "url(" not in source
     assert "@import" not in source
+
+
+def test_the_page_runs_its_own_script_and_no_other() -> None:
+    source = html(snared())
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', source)
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
 
 
 def test_texts_from_data_are_no_html() -> None:
@@ -283,18 +299,18 @@ def test_texts_from_data_are_no_html() -> None:
         assert snare in text
     for name in ("[/] <i>&", "[red]m/[/]", "[link=http://x]&<t>"):
         assert name in text
-    assert not {"script", "i>", "u", "t"} & set(checker.tags)
+    assert not {"i>", "u", "t"} & set(checker.tags)
+    assert checker.tags.count("script") == 2
     assert "49" not in [t.strip() for t in checker.texts]
 
 
 def test_the_page_has_every_row_pair_and_answer() -> None:
     result = fruit()
-    source = re.sub(r"\s+", " ", html(result))
+    source = re.sub(r"\s+", " ", "".join(Checker(html(result)).texts))
     for row in result.rows:
         if row.seed is None:
             low, high = (round(100 * end) for end in row.accuracy_ci)
-            assert f'<td class="n">{row.shots}<td class="n">{100 * row.accuracy:.0f} %' in source
-            assert f"[{low}, {high}]" in source
+            assert f" {row.shots}{100 * row.accuracy:.0f} % [{low}, {high}] " in source
             assert f"{row.tokens:,}" in source
     for pair in result.pairs:
         assert f"{terminal.signed(pair.delta)} [{terminal.signed(pair.ci[0])}" in source
@@ -319,7 +335,8 @@ def test_the_report_needs_only_what_was_saved(tmp_path: Path) -> None:
     data = json.loads((folder / "comparison.json").read_text("utf-8"))
     lines = (folder / "predictions.jsonl").read_text("utf-8").split("\n")[:-1]
     records = [json.loads(line) for line in lines]
-    assert page.html(data, records) == (folder / "report.html").read_text("utf-8")
+    prompts = json.loads((folder / "prompts.json").read_text("utf-8"))
+    assert page.html(data, records, prompts) == (folder / "report.html").read_text("utf-8")
     assert terminal.text(data, records) == str(result)
 
 

@@ -23,6 +23,8 @@ function make(tag, attributes = {}, ...children) {
 const unseen = (text) => make("span", { class: "unseen" }, text);
 const counted = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
+const percent = (p) => `${p > 0 && p < 0.005 ? "<1" : Math.round(100 * p)} %`;
+
 async function read() {
   const bytes = Uint8Array.from(atob(find("#data").textContent), (char) => char.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -172,6 +174,19 @@ class Explorer {
     find("#after").addEventListener("click", () => this.turn(1));
     this.list.addEventListener("keydown", (event) => this.key(event));
     this.filter();
+    this.openNamed();
+  }
+
+  /** Opens the item that the address names, such as report.html#item=apple-1f. */
+  openNamed() {
+    const id = decodeURIComponent(location.hash.match(/^#item=(.*)$/)?.[1] ?? "");
+    const at = this.found.findIndex((one) => this.items.queries[one.query][0] === id);
+    if (at < 0) return;
+    this.page = Math.floor(at / PER_PAGE);
+    this.show();
+    const row = this.list.querySelectorAll(".row")[at % PER_PAGE];
+    row.click();
+    requestAnimationFrame(() => row.scrollIntoView());
   }
 
   filter() {
@@ -220,6 +235,8 @@ class Explorer {
     button.setAttribute("aria-expanded", String(!open));
     if (open) button.nextSibling.remove();
     else button.after(new Detail(this.items, query, this.want).element);
+    const name = open ? "answers" : `item=${encodeURIComponent(this.items.queries[query][0])}`;
+    history.replaceState(null, "", `#${name}`); // so that the address can be passed on
   }
 
   key(event) {
@@ -340,8 +357,7 @@ class Detail {
     const bar = make("span", { class: "bar" });
     bar.style.width = `${Math.round(100 * p)}%`; // a style attribute would need a looser policy
     const sign = said ? (gold ? "✓ " : "✗ ") : "";
-    const text = p > 0 && p < 0.005 ? "<1" : String(Math.round(100 * p));
-    return make("td", { class: kind }, `${sign}${text} %`, bar);
+    return make("td", { class: kind }, `${sign}${percent(p)}`, bar);
   }
 
   generated(counts) {
@@ -428,7 +444,7 @@ class Detail {
     const facts = [["query", queries[this.query][0]], ["prompt", `${of.tokens[index].toLocaleString("en")} tokens`]];
     if (this.items.probabilities(index, -1)) {
       facts.push(["margin", `${of.margin[index]} nats${of.nearTie[index] ? ", a near-tie" : ""}`]);
-      facts.push(["coverage", `${of.coverage[index]} of the probability is on the labels`]);
+      facts.push(["coverage", `${percent(of.coverage[index])} of all probability is on the labels`]);
     }
     facts.push(["SHA-256", `${shas[of.prompt[index]]}…`]);
     return make("dl", { class: "meta" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));

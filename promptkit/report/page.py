@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from promptkit.report import grid, items, pairs
+from promptkit.report.calibration import learnt
 from promptkit.report.terminal import (
     changed,
     changes_of,
@@ -54,6 +55,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "pairs": [(pairs.compared(pair, factors, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability")],
+        "learnt": [*learnt(data.get("calibrations", ()))],
         "confusion": [
             (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion")
         ],

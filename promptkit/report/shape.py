@@ -75,6 +75,13 @@ class _Confusion(_Cell):
         return self
 
 
+class _Learnt(_Part):
+    calibration: str
+    inputs: int
+    saw: str
+    prompts: int
+
+
 class _Model(_Part):
     name: str
     sha256: str
@@ -108,6 +115,7 @@ class _Comparison(_Part):
     warnings: list[str] = []
     reliability: list[_Reliability] = []
     confusion: list[_Confusion] = []
+    calibrations: list[_Learnt] = []
 
     @model_validator(mode="after")
     def _wholes(self) -> _Comparison:
