@@ -151,6 +151,17 @@ def test_compare_with_every_option(run: Run, here: Path, loaded: Any) -> None:
     assert not (here / ".promptkit").exists()
 
 
+def test_calibrated_beside_raw(run: Run, here: Path, loaded: Any) -> None:
+    words = ("compare", FRUIT, "--shots", "1", "--seeds", 1, "--limit", 3)
+    done = run(*words, "--calibrate", "batch, contextual")
+    assert done.code == 0, done.err
+    assert "Calibrated, against the model's own probabilities\n" in done.out
+    data = json.loads((here / "runs" / "fruit" / "comparison.json").read_text())
+    assert {r["calibration"] for r in data["rows"]} == {"none", "batch", "contextual"}
+    every = run(*words, "--calibrate", "all", "--json", "-")
+    assert len(json.loads(every.out)["calibrations"]) == 6
+
+
 def test_json_on_standard_output_is_alone_there(run: Run, here: Path, loaded: Any) -> None:
     done = run("compare", FRUIT, "--shots", "0", "--seeds", 1, "--limit", 2, "--json", "-")
     data = json.loads(done.out)
@@ -479,6 +490,9 @@ def test_what_is_wrong_with_options_is_said_before_a_model_is_loaded(
 ) -> None:
     for words in (["--shots", "x"], ["--fit", "x"], ["--selection", "x"], ["--json", "gone/x"]):
         assert run("compare", FRUIT, *words).code == 2
+    done = run("compare", FRUIT, "--calibrate", "batch,temprature")
+    assert done.code == 2
+    assert "no calibration 'temprature'; there is contextual, " in done.err
     assert loaded == []
 
 
