@@ -141,7 +141,9 @@ def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
 
     start = np.repeat([1.0, 0.0], labels)
     bounds = [(0.0, None)] * labels + [(None, None)] * labels
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-12)
+    # Unlike L-BFGS-B it uses no linear algebra, whose threads cost more than such small fits.
+    options = {"maxfun": 5000}
+    found = minimize(loss, start, jac=True, bounds=bounds, method="TNC", tol=1e-12, options=options)
     factors, shifts = found.x.reshape(2, labels)
     possible = np.isfinite(rows)
     scaled = np.where(possible, rows, 0.0) * factors + shifts
