@@ -31,6 +31,7 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
         title = f"Calibrated, against the model's own probabilities{of}"
         yield Text(visible(title, 300), "bold")
         yield _table(rows, _changes(data["pairs"], line))
+        yield ""
     if lines:
         yield from (Text(line, "dim") for line in learnt(data["calibrations"]))
         yield ""
