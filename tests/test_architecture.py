@@ -19,7 +19,7 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console", "bounds", "preview", "near"},
+    {"errors", "formats", "metrics", "console", "bounds", "preview", "near", "calibrate"},
     {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer"},
     {"orders", "vectors"},
     {"sandbox", "means"},
