@@ -19,8 +19,11 @@ from promptkit.stats import ADDED, Interval
 
 DRAWS = 1999
 """Resampled means behind an interval."""
-STEPS = 20
+STEPS = 14
 """Halvings of the interval in which an end is looked for."""
+PICKED = 0.6
+"""The chance beyond an end of a range, as a part of what it says. Which levels lie apart, and which
+beside each other, is known from the sample only; with the whole chance 91 % would be covered."""
 FAINT = 0.16
 """The upper end is never lower than for what one sample in six would show of nothing at all."""
 
@@ -100,24 +103,18 @@ def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
     The largest of several noisy accuracies less the smallest is too large on average, the more so
     the more there are. So `estimate` and `ci` are found by turning a test around: what was seen
     is shrunk or stretched, noise with the covariance of the queries' answers is added, and the
-    range is taken anew; the ends are where 2.5 % of the ranges are at least, or at most, as large
+    range is taken anew; the ends are where few of the ranges are at least, or at most, as large
     as the one seen, and the estimate is where half of them are. The upper end is never lower than
     it would be for a range that noise alone stays below one time in six, so that a lucky sample
-    does not pass for proof that there is no difference.
+    does not pass for proof that there is no difference. `docs/evidence.md` has the coverage.
 
     Raises ValueError as `components` does.
 
     Carpenter, "Test inversion bootstrap confidence intervals", J. Royal Statistical Society B 61,
     1999; the bound on the upper end: Cowan, Cranmer, Gross and Vitells, arXiv 1105.3166, 2011.
     """
-    table = _table(correct)
-    n, levels = table.shape[:2]
-    if levels < 2:
-        raise ValueError(f"a range needs two levels or more, got shape {table.shape}")
-    by_level = table.reshape(n, levels, -1).mean(axis=2)
-    noise = _noise(by_level, ADDED**2 * levels / table[0].size)
-    means = by_level.mean(axis=0)
-    low, estimate, high = _invert(_range, means, noise, level)
+    means, noise = _levels(correct)
+    low, estimate, high = _invert(_range, means, noise, 1 - PICKED * (1 - level))
     return Extent(
         tuple(means.tolist()),
         float(_range(means)),
@@ -127,6 +124,20 @@ def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
     )
 
 
+def flattery(correct: ArrayLike) -> float:
+    """By how much the accuracy of the best cell is too high because it was picked for it.
+
+    `correct` is (queries, cells) of 0 and 1, or (queries, cells, …) as in `extent`. The cells are
+    taken to lie as far apart as `extent` estimates, noise is added, and the result is the mean
+    noise of whichever comes out best. Raises ValueError as `extent` does.
+    """
+    means, noise = _levels(correct)
+    _, estimate, _ = _invert(_range, means, noise, 0.95)
+    scattered = noise + means * (estimate / max(float(_range(means)), estimate, 1e-9))
+    best = scattered.argmax(axis=1)
+    return float(noise[np.arange(len(noise)), best].mean())
+
+
 def _table(correct: ArrayLike) -> Floats:
     table = np.asarray(correct)
     if table.ndim < 2 or len(table) < 2 or table[0].size < 2:
@@ -134,6 +145,16 @@ def _table(correct: ArrayLike) -> Floats:
     if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
         raise ValueError("right or wrong must be given as True and False, or 1 and 0")
     return table.astype(np.float64)
+
+
+def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
+    """The accuracies of levels, all else averaged over, and how they would scatter."""
+    table = _table(correct)
+    if table.shape[1] < 2:
+        raise ValueError(f"a range needs two levels or more, got shape {table.shape}")
+    answers = table.reshape(*table.shape[:2], -1)
+    by_level = answers.mean(axis=2)
+    return by_level.mean(axis=0), _noise(by_level, ADDED**2 / answers.shape[2])
 
 
 def _by_query(table: Floats, level: float) -> tuple[Component, Component]:
