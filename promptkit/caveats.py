@@ -49,9 +49,9 @@ def picked(cells: int, flattery: float) -> str | None:
     )
 
 
-def one_seed(seeds: int, most_shots: int) -> str | None:
+def one_seed(seeds: int) -> str | None:
     """Whether there is a single draw of shots that others may differ from."""
-    if seeds > 1 or most_shots == 0:
+    if seeds > 1:
         return None
     return (
         "There is one draw of shots, and another may be several points better or worse: "
@@ -59,23 +59,28 @@ def one_seed(seeds: int, most_shots: int) -> str | None:
     )
 
 
-def low_coverage(where: str, coverage: float | None, said: Sequence[str] = ()) -> str | None:
+def low_coverage(
+    where: str, coverage: float, said: Sequence[str] = (), low: tuple[int, int] = (1, 1)
+) -> str | None:
     """Whether the model wants to say something else than the labels.
 
-    `where` names the cell, `coverage` is its mean coverage, and `said` is what the model wrote
-    where it was free to, an answer per query that was asked.
+    `where` names the cell with the least coverage, and `coverage` is its mean; `said` is what the
+    model wrote there where it was free to, an answer per query that was asked; `low` is how many
+    cells are below `COVERAGE`, and of how many.
     """
-    if coverage is None or coverage >= COVERAGE:
+    if coverage >= COVERAGE:
         return None
     instead = ""
     if said:
         times = Counter(said).most_common(_SAID)
         shown = ", ".join(f"{_quoted(text)} ({count} of {len(said)})" for text, count in times)
-        instead = f", {shown}"
+        instead = f", such as {shown}"
+    beside = f" (and less than half in {low[0]} of {low[1]} settings)" if low[0] > 1 else ""
+    place = f" {where}" if where else ""
     return (
-        f"The model gives {_percent(coverage)} of its probability to the labels {where}, so it "
-        f"wants to say something else{instead}: word the labels as it would, add shots, or name "
-        "the labels in the template."
+        f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}, so "
+        f"it wants to say something else{instead}: name the labels in the template, word them as "
+        "it would, or add shots."
     )
 
 
@@ -109,8 +114,9 @@ def labels_unseen(shots: int, label: object, share: float) -> str | None:
     if share <= 0:
         return None
     return (
-        f"{_capital(_percent(share))} of the prompts with {named('shots', shots)} show none of "
-        f"label {_quoted(str(label))}, which small models then seldom say: try --selection balanced."
+        f"{_capital(_percent(share))} of the prompts with {named('shots', shots)} show no "
+        f"example of {_quoted(str(label))}, and small models seldom say what they were not shown: "
+        "try --selection balanced."
     )
 
 

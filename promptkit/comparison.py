@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, judging, running
+from promptkit import calibrating, evidence, judging, running
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
 from promptkit.errors import TaskError
@@ -101,6 +101,7 @@ def _judged(
     usage: Cost,
 ) -> Comparison:
     groups = judging.judged(task, predictions)
+    weighed = evidence.weigh(task, groups, predictions)
     models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
     return Comparison(
         task.name,
@@ -108,7 +109,7 @@ def _judged(
         models=tuple(models.values()),
         templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
         rows=tuple(judging.rows(groups)),
-        pairs=tuple(judging.pairs(groups)),
+        **weighed._asdict(),
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
         calibrations=tuple(calibrating.notes(asked, predictions)),

@@ -61,7 +61,7 @@ class Compared:
 
 def judge(compared: Compared) -> Kind:
     """Whether `b` is better than `a`: only where the p-value and the interval both say so."""
-    if -MARGIN <= compared.low and compared.high <= MARGIN:
+    if max(-compared.low, compared.high) <= MARGIN:
         return "same"
     if compared.p <= ALPHA and compared.low > 0:
         return "better"
@@ -151,19 +151,29 @@ def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncate
 def ranges(
     factor: str,
     levels: int,
-    lowest: float,
-    highest: float,
+    accuracies: tuple[float, float],
     noise: float,
     estimate: float,
     ci: tuple[float, float],
 ) -> str:
-    """One sentence on how far apart the levels of a factor are."""
-    low, high = _numbers(*ci)
+    """One sentence on how far apart the levels of a factor are; `accuracies` are the extremes."""
+    (lowest, highest), (low, high) = accuracies, _numbers(*ci)
     return (
         f"{levels} {_plural(factor)} range from {_number(lowest)} to {_number(highest)} % right, "
-        f"{_points(highest - lowest)} apart, and equally good ones would by chance be "
-        f"{_number(noise)}; without chance about {_points(estimate)} ({low} to {high})."
+        f"{_points(highest - lowest)}; chance alone would make {_number(noise)} of equally good "
+        f"ones, and without it they are about {_points(estimate)} apart ({low} to {high})."
     )
+
+
+def others(count: int, pairs: int, kind: str) -> str:
+    """One sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
+    what = {
+        "sure": "one is better than the other",
+        "same": "there is no difference that matters",
+        "unsure": "these queries cannot tell which is better",
+    }[kind]
+    more = "" if kind == "unsure" else " more"
+    return f"In {count:,}{more} of {pairs:,} pairs {what}."
 
 
 def named(factor: str, value: str | int) -> str:
