@@ -83,7 +83,12 @@ def verdict(compared: Compared) -> str:
     else:
         rest = f"{_against(c)}: cannot tell with {queries(c.n)}, about {about(c.needed)} would do"
     where = context(c.context)
-    return f"{_capital(f'{where}: {rest}' if where else rest)}."
+    return sentence(f"{where}: {rest}" if where else rest)
+
+
+def sentence(text: str) -> str:
+    """The text with a capital in front and a full stop."""
+    return f"{_capital(text)}."
 
 
 def headline(
@@ -157,7 +162,7 @@ def ranges(
     ci: tuple[float, float],
 ) -> str:
     """One sentence on how far apart the levels of a factor are; `accuracies` are the extremes."""
-    (lowest, highest), (low, high) = accuracies, _numbers(*ci)
+    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), _numbers(*ci)
     return (
         f"{levels} {_plural(factor)} range from {_number(lowest)} to {_number(highest)} % right, "
         f"{_points(highest - lowest)}; chance alone would make {_number(noise)} of equally good "

@@ -45,7 +45,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "options", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely"},
+    {"calibrating", "freely", "evidence"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

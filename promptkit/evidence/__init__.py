@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from promptkit import verdicts
+from promptkit.controls import swap_verdicts
 from promptkit.evidence import moved, paired, warned
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.results import Pair, Spread, Variance
+from promptkit.results import Free, Pair, Row, Spread, Variance
 from promptkit.task import Task
 
 
@@ -29,20 +31,19 @@ class Evidence(NamedTuple):
 def weigh(
     task: Task[Any, Any],
     groups: Groups,
+    rows: Sequence[Row],
     predictions: Sequence[Sequence[Prediction]],
-    said: Sequence[str] = (),
+    free: Sequence[Free] = (),
 ) -> Evidence:
-    """The evidence in the judged predictions of a task.
-
-    `said` is what the model writes to queries of the cell with the least coverage where it is
-    free to, if it was asked.
-    """
+    """The evidence in the judged predictions of a task; `free` is what models said freely."""
     found = paired.compared(groups)
+    pairs = tuple(paired.pairs(found))
     lines = list(moved.lines(groups, predictions))
+    swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
     return Evidence(
-        tuple(paired.pairs(found)),
-        tuple(paired.verdicts_on(groups, found)),
-        tuple(warned.warnings(task, groups, found, predictions, said)),
+        pairs,
+        (*paired.verdicts_on(groups, found), *map(verdicts.sentence, swaps)),
+        tuple(warned.warnings(task, groups, found, predictions, free)),
         tuple(moved.variance(lines)),
         tuple(moved.spreads(lines)),
     )

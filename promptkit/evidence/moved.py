@@ -126,9 +126,10 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
         found = extent(line.correct[(slice(None), *where)])
         accuracies = found.accuracies
         ends = found.ci.low, found.ci.high
-        cell = line.cell._replace(
-            **{name: line.levels[name][place] for name, place in zip(held, places, strict=True)}
-        )
+        names: dict[str, Any] = {
+            name: line.levels[name][place] for name, place in zip(held, places, strict=True)
+        }
+        cell = line.cell._replace(**names)
         yield Spread(
             factor,
             **_place(cell, [factor]),

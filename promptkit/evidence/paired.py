@@ -87,12 +87,12 @@ def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
         kind = verdicts.judge(one.compared)
         by_kind[kind if kind in by_kind else "sure"].append(one.compared)
     by_kind["sure"].sort(key=lambda one: -abs(one.delta))
-    for kind, some in by_kind.items():
+    for name, some in by_kind.items():
         # Where many pairs are open, what is open is clear from the number alone.
-        shown = SHOWN if kind != "unsure" or len(some) <= SHOWN else 0
+        shown = SHOWN if name != "unsure" or len(some) <= SHOWN else 0
         yield from map(verdicts.verdict, some[:shown])
         if some[shown:]:
-            yield verdicts.others(len(some[shown:]), len(found), kind)
+            yield verdicts.others(len(some[shown:]), len(found), name)
 
 
 def _headline(groups: Groups, found: Sequence[Found]) -> str:

@@ -13,7 +13,7 @@ from promptkit import caveats, judging, power, verdicts
 from promptkit.evidence.paired import Found, varied
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell
+from promptkit.results import RAW, Cell, Free
 from promptkit.strategies import SELECTIONS, as_selection
 from promptkit.task import Task
 from promptkit.variance import flattery
@@ -27,7 +27,7 @@ def warnings(
     groups: Groups,
     found: Sequence[Found],
     predictions: Sequence[Sequence[Prediction]],
-    said: Sequence[str] = (),
+    free: Sequence[Free] = (),
 ) -> Iterator[str]:
     """The warnings that hold, those that concern every number first."""
     n = len(predictions[0])
@@ -37,7 +37,7 @@ def warnings(
         _majority(groups, predictions),
         _picked(groups),
         _one_seed(predictions),
-        _low_coverage(groups, said),
+        _low_coverage(groups, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
     ]
@@ -65,19 +65,24 @@ def _one_seed(predictions: Sequence[Sequence[Prediction]]) -> str | None:
 
 
 def _is_seeded(selection: str) -> bool:
-    """Whether another seed draws other shots, by the kind that the name of a selection begins with."""
+    """Whether another seed draws other shots, by the kind with which a selection's name begins."""
     kind = selection.replace(",", " ").split(" ")[0]
     return kind in SELECTIONS and as_selection(kind).seeded
 
 
-def _low_coverage(groups: Groups, said: Sequence[str]) -> str | None:
+def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
+    """Of the cell with the least coverage, among those whose models were asked if there are any."""
     covered = coverage_of(groups)
     if not covered:
         return None
-    least = min(covered, key=lambda cell: covered[cell])
+    asked = {
+        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one.texts
+        for one in free
+    }
+    least = min(asked or covered, key=lambda cell: covered[cell])
     where = verdicts.context({name: getattr(least, name) for name in varied(groups)})
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
-    return caveats.low_coverage(where, covered[least], said, (low, len(covered)))
+    return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
 
 
 def coverage_of(groups: Groups) -> dict[Cell, float]:
