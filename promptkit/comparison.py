@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, judging, running
+from promptkit import calibrating, evidence, judging, running
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
 from promptkit.errors import TaskError
@@ -20,7 +20,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.orders import Order
 from promptkit.orders import orders as balanced_orders
 from promptkit.predict import Fit, Prediction, Progress
-from promptkit.results import Comparison, Cost
+from promptkit.results import Comparison, Cost, Free
 from promptkit.running import Announce, Asked
 from promptkit.selection import Selection
 from promptkit.store import Store, default_path
@@ -91,28 +91,31 @@ def compare(
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(usage, wall_seconds=perf_counter() - started)
-    return replace(_judged(task, asked, predictions, usage), free_answers=free)
+    return _judged(task, asked, predictions, free, usage)
 
 
 def _judged(
     task: Task[Any, Any],
     asked: Sequence[Asked],
     predictions: Sequence[Sequence[Prediction]],
+    free: tuple[Free, ...],
     usage: Cost,
 ) -> Comparison:
     groups = judging.judged(task, predictions)
+    rows = tuple(judging.rows(groups))
+    weighed = evidence.weigh(task, groups, rows, predictions, free)
     models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
     return Comparison(
         task.name,
         task.fingerprint,
         models=tuple(models.values()),
         templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
-        rows=tuple(judging.rows(groups)),
-        pairs=tuple(judging.pairs(groups)),
+        rows=rows,
+        **weighed._asdict(),
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
         calibrations=tuple(calibrating.notes(asked, predictions)),
-        free_answers=(),
+        free_answers=free,
         usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),

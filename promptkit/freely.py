@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from promptkit.caveats import COVERAGE
 from promptkit.errors import PromptTooLongError
 from promptkit.judging import cell_of
 from promptkit.models.base import Generation, Sampling
@@ -19,7 +20,7 @@ from promptkit.results import Free
 from promptkit.running import Asked
 from promptkit.store import Store
 
-LOW = 0.5
+LOW = COVERAGE
 """The mean coverage below which a model is asked what it would say."""
 ANSWERS = 5
 """How many queries it is asked about."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from promptkit import metrics, stats
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell, Confusion, Pair, Reliability, Row
+from promptkit.results import RAW, Cell, Confusion, Reliability, Row
 from promptkit.task import Task
 
 Table = npt.NDArray[np.int64]
@@ -171,7 +171,7 @@ def correct(cells: Sequence[Judged]) -> Table:
     return np.array([one.correct for one in cells], dtype=int).T
 
 
-def pairs(groups: Groups) -> Iterator[Pair]:
+def differences(groups: Groups) -> Iterator[tuple[Cell, Cell, stats.Difference]]:
     """Which cells are compared: each shot count with the one before and with the fewest; each
     model, template, selection, order, verbalizer and calibration with the first.
 
@@ -179,8 +179,7 @@ def pairs(groups: Groups) -> Iterator[Pair]:
     """
     tables = {cell: correct(cells) for cell, cells in groups.items()}
     for a, b in dict.fromkeys(_compared(list(tables))):
-        difference = stats.paired_difference(tables[a], tables[b])
-        yield Pair(a, b, difference.delta, (difference.ci.low, difference.ci.high), difference.p)
+        yield a, b, stats.paired_difference(tables[a], tables[b])
 
 
 def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:

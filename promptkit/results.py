@@ -83,7 +83,75 @@ class Pair:
     delta: float
     """The accuracy of `b` less that of `a`."""
     ci: tuple[float, float]
+    """95 %, for this pair alone."""
     p: float
+    """Of this pair alone."""
+    p_holm: float
+    """As it stands when all pairs of the comparison were looked at (Holm)."""
+    verdict: str
+    """What it comes to, in a sentence; see `promptkit.verdicts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How much one thing moves the accuracy of a cell; see `promptkit.variance`."""
+
+    factor: str
+    """A field of the cell; `query` for which queries are asked, `residual` for answers that change
+    from cell to cell though the accuracy need not."""
+    levels: int
+    """How many of it were tried."""
+    sd: float
+    """A standard deviation, in accuracy from 0 to 1."""
+    ci: tuple[float, float]
+    truncated: bool
+    """Whether its variance was estimated to be below 0, and 0 stands for it."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """What moves the accuracy at one number of shots."""
+
+    model: str
+    template: str | None
+    """This and others are None where they vary, and are among the sources."""
+    selection: str
+    order: str | None
+    verbalizer: str | None
+    calibration: str
+    shots: int
+    n: int
+    """The number of queries."""
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far apart the levels of one factor are, all else held; see `promptkit.variance`."""
+
+    factor: str
+    """`order`, `template`, `verbalizer` or `seed`."""
+    model: str
+    template: str | None
+    """This and others are None where they are the factor."""
+    selection: str
+    order: str | None
+    verbalizer: str | None
+    calibration: str
+    shots: int
+    levels: tuple[str, ...]
+    accuracies: tuple[float, ...]
+    """Of each level, over all seeds."""
+    observed: float
+    """The highest less the lowest."""
+    noise: float
+    """What that would be on average if all levels were equally good."""
+    estimate: float
+    """How far apart they are without the noise."""
+    ci: tuple[float, float]
+    """95 %, of `estimate`."""
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +255,12 @@ class Comparison:
     templates: tuple[Template, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
+    verdicts: tuple[str, ...]
+    """What it comes to, in plain language, the most important first."""
+    warnings: tuple[str, ...]
+    """What a careful reader must know."""
+    variance: tuple[Variance, ...]
+    spreads: tuple[Spread, ...]
     reliability: tuple[Reliability, ...]
     confusion: tuple[Confusion, ...]
     calibrations: tuple[CalibrationNote, ...]
@@ -207,6 +281,10 @@ class Comparison:
                 {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
                 for pair in self.pairs
             ],
+            "verdicts": list(self.verdicts),
+            "warnings": list(self.warnings),
+            "variance": [asdict(one) for one in self.variance],
+            "spreads": [asdict(one) for one in self.spreads],
             "reliability": [_plain(curve) for curve in self.reliability],
             "confusion": [asdict(matrix) for matrix in self.confusion],
             "calibrations": [asdict(note) for note in self.calibrations],

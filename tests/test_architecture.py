@@ -19,9 +19,20 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "console", "bounds", "preview", "near", "calibrate"},
-    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer"},
-    {"orders", "vectors"},
+    {
+        "errors",
+        "formats",
+        "metrics",
+        "console",
+        "bounds",
+        "preview",
+        "near",
+        "calibrate",
+        "power",
+        "verdicts",
+    },
+    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer", "caveats"},
+    {"orders", "vectors", "variance"},
     {"sandbox", "means"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold", "pool", "ranking"},
@@ -34,7 +45,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "options", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely"},
+    {"calibrating", "freely", "evidence"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

@@ -214,6 +214,7 @@ def test_progress_counts_every_models_prompts() -> None:
 
 # Out.
 
+PAIR = ["a", "b", "delta", "ci", "p", "p_holm", "verdict"]
 ROW = [
     *("model", "template", "selection", "shots", "seed", "calibration", "n", "accuracy"),
     *("accuracy_ci", "macro_f1", "log_loss", "ece", "tokens", "seconds"),
@@ -233,7 +234,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     assert data["models"][0]["sha256"] == FakeModel().identity.sha256
     extra = {"coverage", "failures", "order", "verbalizer"}
     assert all(set(row) == {*ROW, *extra} for row in data["rows"])
-    assert all(list(pair) == ["a", "b", "delta", "ci", "p"] for pair in data["pairs"])
+    assert all(list(pair) == PAIR for pair in data["pairs"])
     assert all(list(pair["a"]) == list(Cell._fields) for pair in data["pairs"])
     assert set(data["usage"]) == {
         *("prompts", "naive_tokens", "unique_tokens", "decoded_tokens", "decode_seconds"),

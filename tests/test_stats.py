@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap, permutation_test
 
-from promptkit.stats import Difference, Interval, paired_difference, wilson
+from promptkit.stats import ADDED, Difference, Interval, paired_difference, wilson
 
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])
 
@@ -121,7 +121,7 @@ def test_p_and_interval_agree_with_scipys_resampling() -> None:
     found = paired_difference(a, b)
     flipped = permutation_test((d,), np.mean, permutation_type="samples", rng=rng)
     assert found.p == pytest.approx(flipped.pvalue, abs=0.02)
-    added = np.r_[d, 2**-0.5, -(2**-0.5)]
+    added = np.r_[d, ADDED * 2**-0.5, -ADDED * 2**-0.5]
     resampled = bootstrap((added,), np.mean, method="percentile", rng=rng).confidence_interval
     assert ends(found.ci) == pytest.approx((resampled.low, resampled.high), abs=0.006)
 
@@ -137,7 +137,9 @@ def test_difference_is_antisymmetric_and_blind_to_order(
     assert -1 <= found.ci.low <= found.delta <= found.ci.high <= 1
     assert 0 < found.p <= 1
     turned = Interval(-found.ci.high, -found.ci.low, level)
-    assert paired_difference(b, a, level) == Difference(-found.delta, turned, found.p)
+    assert paired_difference(b, a, level) == Difference(
+        -found.delta, turned, found.p, found.disagreement
+    )
     order = np.arange(len(a))
     random.shuffle(order)  # type: ignore[attr-defined]
     assert paired_difference(a[order], b[order], level) == found

@@ -1,0 +1,49 @@
+"""What a comparison shows, and how surely: pairs with verdicts, sources of variance, warnings.
+
+The figures come from `promptkit.stats`, `promptkit.power` and `promptkit.variance`, the words
+from `promptkit.verdicts` and `promptkit.caveats`; what they are asked about is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from promptkit import verdicts
+from promptkit.controls import swap_verdicts
+from promptkit.evidence import moved, paired, warned
+from promptkit.judging import Groups
+from promptkit.predict import Prediction
+from promptkit.results import Free, Pair, Row, Spread, Variance
+from promptkit.task import Task
+
+
+class Evidence(NamedTuple):
+    """What stands in a comparison under the same names."""
+
+    pairs: tuple[Pair, ...]
+    verdicts: tuple[str, ...]
+    warnings: tuple[str, ...]
+    variance: tuple[Variance, ...]
+    spreads: tuple[Spread, ...]
+
+
+def weigh(
+    task: Task[Any, Any],
+    groups: Groups,
+    rows: Sequence[Row],
+    predictions: Sequence[Sequence[Prediction]],
+    free: Sequence[Free] = (),
+) -> Evidence:
+    """The evidence in the judged predictions of a task; `free` is what models said freely."""
+    found = paired.compared(groups)
+    pairs = tuple(paired.pairs(found))
+    lines = list(moved.lines(groups, predictions))
+    swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
+    return Evidence(
+        pairs,
+        (*paired.verdicts_on(groups, found), *map(verdicts.sentence, swaps)),
+        tuple(warned.warnings(task, groups, found, predictions, free)),
+        tuple(moved.variance(lines)),
+        tuple(moved.spreads(lines)),
+    )

@@ -1,0 +1,113 @@
+"""The pairs of a comparison, corrected for their number, and what they come to in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from promptkit import judging, power, stats, verdicts
+from promptkit.judging import Groups
+from promptkit.results import Cell, Pair
+
+FACTORS = ("shots", "model", "template", "selection", "order", "verbalizer", "calibration")
+"""What cells may differ in, in the order in which a sentence names it."""
+
+SHOWN = 8
+"""How many verdicts of a kind are listed; the others are counted."""
+
+
+class Found(NamedTuple):
+    """A pair and what there is to say of it."""
+
+    a: Cell
+    b: Cell
+    difference: stats.Difference
+    compared: verdicts.Compared
+
+
+def compared(groups: Groups) -> list[Found]:
+    """All pairs, their p-values corrected."""
+    differences = list(judging.differences(groups))
+    corrected = stats.holm([difference.p for _, _, difference in differences]).tolist()
+    # Holm divides by the pairs that are left; those that were decided here are decided by more.
+    undecided = sum(p > verdicts.ALPHA for p in corrected)
+    alpha = verdicts.ALPHA / max(undecided, 1)
+    names, n = varied(groups), queries(groups)
+    found = []
+    for (a, b, difference), p in zip(differences, corrected, strict=True):
+        (factor,) = (name for name in FACTORS if getattr(a, name) != getattr(b, name))
+        least = max(abs(difference.delta), verdicts.MARGIN)
+        needed = power.queries_needed(least, difference.disagreement, alpha=alpha)
+        words = verdicts.Compared(
+            factor,
+            getattr(a, factor),
+            getattr(b, factor),
+            n,
+            difference.delta,
+            difference.ci.low,
+            difference.ci.high,
+            p,
+            max(needed, n + 1),
+            {name: getattr(b, name) for name in names if name != factor},
+        )
+        found.append(Found(a, b, difference, words))
+    return found
+
+
+def pairs(found: Iterable[Found]) -> Iterator[Pair]:
+    """The same as they stand in a comparison."""
+    for a, b, difference, words in found:
+        ends = difference.ci.low, difference.ci.high
+        said = verdicts.verdict(words)
+        yield Pair(a, b, difference.delta, ends, difference.p, words.p, said)
+
+
+def queries(groups: Groups) -> int:
+    """How many queries every cell was asked."""
+    return len(next(iter(groups.values()))[0].correct)
+
+
+def varied(cells: Iterable[Cell]) -> list[str]:
+    """What the cells differ in."""
+    cells = list(cells)
+    return [name for name in FACTORS if len({getattr(cell, name) for cell in cells}) > 1]
+
+
+def best_of(groups: Groups) -> Cell:
+    """The cell with the highest accuracy, of equal ones that with the fewest shots."""
+    right = {cell: judging.correct(cells).mean() for cell, cells in groups.items()}
+    return max(right, key=lambda cell: (right[cell], -cell.shots))
+
+
+def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
+    """The headline, then what is sure, the largest difference first, then what is not."""
+    yield _headline(groups, found)
+    by_kind: dict[str, list[verdicts.Compared]] = {"sure": [], "same": [], "unsure": []}
+    for one in found:
+        kind = verdicts.judge(one.compared)
+        by_kind[kind if kind in by_kind else "sure"].append(one.compared)
+    by_kind["sure"].sort(key=lambda one: -abs(one.delta))
+    for name, some in by_kind.items():
+        # Where many pairs are open, what is open is clear from the number alone.
+        shown = SHOWN if name != "unsure" or len(some) <= SHOWN else 0
+        yield from map(verdicts.verdict, some[:shown])
+        if some[shown:]:
+            yield verdicts.others(len(some[shown:]), len(found), name)
+
+
+def _headline(groups: Groups, found: Sequence[Found]) -> str:
+    best = best_of(groups)
+    fewest = min(cell.shots for cell in groups)
+    rivals = [
+        one.compared
+        for one in found
+        if one.b == best and (one.compared.factor != "shots" or one.a.shots == fewest)
+    ]
+    table = judging.correct(groups[best])
+    interval = stats.wilson(table)
+    return verdicts.headline(
+        {name: getattr(best, name) for name in varied(groups)},
+        float(table.mean()),
+        (interval.low, interval.high),
+        rivals,
+    )

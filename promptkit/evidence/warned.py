@@ -1,0 +1,118 @@
+"""What must be known of a comparison: which of the warnings hold, and for what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from promptkit import caveats, judging, power, verdicts
+from promptkit.evidence.paired import Found, varied
+from promptkit.judging import Groups
+from promptkit.predict import Prediction
+from promptkit.results import RAW, Cell, Free
+from promptkit.strategies import SELECTIONS, as_selection
+from promptkit.task import Task
+from promptkit.variance import flattery
+
+DISAGREEMENT = 0.3
+"""What two cells are taken to disagree on where there is one cell only."""
+
+
+def warnings(
+    task: Task[Any, Any],
+    groups: Groups,
+    found: Sequence[Found],
+    predictions: Sequence[Sequence[Prediction]],
+    free: Sequence[Free] = (),
+) -> Iterator[str]:
+    """The warnings that hold, those that concern every number first."""
+    n = len(predictions[0])
+    usual = median([one.difference.disagreement for one in found] or [DISAGREEMENT])
+    checked = [
+        caveats.few_queries(n, power.detectable(n, usual)),
+        _majority(groups, predictions),
+        _picked(groups),
+        _one_seed(predictions),
+        _low_coverage(groups, free),
+        _labels_unseen(task, predictions),
+        _ties(predictions),
+    ]
+    yield from (warning for warning in checked if warning is not None)
+
+
+def _majority(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> str | None:
+    if predictions[0][0].logprobs is None:
+        return None
+    ((label, times),) = Counter(p.gold for p in predictions[0]).most_common(1)
+    right = [float(judging.correct(cells).mean()) for cells in groups.values()]
+    return caveats.majority(label, times / len(predictions[0]), right)
+
+
+def _picked(groups: Groups) -> str | None:
+    tables = [judging.correct(cells) for cells in groups.values()]
+    if len(tables) < 2 or len(tables[0]) < 2:
+        return None
+    return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
+
+
+def _one_seed(predictions: Sequence[Sequence[Prediction]]) -> str | None:
+    drawn = [cell[0] for cell in predictions if cell[0].shots and _is_seeded(cell[0].selection)]
+    return caveats.one_seed(len({one.seed for one in drawn})) if drawn else None
+
+
+def _is_seeded(selection: str) -> bool:
+    """Whether another seed draws other shots, by the kind with which a selection's name begins."""
+    kind = selection.replace(",", " ").split(" ")[0]
+    return kind in SELECTIONS and as_selection(kind).seeded
+
+
+def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
+    """Of the cell with the least coverage, among those whose models were asked if there are any."""
+    covered = coverage_of(groups)
+    if not covered:
+        return None
+    asked = {
+        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one.texts
+        for one in free
+    }
+    least = min(asked or covered, key=lambda cell: covered[cell])
+    where = verdicts.context({name: getattr(least, name) for name in varied(groups)})
+    low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
+    return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
+
+
+def coverage_of(groups: Groups) -> dict[Cell, float]:
+    """The mean coverage of each cell whose labels were scored; calibration does not change it."""
+    return {
+        cell: fmean(value for one in cells if one.scored for value in one.scored.coverage)
+        for cell, cells in groups.items()
+        if cell.calibration == RAW and cells[0].scored is not None
+    }
+
+
+def _labels_unseen(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> str | None:
+    """Of the label and the number of shots for which it is most often so."""
+    labels = task.output_type.labels
+    if not labels:
+        return None
+    answers = {demo.id: task.output_type.plain(demo.output) for demo in task.demos}
+    prompts: Counter[int] = Counter()
+    lacking: Counter[tuple[int, Any]] = Counter()
+    for prediction in (one for cell in predictions for one in cell):
+        if prediction.shots >= len(labels):
+            prompts[prediction.shots] += 1
+            shown = {answers.get(id) for id in prediction.shot_ids}
+            lacking.update((prediction.shots, label) for label in labels if label not in shown)
+    if not lacking:
+        return None
+    shots, label = max(lacking, key=lambda key: lacking[key] / prompts[key[0]])
+    return caveats.labels_unseen(shots, label, lacking[shots, label] / prompts[shots])
+
+
+def _ties(predictions: Sequence[Sequence[Prediction]]) -> str | None:
+    margins = [prediction.margin for cell in predictions for prediction in cell]
+    return caveats.ties(sum(margin == 0 for margin in margins), len(margins))
