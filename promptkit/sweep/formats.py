@@ -181,7 +181,10 @@ class _Original:
     def why_not(self) -> str:
         """Why there is no variant."""
         if self.layout.has_examples:
-            return "nothing that stands around the values of its examples can be varied"
+            return (
+                "nothing that stands around the values of its examples can be varied; leave out "
+                "formats, or vary another template"
+            )
         loaded = [
             name
             for name in jinja2.meta.find_referenced_templates(_page(self.template).tree)
