@@ -217,7 +217,8 @@ def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
         "Fruits.\nFRUIT: peach\nCOLOUR: orange\nTYPE:\ndrupe || "
         "FRUIT: lemon\nCOLOUR: yellow\nTYPE:\n⟨drupe⟩"
     )
-    assert 'gap "\\n"' in levels(Template(LOOP, "loop"))
+    for name in ("loop", "loop-items"):
+        assert 'gap "\\n"' in levels(Template(SOURCES[name], name))
 
 
 def test_what_is_not_format_stays_as_it_is() -> None:
