@@ -72,6 +72,7 @@ Formats = Annotated[
     int,
     typer.Option(
         min=1,
+        max=1000,
         help="Ask in N formats of each template, itself included: its separators, casing and line "
         "ends are varied.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from itertools import islice
@@ -18,10 +19,15 @@ from promptkit.errors import TaskError, TemplateError
 from promptkit.linting.check import lint_template
 from promptkit.linting.pages import Page
 from promptkit.sweep.design import design
-from promptkit.sweep.formats import Change, reformatted, variants
+from promptkit.sweep.formats import JOINTS, SEPARATORS, Change, reformatted, variants
 from promptkit.templates import BUILT_IN
 
-NAMES = sorted(path.name for path in BUILT_IN.glob("*.j2"))
+NAMES = sorted(
+    path.name
+    for path in BUILT_IN.glob("*.j2")
+    if not path.stem.endswith("-labels") or path.stem.startswith(("colon", "chat-one", "xml"))
+)
+"""The built-in templates; of those with a list of labels in front, the kinds that there are."""
 
 
 class Fruit(BaseModel):
@@ -184,7 +190,7 @@ def test_a_query_with_its_answer_is_a_shot(template: Template) -> None:
         assert shot.text.startswith(asked.text + answer + asked.stop)
 
 
-@pytest.mark.parametrize("name", ["loop", "qa-labels.j2", "letters.j2"])
+@pytest.mark.parametrize("name", ["loop", "colon-labels.j2", "letters.j2"])
 def test_variants_are_always_the_same(name: str) -> None:
     (template,) = [one for one in TEMPLATES if one.name == name]
     assert variants(TASK, template, 4) == formats_of(template)[0][:4]
@@ -211,7 +217,8 @@ def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
         "Fruits.\nFRUIT: peach\nCOLOUR: orange\nTYPE:\ndrupe || "
         "FRUIT: lemon\nCOLOUR: yellow\nTYPE:\n⟨drupe⟩"
     )
-    assert 'gap "\\n"' in levels(Template(LOOP, "loop"))
+    for name in ("loop", "loop-items"):
+        assert 'gap "\\n"' in levels(Template(SOURCES[name], name))
 
 
 def test_what_is_not_format_stays_as_it_is() -> None:
@@ -244,6 +251,17 @@ def test_two_separators_are_not_made_one() -> None:
     assert 'sep " = "' in found
     assert 'sep ": "' not in found
     assert rendered(source, Change(" = ")).startswith("Fruit: peach = drupe\n")
+
+
+def test_the_page_names_what_is_tried() -> None:
+    page = (BUILT_IN.parent / "docs" / "sensitivity.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)`.*?\| (?:.*?) \| (.*) \|$", page, re.MULTILINE))
+    assert re.findall("`([^`]+)`", rows["sep"]) == list(SEPARATORS)
+    assert re.findall("`([^`]+)`", rows["joint"].replace("\\|", "|")) == list(JOINTS)
+    source = "{% example %}\nQuestion: {{ input.name }}\nAnswer: {{ output }}\n\n{% endexample %}\n"
+    change = Change(" - ", "UPPER", line_end="\n")
+    assert str(change) in page
+    assert rendered(source, change).startswith("QUESTION - peach\nANSWER - drupe\nQUESTION - lemon")
 
 
 @pytest.mark.parametrize("name", ["json.j2", "xml.j2", "json-labels.j2"])

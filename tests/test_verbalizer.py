@@ -299,3 +299,10 @@ def test_the_tokens_of_words_are_checked(tmp_path: Path) -> None:
     (tmp_path / "templates" / "odd.j2").write_text(source + "{% endfor %}\n{{ query.name }}:")
     odd = lint(tmp_path, templates=["odd.j2"], model=model)
     assert any("'xne fruit', which is no label" in f.message for f in odd)
+
+
+def test_the_page_says_it_as_task_toml_does(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sensitivity.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    task = load_task(toml(tmp_path, f'name = "fruit"\ninput.name = "str"\n{block}'))
+    assert task.verbalizer("plain").of(task.labels) == ("stone fruit", "core fruit")

@@ -8,7 +8,7 @@ points. The variants are made from the template's own syntax tree.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from string import capwords
@@ -83,8 +83,8 @@ def variants(
         variant = reformatted(
             original.template, Change(**{k: v for level in chosen for k, v in level.items()})
         )
-        shown = original.check(variant)
-        if shown is not None and shown not in found:
+        shown = original.check(variant, found)
+        if shown is not None:
             found[shown] = variant
         if len(found) == count:
             break
@@ -163,23 +163,28 @@ class _Original:
     def _levels(self, factor: str, known: Iterable[str]) -> list[dict[str, str]]:
         levels: dict[Hashable, dict[str, str]] = {self.shown: {}}
         for level in known:
-            shown = self.check(reformatted(self.template, Change(**{factor: level})))
+            shown = self.check(reformatted(self.template, Change(**{factor: level})), levels)
             if shown is not None:
-                levels.setdefault(shown, {factor: level})
+                levels[shown] = {factor: level}
         return list(levels.values())
 
-    def check(self, variant: Template) -> Hashable | None:
-        """What a variant renders; None where it cannot be used."""
+    def check(self, variant: Template, known: Container[Hashable]) -> Hashable | None:
+        """What a variant renders; None where that is known already, or it cannot be used."""
         try:
             shown = _shown(self.task, variant)
         except PromptkitError:
+            return None
+        if shown in known:
             return None
         return None if _broken(self.task, variant) - self.broken else shown
 
     def why_not(self) -> str:
         """Why there is no variant."""
         if self.layout.has_examples:
-            return "nothing that stands around the values of its examples can be varied"
+            return (
+                "nothing that stands around the values of its examples can be varied; leave out "
+                "formats, or vary another template"
+            )
         loaded = [
             name
             for name in jinja2.meta.find_referenced_templates(_page(self.template).tree)

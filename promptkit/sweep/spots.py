@@ -159,6 +159,8 @@ def _name(node: nodes.Node) -> str | None:
     """The name of a variable, or of the field that is read."""
     if isinstance(node, nodes.Filter) and node.node is not None:
         return _name(node.node)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        return str(node.arg.value)
     return getattr(node, "name", None) or getattr(node, "attr", None)
 
 
