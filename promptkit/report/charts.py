@@ -22,7 +22,7 @@ from promptkit.report.draw import (
     WORSE,
     styled,
 )
-from promptkit.report.grid import Data, Key
+from promptkit.report.grid import Data, Key, Names
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, signed, visible
 
 MANY = 12
@@ -71,7 +71,7 @@ def accuracy(data: Data) -> list[Panel]:
     domain = _domain(end for row in grid.whole(data) for end in row["accuracy_ci"])
     return [
         Panel(title, _curves(lines, domain, _commonest(data)), _spoken(lines))
-        for title, lines in _panels(grid.whole(data))
+        for title, lines in _panels(data)[:MANY]
     ]
 
 
@@ -142,17 +142,17 @@ def differences(data: Data) -> list[Panel]:
     kinds: dict[str, list[Data]] = {}
     for pair in data["pairs"]:
         kinds.setdefault(paired.kind(pair), []).append(pair)
-    cells = [pair[side] for pair in data["pairs"] for side in ("a", "b")]
-    return [_forest(kind, pairs, grid.varied(cells)) for kind, pairs in kinds.items()]
+    names = Names(data["rows"])
+    return [_forest(kind, pairs, names) for kind, pairs in kinds.items()]
 
 
-def _forest(kind: str, pairs: Sequence[Data], factors: Sequence[int]) -> Panel:
+def _forest(kind: str, pairs: Sequence[Data], names: Names) -> Panel:
     shown = sorted(pairs, key=lambda pair: -abs(pair["delta"]))[:MAX_PAIRS]
     shown = [pair for pair in pairs if pair in shown]
     values = [
         {
             "row": index,
-            "name": paired.compared(pair, factors),
+            "name": paired.compared(pair, names),
             "delta": 100 * pair["delta"],
             "low": 100 * pair["ci"][0],
             "high": 100 * pair["ci"][1],
@@ -180,7 +180,7 @@ def _forest(kind: str, pairs: Sequence[Data], factors: Sequence[int]) -> Panel:
         ),
         legend=None,
     )
-    label = base.mark_text(align="left", yOffset=-8, fontSize=12, color=INK, limit=WIDTH - 90)
+    label = base.mark_text(align="left", yOffset=-8, fontSize=12, color=INK, limit=WIDTH - 104)
     number = base.mark_text(align="right", yOffset=-8, fontSize=12)
     layers = [
         zero,
@@ -202,10 +202,11 @@ def _forest(kind: str, pairs: Sequence[Data], factors: Sequence[int]) -> Panel:
 
 def reliability(data: Data) -> list[Panel]:
     """How sure the model is against how often it is right, a panel per shot count."""
+    names = Names(data["rows"])
     panels = []
-    for title, group in _by_shots(_telling(data.get("reliability", ())))[:FEW]:
-        factors = grid.varied(group)
-        lines = {grid.name(grid_line(one), factors): one["bins"] for one in group}
+    for title, group in _by_shots(_telling(data.get("reliability", ())), names)[:FEW]:
+        factors = grid.varied(map(grid_line, group))
+        lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
     return panels
 
@@ -250,8 +251,8 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 def confusion(data: Data) -> list[Panel]:
     """Which label was said where which is right, a panel per shot count."""
     matrices = _telling(data.get("confusion", ()))[:FEW]
-    factors = grid.varied(data.get("confusion", ()))
-    return [Panel(grid.titled(one, factors), _heat(one), _spoken_matrix(one)) for one in matrices]
+    names = Names(data["rows"])
+    return [Panel(names.with_shots(one), _heat(one), _spoken_matrix(one)) for one in matrices]
 
 
 def _heat(matrix: Data) -> Chart:
@@ -301,7 +302,7 @@ def cost(data: Data) -> list[Panel]:
     domain = _domain(row["accuracy"] for row in grid.whole(data))
     seeds = grid.draws(data)
     panels = []
-    for title, lines in _panels(grid.whole(data))[:FEW]:
+    for title, lines in _panels(data)[:FEW]:
         values = [
             {
                 "line": name,
@@ -346,29 +347,29 @@ def _spoken_costs(values: Sequence[Data]) -> str:
 # --- what charts share --------------------------------------------------------------------------
 
 
-def _panels(rows: Sequence[Data]) -> list[tuple[str, dict[str, list[Data]]]]:
-    """Rows as the lines of a few panels: no more lines in each than there are colours."""
+def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
+    """The rows over all seeds as lines of panels: no more in each than there are colours."""
+    names = Names(data["rows"])
     lines: dict[Key, list[Data]] = {}
-    for row in rows:
+    for row in grid.whole(data):
         lines.setdefault(grid_line(row), []).append(row)
-    factors = grid.varied(rows)
     if len(lines) <= len(COLOURS):
-        return [("", {grid.name(key, factors): own for key, own in lines.items()})]
-    counts = {i: len({key[i] for key in lines}) for i in factors}
-    inside = [i for i in reversed(factors) if counts[i] <= len(COLOURS)][:1]
-    outside = [i for i in factors if i not in inside]
+        return [("", {names.of(key): own for key, own in lines.items()})]
+    counts = {i: len({key[i] for key in lines}) for i in names.factors}
+    inside = [i for i in reversed(names.factors) if counts[i] <= len(COLOURS)][:1]
+    outside = [i for i in names.factors if i not in inside]
     panels: dict[str, dict[str, list[Data]]] = {}
     for key, own in lines.items():
-        panels.setdefault(grid.name(key, outside), {})[grid.name(key, inside)] = own
-    return list(panels.items())[:MANY]
+        panels.setdefault(names.of(key, outside), {})[names.of(key, inside)] = own
+    return list(panels.items())
 
 
-def _by_shots(cells: Sequence[Data]) -> list[tuple[str, list[Data]]]:
+def _by_shots(cells: Sequence[Data], names: Names) -> list[tuple[str, list[Data]]]:
     """Cells that differ in their calibration only, together."""
-    factors = [i for i in grid.varied(cells) if FACTORS[i] != "calibration"]
+    factors = [i for i in names.factors if FACTORS[i] != "calibration"]
     groups: dict[str, list[Data]] = {}
     for cell in cells:
-        groups.setdefault(grid.titled(cell, factors), []).append(cell)
+        groups.setdefault(names.with_shots(cell, factors), []).append(cell)
     return list(groups.items())
 
 
