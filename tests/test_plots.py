@@ -23,7 +23,7 @@ from promptkit import Comparison, Example, FakeModel, Store, Task, Template, com
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.prompts import Message, Piece, Prompt
-from promptkit.report import charts, draw, items, pairs
+from promptkit.report import charts, curves, draw, items, pairs
 from promptkit.report.page import html
 from promptkit.report.prompts import packed
 from promptkit.report.terminal import grid_line
@@ -119,7 +119,7 @@ def test_many_lines_are_panels_that_keep_their_colours() -> None:
     for panel in panels:
         assert {v["line"] for v in values_of(panel.chart)} == {"balanced", "random"}
     for what, make in charts.PLOTS.items():
-        assert 0 < len(make(many.to_dict())) <= charts.MANY, what
+        assert 0 < len(make(many.to_dict())) <= curves.MANY, what
     lines = {grid_line(row) for row in many.to_dict()["rows"]}
     assert len(lines) == 14
 

@@ -52,7 +52,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "facts": _facts(data),
         "lines": _lines(data, names),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
-        "pairs": [(pairs.compared(pair, names, 200), pair) for pair in data["pairs"]],
+        "pairs": [(*pairs.compared(pair, names, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
         "learnt": [*learnt(data.get("calibrations", ()))],

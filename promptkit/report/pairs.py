@@ -18,18 +18,17 @@ def verdict(pair: Data) -> str:
     return "better" if pair["delta"] > 0 else "worse"
 
 
-def compared(pair: Data, names: Names, limit: int = 42) -> str:
-    """The two cells of a pair in a few words: what differs, then what both have in common."""
-    what, room = kind(pair), limit // 3
+def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:
+    """The two cells of a pair in a few words: what differs, and what both have in common."""
+    what, room = kind(pair), limit // 2
     a, b = grid_line(pair["a"]), grid_line(pair["b"])
     shots = counted(pair["b"]["shots"], "shot")
+    others = names.of(b, [i for i in names.factors if FACTORS[i] != what], limit)
     if what == "shots":
-        main = f"{pair['a']['shots']} → {shots}"
-    else:
-        at = FACTORS.index(what)
-        main = f"{names.value(at, a[at], room)} → {names.value(at, b[at], room)}, {shots}"
-    others = [i for i in names.factors if FACTORS[i] != what]
-    return f"{main} · {names.of(b, others, room)}" if others else main
+        return f"{pair['a']['shots']} → {shots}", others
+    at = FACTORS.index(what)
+    main = f"{names.value(at, a[at], room)} → {names.value(at, b[at], room)}"
+    return main, f"{shots} · {others}" if others else shots
 
 
 def kind(pair: Data) -> str:
