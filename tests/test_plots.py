@@ -77,7 +77,7 @@ def test_accuracy_has_the_numbers_of_the_rows(result: Comparison) -> None:
 
 def test_differences_have_the_numbers_of_the_pairs(result: Comparison) -> None:
     (panel,) = charts.differences(result.to_dict())
-    drawn = [(v["low"], v["delta"], v["high"]) for v in values_of(panel.chart)]
+    drawn = [(v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
     assert drawn == [
         tuple(pytest.approx(100 * x) for x in (pair.ci[0], pair.delta, pair.ci[1]))
         for pair in result.pairs

@@ -13,12 +13,15 @@ from promptkit.report.forest import differences
 from promptkit.report.grid import Data
 from promptkit.report.judgement import confusion, reliability
 from promptkit.report.marks import Chart, Panel
+from promptkit.report.moved import spread, variance
 
 PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "accuracy": accuracy,
     "differences": differences,
     "reliability": reliability,
     "confusion": confusion,
+    "variance": variance,
+    "spread": spread,
     "cost": cost,
 }
 """What can be plotted of a comparison."""

@@ -47,7 +47,7 @@ def _curves(
     )
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
-    y = percent_axis("accuracy:Q", "accuracy", domain)
+    y = percent_axis(alt.Y, "accuracy:Q", "accuracy", domain)
     width = WIDTH - (0 if commonest is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
@@ -112,7 +112,7 @@ def _costs(
 ) -> Chart:
     base = alt.Chart().encode(
         x=alt.X("tokens:Q", title="tokens of a prompt", axis=alt.Axis(tickCount=5, grid=False)),
-        y=percent_axis("accuracy:Q", "accuracy", domain),
+        y=percent_axis(alt.Y, "accuracy:Q", "accuracy", domain),
         **told_apart(lines),
     )
     words = base.mark_text(dy=-11, fontSize=11).encode(text="shots:O")

@@ -43,6 +43,17 @@ class Names:
         rest = self.of(grid_line(cell), factors)
         return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
 
+    def held(self, one: Data) -> str:
+        """What the cells have in common that something is said of together; what varies is None."""
+        key = grid_line(one)
+        factors = [i for i in self.factors if key[i] is not None]
+        return self.of(key, factors, 44) if factors else ""
+
+    def place(self, one: Data) -> str:
+        """Their shots, and what they have in common."""
+        held = self.held(one)
+        return f"{counted(one['shots'], 'shot')}{' · ' + held if held else ''}"
+
 
 def varied(keys: Iterable[Key]) -> list[int]:
     """The factors of which some cells have more than one value."""
@@ -72,3 +83,9 @@ def draws(data: Data) -> dict[tuple[Key, int], int]:
             place = grid_line(row), row["shots"]
             counts[place] = counts.get(place, 0) + 1
     return counts
+
+
+def fewest_and_most(cells: Sequence[Data]) -> list[Data]:
+    """Cells with the fewest and the most shots before all others, in their order."""
+    counts = [cell["shots"] for cell in cells]
+    return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))

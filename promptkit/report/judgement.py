@@ -9,7 +9,7 @@ import altair as alt
 
 from promptkit.report import grid
 from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
-from promptkit.report.grid import Data, Names
+from promptkit.report.grid import Data, Names, fewest_and_most
 from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
 
@@ -18,24 +18,18 @@ def reliability(data: Data) -> list[Panel]:
     """How sure the model is against how often it is right, a panel per shot count."""
     names = Names(data["rows"])
     panels = []
-    for title, group in _by_shots(_telling(data.get("reliability", ())), names)[:FEW]:
+    for title, group in _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]:
         factors = grid.varied(map(grid_line, group))
         lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
     return panels
 
 
-def _telling(cells: Sequence[Data]) -> list[Data]:
-    """Cells with the fewest and the most shots before all others, in their order."""
-    counts = [cell["shots"] for cell in cells]
-    return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))
-
-
 def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     values = [{"line": name, **one} for name, bins in lines.items() for one in bins]
     base = alt.Chart().encode(
-        x=percent_axis("confidence:Q", "how sure", (0, 1)),
-        y=percent_axis("accuracy:Q", "how often right", (0, 1)),
+        x=percent_axis(alt.X, "confidence:Q", "how sure", (0, 1)),
+        y=percent_axis(alt.Y, "accuracy:Q", "how often right", (0, 1)),
         **told_apart(lines),
     )
     points = points_of(base, lines, None).encode(
@@ -64,7 +58,7 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 
 def confusion(data: Data) -> list[Panel]:
     """Which label was said where which is right, a panel per shot count."""
-    matrices = _telling(data.get("confusion", ()))[:FEW]
+    matrices = fewest_and_most(data.get("confusion", ()))[:FEW]
     names = Names(data["rows"])
     return [Panel(names.with_shots(one), _heat(one), _spoken_matrix(one)) for one in matrices]
 

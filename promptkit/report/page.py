@@ -59,6 +59,14 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "confusion": [
             (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion", names)
         ],
+        "moved": [
+            (names.place(one), [source["sentence"] for source in one["sources"]])
+            for one in data.get("variance", ())
+        ],
+        "spreads": [
+            (f"{one['factor'].capitalize()}, {names.place(one)}", [one["sentence"]])
+            for one in data.get("spreads", ())
+        ],
         "notes": notes(records),
         "cost": cost(data["usage"]),
         "models": data["models"],
@@ -79,6 +87,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
         "differences": "Differences" if context["pairs"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
+        "moved": "What moves it" if context["moved"] or context["spreads"] else "",
         "cost": "Cost",
         "answers": "Items",
         "models": "Models",
