@@ -23,7 +23,7 @@ from promptkit import Comparison, Example, FakeModel, Store, Task, Template, com
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.prompts import Message, Piece, Prompt
-from promptkit.report import charts, draw, items, pairs
+from promptkit.report import charts, curves, draw, items, pairs
 from promptkit.report.page import html
 from promptkit.report.prompts import packed
 from promptkit.report.terminal import grid_line
@@ -77,7 +77,7 @@ def test_accuracy_has_the_numbers_of_the_rows(result: Comparison) -> None:
 
 def test_differences_have_the_numbers_of_the_pairs(result: Comparison) -> None:
     (panel,) = charts.differences(result.to_dict())
-    drawn = [(v["low"], v["delta"], v["high"]) for v in values_of(panel.chart)]
+    drawn = [(v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
     assert drawn == [
         tuple(pytest.approx(100 * x) for x in (pair.ci[0], pair.delta, pair.ci[1]))
         for pair in result.pairs
@@ -119,7 +119,7 @@ def test_many_lines_are_panels_that_keep_their_colours() -> None:
     for panel in panels:
         assert {v["line"] for v in values_of(panel.chart)} == {"balanced", "random"}
     for what, make in charts.PLOTS.items():
-        assert 0 < len(make(many.to_dict())) <= charts.MANY, what
+        assert 0 < len(make(many.to_dict())) <= curves.MANY, what
     lines = {grid_line(row) for row in many.to_dict()["rows"]}
     assert len(lines) == 14
 

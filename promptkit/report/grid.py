@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from promptkit.report.terminal import FACTORS, counted, grid_line, visible
@@ -14,22 +14,51 @@ Key = tuple[str, ...]
 RAW = "none"
 
 
-def varied(cells: Sequence[Data]) -> list[int]:
-    """The factors of which there is more than one value."""
-    keys = {grid_line(cell) for cell in cells}
-    return [i for i in range(len(FACTORS)) if len({one[i] for one in keys}) > 1]
+class Names:
+    """What tells cells apart, in a few words that no two of them share."""
+
+    def __init__(self, cells: Sequence[Data]) -> None:
+        keys = dict.fromkeys(map(grid_line, cells))
+        self._values = [[*dict.fromkeys(key[i] for key in keys)] for i in range(len(FACTORS))]
+        self.factors = [i for i, values in enumerate(self._values) if len(values) > 1]
+        """Those of which there is more than one value, by their number."""
+
+    def of(self, key: Key, factors: Sequence[int] | None = None, limit: int = 60) -> str:
+        """A cell's values of some factors, by default of all that tell cells apart."""
+        chosen = self.factors if factors is None else factors
+        room = max(12, limit // max(1, len(chosen)))
+        return " · ".join(self.value(i, key[i], room) for i in chosen)
+
+    def value(self, factor: int, value: str, room: int = 60) -> str:
+        """One value, cut to leave room for others; those that then look alike are numbered."""
+        cut = visible(said(factor, value), room)
+        values = self._values[factor]
+        if sum(visible(said(factor, other), room) == cut for other in values) < 2:
+            return cut
+        number = f" ({values.index(value) + 1})"
+        return visible(said(factor, value), room - len(number)) + number
+
+    def with_shots(self, cell: Data, factors: Sequence[int] | None = None) -> str:
+        """A cell's shots, and what else tells it from the others."""
+        rest = self.of(grid_line(cell), factors)
+        return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
+
+    def held(self, one: Data) -> str:
+        """What the cells have in common that something is said of together; what varies is None."""
+        key = grid_line(one)
+        factors = [i for i in self.factors if key[i] is not None]
+        return self.of(key, factors, 44) if factors else ""
+
+    def place(self, one: Data) -> str:
+        """Their shots, and what they have in common."""
+        held = self.held(one)
+        return f"{counted(one['shots'], 'shot')}{' · ' + held if held else ''}"
 
 
-def name(of: Key, factors: Sequence[int], limit: int = 60) -> str:
-    """What tells a cell from the others, every part of it short enough to leave room for all."""
-    room = max(12, limit // max(1, len(factors)))
-    return " · ".join(visible(said(i, of[i]), room) for i in factors)
-
-
-def titled(cell: Data, factors: Sequence[int]) -> str:
-    """A cell's shots, and what else tells it from the others."""
-    rest = name(grid_line(cell), factors)
-    return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
+def varied(keys: Iterable[Key]) -> list[int]:
+    """The factors of which some cells have more than one value."""
+    columns = zip(*keys, strict=True)
+    return [i for i, values in enumerate(columns) if len({*values}) > 1]
 
 
 def said(factor: int, value: str) -> str:
@@ -54,3 +83,9 @@ def draws(data: Data) -> dict[tuple[Key, int], int]:
             place = grid_line(row), row["shots"]
             counts[place] = counts.get(place, 0) + 1
     return counts
+
+
+def fewest_and_most(cells: Sequence[Data]) -> list[Data]:
+    """Cells with the fewest and the most shots before all others, in their order."""
+    counts = [cell["shots"] for cell in cells]
+    return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))

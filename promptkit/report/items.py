@@ -62,10 +62,10 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
-    names = grid.varied(records)
+    names = grid.Names(records)
     return {
         "labels": list(labels.numbers),
-        "lines": [grid.name((*line, grid.RAW), names) for line in lines.numbers],
+        "lines": [names.of((*line, grid.RAW)) for line in lines.numbers],
         "methods": methods,
         "queries": [query[1:] for query in queries.values()],
         "ids": list(ids.numbers),

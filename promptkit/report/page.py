@@ -44,20 +44,28 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
     """
     charts, no_charts = _charts(data)
     payload = items.payload(records, prompts)
-    factors = grid.varied(data["rows"])
+    names = grid.Names(data["rows"])
     context = {
         "task": data["task"],
         "verdicts": data.get("verdicts", ()),
         "warnings": data.get("warnings", ()),
         "facts": _facts(data),
-        "lines": _lines(data),
+        "lines": _lines(data, names),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
-        "pairs": [(pairs.compared(pair, factors, 200), pair) for pair in data["pairs"]],
+        "pairs": [(*pairs.compared(pair, names, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
-        "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability")],
+        "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
         "learnt": [*learnt(data.get("calibrations", ()))],
         "confusion": [
-            (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion")
+            (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion", names)
+        ],
+        "moved": [
+            (names.place(one), [source["sentence"] for source in one["sources"]])
+            for one in data.get("variance", ())
+        ],
+        "spreads": [
+            (f"{one['factor'].capitalize()}, {names.place(one)}", [one["sentence"]])
+            for one in data.get("spreads", ())
         ],
         "notes": notes(records),
         "cost": cost(data["usage"]),
@@ -79,6 +87,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
         "differences": "Differences" if context["pairs"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
+        "moved": "What moves it" if context["moved"] or context["spreads"] else "",
         "cost": "Cost",
         "answers": "Items",
         "models": "Models",
@@ -122,15 +131,14 @@ def _labelled(svg: str, says: str) -> Markup:
 def _facts(data: Data) -> str:
     """What was asked of what, in a line."""
     rows = grid.whole(data)
-    names = dict.fromkeys(grid.said(0, row["model"]) for row in rows)
-    weights = {grid.said(0, model["name"]): model["weights"] for model in data["models"]}
+    models = [f"{grid.said(0, model['name'])} ({model['weights']})" for model in data["models"]]
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
     told = [dict.fromkeys(grid_line(row)[i] for row in rows) for i in (1, 2)]
     return " · ".join(
         (
             counted(rows[0]["n"], "query", "queries"),
-            ", ".join(f"{name} ({weights[name]})" for name in names),
+            _few(models, "models"),
             _few([*told[0]], "templates"),
             f"{_few([*told[1]], 'selections')} shots: {', '.join(map(str, shots))}",
             counted(len(seeds), "seed"),
@@ -142,9 +150,8 @@ def _few(names: Sequence[str], many: str) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} {many}"
 
 
-def _lines(data: Data) -> list[dict[str, Any]]:
+def _lines(data: Data, names: grid.Names) -> list[dict[str, Any]]:
     """The rows of the table, a group for whatever differs besides shots and seeds."""
-    factors = grid.varied(data["rows"])
     seeds: dict[Any, list[float]] = {}
     lines: dict[grid.Key, list[Data]] = {}
     for row in data["rows"]:
@@ -159,7 +166,7 @@ def _lines(data: Data) -> list[dict[str, Any]]:
             (row, changes.get(row["shots"]), _span(seeds.get((key, row["shots"]), [])))
             for row in rows
         ]
-        named.append({"name": grid.name(key, factors, 200), "rows": cells})
+        named.append({"name": names.of(key, limit=200), "rows": cells})
     return named
 
 
@@ -170,10 +177,8 @@ def _span(accuracies: Sequence[float]) -> str:
     return low if low == high else f"{low} – {high}"
 
 
-def _named(data: Data, what: str) -> list[tuple[str, Data]]:
-    cells = data.get(what, ())
-    factors = grid.varied(cells)
-    return [(grid.titled(cell, factors), cell) for cell in cells]
+def _named(data: Data, what: str, names: grid.Names) -> list[tuple[str, Data]]:
+    return [(names.with_shots(cell), cell) for cell in data.get(what, ())]
 
 
 def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[Any, str]]]]:

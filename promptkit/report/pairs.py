@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from promptkit.report import grid
-from promptkit.report.grid import Data
-from promptkit.report.terminal import FACTORS, counted, grid_line, visible
+from promptkit.report.grid import Data, Names
+from promptkit.report.terminal import FACTORS, counted, grid_line
 
 VERDICTS = ("better", "worse", "cannot tell")
 """What a paired difference comes to."""
@@ -21,19 +18,17 @@ def verdict(pair: Data) -> str:
     return "better" if pair["delta"] > 0 else "worse"
 
 
-def compared(pair: Data, factors: Sequence[int], limit: int = 44) -> str:
-    """The two cells of a pair in a few words: what differs, then what both have in common."""
-    room = limit // 3
-    what = kind(pair)
-    a, b = pair["a"], pair["b"]
+def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:
+    """The two cells of a pair in a few words: what differs, and what both have in common."""
+    what, room = kind(pair), limit // 2
+    a, b = grid_line(pair["a"]), grid_line(pair["b"])
+    shots = counted(pair["b"]["shots"], "shot")
+    others = names.of(b, [i for i in names.factors if FACTORS[i] != what], limit)
     if what == "shots":
-        main = f"{a['shots']} → {counted(b['shots'], 'shot')}"
-    else:
-        at = FACTORS.index(what)
-        before, after = (grid.said(at, grid_line(cell)[at]) for cell in (a, b))
-        main = f"{visible(before, room)} → {visible(after, room)}, {counted(b['shots'], 'shot')}"
-    others = [i for i in factors if FACTORS[i] != what]
-    return f"{main} · {grid.name(grid_line(b), others, room)}" if others else main
+        return f"{pair['a']['shots']} → {shots}", others
+    at = FACTORS.index(what)
+    main = f"{names.value(at, a[at], room)} → {names.value(at, b[at], room)}"
+    return main, f"{shots} · {others}" if others else shots
 
 
 def kind(pair: Data) -> str:

@@ -75,6 +75,35 @@ class _Confusion(_Cell):
         return self
 
 
+class _Several(_Part):
+    model: str
+    template: str | None
+    selection: str
+    order: str | None
+    verbalizer: str | None
+    calibration: str
+    shots: int
+
+
+class _Source(_Part):
+    factor: str
+    sd: float
+    ci: Interval
+    sentence: str
+
+
+class _Variance(_Several):
+    sources: list[_Source]
+
+
+class _Spread(_Several):
+    factor: str
+    accuracies: Annotated[list[float], Field(min_length=1)]
+    estimate: float
+    ci: Interval
+    sentence: str
+
+
 class _Learnt(_Part):
     calibration: str
     inputs: int
@@ -116,6 +145,8 @@ class _Comparison(_Part):
     reliability: list[_Reliability] = []
     confusion: list[_Confusion] = []
     calibrations: list[_Learnt] = []
+    variance: list[_Variance] = []
+    spreads: list[_Spread] = []
 
     @model_validator(mode="after")
     def _wholes(self) -> _Comparison:

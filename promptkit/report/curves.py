@@ -1,0 +1,160 @@
+"""Accuracy against the number of shots, and against what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import altair as alt
+
+from promptkit.report import grid
+from promptkit.report.draw import COLOURS, DIM, WIDTH
+from promptkit.report.grid import Data, Key, Names
+from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
+from promptkit.report.terminal import counted, grid_line, percent
+
+MANY = 12
+"""How many panels of accuracies there are at most: a reader looks at them first."""
+
+ASIDE = 72
+"""The room beside a chart for words at the end of a line, in pixels."""
+
+
+def accuracy(data: Data) -> list[Panel]:
+    """Accuracy against shots with its intervals, a line for whatever else differs."""
+    domain = _domain(end for row in grid.whole(data) for end in row["accuracy_ci"])
+    return [
+        Panel(title, _curves(lines, domain, _commonest(data)), _spoken(lines))
+        for title, lines in _panels(data)[:MANY]
+    ]
+
+
+def _curves(
+    lines: Mapping[str, Sequence[Data]], domain: Sequence[float], commonest: float | None
+) -> Chart:
+    values = [
+        {
+            "line": name,
+            "shots": row["shots"],
+            "accuracy": row["accuracy"],
+            "low": row["accuracy_ci"][0],
+            "high": row["accuracy_ci"][1],
+        }
+        for name, rows in lines.items()
+        for row in rows
+    ]
+    base = alt.Chart().encode(
+        x=alt.X("shots:O", title="shots", axis=alt.Axis(labelAngle=0)), **told_apart(lines)
+    )
+    if len(lines) > 1:
+        base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
+    y = percent_axis(alt.Y, "accuracy:Q", "accuracy", domain)
+    width = WIDTH - (0 if commonest is None else ASIDE)
+    layers = [
+        base.mark_rule(strokeWidth=2, opacity=0.45).encode(
+            y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2="high:Q"
+        ),
+        base.mark_line(strokeWidth=2).encode(y=y),
+        points_of(base, lines, y),
+    ]
+    if commonest is not None:
+        layers.insert(0, _level(commonest, ["commonest", "label"]))
+    return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)
+
+
+def _level(at: float, words: Sequence[str]) -> Chart:
+    """A line across the chart; at its end, what it stands for."""
+    base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
+    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
+    rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
+    return rule + text.encode(x=alt.value(WIDTH - ASIDE))
+
+
+def _commonest(data: Data) -> float | None:
+    """The accuracy of always saying the commonest label; None where nothing is scored."""
+    for matrix in data.get("confusion", ()):
+        golds: list[int] = [sum(row) for row in matrix["counts"]]
+        return max(golds) / sum(golds)
+    return None
+
+
+def _spoken(lines: Mapping[str, Sequence[Data]]) -> str:
+    said = []
+    for name, rows in list(lines.items())[:MANY]:
+        steps = ", ".join(
+            f"{percent(row['accuracy'])} with {counted(row['shots'], 'shot')}" for row in rows
+        )
+        said.append(f"{name}: {steps}" if name else steps)
+    return f"Accuracy against shots. {'; '.join(said)}."
+
+
+def cost(data: Data) -> list[Panel]:
+    """Accuracy against the tokens of a prompt: what another shot costs."""
+    domain = _domain(row["accuracy"] for row in grid.whole(data))
+    seeds = grid.draws(data)
+    panels = []
+    for title, lines in _panels(data)[:FEW]:
+        values = [
+            {
+                "line": name,
+                "shots": row["shots"],
+                "accuracy": row["accuracy"],
+                "tokens": row["tokens"] / row["n"] / seeds.get((grid_line(row), row["shots"]), 1),
+            }
+            for name, rows in lines.items()
+            for row in rows
+        ]
+        panels.append(Panel(title, _costs(values, lines, domain), _spoken_costs(values)))
+    return panels
+
+
+def _costs(
+    values: Sequence[Data], lines: Mapping[str, Sequence[Data]], domain: Sequence[float]
+) -> Chart:
+    base = alt.Chart().encode(
+        x=alt.X("tokens:Q", title="tokens of a prompt", axis=alt.Axis(tickCount=5, grid=False)),
+        y=percent_axis(alt.Y, "accuracy:Q", "accuracy", domain),
+        **told_apart(lines),
+    )
+    words = base.mark_text(dy=-11, fontSize=11).encode(text="shots:O")
+    layers = alt.layer(
+        base.mark_line(strokeWidth=1.5, opacity=0.5).encode(order="shots:Q"),
+        points_of(base, lines, None),
+        words,
+        data=inline(values),
+    )
+    return layers.properties(width=WIDTH, height=180)
+
+
+def _spoken_costs(values: Sequence[Data]) -> str:
+    ends = (values[0], values[-1])
+    said = [
+        f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, {percent(v['accuracy'])} right"
+        for v in ends
+    ]
+    return f"Accuracy against the tokens of a prompt. {'; '.join(said)}."
+
+
+def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
+    """The rows over all seeds as lines of panels: no more in each than there are colours."""
+    names = Names(data["rows"])
+    lines: dict[Key, list[Data]] = {}
+    for row in grid.whole(data):
+        lines.setdefault(grid_line(row), []).append(row)
+    if len(lines) <= len(COLOURS):
+        return [("", {names.of(key): own for key, own in lines.items()})]
+    counts = {i: len({key[i] for key in lines}) for i in names.factors}
+    inside = [i for i in reversed(names.factors) if counts[i] <= len(COLOURS)][:1]
+    outside = [i for i in names.factors if i not in inside]
+    panels: dict[str, dict[str, list[Data]]] = {}
+    for key, own in lines.items():
+        panels.setdefault(names.of(key, outside), {})[names.of(key, inside)] = own
+    return list(panels.items())
+
+
+def _domain(shares: Iterable[float]) -> tuple[float, float]:
+    """Whole tenths around shares, never so narrow that noise looks like much."""
+    values = [*shares]
+    low, high = int(min(values) * 10) / 10, -int(-max(values) * 10 // 1) / 10
+    while high - low < 0.4:
+        low, high = max(0.0, low - 0.1), min(1.0, high + 0.1)
+    return round(low, 1), round(high, 1)

@@ -1,0 +1,111 @@
+"""What a model says: how sure it is when it is right, and which labels it takes for which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from promptkit.report import grid
+from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
+from promptkit.report.grid import Data, Names, fewest_and_most
+from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
+from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
+
+
+def reliability(data: Data) -> list[Panel]:
+    """How sure the model is against how often it is right, a panel per shot count."""
+    names = Names(data["rows"])
+    panels = []
+    for title, group in _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]:
+        factors = grid.varied(map(grid_line, group))
+        lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
+        panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
+    return panels
+
+
+def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
+    values = [{"line": name, **one} for name, bins in lines.items() for one in bins]
+    base = alt.Chart().encode(
+        x=percent_axis(alt.X, "confidence:Q", "how sure", (0, 1)),
+        y=percent_axis(alt.Y, "accuracy:Q", "how often right", (0, 1)),
+        **told_apart(lines),
+    )
+    points = points_of(base, lines, None).encode(
+        size=alt.Size("n:Q", scale=alt.Scale(range=[25, 300]), legend=None)
+    )
+    ends = inline([{"at": 0}, {"at": 1}])
+    diagonal = (
+        alt.Chart(ends)
+        .mark_line(strokeDash=[4, 4], color=DIM, strokeWidth=1)
+        .encode(x="at:Q", y="at:Q")
+    )
+    lines_between = base.mark_line(strokeWidth=1.5, opacity=0.6)
+    layers = alt.layer(diagonal, lines_between, points, data=inline(values))
+    return layers.properties(width=260, height=260)
+
+
+def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
+    said = [
+        f"{name or 'the model'} is right {percent(one['accuracy'])} of the time where it is "
+        f"{percent(one['confidence'])} sure"
+        for name, bins in lines.items()
+        for one in bins[-1:]
+    ]
+    return f"Reliability, {title}. {'; '.join(said)}."
+
+
+def confusion(data: Data) -> list[Panel]:
+    """Which label was said where which is right, a panel per shot count."""
+    matrices = fewest_and_most(data.get("confusion", ()))[:FEW]
+    names = Names(data["rows"])
+    return [Panel(names.with_shots(one), _heat(one), _spoken_matrix(one)) for one in matrices]
+
+
+def _heat(matrix: Data) -> Chart:
+    labels = [visible(label, 40) for label in matrix["labels"]]
+    values = [
+        {"gold": i, "said": j, "n": n, "share": n / max(1, sum(row)), "right": i == j}
+        for i, row in enumerate(matrix["counts"])
+        for j, n in enumerate(row)
+    ]
+    size = max(14, min(44, WIDTH // len(labels)))
+    words = f"{json.dumps(labels)}[datum.value]"
+    base = alt.Chart().encode(
+        x=alt.X(
+            "said:O",
+            title="said",
+            axis=alt.Axis(labelExpr=words, labelAngle=-45, labelLimit=90, orient="top"),
+        ),
+        y=alt.Y("gold:O", title="gold", axis=alt.Axis(labelExpr=words, labelLimit=90)),
+    )
+    cells = base.mark_rect(color=COLOURS[0], cornerRadius=3).encode(
+        opacity=alt.Opacity(
+            "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.62]), legend=None
+        )
+    )
+    layers = [cells]
+    if size >= 20:
+        numbers = base.mark_text(fontSize=12, color=INK).encode(text="n:Q")
+        layers.append(numbers.transform_filter("datum.n > 0"))
+    frame = base.mark_rect(fill=None, stroke=INK, strokeWidth=1, cornerRadius=3)
+    layers.append(frame.transform_filter("datum.right"))
+    return alt.layer(*layers, data=inline(values)).properties(
+        width=alt.Step(size), height=alt.Step(size)
+    )
+
+
+def _spoken_matrix(matrix: Data) -> str:
+    right = sum(row[i] for i, row in enumerate(matrix["counts"]))
+    total = sum(map(sum, matrix["counts"]))
+    return f"Confusion of {counted(len(matrix['labels']), 'label')}: {right} of {total} right."
+
+
+def _by_shots(cells: Sequence[Data], names: Names) -> list[tuple[str, list[Data]]]:
+    """Cells that differ in their calibration only, together."""
+    factors = [i for i in names.factors if FACTORS[i] != "calibration"]
+    groups: dict[str, list[Data]] = {}
+    for cell in cells:
+        groups.setdefault(names.with_shots(cell, factors), []).append(cell)
+    return list(groups.items())

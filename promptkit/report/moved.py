@@ -1,0 +1,122 @@
+"""What moves an accuracy: the sources of its variance, and how far apart the levels of each are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from promptkit.report.draw import COLOURS, DIM, INK, LINE, SHARE, WIDTH
+from promptkit.report.grid import Data, Names, fewest_and_most
+from promptkit.report.marks import FEW, Chart, Panel, inline, intervals
+from promptkit.report.terminal import counted, points
+
+SOURCES = {
+    "query": "which queries are asked",
+    "seed": "which shots are drawn",
+    "order": "their order",
+    "template": "the template",
+    "verbalizer": "the words for the labels",
+    "residual": "answers that waver",
+}
+"""What the sources of variance are called."""
+
+
+def variance(data: Data) -> list[Panel]:
+    """Standard deviations by source with their intervals, a panel per number of shots."""
+    names = Names(data["rows"])
+    found = fewest_and_most(data.get("variance", ()))[:FEW]
+    return [
+        Panel(
+            names.place(one),
+            intervals([_source(row, s) for row, s in enumerate(one["sources"])], "points"),
+            " ".join(source["sentence"] for source in one["sources"]),
+        )
+        for one in found
+    ]
+
+
+def _source(row: int, source: Data) -> dict[str, Any]:
+    low, high = source["ci"]
+    number = f"{points(source['sd'])} [{points(low)}, {points(high)}]"
+    return {
+        "row": row,
+        "name": SOURCES.get(source["factor"], source["factor"]),
+        "context": "",
+        "at": 100 * source["sd"],
+        "low": 100 * low,
+        "high": 100 * high,
+        "verdict": "",
+        "number": number,
+    }
+
+
+LEVELS = {
+    "seed": "Which shots are drawn",
+    "order": "The order of the shots",
+    "template": "The template",
+    "verbalizer": "The words for the labels",
+}
+"""What the factors are called whose levels lie apart."""
+
+MOST = 12
+"""How many spreads stand in one panel."""
+
+
+def spread(data: Data) -> list[Panel]:
+    """The accuracies of the levels of each factor, a panel per factor."""
+    names = Names(data["rows"])
+    factors: dict[str, list[Data]] = {}
+    for one in fewest_and_most(data.get("spreads", ())):
+        factors.setdefault(one["factor"], []).append(one)
+    return [
+        Panel(LEVELS.get(factor, factor), _spreads(found[:MOST], names), found[0]["sentence"])
+        for factor, found in factors.items()
+    ]
+
+
+def _spreads(found: Sequence[Data], names: Names) -> Chart:
+    """Per row the accuracies of all levels; the line is from the lowest to the highest."""
+    rows = [_row(number, one, names) for number, one in enumerate(found)]
+    dots = [
+        {"row": number, "accuracy": accuracy}
+        for number, one in enumerate(found)
+        for accuracy in one["accuracies"]
+    ]
+    y = alt.Y("row:O", axis=None)
+    base = alt.Chart(inline(rows)).encode(y=y)
+    name = base.mark_text(align="left", yOffset=-15, fontSize=12, color=INK)
+    context = base.mark_text(align="left", fontSize=11, limit=WIDTH, color=DIM)
+    number = base.mark_text(align="right", yOffset=-15, fontSize=12, color=DIM)
+    line = base.mark_rule(strokeWidth=2, yOffset=14, color=LINE)
+    levels = alt.Chart(inline(dots)).mark_point(
+        filled=True, size=70, yOffset=14, color=COLOURS[0], opacity=0.6
+    )
+    layers = [
+        line.encode(x=alt.X("low:Q"), x2="high:Q"),
+        levels.encode(y=y, x=_accuracy_axis(dots)),
+        name.encode(x=alt.value(0), text="name:N"),
+        context.encode(x=alt.value(0), text="context:N"),
+        number.encode(x=alt.value(WIDTH), text="number:N"),
+    ]
+    return alt.layer(*layers).properties(width=WIDTH, height=alt.Step(56))
+
+
+def _accuracy_axis(dots: Sequence[Mapping[str, Any]]) -> Any:
+    low, high = (f(dot["accuracy"] for dot in dots) for f in (min, max))
+    scale = alt.Scale(domain=[max(0.0, low - 0.05), min(1.0, high + 0.05)], nice=False, zero=False)
+    axis = alt.Axis(format=SHARE, tickCount=5, grid=False)
+    return alt.X("accuracy:Q", title="accuracy", scale=scale, axis=axis)
+
+
+def _row(number: int, one: Data, names: Names) -> dict[str, Any]:
+    low, high = one["ci"]
+    return {
+        "row": number,
+        "name": counted(one["shots"], "shot"),
+        "context": names.held(one),
+        "low": min(one["accuracies"]),
+        "high": max(one["accuracies"]),
+        "number": f"{points(one['estimate'])} apart [{points(low)}, {points(high)}]",
+    }
