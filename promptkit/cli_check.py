@@ -63,6 +63,7 @@ def check(
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     order: options.OrderNames = None,
+    calibrate: options.Calibrate = None,
     shots: ShotCounts = None,
     seeds: options.Seeds = 3,
     limit: options.Limit = None,
@@ -99,6 +100,7 @@ def check(
     )
     loaded = inputs.task_named(task)
     demands.fit(loaded, limit)
+    chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
     inputs.check_writable(_apart(out, no_worse_than), json_file)
     models = [
         one

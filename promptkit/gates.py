@@ -186,7 +186,9 @@ def _common(now: Answers, before: Answers, common: Sequence[str]) -> str:
 def _elsewhere(now: Cell, before: Cell) -> str:
     """What was another in the other run."""
     then = [
-        getattr(before, name) for name in FACTORS if getattr(now, name) != getattr(before, name)
+        f"{name} {getattr(before, name)}"
+        for name in FACTORS
+        if getattr(now, name) != getattr(before, name)
     ]
     return f" (then {', '.join(then)})" if then else ""
 
@@ -199,7 +201,7 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
             shown = ", ".join(id if len(id) <= 40 else f"{id[:39]}…" for id in ids[:MAX_ITEMS])
             more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
             parts.append(f"{what} {shown}{more}")
-    return f"; {', '.join(parts)}" if parts else ""
+    return "".join(f"; {part}" for part in parts)
 
 
 def _points(difference: float) -> str:

@@ -14,7 +14,7 @@ from samples import CountingModel
 
 import promptkit
 from promptkit.cli import app
-from promptkit.errors import ModelError
+from promptkit.store import Store
 
 FRUIT = str(Path(__file__).parents[1] / "examples" / "fruit")
 
@@ -48,37 +48,43 @@ def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the models that were loaded: `good` is right, `bad` says the first label."""
-    names: list[str] = []
+def model(name: str) -> Any:
+    """`good` is right, `bad` says the first label, others say anything."""
+    if name not in ("good", "bad"):
+        return CountingModel(name=name)
     golds = {e.input.name: e.output for e in promptkit.load_task(FRUIT).tests}
 
+    def answer(prompt: promptkit.Prompt) -> str:
+        return golds[prompt.text.splitlines()[-1].removesuffix(" ->")] if name == "good" else ""
+
+    return CountingModel(answer, name=name)
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the models that were loaded, none of them real."""
+    names: list[str] = []
+
     def load(name: str = "smollm2", **_: Any) -> Any:
-        if name == "nosuch":
-            raise ModelError(f"there is no model {name!r}")
         names.append(name)
-        if name not in ("good", "bad"):
-            return CountingModel(name=name)
-        return CountingModel(
-            lambda prompt: (
-                golds[prompt.text.splitlines()[-1].removesuffix(" ->")]
-                if name == "good"
-                else "nothing"
-            ),
-            name=name,
-        )
+        return model(name)
 
     monkeypatch.setattr(promptkit, "load_model", load)
     return names
 
 
-@pytest.fixture
-def last(run: Run, loaded: list[str]) -> str:
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved run of the good model."""
-    done = run("compare", FRUIT, "--model", "good", "--shots", "0,2", "--out", "last")
-    assert done.code == 0, done.err
-    return "last"
+    task = promptkit.load_task(FRUIT)
+    result = promptkit.compare(task, models=[model("good")], shots=[0, 2], store=Store())
+    return result.save(tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def last(here: Path, saved: Path, loaded: list[str]) -> str:
+    """The saved run, in the working folder."""
+    return str(shutil.copytree(saved, "last"))
 
 
 def check(run: Run, *words: object, model: str = "good") -> Ran:
@@ -103,7 +109,7 @@ def test_a_gate_that_fails(run: Run, last: str) -> None:
     assert done.code == 1
     assert "  FAIL  accuracy at least 50 %: 13.7 % [" in done.out
     assert "  FAIL  not worse than last: -86.3 points [" in done.out
-    assert "surely worse (then good); broke " in done.out
+    assert "surely worse (then model good); broke " in done.out
     assert "Traceback" not in done.err
     assert "error" not in done.err
 

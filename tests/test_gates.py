@@ -148,7 +148,7 @@ def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
     gate = no_worse(now, before, "last")
     assert (gate.broke, gate.mended) == (("q1", "q0"), ("q2",))
     assert gate.passed
-    assert gate.reason.endswith(": worse, but not surely; broke q1, q0, mended q2")
+    assert gate.reason.endswith(": worse, but not surely; broke q1, q0; mended q2")
 
 
 def test_a_margin_is_what_may_be_lost() -> None:
@@ -233,8 +233,8 @@ def test_unasked_it_checks_the_most_shots_of_the_other_run(last: Path) -> None:
 
 def test_what_was_changed_may_be_the_template_or_the_model(last: Path) -> None:
     found = checked(2, no_worse_than=last, templates=[ARROW])
-    assert ": surely worse (then colon); broke " in str(found)
-    assert "(then fake)" in str(checked(2, no_worse_than=last, models=[knows(2, "new")]))
+    assert ": surely worse (then template colon); broke " in str(found)
+    assert "(then model fake)" in str(checked(2, no_worse_than=last, models=[knows(2, "new")]))
 
 
 def test_generated_answers_are_checked_too(tmp_path: Path) -> None:

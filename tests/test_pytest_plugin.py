@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -70,20 +73,42 @@ def test_names(gate, store, monkeypatch):
     for _ in range(2):
         gate(task, models=["mine.gguf"], store=store, min={"accuracy": 0.9}, **grid)
     assert loaded == ["mine.gguf"]
-    gate(task, store=store, min={"accuracy": 0.9}, **grid)
-    assert loaded == ["mine.gguf", "smollm2"]
+    gate(task, models=["yours.gguf"], store=store, min={"accuracy": 0.9}, **grid)
+    assert loaded == ["mine.gguf", "yours.gguf"]
+"""
+
+
+# What docs/gates.md shows, with a model that needs no file.
+DOCUMENTED = """
+import pytest
+
+import promptkit
+from promptkit.models import llama
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    fake = promptkit.FakeModel()
+    for place in (promptkit, llama):
+        monkeypatch.setattr(place, "load_model", lambda *_: fake)
+    task = promptkit.load_task("examples/fruit")
+    promptkit.compare(task, models=[fake], shots=[4]).save("runs/release")
 """
 
 
 def test_a_gate_in_a_test_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    pytester.makepyfile(SUITE)
+    shutil.copytree(ROOT / "examples", pytester.path / "examples")
+    page = (ROOT / "docs" / "gates.md").read_text("utf-8")
+    suite, script = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    script = "def test_script():\n" + textwrap.indent(script, "    ")
+    pytester.makepyfile(test_suite=SUITE, test_page=DOCUMENTED + suite + "\n\n" + script)
     done = pytester.runpytest_subprocess(*PLUGIN, "-W", "error", "-rA")
-    done.assert_outcomes(passed=2, failed=2)
+    done.assert_outcomes(passed=4, failed=2)
     text = done.stdout.str()
     assert "FAIL  not worse than " in text
     assert "over 40 common queries" in text
-    assert ": surely worse (then fake); broke t-" in text
+    assert ": surely worse (then model fake); broke t-" in text
     assert "min 'acuracy': a gate is decided by an interval" in text
     assert "pass  accuracy at least 90 %: 100.0 % [" in text
     # The reason, and nothing of the machinery behind it.
