@@ -37,7 +37,6 @@ from promptkit.errors import PromptkitError, TaskError
 from promptkit.orders import as_order
 from promptkit.preview import plain
 from promptkit.scaffold import write_task
-from promptkit.strategies import read_selection
 from promptkit.task import Task
 from promptkit.templates import Template
 
@@ -86,6 +85,7 @@ def render(
     ] = None,
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
     selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
+    embedder: options.Embedder = None,
     order: Annotated[str | None, typer.Option(help=options.ORDER_HELP)] = None,
     verbalizer: Annotated[str | None, typer.Option(help="Words for the labels, by name.")] = None,
     template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
@@ -106,7 +106,7 @@ def render(
 ) -> None:
     """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
     counts = inputs.numbers(shots)
-    chosen = read_selection(selection) if selection else None
+    chosen = next(iter(inputs.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None
 

@@ -18,7 +18,6 @@ from promptkit.console import note, write_json
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
-from promptkit.strategies import read_selection
 
 Least = Annotated[
     list[str] | None,
@@ -62,6 +61,7 @@ def check(
     template: options.Templates = None,
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
+    embedder: options.Embedder = None,
     order: options.OrderNames = None,
     calibrate: options.Calibrate = None,
     shots: ShotCounts = None,
@@ -88,7 +88,7 @@ def check(
 
     chosen: dict[str, Any] = {
         "verbalizers": verbalizer or (),
-        "selections": [read_selection(name) for name in selection or []],
+        "selections": inputs.selections(selection or [], embedder),
         "orders": inputs.orders(order or [], None),
         "fit": inputs.choices("fit", [fit], Fit)[0],
         "sampling": inputs.sampling(max_tokens, temperature),

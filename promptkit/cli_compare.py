@@ -14,7 +14,6 @@ from promptkit import options
 from promptkit.console import note, write_json
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
-from promptkit.strategies import read_selection
 
 
 def compare(
@@ -24,6 +23,7 @@ def compare(
     formats: options.Formats = 1,
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
+    embedder: options.Embedder = None,
     order: options.OrderNames = None,
     orders: options.OrderCount = None,
     calibrate: options.Calibrate = None,
@@ -49,7 +49,7 @@ def compare(
     chosen: dict[str, Any] = {
         "formats": formats,
         "verbalizers": verbalizer or (),
-        "selections": [read_selection(name) for name in selection or []],
+        "selections": inputs.selections(selection or [], embedder),
         "orders": inputs.orders(order or [], orders),
         "shots": inputs.numbers(shots),
         "fit": inputs.choices("fit", [fit], Fit)[0],

@@ -22,6 +22,7 @@ from promptkit.models.base import Model, Sampling, Weights
 from promptkit.orders import Order, as_order
 from promptkit.orders import orders as balanced_orders
 from promptkit.predict import Progress
+from promptkit.strategies import Selection, read_selection
 from promptkit.task import Task
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ def choices(name: str, values: list[str], kind: Any) -> list[Any]:
         if value not in get_args(kind):
             raise TaskError(f"--{name} {value!r}: choose {' or '.join(get_args(kind))}")
     return values
+
+
+def selections(names: Sequence[str], embedder: str | None) -> list[Selection]:
+    """Selections by name, or files of ids; the embedder is loaded where there is one."""
+    embed = promptkit.load_embedder(embedder) if embedder is not None else None
+    chosen = [read_selection(name, embed) for name in names]
+    if embed is not None and not any(hasattr(one, "embed") for one in chosen):
+        raise TaskError("--embedder: no --selection compares inputs; add --selection similar")
+    return chosen
 
 
 def orders(names: Sequence[str], count: int | None) -> list[Order]:

@@ -78,6 +78,13 @@ Formats = Annotated[
     ),
 ]
 Selections = Annotated[list[str] | None, typer.Option(help=SELECTION_HELP)]
+Embedder = Annotated[
+    str | None,
+    typer.Option(
+        help="A GGUF embedding model, by which selections compare inputs; by default they count "
+        "runs of characters (TF-IDF)."
+    ),
+]
 OrderNames = Annotated[list[str] | None, typer.Option("--order", help=ORDER_HELP)]
 OrderCount = Annotated[
     int | None,

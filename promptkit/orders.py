@@ -44,7 +44,12 @@ AnyOrder = Order | str
 
 def as_order(order: AnyOrder) -> Order:
     """An order, or the rule of this name. Raises `PromptError`."""
-    return order if isinstance(order, Order) else Order(order)
+    return order if isinstance(order, Order) else _rule(order)
+
+
+@lru_cache(maxsize=16)
+def _rule(name: str) -> Order:
+    return Order(name)
 
 
 def orders(count: int) -> tuple[Order, ...]:

@@ -8,6 +8,7 @@ computed beside it, and equal texts are equally near.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,9 +25,11 @@ _SIZES = (2, 3, 4)
 """The characters of the n-grams that texts are compared by."""
 _BITS = 20
 """N-grams are told apart by so many bits of a hash."""
-COMMON, FEW = 0.1, 100
-"""N-grams in more than this share of the pool say little and cost most, so they are left out; those
-in no more than `FEW` examples are kept."""
+PRODUCTS = 500_000
+"""What a query may cost on average. N-grams that stand in many examples say little and cost most,
+so in pools of more than some thousand examples the commonest are left out until it fits."""
+SMALL = 2048
+"""Pools up to this size are compared as a whole."""
 _STEP = 2048
 """Texts that are worked on at once; 11 bits number them, so that with a hash they fit 32."""
 _QUERIES, _POOL_STEP = 128, 8192
@@ -69,20 +72,29 @@ class TfIdf:
         shown = np.bincount(counts.indices, minlength=len(known))
         # As in BM25: hardly anything for what stands everywhere.
         self._rarity = np.log1p((len(pool) - shown + 0.5) / (shown + 0.5))
-        self._rarity[shown > max(COMMON * len(pool), FEW)] = 0
+        self._rarity[shown > _commonest(shown, len(pool))] = 0
         self._pool = self._weighted(counts)
         self._postings = sparse.csr_matrix(self._pool.T)
 
     def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
         for begin in range(0, len(texts), _STEP):
             block = self._weighted(self._in_pool(_counts(texts[begin : begin + _STEP])))
+            if self._pool.shape[0] <= SMALL:
+                yield from (block @ self._postings).toarray() / _FINE**2
+                continue
             for start, end in zip(block.indptr[:-1], block.indptr[1:], strict=True):
                 postings = self._postings[block.indices[start:end]]
                 yield (block.data[start:end] @ postings) / _FINE**2
 
     def among(self, indices: Sequence[int]) -> Matrix:
+        if self._pool.shape[0] <= SMALL:
+            return self._all[np.ix_(indices, indices)]
         some = self._pool[list(indices)]
         return np.asarray((some @ some.T).toarray() / _FINE**2)
+
+    @cached_property
+    def _all(self) -> Matrix:
+        return np.asarray((self._pool @ self._postings).toarray() / _FINE**2)
 
     def to(self, index: int) -> Matrix:
         return np.asarray((self._pool @ self._pool[[index]].T).toarray()[:, 0] / _FINE**2)
@@ -164,6 +176,15 @@ class Embedded:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.where(lengths > 0, lengths, 1)
         return np.rint(vectors * _COARSE).astype(np.float32)
+
+
+def _commonest(shown: NDArray[np.int64], size: int) -> int:
+    """In how many examples an n-gram may stand, given in how many each does."""
+    times = np.bincount(shown, minlength=2)
+    # An example meets every other one that it shares an n-gram with.
+    products = np.cumsum(times * np.arange(len(times), dtype=np.float64) ** 2)
+    fits = int(np.searchsorted(products, PRODUCTS * size, side="right")) - 1
+    return max(fits, int(shown.min(initial=len(times))))
 
 
 def _counts(texts: Sequence[str]) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_gguf import write_llama
 
-from benchmarks import engine, limit, peers, scale, tables
+from benchmarks import engine, limit, peers, scale, selection, tables
 from benchmarks.contest import Run, Survey
 from benchmarks.meter import Taken
 from benchmarks.peers import Answer
@@ -97,6 +97,15 @@ def test_large_grids_are_measured(tiny: Path) -> None:
         {"render and tokenize", "plan", "schedule"},
     )
     assert scale.measure("stored", str(tiny), 100).total > 0
+
+
+def test_finding_shots_is_measured() -> None:
+    figures = [
+        selection.measured(name, 60, 6) for name in selection.CONTESTANTS if "langchain" not in name
+    ]
+    assert {figure.asked for figure in figures} == {6}
+    shown = selection.table(figures, 60, 6)
+    assert [row[3] for row in shown.rows if row[0].startswith("promptkit similar")][0] == "1.00"
 
 
 def made_up() -> Result:
