@@ -57,13 +57,13 @@ def markdown(tables: Sequence[Table]) -> str:
     return "\n\n".join(parts)
 
 
-def write(page: Path, section: str) -> None:
+def write(page: Path, section: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Puts a section between the marks of a page. Raises `ValueError` where it has none."""
-    text = page.read_text("utf-8")
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    text, (begin, end) = page.read_text("utf-8"), marks
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"{page} has no {BEGIN} … {END} to write between")
-    page.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{section}\n\n{END}", text, count=1), "utf-8")
+        raise ValueError(f"{page} has no {begin} … {end} to write between")
+    page.write_text(pattern.sub(lambda _: f"{begin}\n\n{section}\n\n{end}", text, count=1), "utf-8")
 
 
 def _line(cells: Sequence[str]) -> str:
