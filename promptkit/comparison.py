@@ -9,9 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, evidence, judging, running
+from promptkit import calibrating, evidence, judging, running, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
+from promptkit.controls import wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.freely import free_answers
@@ -82,7 +83,8 @@ def compare(
         sampling=sampling or Sampling(),
     )
     methods = calibrating.methods_of(calibrations, task.labels)
-    asked = running.prepare(grid.predictors(task, announce), queries)
+    predictors = grid.predictors(task, announce)
+    asked = running.prepare(predictors, queries)
     asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
     if announce is not None:
         for reason in left_out:
@@ -91,7 +93,9 @@ def compare(
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(usage, wall_seconds=perf_counter() - started)
-    return _judged(task, asked, predictions, free, usage)
+    result = _judged(task, asked, predictions, free, usage)
+    known = map(verdicts.sentence, (*wording_warnings(predictors), *left_out))
+    return replace(result, warnings=(*result.warnings, *known))
 
 
 def _judged(

@@ -105,7 +105,7 @@ def test_finding_shots_is_measured() -> None:
     ]
     assert {figure.asked for figure in figures} == {6}
     shown = selection.table(figures, 60, 6)
-    assert [row[3] for row in shown.rows if row[0].startswith("promptkit similar")][0] == "1.00"
+    assert next(row[3] for row in shown.rows if row[0].startswith("promptkit similar")) == "1.00"
 
 
 def made_up() -> Result:

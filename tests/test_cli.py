@@ -118,7 +118,7 @@ def test_compare_writes_and_prints(run: Run, here: Path, loaded: Any) -> None:
     assert done.out.startswith(head)
     assert "Written to runs/fruit: comparison.json, predictions.jsonl, report.html\n" in done.out
     assert {path.name for path in (here / "runs" / "fruit").iterdir()} == {
-        *("comparison.json", "predictions.jsonl", "report.html")
+        *("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
     }
     assert (here / ".promptkit" / "predictions.sqlite").is_file()
     again = run("compare", FRUIT, "--shots", "0,1", "--seeds", 2, "--limit", 4)

@@ -283,7 +283,7 @@ def test_saving(tmp_path: Path) -> None:
     folder = result.save(tmp_path / "a" / "b")
     assert folder == tmp_path / "a" / "b"
     assert {path.name for path in folder.iterdir()} == {
-        *("comparison.json", "predictions.jsonl", "prompts.json", "report.html", "templates")
+        *("comparison.json", "predictions.jsonl", "prompts.json", "report.html", "formats")
     }
     assert json.loads((folder / "comparison.json").read_text("utf-8")) == result.to_dict()
     lines = (folder / "predictions.jsonl").read_text("utf-8").split("\n")

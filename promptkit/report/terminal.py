@@ -16,6 +16,12 @@ from rich.text import Text
 MAX_CHANGED = 20
 """How many queries the table of changed answers shows."""
 
+MAX_TABLES = 3
+"""Up to how many lines of the grid have a table of their own."""
+
+MAX_PAIRS = 12
+"""Up to how many differences from the first are listed; the verdicts speak of all."""
+
 MAX_SEEDS = 5
 """Up to how many seeds are listed one by one."""
 
@@ -36,26 +42,69 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
 
     Texts from data are never read as markup.
     """
+    from promptkit.report import found
     from promptkit.report.calibration import calibrated
 
-    parts: list[RenderableType] = []
-    raw = [row for row in data["rows"] if row["calibration"] == "none"]
-    for key, rows in groupby(raw, key=grid_line):
-        parts += [*_accuracy(key, list(rows), data), ""]
-    parts[-1] = Text(
-        "Brackets are 95 % intervals; a change is paired over the same queries.", "dim"
-    )
-    parts += [*map(Text, notes(records)), "", *_differences(data["pairs"], width)]
+    parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(records)), ""]
+    parts += found.verdicts(data)
+    parts += _differences(data["pairs"], width)
     parts += calibrated(data)
+    parts += found.spreads(data)
     parts += _changed_answers(records, width)
+    parts += found.warnings(data)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
+
+
+def _cells(data: Data, width: int) -> Iterator[RenderableType]:
+    """A table per line of the grid, or one of all where they are many."""
+    raw = [row for row in data["rows"] if row["calibration"] == "none"]
+    lines = {key: list(rows) for key, rows in groupby(raw, key=grid_line)}
+    if len(lines) > MAX_TABLES:
+        yield from _overview(lines, data, width)
+    for key, rows in lines.items() if len(lines) <= MAX_TABLES else ():
+        yield from _accuracy(key, rows, data)
+        if key != [*lines][-1]:
+            yield ""
+    yield Text("Brackets are 95 % intervals; a change is paired over the same queries.", "dim")
+
+
+def _overview(
+    lines: Mapping[tuple[str, ...], Records], data: Data, width: int
+) -> Iterator[RenderableType]:
+    """The accuracy of every line after each number of shots."""
+    first = next(iter(lines.values()))
+    n = counted(first[0]["n"], "query", "queries")
+    varied = [i for i in range(len(FACTORS)) if len({key[i] for key in lines}) > 1]
+    shared = [word for i, word in _words(next(iter(lines))) if i not in varied]
+    yield _title(" · ".join([data["task"]["name"], *shared, n]))
+    counts = list(dict.fromkeys(row["shots"] for row in first))
+    table = _table(*(FACTORS[i] for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
+    left = width - 16 * len(counts)
+    room = max(left // len(varied) - 2, 10)
+    for key, rows in lines.items():
+        by_shots = {row["shots"]: row for row in rows if row["seed"] is None}
+        table.add_row(
+            *(Text(visible(_file(key[i]), room)) for i in varied),
+            *(_interval(by_shots[count]) for count in counts),
+        )
+    yield table
+
+
+def _interval(row: Data) -> str:
+    low, high = row["accuracy_ci"]
+    return f"{percent(row['accuracy'])} [{points(low)}, {points(high)}]"
 
 
 FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
 """What distinguishes the lines of a grid, along which the number of shots grows."""
 
 _USUAL = {"order": "default", "verbalizer": "labels", "calibration": "none"}
+_SAID = {
+    "selection": "{} shots",
+    "verbalizer": "{} as labels",
+    "calibration": "{} calibration",
+}
 
 
 def grid_line(row: Data) -> tuple[str, ...]:
@@ -68,15 +117,14 @@ def grid_line(row: Data) -> tuple[str, ...]:
 
 def line_names(line: Sequence[str]) -> list[str]:
     """A line in words; what is as usual is left out."""
-    named = dict(zip(FACTORS, line, strict=True))
-    words = [_file(named["model"]), named["template"], f"{named['selection']} shots"]
-    if named["order"] != _USUAL["order"]:
-        words.append(named["order"])
-    if named["verbalizer"] != _USUAL["verbalizer"]:
-        words.append(f"{named['verbalizer']} as labels")
-    if named["calibration"] != _USUAL["calibration"]:
-        words.append(f"{named['calibration']} calibration")
-    return words
+    return [word for _, word in _words(line)]
+
+
+def _words(line: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The words for a line, each with the number of its factor."""
+    for i, (name, value) in enumerate(zip(FACTORS, line, strict=True)):
+        if value != _USUAL.get(name):
+            yield i, _SAID.get(name, "{}").format(_file(value) if name == "model" else value)
 
 
 def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[RenderableType]:
@@ -99,13 +147,12 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
     )
     changes = changes_of(data["pairs"], key)
     for row in whole:
-        low, high = row["accuracy_ci"]
         seeds = [
             r["accuracy"] for r in rows if r["shots"] == row["shots"] and r["seed"] is not None
         ]
         table.add_row(
             str(row["shots"]),
-            f"{percent(row['accuracy'])} [{points(low)}, {points(high)}]",
+            _interval(row),
             _change(changes.get(row["shots"])),
             _by_seed(seeds),
             f"{row['coverage']:.2f}" if scored else str(row["failures"]),
@@ -148,7 +195,7 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
         for pair in pairs
         if pair["a"]["shots"] == pair["b"]["shots"] and pair["b"]["calibration"] == "none"
     ]
-    if not pairs:
+    if not 0 < len(pairs) <= MAX_PAIRS:
         return
     lines = [grid_line(pair[side]) for pair in pairs for side in ("a", "b")]
     varied = [i for i in range(len(FACTORS)) if len({line[i] for line in lines}) > 1]

@@ -1,0 +1,67 @@
+"""What a comparison found, in sentences for a terminal: verdicts, spreads and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from promptkit.report.grid import Names
+
+Data = Mapping[str, Any]
+
+SHOWN = 6
+"""How many sentences of a kind are shown; report.html has all of them."""
+SWEPT = ("template", "verbalizer", "order")
+"""The factors whose spread is told; that of the seeds stands in the table."""
+
+
+def verdicts(data: Data) -> Iterator[RenderableType]:
+    """What can be said of the differences, the headline first."""
+    every = data.get("verdicts", ())
+    for place, sentence in enumerate(every[: 1 + SHOWN]):
+        yield _item(sentence, "bold" if place == 0 else "")
+    if every:
+        yield from _rest(every[1 + SHOWN :])
+        yield ""
+
+
+def spreads(data: Data) -> Iterator[RenderableType]:
+    """How far what was swept moves the accuracy, where nothing is calibrated."""
+    found = [
+        one
+        for one in data.get("spreads", ())
+        if one["factor"] in SWEPT and one["calibration"] in (None, "none")
+    ]
+    if not found:
+        return
+    yield Text("What the sweep moved", "bold")
+    names = Names(data["rows"])
+    for one in found[:SHOWN]:
+        yield _item(f"{names.place(one)}: {one['sentence']}")
+    yield from _rest(found[SHOWN:])
+    yield ""
+
+
+def warnings(data: Data) -> Iterator[RenderableType]:
+    """What a careful reader must know."""
+    every = data.get("warnings", ())
+    for sentence in every:
+        yield _item(sentence, "yellow", "!")
+    if every:
+        yield ""
+
+
+def _item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    clean = "".join(char if char.isprintable() else "·" for char in sentence)
+    grid.add_row(Text(mark, style), Text(clean, style))
+    return grid
+
+
+def _rest(others: Sequence[Any]) -> Iterator[RenderableType]:
+    if others:
+        yield Text(f"… and {len(others)} more in report.html", "dim")
