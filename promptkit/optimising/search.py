@@ -251,8 +251,10 @@ class _Search:
         self.prompts = self.cached = self.tokens = 0
 
     def usual(self, query: Example[Any, Any]) -> Shots:
-        """The shots that the task's default selection draws from the candidates."""
-        return self._draw(self._candidates, query, self._plan.shots, self._plan.seed)
+        """The shots that the task's default selection draws from the other candidates."""
+        others = len(self._candidates) - (self._candidates.by_id(query.id) is not None)
+        count = min(self._plan.shots, others)
+        return self._draw(self._candidates, query, count, self._plan.seed)
 
     def greedy(self) -> Trial:
         """One demonstration after the other, each the best of those that are tried."""
