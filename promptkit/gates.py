@@ -15,6 +15,7 @@ import numpy as np
 from promptkit.cells import FACTORS, Answers, shared
 from promptkit.errors import TaskError
 from promptkit.means import mean_interval
+from promptkit.report.terminal import visible
 from promptkit.results import Cell
 from promptkit.stats import Interval, paired_difference, wilson
 
@@ -198,7 +199,7 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
     parts = []
     for what, ids in (("broke", broke), ("mended", mended)):
         if ids:
-            shown = ", ".join(id if len(id) <= 40 else f"{id[:39]}…" for id in ids[:MAX_ITEMS])
+            shown = ", ".join(visible(id, 40) for id in ids[:MAX_ITEMS])
             more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
             parts.append(f"{what} {shown}{more}")
     return "".join(f"; {part}" for part in parts)

@@ -151,6 +151,14 @@ def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
     assert gate.reason.endswith(": worse, but not surely; broke q1, q0; mended q2")
 
 
+def test_ids_cannot_write_lines_of_their_own() -> None:
+    queries = {"a\n  pass  all\x1b[2J": ({"word": "x"}, "even"), "b" * 99: ({"word": "y"}, "odd")}
+    before, now = (Answers(CELL, queries, np.full((2, 1), right), None, None) for right in (1, 0))
+    gate = no_worse(now, before, "last")
+    assert gate.reason.endswith(f"; broke a⏎  pass  all·[2J, {'b' * 39}…")
+    assert gate.broke == tuple(queries)
+
+
 def test_a_margin_is_what_may_be_lost() -> None:
     before, now = cell_of([1] * 200), cell_of([1] * 190 + [0] * 10)
     assert not no_worse(now, before, "last").passed

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from samples import COLON, CountingModel, Word, asked_word, open_task, parity, parity_task
 
@@ -194,6 +194,8 @@ def test_near_repeats_of_held_out_queries_are_no_candidates() -> None:
     st.none() | st.integers(1, 12),
     st.integers(0, 3),
 )
+@example(pool=5, shots=4, method="bootstrap", budget=99, held_out=1, seed=0)  # all are shown
+@example(pool=5, shots=4, method="greedy", budget=99, held_out=1, seed=0)
 def test_the_budget_is_never_exceeded(
     pool: int, shots: int, method: Any, budget: int, held_out: int | None, seed: int
 ) -> None:

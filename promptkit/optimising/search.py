@@ -23,7 +23,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
-from promptkit.selection import default_selection, draw
+from promptkit.selection import default_selection, draw, expect
 from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
 from promptkit.task import Task
@@ -244,15 +244,17 @@ class _Search:
         self._renderer = predictor.template.renderer(predictor.task)
         self._demos = {demo.id: demo for demo in predictor.task.demos}
         self.asked = [self._demos[id] for id in plan.held_out]
-        self._candidates = [self._demos[id] for id in plan.candidates]
+        self._candidates = ExampleSet(tuple([self._demos[id] for id in plan.candidates]))
         output = predictor.task.output_type
         self._labels = {output.plain(value): label for label, value in output.values.items()}
         self.trials: list[Trial] = []
         self.prompts = self.cached = self.tokens = 0
 
     def usual(self, query: Example[Any, Any]) -> Shots:
-        """The shots that the task's default selection draws from the candidates."""
-        return self._draw(self._candidates, query, self._plan.shots, self._plan.seed)
+        """The shots that the task's default selection draws from the other candidates."""
+        others = len(self._candidates) - (self._candidates.by_id(query.id) is not None)
+        count = min(self._plan.shots, others)
+        return self._draw(self._candidates, query, count, self._plan.seed)
 
     def greedy(self) -> Trial:
         """One demonstration after the other, each the best of those that are tried."""
@@ -261,7 +263,7 @@ class _Search:
             ids = {demo.id for demo in chosen}
             left = [demo for demo in self._candidates if demo.id not in ids]
             count = min(self._plan.tries, len(left))
-            tried = self._draw(left, self.asked[0], count, self._plan.seed)
+            tried = self._draw(ExampleSet(tuple(left)), self.asked[0], count, self._plan.seed)
             sets = [(*chosen, demo) for demo in tried]
             trials = self.try_all(sets)
             best = max(trials, key=lambda trial: trial.rank)
@@ -270,9 +272,11 @@ class _Search:
 
     def bootstrap(self) -> Trial:
         """The best of random sets of what the model itself answers right."""
+        expect(self._candidates, self._candidates)
         answers = self._ask([(demo, self.usual(demo)) for demo in self._candidates])
-        right = [d for d, said in zip(self._candidates, answers, strict=True) if said.correct]
-        wrong = [d for d, said in zip(self._candidates, answers, strict=True) if not said.correct]
+        said = list(zip(self._candidates, answers, strict=True))
+        right = ExampleSet(tuple([demo for demo, answer in said if answer.correct]))
+        wrong = ExampleSet(tuple([demo for demo, answer in said if not answer.correct]))
         count = min(len(right), self._plan.shots)
         sets = []
         for draw_seed in range(self._plan.tries):
@@ -323,8 +327,8 @@ class _Search:
         return self._predictor.join([query for query, _ in asked], prompts, found.results)
 
     def _draw(
-        self, pool: Sequence[Example[Any, Any]], query: Example[Any, Any], count: int, seed: int
+        self, pool: ExampleSet[Any, Any], query: Example[Any, Any], count: int, seed: int
     ) -> Shots:
         selection = default_selection(self._predictor.task)
-        drawn = draw(ExampleSet(tuple(pool)), query, count, seed=seed, selection=selection)
+        drawn = draw(pool, query, count, seed=seed, selection=selection)
         return tuple([self._demos[demo.id] for demo in drawn])  # a set holds copies
