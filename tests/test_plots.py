@@ -43,6 +43,33 @@ def result() -> Comparison:
     return fruit()
 
 
+def moved(result: Comparison) -> dict[str, Any]:
+    """The comparison with what moves it, in figures that are easy to find again."""
+    cell = {**result.to_dict()["pairs"][0]["b"], "seed": None}
+    query = {"factor": "query", "sd": 0.06, "ci": [0.02, 0.08], "sentence": "Queries move it."}
+    order = {"factor": "order", "sd": 0.0, "ci": [0.0, 0.05], "sentence": "Hardly, the order."}
+    return {
+        **result.to_dict(),
+        "verdicts": ["Cannot tell with 5 % & <b>."],
+        "warnings": ["Few queries."],
+        "variance": [{**cell, "order": None, "n": 12, "sources": [query, order]}],
+        "spreads": [
+            {
+                **cell,
+                "order": None,
+                "factor": "order",
+                "levels": ["a", "b", "c"],
+                "accuracies": [0.2, 0.5, 0.3],
+                "observed": 0.3,
+                "noise": 0.1,
+                "estimate": 0.2,
+                "ci": [0.1, 0.4],
+                "sentence": "3 orders range.",
+            }
+        ],
+    }
+
+
 @pytest.fixture(scope="module")
 def saved(result: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return result.save(tmp_path_factory.mktemp("saved"))
@@ -53,7 +80,7 @@ def saved(result: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("what", charts.PLOTS)
 def test_a_plot_is_an_altair_chart_and_a_picture(result: Comparison, what: str) -> None:
-    chart = result.plot(what)
+    chart = charts.plot(moved(result), what)
     assert isinstance(chart, alt.TopLevelMixin)
     assert "vega-lite" in chart.to_dict(validate=True)["$schema"]
     picture = draw.svg(chart)
@@ -100,6 +127,24 @@ def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
         assert [v["n"] for v in values_of(heat.chart)] == [n for row in matrix.counts for n in row]
 
 
+def test_what_moves_it_has_the_figures(result: Comparison) -> None:
+    data = moved(result)
+    (panel,) = charts.PLOTS["variance"](data)
+    assert (panel.title, panel.says) == ("1 shot", "Queries move it. Hardly, the order.")
+    drawn = [(v["name"], v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
+    assert drawn == [("which queries are asked", 2, 6, 8), ("their order", 0, 0, 5)]
+    (panel,) = charts.PLOTS["spread"](data)
+    assert (panel.title, panel.says) == ("The order of the shots", "3 orders range.")
+    datasets = panel.chart.to_dict(validate=False)["datasets"].values()
+    assert [[v["accuracy"] for v in values] for values in datasets if "accuracy" in values[0]] == [
+        [0.2, 0.5, 0.3]
+    ]
+    page = html(data, result.to_records())
+    for said in ("Queries move it.", "Hardly, the order.", "3 orders range.", "Few queries."):
+        assert said in page
+    assert "Cannot tell with 5\u00a0% &amp; &lt;b&gt;." in page
+
+
 def test_what_a_pair_comes_to() -> None:
     sure = {"delta": 0.2, "ci": [0.1, 0.3]}
     assert pairs.verdict(sure) == "better"
@@ -118,8 +163,8 @@ def test_many_lines_are_panels_that_keep_their_colours() -> None:
     assert [panel.title for panel in panels] == FORMS
     for panel in panels:
         assert {v["line"] for v in values_of(panel.chart)} == {"balanced", "random"}
-    for what, make in charts.PLOTS.items():
-        assert 0 < len(make(many.to_dict())) <= curves.MANY, what
+    for make in charts.PLOTS.values():
+        assert len(make(many.to_dict())) <= curves.MANY
     lines = {grid_line(row) for row in many.to_dict()["rows"]}
     assert len(lines) == 14
 
@@ -135,7 +180,7 @@ def test_hostile_names_are_only_text() -> None:
     models[0].identity = replace(models[0].identity, name="\x00<script>\udc80")
     templates = [COLON, Template(COLON.source, name="</svg>\n" + "long " * 40)]
     made = compare(task, models=models, templates=templates, shots=[0, 1], seeds=1, store=Store())
-    for what in charts.PLOTS:
+    for what in ("accuracy", "differences", "reliability", "confusion", "cost"):
         picture = draw.svg(made.plot(what))
         assert "<script>" not in picture
         assert picture.count("</svg>") == 1
@@ -157,7 +202,7 @@ def test_every_colour_is_one_that_the_page_knows(result: Comparison) -> None:
     css = Path(charts.__file__).with_name("page.css").read_text("utf-8")
     known = set(re.findall(r'\[(?:fill|stroke)="(#[0-9a-f]{6})"\]', css))
     for make in charts.PLOTS.values():
-        for panel in make(result.to_dict()):
+        for panel in make(moved(result)):
             used = set(re.findall(r'(?:fill|stroke)="(#[0-9a-f]+)"', draw.svg(panel.chart)))
             assert used <= known
     palette = {*draw.COLOURS, draw.INK, draw.DIM, draw.LINE, draw.PAPER, draw.BETTER, draw.WORSE}
@@ -252,7 +297,7 @@ def test_the_page_is_the_same_again(saved: Path, tmp_path: Path) -> None:
 def test_plots_as_pictures(saved: Path, tmp_path: Path) -> None:
     code, said = run(saved, "--png", tmp_path / "png", "--svg", tmp_path / "svg")
     assert code == 0
-    for what in charts.PLOTS:
+    for what in ("accuracy", "differences", "reliability", "confusion", "cost"):
         assert (tmp_path / "png" / f"{what}.png").read_bytes()[:4] == b"\x89PNG"
         assert (tmp_path / "svg" / f"{what}.svg").read_text("utf-8").startswith("<svg ")
         assert f"{what}.png" in said
@@ -330,14 +375,13 @@ def test_runs_of_earlier_versions(saved: Path, tmp_path: Path) -> None:
     (folder / "prompts.json").unlink()
 
     def age(data: dict[str, Any]) -> None:
-        for name in ("reliability", "confusion", "verdicts", "warnings"):
-            data.pop(name, None)
-        cells = [pair.pop("a") for pair in data["pairs"]], [p.pop("b") for p in data["pairs"]]
-        for pair, a, b in zip(data["pairs"], *cells, strict=True):
-            pair.update(a=a, b=b)
-        for one in (*data["rows"], *cells[0], *cells[1]):
-            for name in ("order", "verbalizer"):
-                del one[name]
+        for name in set(data) - {"task", "models", "rows", "pairs", "usage"}:
+            del data[name]
+        for pair in data["pairs"]:
+            for name in set(pair) - {"a", "b", "delta", "ci", "p"}:
+                del pair[name]
+        for one in (*data["rows"], *(pair[side] for pair in data["pairs"] for side in "ab")):
+            del one["order"], one["verbalizer"]
 
     changed_json("comparison.json", age)(folder)
     lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()

@@ -73,6 +73,5 @@ def _spec(chart: Any) -> str:
     return json.dumps({**chart.to_dict(validate=False), "config": STYLE})
 
 
-_VERSION = max(
-    vl_convert.get_vegalite_versions(), key=lambda name: [int(part) for part in name.split(".")]
-)
+_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+"""The version of Vega-Lite that altair writes, as vl-convert names it."""
