@@ -184,6 +184,17 @@ def test_equal_draws_of_a_fixed_selection_are_one_tuple() -> None:
         assert len({id(shots) for shots in drawn}) == len(set(map(str, map(ids, drawn))))
 
 
+def test_queries_that_nobody_announced_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptkit.selection.MOST", 10)
+    draws, queries = Draws(POOL), [asked(f"other {n}") for n in range(35)]
+    for name in ("balanced", "similar"):
+        selection = as_selection(name)
+        for query in [*queries, *POOL]:
+            drawn = draws.draw(query, 3, 0, selection, as_order("drawn"))
+            assert drawn == draw(POOL, query, 3, selection=selection, order="drawn")
+            assert len(draws._queries) <= 10
+
+
 def test_a_small_pool_is_an_error_that_says_what_to_do() -> None:
     reason = "13 shots asked, but the pool has only 12 demonstrations .* add some, or ask for fewer"
     with pytest.raises(PromptError, match=reason):
