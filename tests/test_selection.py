@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -136,7 +137,7 @@ def drawn_by_all() -> str:
 def test_a_draw_is_the_same_in_another_process() -> None:
     source = "import test_selection; print(test_selection.drawn_by_all())"
     command = [sys.executable, "-W", "ignore", "-c", source]
-    environment = {"PYTHONPATH": ":".join(["tests", *sys.path]), "PYTHONHASHSEED": "5"}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == drawn_by_all()
 
