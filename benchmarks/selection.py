@@ -231,13 +231,13 @@ def measure(name: str, pool: int, queries: int) -> Figure | None:
 
 
 def table(figures: Sequence[Figure], pool: int, queries: int) -> Table:
-    """The figures side by side; `times ours` compares with `similar` on the same texts."""
+    """The figures side by side; `times ours` is the CPU time beside that of `similar`."""
     by_name = {figure.name: figure for figure in figures}
     rows = []
     for figure in figures:
         vectors = figure.name.endswith("by vectors")
         base = by_name.get("promptkit similar, by vectors" if vectors else "promptkit similar")
-        times = f"{figure.seconds / base.seconds:.2f}" if base is not None else ""
+        times = f"{figure.cpu_seconds / base.cpu_seconds:.2f}" if base is not None else ""
         more = f"{figure.peak_mb - figure.base_mb:,.0f}"
         cpu = f"{figure.cpu_seconds:,.1f}"
         rows.append((figure.name, f"{figure.seconds:,.1f}", cpu, times, more))

@@ -57,6 +57,9 @@ HEAD = 32
 AHEAD = 256
 """How many of the queries that are expected next are ranked at once."""
 
+MOST = 100_000
+"""How many queries that nobody announced are remembered."""
+
 
 def draw(
     pool: ExampleSet[Any, Any],
@@ -159,6 +162,8 @@ class Draws:
         for each in self._waiting:
             self._query(each, None)
         self._waiting.clear()
+        if len(self._queries) >= MOST + len(self._expected):
+            self._forget()
         asked = self._query(query, text)
         indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
@@ -175,6 +180,13 @@ class Draws:
             turn=lambda: seed + int.from_bytes(sha256(query.id.encode()).digest()[:8], "big"),
         )
         return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
+
+    def _forget(self) -> None:
+        """Forgets all queries, and keeps what is known of the pool."""
+        for known in (self._asked, self._queries, self._expected, self._keys):
+            known.clear()
+        for made in (self._heads, self._ranked, self._tuples):
+            made.clear()
 
     def _chosen(
         self, selection: Selection, seed: int, asked: _Asked, shots: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -136,7 +137,7 @@ def drawn_by_all() -> str:
 def test_a_draw_is_the_same_in_another_process() -> None:
     source = "import test_selection; print(test_selection.drawn_by_all())"
     command = [sys.executable, "-W", "ignore", "-c", source]
-    environment = {"PYTHONPATH": ":".join(["tests", *sys.path]), "PYTHONHASHSEED": "5"}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == drawn_by_all()
 
@@ -182,6 +183,17 @@ def test_equal_draws_of_a_fixed_selection_are_one_tuple() -> None:
     for order in ("drawn", "reversed", "rotated"):
         drawn = [draw(POOL, query, 4, selection="balanced", order=order) for query in queries]
         assert len({id(shots) for shots in drawn}) == len(set(map(str, map(ids, drawn))))
+
+
+def test_queries_that_nobody_announced_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptkit.selection.MOST", 10)
+    draws, queries = Draws(POOL), [asked(f"other {n}") for n in range(35)]
+    for name in ("balanced", "similar"):
+        selection = as_selection(name)
+        for query in [*queries, *POOL]:
+            drawn = draws.draw(query, 3, 0, selection, as_order("drawn"))
+            assert drawn == draw(POOL, query, 3, selection=selection, order="drawn")
+            assert len(draws._queries) <= 10
 
 
 def test_a_small_pool_is_an_error_that_says_what_to_do() -> None:
