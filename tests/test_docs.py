@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,16 +51,20 @@ def test_python_blocks_run(name: str, source: str, clone: Path) -> None:
     }
 
 
+SCRIPTS = [(name.rpartition("-")[0], script) for name, script in blocks("sh")]
+
+
 @pytest.mark.model
 @pytest.mark.parametrize(
-    ("name", "script"), [block for block in blocks("sh") if not block[0].startswith(WALKED)]
+    "page", dict.fromkeys(page for page, _ in SCRIPTS if not page.startswith(WALKED))
 )
-def test_shell_blocks_run(name: str, script: str, clone: Path) -> None:
-    for line in script.strip().splitlines():
-        words = line.split()
+def test_shell_blocks_run(page: str, clone: Path) -> None:
+    """One after the other, as a reader would."""
+    for line in "".join(script for name, script in SCRIPTS if name == page).splitlines():
+        words = shlex.split(line, comments=True)
         assert words[0] == "promptkit"
         done = run([sys.executable, "-m", "promptkit", *words[1:]], clone)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
         assert done.stdout
 
 
