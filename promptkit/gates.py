@@ -15,6 +15,7 @@ import numpy as np
 from promptkit.cells import FACTORS, Answers, shared
 from promptkit.errors import TaskError
 from promptkit.means import mean_interval
+from promptkit.power import detectable
 from promptkit.report.terminal import visible
 from promptkit.results import Cell
 from promptkit.stats import Interval, paired_difference, wilson
@@ -65,6 +66,9 @@ class Gate:
     """The queries answered worse than in the other run, the worst first."""
     mended: tuple[str, ...] = ()
     """The queries answered better."""
+    unseen: float | None = None
+    """Smaller losses against the other run mostly pass: they fail less than four times in five.
+    None for bounds, and where so few queries can show no loss at all."""
 
 
 class _Room(NamedTuple):
@@ -152,6 +156,9 @@ def no_worse(
     room = _Room(found.delta + margin, low + margin, high + margin)
     by = f" by more than {100 * margin:g} points" if margin else ""
     change = mine.mean(axis=1) - theirs.mean(axis=1)
+    disagreement = float(np.square(change).mean())
+    visible_from = detectable(len(common), disagreement, alpha=1 - level)
+    unseen = None if visible_from is None else min(visible_from + margin, 1.0)
     worst = [int(index) for index in np.argsort(change, kind="stable")]
     broke = tuple([common[i] for i in worst if change[i] < 0])
     mended = tuple([common[i] for i in reversed(worst) if change[i] > 0])
@@ -163,17 +170,26 @@ def no_worse(
             f"{_points(found.delta)} points [{_points(low)}, {_points(high)}] over "
             f"{_common(now, before, common)}{room.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, before.cell)}{_items(broke, mended)}"
+            f"{'' if strict or room.most < 0 else _passing(unseen)}"
         ),
         metric="accuracy",
         estimate=found.delta,
         ci=(low, high),
         level=level,
-        bound=-margin,
+        bound=0.0 - margin,
         queries=len(common),
         seeds=mine.shape[1],
         broke=broke,
         mended=mended,
+        unseen=unseen,
     )
+
+
+def _passing(unseen: float | None) -> str:
+    """How much worse a run may be that passes just as well."""
+    if unseen is None:
+        return "; so few queries can show no loss"
+    return f"; losses below about {100 * unseen:.0f} points mostly pass"
 
 
 def _common(now: Answers, before: Answers, common: Sequence[str]) -> str:

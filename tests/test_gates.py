@@ -18,6 +18,7 @@ from promptkit.checks import Checked
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.gates import Bound, Gate, bounded, no_worse
 from promptkit.means import mean_interval
+from promptkit.power import detectable
 from promptkit.results import RAW, Cell
 from promptkit.runs import read_run
 from promptkit.stats import paired_difference, wilson
@@ -148,14 +149,18 @@ def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
     gate = no_worse(now, before, "last")
     assert (gate.broke, gate.mended) == (("q1", "q0"), ("q2",))
     assert gate.passed
-    assert gate.reason.endswith(": worse, but not surely; broke q1, q0; mended q2")
+    found = detectable(34, (4 / 9 + 1 + 1 / 9) / 34)
+    assert gate.unseen == found
+    assert gate.reason.endswith(
+        ": worse, but not surely; broke q1, q0; mended q2; losses below about 22 points mostly pass"
+    )
 
 
 def test_ids_cannot_write_lines_of_their_own() -> None:
     queries = {"a\n  pass  all\x1b[2J": ({"word": "x"}, "even"), "b" * 99: ({"word": "y"}, "odd")}
     before, now = (Answers(CELL, queries, np.full((2, 1), right), None, None) for right in (1, 0))
     gate = no_worse(now, before, "last")
-    assert gate.reason.endswith(f"; broke a⏎  pass  all·[2J, {'b' * 39}…")
+    assert f"; broke a⏎  pass  all·[2J, {'b' * 39}…; so few queries can show no loss" in gate.reason
     assert gate.broke == tuple(queries)
 
 
