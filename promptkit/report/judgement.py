@@ -39,7 +39,7 @@ def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     diagonal = (
         alt.Chart(ends)
         .mark_line(strokeDash=[4, 4], color=DIM, strokeWidth=1)
-        .encode(x="at:Q", y="at:Q")
+        .encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
     )
     lines_between = base.mark_line(strokeWidth=1.5, opacity=0.6)
     layers = alt.layer(diagonal, lines_between, points, data=inline(values))
@@ -87,7 +87,7 @@ def _heat(matrix: Data) -> Chart:
     )
     layers = [cells]
     if size >= 20:
-        numbers = base.mark_text(fontSize=12, color=INK).encode(text="n:Q")
+        numbers = base.mark_text(fontSize=12, color=INK).encode(text=alt.Text("n:Q"))
         layers.append(numbers.transform_filter("datum.n > 0"))
     frame = base.mark_rect(fill=None, stroke=INK, strokeWidth=1, cornerRadius=3)
     layers.append(frame.transform_filter("datum.right"))
