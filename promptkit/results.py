@@ -308,8 +308,9 @@ class Comparison:
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.
 
-        `what` is accuracy, differences, reliability, confusion or cost. Raises `TaskError` for
-        another and for what this comparison has not, `MissingExtraError` without the extra report.
+        `what` is accuracy, differences, reliability, confusion, variance, spread or cost. Raises
+        `TaskError` for another and for what there is none of, and `MissingExtraError` without the
+        extra report.
         """
         try:
             from promptkit.report import charts

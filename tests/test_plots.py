@@ -127,6 +127,20 @@ def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
         assert [v["n"] for v in values_of(heat.chart)] == [n for row in matrix.counts for n in row]
 
 
+def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
+    labels = [f"label {i}" for i in range(77)]
+    counts = [[int(j == (i * 7) % 77) for j in range(77)] for i in range(77)]
+    one = {**result.to_dict()["confusion"][0], "labels": labels, "counts": counts}
+    data = {**result.to_dict(), "confusion": [{**one, "shots": n} for n in range(8)]}
+    panel = charts.PLOTS["confusion"](data)[0]
+    drawn = {(v["gold"], v["said"]) for v in values_of(panel.chart) if v["n"]}
+    assert drawn == {(i, (i * 7) % 77) for i in range(77)}
+    assert "label 76" in draw.svg(panel.chart)
+    page = html(data, result.to_records())
+    assert "5 more tables in comparison.json" in page
+    assert len(page) < 1_500_000
+
+
 def test_what_moves_it_has_the_figures(result: Comparison) -> None:
     data = moved(result)
     (panel,) = charts.PLOTS["variance"](data)

@@ -9,7 +9,16 @@ import altair as alt
 from promptkit.report import grid
 from promptkit.report.draw import COLOURS, DIM, WIDTH
 from promptkit.report.grid import Data, Key, Names
-from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
+from promptkit.report.marks import (
+    FEW,
+    Chart,
+    Panel,
+    fixed,
+    inline,
+    percent_axis,
+    points_of,
+    told_apart,
+)
 from promptkit.report.terminal import counted, grid_line, percent
 
 MANY = 12
@@ -51,7 +60,7 @@ def _curves(
     width = WIDTH - (0 if commonest is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
-            y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2="high:Q"
+            y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2=alt.Y2("high:Q")
         ),
         base.mark_line(strokeWidth=2).encode(y=y),
         points_of(base, lines, y),
@@ -66,7 +75,7 @@ def _level(at: float, words: Sequence[str]) -> Chart:
     base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
     text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
     rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
-    return rule + text.encode(x=alt.value(WIDTH - ASIDE))
+    return rule + text.encode(x=fixed(alt.XValue, WIDTH - ASIDE))
 
 
 def _commonest(data: Data) -> float | None:
@@ -115,9 +124,9 @@ def _costs(
         y=percent_axis(alt.Y, "accuracy:Q", "accuracy", domain),
         **told_apart(lines),
     )
-    words = base.mark_text(dy=-11, fontSize=11).encode(text="shots:O")
+    words = base.mark_text(dy=-11, fontSize=11).encode(text=alt.Text("shots:O"))
     layers = alt.layer(
-        base.mark_line(strokeWidth=1.5, opacity=0.5).encode(order="shots:Q"),
+        base.mark_line(strokeWidth=1.5, opacity=0.5).encode(order=alt.Order("shots:Q")),
         points_of(base, lines, None),
         words,
         data=inline(values),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
@@ -12,6 +13,9 @@ from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
 from promptkit.report.grid import Data, Names, fewest_and_most
 from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
+
+ROOMY = 20
+"""The width of a cell, in pixels, that has room for a number."""
 
 
 def reliability(data: Data) -> list[Panel]:
@@ -39,7 +43,7 @@ def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     diagonal = (
         alt.Chart(ends)
         .mark_line(strokeDash=[4, 4], color=DIM, strokeWidth=1)
-        .encode(x="at:Q", y="at:Q")
+        .encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
     )
     lines_between = base.mark_line(strokeWidth=1.5, opacity=0.6)
     layers = alt.layer(diagonal, lines_between, points, data=inline(values))
@@ -65,20 +69,27 @@ def confusion(data: Data) -> list[Panel]:
 
 def _heat(matrix: Data) -> Chart:
     labels = [visible(label, 40) for label in matrix["labels"]]
+    size = max(8, min(44, WIDTH // len(labels)))
     values = [
         {"gold": i, "said": j, "n": n, "share": n / max(1, sum(row)), "right": i == j}
         for i, row in enumerate(matrix["counts"])
         for j, n in enumerate(row)
+        if n or i == j or size >= ROOMY  # thousands of empty cells would only make the page heavy
     ]
-    size = max(14, min(44, WIDTH // len(labels)))
-    words = f"{json.dumps(labels)}[datum.value]"
+    axis: dict[str, Any] = {
+        "labelExpr": f"{json.dumps(labels)}[datum.value]",
+        "labelLimit": 90,
+        "labelFontSize": min(12, size),
+    }
+    all_labels = alt.Scale(domain=[*range(len(labels))])
     base = alt.Chart().encode(
         x=alt.X(
             "said:O",
             title="said",
-            axis=alt.Axis(labelExpr=words, labelAngle=-45, labelLimit=90, orient="top"),
+            scale=all_labels,
+            axis=alt.Axis(labelAngle=-45, orient="top", **axis),
         ),
-        y=alt.Y("gold:O", title="gold", axis=alt.Axis(labelExpr=words, labelLimit=90)),
+        y=alt.Y("gold:O", title="gold", scale=all_labels, axis=alt.Axis(**axis)),
     )
     cells = base.mark_rect(color=COLOURS[0], cornerRadius=3).encode(
         opacity=alt.Opacity(
@@ -86,8 +97,8 @@ def _heat(matrix: Data) -> Chart:
         )
     )
     layers = [cells]
-    if size >= 20:
-        numbers = base.mark_text(fontSize=12, color=INK).encode(text="n:Q")
+    if size >= ROOMY:
+        numbers = base.mark_text(fontSize=12, color=INK).encode(text=alt.Text("n:Q"))
         layers.append(numbers.transform_filter("datum.n > 0"))
     frame = base.mark_rect(fill=None, stroke=INK, strokeWidth=1, cornerRadius=3)
     layers.append(frame.transform_filter("datum.right"))

@@ -29,7 +29,7 @@ class Panel(NamedTuple):
 def told_apart(lines: Mapping[str, Any]) -> dict[str, Any]:
     """Colours for lines, or one colour for a line that is alone."""
     if len(lines) == 1:
-        return {"color": alt.value(COLOURS[0])}
+        return {"color": fixed(alt.ColorValue, COLOURS[0])}
     scale = alt.Scale(domain=[*lines], range=[*COLOURS[: len(lines)]])
     return {"color": alt.Color("line:N", scale=scale, legend=alt.Legend())}
 
@@ -50,6 +50,11 @@ def percent_axis(channel: Any, field: str, title: str, domain: Sequence[float]) 
     axis = alt.Axis(format=SHARE, tickCount=5)
     scale = alt.Scale(domain=[*domain], nice=False, zero=False)
     return channel(field, title=title, scale=scale, axis=axis)
+
+
+def fixed(channel: Any, value: object) -> Any:
+    """A channel that has one value, in pixels or as a colour, for all marks."""
+    return channel(value)
 
 
 def inline(values: Sequence[Mapping[str, Any]]) -> alt.InlineData:
@@ -81,21 +86,34 @@ def intervals(values: Sequence[Mapping[str, Any]], title: str, *, signs: bool = 
     ticks = "datum.value ? format(datum.value, '+d') : '0'" if signs else "datum.label"
     axis = alt.Axis(labelExpr=ticks, tickCount=6, grid=False)
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*shapes]), legend=None)
-    zero = alt.Chart(inline([{"zero": 0}])).mark_rule(color=DIM, opacity=0.4).encode(x="zero:Q")
-    name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - 104)
-    context = base.mark_text(align="left", fontSize=11, limit=WIDTH)
-    number = base.mark_text(align="right", yOffset=above, fontSize=12)
     points = base.mark_point(filled=True, size=80, opacity=1, yOffset=below)
     layers = [
-        zero,
-        base.mark_rule(strokeWidth=2, yOffset=below).encode(x=alt.X("low:Q"), x2="high:Q"),
+        upright(0),
+        base.mark_rule(strokeWidth=2, yOffset=below).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         points.encode(x=alt.X("at:Q", title=title, axis=axis), shape=shape),
-        name.encode(x=alt.value(0), text="name:N", color=alt.value(INK)),
-        number.encode(x=alt.value(WIDTH), text="number:N")
-        if signs
-        else number.encode(x=alt.value(WIDTH), text="number:N", color=alt.value(DIM)),
+        *words(base, above, two_lines, plain=not signs),
     ]
-    if two_lines:
-        layers.append(context.encode(x=alt.value(0), text="context:N", color=alt.value(DIM)))
     height = alt.Step(56 if two_lines else 40)
     return alt.layer(*layers, data=inline(values)).properties(width=WIDTH, height=height)
+
+
+def upright(at: float) -> Chart:
+    """A line from top to bottom."""
+    line = alt.Chart(inline([{"at": at}])).mark_rule(color=DIM, opacity=0.4)
+    return line.encode(x=alt.X("at:Q"))
+
+
+def words(base: Chart, above: int, context: bool, *, plain: bool) -> list[Chart]:
+    """A row's `name` on the left and its `number` on the right, and its `context` below."""
+    name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - 104)
+    number = base.mark_text(align="right", yOffset=above, fontSize=12)
+    left, ink, dim = fixed(alt.XValue, 0), fixed(alt.ColorValue, INK), fixed(alt.ColorValue, DIM)
+    number = number.encode(x=fixed(alt.XValue, WIDTH), text=alt.Text("number:N"))
+    layers = [
+        name.encode(x=left, text=alt.Text("name:N"), color=ink),
+        number.encode(color=dim) if plain else number,
+    ]
+    if context:
+        below = base.mark_text(align="left", fontSize=11, limit=WIDTH)
+        layers.append(below.encode(x=left, text=alt.Text("context:N"), color=dim))
+    return layers

@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from promptkit.report.draw import COLOURS, DIM, INK, LINE, SHARE, WIDTH
+from promptkit.report.draw import COLOURS, LINE, SHARE, WIDTH
 from promptkit.report.grid import Data, Names, fewest_and_most
-from promptkit.report.marks import FEW, Chart, Panel, inline, intervals
+from promptkit.report.marks import FEW, Chart, Panel, inline, intervals, words
 from promptkit.report.terminal import counted, points
 
 SOURCES = {
@@ -86,19 +86,14 @@ def _spreads(found: Sequence[Data], names: Names) -> Chart:
     ]
     y = alt.Y("row:O", axis=None)
     base = alt.Chart(inline(rows)).encode(y=y)
-    name = base.mark_text(align="left", yOffset=-15, fontSize=12, color=INK)
-    context = base.mark_text(align="left", fontSize=11, limit=WIDTH, color=DIM)
-    number = base.mark_text(align="right", yOffset=-15, fontSize=12, color=DIM)
     line = base.mark_rule(strokeWidth=2, yOffset=14, color=LINE)
     levels = alt.Chart(inline(dots)).mark_point(
         filled=True, size=70, yOffset=14, color=COLOURS[0], opacity=0.6
     )
     layers = [
-        line.encode(x=alt.X("low:Q"), x2="high:Q"),
+        line.encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         levels.encode(y=y, x=_accuracy_axis(dots)),
-        name.encode(x=alt.value(0), text="name:N"),
-        context.encode(x=alt.value(0), text="context:N"),
-        number.encode(x=alt.value(WIDTH), text="number:N"),
+        *words(base, -15, True, plain=True),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=alt.Step(56))
 

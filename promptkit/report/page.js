@@ -222,8 +222,8 @@ class Explorer {
     const strip = make("span", { class: "shots" }, ...this.items.counts.map((n) => mark(n, one.per.get(n))));
     const button = make(
       "button", { type: "button", class: "row", "aria-expanded": "false" },
-      make("span", { class: "asked" }, text || id),
-      make("span", { class: "gold" }, unseen(", gold "), this.items.label(gold) ?? "–"), strip,
+      make("span", { class: "asked" }, ...visible(beginning(text || id))),
+      make("span", { class: "gold" }, unseen(", gold "), ...visible(this.items.label(gold) ?? "–")), strip,
     );
     const line = make("li", {}, button);
     button.addEventListener("click", () => this.toggle(button, one.query));
@@ -337,7 +337,7 @@ class Detail {
     const head = make("tr", {}, make("td", {}), ...counts.map((n) => make("th", { scope: "col", class: this.now(n) }, counted(n, "shot"))));
     const body = rows.slice(0, 12).map((label) => make(
       "tr", {},
-      make("th", { scope: "row" }, items.label(label), label === gold ? " (gold)" : ""),
+      make("th", { scope: "row" }, ...visible(items.label(label)), label === gold ? " (gold)" : ""),
       ...columns.map((column, at) => {
         const said = items.said(this.at(counts[at]), this.method) === label;
         return this.share(column.get(label), said, label === gold, counts[at]);
@@ -367,7 +367,7 @@ class Detail {
       const answer = items.label(items.of.said[index]);
       const text = items.of.text[index];
       return make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
-        make("td", { class: `text ${items.right(index, -1) ? "good" : "bad"}` }, answer ?? "no answer"),
+        make("td", {}, make("span", { class: items.right(index, -1) ? "good" : "bad" }, answer ?? "no answer")),
         make("td", { class: "text" }, typeof text === "string" ? text : ""));
     });
     const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, "answer"), make("th", { scope: "col" }, "text or failure"));
@@ -389,7 +389,7 @@ class Detail {
     fill();
     const said = this.items.label(this.items.said(index, this.method));
     const pre = make("pre", { class: "prompt", tabindex: "0", role: "region", "aria-label": "The exact prompt" }, code,
-      make("span", { class: "slot" }, said ?? "answer"));
+      make("span", { class: "slot" }, ...visible(said ?? "answer")));
     const legend = make("p", { class: "legend" }, ...this.legend(index, blocks), make("label", {}, spaces, "white space"));
     return make("section", {}, title, legend, pre);
   }
@@ -433,9 +433,9 @@ class Detail {
     const texts = new Map();
     for (const [example, runs] of this.items.prompt(index) ?? []) {
       const text = runs.map((run) => run[1]).join("");
-      texts.set(example, (texts.get(example) ?? "") + text);
+      texts.set(example, texts.has(example) ? `${texts.get(example)}\n${text}` : text);
     }
-    const lines = ids.map((id) => make("li", { title: id }, (texts.get(id) ?? id).trim()));
+    const lines = ids.map((id) => make("li", { title: id }, ...visible((texts.get(id) ?? id).trim())));
     return make("section", {}, make("h3", {}, "Shots, in order"), make("ol", { class: "used" }, ...lines));
   }
 
@@ -451,8 +451,13 @@ class Detail {
   }
 }
 
+/** As much of a long text as a line of the list shows. */
+function beginning(text) {
+  return text.length <= 400 ? text : `${[...text.slice(0, 400)].slice(0, -1).join("")}…`;
+}
+
 /** A text as nodes that hold exactly it, with marks beside what cannot be seen. */
-function visible(text, spaces) {
+function visible(text, spaces = false) {
   const nodes = [];
   let seen = "";
   for (const char of text) {

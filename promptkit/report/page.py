@@ -32,6 +32,9 @@ from promptkit.report.terminal import (
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
 
+CELLS = 20_000
+"""How many cells the tables of confusion have together; comparison.json has them all."""
+
 PLAIN = 100
 """How many queries the list for browsers without scripts has."""
 
@@ -56,9 +59,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
         "learnt": [*learnt(data.get("calibrations", ()))],
-        "confusion": [
-            (name, one["labels"], one["counts"]) for name, one in _named(data, "confusion", names)
-        ],
+        "confusion": _matrices(data, names),
+        "matrices": len(data.get("confusion", ())),
         "moved": [
             (names.place(one), [source["sentence"] for source in one["sources"]])
             for one in data.get("variance", ())
@@ -181,6 +183,19 @@ def _named(data: Data, what: str, names: grid.Names) -> list[tuple[str, Data]]:
     return [(names.with_shots(cell), cell) for cell in data.get(what, ())]
 
 
+def _matrices(data: Data, names: grid.Names) -> list[tuple[str, Sequence[str], Any]]:
+    """Confusion matrices until they have `CELLS` together, those with fewest and most shots first;
+    the first one always."""
+    kept: list[tuple[str, Sequence[str], Any]] = []
+    cells = 0
+    for one in grid.fewest_and_most(data.get("confusion", ())):
+        cells += len(one["labels"]) ** 2
+        if kept and cells > CELLS:
+            break
+        kept.append((names.with_shots(one), one["labels"], one["counts"]))
+    return kept
+
+
 def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[Any, str]]]]:
     """The lists to choose from: their names, titles, first lines and values; none of one value."""
     golds = dict.fromkeys(query[2] for query in payload["queries"] if query[2] is not None)
@@ -210,7 +225,7 @@ def _plain(records: Records) -> dict[str, Any]:
     queries: dict[str, dict[str, Any]] = {}
     for record in records:
         new = {
-            "text": shown(record["input"]),
+            "text": _beginning(shown(record["input"])),
             "gold": "" if record["gold"] is None else shown(record["gold"]),
             "changed": record["id"] in moved,
             "tally": {},
@@ -226,6 +241,10 @@ def _plain(records: Records) -> dict[str, Any]:
     rest = len(queries) - len(listed)
     more = f"{counted(rest, 'query', 'queries')} more in predictions.jsonl." if rest > 0 else ""
     return {"counts": counts, "items": listed, "more": more}
+
+
+def _beginning(text: str, limit: int = 1000) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _unbroken(text: str) -> str:
