@@ -38,6 +38,11 @@ _WIDTHS = re.compile(r"(?:%|\))[-#0 +]*(\d+|\*)?(?:\.(\d+|\*))?")
 _DIGITS = re.compile(r"\d+")
 
 
+# Named, since a union written where it is used is made anew each time.
+_TEXTS = (str, bytes, range)
+_LISTS = (list, tuple, dict)
+
+
 class Meter(threading.local):
     """What is left of a rendering's steps, in each thread."""
 
@@ -52,8 +57,8 @@ class Meter(threading.local):
 
     def spend(self, steps: int) -> None:
         """Raises `SecurityError` where the steps are used up."""
-        self.left -= steps
-        if self.left < 0:
+        self.left = left = self.left - steps
+        if left < 0:
             raise SecurityError(
                 f"the template takes more than {MAX_STEPS:,} steps; "
                 "it loops over too much, or calls itself too often"
@@ -61,22 +66,28 @@ class Meter(threading.local):
 
     def read(self, *values: Any) -> None:
         """Values are looked through."""
+        steps = 0
         for value in values:
-            self.spend(self.weigh(value) >> _CHARACTERS_PER_STEP)
+            weight = len(value) if isinstance(value, str) else self.weigh(value)
+            steps += weight >> _CHARACTERS_PER_STEP
+        if steps:
+            self.spend(steps)
 
     def write(self, characters: int) -> None:
         """So much text is made."""
         if characters > MAX_TEXT:
             raise too_much_text()
-        self.spend(characters >> _CHARACTERS_PER_STEP)
+        steps = characters >> _CHARACTERS_PER_STEP
+        if steps:
+            self.spend(steps)
 
     def weigh(self, value: Any) -> int:
         """The characters of a value, with a list's items as often as they stand in it."""
-        if isinstance(value, str | bytes | range):
+        if isinstance(value, _TEXTS):
             return len(value)
         if isinstance(value, int):
             return value.bit_length() // 3
-        if not isinstance(value, list | tuple | dict):
+        if not isinstance(value, _LISTS):
             return 1
         self.spend(2 * len(value))
         total = len(value)

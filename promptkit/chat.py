@@ -27,7 +27,9 @@ from promptkit.sandbox import BoundedEnvironment, begin, bounded_text
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
-_THOUGHT = re.compile(r"(<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷)(\s*)\Z")
+_THOUGHT = re.compile(
+    r"(<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)(\s*)\Z"
+)
 """The beginning of a thought at the end of a text."""
 
 Turns = tuple[tuple[str, str], ...]
@@ -132,6 +134,8 @@ def _missing(tail: str, opening: str) -> str:
     if thought is None:
         return ""
     tag, space = thought.groups()
+    if "START" in tag:  # Cohere, whose answer has a mark of its own
+        return tag.replace("START", "END") + opening.removeprefix(tail[: thought.start()])
     return ("" if space else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
 
 

@@ -135,3 +135,6 @@ WRITTEN: dict[str, Callable[..., int]] = {
     "tojson": _json,
 }
 """What a filter or a method of these names writes, in characters, from what it is given."""
+
+PRICED = frozenset([*WRITTEN, *_LISTED, *_FROM_THE_END, *_STRIPS, "split", "striptags", "string"])
+"""The filters and methods that have a price at all."""

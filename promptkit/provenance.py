@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Undefined, nodes
@@ -61,16 +61,17 @@ class View:
     __slots__ = ("_example", "_fields", "_name")
 
     def __init__(self, name: str, fields: Mapping[str, Any], example: str | None = None) -> None:
-        self._name, self._fields, self._example = name, fields, example
+        self._name, self._fields, self._example = name, dict(fields), example
 
     def __getattr__(self, field: str) -> Any:
         try:
             value = self._fields[field]
         except KeyError:
             raise AttributeError(field) from None
-        if hasattr(value, "origin"):
-            return value
-        return trace(value, Origin(self._example, f"{self._name}.{field}"))
+        if not isinstance(value, _READY):
+            origin = Origin(self._example, f"{self._name}.{field}")
+            value = self._fields[field] = trace(value, origin)
+        return value
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for field in self._fields:
@@ -101,6 +102,10 @@ class Slot:
     __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
 
 
+_TRACED = (Text, Integer, Real)
+_READY = (*_TRACED, View, Slot, bool)
+
+
 class Rendered(str):
     """Text that was rendered, with its pieces."""
 
@@ -112,7 +117,7 @@ class Rendered(str):
 
 def trace(value: Any, origin: Origin) -> Any:
     """`value` as a template sees it: equal to it, and knowing its origin where it can."""
-    if isinstance(value, View | Slot | bool):
+    if isinstance(value, (View, Slot, bool)):
         return value
     if isinstance(value, Mapping):
         return View(origin.field, value, origin.example)
@@ -150,8 +155,20 @@ def rendered(pieces: Iterable[Piece]) -> Rendered:
         last = pieces[-1]
         raise TemplateError(too_much_text().message or "", file=last.file, line=last.line)
     text = Rendered("".join(texts))
+    if not text.isascii():
+        _check_characters(pieces)
     text.pieces = pieces
     return text
+
+
+def _check_characters(pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        try:
+            piece.text.encode()
+        except UnicodeEncodeError as error:
+            half = piece.text[error.start]
+            reason = f"{half!r} is half of a surrogate pair, not a character"
+            raise TemplateError(reason, file=piece.file, line=piece.line) from None
 
 
 class _Literal(str):
@@ -250,6 +267,8 @@ class TracingEnvironment(BoundedEnvironment):
     ) -> Piece | Rendered:
         """Called by compiled templates for the value of an expression."""
         self.meter.spend(STEPS_PER_DATUM)
+        if isinstance(value, _TRACED):
+            return Piece(str(value), "data", file, line, *value.origin)
         if isinstance(value, Rendered):
             return value
         if isinstance(value, Slot):
@@ -257,11 +276,8 @@ class TracingEnvironment(BoundedEnvironment):
         if value is None or isinstance(value, View):
             what = "has no value" if value is None else "is a whole record; print one of its fields"
             raise UndefinedError(f"{{{{ {path} }}}} {what}")
-        origin = getattr(value, "origin", None)
-        if origin is None:
-            origin = _origin(path, names)
         self.check_text(value)
-        return Piece(str(value), "data", file, line, *origin)
+        return Piece(str(value), "data", file, line, *_origin(path, names))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Reads a field; a record without it is undefined, with the fields that it has."""
@@ -295,13 +311,13 @@ class TracingEnvironment(BoundedEnvironment):
 def _origin(path: str, names: tuple[Any, ...]) -> Origin:
     """The origin of a value that lost its own, by the first field that its expression reads."""
     root = names[0] if names else None
-    if isinstance(root, Text | Integer | Real):
+    if isinstance(root, _TRACED):
         return root.origin
     if not isinstance(root, View):
         return Origin(next((n._example for n in names if isinstance(n, View)), None), path)
     for part in path.split(".")[1:]:
         value = getattr(root, part, None)
-        if isinstance(value, Text | Integer | Real):
+        if isinstance(value, _TRACED):
             return value.origin
         if not isinstance(value, View):
             return Origin(root._example, f"{root._name}.{part}")

@@ -28,7 +28,7 @@ from promptkit.bounds import (
     spec_length,
     too_much_text,
 )
-from promptkit.costs import WRITTEN, listed, searched
+from promptkit.costs import PRICED, WRITTEN, listed, searched
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
@@ -59,6 +59,11 @@ _OWNERS = tuple(
 )
 _CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
 _HELD = (Namespace, Undefined)  # which give only what the template put there, or an error
+
+# Named, since a union written where it is used is made anew each time.
+_SIMPLE = (str, int, float)
+_LISTS = (list, tuple, dict)
+_SIZED = (*_LISTS, str, range)
 
 # By chance, for debugging, or for HTML.
 _NO_FILTERS = ("random", "pprint", "urlize")
@@ -257,7 +262,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def rounds(self, values: Any) -> Any:
         """What a loop goes over."""
-        if isinstance(values, str | list | tuple | dict | range):
+        if isinstance(values, _SIZED):
             self.meter.spend(len(values))
             return values
         return self.meter.each(values)
@@ -271,7 +276,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def compared(self, value: Any) -> Any:
         """A side of a comparison."""
-        if isinstance(value, str | list | tuple | dict):
+        if isinstance(value, _SIZED):
             self.meter.read(value)
         return value
 
@@ -288,7 +293,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """A value that a template made."""
         if isinstance(value, str):
             self.meter.write(len(value))
-        elif isinstance(value, list | tuple | dict):
+        elif isinstance(value, _LISTS):
             self.meter.read(value)
         elif isinstance(value, int):
             self.meter.number(value.bit_length())
@@ -322,7 +327,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             if name == "join":
                 args = tuple(map(self._listed, args))
             self._price(name, owner, *args, **kwargs)
-        if isinstance(owner, str | list | tuple | dict | range):
+        if isinstance(owner, _SIZED):
             self.meter.read(owner)
         return self.made(super().call(__context, __obj, *args, **kwargs))
 
@@ -364,7 +369,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def check_text(self, value: Any) -> None:
         """Raises `UndefinedError` for a value whose text is an address, or has no end."""
-        if not isinstance(value, str | int | float):
+        if not isinstance(value, _SIMPLE):
             self.meter.read(value)
             _check_text(value)
 
@@ -380,13 +385,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         A test has no name here: it writes nothing, and is asked of values that have no text, too.
         """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
+        meter, is_priced = self.meter, name in PRICED
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
-            given = args[skipped:]
-            self.meter.spend(1)
-            self.meter.read(*given, *kwargs.values())
-            self._price(name, *given, **kwargs)
+            given = args[skipped:] if skipped else args
+            meter.spend(1)
+            meter.read(*given, *kwargs.values())
+            if is_priced:
+                self._price(name, *given, **kwargs)
             return self.made(function(*args, **kwargs))
 
         return counted
@@ -435,7 +442,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _check_text(value: Any) -> None:
-    if isinstance(value, str | int | float):
+    if isinstance(value, _SIMPLE):
         return
     if isinstance(value, Undefined):
         str(value)

@@ -119,6 +119,10 @@ def read_task_file(path: Path) -> TaskFile:
         raise TaskError(f"{path}:{line}: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise TaskError(f"{path}: not TOML: {error}") from None
+    except (RecursionError, ValueError) as error:
+        raise TaskError(
+            f"{path}: it nests too deeply, or holds a number that is too long: {error}"
+        ) from None
     try:
         spec = TaskFile.model_validate(data)
     except ValidationError as error:

@@ -57,15 +57,13 @@ class Template:
         """
         path, folders = find_template(name, Path(folder) if folder is not None else None)
         try:
-            source = path.read_bytes().decode("utf-8-sig")
+            source = read_template(path)
         except UnicodeDecodeError as error:
             raise TemplateError(
                 f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
                 file=str(path),
                 line=error.object.count(b"\n", 0, error.start) + 1,
             ) from None
-        except OSError as error:
-            raise TemplateError(error.strerror or str(error), file=str(path)) from None
         template = cls(source, path.name, folders, str(path))
         template.check()
         return template
@@ -157,6 +155,16 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
         f"there is no template {str(name)!r}; there is {', '.join(known)}, "
         f"and a path names any other"
     )
+
+
+def read_template(path: Path) -> str:
+    """The source in a file. Raises `TemplateError`, and `UnicodeDecodeError` for other text."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise TemplateError("this is a folder or a device, not a file", file=str(path))
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TemplateError(error.strerror or str(error), file=str(path)) from None
 
 
 def _check_inside(path: Path, folders: Sequence[Path]) -> None:

@@ -82,6 +82,13 @@ THINKS_OR_NOT = (
     CHATML + "{% if add_generation_prompt and enable_thinking is defined and "
     "enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
 )
+COHERE = (
+    "{% for message in messages %}<|START_OF_TURN_TOKEN|>{% if message.role == 'assistant' %}"
+    "<|CHATBOT_TOKEN|><|START_RESPONSE|>{{ message.content }}<|END_RESPONSE|>{% else %}"
+    "<|{{ message.role | upper }}_TOKEN|>{{ message.content }}{% endif %}<|END_OF_TURN_TOKEN|>"
+    "{% endfor %}{% if add_generation_prompt %}<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
+    "<|START_THINKING|>{% endif %}"
+)
 WITH_TOOLS = "{% if tools is not none %}TOOLS{% endif %}{% if documents %}DOCS{% endif %}" + CHATML
 
 
@@ -253,6 +260,15 @@ def test_the_stop_is_what_ends_the_models_turn() -> None:
 
 def test_tools_and_documents_are_none() -> None:
     assert applied(WITH_TOOLS, USER).text.startswith("<|im_start|>user")
+
+
+def test_a_thought_between_marks_is_ended_and_an_answer_begun() -> None:
+    prompt = applied(COHERE, USER)
+    begun = "<|CHATBOT_TOKEN|><|START_THINKING|><|END_THINKING|><|START_RESPONSE|>"
+    assert prompt.text.endswith("<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|>" + begun)
+    assert prompt.stop == "<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"
+    bare = COHERE.replace("<|START_RESPONSE|>", "").replace("<|END_RESPONSE|>", "")
+    assert applied(bare, USER).text.endswith("<|START_THINKING|><|END_THINKING|>")
 
 
 def test_thinking_is_off_where_a_template_asks() -> None:

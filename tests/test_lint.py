@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -46,6 +47,54 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return Ran(code=caught.value.code or 0, out=out, err=err)
 
     return run
+
+
+# --- comments -------------------------------------------------------------------------------------
+
+
+def test_a_template_leaves_rules_out_by_itself(tmp_path: Path) -> None:
+    source = "{# lint: ignore tab, trailing-space #}\n" + BLOCK.replace(": {{ o", "\t: is \n{{ o")
+    task = write_case(Case(source.partition("\n")[2]), tmp_path / "bare")
+    assert {"tab", "trailing-space"} <= {finding.rule for finding in lint(task)}
+    task = write_case(Case(source), tmp_path / "task")
+    assert {"tab", "trailing-space"}.isdisjoint(finding.rule for finding in lint(task))
+    other = task / "templates" / "other.j2"
+    other.write_text("{#- lint: ignore tab -#}\n" + source.partition("\n")[2], encoding="utf-8")
+    left = [f.rule for f in lint(task, templates=[other])]
+    assert "trailing-space" in left
+    assert "tab" not in left
+
+
+def test_a_comment_speaks_for_the_file_that_it_stands_in(tmp_path: Path) -> None:
+    task = write_case(Case("{% include '_head.j2' %}" + BLOCK), tmp_path / "task")
+    head = task / "templates" / "_head.j2"
+    head.write_text("a\tb\n", encoding="utf-8")
+    assert [f.rule for f in lint(task) if f.rule == "tab"] == ["tab"]
+    head.write_text("{# lint: ignore tab #}\na\tb\n", encoding="utf-8")
+    assert not [f.rule for f in lint(task) if f.rule == "tab"]
+
+
+def test_a_comment_with_a_rule_that_there_is_not(run: Any, tmp_path: Path) -> None:
+    task = write_case(Case("\n{# lint: ignore tabs #}\n" + BLOCK), tmp_path / "task")
+    ran = run(task)
+    assert ran.code == 2
+    assert "prompt.j2:2: there is no rule 'tabs'; did you mean 'tab'?" in ran.err
+
+
+@pytest.mark.parametrize("what", ["{{ " + "(" * 3000, "{% if 1 %}" * 900, "{{ " + "9" * 6000])
+def test_a_template_that_no_parser_takes(what: str, tmp_path: Path) -> None:
+    task = write_case(Case(what + BLOCK), tmp_path / "task")
+    assert [f.rule for f in lint(task)] == ["syntax"]
+
+
+def test_a_template_that_is_a_pipe_or_a_folder(run: Any, tmp_path: Path) -> None:
+    task = write_case(Case(BLOCK), tmp_path / "task")
+    os.mkfifo(tmp_path / "pipe.j2")
+    (tmp_path / "folder.j2").mkdir()
+    for name in ("pipe.j2", "folder.j2"):
+        ran = run(task, "--template", tmp_path / name)
+        assert ran.code == 2
+        assert "this is a folder or a device, not a file" in ran.err
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -230,7 +230,8 @@ HOSTILE = "</span></pre><script>alert(1)</script>&amp;\"'<img src=x onerror=y>{{
 @pytest.mark.parametrize("model", [None, FakeModel()])
 @pytest.mark.parametrize("query", ["owl", HOSTILE, " a  b\n\tc"])
 def test_the_page_holds_the_prompt_and_escapes_it(model: Any, query: str) -> None:
-    prompt = ask(COLON, f"x{HOSTILE}", query=query, shots=1)
+    demo = f"{HOSTILE}, and enough of other words that it is not nearly the query {HOSTILE}"
+    prompt = ask(COLON, demo, query=query, shots=1)
     text = page.html(HOSTILE, [preview(prompt, model)])
     found = Reader(text)
     assert found.text == prompt.text

@@ -435,6 +435,19 @@ def test_rendering_changes_nothing_that_a_template_sees() -> None:
     assert "access to attribute 'append' of 'list' object is unsafe" in refusal(source)
 
 
+@pytest.mark.parametrize("half", ["'\\ud800'", "'%c' | format(55296)"])
+def test_half_of_a_surrogate_pair_is_no_character(half: str) -> None:
+    message = refusal(
+        "{% example %}\n{{ " + half + " }}{{ input.name }}: {{ output }}\n{% endexample %}"
+    )
+    assert message.endswith(":2: '\\ud800' is half of a surrogate pair, not a character")
+
+
+def test_a_test_is_asked_of_values_without_a_text() -> None:
+    source = "{{ shots is string }} {{ query is string }} {{ missing is string }} {{ query.name }}:"
+    assert render(source).text == "False False False fig:"
+
+
 # --- nothing is rewritten -------------------------------------------------------------------------
 
 
@@ -449,7 +462,8 @@ def test_data_is_rendered_as_it_is(name: str, other: str, instruction: str, befo
     )
     block = "{% example %}({{ input.name }}|{{ output }}){% endexample %}"
     query = Example(input=Fruit(name=other), id="b")
-    prompt = render(literal + "{{ task.instruction }}>" + block, 1, query, task)
+    # Named, since a demonstration that is nearly the query is not drawn.
+    prompt = render(literal + "{{ task.instruction }}>" + block, [*task.demos], query, task)
     assert prompt.text == f"{literal}{instruction}>(demo:{name}|{other})({other}|"
     assert data(prompt) == [
         (instruction, None, "task.instruction"),

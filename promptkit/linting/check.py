@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from promptkit.linting.subject import Subject, demonstrations, inputs, read_subj
 from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.prompts import Prompt
 from promptkit.task import Task
-from promptkit.templates import Template, find_template
+from promptkit.templates import Template, find_template, read_template
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = tuple(rule for rule in vars(rules).values() if isinsta
 
 _SAMPLE = 40
 """How many of a task's examples are rendered, evenly spread."""
+_IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
 _LEVELS = ("error", "warning", "note")
 
 
@@ -50,7 +52,8 @@ def lint(
 
     `templates` are names or paths; by default the task's own, and all in its folder that no other
     one loads. With a `model`, its tokens are checked too, for up to `shots` shots. `ignore` names
-    rules. Raises `TaskError` for what is no task at all, and for a rule that there is not.
+    rules, for all files; in a template, `{# lint: ignore RULE #}` does so for that file. Raises
+    `TaskError` for what is no task at all, and for a rule that there is not.
     """
     ignored = _known_rules(ignore)
     subject = read_subject(task)
@@ -110,15 +113,13 @@ def _templates(
             continue
         seen.add(path.resolve())
         try:
-            raw = path.read_bytes().decode("utf-8-sig")
+            raw = read_template(path)
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             where = Page(path.name, str(path), "").line(line)
             finding = rules.SYNTAX.at(where, "this is not UTF-8", "save the template as UTF-8")
             found[finding] = None
             continue
-        except OSError as error:
-            raise TemplateError(error.strerror or str(error), file=str(path)) from None
         page = Page(path.name, str(path), raw)
         yield page, Template(raw, path.name, folders, str(path))
 
@@ -131,8 +132,8 @@ def _own(folder: Path | None) -> list[Path]:
     loaded: set[str | None] = set()
     for path in sorted(folder.glob("*.j2")):
         try:
-            tree = Page(path.name, str(path), path.read_bytes().decode("utf-8-sig")).tree
-        except (jinja2.TemplateSyntaxError, UnicodeDecodeError):
+            tree = Page(path.name, str(path), read_template(path)).tree
+        except (jinja2.TemplateSyntaxError, TemplateError, UnicodeDecodeError):
             continue
         loaded |= set(jinja2.meta.find_referenced_templates(tree)) - {path.name}
     return [path for path in paths if path.name not in loaded]
@@ -146,6 +147,33 @@ def _check_template(
 ) -> Iterator[Finding]:
     pages = Pages(template.environment)
     pages.read.append(page)
+    found = list(_all_of_template(subject, page, template, pages, model, shots))
+    ignored = {one.file: _ignored_in(one) for one in pages.read}
+    for finding in found:
+        if finding.rule not in ignored.get(finding.file or "", ()):
+            yield finding
+
+
+def _ignored_in(page: Page) -> set[str]:
+    """The rules that a template's own comments leave out."""
+    ignored: set[str] = set()
+    for comment in _IGNORE.finditer(page.source):
+        line = page.source.count("\n", 0, comment.start()) + 1
+        try:
+            ignored |= _known_rules(re.split(r"[,\s]+", comment[1]))
+        except TaskError as error:
+            raise TemplateError(str(error), file=page.file, line=line) from None
+    return ignored
+
+
+def _all_of_template(
+    subject: Subject,
+    page: Page,
+    template: Template,
+    pages: Pages,
+    model: LlamaModel | None,
+    shots: int,
+) -> Iterator[Finding]:
     names = Names(pages, _given(subject))
     try:
         names.check(page)

@@ -14,7 +14,8 @@ _INTRODUCTION = """\
 loads, the labels and the rows, without a model; `--model M` checks what its tokens make of them.
 Every finding has a place (`file:line:column`), the reason and what to do. The command exits with 0
 when there is nothing above a note, with 1 when there is an error or a warning, and with 2 when it
-could not look. `--ignore RULE` leaves a rule out, and `--json FILE` writes everything for machines.
+could not look. `--ignore RULE` leaves a rule out, and so does the comment `{# lint: ignore RULE #}`
+for the template that it stands in. `--json FILE` writes everything for machines.
 In Python, `promptkit.lint(task)` gives the findings.
 
 An error is certainly wrong: the template does not render, or measures nothing. A warning is most

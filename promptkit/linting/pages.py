@@ -80,7 +80,11 @@ class Page:
     @cached_property
     def tree(self) -> nodes.Template:
         """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
-        return _PARSER.parse(self.raw, self.name, self.file)
+        try:
+            return _PARSER.parse(self.raw, self.name, self.file)
+        except (RecursionError, MemoryError, ValueError) as error:
+            reason = f"it nests too deeply, or holds a number that is too long: {error}"
+            raise jinja2.TemplateSyntaxError(reason, 1, self.name, self.file) from None
 
     @cached_property
     def tokens(self) -> list[Token]:
