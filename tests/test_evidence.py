@@ -16,6 +16,7 @@ from promptkit.judging import Judged
 from promptkit.results import Cell
 from promptkit.stats import holm, paired_difference
 from promptkit.variance import components, extent
+from promptkit.verdicts import judge
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 0, None)
 
@@ -69,10 +70,9 @@ def test_the_headline_compares_the_best_cell_with_no_shots() -> None:
     assert headline == (
         "2 shots do best, 70 % right (60 to 78): they beat 0 shots by 30 points (21 to 38)."
     )
-    assert verdicts[0] == "2 shots beat 0 by 30 points (21 to 38)."
-    assert verdicts[1].startswith("2 shots beat 1 by 28 points")
+    assert verdicts[0].startswith("2 shots beat 1 by 28 points")
     assert re.fullmatch(
-        r"0 against 1 shot: cannot tell with 100 queries, about \d+ would do\.", verdicts[2]
+        r"0 against 1 shot: cannot tell with 100 queries, about \d+ would do\.", verdicts[1]
     )
 
 
@@ -90,12 +90,15 @@ def test_queries_are_planned_for_the_pairs_that_are_open() -> None:
 
 
 def test_many_open_pairs_are_counted() -> None:
-    cells = by_shots(*[50] * 12)
-    verdicts = list(paired.verdicts_on(cells, paired.compared(cells)))
-    assert verdicts[-1] == (
-        "In 21 of 21 pairs these queries cannot tell which is better."
-    ) or verdicts[1].startswith("0 against 1 shot: no difference")
-    assert len(verdicts) < 12
+    rng = np.random.default_rng(0)
+    tables = {CELL._replace(shots=k): rng.random((50, 1)) < 0.5 for k in range(12)}
+    cells = groups(tables)
+    found = paired.compared(cells)
+    open_pairs = sum(judge(one.compared) == "unsure" for one in found)
+    assert open_pairs == len(found) == 21
+    headline, counted = paired.verdicts_on(cells, found)
+    assert "50 queries cannot tell" in headline
+    assert counted == "In 20 of 21 pairs these queries cannot tell which is better."
 
 
 def test_variance_and_spreads_are_those_of_the_tables() -> None:
