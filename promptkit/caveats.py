@@ -42,10 +42,10 @@ def picked(cells: int, flattery: float) -> str | None:
     """
     if cells < 2:
         return None
-    much = f", by about {_points(flattery)}" if flattery >= FLATTERED else ""
+    much = f" by about {_points(flattery)}" if flattery >= FLATTERED else ""
     return (
         f"The best of {cells} settings was picked on the tests that judge it, which flatters its "
-        f"accuracy{much}: ask it again on tests that are new before you report it."
+        f"accuracy{much}: ask it again on new tests before you report it."
     )
 
 
@@ -98,11 +98,8 @@ def majority(label: object, share: float, accuracies: Sequence[float]) -> str | 
             f"Nothing that was tried beats a constant: {always}; change the template, the labels "
             "or the model."
         )
-    settings = "is" if below == 1 else "are"
-    return (
-        f"{below} of {len(accuracies)} settings {settings} no better than a constant: {always}; "
-        "do not use them."
-    )
+    are = "is" if below == 1 else "are"
+    return f"{below} of {len(accuracies)} settings {are} no better than a constant: {always}."
 
 
 def labels_unseen(shots: int, label: object, share: float) -> str | None:

@@ -26,7 +26,7 @@ _NOUNS = {
     "calibration": "calibration",
     "seed": "draw",
 }
-_MANY = {"selection": "selections", "seed": "draws of shots"}
+_MANY = {"selection": "selections", "seed": "draws"}
 _ALONE = {
     "query": "Which queries are asked",
     "residual": "Answers that flip from cell to cell",
@@ -143,14 +143,15 @@ def _against_rivals(rivals: Sequence[Compared], many: bool) -> str:
 def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncated: bool) -> str:
     """One sentence on a source of variance; `source` is a factor, `query` or `residual`."""
     low, high = _numbers(*ci)
-    alone = _ALONE.get(source, f"The {_NOUNS.get(source, source)}")
-    if source in ("query", "residual"):
-        what = f"{alone} {'moves' if source == 'query' else 'move'} it"
-    else:
-        what = f"{alone} alone moves it, among {levels} {_plural(source)},"
+    what = _ALONE.get(source, f"The {_NOUNS.get(source, source)}")
+    verb, among = ("move", "") if source == "residual" else ("moves", "")
+    if source not in ("query", "residual"):
+        what, among = f"{what} alone", f" among {levels} {_plural(source)}"
     if truncated:
-        return f"{what} by less than can be seen here (standard deviation up to {high} points)."
-    return f"{what} by {_points(sd)} (standard deviation, {low} to {high})."
+        by = f"less than can be seen here (standard deviation{among} up to {high} points)"
+    else:
+        by = f"{_points(sd)} (standard deviation{among}, {low} to {high})"
+    return f"{what} {verb} it by {by}."
 
 
 def ranges(

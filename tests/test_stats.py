@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap, permutation_test
+from statsmodels.stats.multitest import multipletests
 
-from promptkit.stats import ADDED, Difference, Interval, paired_difference, wilson
+from promptkit.stats import ADDED, Difference, Interval, holm, paired_difference, wilson
 
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])
 
@@ -187,3 +188,21 @@ def test_importing_loads_neither_scipy_nor_scikit_learn() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
+    found = holm(p_values)
+    expected = multipletests(p_values, method="holm")[1] if p_values else []
+    assert found == pytest.approx(expected)
+
+
+def test_holm_keeps_ties_and_places() -> None:
+    assert holm([0.04, 0.01, 0.04, 1.0]).tolist() == pytest.approx([0.12, 0.04, 0.12, 1.0])
+    with pytest.raises(ValueError, match="p-values"):
+        holm([0.5, 1.5])
+
+
+def test_disagreement_of_one_seed_is_the_share_of_queries_that_differ() -> None:
+    assert paired_difference([1, 1, 0, 0], [1, 0, 1, 0]).disagreement == 0.5
+    assert paired_difference([[1, 1], [0, 0]], [[1, 0], [1, 1]]).disagreement == (0.25 + 1) / 2

@@ -69,14 +69,14 @@ def lines(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> Iterat
 
 
 def _prompts(predictions: Sequence[Sequence[Prediction]]) -> dict[Cell, int]:
-    """A number for each cell, the same where the prompts are."""
+    """A number for each cell, the same where the prompts are, and how answers are written."""
     seen: dict[tuple[str, ...], int] = {}
-    return {
-        judging.cell_of(cell[0], calibration=""): seen.setdefault(
-            tuple(prediction.prompt_sha256 for prediction in cell), len(seen)
-        )
-        for cell in predictions
-    }
+    numbers = {}
+    for cell in predictions:
+        one = cell[0]
+        asked = (one.template, one.verbalizer, *(prediction.prompt_sha256 for prediction in cell))
+        numbers[judging.cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
+    return numbers
 
 
 def variance(lines: Sequence[Line]) -> Iterator[Variance]:

@@ -80,12 +80,20 @@ def best_of(groups: Groups) -> Cell:
 
 
 def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
-    """The headline, then what is sure, the largest difference first, then what is not."""
-    yield _headline(groups, found)
+    """The headline, then what else is sure, the largest difference first, then what is not."""
+    best = best_of(groups)
+    fewest = min(cell.shots for cell in groups)
+    rivals = [
+        one.compared
+        for one in found
+        if one.b == best and (one.compared.factor != "shots" or one.a.shots == fewest)
+    ]
+    yield _headline(groups, best, rivals)
+    rest = [one.compared for one in found if one.compared not in rivals]
     by_kind: dict[str, list[verdicts.Compared]] = {"sure": [], "same": [], "unsure": []}
-    for one in found:
-        kind = verdicts.judge(one.compared)
-        by_kind[kind if kind in by_kind else "sure"].append(one.compared)
+    for one in rest:
+        kind = verdicts.judge(one)
+        by_kind[kind if kind in by_kind else "sure"].append(one)
     by_kind["sure"].sort(key=lambda one: -abs(one.delta))
     for name, some in by_kind.items():
         # Where many pairs are open, what is open is clear from the number alone.
@@ -95,14 +103,7 @@ def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
             yield verdicts.others(len(some[shown:]), len(found), name)
 
 
-def _headline(groups: Groups, found: Sequence[Found]) -> str:
-    best = best_of(groups)
-    fewest = min(cell.shots for cell in groups)
-    rivals = [
-        one.compared
-        for one in found
-        if one.b == best and (one.compared.factor != "shots" or one.a.shots == fewest)
-    ]
+def _headline(groups: Groups, best: Cell, rivals: Sequence[verdicts.Compared]) -> str:
     table = judging.correct(groups[best])
     interval = stats.wilson(table)
     return verdicts.headline(

@@ -12,7 +12,7 @@ VERDICTS = ("better", "worse", "cannot tell")
 def verdict(pair: Data) -> str:
     """Whether b is better than a: by the corrected p-value where there is one."""
     low, high = pair["ci"]
-    sure = pair["p_holm"] < 0.05 if "p_holm" in pair else low > 0 or high < 0
+    sure = pair.get("p_holm", 0.0) <= 0.05 and (low > 0 or high < 0)
     if not sure:
         return "cannot tell"
     return "better" if pair["delta"] > 0 else "worse"

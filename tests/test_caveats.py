@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from promptkit import caveats
+
+
+def test_few_queries() -> None:
+    assert caveats.few_queries(100, 0.1) is None
+    assert caveats.few_queries(37, 0.25) == (
+        "37 queries are few: a difference of less than about 25 points will mostly go unseen; "
+        "add tests before you decide."
+    )
+    assert caveats.few_queries(1, None) == (
+        "1 query is few: no difference would be sure; add tests before you decide."
+    )
+
+
+def test_picked_on_the_tests() -> None:
+    assert caveats.picked(1, 0.0) is None
+    assert caveats.picked(15, 0.03) == (
+        "The best of 15 settings was picked on the tests that judge it, which flatters its "
+        "accuracy by about 3 points: ask it again on new tests before you report it."
+    )
+    assert "by about" not in str(caveats.picked(2, 0.001))
+
+
+def test_one_seed() -> None:
+    assert caveats.one_seed(2) is None
+    assert "--seeds 3" in str(caveats.one_seed(1))
+
+
+def test_low_coverage() -> None:
+    assert caveats.low_coverage("at 0 shots", 0.5) is None
+    assert caveats.low_coverage("", 0.08) == (
+        "The model gives 8 % of its probability to the labels, so it wants to say something else: "
+        "name the labels in the template, word them as it would, or add shots."
+    )
+    said = ["The\n fruit", "yes", "yes", "no", "maybe"]
+    assert caveats.low_coverage("at 0 shots", 0.001, said, (2, 5)) == (
+        "The model gives less than 1 % of its probability to the labels at 0 shots (and less than "
+        'half in 2 of 5 settings), so it wants to say something else, such as "yes" (2 of 5), '
+        '"The· fruit" (1 of 5), "no" (1 of 5): name the labels in the template, word them as it '
+        "would, or add shots."
+    )
+
+
+def test_majority() -> None:
+    assert caveats.majority("pome", 0.3, [0.31, 0.5]) is None
+    assert caveats.majority("pome", 0.3, [0.3, 0.2]) == (
+        'Nothing that was tried beats a constant: always answering "pome" is right 30 % of the '
+        "time; change the template, the labels or the model."
+    )
+    assert caveats.majority("pome", 0.3, [0.3, 0.4, 0.5]) == (
+        '1 of 3 settings is no better than a constant: always answering "pome" is right 30 % of '
+        "the time."
+    )
+
+
+def test_labels_unseen_and_ties() -> None:
+    assert caveats.labels_unseen(8, "pome", 0.0) is None
+    assert caveats.labels_unseen(8, "pome", 0.4) == (
+        '40 % of the prompts with 8 shots show no example of "pome", and small models seldom say '
+        "what they were not shown: try --selection balanced."
+    )
+    assert caveats.ties(0, 10) is None
+    assert str(caveats.ties(1, 1000)).startswith("In 1 of 1,000 predictions the two best labels")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+from statsmodels.stats.power import normal_sample_size_one_tail
+
+from promptkit.power import detectable, queries_needed
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01])
+@pytest.mark.parametrize(("disagreement", "delta"), [(0.3, 0.1), (0.1, -0.05), (0.5, 0.02)])
+def test_queries_are_those_of_statsmodels(disagreement: float, delta: float, alpha: float) -> None:
+    under_none, under_delta = disagreement**0.5, (disagreement - delta**2) ** 0.5
+    expected = normal_sample_size_one_tail(abs(delta), 0.8, alpha / 2, under_none, under_delta)
+    assert queries_needed(delta, disagreement, alpha=alpha) == np.ceil(expected)
+
+
+def exact_power(n: int, disagreement: float, delta: float, alpha: float) -> float:
+    """The chance that McNemar's exact test finds a difference."""
+    share, power = (disagreement + delta) / (2 * disagreement), 0.0
+    for differ in range(1, n + 1):
+        losses = np.arange(differ + 1)
+        p = np.array([binomtest(int(k), differ).pvalue for k in losses])
+        found = binom.pmf(losses, differ, 1 - share)[p <= alpha].sum()
+        power += binom.pmf(differ, n, disagreement) * found
+    return power
+
+
+@pytest.mark.parametrize(("disagreement", "delta"), [(0.3, 0.2), (0.5, 0.3), (0.2, 0.2)])
+def test_the_exact_test_has_about_the_power_that_was_planned(
+    disagreement: float, delta: float
+) -> None:
+    n = queries_needed(delta, disagreement)
+    assert 0.75 <= exact_power(n, disagreement, delta, 0.05) <= 0.87
+
+
+@given(st.integers(6, 10_000), st.floats(0, 1), st.sampled_from([0.05, 0.001]))
+def test_what_is_detectable_needs_just_these_queries(
+    n: int, disagreement: float, alpha: float
+) -> None:
+    delta = detectable(n, disagreement, alpha=alpha)
+    if delta is None:
+        assert queries_needed(1.0, disagreement, alpha=alpha) > n
+        return
+    assert queries_needed(delta, disagreement, alpha=alpha) <= n
+    if delta > 1e-3:
+        assert queries_needed(0.99 * delta, disagreement, alpha=alpha) >= n
+
+
+def test_more_queries_see_more_and_five_see_nothing() -> None:
+    seen = [detectable(n, 0.3) for n in (37, 100, 300, 1000)]
+    assert seen == sorted(seen, reverse=True)
+    assert seen[0] == pytest.approx(0.25, abs=0.01)
+    assert detectable(5, 0.3) is None
+
+
+def test_what_cannot_be_planned_is_refused() -> None:
+    with pytest.raises(ValueError, match="not 0, got 0"):
+        queries_needed(0.0, 0.3)
+    with pytest.raises(ValueError, match="disagreement is from 0 to 1"):
+        queries_needed(0.1, 1.2)
+    with pytest.raises(ValueError, match="alpha and power"):
+        queries_needed(0.1, 0.2, alpha=0.9)
+    with pytest.raises(ValueError, match="at least one query"):
+        detectable(0, 0.3)
