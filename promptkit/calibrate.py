@@ -21,6 +21,9 @@ Calibration = Literal["contextual", "domain-context", "batch", "pmi", "temperatu
 
 CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
 
+SAME_ANSWERS: tuple[Calibration, ...] = ("temperature",)
+"""The methods that move probabilities and never the answer."""
+
 Scores = NDArray[np.float64]
 
 FLOOR = -50.0

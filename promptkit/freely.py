@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from promptkit.caveats import COVERAGE
 from promptkit.errors import PromptTooLongError
@@ -30,24 +31,24 @@ SAMPLING = Sampling(max_tokens=8)
 def free_answers(
     asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]], store: Store
 ) -> Iterator[Free]:
-    """Free answers per model, template and verbalizer, after the most shots.
+    """Free answers per model, template and verbalizer, where a mean coverage is below `LOW`.
 
-    Only where the mean coverage of that cell is below `LOW`.
+    Of the cells where it is, the one with the most shots is asked: there a model knows best what
+    kind of answer is wanted.
     """
-    lines: dict[tuple[object, ...], tuple[Asked, Sequence[Prediction]]] = {}
+    lines: dict[tuple[object, ...], tuple[Asked, Sequence[Prediction], float]] = {}
     for one, made in zip(asked, predictions, strict=True):
         p = one.predictor
         line = id(p.model), p.template, p.verbalizer
-        known = lines.get(line)
-        if known is None or known[0].predictor.shots < p.shots:
-            lines[line] = one, made
-    for one, made in lines.values():
-        coverage = [p.coverage for p in made if p.coverage is not None]
-        mean = sum(coverage) / len(coverage) if coverage else 1.0
-        texts = _written(one, store) if mean < LOW else ()
+        coverage = [prediction.coverage for prediction in made if prediction.coverage is not None]
+        if not coverage or fmean(coverage) >= LOW:
+            continue
+        if line not in lines or lines[line][0].predictor.shots < p.shots:
+            lines[line] = one, made, fmean(coverage)
+    for one, made, coverage_there in lines.values():
+        texts = _written(one, store)
         if texts:
-            cell = cell_of(made[0])._asdict()
-            yield Free(**cell, coverage=mean, texts=texts)
+            yield Free(**cell_of(made[0])._asdict(), coverage=coverage_there, texts=texts)
 
 
 def _written(asked: Asked, store: Store) -> tuple[str, ...]:

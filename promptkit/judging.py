@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit import metrics, stats
+from promptkit.calibrate import SAME_ANSWERS
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell, Confusion, Reliability, Row
 from promptkit.task import Task
@@ -175,9 +176,14 @@ def differences(groups: Groups) -> Iterator[tuple[Cell, Cell, stats.Difference]]
     """Which cells are compared: each shot count with the one before and with the fewest; each
     model, template, selection, order, verbalizer and calibration with the first.
 
-    The two cells of a pair differ in one thing only.
+    The two cells of a pair differ in one thing only. Cells whose answers are those of another are
+    left out.
     """
-    tables = {cell: correct(cells) for cell, cells in groups.items()}
+    tables = {
+        cell: correct(cells)
+        for cell, cells in groups.items()
+        if cell.calibration not in SAME_ANSWERS
+    }
     for a, b in dict.fromkeys(_compared(list(tables))):
         yield a, b, stats.paired_difference(tables[a], tables[b])
 

@@ -84,10 +84,12 @@ def test_rows_and_pairs_stand_beside_the_raw_ones() -> None:
         for p in result.pairs
         if p.a.shots == p.b.shots
     }
-    assert {*pairs} == {("none", method, shots) for method in CALIBRATIONS for shots in (0, 2)}
+    # Temperature changes no answer, so that there is nothing to compare.
+    changing = [method for method in CALIBRATIONS if method != "temperature"]
+    assert {*pairs} == {("none", method, shots) for method in changing for shots in (0, 2)}
     for shots in (0, 2):
         rows = rows_of(result, shots=shots, seed=None)
-        for method in CALIBRATIONS:
+        for method in changing:
             difference = rows[method].accuracy - rows["none"].accuracy
             assert pairs["none", method, shots].delta == pytest.approx(difference)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
+from promptkit.calibrate import SAME_ANSWERS
 from promptkit.evidence.paired import Found, varied
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
@@ -53,7 +54,11 @@ def _majority(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> st
 
 
 def _picked(groups: Groups) -> str | None:
-    tables = [judging.correct(cells) for cells in groups.values()]
+    tables = [
+        judging.correct(cells)
+        for cell, cells in groups.items()
+        if cell.calibration not in SAME_ANSWERS
+    ]
     if len(tables) < 2 or len(tables[0]) < 2:
         return None
     return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
