@@ -59,11 +59,7 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
             "the template makes turns, but this model carries no chat template; "
             "use a template without {% user %} and {% assistant %}, or a chat model"
         )
-    turns = prompt.messages
-    begun: tuple[Piece, ...] = ()
-    if turns[-1].role == "assistant":
-        *before, last = turns
-        turns, begun = tuple(before), last.pieces
+    turns, begun = _asked(prompt)
     turns = _accepted(template, turns, bos, eos)
     shown = _shown(turns)
     parts = _render(template, shown, bos, eos)
@@ -74,6 +70,20 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
         pieces.append(Piece(missing, "chat"))
     stop = prompt.stop + (end or eos)
     return prompt.with_pieces([*pieces, *begun], stop=stop, stop_is_chat=True)
+
+
+def puts_system_in_user(prompt: Prompt, template: str, *, bos: str = "", eos: str = "") -> bool:
+    """Whether `apply` puts the system turn in front of the first user turn. Raises what it does."""
+    turns = _asked(prompt)[0]
+    return bool(turns) and _accepted(template, turns, bos, eos) is not turns
+
+
+def _asked(prompt: Prompt) -> tuple[tuple[Message, ...], tuple[Piece, ...]]:
+    """The turns, and what the answer begins with."""
+    turns = prompt.messages
+    if turns and turns[-1].role == "assistant":
+        return turns[:-1], turns[-1].pieces
+    return turns, ()
 
 
 def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> tuple[Message, ...]:

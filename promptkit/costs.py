@@ -136,5 +136,14 @@ WRITTEN: dict[str, Callable[..., int]] = {
 }
 """What a filter or a method of these names writes, in characters, from what it is given."""
 
-PRICED = frozenset([*WRITTEN, *_LISTED, *_FROM_THE_END, *_STRIPS, "split", "striptags", "string"])
-"""The filters and methods that have a price at all."""
+AS_TEXT = frozenset(
+    [
+        *("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower"),
+        *("replace", "safe", "string", "striptags", "title", "trim", "truncate", "upper"),
+        *("urlencode", "wordcount", "wordwrap", "xmlattr"),
+    ]
+)
+"""The filters that take the text of whatever they are given."""
+
+PRICED = AS_TEXT.union(WRITTEN, _LISTED, _FROM_THE_END, _STRIPS, ["split"])
+"""The filters and methods that are looked at before they are called."""

@@ -28,7 +28,7 @@ from promptkit.bounds import (
     spec_length,
     too_much_text,
 )
-from promptkit.costs import PRICED, WRITTEN, listed, searched
+from promptkit.costs import AS_TEXT, PRICED, WRITTEN, listed, searched
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
@@ -400,8 +400,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def _price(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Raises `SecurityError` for what would be too much, before it is made."""
-        if name in ("string", "format"):
-            self.check_text([value, args, list(kwargs.values())])
+        if name in AS_TEXT:
+            for given in (value, *args, *kwargs.values()):
+                self.check_text(given)
         if isinstance(value, str):
             self.meter.spend(searched(name, value, *args) >> 5)
             if listed(name, value, *args) > MAX_TEXT:
@@ -419,7 +420,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         items = self._listed(value)
         if attribute is not None:
             items = [self._field(item, attribute) for item in items]
-        self.check_text(items)
+        self.check_text([*items, d])
         self.meter.write(self.meter.weigh(items) + self.meter.weigh(d) * len(items))
         return str(d).join(map(str, items))
 
@@ -457,6 +458,8 @@ def _check_text(value: Any) -> None:
         )
     elif callable(value) or isinstance(value, Namespace) or _has_no_text(type(value)):
         kind = type(value).__name__.lstrip("_").lower()
+        if kind == "view":
+            raise UndefinedError("a whole record cannot be printed; print one of its fields")
         raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
 
 

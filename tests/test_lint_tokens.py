@@ -20,6 +20,7 @@ NO_SYSTEM = (
 TINY: dict[str, Callable[[Path], Path]] = {
     "cannot-ask": lambda path: write_llama(path, chat_template=NO_SYSTEM),
     "base-model-chat": write_llama,
+    "system-in-user": lambda path: write_llama(path, chat_template=NO_SYSTEM),
     "double-bos": lambda path: write_llama(path, tokenizer="spm"),
     "label-round-trip": lambda path: write_llama(path, tokenizer="spm"),
     "label-merges": lambda path: write_llama(path, words=["::"]),

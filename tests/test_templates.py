@@ -443,6 +443,21 @@ def test_half_of_a_surrogate_pair_is_no_character(half: str) -> None:
     assert message.endswith(":2: '\\ud800' is half of a surrogate pair, not a character")
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("query | upper", "query.name.index | trim", "range | title", "[[query]] | lower"),
+        *("shots | map('lower') | list", "['a', 'b'] | join(query)", "{'a': query} | xmlattr"),
+        *("'a' | replace('a', query)", "'a' | indent(2, first=query.name.index)", "query | e"),
+        *("query.name.index | safe", "query | urlencode", "shots | groupby('id') | upper"),
+        *("'abc' | truncate(2, end=query)", "(shots | map('upper')) | capitalize"),
+    ],
+)
+def test_no_filter_prints_what_has_no_text(expression: str) -> None:
+    """Python's own notation holds an address, which is another one in every process."""
+    assert "cannot be printed" in refusal("{{ " + expression + " }}{{ query.name }}:")
+
+
 def test_a_test_is_asked_of_values_without_a_text() -> None:
     source = "{{ shots is string }} {{ query is string }} {{ missing is string }} {{ query.name }}:"
     assert render(source).text == "False False False fig:"

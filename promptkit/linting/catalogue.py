@@ -406,6 +406,14 @@ CHAT_MODEL_RAW = Rule(
     Case(_TURNS),
     needs_model=True,
 )
+SYSTEM_IN_USER = Rule(
+    "system-in-user",
+    "note",
+    "Where a chat template has no system turn, `{% system or user %}` stands in the user's.",
+    Case("{% system or user %}Be short.{% endsystem %}\n" + _TURNS),
+    Case(_TURNS),
+    needs_model=True,
+)
 DOUBLE_BOS = Rule(
     "double-bos",
     "error",

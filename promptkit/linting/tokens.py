@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from promptkit.chat import puts_system_in_user
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
 from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
@@ -50,6 +51,7 @@ def check_prompts(
         yield rules.CANNOT_ASK.at(page.line(1), str(error), "change the template, or the model")
         return
     else:
+        yield from _system(prompt, page, model)
         yield from _double_bos(tokenized, page, model)
         yield from _wordings(subject, page, template, model, demos)
     yield from _lengths(subject, page, template, model, shots)
@@ -67,6 +69,19 @@ def _kind(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
         yield rules.CHAT_MODEL_RAW.at(
             page.line(1), message, "compare it with chat.j2, or with role tags of your own"
         )
+
+
+def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+    if prompt.messages and model.chat_template is not None:
+        words = model.vocabulary
+        if puts_system_in_user(prompt, model.chat_template, bos=words.bos_text, eos=words.eos_text):
+            yield rules.SYSTEM_IN_USER.at(
+                page.line(
+                    page.source.count("\n", 0, max(page.source.find("system or user"), 0)) + 1
+                ),
+                f"{model.identity.name} has no system turn: it begins the first user turn instead",
+                "nothing, if that is meant",
+            )
 
 
 def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
