@@ -153,7 +153,7 @@ def _check_experts(header: Header, sizes: Mapping[str, int]) -> None:
 def _check_vocabulary(header: Header) -> None:
     metadata = header.metadata
     model, pre = metadata.get(_MODEL), metadata.get(f"{_TOKENIZER}.pre")
-    if not isinstance(model, str) or model in ("", "none", "no_vocab"):
+    if not isinstance(model, str) or model in ("", "none", "no_vocab", "test"):
         raise _wrong(header, _MODEL, "the kind of its vocabulary")
     if model == "gpt2" and pre == "whitespace":
         raise _wrong(header, f"{_TOKENIZER}.pre", "one that suits gpt2")

@@ -24,6 +24,9 @@ from promptkit.sources import ControlToken
 _WHOLE = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
 """The pre-tokenizers with which BPE merges characters as they are, not letters for their bytes."""
 
+_UNKNOWN = {"t5": 2, "bert": 100}
+"""The token that these tokenizers write for what they do not know, where a file does not say."""
+
 _NEWLINES = re.compile(r"\n{2,}")
 
 
@@ -47,6 +50,8 @@ class Vocabulary:
         self._piece = ctypes.create_string_buffer(64)
         self._buffer = (self._lib.llama_token * 4096)()
         self.cuts = self._find_cuts(header)
+        default = _UNKNOWN.get(str(kinds[0]))
+        self._unknown = header.metadata.get("tokenizer.ggml.unknown_token_id", default)
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -105,6 +110,8 @@ class Vocabulary:
             tokens = with_stack(len(raw), lambda: self._tokenize(raw))
         else:
             tokens = self._tokenize(raw)
+        if self._has_unknown and self._unknown in tokens:
+            raise self._no_token(self._first_unknown(text), text)
         if self._control_ids.isdisjoint(tokens):
             return tokens
         return [
@@ -179,9 +186,24 @@ class Vocabulary:
             known = self._keeps_characters and char in self._characters
             if not known and not self._unwritable.isdisjoint(char.encode("utf-8")):
                 char = " " if char == "\u2581" and " " in text else char
-                raise PromptError(
-                    f"this model's vocabulary has no token for {char!r} (in {shorten(text)})"
-                )
+                raise self._no_token(char, text)
+
+    def _first_unknown(self, text: str) -> str:
+        """The first character that is not known, or all of a word that is not."""
+        alone = (char for char in text if self._unknown in self._tokenize(char.encode("utf-8")))
+        return next(alone, text)
+
+    @staticmethod
+    def _no_token(what: str, text: str) -> PromptError:
+        return PromptError(
+            f"this model's vocabulary has no token for {shorten(what)} (in {shorten(text)})"
+        )
+
+    @cached_property
+    def _has_unknown(self) -> bool:
+        """Whether there is a token for what the vocabulary does not know; it says nothing."""
+        lib = self._lib
+        return self._type in (lib.LLAMA_VOCAB_TYPE_UGM, lib.LLAMA_VOCAB_TYPE_WPM)
 
     @cached_property
     def _unwritable(self) -> frozenset[int]:

@@ -445,6 +445,7 @@ UNSAFE: list[tuple[str, Edit, str]] = [
     ("mamba", drop("mamba.block_count"), "mamba.block_count is missing"),
     ("bpe", drop("tokenizer.ggml.model"), "tokenizer.ggml.model is missing"),
     ("bpe", put("tokenizer.ggml.model", "no_vocab", STRING), "tokenizer.ggml.model is 'no_vocab'"),
+    ("bpe", put("tokenizer.ggml.model", "test", STRING), "tokenizer.ggml.model is 'test' (str)"),
     ("bpe", put("tokenizer.ggml.model", 1, U32), "tokenizer.ggml.model is 1 (u32)"),
     ("bpe", put("tokenizer.ggml.pre", "whitespace", STRING), "pre is 'whitespace' (str)"),
     ("bpe", drop(TOKENS), "tokenizer.ggml.tokens is missing; it must be a list of strings"),

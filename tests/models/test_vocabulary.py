@@ -175,6 +175,20 @@ def test_text_that_it_would_lose(
     assert vocabulary.plain("ab")
 
 
+@pytest.mark.parametrize("model", ["t5", "bert"])
+def test_what_a_vocabulary_does_not_know_is_no_token_of_it(folder: Path, model: str) -> None:
+    def edit(writer: GGUFWriter) -> None:
+        kv = writer.kv_data[0]
+        kv["tokenizer.ggml.model"].value = model
+        kinds = kv["tokenizer.ggml.token_type"]
+        kinds.value = [min(int(kind), int(TokenType.CONTROL)) for kind in kinds.value]
+
+    vocabulary = load(write_llama(folder / f"{model}.gguf", tokenizer="spm", edit=edit))
+    assert vocabulary.plain("the fruit")
+    with pytest.raises(PromptError, match="has no token for '→' "):
+        vocabulary.plain("the fruit → the")
+
+
 def put(tokens: list[object], old: str, new: str) -> None:
     tokens[tokens.index(old)] = new
 
