@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ def test_what_is_read_off_a_task(tmp_path: Path) -> None:
     capital = imported("capital", tmp_path / "capital")
     assert (capital.instruction, capital.labels) == ("Answer each question.", ())
     assert [demo.output for demo in capital.demos] == ["Lima", "Kathmandu"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{% block q %}{{ a }}{% endblock %}", "loads another template, or has a {% block %}"),
+        ("{% include 'x' %}{{ a }}", "loads another template"),
+        ("{% import 'x' as a %}{{ b }}", "loads another template"),
+        ("{{ range }} {{ a }}", "reads range, which is a function of Jinja"),
+        ("{{ lipsum() }} {{ a }}", "reads lipsum"),
+    ],
+)
+def test_what_no_template_of_ours_could_do(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(f"doc_to_text: {json.dumps(text)}\ndoc_to_target: b\n", encoding="utf-8")
+    with pytest.raises(TaskError, match=re.escape(f"doc_to_text {reason}")):
+        import_file(path)
 
 
 def test_code_is_named_and_not_run() -> None:

@@ -39,6 +39,8 @@ _SPECIAL: tuple[tuple[tuple[type[nodes.Node], ...], set[str]], ...] = (
 )
 """The names that Jinja gives a meaning, inside a loop and inside a macro."""
 
+_LOADS = (nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)
+
 _CHANGES = {
     *("append", "extend", "insert", "remove", "pop", "clear", "update", "add", "sort", "reverse"),
     *("popitem", "setdefault", "discard"),
@@ -242,8 +244,17 @@ def _set(kinds: dict[str, str], named: Sequence[nodes.Node], kind: str) -> None:
 
 def refused(source: str) -> str | None:
     """What a template does that is Python and that no template of promptkit can do."""
-    unknown = set(fields(source))
-    for call in parse(source).find_all(nodes.Call):
+    unknown, tree = set(fields(source)), parse(source)
+    if next(tree.find_all(_LOADS), None) is not None:
+        return "loads another template, or has a {% block %} for one"
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    own = _given(tree)
+    for name in tree.find_all(nodes.Name):
+        if name.name not in _peer(True).globals or name.name in own:
+            continue
+        if name.name == "lipsum" or id(name) not in called:
+            return f"reads {name.name}, which is a function of Jinja"
+    for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name in unknown:
             return f"calls {call.node.name}(), which is Python"
         if isinstance(call.node, nodes.Getattr) and call.node.attr in _CHANGES:
