@@ -196,6 +196,11 @@ class _CodeGenerator(BoundedGenerator):
         literals.append(rendered(pieces))
         return f"environment.literals[{len(literals) - 1}]"
 
+    def visit_ScopedEvalContextModifier(  # noqa: N802
+        self, node: nodes.ScopedEvalContextModifier, frame: Frame
+    ) -> None:
+        self.fail("{% autoescape %} is for HTML, and a prompt is none; take it out", node.lineno)
+
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802
         """As Jinja does it, but what comes out knows its line."""
         inner = frame.inner()

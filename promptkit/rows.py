@@ -10,6 +10,7 @@ import difflib
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,7 +109,7 @@ def _csv_rows(
 
 def _check_header(path: Path, line: int, header: Sequence[str], required: Sequence[str]) -> None:
     problems = []
-    for name in sorted({name for name in header if header.count(name) > 1}):
+    for name in sorted(name for name, times in Counter(header).items() if times > 1):
         problems.append(Problem("the header names this column twice", str(path), line, field=name))
     for name in required:
         if name not in header:
@@ -186,7 +187,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        raise ValueError(f"key {Counter(names).most_common(1)[0][0]!r} stands twice")
     return row
 
 

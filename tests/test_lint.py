@@ -87,6 +87,17 @@ def test_a_template_that_no_parser_takes(what: str, tmp_path: Path) -> None:
     assert [f.rule for f in lint(task)] == ["syntax"]
 
 
+def test_a_table_of_many_columns(tmp_path: Path) -> None:
+    task = write_case(Case(BLOCK), tmp_path / "task")
+    more = ",".join(f"c{number}" for number in range(30_000))
+    rows = [f"{name},{label},{more}" for name, label in (("name", "output"), ("boar", "mammal"))]
+    (task / "demos.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
+    assert "bad-row" not in {finding.rule for finding in lint(task)}
+    (task / "demos.csv").write_text(f"{rows[0]},c7\n{rows[1]},x\n", encoding="utf-8")
+    (finding,) = (finding for finding in lint(task) if finding.rule == "bad-row")
+    assert finding.message == "c7: the header names this column twice"
+
+
 def test_a_template_that_is_a_pipe_or_a_folder(run: Any, tmp_path: Path) -> None:
     task = write_case(Case(BLOCK), tmp_path / "task")
     os.mkfifo(tmp_path / "pipe.j2")

@@ -435,6 +435,12 @@ def test_rendering_changes_nothing_that_a_template_sees() -> None:
     assert "access to attribute 'append' of 'list' object is unsafe" in refusal(source)
 
 
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_nothing_is_escaped(value: str) -> None:
+    message = refusal("\n{% autoescape " + value + " %}{{ query.name }}{% endautoescape %}")
+    assert message.endswith(":2: {% autoescape %} is for HTML, and a prompt is none; take it out")
+
+
 @pytest.mark.parametrize("half", ["'\\ud800'", "'%c' | format(55296)"])
 def test_half_of_a_surrogate_pair_is_no_character(half: str) -> None:
     message = refusal(
