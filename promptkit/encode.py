@@ -84,7 +84,7 @@ class Encoder:
                 f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
                 f"{shorten(error.object)} is half of a surrogate pair, not a character"
             ) from None
-        except _RefusalError as error:
+        except (_RefusalError, PromptError) as error:
             raise PromptError(f"{_name(prompt)}: {error}") from None
 
     def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
