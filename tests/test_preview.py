@@ -300,7 +300,13 @@ def animals(tmp_path: Path) -> Path:
 def start(*words: object, **more: Any) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "promptkit", "render", *map(str, words)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **more)
+    # Where the tests run in the background, a shell has them ignore Ctrl-C.
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **more,
+    )
 
 
 def test_html_and_whitespace_on_the_command_line(animals: Path, tmp_path: Path) -> None:
