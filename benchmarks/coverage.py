@@ -107,7 +107,7 @@ def settings() -> Iterator[Setting]:
     ]:
         yield _deviation(n, levels, others, base, sd)
         yield _range(n, levels, others, base, sd)
-    for n, cells, accuracy in [(37, 3, 0.6), (100, 3, 0.6), (100, 12, 0.8), (300, 6, 0.9)]:
+    for n, cells, accuracy in [(37, 3, 0.6), (37, 12, 0.8), (100, 12, 0.8), (300, 6, 0.9)]:
         yield from _components(n, cells, accuracy)
 
 
@@ -146,7 +146,7 @@ def _deviation(n: int, levels: int, others: int, base: float, sd: float) -> Sett
         return found.ci
 
     where = _levels(n, levels, others, base, sd)
-    return Setting("deviation by a factor", where, sd, sample, AT_ZERO if sd < 0.06 else "")
+    return Setting("deviation by a factor", where, sd, sample, AT_ZERO if sd < 0.04 else "")
 
 
 def _range(n: int, levels: int, others: int, base: float, sd: float) -> Setting:
@@ -157,7 +157,7 @@ def _range(n: int, levels: int, others: int, base: float, sd: float) -> Setting:
 
     where = _levels(n, levels, others, base, sd)
     truth = float(np.ptp(true.mean(axis=1)))
-    return Setting("range of levels", where, truth, sample, AT_ZERO if sd < 0.06 else "")
+    return Setting("range of levels", where, truth, sample, AT_ZERO if sd < 0.04 else "")
 
 
 def _components(n: int, cells: int, accuracy: float) -> Iterator[Setting]:
