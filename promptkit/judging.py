@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
@@ -197,12 +197,20 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
             yield from pairwise(same)
             yield from ((same[0], cell) for cell in same[2:])
     known, first = set(cells), cells[0]
-    for b in cells:
+    for b in distinct(cells):
         for factor in _FACTORS:
             a = b._replace(**{factor: getattr(first, factor)})
-            same_prompts = b.shots == 0 and factor in ("selection", "order")
-            if a != b and a in known and not same_prompts:
+            if a != b and a in known:
                 yield a, b
+
+
+def distinct(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells, and without shots only those of the first selection and order of a kind."""
+    first: dict[Cell, Cell] = {}
+    for cell in cells:
+        key = cell if cell.shots else cell._replace(selection="", order="")
+        first.setdefault(key, cell)
+    return list(first.values())
 
 
 def reliability(groups: Groups) -> Iterator[Reliability]:

@@ -81,8 +81,9 @@ def components(correct: ArrayLike, level: float = 0.95) -> Components:
       other factors. So it holds what the factor does together with them: an order that is good
       for one draw of shots and bad for another moves the accuracy, though no order is best.
 
-    The intervals of `query` and `residual` are percentile bootstraps over queries; those of the
-    factors are as in `extent`. Raises ValueError if there are fewer than two queries or cells, or
+    The intervals of `query` and `residual` are percentile bootstraps over queries, with one added,
+    at its most variable: without it they cover as little as 76 %. Those of the factors are as in
+    `extent`. Raises ValueError if there are fewer than two queries or cells, or
     if anything is not 0 or 1.
 
     Searle, Casella and McCulloch, "Variance components", 1992, chapter 4.
@@ -166,21 +167,35 @@ def _by_query(table: Floats, level: float) -> tuple[Component, Component]:
     between_cells = n * table.mean(axis=0).var() * cells
 
     def squares(counts: NDArray[np.int64]) -> Floats:
-        """Both variances, (..., 2), from how many queries have each number of right answers."""
+        """Both variances, (2, ...), from how many queries have each number of right answers."""
         mean = counts @ means / n
         between = (counts @ means**2 - n * mean**2) / (n - 1)
         within = cells * (counts @ (means * (1 - means)))
         residual = (within - between_cells) / ((n - 1) * (cells - 1))
-        both: Floats = np.stack([between - residual / cells, residual], axis=-1) / n
+        both: Floats = np.stack([between - residual / cells, residual]) / n
         return both
 
-    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=DRAWS)
-    ends = np.quantile(squares(drawn), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    found = squares(counts)
+    # One query is added, at its most variable, lest a rare kind be taken to be none.
+    extremes = np.isin(means, (0, 1))
     query, residual = (
-        _component(float(value), _root(low), _root(high), level)
-        for value, low, high in zip(squares(counts), *ends, strict=True)
+        _component(float(found[which]), *_ends(squares, counts, added / added.sum(), which, level))
+        for which, added in enumerate((extremes, ~extremes))
     )
     return query, residual
+
+
+def _ends(
+    squares: Callable[[NDArray[np.int64]], Floats],
+    counts: NDArray[np.int64],
+    added: Floats,
+    which: int,
+    level: float,
+) -> tuple[float, float, float]:
+    n = counts.sum()
+    drawn = np.random.default_rng(0).multinomial(n, (counts + added) / (n + 1), size=DRAWS)
+    ends = np.quantile(squares(drawn)[which], [0.5 - level / 2, 0.5 + level / 2])
+    return _root(ends[0]), _root(ends[1]), level
 
 
 def _alone(table: Floats, noise: Floats, axis: int, level: float) -> Component | None:

@@ -20,7 +20,7 @@ CHOSEN = [
     ("paired difference", "100 queries, 1 seed, 0.60 and 0.65"),
     ("deviation by a factor", "37 queries, 4 levels, 0.60 ± 0.10"),
     ("range of levels", "100 queries, 3 levels, 0.60 ± 0.10"),
-    ("deviation by query", "100 queries, 3 cells, 0.60"),
+    ("deviation by query", "37 queries, 12 cells, 0.80"),
     ("deviation by residual", "100 queries, 12 cells, 0.80"),
 ]
 

@@ -144,6 +144,20 @@ def test_templates_and_words_are_sources_too() -> None:
     }
 
 
+def test_without_shots_orders_and_selections_are_one_cell() -> None:
+    result = compared(
+        templates=[COLON, ARROW],
+        orders=["drawn", "reversed"],
+        selections=["random", "first"],
+        shots=(0,),
+    )
+    (pair,) = result.pairs
+    assert (pair.a.template, pair.b.template) == (COLON.name, ARROW.name)
+    assert "drawn" not in pair.verdict
+    assert "drawn" not in result.verdicts[0]
+    assert "The best of 2 settings" in "\n".join(result.warnings)
+
+
 def test_one_query_has_no_variance() -> None:
     result = compared(limit=1)
     assert (result.variance, result.spreads) == ((), ())

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from promptkit.stats import ADDED, Difference, Interval, holm, paired_difference, wilson
+from promptkit.stats import (
+    ADDED,
+    Difference,
+    Interval,
+    effective_seeds,
+    holm,
+    paired_difference,
+    wilson,
+)
 
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])
 
@@ -122,7 +130,8 @@ def test_p_and_interval_agree_with_scipys_resampling() -> None:
     found = paired_difference(a, b)
     flipped = permutation_test((d,), np.mean, permutation_type="samples", rng=rng)
     assert found.p == pytest.approx(flipped.pvalue, abs=0.02)
-    added = np.r_[d, ADDED * 2**-0.5, -ADDED * 2**-0.5]
+    one = ADDED * min(effective_seeds(a), effective_seeds(b)) ** -0.5
+    added = np.r_[d, one, -one]
     resampled = bootstrap((added,), np.mean, method="percentile", rng=rng).confidence_interval
     assert ends(found.ci) == pytest.approx((resampled.low, resampled.high), abs=0.006)
 
@@ -206,3 +215,21 @@ def test_holm_keeps_ties_and_places() -> None:
 def test_disagreement_of_one_seed_is_the_share_of_queries_that_differ() -> None:
     assert paired_difference([1, 1, 0, 0], [1, 0, 1, 0]).disagreement == 0.5
     assert paired_difference([[1, 1], [0, 0]], [[1, 0], [1, 1]]).disagreement == (0.25 + 1) / 2
+
+
+def test_seeds_in_agreement_are_worth_one() -> None:
+    rng = np.random.default_rng(1)
+    agreed = np.repeat(rng.random((500, 1)) < 0.6, 4, axis=1)
+    assert effective_seeds(agreed) == 1
+    assert effective_seeds(np.ones((30, 4))) == 1
+    assert effective_seeds(rng.random((500, 4)) < 0.6) == pytest.approx(4, rel=0.1)
+
+
+def test_few_queries_do_not_prove_a_side_of_one_mind_better() -> None:
+    # Without shots all seeds say the same; both sides are right 19 times in 20.
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(300):
+        agreed = np.repeat(rng.random((37, 1)) < 0.95, 5, axis=1)
+        found = paired_difference(agreed, rng.random((37, 5)) < 0.95)
+        wrong += found.p <= 0.05 and not found.ci.low <= 0 <= found.ci.high
+    assert wrong / 300 <= 0.05

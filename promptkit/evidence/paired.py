@@ -48,7 +48,7 @@ def compared(groups: Groups) -> list[Found]:
             difference.ci.high,
             p,
             max(needed, n + 1),
-            {name: getattr(b, name) for name in names if name != factor},
+            levels(b, [name for name in names if name != factor]),
         )
         found.append(Found(a, b, difference, words))
     return found
@@ -71,6 +71,12 @@ def varied(cells: Iterable[Cell]) -> list[str]:
     """What the cells differ in."""
     cells = list(cells)
     return [name for name in FACTORS if len({getattr(cell, name) for cell in cells}) > 1]
+
+
+def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
+    """What a cell has there; without shots, nothing was selected or ordered."""
+    absent = () if cell.shots else ("selection", "order")
+    return {name: getattr(cell, name) for name in names if name not in absent}
 
 
 def best_of(groups: Groups) -> Cell:
@@ -107,7 +113,7 @@ def _headline(groups: Groups, best: Cell, rivals: Sequence[verdicts.Compared]) -
     table = judging.correct(groups[best])
     interval = stats.wilson(table)
     return verdicts.headline(
-        {name: getattr(best, name) for name in varied(groups)},
+        levels(best, varied(groups)),
         float(table.mean()),
         (interval.low, interval.high),
         rivals,

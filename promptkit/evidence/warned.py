@@ -11,7 +11,7 @@ import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
-from promptkit.evidence.paired import Found, varied
+from promptkit.evidence.paired import Found, levels, varied
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell, Free
@@ -49,14 +49,14 @@ def _majority(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> st
     if predictions[0][0].logprobs is None:
         return None
     ((label, times),) = Counter(p.gold for p in predictions[0]).most_common(1)
-    right = [float(judging.correct(cells).mean()) for cells in groups.values()]
+    right = [float(judging.correct(groups[cell]).mean()) for cell in judging.distinct(groups)]
     return caveats.majority(label, times / len(predictions[0]), right)
 
 
 def _picked(groups: Groups) -> str | None:
     tables = [
-        judging.correct(cells)
-        for cell, cells in groups.items()
+        judging.correct(groups[cell])
+        for cell in judging.distinct(groups)
         if cell.calibration not in SAME_ANSWERS
     ]
     if len(tables) < 2 or len(tables[0]) < 2:
@@ -85,7 +85,7 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
         for one in free
     }
     least = min(asked or covered, key=lambda cell: covered[cell])
-    where = verdicts.context({name: getattr(least, name) for name in varied(groups)})
+    where = verdicts.context(levels(least, varied(groups)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
     return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
 
@@ -93,9 +93,9 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
 def coverage_of(groups: Groups) -> dict[Cell, float]:
     """The mean coverage of each cell whose labels were scored; calibration does not change it."""
     return {
-        cell: fmean(value for one in cells if one.scored for value in one.scored.coverage)
-        for cell, cells in groups.items()
-        if cell.calibration == RAW and cells[0].scored is not None
+        cell: fmean(value for one in groups[cell] if one.scored for value in one.scored.coverage)
+        for cell in judging.distinct(groups)
+        if cell.calibration == RAW and groups[cell][0].scored is not None
     }
 
 
