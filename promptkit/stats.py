@@ -87,7 +87,7 @@ def effective_seeds(correct: ArrayLike) -> float:
     p = float(table.mean())
     between = float(((table.mean(axis=1) - p) ** 2).sum())
     gain = (queries * p * (1 - p) + 0.25) / (between + 0.25)
-    return min(max(gain, 1.0), float(seeds))
+    return float(min(max(gain, 1.0), seeds))
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Difference:

@@ -139,7 +139,7 @@ def test_the_report_of_a_comparison() -> None:
         "shots         accuracy          change  by seed  coverage  tokens   time\n"
         "────────────────────────────────────────────────────────────────────────\n"
         "    0     50 % [9, 91]                  50 50        0.99      26  0.0 s\n"
-        "    1  100 % [34, 100]  +50 [-27, +77]  100 100      0.99      46  0.0 s\n"
+        "    1  100 % [34, 100]  +50 [-38, +88]  100 100      0.99      46  0.0 s\n"
         "Brackets are 95 % intervals; a change is paired over the same queries.\n"
         "\n"
         "• 1 shot looks best, 100 % right (34 to 100): 2 queries cannot tell whether it\n"
