@@ -182,6 +182,11 @@ def others(count: int, pairs: int, kind: str) -> str:
     return f"In {count:,}{more} of {pairs:,} pairs {what}."
 
 
+def seen(n: int, detectable: float) -> str:
+    """One sentence on the smallest difference that the queries would usually show."""
+    return f"{queries(n)} usually show a difference of about {_points(detectable)}, and often miss a smaller one."
+
+
 def named(factor: str, value: str | int) -> str:
     """A level of a factor, as a sentence calls it."""
     if factor == "shots":

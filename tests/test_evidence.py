@@ -74,6 +74,10 @@ def test_the_headline_compares_the_best_cell_with_no_shots() -> None:
     assert re.fullmatch(
         r"0 against 1 shot: cannot tell with 100 queries, about \d+ would do\.", verdicts[1]
     )
+    assert re.fullmatch(
+        r"100 queries usually show a difference of about \d+ points, and often miss a smaller one\.",
+        verdicts[2],
+    )
 
 
 def test_of_equal_cells_the_one_with_fewer_shots_is_best() -> None:

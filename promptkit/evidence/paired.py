@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 from typing import NamedTuple
 
-from promptkit import judging, power, stats, verdicts
+from promptkit import caveats, judging, power, stats, verdicts
 from promptkit.judging import Groups
 from promptkit.results import Cell, Pair
 
@@ -14,6 +15,10 @@ FACTORS = ("shots", "model", "template", "selection", "order", "verbalizer", "ca
 
 SHOWN = 8
 """How many verdicts of a kind are listed; the others are counted."""
+
+
+DISAGREEMENT = 0.3
+"""What two cells are taken to disagree on where there is one cell only."""
 
 
 class Found(NamedTuple):
@@ -107,6 +112,15 @@ def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
         yield from map(verdicts.verdict, some[:shown])
         if some[shown:]:
             yield verdicts.others(len(some[shown:]), len(found), name)
+    n = queries(groups)
+    smallest = power.detectable(n, disagreement(found))
+    if found and n >= caveats.FEW and smallest is not None:  # of few tests a warning says it
+        yield verdicts.seen(n, smallest)
+
+
+def disagreement(found: Sequence[Found]) -> float:
+    """What two cells of this comparison usually disagree on; see `promptkit.power`."""
+    return median([one.difference.disagreement for one in found] or [DISAGREEMENT])
 
 
 def _headline(groups: Groups, best: Cell, rivals: Sequence[verdicts.Compared]) -> str:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
-from promptkit.evidence.paired import Found, levels, varied
+from promptkit.evidence.paired import Found, disagreement, levels, varied
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell, Free
 from promptkit.strategies import SELECTIONS, as_selection
 from promptkit.task import Task
 from promptkit.variance import flattery
-
-DISAGREEMENT = 0.3
-"""What two cells are taken to disagree on where there is one cell only."""
 
 
 def warnings(
@@ -32,9 +29,8 @@ def warnings(
 ) -> Iterator[str]:
     """The warnings that hold, those that concern every number first."""
     n = len(predictions[0])
-    usual = median([one.difference.disagreement for one in found] or [DISAGREEMENT])
     checked = [
-        caveats.few_queries(n, power.detectable(n, usual)),
+        caveats.few_queries(n, power.detectable(n, disagreement(found))),
         _majority(groups, predictions),
         _picked(groups),
         _one_seed(predictions),
