@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
 from promptkit.judging import cell_of
-from promptkit.orders import DEFAULT
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell
+from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}

@@ -18,12 +18,12 @@ from promptkit.examples import Example
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
-from promptkit.orders import Order
-from promptkit.orders import orders as balanced_orders
 from promptkit.predict import Fit, Prediction, Progress
 from promptkit.results import Comparison, Cost, Free
 from promptkit.running import Announce, Asked
-from promptkit.selection import Selection
+from promptkit.selecting.draw import Selection
+from promptkit.selecting.orders import Order
+from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.store import Store, default_path
 from promptkit.task import Task
 from promptkit.templates import Template

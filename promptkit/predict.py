@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple, get_args
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.orders import DEFAULT, Order
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
-from promptkit.selection import Selection, default_selection
+from promptkit.selecting.draw import Selection, default_selection
+from promptkit.selecting.orders import DEFAULT, Order
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import DataError, Problem
 from promptkit.judging import cell_of
-from promptkit.orders import DEFAULT
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell
+from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
 
 _ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}

@@ -22,7 +22,7 @@ from promptkit.examples import Example
 from promptkit.prompts import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
-from promptkit.selection import Order, Selection
+from promptkit.selecting.draw import Order, Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
 from promptkit.task import Task

@@ -21,7 +21,7 @@ from promptkit.predict import Prediction, Predictor
 from promptkit.prompts import TokenizedPrompt
 from promptkit.results import Row
 from promptkit.running import prepare, run
-from promptkit.selection import as_selection
+from promptkit.selecting.draw import as_selection
 from promptkit.task import Task
 from promptkit.verbalizer import control
 

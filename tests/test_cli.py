@@ -17,8 +17,8 @@ import pytest
 from samples import CountingModel
 
 import promptkit
-from promptkit import Template, cli_inputs, load_task
-from promptkit.cli import app
+from promptkit import Template, load_task
+from promptkit.cli import app, inputs
 from promptkit.errors import ModelError
 
 ROOT = Path(__file__).parents[1]
@@ -589,8 +589,8 @@ def test_colours_only_where_someone_looks(here: Path) -> None:
 
 
 def test_folders_keep_the_letters_of_a_name() -> None:
-    assert cli_inputs.folder_name("हिन्दी फल/1") == "हिन्दी-फल-1"
-    assert cli_inputs.folder_name("../..") == "task"
+    assert inputs.folder_name("हिन्दी फल/1") == "हिन्दी-फल-1"
+    assert inputs.folder_name("../..") == "task"
 
 
 def test_a_closed_standard_output_is_no_traceback() -> None:

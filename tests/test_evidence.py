@@ -75,7 +75,8 @@ def test_the_headline_compares_the_best_cell_with_no_shots() -> None:
         r"0 against 1 shot: cannot tell with 100 queries, about \d+ would do\.", verdicts[1]
     )
     assert re.fullmatch(
-        r"100 queries usually show a difference of about \d+ points, and often miss a smaller one\.",
+        r"100 queries usually show a difference of about \d+ points, and often miss "
+        r"a smaller one\.",
         verdicts[2],
     )
 

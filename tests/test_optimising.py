@@ -18,7 +18,7 @@ from promptkit.examples import ExampleSet
 from promptkit.near import alike, normalised
 from promptkit.optimising.plan import Plan, plan_search
 from promptkit.optimising.search import Optimised
-from promptkit.strategies import read_selection
+from promptkit.selecting.strategies import read_selection
 
 ROOT = Path(__file__).parents[1]
 

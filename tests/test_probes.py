@@ -24,7 +24,7 @@ from promptkit.probes import (
     premise,
     random_texts,
 )
-from promptkit.selection import same
+from promptkit.selecting.draw import same
 from promptkit.task import Task
 from promptkit.templates import Template
 

@@ -20,8 +20,7 @@ from strategies import Fruit, fruits, some_text
 from promptkit.errors import PromptError, TaskError
 from promptkit.examples import Example, ExampleSet, text_of
 from promptkit.near import alike, normalised
-from promptkit.orders import RULES, orders
-from promptkit.selection import (
+from promptkit.selecting.draw import (
     SELECTIONS,
     Draws,
     as_order,
@@ -30,7 +29,8 @@ from promptkit.selection import (
     draw,
     expect,
 )
-from promptkit.strategies import (
+from promptkit.selecting.orders import RULES, orders
+from promptkit.selecting.strategies import (
     Balanced,
     BlockSimilar,
     ByQuery,
@@ -186,7 +186,7 @@ def test_equal_draws_of_a_fixed_selection_are_one_tuple() -> None:
 
 
 def test_queries_that_nobody_announced_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promptkit.selection.MOST", 10)
+    monkeypatch.setattr("promptkit.selecting.draw.MOST", 10)
     draws, queries = Draws(POOL), [asked(f"other {n}") for n in range(35)]
     for name in ("balanced", "similar"):
         selection = as_selection(name)

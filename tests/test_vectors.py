@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import some_text
 
-from promptkit import ranking, vectors
-from promptkit.vectors import Embedded, TfIdf
+from promptkit.selecting import ranking, vectors
+from promptkit.selecting.vectors import Embedded, TfIdf
 
 words = st.sampled_from(["red", "redder", "apple", "of the north", "Ärger", "漢字", "फल", "…"])
 texts = st.lists(words, min_size=1, max_size=6).map(" ".join) | some_text

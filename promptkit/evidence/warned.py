@@ -15,7 +15,7 @@ from promptkit.evidence.paired import Found, disagreement, levels, varied
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
 from promptkit.results import RAW, Cell, Free
-from promptkit.strategies import SELECTIONS, as_selection
+from promptkit.selecting.strategies import SELECTIONS, as_selection
 from promptkit.task import Task
 from promptkit.variance import flattery
 

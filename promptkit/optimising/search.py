@@ -23,7 +23,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
-from promptkit.selection import default_selection, draw, expect
+from promptkit.selecting.draw import default_selection, draw, expect
 from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
 from promptkit.task import Task

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from promptkit.console import write_json
+from promptkit.cli.console import write_json
+from promptkit.cli.options import JsonFile
 from promptkit.importing import peers
-from promptkit.options import JsonFile
 
 
 def import_file(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from promptkit.examples import Example, ExampleSet, text_key, text_of
 
 if TYPE_CHECKING:
-    from promptkit.strategies import Fixed
-    from promptkit.vectors import Embed, Vectors
+    from promptkit.selecting.strategies import Fixed
+    from promptkit.selecting.vectors import Embed, Vectors
 
 
 class Pool:
@@ -80,7 +80,7 @@ class Pool:
         """The inputs as vectors, by TF-IDF where nothing else embeds them."""
         known = self._vectors.get(embed)
         if known is None:
-            from promptkit.vectors import Embedded, TfIdf
+            from promptkit.selecting.vectors import Embedded, TfIdf
 
             texts = [text_of(example.input) for example in self.examples]
             known = TfIdf(texts) if embed is None else Embedded(texts, embed)

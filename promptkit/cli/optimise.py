@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 import promptkit
-from promptkit import cli_inputs as inputs
-from promptkit import options
-from promptkit.console import note, write_json
+from promptkit.cli import inputs, options
+from promptkit.cli.console import note, write_json
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit.vectors import Vectors
+from promptkit.selecting.vectors import Vectors
 
 Row = NDArray[np.float64]
 Barred = Callable[[int], bool]

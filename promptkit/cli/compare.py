@@ -9,9 +9,8 @@ from typing import Any
 from rich.console import Console
 
 import promptkit
-from promptkit import cli_inputs as inputs
-from promptkit import options
-from promptkit.console import note, write_json
+from promptkit.cli import inputs, options
+from promptkit.cli.console import note, write_json
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from promptkit.console import note
+from promptkit.cli.console import note
 from promptkit.errors import DataError, MissingExtraError, Problem
 
 Folder = Annotated[

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from promptkit.console import err
+from promptkit.cli.console import err
 from promptkit.errors import PromptkitError
 from promptkit.models.base import Model
 from promptkit.preview import page, plain, terminal

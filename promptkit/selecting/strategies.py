@@ -1,8 +1,8 @@
 """The ways to choose shots: each is a small value that ranks a pool, best first.
 
-The shots for k are the first k of a ranking, as a set; `promptkit.orders` says in which order they
-stand. A `Fixed` selection ranks the pool once for each seed, so that all queries see the same shots
-and share them in the model's cache; a `ByQuery` selection ranks it for each query. Only inputs are
+The shots for k are the first k of a ranking, as a set; `orders` says in which order they stand. A
+`Fixed` selection ranks the pool once for each seed, so that all queries see the same shots and
+share them in the model's cache; a `ByQuery` selection ranks it for each query. Only inputs are
 compared, never outputs: those of a query are not known.
 """
 
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from promptkit.errors import PromptError, TaskError, shorten
-from promptkit.pool import Pool
+from promptkit.selecting.pool import Pool
 from promptkit.task import Task
 
 if TYPE_CHECKING:
-    from promptkit.ranking import Barred, Row
-    from promptkit.vectors import Embed
+    from promptkit.selecting.ranking import Barred, Row
+    from promptkit.selecting.vectors import Embed
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class KCentre(Fixed):
     seeded = True
 
     def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]:
-        from promptkit.ranking import far_apart
+        from promptkit.selecting.ranking import far_apart
 
         if not pool:
             return ()
@@ -171,14 +171,14 @@ class Similar(ByQuery):
     kind = "similar"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.ranking import similar
+        from promptkit.selecting.ranking import similar
 
         return similar(row, count, barred)
 
 
 @dataclass(frozen=True)
 class Diverse(ByQuery):
-    """Near the query and unlike each other (`promptkit.ranking.diverse`)."""
+    """Near the query and unlike each other (`promptkit.selecting.ranking.diverse`)."""
 
     relevance: float = 0.5
     """How much nearness counts against variety, from 0 to 1."""
@@ -194,7 +194,7 @@ class Diverse(ByQuery):
         return self.kind if self.relevance == 0.5 else f"{self.kind} {self.relevance:g}"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.ranking import diverse
+        from promptkit.selecting.ranking import diverse
 
         return diverse(row, count, barred, pool.vectors(self.embed), self.relevance)
 
@@ -206,7 +206,7 @@ class SimilarBalanced(ByQuery):
     kind = "similar-balanced"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.ranking import balanced
+        from promptkit.selecting.ranking import balanced
 
         return balanced(row, count, barred, pool.members)
 
@@ -234,7 +234,7 @@ class BlockSimilar(ByQuery):
         return self.kind if self.nearest == 2 else f"{self.kind} {self.nearest}"
 
     def rank(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Ranked:
-        from promptkit.ranking import similar
+        from promptkit.selecting.ranking import similar
 
         near = similar(row, self.nearest, barred)
         block: list[int] = []

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.text import Text
 
 import promptkit
-from promptkit.console import err, note
+from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
-from promptkit.orders import Order, as_order
-from promptkit.orders import orders as balanced_orders
 from promptkit.predict import Progress
-from promptkit.strategies import Selection, read_selection
+from promptkit.selecting.orders import Order, as_order
+from promptkit.selecting.orders import orders as balanced_orders
+from promptkit.selecting.strategies import Selection, read_selection
 from promptkit.task import Task
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Which demonstrations a query sees, and in which order they stand.
 
-The shots for k are the first k of one ranking (`promptkit.strategies`), as a set, so that more
-shots are never mixed up with other shots; then they are ordered (`promptkit.orders`). A query is
-never among its own shots, and neither is a near repeat of it.
+The shots for k are the first k of one ranking (`strategies`), as a set, so that more shots are
+never mixed up with other shots; then they are ordered (`orders`). A query is never among its own
+shots, and neither is a near repeat of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key, text_of
-from promptkit.orders import AnyOrder, Order, Shown, arranged, as_order, orders
-from promptkit.pool import Pool
-from promptkit.strategies import (
+from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order, orders
+from promptkit.selecting.pool import Pool
+from promptkit.selecting.strategies import (
     SELECTIONS,
     AnySelection,
     ByQuery,

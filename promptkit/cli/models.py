@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.console import err, write_json
+from promptkit.cli.console import err, write_json
+from promptkit.cli.options import JsonFile
 from promptkit.errors import ModelError
 from promptkit.models.base import Weights
-from promptkit.options import JsonFile
 
 if TYPE_CHECKING:
     from promptkit.models.choices import Choice

@@ -1,0 +1,60 @@
+"""`promptkit lint`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import promptkit
+from promptkit.cli import inputs, options
+from promptkit.cli.console import err, write_json
+
+if TYPE_CHECKING:
+    from promptkit.linting.findings import Finding
+
+
+def lint(
+    task: options.TaskName,
+    template: options.Templates = None,
+    model: Annotated[str | None, typer.Option(help="Check the tokens of this model too.")] = None,
+    shots: Annotated[int, typer.Option(min=0, help="The most shots that must fit.")] = 8,
+    context: options.Context = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="A rule that is not checked.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Change templates where it is safe, and show how.")
+    ] = False,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Check templates, labels and examples before any model runs.
+
+    Exits with 1 where there is an error or a warning; docs/lint.md lists the rules.
+    """
+    from promptkit.linting import fixes, show
+
+    is_folder = Path(task).exists() or ":" not in task
+    subject = task if is_folder else inputs.task_named(task)
+    loaded = inputs.model_named(model, context, "as-is") if model is not None else None
+    console = Console(highlight=False)
+
+    def find() -> Sequence[Finding]:
+        return promptkit.lint(
+            subject, templates=template or (), model=loaded, shots=shots, ignore=ignore or ()
+        )
+
+    findings = find()
+    for _ in range(3 if fix else 0):  # one change may show the next
+        changed = fixes.fix(findings)
+        for diff in changed.values():
+            err.print(Text(diff), soft_wrap=True, end="")
+        findings = find() if changed else findings
+    if json_file != "-":
+        show.show(findings, console)
+    if json_file is not None:
+        write_json(json_file, {"findings": show.as_json(findings)})
+    if show.fails(findings):
+        raise typer.Exit(1)

@@ -1,0 +1,20 @@
+"""`promptkit new`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptkit.scaffold import write_task
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+) -> None:
+    """Write a task that runs as it is, with comments where to edit it."""
+    for path in write_task(folder):
+        print(path)
+    print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")

@@ -1,0 +1,1 @@
+"""Which demonstrations a query sees, and in which order they stand."""
