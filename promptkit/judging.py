@@ -205,12 +205,17 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
 
 
 def distinct(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells, and without shots only those of the first selection and order of a kind."""
+    """The cells whose prompts can differ, of equal ones the first."""
     first: dict[Cell, Cell] = {}
     for cell in cells:
-        key = cell if cell.shots else cell._replace(selection="", order="")
-        first.setdefault(key, cell)
+        unsaid: dict[str, Any] = dict.fromkeys(void(cell))
+        first.setdefault(cell._replace(**unsaid), cell)
     return list(first.values())
+
+
+def void(cell: Cell) -> tuple[str, ...]:
+    """What says nothing there: without shots none are selected, and one has no order."""
+    return () if cell.shots > 1 else ("order",) if cell.shots else ("selection", "order")
 
 
 def reliability(groups: Groups) -> Iterator[Reliability]:

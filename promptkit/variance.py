@@ -82,9 +82,9 @@ def components(correct: ArrayLike, level: float = 0.95) -> Components:
       for one draw of shots and bad for another moves the accuracy, though no order is best.
 
     The intervals of `query` and `residual` are percentile bootstraps over queries, with one added,
-    at its most variable: without it they cover as little as 76 %. Those of the factors are as in
-    `extent`. Raises ValueError if there are fewer than two queries or cells, or
-    if anything is not 0 or 1.
+    at its most variable: without it they cover as little as 76 %. Those of the factors are found
+    as in `extent`. Raises ValueError if there are fewer than two queries or cells, or if anything
+    is not 0 or 1.
 
     Searle, Casella and McCulloch, "Variance components", 1992, chapter 4.
     """
@@ -240,9 +240,8 @@ def _noise(table: Floats, added: float = ADDED**2) -> Floats:
     """
     n, cells = table.shape
     covariance = np.cov(table, rowvar=False) + added / (n + 2) * np.eye(cells)
-    scales, directions = np.linalg.eigh(covariance / n)
     standard = np.random.default_rng(0).standard_normal((cells, DRAWS))
-    noise: Floats = directions * np.sqrt(np.maximum(scales, 0.0)) @ standard
+    noise: Floats = np.linalg.cholesky(covariance / n) @ standard
     return noise
 
 

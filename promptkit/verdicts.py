@@ -184,8 +184,8 @@ def others(count: int, pairs: int, kind: str) -> str:
 
 def seen(n: int, detectable: float) -> str:
     """One sentence on the smallest difference that the queries would usually show."""
-    least = _points(detectable)
-    return f"{queries(n)} usually show a difference of about {least}, and often miss a smaller one."
+    shown = f"usually show a difference of about {_points(detectable)}"
+    return f"{queries(n)} {shown}, and often miss a smaller one."
 
 
 def named(factor: str, value: str | int) -> str:

@@ -79,8 +79,8 @@ def varied(cells: Iterable[Cell]) -> list[str]:
 
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
-    """What a cell has there; without shots, nothing was selected or ordered."""
-    absent = () if cell.shots else ("selection", "order")
+    """What a cell has there, if it says anything."""
+    absent = judging.void(cell)
     return {name: getattr(cell, name) for name in names if name not in absent}
 
 
