@@ -23,8 +23,8 @@ from benchmarks import tables
 from benchmarks.work import ROOT
 from promptkit import power, stats, variance, verdicts
 from promptkit.evidence import paired
+from promptkit.figures import Cell
 from promptkit.judging import Judged
-from promptkit.results import Cell
 from promptkit.stats import Interval
 
 PAGE = ROOT / "docs" / "evidence.md"

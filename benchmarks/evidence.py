@@ -16,8 +16,8 @@ from benchmarks import tables
 from benchmarks.work import ROOT
 from promptkit import Comparison, Store, Task, compare, load_model, load_task
 from promptkit.calibrate import Calibration
+from promptkit.figures import RAW, Row
 from promptkit.models.base import Model
-from promptkit.results import RAW, Row
 
 PAGE = ROOT / "docs" / "evidence.md"
 MARKS = "<!-- accuracy -->", "<!-- end of accuracy -->"

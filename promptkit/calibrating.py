@@ -20,11 +20,11 @@ from promptkit import calibrate, probes
 from promptkit.calibrate import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.examples import Example
+from promptkit.figures import CalibrationNote
 from promptkit.judging import cell_of
 from promptkit.models.base import Score
 from promptkit.predict import Prediction
 from promptkit.prompts import TokenizedPrompt
-from promptkit.results import CalibrationNote
 from promptkit.running import Asked
 from promptkit.store import Result
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
+from promptkit.figures import RAW, Cell
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell
 from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
 

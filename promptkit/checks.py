@@ -12,9 +12,10 @@ from typing import Any, cast, get_args
 from promptkit.cells import Answers, answers, describe, matched, shared
 from promptkit.comparison import compare
 from promptkit.errors import TaskError, shorten
+from promptkit.figures import RAW
 from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Bound, Gate, Metric, bounded, no_worse
-from promptkit.results import RAW, Comparison, finite
+from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
 from promptkit.task import Task
 

@@ -15,11 +15,12 @@ from promptkit.calibrating import ALL
 from promptkit.controls import wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
+from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Progress
-from promptkit.results import Comparison, Cost, Free
+from promptkit.results import Comparison
 from promptkit.running import Announce, Asked
 from promptkit.selecting.draw import Selection
 from promptkit.selecting.orders import Order

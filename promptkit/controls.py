@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from promptkit.figures import RAW, Cell, Pair, Row
 from promptkit.predict import Predictor
-from promptkit.results import RAW, Cell, Pair, Row
 from promptkit.verbalizer import LABELS, SWAPPED
 
 _INSTRUCTION = "task.instruction"

@@ -13,11 +13,11 @@ from statistics import fmean
 
 from promptkit.caveats import COVERAGE
 from promptkit.errors import PromptTooLongError
+from promptkit.figures import Free
 from promptkit.judging import cell_of
 from promptkit.models.base import Generation, Sampling
 from promptkit.predict import Prediction, answer
 from promptkit.prompts import TokenizedPrompt
-from promptkit.results import Free
 from promptkit.running import Asked
 from promptkit.store import Store
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from promptkit.cells import FACTORS, Answers, shared
 from promptkit.errors import TaskError
+from promptkit.figures import Cell
 from promptkit.means import mean_interval
 from promptkit.power import detectable
 from promptkit.report.terminal import visible
-from promptkit.results import Cell
 from promptkit.stats import Interval, paired_difference, wilson
 
 Metric = Literal["accuracy", "log_loss", "coverage"]

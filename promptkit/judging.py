@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from promptkit import metrics, stats
 from promptkit.calibrate import SAME_ANSWERS
+from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell, Confusion, Reliability, Row
 from promptkit.task import Task
 
 Table = npt.NDArray[np.int64]

@@ -8,9 +8,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import MissingExtraError
+from promptkit.figures import (
+    CalibrationNote,
+    Confusion,
+    Cost,
+    Free,
+    Pair,
+    Reliability,
+    Row,
+    Spread,
+    Variance,
+)
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts import Prompt
@@ -19,230 +30,6 @@ from promptkit.templates import Template
 if TYPE_CHECKING:
     import altair
     import pandas
-
-    from promptkit.metrics import Bin
-
-
-RAW = "none"
-"""The calibration of what is not calibrated."""
-
-
-class Cell(NamedTuple):
-    """Where a number stands in the grid; a seed of None is the aggregate over all seeds."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    seed: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one cell came to."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    """How the shots are ordered."""
-    verbalizer: str
-    """Which words stand for the labels."""
-    calibration: str
-    """How the probabilities were corrected; `none` for the model's own."""
-    shots: int
-    seed: int | None
-    """None for the aggregate over all seeds."""
-    n: int
-    """The number of queries."""
-    accuracy: float
-    accuracy_ci: tuple[float, float]
-    """95 %, over new queries from the same source, for these draws of shots."""
-    failures: int
-    """Answers that are none."""
-    tokens: int
-    seconds: float
-    macro_f1: float | None = None
-    """This and what follows is None where answers are generated, not scored."""
-    log_loss: float | None = None
-    """In nats, of the probabilities normalised over the labels."""
-    ece: float | None = None
-    coverage: float | None = None
-    """The mean probability that the model gives to the labels together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The difference in accuracy between two aggregates, over the same queries."""
-
-    a: Cell
-    b: Cell
-    delta: float
-    """The accuracy of `b` less that of `a`."""
-    ci: tuple[float, float]
-    """95 %, for this pair alone."""
-    p: float
-    """Of this pair alone."""
-    p_holm: float
-    """As it stands when all pairs of the comparison were looked at (Holm)."""
-    verdict: str
-    """What it comes to, in a sentence; see `promptkit.verdicts`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How much one thing moves the accuracy of a cell; see `promptkit.variance`."""
-
-    factor: str
-    """A field of the cell; `query` for which queries are asked, `residual` for answers that change
-    from cell to cell though the accuracy need not."""
-    levels: int
-    """How many of it were tried."""
-    sd: float
-    """A standard deviation, in accuracy from 0 to 1."""
-    ci: tuple[float, float]
-    truncated: bool
-    """Whether its variance was estimated to be below 0, and 0 stands for it."""
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Variance:
-    """What moves the accuracy at one number of shots."""
-
-    model: str
-    template: str | None
-    """This and others are None where they vary, and are among the sources."""
-    selection: str
-    order: str | None
-    verbalizer: str | None
-    calibration: str
-    shots: int
-    n: int
-    """The number of queries."""
-    sources: tuple[Source, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How far apart the levels of one factor are, all else held; see `promptkit.variance`."""
-
-    factor: str
-    """`order`, `template`, `verbalizer` or `seed`."""
-    model: str
-    template: str | None
-    """This and others are None where they are the factor."""
-    selection: str
-    order: str | None
-    verbalizer: str | None
-    calibration: str
-    shots: int
-    levels: tuple[str, ...]
-    accuracies: tuple[float, ...]
-    """Of each level, over all seeds."""
-    observed: float
-    """The highest less the lowest."""
-    noise: float
-    """What that would be on average if all levels were equally good."""
-    estimate: float
-    """How far apart they are without the noise."""
-    ci: tuple[float, float]
-    """95 %, of `estimate`."""
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """How sure a model is against how often it is right, over all seeds of a cell."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    bins: tuple[Bin, ...]
-    """By confidence, the bins without a query left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Which label was said where which is right, over all seeds of a cell."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    """A row per gold label, a column per answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationNote:
-    """What a method of calibration saw for one cell."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    seed: int | None
-    inputs: int
-    """How many inputs it learnt from."""
-    saw: str
-    """Which ones, in words that go on from the number."""
-    prompts: int
-    """The prompts that were asked for it beside those of the cell; methods may share them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """What a model says where it need not say a label, since it hardly wants to say one."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    seed: int | None
-    coverage: float
-    """The mean over the cell's queries."""
-    texts: tuple[str, ...]
-    """The answers to its first queries, cut after a few tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the comparison took."""
-
-    prompts: int
-    """Distinct prompts in the grid."""
-    cached: int
-    """How many of them the store already had."""
-    naive_tokens: int
-    """Tokens of a loop that reads each prompt anew for every candidate.
-
-    In this and the next two, what a generated answer goes on from counts as read.
-    """
-    unique_tokens: int
-    """Tokens that must be read at least once for the prompts that were asked."""
-    decoded_tokens: int
-    """Tokens that were read."""
-    decode_seconds: float
-    """Time inside the runtime."""
-    wall_seconds: float
 
 
 @dataclass(frozen=True)

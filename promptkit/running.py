@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from promptkit.examples import Example
+from promptkit.figures import Cost
 from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts import Prompt, TokenizedPrompt
 from promptkit.rendering import Renderer
-from promptkit.results import Cost
 from promptkit.store import Result, Store
 from promptkit.templates import Template
 from promptkit.verbalizer import Verbalizer

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import DataError, Problem
+from promptkit.figures import RAW, Cell
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell
 from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
 

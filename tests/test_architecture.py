@@ -19,7 +19,8 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"},
+    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
+    | {"figures"},
     {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer", "caveats"},
     {"sandbox", "means", "variance"},
     {"examples", "provenance", "sources", "chat", "layout"},

@@ -15,11 +15,11 @@ from promptkit.calibrate import CALIBRATIONS
 from promptkit.calibrating import Plan, methods_of, plan
 from promptkit.errors import TaskError
 from promptkit.examples import Example
+from promptkit.figures import Row
 from promptkit.models.base import Score
 from promptkit.models.llama import LlamaModel
 from promptkit.predict import Prediction, Predictor
 from promptkit.prompts import TokenizedPrompt
-from promptkit.results import Row
 from promptkit.running import prepare, run
 from promptkit.selecting.draw import as_selection
 from promptkit.task import Task

@@ -12,8 +12,8 @@ from samples import ARROW, COLON, asked_word, open_task, parity, parity_task
 import promptkit
 from promptkit import Comparison, FakeModel, Store, compare
 from promptkit.evidence import paired
+from promptkit.figures import Cell
 from promptkit.judging import Judged
-from promptkit.results import Cell
 from promptkit.stats import holm, paired_difference
 from promptkit.variance import components, extent
 from promptkit.verdicts import judge

@@ -16,10 +16,10 @@ from promptkit import Example, FakeModel, Prompt, Store, check, compare
 from promptkit.cells import Answers, answers
 from promptkit.checks import Checked
 from promptkit.errors import DataError, PromptkitError, TaskError
+from promptkit.figures import RAW, Cell
 from promptkit.gates import Bound, Gate, bounded, no_worse
 from promptkit.means import mean_interval
 from promptkit.power import detectable
-from promptkit.results import RAW, Cell
 from promptkit.runs import read_run
 from promptkit.stats import paired_difference, wilson
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from promptkit import verdicts
 from promptkit.controls import swap_verdicts
 from promptkit.evidence import moved, paired, warned
+from promptkit.figures import Free, Pair, Row, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.results import Free, Pair, Row, Spread, Variance
 from promptkit.task import Task
 
 

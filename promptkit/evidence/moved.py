@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit import judging, verdicts
+from promptkit.figures import Cell, Source, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.results import Cell, Source, Spread, Variance
 from promptkit.variance import Component, components, extent
 
 FACTORS = ("template", "verbalizer", "order", "seed")
@@ -131,8 +131,8 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
         }
         cell = line.cell._replace(**names)
         yield Spread(
-            factor,
             **_place(cell, [factor]),
+            factor=factor,
             levels=tuple(str(level) for level in line.levels[factor]),
             accuracies=accuracies,
             observed=found.observed,

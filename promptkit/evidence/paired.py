@@ -7,8 +7,8 @@ from statistics import median
 from typing import NamedTuple
 
 from promptkit import caveats, judging, power, stats, verdicts
+from promptkit.figures import Cell, Pair
 from promptkit.judging import Groups
-from promptkit.results import Cell, Pair
 
 FACTORS = ("shots", "model", "template", "selection", "order", "verbalizer", "calibration")
 """What cells may differ in, in the order in which a sentence names it."""

@@ -12,9 +12,9 @@ import numpy as np
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
 from promptkit.evidence.paired import Found, disagreement, levels, varied
+from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.results import RAW, Cell, Free
 from promptkit.selecting.strategies import SELECTIONS, as_selection
 from promptkit.task import Task
 from promptkit.variance import flattery
