@@ -155,7 +155,7 @@ def test_the_report_of_a_comparison() -> None:
         '! 1 of 2 settings is no better than a constant: always answering "a" is right 50\n'
         "  % of the time.\n"
         "! The best of 2 settings was picked on the tests that judge it, which flatters\n"
-        "  its accuracy by about 18 points: ask it again on new tests before you report\n"
+        "  its accuracy by about 17 points: ask it again on new tests before you report\n"
         "  it.\n"
         "\n"
         "4 prompts: 4 asked, 0 from the store; 0.0 s, 0.0 s of it in the model.\n"
