@@ -84,9 +84,11 @@ def effective_seeds(correct: ArrayLike) -> float:
     """
     table = correctness(correct)
     queries, seeds = table.shape
-    p = float(table.mean())
-    between = float(((table.mean(axis=1) - p) ** 2).sum())
-    gain = (queries * p * (1 - p) + 0.25) / (between + 0.25)
+    # From whole numbers, so that the order of queries does not matter.
+    by_query = table.sum(axis=1)
+    right, squares = int(by_query.sum()), int((by_query**2).sum())
+    common = right * right / queries
+    gain = (right * seeds - common + seeds**2 / 4) / (squares - common + seeds**2 / 4)
     return float(min(max(gain, 1.0), seeds))
 
 
