@@ -64,7 +64,7 @@ def table(task: Task[Any, Any], found: Sequence[Comparison]) -> tables.Table:
         (
             "selection",
             "calibration",
-            *(f"{count} shots:" for count in counts),
+            *(f"{count} shot{'s' * (count != 1)}:" for count in counts),
             f"log loss at {counts[-1]}:",
             f"ECE at {counts[-1]}:",
         ),

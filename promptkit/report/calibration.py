@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.report.terminal import FACTORS, grid_line, line_names, percent, signed, visible
+from promptkit.report.terminal import FACTORS, change, grid_line, line_names, percent, visible
 
 Data = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data]) -> Tab
                 "" if place else str(shots),
                 row["calibration"],
                 percent(row["accuracy"]),
-                _change(changes.get((row["calibration"], shots))),
+                change(changes.get((row["calibration"], shots))),
                 f"{row['log_loss']:.2f}",
                 f"{row['ece']:.2f}",
                 end_section=row is every[-1],
@@ -95,11 +95,3 @@ def _method(row: Data) -> str:
 
 def _shots(row: Data) -> int:
     return int(row["shots"])
-
-
-def _change(pair: Data | None) -> Text:
-    if pair is None:
-        return Text()
-    low, high = pair["ci"]
-    style = "green" if low > 0 else "red" if high < 0 else ""
-    return Text(f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]", style)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from promptkit.report.grid import Data, Names
-from promptkit.report.terminal import FACTORS, counted, grid_line
+from promptkit.report.terminal import FACTORS, counted, grid_line, surely
 
 VERDICTS = ("better", "worse", "cannot tell")
 """What a paired difference comes to."""
 
 
 def verdict(pair: Data) -> str:
-    """Whether b is better than a: by the corrected p-value where there is one."""
-    low, high = pair["ci"]
-    sure = pair.get("p_holm", 0.0) <= 0.05 and (low > 0 or high < 0)
-    if not sure:
-        return "cannot tell"
-    return "better" if pair["delta"] > 0 else "worse"
+    """Whether b is better than a."""
+    return ("cannot tell", "better", "worse")[surely(pair)]
 
 
 def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:

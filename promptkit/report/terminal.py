@@ -22,6 +22,9 @@ MAX_TABLES = 3
 MAX_PAIRS = 12
 """Up to how many differences from the first are listed; the verdicts speak of all."""
 
+ALPHA = 0.05
+"""The p-value up to which a difference is sure."""
+
 MAX_SEEDS = 5
 """Up to how many seeds are listed one by one."""
 
@@ -153,7 +156,7 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
         table.add_row(
             str(row["shots"]),
             _interval(row),
-            _change(changes.get(row["shots"])),
+            change(changes.get(row["shots"])),
             _by_seed(seeds),
             f"{row['coverage']:.2f}" if scored else str(row["failures"]),
             f"{row['tokens']:,}",
@@ -180,12 +183,25 @@ def _by_seed(accuracies: Sequence[float]) -> str:
     return " ".join(map(points, accuracies))
 
 
-def _change(pair: Data | None) -> Text:
+def change(pair: Data | None) -> Text:
+    """A paired difference, coloured where it is sure."""
     if pair is None:
         return Text()
     low, high = pair["ci"]
-    style = "green" if low > 0 else "red" if high < 0 else ""
+    style = ("", "green", "red")[surely(pair)]
     return Text(f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]", style)
+
+
+def surely(pair: Data) -> int:
+    """1 where b is better, -1 where it is worse, 0 where that is open.
+
+    The p-value, corrected for the number of pairs where a comparison has that, and the interval
+    have to agree.
+    """
+    low, high = pair["ci"]
+    if pair.get("p_holm", 0.0) > ALPHA:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
 
 
 def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
@@ -209,7 +225,7 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
                 others = ", ".join(b[i] for i in varied if i != what)
                 cells = [b[what], a[what], *([others] if len(varied) > 1 else [])]
                 texts = [Text(visible(cell, room)) for cell in cells]
-                table.add_row(*texts, str(pair["b"]["shots"]), _change(pair))
+                table.add_row(*texts, str(pair["b"]["shots"]), change(pair))
     yield table
     yield ""
 
