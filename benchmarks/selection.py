@@ -158,13 +158,12 @@ def scikit_learn_embedded(work: Work) -> Steps:
 
 def langchain_embedded(work: Work) -> Steps:
     """`SemanticSimilarityExampleSelector` over its store in memory."""
-    from langchain_core.embeddings import Embeddings
     from langchain_core.example_selectors import SemanticSimilarityExampleSelector
     from langchain_core.vectorstores import InMemoryVectorStore
 
     known = dict(zip(*_embedded(work), strict=True))
 
-    class Known(Embeddings):
+    class Known:
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             return [known[text].tolist() for text in texts]
 

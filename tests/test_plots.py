@@ -116,7 +116,7 @@ def test_differences_have_the_numbers_of_the_pairs(result: Comparison) -> None:
 def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
     data = result.to_dict()
     for panel, title in zip(
-        charts.reliability(data), ("0 shots", "4 shots", "1 shot"), strict=True
+        charts.reliability(data), ("0 shots", "1 shot", "4 shots"), strict=True
     ):
         assert panel.title == title
         shots = int(title.split(" ")[0])

@@ -89,3 +89,9 @@ def fewest_and_most(cells: Sequence[Data]) -> list[Data]:
     """Cells with the fewest and the most shots before all others, in their order."""
     counts = [cell["shots"] for cell in cells]
     return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))
+
+
+def few(cells: Sequence[Data], most: int) -> list[Data]:
+    """Up to `most` cells in their order, those with the fewest and the most shots before others."""
+    chosen = {id(cell) for cell in fewest_and_most(cells)[:most]}
+    return [cell for cell in cells if id(cell) in chosen]

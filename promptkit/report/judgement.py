@@ -10,7 +10,7 @@ import altair as alt
 
 from promptkit.report import grid
 from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
-from promptkit.report.grid import Data, Names, fewest_and_most
+from promptkit.report.grid import Data, Names, few, fewest_and_most
 from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
 
@@ -22,7 +22,8 @@ def reliability(data: Data) -> list[Panel]:
     """How sure the model is against how often it is right, a panel per shot count."""
     names = Names(data["rows"])
     panels = []
-    for title, group in _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]:
+    groups = _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]
+    for title, group in sorted(groups, key=lambda one: int(one[1][0]["shots"])):
         factors = grid.varied(map(grid_line, group))
         lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
@@ -62,7 +63,7 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 
 def confusion(data: Data) -> list[Panel]:
     """Which label was said where which is right, a panel per shot count."""
-    matrices = fewest_and_most(data.get("confusion", ()))[:FEW]
+    matrices = few(data.get("confusion", ()), FEW)
     names = Names(data["rows"])
     return [Panel(names.with_shots(one), _heat(one), _spoken_matrix(one)) for one in matrices]
 

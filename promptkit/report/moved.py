@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from promptkit.report.draw import COLOURS, LINE, SHARE, WIDTH
-from promptkit.report.grid import Data, Names, fewest_and_most
+from promptkit.report.grid import Data, Names, few
 from promptkit.report.marks import FEW, Chart, Panel, inline, intervals, words
 from promptkit.report.terminal import counted, points
 
@@ -26,7 +26,7 @@ SOURCES = {
 def variance(data: Data) -> list[Panel]:
     """Standard deviations by source with their intervals, a panel per number of shots."""
     names = Names(data["rows"])
-    found = fewest_and_most(data.get("variance", ()))[:FEW]
+    found = few(data.get("variance", ()), FEW)
     return [
         Panel(
             names.place(one),
@@ -68,10 +68,10 @@ def spread(data: Data) -> list[Panel]:
     """The accuracies of the levels of each factor, a panel per factor."""
     names = Names(data["rows"])
     factors: dict[str, list[Data]] = {}
-    for one in fewest_and_most(data.get("spreads", ())):
+    for one in data.get("spreads", ()):
         factors.setdefault(one["factor"], []).append(one)
     return [
-        Panel(LEVELS.get(factor, factor), _spreads(found[:MOST], names), found[0]["sentence"])
+        Panel(LEVELS.get(factor, factor), _spreads(few(found, MOST), names), found[0]["sentence"])
         for factor, found in factors.items()
     ]
 
