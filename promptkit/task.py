@@ -26,7 +26,16 @@ from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import Example, ExampleSet, I, O, Place, canonical, plain
 from promptkit.outputs import OutputType
 from promptkit.validation import ExampleParser, check_sets
-from promptkit.verbalizer import CONTROLS, LABELS, Verbalizer, control, own
+from promptkit.verbalizer import (
+    BUILT_IN,
+    CASINGS,
+    CONTROLS,
+    LABELS,
+    Verbalizer,
+    cased,
+    control,
+    own,
+)
 
 
 class Task(BaseModel, Generic[I, O]):
@@ -180,7 +189,7 @@ class Task(BaseModel, Generic[I, O]):
         return hashlib.sha256(canonical(parts)).hexdigest()
 
     def verbalizer(self, name: str) -> Verbalizer:
-        """A verbalizer by name: the task's own, `labels`, `swapped` or `symbols`.
+        """A verbalizer by name: the task's own, `labels`, a control or a casing.
 
         Raises `TaskError` where there is none, or the answers are generated.
         """
@@ -189,8 +198,10 @@ class Task(BaseModel, Generic[I, O]):
             return known[name]
         if name in CONTROLS:
             return control(name, self.labels)
+        if name in CASINGS:
+            return cased(name, self.labels)
         if name != LABELS:
-            names = ", ".join((LABELS, *known, *CONTROLS))
+            names = ", ".join((LABELS, *known, *BUILT_IN))
             raise TaskError(f"there is no verbalizer {name!r}; there is {names}")
         return Verbalizer(name, {label: label for label in self.labels})
 

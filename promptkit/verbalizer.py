@@ -6,7 +6,7 @@ natural language inference", EACL 2021. Predictions keep the task's labels, what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 
@@ -17,7 +17,14 @@ LABELS = "labels"
 SWAPPED = "swapped"
 SYMBOLS = "symbols"
 CONTROLS = (SWAPPED, SYMBOLS)
-"""The verbalizers that every task with labels has; see `control`."""
+"""Controls that every task with labels has; see `control`."""
+CASINGS: Mapping[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "title": str.title,
+}
+"""The same labels in another casing, which every task with labels has too; see `cased`."""
+BUILT_IN = (*CONTROLS, *CASINGS)
 
 _GENERATED = "words stand for labels, and the answers of this task are generated"
 
@@ -67,11 +74,25 @@ class Verbalizer:
 
 def own(name: str, words: Mapping[str, str], labels: Sequence[str]) -> Verbalizer:
     """A task's own verbalizer. Raises `TaskError` where it does not fit the labels."""
-    if name in (LABELS, *CONTROLS):
+    if name in (LABELS, *BUILT_IN):
         raise TaskError(f"the name {name!r} is kept for a verbalizer that every task has")
     verbalizer = Verbalizer(name, words)
     verbalizer.of(labels)
     return verbalizer
+
+
+def cased(name: str, labels: Sequence[str]) -> Verbalizer:
+    """The labels in another casing, for how much that alone moves.
+
+    Raises `TaskError` where there are no labels, where two become the same word, and where none
+    changes, as in scripts without cases.
+    """
+    if not labels:
+        raise TaskError(_GENERATED)
+    words = {label: CASINGS[name](label) for label in labels}
+    if list(words.values()) == list(labels):
+        raise TaskError(f"{name}: the labels are written so already, or have no casing")
+    return Verbalizer(name, words)
 
 
 def control(name: str, labels: Sequence[str]) -> Verbalizer:

@@ -16,7 +16,7 @@ from tiny_gguf import write_llama
 from promptkit import Example, Task, Template, lint, load_model, load_task, save_task
 from promptkit.errors import TaskError, TemplateError
 from promptkit.templates import BUILT_IN
-from promptkit.verbalizer import Verbalizer, control
+from promptkit.verbalizer import Verbalizer, cased, control
 
 LABELS = ("drupe", "pome", "pepo")
 WORDS = {"drupe": "stone fruit", "pome": "core fruit", "pepo": "gourd"}
@@ -306,3 +306,18 @@ def test_the_page_says_it_as_task_toml_does(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     task = load_task(toml(tmp_path, f'name = "fruit"\ninput.name = "str"\n{block}'))
     assert task.verbalizer("plain").of(task.labels) == ("stone fruit", "core fruit")
+
+
+def test_casings_are_the_labels_written_otherwise() -> None:
+    task = fruit_task()
+    for name, change in (("upper", str.upper), ("title", str.title)):
+        words = task.verbalizer(name).words
+        assert words == {label: change(label) for label in task.labels}
+    with pytest.raises(TaskError, match="lower: the labels are written so already"):
+        task.verbalizer("lower")
+    with pytest.raises(TaskError, match="no casing"):
+        cased("upper", ["फल", "सब्ज़ी"])
+    with pytest.raises(TaskError, match="'A' stands for both 'a' and 'A'"):
+        cased("upper", ["a", "A"])
+    with pytest.raises(TaskError, match="generated"):
+        cased("upper", ())

@@ -93,8 +93,8 @@ OrderCount = Annotated[
 Verbalizers = Annotated[
     list[str] | None,
     typer.Option(
-        help="Words for the labels: those of task.toml by name, labels, or the controls swapped "
-        "and symbols."
+        help="Words for the labels: those of task.toml by name, labels, lower, upper, title, or "
+        "the controls swapped and symbols."
     ),
 ]
 Calibrate = Annotated[
