@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
-from promptkit.figures import RAW, Cell
+from promptkit.figures import FACTORS, RAW, Cell
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
@@ -19,9 +19,6 @@ from promptkit.verbalizer import LABELS
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""
-
-FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])
-"""What tells cells apart, besides the number of shots."""
 
 
 class Answers(NamedTuple):

@@ -134,8 +134,7 @@ class Demands:
 
     def judge(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
         """Holds the answers against what is demanded."""
-        output = task.output_type
-        labels = {output.plain(value): label for label, value in output.values.items()}
+        labels = task.output_type.label_of
         found = answers(comparison.predictions, labels)
         # Whoever asks for calibrated answers wants those.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found

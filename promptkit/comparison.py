@@ -22,9 +22,9 @@ from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Prediction, Progress
 from promptkit.results import Comparison
 from promptkit.running import Announce, Asked
-from promptkit.selecting.draw import Selection
 from promptkit.selecting.orders import Order
 from promptkit.selecting.orders import orders as balanced_orders
+from promptkit.selecting.strategies import Selection
 from promptkit.store import Store, default_path
 from promptkit.task import Task
 from promptkit.templates import Template

@@ -25,6 +25,10 @@ class Cell(NamedTuple):
     seed: int | None
 
 
+FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])
+"""What tells cells apart, besides the number of shots."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a figure is about: a cell of the grid, over all seeds unless it has one."""

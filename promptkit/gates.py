@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from promptkit.cells import FACTORS, Answers, shared
+from promptkit.cells import Answers, shared
 from promptkit.errors import TaskError
-from promptkit.figures import Cell
+from promptkit.figures import FACTORS, Cell
 from promptkit.means import mean_interval
 from promptkit.power import detectable
 from promptkit.report.terminal import visible

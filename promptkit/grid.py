@@ -11,8 +11,8 @@ from typing import Any
 from promptkit.errors import TaskError, shorten
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Predictor
-from promptkit.selecting.draw import Selection, as_selection, default_selection
 from promptkit.selecting.orders import Order, as_order
+from promptkit.selecting.strategies import Selection, as_selection, default_selection
 from promptkit.sweep.formats import Notify, variants
 from promptkit.task import Task
 from promptkit.templates import Template

@@ -13,15 +13,12 @@ import numpy.typing as npt
 
 from promptkit import metrics, stats
 from promptkit.calibrate import SAME_ANSWERS
-from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
+from promptkit.figures import FACTORS, RAW, Cell, Confusion, Reliability, Row
 from promptkit.predict import Prediction
 from promptkit.task import Task
 
 Table = npt.NDArray[np.int64]
 """Whether each answer is right, (queries, seeds)."""
-
-_FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
-"""What is compared with the first of its kind."""
 
 
 class Scored(NamedTuple):
@@ -54,7 +51,7 @@ Groups = Mapping[Cell, Sequence[Judged]]
 def judged(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> Groups:
     """Each cell's predictions judged, raw and under each calibration; seeds side by side."""
     output = task.output_type
-    labels = {output.plain(value): index for index, value in enumerate(output.values.values())}
+    labels = {value: index for index, value in enumerate(output.label_of)}
     groups: dict[Cell, list[Judged]] = {}
     for raw_cells in _by_aggregate(predictions):
         for method in (RAW, *raw_cells[0][0].calibrated):
@@ -198,7 +195,7 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
             yield from ((same[0], cell) for cell in same[2:])
     known, first = set(cells), cells[0]
     for b in distinct(cells):
-        for factor in _FACTORS:
+        for factor in FACTORS:
             a = b._replace(**{factor: getattr(first, factor)})
             if a != b and a in known:
                 yield a, b

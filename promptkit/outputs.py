@@ -34,6 +34,11 @@ class OutputType:
     annotation: Any
 
     @cached_property
+    def label_of(self) -> Mapping[Any, str]:
+        """The label of each value of the closed set, as a prediction holds the value."""
+        return {self.plain(value): label for label, value in self.values.items()}
+
+    @cached_property
     def values(self) -> Mapping[str, Any]:
         """The closed set, each value by its label; empty for a type that is generated.
 

@@ -14,8 +14,8 @@ from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
-from promptkit.selecting.draw import Selection, default_selection
 from promptkit.selecting.orders import DEFAULT, Order
+from promptkit.selecting.strategies import Selection, default_selection
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template

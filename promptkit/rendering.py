@@ -14,7 +14,9 @@ from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import Origin, View, join, trace
 from promptkit.sandbox import begin as begin_rendering
-from promptkit.selecting.draw import Order, Selection, default_selection, draw, expect, same
+from promptkit.selecting.draw import draw, expect, same
+from promptkit.selecting.orders import Order
+from promptkit.selecting.strategies import Selection, default_selection
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task

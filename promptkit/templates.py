@@ -22,7 +22,8 @@ from promptkit.examples import Example
 from promptkit.prompts import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
-from promptkit.selecting.draw import Order, Selection
+from promptkit.selecting.orders import Order
+from promptkit.selecting.strategies import Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
 from promptkit.task import Task

@@ -21,7 +21,7 @@ from promptkit.models.llama import LlamaModel
 from promptkit.predict import Prediction, Predictor
 from promptkit.prompts import TokenizedPrompt
 from promptkit.running import prepare, run
-from promptkit.selecting.draw import as_selection
+from promptkit.selecting.strategies import as_selection
 from promptkit.task import Task
 from promptkit.verbalizer import control
 

@@ -20,17 +20,10 @@ from strategies import Fruit, fruits, some_text
 from promptkit.errors import PromptError, TaskError
 from promptkit.examples import Example, ExampleSet, text_of
 from promptkit.near import alike, normalised
-from promptkit.selecting.draw import (
-    SELECTIONS,
-    Draws,
-    as_order,
-    as_selection,
-    default_selection,
-    draw,
-    expect,
-)
-from promptkit.selecting.orders import RULES, orders
+from promptkit.selecting.draw import Draws, draw, expect
+from promptkit.selecting.orders import RULES, as_order, orders
 from promptkit.selecting.strategies import (
+    SELECTIONS,
     Balanced,
     BlockSimilar,
     ByQuery,
@@ -42,6 +35,8 @@ from promptkit.selecting.strategies import (
     Selection,
     Similar,
     SimilarBalanced,
+    as_selection,
+    default_selection,
     read_selection,
 )
 from promptkit.task import Task

@@ -101,13 +101,8 @@ def check(
     demands.fit(loaded, limit)
     chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
     inputs.check_writable(_apart(out, no_worse_than), json_file)
-    models = [
-        one
-        for name in dict.fromkeys(model or ["smollm2"])
-        for one in inputs.with_adapters(
-            inputs.model_named(name, context, kind, threads, exact), adapter or []
-        )
-    ]
+    how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
+    models = inputs.models_named(model or [], adapter or [], **how)
     with inputs.progress("asking", models) as progress:
         comparison = promptkit.compare(
             loaded,

@@ -59,13 +59,8 @@ def compare(
     chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
     folder = out or Path("runs") / inputs.folder_name(loaded.name)
     inputs.check_writable(folder, json_file)
-    models = [
-        one
-        for name in dict.fromkeys(model or ["smollm2"])
-        for one in inputs.with_adapters(
-            inputs.model_named(name, context, kind, threads, exact), adapter or []
-        )
-    ]
+    how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
+    models = inputs.models_named(model or [], adapter or [], **how)
     with inputs.progress("asking", models) as progress:
         result = promptkit.compare(
             loaded,

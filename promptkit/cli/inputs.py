@@ -71,8 +71,13 @@ def model_named(
         )
 
 
-def with_adapters(model: LlamaModel, adapters: list[Path]) -> list[Model]:
-    return [model, *(model.adapted(adapter) for adapter in adapters)]
+def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> list[Model]:
+    """Each model, by default the bundled one, and after it the same with each adapter."""
+    models: list[Model] = []
+    for name in dict.fromkeys(names or ["smollm2"]):
+        model = model_named(name, **how)
+        models += [model, *(model.adapted(adapter) for adapter in adapters)]
+    return models
 
 
 def numbers(text: str) -> list[int]:

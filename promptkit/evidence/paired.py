@@ -7,10 +7,10 @@ from statistics import median
 from typing import NamedTuple
 
 from promptkit import caveats, judging, power, stats, verdicts
-from promptkit.figures import Cell, Pair
+from promptkit.figures import FACTORS, Cell, Pair
 from promptkit.judging import Groups
 
-FACTORS = ("shots", "model", "template", "selection", "order", "verbalizer", "calibration")
+NAMED = ("shots", *FACTORS)
 """What cells may differ in, in the order in which a sentence names it."""
 
 SHOWN = 8
@@ -40,7 +40,7 @@ def compared(groups: Groups) -> list[Found]:
     names, n = varied(groups), queries(groups)
     found = []
     for (a, b, difference), p in zip(differences, corrected, strict=True):
-        (factor,) = (name for name in FACTORS if getattr(a, name) != getattr(b, name))
+        (factor,) = (name for name in NAMED if getattr(a, name) != getattr(b, name))
         least = max(abs(difference.delta), verdicts.MARGIN)
         needed = power.queries_needed(least, difference.disagreement, alpha=alpha)
         words = verdicts.Compared(
@@ -75,7 +75,7 @@ def queries(groups: Groups) -> int:
 def varied(cells: Iterable[Cell]) -> list[str]:
     """What the cells differ in."""
     cells = list(cells)
-    return [name for name in FACTORS if len({getattr(cell, name) for cell in cells}) > 1]
+    return [name for name in NAMED if len({getattr(cell, name) for cell in cells}) > 1]
 
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:

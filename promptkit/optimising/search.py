@@ -23,7 +23,8 @@ from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
-from promptkit.selecting.draw import default_selection, draw, expect
+from promptkit.selecting.draw import draw, expect
+from promptkit.selecting.strategies import default_selection
 from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
 from promptkit.task import Task
@@ -245,8 +246,7 @@ class _Search:
         self._demos = {demo.id: demo for demo in predictor.task.demos}
         self.asked = [self._demos[id] for id in plan.held_out]
         self._candidates = ExampleSet(tuple([self._demos[id] for id in plan.candidates]))
-        output = predictor.task.output_type
-        self._labels = {output.plain(value): label for label, value in output.values.items()}
+        self._labels = predictor.task.output_type.label_of
         self.trials: list[Trial] = []
         self.prompts = self.cached = self.tokens = 0
 

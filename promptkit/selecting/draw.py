@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key, text_of
-from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order, orders
+from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order
 from promptkit.selecting.pool import Pool
 from promptkit.selecting.strategies import (
-    SELECTIONS,
     AnySelection,
     ByQuery,
     Fixed,
     Ranked,
     Selection,
     as_selection,
-    default_selection,
 )
 
 if TYPE_CHECKING:
@@ -32,22 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Keys = NDArray[np.uint64]
-
-__all__ = [
-    "SELECTIONS",
-    "AnyOrder",
-    "AnySelection",
-    "Draws",
-    "Order",
-    "Selection",
-    "as_order",
-    "as_selection",
-    "default_selection",
-    "draw",
-    "expect",
-    "orders",
-    "same",
-]
 
 Shots = tuple[Example[Any, Any], ...]
 
