@@ -14,8 +14,13 @@ from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
-from promptkit.selecting.orders import DEFAULT, Order
-from promptkit.selecting.strategies import Selection, default_selection
+from promptkit.selecting.orders import DEFAULT, AnyOrder, Order, as_order
+from promptkit.selecting.strategies import (
+    AnySelection,
+    Selection,
+    as_selection,
+    default_selection,
+)
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template
@@ -90,13 +95,13 @@ class Predictor:
     model: Model
     shots: int = 0
     seed: int = 0
-    selection: Selection | None = None
+    selection: AnySelection | None = None
     """How shots are drawn; None for the default of the task."""
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
     verbalizer: Verbalizer | None = None
     """Other words for the labels; None for the labels themselves."""
-    order: Order | None = None
+    order: AnyOrder | None = None
     """How the shots are ordered; None for the order of the selection."""
 
     def __post_init__(self) -> None:
@@ -121,7 +126,12 @@ class Predictor:
 
     @property
     def _selection(self) -> Selection:
-        return self.selection or default_selection(self.task)
+        chosen = self.selection
+        return default_selection(self.task) if chosen is None else as_selection(chosen)
+
+    @property
+    def _order(self) -> Order | None:
+        return None if self.order is None else as_order(self.order)
 
     def tokenize(
         self, queries: Sequence[Example[Any, Any]], renderer: Renderer | None = None
@@ -148,7 +158,7 @@ class Predictor:
         cell = {
             "shots": self.shots,
             "selection": self._selection.name,
-            "order": self.order.name if self.order is not None else DEFAULT,
+            "order": self._order.name if self._order is not None else DEFAULT,
             "verbalizer": self.verbalizer.name if self.verbalizer is not None else LABELS,
             "seed": self.seed,
             "template": self.template.name,
@@ -166,7 +176,7 @@ class Predictor:
         draw: dict[str, Any] = {
             "seed": self.seed,
             "selection": self._selection,
-            "order": self.order,
+            "order": self._order,
         }
         prompts = self.model.tokenize([renderer.render(query, shots, **draw) for query in queries])
         for prompt in prompts:

@@ -65,6 +65,23 @@ def test_a_scored_answer() -> None:
         assert p.text is p.failure is None
 
 
+def test_selections_and_orders_by_name() -> None:
+    task = parity_task()
+    named = Predictor(task, COLON, FakeModel(), 3, selection="first", order="reversed")
+    (prediction,) = named.predict(task.tests[:1])
+    first = [demo.id for demo in task.demos[:3]]
+    assert prediction.shot_ids == tuple(reversed(first))
+    assert (prediction.selection, prediction.order) == ("first", "reversed")
+    given = Predictor(task, COLON, FakeModel(), 2, selection=first).predict(task.tests[:1])
+    assert given[0].shot_ids == tuple(first[:2])
+    for wrong in (
+        Predictor(task, COLON, FakeModel(), 2, selection="best"),
+        Predictor(task, COLON, FakeModel(), 2, order="best"),
+    ):
+        with pytest.raises(PromptkitError, match=r"there is no .* 'best'"):
+            wrong.predict(task.tests[:1])
+
+
 @pytest.mark.parametrize(
     ("output", "gold", "label"),
     [
