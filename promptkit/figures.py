@@ -74,7 +74,8 @@ class Row(Setting):
     tokens: int
     seconds: float
     macro_f1: float | None = None
-    """This and what follows is None where answers are generated, not scored."""
+    """This and what follows is None where answers are generated, not scored. In the aggregate
+    each is the mean over seeds of the seed's own."""
     log_loss: float | None = None
     """In nats, of the probabilities normalised over the labels."""
     ece: float | None = None
@@ -148,19 +149,27 @@ class Spread(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Reliability(Setting):
-    """How sure a model is against how often it is right, over all seeds of a cell."""
+    """Reliability bins of one cell, its answers of all seeds together.
+
+    For display: a row's `ece` is computed per seed and averaged, so it can be larger than these
+    bins show, where one seed is too sure and another not sure enough.
+    """
 
     bins: tuple[Bin, ...]
-    """By confidence, the bins without a query left out."""
+    """By confidence, empty bins left out; `n` counts answers, of every seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion(Setting):
-    """Which label was said where which is right, over all seeds of a cell."""
+    """Confusion matrix of one cell, the counts of its seeds summed.
+
+    For display: a row's `macro_f1` is computed per seed and averaged, and cannot be had from the
+    sums.
+    """
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    """A row per gold label, a column per answer."""
+    """A row per gold label, a column per answer; in all queries × seeds."""
 
 
 @dataclass(frozen=True, slots=True)

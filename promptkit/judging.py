@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
@@ -138,20 +138,34 @@ def _row(cell: Cell, cells: Sequence[Judged]) -> Row:
         tokens=sum(one.tokens for one in cells),
         seconds=math.fsum(one.seconds for one in cells),
     )
-    scored = _pooled(cells)
-    if scored is None:
-        return row
-    return replace(
-        row,
-        macro_f1=metrics.macro_f1(scored.gold, scored.said, range(len(scored.labels))),
-        log_loss=metrics.log_loss(scored.logprobs, scored.gold),
-        ece=metrics.expected_calibration_error(np.exp(scored.logprobs), scored.gold),
-        coverage=float(np.mean(scored.coverage)),
-    )
+    return replace(row, **_label_metrics([one.scored for one in cells if one.scored is not None]))
+
+
+def _label_metrics(seeds: Sequence[Scored]) -> dict[str, float]:
+    """Return the metrics of scored labels, each the mean over seeds; none without scores.
+
+    Pooled over seeds, opposite biases would cancel: a seed that always answers A and another that
+    always answers B would look like a model that tells them apart half of the time.
+    """
+    if not seeds:
+        return {}
+    return {
+        name: float(np.mean([metric(scored) for scored in seeds]))
+        for name, metric in _LABEL_METRICS.items()
+    }
+
+
+_LABEL_METRICS: Mapping[str, Callable[[Scored], float]] = {
+    "macro_f1": lambda seed: metrics.macro_f1(seed.gold, seed.said, range(len(seed.labels))),
+    "log_loss": lambda seed: metrics.log_loss(seed.logprobs, seed.gold),
+    "ece": lambda seed: metrics.expected_calibration_error(np.exp(seed.logprobs), seed.gold),
+    "coverage": lambda seed: float(np.mean(seed.coverage)),
+}
+"""Fields of a row by name, each computed from the scored labels of one seed."""
 
 
 def _pooled(cells: Sequence[Judged]) -> Scored | None:
-    """All seeds of a cell as if they were more queries."""
+    """Return all seeds of a cell as one, for counts that are shown; no metric is taken of it."""
     scored = [one.scored for one in cells if one.scored is not None]
     if not scored:
         return None
@@ -216,7 +230,10 @@ def void(cell: Cell) -> tuple[str, ...]:
 
 
 def reliability(groups: Groups) -> Iterator[Reliability]:
-    """Per aggregate of scored labels, how sure the model is against how often it is right."""
+    """Yield the reliability bins of each cell, over the answers of all its seeds.
+
+    They are for display: the calibration error of a row is the mean of its seeds' own.
+    """
     for cell, cells in groups.items():
         scored = _pooled(cells)
         if scored is not None:
@@ -225,7 +242,10 @@ def reliability(groups: Groups) -> Iterator[Reliability]:
 
 
 def confusion(groups: Groups) -> Iterator[Confusion]:
-    """Per aggregate of scored labels, what was said where."""
+    """Yield the confusion matrix of each cell, the counts summed over its seeds.
+
+    It is for display: the macro-F1 of a row is the mean of its seeds' own.
+    """
     for cell, cells in groups.items():
         scored = _pooled(cells)
         if scored is not None:

@@ -1,0 +1,91 @@
+"""Metrics of scored labels, which are computed per seed and averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from promptkit import judging
+from promptkit.figures import Cell
+from promptkit.judging import Judged, Scored
+
+CELL = Cell("model", "template", "random", "drawn", "labels", "none", 2, None)
+LABELS = ("A", "B", "C")
+
+
+def seed_of(number: int, gold: list[int], logprobs: np.ndarray, labels: int = 3) -> Judged:
+    """The judged predictions of one seed, the most probable label being the answer."""
+    said = [int(label) for label in logprobs.argmax(axis=1)]
+    scored = Scored(LABELS[:labels], logprobs, gold, said, [0.5 + number / 10] * len(gold))
+    right = [a == b for a, b in zip(said, gold, strict=True)]
+    return Judged(CELL._replace(seed=number), right, 0, 0, 0.0, scored)
+
+
+def constant(number: int, label: int, gold: list[int], sure: float = 0.9) -> Judged:
+    """A seed that gives all queries the same answer."""
+    probs = np.full((len(gold), 2), 1 - sure)
+    probs[:, label] = sure
+    return seed_of(number, gold, np.log(probs), labels=2)
+
+
+@st.composite
+def several_seeds(draw: st.DrawFn) -> list[Judged]:
+    n = draw(st.integers(1, 12))
+    gold = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    return [
+        seed_of(number, gold, np.log(rng.dirichlet(np.ones(3), size=n)))
+        for number in range(draw(st.integers(1, 4)))
+    ]
+
+
+def row_of(cells: list[Judged]) -> judging.Row:
+    first, *_ = judging.rows({CELL: cells})
+    return first
+
+
+def test_seeds_with_opposite_biases_do_not_cancel() -> None:
+    gold = [0, 1] * 10
+    row = row_of([constant(0, 0, gold), constant(1, 1, gold)])
+    assert row.accuracy == 0.5
+    assert row.macro_f1 == pytest.approx(1 / 3)
+
+
+def test_a_seed_too_sure_and_one_not_sure_enough_do_not_cancel() -> None:
+    gold = [0] * 10
+    cells = [constant(0, 0, gold, sure=0.8), constant(1, 0, gold, sure=0.8)]
+    cells[1] = cells[1]._replace(scored=cells[1].scored._replace(gold=[0] * 6 + [1] * 4))  # type: ignore[union-attr]
+    row = row_of(cells)
+    assert row.ece == pytest.approx(0.2)  # 0.2 too low in one, 0.2 too high in the other
+    (curve,) = judging.reliability({CELL: cells})
+    ((confidence, accuracy, n),) = curve.bins
+    assert (confidence, accuracy, n) == (pytest.approx(0.8), pytest.approx(0.8), 20)
+
+
+@settings(deadline=None)
+@given(several_seeds())
+def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) -> None:
+    aggregate, *by_seed = judging.rows({CELL: cells})
+    scored = [one.scored for one in cells if one.scored is not None]
+    f1 = [f1_score(seed.gold, seed.said, average="macro", zero_division=0) for seed in scored]
+    losses = [
+        sklearn_log_loss(seed.gold, np.exp(seed.logprobs), labels=[0, 1, 2]) for seed in scored
+    ]
+    assert aggregate.macro_f1 == pytest.approx(np.mean(f1))
+    assert aggregate.log_loss == pytest.approx(np.mean(losses))
+    for name in ("macro_f1", "log_loss", "ece", "coverage"):
+        mean = np.mean([getattr(row, name) for row in by_seed])
+        assert getattr(aggregate, name) == pytest.approx(mean)
+
+
+@settings(deadline=None)
+@given(several_seeds())
+def test_the_confusion_is_the_sum_of_the_seeds(cells: list[Judged]) -> None:
+    (found,) = judging.confusion({CELL: cells})
+    scored = [one.scored for one in cells if one.scored is not None]
+    expected = sum(confusion_matrix(seed.gold, seed.said, labels=[0, 1, 2]) for seed in scored)
+    assert np.array_equal(found.counts, expected)
