@@ -78,6 +78,8 @@ class Row(Setting):
     each is the mean over seeds of the seed's own."""
     log_loss: float | None = None
     """In nats, of the probabilities normalised over the labels."""
+    brier: float | None = None
+    """Brier score of the probabilities normalised over the labels: from 0, best, to 2."""
     ece: float | None = None
     coverage: float | None = None
     """The mean probability that the model gives to the labels together."""

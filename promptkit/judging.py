@@ -20,6 +20,9 @@ from promptkit.task import Task
 Table = npt.NDArray[np.int64]
 """Whether each answer is right, (queries, seeds)."""
 
+Losses = npt.NDArray[np.float64]
+"""A loss of each answer, (queries, seeds) or of one seed."""
+
 
 class Scored(NamedTuple):
     """What a model said of the labels; the labels by their number."""
@@ -158,6 +161,7 @@ def _label_metrics(seeds: Sequence[Scored]) -> dict[str, float]:
 _LABEL_METRICS: Mapping[str, Callable[[Scored], float]] = {
     "macro_f1": lambda seed: metrics.macro_f1(seed.gold, seed.said, range(len(seed.labels))),
     "log_loss": lambda seed: metrics.log_loss(seed.logprobs, seed.gold),
+    "brier": lambda seed: metrics.brier_score(np.exp(seed.logprobs), seed.gold),
     "ece": lambda seed: metrics.expected_calibration_error(np.exp(seed.logprobs), seed.gold),
     "coverage": lambda seed: float(np.mean(seed.coverage)),
 }
@@ -181,6 +185,21 @@ def _pooled(cells: Sequence[Judged]) -> Scored | None:
 def correct(cells: Sequence[Judged]) -> Table:
     """Whether each answer is right, (queries, seeds)."""
     return np.array([one.correct for one in cells], dtype=int).T
+
+
+def log_losses(cells: Sequence[Judged]) -> Losses | None:
+    """Return the log loss of each answer, (queries, seeds); None where answers are generated."""
+    return _losses(cells, lambda seed: metrics.log_losses(seed.logprobs, seed.gold))
+
+
+def brier_scores(cells: Sequence[Judged]) -> Losses | None:
+    """Return the Brier score of each answer, (queries, seeds); None where answers are generated."""
+    return _losses(cells, lambda seed: metrics.brier_scores(np.exp(seed.logprobs), seed.gold))
+
+
+def _losses(cells: Sequence[Judged], of_seed: Callable[[Scored], Losses]) -> Losses | None:
+    tables = [of_seed(one.scored) for one in cells if one.scored is not None]
+    return np.stack(tables, axis=1) if tables else None
 
 
 def differences(groups: Groups) -> Iterator[tuple[Cell, Cell, stats.Difference]]:

@@ -1,6 +1,6 @@
 """How good the predictions of one cell of a comparison are: pure functions over arrays.
 
-Each takes one entry per query and returns one float. Intervals and differences are in
+Each takes one entry per query and returns one float, or one per query. Intervals and differences are in
 `promptkit.stats`.
 """
 
@@ -76,19 +76,66 @@ def macro_f1(
 
 
 def log_loss(log_probs: ArrayLike, gold_index: ArrayLike) -> float:
-    """The mean negative log-probability of the gold label, in nats; 0 is best.
+    """Return the mean negative log-probability of the gold label, in nats; 0 is best.
 
-    `log_probs` is (queries, labels): natural logarithms of probabilities that are normalised over
-    the labels. `gold_index` is (queries,): the column of each query's gold label. As no
-    probability is ever formed, a very unlikely gold label costs what it should and not infinity;
-    only a log-probability of -inf does. Raises ValueError if there are no queries, on shapes or
-    indices that do not fit, on NaN, and if a row is not normalised.
+    Args and Raises are those of `log_losses`.
+    """
+    return float(log_losses(log_probs, gold_index).mean())
+
+
+def log_losses(log_probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float64]:
+    """Return the negative log-probability of each query's gold label, in nats, (queries,).
+
+    As no probability is ever formed, a very unlikely gold label costs what it should and not
+    infinity; only a log-probability of -inf does.
+
+    Args:
+        log_probs: (queries, labels), natural logarithms of probabilities that are normalised over
+            the labels.
+        gold_index: (queries,), the column of each query's gold label.
+
+    Raises:
+        ValueError: There are no queries, shapes or indices do not fit, something is NaN, or a row
+            is not normalised.
     """
     scores, gold = _scores(log_probs, gold_index)
     if not _normalised(np.exp(np.minimum(scores, 1.0))):
         raise ValueError("log-probabilities must be normalised over the labels")
     # The sum with 0.0 turns a perfect -0.0 into 0.0.
-    return float(-scores[np.arange(len(gold)), gold].mean() + 0.0)
+    losses: NDArray[np.float64] = -scores[np.arange(len(gold)), gold] + 0.0
+    return losses
+
+
+def brier_score(probs: ArrayLike, gold_index: ArrayLike) -> float:
+    """Return the mean squared distance from the probabilities to the gold labels; 0 is best.
+
+    Args and Raises are those of `brier_scores`.
+    """
+    return float(brier_scores(probs, gold_index).mean())
+
+
+def brier_scores(probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float64]:
+    """Return the Brier score of each query, (queries,); from 0 (best) to 2.
+
+    It is the sum over all labels of (probability - 1)² for the gold label and probability² for the
+    others: the original definition, for any number of labels. With two labels it is twice the
+    form that knows the probability of one of them only.
+
+    Glenn W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
+    Review 78, 1950.
+
+    Args:
+        probs: (queries, labels), probabilities that are normalised over the labels.
+        gold_index: (queries,), the column of each query's gold label.
+
+    Raises:
+        ValueError: There are no queries, shapes or indices do not fit, something is NaN, or a row
+            is not normalised.
+    """
+    scores, gold = _probabilities(probs, gold_index)
+    missed = scores - np.eye(scores.shape[1])[gold]
+    distances: NDArray[np.float64] = (missed**2).sum(axis=1)
+    return distances
 
 
 def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> float:
@@ -129,9 +176,7 @@ def reliability(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> list
     """
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
-    scores, gold = _scores(probs, gold_index)
-    if scores.min() < 0 or not _normalised(scores):
-        raise ValueError("probabilities must be normalised over the labels (not logarithms)")
+    scores, gold = _probabilities(probs, gold_index)
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == gold
     upper_edges = np.arange(1, bins) / bins
@@ -147,6 +192,15 @@ def reliability(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> list
 
 def _normalised(probs: NDArray[np.float64]) -> bool:
     return bool((np.abs(probs.sum(axis=1) - 1) <= NORMALISED).all())
+
+
+def _probabilities(
+    probs: ArrayLike, gold_index: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    scores, gold = _scores(probs, gold_index)
+    if scores.min() < 0 or not _normalised(scores):
+        raise ValueError("probabilities must be normalised over the labels (not logarithms)")
+    return scores, gold
 
 
 def _scores(

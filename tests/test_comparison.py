@@ -219,7 +219,7 @@ def test_progress_counts_every_models_prompts() -> None:
 PAIR = ["a", "b", "delta", "ci", "p", "p_holm", "verdict"]
 ROW = [
     *("model", "template", "selection", "shots", "seed", "calibration", "n", "accuracy"),
-    *("accuracy_ci", "macro_f1", "log_loss", "ece", "tokens", "seconds"),
+    *("accuracy_ci", "macro_f1", "log_loss", "brier", "ece", "tokens", "seconds"),
 ]
 PREDICTION = [
     *("id", "input", "gold", "label", "logprobs", "probs", "margin", "near_tie"),
@@ -352,7 +352,7 @@ def test_generated_answers_have_no_losses() -> None:
     )
     for row in result.rows:
         assert row.accuracy == pytest.approx(1 / 3)
-        assert row.macro_f1 is row.log_loss is row.ece is row.coverage is None
+        assert row.macro_f1 is row.log_loss is row.brier is row.ece is row.coverage is None
         assert row.failures == (2 if row.seed is None else 1)
 
 

@@ -77,7 +77,7 @@ def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) 
     ]
     assert aggregate.macro_f1 == pytest.approx(np.mean(f1))
     assert aggregate.log_loss == pytest.approx(np.mean(losses))
-    for name in ("macro_f1", "log_loss", "ece", "coverage"):
+    for name in ("macro_f1", "log_loss", "brier", "ece", "coverage"):
         mean = np.mean([getattr(row, name) for row in by_seed])
         assert getattr(aggregate, name) == pytest.approx(mean)
 
@@ -89,3 +89,24 @@ def test_the_confusion_is_the_sum_of_the_seeds(cells: list[Judged]) -> None:
     scored = [one.scored for one in cells if one.scored is not None]
     expected = sum(confusion_matrix(seed.gold, seed.said, labels=[0, 1, 2]) for seed in scored)
     assert np.array_equal(found.counts, expected)
+
+
+@settings(deadline=None)
+@given(several_seeds())
+def test_losses_are_tables_of_queries_and_seeds(cells: list[Judged]) -> None:
+    row, *by_seed = judging.rows({CELL: cells})
+    for table, name in (
+        (judging.log_losses(cells), "log_loss"),
+        (judging.brier_scores(cells), "brier"),
+    ):
+        assert table is not None
+        assert table.shape == (row.n, len(cells))
+        assert table.mean() == pytest.approx(getattr(row, name))
+        assert table.mean(axis=0) == pytest.approx([getattr(one, name) for one in by_seed])
+
+
+def test_generated_answers_have_no_loss_tables() -> None:
+    cells = [Judged(CELL._replace(seed=0), [True], 0, 0, 0.0, None)]
+    assert judging.log_losses(cells) is None
+    assert judging.brier_scores(cells) is None
+    assert row_of(cells).brier is None

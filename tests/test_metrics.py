@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import f1_score
+from sklearn.metrics import brier_score_loss, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from promptkit.metrics import (
     accuracy,
+    brier_score,
+    brier_scores,
     correctness,
     expected_calibration_error,
     log_loss,
+    log_losses,
     macro_f1,
 )
 
@@ -162,3 +165,41 @@ def test_probabilities_and_their_logarithms_are_not_mixed_up() -> None:
         expected_calibration_error(np.log([[0.5, 0.5]]), [0])
     with pytest.raises(ValueError, match="bins"):
         expected_calibration_error([[0.5, 0.5]], [0], bins=0)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 5), st.integers(1, 20))
+def test_brier_score_is_the_sum_of_scikit_learns_over_labels(seed: int, labels: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(labels), size=n)
+    gold = rng.integers(labels, size=n)
+    each = [
+        brier_score_loss(gold == label, probs[:, label], labels=[False, True])
+        for label in range(labels)
+    ]
+    assert brier_score(probs, gold) == pytest.approx(sum(each))
+    assert brier_scores(probs, gold).mean() == pytest.approx(sum(each))
+
+
+def test_brier_score_at_its_ends_and_of_a_coin() -> None:
+    assert brier_scores([[1, 0], [1, 0], [0.5, 0.5]], [0, 1, 0]).tolist() == [0, 2, 0.5]
+    assert brier_score(np.full((4, 5), 0.2), [0, 1, 2, 3]) == pytest.approx(0.8)
+
+
+def test_brier_score_refuses_what_it_cannot_judge() -> None:
+    with pytest.raises(ValueError, match="normalised"):
+        brier_score([[0.5, 0.6]], [0])
+    with pytest.raises(ValueError, match="not logarithms"):
+        brier_score(np.log([[0.5, 0.5]]), [0])
+    with pytest.raises(ValueError, match="no predictions"):
+        brier_score(np.zeros((0, 2)), np.zeros(0, dtype=int))
+    with pytest.raises(ValueError, match="gold indices"):
+        brier_score([[0.5, 0.5]], [2])
+
+
+def test_losses_per_query_have_the_mean_of_the_whole() -> None:
+    logprobs = np.log([[0.9, 0.1], [0.25, 0.75]])
+    assert log_losses(logprobs, [0, 0]) == pytest.approx([-np.log(0.9), -np.log(0.25)])
+    assert log_loss(logprobs, [0, 0]) == pytest.approx(log_losses(logprobs, [0, 0]).mean())
+    assert log_losses([[0.0, -np.inf]], [1]).tolist() == [np.inf]
+    assert np.signbit(log_losses([[0.0, -np.inf]], [0])).tolist() == [False]

@@ -39,6 +39,7 @@ class _Row(_Cell):
     seconds: float
     macro_f1: float | None
     log_loss: float | None
+    brier: float | None = None
     ece: float | None
     coverage: float | None
 
