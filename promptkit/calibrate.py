@@ -3,7 +3,7 @@
 All take `scores`, (queries, labels): the natural logarithms of what a model gives to each label,
 normalised over the labels or not; -inf is no chance at all. All return log-probabilities of the
 same shape that are normalised over the labels and never NaN, and depend on no constant that is
-added to a row. None sees the gold label of a query; those that learn from labels get them as a
+added to a row of `scores`. None sees the gold label of a query; those that learn from labels get them as a
 `HeldOut`, of other examples.
 
 They raise ValueError on shapes that do not fit, on NaN and +inf, and on a row without any chance.
@@ -49,9 +49,11 @@ def normalised(scores: ArrayLike) -> Scores:
 def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
     """Contextual calibration: each label's chance over its chance for inputs that say nothing.
 
-    `content_free`, (inputs, labels), is what the model says of them after the same shots; their
-    probabilities are averaged. What it says of nothing becomes uniform. (The paper takes a softmax
-    of the quotients: the same labels, flatter probabilities.)
+    `content_free`, (inputs, labels), is what the model says of them after the same shots. As in the
+    authors' code, their probabilities are averaged as the model gives them and normalised over the
+    labels afterwards, so an input for which it hardly gives any label counts little. What it says
+    of nothing becomes uniform. (The paper takes a softmax of the quotients: the same labels,
+    flatter probabilities.)
 
     Zhao, Wallace, Feng, Klein and Singh, "Calibrate before use: improving few-shot performance of
     language models", ICML 2021.
@@ -62,7 +64,8 @@ def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
 def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
     """Domain-context calibration: each label's chance over its chance for random in-domain words.
 
-    `random_texts` is like `content_free` of `contextual`, for texts of the task's own words.
+    `random_texts` is like `content_free` of `contextual`, for texts of the task's own words; they
+    are averaged in the same way, as in the authors' code.
 
     Fei, Hou, Chen and Bosselut, "Mitigating label biases for in-context learning", ACL 2023.
     """
@@ -166,8 +169,8 @@ def _over(scores: ArrayLike, prior: Scores) -> Scores:
 
 
 def _mean_chance(scores: ArrayLike) -> Scores:
-    """The logarithm of each label's mean probability over the inputs."""
-    rows = normalised(scores)
+    """Return the logarithm of each label's mean probability over the inputs, not normalised."""
+    rows = _checked(scores)
     return np.asarray(np.logaddexp.reduce(rows, axis=0) - np.log(len(rows)))
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import chain, zip_longest
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -94,13 +94,15 @@ def random_texts(
 def held_out(
     task: Task[Any, Any], shown: Collection[str], size: int = HELD_OUT
 ) -> tuple[Example[Any, Any], ...]:
-    """Labelled examples of the pool that are not among those `shown` as shots, label after label.
+    """Return labelled examples of the pool that are not among those `shown` as shots.
 
-    Those that read nearly like a test are left out. Raises `TaskError` where fewer than
-    `LEAST_HELD_OUT` are left.
+    Their label frequencies are those of the whole pool, as far as enough are left of each label,
+    since a method that is fitted to them takes their frequencies for those of new queries. Those
+    that read nearly like a test are left out. Raises `TaskError` where fewer than `LEAST_HELD_OUT`
+    are left.
     """
     left = [demo for demo in task.demos if demo.id not in shown]
-    kept = _unlike(task.tests, _in_turn(left)[: 2 * size])[:size]
+    kept = _unlike(task.tests, _in_proportion(left, task.demos)[: 2 * size])[:size]
     if len(kept) < LEAST_HELD_OUT:
         raise TaskError(
             f"temperature and vector calibration need {LEAST_HELD_OUT} examples of the pool that "
@@ -110,13 +112,23 @@ def held_out(
     return tuple(kept)
 
 
-def _in_turn(examples: Iterable[Example[Any, Any]]) -> list[Example[Any, Any]]:
-    """In an order that their ids decide, every label once before one comes again."""
+def _in_proportion(
+    examples: Iterable[Example[Any, Any]], pool: Iterable[Example[Any, Any]]
+) -> list[Example[Any, Any]]:
+    """Order examples so that the first n have the label frequencies of the pool, whatever n is.
+
+    Labels take turns by the method of Webster and Sainte-Laguë; within a label ids decide.
+    """
+    shares = Counter(repr(example.output) for example in pool)
     by_label: dict[str, list[Example[Any, Any]]] = {}
     for example in sorted(examples, key=lambda example: sha256(canonical(example.id)).digest()):
         by_label.setdefault(repr(example.output), []).append(example)
-    rounds = zip_longest(*(by_label[label] for label in sorted(by_label)))
-    return [example for turn in rounds for example in turn if example is not None]
+    turns = [
+        ((number + 0.5) / shares[label], label, example)
+        for label, group in by_label.items()
+        for number, example in enumerate(group)
+    ]
+    return [example for *_, example in sorted(turns, key=lambda turn: turn[:2])]
 
 
 def _unlike(

@@ -170,7 +170,7 @@ def test_other_labels_are_refused() -> None:
 @given(cases())
 def test_what_is_said_of_nothing_becomes_uniform(case: Any) -> None:
     _, probes, _ = case
-    chances = np.exp(normalised(probes)).mean(axis=0)
+    chances = np.exp(probes).mean(axis=0)
     if chances.min() > 0:
         for method in (contextual, domain_context, pmi):
             uniform = np.full((1, len(chances)), -np.log(len(chances)))
@@ -181,7 +181,7 @@ def test_what_is_said_of_nothing_becomes_uniform(case: Any) -> None:
 @given(st.integers(1, 5).flatmap(lambda labels: st.tuples(tables(labels), tables(labels))))
 def test_contextual_is_the_quotient_of_probabilities(tables: Any) -> None:
     scores, probes = tables
-    prior = np.exp(log_softmax(probes, axis=1)).mean(axis=0)
+    prior = np.exp(probes).mean(axis=0)
     prior = np.where(prior > 0, prior, prior[prior > 0].min())
     quotients = np.exp(log_softmax(scores, axis=1)) / prior
     expected = quotients / quotients.sum(axis=1, keepdims=True)
@@ -193,6 +193,29 @@ def test_several_content_free_inputs_are_averaged_as_probabilities() -> None:
     expected = np.array([[0.5 / 0.7, 0.5 / 0.3]])
     calibrated = np.exp(contextual(np.log([[0.5, 0.5]]), probes))
     assert calibrated == pytest.approx(expected / expected.sum())
+
+
+@pytest.mark.parametrize("method", [contextual, domain_context, pmi])
+def test_inputs_are_averaged_before_they_are_normalised(method: Any) -> None:
+    probes = np.array([[0.6, 0.2], [0.0, 0.001]])  # the second hardly gives either label
+    average = probes.mean(axis=0)
+    average /= average.sum()
+    label_probs = np.array([0.7, 0.3])
+    expected = np.linalg.inv(np.identity(2) * average) @ label_probs
+    with np.errstate(divide="ignore"):
+        calibrated = np.exp(method(np.log([label_probs]), np.log(probes)))
+    assert calibrated[0] == pytest.approx(expected / expected.sum())
+
+
+@settings(relaxed)
+@given(cases())
+def test_an_input_without_coverage_counts_for_nothing(case: Any) -> None:
+    scores, probes, _ = case
+    faint = np.concatenate([probes, probes[:1] - 80])
+    for method in (contextual, domain_context, pmi):
+        once, again = method(scores, probes), method(scores, faint)
+        if (probes > NO_CHANCE).all():
+            assert again == pytest.approx(once, abs=1e-6)
 
 
 def test_pmi_is_the_difference_of_logarithms() -> None:

@@ -217,7 +217,7 @@ def reviews(count: int, **rest: Any) -> Task[Any, Any]:
     return task_of(Text, *({"text": f"number {i} of the reviews"} for i in range(count)), **rest)
 
 
-def test_held_out_examples_are_balanced_and_no_shots() -> None:
+def test_held_out_examples_are_no_shots_and_balanced_where_the_pool_is() -> None:
     task = reviews(200)
     shown = {demo.id for demo in task.demos[:50]}
     probes = held_out(task, shown)
@@ -226,6 +226,29 @@ def test_held_out_examples_are_balanced_and_no_shots() -> None:
     assert Counter(probe.output for probe in probes) == {"good": 32, "bad": 32}
     assert held_out(task, shown) == probes
     assert held_out(reviews(200), ()) != probes
+
+
+@pytest.mark.parametrize(("good", "of"), [(90, 100), (290, 300), (12, 40), (25, 50), (10, 20)])
+def test_held_out_examples_have_the_label_frequencies_of_the_pool(good: int, of: int) -> None:
+    rows = [{"text": f"number {i} of the reviews"} for i in range(of)]
+    demos = [{"input": row, "output": "bad" if i >= good else "good"} for i, row in enumerate(rows)]
+    task = Task[Text, Mood](name="mood", demos=demos)  # type: ignore[list-item]
+    probes = held_out(task, ())
+    assert len(probes) == min(of, HELD_OUT)
+    for first in (10, 20, len(probes)):
+        share = sum(probe.output == "good" for probe in probes[:first])
+        assert abs(share - first * good / of) <= 0.5
+
+
+def test_held_out_frequencies_are_those_of_the_pool_and_not_of_what_shots_leave() -> None:
+    rows = [{"text": f"number {i} of the reviews"} for i in range(200)]
+    demos = [{"input": row, "output": "bad" if i % 5 else "good"} for i, row in enumerate(rows)]
+    task = Task[Text, Mood](name="mood", demos=demos)  # type: ignore[list-item]
+    shown = {demo.id for demo in task.demos if demo.output == "good"}
+    for id in [*shown][:15]:
+        shown.discard(id)
+    probes = held_out(task, shown)
+    assert Counter(probe.output for probe in probes) == {"good": 13, "bad": 51}
 
 
 def test_held_out_examples_do_not_read_like_tests() -> None:
