@@ -3,8 +3,8 @@
 All take `scores`, (queries, labels): the natural logarithms of what a model gives to each label,
 normalised over the labels or not; -inf is no chance at all. All return log-probabilities of the
 same shape that are normalised over the labels and never NaN, and depend on no constant that is
-added to a row of `scores`. None sees the gold label of a query; those that learn from labels get them as a
-`HeldOut`, of other examples.
+added to a row of `scores`. None sees the gold label of a query; those that learn from labels get
+them as a `HeldOut`, of other examples.
 
 They raise ValueError on shapes that do not fit, on NaN and +inf, and on a row without any chance.
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
 from promptkit.figures import FACTORS, RAW, Cell
-from promptkit.judging import cell_of
+from promptkit.judging import calibrated_label, cell_of
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
@@ -95,8 +95,7 @@ def _answers(
 def _right(prediction: Prediction, labels: Mapping[Any, str], method: str) -> bool:
     if method == RAW:
         return bool(prediction.correct)
-    probs = prediction.calibrated[method]
-    return max(probs, key=probs.__getitem__) == labels.get(prediction.gold)
+    return calibrated_label(prediction, method) == labels.get(prediction.gold)
 
 
 def loss(prediction: Prediction, labels: Mapping[Any, str], method: str = RAW) -> float:

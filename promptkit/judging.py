@@ -79,6 +79,12 @@ def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
     )
 
 
+def calibrated_label(prediction: Prediction, method: str) -> str:
+    """Return the label that is most probable under a calibration, of equal ones the first."""
+    probs = prediction.calibrated[method]
+    return max(probs, key=probs.__getitem__)
+
+
 def _judge(
     predictions: Sequence[Prediction],
     numbers: Mapping[Any, int],
@@ -117,7 +123,8 @@ def _scored(
     else:
         with np.errstate(divide="ignore"):  # a probability of nothing
             logprobs = np.log([[*p.calibrated[method].values()] for p in predictions])
-        said = [int(label) for label in logprobs.argmax(axis=1)]
+        places = {label: place for place, label in enumerate(labels)}
+        said = [places[calibrated_label(p, method)] for p in predictions]
     return Scored(labels, logprobs, gold, said, coverage)
 
 
@@ -144,7 +151,7 @@ def _row(cell: Cell, cells: Sequence[Judged]) -> Row:
     return replace(row, **_label_metrics([one.scored for one in cells if one.scored is not None]))
 
 
-def _label_metrics(seeds: Sequence[Scored]) -> dict[str, float]:
+def _label_metrics(seeds: Sequence[Scored]) -> dict[str, Any]:
     """Return the metrics of scored labels, each the mean over seeds; none without scores.
 
     Pooled over seeds, opposite biases would cancel: a seed that always answers A and another that

@@ -1,17 +1,25 @@
-"""Metrics of scored labels, which are computed per seed and averaged."""
+"""Metrics of scored labels, which are computed per seed and averaged, and calibrated answers."""
 
 from __future__ import annotations
+
+import math
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import Word
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from promptkit import judging
-from promptkit.figures import Cell
+from promptkit.cells import answers
+from promptkit.examples import Example
+from promptkit.figures import RAW, Cell
 from promptkit.judging import Judged, Scored
+from promptkit.predict import Prediction
+from promptkit.task import Task
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 2, None)
 LABELS = ("A", "B", "C")
@@ -110,3 +118,78 @@ def test_generated_answers_have_no_loss_tables() -> None:
     assert judging.log_losses(cells) is None
     assert judging.brier_scores(cells) is None
     assert row_of(cells).brier is None
+
+
+# Answers of calibrated cells, in a comparison and in gates.
+
+Kind = Literal["A", "B", "C"]
+EXAMPLES = [Example(input=Word(word=f"w{i}"), output=label) for i, label in enumerate("ABCABCAB")]
+KINDS = Task[Word, Kind](name="kinds", tests=EXAMPLES)
+
+# Chances that are equal, that nearly are, and that are none, after they have been normalised.
+chances = st.sampled_from([0.0, 0.1, 0.2, 0.3, 1 / 3, np.nextafter(1 / 3, 1), 0.5, 1.0])
+distributions = st.lists(chances, min_size=3, max_size=3).filter(any)
+
+
+def normalised(row: list[float]) -> dict[str, float]:
+    return {label: chance / sum(row) for label, chance in zip(LABELS, row, strict=True)}
+
+
+def prediction(number: int, seed: int, raw: list[float], calibrated: list[float]) -> Prediction:
+    probs = normalised(raw)
+    label = max(probs, key=probs.__getitem__)
+    logprobs = {name: math.log(p) if p else -math.inf for name, p in probs.items()}
+    gold = EXAMPLES[number].output
+    rest: dict[str, Any] = {
+        "selection": "random",
+        "order": "drawn",
+        "verbalizer": "labels",
+        "template": "colon",
+        "model": "fake",
+        "prompt_sha256": "",
+        "tokens": 1,
+        "seconds": 0.0,
+        "margin": 0.0,
+        "near_tie": False,
+        "text": None,
+        "failure": None,
+        "shots": 2,
+        "shot_ids": (),
+        "coverage": 1.0,
+        "input": {"word": f"w{number}"},
+    }
+    return Prediction(
+        id=f"w{number}",
+        gold=gold,
+        label=label,
+        correct=label == gold,
+        logprobs=logprobs,
+        probs=probs,
+        seed=seed,
+        calibrated={"batch": normalised(calibrated)},
+        **rest,
+    )
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_comparisons_and_gates_judge_the_same_answers(data: st.DataObject) -> None:
+    size, seeds = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 3))
+    cells = [
+        [
+            prediction(number, seed, data.draw(distributions), data.draw(distributions))
+            for number in range(size)
+        ]
+        for seed in range(seeds)
+    ]
+    groups = judging.judged(KINDS, cells)
+    every = [one for cell in cells for one in cell]
+    gates = {found.cell: found for found in answers(every, KINDS.output_type.label_of)}
+    assert {cell.calibration for cell in groups} == {RAW, "batch"}
+    assert {*gates} == {*groups}
+    for cell, found in gates.items():
+        assert np.array_equal(found.correct, judging.correct(groups[cell]))
+        losses = judging.log_losses(groups[cell])
+        assert losses is not None
+        assert found.losses is not None
+        assert found.losses == pytest.approx(losses)

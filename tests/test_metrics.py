@@ -169,7 +169,7 @@ def test_probabilities_and_their_logarithms_are_not_mixed_up() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5), st.integers(1, 20))
-def test_brier_score_is_the_sum_of_scikit_learns_over_labels(seed: int, labels: int, n: int) -> None:
+def test_brier_score_is_scikit_learns_summed_over_labels(seed: int, labels: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.ones(labels), size=n)
     gold = rng.integers(labels, size=n)
