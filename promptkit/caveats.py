@@ -38,9 +38,10 @@ def few_queries(n: int, detectable: float | None) -> str | None:
 def picked(cells: int, flattery: float) -> str | None:
     """Whether the best of several cells was picked on the tests that judge it.
 
-    `flattery` is `promptkit.variance.flattery`.
+    `flattery` is `promptkit.variance.flattery`; where it is 0, all cells give the same answers and
+    nothing was picked.
     """
-    if cells < 2:
+    if cells < 2 or not flattery:
         return None
     much = f" by about {_points(flattery)}" if flattery >= FLATTERED else ""
     return (

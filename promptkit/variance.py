@@ -127,13 +127,19 @@ def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
 
 
 def flattery(correct: ArrayLike) -> float:
-    """By how much the accuracy of the best cell is too high because it was picked for it.
+    """Return the selection bias of the best cell: by how much its accuracy is too high because it
+    was picked for it.
 
     `correct` is (queries, cells) of 0 and 1, or (queries, cells, …) as in `extent`. The cells are
     taken to lie as far apart as `extent` estimates, noise is added, and the result is the mean
-    noise of whichever comes out best. Raises ValueError as `extent` does.
+    noise of whichever comes out best. Cells with the same answers are one cell, since nothing is
+    picked among them; if all are the same, the result is exactly 0. Raises ValueError as `extent`
+    does.
     """
-    means, noise = _levels(correct)
+    apart = np.unique(_table(correct), axis=1)
+    if apart.shape[1] < 2:
+        return 0.0
+    means, noise = _levels(apart)
     _, estimate, _ = _invert(_range, means, noise, 0.95)
     shrunk = means * min(estimate / max(float(_range(means)), 1e-9), 1.0)
     best = (noise + shrunk[:, np.newaxis]).argmax(axis=0)

@@ -16,6 +16,7 @@ def test_few_queries() -> None:
 
 def test_picked_on_the_tests() -> None:
     assert caveats.picked(1, 0.0) is None
+    assert caveats.picked(4, 0.0) is None  # the same answers in all cells
     assert caveats.picked(15, 0.03) == (
         "The best of 15 settings was picked on the tests that judge it, which flatters its "
         "accuracy by about 3 points: ask it again on new tests before you report it."

@@ -153,6 +153,23 @@ def test_flattery_is_what_new_queries_take_back() -> None:
     assert flattery(sure) < 0.003
 
 
+def test_identical_cells_have_no_selection_bias() -> None:
+    rng = np.random.default_rng(3)
+    answers = rng.integers(0, 2, (50, 1, 3))
+    for cells in (2, 5):
+        assert flattery(answers.repeat(cells, axis=1)) == 0.0
+        assert flattery(answers[:, :, 0].repeat(cells, axis=1)) == 0.0
+    assert flattery(np.ones((20, 4))) == 0.0
+
+
+def test_selection_bias_counts_cells_with_the_same_answers_once() -> None:
+    rng = np.random.default_rng(4)
+    two = rng.permuted(np.tile([[0], [1]], (40, 2)), axis=0)  # equal accuracy, other answers
+    assert two.mean(axis=0).tolist() == [0.5, 0.5]
+    assert flattery(two) > 0.005
+    assert flattery(two[:, [0, 1, 1, 0, 0]]) == flattery(two)
+
+
 def test_what_has_no_variance_is_refused() -> None:
     for table in ([], [1, 0], [[1, 0]], [[1], [0]]):
         with pytest.raises(ValueError, match="two queries and two cells"):
