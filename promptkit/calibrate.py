@@ -24,6 +24,9 @@ CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
 SAME_ANSWERS: tuple[Calibration, ...] = ("temperature",)
 """The methods that move probabilities and never the answer."""
 
+ASSUME_BALANCED: tuple[Calibration, ...] = ("contextual", "domain-context", "batch", "pmi")
+"""The methods that leave no label a head start, as is right only where all are equally common."""
+
 Scores = NDArray[np.float64]
 
 FLOOR = -50.0

@@ -128,6 +128,95 @@ def ties(count: int, predictions: int) -> str | None:
     )
 
 
+def collapsed(
+    where: str,
+    label: str,
+    share: float,
+    gold: float,
+    count: tuple[int, int],
+    helps: Sequence[str] = (),
+) -> str:
+    """Say that one label gets nearly all answers of a cell.
+
+    `where` names the cell, `share` is the label's part of the answers and `gold` that of the gold
+    labels; `count` is how many cells are so, and of how many; `helps` are options that were not
+    tried.
+    """
+    place = f" {where}" if where else ""
+    more = f" ({count[0]} of {count[1]} cells collapse onto one label)" if count[0] > 1 else ""
+    return (
+        f"Label collapse: {_percent(share)} of the answers{place} are {_quoted(label)}, the gold "
+        f"label of {_percent(gold)} of the queries{more}: {_try(helps)}."
+    )
+
+
+def collapsed_draws(
+    where: str,
+    draws: Sequence[tuple[int | None, str, float]],
+    seeds: int,
+    helps: Sequence[str] = (),
+) -> str:
+    """Say that one label gets nearly all answers of single draws of shots.
+
+    `draws` are such seeds with the label and its share of the answers, out of `seeds`.
+    """
+    shown = ", ".join(
+        f"{_quoted(label)} with seed {seed} ({_percent(share)})"
+        for seed, label, share in draws[:_SAID]
+    )
+    more = ", …" if len(draws) > _SAID else ""
+    place = f" {where}" if where else ""
+    return (
+        f"Label collapse{place} in {len(draws)} of {seeds} draws of shots: nearly all answers are "
+        f"{shown}{more}; there the shots decide and not the query: {_try(helps)}."
+    )
+
+
+def skewed_labels(
+    methods: Sequence[str],
+    label: str,
+    pool: float | None,
+    queries: float | None,
+    labels: int,
+    *,
+    fitted: bool = False,
+) -> str:
+    """Say that calibrations assume labels that are equally common, and these are not.
+
+    `pool` and `queries` are the shares of the commonest label there, None where labels are not
+    skewed; `fitted` tells whether vector scaling is in the comparison.
+    """
+    shares = [(pool, "of the pool"), (queries, "of the queries")]
+    where = " and ".join([f"{_percent(share)} {of}" for share, of in shares if share is not None])
+    verbs = ("assumes", "gives") if len(methods) == 1 else ("assume", "give")
+    instead = "prefer" if fitted else "try"
+    return (
+        f"The labels are skewed: {_quoted(label)} is right for {where}, {_percent(1 / labels)} "
+        f"would be balanced. {_capital(_and(methods))} calibration {verbs[0]} balanced labels and "
+        f"{verbs[1]} rare ones too many answers, which can cost 20 points of accuracy and more: "
+        f"{instead} vector, which is fitted to the label frequencies of the pool."
+    )
+
+
+def other_frequencies(label: str, pool: float, queries: float) -> str:
+    """Say that vector scaling was fitted to label frequencies that the queries do not have."""
+    return (
+        f"Vector calibration is fitted to the label frequencies of the pool, and the queries have "
+        f"others: {_quoted(label)} is right for {_percent(pool)} of the pool and "
+        f"{_percent(queries)} of the queries. Use a pool that is like the queries, or do without."
+    )
+
+
+def _try(helps: Sequence[str]) -> str:
+    if helps:
+        return f"try {' or '.join(helps)}"
+    return "read the prompt, and try another template, order or model"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def _are(n: int, one: str, many: str) -> str:
     return f"{n:,} {one} is" if n == 1 else f"{n:,} {many} are"
 

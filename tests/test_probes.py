@@ -5,6 +5,7 @@ from datetime import date
 from enum import Enum
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator
 from samples import parity_task
 from strategies import some_text
 
+from promptkit.calibrate import HeldOut, vector
 from promptkit.errors import TaskError
 from promptkit.examples import Example, text_key
 from promptkit.probes import (
@@ -249,6 +251,29 @@ def test_held_out_frequencies_are_those_of_the_pool_and_not_of_what_shots_leave(
         shown.discard(id)
     probes = held_out(task, shown)
     assert Counter(probe.output for probe in probes) == {"good": 13, "bad": 51}
+
+
+def test_vector_scaling_keeps_its_accuracy_on_a_skewed_pool() -> None:
+    """At 90 to 10, fitting balanced examples gives the rare label too many answers."""
+    rng = np.random.default_rng(0)
+
+    def scores_of(gold: np.ndarray, lean: np.ndarray) -> np.ndarray:
+        return rng.normal(size=(len(gold), 2)) + 2.0 * np.eye(2)[gold] + lean
+
+    accuracies = []
+    for _ in range(20):
+        lean = rng.normal(0, 1.5, 2)
+        pool, queries = (rng.permutation([0] * 270 + [1] * 30) for _ in range(2))
+        rows = [
+            {"input": {"text": f"number {i} of the reviews"}, "output": ["good", "bad"][gold]}
+            for i, gold in enumerate(pool)
+        ]
+        task = Task[Text, Mood](name="mood", demos=rows)  # type: ignore[list-item]
+        kept = [int(probe.input.text.split()[1]) for probe in held_out(task, ())]
+        known, asked = scores_of(pool, lean), scores_of(queries, lean)
+        fitted = vector(asked, HeldOut(known[kept], pool[kept]))
+        accuracies.append((fitted.argmax(axis=1) == queries).mean())
+    assert np.mean(accuracies) > 0.95  # balanced examples: 0.93
 
 
 def test_held_out_examples_do_not_read_like_tests() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
+from promptkit.evidence import collapsed, skewed
 from promptkit.evidence.paired import Found, disagreement, levels, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
@@ -39,6 +40,10 @@ def warnings(
         _ties(predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
+    labels = skewed.frequencies(task, groups)
+    if labels is not None:
+        yield from collapsed.warnings(groups, skewed=skewed.is_skewed(labels))
+        yield from skewed.warnings(labels, groups)
 
 
 def _majority(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> str | None:

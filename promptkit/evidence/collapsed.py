@@ -1,0 +1,99 @@
+"""Label collapse: cells, or draws of shots, that answer nearly every query with one label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from promptkit import caveats, judging, verdicts
+from promptkit.calibrate import ASSUME_BALANCED, SAME_ANSWERS
+from promptkit.evidence.paired import levels, varied
+from promptkit.figures import Cell
+from promptkit.judging import Groups, Judged
+
+SHARE = 0.9
+"""Share of the answers from which one label is said to get nearly all."""
+
+EXCESS = 0.1
+"""By how much that share is above the label's share of the gold labels, at the least."""
+
+CHANCE = 0.01
+"""The most likely that answers drawn with the gold frequencies may be to agree so much."""
+
+
+class Collapse(NamedTuple):
+    """A label that gets nearly all answers, though it is not nearly always right."""
+
+    label: str
+    share: float
+    """Of the answers."""
+    gold: float
+    """Of the gold labels."""
+
+
+def warnings(groups: Groups, *, skewed: bool) -> Iterator[str]:
+    """Yield a warning of cells that collapse and one of single draws that do.
+
+    `skewed` tells whether the task's labels are, which decides the calibration that is suggested.
+    """
+    cells = [cell for cell in judging.distinct(groups) if cell.calibration not in SAME_ANSWERS]
+    whole = {cell: one for cell in cells if (one := collapse(groups[cell])) is not None}
+    draws = {cell: found for cell in cells if cell not in whole and (found := _draws(groups[cell]))}
+    untried = _untried(groups, skewed=skewed)
+    if whole:
+        worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
+        count = len(whole), len(cells)
+        yield caveats.collapsed(_place(worst, groups), *whole[worst], count, _help(worst, untried))
+    if draws:
+        worst = max(draws, key=lambda cell: len(draws[cell]))
+        shown = [(seed, one.label, one.share) for seed, one in draws[worst].items()]
+        seeds = len(groups[worst])
+        yield caveats.collapsed_draws(_place(worst, groups), shown, seeds, _help(worst, untried))
+
+
+def collapse(cells: Sequence[Judged]) -> Collapse | None:
+    """Return the label that gets nearly all answers of some seeds of a cell, if one does."""
+    scored = [one.scored for one in cells if one.scored is not None]
+    if not scored:
+        return None
+    ((label, times),) = Counter(label for one in scored for label in one.said).most_common(1)
+    n, right = len(scored[0].gold), scored[0].gold.count(label)
+    share, gold = times / (n * len(scored)), right / n
+    likely = _chance(round(share * n), n, (right + 1) / (n + 2))
+    if share < SHARE or share - gold < EXCESS - 1e-9 or likely > CHANCE:
+        return None
+    return Collapse(scored[0].labels[label], share, gold)
+
+
+def _chance(times: int, n: int, p: float) -> float:
+    """The probability of so many or more out of n, where each has the probability p."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(times - 1, n, p))
+
+
+def _draws(cells: Sequence[Judged]) -> dict[int | None, Collapse]:
+    """Collapses of single seeds, where there are several that can differ."""
+    if len(cells) < 2 or not cells[0].cell.shots:
+        return {}
+    found = {one.cell.seed: collapse([one]) for one in cells}
+    return {seed: one for seed, one in found.items() if one is not None}
+
+
+def _place(cell: Cell, groups: Groups) -> str:
+    return verdicts.context(levels(cell, dict.fromkeys(["shots", *varied(groups)])))
+
+
+def _untried(groups: Groups, *, skewed: bool) -> dict[str, str]:
+    """What helps against a collapse and is not in the comparison, by the factor it changes."""
+    options = {}
+    if not any("balanced" in cell.selection for cell in groups):
+        options["selection"] = "--selection balanced"
+    if not {cell.calibration for cell in groups} & {*ASSUME_BALANCED, "vector"}:
+        options["calibration"] = f"--calibrate {'vector' if skewed else 'batch'}"
+    return options
+
+
+def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:
+    return [option for factor, option in options.items() if factor not in judging.void(cell)]

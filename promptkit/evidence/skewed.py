@@ -1,0 +1,109 @@
+"""Label frequencies of the pool and the queries, and what calibrations assume of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from promptkit import caveats
+from promptkit.calibrate import ASSUME_BALANCED
+from promptkit.judging import Groups
+from promptkit.task import Task
+
+FAR = 0.2
+"""Part of the examples that would need another label for two sets of frequencies to be the same,
+from which they are said to differ. Below it batch calibration loses two points of accuracy or
+less, and at twice as much about twenty."""
+
+CHANCE = 0.05
+"""The most likely that chance alone may be to set frequencies so far apart."""
+
+Shares = Mapping[str, float]
+
+
+class Frequencies(NamedTuple):
+    """How often each label is right, in the pool and among the queries; empty if unknown."""
+
+    pool: Shares
+    queries: Shares
+    sizes: tuple[int, int]
+
+
+def frequencies(task: Task[Any, Any], groups: Groups) -> Frequencies | None:
+    """Return the label frequencies of a comparison, None where answers are generated."""
+    scored = next(iter(groups.values()))[0].scored
+    if scored is None:
+        return None
+    pool = Counter(task.output_type.text(demo.output) for demo in task.demos)
+    queries = Counter(scored.labels[gold] for gold in scored.gold)
+    return Frequencies(
+        _shares(pool, scored.labels),
+        _shares(queries, scored.labels),
+        (pool.total(), queries.total()),
+    )
+
+
+def is_skewed(found: Frequencies) -> bool:
+    """Whether the labels of the pool or of the queries are far from equally common."""
+    return any(_skews(found))
+
+
+def warnings(found: Frequencies, groups: Groups) -> Iterator[str]:
+    """Yield what the calibrations of a comparison assume of the labels and is not so."""
+    used = {cell.calibration for cell in groups}
+    balanced = [name for name in ASSUME_BALANCED if name in used]
+    pool, queries = _skews(found)
+    if balanced and (pool or queries):
+        shares = found.pool if pool else found.queries
+        label = max(shares, key=shares.__getitem__)
+        yield caveats.skewed_labels(
+            balanced,
+            label,
+            found.pool.get(label) if pool else None,
+            found.queries.get(label) if queries else None,
+            len(shares),
+            fitted="vector" in used,
+        )
+    if "vector" in used and _differ(found.pool, found.queries, _both(found), _harmonic(found)):
+        label = max(found.pool, key=lambda label: abs(found.pool[label] - found.queries[label]))
+        yield caveats.other_frequencies(label, found.pool[label], found.queries[label])
+
+
+def _skews(found: Frequencies) -> tuple[bool, bool]:
+    """Whether the labels are skewed, of the pool and of the queries."""
+    even = dict.fromkeys(found.queries, 1 / max(len(found.queries), 1))
+    return (
+        _differ(found.pool, even, even, found.sizes[0]),
+        _differ(found.queries, even, even, found.sizes[1]),
+    )
+
+
+def _shares(counts: Counter[str], labels: tuple[str, ...]) -> Shares:
+    total = counts.total()
+    return {label: counts[label] / total for label in labels} if total else {}
+
+
+def _both(found: Frequencies) -> Shares:
+    """The label frequencies of pool and queries together."""
+    pool, queries = found.sizes
+    return {
+        label: (pool * share + queries * found.queries[label]) / (pool + queries)
+        for label, share in found.pool.items()
+    }
+
+
+def _harmonic(found: Frequencies) -> float:
+    """The size of one sample that tells as much against known frequencies as both do."""
+    return found.sizes[0] * found.sizes[1] / sum(found.sizes)
+
+
+def _differ(a: Shares, b: Shares, expected: Shares, size: float) -> bool:
+    """Whether frequencies are far apart, and by more than chance makes them (chi-squared test)."""
+    from scipy.special import chdtrc
+
+    if not a or sum(abs(a[label] - b[label]) for label in a) / 2 < FAR:
+        return False
+    some = {label: share for label, share in expected.items() if share}
+    distance = sum((a[label] - b[label]) ** 2 / share for label, share in some.items())
+    return bool(chdtrc(len(some) - 1, size * distance) <= CHANCE)
