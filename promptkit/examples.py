@@ -143,8 +143,9 @@ def _stable(value: Any) -> Any:
         return [_stable(item) for item in value]
     if isinstance(value, Set):
         return sorted(map(_stable, value), key=canonical)
-    # Of other classes, one that says nothing of its own would write an address.
-    if {type(value).__str__, type(value).__repr__} == {object.__str__, object.__repr__}:
+    classes = type(value).__mro__[:-1]
+    if not any("__str__" in vars(each) or "__repr__" in vars(each) for each in classes):
+        # It would write its address.
         return _stable(getattr(value, "__dict__", type(value).__qualname__))
     return value
 
