@@ -12,12 +12,14 @@ from typing import Any, cast, get_args
 from promptkit.cells import Answers, answers, describe, matched, shared
 from promptkit.comparison import compare
 from promptkit.errors import TaskError, shorten
-from promptkit.figures import RAW
+from promptkit.figures import RAW, Cell
 from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Bound, Gate, Metric, bounded, no_worse
+from promptkit.moves import Moves, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
 from promptkit.task import Task
+from promptkit.verdicts import sentence
 
 SHOTS = 8
 """How many shots are checked unasked: the most that a comparison asks unasked."""
@@ -29,6 +31,10 @@ class Checked:
 
     gates: tuple[Gate, ...]
     comparison: Comparison
+    than: str = ""
+    """The saved run that the gates compare with, where there is one."""
+    moves: Moves | None = None
+    """What changed in the pool and the draws since that run."""
 
     @property
     def passed(self) -> bool:
@@ -39,7 +45,8 @@ class Checked:
         """The gates as JSON can hold them."""
         gates = [finite({**asdict(gate), "cell": gate.cell._asdict()}) for gate in self.gates]
         task = {"name": self.comparison.task, "fingerprint": self.comparison.fingerprint}
-        return {"task": task, "passed": self.passed, "gates": gates}
+        moves = None if self.moves is None else asdict(self.moves)
+        return {"task": task, "passed": self.passed, "gates": gates, "moves": moves}
 
     def __str__(self) -> str:
         lines = []
@@ -49,6 +56,8 @@ class Checked:
                 f"  {'pass' if gate.passed else 'FAIL'}  {gate.name}: {gate.reason}"
                 for gate in gates
             ]
+        if self.moves is not None and (said := self.moves.sentence(self.than)):
+            lines.append(sentence(said))
         lines.append(f"Brackets are {100 * self.gates[0].level:.4g} % intervals.")
         return "\n".join(lines)
 
@@ -149,7 +158,15 @@ class Demands:
             gates += [bounded(bound, mine, **how) for bound in self.bounds]
             if rival is not None:
                 gates.append(no_worse(mine, rival, than, margin=self.margin, **how))
-        return Checked(tuple(gates), comparison)
+        pairs = [(m.cell, r.cell) for m, r in zip(now, rivals, strict=True) if r is not None]
+        return Checked(tuple(gates), comparison, than, self._moves(comparison, pairs))
+
+    def _moves(self, comparison: Comparison, pairs: Sequence[tuple[Cell, Cell]]) -> Moves | None:
+        if self.before is None:
+            return None
+        before = self.before
+        now = comparison.pool, comparison.predictions
+        return moves(*now, before.pool, before.predictions, pairs)
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:

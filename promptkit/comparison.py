@@ -19,6 +19,7 @@ from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
+from promptkit.moves import pool_digests
 from promptkit.predict import Fit, Prediction, Progress
 from promptkit.results import Comparison
 from promptkit.running import Announce, Asked
@@ -124,6 +125,7 @@ def _judged(
         usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),
         prompts=running.prompts_of(asked),
+        pool=pool_digests(task.demos),
     )
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
@@ -121,12 +122,40 @@ def _leaves(value: object) -> Iterator[object]:
         yield value
 
 
+def output_key(value: Any) -> str:
+    """Return a text that equal outputs share, whatever class holds them and in every process.
+
+    An enum's member reads as its value, a model or a dataclass as its fields; a set is sorted.
+    """
+    return canonical(_stable(value)).decode("utf-8", "surrogatepass")
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _stable(value.value)
+    if isinstance(value, BaseModel):
+        return _stable(value.__dict__ | (value.model_extra or {}))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _stable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(_stable(key)): _stable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stable(item) for item in value]
+    if isinstance(value, Set):
+        return sorted(map(_stable, value), key=canonical)
+    classes = type(value).__mro__[:-1]
+    if not any("__str__" in vars(each) or "__repr__" in vars(each) for each in classes):
+        # It would write its address.
+        return _stable(getattr(value, "__dict__", type(value).__qualname__))
+    return value
+
+
 def content_id(value: BaseModel) -> str:
     """The id of an input that has none of its own: its first words and a digest of all of it."""
-    fields = plain(value)
-    text = next((v for v in fields.values() if isinstance(v, str)), "")
+    parts = plain(value)
+    text = next((v for v in parts.values() if isinstance(v, str)), "")
     words = "-".join(_WORD.findall(text[:80]))[:24].strip("-")
-    digest = hashlib.sha256(canonical(fields)).hexdigest()[:10]
+    digest = hashlib.sha256(canonical(parts)).hexdigest()[:10]
     return f"{words}-{digest}" if words else digest
 
 
@@ -136,9 +165,9 @@ def plain(value: Any) -> Any:
         return value.value
     if not isinstance(value, BaseModel):
         return value
-    fields = value.__dict__
-    if _SIMPLE.issuperset(map(type, fields.values())):
-        return fields  # the common case, and much faster than a dump
+    parts = value.__dict__
+    if _SIMPLE.issuperset(map(type, parts.values())):
+        return parts  # the common case, and much faster than a dump
     return value.model_dump(mode="json")
 
 

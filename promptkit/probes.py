@@ -10,14 +10,16 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import chain
-from random import Random
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example, canonical, text_key, text_of
+from promptkit.examples import Example, canonical, output_key, text_key, text_of
 from promptkit.near import near_pairs, normalised
+from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
@@ -65,22 +67,17 @@ def random_texts(
     """Up to `count` different inputs of random words, as many as the pool's texts have on average.
 
     Scripts without spaces give letters instead of words; a field that is no text has the value of
-    a random example. The same for one seed and pool. Raises `TaskError` for a pool without
+    a random example. The same for one seed and pool, and of a pool with one more example, a text
+    differs only where a word of that example enters it. Raises `TaskError` for a pool without
     examples, and where the input type accepts none.
     """
     if not len(task.demos):
         raise TaskError("domain-context calibration draws words from the pool, which is empty")
     texts = _text_fields(task)
-    units = {name: [_units(_fields(demo)[name]) for demo in task.demos] for name in texts}
-    words = {name: [*chain.from_iterable(found)] or [""] for name, found in units.items()}
-    lengths = {name: max(1, round(len(words[name]) / len(task.demos))) for name in texts}
-    random = Random(f"{seed}\0{task.demos.fingerprint}")
+    urns = {name: _Urn(task, name, seed, words=name in texts) for name in _names(task)}
     made: dict[str, Example[Any, Any]] = {}
-    for _ in range(_TRIES * count):
-        fields = {name: _fields(_one_of(task.demos.root, random))[name] for name in _names(task)}
-        for name in texts:
-            drawn = [_one_of(words[name], random) for _ in range(lengths[name])]
-            fields[name] = "".join(drawn).strip()
+    for turn in range(_TRIES * count):
+        fields = {name: urn.draw(turn) for name, urn in urns.items()}
         probe = _accepted(task, fields, f"random text {len(made) + 1}")
         if probe is not None:
             made.setdefault(text_key(probe.input), probe)
@@ -112,6 +109,41 @@ def held_out(
     return tuple(kept)
 
 
+class _Urn:
+    """The values of a field in the pool, or their words, of which each turn draws some."""
+
+    def __init__(self, task: Task[Any, Any], name: str, seed: int, *, words: bool) -> None:
+        values = [_fields(demo)[name] for demo in task.demos]
+        parts: list[list[Any]] = [[*_units(v)] if words else [v] for v in values]
+        keys = [
+            int.from_bytes(digest(f"words of {name}", seed, demo.id)[:8], "big")
+            for demo in task.demos
+        ]
+        sizes = [*map(len, parts)]
+        place = np.concatenate([np.arange(size, dtype=np.uint64) for size in sizes])
+        self._keys = _mixed(np.repeat(np.array(keys, np.uint64), sizes) + place)
+        self._parts = [*chain.from_iterable(parts)]
+        self._count = max(1, round(len(self._parts) / len(parts))) if words else None
+
+    def draw(self, turn: int) -> Any:
+        """A value, or as many words as a value has on average.
+
+        Those with the least keys are drawn: each part has a key of its own for every turn, whatever
+        other parts there are.
+        """
+        order = np.argsort(_mixed(self._keys + np.uint64(turn)), kind="stable")
+        drawn = [self._parts[index] for index in order[: self._count or 1]]
+        return drawn[0] if self._count is None else "".join(drawn).strip()
+
+
+def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hashes of numbers, as near ones as may be (SplitMix64)."""
+    mixed = keys * np.uint64(0x9E3779B97F4A7C15)  # wraps around, as a hash may
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
 def _in_proportion(
     examples: Iterable[Example[Any, Any]], pool: Iterable[Example[Any, Any]]
 ) -> list[Example[Any, Any]]:
@@ -119,10 +151,10 @@ def _in_proportion(
 
     Labels take turns by the method of Webster and Sainte-Laguë; within a label ids decide.
     """
-    shares = Counter(repr(example.output) for example in pool)
+    shares = Counter(output_key(example.output) for example in pool)
     by_label: dict[str, list[Example[Any, Any]]] = {}
-    for example in sorted(examples, key=lambda example: sha256(canonical(example.id)).digest()):
-        by_label.setdefault(repr(example.output), []).append(example)
+    for example in sorted(examples, key=lambda example: digest("calibration", 0, example.id)):
+        by_label.setdefault(output_key(example.output), []).append(example)
     turns = [
         ((number + 0.5) / shares[label], label, example)
         for label, group in by_label.items()
@@ -224,8 +256,3 @@ def _units(text: Any) -> Iterator[str]:
                 letter = ""
             letter += character  # marks stay with their letter
         yield letter
-
-
-def _one_of(values: Sequence[Any], random: Random) -> Any:
-    # random.choice may change between versions of Python, random.random may not.
-    return values[int(random.random() * len(values))]

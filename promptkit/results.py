@@ -56,6 +56,8 @@ class Comparison:
     predictions: tuple[Prediction, ...]
     prompts: Mapping[str, Prompt]
     """The prompts by their `prompt_sha256`."""
+    pool: Mapping[str, str]
+    """A short digest of each demonstration of the pool, by its id."""
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON can hold it; the predictions are `to_records()`."""
@@ -77,6 +79,7 @@ class Comparison:
             "calibrations": [asdict(note) for note in self.calibrations],
             "free_answers": [asdict(free) for free in self.free_answers],
             "usage": asdict(self.usage),
+            "pool": dict(self.pool),
         }
         return {name: finite(value) for name, value in data.items()}
 

@@ -40,6 +40,12 @@ class Run:
         return str(self.data["task"]["name"])
 
     @property
+    def pool(self) -> Mapping[str, str] | None:
+        """A digest of each demonstration by its id (`Comparison.pool`); None if not saved."""
+        pool = self.data.get("pool")
+        return pool if isinstance(pool, dict) else None
+
+    @property
     def most_shots(self) -> int:
         """The largest number of shots that was asked."""
         return max(prediction.shots for prediction in self.predictions)

@@ -33,7 +33,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely", "evidence"},
+    {"calibrating", "freely", "evidence", "moves"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

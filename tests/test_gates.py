@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import ARROW, COLON, asked_word, open_task, parity, parity_task
+from samples import ARROW, COLON, Word, asked_word, open_task, parity, parity_task
 
 import promptkit
 from promptkit import Example, FakeModel, Prompt, Store, check, compare
@@ -370,3 +370,71 @@ def test_calibrated_answers_have_cells_of_their_own(last: Path) -> None:
 def test_a_gate_is_a_value() -> None:
     gate: Gate = checked(6, min={"accuracy": 0.5}).gates[0]
     assert gate == checked(6, min={"accuracy": 0.5}).gates[0]
+
+
+# What changed since the other run.
+
+
+def grown(task: Any, *words: str) -> Any:
+    """The task with more demonstrations, the pool's order turned round."""
+    new = [Example(input=Word(word=word), output=parity(word)) for word in words]
+    demos = [*task.demos, *new][::-1]
+    return task.model_copy(update={"demos": type(task.demos)(tuple(demos))})
+
+
+def test_an_unchanged_pool_is_not_spoken_of(last: Path) -> None:
+    found = checked(6, no_worse_than=last)
+    assert found.moves is not None
+    assert (found.moves.added, found.moves.removed, found.moves.changed) == ((), (), ())
+    assert (found.moves.draws, found.moves.moved) == (2, 0)
+    assert "The pool" not in str(found)
+    assert found.to_dict()["moves"]["draws"] == 2
+    assert checked(6, min={"accuracy": 0.1}).to_dict()["moves"] is None
+
+
+def test_changes_of_the_pool_and_the_draws_are_named(last: Path) -> None:
+    task = grown(parity_task(asked=60), "medlar", "quince", "fig", "sloe")
+    found = checked(6, task=task, no_worse_than=last, seeds=2)
+    assert found.moves is not None
+    assert len(found.moves.added or ()) == 4
+    assert (found.moves.removed, found.moves.changed) == ((), ())
+    assert f"The pool changed since {last}: 4 demonstrations added ('sloe-" in str(found)
+    assert f"; {found.moves.moved} of 2 draws have other shots." in str(found)
+    assert found.moves.moved > 0
+
+    relabelled = task.demos[-1].model_copy(update={"output": "even"})
+    demos = (*task.demos[4:-1], relabelled)
+    task = task.model_copy(update={"demos": type(task.demos)(demos)})
+    found = checked(6, task=task, no_worse_than=last, shots=[4], selections=["first"])
+    assert found.moves is not None
+    assert (found.moves.added, found.moves.removed) == ((), ())
+    assert found.moves.changed == (relabelled.id,)
+    assert f"1 demonstration changed ({relabelled.id!r})" in str(found)
+
+
+def test_a_relabelled_shot_is_another_shot(last: Path) -> None:
+    task = parity_task(asked=60)
+    shown = {id for p in read_run(last).predictions for id in p.shot_ids}
+    demos = [
+        demo.model_copy(update={"output": "odd" if demo.output == "even" else "even"})
+        if demo.id in shown
+        else demo
+        for demo in task.demos
+    ]
+    changed = task.model_copy(update={"demos": type(task.demos)(tuple(demos))})
+    found = checked(6, task=changed, no_worse_than=last)
+    assert found.moves is not None
+    assert found.moves.moved == 2
+
+
+def test_a_run_that_says_nothing_of_its_pool_names_draws(last: Path) -> None:
+    file = last / "comparison.json"
+    data = json.loads(file.read_text("utf-8"))
+    del data["pool"]
+    file.write_text(json.dumps(data), "utf-8")
+    assert "hich pool" not in str(checked(6, no_worse_than=last))
+    task = grown(parity_task(asked=60), *("medlar" * n for n in range(2, 30)))
+    found = checked(6, task=task, no_worse_than=last)
+    assert found.moves is not None
+    assert found.moves.added is None
+    assert f"Which pool {last} had is not saved; 2 of 2 draws have other shots." in str(found)

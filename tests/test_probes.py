@@ -161,7 +161,17 @@ def test_random_texts_are_the_same_for_a_seed_and_differ_between_seeds() -> None
     task, again = task_of(Text, *rows), task_of(Text, *rows)
     assert random_texts(task) == random_texts(again)
     assert random_texts(task, seed=1) != random_texts(task)
-    assert texts_of(random_texts(task))[:2] == ["x17 x1 x0", "w19 x9 w4"]
+    assert texts_of(random_texts(task))[:2] == ["x0 x7 x2", "y5 w9 x1"]
+
+
+def test_an_added_example_moves_few_random_words() -> None:
+    rows = [{"text": f"w{i} x{i} y{i}"} for i in range(20)]
+    before = random_texts(task_of(Text, *rows))
+    after = random_texts(task_of(Text, {"text": "new newer newest"}, *rows))
+    for one, other in zip(texts_of(before), texts_of(after), strict=True):
+        kept = [word for word in other.split() if not word.startswith("new")]
+        assert kept == one.split()[: len(kept)]
+    assert sum(one == other for one, other in zip(before, after, strict=True)) >= 10
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
-from promptkit.examples import Example, text_of
+from promptkit.examples import Example, output_key, text_of
 from promptkit.near import alike, normalised
+from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
 Method = Literal["greedy", "bootstrap"]
@@ -112,11 +112,20 @@ def plan_search(
 
 
 def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
-    """`count` of the pool, each label in proportion, and the rest; both in a drawn order."""
-    drawn = sorted(pool, key=lambda example: sha256(f"{seed}\0{example.id}".encode()).digest())
-    by_label = sorted(drawn, key=lambda example: repr(example.output))  # stays drawn within a label
-    step = len(pool) / count
-    asked = {by_label[int((place + 0.5) * step)].id for place in range(count)}
+    """`count` of the pool, each label in proportion, and the rest; both in a drawn order.
+
+    A label's first are held out, so that an added row moves at most a row of each label.
+    """
+    drawn = sorted(pool, key=lambda example: digest("held out", seed, example.id))
+    by_label: dict[str, list[Example[Any, Any]]] = {}
+    for example in drawn:
+        by_label.setdefault(output_key(example.output), []).append(example)
+    shares = {
+        example.id: (place + 0.5) / len(members)
+        for members in by_label.values()
+        for place, example in enumerate(members)
+    }
+    asked = {e.id for e in sorted(drawn, key=lambda example: shares[example.id])[:count]}
     return [e for e in drawn if e.id in asked], [e for e in drawn if e.id not in asked]
 
 

@@ -263,7 +263,8 @@ class _Search:
             ids = {demo.id for demo in chosen}
             left = [demo for demo in self._candidates if demo.id not in ids]
             count = min(self._plan.tries, len(left))
-            tried = self._draw(ExampleSet(tuple(left)), self.asked[0], count, self._plan.seed)
+            seed = self._seed(len(chosen))
+            tried = self._draw(ExampleSet(tuple(left)), self.asked[0], count, seed)
             sets = [(*chosen, demo) for demo in tried]
             trials = self.try_all(sets)
             best = max(trials, key=lambda trial: trial.rank)
@@ -280,11 +281,15 @@ class _Search:
         count = min(len(right), self._plan.shots)
         sets = []
         for draw_seed in range(self._plan.tries):
-            seed = self._plan.seed * 1_000_003 + draw_seed
+            seed = self._seed(draw_seed)
             first = self._draw(right, self.asked[0], count, seed)
             sets.append(first + self._draw(wrong, self.asked[0], self._plan.shots - count, seed))
         self.try_all(list({tuple([shot.id for shot in shots]): shots for shots in sets}.values()))
         return max(self.trials, key=lambda trial: trial.rank)
+
+    def _seed(self, turn: int) -> int:
+        """The seed of one of the many draws of a search."""
+        return self._plan.seed * 1_000_003 + turn
 
     def try_all(self, sets: Sequence[Shots]) -> list[Trial]:
         """What each set comes to on the held-out queries; asked together, as they share a lot."""

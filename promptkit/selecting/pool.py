@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from promptkit.examples import Example, ExampleSet, text_key, text_of
+from promptkit.examples import Example, ExampleSet, canonical, output_key, text_key, text_of
 
 if TYPE_CHECKING:
     from promptkit.selecting.strategies import Fixed
     from promptkit.selecting.vectors import Embed, Vectors
+
+
+def digest(purpose: str, seed: int, text: str) -> bytes:
+    """Return a number drawn by the seed for a text: an example's id, or a label.
+
+    Draws for different purposes are independent of each other.
+    """
+    return hashlib.sha256(canonical([purpose, seed, text])).digest()
 
 
 class Pool:
@@ -34,8 +42,12 @@ class Pool:
         return {example.id: index for index, example in enumerate(self.examples)}
 
     def label(self, index: int) -> str:
-        """What an example's output reads as, to tell labels apart."""
-        return repr(self.examples[index].output)
+        """The `output_key` of an example, which tells labels apart."""
+        return self._labels[index]
+
+    @cached_property
+    def _labels(self) -> Sequence[str]:
+        return [output_key(example.output) for example in self.examples]
 
     @cached_property
     def by_label(self) -> Mapping[str, tuple[int, ...]]:
@@ -53,13 +65,15 @@ class Pool:
         return [np.array(indices) for indices in self.by_label.values()]
 
     def permutation(self, seed: int) -> tuple[int, ...]:
-        """An order keyed by the seed and the pool's content: sorting by a digest is a uniform draw.
+        """All indices in an order drawn by the seed.
 
-        Unlike a generator of the standard library, the order is the same in every Python version.
+        Examples are sorted by a digest of the seed and their id, which is a uniform draw and the
+        same in every Python version. The rest of the pool does not count, so that an added row
+        takes a place of its own between the others and moves none of them past another.
         """
         known = self._permutations.get(seed)
         if known is None:
-            digests = [self.digest(seed, example.id) for example in self.examples]
+            digests = [digest("shots", seed, example.id) for example in self.examples]
             known = tuple(sorted(range(len(self)), key=digests.__getitem__))
             self._permutations[seed] = known
         return known
@@ -71,10 +85,6 @@ class Pool:
         if known is None or known[0] < count:
             known = self._ranked[key] = count, selection.rank(self, seed, count)
         return known[1]
-
-    def digest(self, seed: int, text: str) -> bytes:
-        """A number drawn for a text by the seed and the pool's content."""
-        return hashlib.sha256(f"{seed}\0{self.examples.fingerprint}\0{text}".encode()).digest()
 
     def vectors(self, embed: Embed | None) -> Vectors:
         """The inputs as vectors, by TF-IDF where nothing else embeds them."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from promptkit.errors import PromptError, TaskError, shorten
-from promptkit.selecting.pool import Pool
+from promptkit.selecting.pool import Pool, digest
 from promptkit.task import Task
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Balanced(Fixed):
             return ()
         block, turn = divmod(seed, len(labels))
         by_label: dict[str, list[int]] = {
-            label: [] for label in sorted(labels, key=lambda label: pool.digest(block, label))
+            label: [] for label in sorted(labels, key=lambda each: digest("labels", block, each))
         }
         for index in pool.permutation(seed):
             by_label[pool.label(index)].append(index)

@@ -1,0 +1,115 @@
+"""Changes of the pool and of the draws since a saved run, named where the two are compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from promptkit.errors import shorten
+from promptkit.examples import ExampleSet, canonical, output_key, plain
+from promptkit.figures import RAW, Cell
+from promptkit.judging import cell_of
+from promptkit.predict import Prediction
+
+MAX_NAMED = 3
+"""How many demonstrations a sentence names."""
+
+Shots = Mapping[str, frozenset[str]]
+"""Per query the ids of its shots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Demonstrations and draws that are others than in a saved run."""
+
+    added: tuple[str, ...] | None
+    """Ids that the pool did not have; None where the run does not say which pool it had."""
+    removed: tuple[str, ...] | None
+    changed: tuple[str, ...] | None
+    """Ids whose input or output is another now."""
+    draws: int
+    """Number of draws that both asked: a cell with one seed, whatever the queries."""
+    moved: int
+    """Number of those in which a query that both asked has other shots."""
+
+    def sentence(self, than: str) -> str:
+        """Return what changed since the run `than`; empty where nothing did."""
+        draws = f"{self.moved:,} of {self.draws:,} draws have other shots" if self.moved else ""
+        if self.added is None:
+            return f"which pool {than} had is not saved; {draws}" if draws else ""
+        parts = [
+            _counted(what, ids or ())
+            for what, ids in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("changed", self.changed),
+            )
+            if ids
+        ]
+        if not parts:
+            return f"the pool is that of {than}, but {draws}" if draws else ""
+        same = "no draw has other shots" if self.draws else ""
+        return f"the pool changed since {than}: {', '.join(parts)}; {draws or same}".rstrip("; ")
+
+
+def pool_digests(pool: ExampleSet[Any, Any]) -> dict[str, str]:
+    """Return a short digest of each demonstration's input and output, by its id."""
+    return {
+        demo.id: hashlib.sha256(
+            canonical([plain(demo.input), output_key(demo.output)])
+        ).hexdigest()[:12]
+        for demo in pool
+    }
+
+
+def moves(
+    pool: Mapping[str, str],
+    predictions: Iterable[Prediction],
+    pool_before: Mapping[str, str] | None,
+    before: Iterable[Prediction],
+    pairs: Iterable[tuple[Cell, Cell]],
+) -> Moves:
+    """Compare pools (`pool_digests`) and draws.
+
+    `pairs` are the cells that are compared, each with its cell in the other run.
+    """
+    added: tuple[str, ...] | None = None
+    removed: tuple[str, ...] | None = None
+    changed: tuple[str, ...] | None = None
+    if pool_before is not None:
+        added = tuple([id for id in pool if id not in pool_before])
+        removed = tuple([id for id in pool_before if id not in pool])
+        changed = tuple([id for id in pool if pool_before.get(id, pool[id]) != pool[id]])
+    ours, theirs = _draws(predictions), _draws(before)
+    compared = [
+        (shots, theirs[other._replace(seed=cell.seed, calibration=RAW)])
+        for mine, other in dict(pairs).items()
+        for cell, shots in ours.items()
+        if cell._replace(seed=None) == mine._replace(calibration=RAW)
+        and other._replace(seed=cell.seed, calibration=RAW) in theirs
+    ]
+    other_text = frozenset(changed or ())
+    moved = sum(_differ(mine, other, other_text) for mine, other in compared)
+    return Moves(added, removed, changed, len(compared), moved)
+
+
+def _draws(predictions: Iterable[Prediction]) -> dict[Cell, dict[str, frozenset[str]]]:
+    found: dict[Cell, dict[str, frozenset[str]]] = {}
+    for prediction in predictions:
+        if prediction.shots:
+            cell = found.setdefault(cell_of(prediction), {})
+            cell[prediction.id] = frozenset(prediction.shot_ids)
+    return found
+
+
+def _differ(mine: Shots, theirs: Shots, other_text: frozenset[str]) -> bool:
+    return any(
+        mine[id] != theirs[id] or not other_text.isdisjoint(mine[id]) for id in mine if id in theirs
+    )
+
+
+def _counted(what: str, ids: tuple[str, ...]) -> str:
+    named = ", ".join(map(shorten, ids[:MAX_NAMED])) + (", …" if len(ids) > MAX_NAMED else "")
+    return f"{len(ids):,} demonstration{'s' * (len(ids) != 1)} {what} ({named})"
