@@ -28,9 +28,9 @@ def few_queries(n: int, detectable: float | None) -> str | None:
     if n >= FEW:
         return None
     unseen = (
-        "no difference would be sure"
+        "no difference would be significant"
         if detectable is None
-        else f"a difference of less than about {_points(detectable)} will mostly go unseen"
+        else f"true differences below about {_points(detectable)} mostly go unseen"
     )
     return f"{_are(n, 'query', 'queries')} few: {unseen}; add tests before you decide."
 
@@ -43,10 +43,12 @@ def picked(cells: int, flattery: float) -> str | None:
     """
     if cells < 2 or not flattery:
         return None
-    much = f" by about {_points(flattery)}" if flattery >= FLATTERED else ""
+    less = (
+        f"expect about {_points(flattery)} less on new data, and " if flattery >= FLATTERED else ""
+    )
     return (
-        f"The best of {cells} settings was picked on the tests that judge it, which flatters its "
-        f"accuracy{much}: ask it again on new tests before you report it."
+        f"Selection bias: the best of {cells} cells was chosen on the tests that judge it; {less}"
+        "confirm it on held-out tests before you report it."
     )
 
 
@@ -55,8 +57,8 @@ def one_seed(seeds: int) -> str | None:
     if seeds > 1:
         return None
     return (
-        "There is one draw of shots, and another may be several points better or worse: "
-        "ask more seeds, as --seeds 3 does."
+        "There is one draw of shots, so intervals and verdicts hold for these shots only; another "
+        "draw may be several points better or worse: ask more, as --seeds 8 does."
     )
 
 
@@ -85,22 +87,21 @@ def low_coverage(
     )
 
 
-def majority(label: object, share: float, accuracies: Sequence[float]) -> str | None:
-    """Whether always giving the commonest gold answer does as well as the model.
+def majority(label: str, share: float, not_above: int, cells: int) -> str | None:
+    """Whether always giving the commonest gold answer may do as well as the model.
 
-    `share` is how often `label` is right, `accuracies` are those of all cells.
+    `share` is how often `label` is right; so many cells out of all are not significantly above it.
     """
-    below = sum(accuracy <= share for accuracy in accuracies)
-    if not below:
+    if not not_above:
         return None
-    always = f"always answering {_quoted(str(label))} is right {_percent(share)} of the time"
-    if below == len(accuracies):
+    always = f"the majority-class baseline (always {_quoted(label)}, {_percent(share)})"
+    if not_above == cells:
         return (
-            f"Nothing that was tried beats a constant: {always}; change the template, the labels "
-            "or the model."
+            f"No cell is significantly above {always}; change the template, the labels or the "
+            "model, or add tests."
         )
-    are = "is" if below == 1 else "are"
-    return f"{below} of {len(accuracies)} settings {are} no better than a constant: {always}."
+    are = "is" if not_above == 1 else "are"
+    return f"{not_above} of {cells} cells {are} not significantly above {always}."
 
 
 def labels_unseen(shots: int, label: object, share: float) -> str | None:

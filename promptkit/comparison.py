@@ -31,6 +31,10 @@ from promptkit.task import Task
 from promptkit.templates import Template
 from promptkit.verbalizer import Verbalizer
 
+SEEDS = 8
+"""How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in
+docs/evidence.md."""
+
 
 def compare(
     task: Task[Any, Any],
@@ -43,7 +47,7 @@ def compare(
     verbalizers: Sequence[Verbalizer | str] = (),
     calibrations: Sequence[Calibration] | Literal["all"] = (),
     shots: Sequence[int] = (0, 1, 2, 4, 8),
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] = SEEDS,
     limit: int | None = None,
     fit: Fit = "error",
     sampling: Sampling | None = None,

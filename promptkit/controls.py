@@ -26,7 +26,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
     known = {_cell(row): row for row in rows if row.seed is None}
     found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
     for pair in pairs:
-        low, high = pair.ci
+        low, high = pair.ci or pair.ci_fixed
         plain, swapped, change = pair.a, pair.b, (low, high)
         if (plain.verbalizer, swapped.verbalizer) == (SWAPPED, LABELS):
             plain, swapped, change = swapped, plain, (-high, -low)
@@ -41,7 +41,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
         sentence = swap_verdict(
             known[plain].accuracy,
             known[swapped].accuracy,
-            swapped_ci=known[swapped].accuracy_ci,
+            swapped_ci=known[swapped].accuracy_ci or known[swapped].accuracy_ci_fixed,
             change=change,
             chance=1 / labels,
         )

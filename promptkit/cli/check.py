@@ -46,6 +46,14 @@ ShotCounts = Annotated[
         "the saved run asked, or else 8."
     ),
 ]
+SeedCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="How many draws of shots; by default those of the saved run, or else 8.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="A folder to save this run in.")]
 
 
@@ -64,7 +72,7 @@ def check(
     order: options.OrderNames = None,
     calibrate: options.Calibrate = None,
     shots: ShotCounts = None,
-    seeds: options.Seeds = 3,
+    seeds: SeedCount = None,
     limit: options.Limit = None,
     out: Out = None,
     store: options.StoreFile = None,
@@ -109,7 +117,7 @@ def check(
             models=models,
             templates=template or (),
             shots=counts or demands.shots,
-            seeds=seeds,
+            seeds=demands.seeds if seeds is None else seeds,
             limit=limit,
             store=store,
             progress=progress,

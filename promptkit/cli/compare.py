@@ -27,7 +27,7 @@ def compare(
     orders: options.OrderCount = None,
     calibrate: options.Calibrate = None,
     shots: options.Shots = "0,1,2,4,8",
-    seeds: options.Seeds = 3,
+    seeds: options.Seeds = 8,
     limit: options.Limit = None,
     out: options.Out = None,
     store: options.StoreFile = None,

@@ -287,6 +287,12 @@ AnySelection = Selection | str | Sequence[str]
 """A selection, the name of a built-in one, or the shots themselves, by id."""
 
 
+def is_seeded(name: str) -> bool:
+    """Return whether another seed draws other shots, by the name of a selection."""
+    kind = name.replace(",", " ").split(" ")[0]
+    return kind in SELECTIONS and as_selection(kind).seeded
+
+
 def as_selection(selection: AnySelection) -> Selection:
     """A selection, or the built-in one of this name, or the shots with these ids.
 
