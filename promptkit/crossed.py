@@ -110,7 +110,8 @@ def difference(differences: ArrayLike, these: Difference) -> Difference:
         from scipy.special import stdtr
 
         p = max(p, 2 * float(stdtr(freedom, -abs(mean) / error)))
-    return Difference(these.delta, _hull(mean - half, mean + half, these.ci), p, these.disagreement)
+    hull = _hull(max(mean - half, -1.0), min(mean + half, 1.0), these.ci)
+    return Difference(these.delta, hull, p, these.disagreement)
 
 
 def _crossed(values: ArrayLike) -> tuple[Floats, float, float]:

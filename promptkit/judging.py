@@ -79,11 +79,11 @@ def _by_aggregate(
 
 def _is_drawn(cells: Sequence[Sequence[Prediction]]) -> bool:
     """Return whether another seed draws other shots for a cell, of which these are the seeds."""
-    if len(cells) > 1:
-        prompts = {tuple(one.prompt_sha256 for one in predictions) for predictions in cells}
-        return len(prompts) > 1
     first = cells[0][0]
-    return first.shots > 0 and is_seeded(first.selection)
+    if first.shots and is_seeded(first.selection):
+        return True
+    prompts = {tuple(one.prompt_sha256 for one in predictions) for predictions in cells}
+    return len(prompts) > 1
 
 
 def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:

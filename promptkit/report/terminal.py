@@ -81,7 +81,7 @@ def brackets(data: Data) -> str:
     if not has_draws(whole):
         return f"Brackets are 95 % intervals for new queries. {paired}"
     return (
-        "Brackets are 95 % intervals for new queries and new draws of shots; under “these shots”, "
+        "Brackets are 95 % intervals for new queries and new draws of shots; under “as drawn”, "
         f"for new queries and just the shots that were drawn. {paired}"
     )
 
@@ -171,7 +171,7 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
     table = _table(
         "shots:",
         "accuracy:",
-        *(["these shots:"] if draws else []),
+        *(["as drawn:"] if draws else []),
         "change:",
         "draws",
         "coverage:" if scored else "failed:",
@@ -217,7 +217,7 @@ def _these(row: Data) -> str:
 def drawn(accuracies: Sequence[float]) -> str:
     """Return the range of accuracies over draws of shots."""
     low, high = points(min(accuracies)), points(max(accuracies))
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}–{high}"
 
 
 def change(pair: Data | None) -> Text:
