@@ -47,6 +47,22 @@ def variance_by_draw(values: ArrayLike) -> float:
     return max(draw - few(table.shape[1]) * rest, 0.0) / len(table)
 
 
+def components(values: ArrayLike) -> tuple[float, float, float]:
+    """Return the variance components of a (queries, draws) table: queries, draws and the rest.
+
+    They are estimated without bias by the analysis of variance, and 0 where that would be below 0.
+
+    Args:
+        values: Numbers, (queries, draws), two or more of each.
+
+    Raises:
+        ValueError: As `variance_by_draw`.
+    """
+    table, (query, draw, rest) = _mean_squares(values)
+    queries, draws = table.shape
+    return max((query - rest) / draws, 0.0), max((draw - rest) / queries, 0.0), rest
+
+
 def accuracy_interval(correct: ArrayLike, these: Interval) -> Interval:
     """Return the interval of an accuracy for new queries and new draws.
 

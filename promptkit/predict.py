@@ -125,6 +125,11 @@ class Predictor:
         return self.join(queries, prompts, answers.results)
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether another seed would draw other shots."""
+        return self.shots > 0 and self._selection.seeded
+
+    @property
     def _selection(self) -> Selection:
         chosen = self.selection
         return default_selection(self.task) if chosen is None else as_selection(chosen)

@@ -10,13 +10,13 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.text import Text
 
 import promptkit
 from promptkit.cli.console import err, note
-from promptkit.errors import PromptkitError, TaskError
+from promptkit.errors import PromptkitError, TaskError, shorten
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
@@ -27,6 +27,10 @@ from promptkit.task import Task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
+
+
+MOST_SEEDS = 10_000
+"""The largest number of draws that a command takes."""
 
 
 def folder_name(task: str) -> str:
@@ -78,6 +82,15 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
         model = model_named(name, **how)
         models += [model, *(model.adapted(adapter) for adapter in adapters)]
     return models
+
+
+def seeds(text: str) -> int | Literal["auto"]:
+    """Return a number of draws, or "auto"."""
+    if text == "auto":
+        return "auto"
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST_SEEDS:
+        raise TaskError(f"--seeds {shorten(text)}: a number from 1 to {MOST_SEEDS:,}, or auto")
+    return int(text)
 
 
 def numbers(text: str) -> list[int]:

@@ -15,6 +15,14 @@ TaskName = Annotated[
 ]
 Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
 Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
+SeedsOrAuto = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="How many draws of shots, or auto: as many, up to 20, as make them the smaller part "
+        "of the error.",
+    ),
+]
 SELECTION_HELP = (
     "How shots are chosen: balanced (label after label, the default for labels), random, first (as "
     "the pool stands), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON file "
