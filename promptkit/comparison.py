@@ -63,8 +63,8 @@ def compare(
     a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
     the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
     `seeds` is a number of draws, the seeds themselves, or "auto": as many draws, up to a bound, as
-    make them the smaller part of the error (`promptkit.draws`); `limit` asks only the first tests. What
-    the store (by default the one in the current folder) already holds is not asked again.
+    make them the smaller part of the error (`promptkit.draws`); `limit` asks only the first tests.
+    What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
     task allows. Raises `PromptkitError` for whatever is wrong, before any model runs.

@@ -69,7 +69,7 @@ def test_auto_says_its_bound_first_and_asks_each_prompt_once() -> None:
     assert result.usage.prompts == len(store)
     again = run(store=store)
     assert again.usage.cached == again.usage.prompts == result.usage.prompts
-    assert again.rows == tuple(again.rows)
+    assert again.rows == result.rows
 
 
 def test_it_is_the_comparison_of_so_many_seeds() -> None:
