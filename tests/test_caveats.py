@@ -44,6 +44,22 @@ def test_low_coverage() -> None:
     )
 
 
+def test_low_coverage_where_free_form_answers_are_labels_or_empty() -> None:
+    gives = "The model gives 20 % of its probability to the labels"
+    assert caveats.low_coverage("", 0.2, [], labels=3) == (
+        f"{gives}, yet 3 of 3 free-form answers are labels: it knows what to answer, and the rest "
+        "of its probability is spread over other ways to begin."
+    )
+    assert caveats.low_coverage("", 0.2, ["", ""], labels=1) == (
+        f"{gives}, and 2 of 3 free-form answers are empty: look at the white space around the "
+        "answer (promptkit render --whitespace), or add shots."
+    )
+    assert caveats.low_coverage("", 0.2, ["yes", ""], labels=1) == (
+        f'{gives}, so it wants to say something else, such as "yes" (1 of 3): name the labels in '
+        "the template, word them as it would, or add shots."
+    )
+
+
 def test_majority() -> None:
     assert caveats.majority("pome", 0.3, [0.31, 0.5]) is None
     assert caveats.majority("pome", 0.3, [0.3, 0.2]) == (

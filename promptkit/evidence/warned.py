@@ -82,13 +82,19 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
     if not covered:
         return None
     asked = {
-        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one.texts
+        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one
         for one in free
     }
     least = min(asked or covered, key=lambda cell: covered[cell])
     where = verdicts.context(levels(least, varied(groups)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
-    return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
+    said: tuple[str, ...] = ()
+    labels = 0
+    if least in asked:
+        written = [*zip(asked[least].texts, asked[least].labels, strict=True)]
+        said = tuple([text for text, label in written if label is None])
+        labels = len(written) - len(said)
+    return caveats.low_coverage(where, covered[least], said, (low, len(covered)), labels)
 
 
 def coverage_of(groups: Groups) -> dict[Cell, float]:
