@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from promptkit import verdicts
 from promptkit.controls import swap_verdicts
 from promptkit.evidence import moved, paired, warned
+from promptkit.evidence.exactness import exactness
 from promptkit.figures import Free, Pair, Row, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
@@ -24,6 +25,7 @@ class Evidence(NamedTuple):
     pairs: tuple[Pair, ...]
     verdicts: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     variance: tuple[Variance, ...]
     spreads: tuple[Spread, ...]
 
@@ -44,6 +46,7 @@ def weigh(
         pairs,
         (*paired.verdicts_on(groups, found), *map(verdicts.sentence, swaps)),
         tuple(warned.warnings(task, groups, found, predictions, free)),
+        tuple(filter(None, [exactness(task.output_type)])),
         tuple(moved.variance(lines)),
         tuple(moved.spreads(lines)),
     )
