@@ -402,7 +402,6 @@ def test_runs_of_earlier_versions(saved: Path, tmp_path: Path) -> None:
             del one["order"], one["verbalizer"]
         for row in data["rows"]:
             del row["brier"]
-        del data["notes"]
 
     changed_json("comparison.json", age)(folder)
     lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()
