@@ -224,6 +224,18 @@ def other_frequencies(label: str, pool: float, queries: float) -> str:
     )
 
 
+def empty_options(label: str, empty: int, queries: int, chosen: int, answers: int) -> str:
+    """Say that an option is empty for some queries, and a candidate there all the same.
+
+    `chosen` of all `answers` are an empty option.
+    """
+    return (
+        f"The option {_quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
+        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
+        f"{answers:,} answers are an empty option. Compare queries with as many options as a task."
+    )
+
+
 def _try(helps: Sequence[str]) -> str:
     if helps:
         return f"try {' or '.join(helps)}"

@@ -12,6 +12,7 @@ import numpy as np
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
 from promptkit.evidence import collapsed, skewed
+from promptkit.evidence.options import empty_options
 from promptkit.evidence.paired import Found, disagreement, levels, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
@@ -38,6 +39,7 @@ def warnings(
         _low_coverage(groups, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
+        empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
     labels = skewed.frequencies(task, groups)
