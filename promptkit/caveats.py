@@ -75,7 +75,7 @@ def low_coverage(
     """
     if coverage >= COVERAGE:
         return None
-    beside = f" (and less than half in {low[0]} of {low[1]} settings)" if low[0] > 1 else ""
+    beside = f" (and less than half in {low[0]} of {low[1]} cells)" if low[0] > 1 else ""
     place = f" {where}" if where else ""
     gives = f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}"
     total = len(said) + labels
@@ -86,8 +86,8 @@ def low_coverage(
     if labels > len(said):
         rest = f"; the others are such as {', '.join(shown)}" if shown else ""
         return (
-            f"{gives}, yet {labels} of {total} free-form answers are labels: it knows what to "
-            f"answer, and the rest of its probability is spread over other ways to begin{rest}."
+            f"{gives}, yet {labels} of {total} free-form answers are labels: the labels fit, and "
+            f"the rest of the probability is spread over other texts{rest}."
         )
     empty = said.count("")
     if empty and not shown:
@@ -95,10 +95,14 @@ def low_coverage(
             f"{gives}, and {empty} of {total} free-form answers are empty: look at the white space "
             "around the answer (promptkit render --whitespace), or add shots."
         )
-    instead = f", such as {', '.join(shown)}" if shown else ""
+    instead = (
+        f"; its free-form answers are something else, such as {', '.join(shown)}"
+        if shown
+        else ", so something else is likelier"
+    )
     return (
-        f"{gives}, so it wants to say something else{instead}: name the labels in the template, "
-        "word them as it would, or add shots."
+        f"{gives}{instead}: name the labels in the template, word them as the model would, or add "
+        "shots."
     )
 
 
