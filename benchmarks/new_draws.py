@@ -278,7 +278,7 @@ def auto_table(runs: int) -> Table:
         rows.append(
             (
                 f"{n}",
-                f"± {100 * effect:.0f}",
+                head,
                 f"{np.mean(asked):.1f}",
                 f"{100 * covered / runs:.1f}",
             )

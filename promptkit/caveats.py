@@ -63,27 +63,48 @@ def one_seed(seeds: int) -> str | None:
 
 
 def low_coverage(
-    where: str, coverage: float, said: Sequence[str] = (), low: tuple[int, int] = (1, 1)
+    where: str,
+    coverage: float,
+    said: Sequence[str] = (),
+    low: tuple[int, int] = (1, 1),
+    labels: int = 0,
 ) -> str | None:
-    """Whether the model wants to say something else than the labels.
+    """Say that the labels get little of the model's probability, and what gets the rest.
 
-    `where` names the cell with the least coverage, and `coverage` is its mean; `said` is what the
-    model wrote there where it was free to, an answer per query that was asked; `low` is how many
+    `where` names the cell with the least coverage, and `coverage` is its mean; `said` are the
+    free-form answers there that are no label, and `labels` is how many are; `low` is how many
     cells are below `COVERAGE`, and of how many.
     """
     if coverage >= COVERAGE:
         return None
-    instead = ""
-    if said:
-        times = Counter(said).most_common(_SAID)
-        shown = ", ".join(f"{_quoted(text)} ({count} of {len(said)})" for text, count in times)
-        instead = f", such as {shown}"
-    beside = f" (and less than half in {low[0]} of {low[1]} settings)" if low[0] > 1 else ""
+    beside = f" (and less than half in {low[0]} of {low[1]} cells)" if low[0] > 1 else ""
     place = f" {where}" if where else ""
+    gives = f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}"
+    total = len(said) + labels
+    shown = [
+        f"{_quoted(text)} ({count} of {total})"
+        for text, count in Counter(filter(None, said)).most_common(_SAID)
+    ]
+    if labels > len(said):
+        rest = f"; the others are such as {', '.join(shown)}" if shown else ""
+        return (
+            f"{gives}, yet {labels} of {total} free-form answers are labels: the labels fit, and "
+            f"the rest of the probability is spread over other texts{rest}."
+        )
+    empty = said.count("")
+    if empty and not shown:
+        return (
+            f"{gives}, and {empty} of {total} free-form answers are empty: look at the white space "
+            "around the answer (promptkit render --whitespace), or add shots."
+        )
+    instead = (
+        f"; its free-form answers are something else, such as {', '.join(shown)}"
+        if shown
+        else ", so something else is likelier"
+    )
     return (
-        f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}, so "
-        f"it wants to say something else{instead}: name the labels in the template, word them as "
-        "it would, or add shots."
+        f"{gives}{instead}: name the labels in the template, word them as the model would, or add "
+        "shots."
     )
 
 
@@ -205,6 +226,18 @@ def other_frequencies(label: str, pool: float, queries: float) -> str:
         f"Vector calibration is fitted to the label frequencies of the pool, and the queries have "
         f"others: {_quoted(label)} is right for {_percent(pool)} of the pool and "
         f"{_percent(queries)} of the queries. Use a pool that is like the queries, or do without."
+    )
+
+
+def empty_options(label: str, empty: int, queries: int, chosen: int, answers: int) -> str:
+    """Say that an option is empty for some queries, and a candidate there all the same.
+
+    `chosen` of all `answers` are an empty option.
+    """
+    return (
+        f"The option {_quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
+        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
+        f"{answers:,} answers are an empty option. Compare queries with as many options as a task."
     )
 
 

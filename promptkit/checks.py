@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -204,9 +205,15 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
     for metric, value in values.items():
         known = get_args(Metric)
         if metric not in known:
+            close = get_close_matches(str(metric), known, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else "none measures how near a wrong answer is"
+            )
             raise TaskError(
-                f"{kind} {metric!r}: a gate is decided by an interval, which there is for "
-                f"{', '.join(known)}"
+                f"{kind} {shorten(metric)}: there is no such metric for a gate; choose one of "
+                f"{', '.join(known)}; {hint}"
             )
         if (
             isinstance(value, bool)

@@ -31,6 +31,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from promptkit.stats import Difference, Interval, student
 
+TAIL = 3
+"""The degrees of freedom of a p-value are at most so many times those of the draws. Corrected for
+other comparisons, it is read far out in the tail, where a few draws that happen to agree are far
+likelier than an estimated number of degrees of freedom tells."""
+
 Floats = NDArray[np.float64]
 
 
@@ -125,7 +130,8 @@ def difference(differences: ArrayLike, these: Difference) -> Difference:
     if error:
         from scipy.special import stdtr
 
-        p = max(p, 2 * float(stdtr(freedom, -abs(mean) / error)))
+        tail = min(freedom, TAIL * (table.shape[1] - 1.0))
+        p = max(p, 2 * float(stdtr(tail, -abs(mean) / error)))
     hull = _hull(max(mean - half, -1.0), min(mean + half, 1.0), these.ci)
     return Difference(these.delta, hull, p, these.disagreement)
 

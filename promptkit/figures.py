@@ -256,13 +256,15 @@ class CalibrationNote(Setting):
 
 @dataclass(frozen=True, slots=True)
 class Free(Setting):
-    """What a model says where it need not say a label, since it hardly wants to say one."""
+    """Free-form answers of a cell in which the model gives the labels little probability."""
 
     seed: int | None
     coverage: float
     """The mean over the cell's queries."""
     texts: tuple[str, ...]
     """The answers to its first queries, cut after a few tokens."""
+    labels: tuple[str | None, ...]
+    """The label that each of them writes, in any casing; None for something else."""
 
 
 @dataclass(frozen=True, slots=True)

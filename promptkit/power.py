@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from promptkit.crossed import few
+from promptkit.crossed import TAIL, few
 from promptkit.stats import student
 
 STEPS = 60
@@ -120,13 +120,13 @@ def detectable(n: int, plan: Plan) -> float | None:
 def _finds(delta: float, n: int, plan: Plan) -> bool:
     """Return whether a true difference is found with the power that is planned."""
     alpha = plan.alpha / plan.comparisons
-    if n < 1 - math.log2(alpha):
+    if n < max(1 - math.log2(alpha), 2):
         return False  # not even when all queries agree is the exact p-value less than 2 ** (1 - n)
     # A difference takes queries that differ in at least so many of the draws.
     square = max(plan.disagreement, delta**2 + (delta - delta**2) / plan.draws)
     queries, draws = (square - delta**2) / n, plan.by_draw / plan.draws
     without, given = math.sqrt(square / n + draws), math.sqrt(queries + draws)
-    if not draws:
+    if plan.draws == 1:
         quantile = NormalDist().inv_cdf
         return delta >= quantile(1 - alpha / 2) * without + quantile(plan.power) * given
     freedom = _freedom(square / n, draws, n, plan.draws)
@@ -134,11 +134,11 @@ def _finds(delta: float, n: int, plan: Plan) -> bool:
 
 
 def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
-    """Return the degrees of freedom of a standard error, by Satterthwaite's formula."""
-    most = n - 1.0
-    if draws < 2:
-        return 1.0
-    squares = by_query**2 / most + by_draw**2 / (draws - 1)
+    """Return the degrees of freedom of a p-value, by Satterthwaite's formula."""
+    most = min(n - 1.0, TAIL * (draws - 1.0))
+    if by_draw <= 0:
+        return most
+    squares = by_query**2 / (n - 1.0) + by_draw**2 / (draws - 1)
     return min(max(few(draws) * (by_query + by_draw) ** 2 / squares, draws - 1.0), most)
 
 

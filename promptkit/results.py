@@ -49,6 +49,8 @@ class Comparison:
     """What it comes to, in plain language, the most important first."""
     warnings: tuple[str, ...]
     """What a careful reader must know."""
+    notes: tuple[str, ...]
+    """How to read the figures, such as what counts as right."""
     variance: tuple[Variance, ...]
     spreads: tuple[Spread, ...]
     reliability: tuple[Reliability, ...]
@@ -76,6 +78,7 @@ class Comparison:
             "best": _best(self.best),
             "verdicts": list(self.verdicts),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "variance": [asdict(one) for one in self.variance],
             "spreads": [asdict(one) for one in self.spreads],
             "reliability": [_plain(curve) for curve in self.reliability],

@@ -32,15 +32,31 @@ def test_one_seed() -> None:
 def test_low_coverage() -> None:
     assert caveats.low_coverage("at 0 shots", 0.5) is None
     assert caveats.low_coverage("", 0.08) == (
-        "The model gives 8 % of its probability to the labels, so it wants to say something else: "
-        "name the labels in the template, word them as it would, or add shots."
+        "The model gives 8 % of its probability to the labels, so something else is likelier: name "
+        "the labels in the template, word them as the model would, or add shots."
     )
     said = ["The\n fruit", "yes", "yes", "no", "maybe"]
     assert caveats.low_coverage("at 0 shots", 0.001, said, (2, 5)) == (
         "The model gives less than 1 % of its probability to the labels at 0 shots (and less than "
-        'half in 2 of 5 settings), so it wants to say something else, such as "yes" (2 of 5), '
-        '"The· fruit" (1 of 5), "no" (1 of 5): name the labels in the template, word them as it '
-        "would, or add shots."
+        'half in 2 of 5 cells); its free-form answers are something else, such as "yes" (2 of 5), '
+        '"The· fruit" (1 of 5), "no" (1 of 5): name the labels in the template, word them as the '
+        "model would, or add shots."
+    )
+
+
+def test_low_coverage_where_free_form_answers_are_labels_or_empty() -> None:
+    gives = "The model gives 20 % of its probability to the labels"
+    assert caveats.low_coverage("", 0.2, [], labels=3) == (
+        f"{gives}, yet 3 of 3 free-form answers are labels: the labels fit, and the rest of the "
+        "probability is spread over other texts."
+    )
+    assert caveats.low_coverage("", 0.2, ["", ""], labels=1) == (
+        f"{gives}, and 2 of 3 free-form answers are empty: look at the white space around the "
+        "answer (promptkit render --whitespace), or add shots."
+    )
+    assert caveats.low_coverage("", 0.2, ["yes", ""], labels=1) == (
+        f'{gives}; its free-form answers are something else, such as "yes" (1 of 3): name the '
+        "labels in the template, word them as the model would, or add shots."
     )
 
 

@@ -50,7 +50,7 @@ def texts_of(probes: Any, field: str = "text") -> list[Any]:
     return [getattr(probe.input, field) for probe in probes]
 
 
-# Inputs that say nothing.
+# Content-free inputs.
 
 
 def test_content_free_inputs_are_those_of_the_paper() -> None:

@@ -28,6 +28,7 @@ from promptkit.cli import (
     report,
 )
 from promptkit.cli.console import err
+from promptkit.cli.repeated import Command
 from promptkit.errors import PromptkitError
 
 
@@ -62,14 +63,14 @@ app = typer.Typer(
 )
 
 
-app.command()(render.render)
-app.command()(lint.lint)
-app.command()(new.new)
-app.command()(compare.compare)
-app.command()(check.check)
-app.command()(optimise.optimise)
-app.command("import")(importing.import_file)
-app.command()(report.report)
+app.command(cls=Command)(render.render)
+app.command(cls=Command)(lint.lint)
+app.command(cls=Command)(new.new)
+app.command(cls=Command)(compare.compare)
+app.command(cls=Command)(check.check)
+app.command(cls=Command)(optimise.optimise)
+app.command("import", cls=Command)(importing.import_file)
+app.command(cls=Command)(report.report)
 app.add_typer(models.app, name="models")
 
 

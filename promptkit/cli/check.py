@@ -14,17 +14,22 @@ from rich.text import Text
 import promptkit
 from promptkit.cli import inputs, options
 from promptkit.cli.console import note, write_json
+from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
 
 Least = Annotated[
     list[str] | None,
-    typer.Option("--min", metavar="METRIC=N", help="The least that will do: accuracy=0.5."),
+    typer.Option(
+        "--min", metavar="METRIC=N", callback=listed, help="The least that will do: accuracy=0.5."
+    ),
 ]
 Most = Annotated[
     list[str] | None,
-    typer.Option("--max", metavar="METRIC=N", help="The most that will do: log_loss=1.2."),
+    typer.Option(
+        "--max", metavar="METRIC=N", callback=listed, help="The most that will do: log_loss=1.2."
+    ),
 ]
 NoWorseThan = Annotated[
     Path | None,
@@ -40,10 +45,11 @@ Strict = Annotated[
     ),
 ]
 ShotCounts = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
+        callback=listed,
         help="Numbers of shots, such as 2,4, all of which have to pass; by default the most that "
-        "the saved run asked, or else 8."
+        "the saved run asked, or else 8.",
     ),
 ]
 SeedCount = Annotated[
@@ -107,7 +113,7 @@ def check(
     )
     loaded = inputs.task_named(task)
     demands.fit(loaded, limit)
-    chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
+    chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     inputs.check_writable(_apart(out, no_worse_than), json_file)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = inputs.models_named(model or [], adapter or [], **how)

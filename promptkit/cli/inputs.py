@@ -93,12 +93,13 @@ def seeds(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def numbers(text: str) -> list[int]:
+def numbers(texts: Sequence[str]) -> list[int]:
     try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
+        numbers = [int(text) for text in texts]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 0:
+        text = ",".join(texts)
         raise TaskError(f"--shots {text!r}: write numbers of shots with commas, such as 0,1,2,4,8")
     return numbers
 
@@ -124,13 +125,15 @@ def orders(names: Sequence[str], count: int | None) -> list[Order]:
     return [*map(as_order, names), *(balanced_orders(count) if count is not None else ())]
 
 
-def calibrations(text: str | None, task: Task[Any, Any]) -> Sequence[str]:
+def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
     """Methods of calibration, checked before a model is loaded; `all` stays as it is."""
     from promptkit.calibrating import ALL, methods_of
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    methods = methods_of(ALL if names == [ALL] else names, task.labels)
-    return ALL if names == [ALL] else methods
+    others = [name for name in names if name != ALL]
+    methods = methods_of(others, task.labels)  # which names one that there is not, beside all too
+    if ALL in names:
+        methods_of(ALL, task.labels)
+    return ALL if ALL in names else methods
 
 
 def sampling(max_tokens: int, temperature: float) -> Sampling:

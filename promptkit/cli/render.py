@@ -9,6 +9,7 @@ import typer
 
 from promptkit.cli import inputs, options, shown
 from promptkit.cli.console import write_json
+from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.preview import plain
 from promptkit.selecting.orders import as_order
@@ -18,7 +19,10 @@ from promptkit.templates import Template
 
 def render(
     task: options.TaskName,
-    shots: options.Shots = "2",
+    shots: Annotated[
+        list[str] | None,
+        typer.Option(callback=listed, help="Numbers of shots, such as 0,1,2; by default 2."),
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
@@ -45,7 +49,7 @@ def render(
     json_file: options.JsonFile = None,
 ) -> None:
     """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
-    counts = inputs.numbers(shots)
+    counts = inputs.numbers(shots or ["2"])
     chosen = next(iter(inputs.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None

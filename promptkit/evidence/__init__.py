@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from promptkit import verdicts
 from promptkit.controls import swap_verdicts
 from promptkit.evidence import leading, moved, paired, warned
+from promptkit.evidence.exactness import exactness
 from promptkit.figures import Best, Free, Pair, Row, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
@@ -25,6 +26,7 @@ class Evidence(NamedTuple):
     best: Best
     verdicts: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     variance: tuple[Variance, ...]
     spreads: tuple[Spread, ...]
 
@@ -47,6 +49,7 @@ def weigh(
         best,
         (*paired.verdicts_on(groups, found, best), *map(verdicts.sentence, swaps)),
         tuple(warned.warnings(task, groups, found, predictions, free)),
+        tuple(filter(None, [exactness(task.output_type)])),
         tuple(moved.variance(lines)),
         tuple(moved.spreads(lines)),
     )

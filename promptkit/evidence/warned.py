@@ -12,6 +12,7 @@ import numpy as np
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
 from promptkit.evidence import collapsed, leading, skewed
+from promptkit.evidence.options import empty_options
 from promptkit.evidence.paired import Found, levels, plan, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
@@ -38,6 +39,7 @@ def warnings(
         _low_coverage(groups, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
+        empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
     labels = skewed.frequencies(task, groups)
@@ -76,13 +78,19 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
     if not covered:
         return None
     asked = {
-        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one.texts
+        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one
         for one in free
     }
     least = min(asked or covered, key=lambda cell: covered[cell])
     where = verdicts.context(levels(least, varied(groups)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
-    return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
+    said: tuple[str, ...] = ()
+    labels = 0
+    if least in asked:
+        written = [*zip(asked[least].texts, asked[least].labels, strict=True)]
+        said = tuple([text for text, label in written if label is None])
+        labels = len(written) - len(said)
+    return caveats.low_coverage(where, covered[least], said, (low, len(covered)), labels)
 
 
 def coverage_of(groups: Groups) -> dict[Cell, float]:

@@ -75,7 +75,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             (f"{one['factor'].capitalize()}, {names.place(one)}", [one["sentence"]])
             for one in data.get("spreads", ())
         ],
-        "notes": notes(records),
+        "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
         "charts": charts,

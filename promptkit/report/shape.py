@@ -145,6 +145,7 @@ class _Comparison(_Part):
     usage: _Usage
     verdicts: list[str] = []
     warnings: list[str] = []
+    notes: list[str] = []
     reliability: list[_Reliability] = []
     confusion: list[_Confusion] = []
     calibrations: list[_Learnt] = []

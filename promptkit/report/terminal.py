@@ -45,7 +45,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     from promptkit.report import found
     from promptkit.report.calibration import calibrated
 
-    parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(records)), ""]
+    parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(data, records)), ""]
     parts += found.verdicts(data)
     parts += _differences(data["pairs"], width)
     parts += calibrated(data)
@@ -332,9 +332,10 @@ def _answer(answers: Counter[str], gold: str, room: int) -> Text:
     return Text(visible(label, room) + doubt, "red")
 
 
-def notes(records: Records) -> list[str]:
-    """What a reader should know of the predictions, in a sentence each."""
-    return [*_left_out(records), *_failed(records), *_near_ties(records)]
+def notes(data: Data, records: Records) -> list[str]:
+    """What a reader should know of the answers and the predictions, in a sentence each."""
+    said = [visible(note, 1000) for note in data.get("notes", ())]
+    return [*said, *_left_out(records), *_failed(records), *_near_ties(records)]
 
 
 def _left_out(records: Records) -> list[str]:
