@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from promptkit.models import cache
 from promptkit.models.context import Settings
-from promptkit.models.library import library, runtime
+from promptkit.models.library import features, runtime
 from promptkit.models.machine import cores, processor
 from promptkit.models.weights import digest
 
@@ -82,8 +82,7 @@ def place(sha256: str) -> Path:
 
 def machine() -> str:
     """This machine and its llama.cpp, as far as they decide what is fast."""
-    features = library().llama_print_system_info().decode().strip(" |")
-    return f"{processor()}, {cores()} cores, {runtime()}, {features}"
+    return f"{processor()}, {cores()} cores, {runtime()}, {features()}"
 
 
 def recall(sha256: str, asked: str) -> Choice | None:
