@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, RLock, get_ident
 from time import monotonic
+from typing import NoReturn
 
 from promptkit.errors import ModelError
 
@@ -67,6 +68,12 @@ class Access:
                 )
             self._begin_in_process()  # nothing of it ran before the fork
         self._used = True
+
+    def refuse_pickling(self) -> NoReturn:
+        """Raise `ModelError` where a model is about to be sent to another process."""
+        raise ModelError(
+            f"the model {self._name} cannot be pickled; load it in the process that uses it"
+        )
 
     @contextmanager
     def use(self) -> Iterator[None]:

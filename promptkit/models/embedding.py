@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,9 @@ class Embedder:
         pointers.append(self._context)
         self._memory = lib.llama_get_memory(self._context)
         self._batch = Batch(lib, self._size)
+
+    def __reduce__(self) -> NoReturn:
+        self._access.refuse_pickling()
 
     def __repr__(self) -> str:
         return f"<Embedder {self.name}: {self.dimensions} dimensions>"

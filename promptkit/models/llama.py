@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from promptkit import chat
 from promptkit.encode import Encoder
@@ -171,7 +170,8 @@ class LlamaModel:
         """
         with self._access.use(), self._access.lock:
             adapter = load_adapter(self._pointer, self._file, Path(path), scale)
-        model = copy(self)
+        model = object.__new__(type(self))
+        model.__dict__ |= self.__dict__
         model._adapters = (*self._adapters, adapter)
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
@@ -181,6 +181,9 @@ class LlamaModel:
     def close(self) -> None:
         """Frees the model's memory; it is of no use afterwards, in any thread."""
         self._access.close()
+
+    def __reduce__(self) -> NoReturn:
+        self._access.refuse_pickling()
 
     def __repr__(self) -> str:
         return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
