@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
-from typing import get_args
+from typing import Any, get_args
 
 from promptkit.errors import StoreError
 from promptkit.formats import AnswerFormat
@@ -270,40 +270,41 @@ def _result(text: object) -> Result | None:
     """The result that a row holds; None where something has damaged it."""
     try:
         fields = json.loads(text)  # type: ignore[arg-type]
-        kind = Score if "logprobs" in fields else Generation
-        if fields.keys() != _TYPES[kind].keys():
-            return None
-        for name, types in _TYPES[kind].items():
-            if type(fields[name]) not in types:
-                return None
-        if not 0 <= fields["tokens"] <= _MOST_TOKENS or isnan(fields["seconds"]):
-            return None
-        if kind is Generation:
-            made = Generation(**fields)
-            sound = made.finish in get_args(Finish) and 0 <= made.generated <= _MOST_TOKENS
-            return made if sound else None
-        logprobs = fields["logprobs"]
-        if not logprobs or not _NUMBERS.issuperset(map(type, logprobs)):
-            return None
-        fields["logprobs"] = tuple(map(float, logprobs))
-        return None if any(map(isnan, logprobs)) else Score(**fields)
+        return _score(fields) if "logprobs" in fields else _generation(fields)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-_NUMBERS = frozenset([float, int])
-_TYPES: Mapping[type[Score | Generation], Mapping[str, Collection[type]]] = {
-    Score: {"logprobs": [list], "tokens": [int], "seconds": _NUMBERS},
-    Generation: {
-        "text": [str],
-        "finish": [str],
-        "tokens": [int],
-        "generated": [int],
-        "seconds": _NUMBERS,
-    },
-}
-"""The types of a row's fields in JSON."""
+def _score(fields: dict[str, Any]) -> Score | None:
+    if fields.keys() != _SCORE_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
+        return None
+    logprobs = fields["logprobs"]
+    if type(logprobs) is not list or not logprobs or not _NUMBERS.issuperset(map(type, logprobs)):
+        return None
+    if any(map(isnan, logprobs)):
+        return None
+    return Score(tuple(map(float, logprobs)), fields["tokens"], fields["seconds"])
 
+
+def _generation(fields: dict[str, Any]) -> Generation | None:
+    if fields.keys() != _GENERATION_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
+        return None
+    if type(fields["text"]) is not str or fields["finish"] not in _FINISHES:
+        return None
+    return Generation(**fields) if _counts(fields["generated"], 0.0) else None
+
+
+def _counts(tokens: object, seconds: object) -> bool:
+    """Whether these are a number of tokens and one of seconds."""
+    if type(tokens) is not int or not 0 <= tokens <= _MOST_TOKENS:
+        return False
+    return type(seconds) in _NUMBERS and seconds == seconds  # not NaN
+
+
+_SCORE_FIELDS = {*Score.__slots__}
+_GENERATION_FIELDS = {*Generation.__slots__}
+_NUMBERS = frozenset([float, int])
+_FINISHES = get_args(Finish)
 _MOST_TOKENS = 2**53
 
 
