@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -125,6 +126,20 @@ def forget(sha256: str) -> int:
     if folder.exists():
         shutil.rmtree(folder)
     return freed
+
+
+def sweep() -> None:
+    """Delete what killed processes left half-written, and nothing that a live one is writing."""
+    for partial in root().glob("*/partial-*"):
+        from filelock import FileLock
+
+        with suppress(OSError), FileLock(lock_file(partial.parent), timeout=0):
+            shutil.rmtree(partial)
+
+
+def lock_file(folder: Path) -> Path:
+    """The file that is locked while something is written into a folder."""
+    return folder / "lock"
 
 
 def _record(sha256: str, asked: str) -> Path:

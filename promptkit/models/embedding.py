@@ -114,7 +114,10 @@ class Embedder:
         for batch in self._batches(tokens):
             with self._access.alone():
                 found[batch] = self._read([tokens[index] for index in batch])
-        check_finite(found)
+        try:
+            check_finite(found)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(lengths > 0, lengths, 1))
 

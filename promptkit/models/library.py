@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -132,16 +133,29 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
     return write
 
 
-def load(path: str) -> Any:
-    """llama.cpp's pointer to the model in a file. Raises `ModelError`.
+def load(path: str, *, check: bool = False) -> Any:
+    """llama.cpp's pointer to the model in a file; `check` has it look at every weight.
 
-    For processes of our own, since a damaged file can end the one that loads it.
+    For processes of our own, since a damaged file can end the one that loads it. Raises
+    `ModelError`.
     """
     lib = library()
-    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+    params = lib.llama_model_default_params()
+    params.check_tensors = check
+    forget_errors()
+    model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+        reason = errors() or "no reason given"
+        if (damaged := _INVALID.search(reason)) is not None:
+            raise ModelError(
+                f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "
+                "copy, download or convert it again"
+            )
+        raise ModelError(f"llama.cpp cannot load it: {reason}")
     return model
+
+
+_INVALID = re.compile(r"tensor '([^']*)' has invalid data")
 
 
 def forget_errors() -> None:
@@ -156,22 +170,24 @@ def errors() -> str:
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Keeps Ctrl-C until llama.cpp returns; tells whether there was one.
+    """Keep Ctrl-C, and a handler of SIGTERM, until llama.cpp returns; tell whether there was one.
 
     Raised while llama.cpp calls back, say to log a line, it would be lost.
     """
     noted: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, lambda number, _frame: noted.append(number))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in handlers.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        held = {}
+    for number in held:
+        signal.signal(number, lambda number, _frame: noted.append(number))
     try:
         yield lambda: bool(noted)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in held.items():
+            signal.signal(number, handler)
         if noted:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(noted[0])
 
 
 def runtime() -> str:

@@ -273,7 +273,7 @@ class LlamaModel:
                     if steps is None or not continues:
                         indices = list(left)[: 1 if self._exact else None]
                         steps = begin(indices)
-                    done = next(steps, None)
+                    done = self._next(steps)
                     seconds += perf_counter() - start
                 if done is None:
                     steps = None
@@ -285,6 +285,13 @@ class LlamaModel:
                         self._access.check()
         finally:
             self._access.end(run)
+
+    def _next(self, steps: Iterator[T]) -> T | None:
+        """The next of the steps, None after the last; errors say whose they are."""
+        try:
+            return next(steps, None)
+        except ModelError as error:
+            raise ModelError(f"{self.identity.name}: {error}") from error
 
     def _schedule(self, plan: Plan) -> Schedule:
         """The batches of a plan; what its prompts share with those before is not read again."""
