@@ -6,9 +6,9 @@ user's, with 130 after Ctrl-C, and with 143 where it was terminated.
 
 from __future__ import annotations
 
-import signal
 import sys
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # as in promptkit/__init__.py
 
 if TYPE_CHECKING:
     from promptkit.cli.commands import app
@@ -23,12 +23,14 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
+        import signal
+
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         sys.stderr.write("interrupted\n")
         sys.exit(130)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from promptkit.cli.commands import app
