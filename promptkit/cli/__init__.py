@@ -1,99 +1,38 @@
-"""The command line: each command calls the library and prints.
+"""The command line.
 
 Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error of the
-user's, and with 130 after Ctrl-C.
+user's, with 130 after Ctrl-C, and with 143 where it was terminated.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import sys
-from typing import Annotated, Any, NoReturn
 
-import typer
-from rich.text import Text
-from typer.core import TyperGroup
+TYPE_CHECKING = False  # as in promptkit/__init__.py
 
-import promptkit
-from promptkit.cli import (
-    check,
-    compare,
-    importing,
-    lint,
-    models,
-    new,
-    optimise,
-    render,
-    report,
-)
-from promptkit.cli.console import err
-from promptkit.cli.repeated import Command
-from promptkit.errors import PromptkitError
+if TYPE_CHECKING:
+    from promptkit.cli.commands import app
 
-
-class _Group(TyperGroup):
-    """Runs a command; says in a line or two why it stopped, never with a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except PromptkitError as error:
-            _fail(str(error))
-        except KeyboardInterrupt:
-            err.print("interrupted; what was computed is stored")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader of our output went away
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except OSError as error:
-            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
-
-
-app = typer.Typer(
-    cls=_Group,
-    help="Does one example help, do eight? Few-shot prompts compared on a local model.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-app.command(cls=Command)(render.render)
-app.command(cls=Command)(lint.lint)
-app.command(cls=Command)(new.new)
-app.command(cls=Command)(compare.compare)
-app.command(cls=Command)(check.check)
-app.command(cls=Command)(optimise.optimise)
-app.command("import", cls=Command)(importing.import_file)
-app.command(cls=Command)(report.report)
-app.add_typer(models.app, name="models")
-
-
-@app.callback(invoke_without_command=True)
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
-    if version:
-        print(f"promptkit {promptkit.__version__}")
-        raise typer.Exit
+__all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The `promptkit` command."""
-    # A closed stream is None to Python, and somewhere below somebody writes to it.
-    sys.stdout = sys.stdout or io.StringIO()
-    sys.stderr = sys.stderr or io.StringIO()
-    for stream in (sys.stdout, sys.stderr):  # what is shown is what a file would hold
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    app()
+    """Run the `promptkit` command."""
+    try:
+        from promptkit.cli.commands import run  # takes long enough to press Ctrl-C meanwhile
+
+        run()
+    except KeyboardInterrupt:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
 
 
-def _fail(reason: str) -> NoReturn:
-    err.print(Text.assemble(("error: ", "bold red"), reason), soft_wrap=True)
-    raise typer.Exit(2) from None
+def __getattr__(name: str) -> object:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from promptkit.cli.commands import app
+
+    return app
