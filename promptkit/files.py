@@ -60,6 +60,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
             "instruction": spec.instruction,
             "template": spec.template,
             "verbalizers": words,
+            "near_duplicates": spec.near_duplicates,
             "folder": path.parent,
             **{part: parser.set_of(found) for part, found in examples.items()},
         },
@@ -86,6 +87,8 @@ def save_task(
         "output": output_spec(task.output_type, schema_file),
         "files": parts,
     }
+    if task.near_duplicates != "exclude":
+        spec["near_duplicates"] = task.near_duplicates
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words

@@ -16,7 +16,7 @@ from promptkit.provenance import Origin, View, join, trace
 from promptkit.sandbox import begin as begin_rendering
 from promptkit.selecting.draw import draw, expect, same
 from promptkit.selecting.orders import Order
-from promptkit.selecting.strategies import Selection, default_selection
+from promptkit.selecting.strategies import Selection, selection_for
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task
@@ -89,7 +89,7 @@ class Renderer:
         """See `Template.render`."""
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
-            chosen = selection or default_selection(self._task)
+            chosen = selection_for(self._task, selection)
             pool, example, text = self._task.demos, asked.example, asked.text
             shots = draw(pool, example, shots, seed=seed, selection=chosen, order=order, text=text)
         elif any(same(shot, asked.example) for shot in shots):

@@ -90,6 +90,8 @@ class TaskFile(_Section):
     input: dict[str, TypeName | list[Scalar]]
     """The fields of an input and their types: str, int, float, bool, or a list of values."""
     output: OutputSection
+    near_duplicates: Literal["exclude", "allow"] = "exclude"
+    """Whether demonstrations that are near-duplicates of a query may be among its shots."""
     files: FilesSection = FilesSection()
 
 

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from promptkit.cli import inputs, options, shown
-from promptkit.cli.console import write_json
+from promptkit.cli.console import note, write_json
+from promptkit.controls import near_sentence
 from promptkit.errors import TaskError
 from promptkit.preview import plain
+from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
+from promptkit.selecting.strategies import selection_for
 from promptkit.task import Task
 from promptkit.templates import Template
 
@@ -26,6 +29,7 @@ def render(
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
     selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: Annotated[str | None, typer.Option(help=options.ORDER_HELP)] = None,
     verbalizer: Annotated[str | None, typer.Option(help="Words for the labels, by name.")] = None,
     template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
@@ -52,7 +56,7 @@ def render(
 
     def show() -> None:
         nonlocal runtime
-        loaded = inputs.task_named(task)
+        loaded = inputs.task_named(task, near_duplicates)
         first = _query(loaded, query)
         asked = loaded.tests if every and query is None else [first]
         words = loaded.verbalizer(verbalizer) if verbalizer else None
@@ -73,6 +77,15 @@ def render(
         if html_file is None and json_file is None:
             look = shown.Look(tokens=tokens, spans=spans, whitespace=whitespace)
             shown.show(prompts, runtime, look)
+        drawn = selection_for(loaded, chosen)
+        found = {
+            test.id: [demo.id for demo in out]
+            for s in (range(seeds) if every else [seed])
+            for test in asked
+            if (out := left_out(loaded.demos, test, max(counts), s, drawn))
+        }
+        if found:
+            note(near_sentence(found, len(asked)))
 
     if watch:
         shown.watch(shown.places(task, template), html_file, show)
