@@ -385,7 +385,7 @@ def test_problems_of_every_file_are_reported_together(folder: Folder) -> None:
     folder.write(
         task_toml=TOML + 'tests = "tests.csv"\n',
         demos_csv="name,output\npeach,x\nplum,drupe\npear,pome\n",
-        tests_csv="name,output\nfig\nPLUM,drupe\n",
+        tests_csv="name,output\nfig\nplum,drupe\n",
     )
     with pytest.raises(DataError) as caught:
         load_task(folder.path)
@@ -410,12 +410,12 @@ def test_repeats_can_be_dropped_and_the_caller_is_told(folder: Folder) -> None:
     folder.write(
         task_toml=TOML + 'tests = "tests.csv"\nrepeats = "drop"\n',
         demos_csv="name,output\npeach,drupe\npeach,drupe\nplum,drupe\npear,pome\n",
-        tests_csv="name,output\nPlum,drupe\nfig,pome\nfig,pome\n",
+        tests_csv="name,output\nplum,drupe\nfig,pome\nfig,pome\n",
     )
     told: list[str] = []
     task = load_task(folder.path, notify=told.append)
     assert names(list(task.demos)) == ["peach", "pear"]
-    assert names(list(task.tests)) == ["Plum", "fig"]
+    assert names(list(task.tests)) == ["plum", "fig"]
     assert told == [
         "tests: 1 rows left out (they stand twice, or among the tests)",
         "demos: 2 rows left out (they stand twice, or among the tests)",
