@@ -141,7 +141,8 @@ def test_a_header_alone_is_an_error(folder: Folder) -> None:
 def test_ragged_rows_are_reported_with_their_lines(folder: Folder) -> None:
     assert folder.problems("name,output\npeach\npear,pome\na,b,c\n") == [
         "demos.csv:2, value 'peach': 1 fields, but the header names 2",
-        "demos.csv:4, value 'a,b,c': 3 fields, but the header names 2",
+        "demos.csv:4, value 'a,b,c': 3 fields, but the header names 2; put a cell that holds a "
+        "comma in quotation marks",
     ]
 
 
@@ -166,7 +167,8 @@ def test_a_misnamed_column_is_one_problem(folder: Folder, header: str, problem: 
 
 def test_an_unclosed_quote_names_the_line_where_it_begins(folder: Folder) -> None:
     text = 'name,output\npeach,drupe\n"pear,pome\nplum,drupe\n'
-    assert folder.problems(text) == ["demos.csv:3: not CSV: unexpected end of data"]
+    (problem,) = folder.problems(text)
+    assert problem.startswith("demos.csv:3, value '\"pear,pome': not CSV: a quotation mark begins")
 
 
 def test_an_empty_cell_is_no_output(folder: Folder) -> None:
@@ -324,7 +326,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
         ('name = "fruit"\n', "", "name: missing"),
         ('"fruit"', '"fruit', "not TOML: "),
         ("demos.csv", "other.csv", "other.csv: No such file or directory"),
-        ("demos.csv", "d.txt", "d.txt: a data file ends in .csv, .jsonl or .parquet"),
+        ("demos.csv", "d.txt", "d.txt: a data file ends in .csv, .tsv, .jsonl or"),
     ],
 )
 def test_a_wrong_task_file_says_what_and_where(
@@ -634,9 +636,9 @@ def test_nested_inputs_are_written_as_json_but_not_as_csv(tmp_path: Path) -> Non
 
 def test_a_file_of_another_kind_is_neither_read_nor_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("name\n")
-    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
         list(read_rows(tmp_path / "a.txt", []))
-    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
         write_examples(tmp_path / "a.txt", ExampleSet(()), OutputType(str))
 
 
@@ -664,6 +666,13 @@ def test_what_only_looks_like_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("name,output\npeach,drupe\n")
     with pytest.raises(TaskError, match=r"a\.parquet: .*[Pp]arquet"):
         list(read_rows(tmp_path / "a.parquet", []))
+    (tmp_path / "a.parquet").write_bytes(b"")
+    with pytest.raises(TaskError, match=r"a\.parquet: not Parquet: \S+") as caught:
+        list(read_rows(tmp_path / "a.parquet", []))
+    assert str(caught.value).count("a.parquet") == 1
+    with pytest.raises(TaskError, match=r"absent\.parquet: No such file or directory$") as caught:
+        list(read_rows(tmp_path / "absent.parquet", []))
+    assert str(caught.value).count("absent.parquet") == 1
     with pytest.raises(TaskError, match="only read"):
         write_examples(tmp_path / "b.parquet", ExampleSet(()), OutputType(str))
 

@@ -10,7 +10,7 @@ import typer
 from promptkit.cli import inputs, options, shown
 from promptkit.cli.console import note, write_json
 from promptkit.controls import near_sentence
-from promptkit.errors import TaskError
+from promptkit.errors import TaskError, shorten
 from promptkit.preview import plain
 from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
@@ -24,7 +24,10 @@ def render(
     shots: options.Shots = "2",
     query: Annotated[
         str | None,
-        typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
+        typer.Option(
+            help="A test's id, an input as JSON, or the text of its only field; by default the "
+            "first test."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
     selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
@@ -102,14 +105,15 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     known = task.tests.by_id(query) or task.demos.by_id(query)
     if known is not None:
         return known
+    fields = list(task.types()[0].model_fields)
+    reason = "is no id of a test"
     if query.lstrip().startswith("{"):
         try:
             return task.as_query(json.loads(query))
-        except json.JSONDecodeError as error:
-            raise TaskError(f"--query is not JSON: {error}") from None
-    fields = list(task.types()[0].model_fields)
-    if len(fields) == 1:
+        except (json.JSONDecodeError, RecursionError) as error:
+            reason = f"is no id of a test, and not JSON: {error}"
+    if len(fields) == 1:  # code in braces, for example, is an input's text
         return task.as_query({fields[0]: query})
     raise TaskError(
-        f"--query {query!r} is no id of a test; write the input as JSON, with {', '.join(fields)}"
+        f"--query {shorten(query)} {reason}; write the input as JSON, with {', '.join(fields)}"
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from promptkit.errors import TaskError, shorten
 from promptkit.examples import Example, output_key, texts_of
 from promptkit.near import alike, normal_form
+from promptkit.selecting.draw import ALLOW_NEAR
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
@@ -91,9 +92,12 @@ def plan_search(
     out = {example.id for example in near}
     candidates = [example.id for example in rest if example.id not in out]
     if len(candidates) < shots:
+        left = f", since {len(near)} are near-duplicates of those" if near else ""
+        allow = f", or {ALLOW_NEAR}" if near else ""
         raise TaskError(
             f"task {task.name!r}: {shots} shots asked, but beside the {count} examples held out "
-            f"the pool has only {len(candidates)}; add some, ask for fewer shots or hold out fewer"
+            f"the pool has only {len(candidates)}{left}; add some, ask for fewer shots or hold out "
+            f"fewer{allow}"
         )
     spend = _greedy if method == "greedy" else _bootstrap
     tries, prompts = spend(len(candidates), count, shots, budget)
