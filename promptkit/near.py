@@ -35,16 +35,8 @@ _FIELD = "\f"  # between the normalised fields of an input; their sentences stan
 
 _FOREIGN_ENDS = re.compile("[。।॥？！｡]+")  # they need no white space behind them
 _FOREIGN_MARKS = re.compile("[¿¡、，；：]+")
-_QUOTES = str.maketrans("‘’ʼ“”„‟«»‹›「」『』", "'''" + 12 * '"')
-_ENDS = re.compile(  # not 3.5, !x, 5! or a?b:c
-    r"""(?:[.?]+|(?<=[^\s\d])!+)[.?!]*(?=["')\]]*(?:\s|$))"""
-    r"""|(?<=[^\x00-\x7f])[.?!]+(?=[^\x00-\x7f])|[\r\n\v\f]+"""
-)
-_MARKS = re.compile(
-    r"""[,;:]+(?=\s|$)|(?<!\d),|,(?!\d)"""
-    # Quotation marks but those of code: x = "1", f('a').
-    r"""|(?<![\w=(\[{+<>])(?<![=(\[{+<>]\s)["']+|["']+(?![\w=)\]}+])"""
-)
+_QUOTES = str.maketrans("‘’ʼ“”„‟«»‹›「」『』", "'" * 3 + '"' * 12)
+_MARKS = re.compile(r"""[.?!,;:"']+|[\r\n\v\f]+""")
 _SYMBOL = re.compile(r"[!-/:-@\[-^`{-~]")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff]"
@@ -71,9 +63,30 @@ def normalised(text: str) -> str:
     if not text.isascii():
         text = _FOREIGN_MARKS.sub(" ", _FOREIGN_ENDS.sub("\n", text))
         text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
-    lines = _ENDS.sub("\n", text.casefold()).split("\n")
-    words = (" ".join(_MARKS.sub(" ", line).split()) for line in lines)
-    return "\n".join([line for line in words if line])
+    lines = _MARKS.sub(_kept, text.casefold()).split("\n")
+    return "\n".join([words for line in lines if (words := " ".join(line.split()))])
+
+
+def _kept(match: re.Match[str]) -> str:
+    """What stays of some marks: a line's end, a space, or the marks where they are no prose."""
+    marks, text, start, end = match[0], match.string, match.start(), match.end()
+    before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+    if not marks.strip(",") and not (before.isdigit() and after.isdigit()):
+        return " "
+    if marks.isspace():
+        return "\n"
+    opens, closes = not before.strip(), not after.strip() or after in ")]"
+    if not marks.strip("\"'"):
+        code = text[max(start - 2, 0) : start].strip()[-1:] in [*"=([{+<>"]  # x = "1", f("a")
+        code = code or (not opens and after in [*"=)]}+"])
+        return marks if code or not (opens or not after.strip()) else " "
+    kept = " " if not set(marks) & set(".?!") else "\n"
+    if opens and not closes:  # .5 and !x, but ...so
+        return " " if len(marks) > 1 and not marks.strip(".") else marks
+    if not opens and not closes:  # 3.5, x != 1 and a?b:c; scripts without spaces go on behind it
+        return kept if before > "~" and after > "~" else marks
+    factorial_or_not = marks[0] == "!" and (before.isdigit() or (opens and after))
+    return marks if factorial_or_not else kept
 
 
 def normal_form(fields: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -134,3 +135,10 @@ def test_short_texts_share_a_key_where_they_are_equal() -> None:
     assert not (keys[0] == keys[1]).any()
     assert not (keys[0] == keys[3]).any()
     assert band_keys([]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("run", [".", ",", "'", '"', "!", "?!", ".)", ",;", ". ", "([", "。", "x!"])
+def test_runs_of_marks_take_no_longer_than_words(run: str) -> None:
+    start = time.perf_counter()
+    normalised(run * 200_000 + "x")
+    assert time.perf_counter() - start < 5
