@@ -127,7 +127,7 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
     for name in required:
         if name not in header:
             others = [column for column in header if column not in required]
-            reason = f"there is no such column{_hint(name, others, header)}"
+            reason = f"there is no such column{column_hint(name, others, header)}"
             if none and "did you mean" not in reason:
                 reason += (
                     "; the first line is read as the names of the columns: where it is a row, put "
@@ -139,7 +139,8 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
     return header
 
 
-def _hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
+def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
+    """Return what a missing column may be called, of `others`, or what there is."""
     close = difflib.get_close_matches(name, others, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -126,7 +126,14 @@ class Predictor:
 
     def left_out(self, query: Example[Any, Any]) -> Shots:
         """Return the near-duplicates of a query that its shots leave out."""
-        return left_out(self.task.demos, query, self.shots, self.seed, self._selection)
+        return left_out(
+            self.task.demos,
+            query,
+            self.shots,
+            self.seed,
+            self._selection,
+            apart=self.task.is_test(query),
+        )
 
     @property
     def _order(self) -> Order | None:

@@ -211,6 +211,11 @@ class Task(BaseModel, Generic[I, O]):
             raise TaskError(f"there is no verbalizer {name!r}; there is {names}")
         return Verbalizer(name, {label: label for label in self.labels})
 
+    def is_test(self, example: Example[Any, Any]) -> bool:
+        """Return whether an example is one of the tests, so that its id is unique among these."""
+        known = self.tests.by_id(example.id)
+        return known is not None and (known is example or known.input == example.input)
+
     def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
         """An example's input as plain values."""
         return plain(example.input)  # type: ignore[no-any-return]

@@ -234,7 +234,8 @@ def test_an_id_stands_once() -> None:
         {"id": "a", "input": {"name": "pear"}, "output": "pome"},
     ]
     assert problems(demos=demos) == [
-        "example 'a', field 'id': the same id as demos[0]; an id is unique"
+        "example 'a', field 'id': the same id as demos[0], whose input is another; an id is unique "
+        "among the demos: rename the column id, or leave it out"
     ]
 
 
@@ -291,10 +292,17 @@ def test_inputs_that_read_differently_have_different_keys(one: Any, other: Any) 
     assert text_key(Anything(name=one)) != text_key(Anything(name=other))
 
 
-def test_a_test_does_not_share_an_id_with_the_pool() -> None:
-    demos = [{"input": {"name": "apple"}, "output": "pome", "id": "a"}]
-    tests = [{"input": {"name": "pear"}, "output": "pome", "id": "a"}]
-    assert "also stands in the pool, as demos[0]" in problems(demos=demos, tests=tests)[0]
+def test_pool_and_tests_may_number_their_rows_alike() -> None:
+    demos = [{"input": {"name": "apple"}, "output": "pome", "id": "0"}]
+    tests = [
+        {"input": {"name": "pear"}, "output": "pome", "id": "0"},
+        {"input": {"name": "apple"}, "output": "pome", "id": "1"},
+    ]
+    task = Task[Fruit, Family](name="t", demos=demos, tests=tests[:1])  # type: ignore[arg-type]
+    assert task.is_test(task.tests[0])
+    assert not task.is_test(task.demos[0])
+    (problem,) = problems(demos=demos, tests=tests)
+    assert "example '1', field 'input', value 'apple': this test also stands in" in problem
 
 
 def test_every_problem_is_reported_at_once() -> None:

@@ -402,7 +402,8 @@ def test_problems_of_every_file_are_reported_together(folder: Folder) -> None:
 def test_repeats_are_errors_with_both_places(folder: Folder) -> None:
     assert folder.problems("id,name,output\n1,peach,drupe\n2,peach,drupe\n3,peach,pome\n") == [
         "demos.csv:3, example '2', field 'input', value 'peach': "
-        "the same row as demos.csv:2; delete one",
+        'the same row as demos.csv:2; delete one, or write repeats = "drop" in [files] of '
+        "task.toml",
         "demos.csv:4, example '3', field 'output', value 'pome': the same input as "
         "demos.csv:2, which has the output 'drupe'; keep one",
     ]

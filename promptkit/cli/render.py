@@ -85,7 +85,7 @@ def render(
             test.id: [demo.id for demo in out]
             for s in (range(seeds) if every else [seed])
             for test in asked
-            if (out := left_out(loaded.demos, test, max(counts), s, drawn))
+            if (out := left_out(loaded.demos, test, max(counts), s, drawn, loaded.is_test(test)))
         }
         if found:
             note(near_sentence(found, len(asked)))

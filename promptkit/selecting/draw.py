@@ -57,10 +57,13 @@ def draw(
     selection: AnySelection = "random",
     order: AnyOrder | None = None,
     text: str | None = None,
+    apart: bool = False,
 ) -> Shots:
     """`shots` demonstrations out of the pool for a query, without the query itself.
 
-    The query and its near-duplicates are left out; `text` is its `text_key`, if that is known.
+    The query and its near-duplicates are left out; `text` is its `text_key`, if that is known. The
+    query is known by its id and by its text, or where it stands `apart` from the pool, as tests do,
+    by its text alone, since ids are unique in their own set only.
     Without an `order` they stand as the selection has it. Equal draws of a selection that does not
     look at the query are one and the same tuple. Raises `PromptError` where the pool is too small.
     """
@@ -70,12 +73,14 @@ def draw(
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
     if shots == 0:
         return ()
-    return draws_of(pool).draw(query, shots, seed, selection, placed, text)
+    return draws_of(pool).draw(query, shots, seed, selection, placed, text, apart)
 
 
-def expect(pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]]) -> None:
+def expect(
+    pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]], apart: bool = False
+) -> None:
     """Says which queries are about to be drawn for; many together take less time than alone."""
-    draws_of(pool).expect(queries)
+    draws_of(pool).expect(queries, apart)
 
 
 def left_out(
@@ -84,12 +89,13 @@ def left_out(
     shots: int,
     seed: int,
     selection: AnySelection,
+    apart: bool = False,
 ) -> Shots:
     """Return the near-duplicates of a query that would otherwise be among these shots."""
     chosen = as_selection(selection)
     if shots == 0 or chosen.allow_near:
         return ()
-    return draws_of(pool).left_out(query, shots, seed, chosen)
+    return draws_of(pool).left_out(query, shots, seed, chosen, apart)
 
 
 @lru_cache(maxsize=4)
@@ -98,16 +104,17 @@ def draws_of(pool: ExampleSet[Any, Any]) -> Draws:
     return Draws(pool)
 
 
-def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
-    """Whether a demonstration is the query: by id or by equal text."""
-    return demo.id == query.id or text_key(demo.input) == text_key(query.input)
+def same(demo: Example[Any, Any], query: Example[Any, Any], apart: bool = False) -> bool:
+    """Whether a demonstration is the query: by id or by equal text, or `apart` by text alone."""
+    return (demo.id == query.id and not apart) or text_key(demo.input) == text_key(query.input)
 
 
 class _Asked(NamedTuple):
     """A query that is drawn for."""
 
     number: int
-    id: str
+    id: str | None
+    """None for a query whose id says nothing of the pool."""
     key: str
     """Its `text_key`."""
     text: str
@@ -135,11 +142,11 @@ class Draws:
 
     def __init__(self, pool: ExampleSet[Any, Any]) -> None:
         self._pool = Pool(pool)
-        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._asked: dict[tuple[str | None, str], _Asked] = {}
         self._queries: list[_Asked] = []
         # By identity, with the example itself, so that it stays what it is.
         self._expected: dict[int, Example[Any, Any]] = {}
-        self._waiting: list[Example[Any, Any]] = []
+        self._waiting: list[tuple[Example[Any, Any], bool]] = []
         self._keys: list[Keys] = []
         """The queries' `band_keys`, as far as they were asked for."""
         self._heads: dict[tuple[Fixed, int], _Head] = {}
@@ -148,11 +155,11 @@ class Draws:
         """Near-duplicates that a ranking met, by selection, seed and the query's number."""
         self._tuples: dict[tuple[int, ...], Shots] = {}
 
-    def expect(self, queries: Iterable[Example[Any, Any]]) -> None:
+    def expect(self, queries: Iterable[Example[Any, Any]], apart: bool = False) -> None:
         """Says which queries are about to be drawn for."""
         new = [query for query in queries if id(query) not in self._expected]
         self._expected |= {id(query): query for query in new}
-        self._waiting += new
+        self._waiting += [(query, apart) for query in new]
 
     def draw(
         self,
@@ -162,14 +169,15 @@ class Draws:
         selection: Selection,
         order: Order,
         text: str | None = None,
+        apart: bool = False,
     ) -> Shots:
         """See `draw`."""
-        for each in self._waiting:
-            self._query(each, None)
+        for each, other in self._waiting:
+            self._query(each, None, other)
         self._waiting.clear()
         if len(self._queries) >= MOST + len(self._expected):
             self._forget()
-        asked = self._query(query, text)
+        asked = self._query(query, text, apart)
         indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
             near = self._left_out(selection, seed, asked, shots)
@@ -185,10 +193,15 @@ class Draws:
         return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
 
     def left_out(
-        self, query: Example[Any, Any], shots: int, seed: int, selection: Selection
+        self,
+        query: Example[Any, Any],
+        shots: int,
+        seed: int,
+        selection: Selection,
+        apart: bool = False,
     ) -> Shots:
         """See `left_out`."""
-        asked = self._query(query, None)
+        asked = self._query(query, None, apart)
         self._chosen(selection, seed, asked, shots)
         return self._left_out(selection, seed, asked, shots)
 
@@ -234,15 +247,16 @@ class Draws:
             known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
         return known
 
-    def _query(self, query: Example[Any, Any], key: str | None) -> _Asked:
+    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> _Asked:
         key = text_key(query.input) if key is None else key
-        asked = self._asked.get((query.id, key))
+        id = None if apart else query.id
+        asked = self._asked.get((id, key))
         if asked is None:
             from promptkit.near import normal_form
 
             text, normal = text_of(query.input), normal_form(texts_of(query.input))
-            asked = _Asked(len(self._queries), query.id, key, text, normal)
-            self._asked[query.id, key] = asked
+            asked = _Asked(len(self._queries), id, key, text, normal)
+            self._asked[id, key] = asked
             self._queries.append(asked)
         return asked
 
@@ -275,14 +289,18 @@ class Draws:
     def _check(self, head: _Head) -> None:
         """Finds which queries, of those not yet looked at, must not see which of the head."""
         queries = self._queries[head.checked :]
-        ids = {self._pool[index].id: index for index in head.indices}
-        keys = {self._pool.key(index): index for index in head.indices}
+        ids: dict[str | None, int] = {self._pool[index].id: index for index in head.indices}
+        keys: dict[str, list[int]] = {}
+        for index in head.indices:
+            keys.setdefault(self._pool.key(index), []).append(index)
         barred: dict[int, set[int]] = {}
         near: dict[int, set[int]] = {}
         for asked in queries:
-            for index in (ids.get(asked.id), keys.get(asked.key)):
-                if index is not None:
-                    barred.setdefault(asked.number, set()).add(index)
+            own = keys.get(asked.key, [])
+            if asked.id in ids:
+                own = [*own, ids[asked.id]]
+            if own:
+                barred[asked.number] = set(own)
         if head.keys is not None:
             from promptkit.near import alike
 
