@@ -309,6 +309,10 @@ def test_near_duplicates_say_where_the_first_one_is(tmp_path: Path) -> None:
     assert "demos.csv:3" in messages[16]
     (leak,) = [f for f in found if Path(f.file or "").name == "tests.csv"]
     assert leak.message.endswith("a demonstration that its shots leave out")
+    spec = tmp_path / "task" / "task.toml"
+    spec.write_text('near_duplicates = "allow"\n' + spec.read_text("utf-8"), "utf-8")
+    found = [f for f in lint(tmp_path / "task") if f.rule == "near-repeat"]
+    assert {Path(f.file or "").name for f in found} == {"demos.csv"}
 
 
 def test_rows_without_repeats_in_the_task_file_are_left_out(tmp_path: Path) -> None:

@@ -72,11 +72,15 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
         if _equal(first, row):
             continue  # said by `repeats`
         message = f"near-duplicate of {first} ({shorten(_short(subject, first), 50)})"
+        fix = "keep one"
         if first.part != row.part:
+            if subject.task.near_duplicates == "allow":
+                continue
             message += ", a demonstration that its shots leave out"
+            fix = 'keep one, or write near_duplicates = "allow" in task.toml'
         elif first.example.output != row.example.output:
             message += f", with {first.example.output!r} there and {row.example.output!r} here"
-        yield rules.NEAR_REPEAT.at(row.at(), message, "keep one")
+        yield rules.NEAR_REPEAT.at(row.at(), message, fix)
 
 
 def _equal(first: Row, row: Row) -> bool:

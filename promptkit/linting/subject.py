@@ -128,6 +128,7 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
             instruction=spec.instruction,
             template=spec.template,
             verbalizers=spec.output.verbalizers,
+            near_duplicates=spec.near_duplicates,
             folder=path.parent,
         )
         return Subject(task, rows, parser.problems, str(path))
