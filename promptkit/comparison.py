@@ -12,7 +12,7 @@ from typing import Any, Literal
 from promptkit import calibrating, draws, evidence, judging, running, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
-from promptkit.controls import wording_warnings
+from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.figures import Cost, Free
@@ -108,7 +108,8 @@ def compare(
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
-    known = map(verdicts.sentence, (*wording_warnings(predictors), *left_out))
+    found = (*wording_warnings(predictors), near_warning(predictors, queries), *left_out)
+    known = [verdicts.sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
 
 

@@ -14,13 +14,9 @@ from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
+from promptkit.selecting.draw import Shots, left_out
 from promptkit.selecting.orders import DEFAULT, AnyOrder, Order, as_order
-from promptkit.selecting.strategies import (
-    AnySelection,
-    Selection,
-    as_selection,
-    default_selection,
-)
+from promptkit.selecting.strategies import AnySelection, Selection, selection_for
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template
@@ -134,8 +130,18 @@ class Predictor:
 
     @property
     def _selection(self) -> Selection:
-        chosen = self.selection
-        return default_selection(self.task) if chosen is None else as_selection(chosen)
+        return selection_for(self.task, self.selection)
+
+    def left_out(self, query: Example[Any, Any]) -> Shots:
+        """Return the near-duplicates of a query that its shots leave out."""
+        return left_out(
+            self.task.demos,
+            query,
+            self.shots,
+            self.seed,
+            self._selection,
+            apart=self.task.is_test(query),
+        )
 
     @property
     def _order(self) -> Order | None:

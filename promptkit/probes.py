@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example, canonical, output_key, text_key, text_of
-from promptkit.near import near_pairs, normalised
+from promptkit.examples import Example, canonical, output_key, text_key, texts_of
+from promptkit.near import near_pairs, normal_form
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
@@ -170,7 +170,7 @@ def _unlike(
     every = [*tests, *examples]
     first = len(every) - len(examples)
     alike = set(range(first))
-    texts = [normalised(text_of(example.input)) for example in every]
+    texts = [normal_form(texts_of(example.input)) for example in every]
     for before, after in sorted(near_pairs(texts), key=lambda pair: pair[1]):
         if before in alike:
             alike.add(after)

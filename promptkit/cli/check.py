@@ -75,6 +75,7 @@ def check(
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: options.OrderNames = None,
     calibrate: options.Calibrate = None,
     shots: ShotCounts = None,
@@ -111,7 +112,7 @@ def check(
     demands = Demands.of(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
-    loaded = inputs.task_named(task)
+    loaded = inputs.task_named(task, near_duplicates)
     demands.fit(loaded, limit)
     chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     inputs.check_writable(_apart(out, no_worse_than), json_file)

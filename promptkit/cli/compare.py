@@ -23,6 +23,7 @@ def compare(
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: options.OrderNames = None,
     orders: options.OrderCount = None,
     calibrate: options.Calibrate = None,
@@ -55,7 +56,7 @@ def compare(
         "sampling": inputs.sampling(max_tokens, temperature),
     }
     kind = inputs.choices("weights", [weights], Weights)[0]
-    loaded = inputs.task_named(task)
+    loaded = inputs.task_named(task, near_duplicates)
     chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     folder = out or Path("runs") / inputs.folder_name(loaded.name)
     inputs.check_writable(folder, json_file)

@@ -23,7 +23,7 @@ from promptkit.predict import Progress
 from promptkit.selecting.orders import Order, as_order
 from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.selecting.strategies import Selection, read_selection
-from promptkit.task import Task
+from promptkit.task import NearDuplicates, Task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
@@ -38,7 +38,16 @@ def folder_name(task: str) -> str:
     return re.sub(r'[\\/:*?"<>|\s\0-\x1f]+', "-", task).strip(".-") or "task"
 
 
-def task_named(name: str) -> Task[Any, Any]:
+def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:
+    """The task of this name; `near_duplicates` replaces what it says of them."""
+    if near_duplicates is None:
+        return _loaded(name)
+    choices("near-duplicates", [near_duplicates], NearDuplicates)
+    task = _loaded(name)
+    return task.model_copy(update={"near_duplicates": near_duplicates})
+
+
+def _loaded(name: str) -> Task[Any, Any]:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute.isidentifier()) or Path(name).exists():
         return load_task(name, notify=note)

@@ -100,6 +100,14 @@ Embedder = Annotated[
         "runs of characters (TF-IDF)."
     ),
 ]
+NearDuplicates = Annotated[
+    str | None,
+    typer.Option(
+        metavar="exclude|allow",
+        help="Whether near-duplicates of a query may be among its shots; by default as the task "
+        "has it, which is to exclude them.",
+    ),
+]
 OrderNames = Annotated[list[str] | None, typer.Option("--order", callback=listed, help=ORDER_HELP)]
 OrderCount = Annotated[
     int | None,
