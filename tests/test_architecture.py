@@ -19,12 +19,13 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
+    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
     | {"figures"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
-    | {"caveats"},
-    {"sandbox", "means", "variance", "rows"},
-    {"examples", "provenance", "sources", "chat", "layout"},
+    | {"caveats", "headlines"},
+    {"sandbox", "means", "variance", "rows", "crossed"},
+    {"power", "targets"}
+    | {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},
     {"task", "store"},
@@ -34,7 +35,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely", "evidence", "moves"},
+    {"calibrating", "freely", "evidence", "moves", "draws"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},
