@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -336,3 +337,16 @@ def test_on_the_bundled_model(method: Any, smollm2: Any) -> None:
     assert found.decoded_tokens < found.tokens
     if method == "bootstrap":
         assert found.found.rank >= found.usual.rank
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_added_row_moves_few_held_out_queries(seed: int) -> None:
+    words = ["".join(pair) for pair in product("abcdefgh", repeat=2)]
+    demos = [Example(input=Word(word=word), output=parity("x" * i)) for i, word in enumerate(words)]
+    for output in ("even", "odd"):
+        more = [Example(input=Word(word="new"), output=output), *demos[::-1]]
+        before, after = (
+            set(plan_search(parity_task(demos=pool), shots=2, held_out=20, seed=seed).held_out)
+            for pool in (demos, more)
+        )
+        assert len(before - after) == len(after - before) <= 2
