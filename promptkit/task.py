@@ -213,8 +213,11 @@ class Task(BaseModel, Generic[I, O]):
 
     def is_test(self, example: Example[Any, Any]) -> bool:
         """Return whether an example is one of the tests, so that its id is unique among these."""
+        demo = self.demos.by_id(example.id)
+        if demo is not None and demo.input == example.input:
+            return False
         known = self.tests.by_id(example.id)
-        return known is not None and (known is example or known.input == example.input)
+        return known is not None and known.input == example.input
 
     def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
         """An example's input as plain values."""
