@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
 from promptkit.examples import Example, ExampleSet, text_key, text_of, texts_of
+from promptkit.selecting.barred import Asked, Head, barred_for
 from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order
 from promptkit.selecting.pool import Pool
 from promptkit.selecting.strategies import (
@@ -26,10 +27,7 @@ from promptkit.selecting.strategies import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Keys = NDArray[np.uint64]
+    from promptkit.selecting.barred import Keys
 
 Shots = tuple[Example[Any, Any], ...]
 
@@ -109,47 +107,19 @@ def same(demo: Example[Any, Any], query: Example[Any, Any], apart: bool = False)
     return (demo.id == query.id and not apart) or text_key(demo.input) == text_key(query.input)
 
 
-class _Asked(NamedTuple):
-    """A query that is drawn for."""
-
-    number: int
-    id: str | None
-    """None for a query whose id says nothing of the pool."""
-    key: str
-    """Its `text_key`."""
-    text: str
-    normal: str
-
-
-class _Head:
-    """The beginning of a fixed ranking, and which queries must not see some of it."""
-
-    def __init__(self, size: int, indices: Sequence[int], keys: Keys | None) -> None:
-        """`size` indices, or all; `keys` are their `band_keys`, None where near ones may be."""
-        self.size, self.indices, self.keys = size, tuple(indices), keys
-        self.barred: dict[int, frozenset[int]] = {}
-        """By the query's number, where there are any."""
-        self.near: dict[int, frozenset[int]] = {}
-        """Those of them that are near-duplicates, not the query itself."""
-        self.checked = 0
-        """How many queries were looked at."""
-        self.nearness: dict[int, Sequence[float]] = {}
-        """How like a query the examples are, by its number, where an order asks for it."""
-
-
 class Draws:
     """Draws the shots of many queries from one pool, and keeps what the draws have in common."""
 
     def __init__(self, pool: ExampleSet[Any, Any]) -> None:
         self._pool = Pool(pool)
-        self._asked: dict[tuple[str | None, str], _Asked] = {}
-        self._queries: list[_Asked] = []
+        self._asked: dict[tuple[str | None, str], Asked] = {}
+        self._queries: list[Asked] = []
         # By identity, with the example itself, so that it stays what it is.
         self._expected: dict[int, Example[Any, Any]] = {}
         self._waiting: list[tuple[Example[Any, Any], bool]] = []
         self._keys: list[Keys] = []
         """The queries' `band_keys`, as far as they were asked for."""
-        self._heads: dict[tuple[Fixed, int], _Head] = {}
+        self._heads: dict[tuple[Fixed, int], Head] = {}
         self._ranked: dict[tuple[ByQuery, int], dict[int, Ranked]] = {}
         self._near: dict[tuple[ByQuery, int, int], dict[int, None]] = {}
         """Near-duplicates that a ranking met, by selection, seed and the query's number."""
@@ -205,7 +175,7 @@ class Draws:
         self._chosen(selection, seed, asked, shots)
         return self._left_out(selection, seed, asked, shots)
 
-    def _left_out(self, selection: Selection, seed: int, asked: _Asked, shots: int) -> Shots:
+    def _left_out(self, selection: Selection, seed: int, asked: Asked, shots: int) -> Shots:
         """The near-duplicates in front of the last shot, as drawn."""
         seed = seed if selection.seeded else 0
         if isinstance(selection, ByQuery):
@@ -213,12 +183,7 @@ class Draws:
             return tuple([self._pool[index] for index in near])
         assert isinstance(selection, Fixed)
         head = self._heads[selection, seed]
-        if asked.number not in head.near:
-            return ()
-        barred = head.barred[asked.number]
-        kept = [place for place, index in enumerate(head.indices) if index not in barred]
-        before = head.indices[: kept[shots - 1]] if len(kept) >= shots else head.indices
-        return tuple([self._pool[index] for index in before if index in head.near[asked.number]])
+        return tuple([self._pool[index] for index in head.left_out(asked, shots)])
 
     def _forget(self) -> None:
         """Forgets all queries, and keeps what is known of the pool."""
@@ -228,7 +193,7 @@ class Draws:
             made.clear()
 
     def _chosen(
-        self, selection: Selection, seed: int, asked: _Asked, shots: int
+        self, selection: Selection, seed: int, asked: Asked, shots: int
     ) -> tuple[Sequence[int], Callable[[], Sequence[float]]]:
         """The shots as they were drawn, fewer where the pool has no more, and how near they are."""
         if isinstance(selection, ByQuery):
@@ -247,7 +212,7 @@ class Draws:
             known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
         return known
 
-    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> _Asked:
+    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> Asked:
         key = text_key(query.input) if key is None else key
         id = None if apart else query.id
         asked = self._asked.get((id, key))
@@ -255,17 +220,18 @@ class Draws:
             from promptkit.near import normal_form
 
             text, normal = text_of(query.input), normal_form(texts_of(query.input))
-            asked = _Asked(len(self._queries), id, key, text, normal)
+            asked = Asked(len(self._queries), id, key, text, normal)
             self._asked[id, key] = asked
             self._queries.append(asked)
         return asked
 
-    def _fixed(self, selection: Fixed, seed: int, asked: _Asked, shots: int) -> Sequence[int]:
+    def _fixed(self, selection: Fixed, seed: int, asked: Asked, shots: int) -> Sequence[int]:
         size = max(shots, HEAD)
         while True:
             head = self._head(selection, seed, size)
             if asked.number >= head.checked:
-                self._check(head)
+                keys = self._band_keys(head.checked) if head.keys is not None else None
+                head.check(self._pool, self._queries, keys)
             barred = head.barred.get(asked.number)
             if barred is None:
                 return head.indices[:shots]
@@ -274,7 +240,7 @@ class Draws:
                 return kept[:shots]
             size = 2 * size
 
-    def _head(self, selection: Fixed, seed: int, size: int) -> _Head:
+    def _head(self, selection: Fixed, seed: int, size: int) -> Head:
         key = selection, seed if selection.seeded else 0
         head = self._heads.get(key)
         if head is None or head.size < size:
@@ -282,41 +248,9 @@ class Draws:
 
             indices = self._pool.ranked(selection, seed, size)[:size]
             texts = [self._pool.normal(index) for index in indices]
-            head = _Head(size, indices, None if selection.allow_near else band_keys(texts))
+            head = Head(size, indices, None if selection.allow_near else band_keys(texts))
             self._heads[key] = head
         return head
-
-    def _check(self, head: _Head) -> None:
-        """Finds which queries, of those not yet looked at, must not see which of the head."""
-        queries = self._queries[head.checked :]
-        ids: dict[str | None, int] = {self._pool[index].id: index for index in head.indices}
-        keys: dict[str, list[int]] = {}
-        for index in head.indices:
-            keys.setdefault(self._pool.key(index), []).append(index)
-        barred: dict[int, set[int]] = {}
-        near: dict[int, set[int]] = {}
-        for asked in queries:
-            own = keys.get(asked.key, [])
-            if asked.id in ids:
-                own = [*own, ids[asked.id]]
-            if own:
-                barred[asked.number] = set(own)
-        if head.keys is not None:
-            from promptkit.near import alike
-
-            ours = self._band_keys(head.checked)
-            for index, theirs in zip(head.indices, head.keys, strict=True):
-                for suspect in (ours == theirs).any(axis=1).nonzero()[0]:
-                    asked = queries[suspect]
-                    if index in barred.get(asked.number, ()):
-                        continue
-                    if alike(asked.normal, self._pool.normal(index)):
-                        near.setdefault(asked.number, set()).add(index)
-        for number, indices in near.items():
-            barred.setdefault(number, set()).update(indices)
-        head.near |= {number: frozenset(indices) for number, indices in near.items()}
-        head.barred |= {number: frozenset(indices) for number, indices in barred.items()}
-        head.checked = len(self._queries)
 
     def _band_keys(self, start: int) -> Keys:
         """The keys of the queries from this one on."""
@@ -327,7 +261,7 @@ class Draws:
         self._keys += [*band_keys([asked.normal for asked in self._queries[len(self._keys) :]])]
         return np.stack(self._keys[start:])
 
-    def _ranking(self, selection: ByQuery, seed: int, asked: _Asked, shots: int) -> Ranked:
+    def _ranking(self, selection: ByQuery, seed: int, asked: Asked, shots: int) -> Ranked:
         key = selection, seed if selection.seeded else 0
         known = self._ranked.setdefault(key, {})
         found = known.get(asked.number)
@@ -345,29 +279,13 @@ class Draws:
             rows = self._pool.vectors(selection.embed).rows([each.text for each in coming])
             for each, row in zip(coming, rows, strict=True):
                 near = self._near[(*key, each.number)] = {}
-                barred = self._barred(each, None if selection.allow_near else near)
+                barred = barred_for(self._pool, each, None if selection.allow_near else near)
                 known[each.number] = selection.rank(self._pool, row, barred, seed, count)
             found = known[asked.number]
         return found
 
-    def _barred(self, asked: _Asked, near: dict[int, None] | None) -> Any:
-        """Says what a query must not see; near-duplicates go to `near`, where they are barred."""
-        from promptkit.near import alike
-
-        pool = self._pool
-
-        def barred(index: int) -> bool:
-            if pool[index].id == asked.id or pool.key(index) == asked.key:
-                return True
-            if near is None or not alike(asked.normal, pool.normal(index)):
-                return False
-            near[index] = None
-            return True
-
-        return barred
-
     def _nearness(
-        self, selection: Fixed, seed: int, asked: _Asked, indices: Sequence[int]
+        self, selection: Fixed, seed: int, asked: Asked, indices: Sequence[int]
     ) -> Sequence[float]:
         """How like the query the shots of a fixed selection are."""
         head = self._head(selection, seed, len(indices))

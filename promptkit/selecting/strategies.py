@@ -344,13 +344,12 @@ def default_selection(task: Task[Any, Any]) -> Selection:
 
 
 def selection_for(task: Task[Any, Any], selection: AnySelection | None) -> Selection:
-    """Return a selection as a task draws with it, by default the `default_selection`.
+    """Return a selection, by default the `default_selection`, as a task draws with it.
 
-    Where the task allows near-duplicates, so does the selection. Raises `PromptError`.
+    It allows near-duplicates where the task does. Raises `PromptError`.
     """
     if selection is None:
         return default_selection(task)
     chosen = as_selection(selection)
-    if task.near_duplicates == "exclude" or chosen.allow_near:
-        return chosen
-    return replace(chosen, allow_near=True)
+    allowing = task.near_duplicates == "allow" and not chosen.allow_near
+    return replace(chosen, allow_near=True) if allowing else chosen

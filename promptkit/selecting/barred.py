@@ -1,0 +1,105 @@
+"""Which demonstrations a query must not see: itself, and its near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from promptkit.selecting.pool import Pool
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Keys = NDArray[np.uint64]
+
+
+class Asked(NamedTuple):
+    """A query that is drawn for."""
+
+    number: int
+    id: str | None
+    """None for a query whose id says nothing of the pool."""
+    key: str
+    """Its `text_key`."""
+    text: str
+    normal: str
+
+
+class Head:
+    """The beginning of a fixed ranking, and which queries must not see some of it."""
+
+    def __init__(self, size: int, indices: Sequence[int], keys: Keys | None) -> None:
+        """`size` indices, or all; `keys` are their `band_keys`, None where near ones may be."""
+        self.size, self.indices, self.keys = size, tuple(indices), keys
+        self.barred: dict[int, frozenset[int]] = {}
+        """By the query's number, where there are any."""
+        self.near: dict[int, set[int]] = {}
+        """Those of them that are near-duplicates, not the query itself."""
+        self.checked = 0
+        """How many queries were looked at."""
+        self.nearness: dict[int, Sequence[float]] = {}
+        """How like a query the examples are, by its number, where an order asks for it."""
+
+    def check(self, pool: Pool, queries: Sequence[Asked], keys: Keys | None) -> None:
+        """Find which queries, of those not yet looked at, must not see which of the head.
+
+        `keys` are the `band_keys` of these, where near-duplicates are barred.
+        """
+        coming = queries[self.checked :]
+        found = self._own(pool, coming)
+        if keys is not None and self.keys is not None:
+            from promptkit.near import alike
+
+            for index, theirs in zip(self.indices, self.keys, strict=True):
+                for suspect in (keys == theirs).any(axis=1).nonzero()[0]:
+                    asked = coming[suspect]
+                    known = found.get(asked.number, ())
+                    if index not in known and alike(asked.normal, pool.normal(index)):
+                        found.setdefault(asked.number, set()).add(index)
+                        self.near.setdefault(asked.number, set()).add(index)
+        self.barred |= {number: frozenset(indices) for number, indices in found.items()}
+        self.checked = len(queries)
+
+    def _own(self, pool: Pool, queries: Sequence[Asked]) -> dict[int, set[int]]:
+        """The examples of the head that are the query, by the query's number."""
+        ids: dict[str | None, int] = {pool[index].id: index for index in self.indices}
+        texts: dict[str, list[int]] = {}
+        for index in self.indices:
+            texts.setdefault(pool.key(index), []).append(index)
+        found: dict[int, set[int]] = {}
+        for asked in queries:
+            own = texts.get(asked.key, [])
+            if asked.id in ids:
+                own = [*own, ids[asked.id]]
+            if own:
+                found[asked.number] = set(own)
+        return found
+
+    def left_out(self, asked: Asked, shots: int) -> list[int]:
+        """Return the near-duplicates in front of a query's last shot."""
+        near = self.near.get(asked.number)
+        if near is None:
+            return []
+        barred = self.barred[asked.number]
+        kept = [place for place, index in enumerate(self.indices) if index not in barred]
+        before = self.indices[: kept[shots - 1]] if len(kept) >= shots else self.indices
+        return [index for index in before if index in near]
+
+
+def barred_for(pool: Pool, asked: Asked, near: dict[int, None] | None) -> Callable[[int], bool]:
+    """Return what says which examples a query must not see.
+
+    Near-duplicates are added to `near`; they are barred unless it is None.
+    """
+    from promptkit.near import alike
+
+    def barred(index: int) -> bool:
+        if pool[index].id == asked.id or pool.key(index) == asked.key:
+            return True
+        if near is None or not alike(asked.normal, pool.normal(index)):
+            return False
+        near[index] = None
+        return True
+
+    return barred
