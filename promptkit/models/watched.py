@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 
 from promptkit.errors import ModelFileError
@@ -21,8 +22,10 @@ class WatchedFile:
         """
         self._path = path
         try:
-            self._file = path.open("rb")
-            self._before = since or os.fstat(self._file.fileno())
+            self._file = os.open(path, os.O_RDONLY)
+            self.close = weakref.finalize(self, os.close, self._file)
+            """Lets go of the file."""
+            self._before = since or os.fstat(self._file)
         except OSError as error:
             raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from None
 
@@ -38,10 +41,6 @@ class WatchedFile:
 
     def check(self) -> None:
         """Check that nothing was written to it. Raises `ModelFileError`."""
-        now, before = os.fstat(self._file.fileno()), self._before
+        now, before = os.fstat(self._file), self._before
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise ModelFileError(self._path, "it changed while it was in use; load it again")
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
