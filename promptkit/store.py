@@ -159,6 +159,12 @@ class Store:
             self._db.executemany("DELETE FROM predictions WHERE key = ?", damaged)
             self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
 
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        """Let another process open the file. Raises `StoreError` for a store in memory."""
+        if self.path is None:
+            raise StoreError("in memory: the store cannot be pickled; give it a path")
+        return Store, (self.path.absolute(),)
+
     def __len__(self) -> int:
         with self._used():
             (count,) = self._db.execute("SELECT count(*) FROM predictions").fetchone()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
@@ -444,6 +445,15 @@ def test_a_store_that_is_closed() -> None:
     for use in (lambda: store.get([b"k"]), lambda: store.put({}), lambda: len(store)):
         with pytest.raises(StoreError):
             use()
+
+
+def test_a_store_is_pickled_by_its_path(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put({b"k": SOUND})
+        with pickle.loads(pickle.dumps(store)) as other:
+            assert other.get([b"k"]) == {b"k": SOUND}
+    with Store() as store, pytest.raises(StoreError, match="in memory: the store cannot be pickle"):
+        pickle.dumps(store)
 
 
 # Many processes.

@@ -24,6 +24,7 @@ from promptkit.models.gguf import Header, read_header
 from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.machine import cores
 from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify
 
 DEFAULT_CONTEXT = 512
@@ -65,6 +66,7 @@ class Embedder:
     ) -> None:
         """Raises `ModelError`; a damaged file ends the process: `load_embedder` tries it first."""
         header, lib = read_header(path), library()
+        self._file = WatchedFile(path)
         self.name = name
         """What the user called it, in the names of selections."""
         pooling = _pooling(header, lib)
@@ -77,8 +79,10 @@ class Embedder:
             raise ModelFileError(path, f"llama.cpp cannot load it: {errors() or 'no reason given'}")
         pointers = [model]
         forks = not lib.llama_supports_gpu_offload()
-        self._access = Access(name, partial(_release, lib, pointers), forks=forks)
+        release = partial(_release, lib, pointers, self._file)
+        self._access = Access(name, release, forks=forks)
         weakref.finalize(self, self._access.close)
+        self._file.check_loaded()
         if lib.llama_model_has_encoder(model) and lib.llama_model_has_decoder(model):
             raise ModelFileError(path, "a model that translates, which makes no vectors")
         trained: int = lib.llama_model_n_ctx_train(model)
@@ -113,6 +117,7 @@ class Embedder:
         found = np.zeros((len(texts), self.dimensions), np.float32)
         for batch in self._batches(tokens):
             with self._access.alone():
+                self._file.check()
                 found[batch] = self._read([tokens[index] for index in batch])
         try:
             check_finite(found)
@@ -210,8 +215,9 @@ def _context(lib: Any, model: Any, size: int, pooling: int, threads: int | None)
     return context
 
 
-def _release(lib: Any, pointers: list[Any]) -> None:
+def _release(lib: Any, pointers: list[Any], file: WatchedFile) -> None:
     """Frees the context, if there is one, then the model."""
+    file.close()
     for context in pointers[1:]:
         lib.llama_free(context)
     lib.llama_model_free(pointers[0])

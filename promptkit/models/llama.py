@@ -7,13 +7,11 @@ they have in common is read once.
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from promptkit import chat
 from promptkit.encode import Encoder
@@ -36,8 +34,10 @@ from promptkit.models.grammar import Grammars
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.plan import Item, Plan
 from promptkit.models.prepare import Notify, log, prepared
+from promptkit.models.resources import Resources, Usages
 from promptkit.models.schedule import Schedule
 from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify
 from promptkit.prompts import Prompt, TokenizedPrompt
 
@@ -105,8 +105,10 @@ class LlamaModel:
         weights: Weights = "as-is",
         notify: Notify = log.info,
     ) -> None:
+        since = os.stat(path) if os.path.exists(path) else None
         file = verify(path)
         source = prepared(file, weights, notify)
+        watched = WatchedFile(source.path, since if source.path == path else None)
         lib = library()
         forget_errors()
         params = lib.llama_model_default_params()
@@ -117,10 +119,11 @@ class LlamaModel:
         if not model:
             reason = errors() or "no reason given"
             raise ModelFileError(source.path, f"llama.cpp cannot load it: {reason}")
+        self._resources = Resources(lib, model, name or path.name, watched)
+        watched.check_loaded()
         trained: int = lib.llama_model_n_ctx_train(model)
         context = min(trained, DEFAULT_CONTEXT) if context is None else context
-        self.usage = Usage()
-        self._resources = _Resources(lib, model, name or path.name)
+        self._usage, self._usages = Usage(), Usages()
         if not 0 < context <= trained:
             raise ModelError(
                 f"a context of {context} tokens: {path.name} was trained for {trained}"
@@ -131,7 +134,7 @@ class LlamaModel:
                 model,
                 length=context,
                 settings=settings,
-                usage=self.usage,
+                usage=self._usage,
                 cache_width=file.header.cache_width,
             )
         )
@@ -156,6 +159,11 @@ class LlamaModel:
             settings=f"{settings}, each prompt alone" if exact else str(settings),
             tolerance=0.0 if exact else _tolerance(source.weights),
         )
+
+    @property
+    def usage(self) -> Usage:
+        """What the work of this thread cost so far, with that of models that share the memory."""
+        return self._usages.usage
 
     @property
     def memory(self) -> Memory:
@@ -288,10 +296,15 @@ class LlamaModel:
 
     def _next(self, steps: Iterator[T]) -> T | None:
         """The next of the steps, None after the last; errors say whose they are."""
+        self._resources.file.check()
+        before, own = replace(self._usage), self.usage
         try:
             return next(steps, None)
         except ModelError as error:
             raise ModelError(f"{self.identity.name}: {error}") from error
+        finally:
+            own.decoded_tokens += self._usage.decoded_tokens - before.decoded_tokens
+            own.decode_seconds += self._usage.decode_seconds - before.decode_seconds
 
     def _schedule(self, plan: Plan) -> Schedule:
         """The batches of a plan; what its prompts share with those before is not read again."""
@@ -321,24 +334,3 @@ class LlamaModel:
 def _tolerance(weights: str) -> float:
     """The tolerance of weights such as `Q4_1`, or `F16 from Q4_1`."""
     return TOLERANCES.get(weights.split()[0], _OF_INTEGERS)
-
-
-class _Resources:
-    """The memory that models share; freed when the last of them goes away, or at once."""
-
-    def __init__(self, lib: Any, model: Any, name: str) -> None:
-        self._contexts: list[Context] = []
-        free = partial(_free, lib, model, self._contexts)
-        self.access = Access(name, free, forks=not lib.llama_supports_gpu_offload())
-        weakref.finalize(self, self.access.close)
-
-    def add(self, context: Context) -> Context:
-        """Frees the context first."""
-        self._contexts.append(context)
-        return context
-
-
-def _free(lib: Any, model: Any, contexts: Sequence[Context]) -> None:
-    for context in contexts:
-        context.close()
-    lib.llama_model_free(model)

@@ -52,7 +52,7 @@ def find(name: str | Path) -> Path:
     if name.startswith("hf:"):
         return _fetched(name)
     path = Path(os.path.expanduser(name))  # which leaves a user that does not exist alone
-    if not path.exists() and "/" not in name and not name.endswith(".gguf"):
+    if not name or ("/" not in name and not name.endswith(".gguf") and not os.path.exists(path)):
         raise ModelError(
             f"there is no model {name!r}: name a .gguf file, smollm2, or hf:owner/repo/file.gguf"
         )
@@ -66,7 +66,10 @@ def verify(path: Path, trial: str = "trial") -> ModelFile:
     """
     header = read_header(path)
     check_header(header)
-    sha256 = digest(path)
+    try:
+        sha256 = digest(path)
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from None
     try_once(sha256, path, trial=trial)
     return ModelFile(header, sha256)
 

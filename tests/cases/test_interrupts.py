@@ -150,11 +150,14 @@ def test_preparing_that_is_stopped_leaves_no_child_and_no_file(
     children = psutil.Process(child.pid).children()
     child.send_signal(number)
     _, err = child.communicate(timeout=60)
-    assert child.returncode == {
-        signal.SIGKILL: -9,
-        signal.SIGTERM: 143,
-        signal.SIGINT: 130,
-    }[number]
+    assert (
+        child.returncode
+        == {
+            signal.SIGKILL: -9,
+            signal.SIGTERM: 143,
+            signal.SIGINT: 130,
+        }[number]
+    )
     assert "Traceback" not in err
     assert psutil.wait_procs(children, timeout=5)[1] == []
     if number == signal.SIGKILL:
@@ -209,5 +212,5 @@ def test_an_illegal_instruction_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     whole = process.subprocess.run
     command = [sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(signal.SIGILL)})"]
     monkeypatch.setattr(process.subprocess, "run", lambda _, **more: whole(command, **more))
-    with pytest.raises(process.FailedError, match="illegal instruction: .*GGML_NATIVE=OFF"):
+    with pytest.raises(process.FailedError, match=r"illegal instruction: .*GGML_NATIVE=OFF"):
         process.run("x", seconds=20, doing="x")

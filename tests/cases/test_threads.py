@@ -114,6 +114,19 @@ def test_a_second_run_waits_for_the_first(model: LlamaModel) -> None:
     assert order == [1] * 300 + [2] * 12
 
 
+def test_each_thread_counts_its_own_tokens(file: Path) -> None:
+    model = load_model(file, threads=1, exact=True)  # which keeps nothing from run to run
+
+    def counted(thread: int) -> int:
+        before = model.usage.decoded_tokens
+        scores(model, asked(thread, 40 * thread))
+        return model.usage.decoded_tokens - before
+
+    alone = [counted(thread) for thread in (1, 2, 3)]
+    found = in_threads(*(lambda thread=thread: counted(thread) for thread in (1, 2, 3)))  # type: ignore[misc]
+    assert found == alone
+
+
 def test_tokenizing_does_not_wait_for_a_run(model: LlamaModel) -> None:
     run = model.score(model.tokenize(asked(1)))
     next(run)
