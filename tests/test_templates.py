@@ -900,7 +900,9 @@ def test_an_error_in_an_included_file_names_that_file(write: Write, tmp_path: Pa
 
 def test_a_template_in_another_encoding_is_refused_with_its_line(write: Write) -> None:
     path = write(t="\n{% include 'part.j2' %}", part=b"a\n\xe9")
-    with pytest.raises(TemplateError, match=r"part.j2: byte 0xe9 is not UTF-8; save the template"):
+    with pytest.raises(
+        TemplateError, match=r"part.j2:2: byte 0xe9 is not UTF-8; save the template"
+    ):
         Template.load(path).render(fruits(), query={"name": "fig"})
     with pytest.raises(TemplateError, match=r"part.j2:2: byte 0xe9 is not UTF-8"):
         Template.load(write(part=b"a\n\xe9"))

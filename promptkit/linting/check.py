@@ -145,8 +145,7 @@ def _own(folder: Path | None) -> list[Path]:
 def _check_template(
     subject: Subject, page: Page, template: Template, model: LlamaModel | None, shots: int
 ) -> Iterator[Finding]:
-    pages = Pages(template.environment)
-    pages.read.append(page)
+    pages = Pages(template.environment, page, template.place)
     found = list(_all_of_template(subject, page, template, pages, model, shots))
     ignored = {one.file: _ignored_in(one) for one in pages.read}
     for finding in found:

@@ -104,7 +104,7 @@ class Names(Expressions):
     def _load(self, template: nodes.Expr, node: nodes.Node, missing: bool = False) -> Page | None:
         if not isinstance(template, nodes.Const) or not isinstance(template.value, str):
             return None
-        page = self._pages.open(template.value)
+        page = self._pages.open(template.value, self._page)
         if page is None:
             if not missing:
                 known = self._pages.names()
