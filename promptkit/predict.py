@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -232,7 +233,9 @@ class Predictor:
             said = _scored(output.labels, result, self.model.identity.tolerance)
             value = output.values[said["label"]]
         else:
-            said, value = _generated(output.parse, result, prompt.prompt.format is not None)
+            format = prompt.prompt.format
+            parse = partial(output.parse, as_json=format != output.format)
+            said, value = _generated(parse, result, format is not None)
         known = query.output is not None
         failed = said["failure"] is not None
         said["label"] = None if failed else output.plain(value)
