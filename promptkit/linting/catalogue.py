@@ -87,7 +87,7 @@ LOST_TEXT = Rule(
 NOT_TEXT = Rule(
     "not-text",
     "warning",
-    "A record, a list or a function prints in Python's notation, or not at all.",
+    "A list prints as its items with commas between; a record or a function has no text.",
     Case("One of {{ labels }}.\n" + _BLOCK),
     Case('One of {{ labels | join(", ") }}.\n' + _BLOCK),
 )
@@ -179,6 +179,25 @@ BREAKS_OUT = Rule(
     "A value that contains what ends an answer looks like the beginning of another example.",
     Case(demos='"wolf\ndog",mammal\n'),
     Case(demos="wolf,mammal\n"),
+)
+UNREACHABLE_ANSWER = Rule(
+    "unreachable-answer",
+    "warning",
+    "A generated text ends where the template's stop begins, so a gold answer has none in it.",
+    Case(output='type = "str"', demos="owl,bird\n", tests='hen,"bird\nof prey"\n'),
+    Case(output='type = "str"', demos="owl,bird\n", tests="hen,bird of prey\n"),
+)
+BROKEN_JSON = Rule(
+    "broken-json",
+    "warning",
+    "A quote or a newline in a value breaks JSON that is written by hand; `tojson` escapes both.",
+    _block(
+        '{"name": "{{ input.name }}", "class": "{{ output }}"}', demos='"the ""wolf""",mammal\n'
+    ),
+    _block(
+        '{"name": {{ input.name | tojson }}, "class": {{ output | tojson }}}',
+        demos='"the ""wolf""",mammal\n',
+    ),
 )
 
 # --- white space and characters of the template ---------------------------------------------------
@@ -433,9 +452,13 @@ TOO_LONG = Rule(
 LABEL_PREFIX = Rule(
     "label-prefix",
     "warning",
-    "Where one label's tokens begin another's, the end of the answer decides between them.",
+    "Where one label's tokens begin another's, only what ends an answer tells them apart.",
+    Case(
+        "{% example %}\n; {{ input.name }}: {{ output }}{% endexample %}\n",
+        labels='["bird", "bird of prey"]',
+        demos="owl,bird of prey\nhen,bird\n",
+    ),
     Case(labels='["bird", "bird of prey"]', demos="owl,bird of prey\nhen,bird\n"),
-    Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     needs_model=True,
 )
 LABEL_MERGES = Rule(

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import jinja2.meta
-from pydantic import BaseModel
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError
-from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered
 from promptkit.linting.data_rules import DATA_RULES
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
 from promptkit.linting.pages import Page, Pages
-from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES, asked_for
+from promptkit.linting.real_examples import check_examples
+from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
 from promptkit.linting.tokens import check_prompts, token_costs
-from promptkit.prompts import Prompt
+from promptkit.rendering import Renderer
 from promptkit.task import Task
 from promptkit.templates import Template, find_template, read_template
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 RULES: tuple[Rule, ...] = tuple(rule for rule in vars(rules).values() if isinstance(rule, Rule))
 """Every rule, in the order of `docs/lint.md`."""
 
-_SAMPLE = 40
-"""How many of a task's examples are rendered, evenly spread."""
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
 _LEVELS = ("error", "warning", "note")
 
@@ -207,10 +205,10 @@ def _all_of_template(
 def _given(subject: Subject) -> dict[str, Shape]:
     """The shapes of what a template sees."""
     task = subject.task
-    record = record_of(task.types()[0])
     rows = subject.rows["demos"]
-    keys = dict.fromkeys(key for row in rows for key in row.example.metadata)
+    keys = dict.fromkeys(key for row in subject.all_rows for key in row.example.metadata)
     metadata = Record("metadata", tuple((key, ANY) for key in keys), open=not rows)
+    record = replace(record_of(task.types()[0]), metadata=metadata)
     kinds = {type(row.example.output) for row in rows}
     is_number = not task.labels and kinds and kinds <= {int, float}
     output = NUMBER if is_number else TEXT if task.labels else ANY
@@ -226,50 +224,33 @@ def _given(subject: Subject) -> dict[str, Shape]:
 def _check_rendered(
     subject: Subject, page: Page, template: Template, pages: Sequence[Page]
 ) -> Iterator[Finding]:
-    values = inputs(subject)
-    demos = demonstrations(subject, values[-1]) if values else []
-    if not demos:
-        return
     try:
         renderer = template.renderer(subject.task)
-        probe = rendered.render(renderer, page, pages, values, demos)
+        probe = _probe(subject, renderer, page, pages)
+        if probe is None:
+            return
         unseen = [finding for check in SHOWN_RULES for finding in check(probe)]
         yield from unseen
         if not unseen:
             for text_check in TEXT_RULES:
                 yield from text_check(probe)
-            yield from _check_examples(subject, template, values, demos[0])
+            yield from check_examples(subject, renderer, probe)
     except PromptkitError as error:
         yield rendered.rendering_error(error, page, pages)
 
 
-def _check_examples(
-    subject: Subject, template: Template, values: Sequence[BaseModel], like: Example[Any, Any]
-) -> Iterator[Finding]:
-    """Real examples go through the template, and stay in their places."""
-    demos, renderer = subject.rows["demos"], template.renderer(subject.task)
-    stop = renderer.render(asked_for(values[0]), [like] if len(values) > 1 else []).stop
-    rows = subject.all_rows
-    for row in rows[:: max(1, len(rows) // _SAMPLE)]:
-        shot = next((d.example for d in demos[:3] if _differ(d.example, row.example)), None)
-        renderer.render(row.example, [shot] if shot is not None else [])
-    if "\n" in stop:
-        for row in rows:
-            texts = [text for _, text in subject.texts(row) if stop in text.strip()]
-            if texts and _escapes(renderer.render(row.example, []), stop, row.example.id):
-                yield rules.BREAKS_OUT.at(
-                    row.at(texts[0]),
-                    f"{texts[0]!r:.60} contains {stop!r}, which ends an answer",
-                    "take it out of the value, or print the value with | tojson",
-                )
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return bool(one.id != other.id and one.input != other.input)
-
-
-def _escapes(prompt: Prompt, stop: str, id: str) -> bool:
-    pieces = [p for m in prompt.messages for p in m.pieces] or prompt.pieces
-    return any(
-        stop in piece.text for piece in pieces if piece.kind == "data" and piece.example == id
-    )
+def _probe(
+    subject: Subject, renderer: Renderer, page: Page, pages: Sequence[Page]
+) -> rendered.Probe | None:
+    """The template, rendered for checks; None for a task of which no example is known."""
+    values = inputs(subject)
+    demos = demonstrations(subject, values[-1]) if values else []
+    if not demos:
+        return None
+    try:
+        return rendered.render(renderer, page, pages, values, demos)
+    except PromptkitError:
+        # A template may rightly refuse a value that is made up.
+        if len(values) == 1 or not subject.is_made_up(values[1]):
+            raise
+        return rendered.render(renderer, page, pages, values[:1], demos)

@@ -49,10 +49,11 @@ def _line(rule: Rule) -> str:
 
 def _shown(bad: Case, good: Case) -> str:
     """What the bad example has and the good one has not."""
-    parts = [bad.labels and f"labels = {bad.labels}"]
-    if bad.labels is None or bad.template is not None:
+    said = f"labels = {bad.labels}" if bad.labels is not None else bad.output
+    parts = [said]
+    if said is None or bad.template is not None:
         parts = [_different(bad.template, good.template), _different(bad.demos, good.demos)]
-    elif bad.labels == good.labels:
+    elif (bad.labels, bad.output) == (good.labels, good.output):
         parts += [b for b, g in ((bad.demos, good.demos), (bad.tests, good.tests)) if b != g]
     shown = [part.translate(_VISIBLE) for part in parts if part]
     return "<br>".join(f"`{_short(part)}`" for part in shown)
