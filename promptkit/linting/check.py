@@ -13,7 +13,7 @@ import jinja2.meta
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.linting import catalogue as rules
-from promptkit.linting import rendered
+from promptkit.linting import rendered, row_catalogue, token_catalogue
 from promptkit.linting.data_rules import DATA_RULES
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
@@ -31,7 +31,12 @@ from promptkit.templates import Template, find_template, read_template
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
 
-RULES: tuple[Rule, ...] = tuple(rule for rule in vars(rules).values() if isinstance(rule, Rule))
+RULES: tuple[Rule, ...] = tuple(
+    rule
+    for catalogue in (rules, row_catalogue, token_catalogue)
+    for rule in vars(catalogue).values()
+    if isinstance(rule, Rule)
+)
 """Every rule, in the order of `docs/lint.md`."""
 
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")

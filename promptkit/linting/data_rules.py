@@ -10,7 +10,8 @@ from functools import partial
 
 from promptkit.errors import shorten
 from promptkit.examples import canonical, plain, text_key, texts_of
-from promptkit.linting import catalogue as rules
+from promptkit.linting import row_catalogue as rules
+from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.subject import PARTS, Row, Subject
@@ -162,10 +163,10 @@ def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding
         yield rules.PADDED.at(at(), f"{field} {shorten(text)} has white space around it", "trim it")
     for _, name in invisible(text.strip()):
         message = f"{field} {_escaped(text)} contains {name}"
-        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+        yield INVISIBLE.at(at(), message, "delete it, or write a space")
     for _, word, odd in mixed(text):
         message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
-        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
+        yield MIXED_SCRIPTS.at(at(), message, "type the word anew")
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from promptkit.chat import puts_system_in_user
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
 from promptkit.examples import Example
-from promptkit.linting import catalogue as rules
+from promptkit.linting import token_catalogue as rules
+from promptkit.linting.catalogue import CONTROL_TOKEN
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.pages import Page
@@ -92,7 +93,7 @@ def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
         for text in controls:
             at = token.text.find(text)
             if at >= 0 and not CONTROL.fullmatch(text):
-                yield rules.CONTROL_TOKEN.at(
+                yield CONTROL_TOKEN.at(
                     page.at(token.offset + at),
                     f"{text!r} is a control token of {model.identity.name}",
                     "write {% system %}, {% user %} and {% assistant %}",
