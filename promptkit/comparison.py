@@ -12,12 +12,14 @@ from typing import Any, Literal
 from promptkit import calibrating, draws, evidence, judging, running, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
+from promptkit.coinciding import same_prompts
 from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
+from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.moves import pool_digests
 from promptkit.predict import Fit, Prediction, Predictor, Progress
@@ -54,6 +56,7 @@ def compare(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
     announce: Announce | None = None,
+    lint: bool = True,
 ) -> Comparison:
     """Asks every test in every cell of the grid, and compares the cells.
 
@@ -67,7 +70,9 @@ def compare(
     What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
-    task allows. Raises `PromptkitError` for whatever is wrong, before any model runs.
+    task allows. With `lint`, templates are checked first: what `promptkit lint` calls an error is
+    one, and what it calls a warning is counted among the comparison's. Raises `PromptkitError` for
+    whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -93,22 +98,25 @@ def compare(
         fit=fit,
         sampling=sampling or Sampling(),
     )
+    said = screen(task, grid.originals(task), shots) if lint else []
     pilot = None
     if seeds == "auto":
         grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = calibrating.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
     asked = running.prepare(predictors, queries)
+    said += same_prompts(asked)
     asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    said += left_out
     if announce is not None:
-        for reason in left_out:
+        for reason in said:
             announce(reason)
     with _opened(store) as kept:
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
-    found = (*wording_warnings(predictors), near_warning(predictors, queries), *left_out)
+    found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
     known = [verdicts.sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
 

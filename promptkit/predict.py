@@ -163,14 +163,10 @@ class Predictor:
                 raise
         return [self._fitting(renderer, query) for query in queries]
 
-    def join(
-        self,
-        queries: Sequence[Example[Any, Any]],
-        prompts: Sequence[TokenizedPrompt],
-        results: Sequence[Result],
-    ) -> list[Prediction]:
-        """Predictions out of what the model said."""
-        cell = {
+    @property
+    def cell(self) -> dict[str, Any]:
+        """Where it stands in a grid: its factors by their names."""
+        return {
             "shots": self.shots,
             "selection": self._selection.name,
             "order": self._order.name if self._order is not None else DEFAULT,
@@ -179,6 +175,15 @@ class Predictor:
             "template": self.template.name,
             "model": self.model.identity.name,
         }
+
+    def join(
+        self,
+        queries: Sequence[Example[Any, Any]],
+        prompts: Sequence[TokenizedPrompt],
+        results: Sequence[Result],
+    ) -> list[Prediction]:
+        """Predictions out of what the model said."""
+        cell = self.cell
         return [
             self._prediction(query, prompt, result, cell)
             for query, prompt, result in zip(queries, prompts, results, strict=True)

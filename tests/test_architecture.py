@@ -35,7 +35,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely", "evidence", "moves", "draws"},
+    {"coinciding", "calibrating", "freely", "evidence", "moves", "draws"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 import jinja2.meta
@@ -39,6 +39,8 @@ RULES: tuple[Rule, ...] = tuple(
 )
 """Every rule, in the order of `docs/lint.md`."""
 
+SAMPLE = 40
+"""How many of a task's examples are rendered, evenly spread."""
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
 _LEVELS = ("error", "warning", "note")
 
@@ -64,7 +66,8 @@ def lint(
     for check in DATA_RULES:
         found |= dict.fromkeys(check(subject))
     for page, template in _templates(subject, templates, found):
-        found |= dict.fromkeys(_check_template(subject, page, template, model, shots))
+        depth = _Depth(model, shots)
+        found |= dict.fromkeys(_check_template(subject, page, template, depth))
     if model is not None:
         found |= dict.fromkeys(token_costs(subject, model))
     kept = [finding for finding in found if finding.rule not in ignored]
@@ -73,8 +76,15 @@ def lint(
 
 def lint_template(task: Task[Any, Any], template: Template) -> tuple[Finding, ...]:
     """What is wrong with a template, which need not stand in a file, for a task."""
+    return check_template(read_subject(task), template)
+
+
+def check_template(
+    subject: Subject, template: Template, sample: int = SAMPLE
+) -> tuple[Finding, ...]:
+    """The same for a task that is read; `sample` of its examples are rendered, evenly spread."""
     page = Page(template.name, template.file or template.name, template.source)
-    return tuple(dict.fromkeys(_check_template(read_subject(task), page, template, None, 0)))
+    return tuple(dict.fromkeys(_check_template(subject, page, template, _Depth(sample=sample))))
 
 
 def _order(finding: Finding) -> tuple[int, str, int, int]:
@@ -145,11 +155,21 @@ def _own(folder: Path | None) -> list[Path]:
 # --- one template ---------------------------------------------------------------------------------
 
 
+class _Depth(NamedTuple):
+    """How far a template is looked at."""
+
+    model: LlamaModel | None = None
+    """Whose tokens are checked too, for up to `shots` shots."""
+    shots: int = 0
+    sample: int = SAMPLE
+    """How many of the task's examples are rendered."""
+
+
 def _check_template(
-    subject: Subject, page: Page, template: Template, model: LlamaModel | None, shots: int
+    subject: Subject, page: Page, template: Template, depth: _Depth
 ) -> Iterator[Finding]:
     pages = Pages(template.environment, page, template.place)
-    found = list(_all_of_template(subject, page, template, pages, model, shots))
+    found = list(_all_of_template(subject, page, template, pages, depth))
     ignored = {one.file: _ignored_in(one) for one in pages.read}
     for finding in found:
         if finding.rule not in ignored.get(finding.file or "", ()):
@@ -173,8 +193,7 @@ def _all_of_template(
     page: Page,
     template: Template,
     pages: Pages,
-    model: LlamaModel | None,
-    shots: int,
+    depth: _Depth,
 ) -> Iterator[Finding]:
     names = Names(pages, _given(subject))
     try:
@@ -193,7 +212,7 @@ def _all_of_template(
             yield from check(one)
     if any(finding.severity == "error" for finding in names.findings):
         return  # it does not render, or not what its author means
-    seen = list(_check_rendered(subject, page, template, pages.read))
+    seen = list(_check_rendered(subject, page, template, pages.read, depth.sample))
     yield from seen
     if any(finding.severity == "error" for finding in seen):
         return
@@ -203,8 +222,8 @@ def _all_of_template(
         yield rules.UNUSED_FIELD.at(
             page.line(1), f"the field {name!r} is never shown", "print it, or drop the field"
         )
-    if model is not None:
-        yield from check_prompts(subject, page, template, model, shots)
+    if depth.model is not None:
+        yield from check_prompts(subject, page, template, depth.model, depth.shots)
 
 
 def _given(subject: Subject) -> dict[str, Shape]:
@@ -227,7 +246,7 @@ def _given(subject: Subject) -> dict[str, Shape]:
 
 
 def _check_rendered(
-    subject: Subject, page: Page, template: Template, pages: Sequence[Page]
+    subject: Subject, page: Page, template: Template, pages: Sequence[Page], sample: int
 ) -> Iterator[Finding]:
     try:
         renderer = template.renderer(subject.task)
@@ -239,7 +258,7 @@ def _check_rendered(
         if not unseen:
             for text_check in TEXT_RULES:
                 yield from text_check(probe)
-            yield from check_examples(subject, renderer, probe)
+            yield from check_examples(subject, renderer, probe, sample)
     except PromptkitError as error:
         yield rendered.rendering_error(error, page, pages)
 

@@ -180,7 +180,8 @@ class Expressions(NodeVisitor):
         elif kind:
             fix = "print it as it is"
         else:
-            fix = f"it has {listed(known)}"
+            names = [one for one in known if one != "metadata" or beside or not is_input]
+            fix = f"it has {listed(names)}"
         rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
         effect = ", so this is never defined" if guarded else ""
         self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)

@@ -16,8 +16,6 @@ from promptkit.linting.subject import Row, Subject
 from promptkit.prompts import Piece, Prompt
 from promptkit.rendering import Renderer
 
-_SAMPLE = 40
-"""How many of a task's examples are rendered, evenly spread."""
 _KEY = re.compile(r'"\s*:')
 
 
@@ -33,13 +31,15 @@ class _Shown(NamedTuple):
         return turns or self.prompt.pieces
 
 
-def check_examples(subject: Subject, renderer: Renderer, probe: Probe) -> Iterator[Finding]:
+def check_examples(
+    subject: Subject, renderer: Renderer, probe: Probe, sample: int
+) -> Iterator[Finding]:
     """Real examples go through the template, and stay in their places.
 
-    Raises what rendering raises.
+    `sample` of them are rendered, evenly spread. Raises what rendering raises.
     """
     rows = subject.all_rows
-    shown = [_show(subject, renderer, row) for row in rows[:: max(1, len(rows) // _SAMPLE)]]
+    shown = [_show(subject, renderer, row) for row in rows[:: max(1, len(rows) // sample)]]
     if not shown:
         return
     yield from _json_is_whole(shown, probe)

@@ -73,8 +73,10 @@ class Record(Shape):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        beside = {"metadata": self.metadata} if self.metadata is not None else {}
-        return {**beside, **dict(self.fields)}
+        found = dict(self.fields)
+        if self.metadata is not None:
+            found.setdefault("metadata", self.metadata)
+        return found
 
 
 @dataclass(frozen=True)
