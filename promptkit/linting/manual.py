@@ -18,6 +18,11 @@ could not look. `--ignore RULE` leaves a rule out, and so does the comment `{# l
 for the template that it stands in. `--json FILE` writes everything for machines.
 In Python, `promptkit.lint(task)` gives the findings.
 
+`compare`, `check` and `optimise` lint what they are about to ask, without a model: they refuse an
+error, say in a line what is a warning, and count it among the warnings of the result. Rows are
+compared with one another there only where they are 1,000 or fewer. `--no-lint`, or `lint=False` in
+Python, leaves all of it out.
+
 An error is certainly wrong: the template does not render, or measures nothing. A warning is most
 likely wrong. `--fix` makes the changes of a template that need no second thought (marked *fix*),
 shows them as a diff, and never touches data or a built-in template. What a template prints is found

@@ -1,4 +1,4 @@
-"""`compare`, `check` and `optimise` refuse what `lint` calls an error, and say what is a warning."""
+"""`compare`, `check` and `optimise` refuse errors of `lint`, and say its warnings in a line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from promptkit.scaffold import write_task
 from promptkit.verbalizer import Verbalizer
 
 FRUIT = Path(__file__).parents[2] / "examples" / "fruit"
-IGNORED = "The next one:\n{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n{% endfor %}\n"
+IGNORED = (
+    "The next one:\n{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n"
+    "{% endfor %}\n"
+)
 BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"
 
 
@@ -70,7 +73,7 @@ def test_an_error_of_lint_is_refused_before_a_model_runs(
     with pytest.raises(TemplateError) as caught:
         ask(folder)
     shown = str(caught.value)
-    assert shown.startswith("t/templates/prompt.j2:4:1: lint error query-ignored: the query is")
+    assert shown.startswith("t/templates/prompt.j2:3:1: lint error query-ignored: the query is")
     assert "print the fields of query" in shown
     assert "see `promptkit lint t`; --no-lint, or lint=False, asks nevertheless" in shown
     assert len(shown.splitlines()) == 2
@@ -226,9 +229,8 @@ def test_templates_that_differ_with_shots_only(tmp_path: Path) -> None:
         shots=[0, 1, 2],
         limit=3,
     )
-    assert same(result) == [
-        f"Templates colon.j2 and mine.j2 give the same prompts with 0 shots: {SO}"
-    ]
+    said = f"Templates colon.j2 and mine.j2 give the same prompts with 0 shots: {SO}"
+    assert same(result) == [said]
 
 
 def test_label_wordings_that_no_template_shows() -> None:
