@@ -82,12 +82,8 @@ def compare(
         range(draws.PILOT if seeds == "auto" else seeds) if isinstance(seeds, int | str) else seeds
     )
     orders = balanced_orders(orders) if isinstance(orders, int) else orders
-    if models is None:
-        from promptkit.models.llama import load_model
-
-        models = [load_model()]
     grid = Grid(
-        models=models,
+        models=_bundled() if models is None else models,
         templates=templates,
         formats=formats,
         verbalizers=verbalizers,
@@ -196,6 +192,12 @@ def _judged(
         prompts=running.prompts_of(asked),
         pool=pool_digests(task.demos),
     )
+
+
+def _bundled() -> list[Model]:
+    from promptkit.models.llama import load_model
+
+    return [load_model()]
 
 
 @contextmanager
