@@ -275,7 +275,7 @@ class Expressions(NodeVisitor):
 
     def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Shape:  # noqa: N802
         for part in node.nodes:
-            self._check_text(part, self._used(part, scope))
+            self._check_text(part, self._used(part, scope), "in Python's notation")
         return TEXT
 
     def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Shape:  # noqa: N802
@@ -301,21 +301,23 @@ class Expressions(NodeVisitor):
     def visit_Const(self, node: nodes.Const, scope: Scope) -> Shape:  # noqa: N802
         return TEXT if isinstance(node.value, str) else ANY
 
-    def _check_text(self, node: nodes.Expr, shape: Shape) -> None:
-        """Whether a value that is printed reads as text."""
-        self._check_text_of(node, shape, path_of(node, whole=True) or "this")
+    def _check_text(
+        self, node: nodes.Expr, shape: Shape, how: str = "as its items with commas between"
+    ) -> None:
+        """Whether a value that is printed reads as text; `how` is how a list prints."""
+        self._check_text_of(node, shape, path_of(node, whole=True) or "this", how)
 
-    def _check_text_of(self, node: nodes.Expr, shape: Shape, path: str) -> None:
+    def _check_text_of(self, node: nodes.Expr, shape: Shape, path: str, how: str) -> None:
         match shape:
             case OneOf(fields):
                 for name, one in fields if path not in self._told_apart else ():
                     if isinstance(one, Items | Record):
-                        self._check_text_of(node, one, f"{path}, the field {name!r},")
+                        self._check_text_of(node, one, f"{path}, the field {name!r},", how)
                 return
             case Items(Items() | Pair() | Record()):
                 what, fix = "a list of more than texts", "loop over it, or write | tojson"
             case Items() | Pair():
-                what = "a list, which prints as its items with commas between"
+                what = f"a list, which prints {how}"
                 fix = 'write | join(", ") where that is meant, | tojson, or loop over it'
             case Record():
                 what, fix = "a whole record", f"print one of its fields: {listed(shape.shapes)}"

@@ -16,7 +16,8 @@ from promptkit.linting.subject import Row, Subject
 from promptkit.prompts import Piece, Prompt
 from promptkit.rendering import Renderer
 
-_KEY = re.compile(r'"\s*:')
+_OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
+_decode = json.JSONDecoder().raw_decode
 
 
 class _Shown(NamedTuple):
@@ -162,12 +163,12 @@ def _lines(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 
 
 def _flaw(text: str) -> tuple[int, str] | None:
-    """Where a text that looks like a JSON object is none, and why."""
+    """Where a text that looks like a JSON object does not begin with one, and why."""
     written = text.strip().rstrip(",")
-    if not (written.startswith("{") and written.endswith("}") and _KEY.search(written)):
+    if not _OBJECT.fullmatch(written):
         return None
     try:
-        json.loads(written)
+        _decode(written)
     except json.JSONDecodeError as error:
         return error.pos + text.index(written), f"{error.msg} at {written[error.pos :]!r:.20}"
     except (ValueError, RecursionError):  # too many digits, or too deep

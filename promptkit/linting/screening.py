@@ -92,8 +92,10 @@ def _refusal(
 ) -> TemplateError:
     command = _command(task, templates)
     seen = f"{command} lists {others} more" if others else f"see {command}"
+    # What the renderer refuses, it says what to do about.
+    fix = "" if finding.rule == rules.RENDERING.id else f"; {finding.fix}"
     return TemplateError(
-        f"lint error {finding.rule}: {finding.message}; {finding.fix}\n"
+        f"lint error {finding.rule}: {finding.message}{fix}\n"
         f"  ({seen}; --no-lint, or lint=False, asks nevertheless)",
         file=_shown(finding.file),
         line=finding.line,
@@ -119,7 +121,9 @@ def _command(task: Task[Any, Any], templates: Sequence[Template]) -> str:
         return "promptkit.lint(task)"
     words = ["promptkit", "lint", _shown(str(task.folder)) or "."]
     files = [Path(template.file) for template in templates if template.file is not None]
-    if any(file.parent != task.folder / "templates" for file in files):
+    own = task.folder / "templates"
+    usual = {BUILT_IN / task.template, BUILT_IN / f"{task.template}.j2"}
+    if any(file.parent != own and file not in usual for file in files):
         names = [file.name if file.parent == BUILT_IN else str(file) for file in files]
         words += [word for name in dict.fromkeys(names) for word in ("--template", name)]
     return f"`{shlex.join(words)}`"

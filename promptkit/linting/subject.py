@@ -161,9 +161,18 @@ def inputs(subject: Subject) -> list[BaseModel]:
     """Up to two inputs to render, which differ in every field; made up where no rows do."""
     found = [row.example.input for row in subject.all_rows[:_LOOKED_AT]]
     made = [made_up(subject.task.types()[0], number) for number in range(2)]
-    found += [value for value in made if value is not None]
+    found += [value for value in made if value is not None and _is_plain(value)]
     others = (value for value in found[1:] if _apart(found[0], value))
     return [*found[:1], *islice(others, 1)]
+
+
+def _is_plain(value: BaseModel) -> bool:
+    """Whether a made-up value can be written, which a serializer of the user's may refuse."""
+    try:
+        plain(value)
+    except Exception:
+        return False
+    return True
 
 
 def _apart(one: BaseModel, other: BaseModel) -> bool:

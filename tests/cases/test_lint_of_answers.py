@@ -114,6 +114,8 @@ def test_json_written_by_hand_is_broken_by_a_quote(tmp_path: Path) -> None:
     assert found(block.format(plain, "{{ output }}")) == [("broken-json", 2)]
     assert found(block.format(plain, answer)) == []
     assert found(loop.format('"{{ s.input.name }}"', '"{{ s.output }}"'))[0] == ("broken-json", 2)
+    two = "{% example %}\n{{ input | tojson }} -> {{ {'a': 'b'} | tojson }}: {{ output }}\n"
+    assert found(two + "{% endexample %}\n") == []
     assert found("{% example %}\n{ {{ input.name }} } -> {{ output }}\n{% endexample %}\n") == []
 
 
