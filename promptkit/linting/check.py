@@ -14,11 +14,11 @@ import jinja2.meta
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered, row_catalogue, token_catalogue
-from promptkit.linting.data_rules import DATA_RULES
+from promptkit.linting.data_rules import DATA_RULES, padding
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
 from promptkit.linting.pages import Page, Pages
-from promptkit.linting.real_examples import check_examples
+from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
@@ -65,11 +65,17 @@ def lint(
     found: dict[Finding, None] = {}
     for check in DATA_RULES:
         found |= dict.fromkeys(check(subject))
-    for page, template in _templates(subject, templates, found):
-        depth = _Depth(model, shots)
-        found |= dict.fromkeys(_check_template(subject, page, template, depth))
+    pages = list(_templates(subject, templates, found))
+    found |= dict.fromkeys(padding_shown(subject, [template for _, template in pages]))
+    seen = [
+        list(_check_template(subject, page, template, _Depth(model, shots)))
+        for page, template in pages
+    ]
+    found |= dict.fromkeys(finding for some in seen for finding in some)
     if model is not None:
         found |= dict.fromkeys(token_costs(subject, model))
+    if any(_makes_turns(some) for some in seen):
+        ignored.add(token_catalogue.CHAT_MODEL_RAW.id)  # they are compared with it
     kept = [finding for finding in found if finding.rule not in ignored]
     return tuple(sorted(kept, key=_order))
 
@@ -100,6 +106,25 @@ def _known_rules(names: Iterable[str]) -> set[str]:
             hint = f"did you mean {close!r}?" if close else "docs/lint.md lists them"
             raise TaskError(f"there is no rule {name!r}; {hint}")
     return names
+
+
+def padding_shown(subject: Subject, templates: Sequence[Template]) -> list[Finding]:
+    """White space around values of inputs, unless every template trims it."""
+    found = list(padding(subject))
+    return found if found and any(_shows(subject, one) for one in templates) else []
+
+
+def _shows(subject: Subject, template: Template) -> bool:
+    try:
+        return shows_padding(subject, template.renderer(subject.task))
+    except PromptkitError:  # said where the template is checked
+        return True
+
+
+def _makes_turns(findings: Sequence[Finding]) -> bool:
+    """Whether a template that goes well with a chat model is no raw text."""
+    wrong = {one.rule for one in findings if one.severity == "error"}
+    return not wrong and all(one.rule != token_catalogue.CHAT_MODEL_RAW.id for one in findings)
 
 
 # --- which templates ------------------------------------------------------------------------------

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from promptkit.errors import shorten
 from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
+from promptkit.linting.data_rules import is_padded
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import Probe
 from promptkit.linting.subject import Row, Subject
 from promptkit.prompts import Piece, Prompt
 from promptkit.rendering import Renderer
 
+_PADDED = 5
+"""How many rows with white space around a value are rendered."""
 _OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
 
@@ -75,6 +79,22 @@ def _show(subject: Subject, renderer: Renderer, row: Row) -> _Shown:
     )
     query, shot = (other, row.example) if is_shot and other is not None else (row.example, other)
     return _Shown(row, renderer.render(query, [shot] if shot is not None else []))
+
+
+def shows_padding(subject: Subject, renderer: Renderer) -> bool:
+    """Whether white space around values is printed, in a few of the rows that have some.
+
+    Raises what rendering raises.
+    """
+    padded = (
+        (row, [text for _, text in subject.texts(row) if is_padded(text)])
+        for row in subject.all_rows
+    )
+    for row, texts in islice((one for one in padded if one[1]), _PADDED):
+        own = [p.text for p in _show(subject, renderer, row).pieces if p.example == row.example.id]
+        if any(text in shown for text in texts for shown in own):
+            return True
+    return False
 
 
 def _differ(one: Example[Any, Any], other: Example[Any, Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from promptkit.errors import TemplateError
 from promptkit.linting import catalogue as rules
-from promptkit.linting.check import check_template
+from promptkit.linting.check import check_template, padding_shown
 from promptkit.linting.data_rules import (
     answers_in_inputs,
     characters,
@@ -56,7 +56,7 @@ def screen(task: Task[Any, Any], templates: Sequence[Template], shots: Sequence[
         raise _refusal(task, errors[0][1], len(errors) - 1, [template for template, _ in errors])
     warned = {t: [one for one in some if one.severity == "warning"] for t, some in found.items()}
     known = {rule for some in warned.values() for rule in some}
-    known |= {one for one in _of_rows(subject) if one.severity == "warning"}
+    known |= {one for one in _of_rows(subject, templates) if one.severity == "warning"}
     unreachable = (_unreachable(subject, t, some) for t, some in warned.items())
     sentences = [sentence for sentence in unreachable if sentence is not None]
     if known:
@@ -75,7 +75,7 @@ def _of_template(subject: Subject, template: Template, skipped: set[str]) -> lis
     return [finding for finding in found if finding.rule not in skipped]
 
 
-def _of_rows(subject: Subject) -> Iterator[Finding]:
+def _of_rows(subject: Subject, templates: Sequence[Template]) -> Iterator[Finding]:
     """What rows and labels show at a glance; that no row is wrong is known already."""
     rows = len(subject.all_rows)
     checks: list[Callable[[Subject], Iterator[Finding]]] = [label_characters]
@@ -85,6 +85,8 @@ def _of_rows(subject: Subject) -> Iterator[Finding]:
         checks.append(near_repeats)
     for check in checks:
         yield from check(subject)
+    if rows <= MOST_ROWS:
+        yield from padding_shown(subject, templates)
 
 
 def _refusal(
