@@ -70,27 +70,20 @@ def compare(
     What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
-    task allows. With `lint`, templates are checked first: what `promptkit lint` calls an error is
-    one, and what it calls a warning is counted among the comparison's. Raises `PromptkitError` for
-    whatever is wrong, before any model runs.
+    task allows. With `lint`, templates are checked first: an error of `promptkit lint` is raised, a
+    warning told. Raises `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
-    if isinstance(seeds, str) and seeds != "auto":
-        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
-    chosen = (
-        range(draws.PILOT if seeds == "auto" else seeds) if isinstance(seeds, int | str) else seeds
-    )
-    orders = balanced_orders(orders) if isinstance(orders, int) else orders
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
         formats=formats,
         verbalizers=verbalizers,
         selections=selections,
-        orders=orders,
+        orders=balanced_orders(orders) if isinstance(orders, int) else orders,
         shots=shots,
-        seeds=chosen,
+        seeds=_seeds(seeds),
         fit=fit,
         sampling=sampling or Sampling(),
     )
@@ -192,6 +185,15 @@ def _judged(
         prompts=running.prompts_of(asked),
         pool=pool_digests(task.demos),
     )
+
+
+def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
+    """The seeds that are asked first; with "auto" more may follow."""
+    if not isinstance(seeds, int | str):
+        return seeds
+    if isinstance(seeds, str) and seeds != "auto":
+        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
+    return range(draws.PILOT if isinstance(seeds, str) else seeds)
 
 
 def _bundled() -> list[Model]:
