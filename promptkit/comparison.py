@@ -12,12 +12,14 @@ from typing import Any, Literal
 from promptkit import calibrating, draws, evidence, judging, running, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
+from promptkit.coinciding import same_prompts
 from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
+from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.moves import pool_digests
 from promptkit.predict import Fit, Prediction, Predictor, Progress
@@ -54,6 +56,7 @@ def compare(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
     announce: Announce | None = None,
+    lint: bool = True,
 ) -> Comparison:
     """Asks every test in every cell of the grid, and compares the cells.
 
@@ -67,48 +70,42 @@ def compare(
     What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
-    task allows. Raises `PromptkitError` for whatever is wrong, before any model runs.
+    task allows. With `lint`, templates are checked first: an error of `promptkit lint` is raised, a
+    warning told. Raises `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
-    if isinstance(seeds, str) and seeds != "auto":
-        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
-    chosen = (
-        range(draws.PILOT if seeds == "auto" else seeds) if isinstance(seeds, int | str) else seeds
-    )
-    orders = balanced_orders(orders) if isinstance(orders, int) else orders
-    if models is None:
-        from promptkit.models.llama import load_model
-
-        models = [load_model()]
     grid = Grid(
-        models=models,
+        models=_bundled() if models is None else models,
         templates=templates,
         formats=formats,
         verbalizers=verbalizers,
         selections=selections,
-        orders=orders,
+        orders=balanced_orders(orders) if isinstance(orders, int) else orders,
         shots=shots,
-        seeds=chosen,
+        seeds=_seeds(seeds),
         fit=fit,
         sampling=sampling or Sampling(),
     )
+    said = screen(task, grid.originals(task), shots) if lint else []
     pilot = None
     if seeds == "auto":
         grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = calibrating.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
     asked = running.prepare(predictors, queries)
+    said += same_prompts(asked)
     asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    said += left_out
     if announce is not None:
-        for reason in left_out:
+        for reason in said:
             announce(reason)
     with _opened(store) as kept:
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
-    found = (*wording_warnings(predictors), near_warning(predictors, queries), *left_out)
+    found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
     known = [verdicts.sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
 
@@ -188,6 +185,21 @@ def _judged(
         prompts=running.prompts_of(asked),
         pool=pool_digests(task.demos),
     )
+
+
+def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
+    """The seeds that are asked first; with "auto" more may follow."""
+    if not isinstance(seeds, int | str):
+        return seeds
+    if isinstance(seeds, str) and seeds != "auto":
+        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
+    return range(draws.PILOT if isinstance(seeds, str) else seeds)
+
+
+def _bundled() -> list[Model]:
+    from promptkit.models.llama import load_model
+
+    return [load_model()]
 
 
 @contextmanager

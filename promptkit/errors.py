@@ -85,10 +85,11 @@ class TemplateError(PromptkitError):
         *,
         file: str | None = None,
         line: int | None = None,
+        column: int | None = None,
         example: str | None = None,
     ) -> None:
         self.reason, self.file, self.line, self.example = reason, file, line, example
-        where = ":".join(str(part) for part in (file, line) if part is not None)
+        where = ":".join(str(part) for part in (file, line, column) if part is not None)
         suffix = f" (while rendering example {shorten(example)})" if example else ""
         super().__init__(f"{where}: {reason}{suffix}" if where else f"{reason}{suffix}")
 

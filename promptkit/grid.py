@@ -46,16 +46,24 @@ class Grid:
             if not isinstance(model, Model):
                 raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
 
+    def originals(self, task: Task[Any, Any]) -> list[Template]:
+        """The templates that are compared, each in its own format.
+
+        Raises `TemplateError` for one that there is not, or that does not parse.
+        """
+        templates = [_template(task, template) for template in self.templates]
+        return _named_apart(templates or [Template.of(task)])
+
     def predictors(self, task: Task[Any, Any], notify: Notify | None = None) -> list[Predictor]:
         """One for each cell and seed; the seeds of a cell side by side, its shot counts too.
 
         `notify` is told of templates with fewer formats than are asked. Raises `PromptkitError`
         for what the task does not have, or what goes by one name.
         """
-        templates = [_template(task, template) for template in self.templates]
-        templates = _named_apart(templates or [Template.of(task)])
         templates = [
-            one for template in templates for one in variants(task, template, self.formats, notify)
+            one
+            for template in self.originals(task)
+            for one in variants(task, template, self.formats, notify)
         ]
         selections = [selection_for(task, one) for one in self.selections]
         selections = selections or [default_selection(task)]

@@ -89,6 +89,22 @@ class OutputType:
         except RecursionError:
             raise TaskError("the output's JSON Schema is nested too deeply") from None
 
+    @cached_property
+    def json_format(self) -> AnswerFormat | None:
+        """What a generated answer must look like where a template writes answers as JSON.
+
+        None for labels, and for what has no schema. Raises `TaskError` like `format`.
+        """
+        if self.values:
+            return None
+        try:
+            schema = self._adapter.json_schema(schema_generator=_WrittenSchema)
+            return AnswerFormat.of("json", narrowed(schema))
+        except PydanticInvalidForJsonSchema:  # left to validation
+            return None
+        except RecursionError:
+            raise TaskError("the output's JSON Schema is nested too deeply") from None
+
     @property
     def is_text(self) -> bool:
         """Whether an output is any text, as it stands."""
@@ -109,14 +125,21 @@ class OutputType:
             return str(bare)
         return json.dumps(self._dumped(value), ensure_ascii=False)
 
+    def as_json(self, value: Any) -> str:
+        """A value as JSON writes it, on one line."""
+        return json.dumps(self._dumped(value), ensure_ascii=False)
+
     def plain(self, value: Any) -> Any:
         """A value as JSON can hold it."""
         if self.values:
             return value if self.annotation is bool else self.text(value)
         return self._dumped(value)
 
-    def parse(self, text: str) -> Any:
-        """The value that `text` writes. Raises ValueError, saying what is wrong with it."""
+    def parse(self, text: str, *, as_json: bool = False) -> Any:
+        """The value that `text` writes, perhaps as JSON.
+
+        Raises ValueError, saying what is wrong with it.
+        """
         if self.values:
             # Spreadsheets and data frames write TRUE and True.
             label = text.lower() if _bare(self.annotation) is bool else text
@@ -124,9 +147,9 @@ class OutputType:
                 return self.values[label]
             raise ValueError(self._not_a_label(text))
         try:
-            if self.is_text:
+            if self.is_text and not as_json:
                 return self._adapter.validate_python(text)
-            if _bare(self.annotation) in (int, float):
+            if _bare(self.annotation) in (int, float) and not as_json:
                 value = self._adapter.validate_strings(text)
             else:
                 value = self._adapter.validate_json(text)

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -162,14 +163,10 @@ class Predictor:
                 raise
         return [self._fitting(renderer, query) for query in queries]
 
-    def join(
-        self,
-        queries: Sequence[Example[Any, Any]],
-        prompts: Sequence[TokenizedPrompt],
-        results: Sequence[Result],
-    ) -> list[Prediction]:
-        """Predictions out of what the model said."""
-        cell = {
+    @property
+    def cell(self) -> dict[str, Any]:
+        """Where it stands in a grid: its factors by their names."""
+        return {
             "shots": self.shots,
             "selection": self._selection.name,
             "order": self._order.name if self._order is not None else DEFAULT,
@@ -178,6 +175,15 @@ class Predictor:
             "template": self.template.name,
             "model": self.model.identity.name,
         }
+
+    def join(
+        self,
+        queries: Sequence[Example[Any, Any]],
+        prompts: Sequence[TokenizedPrompt],
+        results: Sequence[Result],
+    ) -> list[Prediction]:
+        """Predictions out of what the model said."""
+        cell = self.cell
         return [
             self._prediction(query, prompt, result, cell)
             for query, prompt, result in zip(queries, prompts, results, strict=True)
@@ -232,7 +238,9 @@ class Predictor:
             said = _scored(output.labels, result, self.model.identity.tolerance)
             value = output.values[said["label"]]
         else:
-            said, value = _generated(output.parse, result, prompt.prompt.format is not None)
+            format = prompt.prompt.format
+            parse = partial(output.parse, as_json=format != output.format)
+            said, value = _generated(parse, result, format is not None)
         known = query.output is not None
         failed = said["failure"] is not None
         said["label"] = None if failed else output.plain(value)

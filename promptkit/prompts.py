@@ -41,6 +41,8 @@ class Piece(NamedTuple):
     """The field the text was read from, such as `input.name`."""
     answers: tuple[str, ...] = ()
     """For a slot, what may stand there, a text per label."""
+    as_json: bool = False
+    """For a slot, whether a generated answer is written as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

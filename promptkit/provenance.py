@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.compiler import Frame
@@ -20,90 +20,18 @@ from promptkit.bounds import MAX_TEXT, STEPS_PER_DATUM, too_much_text
 from promptkit.errors import TemplateError
 from promptkit.prompts import Piece
 from promptkit.sandbox import BoundedEnvironment, BoundedGenerator
+from promptkit.values import (
+    TRACED,
+    NoValueError,
+    Origin,
+    Slot,
+    View,
+    check_items,
+    first_origin,
+    named,
+)
 
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
-
-
-class Origin(NamedTuple):
-    """The example (None for the task itself) and the field that a value was read from."""
-
-    example: str | None
-    field: str
-
-
-class Text(str):
-    """A string that knows its origin."""
-
-    origin: Origin
-
-    def __str__(self) -> str:
-        return self
-
-
-class Integer(int):
-    """An integer that knows its origin."""
-
-    origin: Origin
-
-
-class Real(float):
-    """A float that knows its origin."""
-
-    origin: Origin
-
-
-class View:
-    """What a template sees of a record: its fields, and nothing else.
-
-    Iterating gives (field name, value) pairs.
-    """
-
-    __slots__ = ("_example", "_fields", "_name")
-
-    def __init__(self, name: str, fields: Mapping[str, Any], example: str | None = None) -> None:
-        self._name, self._fields, self._example = name, dict(fields), example
-
-    def __getattr__(self, field: str) -> Any:
-        try:
-            value = self._fields[field]
-        except KeyError:
-            raise AttributeError(field) from None
-        if not isinstance(value, _READY):
-            origin = Origin(self._example, f"{self._name}.{field}")
-            value = self._fields[field] = trace(value, origin)
-        return value
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        for field in self._fields:
-            yield (
-                _with_origin(Text(field), Origin(None, "task.input")),
-                getattr(self, field),
-            )
-
-
-class Slot:
-    """Stands for the query's answer in a template: it can be printed, and nothing else.
-
-    `letter` and `tojson` say how it is printed, for every label (`promptkit.wording`).
-    """
-
-    __slots__ = ("_answers",)
-
-    def __init__(self, answers: tuple[str, ...] = ()) -> None:
-        """`answers` is what may stand here, a text per label; empty where it is generated."""
-        self._answers = answers
-
-    def __str__(self, *_: Any) -> str:
-        raise UndefinedError(
-            "the query's answer is not known, so {{ output }} can only be printed as it is; "
-            "put the wording of an answer into the labels"
-        )
-
-    __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
-
-
-_TRACED = (Text, Integer, Real)
-_READY = (*_TRACED, View, Slot, bool)
 
 
 class Rendered(str):
@@ -113,25 +41,6 @@ class Rendered(str):
 
     def __str__(self) -> str:
         return self
-
-
-def trace(value: Any, origin: Origin) -> Any:
-    """`value` as a template sees it: equal to it, and knowing its origin where it can."""
-    if isinstance(value, (View, Slot, bool)):
-        return value
-    if isinstance(value, Mapping):
-        return View(origin.field, value, origin.example)
-    for plain, traced in ((str, Text), (int, Integer), (float, Real)):
-        if isinstance(value, plain):
-            return _with_origin(traced(value), origin)
-    if isinstance(value, list | tuple):
-        return tuple(trace(item, origin) for item in value)
-    return value
-
-
-def _with_origin(value: Any, origin: Origin) -> Any:
-    value.origin = origin
-    return value
 
 
 def join(parts: Iterable[Any]) -> Rendered:
@@ -272,22 +181,30 @@ class TracingEnvironment(BoundedEnvironment):
     ) -> Piece | Rendered:
         """Called by compiled templates for the value of an expression."""
         self.meter.spend(STEPS_PER_DATUM)
-        if isinstance(value, _TRACED):
+        if isinstance(value, TRACED):
             return Piece(str(value), "data", file, line, *value.origin)
         if isinstance(value, Rendered):
             return value
         if isinstance(value, Slot):
-            return Piece("", "slot", file, line, answers=value._answers)
-        if value is None or isinstance(value, View):
-            what = "has no value" if value is None else "is a whole record; print one of its fields"
-            raise UndefinedError(f"{{{{ {path} }}}} {what}")
+            return Piece("", "slot", file, line, answers=value._answers, as_json=value._as_json)
+        if value is None:
+            raise NoValueError(path)
+        if isinstance(value, View):
+            what = f"{named(path, value._name)} is a whole record; print one of its fields"
+            raise UndefinedError(what)
+        is_list = isinstance(value, list | tuple)
+        if is_list:
+            check_items(path, value)
         self.check_text(value)
+        if is_list:
+            origin = first_origin(value) or _origin(path, names)
+            return Piece(", ".join(map(str, value)), "data", file, line, *origin)
         return Piece(str(value), "data", file, line, *_origin(path, names))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Reads a field; a record without it is undefined, with the fields that it has."""
         if isinstance(obj, View):
-            if attribute in obj._fields:
+            if obj.has(attribute):
                 return obj.__getattr__(attribute)
             return self._no_field(obj, attribute)
         return super().getattr(obj, attribute)
@@ -310,19 +227,21 @@ class TracingEnvironment(BoundedEnvironment):
 
     def _no_field(self, view: View, field: str) -> Undefined:
         has = ", ".join(map(repr, view._fields)) or "no fields"
-        return self.undefined(f"{view._name!r} has no field {field!r}; it has {has}")
+        if view._metadata is not None and field in view._metadata._fields:
+            has += f", and its metadata has {field!r}: write {view._called}.metadata.{field}"
+        return self.undefined(f"{view._called!r} has no field {field!r}; it has {has}")
 
 
 def _origin(path: str, names: tuple[Any, ...]) -> Origin:
     """The origin of a value that lost its own, by the first field that its expression reads."""
     root = names[0] if names else None
-    if isinstance(root, _TRACED):
+    if isinstance(root, TRACED):
         return root.origin
     if not isinstance(root, View):
         return Origin(next((n._example for n in names if isinstance(n, View)), None), path)
     for part in path.split(".")[1:]:
         value = getattr(root, part, None)
-        if isinstance(value, _TRACED):
+        if isinstance(value, TRACED):
             return value.origin
         if not isinstance(value, View):
             return Origin(root._example, f"{root._name}.{part}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,9 +11,10 @@ import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError
 from promptkit.examples import Example, text_key
+from promptkit.formats import AnswerFormat
 from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts import Piece, Prompt
-from promptkit.provenance import Origin, View, join, trace
+from promptkit.provenance import join
 from promptkit.sandbox import begin as begin_rendering
 from promptkit.selecting.draw import draw, expect, same
 from promptkit.selecting.orders import Order
@@ -20,6 +22,7 @@ from promptkit.selecting.strategies import Selection, selection_for
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task
+from promptkit.values import NoValueError, Origin, Text, View, trace
 from promptkit.verbalizer import Verbalizer
 
 Shots = Sequence[Example[Any, Any]]
@@ -38,6 +41,8 @@ class _Query(NamedTuple):
 
     example: Example[Any, Any]
     view: View
+    input: View
+    """What its block sees of it: the same, called `input`."""
     text: str
     """Its `text_key`."""
 
@@ -61,10 +66,9 @@ class Renderer:
         self._labels = verbalizer.of(task.labels) if verbalizer is not None else task.labels
         """What the template sees as the labels, in the order of the task's."""
         self._words = verbalizer.words if verbalizer is not None else {}
-        self._format = task.output_type.format
         self._names: Mapping[str, Any] = {
             "task": View("task", {"name": task.name, "instruction": task.instruction}),
-            "labels": trace(self._labels, Origin(None, "labels")),
+            "labels": tuple(itertools.starmap(self._label, task.output_type.values.items())),
         }
         self._blocks: dict[View, Block] | None = {} if sharing.blocks else None
         self._has_frame = sharing.frame
@@ -106,7 +110,7 @@ class Renderer:
             slot,
             self._labels,
             self._file,
-            format=self._format,
+            format=self._format(slot is not None and pieces[slot].as_json),
             shots=ids,
             query=asked.example.id,
         )
@@ -127,12 +131,27 @@ class Renderer:
             pieces, _ = self._rendered([task.demos[0]], asked)
         self._check_written(pieces)
         lead, stop = around_output(pieces)
+        format = self._format(self._writes_json(pieces, shots or task.demos[:1]))
         if prompt.messages:
             stop = ""  # the end of the turn
             if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
                 lead = ""
         lead = prompt.lead or lead
-        return replace(prompt, candidates=candidates(self._labels, lead), lead=lead, stop=stop)
+        known = candidates(self._labels, lead)
+        return replace(prompt, candidates=known, lead=lead, stop=stop, format=format)
+
+    def _format(self, as_json: bool) -> AnswerFormat | None:
+        """The format of a generated answer, which the template may want as JSON."""
+        output = self._task.output_type
+        return output.json_format if as_json else output.format
+
+    def _writes_json(self, pieces: Sequence[Piece], shots: Shots) -> bool:
+        """Whether a plain loop writes the answers of its shots as JSON, where that is not usual."""
+        answers: dict[str | None, Any] = {shot.id: self._answer(shot) for shot in shots}
+        written = [(answers.get(p.example), p.text) for p in pieces if p.field == "output"]
+        return any(
+            isinstance(answer, Text) and answer.json == text != answer for answer, text in written
+        )
 
     def _check_written(self, pieces: Sequence[Piece]) -> None:
         """A plain loop asks for the labels, so its shots must not show letters, or other words."""
@@ -160,7 +179,7 @@ class Renderer:
         return frame.begun, (*block.pieces, *frame.after)
 
     def _rendered(self, shots: Shots, asked: _Query) -> tuple[tuple[Piece, ...], Notes]:
-        notes = Notes(self._blocks)
+        notes = Notes(self._blocks, input=asked.input)
         context = self._template.new_context(
             {
                 **self._names,
@@ -182,24 +201,43 @@ class Renderer:
     def _query(self, example: Example[Any, Any]) -> _Query:
         known = self._queries.get(id(example))
         if known is None:
-            view = View("input", self._task.fields_of(example), example.id)
-            known = _Query(example, view, text_key(example.input))
+            fields = self._task.fields_of(example)
+            metadata = View("metadata", example.metadata, example.id)
+            view, input = (
+                View("input", fields, example.id, called=called, metadata=metadata)
+                for called in ("query", "input")
+            )
+            known = _Query(example, view, input, text_key(example.input))
             self._queries[id(example)] = known
         return known
 
     def _shot_view(self, shot: Example[Any, Any]) -> View:
         known = self._shots.get(id(shot))
         if known is None:
-            answer = self._task.answer_of(shot)
-            answer = self._words.get(answer, answer)
+            metadata = View("metadata", shot.metadata, shot.id)
             fields: Mapping[str, Any] = {
                 "id": shot.id,
-                "input": View("input", self._task.fields_of(shot), shot.id),
-                "output": trace(answer, Origin(shot.id, "output")),
-                "metadata": View("metadata", shot.metadata, shot.id),
+                "input": View("input", self._task.fields_of(shot), shot.id, metadata=metadata),
+                "output": self._answer(shot),
+                "metadata": metadata,
             }
             known = self._shots[id(shot)] = shot, View("shot", fields, shot.id)
         return known[1]
+
+    def _answer(self, shot: Example[Any, Any]) -> Any:
+        """A shot's answer as a template sees it."""
+        answer = self._task.answer_of(shot)
+        traced = trace(self._words.get(answer, answer), Origin(shot.id, "output"))
+        if isinstance(traced, Text) and answer not in self._words:
+            traced.json = self._task.output_type.as_json(shot.output)
+        return traced
+
+    def _label(self, label: str, value: Any) -> Text:
+        """A label as a template sees it."""
+        text: Text = trace(self._words.get(label, label), Origin(None, "labels"))
+        if label not in self._words:
+            text.json = self._task.output_type.as_json(value)
+        return text
 
 
 def _around(
@@ -221,7 +259,7 @@ def _around(
 def _located(error: Exception, file: str) -> TemplateError:
     """The error with the template line and the example it happened on."""
     line: int | None = None
-    example: str | None = None
+    record: View | None = None
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
@@ -229,21 +267,25 @@ def _located(error: Exception, file: str) -> TemplateError:
         if compiled is not None:
             file = compiled.filename or compiled.name or file
             line = compiled.get_corresponding_lineno(traceback.tb_lineno)
-            example = next(_examples_in(frame.f_locals), example)
+            record = next(_records_in(frame.f_locals), record)
         traceback = traceback.tb_next
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
         reason = f"there is no template {error.name!r} in its search path"
+    elif isinstance(error, NoValueError):
+        reason = error.reason(record)
     elif isinstance(error, jinja2.TemplateError):
         reason = error.message or str(error)
     elif isinstance(error, RecursionError):
         reason = "the template calls or includes itself without end"
     else:
         reason = f"{type(error).__name__}: {error}"
+    example = record._example if record is not None else None
     return TemplateError(reason, file=file, line=line, example=example)
 
 
-def _examples_in(variables: Mapping[str, Any]) -> Iterator[str]:
+def _records_in(variables: Mapping[str, Any]) -> Iterator[View]:
+    """The records of examples among variables, the last first."""
     views = (value for value in reversed(list(variables.values())) if isinstance(value, View))
-    return (view._example for view in views if view._example is not None)
+    return (view for view in views if view._example is not None)

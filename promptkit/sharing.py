@@ -26,9 +26,12 @@ class Sharing(NamedTuple):
     """What stands around the query's block is the same for every query with the same shots."""
 
 
-def sharing(environment: jinja2.Environment, source: str) -> Sharing:
-    """What the prompts of a template share. Raises what loading or parsing a template raises."""
-    trees = _trees(environment, source)
+def sharing(environment: jinja2.Environment, source: str, place: str) -> Sharing:
+    """What the prompts of a template share. Raises what loading or parsing a template raises.
+
+    `place` is what the template is to those that it loads (`Template.place`).
+    """
+    trees = _trees(environment, source, place)
     tags = [tag for tree in trees for tag in tree.find_all(nodes.CallBlock) if shows_examples(tag)]
     if len(tags) != 1 or any(_has(tree, _IMPORTS) for tree in trees):
         return Sharing()
@@ -37,21 +40,21 @@ def sharing(environment: jinja2.Environment, source: str) -> Sharing:
     return Sharing(blocks, blocks and _stands_alone(trees, tag))
 
 
-def _trees(environment: jinja2.Environment, source: str) -> list[nodes.Template]:
+def _trees(environment: jinja2.Environment, source: str, place: str) -> list[nodes.Template]:
     """The template and all that it loads; nothing where that is known only as it is rendered."""
-    trees = [environment.parse(source)]
-    seen: set[str | None] = set()
-    for tree in trees:  # which grows meanwhile
-        names = set(meta.find_referenced_templates(tree)) - seen
+    pages = [(place, environment.parse(source))]
+    seen = {place}
+    for parent, tree in pages:  # which grows meanwhile
+        names = set(meta.find_referenced_templates(tree))
         if None in names or environment.loader is None:
             return []
-        seen |= names
-        trees += [
-            environment.parse(environment.loader.get_source(environment, name)[0])
-            for name in names
-            if name
+        found = {environment.join_path(name, parent) for name in names if name} - seen
+        seen |= found
+        pages += [
+            (file, environment.parse(environment.loader.get_source(environment, file)[0]))
+            for file in sorted(found)
         ]
-    return trees
+    return [tree for _, tree in pages]
 
 
 def shows_examples(call: nodes.CallBlock) -> bool:

@@ -14,7 +14,8 @@ from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
 from promptkit.prompts import OR_USER, Piece, Role
-from promptkit.provenance import Rendered, Slot, View, rendered
+from promptkit.provenance import Rendered, rendered
+from promptkit.values import Slot, View
 
 NOTES = "promptkit_notes"
 """Where a rendering finds its `Notes` among the names it is given."""
@@ -41,6 +42,8 @@ class Notes:
     marks: list[Mark] = field(default_factory=list)
     asked: Block | None = None
     """The query's block."""
+    input: View | None = None
+    """The query as its block sees it."""
 
 
 class ExampleTag(Extension):
@@ -68,7 +71,7 @@ class ExampleTag(Extension):
         for shot in given["shots"]:
             pieces += _block(notes, shot, caller, shot.input, shot.output).pieces
         query = given["query"]
-        notes.asked = _block(notes, query, caller, query, Slot(given["labels"]))
+        notes.asked = _block(notes, query, caller, notes.input or query, Slot(given["labels"]))
         slots = sum(piece.kind == "slot" for piece in notes.asked.pieces)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(

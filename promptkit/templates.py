@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.loaders import split_template_path
 
 from promptkit import wording
 from promptkit.errors import TemplateError
@@ -40,14 +41,16 @@ BUILT_IN = next(
 class Template:
     """A template's name and its source.
 
-    `folders` is where its own `{% include %}` and `{% extends %}` look, first to last, and
-    nowhere else.
+    `folders` is where its own `{% include %}`, `{% import %}` and `{% extends %}` look, first to
+    last, and nowhere else; what stands among the built-in templates looks there only. `made_from`
+    is the file that a variant was made from: like that file, it never loads itself.
     """
 
     source: str
     name: str = "<template>"
     folders: tuple[Path, ...] = (BUILT_IN,)
     file: str | None = None
+    made_from: str | None = None
 
     @classmethod
     def load(cls, name: str | Path, folder: str | Path | None = None) -> Template:
@@ -57,15 +60,7 @@ class Template:
         or it does not parse.
         """
         path, folders = find_template(name, Path(folder) if folder is not None else None)
-        try:
-            source = read_template(path)
-        except UnicodeDecodeError as error:
-            raise TemplateError(
-                f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
-                file=str(path),
-                line=error.object.count(b"\n", 0, error.start) + 1,
-            ) from None
-        template = cls(source, path.name, folders, str(path))
+        template = cls(_read_utf8(path), path.name, folders, str(path))
         template.check()
         return template
 
@@ -88,6 +83,11 @@ class Template:
     def environment(self) -> TracingEnvironment:
         """What it is compiled in, with its filters, its tests and its search path."""
         return _environment(self.folders)
+
+    @property
+    def place(self) -> str:
+        """What it is for the templates that it loads: its file, or its name."""
+        return self.file or self.made_from or self.name
 
     def render(
         self,
@@ -118,13 +118,13 @@ class Template:
         Raises `TaskError` for a verbalizer of other labels.
         """
         compiled = self._compiled  # which says first what is wrong with it
-        shared = _sharing(self.source, self.folders)
+        shared = _sharing(self.source, self.place, self.folders)
         return Renderer(task, compiled, shared, self.file or self.name, verbalizer)
 
     @property
     def _compiled(self) -> jinja2.Template:
         try:
-            return _compile(self.source, self.name, self.file, self.folders)
+            return _compile(self.source, self.place, self.file or self.name, self.folders)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(
                 error.message or "syntax error",
@@ -148,7 +148,7 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
         for candidate in (place / path, place / f"{path}.j2"):
             if candidate.is_file():
                 _check_inside(candidate, folders)
-                return candidate, folders
+                return candidate, (BUILT_IN,) if place == BUILT_IN else folders
     if path.is_file():
         return path, (Path(), BUILT_IN)
     known = sorted({f.name for place in folders if place.is_dir() for f in place.glob("*.j2")})
@@ -168,6 +168,18 @@ def read_template(path: Path) -> str:
         raise TemplateError(error.strerror or str(error), file=str(path)) from None
 
 
+def _read_utf8(path: Path) -> str:
+    """The source in a file. Raises `TemplateError`, also for what is not UTF-8."""
+    try:
+        return read_template(path)
+    except UnicodeDecodeError as error:
+        raise TemplateError(
+            f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
+            file=str(path),
+            line=error.object.count(b"\n", 0, error.start) + 1,
+        ) from None
+
+
 def _check_inside(path: Path, folders: Sequence[Path]) -> None:
     """A folder of templates may come from anybody, and must not show the files of others."""
     real = path.resolve()
@@ -175,44 +187,78 @@ def _check_inside(path: Path, folders: Sequence[Path]) -> None:
         raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
 
 
+class _Environment(TracingEnvironment):
+    """Finds what a template loads, by the file of the template that asks for it."""
+
+    loader: _Loader
+
+    def join_path(self, template: str, parent: str) -> str:
+        """Called by Jinja for every name that a template loads: the file that is meant."""
+        return self.loader.find(template, parent) or template
+
+
 class _Loader(jinja2.FileSystemLoader):
-    """Reads included templates, from its folders and through no link that leads out of them."""
+    """Reads the templates that others load, and through no link that leads out of the folders."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        super().__init__(folders)
+        self._folders = folders
+        self._found: dict[str, Path] = {}
+
+    def find(self, name: str, parent: str) -> str | None:
+        """The file that `parent` means by a name, if there is one.
+
+        A built-in template means a built-in one, so that nobody's file changes what it prints. No
+        template means itself, so that a copy may extend what it stands in front of.
+        """
+        try:
+            parts = split_template_path(name)
+        except jinja2.TemplateNotFound:
+            return None
+        inside = Path(parent).is_relative_to(BUILT_IN)
+        for folder in (BUILT_IN,) if inside else self._folders:
+            path = folder.joinpath(*parts)
+            if path != Path(parent) and path.is_file():
+                self._found[str(path)] = path
+                return str(path)
+        return None
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
-        try:
-            source = super().get_source(environment, template)
-        except UnicodeDecodeError as error:
-            raise TemplateError(
-                f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
-                file=template,
-            ) from None
-        _check_inside(Path(source[1]), [Path(folder) for folder in self.searchpath])
-        return source
+        """The source of a file that was found."""
+        path = self._found.get(template)
+        if path is None:
+            raise jinja2.TemplateNotFound(template)
+        _check_inside(path, self._folders)
+        source, changed = _read_utf8(path), _changed(path)
+        return source, str(path), lambda: _changed(path) == changed
+
+
+def _changed(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 @lru_cache(maxsize=128)
-def _compile(
-    source: str, name: str, file: str | None, folders: tuple[Path, ...]
-) -> jinja2.Template:
+def _compile(source: str, place: str, file: str, folders: tuple[Path, ...]) -> jinja2.Template:
     environment = _environment(folders)
-    code = environment.compile(source, name, file or name)
+    code = environment.compile(source, place, file)
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
 
 @lru_cache(maxsize=128)
-def _sharing(source: str, folders: tuple[Path, ...]) -> Sharing:
+def _sharing(source: str, place: str, folders: tuple[Path, ...]) -> Sharing:
     try:
-        return sharing(_environment(folders), source)
+        return sharing(_environment(folders), source, place)
     except (jinja2.TemplateError, TemplateError):
         return Sharing()  # rendering says what is wrong, and where
 
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
-    environment = TracingEnvironment(
-        loader=_Loader(folders, encoding="utf-8-sig"), extensions=[ExampleTag, RoleTag]
-    )
+    environment = _Environment(loader=_Loader(folders), extensions=[ExampleTag, RoleTag])
     for name, function in wording.filters(environment.filters["tojson"]).items():
         environment.add_filter(name, function)
     return environment

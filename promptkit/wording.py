@@ -6,6 +6,7 @@ written the same way: `{{ output | letter(labels) }}` makes the candidates A, B,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from string import ascii_uppercase
@@ -13,7 +14,7 @@ from typing import Any
 
 import jinja2
 
-from promptkit.provenance import Slot
+from promptkit.values import Slot, Text
 
 Filter = Callable[..., Any]
 
@@ -22,9 +23,18 @@ def filters(tojson: Filter) -> dict[str, Filter]:
     """The filters that templates have for answers; `tojson` is the one for every other value."""
 
     def _tojson(value: Any, indent: int | None = None) -> Any:
-        if not isinstance(value, Slot):
-            return tojson(value, indent)
-        return _for_every_label(value, lambda label: tojson(label, indent))
+        if isinstance(value, Slot):
+            if value._answers:
+                return _for_every_label(value, lambda label: _tojson(label, indent))
+            if value._as_json or indent is not None:
+                raise jinja2.TemplateRuntimeError(
+                    "a generated answer is written as JSON once, and on one line; write "
+                    "{{ output | tojson }}"
+                )
+            return Slot(as_json=True)
+        if isinstance(value, Text) and value.json is not None:
+            return value.json if indent is None else tojson(json.loads(value.json), indent)
+        return tojson(value, indent)
 
     return {"letter": letter, "shuffle": shuffle, "tojson": _tojson}
 
@@ -68,6 +78,6 @@ def _for_every_label(slot: Slot, write: Callable[[str], str]) -> Slot:
     if not slot._answers:
         raise jinja2.TemplateRuntimeError(
             "the answers of this task are generated, not chosen from labels, so that "
-            "{{ output }} can only be printed as it is"
+            "{{ output }} can only be printed as it is, or with | tojson"
         )
     return Slot(tuple([write(answer) for answer in slot._answers]))

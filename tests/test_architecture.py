@@ -22,7 +22,7 @@ FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
     | {"figures"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
-    | {"caveats", "headlines"},
+    | {"caveats", "headlines", "values"},
     {"sandbox", "means", "variance", "rows", "crossed"},
     {"power", "targets"}
     | {"examples", "provenance", "sources", "chat", "layout"},
@@ -35,7 +35,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely", "evidence", "moves", "draws"},
+    {"coinciding", "calibrating", "freely", "evidence", "moves", "draws"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},

@@ -434,7 +434,7 @@ def module(source: str, attribute: str = "task") -> Callable[[Path], list[object
         (module("import promptkit\npromptkit.load_task('gone')"), "gone"),
         (bad_toml, r"task\.toml.*line 2|task\.toml:2"),
         (bad_row, r"demos\.csv:3.*hot.*warm, cold"),
-        (bad_template, r"own\.j2:3: .*'colour'.*\(while rendering example '"),
+        (bad_template, r"own\.j2:3:10: lint error unknown-field: .*'colour'"),
         (bad_syntax, r"own\.j2:3: "),
         (["compare", FRUIT, "--template", "nosuch"], "no template 'nosuch'"),
         (["compare", FRUIT, "--template", "./gone/t.j2"], r"gone/t\.j2"),

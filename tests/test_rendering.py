@@ -183,7 +183,7 @@ def test_what_is_kept_changes_nothing(
 def test_prompts_of_built_in_templates_share_all_they_can(name: str) -> None:
     template = Template.load(name)
     is_loop = name.startswith("chat-one-turn")  # over the shots, in a turn with the query
-    assert _sharing(template.source, template.folders) == (not is_loop, not is_loop)
+    assert _sharing(template.source, template.place, template.folders) == (not is_loop, not is_loop)
     keeping = template.renderer(TASK)
     for seed, shots, test in product(range(2), range(4), TASK.tests):
         assert keeping.render(test, shots, seed=seed) == template.render(
@@ -225,7 +225,7 @@ EXAMPLE = "{% example %}\n{{ input.word }}: {{ output }}\n{% endexample %}\n"
 def test_what_is_the_same_is_read_off_the_template(
     folder: Path, source: str, blocks: bool, frame: bool
 ) -> None:
-    assert _sharing(source, (folder, BUILT_IN)) == (blocks, frame)
+    assert _sharing(source, "<template>", (folder, BUILT_IN)) == (blocks, frame)
 
 
 def test_shots_and_queries_are_rendered_once() -> None:

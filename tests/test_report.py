@@ -162,6 +162,7 @@ def test_the_report_of_a_comparison() -> None:
         "! Selection bias: the best of 2 cells was chosen on the tests that judge it;\n"
         "  expect about 17 points less on new data, and confirm it on held-out tests\n"
         "  before you report it.\n"
+        "! Lint: 1 warning (label-missing); see promptkit.lint(task).\n"
         "\n"
         "4 prompts: 4 asked, 0 from the store; 0.0 s, 0.0 s of it in the model.\n"
         "Tokens: 36 read, 31 at the least, 80 one by one."

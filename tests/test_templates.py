@@ -341,8 +341,8 @@ def test_the_answer_stands_in_the_models_turn(body: str, shots: int) -> None:
     ("source", "where", "reason"),
     [
         ("a\n{{ nothing }}", "t.j2:2", "'nothing' is undefined"),
-        ("a\n\n{{ query.nam }}", "t.j2:3", "'input' has no field 'nam'; it has 'name'"),
-        ("{{ query['nam'] }}", "t.j2:1", "'input' has no field 'nam'; it has 'name'"),
+        ("a\n\n{{ query.nam }}", "t.j2:3", "'query' has no field 'nam'; it has 'name'"),
+        ("{{ query['nam'] }}", "t.j2:1", "'query' has no field 'nam'; it has 'name'"),
         ("\n{{ task.nam }}", "t.j2:2", "'task' has no field 'nam'; it has 'name', 'instruction'"),
         (
             "\n{% for s in shots %}\n\n{{ s.name }}{% endfor %}",
@@ -381,7 +381,10 @@ def test_an_error_in_a_loop_names_the_example() -> None:
     with pytest.raises(TemplateError) as caught:
         render(source, [fine, odd], task=task)
     assert (caught.value.line, caught.value.example) == (2, "odd")
-    assert caught.value.reason == "{{ shot.metadata.note }} has no value"
+    assert caught.value.reason == (
+        "{{ shot.metadata.note }} has no value; print it under "
+        "{% if shot.metadata.note is not none %}"
+    )
 
 
 def test_an_error_about_the_query_names_it() -> None:
@@ -900,7 +903,7 @@ def test_an_error_in_an_included_file_names_that_file(write: Write, tmp_path: Pa
 
 def test_a_template_in_another_encoding_is_refused_with_its_line(write: Write) -> None:
     path = write(t="\n{% include 'part.j2' %}", part=b"a\n\xe9")
-    with pytest.raises(TemplateError, match=r"part.j2: byte 0xe9 is not UTF-8; save the template"):
+    with pytest.raises(TemplateError, match=r"part.j2:2: byte 0xe9 is not UTF-8; save"):
         Template.load(path).render(fruits(), query={"name": "fig"})
     with pytest.raises(TemplateError, match=r"part.j2:2: byte 0xe9 is not UTF-8"):
         Template.load(write(part=b"a\n\xe9"))

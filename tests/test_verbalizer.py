@@ -289,7 +289,11 @@ def test_words_are_checked_as_labels_are(tmp_path: Path) -> None:
 def test_the_tokens_of_words_are_checked(tmp_path: Path) -> None:
     model = load_model(write_llama(tmp_path / "model.gguf"), threads=1)
     text = CHECKED.replace('"Stone fruit"', '"stone"')
-    found = [f for f in lint(checked(tmp_path, text), model=model) if f.rule == "label-prefix"]
+    task, unended = checked(tmp_path, text), tmp_path / "unended.j2"
+    unended.write_text("{% example %}\n; {{ input.name }}: {{ output }}{% endexample %}\n")
+    assert "label-prefix" not in {f.rule for f in lint(task, model=model)}  # a newline ends them
+    findings = lint(task, templates=[unended], model=model)
+    found = [f for f in findings if f.rule == "label-prefix"]
     line = 1 + TOML.split("\n").index("[output.verbalizers.plain]")
     assert [(f.line, f.message) for f in found] == [
         (line, "the tokens of 'stone' begin those of 'stone fruit'")

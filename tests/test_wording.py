@@ -75,9 +75,9 @@ def test_json_answers_are_written_as_json() -> None:
         (LETTERS.replace("labels", "labels + labels"), TASK, "an option stands twice"),
         (LETTERS.replace("labels", "range(27)"), TASK, "27 options, and letters for 26"),
         (
-            "{% example %}{{ input.name }}: {{ output | tojson }}\n{% endexample %}",
+            "{% example %}{{ input.name }}: {{ output | tojson | tojson }}\n{% endexample %}",
             FREE,
-            "the answers of this task are generated",
+            "a generated answer is written as JSON once",
         ),
     ],
 )

@@ -91,6 +91,7 @@ def check(
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     exact: options.Exact = False,
+    no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Fail where the answers are surely not good enough, or surely worse than in a saved run.
@@ -129,6 +130,7 @@ def check(
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,
+            lint=not no_lint,
             **chosen,
         )
     checked = demands.judge(loaded, comparison)

@@ -40,6 +40,7 @@ def compare(
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     exact: options.Exact = False,
+    no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Ask every test after 0, 1, 2, … shots, and show what changes.
@@ -72,6 +73,7 @@ def compare(
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,
+            lint=not no_lint,
             **chosen,
         )
     result.save(folder)

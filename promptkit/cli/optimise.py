@@ -48,6 +48,7 @@ def optimise(
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
     exact: options.Exact = False,
+    no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Search the pool for the demonstrations that serve a model best.
@@ -79,6 +80,7 @@ def optimise(
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,
+            lint=not no_lint,
         )
     found.save(out)
     if json_file != "-":

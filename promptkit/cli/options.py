@@ -36,6 +36,12 @@ ORDER_HELP = (
     "How shots are ordered: drawn, reversed, nearest-last or rotated; by default as the selection "
     "has it."
 )
+NoLint = Annotated[
+    bool,
+    typer.Option(
+        "--no-lint", help="Ask even where lint finds an error, and leave out its warnings."
+    ),
+]
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
 ]

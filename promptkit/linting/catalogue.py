@@ -1,18 +1,19 @@
-"""Every rule: its severity, the reason for it, and an example that breaks and one that keeps it.
+"""The rules about templates: severity, reason, an example that breaks and one that keeps each.
 
-`docs/lint.md` is made from here, and the tests run the examples.
+`row_catalogue` and `token_catalogue` have the others. `docs/lint.md` is made from all of them, and
+the tests run the examples.
 """
 
 from __future__ import annotations
 
 from promptkit.linting.findings import Case, Rule
 
-_BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"
+BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"
 _LOOP = (
     "{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n{% endfor %}\n"
     "{{ query.name }}:"
 )
-_TURNS = (
+TURNS = (
     "{% example %}\n{% user %}{{ input.name }}{% enduser %}\n"
     "{% assistant %}{{ output }}{% endassistant %}\n{% endexample %}\n"
 )
@@ -25,7 +26,7 @@ _COLOURED = {
 }
 
 
-def _block(line: str, **more: str) -> Case:
+def block(line: str, **more: str) -> Case:
     return Case(f"{{% example %}}\n{line}\n{{% endexample %}}\n", **more)
 
 
@@ -39,36 +40,36 @@ SYNTAX = Rule(
     "syntax",
     "error",
     "A template that does not parse renders nothing.",
-    _block("{{ input.name }: {{ output }}"),
-    Case(_BLOCK),
+    block("{{ input.name }: {{ output }}"),
+    Case(BLOCK),
 )
 UNKNOWN_NAME = Rule(
     "unknown-name",
     "error",
     "A name that nothing defines is an error when the template is rendered.",
-    _block("{{ inptu.name }}: {{ output }}"),
-    Case(_BLOCK),
+    block("{{ inptu.name }}: {{ output }}"),
+    Case(BLOCK),
 )
 UNKNOWN_FIELD = Rule(
     "unknown-field",
     "error",
     "A field that the task does not have is an error when the template is rendered.",
-    _block("{{ input.nmae }}: {{ output }}"),
-    Case(_BLOCK),
+    block("{{ input.nmae }}: {{ output }}"),
+    Case(BLOCK),
 )
 NEVER_DEFINED = Rule(
     "never-defined",
     "warning",
     "A misspelt field behind `default` or `is defined` renders as nothing, and nobody notices.",
-    _block('{{ input.name }}{{ input.colr | default("") }}: {{ output }}'),
-    Case(_BLOCK),
+    block('{{ input.name }}{{ input.colr | default("") }}: {{ output }}'),
+    Case(BLOCK),
 )
 UNKNOWN_FILTER = Rule(
     "unknown-filter",
     "error",
     "A filter or test that Jinja does not have stops the template.",
-    _block("{{ input.name | uper }}: {{ output }}"),
-    _block("{{ input.name | upper }}: {{ output }}"),
+    block("{{ input.name | uper }}: {{ output }}"),
+    block("{{ input.name | upper }}: {{ output }}"),
 )
 MISSING_TEMPLATE = Rule(
     "missing-template",
@@ -87,16 +88,16 @@ LOST_TEXT = Rule(
 NOT_TEXT = Rule(
     "not-text",
     "warning",
-    "A record, a list or a function prints in Python's notation, or not at all.",
-    Case("One of {{ labels }}.\n" + _BLOCK),
-    Case('One of {{ labels | join(", ") }}.\n' + _BLOCK),
+    "A list prints as its items with commas between; a record or a function has no text.",
+    Case("One of {{ labels }}.\n" + BLOCK),
+    Case('One of {{ labels | join(", ") }}.\n' + BLOCK),
 )
 ANSWER_USED = Rule(
     "answer-used",
     "error",
     "A template that looks at the answer would treat the shots and the query differently.",
-    _block("{{ input.name }}: {{ output | upper }}"),
-    Case(_BLOCK),
+    block("{{ input.name }}: {{ output | upper }}"),
+    Case(BLOCK),
 )
 
 # --- what comes out of rendering ------------------------------------------------------------------
@@ -105,8 +106,8 @@ RENDERING = Rule(
     "rendering",
     "error",
     "An example of the task does not go through the template.",
-    _block("{{ input.name }} is {{ output }} or {{ output }}"),
-    Case(_BLOCK),
+    block("{{ input.name }} is {{ output }} or {{ output }}"),
+    Case(BLOCK),
 )
 SHOTS_IGNORED = Rule(
     "shots-ignored",
@@ -133,8 +134,8 @@ UNUSED_FIELD = Rule(
     "unused-field",
     "warning",
     "A field that the prompt never shows cannot help the model.",
-    Case(_BLOCK, **_COLOURED),
-    _block("{{ input.colour }} {{ input.name }}: {{ output }}", **_COLOURED),
+    Case(BLOCK, **_COLOURED),
+    block("{{ input.colour }} {{ input.name }}: {{ output }}", **_COLOURED),
 )
 SHOTS_DIFFER = Rule(
     "shots-differ",
@@ -156,7 +157,7 @@ NO_SEPARATOR = Rule(
     "error",
     "With nothing between an answer and what follows, the model cannot tell where it ends.",
     Case("{% example %}\n{{ input.name }}: {{ output }}{% endexample %}\n"),
-    Case(_BLOCK),
+    Case(BLOCK),
     fixable=True,
 )
 SHOTS_ON_A_LINE = Rule(
@@ -164,14 +165,14 @@ SHOTS_ON_A_LINE = Rule(
     "warning",
     "With a space alone after an answer, an answer of two words ends after the first.",
     Case("{% example %}{{ input.name }}: {{ output }} {% endexample %}"),
-    Case(_BLOCK),
+    Case(BLOCK),
 )
 GLUED_WORDS = Rule(
     "glued-words",
     "warning",
     "The newline behind a block tag is dropped (`trim_blocks`), so two texts may run together.",
-    _block("Name: {% if input.name %}{{ input.name }}{% endif %}\nClass: {{ output }}"),
-    _block("Name: {{ input.name }}\nClass: {{ output }}"),
+    block("Name: {% if input.name %}{{ input.name }}{% endif %}\nClass: {{ output }}"),
+    block("Name: {{ input.name }}\nClass: {{ output }}"),
 )
 BREAKS_OUT = Rule(
     "breaks-out",
@@ -180,6 +181,23 @@ BREAKS_OUT = Rule(
     Case(demos='"wolf\ndog",mammal\n'),
     Case(demos="wolf,mammal\n"),
 )
+UNREACHABLE_ANSWER = Rule(
+    "unreachable-answer",
+    "warning",
+    "A generated text ends where the template's stop begins, so a gold answer has none in it.",
+    Case(output='type = "str"', demos="owl,bird\n", tests='hen,"bird\nof prey"\n'),
+    Case(output='type = "str"', demos="owl,bird\n", tests="hen,bird of prey\n"),
+)
+BROKEN_JSON = Rule(
+    "broken-json",
+    "warning",
+    "A quote or a newline in a value breaks JSON that is written by hand; `tojson` escapes both.",
+    block('{"name": "{{ input.name }}", "class": "{{ output }}"}', demos='"the ""wolf""",mammal\n'),
+    block(
+        '{"name": {{ input.name | tojson }}, "class": {{ output | tojson }}}',
+        demos='"the ""wolf""",mammal\n',
+    ),
+)
 
 # --- white space and characters of the template ---------------------------------------------------
 
@@ -187,32 +205,32 @@ SPACE_BEFORE_ANSWER = Rule(
     "space-before-answer",
     "warning",
     "Other white space than one space in front of an answer makes tokens that text rarely has.",
-    _block("{{ input.name }}:  {{ output }}"),
-    Case(_BLOCK),
+    block("{{ input.name }}:  {{ output }}"),
+    Case(BLOCK),
     fixable=True,
 )
 TRAILING_SPACE = Rule(
     "trailing-space",
     "warning",
     "White space at the end of a line or of the prompt is read by the model, and nobody sees it.",
-    _block("{{ input.name }}: {{ output }} "),
-    Case(_BLOCK),
+    block("{{ input.name }}: {{ output }} "),
+    Case(BLOCK),
     fixable=True,
 )
 TAB = Rule(
     "tab",
     "warning",
     'A tab looks like spaces and is another token; write {{ "\\t" }} where you mean it.',
-    _block("{{ input.name }}:\t{{ output }}"),
-    Case(_BLOCK),
+    block("{{ input.name }}:\t{{ output }}"),
+    Case(BLOCK),
     fixable=True,
 )
 CARRIAGE_RETURN = Rule(
     "carriage-return",
     "warning",
     "Jinja reads a carriage return as a newline, so the file is not what the model reads.",
-    Case(_BLOCK.replace("\n", "\r\n")),
-    Case(_BLOCK),
+    Case(BLOCK.replace("\n", "\r\n")),
+    Case(BLOCK),
     fixable=True,
 )
 INVISIBLE = Rule(
@@ -234,251 +252,13 @@ SINGLE_BRACES = Rule(
     "single-braces",
     "warning",
     "A name in single braces is printed as it stands; Jinja takes two.",
-    _block("{input.name} is {{ input.name }}: {{ output }}"),
-    Case(_BLOCK),
+    block("{input.name} is {{ input.name }}: {{ output }}"),
+    Case(BLOCK),
 )
 CONTROL_TOKEN = Rule(
     "control-token",
     "warning",
     "Control tokens typed by hand fit one model; role tags use the template of every model.",
-    _block("<|im_start|>user\n{{ input.name }}: {{ output }}"),
-    Case(_TURNS),
-)
-
-# --- the examples ---------------------------------------------------------------------------------
-
-BAD_ROW = Rule(
-    "bad-row",
-    "error",
-    "A row that does not fit the task's types stops every other command.",
-    Case(demos="wolf,mamal\n"),
-    Case(demos="wolf,mammal\n"),
-)
-REPEATED_ROW = Rule(
-    "repeated-row",
-    "error",
-    "A row that stands twice counts twice.",
-    Case(demos="dog,mammal\n"),
-    Case(demos="wolf,mammal\n"),
-)
-CONTRADICTION = Rule(
-    "contradiction",
-    "error",
-    "One of two rows with the same input and different outputs is wrong.",
-    Case(demos="dog,fish\n"),
-    Case(demos="wolf,mammal\n"),
-)
-LEAK = Rule(
-    "leak",
-    "error",
-    "A test that can be its own demonstration measures nothing.",
-    Case(demos="owl,bird\n"),
-    Case(demos="wolf,mammal\n"),
-)
-NEAR_REPEAT = Rule(
-    "near-repeat",
-    "warning",
-    "Rows that differ in case, punctuation or a word may count twice, and leak like equal ones.",
-    Case(demos="Dog.,mammal\n"),
-    Case(demos="wolf,mammal\n"),
-)
-LABEL_MISSING = Rule(
-    "label-missing",
-    "warning",
-    "A label that no demonstration has cannot be shown.",
-    Case(
-        labels='["bird", "fish"]',
-        demos="owl,bird\nduck,bird\n",
-        tests="hen,bird\ncod,fish\n",
-    ),
-    Case(
-        labels='["bird", "fish"]',
-        demos="owl,bird\ntuna,fish\n",
-        tests="hen,bird\ncod,fish\n",
-    ),
-)
-LABEL_UNTESTED = Rule(
-    "label-untested",
-    "note",
-    "Nothing is learned about a label that no test has.",
-    Case(
-        labels='["bird", "fish"]',
-        demos="owl,bird\ntuna,fish\n",
-        tests="hen,bird\n",
-    ),
-    Case(
-        labels='["bird", "fish"]',
-        demos="owl,bird\ntuna,fish\n",
-        tests="hen,bird\ncod,fish\n",
-    ),
-)
-IMBALANCE = Rule(
-    "imbalance",
-    "warning",
-    "Where one label has most of the rows, always saying it looks good.",
-    Case(
-        demos="".join(
-            f"{name},bird\n"
-            for name in (
-                *("gull", "kite", "swan", "crow", "dove", "rook", "wren"),
-                *("jay", "tit", "lark", "ibis", "emu", "rhea"),
-            )
-        )
-    ),
-    Case(demos="gull,bird\n"),
-)
-PADDED = Rule(
-    "padded-value",
-    "warning",
-    "White space around a value stands in every prompt that shows it.",
-    Case(demos="wolf ,mammal\n"),
-    Case(demos="wolf,mammal\n"),
-)
-ANSWER_IN_INPUT = Rule(
-    "answer-in-input",
-    "warning",
-    "Where most inputs contain their own label, copying looks like knowing.",
-    Case(
-        labels='["bird", "fish"]',
-        demos="blackbird bird,bird\ncat fish,fish\n",
-        tests="a bird of prey,bird\nflat fish,fish\n",
-    ),
-    Case(
-        labels='["bird", "fish"]',
-        demos="owl,bird\ntuna,fish\n",
-        tests="hen,bird\ncod,fish\n",
-    ),
-)
-LABEL_NFC = Rule(
-    "label-nfc",
-    "warning",
-    "A label that Unicode NFC changes is not what a keyboard, a file or a model writes.",
-    Case(
-        labels='["cafe\u0301", "tea"]',
-        demos="latte,cafe\u0301\ngreen,tea\n",
-        tests="mocha,cafe\u0301\nblack,tea\n",
-    ),
-    Case(
-        labels='["caf\u00e9", "tea"]',
-        demos="latte,caf\u00e9\ngreen,tea\n",
-        tests="mocha,caf\u00e9\nblack,tea\n",
-    ),
-)
-LABEL_CHARACTERS = Rule(
-    "label-characters",
-    "warning",
-    "Labels that differ in case alone, or hide a character, are told apart by chance.",
-    Case(
-        labels='["tea", "Tea"]',
-        demos="green,tea\nblack,Tea\n",
-        tests="white,tea\nmint,Tea\n",
-    ),
-    Case(
-        labels='["tea", "coffee"]',
-        demos="green,tea\nmocha,coffee\n",
-        tests="white,tea\nlatte,coffee\n",
-    ),
-)
-
-# --- a model's tokens -----------------------------------------------------------------------------
-
-CANNOT_ASK = Rule(
-    "cannot-ask",
-    "error",
-    "A prompt that this model cannot be asked stops every other command.",
-    Case("{% system %}Be short.{% endsystem %}\n" + _TURNS),
-    Case(_TURNS),
-    needs_model=True,
-)
-BASE_MODEL_CHAT = Rule(
-    "base-model-chat",
-    "error",
-    "A model without a chat template has no turns.",
-    Case(_TURNS),
-    Case(_BLOCK),
-    needs_model=True,
-)
-CHAT_MODEL_RAW = Rule(
-    "chat-model-raw",
-    "note",
-    "A chat model may answer better in turns than in raw text; a comparison says so.",
-    Case(_BLOCK),
-    Case(_TURNS),
-    needs_model=True,
-)
-SYSTEM_IN_USER = Rule(
-    "system-in-user",
-    "note",
-    "Where a chat template has no system turn, `{% system or user %}` stands in the user's.",
-    Case("{% system or user %}Be short.{% endsystem %}\n" + _TURNS),
-    Case(_TURNS),
-    needs_model=True,
-)
-DOUBLE_BOS = Rule(
-    "double-bos",
-    "error",
-    "The beginning of a text is marked once, and promptkit does that.",
-    _block("<s>{{ input.name }}: {{ output }}"),
-    Case(_BLOCK),
-    needs_model=True,
-)
-TOO_LONG = Rule(
-    "too-long",
-    "warning",
-    "A prompt that does not fit the context cannot be asked.",
-    Case("{% for i in range(80) %}\nSay it again.\n{% endfor %}\n" + _BLOCK),
-    Case(_BLOCK),
-    needs_model=True,
-)
-LABEL_PREFIX = Rule(
-    "label-prefix",
-    "warning",
-    "Where one label's tokens begin another's, the end of the answer decides between them.",
-    Case(labels='["bird", "bird of prey"]', demos="owl,bird of prey\nhen,bird\n"),
-    Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
-    needs_model=True,
-)
-LABEL_MERGES = Rule(
-    "label-merges",
-    "warning",
-    "A label that merges with the text in front of it is scored by other tokens than it has alone.",
-    Case(
-        "{% example %}\n{{ input.name }}:{{ output }}\n{% endexample %}\n",
-        labels='[":)", ":("]',
-        demos="fine,:)\nbad,:(\n",
-    ),
-    Case(labels='[":)", ":("]', demos="fine,:)\nbad,:(\n"),
-    needs_model=True,
-)
-LABEL_ROUND_TRIP = Rule(
-    "label-round-trip",
-    "error",
-    "A label that the tokenizer writes in another way is not the label that is scored.",
-    Case(labels='["snake\u2581case", "camel"]', demos="a_b,snake\u2581case\naB,camel\n"),
-    Case(labels='["snake", "camel"]', demos="a_b,snake\naB,camel\n"),
-    needs_model=True,
-)
-LABEL_START = Rule(
-    "label-start",
-    "note",
-    "Labels that share their first token are told apart by the tokens after it.",
-    Case(labels='["pome", "pepo"]', demos="apple,pome\nmelon,pepo\n"),
-    Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
-    needs_model=True,
-)
-LABEL_LENGTHS = Rule(
-    "label-lengths",
-    "note",
-    "The score is a sum over tokens, so a label of many tokens starts behind one of few.",
-    Case(labels='["bird", "monotreme"]', demos="owl,bird\nplatypus,monotreme\n"),
-    Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
-    needs_model=True,
-)
-TOKEN_COST = Rule(
-    "token-cost",
-    "note",
-    "Scripts that a vocabulary hardly knows take many tokens: fewer shots fit, and each is slower.",
-    Case(labels='["bird", "fish"]', demos="उल्लू रात का पक्षी है,bird\nरोहू मछली है,fish\n"),
-    Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
-    needs_model=True,
+    block("<|im_start|>user\n{{ input.name }}: {{ output }}"),
+    Case(TURNS),
 )

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 import jinja2.meta
-from pydantic import BaseModel
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError
-from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
-from promptkit.linting import rendered
-from promptkit.linting.data_rules import DATA_RULES
+from promptkit.linting import rendered, row_catalogue, token_catalogue
+from promptkit.linting.data_rules import DATA_RULES, padding
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
 from promptkit.linting.pages import Page, Pages
-from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES, asked_for
+from promptkit.linting.real_examples import check_examples, shows_padding
+from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
 from promptkit.linting.tokens import check_prompts, token_costs
-from promptkit.prompts import Prompt
+from promptkit.rendering import Renderer
 from promptkit.task import Task
 from promptkit.templates import Template, find_template, read_template
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
 
-RULES: tuple[Rule, ...] = tuple(rule for rule in vars(rules).values() if isinstance(rule, Rule))
+RULES: tuple[Rule, ...] = tuple(
+    rule
+    for catalogue in (rules, row_catalogue, token_catalogue)
+    for rule in vars(catalogue).values()
+    if isinstance(rule, Rule)
+)
 """Every rule, in the order of `docs/lint.md`."""
 
-_SAMPLE = 40
+SAMPLE = 40
 """How many of a task's examples are rendered, evenly spread."""
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
 _LEVELS = ("error", "warning", "note")
@@ -60,18 +65,32 @@ def lint(
     found: dict[Finding, None] = {}
     for check in DATA_RULES:
         found |= dict.fromkeys(check(subject))
-    for page, template in _templates(subject, templates, found):
-        found |= dict.fromkeys(_check_template(subject, page, template, model, shots))
+    pages = list(_templates(subject, templates, found))
+    found |= dict.fromkeys(padding_shown(subject, [template for _, template in pages]))
+    seen = [
+        list(_check_template(subject, page, template, _Depth(model, shots)))
+        for page, template in pages
+    ]
+    found |= dict.fromkeys(finding for some in seen for finding in some)
     if model is not None:
         found |= dict.fromkeys(token_costs(subject, model))
+    if any(_makes_turns(some) for some in seen):
+        ignored.add(token_catalogue.CHAT_MODEL_RAW.id)  # they are compared with it
     kept = [finding for finding in found if finding.rule not in ignored]
     return tuple(sorted(kept, key=_order))
 
 
 def lint_template(task: Task[Any, Any], template: Template) -> tuple[Finding, ...]:
     """What is wrong with a template, which need not stand in a file, for a task."""
+    return check_template(read_subject(task), template)
+
+
+def check_template(
+    subject: Subject, template: Template, sample: int = SAMPLE
+) -> tuple[Finding, ...]:
+    """The same for a task that is read; `sample` of its examples are rendered, evenly spread."""
     page = Page(template.name, template.file or template.name, template.source)
-    return tuple(dict.fromkeys(_check_template(read_subject(task), page, template, None, 0)))
+    return tuple(dict.fromkeys(_check_template(subject, page, template, _Depth(sample=sample))))
 
 
 def _order(finding: Finding) -> tuple[int, str, int, int]:
@@ -87,6 +106,25 @@ def _known_rules(names: Iterable[str]) -> set[str]:
             hint = f"did you mean {close!r}?" if close else "docs/lint.md lists them"
             raise TaskError(f"there is no rule {name!r}; {hint}")
     return names
+
+
+def padding_shown(subject: Subject, templates: Sequence[Template]) -> list[Finding]:
+    """White space around values of inputs, unless every template trims it."""
+    found = list(padding(subject))
+    return found if found and any(_shows(subject, one) for one in templates) else []
+
+
+def _shows(subject: Subject, template: Template) -> bool:
+    try:
+        return shows_padding(subject, template.renderer(subject.task))
+    except PromptkitError:  # said where the template is checked
+        return True
+
+
+def _makes_turns(findings: Sequence[Finding]) -> bool:
+    """Whether a template that goes well with a chat model is no raw text."""
+    wrong = {one.rule for one in findings if one.severity == "error"}
+    return not wrong and all(one.rule != token_catalogue.CHAT_MODEL_RAW.id for one in findings)
 
 
 # --- which templates ------------------------------------------------------------------------------
@@ -142,12 +180,21 @@ def _own(folder: Path | None) -> list[Path]:
 # --- one template ---------------------------------------------------------------------------------
 
 
+class _Depth(NamedTuple):
+    """How far a template is looked at."""
+
+    model: LlamaModel | None = None
+    """Whose tokens are checked too, for up to `shots` shots."""
+    shots: int = 0
+    sample: int = SAMPLE
+    """How many of the task's examples are rendered."""
+
+
 def _check_template(
-    subject: Subject, page: Page, template: Template, model: LlamaModel | None, shots: int
+    subject: Subject, page: Page, template: Template, depth: _Depth
 ) -> Iterator[Finding]:
-    pages = Pages(template.environment)
-    pages.read.append(page)
-    found = list(_all_of_template(subject, page, template, pages, model, shots))
+    pages = Pages(template.environment, page, template.place)
+    found = list(_all_of_template(subject, page, template, pages, depth))
     ignored = {one.file: _ignored_in(one) for one in pages.read}
     for finding in found:
         if finding.rule not in ignored.get(finding.file or "", ()):
@@ -171,8 +218,7 @@ def _all_of_template(
     page: Page,
     template: Template,
     pages: Pages,
-    model: LlamaModel | None,
-    shots: int,
+    depth: _Depth,
 ) -> Iterator[Finding]:
     names = Names(pages, _given(subject))
     try:
@@ -191,7 +237,7 @@ def _all_of_template(
             yield from check(one)
     if any(finding.severity == "error" for finding in names.findings):
         return  # it does not render, or not what its author means
-    seen = list(_check_rendered(subject, page, template, pages.read))
+    seen = list(_check_rendered(subject, page, template, pages.read, depth.sample))
     yield from seen
     if any(finding.severity == "error" for finding in seen):
         return
@@ -201,17 +247,17 @@ def _all_of_template(
         yield rules.UNUSED_FIELD.at(
             page.line(1), f"the field {name!r} is never shown", "print it, or drop the field"
         )
-    if model is not None:
-        yield from check_prompts(subject, page, template, model, shots)
+    if depth.model is not None:
+        yield from check_prompts(subject, page, template, depth.model, depth.shots)
 
 
 def _given(subject: Subject) -> dict[str, Shape]:
     """The shapes of what a template sees."""
     task = subject.task
-    record = record_of(task.types()[0])
     rows = subject.rows["demos"]
-    keys = dict.fromkeys(key for row in rows for key in row.example.metadata)
+    keys = dict.fromkeys(key for row in subject.all_rows for key in row.example.metadata)
     metadata = Record("metadata", tuple((key, ANY) for key in keys), open=not rows)
+    record = replace(record_of(task.types()[0]), metadata=metadata)
     kinds = {type(row.example.output) for row in rows}
     is_number = not task.labels and kinds and kinds <= {int, float}
     output = NUMBER if is_number else TEXT if task.labels else ANY
@@ -225,52 +271,35 @@ def _given(subject: Subject) -> dict[str, Shape]:
 
 
 def _check_rendered(
-    subject: Subject, page: Page, template: Template, pages: Sequence[Page]
+    subject: Subject, page: Page, template: Template, pages: Sequence[Page], sample: int
 ) -> Iterator[Finding]:
-    values = inputs(subject)
-    demos = demonstrations(subject, values[-1]) if values else []
-    if not demos:
-        return
     try:
         renderer = template.renderer(subject.task)
-        probe = rendered.render(renderer, page, pages, values, demos)
+        probe = _probe(subject, renderer, page, pages)
+        if probe is None:
+            return
         unseen = [finding for check in SHOWN_RULES for finding in check(probe)]
         yield from unseen
         if not unseen:
             for text_check in TEXT_RULES:
                 yield from text_check(probe)
-            yield from _check_examples(subject, template, values, demos[0])
+            yield from check_examples(subject, renderer, probe, sample)
     except PromptkitError as error:
         yield rendered.rendering_error(error, page, pages)
 
 
-def _check_examples(
-    subject: Subject, template: Template, values: Sequence[BaseModel], like: Example[Any, Any]
-) -> Iterator[Finding]:
-    """Real examples go through the template, and stay in their places."""
-    demos, renderer = subject.rows["demos"], template.renderer(subject.task)
-    stop = renderer.render(asked_for(values[0]), [like] if len(values) > 1 else []).stop
-    rows = subject.all_rows
-    for row in rows[:: max(1, len(rows) // _SAMPLE)]:
-        shot = next((d.example for d in demos[:3] if _differ(d.example, row.example)), None)
-        renderer.render(row.example, [shot] if shot is not None else [])
-    if "\n" in stop:
-        for row in rows:
-            texts = [text for _, text in subject.texts(row) if stop in text.strip()]
-            if texts and _escapes(renderer.render(row.example, []), stop, row.example.id):
-                yield rules.BREAKS_OUT.at(
-                    row.at(texts[0]),
-                    f"{texts[0]!r:.60} contains {stop!r}, which ends an answer",
-                    "take it out of the value, or print the value with | tojson",
-                )
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return bool(one.id != other.id and one.input != other.input)
-
-
-def _escapes(prompt: Prompt, stop: str, id: str) -> bool:
-    pieces = [p for m in prompt.messages for p in m.pieces] or prompt.pieces
-    return any(
-        stop in piece.text for piece in pieces if piece.kind == "data" and piece.example == id
-    )
+def _probe(
+    subject: Subject, renderer: Renderer, page: Page, pages: Sequence[Page]
+) -> rendered.Probe | None:
+    """The template, rendered for checks; None for a task of which no example is known."""
+    values = inputs(subject)
+    demos = demonstrations(subject, values[-1]) if values else []
+    if not demos:
+        return None
+    try:
+        return rendered.render(renderer, page, pages, values, demos)
+    except PromptkitError:
+        # A template may rightly refuse a value that is made up.
+        if len(values) == 1 or not subject.is_made_up(values[1]):
+            raise
+        return rendered.render(renderer, page, pages, values[:1], demos)

@@ -10,7 +10,8 @@ from functools import partial
 
 from promptkit.errors import shorten
 from promptkit.examples import canonical, plain, text_key, texts_of
-from promptkit.linting import catalogue as rules
+from promptkit.linting import row_catalogue as rules
+from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.subject import PARTS, Row, Subject
@@ -146,26 +147,47 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
 
 
 def characters(subject: Subject) -> Iterator[Finding]:
-    """White space around values, characters that nobody sees, words of two alphabets."""
+    """White space around texts, characters that nobody sees, words of two alphabets."""
     instruction = subject.task.instruction
-    yield from _of_text("instruction", instruction, lambda: subject.at_key("instruction"))
+
+    def at_key() -> Where:
+        return subject.at_key("instruction")
+
+    yield from _padded("instruction", instruction, at_key)
+    yield from _of_text("instruction", instruction, at_key)
     for row in subject.all_rows:
         texts = subject.texts(row)
-        if not subject.task.labels and isinstance(row.example.output, str):
-            texts = [*texts, ("output", row.example.output)]
+        if not subject.task.labels and isinstance(answer := row.example.output, str):
+            texts = [*texts, ("output", answer)]
+            yield from _padded("output", answer, partial(row.at, answer))
         for field, text in texts:
             yield from _of_text(field, text, partial(row.at, text))
 
 
-def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
-    if text and (text[0].isspace() or text[-1].isspace()):
+def padding(subject: Subject) -> Iterator[Finding]:
+    """White space around the values of inputs, which a template may trim."""
+    for row in subject.all_rows:
+        for field, text in subject.texts(row):
+            yield from _padded(field, text, partial(row.at, text))
+
+
+def is_padded(text: str) -> bool:
+    """Whether a text has white space around it."""
+    return text[:1].isspace() or text[-1:].isspace()
+
+
+def _padded(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
+    if is_padded(text):
         yield rules.PADDED.at(at(), f"{field} {shorten(text)} has white space around it", "trim it")
+
+
+def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
     for _, name in invisible(text.strip()):
         message = f"{field} {_escaped(text)} contains {name}"
-        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+        yield INVISIBLE.at(at(), message, "delete it, or write a space")
     for _, word, odd in mixed(text):
         message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
-        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
+        yield MIXED_SCRIPTS.at(at(), message, "type the word anew")
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from promptkit.linting.shapes import (
     Items,
     Macro,
     Method,
+    OneOf,
     Pair,
     Record,
     Scalar,
@@ -65,6 +66,8 @@ class Expressions(NodeVisitor):
         self._called: set[tuple[int, tuple[Shape, ...]]] = set()
         self._depth = 0
         self._guarded: set[str] = set()
+        self._told_apart: set[str] = set()
+        """The values whose kind the templates test before they print them."""
 
     @contextmanager
     def _on(self, page: Page) -> Iterator[None]:
@@ -143,7 +146,7 @@ class Expressions(NodeVisitor):
                     self.read.add(name)
                 return shape.shapes[name]
             if not shape.open:
-                self._no_field(node, name, shape.name, shape.shapes)
+                self._no_field(node, name, shape, shape.shapes)
         elif isinstance(shape, Scalar):
             if name in shape.methods:
                 return Method(name)
@@ -156,13 +159,20 @@ class Expressions(NodeVisitor):
         return ANY
 
     def _no_field(
-        self, node: nodes.Expr, name: str, owner: str, known: Any, kind: str | None = None
+        self, node: nodes.Expr, name: str, of: Record | str, known: Any, kind: str | None = None
     ) -> None:
         path = path_of(node, whole=True)
+        is_input = isinstance(of, Record) and of.name == INPUT
+        beside = of.metadata.shapes if isinstance(of, Record) and of.metadata is not None else ()
+        owner = of if isinstance(of, str) else of.name
+        if is_input and path.startswith("query."):
+            owner = "query"
         guarded = path in self._guarded
         close = did_you_mean(name, known)
-        if name == "output" and owner == INPUT:
+        if name == "output" and is_input:
             fix = "the query's answer is not known; end the prompt where it goes"
+        elif name in beside:
+            fix = f"write {path_of(node)}.metadata.{name}"
         elif close:
             fix = f"did you mean {close!r}?"
         elif kind == "a list":
@@ -170,7 +180,8 @@ class Expressions(NodeVisitor):
         elif kind:
             fix = "print it as it is"
         else:
-            fix = f"it has {listed(known)}"
+            names = [one for one in known if one != "metadata" or beside or not is_input]
+            fix = f"it has {listed(names)}"
         rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
         effect = ", so this is never defined" if guarded else ""
         self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)
@@ -264,7 +275,7 @@ class Expressions(NodeVisitor):
 
     def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Shape:  # noqa: N802
         for part in node.nodes:
-            self._check_text(part, self._used(part, scope))
+            self._check_text(part, self._used(part, scope), "in Python's notation")
         return TEXT
 
     def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Shape:  # noqa: N802
@@ -290,15 +301,26 @@ class Expressions(NodeVisitor):
     def visit_Const(self, node: nodes.Const, scope: Scope) -> Shape:  # noqa: N802
         return TEXT if isinstance(node.value, str) else ANY
 
-    def _check_text(self, node: nodes.Expr, shape: Shape) -> None:
-        """Whether a value that is printed reads as text."""
-        path = path_of(node, whole=True) or "this"
+    def _check_text(
+        self, node: nodes.Expr, shape: Shape, how: str = "as its items with commas between"
+    ) -> None:
+        """Whether a value that is printed reads as text; `how` is how a list prints."""
+        self._check_text_of(node, shape, path_of(node, whole=True) or "this", how)
+
+    def _check_text_of(self, node: nodes.Expr, shape: Shape, path: str, how: str) -> None:
         match shape:
+            case OneOf(fields):
+                for name, one in fields if path not in self._told_apart else ():
+                    if isinstance(one, Items | Record):
+                        self._check_text_of(node, one, f"{path}, the field {name!r},", how)
+                return
+            case Items(Items() | Pair() | Record()):
+                what, fix = "a list of more than texts", "loop over it, or write | tojson"
+            case Items() | Pair():
+                what = f"a list, which prints {how}"
+                fix = 'write | join(", ") where that is meant, | tojson, or loop over it'
             case Record():
                 what, fix = "a whole record", f"print one of its fields: {listed(shape.shapes)}"
-            case Items() | Pair():
-                what = "a list, which prints in Python's notation"
-                fix = 'write | join(", "), or loop over it'
             case Method(name):
                 what, fix = "a function, which prints as nothing useful", f"call it: {name}()"
             case Macro():

@@ -42,8 +42,10 @@ class Case:
     """Rows that are added to the tests."""
     labels: str | None = None
     """As `task.toml` lists them; there are no rows then but those given here."""
+    output: str | None = None
+    """What `[output]` says instead of labels; there are no rows but those given here either."""
     input: str = 'name = "str"'
-    """What `[input]` says, with `labels`."""
+    """What `[input]` says, with `labels` or `output`."""
     header: str = "name,output"
 
 

@@ -18,6 +18,11 @@ could not look. `--ignore RULE` leaves a rule out, and so does the comment `{# l
 for the template that it stands in. `--json FILE` writes everything for machines.
 In Python, `promptkit.lint(task)` gives the findings.
 
+`compare`, `check` and `optimise` lint what they are about to ask, without a model: they refuse an
+error, say in a line what is a warning, and count it among the warnings of the result. Rows are
+compared with one another there only where they are 1,000 or fewer. `--no-lint`, or `lint=False` in
+Python, leaves all of it out.
+
 An error is certainly wrong: the template does not render, or measures nothing. A warning is most
 likely wrong. `--fix` makes the changes of a template that need no second thought (marked *fix*),
 shows them as a diff, and never touches data or a built-in template. What a template prints is found
@@ -49,10 +54,11 @@ def _line(rule: Rule) -> str:
 
 def _shown(bad: Case, good: Case) -> str:
     """What the bad example has and the good one has not."""
-    parts = [bad.labels and f"labels = {bad.labels}"]
-    if bad.labels is None or bad.template is not None:
+    said = f"labels = {bad.labels}" if bad.labels is not None else bad.output
+    parts = [said]
+    if said is None or bad.template is not None:
         parts = [_different(bad.template, good.template), _different(bad.demos, good.demos)]
-    elif bad.labels == good.labels:
+    elif (bad.labels, bad.output) == (good.labels, good.output):
         parts += [b for b, g in ((bad.demos, good.demos), (bad.tests, good.tests)) if b != g]
     shown = [part.translate(_VISIBLE) for part in parts if part]
     return "<br>".join(f"`{_short(part)}`" for part in shown)

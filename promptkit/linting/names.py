@@ -7,7 +7,7 @@ includes and imports. Only what is certain is said.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import jinja2
@@ -29,6 +29,9 @@ from promptkit.linting.shapes import (
     items_of,
     same_or_any,
 )
+
+_KINDS = ("string", "iterable", "sequence", "mapping", "number")
+"""Tests that tell a list from a text."""
 
 
 class Names(Expressions):
@@ -53,7 +56,8 @@ class Names(Expressions):
         if self._depth > DEEPEST:
             return
         with self._on(page):
-            self._guarded |= _guarded(page.tree)
+            self._guarded |= _tested(page.tree, "defined", "undefined") | _defaulted(page.tree)
+            self._told_apart |= _tested(page.tree, *_KINDS)
             extends = next(page.tree.find_all(nodes.Extends), None)
             for block in page.tree.find_all(nodes.Block):
                 self._blocks.setdefault(block.name, []).append((page, block))
@@ -104,7 +108,7 @@ class Names(Expressions):
     def _load(self, template: nodes.Expr, node: nodes.Node, missing: bool = False) -> Page | None:
         if not isinstance(template, nodes.Const) or not isinstance(template.value, str):
             return None
-        page = self._pages.open(template.value)
+        page = self._pages.open(template.value, self._page)
         if page is None:
             if not missing:
                 known = self._pages.names()
@@ -253,9 +257,16 @@ def _copy(scope: Scope) -> Scope:
     return ChainMap(dict(scope.maps[0]), *scope.maps[1:])
 
 
-def _guarded(tree: nodes.Template) -> set[str]:
-    """The names and fields for which a template allows that they are not there."""
-    tests = (test for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined"))
-    filters = (f for f in tree.find_all(nodes.Filter) if f.name in ("default", "d"))
-    found = [node.node for node in (*tests, *filters) if node.node is not None]
-    return {path for node in found if (path := path_of(node, whole=True))}
+def _tested(tree: nodes.Template, *tests: str) -> set[str]:
+    """The names and fields that a template asks one of these tests of."""
+    return _paths(test.node for test in tree.find_all(nodes.Test) if test.name in tests)
+
+
+def _defaulted(tree: nodes.Template) -> set[str]:
+    """The names and fields for which a template has a default."""
+    return _paths(f.node for f in tree.find_all(nodes.Filter) if f.name in ("default", "d"))
+
+
+def _paths(found: Iterable[nodes.Node | None]) -> set[str]:
+    paths = (path_of(node, whole=True) for node in found if node is not None)
+    return {path for path in paths if path}

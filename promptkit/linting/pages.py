@@ -128,35 +128,34 @@ class Page:
 class Pages:
     """The templates that one loads, each read once."""
 
-    def __init__(self, environment: jinja2.Environment) -> None:
-        """`environment` is the one that they are rendered in."""
+    def __init__(self, environment: jinja2.Environment, page: Page, place: str) -> None:
+        """`environment` is the one that `page` is rendered in, `place` is `Template.place`."""
         self.environment = environment
+        self._places = {page.file: place}
         self._known: dict[str, Page | None] = {}
-        self.read: list[Page] = []
+        self.read = [page]
         """Every page that was opened."""
 
-    def open(self, name: str) -> Page | None:
-        """The template of this name; None where the search path has none.
+    def open(self, name: str, parent: Page) -> Page | None:
+        """The template that `parent` loads by this name; None where the search path has none.
 
         Raises `TemplateError` where it is not UTF-8.
         """
-        if name not in self._known:
-            self._known[name] = page = self._find(name)
+        file = self.environment.join_path(name, self._places.get(parent.file, parent.file))
+        if file not in self._known:
+            self._known[file] = page = self._find(file)
             if page is not None:
                 self.read.append(page)
-        return self._known[name]
+        return self._known[file]
 
     def names(self) -> list[str]:
         """The templates that may be named."""
         return self.environment.list_templates(extensions=["j2"])
 
-    def _find(self, name: str) -> Page | None:
+    def _find(self, file: str) -> Page | None:
         assert self.environment.loader is not None
         try:
-            source, file, _ = self.environment.loader.get_source(self.environment, name)
+            source, _, _ = self.environment.loader.get_source(self.environment, file)
         except jinja2.TemplateNotFound:
             return None
-        if file is None:
-            return Page(name, name, source)
-        # The loader has translated line ends.
-        return Page(name, file, Path(file).read_bytes().decode("utf-8-sig"))
+        return Page(Path(file).name, file, source)

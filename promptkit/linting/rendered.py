@@ -6,7 +6,7 @@ Shots and query are given the same input, so that all but the answer must be the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -85,7 +85,7 @@ def render(
         shown: Any, asked: Any, like: Example[Any, Any], ids: Sequence[str] = SHOTS
     ) -> tuple[Piece, ...]:
         shots = [like.model_copy(update={"input": shown, "id": id}) for id in ids]
-        return renderer.printed(shots, asked_for(asked))
+        return renderer.printed(shots, asked_for(asked, like.metadata))
 
     (first, *others), (demo, *other_demos) = inputs, demos
     probe = Probe(page, pages, pieces(first, first, demo))
@@ -99,9 +99,9 @@ def render(
     return probe
 
 
-def asked_for(value: Any) -> Example[Any, Any]:
+def asked_for(value: Any, metadata: Mapping[str, Any]) -> Example[Any, Any]:
     """An example that is asked, unchecked."""
-    return Example.model_construct(input=value, output=None, id=QUERY, metadata={})
+    return Example.model_construct(input=value, output=None, id=QUERY, metadata=metadata)
 
 
 # --- what is shown --------------------------------------------------------------------------------

@@ -68,10 +68,22 @@ class Record(Shape):
     name: str
     fields: tuple[tuple[str, Shape], ...] = ()
     open: bool = False
+    metadata: Record | None = None
+    """What stands beside an input's fields: read by that name, and not iterated over."""
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        return dict(self.fields)
+        found = dict(self.fields)
+        if self.metadata is not None:
+            found.setdefault("metadata", self.metadata)
+        return found
+
+
+@dataclass(frozen=True)
+class OneOf(Shape):
+    """The value of one of several fields, in a loop over a record."""
+
+    fields: tuple[tuple[str, Shape], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +179,7 @@ def items_of(shape: Shape) -> Shape:
         case Items(item):
             return item
         case Record(fields=fields, open=False):
-            return Pair((TEXT, same_or_any(field for _, field in fields)))
+            one = same_or_any(field for _, field in fields)
+            return Pair((TEXT, OneOf(fields) if one == ANY else one))
         case _:
             return ANY

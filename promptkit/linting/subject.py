@@ -61,6 +61,16 @@ class Subject:
     def all_rows(self) -> Sequence[Row]:
         return [row for part in PARTS for row in self.rows[part]]
 
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """Other columns as rows have them, for an example that is made up."""
+        first = (row.example.metadata for part in ("tests", "demos") for row in self.rows[part][:1])
+        return {key: value for metadata in first for key, value in metadata.items()}
+
+    def is_made_up(self, value: BaseModel) -> bool:
+        """Whether an input stands in no row that is looked at."""
+        return all(row.example.input is not value for row in self.all_rows[:_LOOKED_AT])
+
     def texts(self, row: Row) -> list[tuple[str, str]]:
         """The texts of a row's input, each with its field."""
         known = self._texts.get(id(row.example))
@@ -151,9 +161,18 @@ def inputs(subject: Subject) -> list[BaseModel]:
     """Up to two inputs to render, which differ in every field; made up where no rows do."""
     found = [row.example.input for row in subject.all_rows[:_LOOKED_AT]]
     made = [made_up(subject.task.types()[0], number) for number in range(2)]
-    found += [value for value in made if value is not None]
+    found += [value for value in made if value is not None and _is_plain(value)]
     others = (value for value in found[1:] if _apart(found[0], value))
     return [*found[:1], *islice(others, 1)]
+
+
+def _is_plain(value: BaseModel) -> bool:
+    """Whether a made-up value can be written, which a serializer of the user's may refuse."""
+    try:
+        plain(value)
+    except Exception:
+        return False
+    return True
 
 
 def _apart(one: BaseModel, other: BaseModel) -> bool:
@@ -173,9 +192,8 @@ def demonstrations(subject: Subject, value: BaseModel) -> list[Example[Any, Any]
     made = (_value(output.annotation, "answer", number) for number in range(2))
     found += [value for value in made if value is not None]
     others = (value for value in found[1:] if value != found[0])
-    metadata = next((row.example.metadata for row in subject.rows["demos"]), {})
     return [
-        Example.model_construct(input=value, output=answer, id="shot", metadata=metadata)
+        Example.model_construct(input=value, output=answer, id="shot", metadata=subject.metadata)
         for answer in (*found[:1], *islice(others, 1))
     ]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from promptkit.chat import puts_system_in_user
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
 from promptkit.examples import Example
-from promptkit.linting import catalogue as rules
+from promptkit.linting import token_catalogue as rules
+from promptkit.linting.catalogue import CONTROL_TOKEN
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.pages import Page
@@ -38,7 +39,7 @@ def check_prompts(
     renderer = template.renderer(subject.task)
     first, *others = inputs(subject)
     demos = [demo for value in others for demo in demonstrations(subject, value)[:1]]
-    prompt = renderer.render(asked_for(first), demos)
+    prompt = renderer.render(asked_for(first, subject.metadata), demos)
     yield from _kind(prompt, page, model)
     if prompt.messages and model.chat_template is None:
         return
@@ -49,6 +50,7 @@ def check_prompts(
         pass  # said below, with the number of shots that fit
     except PromptError as error:
         yield rules.CANNOT_ASK.at(page.line(1), str(error), "change the template, or the model")
+        yield from _prefixes(prompt, subject.at_key("labels"), model)
         return
     else:
         yield from _system(prompt, page, model)
@@ -91,7 +93,7 @@ def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
         for text in controls:
             at = token.text.find(text)
             if at >= 0 and not CONTROL.fullmatch(text):
-                yield rules.CONTROL_TOKEN.at(
+                yield CONTROL_TOKEN.at(
                     page.at(token.offset + at),
                     f"{text!r} is a control token of {model.identity.name}",
                     "write {% system %}, {% user %} and {% assistant %}",
@@ -120,7 +122,7 @@ def _wordings(
     demos: Sequence[Example[Any, Any]],
 ) -> Iterator[Finding]:
     """The labels, and the words that verbalizers have for them."""
-    query, seen = asked_for(inputs(subject)[0]), set()
+    query, seen = asked_for(inputs(subject)[0], subject.metadata), set()
     for verbalizer, where in subject.wordings():
         try:
             prompt = template.renderer(subject.task, verbalizer).render(query, demos)
@@ -134,8 +136,25 @@ def _wordings(
             continue  # said below
         except PromptError as error:
             yield rules.CANNOT_ASK.at(where, str(error), "choose other words")
+            yield from _prefixes(prompt, where, model)
         else:
             yield from _labels(tokenized, where, page, model)
+
+
+def _prefixes(prompt: Prompt, where: Where, model: LlamaModel) -> Iterator[Finding]:
+    """Labels that begin others, in a prompt where nothing tells them apart.
+
+    Where something ends an answer, it does.
+    """
+    if prompt.stop or prompt.messages:
+        return
+    plain = model.vocabulary.plain
+    tokens = {text.strip(" "): tuple(plain(text)) for text in prompt.candidates or ()}
+    in_order = sorted(tokens, key=tokens.__getitem__)
+    for one, other in pairwise(in_order):
+        if tokens[other][: len(tokens[one])] == tokens[one]:
+            message = f"the tokens of {one!r} begin those of {other!r}"
+            yield rules.LABEL_PREFIX.at(where, message, "rename one, or let a newline end answers")
 
 
 def _labels(
@@ -152,11 +171,6 @@ def _labels(
         if written != label:
             message = f"the tokenizer writes the label {label!r} as {written!r}"
             yield rules.LABEL_ROUND_TRIP.at(where, message, "rename it")
-    in_order = sorted(tokens, key=tokens.__getitem__)
-    for one, other in pairwise(in_order):
-        if tokens[other][: len(tokens[one])] == tokens[one]:
-            message = f"the tokens of {one!r} begin those of {other!r}"
-            yield rules.LABEL_PREFIX.at(where, message, "rename one, or let a newline end answers")
     yield from _merging(tokenized, page, model)
     yield from _same_start(tokens, where, model)
     lengths = {len(ids) for ids in tokens.values()}
@@ -192,10 +206,11 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Itera
     ]
     if merged:
         before = tokenized.prompt.text[-10:]
+        has_space = bool(tokenized.prompt.lead)
         yield rules.LABEL_MERGES.at(
             page.line(page.source.count("\n", 0, page.source.rfind("output")) + 1),
             f"{merged[0]!r} merges with the text in front of it, {before!r}",
-            "put a space in front of the answer",
+            "let other text stand there" if has_space else "put a space in front of the answer",
         )
 
 
@@ -243,11 +258,13 @@ def _lengths(
 
 
 def token_costs(subject: Subject, model: LlamaModel) -> Iterator[Finding]:
-    """Scripts that take many tokens a character."""
+    """Scripts that take many tokens a character; English is what they are compared with."""
     texts = defaultdict(list)
     rows = subject.all_rows
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:
         for _, text in subject.texts(row):
+            if text.isascii():
+                continue
             letters = [char for char in text if char.isalpha()]
             if letters:
                 texts[max(set(map(script, letters)), key=list(map(script, letters)).count)].append(

@@ -18,6 +18,7 @@ import numpy as np
 
 from promptkit.cells import loss
 from promptkit.examples import Example, ExampleSet
+from promptkit.linting.screening import screen
 from promptkit.means import mean_interval
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
@@ -188,6 +189,7 @@ def optimise(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
+    lint: bool = True,
 ) -> Optimised:
     """Searches the pool for `shots` demonstrations that serve this model and template well.
 
@@ -200,16 +202,21 @@ def optimise(
     (BootstrapFewShotWithRandomSearch of DSPy: Khattab et al., arXiv 2310.03714, 2023).
 
     `held_out` is how many queries are held out (see `plan_search`), `budget` the most prompts that
-    are asked or looked up; `announce` is told the plan before it runs. Of equals the first tried
-    stands, and the same arguments give the same result. Raises `TaskError` where the pool or the
-    budget is too small, and what rendering and tokenizing raise.
+    are asked or looked up; `announce` is told the plan before it runs. With `lint`, what
+    `promptkit lint` calls an error in the template is one, and `announce` is told of its warnings.
+    Of equals the first tried stands, and the same arguments give the same result. Raises
+    `TaskError` where the pool or the budget is too small, and what rendering and tokenizing raise.
     """
     plan = plan_search(
         task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
     )
+    chosen = template if isinstance(template, Template) else Template.of(task, template)
+    pool_only = task.model_copy(update={"tests": ExampleSet(())})
+    said = screen(pool_only, [chosen], [shots]) if lint else []
     if announce is not None:
         announce(str(plan))
-    chosen = template if isinstance(template, Template) else Template.of(task, template)
+        for message in said:
+            announce(message)
     predictor = Predictor(task, chosen, model, shots, seed, sampling=sampling or Sampling())
     opened = store if isinstance(store, Store) else Store(store or default_path())
     read, damaged = model.usage.decoded_tokens, opened.damaged

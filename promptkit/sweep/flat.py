@@ -27,8 +27,9 @@ def written_out(template: Template) -> Template:
         return template
     environment = template.environment
     assert environment.loader is not None
-    source, _, _ = environment.loader.get_source(environment, extends.template.value)
-    parent = written_out(replace(template, source=source))
+    file = environment.join_path(extends.template.value, template.place)
+    source, _, _ = environment.loader.get_source(environment, file)
+    parent = written_out(replace(template, source=source, file=file))
     return replace(template, source=_with_blocks(parent, page))
 
 

@@ -208,7 +208,8 @@ def reformatted(template: Template, change: Change) -> Template:
             source += page.source[end : spot.start] + text
             end = spot.end
     name = f"{template.name} [{change}]"
-    return Template(source + page.source[end:], name, template.folders)
+    source += page.source[end:]
+    return Template(source, name, template.folders, made_from=template.place)
 
 
 def _page(template: Template) -> Page:

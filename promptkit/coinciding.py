@@ -1,0 +1,76 @@
+"""Cells of a grid with the same prompts, whose figures are therefore the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from promptkit.prompts import TokenizedPrompt
+from promptkit.running import Asked
+from promptkit.verdicts import bare
+
+_LEAST = {"template": 0, "verbalizer": 0, "selection": 1, "order": 2}
+"""The factors that change prompts, and the fewest shots at which they may."""
+_NOUNS = {"verbalizer": "label wordings", "selection": "selections"}
+
+Levels = tuple[str, ...]
+
+
+def same_prompts(asked: Sequence[Asked]) -> Iterator[str]:
+    """Sentences: which levels of a factor have the same prompts, and with how many shots."""
+    cells = [one.predictor.cell for one in asked]
+    varied = {name for name in cells[0] if len({cell[name] for cell in cells}) > 1}
+    if not varied & {*_LEAST, "shots"}:
+        return
+    digests = [_digest(one.prompts) for one in asked]
+    for factor in [name for name in _LEAST if name in varied]:
+        yield from _of_factor(factor, cells, digests)
+    if "shots" in varied:
+        for counts in _groups("shots", cells, digests):
+            shown = _list([str(count) for count in counts])
+            yield f"{shown} shots give the same prompts: {_SO}"
+
+
+_SO = "their figures are the same by construction"
+
+
+def _of_factor(
+    factor: str, cells: Sequence[Mapping[str, Any]], digests: Sequence[int]
+) -> Iterator[str]:
+    found: dict[Levels, list[int]] = {}
+    counts = sorted({cell["shots"] for cell in cells if cell["shots"] >= _LEAST[factor]})
+    for count in counts:
+        these = [i for i, cell in enumerate(cells) if cell["shots"] == count]
+        for levels in _groups(factor, [cells[i] for i in these], [digests[i] for i in these]):
+            found.setdefault(levels, []).append(count)
+    for levels, where in found.items():
+        names = _list([bare(factor, level) for level in levels])
+        place = "at every number of shots" if where == counts else f"with {_shots(where)}"
+        yield f"{_NOUNS.get(factor, factor + 's')} {names} give the same prompts {place}: {_SO}"
+
+
+def _groups(
+    factor: str, cells: Sequence[Mapping[str, Any]], digests: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """The levels that have the same prompts whatever else the cells have."""
+    by_level: dict[Any, dict[tuple[Any, ...], int]] = {}
+    for cell, digest in zip(cells, digests, strict=True):
+        rest = tuple([value for name, value in cell.items() if name != factor])
+        by_level.setdefault(cell[factor], {})[rest] = digest
+    groups: dict[frozenset[tuple[tuple[Any, ...], int]], list[Any]] = {}
+    for level, prompts in by_level.items():
+        groups.setdefault(frozenset(prompts.items()), []).append(level)
+    return [tuple(levels) for levels in groups.values() if len(levels) > 1]
+
+
+def _digest(prompts: Sequence[TokenizedPrompt]) -> int:
+    """The same for prompts that a model answers alike; within one process."""
+    return hash(tuple([hash((p.ids, p.candidates, p.prompt.stop)) for p in prompts]))
+
+
+def _shots(counts: Sequence[int]) -> str:
+    return f"{_list([str(count) for count in counts])} {'shot' if list(counts) == [1] else 'shots'}"
+
+
+def _list(parts: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])

@@ -1,0 +1,204 @@
+"""Checks of a task's own examples in a template: they render, and end where an answer ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from promptkit.errors import shorten
+from promptkit.examples import Example
+from promptkit.linting import catalogue as rules
+from promptkit.linting.data_rules import is_padded
+from promptkit.linting.findings import Finding
+from promptkit.linting.rendered import Probe
+from promptkit.linting.subject import Row, Subject
+from promptkit.prompts import Piece, Prompt
+from promptkit.rendering import Renderer
+
+_PADDED = 5
+"""How many rows with white space around a value are rendered."""
+_OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
+_decode = json.JSONDecoder().raw_decode
+
+
+class _Shown(NamedTuple):
+    """A row in a prompt, as the query or as a shot."""
+
+    row: Row
+    prompt: Prompt
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        turns = [piece for turn in self.prompt.messages for piece in turn.pieces]
+        return turns or self.prompt.pieces
+
+
+def check_examples(
+    subject: Subject, renderer: Renderer, probe: Probe, sample: int
+) -> Iterator[Finding]:
+    """Real examples go through the template, and stay in their places.
+
+    `sample` of them are rendered, evenly spread. Raises what rendering raises.
+    """
+    rows = subject.all_rows
+    shown = [_show(subject, renderer, row) for row in rows[:: max(1, len(rows) // sample)]]
+    if not shown:
+        return
+    yield from _json_is_whole(shown, probe)
+    prompt = shown[0].prompt
+    ending = _mark(prompt.stop)
+    if ending is None:
+        return
+    for row in rows:
+        texts = [text for _, text in subject.texts(row) if ending in text.strip()]
+        if texts and _stands_in(ending, _show(subject, renderer, row)):
+            yield rules.BREAKS_OUT.at(
+                row.at(texts[0]),
+                f"{texts[0]!r:.60} contains {ending!r}, which ends an answer",
+                "take it out of the value, or print the value with | tojson",
+            )
+    yield from _labels_end(subject, prompt, ending)
+    if prompt.candidates is None and (prompt.format is None or prompt.format.kind == "text"):
+        yield from _answers_end(subject, prompt.stop, ending)
+
+
+def _show(subject: Subject, renderer: Renderer, row: Row) -> _Shown:
+    """A test is asked after a demonstration, and a demonstration shown to a query."""
+    is_shot = row.part == "demos" and subject.label(row) is not None
+    others = (is_shot and subject.rows["tests"]) or subject.rows["demos"]
+    other = next(
+        (
+            other.example
+            for other in others[:3]
+            if _differ(other.example, row.example) and (is_shot or subject.label(other) is not None)
+        ),
+        None,
+    )
+    query, shot = (other, row.example) if is_shot and other is not None else (row.example, other)
+    return _Shown(row, renderer.render(query, [shot] if shot is not None else []))
+
+
+def shows_padding(subject: Subject, renderer: Renderer) -> bool:
+    """Whether white space around values is printed, in a few of the rows that have some.
+
+    Raises what rendering raises.
+    """
+    padded = (
+        (row, [text for _, text in subject.texts(row) if is_padded(text)])
+        for row in subject.all_rows
+    )
+    for row, texts in islice((one for one in padded if one[1]), _PADDED):
+        own = [p.text for p in _show(subject, renderer, row).pieces if p.example == row.example.id]
+        if any(text in shown for text in texts for shown in own):
+            return True
+    return False
+
+
+def _differ(one: Example[Any, Any], other: Example[Any, Any]) -> bool:
+    return bool(one.id != other.id and one.input != other.input)
+
+
+# --- where an answer ends -------------------------------------------------------------------------
+
+
+def _mark(stop: str) -> str | None:
+    """What readers take for the end of an answer; None where any text may have it."""
+    core = stop.rstrip()
+    if len(core.strip()) > 1:  # such as </answer>, whatever line follows it
+        return core
+    return stop if "\n" in stop else None
+
+
+def _stands_in(ending: str, shown: _Shown) -> bool:
+    """Whether the values of the row that are printed contain it."""
+    own = (p for p in shown.pieces if p.kind == "data" and p.example == shown.row.example.id)
+    return any(ending in piece.text for piece in own if piece.field != "output")
+
+
+def _labels_end(subject: Subject, prompt: Prompt, ending: str) -> Iterator[Finding]:
+    for candidate in prompt.candidates or ():
+        if ending in candidate:
+            yield rules.BREAKS_OUT.at(
+                subject.at_key("labels"),
+                f"the label {candidate.strip()!r} contains {ending!r}, which ends an answer",
+                "rename it, or use a template whose examples end otherwise, such as xml.j2",
+            )
+
+
+def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
+    """Answers that are written as they stand contain nothing that ends one."""
+    other = "use a template whose examples end otherwise, such as xml.j2 or json.j2"
+    for row in subject.all_rows:
+        answer = (subject.label(row) or "").strip()
+        if row.part == "tests" and stop in answer:
+            message = f"the answer {shorten(answer)} contains {stop!r}, at which every answer ends"
+            yield rules.UNREACHABLE_ANSWER.at(row.at(answer), message, other)
+        elif ending in answer:
+            message = f"the answer {shorten(answer)} contains {ending!r}, which ends an answer"
+            yield rules.BREAKS_OUT.at(row.at(answer), message, other)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _json_is_whole(shown: Sequence[_Shown], probe: Probe) -> Iterator[Finding]:
+    """What looks like a JSON object in a shot is one; said once for a template."""
+    for one in shown:
+        for pieces in _written(one.pieces, one.prompt.shots):
+            text = "".join([piece.text for piece in pieces])
+            flaw = _flaw(text)
+            if flaw is not None:
+                at, reason = flaw
+                yield rules.BROKEN_JSON.at(
+                    probe.at(_piece_at(pieces, at)),
+                    f"{text.strip()!r:.60} looks like JSON, and is none: {reason}",
+                    "write each value with | tojson, and without quotes around it",
+                )
+                return
+
+
+def _written(pieces: Sequence[Piece], shots: Sequence[str]) -> Iterator[Sequence[Piece]]:
+    """What a template writes for a shot: its block, or in a plain loop the lines that show it."""
+    for shot in shots:
+        own = [piece for piece in pieces if piece.example == shot]
+        if any(piece.kind == "template" for piece in own):
+            yield own
+        else:
+            lines = _lines(pieces)
+            yield from (line for line in lines if any(piece.example == shot for piece in line))
+
+
+def _lines(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    line: list[Piece] = []
+    for piece in pieces:
+        first, *others = piece.text.split("\n") if piece.kind == "template" else [piece.text]
+        line.append(piece._replace(text=first))
+        for text in others:
+            yield line
+            line = [piece._replace(text=text)]
+    yield line
+
+
+def _flaw(text: str) -> tuple[int, str] | None:
+    """Where a text that looks like a JSON object does not begin with one, and why."""
+    written = text.strip().rstrip(",")
+    if not _OBJECT.fullmatch(written):
+        return None
+    try:
+        _decode(written)
+    except json.JSONDecodeError as error:
+        return error.pos + text.index(written), f"{error.msg} at {written[error.pos :]!r:.20}"
+    except (ValueError, RecursionError):  # too many digits, or too deep
+        return None
+    return None
+
+
+def _piece_at(pieces: Sequence[Piece], at: int) -> Piece | None:
+    for piece in pieces:
+        at -= len(piece.text)
+        if at < 0:
+            return piece
+    return pieces[-1] if pieces else None

@@ -1,0 +1,181 @@
+"""What a template sees of data: values that know the example and the field they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jinja2.exceptions import UndefinedError
+
+
+class Origin(NamedTuple):
+    """The example (None for the task itself) and the field that a value was read from."""
+
+    example: str | None
+    field: str
+
+
+class Text(str):
+    """A string that knows its origin."""
+
+    origin: Origin
+    json: str | None = None
+    """The value as JSON writes it, for an answer; other texts are written in quotes."""
+
+    def __str__(self) -> str:
+        return self
+
+
+class Integer(int):
+    """An integer that knows its origin."""
+
+    origin: Origin
+
+
+class Real(float):
+    """A float that knows its origin."""
+
+    origin: Origin
+
+
+class View:
+    """What a template sees of a record: its fields, and nothing else.
+
+    Iterating gives (field name, value) pairs. `metadata` stands beside the fields of an input: it
+    is read by that name where no field has it, and is not iterated over.
+    """
+
+    __slots__ = ("_called", "_example", "_fields", "_metadata", "_name")
+
+    def __init__(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        example: str | None = None,
+        *,
+        called: str | None = None,
+        metadata: View | None = None,
+    ) -> None:
+        """`name` stands in front of its fields' origins; errors say `called`."""
+        self._name, self._fields, self._example = name, dict(fields), example
+        self._called, self._metadata = called or name, metadata
+
+    def __getattr__(self, field: str) -> Any:
+        try:
+            value = self._fields[field]
+        except KeyError:
+            if field == "metadata" and self._metadata is not None:
+                return self._metadata
+            raise AttributeError(field) from None
+        if not isinstance(value, _READY):
+            origin = Origin(self._example, f"{self._name}.{field}")
+            value = self._fields[field] = trace(value, origin)
+        return value
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for field in self._fields:
+            yield (
+                with_origin(Text(field), Origin(None, "task.input")),
+                getattr(self, field),
+            )
+
+    def has(self, field: str) -> bool:
+        """Whether a template may read this."""
+        return field in self._fields or (field == "metadata" and self._metadata is not None)
+
+
+class Slot:
+    """Stands for the query's answer in a template: it can be printed, and nothing else.
+
+    `letter` and `tojson` say how it is printed, for every label (`promptkit.wording`).
+    """
+
+    __slots__ = ("_answers", "_as_json")
+
+    def __init__(self, answers: tuple[str, ...] = (), *, as_json: bool = False) -> None:
+        """`answers` is what may stand here, a text per label; empty where it is generated.
+
+        `as_json` is whether a generated answer is written as JSON.
+        """
+        self._answers, self._as_json = answers, as_json
+
+    def __str__(self, *_: Any) -> str:
+        raise UndefinedError(
+            "the query's answer is not known, so {{ output }} can only be printed as it is; "
+            "put the wording of an answer into the labels"
+        )
+
+    __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
+
+
+TRACED = (Text, Integer, Real)
+_READY = (*TRACED, View, Slot, bool)
+
+
+def trace(value: Any, origin: Origin) -> Any:
+    """`value` as a template sees it: equal to it, and knowing its origin where it can."""
+    if isinstance(value, (View, Slot, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return View(origin.field, value, origin.example)
+    for plain, traced in ((str, Text), (int, Integer), (float, Real)):
+        if isinstance(value, plain):
+            return with_origin(traced(value), origin)
+    if isinstance(value, set | frozenset):  # in an order that is the same in every process
+        value = sorted(value, key=lambda item: (type(item).__name__, repr(item)))
+    if isinstance(value, list | tuple):
+        return tuple(trace(item, origin) for item in value)
+    return value
+
+
+def with_origin(value: Any, origin: Origin) -> Any:
+    value.origin = origin
+    return value
+
+
+class NoValueError(UndefinedError):
+    """A template prints a value that is null."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def reason(self, record: View | None) -> str:
+        """What is wrong; `record` is the one that the template was reading."""
+        empty = [name for name, value in record._fields.items() if value is None] if record else []
+        what = f"{{{{ {self.path} }}}} has no value"
+        if "." not in self.path and empty:
+            what += f": the field {empty[0]!r} is null"
+        return f"{what}; print it under {{% if {self.path} is not none %}}"
+
+
+def named(path: str, field: str) -> str:
+    """A value as the template writes it, and the field that it is, where that is not the same."""
+    written = f"{{{{ {path} }}}}"
+    is_said = "." not in field or field.endswith(path)
+    return written if is_said else f"{written}, the field {field!r},"
+
+
+def check_items(path: str, items: Sequence[Any]) -> None:
+    """Raises `UndefinedError` for a list that is more than texts and numbers."""
+    for item in items:
+        if item is None or isinstance(item, View | list | tuple | Mapping):
+            origin = first_origin(items)
+            kind = "lists" if isinstance(item, list | tuple) else "records"
+            raise UndefinedError(
+                f"{named(path, origin.field if origin else path)} "
+                f"{'holds null' if item is None else f'is a list of {kind}'}; loop over it, or "
+                "print it with | tojson"
+            )
+
+
+def first_origin(items: Sequence[Any]) -> Origin | None:
+    """The origin of the first item that has one."""
+    for item in items:
+        if isinstance(item, TRACED):
+            return item.origin
+        if isinstance(item, View):
+            return Origin(item._example, item._name)
+        if isinstance(item, list | tuple) and (origin := first_origin(item)) is not None:
+            return origin
+    return None
