@@ -24,8 +24,7 @@ FLOORS = [
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
     | {"caveats", "headlines", "values"},
     {"sandbox", "means", "variance", "rows", "crossed"},
-    {"power", "targets"}
-    | {"examples", "provenance", "sources", "chat", "layout"},
+    {"power", "targets"} | {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},
     {"task", "store"},
