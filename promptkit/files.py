@@ -10,19 +10,22 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.examples import RESERVED, Example, ExampleSet, Place, text_key
 from promptkit.outputs import OutputType
+from promptkit.plain import plain, written
 from promptkit.rows import is_csv, read_rows, write_rows
 from promptkit.task import Task
 from promptkit.taskfile import (
+    TaskFile,
     input_spec,
     input_type,
     output_spec,
     output_type,
     read_task_file,
+    schema_type,
     verbalizers,
 )
 from promptkit.validation import ExampleParser, check_sets
@@ -50,9 +53,10 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
                 path.parent / name, parser, spec.output.column, labelled=True
             )
     if spec.files.repeats == "drop":
-        _drop_repeats(examples, places, notify or (lambda message: None))
+        _drop_repeats(examples, places, parser.output, notify or (lambda message: None))
     if parser.problems:
-        between = check_sets(examples["demos"], examples["tests"], places)
+        sets = examples["demos"], examples["tests"]
+        between = check_sets(*sets, places, parser.output, spec.output.column)
         raise DataError([*parser.problems, *between])
     return Task[input, output].model_validate(  # type: ignore[valid-type]
         {
@@ -63,7 +67,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
             "folder": path.parent,
             **{part: parser.set_of(found) for part, found in examples.items()},
         },
-        context={"places": places},
+        context={"places": places, "column": spec.output.column},
     )
 
 
@@ -72,8 +76,8 @@ def save_task(
 ) -> None:
     """Writes a task so that `load_task` gives an equal one, its own templates included.
 
-    Raises `TaskError` for what the format cannot hold: a nested input in `task.toml`, or in CSV
-    metadata that is not text.
+    Raises `TaskError` for what a folder cannot hold: a nested input, a set, an input that its type
+    serialises in its own way, or in CSV metadata that is not text.
     """
     folder = Path(folder)
     schema_file = "answer.schema.json"
@@ -86,13 +90,15 @@ def save_task(
         "output": output_spec(task.output_type, schema_file),
         "files": parts,
     }
+    schema = task.output_type.written_schema if "schema" in spec["output"] else None
+    _check_kept(task, spec, schema)
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words
     folder.mkdir(parents=True, exist_ok=True)
-    if "schema" in spec["output"]:
-        schema = json.dumps(task.output_type.schema, ensure_ascii=False, indent=2)
-        (folder / schema_file).write_text(schema + "\n", encoding="utf-8")
+    if schema is not None:
+        text = json.dumps(schema, ensure_ascii=False, indent=2)
+        (folder / schema_file).write_text(text + "\n", encoding="utf-8")
     for part, name in parts.items():
         write_examples(folder / name, getattr(task, part), task.output_type)
     if task.folder is not None and task.folder.resolve() != folder.resolve():
@@ -102,6 +108,45 @@ def save_task(
     import tomli_w
 
     (folder / "task.toml").write_bytes(tomli_w.dumps(spec).encode())
+
+
+def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:
+    """Whether the types that a folder can name make the same of every example.
+
+    Raises `TaskError`.
+    """
+    known, path = TaskFile.model_validate(spec), Path("task.toml")
+    kind = known.output.type or "json"
+    output = output_type(known, path) if schema is None else schema_type(schema, kind)
+    parser = ExampleParser(input_type(known, path), output, [])
+    if parser.output.format != task.output_type.format:
+        raise TaskError(
+            f"the output type {task.output_type.annotation!r} is asked in a way that its JSON "
+            "Schema does not say; keep the task in Python and name it package.module:attribute"
+        )
+    for example in (*task.demos, *task.tests):
+        found = parser.parse(_values(example, task.output_type), example=example.id)
+        if found is None:
+            raise TaskError(f"a folder cannot hold this task: {parser.problems[0]}")
+        mine, theirs = plain(example.input), plain(found.input)
+        odd = [name for name in {**mine, **theirs} if mine.get(name, ...) != theirs.get(name, ...)]
+        if odd:
+            raise TaskError(
+                f"example {example.id!r}: input field {odd[0]!r} is computed, left out or written "
+                "in its own way by its type, which a folder cannot hold; keep the task in Python "
+                "and name it package.module:attribute"
+            )
+
+
+def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
+    """An example as data: the values of its input's fields, its output, and the rest."""
+    fields = {name: getattr(example.input, name) for name in type(example.input).model_fields}
+    values = {
+        "id": example.id,
+        "input": {name: written(value) for name, value in fields.items()},
+        "metadata": example.metadata,
+    }
+    return {**values, "output": output.plain(example.output)} if example.labelled else values
 
 
 def read_examples(
@@ -117,17 +162,23 @@ def read_examples(
     if reserved:
         raise TaskError(f"input field {min(reserved)!r}: this name is kept for the row's own")
     textual = is_csv(path)
-    required = [name for name, field in fields.items() if field.is_required()]
+    required = [
+        next(key for key, field in parser.keys.items() if field == name)
+        for name, info in fields.items()
+        if info.is_required() and [*parser.keys.values()].count(name) == 1
+    ]
+    optional = _empty_is_null(parser) if textual else frozenset()
     if labelled:
         required.append(output_column)
     examples, places = [], []
     before = len(parser.problems)
     for line, row in read_rows(path, parser.problems, required):
+        row = {key: None if cell == "" and key in optional else cell for key, cell in row.items()}
         value = _split_row(row, parser, output_column)
         place = (str(path), line)
-        if textual and isinstance(value["output"], str):
+        if textual and isinstance(value.get("output"), str):
             value["output"] = _from_cell(value["output"], parser)
-        example = parser.parse(value, place=place)
+        example = parser.parse(value, place=place, column=output_column)
         if example is not None:
             examples.append(example)
             places.append(place)
@@ -141,10 +192,11 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
     textual = is_csv(path)
     rows = []
     for example in examples:
-        gold = example.output
-        if gold is not None:
-            gold = output.text(gold) if textual else output.plain(gold)
-        row = {"id": example.id, **example.input.model_dump(mode="json"), "output": gold}
+        values = _values(example, output)
+        gold = values.get("output")
+        if textual and example.labelled:
+            gold = output.text(example.output)
+        row = {"id": example.id, **values["input"], "output": gold}
         for column, value in example.metadata.items():
             if column in row:
                 raise TaskError(
@@ -162,17 +214,29 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
 
 
 def _split_row(row: dict[str, Any], parser: ExampleParser, output_column: str) -> dict[str, Any]:
-    fields = parser.input_type.model_fields
-    return {
+    given = {"output": row[output_column]} if output_column in row else {}
+    return given | {
         "id": row.get("id"),
-        "input": {name: row[name] for name in fields if name in row},
-        "output": row.get(output_column),
+        "input": {key: row[key] for key in parser.keys if key in row},
         "metadata": {
             name: value
             for name, value in row.items()
-            if name not in fields and name not in ("id", output_column)
+            if name not in parser.keys and name not in ("id", output_column)
         },
     }
+
+
+def _empty_is_null(parser: ExampleParser) -> frozenset[str]:
+    """The columns of a CSV file in which an empty cell is None: optional, and no texts."""
+    found = set()
+    for key, name in parser.keys.items():
+        info = parser.input_type.model_fields[name]
+        field = OutputType(
+            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        )
+        if field.allows_null and not field.allows(""):
+            found.add(key)
+    return frozenset(found)
 
 
 def _from_cell(cell: str, parser: ExampleParser) -> Any:
@@ -188,15 +252,16 @@ def _from_cell(cell: str, parser: ExampleParser) -> Any:
 def _drop_repeats(
     examples: dict[str, list[Example[Any, Any]]],
     places: dict[str, list[Place]],
+    output: OutputType,
     notify: Callable[[str], None],
 ) -> None:
     """Keeps the first of equal rows, and takes tests out of the pool."""
     asked = {text_key(example.input) for example in examples["tests"]}
-    as_text = OutputType(Any).text
     for part, known in (("tests", set[Any]()), ("demos", set[Any]())):
         kept = []
         for index, example in enumerate(examples[part]):
-            key = (text_key(example.input), as_text(example.output))
+            gold = output.key(example.output) if example.labelled else None
+            key = (text_key(example.input), gold)
             if key in known or (part == "demos" and key[0] in asked):
                 continue
             known.add(key)

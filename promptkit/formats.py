@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,60 @@ def parts(schema: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{key}[{index}]", part) for index, part in enumerate(value))
         elif key in _SINGLE:
             yield key, value
+
+
+_DATA = ("const", "enum", "default", "examples")
+
+
+def unfollowed(schema: Any) -> str | None:
+    """Why a reference of the schema cannot be followed; None where all of them can."""
+    for reference in _references(schema, named=False):
+        seen = set()
+        while isinstance(reference, str) and reference not in seen:
+            seen.add(reference)
+            found = _target(schema, reference)
+            if found is None:
+                return (
+                    f"the $ref {reference!r:.100} cannot be followed: it has to be a part of "
+                    "this schema, such as '#/$defs/NAME'"
+                )
+            reference = found[0].get("$ref") if isinstance(found[0], Mapping) else None
+        if reference in seen:
+            return f"the $ref {reference!r:.100} leads back to itself"
+    return None
+
+
+def _references(schema: Any, *, named: bool) -> Iterator[Any]:
+    """All references; below `properties` and the like, `named`, keys are names."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _references(part, named=False)
+    elif isinstance(schema, Mapping):
+        for key, part in schema.items():
+            if key == "$ref" and not named:
+                yield part
+            elif named or key not in _DATA:
+                yield from _references(part, named=key in _NAMED and not named)
+
+
+def _target(schema: Any, reference: str) -> tuple[Any] | None:
+    """What a reference names, in a tuple; None where that is no part of the schema."""
+    base, _, pointer = reference.partition("#")
+    if base and base != schema.get("$id", "").partition("#")[0]:
+        return None
+    if pointer and not pointer.startswith("/"):
+        anchored = (part for part in _all(schema) if isinstance(part, Mapping))
+        found = next((part for part in anchored if part.get("$anchor") == pointer), None)
+        return None if found is None else (found,)
+    for step in unquote(pointer).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, Mapping) and name in schema:
+            schema = schema[name]
+        elif isinstance(schema, list) and name.isdecimal() and int(name) < len(schema):
+            schema = schema[int(name)]
+        else:
+            return None
+    return (schema,)
 
 
 def literals(schema: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
-    | {"figures"},
+    | {"figures", "plain", "typed"},
     {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer", "caveats"},
     {"sandbox", "means", "variance"},
     {"examples", "provenance", "sources", "chat", "layout"},
