@@ -167,7 +167,7 @@ def _reasons(error: ValidationError) -> Iterator[str]:
                 "a type is str, int, float, bool or a list of allowed values, "
                 f"not {shorten(item['input'])}"
             )
-            if str(item["input"]).startswith(("list", "array", "[")):
+            if str(item["input"]).startswith(("list", "array")):
                 reason = (
                     "a list is not supported, such as options that differ from row to row; write "
                     'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'

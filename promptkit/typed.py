@@ -36,7 +36,7 @@ class Typed(BaseModel):
         if len(args) == 2 and args[0] is types[0] and repr(args[1]) != repr(types[1]):
             # pydantic remembers classes, and Literal["a", "b"] equals Literal["b", "a"].
             spelled = Annotated[types[1], Spelled(repr(types[1]))]
-            return super().__class_getitem__((types[0], spelled))  # type: ignore[arg-type]
+            return super().__class_getitem__((types[0], spelled))
         return made
 
     def __getstate__(self) -> dict[Any, Any]:

@@ -1,7 +1,7 @@
 """The command line: each command calls the library and prints.
 
-Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error of the
-user's, and with 130 after Ctrl-C.
+Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error, and with
+130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -30,6 +32,14 @@ from promptkit.cli import (
 from promptkit.cli.console import err
 from promptkit.errors import PromptkitError
 
+TRACEBACK = "PROMPTKIT_TRACEBACK"
+"""The environment variable with which an unexpected error shows where it comes from."""
+
+
+# What Typer handles itself. Click's own class is found from one of its kinds, since some versions
+# of Typer hold a copy of Click.
+_TYPERS_OWN = (*typer.BadParameter.__bases__[0].__bases__, typer.Abort, typer.Exit)
+
 
 class _Group(TyperGroup):
     """Runs a command; says in a line or two why it stopped, never with a traceback."""
@@ -49,6 +59,12 @@ class _Group(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:
             _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        except _TYPERS_OWN:
+            raise
+        except Exception as error:  # 1 would say that a check failed
+            if os.environ.get(TRACEBACK):
+                traceback.print_exc()
+            _fail(_unexpected(error))
 
 
 app = typer.Typer(
@@ -91,6 +107,17 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
+
+
+def _unexpected(error: Exception) -> str:
+    """Return one line about an error that is a fault of promptkit's, or of the user's own code."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    said = str(error).strip().partition("\n")[0]
+    return (
+        f"{type(error).__name__}{': ' if said else ''}{said[:200]} "
+        f"({Path(last.filename).name}:{last.lineno}); this was not expected: please report it, "
+        f"with the traceback that {TRACEBACK}=1 shows"
+    )
 
 
 def _fail(reason: str) -> NoReturn:
