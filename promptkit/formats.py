@@ -100,6 +100,38 @@ def parts(schema: Any) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def as_ordered(value: Any, schema: Any) -> Any:
+    """A value with the keys of its objects in the order in which they are written."""
+
+    def followed(part: Any) -> Any:
+        while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
+            part = (_target(schema, part["$ref"]) or ({},))[0]
+        return part if isinstance(part, Mapping) else {}
+
+    def order(value: Any, part: Any) -> Any:
+        if not isinstance(value, dict | list):
+            return value
+        part = followed(part)
+        for key in ("anyOf", "oneOf", "allOf"):
+            for branch in map(followed, part.get(key, ())):
+                named = branch.get("properties", {})
+                if isinstance(value, list) or value.keys() <= named.keys():
+                    value = order(value, branch)
+        if isinstance(value, list):
+            first = part.get("prefixItems", ())
+            rest = [part.get("items")] * (len(value) - len(first))
+            return [*map(order, value, (*first, *rest))]
+        named = part.get("properties", {})
+        keys = [
+            *(key for key in named if key in value),
+            *(key for key in value if key not in named),
+        ]
+        others = part.get("additionalProperties")
+        return {key: order(value[key], named.get(key, others)) for key in keys}
+
+    return order(value, schema)
+
+
 _DATA = ("const", "enum", "default", "examples")
 
 
@@ -178,6 +210,7 @@ def narrowed(schema: Any) -> Any:
             return part
         part = {k: v for k, v in _changed(part, change).items() if k not in _REMARKS}
         _spell_format(part)
+        _spell_names(part, schema)
         _bound_number(part)
         if closed and "properties" in part:
             required = part.get("required", ())
@@ -223,6 +256,32 @@ def _spell_format(schema: dict[str, Any]) -> None:
     del schema["format"]
     if name in _FORMATS:
         schema.setdefault("pattern", f"^(?:{_FORMATS[name]})$")
+
+
+def _spell_names(part: dict[str, Any], schema: Any) -> None:
+    """Names the properties of an object of which only their form is said."""
+    names = part.get("propertyNames")
+    if not isinstance(names, Mapping) or {"properties", "patternProperties"} & part.keys():
+        return
+    if isinstance(names.get("$ref"), str):
+        names = (_target(schema, names["$ref"]) or ({},))[0]
+    values = part.get("additionalProperties", True)
+    spelled = {k: v for k, v in names.items() if k not in (*_REMARKS, "type")}
+    _spell_format(spelled)
+    match spelled:
+        case {"enum": [*known], **rest} if not rest and all(isinstance(n, str) for n in known):
+            part["properties"] = dict.fromkeys(known, values)
+        case {"const": str(name), **rest} if not rest:
+            part["properties"] = {name: values}
+        case {"pattern": str(pattern), **rest} if not rest:
+            part["patternProperties"] = {pattern: values}
+        case {} if not spelled:
+            del part["propertyNames"]
+            return
+        case _:
+            return
+    del part["propertyNames"]
+    part["additionalProperties"] = False
 
 
 def _bound_number(schema: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from promptkit.errors import TaskError, shorten
-from promptkit.formats import FLOAT, AnswerFormat, narrowed, unfollowed
+from promptkit.formats import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
 from promptkit.plain import unwrapped, written
 
 
@@ -165,7 +165,18 @@ class OutputType:
         return self._form(value)[0]
 
     def _form(self, value: Any) -> tuple[Any, bool]:
-        """A value with the names that its type reads, and whether it reads them as this value.
+        """A value as an answer would be, and whether its type reads this as the same value."""
+        form, is_read = self._read_form(value)
+        if isinstance(form, dict | list) and self.format is not None:
+            return as_ordered(form, self._layout), is_read
+        return form, is_read
+
+    @cached_property
+    def _layout(self) -> Any:
+        return json.loads(self.format.schema) if self.format is not None else {}
+
+    def _read_form(self, value: Any) -> tuple[Any, bool]:
+        """A value with the names that its type reads.
 
         Where a type is only read as its own serializer writes it, that is how it is written.
         """
@@ -291,7 +302,7 @@ class _WrittenSchema(GenerateJsonSchema):
         values = written.get("additionalProperties", True)
         match schema.get("keys_schema"):
             case {"type": "int"}:
-                written["patternProperties"] = {"^-?[1-9][0-9]{0,17}$": values}
+                written["patternProperties"] = {"^(?:0|-?[1-9][0-9]{0,17})$": values}
             case {"type": "literal", "expected": names} if all(isinstance(n, str) for n in names):
                 written["properties"] = dict.fromkeys(names, values)
                 written.pop("propertyNames", None)

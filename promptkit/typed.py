@@ -32,11 +32,10 @@ class Typed(BaseModel):
 
     def __class_getitem__(cls, types: Any) -> Any:
         made: Any = super().__class_getitem__(types)
-        args = made.__pydantic_generic_metadata__["args"] if isinstance(types, tuple) else ()
+        args: tuple[Any, ...] = made.__pydantic_generic_metadata__["args"]
         if len(args) == 2 and args[0] is types[0] and repr(args[1]) != repr(types[1]):
             # pydantic remembers classes, and Literal["a", "b"] equals Literal["b", "a"].
-            spelled = Annotated[types[1], Spelled(repr(types[1]))]
-            return super().__class_getitem__((types[0], spelled))
+            return super().__class_getitem__((types[0], _spelled(types[1])))
         return made
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -47,6 +46,10 @@ class Typed(BaseModel):
 
     def __reduce__(self) -> Any:
         return _restored, (_recipe(type(self)), self.__getstate__())
+
+
+def _spelled(kind: Any) -> Any:
+    return Annotated[kind, Spelled(repr(kind))]
 
 
 def _recipe(kind: Any) -> Any:

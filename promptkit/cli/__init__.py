@@ -38,7 +38,11 @@ TRACEBACK = "PROMPTKIT_TRACEBACK"
 
 # What Typer handles itself. Click's own class is found from one of its kinds, since some versions
 # of Typer hold a copy of Click.
-_TYPERS_OWN = (*typer.BadParameter.__bases__[0].__bases__, typer.Abort, typer.Exit)
+_TYPERS_OWN: tuple[type[Exception], ...] = (
+    *typer.BadParameter.__bases__[0].__bases__,
+    typer.Abort,
+    typer.Exit,
+)
 
 
 class _Group(TyperGroup):
