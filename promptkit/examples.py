@@ -83,6 +83,9 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     def __getitem__(self, index: int | slice) -> Example[I, O] | tuple[Example[I, O], ...]:
         return self.root[index]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExampleSet) and self.root == other.root
+
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 

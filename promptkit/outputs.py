@@ -243,7 +243,8 @@ class OutputType:
                 texts = (self.values[text] for text in _as_labels(value) if text in self.values)
                 found = next(texts, _NO_LABEL)
             if found is _NO_LABEL:
-                raise ValueError(self._not_a_label(value))
+                shown = value if isinstance(value, Enum) else unwrapped(value)
+                raise ValueError(self._not_a_label(shown))
             return found
         try:
             return self._adapter.validate_python(

@@ -25,7 +25,7 @@ from pydantic import (
     SecretStr,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _SIMPLE = frozenset((str, int, float, bool))
@@ -54,7 +54,7 @@ def plain(value: BaseModel) -> Mapping[str, Any]:
             return {"root": _settled(value.root, dumped)}
         if isinstance(dumped, dict):
             return {name: _settled(getattr(value, name, None), v) for name, v in dumped.items()}
-    except (PydanticSerializationError, UnwritableError) as error:
+    except ValueError as error:
         raise _located(value, error) from None
     raise UnwritableError(f"{kind.__name__} is not written as fields, but as {type(dumped)}")
 
@@ -107,7 +107,7 @@ def _located(value: BaseModel, error: ValueError) -> UnwritableError:
         try:
             dumped = value.model_dump(mode="json", by_alias=False, include={name})
             _settled(getattr(value, name, None), dumped.get(name))
-        except (PydanticSerializationError, UnwritableError) as found:
+        except ValueError as found:
             return UnwritableError(_said(found), name, getattr(value, name, None))
     return UnwritableError(_said(error))
 

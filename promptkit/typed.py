@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import getitem
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, cast, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
 class Recipe(NamedTuple):
@@ -54,12 +55,24 @@ def _spelled(kind: Any) -> Any:
 
 def _recipe(kind: Any) -> Any:
     """How a type is made again; the type itself where a module holds it."""
+    if get_origin(kind) is Annotated:
+        return Recipe(_annotated, tuple(map(_recipe, get_args(kind))))
+    if isinstance(kind, FieldInfo):  # whose constraints pydantic keeps in a class that is local
+        return Recipe(_field, (kind._attributes_set,))
     if not (isinstance(kind, type) and issubclass(kind, Typed)):
         return kind
     generic = kind.__pydantic_generic_metadata__
     if generic["origin"] is None:
         return kind.recipe or kind
     return Recipe(_with_types, (generic["origin"], *map(_recipe, generic["args"])))
+
+
+def _annotated(*args: Any) -> Any:
+    return getitem(cast(Any, Annotated), args)
+
+
+def _field(given: dict[str, Any]) -> Any:
+    return FieldInfo(**given)
 
 
 def _with_types(generic: Any, *types: Any) -> Any:
