@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import getitem
 from typing import Annotated, Any, ClassVar, NamedTuple, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 
@@ -57,8 +57,11 @@ def _recipe(kind: Any) -> Any:
     """How a type is made again; the type itself where a module holds it."""
     if get_origin(kind) is Annotated:
         return Recipe(_annotated, tuple(map(_recipe, get_args(kind))))
-    if isinstance(kind, FieldInfo):  # whose constraints pydantic keeps in a class that is local
-        return Recipe(_field, (kind._attributes_set,))
+    if isinstance(kind, FieldInfo):  # some of whose constraints are of a class without a module
+        local = [data for data in kind.metadata if "<locals>" in type(data).__qualname__]
+        named = [data for data in kind.metadata if data not in local]
+        given = {name: value for data in local for name, value in vars(data).items()}
+        return Recipe(_field, ({**kind._attributes_set, **given}, named))
     if not (isinstance(kind, type) and issubclass(kind, Typed)):
         return kind
     generic = kind.__pydantic_generic_metadata__
@@ -71,8 +74,10 @@ def _annotated(*args: Any) -> Any:
     return getitem(cast(Any, Annotated), args)
 
 
-def _field(given: dict[str, Any]) -> Any:
-    return FieldInfo(**given)
+def _field(given: dict[str, Any], metadata: list[Any]) -> Any:
+    info = Field(**given)
+    info.metadata = [*metadata, *info.metadata]
+    return info
 
 
 def _with_types(generic: Any, *types: Any) -> Any:
