@@ -108,8 +108,7 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         """A digest of all ids, inputs and outputs, in order; metadata does not count."""
         digest = hashlib.sha256()
         for example in self.root:
-            gold = written(example.output)
-            digest.update(canonical([example.id, plain(example.input), gold]))
+            digest.update(canonical([example.id, plain(example.input), _form(example.output)]))
         return digest.hexdigest()
 
 
@@ -143,11 +142,15 @@ def output_key(value: Any) -> str:
     An enum's member reads as its value, a model or a dataclass as its fields; a set is sorted. So
     labels have the same keys as the values that they are read from.
     """
-    try:
-        form = written(value)
-    except ValueError:  # of a class of its own, whose text may be an address
-        form = [type(value).__qualname__, *sorted(getattr(value, "__dict__", {}))]
+    form = _form(value)
     return form if isinstance(form, str) else canonical(form).decode("utf-8", "surrogatepass")
+
+
+def _form(value: Any) -> Any:
+    try:
+        return written(value)
+    except ValueError:  # of a class of its own, whose text may be an address
+        return [type(value).__qualname__, getattr(value, "__dict__", None)]
 
 
 def content_id(value: BaseModel) -> str:
