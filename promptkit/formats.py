@@ -100,8 +100,11 @@ def parts(schema: Any) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def as_ordered(value: Any, schema: Any) -> Any:
-    """A value with the keys of its objects in the order in which they are written."""
+def as_ordered(value: Any, schema: Any, *, filled: bool = False) -> Any:
+    """A value with the keys of its objects in the order in which they are written.
+
+    Where it is to be `filled`, also with the defaults of what it leaves out.
+    """
 
     def followed(part: Any) -> Any:
         while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
@@ -114,22 +117,34 @@ def as_ordered(value: Any, schema: Any) -> Any:
         part = followed(part)
         for key in ("anyOf", "oneOf", "allOf"):
             for branch in map(followed, part.get(key, ())):
-                named = branch.get("properties", {})
-                if isinstance(value, list) or value.keys() <= named.keys():
-                    value = order(value, branch)
+                value = order(value, branch) if _may_be(value, branch) else value
         if isinstance(value, list):
             first = part.get("prefixItems", ())
             rest = [part.get("items")] * (len(value) - len(first))
             return [*map(order, value, (*first, *rest))]
         named = part.get("properties", {})
-        keys = [
-            *(key for key in named if key in value),
-            *(key for key in value if key not in named),
-        ]
+        defaults = {k: v["default"] for k, v in named.items() if filled and _has_default(v)}
+        value = {**defaults, **value}
+        keys = [*(k for k in named if k in value), *(k for k in value if k not in named)]
         others = part.get("additionalProperties")
         return {key: order(value[key], named.get(key, others)) for key in keys}
 
     return order(value, schema)
+
+
+def _has_default(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and "default" in schema
+
+
+def _may_be(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether an object has the properties of a schema, and no other constants; or is a list."""
+    if isinstance(value, list):
+        return True
+    named = schema.get("properties", {})
+    constants = {k: v["const"] for k, v in named.items() if isinstance(v, Mapping) and "const" in v}
+    return set(schema.get("required", ())) <= value.keys() <= named.keys() and all(
+        value.get(key, constant) == constant for key, constant in constants.items()
+    )
 
 
 _DATA = ("const", "enum", "default", "examples")

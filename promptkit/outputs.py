@@ -207,12 +207,16 @@ class OutputType:
         """Whether two outputs are the same answer. JSON's true is not 1, but 1.0 is."""
         if self.values:
             return self.text(one) == self.text(other)
-        mine, theirs = self.plain(one), self.plain(other)
-        return _key(mine) == _key(theirs) or (bool(one == other) and not _confused(mine, theirs))
+        if self.key(one) == self.key(other):
+            return True
+        return bool(one == other) and not _confused(self.plain(one), self.plain(other))
 
     def key(self, value: Any) -> str:
-        """A text that is the same for outputs that are written alike."""
-        return _key(self.plain(value))
+        """A text that is the same for outputs that say the same."""
+        form = self.plain(value)
+        if self._given is not None:  # a type fills its defaults in itself
+            form = as_ordered(form, self._given, filled=True)
+        return _key(form)
 
     def parse(self, text: str) -> Any:
         """The value that `text` writes. Raises ValueError, saying what is wrong with it."""
@@ -285,6 +289,15 @@ _HOST = "(?:[a-z0-9]+(?:-[a-z0-9]+)*\\.)*[a-z][a-z0-9]*"  # no address
 
 class _WrittenSchema(GenerateJsonSchema):
     """The JSON Schema of values as they are written, with what pydantic checks but does not say."""
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        # A saved schema has to say what an answer that leaves a field out stands for.
+        if "default_factory" in schema and not schema.get("default_factory_takes_data"):
+            return schema["default_factory"]()  # type: ignore[call-arg]
+        return super().get_default_value(schema)
+
+    def encode_default(self, dft: Any) -> Any:
+        return written(dft)
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
         least = schema.get("ge", schema.get("gt"))

@@ -50,7 +50,7 @@ class _Section(BaseModel):
     )
 
 
-def _exactly_one(schema: dict[str, Any]) -> None:
+def _one_kind(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
     schema["not"] = {
         "required": ["labels"],
@@ -61,7 +61,7 @@ def _exactly_one(schema: dict[str, Any]) -> None:
 class OutputSection(_Section):
     """`[output]`: one of `labels`, `type` and `schema`; `type = "str"` may have a `schema` too."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one)
+    model_config = ConfigDict(json_schema_extra=_one_kind)
 
     labels: list[StrictStr | StrictInt] | None = None
     """The labels that the model scores."""

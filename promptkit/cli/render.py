@@ -10,6 +10,7 @@ import typer
 from promptkit.cli import inputs, options, shown
 from promptkit.cli.console import write_json
 from promptkit.errors import TaskError
+from promptkit.plain import read_name
 from promptkit.preview import plain
 from promptkit.selecting.orders import as_order
 from promptkit.task import Task
@@ -94,7 +95,7 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
             return task.as_query(json.loads(query))
         except json.JSONDecodeError as error:
             raise TaskError(f"--query is not JSON: {error}") from None
-    fields = list(task.types()[0].model_fields)
+    fields = [read_name(name, info) for name, info in task.types()[0].model_fields.items()]
     if len(fields) == 1:
         return task.as_query({fields[0]: query})
     raise TaskError(

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field
 
-from promptkit import Task, Template
+from promptkit import Task, Template, lint
 from promptkit.errors import DataError
 from promptkit.files import read_examples
+from promptkit.probes import content_free, random_texts
 from promptkit.validation import ExampleParser
 
 
@@ -98,3 +99,23 @@ def test_a_file_is_read_by_aliases(tmp_path: Path, model: Any, suffix: str) -> N
     path.write_text(rows[suffix == "jsonl"])
     (example,), _ = read_examples(path, parser, labelled=True)
     assert (example.input.klass, example.metadata) == ("x", {"note": "n"})
+
+
+class Everything(BaseModel):
+    word: str = Field(alias="a word")
+    hidden: int = Field(exclude=True, default=3)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def twice(self) -> str:
+        return 2 * self.word
+
+
+def test_probes_and_lint_know_aliases_and_what_is_serialised() -> None:
+    demos = [{"input": {"a word": f"word {i}"}, "output": "ab"[i % 2]} for i in range(8)]
+    task = Task[Everything, Literal["a", "b"]](name="t", demos=demos)
+    assert [probe.input.word for probe in content_free(task)] == ["N/A", "", "[MASK]"]
+    assert len(random_texts(task, 3)) == 3
+    assert lint(task) == ()
+    prompt = Template.load("colon.j2").render(task, shots=0, query={"a word": "x"})
+    assert prompt.text.endswith("x, xx:")

@@ -219,3 +219,26 @@ def test_a_list_as_an_input_field_is_refused_in_a_sentence(tmp_path: Path) -> No
     (tmp_path / "task.toml").write_text(text)
     with pytest.raises(PromptkitError, match=r"a list is not supported.*a column for each option"):
         load_task(tmp_path)
+
+
+class Inner(BaseModel):
+    n: int = Field(default=3, alias="N")
+
+
+class Filled(BaseModel):
+    kind: Literal["a", "b"]
+    note: str = ""
+    more: list[int] = Field(default_factory=list)
+    inner: Inner = Inner()
+
+
+def test_what_an_answer_leaves_out_is_the_default_after_loading_too(tmp_path: Path) -> None:
+    demos = [Example(input=In(text="x"), output=Filled(kind="a"))]
+    task = Task[In, Filled](name="t", demos=demos)
+    save_task(task, tmp_path)
+    for one in (task, load_task(tmp_path)):
+        output, gold = one.output_type, one.demos[0].output
+        for text in ('{"kind": "a"}', '{"kind": "a", "inner": {}}', output.text(gold)):
+            assert output.same(output.parse(text), gold)
+        for text in ('{"kind": "b"}', '{"kind": "a", "inner": {"N": 4}}'):
+            assert not output.same(output.parse(text), gold)
