@@ -108,7 +108,8 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         """A digest of all ids, inputs and outputs, in order; metadata does not count."""
         digest = hashlib.sha256()
         for example in self.root:
-            digest.update(canonical([example.id, plain(example.input), _form(example.output)]))
+            gold = None if example.output is None else output_key(example.output)
+            digest.update(canonical([example.id, plain(example.input), gold]))
         return digest.hexdigest()
 
 

@@ -151,7 +151,7 @@ class OutputType:
 
     def text(self, value: Any) -> str:
         """A value as a prompt writes it."""
-        return _label(value) if self._closed else self._text(self._form(value)[0])
+        return _label(value) if self._closed else self._text(self.form(value)[0])
 
     def _text(self, form: Any) -> str:
         if isinstance(form, str) and not self._is_json:
@@ -162,10 +162,13 @@ class OutputType:
         """A value as JSON can hold it: a label, or what its type reads."""
         if self.values:
             return value if self.annotation is bool else self.text(value)
-        return self._form(value)[0]
+        return self.form(value)[0]
 
-    def _form(self, value: Any) -> tuple[Any, bool]:
-        """A value as an answer would be, and whether its type reads this as the same value."""
+    def form(self, value: Any) -> tuple[Any, bool]:
+        """A value as an answer would be, and whether its type reads this as the same value.
+
+        Raises `TaskError` for what JSON cannot hold.
+        """
         form, is_read = self._read_form(value)
         if isinstance(form, dict | list) and self.format is not None:
             return as_ordered(form, self._layout), is_read
@@ -186,22 +189,14 @@ class OutputType:
         for write in (written, self._dumped):
             try:
                 forms.append(write(value))
-                if _key(write(self._read(self._text(forms[-1])))) == _key(forms[-1]):
+                again = write(self._read(self._text(forms[-1])))
+                if again == forms[-1] or _key(again) == _key(forms[-1]):
                     return forms[-1], True
             except Exception:  # of a validator or a serializer of the user's
                 continue
         if not forms:
             raise TaskError(f"the output {shorten(value)} cannot be written as JSON")
         return forms[0], False
-
-    def check_written(self, value: Any) -> None:
-        """Raises `TaskError` for a value that is not read from what a prompt says it is."""
-        form, is_read = self._form(value)
-        if not is_read:
-            raise TaskError(
-                f"the output {shorten(value)} is written as {shorten(self._text(form))}, which its "
-                "type does not read as the same value; a shot would show what no answer can be"
-            )
 
     def same(self, one: Any, other: Any) -> bool:
         """Whether two outputs are the same answer. JSON's true is not 1, but 1.0 is."""
@@ -244,7 +239,7 @@ class OutputType:
             known = (v for v in self.values.values() if _is(value, v) or _is(value, unwrapped(v)))
             found = next(known, _NO_LABEL)
             if found is _NO_LABEL and not isinstance(value, Enum):
-                texts = (self.values[text] for text in _as_labels(value) if text in self.values)
+                texts = (self.values[text] for text in label_texts(value) if text in self.values)
                 found = next(texts, _NO_LABEL)
             if found is _NO_LABEL:
                 shown = value if isinstance(value, Enum) else unwrapped(value)
@@ -384,7 +379,7 @@ def _literal(form: Any) -> str:
     return repr(form) if isinstance(form, float) else json.dumps(form, ensure_ascii=False)
 
 
-def _as_labels(value: Any) -> Iterator[str]:
+def label_texts(value: Any) -> Iterator[str]:
     """The texts of labels that a value may stand for: 4 and 4.0 for "4", true for "true".
 
     Data frames make floats of whole numbers where one is missing.

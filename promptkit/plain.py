@@ -127,6 +127,8 @@ def written(value: Any, config: Mapping[str, Any] | None = None) -> Any:
     Serializers, computed fields and what is excluded do not count: a type reads none of them.
     Raises `ValueError` for what JSON cannot hold. `config` is that of the model around the value.
     """
+    if type(value) in _SIMPLE or value is None:
+        return value
     value = unwrapped(value)
     if isinstance(value, _SECRETS):
         return written(value.get_secret_value(), config)
@@ -178,13 +180,21 @@ def _is_dataclass(value: Any) -> bool:
 
 
 def _read_fields(value: Any) -> Iterator[tuple[str, Any]]:
-    infos: Mapping[str, FieldInfo] = getattr(type(value), "__pydantic_fields__", {})
-    names = infos or [field.name for field in dataclasses.fields(value)]
-    config = getattr(value, "model_config", None)
-    for name in names:
+    kind: Any = type(value)
+    config = getattr(kind, "model_config", None)
+    for name, key in _read_names(kind):
         if hasattr(value, name):
-            yield read_name(name, infos.get(name)), _read_field(value, name, config)
-    yield from (getattr(value, "__pydantic_extra__", None) or {}).items()
+            yield key, _read_field(value, name, config)
+    for key, item in (getattr(value, "__pydantic_extra__", None) or {}).items():
+        yield key, written(item)
+
+
+@lru_cache(maxsize=1024)
+def _read_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """The fields of a model or a dataclass, with the names by which they are read."""
+    infos: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
+    names = infos or [field.name for field in dataclasses.fields(kind)]
+    return tuple((name, read_name(name, infos.get(name))) for name in names)
 
 
 def _read_field(value: Any, name: str, config: Mapping[str, Any] | None) -> Any:

@@ -28,7 +28,7 @@ from pydantic import (
 from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.examples import RESERVED
 from promptkit.formats import unfollowed
-from promptkit.outputs import OutputType
+from promptkit.outputs import OutputType, label_texts
 from promptkit.plain import unwrapped, written
 from promptkit.rows import not_utf8
 from promptkit.typed import Recipe, Typed
@@ -229,14 +229,15 @@ def _field_type(kind: str | list[Scalar]) -> Any:
 
 @dataclass(frozen=True)
 class _FromText:
-    """Takes the text of a value for the value, as CSV files have it."""
+    """Takes the text of a value, or its number, for the value, as files of data frames have it."""
 
     values: tuple[Scalar, ...]
 
     def __call__(self, value: Any) -> Any:
-        if not isinstance(value, str) or value in self.values:
+        if value in self.values:
             return value
-        return next((known for known in self.values if str(known) == value), value)
+        texts = {str(known): known for known in reversed(self.values)}
+        return next((texts[text] for text in label_texts(value) if text in texts), value)
 
 
 def output_type(spec: TaskFile, path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from promptkit.errors import Problem
+from promptkit.errors import Problem, TaskError, shorten
 from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, text_key
 from promptkit.outputs import OutputType
 from promptkit.plain import UnwritableError, alias_paths, plain, unwrapped
@@ -86,12 +86,17 @@ class ExampleParser:
             return {}
         try:
             gold = self.output.validate(gold)
-            flaws = [*_flaws(column, self.output.plain(gold))]
         except ValueError as error:
-            flaws = [(str(error), column, gold)]
+            found.append((str(error), column, gold))
+            return {}
+        form, is_read = (None, True) if self.output.labels else self.output.form(gold)
+        flaws = [*_flaws(column, form)]
+        if not flaws and not is_read:
+            raise TaskError(
+                f"the output {shorten(gold)} is written as {shorten(form)}, which its type does "
+                "not read as the same value; a shot would show what no answer can be"
+            )
         found += flaws
-        if not flaws and not self.output.labels:
-            self.output.check_written(gold)
         return {"output": gold}
 
     @cached_property
