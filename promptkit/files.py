@@ -196,7 +196,9 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         gold = values.get("output")
         if textual and example.labelled:
             gold = output.text(example.output)
-        row = {"id": example.id, **values["input"], "output": gold}
+        row = {"id": example.id, **values["input"]}
+        if example.labelled or textual:
+            row["output"] = gold
         for column, value in example.metadata.items():
             if column in row:
                 raise TaskError(
