@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from scipy.stats import multivariate_normal, norm
 
-from benchmarks import tables
+from benchmarks import new_draws, tables
 from benchmarks.work import ROOT
 from promptkit import power, stats, variance, verdicts
 from promptkit.evidence import paired
@@ -269,9 +269,10 @@ def claims(runs: int) -> Iterator[Claim]:
     where = f"{_asked(100, 3)}, one cell of 0.40 and 4 of 0.60"
     yield Claim("says better of equal cells", where, said, "at most 5 %")
     for a, b in [(0.6, 0.7), (0.5, 0.7), (0.9, 0.95)]:
-        n = power.queries_needed(b - a, disagreement(a, b))
-        said = true_claims(n, a, b, runs)
-        where = f"{n} queries, as planned for {a:.2f} and {b:.2f}"
+        needed = power.queries_needed(b - a, power.Plan(disagreement(a, b)))
+        assert needed is not None
+        said = true_claims(needed, a, b, runs)
+        where = f"{needed} queries, as planned for {a:.2f} and {b:.2f}"
         yield Claim("says better, it is", where, said, "about 80 %")
 
 
@@ -315,7 +316,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     options = parser.parse_args(arguments)
     covered = [measure(setting, options.runs) for setting in settings()]
-    shown = [table_of(covered, options.runs), table_of_claims(list(claims(options.runs)))]
+    shown = [
+        *new_draws.tables_of(options.runs),
+        table_of(covered, options.runs),
+        table_of_claims(list(claims(options.runs))),
+    ]
     console = Console(width=max(120, Console().width))
     for table in shown:
         tables.show(table, console)

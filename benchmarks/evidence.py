@@ -95,7 +95,7 @@ def _lines(rows: Sequence[Row], counts: Sequence[int]) -> Iterator[tuple[str, ..
 def _accuracy(row: Row | None) -> str:
     if row is None:
         return ""
-    low, high = row.accuracy_ci
+    low, high = row.accuracy_ci or row.accuracy_ci_fixed
     return f"{100 * row.accuracy:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 

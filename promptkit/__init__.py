@@ -7,7 +7,8 @@ is loaded where it is first used.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # importing typing for it takes long enough to press Ctrl-C meanwhile
 
 __version__ = "0.1.0"
 

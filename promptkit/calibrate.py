@@ -1,4 +1,4 @@
-"""Label probabilities without a prompt's own preference for some labels: pure functions.
+"""Calibration of label probabilities, which corrects label bias: pure functions.
 
 All take `scores`, (queries, labels): the natural logarithms of what a model gives to each label,
 normalised over the labels or not; -inf is no chance at all. All return log-probabilities of the
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Calibration = Literal["contextual", "domain-context", "batch", "pmi", "temperature", "vector"]
-"""How scores are calibrated: the functions below, by name."""
+"""Names of the methods, which are the functions below."""
 
 CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
 
@@ -35,7 +35,7 @@ a chance does not decide the fit."""
 
 
 class HeldOut(NamedTuple):
-    """What a model says of labelled examples that are no queries and no shots."""
+    """Label scores of labelled examples that are neither queries nor shots."""
 
     scores: ArrayLike
     """(examples, labels), as above."""
@@ -44,19 +44,20 @@ class HeldOut(NamedTuple):
 
 
 def normalised(scores: ArrayLike) -> Scores:
-    """The scores as log-probabilities that add up to 1 in every row."""
+    """Return the scores as log-probabilities, normalised over the labels in every row."""
     table = _checked(scores)
     return table - np.logaddexp.reduce(table, axis=1, keepdims=True)
 
 
 def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
-    """Contextual calibration: each label's chance over its chance for inputs that say nothing.
+    """Return contextually calibrated log-probabilities: those of the labels less those that they
+    have after content-free inputs.
 
-    `content_free`, (inputs, labels), is what the model says of them after the same shots. As in the
-    authors' code, their probabilities are averaged as the model gives them and normalised over the
-    labels afterwards, so an input for which it hardly gives any label counts little. What it says
-    of nothing becomes uniform. (The paper takes a softmax of the quotients: the same labels,
-    flatter probabilities.)
+    `content_free`, (inputs, labels), are the scores after the same shots. As in the authors' code,
+    the probabilities are averaged over inputs as the model gives them and normalised over the
+    labels afterwards, so an input after which the model hardly gives any label counts little. A
+    content-free input itself becomes uniform. (The paper takes a softmax of the quotients: the same
+    labels, flatter probabilities.)
 
     Zhao, Wallace, Feng, Klein and Singh, "Calibrate before use: improving few-shot performance of
     language models", ICML 2021.
@@ -65,7 +66,7 @@ def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
 
 
 def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
-    """Domain-context calibration: each label's chance over its chance for random in-domain words.
+    """Return domain-context calibrated log-probabilities: as in `contextual`, after random words.
 
     `random_texts` is like `content_free` of `contextual`, for texts of the task's own words; they
     are averaged in the same way, as in the authors' code.
@@ -76,10 +77,10 @@ def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
 
 
 def batch(scores: ArrayLike) -> Scores:
-    """Batch calibration: each score less the label's mean over all queries, in log space.
+    """Return batch-calibrated log-probabilities: each less the label's mean over all queries.
 
-    It uses the queries, though not their labels, and supposes that labels are about as common as
-    each other among them; afterwards every label has the same mean log-probability. With a single
+    It uses the queries, though not their gold labels, and assumes that these are balanced;
+    afterwards every label has the same mean log-probability. With a single
     query nothing is left to tell labels apart. Where a label has no chance for some queries, its
     mean is over the others.
 
@@ -96,10 +97,10 @@ def batch(scores: ArrayLike) -> Scores:
 
 
 def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
-    """Domain-conditional PMI: how much likelier each label is than after the premise alone.
+    """Return the domain-conditional PMI of each label and the query, normalised.
 
-    `premise`, (prompts, labels), is what the model says where there is neither a shot nor an
-    input, only the text around them; several are averaged as in `contextual`.
+    `premise`, (prompts, labels), are the scores where there is neither a shot nor an input, only
+    the text around them; several are averaged as in `contextual`.
 
     Holtzman, West, Shwartz, Choi and Zettlemoyer, "Surface form competition: why the highest
     probability answer isn't always right", EMNLP 2021.
@@ -108,7 +109,9 @@ def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
 
 
 def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
-    """Temperature scaling: all scores times one positive number, which changes no answer.
+    """Return temperature-scaled log-probabilities: all times one positive number.
+
+    No answer changes.
 
     The number minimises the log loss on `held_out`, and a normal prior around 1 with a standard
     deviation of 1 keeps it in reach where that is small.
@@ -128,7 +131,7 @@ def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
 
 
 def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
-    """Vector scaling: per label, its score times a number that is not negative, plus another.
+    """Return vector-scaled log-probabilities: per label times a non-negative number, plus another.
 
     The numbers minimise the log loss on `held_out`; normal priors around 1 and 0 with a standard
     deviation of 1 keep them in reach where that is small, or has few of some labels or none.

@@ -1,7 +1,7 @@
-"""What is asked beside the cells of a grid so that they can be calibrated, and what comes of it.
+"""Probes of calibration, run alongside the cells of a grid, and the calibrated predictions.
 
-Whatever a method learns from is an `Evidence`: about the same shots, in the same order, as the
-queries that it is applied to. Only batch calibration's is made of the tests: of their scores,
+Whatever a method learns from is an `Evidence`: after the same shots, in the same order, as the
+queries that it is applied to. Only batch calibration learns from the tests: from their scores,
 without their labels.
 """
 
@@ -29,19 +29,19 @@ from promptkit.running import Asked
 from promptkit.store import Result
 
 ALL = "all"
-"""Every method that a task allows."""
+"""Name for every method that a task allows."""
 
 Examples = Sequence[Example[Any, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What one or several methods learn from, for one cell."""
+    """Prompts that one or several methods learn from, for one cell."""
 
     saw: str
-    """What that is, in words."""
+    """Their kind, in words that go on from their number."""
     inputs: int
-    """How many inputs it is about."""
+    """Number of inputs."""
     parts: Sequence[tuple[Sequence[int], Sequence[TokenizedPrompt]]]
     """Queries by their number, each once, and the prompts that tell about them."""
     gold: Sequence[int] = ()
@@ -55,20 +55,20 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the methods learn from in one cell; a `promptkit.running.Beside`."""
+    """Evidence of the methods in one cell; a `promptkit.running.Beside`."""
 
     evidence: Mapping[Calibration, Evidence]
     """Per method; some share it."""
 
     @cached_property
     def prompts(self) -> list[TokenizedPrompt]:
-        """What is asked, once where methods share it."""
+        """The prompts to ask, once where methods share them."""
         return [prompt for evidence in self._once for prompt in evidence.prompts]
 
     def apply(
         self, predictions: Sequence[Prediction], results: Sequence[Result]
     ) -> list[Prediction]:
-        """The predictions with calibrated probabilities; `results` are those of `prompts`."""
+        """Return the predictions with calibrated probabilities, given the results of `prompts`."""
         labels = [*(predictions[0].logprobs or {})]
         scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
         said = iter([result.logprobs for result in results if isinstance(result, Score)])
@@ -97,7 +97,7 @@ class Plan:
 
 
 def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibration, ...]:
-    """The methods by name, in one order; all of them for `ALL`. Raises `TaskError`."""
+    """Return the methods by name, in one order; all of them for `ALL`. Raises `TaskError`."""
     if not methods:
         return ()
     if not labels:
@@ -119,7 +119,7 @@ def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibrati
 def plan(
     methods: Sequence[Calibration], asked: Sequence[Asked], *, lenient: bool = False
 ) -> tuple[list[Asked], list[str]]:
-    """The same with a `Plan` beside each, and why methods were left out.
+    """Return the cells with a `Plan` beside each, and why methods were left out.
 
     Raises `PromptkitError` for a method that the task has no probes for; a `lenient` plan goes
     without.
@@ -151,7 +151,7 @@ def plan(
 def notes(
     asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]]
 ) -> Iterator[CalibrationNote]:
-    """What each method saw for each cell."""
+    """Yield what each method learnt from in each cell."""
     for one, made in zip(asked, predictions, strict=True):
         if isinstance(one.beside, Plan):
             for method, evidence in one.beside.evidence.items():
@@ -166,7 +166,7 @@ def notes(
 def _calibrated(
     method: Calibration, scores: Scores, evidence: Evidence, heard: Sequence[ArrayLike]
 ) -> Scores:
-    """Log-probabilities of all queries, each part by what was said beside it."""
+    """Return calibrated log-probabilities of all queries, each part by its own probes."""
     table = np.empty_like(scores)
     for (queries, _), said in zip(evidence.parts, heard, strict=True):
         rows = [*queries]
@@ -186,7 +186,7 @@ _METHODS: Mapping[Calibration, Callable[[Scores, ArrayLike, Sequence[int]], Scor
 
 def _content_free(asked: Sequence[Asked]) -> Iterator[Evidence]:
     made = probes.content_free(asked[0].predictor.task)
-    return (_after_shots(one, made, "inputs that say nothing") for one in asked)
+    return (_after_shots(one, made, "content-free inputs") for one in asked)
 
 
 def _random_texts(asked: Sequence[Asked]) -> Iterator[Evidence]:
@@ -205,7 +205,7 @@ def _premise(asked: Sequence[Asked]) -> Iterator[Evidence]:
     for one in asked:
         prompts = replace(one.predictor, shots=0).tokenize([made], one.renderer)
         parts = [(range(len(one.prompts)), prompts)]
-        yield Evidence("input that says nothing, without shots", 1, parts)
+        yield Evidence("content-free input, without shots", 1, parts)
 
 
 def _held_out(asked: Sequence[Asked]) -> Iterator[Evidence]:
@@ -228,7 +228,7 @@ def _held_out(asked: Sequence[Asked]) -> Iterator[Evidence]:
 
 
 def _draw(asked: Asked) -> object:
-    """What decides which examples are shots, but for their number."""
+    """Return what decides which examples are shots, but for their number."""
     return asked.predictor.selection, asked.predictor.seed
 
 
@@ -243,7 +243,7 @@ _SOURCES: Mapping[Calibration, Callable[[Sequence[Asked]], Iterator[Evidence]]] 
 
 
 def _after_shots(asked: Asked, made: Examples, what: str) -> Evidence:
-    """The probes after the shots of every query: once for all queries with the same shots."""
+    """Return the probes after the shots of every query, once for all with the same shots."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, prompt in enumerate(asked.prompts):
         groups.setdefault(prompt.prompt.shots, []).append(number)
@@ -252,7 +252,7 @@ def _after_shots(asked: Asked, made: Examples, what: str) -> Evidence:
 
 
 def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[TokenizedPrompt]:
-    """The probes after these shots, but for those that a template or a model cannot take.
+    """Return the probes after these shots, but for those that a template or model cannot take.
 
     Raises `TaskError` where that is none.
     """

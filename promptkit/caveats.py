@@ -28,9 +28,9 @@ def few_queries(n: int, detectable: float | None) -> str | None:
     if n >= FEW:
         return None
     unseen = (
-        "no difference would be sure"
+        "no difference would be significant"
         if detectable is None
-        else f"a difference of less than about {_points(detectable)} will mostly go unseen"
+        else f"true differences below about {_points(detectable)} mostly go unseen"
     )
     return f"{_are(n, 'query', 'queries')} few: {unseen}; add tests before you decide."
 
@@ -43,10 +43,12 @@ def picked(cells: int, flattery: float) -> str | None:
     """
     if cells < 2 or not flattery:
         return None
-    much = f" by about {_points(flattery)}" if flattery >= FLATTERED else ""
+    less = (
+        f"expect about {_points(flattery)} less on new data, and " if flattery >= FLATTERED else ""
+    )
     return (
-        f"The best of {cells} settings was picked on the tests that judge it, which flatters its "
-        f"accuracy{much}: ask it again on new tests before you report it."
+        f"Selection bias: the best of {cells} cells was chosen on the tests that judge it; {less}"
+        "confirm it on held-out tests before you report it."
     )
 
 
@@ -55,52 +57,72 @@ def one_seed(seeds: int) -> str | None:
     if seeds > 1:
         return None
     return (
-        "There is one draw of shots, and another may be several points better or worse: "
-        "ask more seeds, as --seeds 3 does."
+        "There is one draw of shots, so intervals and verdicts hold for these shots only; another "
+        "draw may be several points better or worse: ask more, as --seeds 8 does."
     )
 
 
 def low_coverage(
-    where: str, coverage: float, said: Sequence[str] = (), low: tuple[int, int] = (1, 1)
+    where: str,
+    coverage: float,
+    said: Sequence[str] = (),
+    low: tuple[int, int] = (1, 1),
+    labels: int = 0,
 ) -> str | None:
-    """Whether the model wants to say something else than the labels.
+    """Say that the labels get little of the model's probability, and what gets the rest.
 
-    `where` names the cell with the least coverage, and `coverage` is its mean; `said` is what the
-    model wrote there where it was free to, an answer per query that was asked; `low` is how many
+    `where` names the cell with the least coverage, and `coverage` is its mean; `said` are the
+    free-form answers there that are no label, and `labels` is how many are; `low` is how many
     cells are below `COVERAGE`, and of how many.
     """
     if coverage >= COVERAGE:
         return None
-    instead = ""
-    if said:
-        times = Counter(said).most_common(_SAID)
-        shown = ", ".join(f"{_quoted(text)} ({count} of {len(said)})" for text, count in times)
-        instead = f", such as {shown}"
-    beside = f" (and less than half in {low[0]} of {low[1]} settings)" if low[0] > 1 else ""
+    beside = f" (and less than half in {low[0]} of {low[1]} cells)" if low[0] > 1 else ""
     place = f" {where}" if where else ""
+    gives = f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}"
+    total = len(said) + labels
+    shown = [
+        f"{_quoted(text)} ({count} of {total})"
+        for text, count in Counter(filter(None, said)).most_common(_SAID)
+    ]
+    if labels > len(said):
+        rest = f"; the others are such as {', '.join(shown)}" if shown else ""
+        return (
+            f"{gives}, yet {labels} of {total} free-form answers are labels: the labels fit, and "
+            f"the rest of the probability is spread over other texts{rest}."
+        )
+    empty = said.count("")
+    if empty and not shown:
+        return (
+            f"{gives}, and {empty} of {total} free-form answers are empty: look at the white space "
+            "around the answer (promptkit render --whitespace), or add shots."
+        )
+    instead = (
+        f"; its free-form answers are something else, such as {', '.join(shown)}"
+        if shown
+        else ", so something else is likelier"
+    )
     return (
-        f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}, so "
-        f"it wants to say something else{instead}: name the labels in the template, word them as "
-        "it would, or add shots."
+        f"{gives}{instead}: name the labels in the template, word them as the model would, or add "
+        "shots."
     )
 
 
-def majority(label: object, share: float, accuracies: Sequence[float]) -> str | None:
-    """Whether always giving the commonest gold answer does as well as the model.
+def majority(label: str, share: float, not_above: int, cells: int) -> str | None:
+    """Whether always giving the commonest gold answer may do as well as the model.
 
-    `share` is how often `label` is right, `accuracies` are those of all cells.
+    `share` is how often `label` is right; so many cells out of all are not significantly above it.
     """
-    below = sum(accuracy <= share for accuracy in accuracies)
-    if not below:
+    if not not_above:
         return None
-    always = f"always answering {_quoted(str(label))} is right {_percent(share)} of the time"
-    if below == len(accuracies):
+    always = f"the majority-class baseline (always {_quoted(label)}, {_percent(share)})"
+    if not_above == cells:
         return (
-            f"Nothing that was tried beats a constant: {always}; change the template, the labels "
-            "or the model."
+            f"No cell is significantly above {always}; change the template, the labels or the "
+            "model, or add tests."
         )
-    are = "is" if below == 1 else "are"
-    return f"{below} of {len(accuracies)} settings {are} no better than a constant: {always}."
+    are = "is" if not_above == 1 else "are"
+    return f"{not_above} of {cells} cells {are} not significantly above {always}."
 
 
 def labels_unseen(shots: int, label: object, share: float) -> str | None:
@@ -204,6 +226,18 @@ def other_frequencies(label: str, pool: float, queries: float) -> str:
         f"Vector calibration is fitted to the label frequencies of the pool, and the queries have "
         f"others: {_quoted(label)} is right for {_percent(pool)} of the pool and "
         f"{_percent(queries)} of the queries. Use a pool that is like the queries, or do without."
+    )
+
+
+def empty_options(label: str, empty: int, queries: int, chosen: int, answers: int) -> str:
+    """Say that an option is empty for some queries, and a candidate there all the same.
+
+    `chosen` of all `answers` are an empty option.
+    """
+    return (
+        f"The option {_quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
+        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
+        f"{answers:,} answers are an empty option. Compare queries with as many options as a task."
     )
 
 

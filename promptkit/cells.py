@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit import judging
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.examples import canonical
 from promptkit.figures import FACTORS, RAW, Cell
 from promptkit.judging import calibrated_label, cell_of
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
+from promptkit.variance import flattery
 from promptkit.verbalizer import LABELS
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
@@ -32,11 +34,22 @@ class Answers(NamedTuple):
     losses: NDArray[np.float64] | None
     """The negative log-probability of the gold label, (queries, seeds), where it is known."""
     coverage: NDArray[np.float64] | None
+    seeds: tuple[int, ...] = ()
+    """The seeds of the columns; empty where they are numbered from 0."""
 
-    def rows(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Whether the answers to these queries are right, (ids, seeds)."""
+    def rows(self, ids: Sequence[str], seeds: Sequence[int] = ()) -> NDArray[np.int64]:
+        """Return whether the answers to these queries are right, (ids, seeds).
+
+        All seeds where none are named.
+        """
         at = {id: index for index, id in enumerate(self.queries)}
-        return self.correct[[at[id] for id in ids]]
+        columns = [self.numbers.index(seed) for seed in seeds] or [*range(self.correct.shape[1])]
+        return self.correct[np.ix_([at[id] for id in ids], columns)]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds of the columns."""
+        return self.seeds or tuple(range(self.correct.shape[1]))
 
     @property
     def size(self) -> str:
@@ -89,6 +102,7 @@ def _answers(
         np.array([[_right(p, labels, method) for p in row] for row in rows], dtype=np.int64),
         np.array([[loss(p, labels, method) for p in row] for row in rows]) if scored else None,
         np.array([[p.coverage for p in row] for row in rows], dtype=np.float64) if known else None,
+        tuple(p.seed for p in rows[0]),
     )
 
 
@@ -106,6 +120,27 @@ def loss(prediction: Prediction, labels: Mapping[Any, str], method: str = RAW) -
         return float(np.logaddexp.reduce([*logprobs.values()]) - logprobs[gold])
     prob = prediction.calibrated[method][gold]
     return -math.log(prob) if prob else math.inf
+
+
+def chosen_for(all: Sequence[Answers], one: Answers, ids: Sequence[str]) -> tuple[int, float]:
+    """Return among how many cells of a run one was the best, and how much that flatters it.
+
+    Args:
+        all: The answers of all cells of the run.
+        one: One of them.
+        ids: The queries that it is judged by.
+
+    Returns:
+        The number of distinct cells and the selection bias of the accuracy
+        (`promptkit.variance.flattery`); 1 and 0 for a cell that was not the best.
+    """
+    distinct = {*judging.distinct([answers.cell for answers in all])}
+    tables = [answers.rows(ids) for answers in all if answers.cell in distinct]
+    shapes = {table.shape for table in tables}
+    best = max(float(table.mean()) for table in tables)
+    if len(tables) < 2 or len(ids) < 2 or len(shapes) > 1 or one.rows(ids).mean() < best:
+        return 1, 0.0
+    return len(tables), flattery(np.stack(tables, axis=1))
 
 
 def shared(

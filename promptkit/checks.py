@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from promptkit.cells import Answers, answers, describe, matched, shared
-from promptkit.comparison import compare
+from promptkit.cells import Answers, answers, chosen_for, describe, matched, shared
+from promptkit.comparison import SEEDS, compare
 from promptkit.errors import TaskError, shorten
 from promptkit.figures import RAW, Cell
 from promptkit.files import load_task
-from promptkit.gates import ERROR_RATE, Bound, Gate, Metric, bounded, no_worse
+from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
 from promptkit.moves import Moves, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
+from promptkit.selecting.strategies import is_seeded
 from promptkit.task import Task
 from promptkit.verdicts import sentence
 
@@ -73,6 +75,7 @@ def check(
     margin: float = 0.0,
     strict: bool = False,
     shots: Sequence[int] | None = None,
+    seeds: int | Sequence[int] | None = None,
     **grid: Any,
 ) -> Checked:
     """Asks every test, and holds the answers of each cell against bounds and a saved run.
@@ -84,7 +87,8 @@ def check(
     together: their level is 1 - 0.05 / (number of gates); a strict check needs no correction, since
     all of its gates have to pass (Berger, Technometrics 24, 1982).
 
-    `shots` are by default the most that the other run asked, or else 8; `grid` is whatever else
+    `shots` are by default the most that the other run asked, or else 8, and `seeds` those of the
+    other run, or else as many as `compare` draws; `grid` is whatever else
     `compare` takes, and with `calibrations` the calibrated answers are held against the bounds.
     Raises `PromptkitError` for whatever is wrong, before any model runs where that can be known.
     """
@@ -92,7 +96,8 @@ def check(
     task = task if isinstance(task, Task) else load_task(task)
     demands.fit(task, grid.get("limit"))
     shots = demands.shots if shots is None else shots
-    return demands.judge(task, compare(task, shots=shots, **grid))
+    seeds = demands.seeds if seeds is None else seeds
+    return demands.judge(task, compare(task, shots=shots, seeds=seeds, **grid))
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,13 @@ class Demands:
         return cls(bounds, no_worse_than, margin, strict)
 
     @property
+    def seeds(self) -> int | list[int]:
+        """Which seeds are asked where nobody says so: those of the other run."""
+        if self.before is None:
+            return SEEDS
+        return sorted({prediction.seed for prediction in self.before.predictions})
+
+    @property
     def shots(self) -> list[int]:
         """How many shots are asked where nobody says so."""
         return [self.before.most_shots if self.before else SHOTS]
@@ -147,19 +159,39 @@ class Demands:
         found = answers(comparison.predictions, labels)
         # Whoever asks for calibrated answers wants those.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found
-        than, rivals = "", list[Answers | None]([None] * len(now))
+        than, there = "", list[Answers]()
+        rivals = list[Answers | None]([None] * len(now))
         if self.before is not None:
             than = str(self.before.folder)
-            rivals = [*matched(now, answers(self.before.predictions, labels), than)]
+            there = answers(self.before.predictions, labels)
+            rivals = [*matched(now, there, than)]
         count = len(now) * (len(self.bounds) + (self.before is not None))
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
         gates: list[Gate] = []
         for mine, rival in zip(now, rivals, strict=True):
             gates += [bounded(bound, mine, **how) for bound in self.bounds]
             if rival is not None:
-                gates.append(no_worse(mine, rival, than, margin=self.margin, **how))
+                before = self._before(comparison, mine, rival, there, than)
+                gates.append(no_worse(mine, before, margin=self.margin, **how))
         pairs = [(m.cell, r.cell) for m, r in zip(now, rivals, strict=True) if r is not None]
         return Checked(tuple(gates), comparison, than, self._moves(comparison, pairs))
+
+    def _before(
+        self,
+        comparison: Comparison,
+        mine: Answers,
+        rival: Answers,
+        there: Sequence[Answers],
+        than: str,
+    ) -> Before:
+        """Return what one cell is held against: the saved answers, and what is known of them."""
+        drawn = mine.cell.shots > 0 and any(
+            is_seeded(cell.selection) for cell in (mine.cell, rival.cell)
+        )
+        moves = self._moves(comparison, [(mine.cell, rival.cell)])
+        others = moves is None or moves.moved > 0 or not {*mine.numbers} & {*rival.numbers}
+        common = shared(mine.queries, rival.queries, than)
+        return Before(rival, than, drawn and others, *chosen_for(there, rival, common))
 
     def _moves(self, comparison: Comparison, pairs: Sequence[tuple[Cell, Cell]]) -> Moves | None:
         if self.before is None:
@@ -173,9 +205,15 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
     for metric, value in values.items():
         known = get_args(Metric)
         if metric not in known:
+            close = get_close_matches(str(metric), known, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else "none measures how near a wrong answer is"
+            )
             raise TaskError(
-                f"{kind} {metric!r}: a gate is decided by an interval, which there is for "
-                f"{', '.join(known)}"
+                f"{kind} {shorten(metric)}: there is no such metric for a gate; choose one of "
+                f"{', '.join(known)}; {hint}"
             )
         if (
             isinstance(value, bool)

@@ -9,10 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, evidence, judging, running, verdicts
+from promptkit import calibrating, draws, evidence, judging, running, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
-from promptkit.controls import wording_warnings
+from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
 from promptkit.examples import Example
 from promptkit.figures import Cost, Free
@@ -20,7 +20,7 @@ from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.models.base import Model, Sampling
 from promptkit.moves import pool_digests
-from promptkit.predict import Fit, Prediction, Progress
+from promptkit.predict import Fit, Prediction, Predictor, Progress
 from promptkit.results import Comparison
 from promptkit.running import Announce, Asked
 from promptkit.selecting.orders import Order
@@ -30,6 +30,10 @@ from promptkit.store import Store, default_path
 from promptkit.task import Task
 from promptkit.templates import Template
 from promptkit.verbalizer import Verbalizer
+
+SEEDS = 8
+"""How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in
+docs/evidence.md."""
 
 
 def compare(
@@ -43,7 +47,7 @@ def compare(
     verbalizers: Sequence[Verbalizer | str] = (),
     calibrations: Sequence[Calibration] | Literal["all"] = (),
     shots: Sequence[int] = (0, 1, 2, 4, 8),
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] | Literal["auto"] = SEEDS,
     limit: int | None = None,
     fit: Fit = "error",
     sampling: Sampling | None = None,
@@ -58,15 +62,20 @@ def compare(
     number of variants of each template, itself included (see `promptkit.variants`); a selection is
     a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
     the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
-    `seeds` is a number of draws, or the seeds themselves; `limit` asks only the first tests. What
-    the store (by default the one in the current folder) already holds is not asked again.
+    `seeds` is a number of draws, the seeds themselves, or "auto": as many draws, up to a bound, as
+    make them the smaller part of the error (`promptkit.draws`); `limit` asks only the first tests.
+    What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
     task allows. Raises `PromptkitError` for whatever is wrong, before any model runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    if isinstance(seeds, str) and seeds != "auto":
+        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
+    chosen = (
+        range(draws.PILOT if seeds == "auto" else seeds) if isinstance(seeds, int | str) else seeds
+    )
     orders = balanced_orders(orders) if isinstance(orders, int) else orders
     if models is None:
         from promptkit.models.llama import load_model
@@ -80,10 +89,13 @@ def compare(
         selections=selections,
         orders=orders,
         shots=shots,
-        seeds=seeds,
+        seeds=chosen,
         fit=fit,
         sampling=sampling or Sampling(),
     )
+    pilot = None
+    if seeds == "auto":
+        grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = calibrating.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
     asked = running.prepare(predictors, queries)
@@ -94,10 +106,59 @@ def compare(
     with _opened(store) as kept:
         predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
-    usage = replace(usage, wall_seconds=perf_counter() - started)
+    usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
-    known = map(verdicts.sentence, (*wording_warnings(predictors), *left_out))
+    found = (*wording_warnings(predictors), near_warning(predictors, queries), *left_out)
+    known = [verdicts.sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
+
+
+def _with_enough_draws(
+    grid: Grid,
+    task: Task[Any, Any],
+    queries: Sequence[Example[Any, Any]],
+    store: Store | str | Path | None,
+    progress: Progress | None,
+    announce: Announce | None,
+) -> tuple[Grid, Cost]:
+    """Ask a pilot; return the grid with as many draws as it takes, and what the pilot took.
+
+    What the pilot was answered is in the store, and is not asked again.
+    """
+    predictors = grid.predictors(task)
+    if announce is not None:
+        announce(_bound_of(predictors, len(queries)))
+    with _opened(store) as kept:
+        asked = running.prepare(predictors, queries)
+        predictions, cost = running.run(asked, kept, progress=progress, announce=announce)
+    enough = draws.enough(judging.judged(task, predictions))
+    if announce is not None:
+        still = ", the most: they may still be the larger part of the error"
+        announce(f"seeds auto: {enough} draws{still if enough == draws.MOST else ''}")
+    return replace(grid, seeds=range(enough)), cost
+
+
+def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
+    drawn = sum(one.is_drawn for one in predictors)
+    most = (len(predictors) - drawn + drawn * draws.MOST // draws.PILOT) * queries
+    return (
+        f"seeds auto: {draws.PILOT} draws of shots first, and {draws.MOST} at the most, which is "
+        f"{most:,} predictions"
+    )
+
+
+def _together(pilot: Cost | None, usage: Cost) -> Cost:
+    """Return what a run took with its pilot, whose prompts the run found in the store."""
+    if pilot is None:
+        return usage
+    return replace(
+        usage,
+        cached=usage.cached - (pilot.prompts - pilot.cached),
+        naive_tokens=usage.naive_tokens + pilot.naive_tokens,
+        unique_tokens=usage.unique_tokens + pilot.unique_tokens,
+        decoded_tokens=usage.decoded_tokens + pilot.decoded_tokens,
+        decode_seconds=usage.decode_seconds + pilot.decode_seconds,
+    )
 
 
 def _judged(

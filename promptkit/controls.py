@@ -8,10 +8,14 @@ the words mean does not (Wei et al., "Larger language models do in-context learn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from promptkit.errors import shorten
+from promptkit.examples import Example
 from promptkit.figures import RAW, Cell, Pair, Row
 from promptkit.predict import Predictor
+from promptkit.selecting.draw import ALLOW_NEAR
 from promptkit.verbalizer import LABELS, SWAPPED
 
 _INSTRUCTION = "task.instruction"
@@ -26,7 +30,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
     known = {_cell(row): row for row in rows if row.seed is None}
     found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
     for pair in pairs:
-        low, high = pair.ci
+        low, high = pair.ci or pair.ci_fixed
         plain, swapped, change = pair.a, pair.b, (low, high)
         if (plain.verbalizer, swapped.verbalizer) == (SWAPPED, LABELS):
             plain, swapped, change = swapped, plain, (-high, -low)
@@ -41,7 +45,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
         sentence = swap_verdict(
             known[plain].accuracy,
             known[swapped].accuracy,
-            swapped_ci=known[swapped].accuracy_ci,
+            swapped_ci=known[swapped].accuracy_ci or known[swapped].accuracy_ci_fixed,
             change=change,
             chance=1 / labels,
         )
@@ -49,6 +53,37 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
         named = f"{model}, " if len(found) > 1 else ""
         sentences.append(f"{named}{shots}: {sentence}")
     return sentences
+
+
+def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
+    """Return a sentence on near-duplicates that shots leave out; empty where there are none.
+
+    Of predictors that differ in their number of shots alone, the one with the most counts.
+    """
+    most: dict[object, Predictor] = {}
+    for one in predictors:
+        key = id(one.task), one.selection, one.seed
+        if key not in most or most[key].shots < one.shots:
+            most[key] = one
+    found: dict[str, dict[str, None]] = {}
+    for one in most.values():
+        for query in queries:
+            for demo in one.left_out(query):
+                found.setdefault(query.id, {})[demo.id] = None
+    return near_sentence(found, len(queries))
+
+
+def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
+    """Return which near-duplicates were left out for which queries; empty where there are none."""
+    if not found:
+        return ""
+    query, demos = next(iter(found.items()))
+    count = len({demo for ids in found.values() for demo in ids})
+    return (
+        f"{count:,} near-duplicate{'s' * (count != 1)} left out of the shots of {len(found):,} of "
+        f"{queries:,} quer{'y' if queries == 1 else 'ies'}, such as {shorten(next(iter(demos)))} "
+        f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
+    )
 
 
 def _cell(row: Row) -> Cell:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
@@ -114,16 +113,18 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
 
 
 def text_key(value: BaseModel) -> str:
-    """The same for inputs that read the same: after Unicode NFC and case folding."""
-    text = canonical(plain(value)).decode()
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    """Return a text that equal inputs share, and no others."""
+    return canonical(plain(value)).decode("utf-8", "surrogatepass")
 
 
 def text_of(value: BaseModel) -> str:
     """The values of an input as they are compared with others: one after the other, no names."""
-    return "\n".join(map(str, _leaves(plain(value))))
+    return "\n".join(filter(None, texts_of(value)))
+
+
+def texts_of(value: BaseModel) -> list[str]:
+    """Return an input's values one by one, as texts; empty for one that is not there."""
+    return ["" if leaf is None else str(leaf) for leaf in _leaves(plain(value))]
 
 
 def _leaves(value: object) -> Iterator[object]:
@@ -133,7 +134,7 @@ def _leaves(value: object) -> Iterator[object]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _leaves(item)
-    elif value is not None:
+    else:
         yield value
 
 

@@ -25,6 +25,9 @@ class Cell(NamedTuple):
     seed: int | None
 
 
+Ends = tuple[float, float]
+"""The two ends of an interval."""
+
 FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])
 """What tells cells apart, besides the number of shots."""
 
@@ -67,8 +70,12 @@ class Row(Setting):
     n: int
     """The number of queries."""
     accuracy: float
-    accuracy_ci: tuple[float, float]
-    """95 %, over new queries from the same source, for these draws of shots."""
+    accuracy_ci: Ends | None
+    """95 %, for new queries from the same source and new draws of shots: k shots in general. None
+    where there is one draw of several possible ones. Where nothing is drawn, as without shots, it
+    is `accuracy_ci_fixed`."""
+    accuracy_ci_fixed: Ends
+    """95 %, for new queries and these shots."""
     failures: int
     """Answers that are none."""
     tokens: int
@@ -83,6 +90,27 @@ class Row(Setting):
     ece: float | None = None
     coverage: float | None = None
     """The mean probability that the model gives to the labels together."""
+    macro_f1_ci: Ends | None = None
+    """This and what follows as for the accuracy; None also of a single query, and where a mean has
+    no end since a gold label has no probability at all."""
+    macro_f1_ci_fixed: Ends | None = None
+    log_loss_ci: Ends | None = None
+    log_loss_ci_fixed: Ends | None = None
+    brier_ci: Ends | None = None
+    brier_ci_fixed: Ends | None = None
+    coverage_ci: Ends | None = None
+    coverage_ci_fixed: Ends | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The paired difference of a loss between two cells; below 0 where `b` is better."""
+
+    delta: float
+    ci: Ends | None
+    """95 %, for new queries and new draws; None where there is one draw only."""
+    ci_fixed: Ends
+    """95 %, for new queries and these shots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +121,53 @@ class Pair:
     b: Cell
     delta: float
     """The accuracy of `b` less that of `a`."""
-    ci: tuple[float, float]
-    """95 %, for this pair alone."""
-    p: float
-    """Of this pair alone."""
+    ci: Ends | None
+    """95 %, for this pair alone, for new queries and new draws of shots; None where there is one
+    draw only. Where neither cell draws shots, it is `ci_fixed`."""
+    ci_fixed: Ends
+    """95 %, for this pair alone, for new queries and these shots."""
+    p: float | None
+    """Of this pair alone, about the same as `ci`."""
+    p_fixed: float
+    """Of this pair alone, about the same as `ci_fixed`."""
     p_holm: float
-    """As it stands when all pairs of the comparison were looked at (Holm)."""
+    """`p`, or `p_fixed` where there is none, as it stands when all pairs of the comparison were
+    looked at (Holm)."""
     verdict: str
     """What it comes to, in a sentence; see `promptkit.verdicts`."""
+    log_loss: Change | None = None
+    """None where answers are generated, not scored."""
+    brier: Change | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A cell beside the one that scored highest."""
+
+    cell: Cell
+    delta: float
+    """The accuracy of the best cell less this one's."""
+    ci: Ends
+    """Simultaneous 95 % with those of all other rivals, for new queries and new draws, or for these
+    shots where there is one draw only."""
+    p: float
+    """Of this pair alone."""
+    separated: bool
+    """Whether this cell is worse than the best one, when all rivals were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The cell that scored highest, against all others (multiple comparisons with the best)."""
+
+    cell: Cell
+    accuracy: float
+    rivals: tuple[Rival, ...]
+    separated: bool
+    """Whether every rival is separated from it: only then it is the best."""
+    baseline: float | None
+    """The accuracy of always answering the commonest gold label; None where answers are
+    generated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +256,15 @@ class CalibrationNote(Setting):
 
 @dataclass(frozen=True, slots=True)
 class Free(Setting):
-    """What a model says where it need not say a label, since it hardly wants to say one."""
+    """Free-form answers of a cell in which the model gives the labels little probability."""
 
     seed: int | None
     coverage: float
     """The mean over the cell's queries."""
     texts: tuple[str, ...]
     """The answers to its first queries, cut after a few tokens."""
+    labels: tuple[str | None, ...]
+    """The label that each of them writes, in any casing; None for something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from promptkit.delimited import column_hint
 from promptkit.errors import DataError, Problem, TaskError
-from promptkit.examples import RESERVED, Example, ExampleSet, Place, text_key
+from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
 from promptkit.outputs import OutputType
 from promptkit.plain import plain, written
 from promptkit.rows import is_csv, read_rows, write_rows
@@ -50,7 +53,11 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
     for part, name in (("demos", spec.files.demos), ("tests", spec.files.tests)):
         if name is not None:
             examples[part], places[part] = read_examples(
-                path.parent / name, parser, spec.output.column, labelled=True
+                path.parent / name,
+                parser,
+                spec.output.column,
+                labelled=True,
+                columns=spec.columns,
             )
     if spec.files.repeats == "drop":
         _drop_repeats(examples, places, parser.output, notify or (lambda message: None))
@@ -64,6 +71,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
             "instruction": spec.instruction,
             "template": spec.template,
             "verbalizers": words,
+            "near_duplicates": spec.near_duplicates,
             "folder": path.parent,
             **{part: parser.set_of(found) for part, found in examples.items()},
         },
@@ -92,6 +100,8 @@ def save_task(
     }
     schema = task.output_type.written_schema if "schema" in spec["output"] else None
     _check_kept(task, spec, schema)
+    if task.near_duplicates != "exclude":
+        spec["near_duplicates"] = task.near_duplicates
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words
@@ -150,38 +160,53 @@ def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
 
 
 def read_examples(
-    path: Path, parser: ExampleParser, output_column: str = "output", *, labelled: bool = False
+    path: Path,
+    parser: ExampleParser,
+    output_column: str = "output",
+    *,
+    labelled: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Example[Any, Any]], list[Place]]:
     """The examples of a CSV, JSON Lines or Parquet file, and where they stand.
 
-    Rows that do not fit are added to the parser's problems. Raises `DataError` for a file that
-    cannot be read as a whole; where it is to be `labelled`, also for one without outputs.
+    `columns` are those of the fields, where they are called otherwise. Rows that do not fit are
+    added to the parser's problems, which name columns as the file does. Raises `DataError` for a
+    file that cannot be read as a whole; where it is to be `labelled`, also for one without outputs.
     """
     fields = parser.input_type.model_fields
     reserved = set(RESERVED) & set(fields)
     if reserved:
         raise TaskError(f"input field {min(reserved)!r}: this name is kept for the row's own")
     textual = is_csv(path)
-    required = [
-        next(key for key, field in parser.keys.items() if field == name)
-        for name, info in fields.items()
-        if info.is_required() and [*parser.keys.values()].count(name) == 1
-    ]
-    optional = _empty_is_null(parser) if textual else frozenset()
+    named = {name: column for name, column in (columns or {}).items() if name != column}
+    required = [named.get(key, key) for key in parser.required]
+    nullable = _nullable(parser)
+    kept = {*nullable, output_column} if parser.output.allows_null else nullable.keys()
     if labelled:
         required.append(output_column)
     examples, places = [], []
     before = len(parser.problems)
     for line, row in read_rows(path, parser.problems, required):
-        row = {key: None if cell == "" and key in optional else cell for key, cell in row.items()}
-        value = _split_row(row, parser, output_column)
         place = (str(path), line)
+        if path.suffix.lower() == ".parquet":  # whose rows have every column
+            row = {key: cell for key, cell in row.items() if cell is not None or key in kept}
+        if not textual and (missing := [column for column in required if column not in row]):
+            parser.problems += _misnamed(missing, required, row, place)
+            continue
+        row = _renamed(row, named) if named else row
+        if textual:
+            row |= {k: None for k, text in nullable.items() if row.get(k) == "" and not text}
+        value = _split_row(row, parser, output_column)
         if textual and isinstance(value.get("output"), str):
             value["output"] = _from_cell(value["output"], parser)
         example = parser.parse(value, place=place, column=output_column)
         if example is not None:
             examples.append(example)
             places.append(place)
+    parser.problems[before:] = [
+        replace(problem, field=named.get(problem.field or "", problem.field))
+        for problem in parser.problems[before:]
+    ]
     if not examples and len(parser.problems) == before:
         parser.problems.append(Problem("the file has a header but no rows", str(path)))
     return examples, places
@@ -215,6 +240,23 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
     write_rows(path, rows)
 
 
+def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The row under the names of its fields; a column that shares one with a field is left out."""
+    taken = {*columns, *columns.values()}
+    rest = {name: value for name, value in row.items() if name not in taken}
+    return {name: row[column] for name, column in columns.items() if column in row} | rest
+
+
+def _misnamed(
+    missing: Sequence[str], required: Sequence[str], row: Mapping[str, Any], place: Place
+) -> Iterator[Problem]:
+    """Columns that a row of JSON Lines or Parquet lacks, or holds under other names."""
+    id = row.get("id")
+    for column in missing:
+        reason = f"missing{column_hint(column, [c for c in row if c not in required], [*row])}"
+        yield Problem(reason, *place, None if id is None else str(id), column)
+
+
 def _split_row(row: dict[str, Any], parser: ExampleParser, output_column: str) -> dict[str, Any]:
     given = {"output": row[output_column]} if output_column in row else {}
     return given | {
@@ -228,17 +270,18 @@ def _split_row(row: dict[str, Any], parser: ExampleParser, output_column: str) -
     }
 
 
-def _empty_is_null(parser: ExampleParser) -> frozenset[str]:
-    """The columns of a CSV file in which an empty cell is None: optional, and no texts."""
-    found = set()
+def _nullable(parser: ExampleParser) -> Mapping[str, bool]:
+    """The keys of inputs that may be None, and whether an empty text is a value of theirs too."""
+    found = {}
     for key, name in parser.keys.items():
         info = parser.input_type.model_fields[name]
-        field = OutputType(
-            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        )
-        if field.allows_null and not field.allows(""):
-            found.add(key)
-    return frozenset(found)
+        annotation = info.annotation
+        if info.metadata:
+            annotation = Annotated[(annotation, *info.metadata)]  # type: ignore[assignment]
+        field = OutputType(annotation)
+        if field.allows_null:
+            found[key] = field.allows("")
+    return found
 
 
 def _from_cell(cell: str, parser: ExampleParser) -> Any:
@@ -257,7 +300,10 @@ def _drop_repeats(
     output: OutputType,
     notify: Callable[[str], None],
 ) -> None:
-    """Keeps the first of equal rows, and takes tests out of the pool."""
+    """Keeps the first of equal rows, and takes tests out of the pool.
+
+    Different rows with one id are kept, under ids made from their inputs.
+    """
     asked = {text_key(example.input) for example in examples["tests"]}
     for part, known in (("tests", set[Any]()), ("demos", set[Any]())):
         kept = []
@@ -271,5 +317,25 @@ def _drop_repeats(
         dropped = len(examples[part]) - len(kept)
         if dropped:
             notify(f"{part}: {dropped} rows left out (they stand twice, or among the tests)")
-        examples[part] = [examples[part][index] for index in kept]
         places[part] = [places[part][index] for index in kept]
+        examples[part] = _told_apart(part, [examples[part][index] for index in kept], notify)
+
+
+def _told_apart(
+    part: str, examples: list[Example[Any, Any]], notify: Callable[[str], None]
+) -> list[Example[Any, Any]]:
+    """The examples; those that share an id with another get one of their own."""
+    times = Counter(example.id for example in examples)
+    shared = [example.id for example in examples if times[example.id] > 1]
+    if not shared:
+        return examples
+    notify(
+        f"{part}: {len(shared)} rows share their id with another, such as {shared[0]!r}; their ids "
+        "are made from their inputs"
+    )
+    return [
+        example.model_copy(update={"id": content_id(example.input)})
+        if times[example.id] > 1
+        else example
+        for example in examples
+    ]

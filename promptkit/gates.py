@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from promptkit import targets
 from promptkit.cells import Answers, shared
 from promptkit.errors import TaskError
 from promptkit.figures import FACTORS, Cell
 from promptkit.means import mean_interval
-from promptkit.power import detectable
+from promptkit.power import Plan, detectable
 from promptkit.report.terminal import visible
 from promptkit.stats import Interval, paired_difference, wilson
 
@@ -69,6 +70,8 @@ class Gate:
     unseen: float | None = None
     """Smaller losses against the other run mostly pass: they fail less than four times in five.
     None for bounds, and where so few queries can show no loss at all."""
+    bias: float = 0.0
+    """Selection bias of the other run's cell, which is allowed for."""
 
 
 class _Room(NamedTuple):
@@ -134,43 +137,73 @@ def _measured(metric: Metric, found: Answers, level: float) -> tuple[float, Inte
     return estimate, Interval(max(interval.low, 0.0), min(interval.high, most), level)
 
 
+class Before(NamedTuple):
+    """The answers of a saved run that a gate holds others against."""
+
+    answers: Answers
+    than: str
+    """What the run is called."""
+    moved: bool = False
+    """Whether shots are drawn and a draw has other shots now: then a gate is about new draws."""
+    cells: int = 1
+    """Among how many cells of its run this one was the best."""
+    bias: float = 0.0
+    """By how much that flatters its accuracy."""
+
+
 def no_worse(
     now: Answers,
-    before: Answers,
-    than: str,
+    before: Before,
     *,
     margin: float = 0.0,
     level: float = 1 - ERROR_RATE,
     strict: bool = False,
 ) -> Gate:
-    """Whether the accuracy is no worse than in another run, over the queries that both asked.
+    """Return whether the accuracy is no worse than in another run.
 
-    `than` names the other run; a loss of up to `margin`, from 0 to 1, is allowed. Raises
-    `DataError` where no query is common, or where one has another text or gold output.
+    Both are judged by the queries and the seeds that they have in common. The gate is about these
+    shots; where a draw has other shots than then, it is about new draws, and one draw alone cannot
+    tell. A saved cell that was the best of many on these queries is not held to its luck: its
+    selection bias is allowed for.
+
+    Args:
+        now: The answers of a cell.
+        before: Those of the saved run.
+        margin: The loss that is allowed, from 0 to 1.
+        level: The confidence of the interval that decides.
+        strict: Whether it passes only where it surely is no worse.
+
+    Raises:
+        DataError: No query is common, or one has another text or gold output.
     """
-    common = shared(now.queries, before.queries, than)
-    theirs = before.rows(common)
-    mine = now.rows(common)
-    found = paired_difference(theirs, mine, level)
-    low, high = found.ci.low, found.ci.high
-    room = _Room(found.delta + margin, low + margin, high + margin)
+    common = shared(now.queries, before.answers.queries, before.than)
+    seeds = [seed for seed in now.numbers if seed in before.answers.numbers]
+    mine, theirs = now.rows(common, seeds), before.answers.rows(common, seeds)
+    found, known, moved = paired_difference(theirs, mine, level), True, before.moved
+    if moved:
+        drawn = targets.difference(theirs, mine, True, level).general if len(seeds) > 1 else None
+        found, known = drawn or found, drawn is not None
+    low, high = (found.ci.low, found.ci.high) if known else (-1.0, 1.0)
+    slack = margin + before.bias
+    room = _Room(found.delta + slack, low + slack, high + slack)
     by = f" by more than {100 * margin:g} points" if margin else ""
     change = mine.mean(axis=1) - theirs.mean(axis=1)
-    disagreement = float(np.square(change).mean())
-    visible_from = detectable(len(common), disagreement, alpha=1 - level)
-    unseen = None if visible_from is None else min(visible_from + margin, 1.0)
+    plan = Plan(float(np.square(change).mean()), comparisons=1, alpha=1 - level)
+    visible_from = detectable(len(common), plan) if known and not moved else None
+    unseen = None if visible_from is None else min(visible_from + slack, 1.0)
     worst = [int(index) for index in np.argsort(change, kind="stable")]
     broke = tuple([common[i] for i in worst if change[i] < 0])
     mended = tuple([common[i] for i in reversed(worst) if change[i] > 0])
     return Gate(
-        name=f"not worse than {than}{by}",
+        name=f"not worse than {before.than}{by}",
         cell=now.cell,
         passed=room.passes(strict),
         reason=(
             f"{_points(found.delta)} points [{_points(low)}, {_points(high)}] over "
-            f"{_common(now, before, common)}{room.verdict(f'worse{by}', strict)}"
-            f"{_elsewhere(now.cell, before.cell)}{_items(broke, mended)}"
-            f"{'' if strict or room.most < 0 else _passing(unseen)}"
+            f"{_common(now, before.answers, common)}{_about(moved, known)}{_luck(before)}"
+            f"{room.verdict(f'worse{by}', strict)}"
+            f"{_elsewhere(now.cell, before.answers.cell)}{_items(broke, mended)}"
+            f"{'' if strict or room.most < 0 or moved else _passing(unseen)}"
         ),
         metric="accuracy",
         estimate=found.delta,
@@ -182,6 +215,28 @@ def no_worse(
         broke=broke,
         mended=mended,
         unseen=unseen,
+        bias=before.bias,
+    )
+
+
+def _about(moved: bool, known: bool) -> str:
+    """Say what the interval is about where it is not about these shots."""
+    if not moved:
+        return ""
+    if known:
+        return ", for new draws since some have other shots"
+    return (
+        ", whose draw has other shots: from one draw nobody can tell a loss from another draw; ask "
+        "both runs with more seeds, as --seeds 8 does"
+    )
+
+
+def _luck(before: Before) -> str:
+    if not before.bias:
+        return ""
+    return (
+        f" (then the best of {before.cells} cells, whose selection bias of about "
+        f"{100 * before.bias:.1f} points is allowed)"
     )
 
 

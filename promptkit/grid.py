@@ -12,7 +12,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Predictor
 from promptkit.selecting.orders import Order, as_order
-from promptkit.selecting.strategies import Selection, as_selection, default_selection
+from promptkit.selecting.strategies import Selection, default_selection, selection_for
 from promptkit.sweep.formats import Notify, variants
 from promptkit.task import Task
 from promptkit.templates import Template
@@ -57,7 +57,8 @@ class Grid:
         templates = [
             one for template in templates for one in variants(task, template, self.formats, notify)
         ]
-        selections = [as_selection(one) for one in self.selections] or [default_selection(task)]
+        selections = [selection_for(task, one) for one in self.selections]
+        selections = selections or [default_selection(task)]
         orders: list[Order | None] = [as_order(one) for one in self.orders] or [None]
         verbalizers = [_verbalizer(task, one) for one in self.verbalizers] or [None]
         _check_distinct("models", [model.identity.name for model in self.models])

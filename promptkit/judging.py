@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from promptkit import metrics, stats
-from promptkit.calibrate import SAME_ANSWERS
-from promptkit.figures import FACTORS, RAW, Cell, Confusion, Reliability, Row
+from promptkit import metrics, targets
+from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
 from promptkit.predict import Prediction
+from promptkit.selecting.strategies import is_seeded
 from promptkit.task import Task
 
 Table = npt.NDArray[np.int64]
@@ -45,7 +45,12 @@ class Judged(NamedTuple):
     seconds: float
     scored: Scored | None
     """None where answers are generated."""
+    drawn: bool = True
+    """Whether another seed would have drawn other shots."""
 
+
+LossTable = Callable[[Sequence[Judged]], Losses | None]
+"""A table of numbers, one for each answer, (queries, seeds); None where answers are generated."""
 
 Groups = Mapping[Cell, Sequence[Judged]]
 """Per aggregate its cells, one for each seed, over the same queries."""
@@ -57,9 +62,10 @@ def judged(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) ->
     labels = {value: index for index, value in enumerate(output.label_of)}
     groups: dict[Cell, list[Judged]] = {}
     for raw_cells in _by_aggregate(predictions):
+        drawn = _is_drawn(raw_cells)
         for method in (RAW, *raw_cells[0][0].calibrated):
             for cell in raw_cells:
-                one = _judge(cell, labels, output.labels, method)
+                one = _judge(cell, labels, output.labels, method)._replace(drawn=drawn)
                 groups.setdefault(one.cell._replace(seed=None), []).append(one)
     return groups
 
@@ -69,6 +75,15 @@ def _by_aggregate(
 ) -> Iterator[list[Sequence[Prediction]]]:
     for _, cells in groupby(predictions, key=lambda cell: cell_of(cell[0])._replace(seed=None)):
         yield list(cells)
+
+
+def _is_drawn(cells: Sequence[Sequence[Prediction]]) -> bool:
+    """Return whether another seed draws other shots for a cell, of which these are the seeds."""
+    first = cells[0][0]
+    if first.shots and is_seeded(first.selection):
+        return True
+    prompts = {tuple(one.prompt_sha256 for one in predictions) for predictions in cells}
+    return len(prompts) > 1
 
 
 def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
@@ -136,19 +151,40 @@ def rows(groups: Groups) -> Iterator[Row]:
             yield _row(one.cell, [one])
 
 
+def accuracy(cells: Sequence[Judged]) -> targets.Intervals:
+    """Return the intervals of the accuracy of a cell, from its seeds."""
+    return targets.accuracy(correct(cells), cells[0].drawn)
+
+
 def _row(cell: Cell, cells: Sequence[Judged]) -> Row:
     table = correct(cells)
-    interval = stats.wilson(table)
     row = Row(
         **cell._asdict(),
         n=len(table),
         accuracy=metrics.accuracy(table),
-        accuracy_ci=(interval.low, interval.high),
+        **_ends("accuracy", accuracy(cells)),
         failures=sum(one.failures for one in cells),
         tokens=sum(one.tokens for one in cells),
         seconds=math.fsum(one.seconds for one in cells),
     )
-    return replace(row, **_label_metrics([one.scored for one in cells if one.scored is not None]))
+    scored = [one.scored for one in cells if one.scored is not None]
+    return replace(row, **_label_metrics(scored), **_label_intervals(cells))
+
+
+def _label_intervals(cells: Sequence[Judged]) -> dict[str, Any]:
+    """Return the intervals of the metrics of scored labels; none without scores."""
+    found: dict[str, Any] = {}
+    for name, tabled, most in _LABEL_TABLES:
+        table = tabled(cells)
+        if table is not None:
+            found |= _ends(name, targets.mean(table, cells[0].drawn, least=0.0, most=most))
+    return found
+
+
+def _ends(name: str, found: targets.Intervals | None) -> dict[str, Any]:
+    """Return the fields of a row that hold the intervals of a figure."""
+    general, these = (None, None) if found is None else found.ends
+    return {f"{name}_ci": general, f"{name}_ci_fixed": these}
 
 
 def _label_metrics(seeds: Sequence[Scored]) -> dict[str, Any]:
@@ -204,41 +240,30 @@ def brier_scores(cells: Sequence[Judged]) -> Losses | None:
     return _losses(cells, lambda seed: metrics.brier_scores(np.exp(seed.logprobs), seed.gold))
 
 
+def _f1_shares(cells: Sequence[Judged]) -> Losses | None:
+    """Return each answer's share in the macro-F1 of its seed, (queries, seeds)."""
+    return _losses(
+        cells,
+        lambda seed: metrics.macro_f1_shares(seed.gold, seed.said, range(len(seed.labels))),
+    )
+
+
+def _coverages(cells: Sequence[Judged]) -> Losses | None:
+    return _losses(cells, lambda seed: np.asarray(seed.coverage))
+
+
 def _losses(cells: Sequence[Judged], of_seed: Callable[[Scored], Losses]) -> Losses | None:
     tables = [of_seed(one.scored) for one in cells if one.scored is not None]
     return np.stack(tables, axis=1) if tables else None
 
 
-def differences(groups: Groups) -> Iterator[tuple[Cell, Cell, stats.Difference]]:
-    """Which cells are compared: each shot count with the one before and with the fewest; each
-    model, template, selection, order, verbalizer and calibration with the first.
-
-    The two cells of a pair differ in one thing only. Cells whose answers are those of another are
-    left out.
-    """
-    tables = {
-        cell: correct(cells)
-        for cell, cells in groups.items()
-        if cell.calibration not in SAME_ANSWERS
-    }
-    for a, b in dict.fromkeys(_compared(list(tables))):
-        yield a, b, stats.paired_difference(tables[a], tables[b])
-
-
-def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
-    for _, line in groupby(cells, key=lambda cell: cell._replace(shots=0, calibration=RAW)):
-        by_method: dict[str, list[Cell]] = {}
-        for cell in line:
-            by_method.setdefault(cell.calibration, []).append(cell)
-        for same in by_method.values():
-            yield from pairwise(same)
-            yield from ((same[0], cell) for cell in same[2:])
-    known, first = set(cells), cells[0]
-    for b in distinct(cells):
-        for factor in FACTORS:
-            a = b._replace(**{factor: getattr(first, factor)})
-            if a != b and a in known:
-                yield a, b
+_LABEL_TABLES: Sequence[tuple[str, LossTable, float]] = (
+    ("macro_f1", _f1_shares, 1.0),
+    ("log_loss", log_losses, math.inf),
+    ("brier", brier_scores, 2.0),
+    ("coverage", _coverages, 1.0),
+)
+"""Metrics of scored labels that have intervals: how each is tabled, and the most it can be."""
 
 
 def distinct(cells: Iterable[Cell]) -> list[Cell]:

@@ -1,71 +1,167 @@
-"""How many queries a paired comparison needs, and what it can see with those it has.
+"""How many queries a paired comparison needs, and what it finds with those it has.
 
-Both are for the test in `promptkit.stats.paired_difference`, and plan with its `disagreement`: the
-mean over queries of the squared difference, for one seed the share of queries that only one of
-the two has right. Where a difference is larger than that, so is the disagreement taken to be.
+Both plan for stated sizes of the true difference and after a correction for the number of
+comparisons: never with the difference that was seen, which is often large by luck.
 
 Connor, "Sample size for testing differences in proportions for the paired-sample design",
-Biometrics 43, 1987. The exact test needs a few queries more: at the numbers given here its power
-is 0.76 to 0.9 where 0.8 is asked.
+Biometrics 43, 1987; where draws of shots scatter too, they are crossed with the queries as in
+`promptkit.crossed`. The exact test of one draw needs a few queries more: at the numbers given here
+its power is 0.76 to 0.9 where 0.8 is asked.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+
+from promptkit.crossed import TAIL, few
+from promptkit.stats import student
 
 STEPS = 60
 """Halvings of the interval in which a difference is looked for."""
+MOST = 1_000_000
+"""More queries than that are said to be out of reach."""
 
 
-def queries_needed(
-    delta: float, disagreement: float, *, alpha: float = 0.05, power: float = 0.8
-) -> int:
-    """The number of queries at which a difference of `delta` is found with a chance of `power`.
+MOST_DRAWS = 50
+"""More draws than that are said to be out of reach."""
 
-    `delta` is a difference of accuracies from -1 to 1 and not 0; `alpha` is what the two-sided
-    p-value must not exceed. Raises ValueError for anything else.
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A comparison that is planned."""
+
+    disagreement: float
+    """The mean over queries of the squared difference of two cells, each its mean over draws; for
+    one draw, the share of queries that only one of the two has right."""
+    by_draw: float = 0.0
+    """The variance of the difference between draws of shots; 0 where none is known or drawn."""
+    draws: int = 1
+    """The number of draws of shots."""
+    comparisons: int = 1
+    """The number of pairs that are looked at, for which the p-values are corrected."""
+    alpha: float = 0.05
+    """What the corrected two-sided p-value must not exceed."""
+    power: float = 0.8
+    """The chance with which a difference is to be found."""
+
+
+def queries_needed(delta: float, plan: Plan) -> int | None:
+    """Return the number of queries at which a true difference of `delta` is found.
+
+    Args:
+        delta: A difference of accuracies from -1 to 1, and not 0.
+        plan: What is planned.
+
+    Returns:
+        The number of queries, or None where more queries do not help, since the draws scatter too
+        much: then only more draws do.
+
+    Raises:
+        ValueError: Something is out of range.
     """
-    _check(disagreement, alpha, power)
+    _check(plan)
     if not 0 < abs(delta) <= 1:
         raise ValueError(f"a difference to be found is from -1 to 1 and not 0, got {delta}")
-    return math.ceil(_needed(abs(delta), disagreement, alpha, power))
+    enough = _first(lambda n: _finds(abs(delta), n, plan))
+    return None if enough > MOST else enough
 
 
-def detectable(
-    n: int, disagreement: float, *, alpha: float = 0.05, power: float = 0.8
-) -> float | None:
-    """The smallest difference of accuracies that `n` queries show with a chance of `power`.
+def draws_needed(delta: float, n: int, plan: Plan) -> int | None:
+    """Return the number of draws at which `n` queries find a true difference of `delta`.
 
-    None where not even a difference of 1 would do. Raises ValueError if `n` is below 1 or what is
-    planned with is out of range.
+    Args:
+        delta: A difference of accuracies from -1 to 1, and not 0.
+        n: The number of queries.
+        plan: What is planned; its own draws do not count.
+
+    Returns:
+        The number of draws, or None where `MOST_DRAWS` are not enough.
     """
-    _check(disagreement, alpha, power)
+    _check(plan)
+    enough = (
+        draws
+        for draws in range(2, MOST_DRAWS + 1)
+        if _finds(abs(delta), n, replace(plan, draws=draws))
+    )
+    return next(enough, None)
+
+
+def detectable(n: int, plan: Plan) -> float | None:
+    """Return the smallest true difference that `n` queries find.
+
+    Args:
+        n: The number of queries, 1 or more.
+        plan: What is planned.
+
+    Returns:
+        The difference, or None where not even one of 1 is found.
+
+    Raises:
+        ValueError: Something is out of range.
+    """
+    _check(plan)
     if n < 1:
         raise ValueError(f"there must be at least one query, got {n}")
     low, high = 0.0, 1.0
-    if _needed(high, disagreement, alpha, power) > n:
+    if not _finds(high, n, plan):
         return None
     for _ in range(STEPS):
         middle = (low + high) / 2
-        if _needed(middle, disagreement, alpha, power) > n:
-            low = middle
-        else:
+        if _finds(middle, n, plan):
             high = middle
+        else:
+            low = middle
     return high
 
 
-def _needed(delta: float, disagreement: float, alpha: float, power: float) -> float:
-    z = NormalDist().inv_cdf
-    square = max(disagreement, delta)
-    without, given = math.sqrt(square), math.sqrt(square - delta * delta)
-    planned = ((z(1 - alpha / 2) * without + z(power) * given) / delta) ** 2
-    # Not even when all queries agree is the exact p-value less than 2 ** (1 - n).
-    return max(planned, 1 - math.log2(alpha))
+def _finds(delta: float, n: int, plan: Plan) -> bool:
+    """Return whether a true difference is found with the power that is planned."""
+    alpha = plan.alpha / plan.comparisons
+    if n < max(1 - math.log2(alpha), 2):
+        return False  # not even when all queries agree is the exact p-value less than 2 ** (1 - n)
+    # A difference takes queries that differ in at least so many of the draws.
+    square = max(plan.disagreement, delta**2 + (delta - delta**2) / plan.draws)
+    queries, draws = (square - delta**2) / n, plan.by_draw / plan.draws
+    without, given = math.sqrt(square / n + draws), math.sqrt(queries + draws)
+    if plan.draws == 1:
+        quantile = NormalDist().inv_cdf
+        return delta >= quantile(1 - alpha / 2) * without + quantile(plan.power) * given
+    freedom = _freedom(square / n, draws, n, plan.draws)
+    return delta >= student(1 - alpha / 2, freedom) * without + student(plan.power, freedom) * given
 
 
-def _check(disagreement: float, alpha: float, power: float) -> None:
-    if not 0 <= disagreement <= 1:
-        raise ValueError(f"disagreement is from 0 to 1, got {disagreement}")
-    if not 0 < alpha < power < 1:
-        raise ValueError(f"alpha and power are 0 < alpha < power < 1, got {alpha} and {power}")
+def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
+    """Return the degrees of freedom of a p-value, by Satterthwaite's formula."""
+    most = min(n - 1.0, TAIL * (draws - 1.0))
+    if by_draw <= 0:
+        return most
+    squares = by_query**2 / (n - 1.0) + by_draw**2 / (draws - 1)
+    return min(max(few(draws) * (by_query + by_draw) ** 2 / squares, draws - 1.0), most)
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """Return the first whole number for which it holds, or one above `MOST`."""
+    high = 2
+    while not holds(high):
+        high *= 2
+        if high > 2 * MOST:
+            return MOST + 1
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _check(plan: Plan) -> None:
+    if not 0 <= plan.disagreement <= 1 or plan.by_draw < 0:
+        raise ValueError(f"disagreement is from 0 to 1, and a variance 0 or more, got {plan}")
+    if plan.draws < 1 or plan.comparisons < 1:
+        raise ValueError(f"draws and comparisons are 1 or more, got {plan}")
+    if not 0 < plan.alpha < plan.power < 1:
+        raise ValueError(
+            f"alpha and power are 0 < alpha < power < 1, got {plan.alpha} and {plan.power}"
+        )

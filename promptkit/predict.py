@@ -14,13 +14,9 @@ from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 from promptkit.rendering import Renderer
+from promptkit.selecting.draw import Shots, left_out
 from promptkit.selecting.orders import DEFAULT, AnyOrder, Order, as_order
-from promptkit.selecting.strategies import (
-    AnySelection,
-    Selection,
-    as_selection,
-    default_selection,
-)
+from promptkit.selecting.strategies import AnySelection, Selection, selection_for
 from promptkit.store import Result, Store, keys_of
 from promptkit.task import Task
 from promptkit.templates import Template
@@ -36,6 +32,9 @@ COMMIT_SECONDS = 1.0
 """How much work may be lost when the process is ended."""
 
 _WIDTH = array("i").itemsize
+
+_ROUNDING = 0.01
+"""How far above 0 rounding may lift a log-probability, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +124,24 @@ class Predictor:
         return self.join(queries, prompts, answers.results)
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether another seed would draw other shots."""
+        return self.shots > 0 and self._selection.seeded
+
+    @property
     def _selection(self) -> Selection:
-        chosen = self.selection
-        return default_selection(self.task) if chosen is None else as_selection(chosen)
+        return selection_for(self.task, self.selection)
+
+    def left_out(self, query: Example[Any, Any]) -> Shots:
+        """Return the near-duplicates of a query that its shots leave out."""
+        return left_out(
+            self.task.demos,
+            query,
+            self.shots,
+            self.seed,
+            self._selection,
+            apart=self.task.is_test(query),
+        )
 
     @property
     def _order(self) -> Order | None:
@@ -265,7 +279,7 @@ def answer(
     """
     scored = all(prompt.candidates for prompt in prompts)
     keys = keys_of(prompts, model.identity, None if scored else sampling)
-    known = store.get(keys) if store is not None else {}
+    known = _stored(store, dict(zip(keys, prompts, strict=True))) if store is not None else {}
     stored = len(known)
     missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
     order, asked = list(missing), list(missing.values())
@@ -278,8 +292,8 @@ def answer(
     saved_at = monotonic()
     try:
         for done, (index, result) in enumerate(made, start=1):
-            if isinstance(result, Score):
-                _check_numbers(model, asked[index], result)
+            if reason := _flaw(asked[index], result):
+                raise ModelError(f"{model.identity.name}: {reason}, try another one")
             known[order[index]] = unsaved[order[index]] = result
             if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
                 store.put(unsaved)
@@ -299,12 +313,31 @@ def _written(result: Result) -> int:
     return result.generated - (result.finish != "eos")  # nothing goes on from the last one
 
 
-def _check_numbers(model: Model, prompt: TokenizedPrompt, score: Score) -> None:
-    if any(math.isnan(logprob) for logprob in score.logprobs) or max(score.logprobs) == -math.inf:
-        raise ModelError(
-            f"{model.identity.name}: its log-probabilities are no numbers (NaN or all -inf) for "
-            f"example {shorten(prompt.prompt.query)}; the file may be damaged, try another one"
-        )
+def _stored(store: Store, prompts: Mapping[bytes, TokenizedPrompt]) -> dict[bytes, Result]:
+    """The results that the store has for these prompts, without damaged ones."""
+    known = store.get(prompts)
+    for key in [key for key, result in known.items() if _flaw(prompts[key], result)]:
+        store.distrust(key)
+        del known[key]
+    return known
+
+
+def _flaw(prompt: TokenizedPrompt, result: Result) -> str | None:
+    """Why a result cannot be an answer to this prompt; None where it can."""
+    if not 0 <= result.seconds < math.inf:
+        reason = f"{result.seconds} seconds"
+    elif isinstance(result, Score) and len(result.logprobs) == len(prompt.candidates):
+        highest = max(result.logprobs)
+        if -math.inf < highest <= _ROUNDING and not math.isnan(sum(result.logprobs)):
+            return None
+        reason = "its log-probabilities are no numbers (NaN or all -inf), or above 0,"
+    elif isinstance(result, Score):
+        reason = f"{len(result.logprobs)} log-probabilities of {len(prompt.candidates)} labels"
+    elif prompt.candidates:
+        reason = "a generated answer where labels are scored"
+    else:
+        return None
+    return f"{reason} for example {shorten(prompt.prompt.query)}; the file may be damaged"
 
 
 def unique_tokens(prompts: Iterable[TokenizedPrompt]) -> int:

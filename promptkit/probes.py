@@ -1,7 +1,7 @@
-"""Inputs that are asked beside the tests so that scores can be calibrated.
+"""Probes of calibration: inputs that are scored alongside the tests.
 
-All of them come from the pool, none from the tests. Some say nothing, some are random words of
-the task, and some are labelled examples that are held out from the shots.
+All of them come from the pool, none from the tests: content-free inputs, random words of the task,
+and labelled examples that are held out from the shots.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example, canonical, output_key, text_key, text_of
-from promptkit.near import near_pairs, normalised
+from promptkit.examples import Example, canonical, output_key, text_key, texts_of
+from promptkit.near import near_pairs, normal_form
 from promptkit.plain import read_name
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
-"""Texts that say nothing (Zhao et al. 2021)."""
+"""Content-free texts (Zhao et al. 2021)."""
 
 RANDOM_TEXTS = 20
-"""How many texts of random words are asked (Fei et al. 2023)."""
+"""Number of texts of random words (Fei et al. 2023)."""
 
 HELD_OUT = 64
-"""The most labelled examples that are held out."""
+"""Number of labelled examples that are held out, at most."""
 
 LEAST_HELD_OUT = 10
-"""The fewest from which numbers are fitted."""
+"""Number of them from which scaling is fitted, at least."""
 
 _TRIES = 10  # draws for each random text, where the input's type refuses some
 
@@ -46,7 +46,7 @@ Japanese and Chinese."""
 
 
 def content_free(task: Task[Any, Any]) -> tuple[Example[Any, Any], ...]:
-    """Inputs whose texts say nothing, one for each of `CONTENT_FREE` that the input type accepts.
+    """Return content-free inputs, one for each of `CONTENT_FREE` that the input type accepts.
 
     All fields that may hold such a text do; the others hold what they most often hold together in
     the pool. Raises `TaskError` where there is no such field.
@@ -55,7 +55,7 @@ def content_free(task: Task[Any, Any]) -> tuple[Example[Any, Any], ...]:
 
 
 def premise(task: Task[Any, Any]) -> Example[Any, Any]:
-    """An input that leaves only the text around it: empty where its type accepts that.
+    """Return an input that leaves only the text around it: empty where its type accepts that.
 
     Raises `TaskError` like `content_free`.
     """
@@ -65,7 +65,7 @@ def premise(task: Task[Any, Any]) -> Example[Any, Any]:
 def random_texts(
     task: Task[Any, Any], count: int = RANDOM_TEXTS, seed: int = 0
 ) -> tuple[Example[Any, Any], ...]:
-    """Up to `count` different inputs of random words, as many as the pool's texts have on average.
+    """Return up to `count` different inputs of random words, as many as the pool has on average.
 
     Scripts without spaces give letters instead of words; a field that is no text has the value of
     a random example. The same for one seed and pool, and of a pool with one more example, a text
@@ -96,8 +96,8 @@ def held_out(
 
     Their label frequencies are those of the whole pool, as far as enough are left of each label,
     since a method that is fitted to them takes their frequencies for those of new queries. Those
-    that read nearly like a test are left out. Raises `TaskError` where fewer than `LEAST_HELD_OUT`
-    are left.
+    that are near-duplicates of a test are left out. Raises `TaskError` where fewer than
+    `LEAST_HELD_OUT` are left.
     """
     left = [demo for demo in task.demos if demo.id not in shown]
     kept = _unlike(task.tests, _in_proportion(left, task.demos)[: 2 * size])[:size]
@@ -167,11 +167,11 @@ def _in_proportion(
 def _unlike(
     tests: Iterable[Example[Any, Any]], examples: Sequence[Example[Any, Any]]
 ) -> list[Example[Any, Any]]:
-    """The examples that do not read nearly like a test."""
+    """Return the examples that are no near-duplicates of a test."""
     every = [*tests, *examples]
     first = len(every) - len(examples)
     alike = set(range(first))
-    texts = [normalised(text_of(example.input)) for example in every]
+    texts = [normal_form(texts_of(example.input)) for example in every]
     for before, after in sorted(near_pairs(texts), key=lambda pair: pair[1]):
         if before in alike:
             alike.add(after)
@@ -189,7 +189,7 @@ def _blank(task: Task[Any, Any], texts: Sequence[str], what: str) -> tuple[Examp
     probes = tuple(probe for probe in made if probe is not None)
     if not probes:
         raise TaskError(
-            f"contextual and pmi calibration ask about an input that says nothing, but no field "
+            f"contextual and pmi calibration ask about a content-free input, but no field "
             f"of {task.types()[0].__name__} accepts {', '.join(map(repr, texts))}; "
             "use batch or domain-context"
         )
@@ -197,7 +197,7 @@ def _blank(task: Task[Any, Any], texts: Sequence[str], what: str) -> tuple[Examp
 
 
 def _text_fields(task: Task[Any, Any]) -> tuple[str, ...]:
-    """The fields of an input that may hold a text that says nothing."""
+    """Return the fields of an input that may hold a content-free text."""
     if not len(task.demos):
         return _names(task)
     fields = _fields(task.demos[0])
@@ -209,7 +209,7 @@ def _text_fields(task: Task[Any, Any]) -> tuple[str, ...]:
 
 
 def _commonest(task: Task[Any, Any], without: Collection[str]) -> Mapping[str, Any]:
-    """What the other fields of an input most often are, together."""
+    """Return the commonest values of the other fields of an input, together."""
     found: dict[bytes, Mapping[str, Any]] = {}
     counts: Counter[bytes] = Counter()
     for demo in task.demos:
@@ -224,7 +224,7 @@ def _commonest(task: Task[Any, Any], without: Collection[str]) -> Mapping[str, A
 def _accepted(
     task: Task[Any, Any], fields: Mapping[str, Any], name: str
 ) -> Example[Any, Any] | None:
-    """The example, if the input type accepts it, under an id that no other example has."""
+    """Return the example, if the input type accepts it, under an id that no other has."""
     try:
         infos = task.types()[0].model_fields
         example = task.as_query({read_name(k, infos[k]): value for k, value in fields.items()})
@@ -246,7 +246,7 @@ def _fields(example: Example[Any, Any]) -> dict[str, Any]:
 
 
 def _units(text: Any) -> Iterator[str]:
-    """The words of a text, each with a space behind it, or its letters where there are none."""
+    """Yield the words of a text, each with a space behind it, or its letters in such scripts."""
     for word in str(text or "").split():
         if not _UNSPACED.search(word):
             yield f"{word} "

@@ -16,7 +16,7 @@ from promptkit.provenance import Origin, View, join, trace
 from promptkit.sandbox import begin as begin_rendering
 from promptkit.selecting.draw import draw, expect, same
 from promptkit.selecting.orders import Order
-from promptkit.selecting.strategies import Selection, default_selection
+from promptkit.selecting.strategies import Selection, selection_for
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.task import Task
@@ -75,7 +75,7 @@ class Renderer:
 
     def expect(self, queries: Sequence[Example[Any, Any]]) -> None:
         """Says which queries come next; shots are found faster for many together."""
-        expect(self._task.demos, queries)
+        expect(self._task.demos, queries, apart=all(map(self._task.is_test, queries)))
 
     def render(
         self,
@@ -89,10 +89,12 @@ class Renderer:
         """See `Template.render`."""
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
-            chosen = selection or default_selection(self._task)
+            chosen = selection_for(self._task, selection)
             pool, example, text = self._task.demos, asked.example, asked.text
-            shots = draw(pool, example, shots, seed=seed, selection=chosen, order=order, text=text)
-        elif any(same(shot, asked.example) for shot in shots):
+            apart = self._task.is_test(example)
+            draw_it: dict[str, Any] = {"seed": seed, "selection": chosen, "order": order}
+            shots = draw(pool, example, shots, **draw_it, text=text, apart=apart)
+        elif any(same(shot, asked.example, self._task.is_test(asked.example)) for shot in shots):
             raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         begun, pieces = self._pieces(shots, asked)

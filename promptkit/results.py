@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import MissingExtraError
 from promptkit.figures import (
+    Best,
     CalibrationNote,
     Confusion,
     Cost,
@@ -42,10 +43,14 @@ class Comparison:
     templates: tuple[Template, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
+    best: Best
+    """The cell that scored highest, tested against all others."""
     verdicts: tuple[str, ...]
     """What it comes to, in plain language, the most important first."""
     warnings: tuple[str, ...]
     """What a careful reader must know."""
+    notes: tuple[str, ...]
+    """How to read the figures, such as what counts as right."""
     variance: tuple[Variance, ...]
     spreads: tuple[Spread, ...]
     reliability: tuple[Reliability, ...]
@@ -70,8 +75,10 @@ class Comparison:
                 {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
                 for pair in self.pairs
             ],
+            "best": _best(self.best),
             "verdicts": list(self.verdicts),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "variance": [asdict(one) for one in self.variance],
             "spreads": [asdict(one) for one in self.spreads],
             "reliability": [_plain(curve) for curve in self.reliability],
@@ -154,6 +161,11 @@ def _file_name(template: Template, number: int) -> str:
 def _said(template: Template) -> str:
     """A template's source under a comment with its name, which renders the same."""
     return f"{{# {template.name.replace('#}', '# }')} #}}\n{template.source}"
+
+
+def _best(best: Best) -> dict[str, Any]:
+    rivals = [{**asdict(rival), "cell": rival.cell._asdict()} for rival in best.rivals]
+    return {**asdict(best), "cell": best.cell._asdict(), "rivals": rivals}
 
 
 def _plain(curve: Reliability) -> dict[str, Any]:

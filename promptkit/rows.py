@@ -1,22 +1,18 @@
-"""Rows of CSV and JSON Lines files, read with their line numbers and written without loss.
+"""Rows of data files, read with their line numbers and written without loss: CSV and JSON Lines.
 
 Parquet files are read too, for data that comes from elsewhere.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from promptkit.errors import DataError, MissingExtraError, Problem, TaskError, shorten
+from promptkit.delimited import csv_rows, is_tabbed, to_csv
+from promptkit.errors import DataError, MissingExtraError, Problem, TaskError
 
 Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
@@ -32,7 +28,7 @@ def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ())
     if path.suffix.lower() == ".parquet":
         yield from _parquet_rows(path)
         return
-    reader = _csv_rows if is_csv(path) else _jsonl_rows
+    reader = csv_rows if is_csv(path) else _jsonl_rows
     yield from reader(path, _read_text(path), problems, required)
 
 
@@ -40,16 +36,19 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows as CSV or JSON Lines. Raises `TaskError` for what the format cannot hold."""
     if path.suffix.lower() == ".parquet":
         raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
-    text = _to_csv(rows) if is_csv(path) else _to_jsonl(rows)
+    text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
     path.write_text(text, encoding="utf-8", newline="")
 
 
 def is_csv(path: Path) -> bool:
-    """Whether a data file is CSV. Raises `TaskError` for one that is no data file at all."""
+    """Return whether a data file is CSV, with any separator.
+
+    Raises `TaskError` for one that is no data file at all.
+    """
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".jsonl", ".ndjson", ".parquet"):
-        raise TaskError(f"{path}: a data file ends in .csv, .jsonl or .parquet")
-    return suffix == ".csv"
+    if suffix not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet"):
+        raise TaskError(f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet")
+    return suffix in (".csv", ".tsv", ".tab")
 
 
 def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:
@@ -78,82 +77,6 @@ def _read_text(path: Path) -> str:
     if not text.strip():
         raise DataError([Problem("the file is empty", str(path))])
     return text
-
-
-# --- CSV ----------------------------------------------------------------------------------------
-
-
-def _csv_rows(
-    path: Path, text: str, problems: list[Problem], required: Sequence[str]
-) -> Iterator[Row]:
-    with _long_csv_fields():
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header: list[str] | None = None
-        line = 1
-        try:
-            for cells in reader:
-                here, line = line, reader.line_num + 1
-                if not cells:  # a blank line
-                    continue
-                if header is None:
-                    header = cells
-                    _check_header(path, here, header, required)
-                elif len(cells) != len(header):
-                    reason = f"{len(cells)} fields, but the header names {len(header)}"
-                    problems.append(Problem(reason, str(path), here, value=",".join(cells)))
-                else:
-                    yield here, dict(zip(header, cells, strict=True))
-        except csv.Error as error:
-            problems.append(Problem(f"not CSV: {error}", str(path), line))
-
-
-def _check_header(path: Path, line: int, header: Sequence[str], required: Sequence[str]) -> None:
-    problems = []
-    for name in sorted(name for name, times in Counter(header).items() if times > 1):
-        problems.append(Problem("the header names this column twice", str(path), line, field=name))
-    for name in required:
-        if name not in header:
-            others = [column for column in header if column not in required]
-            close = difflib.get_close_matches(name, others, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(header)}"
-            reason = f"there is no such column{hint}"
-            problems.append(Problem(reason, str(path), line, field=name))
-    if problems:
-        raise DataError(problems)
-
-
-@contextmanager
-def _long_csv_fields() -> Iterator[None]:
-    """The csv module refuses fields over 128 KiB; a document is longer."""
-    before = csv.field_size_limit(sys.maxsize if sys.platform != "win32" else 2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    for row in rows:
-        for column in columns:
-            value = row.get(column)
-            if not isinstance(value, str | int | float):
-                what = "CSV cannot leave a value out" if value is None else "CSV holds text only"
-                raise TaskError(
-                    f"example {row['id']!r}, column {column!r}: {what}, this is {shorten(value)}; "
-                    "write JSON Lines"
-                )
-    # Before Python 3.13 a lone carriage return is not a reason to quote, but ends a row.
-    cells = (str(value) for row in rows for value in (*row, *row.values()))
-    quoting: Literal[0, 1] = csv.QUOTE_ALL if any("\r" in c for c in cells) else csv.QUOTE_MINIMAL
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=quoting)
-    try:
-        writer.writeheader()
-        writer.writerows(rows)
-    except csv.Error as error:  # Python 3.10 cannot write NUL
-        raise TaskError(f"CSV cannot hold these rows: {error}; write JSON Lines") from None
-    return file.getvalue()
 
 
 # --- JSON Lines ---------------------------------------------------------------------------------
@@ -210,8 +133,18 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     except ImportError:
         raise MissingExtraError("a Parquet file", "data") from None
     try:
+        if not path.is_dir():
+            path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
         rows = parquet.read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise TaskError(f"{path}: {str(error).splitlines()[0]}") from None
+    except (ArrowException, OSError, ValueError) as error:
+        raise TaskError(f"{path}: {_arrow_reason(error, path)}") from None
     for index, row in enumerate(rows, start=1):
-        yield index, {name: value for name, value in row.items() if value is not None}
+        yield index, row
+
+
+def _arrow_reason(error: Exception, path: Path) -> str:
+    """The reason of an error of pyarrow's, whose text may be the file's name and no more."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
+    return f"not Parquet: {text or type(error).__name__}"

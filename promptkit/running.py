@@ -65,6 +65,7 @@ def run(
     announce: Announce | None = None,
 ) -> tuple[list[list[Prediction]], Cost]:
     """The predictions of each, in their order. `wall_seconds` of the cost is left at 0."""
+    damaged = store.damaged
     by_model: dict[int, list[int]] = {}
     for place, one in enumerate(asked):
         by_model.setdefault(id(one.predictor.model), []).append(place)
@@ -74,8 +75,16 @@ def run(
         predictions, cost = _run_model([asked[i] for i in places], store, progress, announce)
         made |= zip(places, predictions, strict=True)
         costs.append(cost)
+    tell_damaged(store.damaged - damaged, announce)
     total = {name: sum(getattr(cost, name) for cost in costs) for name in Cost.__slots__}
     return [made[place] for place in range(len(asked))], Cost(**total)
+
+
+def tell_damaged(count: int, announce: Announce | None) -> None:
+    """Announce how many rows of a store were damaged, if any were."""
+    if count and announce is not None:
+        rows, were = ("prediction", "was") if count == 1 else ("predictions", "were")
+        announce(f"{count:,} stored {rows} {were} damaged and {were} asked again")
 
 
 def _run_model(

@@ -79,7 +79,22 @@ def _comparison(file: Path) -> Mapping[str, Any]:
             raise _bad(file, f"no {name!r} as a comparison has; {_AGAIN}")
     if not {"name", "fingerprint"} <= set(data["task"]):
         raise _bad(file, f"the task has no name or no fingerprint; {_AGAIN}")
-    return data
+    return {**data, "rows": [*map(_known, data["rows"])], "pairs": [*map(_known, data["pairs"])]}
+
+
+def _known(value: Any) -> Any:
+    """Return a row or a pair as it is written today.
+
+    Earlier versions had one interval, which was for these shots.
+    """
+    if not isinstance(value, dict):
+        return value
+    for name in ("accuracy_ci", "ci"):
+        if name in value and f"{name}_fixed" not in value:
+            value = {**value, f"{name}_fixed": value[name], name: None}
+            if "p" in value:
+                value |= {"p_fixed": value["p"], "p": None}
+    return value
 
 
 def _rows_say(data: Mapping[str, Any]) -> int:

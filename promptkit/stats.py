@@ -220,6 +220,13 @@ def _mcnemar(wins: int, n: int) -> float:
     return min(1.0, tail / (1 << (n - 1)))
 
 
+def student(chance: float, freedom: float) -> float:
+    """Return the quantile of Student's distribution below which `chance` of it lies."""
+    from scipy.special import stdtrit  # imported where it is needed: it takes a moment
+
+    return float(stdtrit(freedom, chance))
+
+
 def _check(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")

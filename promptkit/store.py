@@ -15,13 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
+from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
+from typing import Any, get_args
 
-from promptkit.errors import StoreError, shorten
+from promptkit.errors import StoreError
 from promptkit.formats import AnswerFormat
-from promptkit.models.base import Generation, ModelIdentity, Sampling, Score
+from promptkit.models.access import lock_of_process
+from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts import TokenizedPrompt
 
 Result = Score | Generation
@@ -29,6 +33,7 @@ Result = Score | Generation
 _VERSION = 1
 _CHUNK = 500  # keys in one query: SQLite bounds the number of parameters
 _WAIT_SECONDS = 60.0
+_forked = lock_of_process()
 # What the numbers mean; a change of rule is a change of key.
 _SCORE_RULE = "score 1: sum of log-probabilities after the branch point"
 _GENERATE_RULE = "generate 1"
@@ -43,22 +48,33 @@ def default_path() -> Path:
 class Store:
     """A file of predictions; without a path, one in memory.
 
-    Raises `StoreError` for a file that is no store, and wherever reading or writing fails.
+    Threads may share it, and so may a forked child, which opens the file anew. Raises `StoreError`
+    for a file that is no store, and wherever reading or writing fails.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path) if path is not None else None
-        with self._explained():
+        self._damaged: set[bytes] = set()
+        self._closed = False
+        self._lock, self._process = RLock(), os.getpid()
+        with self._used():
             if self.path is not None:
                 _make_folder(self.path.parent)
-            self._db = sqlite3.connect(
-                self.path or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
+            self._open()
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(
+            self.path or ":memory:",
+            timeout=_WAIT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # `_used` keeps threads apart
+        )
+        self._db.text_factory = bytes  # a damaged text may not be UTF-8
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
 
     def _prepare(self) -> None:
         """Makes the table in a file that is new; leaves a file that is no store as it is."""
@@ -107,32 +123,53 @@ class Store:
                 sleep(0.01)
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Result]:
-        """The stored results among these keys."""
+        """Return the stored results among these keys, without rows that are damaged."""
         wanted = list(dict.fromkeys(keys))
         found: dict[bytes, Result] = {}
-        with self._explained():
+        with self._used():
             for start in range(0, len(wanted), _CHUNK):
                 chunk = wanted[start : start + _CHUNK]
                 marks = ",".join("?" * len(chunk))
                 query = f"SELECT key, result FROM predictions WHERE key IN ({marks})"
                 for key, text in self._db.execute(query, chunk):
-                    found[bytes(key)] = _result(text)
+                    result = _result(text)
+                    if result is None:
+                        self.distrust(key)
+                    else:
+                        found[key] = result
         return found
 
+    def distrust(self, key: bytes) -> None:
+        """Count a stored result as damaged; the next one that is put there replaces it."""
+        self._damaged.add(key)
+
+    @property
+    def damaged(self) -> int:
+        """Number of rows that were found damaged so far."""
+        return len(self._damaged)
+
     def put(self, results: Mapping[bytes, Result]) -> None:
-        """Adds results in one transaction; keys that are there already keep what they have."""
+        """Add results in one transaction; keys that are there already keep what they have.
+
+        Those of damaged rows do not.
+        """
         rows = [(key, _text(result)) for key, result in results.items()]
-        with self._explained(), self._transaction():
+        with self._used(), self._transaction():
+            damaged = [(key,) for key in self._damaged.intersection(results)]
+            self._db.executemany("DELETE FROM predictions WHERE key = ?", damaged)
             self._db.executemany("INSERT OR IGNORE INTO predictions VALUES (?, ?)", rows)
 
     def __len__(self) -> int:
-        with self._explained():
+        with self._used():
             (count,) = self._db.execute("SELECT count(*) FROM predictions").fetchone()
         return int(count)
 
     def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
+        """Close the file."""
+        with self._lock:
+            self._closed = True
+            if self._process == os.getpid():
+                self._db.close()
 
     def __enter__(self) -> Store:
         return self
@@ -157,14 +194,34 @@ class Store:
             raise
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.path or 'in memory'}: the prediction store cannot be used: {error}; "
-                "name another with --store, or move the file away"
-            ) from error
+    def _used(self) -> Iterator[None]:
+        """Have the connection to oneself; say what went wrong."""
+        self._leave_parent()
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"{self.path or 'in memory'}: the store is closed; open it again")
+            try:
+                yield
+            except (sqlite3.Error, OSError, ValueError) as error:
+                raise StoreError(
+                    f"{self.path or 'in memory'}: the prediction store cannot be used: {error}; "
+                    "name another with --store, or move the file away"
+                ) from error
+
+    def _leave_parent(self) -> None:
+        """Open the file anew in a forked child: SQLite's connections do not survive a fork.
+
+        One in memory does, where no thread was using it.
+        """
+        with _forked:
+            if self._process == os.getpid():
+                return
+            idle = self._lock.acquire(blocking=False)
+            self._lock, self._process = RLock(), os.getpid()
+            if not self._closed and (self.path is not None or not idle):
+                self._parents = self._db  # never closed: that would tell the parent's file so
+                with self._used():
+                    self._open()
 
 
 def key_of(
@@ -209,14 +266,46 @@ def _text(result: Result) -> str:
     return json.dumps({name: getattr(result, name) for name in result.__slots__})
 
 
-def _result(text: str) -> Result:
-    fields = json.loads(text)
+def _result(text: object) -> Result | None:
+    """The result that a row holds; None where something has damaged it."""
     try:
-        if "logprobs" in fields:
-            return Score(**{**fields, "logprobs": tuple(fields["logprobs"])})
-        return Generation(**fields)
-    except TypeError:
-        raise ValueError(f"a damaged row, {shorten(text)}") from None
+        fields = json.loads(text)  # type: ignore[arg-type]
+        return _score(fields) if "logprobs" in fields else _generation(fields)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _score(fields: dict[str, Any]) -> Score | None:
+    if fields.keys() != _SCORE_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
+        return None
+    logprobs = fields["logprobs"]
+    if type(logprobs) is not list or not logprobs or not _NUMBERS.issuperset(map(type, logprobs)):
+        return None
+    if any(map(isnan, logprobs)):
+        return None
+    return Score(tuple(map(float, logprobs)), fields["tokens"], fields["seconds"])
+
+
+def _generation(fields: dict[str, Any]) -> Generation | None:
+    if fields.keys() != _GENERATION_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
+        return None
+    if type(fields["text"]) is not str or fields["finish"] not in _FINISHES:
+        return None
+    return Generation(**fields) if _counts(fields["generated"], 0.0) else None
+
+
+def _counts(tokens: object, seconds: object) -> bool:
+    """Whether these are a number of tokens and one of seconds."""
+    if type(tokens) is not int or not 0 <= tokens <= _MOST_TOKENS:
+        return False
+    return type(seconds) in _NUMBERS and seconds == seconds  # not NaN
+
+
+_SCORE_FIELDS = {*Score.__slots__}
+_GENERATION_FIELDS = {*Generation.__slots__}
+_NUMBERS = frozenset([float, int])
+_FINISHES = get_args(Finish)
+_MOST_TOKENS = 2**53
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from pydantic import (
     BaseModel,
@@ -39,12 +39,15 @@ from promptkit.verbalizer import (
     own,
 )
 
+NearDuplicates = Literal["exclude", "allow"]
+"""What to do with demonstrations that are near-duplicates of a query."""
+
 
 class Task(Typed, Generic[I, O]):
     """What is asked of a model: an instruction, a pool of demonstrations, and tests.
 
     Raises `DataError` with every row that does not fit, and `TaskError` for what is wrong as a
-    whole. No test stands in the pool, by id or by text (after Unicode NFC and case folding).
+    whole. No test stands in the pool: no input is in both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -59,6 +62,8 @@ class Task(Typed, Generic[I, O]):
     """The default template: in the task's own `templates/`, else a built-in one."""
     verbalizers: tuple[Verbalizer, ...] = ()
     """Other words for the labels, to compare with; `verbalizer` finds them by name."""
+    near_duplicates: NearDuplicates = "exclude"
+    """Whether near-duplicates of a query may be among its shots."""
     folder: Path | None = Field(default=None, repr=False)
     """Where the task was read from."""
 
@@ -73,6 +78,7 @@ class Task(Typed, Generic[I, O]):
             tests: Iterable[Example[I, O]] = (),
             template: str = "colon.j2",
             verbalizers: Mapping[str, Mapping[Any, str]] | Iterable[Verbalizer] = (),
+            near_duplicates: NearDuplicates = "exclude",
             folder: Path | None = None,
         ) -> None: ...
 
@@ -208,6 +214,11 @@ class Task(Typed, Generic[I, O]):
             names = ", ".join((LABELS, *known, *BUILT_IN))
             raise TaskError(f"there is no verbalizer {name!r}; there is {names}")
         return Verbalizer(name, {label: label for label in self.labels})
+
+    def is_test(self, example: Example[Any, Any]) -> bool:
+        """Return whether an example is one of the tests, so that its id is unique among these."""
+        known = self.tests.by_id(example.id)
+        return known is not None and (known is example or known.input == example.input)
 
     def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
         """An example's input as plain values."""

@@ -50,6 +50,15 @@ class _Section(BaseModel):
     )
 
 
+class FieldSection(_Section):
+    """A field of an input whose column has another name: `{ type = "str", column = "Title" }`."""
+
+    type: TypeName | list[Scalar]
+    """str, int, float, bool, or a list of values."""
+    column: str
+    """The column that holds the field, in any spelling."""
+
+
 def _one_kind(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
     schema["not"] = {
@@ -97,10 +106,29 @@ class TaskFile(_Section):
     """What a template prints as {{ task.instruction }}."""
     template: str = "colon.j2"
     """The default template: a name in templates/ or among the built-in ones, or a path."""
-    input: dict[str, TypeName | list[Scalar]]
-    """The fields of an input and their types: str, int, float, bool, or a list of values."""
+    input: dict[str, TypeName | list[Scalar] | FieldSection]
+    """The fields of an input and their types: str, int, float, bool, or a list of values; with the
+    name of their column where it is another."""
     output: OutputSection
+    near_duplicates: Literal["exclude", "allow"] = "exclude"
+    """Whether demonstrations that are near-duplicates of a query may be among its shots."""
     files: FilesSection = FilesSection()
+
+    @property
+    def kinds(self) -> dict[str, TypeName | list[Scalar]]:
+        """The type of each field."""
+        return {
+            name: field.type if isinstance(field, FieldSection) else field
+            for name, field in self.input.items()
+        }
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The column of each field."""
+        return {
+            name: field.column if isinstance(field, FieldSection) else name
+            for name, field in self.input.items()
+        }
 
 
 def json_schema() -> str:
@@ -152,7 +180,18 @@ def _reasons(error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
         keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
         section, name = ".".join(keys[:-1]), keys[-1]
-        if item["type"] == "extra_forbidden":
+        if keys[0] == "input" and len(keys) > 1:
+            keys = keys[:2]
+            reason = (
+                "a type is str, int, float, bool or a list of allowed values, or a table such as "
+                f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
+            )
+            if str(item["input"]).startswith(("list", "array")):
+                reason = (
+                    "a list is not supported, such as options that differ from row to row; write "
+                    'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'
+                )
+        elif item["type"] == "extra_forbidden":
             sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
             model = sections.get(section, TaskFile)
             known = [field.alias or key for key, field in model.model_fields.items()]
@@ -161,17 +200,6 @@ def _reasons(error: ValidationError) -> Iterator[str]:
             reason = f"there is no such key; {hint}"
         elif item["type"] == "missing":
             reason = "missing"
-        elif keys[0] == "input":
-            keys = keys[:2]
-            reason = (
-                "a type is str, int, float, bool or a list of allowed values, "
-                f"not {shorten(item['input'])}"
-            )
-            if str(item["input"]).startswith(("list", "array")):
-                reason = (
-                    "a list is not supported, such as options that differ from row to row; write "
-                    'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'
-                )
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
             reason = f"a label is text or a whole number, not {shorten(item['input'])}"
@@ -190,17 +218,18 @@ def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
     """The type that `[input]` describes. Raises `TaskError`."""
     if not spec.input:
         raise TaskError(f"{path}: [input] names no field")
-    for name, kind in spec.input.items():
+    for name, kind in spec.kinds.items():
         if not name.isidentifier() or name.startswith("_") or name in RESERVED:
             raise TaskError(
                 f"{path}: input.{name}: a field's name is letters, digits and underscores, "
-                "does not begin with one, and is not 'id' or 'output'"
+                "does not begin with one, and is not 'id' or 'output'; for a column of this name "
+                f'write FIELD = {{ type = "str", column = {json.dumps(name, ensure_ascii=False)} }}'
             )
         if name.startswith("model_") and hasattr(BaseModel, name):
             raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
         if not kind:
             raise TaskError(f"{path}: input.{name}: the list of allowed values is empty")
-    return _input_model(json.dumps(spec.input))
+    return _input_model(json.dumps(spec.kinds))
 
 
 class _Input(Typed):
@@ -243,8 +272,13 @@ class _FromText:
 def output_type(spec: TaskFile, path: Path) -> Any:
     """The type that `[output]` describes. Raises `TaskError`."""
     section = spec.output
-    if section.column in (*spec.input, "id"):
+    taken = [*spec.columns.values(), "id"]
+    if section.column in taken:
         raise TaskError(f"{path}: output.column: {section.column!r} is not the output's own column")
+    if len(set(taken)) < len(taken):
+        column = max(taken, key=taken.count)
+        reason = "is the row's own" if column == "id" else "belongs to two fields"
+        raise TaskError(f"{path}: input: the column {column!r} {reason}")
     if section.labels is not None:
         if not section.labels:
             raise TaskError(f"{path}: output.labels is empty")

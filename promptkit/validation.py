@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -112,6 +113,13 @@ class ExampleParser:
                 keys[name] = name
         return keys
 
+    @cached_property
+    def required(self) -> list[str]:
+        """The keys without which there is no input; a field of several keys names none."""
+        fields = self.input_type.model_fields
+        times = Counter(self.keys.values())
+        return [k for k, f in self.keys.items() if fields[f].is_required() and times[f] == 1]
+
     def _input(self, given: Any, found: list[_Flaw]) -> BaseModel | None:
         if isinstance(given, Mapping):
             given = {key: unwrapped(v) if hasattr(v, "item") else v for key, v in given.items()}
@@ -194,13 +202,16 @@ def _check_rows(
         if first != index:
             before, gold = _where(part, first, places), examples[first].output
             if output.same(gold, example.output):
-                reason = f"the same row as {before}; delete one"
+                reason = f"the same row as {before}; delete one{_drop(places)}"
                 yield Problem(reason, file, line, example.id, "input", _short(example))
             else:
                 reason = f"the same input as {before}, which has the output {gold!r}; keep one"
                 yield Problem(reason, file, line, example.id, column, example.output)
         elif (first := ids.setdefault(example.id, index)) != index:
-            reason = f"the same id as {_where(part, first, places)}; an id is unique"
+            reason = (
+                f"the same id as {_where(part, first, places)}, whose input is another; an id is "
+                f"unique among the {part}: rename the column id, or leave it out{_drop(places)}"
+            )
             yield Problem(reason, file, line, example.id, "id")
 
 
@@ -211,18 +222,23 @@ def _check_overlap(
 ) -> Iterator[Problem]:
     if not tests or not demos:
         return
-    ids = {example.id: index for index, example in enumerate(demos)}
     texts = {text_key(example.input): index for index, example in enumerate(demos)}
     for index, test in enumerate(tests):
-        found = texts.get(text_key(test.input), ids.get(test.id))
+        found = texts.get(text_key(test.input))
         if found is not None:
             file, line = places["tests"][index] if "tests" in places else (None, None)
             demo = _where("demos", found, places.get("demos"))
             reason = (
                 f"this test also stands in the pool, as {demo}; "
                 "a test that can be its own demonstration measures nothing"
+                f"{_drop(places.get('demos'))}"
             )
             yield Problem(reason, file, line, test.id, "input", _short(test))
+
+
+def _drop(places: Sequence[Place] | None) -> str:
+    """What a task's folder can say of repeats."""
+    return ', or write repeats = "drop" in [files] of task.toml' if places else ""
 
 
 def _where(part: str, index: int, places: Sequence[Place] | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ALPHA = 0.05
-"""The chance of any "beats" in a comparison in which nothing differs."""
+"""The chance of any significant difference in a comparison in which nothing differs."""
 
 MARGIN = 0.02
 """A difference of accuracies below this does not matter."""
@@ -44,23 +44,22 @@ class Compared:
     a: str | int
     b: str | int
     """What the cells have there."""
-    n: int
-    """The number of queries."""
     delta: float
     """The accuracy of `b` less that of `a`."""
     low: float
     high: float
-    """The interval of `delta`."""
+    """The interval of `delta`, for this pair alone."""
     p: float
     """Corrected for the number of comparisons."""
-    needed: int
-    """How many queries would show a difference of this size, or of the margin if it is smaller."""
+    comparisons: int
     context: Mapping[str, str | int]
     """What else the cells have, where it varies."""
+    general: bool = True
+    """Whether it is about new draws of shots too; else it is about one draw."""
 
 
 def judge(compared: Compared) -> Kind:
-    """Whether `b` is better than `a`: only where the p-value and the interval both say so."""
+    """Return whether `b` is better than `a`: only where the p-value and the interval agree."""
     if max(-compared.low, compared.high) <= MARGIN:
         return "same"
     if compared.p <= ALPHA and compared.low > 0:
@@ -71,78 +70,30 @@ def judge(compared: Compared) -> Kind:
 
 
 def verdict(compared: Compared) -> str:
-    """One sentence on a pair."""
-    kind, c = judge(compared), compared
-    if kind in ("better", "worse"):
-        winner, loser = (c.b, c.a) if kind == "better" else (c.a, c.b)
-        verb = "beat" if is_plural(c.factor, winner) else "beats"
-        rest = f"{named(c.factor, winner)} {verb} {bare(c.factor, loser)} by {_by(c)}"
-    elif kind == "same":
-        low, high = _numbers(c.low, c.high)
-        rest = f"{_against(c)}: no difference that matters ({low} to {high} points)"
+    """Return one sentence on a pair."""
+    c = compared
+    change = f"{_versus(c)}: {_change(c)}"
+    kind, several = judge(c), c.comparisons > 1
+    if kind == "same":
+        rest = f", no difference of more than {points(MARGIN)}"
+    elif kind == "unsure":
+        after = f" after correcting for {c.comparisons:,} comparisons" if several else ""
+        rest = f", not significant{after} ({p_value(c.p)})"
     else:
-        rest = f"{_against(c)}: cannot tell with {queries(c.n)}, about {about(c.needed)} would do"
+        rest = f", significant ({'Holm-adjusted ' if several else ''}{p_value(c.p)})"
+    only = "" if c.general else " for this draw of shots"
     where = context(c.context)
-    return sentence(f"{where}: {rest}" if where else rest)
+    return sentence(f"{where}: {change}{rest}{only}" if where else f"{change}{rest}{only}")
 
 
 def sentence(text: str) -> str:
-    """The text with a capital in front and a full stop."""
-    return f"{_capital(text)}."
-
-
-def headline(
-    best: Mapping[str, str | int],
-    accuracy: float,
-    ci: tuple[float, float],
-    rivals: Sequence[Compared],
-) -> str:
-    """The first sentence: which cell is best, and whether it surely is.
-
-    `best` is what varies in the comparison, as the best cell has it; `rivals` are comparisons in
-    which it is `b`, with what a reader would have used without it.
-    """
-    low, high = _numbers(*ci)
-    right = f"{_number(accuracy)} % right ({low} to {high})"
-    if not best:
-        return f"{right}."
-    factor = next(iter(best))
-    many = is_plural(factor, best[factor])
-    others = context({name: value for name, value in best.items() if name != factor})
-    subject = _capital(named(factor, best[factor]) + (f" {others}" if others else ""))
-    if not rivals:
-        verb = "look" if many else "looks"
-        return f"{subject} {verb} best, {right}; nothing else that was tried does better."
-    verb = "do" if many else "does"
-    if any(judge(c) != "better" for c in rivals):
-        verb = "look" if many else "looks"
-    return f"{subject} {verb} best, {right}: {_against_rivals(rivals, many)}."
-
-
-def _against_rivals(rivals: Sequence[Compared], many: bool) -> str:
-    by_kind: dict[Kind, list[Compared]] = {"better": [], "same": [], "unsure": []}
-    for c in rivals:
-        kind = judge(c)
-        by_kind["unsure" if kind == "worse" else kind].append(c)
-    names = {kind: _list([named(c.factor, c.a) for c in some]) for kind, some in by_kind.items()}
-    parts = []
-    if by_kind["better"]:
-        wins = _list([f"{named(c.factor, c.a)} by {_by(c)}" for c in by_kind["better"]])
-        parts.append(f"{'they beat' if many else 'it beats'} {wins}")
-    if by_kind["same"]:
-        parts.append(f"there is no difference that matters to {names['same']}")
-    if by_kind["unsure"]:
-        most = max(c.needed for c in by_kind["unsure"])
-        parts.append(
-            f"{queries(rivals[0].n)} cannot tell whether {'they are' if many else 'it is'} better "
-            f"than {names['unsure']}, about {about(most)} would do"
-        )
-    return ", but ".join(parts)
+    """Return the text with a capital in front and a full stop."""
+    return f"{capital(text)}."
 
 
 def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncated: bool) -> str:
     """One sentence on a source of variance; `source` is a factor, `query` or `residual`."""
-    low, high = _numbers(*ci)
+    low, high = numbers(*ci)
     what = _ALONE.get(source, f"The {_NOUNS.get(source, source)}")
     verb, among = ("move", "") if source == "residual" else ("moves", "")
     if source not in ("query", "residual"):
@@ -150,7 +101,7 @@ def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncate
     if truncated:
         by = f"less than can be seen here (standard deviation{among} up to {high} points)"
     else:
-        by = f"{_points(sd)} (standard deviation{among}, {low} to {high})"
+        by = f"{points(sd)} (standard deviation{among}, {low} to {high})"
     return f"{what} {verb} it by {by}."
 
 
@@ -163,29 +114,65 @@ def ranges(
     ci: tuple[float, float],
 ) -> str:
     """One sentence on how far apart the levels of a factor are; `accuracies` are the extremes."""
-    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), _numbers(*ci)
+    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), numbers(*ci)
     return (
-        f"{levels} {_plural(factor)} range from {_number(lowest)} to {_number(highest)} % right, "
-        f"{_points(highest - lowest)}; chance alone would make {_number(noise)} of equally good "
-        f"ones, and without it they are about {_points(estimate)} apart ({low} to {high})."
+        f"{levels} {_plural(factor)} range from {number(lowest)} to {number(highest)} % right, "
+        f"{points(highest - lowest)}; chance alone would make {number(noise)} of equally good "
+        f"ones, and without it they are about {points(estimate)} apart ({low} to {high})."
     )
 
 
 def others(count: int, pairs: int, kind: str) -> str:
     """One sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
     what = {
-        "sure": "one is better than the other",
-        "same": "there is no difference that matters",
-        "unsure": "these queries cannot tell which is better",
+        "sure": "the difference is significant",
+        "same": f"there is no difference of more than {points(MARGIN)}",
+        "unsure": "the difference is not significant",
     }[kind]
     more = "" if kind == "unsure" else " more"
     return f"In {count:,}{more} of {pairs:,} pairs {what}."
 
 
-def seen(n: int, detectable: float) -> str:
-    """One sentence on the smallest difference that the queries would usually show."""
-    shown = f"usually show a difference of about {_points(detectable)}"
-    return f"{queries(n)} {shown}, and often miss a smaller one."
+def finds(
+    n: int,
+    draws: int | None,
+    comparisons: int,
+    detectable: float | None,
+    takes: Sequence[tuple[float, int | None, int | None]],
+) -> str:
+    """Return one sentence on the true differences that a comparison finds.
+
+    Args:
+        n: The number of queries.
+        draws: The number of draws of shots; None where nothing is drawn.
+        comparisons: The number of pairs that the p-values are corrected for.
+        detectable: The smallest true difference that is found four times in five, if any is.
+        takes: True differences, and how many queries find each as often; None where only more draws
+            do, and then how many do with these queries, None where they do not either.
+    """
+    drawn = "" if draws is None else f" with {draws:,} {'draw' if draws == 1 else 'draws'} of shots"
+    among = f"among {comparisons:,} comparisons, " if comparisons > 1 else ""
+    shown = (
+        "no difference, however large"
+        if detectable is None
+        else f"a true difference of about {points(detectable)} four times in five"
+    )
+    verb = "finds" if n == 1 else "find"
+    rest = ", ".join(_takes(delta, needed, more) for delta, needed, more in takes)
+    return f"{capital(among)}{queries(n)}{drawn} {verb} {shown}; {rest}."
+
+
+def _takes(delta: float, needed: int | None, draws: int | None) -> str:
+    if needed is not None:
+        return f"one of {number(delta)} takes about {about(needed)} queries"
+    if draws is not None:
+        return f"one of {number(delta)} takes more draws (about {draws})"
+    return f"one of {number(delta)} takes more queries and more draws"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as papers write it: `p = 0.03`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.095 else f"p = {p:.2f}"
 
 
 def named(factor: str, value: str | int) -> str:
@@ -212,7 +199,7 @@ def context(levels: Mapping[str, str | int]) -> str:
     """Where a sentence holds: `at 8 shots with template a.j2`, or nothing."""
     at = [f"at {named('shots', levels['shots'])}"] if "shots" in levels else []
     rest = [named(factor, value) for factor, value in levels.items() if factor != "shots"]
-    return " ".join([*at, *([f"with {_list(rest)}"] if rest else [])])
+    return " ".join([*at, *([f"with {listed(rest)}"] if rest else [])])
 
 
 def is_plural(factor: str, value: str | int) -> bool:
@@ -231,45 +218,57 @@ def about(n: int) -> str:
     return f"{-(-n // unit) * unit:,}"
 
 
-def _against(c: Compared) -> str:
-    first, second = bare(c.factor, c.a), bare(c.factor, c.b)
-    if c.factor == "shots":
-        return f"{first} against {named('shots', c.b)}"
-    return f"{named(c.factor, c.a)} against {second}"
+def _versus(c: Compared) -> str:
+    return f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}"
 
 
-def _by(c: Compared) -> str:
-    """How much the better one is ahead: `12 points (4 to 20)`."""
-    ends = (c.low, c.high) if c.delta >= 0 else (-c.high, -c.low)
-    low, high = _numbers(*ends)
-    digits = 1 if "." in low else 0
-    return f"{_points(abs(c.delta), digits)} ({low} to {high})"
+def _change(c: Compared) -> str:
+    """Return a difference with its interval: `+12 points [+4, +20]`."""
+    digits = 0 if _is_told(c.low, c.high) else 1
+    low, high = signed(c.low, digits), signed(c.high, digits)
+    change = signed(c.delta, digits)
+    return f"{change} {'point' if change in ('+1', '-1') else 'points'} [{low}, {high}]"
 
 
-def _numbers(low: float, high: float) -> tuple[str, str]:
-    """Both ends in points, with a digit more where they would be the same, or hide a sign."""
+def signed(share: float, digits: int = 0) -> str:
+    """Return a difference in points with its sign, none where it rounds to 0."""
+    text = f"{100 * share:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def _is_told(low: float, high: float) -> bool:
+    """Return whether whole points keep two ends apart, and their signs."""
     hidden = any(end and round(100 * end) == 0 for end in (low, high))
-    digits = 1 if round(100 * low) == round(100 * high) or (hidden and low * high > 0) else 0
-    return _number(low, digits), _number(high, digits)
+    return round(100 * low) != round(100 * high) and not (hidden and low * high > 0)
 
 
-def _number(share: float, digits: int = 0) -> str:
+def numbers(low: float, high: float) -> tuple[str, str]:
+    """Return both ends in points, with a digit more where they would hide something."""
+    digits = 0 if _is_told(low, high) else 1
+    return number(low, digits), number(high, digits)
+
+
+def number(share: float, digits: int = 0) -> str:
+    """Return a share in points."""
     text = f"{100 * share:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _points(share: float, digits: int = 0) -> str:
-    number = _number(share, digits)
-    return f"{number} {'point' if number == '1' else 'points'}"
+def points(share: float, digits: int = 0) -> str:
+    """Return a share as points: `1 point`, `12 points`."""
+    shown = number(share, digits)
+    return f"{shown} {'point' if shown == '1' else 'points'}"
 
 
 def _plural(factor: str) -> str:
     return _MANY.get(factor, f"{_NOUNS.get(factor, factor)}s")
 
 
-def _list(parts: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """Return words in a row, `last` in front of the last one."""
+    return f" {last} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Return the text with a capital in front."""
     return text[:1].upper() + text[1:]

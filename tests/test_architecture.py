@@ -21,8 +21,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
     | {"figures", "plain", "typed"},
-    {"costs", "outputs", "rows", "stats", "prompts", "parts", "sharing", "verbalizer", "caveats"},
-    {"sandbox", "means", "variance"},
+    {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
+    | {"caveats"},
+    {"sandbox", "means", "variance", "rows"},
     {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},

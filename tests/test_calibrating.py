@@ -120,7 +120,7 @@ def test_the_notes_say_what_each_method_saw(tmp_path: Path) -> None:
     notes = {
         n["calibration"]: n for n in saved["calibrations"] if n["shots"] == 2 and n["seed"] == 1
     }
-    assert notes["contextual"]["saw"] == "inputs that say nothing"
+    assert notes["contextual"]["saw"] == "content-free inputs"
     assert {name: (note["inputs"], note["prompts"]) for name, note in notes.items()} == {
         "contextual": (3, 3),
         "domain-context": (19, 19),  # one is a shot

@@ -165,7 +165,7 @@ def of_another_task(folder: str) -> None:
         (["--no-worse-than", "last", "--out", "./last"], "held against; save it elsewhere"),
         (["--min", "accuracy=0.5", "--shots", "x"], "--shots 'x'"),
         (["--min", "accuracy=0.5", "--out", "file"], "--out file: file is no folder"),
-        ([damaged, "--no-worse-than", "last"], r"last/predictions\.jsonl:306: the file is cut"),
+        ([damaged, "--no-worse-than", "last"], r"last/predictions\.jsonl:816: the file is cut"),
         ([of_another_task, "--no-worse-than", "last"], "none of the queries stands in last"),
     ],
 )

@@ -111,7 +111,14 @@ def test_rows_against_a_computation_by_hand() -> None:
         assert row.accuracy == pytest.approx(sum(p.label == p.gold for p in mine) / len(mine))
         table = np.array([p.label == p.gold for p in mine]).reshape(seeds, 6).T
         interval = wilson(table)
-        assert row.accuracy_ci == (interval.low, interval.high)
+        assert row.accuracy_ci_fixed == (interval.low, interval.high)
+        if row.shots == 0:
+            assert row.accuracy_ci == row.accuracy_ci_fixed
+        elif row.seed is not None:
+            assert row.accuracy_ci is None
+        else:
+            assert row.accuracy_ci is not None
+            assert row.accuracy_ci[0] <= interval.low < interval.high <= row.accuracy_ci[1]
         each = [mine[start : start + 6] for start in range(0, len(mine), 6)]
         by_seed = [(f1(seed, "even") + f1(seed, "odd")) / 2 for seed in each]
         assert row.macro_f1 == pytest.approx(sum(by_seed) / seeds)
@@ -164,8 +171,25 @@ def test_a_pair_against_a_computation_by_hand() -> None:
             tables.append(np.array(mine).reshape(2, 6).T)
         expected = paired_difference(*tables)
         assert pair.delta == expected.delta
-        assert pair.ci == (expected.ci.low, expected.ci.high)
-        assert pair.p == expected.p
+        assert pair.ci_fixed == (expected.ci.low, expected.ci.high)
+        assert pair.p_fixed == expected.p
+        assert pair.ci is not None
+        assert pair.ci[0] <= pair.ci_fixed[0] <= pair.ci_fixed[1] <= pair.ci[1]
+        assert pair.p is not None
+        assert pair.p >= pair.p_fixed
+
+
+def test_one_draw_says_nothing_of_others() -> None:
+    result = compared(models=[FakeModel()], seeds=1)
+    for row in result.rows:
+        assert (row.accuracy_ci is None) == (row.shots > 0)
+        assert (row.log_loss_ci is None) == (row.shots > 0)
+    for pair in result.pairs:
+        assert (pair.ci, pair.p) == (None, None)
+        assert pair.verdict.endswith("for this draw of shots.")
+    again = compared(models=[FakeModel()], seeds=1, selections=["first"])
+    assert all(row.accuracy_ci == row.accuracy_ci_fixed for row in again.rows)
+    assert all(pair.ci == pair.ci_fixed for pair in again.pairs)
 
 
 def test_one_cell_has_no_pairs() -> None:
@@ -216,10 +240,18 @@ def test_progress_counts_every_models_prompts() -> None:
 
 # Out.
 
-PAIR = ["a", "b", "delta", "ci", "p", "p_holm", "verdict"]
+PAIR = [
+    *("a", "b", "delta", "ci", "ci_fixed", "p", "p_fixed", "p_holm", "verdict"),
+    *("log_loss", "brier"),
+]
 ROW = [
     *("model", "template", "selection", "shots", "seed", "calibration", "n", "accuracy"),
-    *("accuracy_ci", "macro_f1", "log_loss", "brier", "ece", "tokens", "seconds"),
+    *("macro_f1", "log_loss", "brier", "ece", "tokens", "seconds"),
+    *(
+        f"{name}_{ci}"
+        for name in ("accuracy", "macro_f1", "log_loss", "brier", "coverage")
+        for ci in ("ci", "ci_fixed")
+    ),
 ]
 PREDICTION = [
     *("id", "input", "gold", "label", "logprobs", "probs", "margin", "near_tie"),

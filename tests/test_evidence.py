@@ -11,7 +11,7 @@ from samples import ARROW, COLON, asked_word, open_task, parity, parity_task
 
 import promptkit
 from promptkit import Comparison, FakeModel, Store, compare
-from promptkit.evidence import paired
+from promptkit.evidence import leading, paired
 from promptkit.figures import Cell
 from promptkit.judging import Judged
 from promptkit.stats import holm, paired_difference
@@ -55,42 +55,56 @@ def by_shots(*rights: int, n: int = 100) -> dict[Cell, list[Judged]]:
     )
 
 
+def said(cells: dict[Cell, list[Judged]]) -> list[str]:
+    best = leading.best(cells, None)
+    return list(paired.verdicts_on(cells, paired.compared(cells), best))
+
+
 def test_p_values_are_corrected_for_all_pairs() -> None:
     result = compared(templates=[COLON, ARROW])
-    corrected = holm([pair.p for pair in result.pairs])
-    assert [pair.p_holm for pair in result.pairs] == corrected.tolist()
+    decisive = [pair.p_fixed if pair.p is None else pair.p for pair in result.pairs]
+    assert [pair.p_holm for pair in result.pairs] == holm(decisive).tolist()
     assert len(result.pairs) == 2 * 3 + 3
     assert all(pair.verdict.endswith(".") for pair in result.pairs)
 
 
-def test_the_headline_compares_the_best_cell_with_no_shots() -> None:
-    cells = by_shots(40, 42, 70)
-    found = paired.compared(cells)
-    headline, *verdicts = paired.verdicts_on(cells, found)
+def test_the_best_cell_is_tested_against_every_other() -> None:
+    headline, *verdicts = said(by_shots(40, 42, 70))
     assert headline == (
-        "2 shots do best, 70 % right (60 to 78): they beat 0 shots by 30 points (21 to 38)."
-    )
-    assert verdicts[0].startswith("2 shots beat 1 by 28 points")
-    assert re.fullmatch(
-        r"0 against 1 shot: cannot tell with 100 queries, about \d+ would do\.", verdicts[1]
+        "2 shots are best, 70 % right [60, 78]: better than 1 shot (+28 [+19, +36]) and 0 shots "
+        "(+30 [+21, +38]); separated from all 2 other cells, for this draw of shots."
     )
     assert re.fullmatch(
-        r"100 queries usually show a difference of about \d+ points, and often .* one\.",
-        verdicts[2],
+        r"1 shot vs 0: \+2 points \[-\d, \+\d\], not significant after .*", verdicts[0]
     )
+    assert re.fullmatch(
+        r"Among 3 comparisons, 100 queries .* find a true difference of about \d+ points .*",
+        verdicts[1],
+    )
+
+
+def test_equal_rivals_are_not_beaten() -> None:
+    headline, *_ = said(by_shots(40, 60, 60, 58))
+    assert headline.startswith("1 shot scored highest, 60 % right [50, 69]: better than 0 shots")
+    assert "not separated from 2 or 3 shots" in headline
+
+
+def test_the_fewest_shots_can_be_the_best() -> None:
+    headline, *_ = said(by_shots(70, 40, 42))
+    assert headline.startswith("0 shots are best, 70 % right [60, 78]: better than 1 shot (+30")
 
 
 def test_of_equal_cells_the_one_with_fewer_shots_is_best() -> None:
-    cells = by_shots(50, 60, 60)
-    assert paired.best_of(cells).shots == 1
+    assert leading.best(by_shots(50, 60, 60), None).cell.shots == 1
 
 
-def test_queries_are_planned_for_the_pairs_that_are_open() -> None:
-    cells = by_shots(40, 45, 70)
-    open_pair = next(one for one in paired.compared(cells) if one.compared.p > 0.05)
-    alone = paired.compared(by_shots(40, 45))[0]
-    assert open_pair.compared.needed == alone.compared.needed
-    assert open_pair.compared.p >= alone.compared.p
+def test_rivals_have_simultaneous_intervals() -> None:
+    best = leading.best(by_shots(40, 42, 70), None)
+    alone = paired_difference(*(np.arange(100)[:, np.newaxis] < right for right in (40, 70)))
+    rival = next(rival for rival in best.rivals if rival.cell.shots == 0)
+    assert rival.delta == alone.delta == pytest.approx(0.3)
+    assert rival.ci[0] < alone.ci.low
+    assert best.separated
 
 
 def test_many_open_pairs_are_counted() -> None:
@@ -98,11 +112,49 @@ def test_many_open_pairs_are_counted() -> None:
     tables = {CELL._replace(shots=k): rng.random((50, 1)) < 0.5 for k in range(12)}
     cells = groups(tables)
     found = paired.compared(cells)
-    open_pairs = sum(judge(one.compared) == "unsure" for one in found)
-    assert open_pairs == len(found) == 21
-    headline, counted = paired.verdicts_on(cells, found)
-    assert "50 queries cannot tell" in headline
-    assert counted == "In 20 of 21 pairs these queries cannot tell which is better."
+    assert all(judge(one.compared) == "unsure" for one in found)
+    headline, counted, finds = said(cells)
+    assert "not separated from any of the 11 others" in headline or "of the 11" in headline
+    assert counted == "In 21 of 21 pairs the difference is not significant."
+    assert "50 queries" in finds
+
+
+def test_a_constant_that_beats_every_cell_comes_first() -> None:
+    result = compared(models=[FakeModel(wrong)], seeds=1)
+    assert result.best.baseline is not None
+    assert result.best.baseline >= result.best.accuracy
+    assert result.verdicts[0].startswith("No cell beats a constant")
+
+
+def test_new_draws_are_no_surer_than_these() -> None:
+    rng = np.random.default_rng(1)
+    luck = rng.normal(0, 0.2, (2, 6))
+    tables = {
+        CELL._replace(shots=k + 1): rng.random((300, 6)) < np.clip(0.5 + 0.04 * k + luck[k], 0, 1)
+        for k in range(2)
+    }
+    cells = groups(tables)
+    (one,) = paired.compared(cells)
+    (pair,) = paired.pairs(cells, [one])
+    assert pair.ci is not None
+    assert pair.ci[0] < pair.ci_fixed[0]
+    assert pair.ci_fixed[1] < pair.ci[1]
+    assert pair.p is not None
+    assert pair.p > pair.p_fixed
+    assert pair.p_holm == pair.p
+    assert pair.log_loss is None
+
+
+def test_losses_have_paired_differences() -> None:
+    result = compared(shots=(0, 4), seeds=3)
+    (pair,) = result.pairs
+    rows = {row.shots: row for row in result.rows if row.seed is None}
+    assert pair.log_loss is not None
+    assert pair.brier is not None
+    assert pair.log_loss.delta == pytest.approx(rows[4].log_loss - rows[0].log_loss)
+    assert pair.brier.delta == pytest.approx(rows[4].brier - rows[0].brier)
+    assert pair.brier.ci is not None
+    assert pair.brier.ci[0] <= pair.brier.ci_fixed[0] <= pair.brier.delta
 
 
 def test_variance_and_spreads_are_those_of_the_tables() -> None:
@@ -159,7 +211,7 @@ def test_without_shots_orders_and_selections_are_one_cell() -> None:
     assert (pair.a.template, pair.b.template) == (COLON.name, ARROW.name)
     assert "drawn" not in pair.verdict
     assert "drawn" not in result.verdicts[0]
-    assert "The best of 2 settings" in "\n".join(result.warnings)
+    assert "best of 2 cells" in "\n".join(result.warnings)
     result = compared(orders=["drawn", "reversed"], shots=(1,))
     assert result.pairs == ()  # one shot has no order
 
@@ -179,11 +231,11 @@ def wrong(prompt: promptkit.Prompt) -> str:
 def test_warnings_are_of_this_comparison() -> None:
     result = compared(models=[FakeModel(wrong)], seeds=1)
     text = "\n".join(result.warnings)
-    assert "are few: a difference" in text
-    assert "Nothing that was tried beats a constant" in text
+    assert "are few: " in text
+    assert "No cell is significantly above the majority-class baseline" in text
     assert "The best of" not in text  # all settings give the same answers
-    assert "The best of 3 settings was picked" in "\n".join(compared(seeds=1).warnings)
-    assert "--seeds 3" in text
+    assert "the best of 3 cells was chosen" in "\n".join(compared(seeds=1).warnings)
+    assert "--seeds 8" in text
     assert "of its probability to the labels" not in text
     assert "show no example" not in text  # the draw is balanced
 
@@ -230,4 +282,4 @@ def test_pairs_are_not_better_than_their_tables() -> None:
     cells = by_shots(40, 70)
     (one,) = paired.compared(cells)
     a, b = (np.array(cells[cell][0].correct) for cell in (one.a, one.b))
-    assert one.difference == paired_difference(a, b)
+    assert one.differences.these == paired_difference(a, b)

@@ -93,6 +93,17 @@ def test_the_worst_cell_is_named_and_what_was_not_tried() -> None:
     assert "--calibrate vector" in next(collapsed.warnings(one, skewed=True))
 
 
+def test_a_calibration_without_a_collapse_is_named() -> None:
+    found = groups(EVEN, none=[mostly(3, 38, EVEN)], batch=[EVEN], vector=[mostly(3, 39, EVEN)])
+    (only,) = collapsed.warnings(found, skewed=False)
+    assert "(2 of 3 cells collapse onto one label)" in only
+    assert only.endswith(
+        "try batch calibration (there is no collapse with it) or --selection balanced."
+    )
+    turned = groups(EVEN, none=[EVEN], batch=[mostly(3, 40, EVEN)])
+    assert "try no calibration (there is" in next(collapsed.warnings(turned, skewed=False))
+
+
 def test_draws_that_collapse_onto_different_labels_are_named() -> None:
     seeds = [[0] * 40, [1] * 40, EVEN]
     assert [*collapsed.warnings(groups(EVEN, none=seeds), skewed=False)] == [

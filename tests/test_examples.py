@@ -234,7 +234,8 @@ def test_an_id_stands_once() -> None:
         {"id": "a", "input": {"name": "pear"}, "output": "pome"},
     ]
     assert problems(demos=demos) == [
-        "example 'a', field 'id': the same id as demos[0]; an id is unique"
+        "example 'a', field 'id': the same id as demos[0], whose input is another; an id is unique "
+        "among the demos: rename the column id, or leave it out"
     ]
 
 
@@ -256,10 +257,18 @@ def test_the_same_row_twice_is_a_problem(part: str) -> None:
     assert f"value 'apple': the same row as {part}[0]; delete one" in problems(**{part: rows})[0]
 
 
+def test_a_test_does_not_stand_in_the_pool() -> None:
+    demos = [{"input": {"name": "apple"}, "output": "pome", "id": "a"}]
+    tests = [{"input": {"name": "apple"}, "output": "pome", "id": "b"}]
+    assert problems(demos=demos, tests=tests) == [
+        "example 'b', field 'input', value 'apple': this test also stands in the pool, "
+        "as demos[0]; a test that can be its own demonstration measures nothing"
+    ]
+
+
 @pytest.mark.parametrize(
     ("demo", "test"),
     [
-        ("apple", "apple"),
         ("apple", "APPLE"),
         ("caf\u00e9", "cafe\u0301"),
         ("CAF\u00c9", "cafe\u0301"),
@@ -268,13 +277,11 @@ def test_the_same_row_twice_is_a_problem(part: str) -> None:
         ("\u212bpple", "\u00e5pple"),  # the sign for angstrom
     ],
 )
-def test_a_test_does_not_stand_in_the_pool(demo: str, test: str) -> None:
-    demos = [{"input": {"name": demo}, "output": "pome", "id": "a"}]
-    tests = [{"input": {"name": test}, "output": "pome", "id": "b"}]
-    assert problems(demos=demos, tests=tests) == [
-        f"example 'b', field 'input', value {test!r}: this test also stands in the pool, "
-        "as demos[0]; a test that can be its own demonstration measures nothing"
-    ]
+def test_inputs_that_differ_in_case_or_unicode_form_are_two(demo: str, test: str) -> None:
+    demos = [{"input": {"name": demo}, "output": "pome"}]
+    tests = [{"input": {"name": test}, "output": "pome"}]
+    task = Task[Fruit, Family](name="t", demos=demos, tests=tests)  # type: ignore[arg-type]
+    assert (len(task.demos), len(task.tests)) == (1, 1)
 
 
 @pytest.mark.parametrize(("one", "other"), [("apple", "apples"), ("क", "क़"), ("e", "é"), ("1", 1)])
@@ -285,10 +292,17 @@ def test_inputs_that_read_differently_have_different_keys(one: Any, other: Any) 
     assert text_key(Anything(name=one)) != text_key(Anything(name=other))
 
 
-def test_a_test_does_not_share_an_id_with_the_pool() -> None:
-    demos = [{"input": {"name": "apple"}, "output": "pome", "id": "a"}]
-    tests = [{"input": {"name": "pear"}, "output": "pome", "id": "a"}]
-    assert "also stands in the pool, as demos[0]" in problems(demos=demos, tests=tests)[0]
+def test_pool_and_tests_may_number_their_rows_alike() -> None:
+    demos = [{"input": {"name": "apple"}, "output": "pome", "id": "0"}]
+    tests = [
+        {"input": {"name": "pear"}, "output": "pome", "id": "0"},
+        {"input": {"name": "apple"}, "output": "pome", "id": "1"},
+    ]
+    task = Task[Fruit, Family](name="t", demos=demos, tests=tests[:1])  # type: ignore[arg-type]
+    assert task.is_test(task.tests[0])
+    assert not task.is_test(task.demos[0])
+    (problem,) = problems(demos=demos, tests=tests)
+    assert "example '1', field 'input', value 'apple': this test also stands in" in problem
 
 
 def test_every_problem_is_reported_at_once() -> None:

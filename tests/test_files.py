@@ -141,7 +141,8 @@ def test_a_header_alone_is_an_error(folder: Folder) -> None:
 def test_ragged_rows_are_reported_with_their_lines(folder: Folder) -> None:
     assert folder.problems("name,output\npeach\npear,pome\na,b,c\n") == [
         "demos.csv:2, value 'peach': 1 fields, but the header names 2",
-        "demos.csv:4, value 'a,b,c': 3 fields, but the header names 2",
+        "demos.csv:4, value 'a,b,c': 3 fields, but the header names 2; put a cell that holds a "
+        "comma in quotation marks",
     ]
 
 
@@ -166,7 +167,8 @@ def test_a_misnamed_column_is_one_problem(folder: Folder, header: str, problem: 
 
 def test_an_unclosed_quote_names_the_line_where_it_begins(folder: Folder) -> None:
     text = 'name,output\npeach,drupe\n"pear,pome\nplum,drupe\n'
-    assert folder.problems(text) == ["demos.csv:3: not CSV: unexpected end of data"]
+    (problem,) = folder.problems(text)
+    assert problem.startswith("demos.csv:3, value '\"pear,pome': not CSV: a quotation mark begins")
 
 
 def test_an_empty_cell_is_no_output(folder: Folder) -> None:
@@ -324,7 +326,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
         ('name = "fruit"\n', "", "name: missing"),
         ('"fruit"', '"fruit', "not TOML: "),
         ("demos.csv", "other.csv", "other.csv: No such file or directory"),
-        ("demos.csv", "d.txt", "d.txt: a data file ends in .csv, .jsonl or .parquet"),
+        ("demos.csv", "d.txt", "d.txt: a data file ends in .csv, .tsv, .jsonl or"),
     ],
 )
 def test_a_wrong_task_file_says_what_and_where(
@@ -385,7 +387,7 @@ def test_problems_of_every_file_are_reported_together(folder: Folder) -> None:
     folder.write(
         task_toml=TOML + 'tests = "tests.csv"\n',
         demos_csv="name,output\npeach,x\nplum,drupe\npear,pome\n",
-        tests_csv="name,output\nfig\nPLUM,drupe\n",
+        tests_csv="name,output\nfig\nplum,drupe\n",
     )
     with pytest.raises(DataError) as caught:
         load_task(folder.path)
@@ -400,7 +402,8 @@ def test_problems_of_every_file_are_reported_together(folder: Folder) -> None:
 def test_repeats_are_errors_with_both_places(folder: Folder) -> None:
     assert folder.problems("id,name,output\n1,peach,drupe\n2,peach,drupe\n3,peach,pome\n") == [
         "demos.csv:3, example '2', field 'input', value 'peach': "
-        "the same row as demos.csv:2; delete one",
+        'the same row as demos.csv:2; delete one, or write repeats = "drop" in [files] of '
+        "task.toml",
         "demos.csv:4, example '3', field 'output', value 'pome': the same input as "
         "demos.csv:2, which has the output 'drupe'; keep one",
     ]
@@ -410,12 +413,12 @@ def test_repeats_can_be_dropped_and_the_caller_is_told(folder: Folder) -> None:
     folder.write(
         task_toml=TOML + 'tests = "tests.csv"\nrepeats = "drop"\n',
         demos_csv="name,output\npeach,drupe\npeach,drupe\nplum,drupe\npear,pome\n",
-        tests_csv="name,output\nPlum,drupe\nfig,pome\nfig,pome\n",
+        tests_csv="name,output\nplum,drupe\nfig,pome\nfig,pome\n",
     )
     told: list[str] = []
     task = load_task(folder.path, notify=told.append)
     assert names(list(task.demos)) == ["peach", "pear"]
-    assert names(list(task.tests)) == ["Plum", "fig"]
+    assert names(list(task.tests)) == ["plum", "fig"]
     assert told == [
         "tests: 1 rows left out (they stand twice, or among the tests)",
         "demos: 2 rows left out (they stand twice, or among the tests)",
@@ -634,9 +637,9 @@ def test_nested_inputs_are_written_as_json_but_not_as_csv(tmp_path: Path) -> Non
 
 def test_a_file_of_another_kind_is_neither_read_nor_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("name\n")
-    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
         list(read_rows(tmp_path / "a.txt", []))
-    with pytest.raises(TaskError, match=r"a data file ends in .csv, .jsonl or .parquet"):
+    with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
         write_examples(tmp_path / "a.txt", ExampleSet(()), OutputType(str))
 
 
@@ -664,6 +667,13 @@ def test_what_only_looks_like_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("name,output\npeach,drupe\n")
     with pytest.raises(TaskError, match=r"a\.parquet: .*[Pp]arquet"):
         list(read_rows(tmp_path / "a.parquet", []))
+    (tmp_path / "a.parquet").write_bytes(b"")
+    with pytest.raises(TaskError, match=r"a\.parquet: not Parquet: \S+") as caught:
+        list(read_rows(tmp_path / "a.parquet", []))
+    assert str(caught.value).count("a.parquet") == 1
+    with pytest.raises(TaskError, match=r"absent\.parquet: No such file or directory$") as caught:
+        list(read_rows(tmp_path / "absent.parquet", []))
+    assert str(caught.value).count("absent.parquet") == 1
     with pytest.raises(TaskError, match="only read"):
         write_examples(tmp_path / "b.parquet", ExampleSet(()), OutputType(str))
 

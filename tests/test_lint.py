@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -300,14 +301,18 @@ def test_a_table_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     assert (Path(found.file or "").name, found.line) == ("demos.csv", 2)
 
 
-def test_near_repeats_say_where_the_first_one_is(tmp_path: Path) -> None:
+def test_near_duplicates_say_where_the_first_one_is(tmp_path: Path) -> None:
     case = Case(demos="Owl!,fish\nDOG,fish\nsalmon ,fish\n")
     found = [f for f in lint(write_case(case, tmp_path / "task")) if f.rule == "near-repeat"]
     messages = {f.line: f.message for f in found if Path(f.file or "").name == "demos.csv"}
     assert messages[15].endswith("with 'mammal' there and 'fish' here")
     assert "demos.csv:3" in messages[16]
     (leak,) = [f for f in found if Path(f.file or "").name == "tests.csv"]
-    assert leak.message.endswith("so a test stands in the pool")
+    assert leak.message.endswith("a demonstration that its shots leave out")
+    spec = tmp_path / "task" / "task.toml"
+    spec.write_text('near_duplicates = "allow"\n' + spec.read_text("utf-8"), "utf-8")
+    found = [f for f in lint(tmp_path / "task") if f.rule == "near-repeat"]
+    assert {Path(f.file or "").name for f in found} == {"demos.csv"}
 
 
 def test_rows_without_repeats_in_the_task_file_are_left_out(tmp_path: Path) -> None:
@@ -328,12 +333,13 @@ def test_long_texts_that_are_nearly_the_same_are_paired() -> None:
         LONG[:90] + "sold to whoever pays the most for it, since nobody else wanted the house.",
         "Nobody came to the meeting about the mill, which is why it stands empty to this day.",
     ]
-    texts = [LONG, *others, LONG.replace("Tuesday", "Monday"), LONG.upper() + "!"]
+    texts = [LONG, *others, LONG.replace("Tuesday ", ""), LONG.upper() + "!"]
     assert set(near_pairs([normalised(text) for text in texts])) == {(0, 3), (0, 4)}
 
 
 def test_many_texts_alike_are_each_paired_once() -> None:
-    texts = [f"{LONG} Number {number}." for number in range(300)]
+    words = ["".join(letters) for letters in product("abcdefg", repeat=3)][:299]
+    texts = [LONG, *(LONG.replace("old mill", f"old {word} mill") for word in words)]
     pairs = list(near_pairs([normalised(text) for text in texts]))
     assert sorted(second for _, second in pairs) == list(range(1, 300))
 
@@ -341,7 +347,7 @@ def test_many_texts_alike_are_each_paired_once() -> None:
 def test_very_long_texts_are_paired_by_a_sketch() -> None:
     sentences = [f"{LONG} {number} " * 2 + str(number**7) * 9 for number in range(40)]
     text = " ".join(sentences)
-    one_word = text.replace(sentences[20], sentences[20].replace("children", "people"))
+    one_word = text.replace(sentences[20], sentences[20].replace("children ", ""))
     half = " ".join(sentences[:20]) + " ".join(s.swapcase()[::-1] for s in sentences[20:])
     assert list(near_pairs([normalised(t) for t in (text, half, one_word)])) == [(0, 2)]
 

@@ -1,15 +1,17 @@
-"""Near repeats: decided for two texts, and found among many."""
+"""Near-duplicates: decided for two texts, and found among many."""
 
 from __future__ import annotations
 
 import random
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import some_text
 
-from promptkit.near import SHORTEST, alike, band_keys, near_pairs, normalised
+from promptkit.near import SHORTEST, alike, band_keys, near_pairs, normal_form, normalised
 
 SENTENCE = normalised("The parcel that I ordered on Monday has still not come to my address.")
 
@@ -26,6 +28,81 @@ def test_short_texts_are_alike_only_where_they_are_equal() -> None:
     assert not alike("pear", "peas")
     assert not alike("", "")
     assert not alike("a" * (SHORTEST - 1), "a" * SHORTEST)
+
+
+def near(one: str | list[str], other: str | list[str]) -> bool:
+    ours, theirs = (normal_form([t] if isinstance(t, str) else t) for t in (one, other))
+    assert alike(ours, theirs) == alike(theirs, ours)
+    return alike(ours, theirs)
+
+
+LONG = "The parcel that I ordered on Monday has still not come to my address"
+PASSAGE = (
+    "The mill on the river was built by two brothers, and it burned down in a dry summer. "
+    "Its wheel still stands in the garden of the school. "
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Dog.", "dog"),
+        ("He said, “yes”!", "he said yes"),
+        ("Quoi ? Oui.", "quoi? oui"),
+        ("don’t", "don't"),
+        ("你好吗？我很好。", "你好吗?我很好"),
+        ("x = 1;", "x  =  1"),
+        (LONG, LONG.upper() + "!"),
+        (LONG, f'"{LONG}."'),
+        (PASSAGE + LONG, PASSAGE + LONG.replace("still ", "")),
+        ([LONG, "5"], [LONG.lower() + "...", "5"]),
+        (["short", LONG], ["Short!", LONG + " yet"]),
+    ],
+)
+def test_near_duplicates(one: Any, other: Any) -> None:
+    assert near(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # Questions about one passage, in one field and in two.
+        (PASSAGE + "Did it burn in winter?", PASSAGE + "Who built the mill?"),
+        (PASSAGE + "Does the wheel stand?", PASSAGE + "Does the old wheel stand?"),
+        ([PASSAGE, "The wheel stands."], [PASSAGE, "The old wheel stands."]),
+        ([PASSAGE, LONG + " yet"], [PASSAGE, LONG]),
+        # Slots and numbers.
+        (LONG, LONG.replace("Monday", "Sunday")),
+        ("Book me a seat from Oslo to Bergen for the coming Tuesday, by the window",
+         "Book me a seat from Oslo to Tromsø for the coming Tuesday, by the window"),
+        ("Ann has 5 apples, buys 3 more and gives 2 of them to her brother at noon",
+         "Ann has 5 apples, buys 7 more and gives 2 of them to her brother at noon"),
+        (LONG, LONG + " 2"),
+        ("3.5", "35"),
+        ("$5", "5"),
+        # Negations.
+        (LONG.replace("still not", "still"), LONG),
+        ("Diesen Film würde ich allen meinen Freunden empfehlen",
+         "Diesen Film würde ich nicht allen meinen Freunden empfehlen"),
+        # Brackets, operators, code.
+        ("not True and False", "not ( True and False )"),
+        ("not ( True and not False ) or ( False and True ) or ( True and False )",
+         "not ( True and False ) or ( False and True ) or ( True and False )"),
+        ("( ( [", "( [ ("),
+        ("[ < { ( ) } > ] { { ( ( [ ] < > ) ) } } ( (", "[ < { ( ) } > ] { { ( [ ] < > ) } } ( ("),
+        ("! True and False", "True and False"),
+        ("x != 1", "x = 1"),
+        ('x = "1"', "x = 1"),
+        ("return [x for x in xs if x > 0 and x < limit]", "return [x for x in xs if x > 0]"),
+        ("for (int i = 0; i < n; i++) { total += a[i]; }",
+         "for (int i = 0; i <= n; i++) { total += a[i]; }"),
+        ("What is 5! + 3", "What is 5 + 3"),
+        # Another number of fields.
+        (["a", "b"], ["a b", "c"]),
+    ],
+)  # fmt: skip
+def test_what_differs_in_what_matters_is_no_near_duplicate(one: Any, other: Any) -> None:
+    assert not near(one, other)
 
 
 @given(st.lists(some_text.map(normalised) | st.just(SENTENCE), max_size=5), st.integers(1, 40))
@@ -58,3 +135,10 @@ def test_short_texts_share_a_key_where_they_are_equal() -> None:
     assert not (keys[0] == keys[1]).any()
     assert not (keys[0] == keys[3]).any()
     assert band_keys([]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("run", [".", ",", "'", '"', "!", "?!", ".)", ",;", ". ", "([", "。", "x!"])
+def test_runs_of_marks_take_no_longer_than_words(run: str) -> None:
+    start = time.perf_counter()
+    normalised(run * 200_000 + "x")
+    assert time.perf_counter() - start < 5

@@ -170,7 +170,7 @@ def test_held_out_queries_are_never_shown(method: Any) -> None:
     assert not set(found.plan.held_out) & set(found.plan.candidates)
 
 
-def test_near_repeats_of_held_out_queries_are_no_candidates() -> None:
+def test_near_duplicates_of_held_out_queries_are_no_candidates() -> None:
     def said(n: int, end: str) -> Example[Any, Any]:
         word = f"the {n * 7919} quick brown foxes jump over {n * 104729} lazy dogs at {n}" + end
         return Example(input=Word(word=word), output=parity("d" * n))
@@ -182,7 +182,9 @@ def test_near_repeats_of_held_out_queries_are_no_candidates() -> None:
     for query in plan.held_out:
         assert all(alike(texts[query], texts[id]) is False for id in plan.candidates)
     assert {*plan.held_out, *plan.candidates, *plan.near} == set(texts)
-    assert f"({len(plan.near)} left out, nearly the same as a query)" in str(plan)
+    assert f"({len(plan.near)} left out, near-duplicates of a query)" in str(plan)
+    allowing = task.model_copy(update={"near_duplicates": "allow"})
+    assert plan_search(allowing, shots=2, held_out=10).near == ()
 
 
 @settings(max_examples=40, deadline=None)

@@ -359,6 +359,10 @@ def cut(name: str) -> Callable[[Path], None]:
             "field 'rows.0.accuracy', value 'much': Input should be a valid number",
         ),
         (
+            changed_json("comparison.json", lambda d: d["rows"][0].update(brier="low")),
+            "field 'rows.0.brier', value 'low'",
+        ),
+        (
             changed_json("comparison.json", lambda d: d["confusion"][0]["counts"].pop()),
             "counts need a row and a column per label",
         ),
@@ -396,6 +400,8 @@ def test_runs_of_earlier_versions(saved: Path, tmp_path: Path) -> None:
                 del pair[name]
         for one in (*data["rows"], *(pair[side] for pair in data["pairs"] for side in "ab")):
             del one["order"], one["verbalizer"]
+        for row in data["rows"]:
+            del row["brier"]
 
     changed_json("comparison.json", age)(folder)
     lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()

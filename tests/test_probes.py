@@ -50,7 +50,7 @@ def texts_of(probes: Any, field: str = "text") -> list[Any]:
     return [getattr(probe.input, field) for probe in probes]
 
 
-# Inputs that say nothing.
+# Content-free inputs.
 
 
 def test_content_free_inputs_are_those_of_the_paper() -> None:
@@ -287,10 +287,10 @@ def test_vector_scaling_keeps_its_accuracy_on_a_skewed_pool() -> None:
 
 
 def test_held_out_examples_do_not_read_like_tests() -> None:
-    long = "a long and winding review of a film that nobody will want to see again, number {}"
+    long = "a long and winding review of a film that nobody will want to see {} again"
     pool = [{"text": f"number {i} of the reviews"} for i in range(12)]
-    near = [{"text": long.format(i)} for i in (2, 3)] + [{"text": "Fine film!"}]
-    tests = [{"text": long.format(1)}, {"text": "fine film"}]
+    near = [{"text": long.format(i)} for i in ("ever", "once")] + [{"text": "Fine film!"}]
+    tests = [{"text": long.format("")}, {"text": "fine film"}]
     task = task_of(Text, *pool, *near, tests=tests)
     assert {*texts_of(held_out(task, ()))} == {*(row["text"] for row in pool)}
 

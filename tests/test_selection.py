@@ -20,9 +20,9 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits, some_text
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.examples import Example, ExampleSet, text_of
-from promptkit.near import alike, normalised
-from promptkit.selecting.draw import Draws, draw, expect
+from promptkit.examples import Example, ExampleSet, texts_of
+from promptkit.near import alike, normal_form
+from promptkit.selecting.draw import Draws, draw, expect, left_out
 from promptkit.selecting.orders import RULES, as_order, orders
 from promptkit.selecting.strategies import (
     SELECTIONS,
@@ -40,8 +40,10 @@ from promptkit.selecting.strategies import (
     as_selection,
     default_selection,
     read_selection,
+    selection_for,
 )
 from promptkit.task import Task
+from promptkit.templates import Template
 
 POOL = fruits({f"fruit {i}": ("pome", "drupe", "berry")[i % 3] for i in range(12)}).demos
 QUERY = Example(input=Fruit(name="quince"))
@@ -101,7 +103,7 @@ def test_fewer_shots_are_some_of_more(
 
 
 def near(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
-    one, other = (normalised(text_of(example.input)) for example in (demo, query))
+    one, other = (normal_form(texts_of(example.input)) for example in (demo, query))
     return demo.input == query.input or alike(one, other)
 
 
@@ -145,7 +147,6 @@ def test_a_draw_is_the_same_in_another_process() -> None:
     [
         Example(input=Fruit(name="something else"), id="fruit 3"),
         Example(input=Fruit(name="fruit 3"), id="other"),
-        Example(input=Fruit(name="FRUIT 3"), id="other"),
     ],
 )
 def test_the_query_is_never_drawn_by_id_or_text(query: Example, name: str) -> None:
@@ -163,15 +164,74 @@ SENTENCE = "The parcel that I ordered on Monday has still not come to my address
 @pytest.mark.parametrize(
     "repeat", [SENTENCE + "!", f"“{SENTENCE.upper()}”", SENTENCE.replace("still not", "not")]
 )
-def test_near_repeats_of_the_query_are_left_out_unless_allowed(name: str, repeat: str) -> None:
+def test_near_duplicates_of_the_query_are_left_out_unless_allowed(name: str, repeat: str) -> None:
     texts = ["a short one", repeat, "The driver was late", "I forgot my password"]
     pool, query = pool_of(texts), asked(SENTENCE)
     assert sorted(ids(draw(pool, query, 3, selection=name))) == ["0", "2", "3"]
-    with pytest.raises(PromptError, match="only 3 demonstrations"):
+    first = ids(draw(pool, query, 3, selection=type(as_selection(name))(allow_near=True)))
+    assert ids(left_out(pool, query, 3, 0, name)) == [id for id in first if id == "1"]
+    reason = (
+        r"4 shots asked, .* only 3 demonstrations for example 'query', since 1 near-duplicate of "
+        r"it is left out, such as '1'; .* \(--near-duplicates allow"
+    )
+    with pytest.raises(PromptError, match=reason):
         draw(pool, query, 4, selection=name)
     allowing = type(as_selection(name))(allow_near=True)
     assert "allowed" in allowing.name
     assert "1" in ids(draw(pool, query, 4, selection=allowing))
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_inputs_that_differ_in_case_alone_may_be_shown(name: str) -> None:
+    pool = pool_of(["Essen", "gehen", "Laufen"])
+    first = ids(draw(pool, asked("essen"), 2, selection=type(as_selection(name))(allow_near=True)))
+    assert ids(left_out(pool, asked("essen"), 2, 0, name)) == [id for id in first if id == "0"]
+    shown = draw(pool, asked("essen"), 3, selection=type(as_selection(name))(allow_near=True))
+    assert sorted(ids(shown)) == ["0", "1", "2"]
+    assert left_out(pool, asked("sehen"), 2, 0, name) == ()
+
+
+@given(pools(), names, seeds, st.data())
+def test_what_is_left_out_is_what_would_be_shown(
+    pool: ExampleSet[Any, Any], name: str, seed: int, data: st.DataObject
+) -> None:
+    query = data.draw(st.sampled_from(list(pool)) | some_text.map(asked))
+    selection, shots = as_selection(name), data.draw(st.integers(0, 3))
+    try:
+        shown = ids(draw(pool, query, shots, seed=seed, selection=selection))
+    except PromptError:
+        return
+    out = ids(left_out(pool, query, shots, seed, selection))
+    assert not set(out) & set(shown)
+    others = {demo.id: demo for demo in pool if demo.id != query.id and demo.input != query.input}
+    assert all(near(others[id], query) for id in out)
+    if isinstance(selection, Fixed) and name != "k-centre":
+        everything = ids(
+            draw(
+                pool,
+                asked("nothing like them"),
+                len(pool),
+                seed=seed,
+                selection=replace(selection, allow_near=True),
+            )
+        )
+        last = everything.index(shown[-1]) if shown else 0
+        barred = [id for id in everything[:last] if id in others and near(others[id], query)]
+        assert set(out) == set(barred)
+
+
+def test_a_task_that_allows_near_duplicates_shows_them() -> None:
+    task = fruits({"Fig": "berry", "pear": "pome", "fig": "pome"})
+    (fig,) = (demo for demo in task.demos if demo.input.name == "fig")
+    allowing = task.model_copy(update={"near_duplicates": "allow"})
+    assert selection_for(task, None) == Balanced()
+    assert selection_for(allowing, None) == Balanced(allow_near=True)
+    assert selection_for(allowing, "similar") == Similar(allow_near=True)
+    assert selection_for(allowing, KCentre()) == KCentre(allow_near=True)
+    template = Template.load("colon.j2")
+    assert len(template.render(allowing, shots=2, query=fig).shots) == 2
+    with pytest.raises(PromptError, match="only 1 demonstration for"):
+        template.render(task, shots=2, query=fig)
 
 
 def test_equal_draws_of_a_fixed_selection_are_one_tuple() -> None:
@@ -620,7 +680,7 @@ def test_names_tell_selections_apart() -> None:
     assert Similar(embed=mini).name == "similar by mini"
     assert KCentre(embed=mini).name == "k-centre by mini"
     assert SimilarBalanced(embed=mini, allow_near=True).name == (
-        "similar-balanced by mini, near repeats allowed"
+        "similar-balanced by mini, near-duplicates allowed"
     )
     assert Diverse(relevance=0.7).name == "diverse 0.7"
     assert BlockSimilar(nearest=4).name == "block-similar 4"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -15,12 +16,13 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import ARROW, COLON, CountingModel, parity_task
+from samples import ARROW, COLON, CountingModel, open_task, parity_task
 
 import promptkit
 from promptkit.errors import StoreError
 from promptkit.formats import AnswerFormat
 from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
+from promptkit.predict import Predictor
 from promptkit.prompts import Piece, Prompt, TokenizedPrompt
 from promptkit.store import Store, default_path, key_of
 
@@ -262,16 +264,151 @@ def test_what_is_no_store_is_an_error_and_stays_as_it_is(
     assert before is None or path.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "7", "{", '{"logprobs": 3}'])
-def test_a_damaged_row_is_an_error(text: str, tmp_path: Path) -> None:
+# Damaged rows.
+
+SOUND = Score((-1.0, -2.0), 3, 0.5)
+WRITTEN = Generation("a", "stop", 3, 2, 0.5)
+
+
+def damage(path: Path, key: bytes, value: object) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE predictions SET result = ? WHERE key = ?", (value, key))
+    db.close()
+
+
+def changed(result: Score | Generation, **fields: object) -> str:
+    return json.dumps({name: getattr(result, name) for name in result.__slots__} | fields)
+
+
+DAMAGED: list[object] = [
+    *("{}", "[1]", "7", "{", "null", "", '"text"', '{"logprobs": 3}', 7, 0.5, b"\xff\xfe", b""),
+    *("[" * 100_000, '{"logprobs": ' * 20_000, '{"a": 1}', '{"logprobs": [-1.0]}'),
+    *(changed(SOUND, logprobs=value) for value in ([], None, "ab", {}, [[-1.0]], ["-1.0", -2.0])),
+    *(changed(SOUND, logprobs=value) for value in ([True, False], [None, -1.0], [math.nan, -1.0])),
+    changed(SOUND, logprobs=[-(10**400), -1.0]),
+    *(changed(SOUND, tokens=value) for value in (-1, 3.0, "3", None, True, 10**30, [3])),
+    *(changed(SOUND, seconds=value) for value in ("1", None, math.nan, [], False)),
+    changed(SOUND, extra=1),
+    *(changed(WRITTEN, text=value) for value in (None, 3, ["a"], {"a": 1})),
+    *(changed(WRITTEN, finish=value) for value in ("ended", None, 3, ["stop"])),
+    *(changed(WRITTEN, generated=value) for value in (-1, 2.0, "2", 10**30)),
+    changed(WRITTEN)[:-1],
+    changed(WRITTEN).encode() + b"\xff",
+]
+
+
+@pytest.mark.parametrize("value", DAMAGED, ids=lambda value: repr(value)[:40])
+def test_a_damaged_row_is_a_miss_that_is_replaced(value: object, tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     with Store(path) as store:
-        store.put({b"k": Score((-1.0,), 1, 0.0)})
+        store.put({b"k": SOUND, b"l": WRITTEN})
+    damage(path, b"k", value)
+    with Store(path) as store:
+        assert store.get([b"k", b"l"]) == {b"l": WRITTEN}
+        assert store.damaged == 1
+        store.put({b"k": SOUND, b"l": replace(WRITTEN, text="b")})
+    with Store(path) as store:
+        assert store.get([b"k", b"l"]) == {b"k": SOUND, b"l": WRITTEN}
+        assert store.damaged == 0
+
+
+@given(st.data())
+def test_whatever_a_row_holds_is_a_result_or_a_miss(data: st.DataObject) -> None:
+    """Bytes of rows changed at random, and values of their fields, one at a time."""
+    sound = data.draw(scores | generations)
+    text = changed(sound)
+    if data.draw(st.booleans()):
+        raw = bytearray(text.encode("utf-8", "surrogatepass"))
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+        value: object = data.draw(st.sampled_from([bytes(raw), raw.decode("utf-8", "replace")]))
+    else:
+        anything = st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner),
+        )
+        name = data.draw(st.sampled_from(sound.__slots__))
+        value = changed(sound, **{name: data.draw(anything)})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s.sqlite"
+        with Store(path) as store:
+            store.put({b"k": sound})
+        damage(path, b"k", value)
+        with Store(path) as store:
+            found = store.get([b"k"])
+            assert store.damaged == 1 - len(found)
+            store.put({b"k": sound})
+            for result in found.values():
+                json.dumps(changed(result))
+            if not found:
+                assert store.get([b"k"]) == {b"k": sound}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        changed(SOUND, logprobs=[-1.0]),
+        changed(SOUND, logprobs=[-1.0, -2.0, -3.0]),
+        changed(SOUND, logprobs=[1.5, -2.0]),
+        changed(SOUND, logprobs=[-math.inf, -math.inf]),
+        changed(SOUND, logprobs=[math.inf, -1.0]),
+        changed(SOUND, logprobs=[10**300, -1.0]),
+        changed(SOUND, seconds=-1.0),
+        changed(SOUND, seconds=math.inf),
+        changed(WRITTEN),
+        "[",
+    ],
+)
+def test_rows_that_cannot_answer_their_prompt_are_asked_again(row: str, tmp_path: Path) -> None:
+    path, told = tmp_path / "s.sqlite", list[str]()
+
+    def compare() -> tuple[list[Any], int]:
+        model = CountingModel()
+        made = promptkit.compare(
+            parity_task(),
+            models=[model],
+            templates=[COLON],
+            shots=[1],
+            seeds=1,
+            store=path,
+            announce=told.append,
+        )
+        return [(p.id, p.label, p.logprobs) for p in made.predictions], len(model.asked)
+
+    first, asked = compare()
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE predictions SET result = ?", (text,))
+        keys = [key for (key,) in db.execute("SELECT key FROM predictions ORDER BY key LIMIT 3")]
     db.close()
-    with Store(path) as store, pytest.raises(StoreError, match=r"s\.sqlite"):
-        store.get([b"k"])
+    for key in keys:
+        damage(path, key, row)
+    told.clear()
+    assert compare() == (first, 3)
+    assert told[-1] == "3 stored predictions were damaged and were asked again"
+    told.clear()
+    assert compare() == (first, 0)
+    assert not any("damaged" in message for message in told)
+    assert asked > 3
+
+
+@pytest.mark.parametrize("result", [WRITTEN, SOUND], ids=["generation", "score"])
+def test_a_score_where_a_generation_was_asked_is_asked_again(
+    result: Generation | Score, tmp_path: Path
+) -> None:
+    model, path = CountingModel(), tmp_path / "s.sqlite"
+    task = open_task(int, 1, 2)
+    predictor = Predictor(task, COLON, model)
+    with Store(path) as store:
+        first = predictor.predict(task.tests, store=store)
+        assert predictor.predict(task.tests, store=store) == first
+        assert len(model.asked) == 2
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE predictions SET result = ?", (changed(result),))
+    db.close()
+    with Store(path) as store:
+        again = predictor.predict(task.tests, store=store)
+    kept = isinstance(result, Generation)
+    assert (len(model.asked), store.damaged) == ((2, 0) if kept else (4, 2))
+    assert kept or again == first
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptkit import verdicts
-from promptkit.verdicts import Compared, headline, judge, moves, others, ranges, verdict
+from promptkit.headlines import Leader, headline
+from promptkit.verdicts import Compared, finds, judge, moves, others, ranges, verdict
 
 
 def compared(**changed: Any) -> Compared:
@@ -15,73 +16,69 @@ def compared(**changed: Any) -> Compared:
         "factor": "shots",
         "a": 0,
         "b": 8,
-        "n": 37,
         "delta": 0.12,
         "low": 0.04,
         "high": 0.2,
         "p": 0.003,
-        "needed": 287,
+        "comparisons": 7,
         "context": {},
     }
     return Compared(**(given | changed))
 
 
 UNSURE = {"delta": 0.05, "low": -0.05, "high": 0.15, "p": 0.4}
+OPEN = "+5 points [-5, +15], not significant after correcting for 7 comparisons (p = 0.40)."
+SURE = "+12 points [+4, +20], significant (Holm-adjusted p = 0.003)."
 
 
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({}, "8 shots beat 0 by 12 points (4 to 20)."),
-        ({"b": 1}, "1 shot beats 0 by 12 points (4 to 20)."),
+        ({}, f"8 shots vs 0: {SURE}"),
+        ({"b": 1}, f"1 shot vs 0: {SURE}"),
         (
-            {"delta": -0.12, "low": -0.2, "high": -0.04},
-            "0 shots beat 8 by 12 points (4 to 20).",
+            {"delta": -0.12, "low": -0.2, "high": -0.04, "p": 0.00002},
+            "8 shots vs 0: -12 points [-20, -4], significant (Holm-adjusted p < 0.001).",
         ),
+        ({"a": 2, "b": 4, **UNSURE}, f"4 shots vs 2: {OPEN}"),
         (
-            {"a": 2, "b": 4, **UNSURE},
-            "2 against 4 shots: cannot tell with 37 queries, about 290 would do.",
+            {"comparisons": 1, "p": 0.06},
+            "8 shots vs 0: +12 points [+4, +20], not significant (p = 0.060).",
         ),
+        ({"comparisons": 1}, "8 shots vs 0: +12 points [+4, +20], significant (p = 0.003)."),
         (
-            {"p": 0.06, "needed": 38},
-            "0 against 8 shots: cannot tell with 37 queries, about 38 would do.",
+            {"general": False},
+            "8 shots vs 0: +12 points [+4, +20], significant (Holm-adjusted p = 0.003) for this "
+            "draw of shots.",
         ),
-        ({"low": -0.001}, "0 against 8 shots: cannot tell with 37 queries, about 290 would do."),
         (
             {"b": 1, "delta": 0.001, "low": -0.01, "high": 0.012, "p": 0.9},
-            "0 against 1 shot: no difference that matters (-1 to 1 points).",
-        ),
-        (
-            {"delta": 0.01, "low": 0.004, "high": 0.017, "p": 0.001},
-            "0 against 8 shots: no difference that matters (0.4 to 1.7 points).",
+            "1 shot vs 0: 0 points [-1, +1], no difference of more than 2 points.",
         ),
         (
             {"delta": 0.013, "low": 0.002, "high": 0.024, "p": 0.001},
-            "8 shots beat 0 by 1.3 points (0.2 to 2.4).",
+            "8 shots vs 0: +1.3 points [+0.2, +2.4], significant (Holm-adjusted p = 0.001).",
         ),
         (
             {"factor": "template", "a": "a.j2", "b": "b.j2", "context": {"shots": 1}},
-            "At 1 shot: template b.j2 beats a.j2 by 12 points (4 to 20).",
+            f"At 1 shot: template b.j2 vs a.j2: {SURE}",
         ),
         (
             {"context": {"template": "a.j2", "calibration": "none"}},
-            "With template a.j2 and no calibration: 8 shots beat 0 by 12 points (4 to 20).",
+            f"With template a.j2 and no calibration: 8 shots vs 0: {SURE}",
         ),
         (
             {"factor": "calibration", "a": "none", "b": "batch"},
-            "Batch calibration beats no calibration by 12 points (4 to 20).",
+            f"Batch calibration vs no calibration: {SURE}",
         ),
         (
             {"factor": "order", "a": "order 1/4", "b": "order 2/4", **UNSURE},
-            "Order 1/4 against order 2/4: cannot tell with 37 queries, about 290 would do.",
+            f"Order 2/4 vs order 1/4: {OPEN}",
         ),
+        ({"factor": "model", "a": "/m/x\n.gguf", "b": "y"}, f"Model y vs x·.gguf: {SURE}"),
         (
-            {"factor": "model", "a": "/m/x\n.gguf", "b": "y"},
-            "Model y beats x·.gguf by 12 points (4 to 20).",
-        ),
-        (
-            {"factor": "verbalizer", "a": "labels", "b": "swapped", "n": 1, **UNSURE},
-            "Label wording labels against swapped: cannot tell with 1 query, about 290 would do.",
+            {"factor": "verbalizer", "a": "labels", "b": "swapped", **UNSURE},
+            f"Label wording swapped vs labels: {OPEN}",
         ),
     ],
 )
@@ -101,30 +98,62 @@ def test_better_needs_both_the_interval_and_the_p_value(
     if judge(found) in ("better", "worse"):
         assert p <= 0.05
         assert low > 0 or high < 0
-    says = " beat" in verdict(found)
+    says = ", significant" in verdict(found)
     assert says == (judge(found) in ("better", "worse"))
 
 
-def test_headlines() -> None:
-    best, ci = {"shots": 8, "template": "a.j2"}, (0.41, 0.72)
-    assert headline({}, 0.57, ci, []) == "57 % right (41 to 72)."
-    assert headline(best, 0.57, ci, [compared()]) == (
-        "8 shots with template a.j2 do best, 57 % right (41 to 72): "
-        "they beat 0 shots by 12 points (4 to 20)."
+def leader(**changed: Any) -> Leader:
+    given: dict[str, Any] = {
+        "levels": {"shots": 8, "template": "a.j2"},
+        "accuracy": 0.57,
+        "ci": (0.41, 0.72),
+        "separated": False,
+        "others": 4,
+    }
+    return Leader(**(given | changed))
+
+
+def test_a_leader_is_called_the_best_only_against_all_others() -> None:
+    assert headline(leader(separated=True), [], [compared()]) == [
+        "8 shots with template a.j2 are best, 57 % right [41, 72]: better than 0 shots "
+        "(+12 [+4, +20]); separated from all 4 other cells."
+    ]
+    open_rivals = [{"shots": 1}, {"shots": 4}, {"template": "b.j2"}]
+    assert headline(leader(), open_rivals, [compared()]) == [
+        "8 shots with template a.j2 scored highest, 57 % right [41, 72]: better than 0 shots "
+        "(+12 [+4, +20]); not separated from 1 or 4 shots or template b.j2."
+    ]
+    assert headline(leader(levels={"shots": 1}, separated=True, others=1), [], []) == [
+        "1 shot is best, 57 % right [41, 72]: separated from the other cell."
+    ]
+
+
+def test_a_win_of_the_fewest_shots_is_said_as_one() -> None:
+    loss = compared(a=0, b=8, delta=-0.17, low=-0.25, high=-0.09, p=0.001)
+    (said,) = headline(leader(levels={"shots": 0}, separated=True), [], [loss])
+    assert said.startswith("0 shots are best, 57 % right [41, 72]: better than 8 shots (+17 [+9,")
+
+
+def test_many_open_rivals_are_counted() -> None:
+    some = [{"template": f"{number}.j2"} for number in range(6)]
+    assert "not separated from 6 of the 20 others." in headline(leader(others=20), some, [])[0]
+    assert "not separated from any of the 6 others." in headline(leader(others=6), some, [])[0]
+
+
+def test_a_constant_that_is_no_worse_comes_first() -> None:
+    first, second = headline(leader(baseline=0.6), [{"shots": 1}], [])
+    assert first == (
+        "No cell beats a constant: always answering the commonest label is right 60 % of the "
+        "time, more often than the best cell (57 %)."
     )
-    unsure = compared(factor="template", a="b.j2", b="a.j2", **UNSURE)
-    assert headline(best, 0.57, ci, [compared(), unsure]) == (
-        "8 shots with template a.j2 look best, 57 % right (41 to 72): "
-        "they beat 0 shots by 12 points (4 to 20), but 37 queries cannot tell whether they are "
-        "better than template b.j2, about 290 would do."
-    )
-    same = compared(delta=0.0, low=-0.01, high=0.01, p=1.0)
-    assert headline({"shots": 1}, 0.5, ci, [same]) == (
-        "1 shot looks best, 50 % right (41 to 72): there is no difference that matters to 0 shots."
-    )
-    assert headline({"shots": 0}, 0.5, ci, []) == (
-        "0 shots look best, 50 % right (41 to 72); nothing else that was tried does better."
-    )
+    assert second.startswith("8 shots with template a.j2 scored highest")
+    assert len(headline(leader(baseline=0.5), [{"shots": 1}], [])) == 1
+
+
+def test_one_cell_and_one_draw() -> None:
+    assert headline(leader(levels={}, others=0), [], []) == ["57 % right [41, 72]."]
+    (said,) = headline(leader(general=False), [{"shots": 1}], [])
+    assert said.endswith("not separated from 1 shot, for this draw of shots.")
 
 
 def test_sources_of_variance() -> None:
@@ -151,9 +180,18 @@ def test_ranges() -> None:
 
 
 def test_counts_of_what_is_not_listed() -> None:
-    assert others(3, 20, "sure") == "In 3 more of 20 pairs one is better than the other."
-    assert others(12, 20, "unsure") == (
-        "In 12 of 20 pairs these queries cannot tell which is better."
+    assert others(3, 20, "sure") == "In 3 more of 20 pairs the difference is significant."
+    assert others(12, 20, "unsure") == "In 12 of 20 pairs the difference is not significant."
+
+
+def test_what_a_comparison_finds() -> None:
+    assert finds(300, 8, 7, 0.09, [(0.1, 240, None), (0.05, None, 20)]) == (
+        "Among 7 comparisons, 300 queries with 8 draws of shots find a true difference of about "
+        "9 points four times in five; one of 10 takes about 240 queries, one of 5 takes more draws "
+        "(about 20)."
+    )
+    assert finds(1, None, 1, None, [(0.1, None, None)]) == (
+        "1 query finds no difference, however large; one of 10 takes more queries and more draws."
     )
 
 

@@ -14,17 +14,22 @@ from rich.text import Text
 import promptkit
 from promptkit.cli import inputs, options
 from promptkit.cli.console import note, write_json
+from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
 
 Least = Annotated[
     list[str] | None,
-    typer.Option("--min", metavar="METRIC=N", help="The least that will do: accuracy=0.5."),
+    typer.Option(
+        "--min", metavar="METRIC=N", callback=listed, help="The least that will do: accuracy=0.5."
+    ),
 ]
 Most = Annotated[
     list[str] | None,
-    typer.Option("--max", metavar="METRIC=N", help="The most that will do: log_loss=1.2."),
+    typer.Option(
+        "--max", metavar="METRIC=N", callback=listed, help="The most that will do: log_loss=1.2."
+    ),
 ]
 NoWorseThan = Annotated[
     Path | None,
@@ -40,10 +45,19 @@ Strict = Annotated[
     ),
 ]
 ShotCounts = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
+        callback=listed,
         help="Numbers of shots, such as 2,4, all of which have to pass; by default the most that "
-        "the saved run asked, or else 8."
+        "the saved run asked, or else 8.",
+    ),
+]
+SeedCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="How many draws of shots; by default those of the saved run, or else 8.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option(help="A folder to save this run in.")]
@@ -61,10 +75,11 @@ def check(
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: options.OrderNames = None,
     calibrate: options.Calibrate = None,
     shots: ShotCounts = None,
-    seeds: options.Seeds = 3,
+    seeds: SeedCount = None,
     limit: options.Limit = None,
     out: Out = None,
     store: options.StoreFile = None,
@@ -97,9 +112,9 @@ def check(
     demands = Demands.of(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
-    loaded = inputs.task_named(task)
+    loaded = inputs.task_named(task, near_duplicates)
     demands.fit(loaded, limit)
-    chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
+    chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     inputs.check_writable(_apart(out, no_worse_than), json_file)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = inputs.models_named(model or [], adapter or [], **how)
@@ -109,7 +124,7 @@ def check(
             models=models,
             templates=template or (),
             shots=counts or demands.shots,
-            seeds=seeds,
+            seeds=demands.seeds if seeds is None else seeds,
             limit=limit,
             store=store,
             progress=progress,

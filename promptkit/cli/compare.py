@@ -23,11 +23,12 @@ def compare(
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: options.OrderNames = None,
     orders: options.OrderCount = None,
     calibrate: options.Calibrate = None,
-    shots: options.Shots = "0,1,2,4,8",
-    seeds: options.Seeds = 3,
+    shots: options.Shots = None,
+    seeds: options.SeedsOrAuto = "8",
     limit: options.Limit = None,
     out: options.Out = None,
     store: options.StoreFile = None,
@@ -50,13 +51,13 @@ def compare(
         "verbalizers": verbalizer or (),
         "selections": inputs.selections(selection or [], embedder),
         "orders": inputs.orders(order or [], orders),
-        "shots": inputs.numbers(shots),
+        "shots": inputs.numbers(shots or ["0", "1", "2", "4", "8"]),
         "fit": inputs.choices("fit", [fit], Fit)[0],
         "sampling": inputs.sampling(max_tokens, temperature),
     }
     kind = inputs.choices("weights", [weights], Weights)[0]
-    loaded = inputs.task_named(task)
-    chosen["calibrations"] = inputs.calibrations(calibrate, loaded)
+    loaded = inputs.task_named(task, near_duplicates)
+    chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     folder = out or Path("runs") / inputs.folder_name(loaded.name)
     inputs.check_writable(folder, json_file)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
@@ -66,7 +67,7 @@ def compare(
             loaded,
             models=models,
             templates=template or (),
-            seeds=seeds,
+            seeds=inputs.seeds(seeds),
             limit=limit,
             store=store,
             progress=progress,

@@ -10,23 +10,27 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.text import Text
 
 import promptkit
 from promptkit.cli.console import err, note
-from promptkit.errors import PromptkitError, TaskError
+from promptkit.errors import PromptkitError, TaskError, shorten
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
 from promptkit.selecting.orders import Order, as_order
 from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.selecting.strategies import Selection, read_selection
-from promptkit.task import Task
+from promptkit.task import NearDuplicates, Task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
+
+
+MOST_SEEDS = 10_000
+"""The largest number of draws that a command takes."""
 
 
 def folder_name(task: str) -> str:
@@ -34,7 +38,16 @@ def folder_name(task: str) -> str:
     return re.sub(r'[\\/:*?"<>|\s\0-\x1f]+', "-", task).strip(".-") or "task"
 
 
-def task_named(name: str) -> Task[Any, Any]:
+def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:
+    """The task of this name; `near_duplicates` replaces what it says of them."""
+    if near_duplicates is None:
+        return _loaded(name)
+    choices("near-duplicates", [near_duplicates], NearDuplicates)
+    task = _loaded(name)
+    return task.model_copy(update={"near_duplicates": near_duplicates})
+
+
+def _loaded(name: str) -> Task[Any, Any]:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute.isidentifier()) or Path(name).exists():
         return load_task(name, notify=note)
@@ -80,12 +93,22 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
     return models
 
 
-def numbers(text: str) -> list[int]:
+def seeds(text: str) -> int | Literal["auto"]:
+    """Return a number of draws, or "auto"."""
+    if text == "auto":
+        return "auto"
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST_SEEDS:
+        raise TaskError(f"--seeds {shorten(text)}: a number from 1 to {MOST_SEEDS:,}, or auto")
+    return int(text)
+
+
+def numbers(texts: Sequence[str]) -> list[int]:
     try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
+        numbers = [int(text) for text in texts]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 0:
+        text = ",".join(texts)
         raise TaskError(f"--shots {text!r}: write numbers of shots with commas, such as 0,1,2,4,8")
     return numbers
 
@@ -111,13 +134,15 @@ def orders(names: Sequence[str], count: int | None) -> list[Order]:
     return [*map(as_order, names), *(balanced_orders(count) if count is not None else ())]
 
 
-def calibrations(text: str | None, task: Task[Any, Any]) -> Sequence[str]:
+def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
     """Methods of calibration, checked before a model is loaded; `all` stays as it is."""
     from promptkit.calibrating import ALL, methods_of
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    methods = methods_of(ALL if names == [ALL] else names, task.labels)
-    return ALL if names == [ALL] else methods
+    others = [name for name in names if name != ALL]
+    methods = methods_of(others, task.labels)  # which names one that there is not, beside all too
+    if ALL in names:
+        methods_of(ALL, task.labels)
+    return ALL if ALL in names else methods
 
 
 def sampling(max_tokens: int, temperature: float) -> Sampling:

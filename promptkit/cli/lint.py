@@ -13,6 +13,7 @@ from rich.text import Text
 import promptkit
 from promptkit.cli import inputs, options
 from promptkit.cli.console import err, write_json
+from promptkit.cli.repeated import listed
 
 if TYPE_CHECKING:
     from promptkit.linting.findings import Finding
@@ -24,7 +25,9 @@ def lint(
     model: Annotated[str | None, typer.Option(help="Check the tokens of this model too.")] = None,
     shots: Annotated[int, typer.Option(min=0, help="The most shots that must fit.")] = 8,
     context: options.Context = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="A rule that is not checked.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(callback=listed, help="A rule that is not checked.")
+    ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Change templates where it is safe, and show how.")
     ] = False,

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from promptkit.cli.console import err, write_json
 from promptkit.cli.options import JsonFile
+from promptkit.cli.repeated import Command
 from promptkit.errors import ModelError
 from promptkit.models.base import Weights
 
@@ -36,7 +37,7 @@ def _models(context: typer.Context, json_file: JsonFile = None) -> None:
         list_models(json_file)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models(json_file: JsonFile = None) -> None:
     """List what was measured, what runs, and what it takes on the disk."""
     from promptkit.models.choices import known, root
@@ -51,7 +52,7 @@ def list_models(json_file: JsonFile = None) -> None:
         write_json(json_file, [_data(choice) for choice in choices])
 
 
-@app.command()
+@app.command(cls=Command)
 def prepare(
     model: Annotated[
         str,
@@ -87,7 +88,7 @@ def prepare(
         write_json(json_file, _data(choice))
 
 
-@app.command()
+@app.command(cls=Command)
 def remove(
     model: Annotated[
         list[str] | None, typer.Argument(metavar="MODEL...", help="A model, as it is listed.")

@@ -40,6 +40,7 @@ def optimise(
         str | None, typer.Option(help="A template by name or path; by default the task's.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which split of the pool, and which draws.")] = 0,
+    near_duplicates: options.NearDuplicates = None,
     store: options.StoreFile = None,
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
@@ -59,7 +60,7 @@ def optimise(
     how = inputs.choices("method", [method], Method)[0]
     kind = inputs.choices("weights", [weights], Weights)[0]
     sampling = inputs.sampling(max_tokens, temperature)
-    loaded = inputs.task_named(task)
+    loaded = inputs.task_named(task, near_duplicates)
     _check_file(out)
     inputs.check_writable(out.parent, json_file)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
@@ -83,6 +84,8 @@ def optimise(
     if json_file != "-":
         print(found)
         words = ["promptkit", "compare", task, "--selection", str(out), "--selection", "balanced"]
+        if near_duplicates is not None:
+            words += ["--near-duplicates", near_duplicates]
         print(f"Written to {out}. Now: {shlex.join(words)}")
     if json_file is not None:
         write_json(json_file, found.to_dict())

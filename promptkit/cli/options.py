@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""The options that commands share. Those of lists may be repeated, or have commas, or both."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ from typing import Annotated, get_args
 
 import typer
 
+from promptkit.cli.repeated import listed
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
 
 TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
 ]
-Shots = Annotated[str, typer.Option(help="Numbers of shots, such as 0,1,2,4,8.")]
+Shots = Annotated[
+    list[str] | None,
+    typer.Option(callback=listed, help="Numbers of shots; by default 0,1,2,4,8."),
+]
 Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
+SeedsOrAuto = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="How many draws of shots, or auto: as many, up to 20, as make them the smaller part "
+        "of the error.",
+    ),
+]
 SELECTION_HELP = (
     "How shots are chosen: balanced (label after label, the default for labels), random, first (as "
     "the pool stands), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON file "
@@ -49,7 +61,7 @@ Context = Annotated[
 ]
 Adapters = Annotated[
     list[Path] | None,
-    typer.Option(help="A LoRA adapter (.gguf): each model is also asked with it."),
+    typer.Option(callback=listed, help="A LoRA adapter (.gguf): each model is also asked with it."),
 ]
 Exact = Annotated[
     bool,
@@ -63,10 +75,13 @@ StoreFile = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option(help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."),
+    typer.Option(
+        callback=listed, help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."
+    ),
 ]
 Templates = Annotated[
-    list[str] | None, typer.Option(help="A template by name or path; by default the task's.")
+    list[str] | None,
+    typer.Option(callback=listed, help="A template by name or path; by default the task's."),
 ]
 Formats = Annotated[
     int,
@@ -77,7 +92,7 @@ Formats = Annotated[
         "ends are varied.",
     ),
 ]
-Selections = Annotated[list[str] | None, typer.Option(help=SELECTION_HELP)]
+Selections = Annotated[list[str] | None, typer.Option(callback=listed, help=SELECTION_HELP)]
 Embedder = Annotated[
     str | None,
     typer.Option(
@@ -85,7 +100,15 @@ Embedder = Annotated[
         "runs of characters (TF-IDF)."
     ),
 ]
-OrderNames = Annotated[list[str] | None, typer.Option("--order", help=ORDER_HELP)]
+NearDuplicates = Annotated[
+    str | None,
+    typer.Option(
+        metavar="exclude|allow",
+        help="Whether near-duplicates of a query may be among its shots; by default as the task "
+        "has it, which is to exclude them.",
+    ),
+]
+OrderNames = Annotated[list[str] | None, typer.Option("--order", callback=listed, help=ORDER_HELP)]
 OrderCount = Annotated[
     int | None,
     typer.Option("--orders", min=1, help="Ask after N balanced orders of the same shots."),
@@ -93,16 +116,18 @@ OrderCount = Annotated[
 Verbalizers = Annotated[
     list[str] | None,
     typer.Option(
+        callback=listed,
         help="Words for the labels: those of task.toml by name, labels, lower, upper, title, or "
-        "the controls swapped and symbols."
+        "the controls swapped and symbols.",
     ),
 ]
 Calibrate = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
+        callback=listed,
         metavar="METHODS",
         help="Correct the probabilities of labels, beside the raw ones: contextual, "
-        "domain-context, batch, pmi, temperature, vector, with commas, or all.",
+        "domain-context, batch, pmi, temperature, vector, or all.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")]

@@ -8,25 +8,36 @@ from typing import Annotated, Any
 import typer
 
 from promptkit.cli import inputs, options, shown
-from promptkit.cli.console import write_json
-from promptkit.errors import TaskError
+from promptkit.cli.console import note, write_json
+from promptkit.cli.repeated import listed
+from promptkit.controls import near_sentence
+from promptkit.errors import TaskError, shorten
 from promptkit.plain import read_name
 from promptkit.preview import plain
+from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
+from promptkit.selecting.strategies import selection_for
 from promptkit.task import Task
 from promptkit.templates import Template
 
 
 def render(
     task: options.TaskName,
-    shots: options.Shots = "2",
+    shots: Annotated[
+        list[str] | None,
+        typer.Option(callback=listed, help="Numbers of shots, such as 0,1,2; by default 2."),
+    ] = None,
     query: Annotated[
         str | None,
-        typer.Option(help="A test's id or text, or an input as JSON; by default the first test."),
+        typer.Option(
+            help="A test's id, an input as JSON, or the text of its only field; by default the "
+            "first test."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
     selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
     embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
     order: Annotated[str | None, typer.Option(help=options.ORDER_HELP)] = None,
     verbalizer: Annotated[str | None, typer.Option(help="Words for the labels, by name.")] = None,
     template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
@@ -46,14 +57,14 @@ def render(
     json_file: options.JsonFile = None,
 ) -> None:
     """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
-    counts = inputs.numbers(shots)
+    counts = inputs.numbers(shots or ["2"])
     chosen = next(iter(inputs.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None
 
     def show() -> None:
         nonlocal runtime
-        loaded = inputs.task_named(task)
+        loaded = inputs.task_named(task, near_duplicates)
         first = _query(loaded, query)
         asked = loaded.tests if every and query is None else [first]
         words = loaded.verbalizer(verbalizer) if verbalizer else None
@@ -74,6 +85,15 @@ def render(
         if html_file is None and json_file is None:
             look = shown.Look(tokens=tokens, spans=spans, whitespace=whitespace)
             shown.show(prompts, runtime, look)
+        drawn = selection_for(loaded, chosen)
+        found = {
+            test.id: [demo.id for demo in out]
+            for s in (range(seeds) if every else [seed])
+            for test in asked
+            if (out := left_out(loaded.demos, test, max(counts), s, drawn, loaded.is_test(test)))
+        }
+        if found:
+            note(near_sentence(found, len(asked)))
 
     if watch:
         shown.watch(shown.places(task, template), html_file, show)
@@ -90,14 +110,15 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     known = task.tests.by_id(query) or task.demos.by_id(query)
     if known is not None:
         return known
+    fields = [read_name(name, info) for name, info in task.types()[0].model_fields.items()]
+    reason = "is no id of a test"
     if query.lstrip().startswith("{"):
         try:
             return task.as_query(json.loads(query))
-        except json.JSONDecodeError as error:
-            raise TaskError(f"--query is not JSON: {error}") from None
-    fields = [read_name(name, info) for name, info in task.types()[0].model_fields.items()]
-    if len(fields) == 1:
+        except (json.JSONDecodeError, RecursionError) as error:
+            reason = f"is no id of a test, and not JSON: {error}"
+    if len(fields) == 1:  # code in braces, for example, is an input's text
         return task.as_query({fields[0]: query})
     raise TaskError(
-        f"--query {query!r} is no id of a test; write the input as JSON, with {', '.join(fields)}"
+        f"--query {shorten(query)} {reason}; write the input as JSON, with {', '.join(fields)}"
     )

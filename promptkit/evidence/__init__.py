@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from promptkit import verdicts
 from promptkit.controls import swap_verdicts
-from promptkit.evidence import moved, paired, warned
-from promptkit.figures import Free, Pair, Row, Spread, Variance
+from promptkit.evidence import leading, moved, paired, warned
+from promptkit.evidence.exactness import exactness
+from promptkit.figures import Best, Free, Pair, Row, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
 from promptkit.task import Task
@@ -22,8 +23,10 @@ class Evidence(NamedTuple):
     """What stands in a comparison under the same names."""
 
     pairs: tuple[Pair, ...]
+    best: Best
     verdicts: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     variance: tuple[Variance, ...]
     spreads: tuple[Spread, ...]
 
@@ -37,13 +40,16 @@ def weigh(
 ) -> Evidence:
     """The evidence in the judged predictions of a task; `free` is what models said freely."""
     found = paired.compared(groups)
-    pairs = tuple(paired.pairs(found))
+    pairs = tuple(paired.pairs(groups, found))
+    best = leading.best(groups, leading.majority(groups))
     lines = list(moved.lines(groups, predictions))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
     return Evidence(
         pairs,
-        (*paired.verdicts_on(groups, found), *map(verdicts.sentence, swaps)),
+        best,
+        (*paired.verdicts_on(groups, found, best), *map(verdicts.sentence, swaps)),
         tuple(warned.warnings(task, groups, found, predictions, free)),
+        tuple(filter(None, [exactness(task.output_type)])),
         tuple(moved.variance(lines)),
         tuple(moved.spreads(lines)),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptkit import caveats, judging, verdicts
@@ -44,7 +44,8 @@ def warnings(groups: Groups, *, skewed: bool) -> Iterator[str]:
     if whole:
         worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
         count = len(whole), len(cells)
-        yield caveats.collapsed(_place(worst, groups), *whole[worst], count, _help(worst, untried))
+        helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
+        yield caveats.collapsed(_place(worst, groups), *whole[worst], count, helps)
     if draws:
         worst = max(draws, key=lambda cell: len(draws[cell]))
         shown = [(seed, one.label, one.share) for seed, one in draws[worst].items()]
@@ -83,6 +84,16 @@ def _draws(cells: Sequence[Judged]) -> dict[int | None, Collapse]:
 
 def _place(cell: Cell, groups: Groups) -> str:
     return verdicts.context(levels(cell, dict.fromkeys(["shots", *varied(groups)])))
+
+
+def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell]) -> list[str]:
+    """The calibration under which a cell does not collapse, if one was compared.
+
+    `others` are all cells that do.
+    """
+    alike = [one for one in cells if one._replace(calibration=cell.calibration) == cell]
+    named = [verdicts.named("calibration", one.calibration) for one in alike if one not in others]
+    return [f"{name} (there is no collapse with it)" for name in named[:1]]
 
 
 def _untried(groups: Groups, *, skewed: bool) -> dict[str, str]:

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from promptkit import caveats, judging, power, stats, verdicts
-from promptkit.figures import FACTORS, Cell, Pair
+import numpy as np
+
+from promptkit import crossed, headlines, judging, power, stats, verdicts
+from promptkit.evidence.differing import change, differences
+from promptkit.figures import FACTORS, Best, Cell, Pair
 from promptkit.judging import Groups
+from promptkit.targets import Differences
 
 NAMED = ("shots", *FACTORS)
 """What cells may differ in, in the order in which a sentence names it."""
@@ -16,9 +20,11 @@ NAMED = ("shots", *FACTORS)
 SHOWN = 8
 """How many verdicts of a kind are listed; the others are counted."""
 
-
 DISAGREEMENT = 0.3
 """What two cells are taken to disagree on where there is one cell only."""
+
+STATED = (0.1, 0.05)
+"""True differences of accuracy for which the number of queries is given."""
 
 
 class Found(NamedTuple):
@@ -26,83 +32,79 @@ class Found(NamedTuple):
 
     a: Cell
     b: Cell
-    difference: stats.Difference
+    differences: Differences
     compared: verdicts.Compared
 
 
 def compared(groups: Groups) -> list[Found]:
-    """All pairs, their p-values corrected."""
-    differences = list(judging.differences(groups))
-    corrected = stats.holm([difference.p for _, _, difference in differences]).tolist()
-    # Holm divides by the pairs that are left; those that were decided here are decided by more.
-    undecided = sum(p > verdicts.ALPHA for p in corrected)
-    alpha = verdicts.ALPHA / max(undecided, 1)
-    names, n = varied(groups), queries(groups)
+    """Return all pairs, their p-values corrected."""
+    pairs = list(differences(groups))
+    corrected = stats.holm([found.decisive.p for _, _, found in pairs]).tolist()
+    names = varied(groups)
     found = []
-    for (a, b, difference), p in zip(differences, corrected, strict=True):
+    for (a, b, both), p in zip(pairs, corrected, strict=True):
         (factor,) = (name for name in NAMED if getattr(a, name) != getattr(b, name))
-        least = max(abs(difference.delta), verdicts.MARGIN)
-        needed = power.queries_needed(least, difference.disagreement, alpha=alpha)
+        decisive = both.decisive
         words = verdicts.Compared(
             factor,
             getattr(a, factor),
             getattr(b, factor),
-            n,
-            difference.delta,
-            difference.ci.low,
-            difference.ci.high,
+            decisive.delta,
+            decisive.ci.low,
+            decisive.ci.high,
             p,
-            max(needed, n + 1),
+            len(pairs),
             levels(b, [name for name in names if name != factor]),
+            general=both.general is not None,
         )
-        found.append(Found(a, b, difference, words))
+        found.append(Found(a, b, both, words))
     return found
 
 
-def pairs(found: Iterable[Found]) -> Iterator[Pair]:
-    """The same as they stand in a comparison."""
-    for a, b, difference, words in found:
-        ends = difference.ci.low, difference.ci.high
-        said = verdicts.verdict(words)
-        yield Pair(a, b, difference.delta, ends, difference.p, words.p, said)
+def pairs(groups: Groups, found: Iterable[Found]) -> Iterator[Pair]:
+    """Yield the same as they stand in a comparison."""
+    for a, b, both, words in found:
+        general, these = both
+        yield Pair(
+            a,
+            b,
+            these.delta,
+            None if general is None else (general.ci.low, general.ci.high),
+            (these.ci.low, these.ci.high),
+            None if general is None else general.p,
+            these.p,
+            words.p,
+            verdicts.verdict(words),
+            log_loss=change(groups[a], groups[b], judging.log_losses),
+            brier=change(groups[a], groups[b], judging.brier_scores),
+        )
 
 
 def queries(groups: Groups) -> int:
-    """How many queries every cell was asked."""
+    """Return how many queries every cell was asked."""
     return len(next(iter(groups.values()))[0].correct)
 
 
 def varied(cells: Iterable[Cell]) -> list[str]:
-    """What the cells differ in."""
+    """Return what the cells differ in."""
     cells = list(cells)
     return [name for name in NAMED if len({getattr(cell, name) for cell in cells}) > 1]
 
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
-    """What a cell has there, if it says anything."""
+    """Return what a cell has there, if it says anything."""
     absent = judging.void(cell)
     return {name: getattr(cell, name) for name in names if name not in absent}
 
 
-def best_of(groups: Groups) -> Cell:
-    """The cell with the highest accuracy, of equal ones that with the fewest shots."""
-    right = {cell: judging.correct(cells).mean() for cell, cells in groups.items()}
-    return max(right, key=lambda cell: (right[cell], -cell.shots))
-
-
-def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
-    """The headline, then what else is sure, the largest difference first, then what is not."""
-    best = best_of(groups)
-    fewest = min(cell.shots for cell in groups)
-    rivals = [
-        one.compared
-        for one in found
-        if one.b == best and (one.compared.factor != "shots" or one.a.shots == fewest)
-    ]
-    yield _headline(groups, best, rivals)
-    rest = [one.compared for one in found if one.compared not in rivals]
+def verdicts_on(groups: Groups, found: Sequence[Found], best: Best) -> Iterator[str]:
+    """Yield the headline, what else is significant, the largest difference first, what is not, and
+    what such queries and draws find."""
+    beside = [one.compared for one in found if best.cell in (one.a, one.b)]
+    wins = [one for one in beside if verdicts.judge(one) in ("better", "worse")]
+    yield from headlines.headline(*_headline(groups, best), wins)
     by_kind: dict[str, list[verdicts.Compared]] = {"sure": [], "same": [], "unsure": []}
-    for one in rest:
+    for one in (one.compared for one in found if one.compared not in wins):
         kind = verdicts.judge(one)
         by_kind[kind if kind in by_kind else "sure"].append(one)
     by_kind["sure"].sort(key=lambda one: -abs(one.delta))
@@ -112,23 +114,58 @@ def verdicts_on(groups: Groups, found: Sequence[Found]) -> Iterator[str]:
         yield from map(verdicts.verdict, some[:shown])
         if some[shown:]:
             yield verdicts.others(len(some[shown:]), len(found), name)
-    n = queries(groups)
-    smallest = power.detectable(n, disagreement(found))
-    if found and n >= caveats.FEW and smallest is not None:  # of few tests a warning says it
-        yield verdicts.seen(n, smallest)
+    if found:
+        yield found_by(groups, found)
 
 
-def disagreement(found: Sequence[Found]) -> float:
-    """What two cells of this comparison usually disagree on; see `promptkit.power`."""
-    return median([one.difference.disagreement for one in found] or [DISAGREEMENT])
-
-
-def _headline(groups: Groups, best: Cell, rivals: Sequence[verdicts.Compared]) -> str:
-    table = judging.correct(groups[best])
-    interval = stats.wilson(table)
-    return verdicts.headline(
-        levels(best, varied(groups)),
-        float(table.mean()),
-        (interval.low, interval.high),
-        rivals,
+def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
+    """Return how differences of this comparison usually scatter; see `promptkit.power`."""
+    draws = len(next(iter(groups.values())))
+    scattered = [one for one in found if groups[one.a][0].drawn or groups[one.b][0].drawn]
+    by_draw = [
+        crossed.variance_by_draw(judging.correct(groups[one.b]) - judging.correct(groups[one.a]))
+        for one in scattered
+        if min(draws, queries(groups)) > 1
+    ]
+    return power.Plan(
+        disagreement=median(
+            [one.differences.these.disagreement for one in found] or [DISAGREEMENT]
+        ),
+        by_draw=float(np.median(by_draw)) if by_draw else 0.0,
+        draws=draws if scattered else 1,
+        comparisons=max(len(found), 1),
     )
+
+
+def found_by(groups: Groups, found: Sequence[Found]) -> str:
+    """Return what true difference these queries and draws find, and what stated ones take."""
+    n, planned = queries(groups), plan(groups, found)
+    takes = []
+    for delta in STATED:
+        needed = power.queries_needed(delta, planned)
+        draws = power.draws_needed(delta, n, planned) if needed is None else None
+        takes.append((delta, needed, draws))
+    drawn = planned.draws if any(groups[one.b][0].drawn for one in found) else None
+    return verdicts.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
+
+
+def _headline(groups: Groups, best: Best) -> tuple[headlines.Leader, list[headlines.Open]]:
+    """Return the best cell and the rivals that it is not separated from, as they are named."""
+    names = varied(groups)
+    figure = judging.accuracy(groups[best.cell])
+    shown = figure.these if figure.general is None else figure.general
+    leader = headlines.Leader(
+        levels(best.cell, names),
+        best.accuracy,
+        (shown.low, shown.high),
+        best.separated,
+        len(best.rivals),
+        general=figure.general is not None,
+        baseline=best.baseline,
+    )
+    unsettled: list[headlines.Open] = []
+    for rival in best.rivals:
+        if not rival.separated:
+            own, other = levels(rival.cell, names), levels(best.cell, names)
+            unsettled.append({k: v for k, v in own.items() if other.get(k) != v} or own)
+    return leader, unsettled

@@ -11,12 +11,13 @@ import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
 from promptkit.calibrate import SAME_ANSWERS
-from promptkit.evidence import collapsed, skewed
-from promptkit.evidence.paired import Found, disagreement, levels, varied
+from promptkit.evidence import collapsed, leading, skewed
+from promptkit.evidence.options import empty_options
+from promptkit.evidence.paired import Found, levels, plan, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.selecting.strategies import SELECTIONS, as_selection
+from promptkit.selecting.strategies import is_seeded
 from promptkit.task import Task
 from promptkit.variance import flattery
 
@@ -31,13 +32,14 @@ def warnings(
     """The warnings that hold, those that concern every number first."""
     n = len(predictions[0])
     checked = [
-        caveats.few_queries(n, power.detectable(n, disagreement(found))),
-        _majority(groups, predictions),
+        caveats.few_queries(n, power.detectable(n, plan(groups, found))),
+        _majority(groups),
         _picked(groups),
         _one_seed(predictions),
         _low_coverage(groups, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
+        empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
     labels = skewed.frequencies(task, groups)
@@ -46,12 +48,12 @@ def warnings(
         yield from skewed.warnings(labels, groups)
 
 
-def _majority(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> str | None:
-    if predictions[0][0].logprobs is None:
+def _majority(groups: Groups) -> str | None:
+    baseline = leading.majority(groups)
+    if baseline is None:
         return None
-    ((label, times),) = Counter(p.gold for p in predictions[0]).most_common(1)
-    right = [float(judging.correct(groups[cell]).mean()) for cell in judging.distinct(groups)]
-    return caveats.majority(label, times / len(predictions[0]), right)
+    not_above, cells = leading.not_above(groups, baseline)
+    return caveats.majority(baseline.label, baseline.accuracy, not_above, cells)
 
 
 def _picked(groups: Groups) -> str | None:
@@ -66,14 +68,8 @@ def _picked(groups: Groups) -> str | None:
 
 
 def _one_seed(predictions: Sequence[Sequence[Prediction]]) -> str | None:
-    drawn = [cell[0] for cell in predictions if cell[0].shots and _is_seeded(cell[0].selection)]
+    drawn = [cell[0] for cell in predictions if cell[0].shots and is_seeded(cell[0].selection)]
     return caveats.one_seed(len({one.seed for one in drawn})) if drawn else None
-
-
-def _is_seeded(selection: str) -> bool:
-    """Whether another seed draws other shots, by the kind with which a selection's name begins."""
-    kind = selection.replace(",", " ").split(" ")[0]
-    return kind in SELECTIONS and as_selection(kind).seeded
 
 
 def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
@@ -82,13 +78,19 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
     if not covered:
         return None
     asked = {
-        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one.texts
+        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one
         for one in free
     }
     least = min(asked or covered, key=lambda cell: covered[cell])
     where = verdicts.context(levels(least, varied(groups)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
-    return caveats.low_coverage(where, covered[least], asked.get(least, ()), (low, len(covered)))
+    said: tuple[str, ...] = ()
+    labels = 0
+    if least in asked:
+        written = [*zip(asked[least].texts, asked[least].labels, strict=True)]
+        said = tuple([text for text, label in written if label is None])
+        labels = len(written) - len(said)
+    return caveats.low_coverage(where, covered[least], said, (low, len(covered)), labels)
 
 
 def coverage_of(groups: Groups) -> dict[Cell, float]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from promptkit.errors import shorten
-from promptkit.examples import canonical, text_key, text_of
+from promptkit.examples import canonical, text_key, texts_of
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.subject import PARTS, Row, Subject
-from promptkit.near import near_pairs, normalised
+from promptkit.near import near_pairs, normal_form
 from promptkit.plain import plain
 
 LOPSIDED = 5
@@ -65,19 +65,23 @@ def repeats(subject: Subject) -> Iterator[Finding]:
 
 
 def near_repeats(subject: Subject) -> Iterator[Finding]:
-    """Rows that say nearly the same."""
+    """Near-duplicates, within a part and between the parts."""
     rows = subject.all_rows
-    texts = [normalised(text_of(row.example.input)) for row in rows]
+    texts = [normal_form(texts_of(row.example.input)) for row in rows]
     for i, j in near_pairs(texts):
         first, row = rows[i], rows[j]
         if _equal(first, row):
             continue  # said by `repeats`
-        message = f"nearly the same input as {first} ({shorten(_short(subject, first), 50)})"
+        message = f"near-duplicate of {first} ({shorten(_short(subject, first), 50)})"
+        fix = "keep one"
         if first.part != row.part:
-            message += ", so a test stands in the pool"
+            if subject.task.near_duplicates == "allow":
+                continue
+            message += ", a demonstration that its shots leave out"
+            fix = 'keep one, or write near_duplicates = "allow" in task.toml'
         elif not subject.same_output(first, row):
             message += f", with {first.example.output!r} there and {row.example.output!r} here"
-        yield rules.NEAR_REPEAT.at(row.at(), message, "keep one")
+        yield rules.NEAR_REPEAT.at(row.at(), message, fix)
 
 
 def _equal(first: Row, row: Row) -> bool:

@@ -113,7 +113,11 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
         if name is not None:
             try:
                 examples, places = read_examples(
-                    path.parent / name, parser, spec.output.column, labelled=True
+                    path.parent / name,
+                    parser,
+                    spec.output.column,
+                    labelled=True,
+                    columns=spec.columns,
                 )
             except DataError as error:  # a file that cannot be read as a whole
                 parser.problems += error.problems
@@ -129,6 +133,7 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
             instruction=spec.instruction,
             template=spec.template,
             verbalizers=spec.output.verbalizers,
+            near_duplicates=spec.near_duplicates,
             folder=path.parent,
         )
         return Subject(task, rows, parser.problems, str(path))

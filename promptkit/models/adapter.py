@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf import Header, read_header
@@ -18,6 +21,13 @@ from promptkit.models.library import errors, forget_errors, library
 from promptkit.models.weights import digest, try_once
 
 _TYPES = ("F32", "F16", "BF16")
+
+_EXPONENTS: Mapping[str, tuple[type[np.unsignedinteger], int]] = {
+    "F32": (np.uint32, 0x7F80_0000),
+    "F16": (np.uint16, 0x7C00),
+    "BF16": (np.uint16, 0x7F80),
+}
+"""The bits of a number's exponent, which are all set in NaN and infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,20 @@ def check_adapter(header: Header, architecture: str) -> None:
                 header.path,
                 f"the data of tensor {tensor.name} is not {TENSOR_ALIGNMENT}-byte aligned",
             )
+
+
+def check_weights(header: Header) -> None:
+    """Refuse weights that are not finite. Raises `ModelFileError`."""
+    for tensor in header.tensors:
+        if tensor.type in _EXPONENTS and tensor.elements:
+            kind, exponent = _EXPONENTS[tensor.type]
+            bits = np.memmap(header.path, kind, "r", tensor.offset, (tensor.elements,))
+            if ((bits & exponent) == exponent).any():
+                raise ModelFileError(
+                    header.path,
+                    f"tensor {tensor.name} holds numbers that are not finite; "
+                    "copy, download or convert the adapter again",
+                )
 
 
 def set_adapters(context: Any, adapters: tuple[Adapter, ...]) -> None:

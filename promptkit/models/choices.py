@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from promptkit.models import cache
 from promptkit.models.context import Settings
-from promptkit.models.library import library, runtime
+from promptkit.models.library import features, runtime
 from promptkit.models.machine import cores, processor
 from promptkit.models.weights import digest
 
@@ -82,8 +83,7 @@ def place(sha256: str) -> Path:
 
 def machine() -> str:
     """This machine and its llama.cpp, as far as they decide what is fast."""
-    features = library().llama_print_system_info().decode().strip(" |")
-    return f"{processor()}, {cores()} cores, {runtime()}, {features}"
+    return f"{processor()}, {cores()} cores, {runtime()}, {features()}"
 
 
 def recall(sha256: str, asked: str) -> Choice | None:
@@ -126,6 +126,20 @@ def forget(sha256: str) -> int:
     if folder.exists():
         shutil.rmtree(folder)
     return freed
+
+
+def sweep() -> None:
+    """Delete what killed processes left half-written, and nothing that a live one is writing."""
+    for partial in root().glob("*/partial-*"):
+        from filelock import FileLock
+
+        with suppress(OSError), FileLock(lock_file(partial.parent), timeout=0):
+            shutil.rmtree(partial)
+
+
+def lock_file(folder: Path) -> Path:
+    """The file that is locked while something is written into a folder."""
+    return folder / "lock"
 
 
 def _record(sha256: str, asked: str) -> Path:

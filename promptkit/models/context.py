@@ -18,7 +18,7 @@ from promptkit.errors import ModelError
 from promptkit.models.adapter import Adapter, set_adapters
 from promptkit.models.base import Memory, Usage
 from promptkit.models.engine import Logits
-from promptkit.models.library import errors, forget_errors, held_interrupts, library
+from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.plan import Limits
 from promptkit.models.schedule import Ints
 
@@ -52,7 +52,8 @@ class Context:
     """A llama.cpp context whose sequences share its cells (`promptkit.models.engine.Runtime`).
 
     Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
-    common, so that the next run need not read it again. Not safe for threads.
+    common, so that the next run need not read it again. `promptkit.models.access` keeps threads
+    apart.
     """
 
     def __init__(
@@ -113,8 +114,6 @@ class Context:
         self._usage = usage
         self._batch = Batch(lib, settings.batch)
         self._adapters: tuple[Adapter, ...] = ()
-        self.latest: object = None
-        """Whose run began last."""
         self._kept: tuple[int, ...] = ()
         """What the stem holds."""
         self._to_keep: tuple[int, ...] = ()
@@ -196,7 +195,7 @@ class Context:
         batch = self._batch.fill(tokens, positions, sequences, outputs)
         forget_errors()
         start = perf_counter()
-        code = self._lib.llama_decode(self._context, batch)
+        code = compute(self._lib.llama_decode, self._context, batch)
         self._usage.decode_seconds += perf_counter() - start
         self._usage.decoded_tokens += count
         if code != 0:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
+from promptkit.models.access import Access
 from promptkit.models.context import Batch
 from promptkit.models.engine import check_finite
 from promptkit.models.gguf import Header, read_header
-from promptkit.models.library import errors, forget_errors, held_interrupts, library
+from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.machine import cores
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.weights import find, verify
@@ -54,7 +56,8 @@ def load_embedder(
 class Embedder:
     """Makes vectors of length one of texts; a text without a token becomes zeros.
 
-    Tokens are pooled as the file says, else averaged. Not safe for threads.
+    Tokens are pooled as the file says, else averaged. Threads may share it, in the process that
+    loaded it.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class Embedder:
         if not model:
             raise ModelFileError(path, f"llama.cpp cannot load it: {errors() or 'no reason given'}")
         pointers = [model]
-        self._free = weakref.finalize(self, _release, lib, pointers)
+        forks = not lib.llama_supports_gpu_offload()
+        self._access = Access(name, partial(_release, lib, pointers), forks=forks)
+        weakref.finalize(self, self._access.close)
         if lib.llama_model_has_encoder(model) and lib.llama_model_has_decoder(model):
             raise ModelFileError(path, "a model that translates, which makes no vectors")
         trained: int = lib.llama_model_n_ctx_train(model)
@@ -84,12 +89,15 @@ class Embedder:
             )
         self.dimensions: int = _dimensions(lib, model)
         """The numbers of a vector."""
-        self._vocabulary = Vocabulary(model, header, owner=self._free)
+        self._vocabulary = Vocabulary(model, header)
         self._lib, self._size = lib, max(self._length, _SEQUENCES)
         self._context = _context(lib, model, self._size, pooling, threads)
         pointers.append(self._context)
         self._memory = lib.llama_get_memory(self._context)
         self._batch = Batch(lib, self._size)
+
+    def __reduce__(self) -> NoReturn:
+        self._access.refuse_pickling()
 
     def __repr__(self) -> str:
         return f"<Embedder {self.name}: {self.dimensions} dimensions>"
@@ -99,18 +107,23 @@ class Embedder:
 
         Raises `PromptError` for texts longer than the context, before any is read.
         """
-        tokens = [self._vocabulary.whole(text) for text in texts]
+        with self._access.use(), self._access.lock:
+            tokens = [self._vocabulary.whole(text) for text in texts]
         self._check_lengths(texts, tokens)
         found = np.zeros((len(texts), self.dimensions), np.float32)
         for batch in self._batches(tokens):
-            found[batch] = self._read([tokens[index] for index in batch])
-        check_finite(found)
+            with self._access.alone():
+                found[batch] = self._read([tokens[index] for index in batch])
+        try:
+            check_finite(found)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(lengths > 0, lengths, 1))
 
     def close(self) -> None:
         """Frees the model's memory; it is of no use afterwards."""
-        self._free()
+        self._access.close()
 
     def _check_lengths(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
         long = [index for index, ids in enumerate(tokens) if len(ids) > self._length]
@@ -149,7 +162,7 @@ class Embedder:
         if self._memory:
             lib.llama_memory_clear(self._memory, True)
         forget_errors()
-        code = lib.llama_decode(self._context, batch)
+        code = compute(lib.llama_decode, self._context, batch)
         if code != 0:
             raise ModelError(f"llama.cpp could not read a batch (code {code}): {errors()}")
         found = np.empty((len(texts), self.dimensions), np.float32)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from promptkit.models.embedding import Embedder
+from promptkit.models.library import library, load
 from promptkit.models.process import serve
 
 
 def main(path: str) -> str:
     """Raises `PromptkitError` for a file that cannot be used."""
+    library().llama_model_free(load(path, check=True))
     Embedder(Path(path), name=Path(path).name, threads=1)(["a 1\n", "a", ""])
     return ""
 

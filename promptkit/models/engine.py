@@ -5,6 +5,7 @@ Knows no llama.cpp: a runtime is whatever reads tokens, copies sequences and dro
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +113,7 @@ def log_totals(rows: Logits) -> Floats:
         totals = _totals(rows)
     else:  # numpy lets other threads run meanwhile
         half = len(rows) // 2
-        later = _other_thread().submit(_totals, rows[half:])
+        later = _other_thread(os.getpid()).submit(_totals, rows[half:])
         totals = np.concatenate([_totals(rows[:half]), later.result()])
     check_finite(totals)
     return totals
@@ -132,7 +133,8 @@ def _totals(rows: Logits) -> Floats:
 
 
 @cache
-def _other_thread() -> ThreadPoolExecutor:
+def _other_thread(_process: int) -> ThreadPoolExecutor:
+    """Return a thread of this process; a fork has none of its parent's."""
     return ThreadPoolExecutor(1, "promptkit-logits")
 
 

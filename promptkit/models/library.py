@@ -8,15 +8,18 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from promptkit.errors import ModelError
+from promptkit.models.access import lock_of_process
 
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
@@ -27,18 +30,76 @@ SPINS = "500"
 _WARNING, _ERROR = 3, 4  # as ggml.h numbers them
 # Its INFO lines are of interest to nobody but its developers, and so are most of its warnings.
 _LEVELS = {_WARNING: logging.INFO, _ERROR: logging.WARNING}
-_last_errors: list[str] = []
+
+
+class _Errors(threading.local):
+    """The last error lines of each thread."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+
+_last_errors = _Errors()
+
+T = TypeVar("T")
+
+
+_process = lock_of_process()
+
+
+def library() -> Any:
+    """The `llama_cpp` module, its backend initialised and its log taken over."""
+    with _process:
+        return _initialised()
 
 
 @cache
-def library() -> Any:
-    """The `llama_cpp` module, its backend initialised and its log taken over."""
+def _initialised() -> Any:
     with _short_waits():
         import llama_cpp
 
     llama_cpp.llama_log_set(_callback(llama_cpp), ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
+    _initialised_in.append(os.getpid())
     return llama_cpp
+
+
+_initialised_in: list[int] = []
+
+
+@cache
+def features() -> str:
+    """Return what llama.cpp says of this processor, which it writes into memory of the process."""
+    with _process:
+        return str(library().llama_print_system_info().decode().strip(" |"))
+
+
+def compute(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of llama.cpp that computes; in a forked process, on a thread of its own.
+
+    GNU's OpenMP keeps a team of threads for each thread that computes. A fork copies what it knows
+    of the forking thread's team without the team, for which it would then wait for ever.
+    """
+    process = os.getpid()
+    if process in _initialised_in:
+        return function(*arguments)
+    future = _computing(process).submit(_with_errors, function, arguments)
+    try:
+        result, _last_errors.lines = future.result()
+        return result
+    except BaseException:
+        wait([future])  # what it computes with must stay
+        raise
+
+
+def _with_errors(function: Callable[..., T], arguments: Sequence[Any]) -> tuple[T, list[str]]:
+    forget_errors()
+    return function(*arguments), _last_errors.lines[:]
+
+
+@cache
+def _computing(_process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "promptkit-compute")
 
 
 @contextmanager
@@ -64,54 +125,69 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
     def write(level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace").rstrip()
         if level == _ERROR and line:
-            _last_errors.append(line)
-            del _last_errors[:-10]
+            _last_errors.lines.append(line)
+            del _last_errors.lines[:-10]
         if line.strip("."):
             log.log(_LEVELS.get(level, logging.DEBUG), line)
 
     return write
 
 
-def load(path: str) -> Any:
-    """llama.cpp's pointer to the model in a file. Raises `ModelError`.
+def load(path: str, *, check: bool = False) -> Any:
+    """llama.cpp's pointer to the model in a file; `check` has it look at every weight.
 
-    For processes of our own, since a damaged file can end the one that loads it.
+    For processes of our own, since a damaged file can end the one that loads it. Raises
+    `ModelError`.
     """
     lib = library()
-    model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+    params = lib.llama_model_default_params()
+    params.check_tensors = check
+    forget_errors()
+    model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise ModelError(f"llama.cpp cannot load it: {errors() or 'no reason given'}")
+        reason = errors() or "no reason given"
+        if (damaged := _INVALID.search(reason)) is not None:
+            raise ModelError(
+                f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "
+                "copy, download or convert it again"
+            )
+        raise ModelError(f"llama.cpp cannot load it: {reason}")
     return model
+
+
+_INVALID = re.compile(r"tensor '([^']*)' has invalid data")
 
 
 def forget_errors() -> None:
     """Begins anew with `errors()`."""
-    _last_errors.clear()
+    _last_errors.lines.clear()
 
 
 def errors() -> str:
-    """The error lines llama.cpp wrote since `forget_errors()`, shortest way to a reason."""
-    return "; ".join(line.split(": ", 1)[-1] for line in _last_errors)
+    """The error lines llama.cpp wrote in this thread since `forget_errors()`, shortened."""
+    return "; ".join(line.split(": ", 1)[-1] for line in _last_errors.lines)
 
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Keeps Ctrl-C until llama.cpp returns; tells whether there was one.
+    """Keep Ctrl-C, and a handler of SIGTERM, until llama.cpp returns; tell whether there was one.
 
     Raised while llama.cpp calls back, say to log a line, it would be lost.
     """
     noted: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, lambda number, _frame: noted.append(number))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in handlers.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        held = {}
+    for number in held:
+        signal.signal(number, lambda number, _frame: noted.append(number))
     try:
         yield lambda: bool(noted)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in held.items():
+            signal.signal(number, handler)
         if noted:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(noted[0])
 
 
 def runtime() -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from promptkit import chat
 from promptkit.encode import Encoder
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
 from promptkit.models import engine
+from promptkit.models.access import Access
 from promptkit.models.adapter import Adapter, load_adapter
 from promptkit.models.answer import Answer
 from promptkit.models.base import (
@@ -88,7 +89,10 @@ def load_model(
 
 
 class LlamaModel:
-    """A GGUF model (`promptkit.models.base.Model`). Not safe for threads."""
+    """A GGUF model (`promptkit.models.base.Model`), for the process that loaded it.
+
+    Threads may share it: a run waits until those of other threads are over.
+    """
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class LlamaModel:
         trained: int = lib.llama_model_n_ctx_train(model)
         context = min(trained, DEFAULT_CONTEXT) if context is None else context
         self.usage = Usage()
-        self._resources = _Resources(lib, model)
+        self._resources = _Resources(lib, model, name or path.name)
         if not 0 < context <= trained:
             raise ModelError(
                 f"a context of {context} tokens: {path.name} was trained for {trained}"
@@ -164,9 +168,10 @@ class LlamaModel:
         The two share their memory, and may be compared with each other. Raises `ModelFileError`
         for a file that is missing, damaged or not an adapter for this model.
         """
-        self._check_open()
-        adapter = load_adapter(self._pointer, self._file, Path(path), scale)
-        model = copy(self)
+        with self._access.use(), self._access.lock:
+            adapter = load_adapter(self._pointer, self._file, Path(path), scale)
+        model = object.__new__(type(self))
+        model.__dict__ |= self.__dict__
         model._adapters = (*self._adapters, adapter)
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
@@ -174,8 +179,11 @@ class LlamaModel:
         return model
 
     def close(self) -> None:
-        """Frees the model's memory; it is of no use afterwards."""
-        self._resources.free()
+        """Frees the model's memory; it is of no use afterwards, in any thread."""
+        self._access.close()
+
+    def __reduce__(self) -> NoReturn:
+        self._access.refuse_pickling()
 
     def __repr__(self) -> str:
         return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
@@ -186,19 +194,20 @@ class LlamaModel:
         Raises `PromptError` for a prompt that does not fit, labels that its tokens cannot tell
         apart, turns that its chat template refuses, or an answer's format without a grammar.
         """
-        self._check_open()
-        vocabulary = self.vocabulary
-        bos, eos = vocabulary.bos_text, vocabulary.eos_text
-        raw = [chat.apply(prompt, self.chat_template, bos=bos, eos=eos) for prompt in prompts]
-        tokenized = self._encoder.encode_all(raw)
-        for prompt in tokenized:
-            self._check_fits(prompt)
-            self._grammars.of(prompt.prompt)
-        return tokenized
+        with self._access.use(), self._access.lock:
+            vocabulary = self.vocabulary
+            bos, eos = vocabulary.bos_text, vocabulary.eos_text
+            raw = [chat.apply(prompt, self.chat_template, bos=bos, eos=eos) for prompt in prompts]
+            tokenized = self._encoder.encode_all(raw)
+            for prompt in tokenized:
+                self._check_fits(prompt)
+                self._grammars.of(prompt.prompt)
+            return tokenized
 
     def piece(self, token: int) -> bytes:
         """The bytes that a token stands for."""
-        return self.vocabulary.piece(token)
+        with self._access.use():
+            return self.vocabulary.piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         """Scores every candidate of every prompt; yields (index, score) as they are made.
@@ -233,7 +242,8 @@ class LlamaModel:
 
         def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Answer]]]:
             items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
-            grammars = [self._grammars.of(prompts[i].prompt) for i in indices]
+            with self._access.lock:
+                grammars = [self._grammars.of(prompts[i].prompt) for i in indices]
             answers = [
                 Answer(prompts[i], self.vocabulary, sampling, grammar)
                 for i, grammar in zip(indices, grammars, strict=True)
@@ -254,24 +264,37 @@ class LlamaModel:
         Where another run on this model comes between, what is left begins anew.
         """
         left = dict.fromkeys(range(count))
-        while left:
-            indices = list(left)[: 1 if self._exact else None]
-            self._context.latest = mine = object()
-            start = perf_counter()
-            for done in begin(indices):
-                if done:
-                    seconds = (perf_counter() - start) / len(done)
+        run, seconds = object(), 0.0
+        steps: Iterator[list[tuple[int, T]]] | None = None
+        try:
+            while left:
+                with self._access.turn(run) as continues:
                     start = perf_counter()
-                for item, result in done:
-                    del left[indices[item]]
-                    yield indices[item], result, seconds
-                    self._check_open()
-                if self._context.latest is not mine:
-                    break
+                    if steps is None or not continues:
+                        indices = list(left)[: 1 if self._exact else None]
+                        steps = begin(indices)
+                    done = self._next(steps)
+                    seconds += perf_counter() - start
+                if done is None:
+                    steps = None
+                elif done:
+                    share, seconds = seconds / len(done), 0.0
+                    for item, result in done:
+                        del left[indices[item]]
+                        yield indices[item], result, share
+                        self._access.check()
+        finally:
+            self._access.end(run)
+
+    def _next(self, steps: Iterator[T]) -> T | None:
+        """The next of the steps, None after the last; errors say whose they are."""
+        try:
+            return next(steps, None)
+        except ModelError as error:
+            raise ModelError(f"{self.identity.name}: {error}") from error
 
     def _schedule(self, plan: Plan) -> Schedule:
         """The batches of a plan; what its prompts share with those before is not read again."""
-        self._check_open()
         self._context.adapt(self._adapters)
         if self._exact:
             self._context.clear()
@@ -279,9 +302,9 @@ class LlamaModel:
         wants = plan.stem is not None and plan.stem.wants
         return Schedule(plan, read=self._context.begin(stem, wants=wants))
 
-    def _check_open(self) -> None:
-        if not self._resources.free.alive:
-            raise ModelError(f"the model {self.identity.name} is closed")
+    @property
+    def _access(self) -> Access:
+        return self._resources.access
 
     def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
         """Refuses what the context has no room for; `answer` is a budget of tokens."""
@@ -301,11 +324,13 @@ def _tolerance(weights: str) -> float:
 
 
 class _Resources:
-    """What models that share it must free when the last of them goes away, or at once."""
+    """The memory that models share; freed when the last of them goes away, or at once."""
 
-    def __init__(self, lib: Any, model: Any) -> None:
+    def __init__(self, lib: Any, model: Any, name: str) -> None:
         self._contexts: list[Context] = []
-        self.free = weakref.finalize(self, _free, lib, model, self._contexts)
+        free = partial(_free, lib, model, self._contexts)
+        self.access = Access(name, free, forks=not lib.llama_supports_gpu_offload())
+        weakref.finalize(self, self.access.close)
 
     def add(self, context: Context) -> Context:
         """Frees the context first."""

@@ -8,7 +8,6 @@ other weights are written, verified, measured, and kept in the user's cache if t
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,16 @@ from typing import get_args
 from promptkit.errors import ModelError
 from promptkit.models.base import Weights
 from promptkit.models.candidates import AS_PRECISE, Candidates, gather
-from promptkit.models.choices import Choice, Measured, machine, place, recall, remember
+from promptkit.models.choices import (
+    Choice,
+    Measured,
+    lock_file,
+    machine,
+    place,
+    recall,
+    remember,
+    sweep,
+)
 from promptkit.models.context import Settings
 from promptkit.models.machine import cores
 from promptkit.models.measure import speeds
@@ -63,6 +71,7 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
     """
     if weights not in get_args(Weights):
         raise ModelError(f"weights {weights!r}: choose {', '.join(get_args(Weights))}")
+    sweep()
     header = file.header
     as_is = Prepared(header.path, header.weight_type, Settings(cores()))
     if weights == "as-is" or (weights == "auto" and header.file_size < SMALL):
@@ -92,10 +101,11 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
     from filelock import FileLock, Timeout
 
     name, folder = file.header.path.name, place(file.sha256)
+    sweep()
     before = recall(file.sha256, weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
+        lock = FileLock(lock_file(folder))
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
@@ -105,8 +115,6 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
             meanwhile = recall(file.sha256, weights)
             if meanwhile is not None and meanwhile != before:
                 return meanwhile
-            for stale in folder.glob("partial-*"):  # of a process that was killed
-                shutil.rmtree(stale)
             notify(f"measuring how {name} runs fastest on this machine: once, some seconds")
             with TemporaryDirectory(prefix="partial-", dir=folder) as partial:
                 choice = _chosen(file, weights, Path(partial))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,23 +32,46 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
         "PYTHONPATH": os.pathsep.join([source, *filter(None, sys.path)]),
         "GGML_NO_BACKTRACE": "1",  # printing one takes longer than the work
     }
+    lifeline, kept = os.pipe()  # it closes with this process, however that ends
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=seconds, env=environment, check=False
+            command,
+            stdin=lifeline,
+            capture_output=True,
+            timeout=seconds,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise FailedError(f"{doing} took over {seconds} seconds") from None
+    finally:
+        os.close(lifeline)
+        os.close(kept)
     printed = done.stdout.decode("utf-8", "replace").strip()
     if done.returncode != 0:
         # A crash says its reason, if any, on stderr; a refusal prints it.
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        crash = f"llama.cpp crashes on it ({' '.join(last) or 'killed'})"
+        crash = f"llama.cpp crashes on it ({' '.join(last) or _signal(done.returncode)})"
         raise FailedError(printed.splitlines()[-1] if printed else crash)
     return printed
 
 
+def _signal(code: int) -> str:
+    """What ended a process that says nothing itself."""
+    if code == -_ILLEGAL:
+        return (
+            "illegal instruction: it was compiled for another processor; install llama-cpp-python "
+            'again, with CMAKE_ARGS="-DGGML_NATIVE=OFF"'
+        )
+    return "killed"
+
+
+_ILLEGAL = 4  # SIGILL, which Windows has not
+
+
 def serve(work: Callable[..., str]) -> NoReturn:
     """Does, in a process that `run` started, what was asked: prints the answer or the reason."""
+    _end_with_parent()
     code = 0
     try:
         answer = work(*sys.argv[1:])
@@ -53,3 +80,20 @@ def serve(work: Callable[..., str]) -> NoReturn:
     print(answer)
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does, even if that is killed."""
+    if sys.platform == "linux":  # at once, and where a fork of the parent holds the pipe open
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+_SET_PARENT_DEATH_SIGNAL = 1  # as Linux numbers what prctl does

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from promptkit.errors import PromptError
+from promptkit.models.access import lock_of_process
 
 PER_BYTE = 1024
 """Bytes of stack for a byte of text; between 256 and 512 were measured."""
@@ -24,6 +25,8 @@ LONGEST = 2**20
 """Bytes of text that are split at most."""
 
 T = TypeVar("T")
+
+_stack_size = lock_of_process()
 
 
 def with_stack(length: int, call: Callable[[], T]) -> T:
@@ -38,14 +41,19 @@ def with_stack(length: int, call: Callable[[], T]) -> T:
             f"a text of {length:,} bytes without a line that could be read alone; "
             f"this model's tokenizer splits at most {LONGEST:,}: shorten it, or break its lines"
         )
-    before = threading.stack_size(2**20 + PER_BYTE * length)
     with ThreadPoolExecutor(1) as threads:
+        return _start(threads, length, call).result()
+
+
+def _start(threads: ThreadPoolExecutor, length: int, call: Callable[[], T]) -> Future[T]:
+    """Begin a call in a thread with stack enough; how much is set for all new threads at once."""
+    with _stack_size:
+        before = threading.stack_size(2**20 + PER_BYTE * length)
         try:
-            result = threads.submit(call)
+            return threads.submit(call)
         except RuntimeError:
             raise PromptError(
                 f"a text of {length:,} bytes: no memory is left to split it into words; shorten it"
             ) from None
         finally:
             threading.stack_size(before)
-        return result.result()

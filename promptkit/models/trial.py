@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from promptkit.errors import ModelError
-from promptkit.models.adapter import Adapter
+from promptkit.models.adapter import Adapter, check_weights
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
 from promptkit.models.engine import check_finite
@@ -23,9 +23,11 @@ from promptkit.models.vocabulary import Vocabulary
 
 def main(path: str, lora: str | None = None) -> str:
     """Raises `PromptkitError` for a file that cannot be used."""
-    lib, model = library(), load(path)
+    lib, model = library(), load(path, check=True)
     if lib.llama_model_n_ctx_train(model) < 1 or lib.llama_model_has_encoder(model):
         raise ModelError("not a model that continues text")
+    if lora:
+        check_weights(read_header(lora))
     adapter = lib.llama_adapter_lora_init(model, os.fsencode(lora)) if lora else None
     if lora and not adapter:
         raise ModelError(f"llama.cpp cannot load the adapter: {errors() or 'no reason given'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import repeat
@@ -47,8 +48,7 @@ class Vocabulary:
         self.size: int = self._lib.llama_vocab_n_tokens(self._vocab)
         self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
-        self._piece = ctypes.create_string_buffer(64)
-        self._buffer = (self._lib.llama_token * 4096)()
+        self._buffers = _Buffers(self._lib.llama_token)
         self.cuts = self._find_cuts(header)
         default = _UNKNOWN.get(str(kinds[0]))
         self._unknown = header.metadata.get("tokenizer.ggml.unknown_token_id", default)
@@ -140,8 +140,9 @@ class Vocabulary:
         return len(text) > 1 and not text.isspace() and text in self._chat_template
 
     def _tokenize(self, raw: bytes, *, ends: bool = False) -> list[int]:
+        buffers = self._buffers
         while True:
-            buffer = self._buffer
+            buffer = buffers.tokens
             count = self._lib.llama_tokenize(
                 self._vocab, raw, len(raw), buffer, len(buffer), ends, False
             )
@@ -149,7 +150,7 @@ class Vocabulary:
                 return buffer[:count]  # type: ignore[no-any-return]
             if count == -(2**31):
                 raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
-            self._buffer = (self._lib.llama_token * -count)()
+            buffers.tokens = (self._lib.llama_token * -count)()
 
     def _spelled(self, control: int) -> list[int]:
         """A control token's text as ordinary tokens: one per character, or per byte."""
@@ -283,10 +284,10 @@ class Vocabulary:
         return {}
 
     def _read_piece(self, token: int) -> bytes:
-        buffer = self._piece
+        buffer = self._buffers.piece
         count = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
         if count < 0:
-            self._piece = ctypes.create_string_buffer(-count)
+            self._buffers.piece = ctypes.create_string_buffer(-count)
             return self._read_piece(token)
         return buffer.raw[:count]
 
@@ -301,6 +302,14 @@ class Vocabulary:
     def _text_of_special(self, read: Any) -> str:
         token = self._special(read)
         return "" if token is None else self._text(token)
+
+
+class _Buffers(threading.local):
+    """What llama.cpp writes into, for each thread."""
+
+    def __init__(self, token: Any) -> None:
+        self.piece = ctypes.create_string_buffer(64)
+        self.tokens: Any = (token * 4096)()
 
 
 def _strings(value: object) -> list[str]:

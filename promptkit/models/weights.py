@@ -27,6 +27,8 @@ from promptkit.models.process import FailedError, run
 TRIAL_SECONDS = 300
 """How long a trial load may take before the file counts as unusable."""
 
+_TRIAL_VERSION = 2  # what a trial looks at; a change has every file tried again
+
 SETTLED_SECONDS = 2
 """How long a file must have stood unchanged before its digest is remembered."""
 
@@ -74,7 +76,7 @@ def try_once(identity: str, *files: Path, trial: str = "trial") -> None:
 
     `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.
     """
-    tried = f"{identity} {runtime()}" if trial == "trial" else f"{trial} {identity} {runtime()}"
+    tried = f"{trial} {_TRIAL_VERSION} {identity} {runtime()}"
     passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()
     if not passed.exists():
         _try(trial, *files)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
-from promptkit.examples import Example, output_key, text_of
-from promptkit.near import alike, normalised
+from promptkit.examples import Example, output_key, texts_of
+from promptkit.near import alike, normal_form
+from promptkit.selecting.draw import ALLOW_NEAR
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
@@ -34,7 +35,7 @@ class Plan:
     candidates: tuple[str, ...]
     """The ids of those that may be shown."""
     near: tuple[str, ...]
-    """The ids of those that are nearly the same as one that is asked, and so never shown."""
+    """The ids of near-duplicates of one that is asked, which are never shown."""
     tries: int
     """How many candidates a round tries, at the most; or how many sets of them are tried."""
     prompts: int
@@ -44,7 +45,7 @@ class Plan:
 
     def __str__(self) -> str:
         asked, offered = len(self.held_out), len(self.candidates)
-        near = f" ({len(self.near)} left out, nearly the same as a query)" if self.near else ""
+        near = f" ({len(self.near)} left out, near-duplicates of a query)" if self.near else ""
         if self.method == "greedy":
             rounds = f"{self.shots} round{'s' * (self.shots != 1)}"
             tries = f"{rounds} of {self.tries} of the {offered:,} candidates{near}"
@@ -68,9 +69,9 @@ def plan_search(
     """Splits the pool, and spends the budget. The tests are not read.
 
     `held_out` queries are drawn by the seed, each label in proportion; unasked a third of the
-    pool, but no more than 100, and few enough for ten candidates a round, down to ten. Whatever is
-    nearly the same as one of them is no candidate. Raises `TaskError` where the pool or the budget
-    is too small.
+    pool, but no more than 100, and few enough for ten candidates a round, down to ten. Their
+    near-duplicates are no candidates, unless the task allows them. Raises `TaskError` where the
+    pool or the budget is too small.
     """
     if method not in get_args(Method):
         known = " or ".join(get_args(Method))
@@ -87,14 +88,16 @@ def plan_search(
     asked, rest = _split(list(task.demos), count, seed)
     # No search can try more of a large pool than this.
     rest = rest[: max(budget // count if method == "greedy" else budget // 2, shots + 1)]
-    texts = [normalised(text_of(query.input)) for query in asked]
-    near = [e for e in rest if any(alike(normalised(text_of(e.input)), text) for text in texts)]
+    near = [] if task.near_duplicates == "allow" else _near(rest, asked)
     out = {example.id for example in near}
     candidates = [example.id for example in rest if example.id not in out]
     if len(candidates) < shots:
+        left = f", since {len(near)} are near-duplicates of those" if near else ""
+        allow = f", or {ALLOW_NEAR}" if near else ""
         raise TaskError(
             f"task {task.name!r}: {shots} shots asked, but beside the {count} examples held out "
-            f"the pool has only {len(candidates)}; add some, ask for fewer shots or hold out fewer"
+            f"the pool has only {len(candidates)}{left}; add some, ask for fewer shots or hold out "
+            f"fewer{allow}"
         )
     spend = _greedy if method == "greedy" else _bootstrap
     tries, prompts = spend(len(candidates), count, shots, budget)
@@ -127,6 +130,13 @@ def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
     }
     asked = {e.id for e in sorted(drawn, key=lambda example: shares[example.id])[:count]}
     return [e for e in drawn if e.id in asked], [e for e in drawn if e.id not in asked]
+
+
+def _near(examples: Examples, asked: Examples) -> list[Example[Any, Any]]:
+    """The examples that are near-duplicates of one that is asked."""
+    texts = [normal_form(texts_of(query.input)) for query in asked]
+    forms = [(example, normal_form(texts_of(example.input))) for example in examples]
+    return [example for example, form in forms if any(alike(form, text) for text in texts)]
 
 
 def _greedy(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
+from promptkit.running import tell_damaged
 from promptkit.selecting.draw import draw, expect
 from promptkit.selecting.strategies import default_selection
 from promptkit.stats import Interval, wilson
@@ -211,11 +212,12 @@ def optimise(
     chosen = template if isinstance(template, Template) else Template.of(task, template)
     predictor = Predictor(task, chosen, model, shots, seed, sampling=sampling or Sampling())
     opened = store if isinstance(store, Store) else Store(store or default_path())
-    read = model.usage.decoded_tokens
+    read, damaged = model.usage.decoded_tokens, opened.damaged
     try:
         search = _Search(predictor, plan, opened, progress)
         (usual,) = search.try_all([search.usual(search.asked[0])])
         found = search.greedy() if method == "greedy" else search.bootstrap()
+        tell_damaged(opened.damaged - damaged, announce)
     finally:
         if opened is not store:
             opened.close()

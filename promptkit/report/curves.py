@@ -19,7 +19,7 @@ from promptkit.report.marks import (
     points_of,
     told_apart,
 )
-from promptkit.report.terminal import counted, grid_line, percent
+from promptkit.report.terminal import counted, ends_of, grid_line, percent
 
 MANY = 12
 """How many panels of accuracies there are at most: a reader looks at them first."""
@@ -30,26 +30,42 @@ ASIDE = 72
 
 def accuracy(data: Data) -> list[Panel]:
     """Accuracy against shots with its intervals, a line for whatever else differs."""
-    domain = _domain(end for row in grid.whole(data) for end in row["accuracy_ci"])
+    whole = grid.whole(data)
+    ends = [end for row in whole for end in ends_of(row, "accuracy_ci")]
+    domain = _domain([*ends, *(row["accuracy"] for row in data["rows"])])
+    seeds: dict[tuple[Key, int], list[float]] = {}
+    for row in data["rows"]:
+        if row["seed"] is not None:
+            seeds.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
     return [
-        Panel(title, _curves(lines, domain, _commonest(data)), _spoken(lines))
+        Panel(title, _curves(lines, seeds, domain, _commonest(data)), _spoken(lines))
         for title, lines in _panels(data)[:MANY]
     ]
 
 
 def _curves(
-    lines: Mapping[str, Sequence[Data]], domain: Sequence[float], commonest: float | None
+    lines: Mapping[str, Sequence[Data]],
+    seeds: Mapping[tuple[Key, int], Sequence[float]],
+    domain: Sequence[float],
+    commonest: float | None,
 ) -> Chart:
+    """Lines through accuracies, with their intervals, and a small point for every draw of shots."""
+    cells = [(name, row) for name, rows in lines.items() for row in rows]
     values = [
         {
             "line": name,
             "shots": row["shots"],
             "accuracy": row["accuracy"],
-            "low": row["accuracy_ci"][0],
-            "high": row["accuracy_ci"][1],
+            "low": ends_of(row, "accuracy_ci")[0],
+            "high": ends_of(row, "accuracy_ci")[1],
         }
-        for name, rows in lines.items()
-        for row in rows
+        for name, row in cells
+    ]
+    draws = [
+        {"line": name, "shots": row["shots"], "draw": accuracy}
+        for name, row in cells
+        if row["shots"]
+        for accuracy in seeds.get((grid_line(row), row["shots"]), [])
     ]
     base = alt.Chart().encode(
         x=alt.X("shots:O", title="shots", axis=alt.Axis(labelAngle=0)), **told_apart(lines)
@@ -65,6 +81,9 @@ def _curves(
         base.mark_line(strokeWidth=2).encode(y=y),
         points_of(base, lines, y),
     ]
+    if len(draws) > len(values):
+        small = base.mark_point(size=14, opacity=0.55, filled=False, strokeWidth=1)
+        layers.insert(0, small.encode(y=alt.Y("draw:Q")).properties(data=inline(draws)))
     if commonest is not None:
         layers.insert(0, _level(commonest, ["commonest", "label"]))
     return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)

@@ -8,7 +8,7 @@ from typing import Any
 from promptkit.report import pairs as paired
 from promptkit.report.grid import Data, Names
 from promptkit.report.marks import Panel, intervals
-from promptkit.report.terminal import signed
+from promptkit.report.terminal import ends_of, signed
 
 MAX_PAIRS = 16
 """How many differences stand in one panel."""
@@ -37,13 +37,14 @@ def _forest(kind: str, pairs: Sequence[Data], names: Names) -> Panel:
 
 def _values(row: int, pair: Data, names: Names) -> dict[str, Any]:
     name, context = paired.compared(pair, names)
+    low, high = ends_of(pair)
     return {
         "row": row,
         "name": name,
         "context": context,
         "at": 100 * pair["delta"],
-        "low": 100 * pair["ci"][0],
-        "high": 100 * pair["ci"][1],
+        "low": 100 * low,
+        "high": 100 * high,
         "verdict": paired.verdict(pair),
-        "number": f"{signed(pair['delta'])} [{', '.join(map(signed, pair['ci']))}]",
+        "number": f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]",
     }

@@ -15,8 +15,8 @@ Data = Mapping[str, Any]
 
 SHOWN = 6
 """How many sentences of a kind are shown; report.html has all of them."""
-SWEPT = ("template", "verbalizer", "order")
-"""The factors whose spread is told; that of the seeds stands in the table."""
+SWEPT = ("template", "verbalizer", "order", "seed")
+"""The factors whose spread is told."""
 
 
 def verdicts(data: Data) -> Iterator[RenderableType]:
@@ -30,7 +30,7 @@ def verdicts(data: Data) -> Iterator[RenderableType]:
 
 
 def spreads(data: Data) -> Iterator[RenderableType]:
-    """How far what was swept moves the accuracy, where nothing is calibrated."""
+    """How far accuracies lie apart over draws, orders and wordings, where nothing is calibrated."""
     found = [
         one
         for one in data.get("spreads", ())
@@ -38,7 +38,7 @@ def spreads(data: Data) -> Iterator[RenderableType]:
     ]
     if not found:
         return
-    yield Text("What the sweep moved", "bold")
+    yield Text("Ranges", "bold")
     names = Names(data["rows"])
     for one in found[:SHOWN]:
         yield _item(f"{names.place(one)}: {one['sentence']}")

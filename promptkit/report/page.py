@@ -17,11 +17,15 @@ from markupsafe import Markup
 from promptkit.report import grid, items, pairs
 from promptkit.report.calibration import learnt
 from promptkit.report.terminal import (
+    brackets,
     changed,
     changes_of,
     cost,
     counted,
+    drawn,
+    ends_of,
     grid_line,
+    has_draws,
     notes,
     percent,
     points,
@@ -54,6 +58,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "warnings": data.get("warnings", ()),
         "facts": _facts(data),
         "lines": _lines(data, names),
+        "draws": has_draws(grid.whole(data)),
+        "brackets": brackets(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
         "pairs": [(*pairs.compared(pair, names, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
@@ -69,7 +75,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             (f"{one['factor'].capitalize()}, {names.place(one)}", [one["sentence"]])
             for one in data.get("spreads", ())
         ],
-        "notes": notes(records),
+        "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
         "charts": charts,
@@ -165,18 +171,15 @@ def _lines(data: Data, names: grid.Names) -> list[dict[str, Any]]:
     for key, rows in lines.items():
         changes = changes_of(data["pairs"], key)
         cells = [
-            (row, changes.get(row["shots"]), _span(seeds.get((key, row["shots"]), [])))
+            (row, changes.get(row["shots"]), _drawn(seeds.get((key, row["shots"]), [])))
             for row in rows
         ]
         named.append({"name": names.of(key, limit=200), "rows": cells})
     return named
 
 
-def _span(accuracies: Sequence[float]) -> str:
-    if len(accuracies) < 2:
-        return ""
-    low, high = points(min(accuracies)), points(max(accuracies))
-    return low if low == high else f"{low} – {high}"
+def _drawn(accuracies: Sequence[float]) -> str:
+    return drawn(accuracies) if len(accuracies) > 1 else ""
 
 
 def _named(data: Data, what: str, names: grid.Names) -> list[tuple[str, Data]]:
@@ -269,5 +272,10 @@ def _template() -> jinja2.Template:
     )
     filters = (counted, percent, points, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}
-    environment.filters |= {"digest": _digest, "verdict": pairs.verdict, "unbroken": _unbroken}
+    environment.filters |= {
+        "digest": _digest,
+        "verdict": pairs.verdict,
+        "unbroken": _unbroken,
+        "ends": ends_of,
+    }
     return environment.from_string(_file("page.html"))

@@ -33,7 +33,8 @@ class _Row(_Cell):
     seed: int | None
     n: Annotated[int, Field(ge=1)]
     accuracy: float
-    accuracy_ci: Interval
+    accuracy_ci: Interval | None
+    accuracy_ci_fixed: Interval
     failures: int
     tokens: int
     seconds: float
@@ -48,8 +49,9 @@ class _Pair(_Part):
     a: _Cell
     b: _Cell
     delta: float
-    ci: Interval
-    p: float
+    ci: Interval | None
+    ci_fixed: Interval
+    p: float | None
     p_holm: float = 1.0
     verdict: str = ""
 
@@ -143,6 +145,7 @@ class _Comparison(_Part):
     usage: _Usage
     verdicts: list[str] = []
     warnings: list[str] = []
+    notes: list[str] = []
     reliability: list[_Reliability] = []
     confusion: list[_Confusion] = []
     calibrations: list[_Learnt] = []

@@ -25,9 +25,6 @@ MAX_PAIRS = 12
 ALPHA = 0.05
 """The p-value up to which a difference is sure."""
 
-MAX_SEEDS = 5
-"""Up to how many seeds are listed one by one."""
-
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
 
@@ -48,7 +45,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     from promptkit.report import found
     from promptkit.report.calibration import calibrated
 
-    parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(records)), ""]
+    parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(data, records)), ""]
     parts += found.verdicts(data)
     parts += _differences(data["pairs"], width)
     parts += calibrated(data)
@@ -69,7 +66,29 @@ def _cells(data: Data, width: int) -> Iterator[RenderableType]:
         yield from _accuracy(key, rows, data)
         if key != [*lines][-1]:
             yield ""
-    yield Text("Brackets are 95 % intervals; a change is paired over the same queries.", "dim")
+    yield Text(brackets(data), "dim")
+
+
+def brackets(data: Data) -> str:
+    """Return what the intervals of a comparison are about, in a sentence or two."""
+    whole = [row for row in data["rows"] if row["seed"] is None]
+    paired = "A change is paired over the same queries."
+    if any(row["accuracy_ci"] is None for row in whole):
+        return (
+            "Brackets are 95 % intervals for new queries and these shots: of k shots in general "
+            f"one draw says nothing. {paired}"
+        )
+    if not has_draws(whole):
+        return f"Brackets are 95 % intervals for new queries. {paired}"
+    return (
+        "Brackets are 95 % intervals for new queries and new draws of shots; under “as drawn”, "
+        f"for new queries and just the shots that were drawn. {paired}"
+    )
+
+
+def has_draws(rows: Sequence[Data]) -> bool:
+    """Return whether some rows have an interval for new draws and another one for these shots."""
+    return any(row["accuracy_ci"] not in (None, row["accuracy_ci_fixed"]) for row in rows)
 
 
 def _overview(
@@ -95,8 +114,17 @@ def _overview(
 
 
 def _interval(row: Data) -> str:
-    low, high = row["accuracy_ci"]
+    low, high = ends_of(row, "accuracy_ci")
     return f"{percent(row['accuracy'])} [{points(low)}, {points(high)}]"
+
+
+def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
+    """Return an interval: for new draws of shots, or for these shots where there is one draw."""
+    general: Sequence[float] | None = values[name]
+    if general is not None:
+        return general
+    these: Sequence[float] = values[f"{name}_fixed"]
+    return these
 
 
 FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
@@ -139,11 +167,13 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
     )
     whole = [row for row in rows if row["seed"] is None]
     scored = any(row["coverage"] is not None for row in whole)
+    draws = has_draws(whole)
     table = _table(
         "shots:",
         "accuracy:",
+        *(["as drawn:"] if draws else []),
         "change:",
-        "by seed",
+        "draws",
         "coverage:" if scored else "failed:",
         "tokens:",
         "time:",
@@ -156,8 +186,9 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
         table.add_row(
             str(row["shots"]),
             _interval(row),
+            *([_these(row)] if draws else []),
             change(changes.get(row["shots"])),
-            _by_seed(seeds),
+            drawn(seeds),
             f"{row['coverage']:.2f}" if scored else str(row["failures"]),
             f"{row['tokens']:,}",
             f"{row['seconds']:.1f} s",
@@ -176,18 +207,24 @@ def changes_of(pairs: Sequence[Data], line: tuple[str, ...]) -> dict[int, Data]:
     return changes
 
 
-def _by_seed(accuracies: Sequence[float]) -> str:
+def _these(row: Data) -> str:
+    low, high = row["accuracy_ci_fixed"]
+    return (
+        "" if row["accuracy_ci"] == row["accuracy_ci_fixed"] else f"[{points(low)}, {points(high)}]"
+    )
+
+
+def drawn(accuracies: Sequence[float]) -> str:
+    """Return the range of accuracies over draws of shots."""
     low, high = points(min(accuracies)), points(max(accuracies))
-    if len(accuracies) > MAX_SEEDS:
-        return low if low == high else f"{low} to {high}"
-    return " ".join(map(points, accuracies))
+    return low if low == high else f"{low}–{high}"
 
 
 def change(pair: Data | None) -> Text:
     """A paired difference, coloured where it is sure."""
     if pair is None:
         return Text()
-    low, high = pair["ci"]
+    low, high = ends_of(pair)
     style = ("", "green", "red")[surely(pair)]
     return Text(f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]", style)
 
@@ -198,7 +235,7 @@ def surely(pair: Data) -> int:
     The p-value, corrected for the number of pairs where a comparison has that, and the interval
     have to agree.
     """
-    low, high = pair["ci"]
+    low, high = ends_of(pair)
     if pair.get("p_holm", 0.0) > ALPHA:
         return 0
     return 1 if low > 0 else -1 if high < 0 else 0
@@ -295,9 +332,10 @@ def _answer(answers: Counter[str], gold: str, room: int) -> Text:
     return Text(visible(label, room) + doubt, "red")
 
 
-def notes(records: Records) -> list[str]:
-    """What a reader should know of the predictions, in a sentence each."""
-    return [*_left_out(records), *_failed(records), *_near_ties(records)]
+def notes(data: Data, records: Records) -> list[str]:
+    """What a reader should know of the answers and the predictions, in a sentence each."""
+    said = [visible(note, 1000) for note in data.get("notes", ())]
+    return [*said, *_left_out(records), *_failed(records), *_near_ties(records)]
 
 
 def _left_out(records: Records) -> list[str]:

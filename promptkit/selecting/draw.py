@@ -2,7 +2,7 @@
 
 The shots for k are the first k of one ranking (`strategies`), as a set, so that more shots are
 never mixed up with other shots; then they are ordered (`orders`). A query is never among its own
-shots, and neither is a near repeat of it.
+shots, and neither are its near-duplicates, unless the selection allows them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, ExampleSet, text_key, text_of
+from promptkit.examples import Example, ExampleSet, text_key, text_of, texts_of
 from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order
 from promptkit.selecting.pool import Pool
 from promptkit.selecting.strategies import (
@@ -39,6 +39,11 @@ HEAD = 32
 AHEAD = 256
 """How many of the queries that are expected next are ranked at once."""
 
+ALLOW_NEAR = (
+    'allow near-duplicates (--near-duplicates allow, near_duplicates = "allow" in task.toml)'
+)
+"""What to do where too many are left out."""
+
 MOST = 100_000
 """How many queries that nobody announced are remembered."""
 
@@ -52,12 +57,15 @@ def draw(
     selection: AnySelection = "random",
     order: AnyOrder | None = None,
     text: str | None = None,
+    apart: bool = False,
 ) -> Shots:
     """`shots` demonstrations out of the pool for a query, without the query itself.
 
-    The query and its near repeats are left out; `text` is its `text_key`, if that is known. Without
-    an `order` they stand as the selection has it. Equal draws of a selection that does not look at
-    the query are one and the same tuple. Raises `PromptError` where the pool is too small.
+    The query and its near-duplicates are left out; `text` is its `text_key`, if that is known. The
+    query is known by its id and by its text, or where it stands `apart` from the pool, as tests do,
+    by its text alone, since ids are unique in their own set only.
+    Without an `order` they stand as the selection has it. Equal draws of a selection that does not
+    look at the query are one and the same tuple. Raises `PromptError` where the pool is too small.
     """
     selection = as_selection(selection)
     placed = as_order(selection.order if order is None else order)
@@ -65,12 +73,29 @@ def draw(
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
     if shots == 0:
         return ()
-    return draws_of(pool).draw(query, shots, seed, selection, placed, text)
+    return draws_of(pool).draw(query, shots, seed, selection, placed, text, apart)
 
 
-def expect(pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]]) -> None:
+def expect(
+    pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]], apart: bool = False
+) -> None:
     """Says which queries are about to be drawn for; many together take less time than alone."""
-    draws_of(pool).expect(queries)
+    draws_of(pool).expect(queries, apart)
+
+
+def left_out(
+    pool: ExampleSet[Any, Any],
+    query: Example[Any, Any],
+    shots: int,
+    seed: int,
+    selection: AnySelection,
+    apart: bool = False,
+) -> Shots:
+    """Return the near-duplicates of a query that would otherwise be among these shots."""
+    chosen = as_selection(selection)
+    if shots == 0 or chosen.allow_near:
+        return ()
+    return draws_of(pool).left_out(query, shots, seed, chosen, apart)
 
 
 @lru_cache(maxsize=4)
@@ -79,16 +104,17 @@ def draws_of(pool: ExampleSet[Any, Any]) -> Draws:
     return Draws(pool)
 
 
-def same(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
-    """Whether a demonstration is the query: by id or by equal text."""
-    return demo.id == query.id or text_key(demo.input) == text_key(query.input)
+def same(demo: Example[Any, Any], query: Example[Any, Any], apart: bool = False) -> bool:
+    """Whether a demonstration is the query: by id or by equal text, or `apart` by text alone."""
+    return (demo.id == query.id and not apart) or text_key(demo.input) == text_key(query.input)
 
 
 class _Asked(NamedTuple):
     """A query that is drawn for."""
 
     number: int
-    id: str
+    id: str | None
+    """None for a query whose id says nothing of the pool."""
     key: str
     """Its `text_key`."""
     text: str
@@ -103,6 +129,8 @@ class _Head:
         self.size, self.indices, self.keys = size, tuple(indices), keys
         self.barred: dict[int, frozenset[int]] = {}
         """By the query's number, where there are any."""
+        self.near: dict[int, frozenset[int]] = {}
+        """Those of them that are near-duplicates, not the query itself."""
         self.checked = 0
         """How many queries were looked at."""
         self.nearness: dict[int, Sequence[float]] = {}
@@ -114,22 +142,24 @@ class Draws:
 
     def __init__(self, pool: ExampleSet[Any, Any]) -> None:
         self._pool = Pool(pool)
-        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._asked: dict[tuple[str | None, str], _Asked] = {}
         self._queries: list[_Asked] = []
         # By identity, with the example itself, so that it stays what it is.
         self._expected: dict[int, Example[Any, Any]] = {}
-        self._waiting: list[Example[Any, Any]] = []
+        self._waiting: list[tuple[Example[Any, Any], bool]] = []
         self._keys: list[Keys] = []
         """The queries' `band_keys`, as far as they were asked for."""
         self._heads: dict[tuple[Fixed, int], _Head] = {}
         self._ranked: dict[tuple[ByQuery, int], dict[int, Ranked]] = {}
+        self._near: dict[tuple[ByQuery, int, int], dict[int, None]] = {}
+        """Near-duplicates that a ranking met, by selection, seed and the query's number."""
         self._tuples: dict[tuple[int, ...], Shots] = {}
 
-    def expect(self, queries: Iterable[Example[Any, Any]]) -> None:
+    def expect(self, queries: Iterable[Example[Any, Any]], apart: bool = False) -> None:
         """Says which queries are about to be drawn for."""
         new = [query for query in queries if id(query) not in self._expected]
         self._expected |= {id(query): query for query in new}
-        self._waiting += new
+        self._waiting += [(query, apart) for query in new]
 
     def draw(
         self,
@@ -139,20 +169,19 @@ class Draws:
         selection: Selection,
         order: Order,
         text: str | None = None,
+        apart: bool = False,
     ) -> Shots:
         """See `draw`."""
-        for each in self._waiting:
-            self._query(each, None)
+        for each, other in self._waiting:
+            self._query(each, None, other)
         self._waiting.clear()
         if len(self._queries) >= MOST + len(self._expected):
             self._forget()
-        asked = self._query(query, text)
+        asked = self._query(query, text, apart)
         indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
-            raise PromptError(
-                f"{shots} shots asked, but {_source(selection)} has only {len(indices)} "
-                f"demonstrations for example {query.id!r}; add some, or ask for fewer shots"
-            )
+            near = self._left_out(selection, seed, asked, shots)
+            raise PromptError(_too_few(selection, len(indices), query, shots, near))
         if order.row is None and order.name in ("drawn", "given"):
             return self._shots(selection, tuple(indices))
         shown = Shown(
@@ -163,11 +192,39 @@ class Draws:
         )
         return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
 
+    def left_out(
+        self,
+        query: Example[Any, Any],
+        shots: int,
+        seed: int,
+        selection: Selection,
+        apart: bool = False,
+    ) -> Shots:
+        """See `left_out`."""
+        asked = self._query(query, None, apart)
+        self._chosen(selection, seed, asked, shots)
+        return self._left_out(selection, seed, asked, shots)
+
+    def _left_out(self, selection: Selection, seed: int, asked: _Asked, shots: int) -> Shots:
+        """The near-duplicates in front of the last shot, as drawn."""
+        seed = seed if selection.seeded else 0
+        if isinstance(selection, ByQuery):
+            near = self._near.get((selection, seed, asked.number), {})
+            return tuple([self._pool[index] for index in near])
+        assert isinstance(selection, Fixed)
+        head = self._heads[selection, seed]
+        if asked.number not in head.near:
+            return ()
+        barred = head.barred[asked.number]
+        kept = [place for place, index in enumerate(head.indices) if index not in barred]
+        before = head.indices[: kept[shots - 1]] if len(kept) >= shots else head.indices
+        return tuple([self._pool[index] for index in before if index in head.near[asked.number]])
+
     def _forget(self) -> None:
         """Forgets all queries, and keeps what is known of the pool."""
         for known in (self._asked, self._queries, self._expected, self._keys):
             known.clear()
-        for made in (self._heads, self._ranked, self._tuples):
+        for made in (self._heads, self._ranked, self._near, self._tuples):
             made.clear()
 
     def _chosen(
@@ -190,15 +247,16 @@ class Draws:
             known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
         return known
 
-    def _query(self, query: Example[Any, Any], key: str | None) -> _Asked:
+    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> _Asked:
         key = text_key(query.input) if key is None else key
-        asked = self._asked.get((query.id, key))
+        id = None if apart else query.id
+        asked = self._asked.get((id, key))
         if asked is None:
-            from promptkit.near import normalised
+            from promptkit.near import normal_form
 
-            text = text_of(query.input)
-            asked = _Asked(len(self._queries), query.id, key, text, normalised(text))
-            self._asked[query.id, key] = asked
+            text, normal = text_of(query.input), normal_form(texts_of(query.input))
+            asked = _Asked(len(self._queries), id, key, text, normal)
+            self._asked[id, key] = asked
             self._queries.append(asked)
         return asked
 
@@ -231,13 +289,18 @@ class Draws:
     def _check(self, head: _Head) -> None:
         """Finds which queries, of those not yet looked at, must not see which of the head."""
         queries = self._queries[head.checked :]
-        ids = {self._pool[index].id: index for index in head.indices}
-        keys = {self._pool.key(index): index for index in head.indices}
+        ids: dict[str | None, int] = {self._pool[index].id: index for index in head.indices}
+        keys: dict[str, list[int]] = {}
+        for index in head.indices:
+            keys.setdefault(self._pool.key(index), []).append(index)
         barred: dict[int, set[int]] = {}
+        near: dict[int, set[int]] = {}
         for asked in queries:
-            for index in (ids.get(asked.id), keys.get(asked.key)):
-                if index is not None:
-                    barred.setdefault(asked.number, set()).add(index)
+            own = keys.get(asked.key, [])
+            if asked.id in ids:
+                own = [*own, ids[asked.id]]
+            if own:
+                barred[asked.number] = set(own)
         if head.keys is not None:
             from promptkit.near import alike
 
@@ -245,8 +308,13 @@ class Draws:
             for index, theirs in zip(head.indices, head.keys, strict=True):
                 for suspect in (ours == theirs).any(axis=1).nonzero()[0]:
                     asked = queries[suspect]
+                    if index in barred.get(asked.number, ()):
+                        continue
                     if alike(asked.normal, self._pool.normal(index)):
-                        barred.setdefault(asked.number, set()).add(index)
+                        near.setdefault(asked.number, set()).add(index)
+        for number, indices in near.items():
+            barred.setdefault(number, set()).update(indices)
+        head.near |= {number: frozenset(indices) for number, indices in near.items()}
         head.barred |= {number: frozenset(indices) for number, indices in barred.items()}
         head.checked = len(self._queries)
 
@@ -276,22 +344,25 @@ class Draws:
             ]
             rows = self._pool.vectors(selection.embed).rows([each.text for each in coming])
             for each, row in zip(coming, rows, strict=True):
-                barred = self._barred(each, selection.allow_near)
+                near = self._near[(*key, each.number)] = {}
+                barred = self._barred(each, None if selection.allow_near else near)
                 known[each.number] = selection.rank(self._pool, row, barred, seed, count)
             found = known[asked.number]
         return found
 
-    def _barred(self, asked: _Asked, allow_near: bool) -> Any:
+    def _barred(self, asked: _Asked, near: dict[int, None] | None) -> Any:
+        """Says what a query must not see; near-duplicates go to `near`, where they are barred."""
         from promptkit.near import alike
 
         pool = self._pool
 
         def barred(index: int) -> bool:
-            return (
-                pool[index].id == asked.id
-                or pool.key(index) == asked.key
-                or (not allow_near and alike(asked.normal, pool.normal(index)))
-            )
+            if pool[index].id == asked.id or pool.key(index) == asked.key:
+                return True
+            if near is None or not alike(asked.normal, pool.normal(index)):
+                return False
+            near[index] = None
+            return True
 
         return barred
 
@@ -311,3 +382,19 @@ class Draws:
 
 def _source(selection: Selection) -> str:
     return "the pool" if selection.kind != "given" else f"the list {selection.name!r}"
+
+
+def _too_few(
+    selection: Selection, found: int, query: Example[Any, Any], shots: int, near: Shots
+) -> str:
+    left = ""
+    if near:
+        left = (
+            f", since {len(near)} near-duplicate{'s' * (len(near) != 1)} of it "
+            f"{'is' if len(near) == 1 else 'are'} left out, such as {near[0].id!r}"
+        )
+    hint = f"ask for fewer shots, or {ALLOW_NEAR}" if near else "or ask for fewer shots"
+    return (
+        f"{shots} shot{'s' * (shots != 1)} asked, but {_source(selection)} has only {found} "
+        f"demonstration{'s' * (found != 1)} for example {query.id!r}{left}; add some, {hint}"
+    )

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from promptkit.examples import Example, ExampleSet, canonical, output_key, text_key, text_of
+from promptkit.examples import (
+    Example,
+    ExampleSet,
+    canonical,
+    output_key,
+    text_key,
+    text_of,
+    texts_of,
+)
 
 if TYPE_CHECKING:
     from promptkit.selecting.strategies import Fixed
@@ -98,12 +106,12 @@ class Pool:
         return known
 
     def normal(self, index: int) -> str:
-        """An example's input, normalised as near repeats are looked for."""
+        """The `normal_form` of an example's input, in which near-duplicates are looked for."""
         known = self._normal.get(index)
         if known is None:
-            from promptkit.near import normalised
+            from promptkit.near import normal_form
 
-            known = self._normal[index] = normalised(text_of(self.examples[index].input))
+            known = self._normal[index] = normal_form(texts_of(self.examples[index].input))
         return known
 
     def key(self, index: int) -> str:

@@ -31,7 +31,7 @@ class Selection:
     """Which demonstrations, most wanted first: `Fixed` or `ByQuery`."""
 
     allow_near: bool = field(default=False, kw_only=True)
-    """Whether a near repeat of the query may be among its shots (`promptkit.near`)."""
+    """Whether near-duplicates of the query may be among its shots (`promptkit.near`)."""
 
     kind: ClassVar[str]
     order: ClassVar[str] = "drawn"
@@ -45,7 +45,7 @@ class Selection:
         embed = getattr(self, "embed", None)
         by = getattr(embed, "name", None) or getattr(embed, "__qualname__", "a function")
         embedded = f" by {by}" if embed is not None else ""
-        return f"{self.title}{embedded}{', near repeats allowed' if self.allow_near else ''}"
+        return f"{self.title}{embedded}{', near-duplicates allowed' if self.allow_near else ''}"
 
     @property
     def title(self) -> str:
@@ -287,6 +287,12 @@ AnySelection = Selection | str | Sequence[str]
 """A selection, the name of a built-in one, or the shots themselves, by id."""
 
 
+def is_seeded(name: str) -> bool:
+    """Return whether another seed draws other shots, by the name of a selection."""
+    kind = name.replace(",", " ").split(" ")[0]
+    return kind in SELECTIONS and as_selection(kind).seeded
+
+
 def as_selection(selection: AnySelection) -> Selection:
     """A selection, or the built-in one of this name, or the shots with these ids.
 
@@ -334,4 +340,17 @@ def _named(name: str) -> Selection:
 
 def default_selection(task: Task[Any, Any]) -> Selection:
     """Balanced where answers are labels, since a lopsided draw teaches the commonest label."""
-    return _named("balanced" if task.labels else "random")
+    return selection_for(task, "balanced" if task.labels else "random")
+
+
+def selection_for(task: Task[Any, Any], selection: AnySelection | None) -> Selection:
+    """Return a selection as a task draws with it, by default the `default_selection`.
+
+    Where the task allows near-duplicates, so does the selection. Raises `PromptError`.
+    """
+    if selection is None:
+        return default_selection(task)
+    chosen = as_selection(selection)
+    if task.near_duplicates == "exclude" or chosen.allow_near:
+        return chosen
+    return replace(chosen, allow_near=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promptkit.errors import TaskError, shorten
-from promptkit.near import normalised
+from promptkit.near import flat, normalised
 
 Embed = Callable[[Sequence[str]], ArrayLike]
 """Texts to vectors, (texts, dimensions); they need not be of length one."""
@@ -198,7 +198,7 @@ def _counts(texts: Sequence[str]) -> Any:
 def _block(texts: Sequence[str]) -> Any:
     from scipy import sparse
 
-    words = [f" {normalised(text)} " for text in texts]
+    words = [f" {flat(normalised(text))} " for text in texts]
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     raw = "".join(words).encode("utf-32-le", "surrogatepass")
     codes = np.frombuffer(raw, np.uint32).astype(np.uint64)

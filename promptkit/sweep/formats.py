@@ -113,7 +113,8 @@ class Change(NamedTuple):
 
 
 def _sample(task: Task[Any, Any]) -> Task[Any, Any]:
-    parts = {"demos": task.demos[:_SAMPLE], "tests": task.tests[:_SAMPLE]}
+    sets = {"demos": task.demos, "tests": task.tests}
+    parts = {name: type(one).model_construct(one[:_SAMPLE]) for name, one in sets.items()}
     return task.model_copy(update=parts)
 
 

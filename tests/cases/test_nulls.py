@@ -6,7 +6,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from pydantic import BaseModel
 
 from promptkit import Example, Store, Task, Template, compare, load_task, save_task
@@ -100,3 +102,16 @@ def test_null_in_json_lines_is_none(tmp_path: Path) -> None:
     ((example,), _) = read_examples(path, parser, labelled=True)
     assert (example.input, example.output) == (Open(text="x", title=None), None)
     assert example.labelled
+
+
+def test_null_in_parquet_is_none(tmp_path: Path) -> None:
+    table = {"text": ["x", "y"], "title": [None, "t"], "size": [None, 1], "output": [None, 7]}
+    parquet.write_table(pyarrow.table({**table, "note": [None, "n"]}), tmp_path / "a.parquet")
+    parser = ExampleParser(Open, int | None, [])
+    (empty, full), _ = read_examples(tmp_path / "a.parquet", parser, labelled=True)
+    assert (empty.input, full.input) == (
+        Open(text="x", title=None),
+        Open(text="y", title="t", size=1),
+    )
+    assert (empty.labelled, empty.output, full.output) == (True, None, 7)
+    assert (empty.metadata, full.metadata) == ({}, {"note": "n"})

@@ -10,7 +10,7 @@ import pytest
 from output_types import Color, Node, Pet
 from pydantic import BaseModel, create_model
 
-import promptkit.cli.check
+import promptkit.cli.commands
 from promptkit import Task, Template, load_task, save_task
 from promptkit.errors import TaskError
 from promptkit.formats import unfollowed

@@ -1,0 +1,194 @@
+"""Rows of CSV files as they come: separated by commas, semicolons, tabs or bars.
+
+The separator is the one with which the header names the columns that are asked for, or what a first
+line such as `sep=;` says. Columns without a name are left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from promptkit.errors import DataError, Problem, TaskError, shorten
+
+SEPARATORS = (",", ";", "\t", "|")
+
+_SAID = re.compile(r'"?sep=([^"\r\n])"?\r?(?:\n|$)', re.IGNORECASE)
+"""The first line by which Excel is told a separator."""
+
+_SHOWN = 10  # columns that a message lists
+
+
+def is_tabbed(path: Path) -> bool:
+    """Return whether a file's name says that tabs separate its columns."""
+    return path.suffix.lower() in (".tsv", ".tab")
+
+
+def csv_rows(
+    path: Path, text: str, problems: list[Problem], required: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a CSV file with the lines on which they begin.
+
+    Rows that cannot be read go to `problems`, and the others are read all the same. Raises
+    `DataError` for a header that lacks a `required` column or names one twice.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    said = _SAID.fullmatch(lines[0])
+    begin = 1 if said else 0
+    with _long_fields():
+        separator = said[1] if said else _separator(lines, required, tabbed=is_tabbed(path))
+        header: list[str] | None = None
+        named = 0  # how many cells a row has at the least
+        for line, cells in _records(lines, begin, separator):
+            if isinstance(cells, str):
+                problems.append(Problem(cells, str(path), line, value=_shown(lines[line - 1])))
+            elif not cells:  # a blank line
+                continue
+            elif header is None:
+                header = _header(path, line, cells, required)
+                named = max([place for place, name in enumerate(header, 1) if name], default=0)
+            elif any(cells[len(header) :]) or len(cells) < named:
+                reason = f"{len(cells)} fields, but the header names {named}"
+                if len(cells) > named:
+                    reason += f"; put a cell that holds {_name(separator)} in quotation marks"
+                problems.append(Problem(reason, str(path), line, value=separator.join(cells)))
+            else:
+                yield line, {k: cell for k, cell in zip(header, cells, strict=False) if k}
+
+
+def _separator(lines: Sequence[str], required: Sequence[str], *, tabbed: bool) -> str:
+    """The separator with which the header has the columns, or the most of them."""
+    known = ("\t", ",", ";", "|") if tabbed else SEPARATORS
+    headers = {separator: _first(lines, separator) for separator in known}
+    for separator, header in headers.items():
+        if required and set(required) <= set(header):
+            return separator
+    if len(headers[known[0]]) > 1:
+        return known[0]
+    return max(known, key=lambda separator: len(headers[separator]))
+
+
+def _first(lines: Sequence[str], separator: str) -> Sequence[str]:
+    for _, cells in _records(lines, 0, separator):
+        if cells:
+            return () if isinstance(cells, str) else cells
+    return ()
+
+
+def _records(
+    lines: Sequence[str], begin: int, separator: str
+) -> Iterator[tuple[int, list[str] | str]]:
+    """The cells of each record with its first line; for one that is not CSV, the reason."""
+    while begin < len(lines):
+        reader = csv.reader(lines[begin:], strict=True, delimiter=separator)
+        while True:
+            line = begin + reader.line_num
+            try:
+                yield line + 1, next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield line + 1, _not_csv(str(error), lines[line])
+                if "unexpected end" in str(error):  # the rest was taken for one cell
+                    begin = line + 1
+                    break
+
+
+def _not_csv(error: str, line: str) -> str:
+    if "unexpected end" in error:
+        return (
+            "not CSV: a quotation mark begins a cell here, and none ends it; add one, or write "
+            'each mark within the cell twice and the cell in quotation marks: """so"" to speak"'
+        )
+    if "expected after" in error and '\\"' in line:
+        return 'not CSV: a quotation mark within a cell is written twice, "", and not as \\"'
+    if "expected after" in error:
+        return (
+            "not CSV: the cell goes on behind the quotation mark that ends it; write the marks "
+            'within it twice, and the cell in quotation marks: """so"" to speak"'
+        )
+    return f"not CSV: {error}"
+
+
+def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -> list[str]:
+    """The names of the columns; raises `DataError` for what is wrong with them."""
+    problems = []
+    for name in sorted(name for name, times in Counter(header).items() if times > 1 and name):
+        problems.append(Problem("the header names this column twice", str(path), line, field=name))
+    none = not set(required) & set(header)
+    for name in required:
+        if name not in header:
+            others = [column for column in header if column not in required]
+            reason = f"there is no such column{column_hint(name, others, header)}"
+            if none and "did you mean" not in reason:
+                reason += (
+                    "; the first line is read as the names of the columns: where it is a row, put "
+                    "a line with their names above it"
+                )
+            problems.append(Problem(reason, str(path), line, field=name))
+    if problems:
+        raise DataError(problems)
+    return header
+
+
+def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
+    """Return what a missing column may be called, of `others`, or what there is."""
+    close = difflib.get_close_matches(name, others, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    shown = [_shown(column) for column in header[:_SHOWN]] + ["…"] * (len(header) > _SHOWN)
+    return f"; there is {', '.join(shown)}"
+
+
+def _shown(text: str, limit: int = 40) -> str:
+    text = text.rstrip("\r\n")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _name(separator: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(separator, repr(separator))
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The csv module refuses fields over 128 KiB; a document is longer."""
+    before = csv.field_size_limit(sys.maxsize if sys.platform != "win32" else 2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]], separator: str = ",") -> str:
+    """Return rows as CSV. Raises `TaskError` for what it cannot hold."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    for row in rows:
+        for column in columns:
+            value = row.get(column)
+            if not isinstance(value, str | int | float):
+                what = "CSV cannot leave a value out" if value is None else "CSV holds text only"
+                raise TaskError(
+                    f"example {row['id']!r}, column {column!r}: {what}, this is {shorten(value)}; "
+                    "write JSON Lines"
+                )
+    # Before Python 3.13 a lone carriage return is not a reason to quote, but ends a row.
+    cells = (str(value) for row in rows for value in (*row, *row.values()))
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if any("\r" in c for c in cells) else csv.QUOTE_MINIMAL
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(
+        file, columns, lineterminator="\n", quoting=quoting, delimiter=separator
+    )
+    try:
+        writer.writeheader()
+        writer.writerows(rows)
+    except csv.Error as error:  # Python 3.10 cannot write NUL
+        raise TaskError(f"CSV cannot hold these rows: {error}; write JSON Lines") from None
+    return file.getvalue()

@@ -1,0 +1,50 @@
+"""How many draws of shots a comparison takes: until they are the smaller part of its error.
+
+Two stages, as in Stein's method: a pilot estimates how the accuracy of each cell scatters over
+queries and over draws, and the number of draws is set once from that, without looking at which cell
+is better. So the intervals of the whole hold (`docs/evidence.md`).
+
+Stein, Annals of Mathematical Statistics 16, 1945.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from promptkit import crossed, judging
+from promptkit.figures import RAW
+from promptkit.judging import Groups, Judged
+
+PILOT = 5
+"""How many draws are asked first."""
+
+MOST = 20
+"""How many draws are asked at the most."""
+
+
+def enough(groups: Groups) -> int:
+    """Return how many draws make new draws add less to the error of an accuracy than new queries.
+
+    Args:
+        groups: The judged predictions of a pilot of `PILOT` draws.
+
+    Returns:
+        The largest number that a cell takes, from `PILOT` to `MOST`.
+    """
+    raw = [cells for cell, cells in groups.items() if cell.calibration == RAW]
+    return max([PILOT, *(_enough(cells) for cells in raw if cells[0].drawn)])
+
+
+def _enough(cells: Sequence[Judged]) -> int:
+    table = judging.correct(cells)
+    if min(table.shape) < 2:
+        return PILOT
+    by_query, by_draw, rest = crossed.components(table)
+    # The rest is less with more draws too: it counts on the side of the queries.
+    extra = by_draw - rest / len(table)
+    if extra <= 0:
+        return PILOT
+    if by_query <= 0:
+        return MOST
+    return min(max(PILOT, math.ceil(extra * len(table) / by_query)), MOST)

@@ -1,0 +1,143 @@
+"""What equality with the gold output asks of an answer, in a sentence for people.
+
+Accuracy counts an answer as right where all of it equals the gold output. For labels that is what
+everybody expects; for numbers, free text, lists and records it can make every answer wrong though
+many are nearly right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from promptkit.outputs import OutputType
+
+_NAMED = 3
+"""How many fields of a record are named."""
+
+
+class _Part(NamedTuple):
+    """A part of an output that equality is strict about."""
+
+    kind: str
+    """`text`, `number`, `integer`, `date`, `list` or `fields`."""
+    path: tuple[str, ...] = ()
+    """The fields that lead to it."""
+    names: tuple[str, ...] = ()
+    """Of `fields`, those of the record."""
+
+
+def exactness(output: OutputType) -> str | None:
+    """Return what counts as right where a nearly right answer is wrong, None for plain labels."""
+    if output.labels:
+        if len(output.labels) > 2 and all(map(_is_number, output.labels)):
+            first, *_, last_but_one, last = sorted(output.labels, key=float)
+            return (
+                "Equality of the label is what counts, though the labels are numbers: "
+                f"{last_but_one} for {last} is as wrong as {first}."
+            )
+        return None
+    if output.is_text:
+        return (
+            "Equality of the whole answer is what counts: another casing, a full stop or an "
+            "explanation makes a text wrong."
+        )
+    try:
+        parts = [*_parts(output.schema, output.schema, (), frozenset())]
+    except (PydanticInvalidForJsonSchema, RecursionError):
+        return "Equality of the whole answer is what counts: what is nearly right is wrong."
+    reasons = [*_reasons(parts)]
+    if not reasons:
+        return None
+    return f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
+
+
+def _reasons(parts: list[_Part]) -> Iterator[str]:
+    kinds = {part.kind for part in parts}
+    records = [part.names for part in parts if part.kind == "fields"]
+    if records:
+        yield (
+            f"{_list(records[0])} have to be right together, and there is no accuracy of one field"
+        )
+    if "text" in kinds:
+        fields = [part.path[-1] for part in parts if part.kind == "text" and part.path]
+        where = f" of {_list(fields)}" if fields else ""
+        yield f"the text{where} has to match character by character"
+    if "number" in kinds:
+        yield "4.9 for 5.0 is as wrong as 0.1"
+    elif "integer" in kinds:
+        yield "4 for 5 is as wrong as 1"
+    if "date" in kinds:
+        yield "a date that is a day off is as wrong as any other"
+    if "list" in kinds:
+        yield "a list has to have the same items in the same order"
+
+
+def _parts(
+    schema: Any, root: Mapping[str, Any], path: tuple[str, ...], seen: frozenset[str]
+) -> Iterator[_Part]:
+    """Yield what equality is strict about in a JSON Schema, going after its references once."""
+    if not isinstance(schema, Mapping) or "const" in schema or "enum" in schema:
+        return
+    yield from _own_parts(schema, path)
+    target = schema.get("$ref")
+    if isinstance(target, str) and target not in seen:
+        yield from _parts(_at(root, target), root, path, seen | {target})
+    several = ("anyOf", "oneOf", "allOf", "prefixItems")
+    same = [option for name in several for option in _items(schema.get(name))]
+    for below in (*same, schema.get("items"), schema.get("additionalProperties")):
+        yield from _parts(below, root, path, seen)
+    for name, value in _fields(schema).items():
+        yield from _parts(value, root, (*path, name), seen)
+
+
+def _own_parts(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[_Part]:
+    """Yield what a schema itself is strict about, without what it holds."""
+    kinds = schema.get("type")
+    for kind in [kinds] if isinstance(kinds, str) else _items(kinds):
+        if kind == "string" and not {"format", "pattern"} & schema.keys():
+            yield _Part("text", path)
+        elif kind == "string" and str(schema.get("format")).startswith("date"):
+            yield _Part("date", path)
+        elif kind in ("number", "integer"):
+            yield _Part(kind, path)
+        elif kind == "array" and not schema.get("uniqueItems") and "prefixItems" not in schema:
+            yield _Part("list", path)
+    if len(fields := tuple(_fields(schema))) > 1:
+        yield _Part("fields", path, fields)
+
+
+def _fields(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _at(root: Mapping[str, Any], reference: str) -> Any:
+    """What a reference into the same schema names, None for others."""
+    found: Any = root
+    if not reference.startswith("#"):
+        return None
+    for name in filter(None, reference[1:].split("/")):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _is_number(label: str) -> bool:
+    try:
+        return float(label) == float(label)
+    except ValueError:
+        return False
+
+
+def _list(names: Any) -> str:
+    """Names in quotation marks, each once, the first of them."""
+    every = [f'"{name}"' for name in dict.fromkeys(names)]
+    if len(every) > _NAMED:
+        return f"{', '.join(every[:_NAMED])} and {len(every) - _NAMED} more fields"
+    return " and ".join(filter(None, [", ".join(every[:-1]), *every[-1:]]))

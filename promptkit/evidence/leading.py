@@ -1,0 +1,83 @@
+"""The cell that scored highest, tested against all others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from promptkit import judging, stats, targets, verdicts
+from promptkit.calibrate import SAME_ANSWERS
+from promptkit.evidence.differing import difference
+from promptkit.figures import Best, Cell, Rival
+from promptkit.judging import Groups
+
+
+class Baseline(NamedTuple):
+    """Always answering the commonest gold label."""
+
+    label: str
+    accuracy: float
+    correct: list[bool]
+    """Whether it is right, (queries,)."""
+
+
+def best(groups: Groups, baseline: Baseline | None) -> Best:
+    """Return the cell with the highest accuracy, of equal ones that with the fewest shots.
+
+    It is tested against every other cell, whichever came out best: by multiple comparisons with
+    the best, in Bonferroni's form, which holds however the cells depend on one another. In 95 % of
+    comparisons the truly best cell is the one returned or a rival that is not separated from it.
+
+    Args:
+        groups: The judged predictions.
+        baseline: The majority-class baseline, where answers are labels.
+
+    Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
+    """
+    right = {cell: float(judging.correct(groups[cell]).mean()) for cell in _cells(groups)}
+    leader = max(right, key=lambda cell: (right[cell], -cell.shots))
+    others = [cell for cell in right if cell != leader]
+    alpha = verdicts.ALPHA / max(len(others), 1)
+    rivals = tuple(_rival(groups, cell, leader, alpha) for cell in others)
+    separated = all(rival.separated for rival in rivals)
+    accuracy = None if baseline is None else baseline.accuracy
+    return Best(leader, right[leader], rivals, separated, accuracy)
+
+
+def _cells(groups: Groups) -> list[Cell]:
+    return [cell for cell in judging.distinct(groups) if cell.calibration not in SAME_ANSWERS]
+
+
+def _rival(groups: Groups, cell: Cell, leader: Cell, alpha: float) -> Rival:
+    found = difference(groups[cell], groups[leader], 1 - alpha).decisive
+    separated = found.p <= alpha and found.ci.low > 0
+    return Rival(cell, found.delta, (found.ci.low, found.ci.high), found.p, separated)
+
+
+def majority(groups: Groups) -> Baseline | None:
+    """Return the majority-class baseline of the queries; None where answers are generated."""
+    scored = next(iter(groups.values()))[0].scored
+    if scored is None:
+        return None
+    ((gold, times),) = Counter(scored.gold).most_common(1)
+    right = [one == gold for one in scored.gold]
+    return Baseline(scored.labels[gold], times / len(right), right)
+
+
+def not_above(groups: Groups, baseline: Baseline) -> tuple[int, int]:
+    """Return how many cells are not significantly above a baseline, and of how many.
+
+    Their p-values are corrected by Holm's method.
+    """
+    found = []
+    for cell in judging.distinct(groups):
+        table = judging.correct(groups[cell])
+        constant = np.broadcast_to(np.array(baseline.correct)[:, np.newaxis], table.shape)
+        found.append(targets.difference(constant, table, groups[cell][0].drawn).decisive)
+    corrected = stats.holm([one.p for one in found])
+    above = sum(
+        p <= verdicts.ALPHA and one.ci.low > 0 for p, one in zip(corrected, found, strict=True)
+    )
+    return len(found) - above, len(found)

@@ -1,0 +1,112 @@
+"""Intervals for both targets: these shots, and k shots in general.
+
+Where nothing is drawn, as without shots or where the pool or the query alone decides, the two are
+the same. Where shots are drawn and there is one draw, nothing can be said of others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from promptkit import crossed, means, stats
+from promptkit.stats import Difference, Interval
+
+
+class Intervals(NamedTuple):
+    """Intervals of one figure."""
+
+    general: Interval | None
+    """For new queries and new draws of shots; None where there is one draw only."""
+    these: Interval
+    """For new queries and these shots."""
+
+    @property
+    def ends(self) -> tuple[tuple[float, float] | None, tuple[float, float]]:
+        """Their ends."""
+        general = None if self.general is None else (self.general.low, self.general.high)
+        return general, (self.these.low, self.these.high)
+
+
+class Differences(NamedTuple):
+    """A paired difference of accuracies."""
+
+    general: Difference | None
+    """As it holds for new queries and new draws; None where there is one draw only."""
+    these: Difference
+    """As it holds for new queries and these shots."""
+
+    @property
+    def decisive(self) -> Difference:
+        """The one that a verdict on shot counts, selections and orders is about."""
+        return self.these if self.general is None else self.general
+
+
+def accuracy(correct: ArrayLike, drawn: bool, level: float = 0.95) -> Intervals:
+    """Return the intervals of an accuracy.
+
+    Args:
+        correct: Right or wrong as 1 and 0, (queries, draws).
+        drawn: Whether another seed would have drawn other shots.
+        level: The confidence of each interval.
+    """
+    table = np.asarray(correct)
+    these = stats.wilson(table, level)
+    if not drawn or not _is_crossed(table):
+        return Intervals(None if drawn else these, these)
+    return Intervals(crossed.accuracy_interval(table, these), these)
+
+
+def mean(
+    values: ArrayLike,
+    drawn: bool,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    level: float = 0.95,
+) -> Intervals | None:
+    """Return the intervals of a mean of numbers of any size, or None where nothing can be said.
+
+    Args:
+        values: Losses or the like, (queries, draws).
+        drawn: Whether another seed would have drawn other shots.
+        least: The smallest value that the mean can have.
+        most: The largest.
+        level: The confidence of each interval.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if len(table) < 2 or not np.isfinite(table).all():
+        return None
+    these = means.mean_interval(table, level)
+    general = None if drawn else these
+    if drawn and _is_crossed(table):
+        general = _within(crossed.mean_interval(table, these), least, most)
+    these = _within(these, least, most)
+    return Intervals(general if drawn else these, these)
+
+
+def difference(a: ArrayLike, b: ArrayLike, drawn: bool, level: float = 0.95) -> Differences:
+    """Return the accuracy of `b` less that of `a`, over the same queries and seeds.
+
+    Args:
+        a: Right or wrong as 1 and 0, (queries, draws).
+        b: The same of the other cell, with as many draws.
+        drawn: Whether another seed would have drawn other shots for one of the two.
+        level: The confidence of each interval.
+    """
+    first, second = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
+    these = stats.paired_difference(first, second, level)
+    if not drawn or not _is_crossed(second):
+        return Differences(None if drawn else these, these)
+    return Differences(crossed.difference(second - first, these), these)
+
+
+def _is_crossed(table: NDArray[Any]) -> bool:
+    return table.ndim == 2 and min(table.shape) > 1
+
+
+def _within(interval: Interval, least: float, most: float) -> Interval:
+    return Interval(max(interval.low, least), min(interval.high, most), interval.level)
