@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from promptkit.delimited import column_hint
-from promptkit.errors import DataError, Problem, TaskError
+from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
 from promptkit.outputs import OutputType
 from promptkit.plain import plain, written
@@ -131,8 +131,8 @@ def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None
     parser = ExampleParser(input_type(known, path), output, [])
     if parser.output.format != task.output_type.format:
         raise TaskError(
-            f"the output type {task.output_type.annotation!r} is asked in a way that its JSON "
-            "Schema does not say; keep the task in Python and name it package.module:attribute"
+            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that its "
+            "JSON Schema does not say; keep the task in Python and name it package.module:attribute"
         )
     for example in (*task.demos, *task.tests):
         found = parser.parse(_values(example, task.output_type), example=example.id)

@@ -398,8 +398,8 @@ def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
         reason = "has a set in it, and a folder knows lists only"
     if reason:
         raise TaskError(
-            f"the output type {output.annotation!r} {reason}; keep the task in Python and name it "
-            "package.module:attribute"
+            f"the output type {shorten(output.annotation, 100)} {reason}; keep the task in Python "
+            "and name it package.module:attribute"
         )
     return {**({"type": "str"} if output.is_text else {}), "schema": schema_file}
 
