@@ -131,8 +131,9 @@ def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None
     parser = ExampleParser(input_type(known, path), output, [])
     if parser.output.format != task.output_type.format:
         raise TaskError(
-            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that its "
-            "JSON Schema does not say; keep the task in Python and name it package.module:attribute"
+            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that "
+            "its JSON Schema does not say; keep the task in Python and name it "
+            "package.module:attribute"
         )
     for example in (*task.demos, *task.tests):
         found = parser.parse(_values(example, task.output_type), example=example.id)
