@@ -21,6 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
     | {"figures", "plain", "typed"},
+    {"schemas"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
     | {"caveats"},
     {"sandbox", "means", "variance", "rows"},
