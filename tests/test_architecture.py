@@ -19,13 +19,14 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "power", "verdicts"}
+    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
     | {"figures", "plain", "typed"},
     {"schemas"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
-    | {"caveats"},
-    {"sandbox", "means", "variance", "rows"},
-    {"examples", "provenance", "sources", "chat", "layout"},
+    | {"caveats", "headlines"},
+    {"sandbox", "means", "variance", "rows", "crossed"},
+    {"power", "targets"}
+    | {"examples", "provenance", "sources", "chat", "layout"},
     {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
     {"models"},
     {"task", "store"},
@@ -35,7 +36,7 @@ FLOORS = [
     {"predict", "linting", "importing"},
     {"results", "probes", "sweep"},
     {"grid", "judging", "running", "controls"},
-    {"calibrating", "freely", "evidence", "moves"},
+    {"calibrating", "freely", "evidence", "moves", "draws"},
     {"comparison", "cells", "runs"},
     {"gates", "optimising"},
     {"checks"},
