@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
@@ -18,6 +16,10 @@ from pydantic import (
     RootModel,
     model_validator,
 )
+
+from promptkit.errors import DataError, Problem
+from promptkit.plain import UnwritableError, plain, written
+from promptkit.typed import Typed
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input, as in Task[I, O]
 O = TypeVar("O")  # noqa: E741
@@ -33,14 +35,14 @@ RESERVED = ("id", "output")
 """Column names that are not input fields."""
 
 
-class Example(BaseModel, Generic[I, O]):
+class Example(Typed, Generic[I, O]):
     """An input and, where it is known, the output that belongs to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     input: I
     output: O | None = None
-    """The gold output; None for an input whose output is not known."""
+    """The gold output; None where it is not known, or where None is the answer (`labelled`)."""
     id: str = ""
     """Unique in its set; where none is given, a digest of the input."""
     metadata: Mapping[str, Any] = Field(default_factory=dict)
@@ -49,11 +51,20 @@ class Example(BaseModel, Generic[I, O]):
     @model_validator(mode="after")
     def _fill_id(self) -> Example[I, O]:
         if not self.id:
-            object.__setattr__(self, "id", content_id(self.input))
+            try:
+                object.__setattr__(self, "id", content_id(self.input))
+            except UnwritableError as error:
+                problem = Problem(str(error), field=error.field, value=error.value)
+                raise DataError([problem]) from None
         return self
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the output is known; None may be one."""
+        return self.output is not None or "output" in self.model_fields_set
 
-class ExampleSet(RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
+
+class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     """An ordered, immutable set of examples."""
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +81,9 @@ class ExampleSet(RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     def __getitem__(self, index: slice) -> tuple[Example[I, O], ...]: ...
     def __getitem__(self, index: int | slice) -> Example[I, O] | tuple[Example[I, O], ...]:
         return self.root[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExampleSet) and self.root == other.root
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -93,7 +107,8 @@ class ExampleSet(RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         """A digest of all ids, inputs and outputs, in order; metadata does not count."""
         digest = hashlib.sha256()
         for example in self.root:
-            digest.update(canonical([example.id, plain(example.input), plain(example.output)]))
+            gold = None if example.output is None else output_key(example.output)
+            digest.update(canonical([example.id, plain(example.input), gold]))
         return digest.hexdigest()
 
 
@@ -126,29 +141,18 @@ def _leaves(value: object) -> Iterator[object]:
 def output_key(value: Any) -> str:
     """Return a text that equal outputs share, whatever class holds them and in every process.
 
-    An enum's member reads as its value, a model or a dataclass as its fields; a set is sorted.
+    An enum's member reads as its value, a model or a dataclass as its fields; a set is sorted. So
+    labels have the same keys as the values that they are read from.
     """
-    return canonical(_stable(value)).decode("utf-8", "surrogatepass")
+    form = _form(value)
+    return form if isinstance(form, str) else canonical(form).decode("utf-8", "surrogatepass")
 
 
-def _stable(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return _stable(value.value)
-    if isinstance(value, BaseModel):
-        return _stable(value.__dict__ | (value.model_extra or {}))
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _stable(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(_stable(key)): _stable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_stable(item) for item in value]
-    if isinstance(value, Set):
-        return sorted(map(_stable, value), key=canonical)
-    classes = type(value).__mro__[:-1]
-    if not any("__str__" in vars(each) or "__repr__" in vars(each) for each in classes):
-        # It would write its address.
-        return _stable(getattr(value, "__dict__", type(value).__qualname__))
-    return value
+def _form(value: Any) -> Any:
+    try:
+        return written(value)
+    except ValueError:  # of a class of its own, whose text may be an address
+        return [type(value).__qualname__, getattr(value, "__dict__", None)]
 
 
 def content_id(value: BaseModel) -> str:
@@ -158,21 +162,6 @@ def content_id(value: BaseModel) -> str:
     words = "-".join(_WORD.findall(text[:80]))[:24].strip("-")
     digest = hashlib.sha256(canonical(parts)).hexdigest()[:10]
     return f"{words}-{digest}" if words else digest
-
-
-def plain(value: Any) -> Any:
-    """An input or an output as plain values."""
-    if isinstance(value, Enum):
-        return value.value
-    if not isinstance(value, BaseModel):
-        return value
-    parts = value.__dict__
-    if _SIMPLE.issuperset(map(type, parts.values())):
-        return parts  # the common case, and much faster than a dump
-    return value.model_dump(mode="json")
-
-
-_SIMPLE = frozenset((str, int, float, bool))
 
 
 _encode = json.JSONEncoder(

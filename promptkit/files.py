@@ -12,20 +12,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from promptkit.delimited import column_hint
-from promptkit.errors import DataError, Problem, TaskError
+from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
 from promptkit.outputs import OutputType
+from promptkit.plain import plain, written
 from promptkit.rows import is_csv, read_rows, write_rows
 from promptkit.task import Task
 from promptkit.taskfile import (
+    TaskFile,
     input_spec,
     input_type,
     output_spec,
     output_type,
     read_task_file,
+    schema_type,
     verbalizers,
 )
 from promptkit.validation import ExampleParser, check_sets
@@ -57,9 +60,10 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
                 columns=spec.columns,
             )
     if spec.files.repeats == "drop":
-        _drop_repeats(examples, places, notify or (lambda message: None))
+        _drop_repeats(examples, places, parser.output, notify or (lambda message: None))
     if parser.problems:
-        between = check_sets(examples["demos"], examples["tests"], places)
+        sets = examples["demos"], examples["tests"]
+        between = check_sets(*sets, places, parser.output, spec.output.column)
         raise DataError([*parser.problems, *between])
     return Task[input, output].model_validate(  # type: ignore[valid-type]
         {
@@ -71,7 +75,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
             "folder": path.parent,
             **{part: parser.set_of(found) for part, found in examples.items()},
         },
-        context={"places": places},
+        context={"places": places, "column": spec.output.column},
     )
 
 
@@ -80,8 +84,8 @@ def save_task(
 ) -> None:
     """Writes a task so that `load_task` gives an equal one, its own templates included.
 
-    Raises `TaskError` for what the format cannot hold: a nested input in `task.toml`, or in CSV
-    metadata that is not text.
+    Raises `TaskError` for what a folder cannot hold: a nested input, a set, an input that its type
+    serialises in its own way, or in CSV metadata that is not text.
     """
     folder = Path(folder)
     schema_file = "answer.schema.json"
@@ -94,15 +98,17 @@ def save_task(
         "output": output_spec(task.output_type, schema_file),
         "files": parts,
     }
+    schema = task.output_type.written_schema if "schema" in spec["output"] else None
+    _check_kept(task, spec, schema)
     if task.near_duplicates != "exclude":
         spec["near_duplicates"] = task.near_duplicates
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words
     folder.mkdir(parents=True, exist_ok=True)
-    if "schema" in spec["output"]:
-        schema = json.dumps(task.output_type.schema, ensure_ascii=False, indent=2)
-        (folder / schema_file).write_text(schema + "\n", encoding="utf-8")
+    if schema is not None:
+        text = json.dumps(schema, ensure_ascii=False, indent=2)
+        (folder / schema_file).write_text(text + "\n", encoding="utf-8")
     for part, name in parts.items():
         write_examples(folder / name, getattr(task, part), task.output_type)
     if task.folder is not None and task.folder.resolve() != folder.resolve():
@@ -112,6 +118,46 @@ def save_task(
     import tomli_w
 
     (folder / "task.toml").write_bytes(tomli_w.dumps(spec).encode())
+
+
+def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:
+    """Whether the types that a folder can name make the same of every example.
+
+    Raises `TaskError`.
+    """
+    known, path = TaskFile.model_validate(spec), Path("task.toml")
+    kind = known.output.type or "json"
+    output = output_type(known, path) if schema is None else schema_type(schema, kind)
+    parser = ExampleParser(input_type(known, path), output, [])
+    if parser.output.format != task.output_type.format:
+        raise TaskError(
+            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that "
+            "its JSON Schema does not say; keep the task in Python and name it "
+            "package.module:attribute"
+        )
+    for example in (*task.demos, *task.tests):
+        found = parser.parse(_values(example, task.output_type), example=example.id)
+        if found is None:
+            raise TaskError(f"a folder cannot hold this task: {parser.problems[0]}")
+        mine, theirs = plain(example.input), plain(found.input)
+        odd = [name for name in {**mine, **theirs} if mine.get(name, ...) != theirs.get(name, ...)]
+        if odd:
+            raise TaskError(
+                f"example {example.id!r}: input field {odd[0]!r} is computed, left out or written "
+                "in its own way by its type, which a folder cannot hold; keep the task in Python "
+                "and name it package.module:attribute"
+            )
+
+
+def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
+    """An example as data: the values of its input's fields, its output, and the rest."""
+    fields = {name: getattr(example.input, name) for name in type(example.input).model_fields}
+    values = {
+        "id": example.id,
+        "input": {name: written(value) for name, value in fields.items()},
+        "metadata": example.metadata,
+    }
+    return {**values, "output": output.plain(example.output)} if example.labelled else values
 
 
 def read_examples(
@@ -134,20 +180,27 @@ def read_examples(
         raise TaskError(f"input field {min(reserved)!r}: this name is kept for the row's own")
     textual = is_csv(path)
     named = {name: column for name, column in (columns or {}).items() if name != column}
-    required = [named.get(name, name) for name, f in fields.items() if f.is_required()]
+    required = [named.get(key, key) for key in parser.required]
+    nullable = _nullable(parser)
+    kept = {*nullable, output_column} if parser.output.allows_null else nullable.keys()
     if labelled:
         required.append(output_column)
     examples, places = [], []
     before = len(parser.problems)
     for line, row in read_rows(path, parser.problems, required):
         place = (str(path), line)
+        if path.suffix.lower() == ".parquet":  # whose rows have every column
+            row = {key: cell for key, cell in row.items() if cell is not None or key in kept}
         if not textual and (missing := [column for column in required if column not in row]):
             parser.problems += _misnamed(missing, required, row, place)
             continue
-        value = _split_row(_renamed(row, named) if named else row, parser, output_column)
-        if textual and isinstance(value["output"], str):
+        row = _renamed(row, named) if named else row
+        if textual:
+            row |= {k: None for k, text in nullable.items() if row.get(k) == "" and not text}
+        value = _split_row(row, parser, output_column)
+        if textual and isinstance(value.get("output"), str):
             value["output"] = _from_cell(value["output"], parser)
-        example = parser.parse(value, place=place)
+        example = parser.parse(value, place=place, column=output_column)
         if example is not None:
             examples.append(example)
             places.append(place)
@@ -165,10 +218,13 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
     textual = is_csv(path)
     rows = []
     for example in examples:
-        gold = example.output
-        if gold is not None:
-            gold = output.text(gold) if textual else output.plain(gold)
-        row = {"id": example.id, **example.input.model_dump(mode="json"), "output": gold}
+        values = _values(example, output)
+        gold = values.get("output")
+        if textual and example.labelled:
+            gold = output.text(example.output)
+        row = {"id": example.id, **values["input"]}
+        if example.labelled or textual:
+            row["output"] = gold
         for column, value in example.metadata.items():
             if column in row:
                 raise TaskError(
@@ -203,17 +259,30 @@ def _misnamed(
 
 
 def _split_row(row: dict[str, Any], parser: ExampleParser, output_column: str) -> dict[str, Any]:
-    fields = parser.input_type.model_fields
-    return {
+    given = {"output": row[output_column]} if output_column in row else {}
+    return given | {
         "id": row.get("id"),
-        "input": {name: row[name] for name in fields if name in row},
-        "output": row.get(output_column),
+        "input": {key: row[key] for key in parser.keys if key in row},
         "metadata": {
             name: value
             for name, value in row.items()
-            if name not in fields and name not in ("id", output_column)
+            if name not in parser.keys and name not in ("id", output_column)
         },
     }
+
+
+def _nullable(parser: ExampleParser) -> Mapping[str, bool]:
+    """The keys of inputs that may be None, and whether an empty text is a value of theirs too."""
+    found = {}
+    for key, name in parser.keys.items():
+        info = parser.input_type.model_fields[name]
+        annotation = info.annotation
+        if info.metadata:
+            annotation = Annotated[(annotation, *info.metadata)]  # type: ignore[assignment]
+        field = OutputType(annotation)
+        if field.allows_null:
+            found[key] = field.allows("")
+    return found
 
 
 def _from_cell(cell: str, parser: ExampleParser) -> Any:
@@ -229,6 +298,7 @@ def _from_cell(cell: str, parser: ExampleParser) -> Any:
 def _drop_repeats(
     examples: dict[str, list[Example[Any, Any]]],
     places: dict[str, list[Place]],
+    output: OutputType,
     notify: Callable[[str], None],
 ) -> None:
     """Keeps the first of equal rows, and takes tests out of the pool.
@@ -236,11 +306,11 @@ def _drop_repeats(
     Different rows with one id are kept, under ids made from their inputs.
     """
     asked = {text_key(example.input) for example in examples["tests"]}
-    as_text = OutputType(Any).text
     for part, known in (("tests", set[Any]()), ("demos", set[Any]())):
         kept = []
         for index, example in enumerate(examples[part]):
-            key = (text_key(example.input), as_text(example.output))
+            gold = output.key(example.output) if example.labelled else None
+            key = (text_key(example.input), gold)
             if key in known or (part == "demos" and key[0] in asked):
                 continue
             known.add(key)

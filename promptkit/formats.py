@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,107 @@ def parts(schema: Any) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def as_ordered(value: Any, schema: Any, *, filled: bool = False) -> Any:
+    """A value with the keys of its objects in the order in which they are written.
+
+    Where it is to be `filled`, also with the defaults of what it leaves out.
+    """
+
+    def followed(part: Any) -> Any:
+        while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
+            part = (_target(schema, part["$ref"]) or ({},))[0]
+        return part if isinstance(part, Mapping) else {}
+
+    def order(value: Any, part: Any) -> Any:
+        if not isinstance(value, dict | list):
+            return value
+        part = followed(part)
+        for key in ("anyOf", "oneOf", "allOf"):
+            for branch in map(followed, part.get(key, ())):
+                value = order(value, branch) if _may_be(value, branch) else value
+        if isinstance(value, list):
+            first = part.get("prefixItems", ())
+            rest = [part.get("items")] * (len(value) - len(first))
+            return [*map(order, value, (*first, *rest))]
+        named = part.get("properties", {})
+        defaults = {k: v["default"] for k, v in named.items() if filled and _has_default(v)}
+        value = {**defaults, **value}
+        keys = [*(k for k in named if k in value), *(k for k in value if k not in named)]
+        others = part.get("additionalProperties")
+        return {key: order(value[key], named.get(key, others)) for key in keys}
+
+    return order(value, schema)
+
+
+def _has_default(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and "default" in schema
+
+
+def _may_be(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether an object has the properties of a schema, and no other constants; or is a list."""
+    if isinstance(value, list):
+        return True
+    named = schema.get("properties", {})
+    constants = {k: v["const"] for k, v in named.items() if isinstance(v, Mapping) and "const" in v}
+    return set(schema.get("required", ())) <= value.keys() <= named.keys() and all(
+        value.get(key, constant) == constant for key, constant in constants.items()
+    )
+
+
+_DATA = ("const", "enum", "default", "examples")
+
+
+def unfollowed(schema: Any) -> str | None:
+    """Why a reference of the schema cannot be followed; None where all of them can."""
+    for reference in _references(schema, named=False):
+        seen = set()
+        while isinstance(reference, str) and reference not in seen:
+            seen.add(reference)
+            found = _target(schema, reference)
+            if found is None:
+                return (
+                    f"the $ref {reference!r:.100} cannot be followed: it has to be a part of "
+                    "this schema, such as '#/$defs/NAME'"
+                )
+            reference = found[0].get("$ref") if isinstance(found[0], Mapping) else None
+        if reference in seen:
+            return f"the $ref {reference!r:.100} leads back to itself"
+    return None
+
+
+def _references(schema: Any, *, named: bool) -> Iterator[Any]:
+    """All references; below `properties` and the like, `named`, keys are names."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _references(part, named=False)
+    elif isinstance(schema, Mapping):
+        for key, part in schema.items():
+            if key == "$ref" and not named:
+                yield part
+            elif named or key not in _DATA:
+                yield from _references(part, named=key in _NAMED and not named)
+
+
+def _target(schema: Any, reference: str) -> tuple[Any] | None:
+    """What a reference names, in a tuple; None where that is no part of the schema."""
+    base, _, pointer = reference.partition("#")
+    if base and base != schema.get("$id", "").partition("#")[0]:
+        return None
+    if pointer and not pointer.startswith("/"):
+        anchored = (part for part in _all(schema) if isinstance(part, Mapping))
+        found = next((part for part in anchored if part.get("$anchor") == pointer), None)
+        return None if found is None else (found,)
+    for step in unquote(pointer).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, Mapping) and name in schema:
+            schema = schema[name]
+        elif isinstance(schema, list) and name.isdecimal() and int(name) < len(schema):
+            schema = schema[int(name)]
+        else:
+            return None
+    return (schema,)
+
+
 def literals(schema: Any) -> Iterator[str]:
     """The texts that an answer under this schema may have to contain, as JSON writes them."""
     if isinstance(schema, Mapping):
@@ -123,6 +225,7 @@ def narrowed(schema: Any) -> Any:
             return part
         part = {k: v for k, v in _changed(part, change).items() if k not in _REMARKS}
         _spell_format(part)
+        _spell_names(part, schema)
         _bound_number(part)
         if closed and "properties" in part:
             required = part.get("required", ())
@@ -168,6 +271,32 @@ def _spell_format(schema: dict[str, Any]) -> None:
     del schema["format"]
     if name in _FORMATS:
         schema.setdefault("pattern", f"^(?:{_FORMATS[name]})$")
+
+
+def _spell_names(part: dict[str, Any], schema: Any) -> None:
+    """Names the properties of an object of which only their form is said."""
+    names = part.get("propertyNames")
+    if not isinstance(names, Mapping) or {"properties", "patternProperties"} & part.keys():
+        return
+    if isinstance(names.get("$ref"), str):
+        names = (_target(schema, names["$ref"]) or ({},))[0]
+    values = part.get("additionalProperties", True)
+    spelled = {k: v for k, v in names.items() if k not in (*_REMARKS, "type")}
+    _spell_format(spelled)
+    match spelled:
+        case {"enum": [*known], **rest} if not rest and all(isinstance(n, str) for n in known):
+            part["properties"] = dict.fromkeys(known, values)
+        case {"const": str(name), **rest} if not rest:
+            part["properties"] = {name: values}
+        case {"pattern": str(pattern), **rest} if not rest:
+            part["patternProperties"] = {pattern: values}
+        case {} if not spelled:
+            del part["propertyNames"]
+            return
+        case _:
+            return
+    del part["propertyNames"]
+    part["additionalProperties"] = False
 
 
 def _bound_number(schema: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptkit.errors import shorten
-from promptkit.examples import ExampleSet, canonical, output_key, plain
+from promptkit.examples import ExampleSet, canonical, output_key
 from promptkit.figures import RAW, Cell
 from promptkit.judging import cell_of
+from promptkit.plain import plain
 from promptkit.predict import Prediction
 
 MAX_NAMED = 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.errors import PydanticInvalidForJsonSchema
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from promptkit.errors import TaskError, shorten
-from promptkit.formats import FLOAT, AnswerFormat, narrowed
+from promptkit.formats import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
+from promptkit.plain import unwrapped, written
+from promptkit.schemas import WrittenSchema
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class OutputType:
         Raises `TaskError` for labels that are empty, padded with white space, or the same.
         """
         values: dict[str, Any] = {}
-        for value in _closed_values(self.annotation):
-            label = self.text(value)
+        for value in self._closed:
+            label = _label(value)
             if not label or label != label.strip():
                 raise TaskError(
                     f"label {label!r}: a label is not empty and has no white space around it "
@@ -65,8 +66,40 @@ class OutputType:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the type."""
-        return self._adapter.json_schema()
+        """The JSON Schema of the type. Raises `TaskError` where it has none."""
+        if self._given is not None:
+            return self._given
+        try:
+            return self._adapter.json_schema()
+        except (KeyError, ValueError, PydanticInvalidForJsonSchema) as error:
+            reason = str(error).splitlines()[0]
+            raise TaskError(f"the output type has no JSON Schema: {reason}") from None
+
+    @cached_property
+    def written_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema of outputs as they are written; None for a type that has none.
+
+        Raises `TaskError` for a reference that cannot be followed.
+        """
+        try:
+            schema = self._given
+            if schema is None:
+                schema = self._adapter.json_schema(schema_generator=WrittenSchema)
+        except PydanticInvalidForJsonSchema:  # left to validation
+            return None
+        except (KeyError, ValueError) as error:
+            raise TaskError(f"the output type has no JSON Schema: {error}") from None
+        if reason := unfollowed(schema):
+            raise TaskError(f"the output's JSON Schema: {reason}")
+        return schema
+
+    @cached_property
+    def _given(self) -> dict[str, Any] | None:
+        """The JSON Schema that stands in the annotation, for the whole of the output."""
+        annotation = getattr(self.annotation, "__value__", self.annotation)
+        found = [data for data in get_args(annotation)[1:] if isinstance(data, WithJsonSchema)]
+        named = found and get_origin(annotation) is Annotated
+        return found[-1].json_schema if named else None
 
     @cached_property
     def format(self) -> AnswerFormat | None:
@@ -77,15 +110,15 @@ class OutputType:
         if self.values:
             return None
         try:
-            schema = self._adapter.json_schema(schema_generator=_WrittenSchema)
+            schema = self.written_schema
+            if schema is None:
+                return None
             if self.is_text:
                 constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
                 return AnswerFormat.of("text", schema) if constrained else None
             if _bare(self.annotation) is float and schema == {"type": "number"}:
                 return AnswerFormat.of("text", FLOAT)
             return AnswerFormat.of("json", narrowed(schema))
-        except PydanticInvalidForJsonSchema:  # left to validation
-            return None
         except RecursionError:
             raise TaskError("the output's JSON Schema is nested too deeply") from None
 
@@ -98,10 +131,8 @@ class OutputType:
         if self.values:
             return None
         try:
-            schema = self._adapter.json_schema(schema_generator=_WrittenSchema)
-            return AnswerFormat.of("json", narrowed(schema))
-        except PydanticInvalidForJsonSchema:  # left to validation
-            return None
+            schema = self.written_schema
+            return AnswerFormat.of("json", narrowed(schema)) if schema is not None else None
         except RecursionError:
             raise TaskError("the output's JSON Schema is nested too deeply") from None
 
@@ -111,29 +142,94 @@ class OutputType:
         return _bare(self.annotation) is str
 
     @cached_property
+    def _closed(self) -> list[Any]:
+        return _closed_values(self.annotation)
+
+    @cached_property
     def _is_json(self) -> bool:
         """Whether an output is read as JSON, so that a text has its quotes."""
-        closed = _closed_values(self.annotation)
-        return not closed and _bare(self.annotation) not in (str, int, float)
+        return not self._closed and _bare(self.annotation) not in (str, int, float)
+
+    @cached_property
+    def allows_null(self) -> bool:
+        """Whether None is an answer, and not the lack of one."""
+        return self.allows(None)
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value is one of the type, as it stands."""
+        try:
+            return _is(self.validate(value), value)
+        except Exception:  # of a validator of the user's too
+            return False
 
     def text(self, value: Any) -> str:
         """A value as a prompt writes it."""
-        bare = value.value if isinstance(value, Enum) else value
-        if isinstance(bare, bool):
-            return "true" if bare else "false"
-        if isinstance(bare, int | float) or (isinstance(bare, str) and not self._is_json):
-            return str(bare)
-        return json.dumps(self._dumped(value), ensure_ascii=False)
+        return _label(value) if self._closed else self._text(self.form(value)[0])
+
+    def _text(self, form: Any) -> str:
+        if isinstance(form, str) and not self._is_json:
+            return form
+        return _literal(form)
 
     def as_json(self, value: Any) -> str:
         """A value as JSON writes it, on one line."""
-        return json.dumps(self._dumped(value), ensure_ascii=False)
+        form = written(value) if self._closed else self.form(value)[0]
+        return json.dumps(form, ensure_ascii=False)
 
     def plain(self, value: Any) -> Any:
-        """A value as JSON can hold it."""
+        """A value as JSON can hold it: a label, or what its type reads."""
         if self.values:
             return value if self.annotation is bool else self.text(value)
-        return self._dumped(value)
+        return self.form(value)[0]
+
+    def form(self, value: Any) -> tuple[Any, bool]:
+        """A value as an answer would be, and whether its type reads this as the same value.
+
+        Raises `TaskError` for what JSON cannot hold.
+        """
+        form, is_read = self._read_form(value)
+        if isinstance(form, dict | list) and self.format is not None:
+            return as_ordered(form, self._layout), is_read
+        return form, is_read
+
+    @cached_property
+    def _layout(self) -> Any:
+        return json.loads(self.format.schema) if self.format is not None else {}
+
+    def _read_form(self, value: Any) -> tuple[Any, bool]:
+        """A value with the names that its type reads.
+
+        Where a type is only read as its own serializer writes it, that is how it is written.
+        """
+        if self._given is not None or self.annotation in (str, int, float):
+            return written(value), True
+        forms = []
+        for write in (written, self._dumped):
+            try:
+                forms.append(write(value))
+                again = write(self._read(self._text(forms[-1])))
+                if again == forms[-1] or _key(again) == _key(forms[-1]):
+                    return forms[-1], True
+            except Exception:  # of a validator or a serializer of the user's
+                continue
+        if not forms:
+            raise TaskError(f"the output {shorten(value)} cannot be written as JSON")
+        return forms[0], False
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two outputs are the same answer. JSON's true is not 1, but 1.0 is."""
+        if self.values:
+            return self.text(one) == self.text(other)
+        if self.key(one) == self.key(other):
+            return True
+        return bool(one == other) and not _confused(self.plain(one), self.plain(other))
+
+    def key(self, value: Any) -> str:
+        """A text that is the same for outputs that say the same."""
+        form = self.plain(value)
+        if self._given is not None:  # a type fills its defaults in itself
+            form = as_ordered(form, self._given, filled=True)
+        return _key(form)
 
     def parse(self, text: str, *, as_json: bool = False) -> Any:
         """The value that `text` writes, perhaps as JSON.
@@ -142,39 +238,45 @@ class OutputType:
         """
         if self.values:
             # Spreadsheets and data frames write TRUE and True.
-            label = text.lower() if _bare(self.annotation) is bool else text
-            if label in self.values:
-                return self.values[label]
-            raise ValueError(self._not_a_label(text))
-        try:
-            if self.is_text and not as_json:
-                return self._adapter.validate_python(text)
-            if _bare(self.annotation) in (int, float) and not as_json:
-                value = self._adapter.validate_strings(text)
-            else:
-                value = self._adapter.validate_json(text)
-        except ValidationError as error:
-            raise ValueError(first_reason(error)) from None
+            return self.validate(text.lower() if _bare(self.annotation) is bool else text)
+        value = self._read(text, as_json=as_json)
         if not _is_finite(self.plain(value)):
             raise ValueError("not a finite number")
         return value
 
+    def _read(self, text: str, *, as_json: bool = False) -> Any:
+        try:
+            if self.is_text and not as_json:
+                return self._adapter.validate_python(text)
+            if _bare(self.annotation) in (int, float) and not as_json:
+                return self._adapter.validate_strings(text)
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise ValueError(first_reason(error)) from None
+
     def validate(self, value: Any) -> Any:
         """`value` as the type has it: a label or a value of the type. Raises ValueError."""
         if self.values:
-            if isinstance(value, str) and not isinstance(value, Enum) and value in self.values:
-                return self.values[value]
-            for known in self.values.values():
-                plain = known.value if isinstance(known, Enum) else known
-                if any(v == value and type(v) is type(value) for v in (known, plain)):
-                    return known
-            raise ValueError(self._not_a_label(value))
+            known = (v for v in self.values.values() if _is(value, v) or _is(value, unwrapped(v)))
+            found = next(known, _NO_LABEL)
+            if found is _NO_LABEL and not isinstance(value, Enum):
+                texts = (self.values[text] for text in label_texts(value) if text in self.values)
+                found = next(texts, _NO_LABEL)
+            if found is _NO_LABEL:
+                shown = value if isinstance(value, Enum) else unwrapped(value)
+                raise ValueError(self._not_a_label(shown))
+            return found
         try:
-            return self._adapter.validate_python(value)
+            return self._adapter.validate_python(
+                value if isinstance(value, Enum) else unwrapped(value)
+            )
         except ValidationError as error:
             raise ValueError(first_reason(error)) from None
 
     def _not_a_label(self, value: Any) -> str:
+        if isinstance(value, bool | int | float):
+            kind = "truth value" if isinstance(value, bool) else "number"
+            return f"not one of the labels ({self._shown}), but the {kind} {_literal(value)}"
         same = [label for label in self.labels if _composed(label) == _composed(str(value))]
         if same:
             return (
@@ -182,12 +284,15 @@ class OutputType:
                 f"({value!a}, not {same[0]!a}); write both the same way"
             )
         close = difflib.get_close_matches(str(value), self.labels, n=1)
-        shown = ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"not one of the labels ({shown}){hint}"
+        return f"not one of the labels ({self._shown}){hint}"
+
+    @property
+    def _shown(self) -> str:
+        return ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
 
     def _dumped(self, value: Any) -> Any:
-        """A value as its schema has it: with the names that its type reads."""
+        """A value as its type serialises it."""
         return self._adapter.dump_python(value, mode="json", by_alias=True)
 
     @cached_property
@@ -195,75 +300,71 @@ class OutputType:
         return TypeAdapter(self.annotation)
 
 
-_HOST = "(?:[a-z0-9]+(?:-[a-z0-9]+)*\\.)*[a-z][a-z0-9]*"  # no address
-
-
-class _WrittenSchema(GenerateJsonSchema):
-    """The JSON Schema of values as they are written, with what pydantic checks but does not say."""
-
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
-        least = schema.get("ge", schema.get("gt"))
-        sign = "" if least is not None and least >= 0 else "-?"
-        forms = _decimals(schema.get("max_digits"), schema.get("decimal_places"))
-        return {"type": "string", "pattern": f"^{sign}(?:{'|'.join(forms)})$"}
-
-    def set_schema(self, schema: core_schema.SetSchema) -> dict[str, Any]:
-        return _with_repeats(super().set_schema(schema))
-
-    def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> dict[str, Any]:
-        return _with_repeats(super().frozenset_schema(schema))
-
-    def dict_schema(self, schema: core_schema.DictSchema) -> dict[str, Any]:
-        written = super().dict_schema(schema)
-        values = written.get("additionalProperties", True)
-        match schema.get("keys_schema"):
-            case {"type": "int"}:
-                written["patternProperties"] = {"^-?[1-9][0-9]{0,17}$": values}
-            case {"type": "literal", "expected": names} if all(isinstance(n, str) for n in names):
-                written["properties"] = dict.fromkeys(names, values)
-                written.pop("propertyNames", None)
-            case _:
-                return written
-        return {**written, "additionalProperties": False}
-
-    def datetime_schema(self, schema: core_schema.DatetimeSchema) -> dict[str, Any]:
-        written = super().datetime_schema(schema)
-        zone = schema.get("tz_constraint")
-        if written.get("format") == "date-time" and zone in ("naive", "aware"):
-            written["format"] = f"date-time-{zone}"
-        return written
-
-    def url_schema(self, schema: core_schema.UrlSchema) -> dict[str, Any]:
-        written = super().url_schema(schema)
-        if schemes := schema.get("allowed_schemes"):
-            written["pattern"] = (
-                f"^(?:{'|'.join(schemes)})://{_HOST}(?::[0-9]{{1,4}})?(?:/[!-~]*)?$"
-            )
-        return written
-
-
-def _decimals(digits: int | None, places: int | None) -> Iterator[str]:
-    """Patterns for a decimal of at most so many digits, and so many after the point."""
-    splits = [(whole, digits - whole) for whole in range(digits + 1)] if digits else []
-    if digits is None or places is not None:
-        after = 9 if places is None else places
-        splits = [(18 if digits is None else max(digits - after, 0), after)]
-    for before, after in splits:
-        whole = f"(?:0|[1-9][0-9]{{0,{before - 1}}})" if before else "0"
-        fraction = rf"(?:\.[0-9]{{1,{after}}}){'?' if before else ''}" if after else ""
-        yield whole + fraction
-
-
-def _with_repeats(schema: dict[str, Any]) -> dict[str, Any]:
-    """A set's schema: what stands twice is taken once."""
-    return {key: value for key, value in schema.items() if key != "uniqueItems"}
-
-
 def _is_finite(plain: Any) -> bool:
     if isinstance(plain, float):
         return math.isfinite(plain)
     items = plain.values() if isinstance(plain, Mapping) else plain
     return not isinstance(items, Iterable) or isinstance(items, str) or all(map(_is_finite, items))
+
+
+_NO_LABEL = object()
+
+
+def _is(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and bool(value == other)
+
+
+def _label(value: Any) -> str:
+    """The label of a value of a closed set. Raises `TaskError` for one without a text."""
+    try:
+        form = written(value)
+    except ValueError:
+        raise TaskError(f"label {shorten(value)}: no text, number or other JSON value") from None
+    return form if isinstance(form, str) else _literal(form)
+
+
+def _literal(form: Any) -> str:
+    return repr(form) if isinstance(form, float) else json.dumps(form, ensure_ascii=False)
+
+
+def label_texts(value: Any) -> Iterator[str]:
+    """The texts of labels that a value may stand for: 4 and 4.0 for "4", true for "true".
+
+    Data frames make floats of whole numbers where one is missing.
+    """
+    value = unwrapped(value)
+    if isinstance(value, str):
+        yield value
+        if re.fullmatch(r"-?[0-9]+\.0+", value):
+            yield value.partition(".")[0]
+    elif isinstance(value, bool | int):
+        yield _literal(value)
+    elif isinstance(value, float) and value.is_integer():
+        yield str(int(value))
+
+
+def _key(form: Any) -> str:
+    """A text for a value of JSON's; the same for 1 and 1.0, but not for true."""
+    return json.dumps(_whole(form), sort_keys=True)
+
+
+def _whole(form: Any) -> Any:
+    if isinstance(form, float) and form.is_integer():
+        return int(form)
+    if isinstance(form, Mapping):
+        return {key: _whole(item) for key, item in form.items()}
+    return [_whole(item) for item in form] if isinstance(form, list | tuple) else form
+
+
+def _confused(one: Any, other: Any) -> bool:
+    """Whether true stands for 1 somewhere, which Python takes for equal."""
+    if isinstance(one, bool) != isinstance(other, bool):
+        return isinstance(one, int | float) and isinstance(other, int | float)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return any(_confused(one[key], other[key]) for key in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return any(map(_confused, one, other))
+    return False
 
 
 def _composed(text: str) -> str:

@@ -241,14 +241,14 @@ class Predictor:
             format = prompt.prompt.format
             parse = partial(output.parse, as_json=format != output.format)
             said, value = _generated(parse, result, format is not None)
-        known = query.output is not None
+        known = query.labelled
         failed = said["failure"] is not None
         said["label"] = None if failed else output.plain(value)
         return Prediction(
             id=query.id,
             input=dict(self.task.fields_of(query)),
             gold=output.plain(query.output) if known else None,
-            correct=(not failed and bool(value == query.output)) if known else None,
+            correct=(not failed and output.same(value, query.output)) if known else None,
             shot_ids=prompt.prompt.shots,
             prompt_sha256=prompt.prompt.sha256,
             tokens=result.tokens,

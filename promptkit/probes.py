@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.examples import Example, canonical, output_key, text_key, texts_of
 from promptkit.near import near_pairs, normal_form
+from promptkit.plain import read_name
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 
@@ -214,7 +215,7 @@ def _commonest(task: Task[Any, Any], without: Collection[str]) -> Mapping[str, A
     for demo in task.demos:
         rest = {name: value for name, value in _fields(demo).items() if name not in without}
         plain = task.fields_of(demo)
-        key = canonical([plain[name] for name in rest])
+        key = canonical([plain.get(name) for name in rest])
         found.setdefault(key, rest)
         counts[key] += 1
     return found[counts.most_common(1)[0][0]] if counts else {}
@@ -225,7 +226,8 @@ def _accepted(
 ) -> Example[Any, Any] | None:
     """Return the example, if the input type accepts it, under an id that no other has."""
     try:
-        example = task.as_query(fields)
+        infos = task.types()[0].model_fields
+        example = task.as_query({read_name(k, infos[k]): value for k, value in fields.items()})
     except PromptkitError:
         return None
     except Exception:  # whatever a validator of the input's own raises for a text like no other

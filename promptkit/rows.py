@@ -138,8 +138,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         rows = parquet.read_table(path).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
         raise TaskError(f"{path}: {_arrow_reason(error, path)}") from None
-    for index, row in enumerate(rows, start=1):
-        yield index, {name: value for name, value in row.items() if value is not None}
+    yield from enumerate(rows, start=1)
 
 
 def _arrow_reason(error: Exception, path: Path) -> str:

@@ -23,8 +23,10 @@ from pydantic import (
 )
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
-from promptkit.examples import Example, ExampleSet, I, O, Place, canonical, plain
+from promptkit.examples import Example, ExampleSet, I, O, Place, canonical
 from promptkit.outputs import OutputType
+from promptkit.plain import plain
+from promptkit.typed import Typed
 from promptkit.validation import ExampleParser, check_sets
 from promptkit.verbalizer import (
     BUILT_IN,
@@ -41,7 +43,7 @@ NearDuplicates = Literal["exclude", "allow"]
 """What to do with demonstrations that are near-duplicates of a query."""
 
 
-class Task(BaseModel, Generic[I, O]):
+class Task(Typed, Generic[I, O]):
     """What is asked of a model: an instruction, a pool of demonstrations, and tests.
 
     Raises `DataError` with every row that does not fit, and `TaskError` for what is wrong as a
@@ -87,7 +89,8 @@ class Task(BaseModel, Generic[I, O]):
     ) -> Task[I, O]:
         if isinstance(data, Task):
             return handler(data)
-        places: Mapping[str, Sequence[Place]] = (info.context or {}).get("places", {})
+        context = info.context or {}
+        places: Mapping[str, Sequence[Place]] = context.get("places", {})
         problems: list[Problem] = []
         if isinstance(data, Mapping):
             data = dict(data)
@@ -103,7 +106,8 @@ class Task(BaseModel, Generic[I, O]):
         except ValidationError as error:
             raise TaskError("; ".join(_reasons(error))) from None
         _ = task.labels  # labels that clash are an error of the task
-        problems = check_sets(task.demos, task.tests, places)
+        column = context.get("column", "output")
+        problems = check_sets(task.demos, task.tests, places, task.output_type, column)
         if problems:
             raise DataError(problems)
         return task
@@ -221,12 +225,12 @@ class Task(BaseModel, Generic[I, O]):
 
     def fields_of(self, example: Example[I, O]) -> Mapping[str, Any]:
         """An example's input as plain values."""
-        return plain(example.input)  # type: ignore[no-any-return]
+        return plain(example.input)
 
     def answer_of(self, example: Example[I, O]) -> Any:
         """An example's output as a template prints it: a label, a number, a text, or None."""
         value = example.output
-        if value is None:
+        if not example.labelled:
             return None
         if not self.labels and isinstance(value, int | float) and not isinstance(value, bool):
             return value
@@ -235,7 +239,9 @@ class Task(BaseModel, Generic[I, O]):
     def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
         """An example out of an input or a dict of its fields. Raises `DataError`."""
         if isinstance(query, Example) and type(query.input) is self._input_type:
-            return query
+            is_known = query.output is not None or self.output_type.allows_null
+            if is_known or not query.labelled:
+                return query
         parser = ExampleParser(*self.types(), [])
         if isinstance(query, Example):
             example = parser.parse(_parts(query))
@@ -260,7 +266,8 @@ def _label(output: OutputType, value: Any) -> Any:
 
 
 def _parts(example: Example[Any, Any]) -> dict[str, Any]:
-    return {field: getattr(example, field) for field in Example.model_fields}
+    fields = (f for f in Example.model_fields if f != "output" or example.labelled)
+    return {field: getattr(example, field) for field in fields}
 
 
 def _reasons(error: ValidationError) -> Iterator[str]:

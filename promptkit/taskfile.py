@@ -7,7 +7,8 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from enum import Enum
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,9 +26,12 @@ from pydantic import (
 )
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
-from promptkit.examples import RESERVED, plain
-from promptkit.outputs import OutputType
+from promptkit.examples import RESERVED
+from promptkit.formats import unfollowed
+from promptkit.outputs import OutputType, label_texts
+from promptkit.plain import unwrapped, written
 from promptkit.rows import not_utf8
+from promptkit.typed import Recipe, Typed
 from promptkit.verbalizer import Verbalizer, own
 
 if sys.version_info >= (3, 11):
@@ -55,21 +59,27 @@ class FieldSection(_Section):
     """The column that holds the field, in any spelling."""
 
 
-def _exactly_one(schema: dict[str, Any]) -> None:
-    schema["oneOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
+def _one_kind(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
+    schema["not"] = {
+        "required": ["labels"],
+        "anyOf": [{"required": ["type"]}, {"required": ["schema"]}],
+    }
 
 
 class OutputSection(_Section):
-    """`[output]`: exactly one of `labels`, `type` and `schema`."""
+    """`[output]`: one of `labels`, `type` and `schema`; `type = "str"` may have a `schema` too."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one)
+    model_config = ConfigDict(json_schema_extra=_one_kind)
 
     labels: list[StrictStr | StrictInt] | None = None
     """The labels that the model scores."""
     type: TypeName | None = None
     """The type of a generated answer; for bool, the labels true and false are scored."""
     schema_file: str | None = Field(default=None, alias="schema")
-    """The file of a JSON Schema that generated answers fit, relative to the task's folder."""
+    """The file of a JSON Schema that generated answers fit, relative to the task's folder.
+
+    Answers are JSON, or with `type = "str"` texts as they stand."""
     column: str = "output"
     """The column that holds the output, where it is not called `output`."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
@@ -156,8 +166,12 @@ def read_task_file(path: Path) -> TaskFile:
     except ValidationError as error:
         raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
     chosen = [spec.output.labels, spec.output.type, spec.output.schema_file]
-    if sum(choice is not None for choice in chosen) != 1:
-        raise TaskError(f"{path}: [output] has exactly one of labels, type and schema")
+    is_text = spec.output.type == "str" and spec.output.labels is None
+    if not is_text and sum(choice is not None for choice in chosen) != 1:
+        raise TaskError(
+            f"{path}: [output] has exactly one of labels, type and schema, or schema with "
+            'type = "str" for a text'
+        )
     return spec
 
 
@@ -172,6 +186,11 @@ def _reasons(error: ValidationError) -> Iterator[str]:
                 "a type is str, int, float, bool or a list of allowed values, or a table such as "
                 f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
             )
+            if str(item["input"]).startswith(("list", "array")):
+                reason = (
+                    "a list is not supported, such as options that differ from row to row; write "
+                    'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'
+                )
         elif item["type"] == "extra_forbidden":
             sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
             model = sections.get(section, TaskFile)
@@ -199,7 +218,6 @@ def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
     """The type that `[input]` describes. Raises `TaskError`."""
     if not spec.input:
         raise TaskError(f"{path}: [input] names no field")
-    fields: dict[str, Any] = {}
     for name, kind in spec.kinds.items():
         if not name.isidentifier() or name.startswith("_") or name in RESERVED:
             raise TaskError(
@@ -211,23 +229,44 @@ def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
             raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
         if not kind:
             raise TaskError(f"{path}: input.{name}: the list of allowed values is empty")
-        fields[name] = (_field_type(kind), ...)
+    return _input_model(json.dumps(spec.kinds))
+
+
+class _Input(Typed):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+@lru_cache(maxsize=256)
+def _input_model(fields: str) -> type[BaseModel]:
+    """The type of these fields, given as JSON; the same one for the same fields."""
+    types: dict[str, Any] = {
+        name: (_field_type(kind), ...) for name, kind in json.loads(fields).items()
+    }
     with warnings.catch_warnings():
         # `json` or `copy` shadows a deprecated method of pydantic's, which nothing here calls.
         warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
-        config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
-        return create_model("Input", __config__=config, **fields)
+        made = create_model("Input", __base__=_Input, **types)
+    made.recipe = Recipe(_input_model, (fields,))
+    return made
 
 
 def _field_type(kind: str | list[Scalar]) -> Any:
     if isinstance(kind, str):
         return _TYPES[kind]
-    by_text = {str(value): value for value in kind}
+    return Annotated[Literal[tuple(kind)], BeforeValidator(_FromText(tuple(kind)))]
 
-    def from_text(value: Any) -> Any:
-        return by_text.get(value, value) if isinstance(value, str) else value
 
-    return Annotated[Literal[tuple(kind)], BeforeValidator(from_text)]
+@dataclass(frozen=True)
+class _FromText:
+    """Takes the text of a value, or its number, for the value, as files of data frames have it."""
+
+    values: tuple[Scalar, ...]
+
+    def __call__(self, value: Any) -> Any:
+        if value in self.values:
+            return value
+        texts = {str(known): known for known in reversed(self.values)}
+        return next((texts[text] for text in label_texts(value) if text in texts), value)
 
 
 def output_type(spec: TaskFile, path: Path) -> Any:
@@ -252,9 +291,9 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         except TaskError as error:
             raise TaskError(f"{path}: output.labels: {error}") from None
         return annotation
-    if section.type is not None:
-        return _TYPES[section.type]
-    return _schema_type(path.parent / (section.schema_file or ""))
+    if section.schema_file is None:
+        return _TYPES[section.type or "str"]
+    return schema_type(_read_schema(path.parent / section.schema_file), section.type or "json")
 
 
 def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
@@ -268,29 +307,58 @@ def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbaliz
     return found
 
 
-def _schema_type(path: Path) -> Any:
-    """Any JSON value that the schema in a file allows."""
+def _read_schema(path: Path) -> Any:
+    """The JSON Schema in a file. Raises `TaskError`."""
     try:
         import jsonschema
     except ImportError:
         raise MissingExtraError("an output with a JSON Schema", "schema") from None
     try:
         schema = json.loads(path.read_text(encoding="utf-8"))
-        validator_type = jsonschema.validators.validator_for(schema)
-        validator_type.check_schema(schema)
+        jsonschema.validators.validator_for(schema).check_schema(schema)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     except (ValueError, jsonschema.SchemaError) as error:
         raise TaskError(f"{path}: not a JSON Schema: {str(error).splitlines()[0]}") from None
-    validator = validator_type(schema)
+    except RecursionError:
+        raise TaskError(f"{path}: the JSON Schema is nested too deeply") from None
+    if reason := unfollowed(schema):
+        raise TaskError(f"{path}: {reason}")
+    return schema
 
-    def check(value: Any) -> Any:
-        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+
+def schema_type(schema: Any, kind: str = "json") -> Any:
+    """Any JSON value that a schema allows; with the kind `str`, any text that it allows."""
+    fits = BeforeValidator(_Fits(json.dumps(schema, ensure_ascii=False)))
+    return Annotated[str if kind == "str" else Any, fits, WithJsonSchema(schema)]
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Checks a value against a JSON Schema, given as JSON."""
+
+    schema: str
+
+    def __call__(self, value: Any) -> Any:
+        from jsonschema.exceptions import best_match
+
+        try:
+            error = best_match(self._validator.iter_errors(value))
+        except RecursionError:
+            raise ValueError("it nests too deeply, or its JSON Schema without end") from None
         if error is not None:
             raise ValueError(f"{error.json_path}: {error.message}")
         return value
 
-    return Annotated[Any, BeforeValidator(check), WithJsonSchema(schema)]
+    @cached_property
+    def _validator(self) -> Any:
+        from jsonschema.validators import validator_for
+
+        schema = json.loads(self.schema)
+        return validator_for(schema)(schema)
+
+    def __reduce__(self) -> Any:
+        return _Fits, (self.schema,)
 
 
 def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
@@ -302,7 +370,7 @@ def _field_spec(name: str, annotation: Any) -> Any:
     for key, kind in _TYPES.items():
         if annotation is kind:
             return key
-    values = [v.value if isinstance(v, Enum) else v for v in OutputType(annotation).values.values()]
+    values = [unwrapped(value) for value in OutputType(annotation).values.values()]
     if values and all(type(value) in (str, int, float) for value in values):
         return values
     raise TaskError(
@@ -312,12 +380,32 @@ def _field_spec(name: str, annotation: Any) -> Any:
 
 
 def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
-    """`[output]` for a type, whose JSON Schema is in `schema_file` where it needs one."""
+    """`[output]` for a type, whose JSON Schema is in `schema_file` where it needs one.
+
+    Raises `TaskError` for what it cannot say.
+    """
     for key, kind in _TYPES.items():
-        if output.annotation is kind:
+        if output.annotation is kind or _is_named(output, kind):
             return {"type": key}
     if output.labels:
-        values = [plain(value) for value in output.values.values()]
+        values = [written(value) for value in output.values.values()]
         kept = all(type(value) in (str, int) for value in values)
         return {"labels": values if kept else list(output.labels)}
-    return {"schema": schema_file}
+    reason = None
+    if output.written_schema is None:
+        reason = "has no JSON Schema"
+    elif '"uniqueItems": true' in json.dumps(output.schema):
+        reason = "has a set in it, and a folder knows lists only"
+    if reason:
+        raise TaskError(
+            f"the output type {shorten(output.annotation, 100)} {reason}; keep the task in Python "
+            "and name it package.module:attribute"
+        )
+    return {**({"type": "str"} if output.is_text else {}), "schema": schema_file}
+
+
+def _is_named(output: OutputType, kind: type) -> bool:
+    """Whether the type is a plain one with remarks that change nothing."""
+    plainly = OutputType(kind)
+    same = not output.labels and output.written_schema == plainly.written_schema
+    return same and output.format == plainly.format

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from promptkit.errors import Problem
-from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, plain, text_key
+from promptkit.errors import Problem, TaskError, shorten
+from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, text_key
 from promptkit.outputs import OutputType
+from promptkit.plain import UnwritableError, alias_paths, plain, unwrapped
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -43,22 +46,19 @@ class ExampleParser:
         *,
         example: str | None = None,
         place: Place | None = None,
+        column: str = "output",
     ) -> Example[Any, Any] | None:
         """The example, or None after adding the reasons to `problems`.
 
         `value` has `input` (an input, or its fields), and perhaps `output`, `id` and `metadata`.
+        `column` is what the output is called where it comes from. Raises `TaskError` for an output
+        that its type does not read as a prompt writes it.
         """
         found: list[_Flaw] = []
         given = value.get("id")
         id = str(given) if given is not None else ""
         parsed = self._input(value.get("input"), found)
-        gold = value.get("output")
-        if gold is not None:
-            try:
-                gold = self.output.validate(gold)
-                found += _flaws("output", plain(gold))
-            except ValueError as error:
-                found.append((str(error), "output", gold))
+        gold = self._output(value, column, found)
         metadata = value.get("metadata") or {}
         found += _flaws("id", id)
         if metadata:
@@ -75,14 +75,57 @@ class ExampleParser:
             )
             return None
         return self.example_type.model_construct(
-            input=parsed, output=gold, id=id or content_id(parsed), metadata=metadata
+            input=parsed, **gold, id=id or content_id(parsed), metadata=metadata
         )
+
+    def _output(
+        self, value: Mapping[str, Any], column: str, found: list[_Flaw]
+    ) -> Mapping[str, Any]:
+        """The output by its name; nothing where it is not known."""
+        gold = value.get("output")
+        if "output" not in value or (gold is None and not self.output.allows_null):
+            return {}
+        try:
+            gold = self.output.validate(gold)
+        except ValueError as error:
+            found.append((str(error), column, gold))
+            return {}
+        form, is_read = (None, True) if self.output.labels else self.output.form(gold)
+        flaws = [*_flaws(column, form)]
+        if not flaws and not is_read:
+            raise TaskError(
+                f"the output {shorten(gold)} is written as {shorten(form)}, which its type does "
+                "not read as the same value; a shot would show what no answer can be"
+            )
+        found += flaws
+        return {"output": gold}
+
+    @cached_property
+    def keys(self) -> Mapping[str, str]:
+        """The keys that an input is read from, each with its field, as pydantic reads them."""
+        config = self.input_type.model_config
+        keys: dict[str, str] = {}
+        by_name = config.get("populate_by_name") or config.get("validate_by_name")
+        for name, info in self.input_type.model_fields.items():
+            paths = alias_paths(info) if config.get("validate_by_alias", True) else []
+            keys.update((str(path[0]), name) for path in paths)
+            if by_name or not paths:
+                keys[name] = name
+        return keys
+
+    @cached_property
+    def required(self) -> list[str]:
+        """The keys without which there is no input; a field of several keys names none."""
+        fields = self.input_type.model_fields
+        times = Counter(self.keys.values())
+        return [k for k, f in self.keys.items() if fields[f].is_required() and times[f] == 1]
 
     def _input(self, given: Any, found: list[_Flaw]) -> BaseModel | None:
         if isinstance(given, Mapping):
-            for field in given:
-                if field not in self.input_type.model_fields:
-                    known = ", ".join(map(repr, self.input_type.model_fields))
+            given = {key: unwrapped(v) if hasattr(v, "item") else v for key, v in given.items()}
+            for field in given if self.input_type.model_config.get("extra") != "allow" else ():
+                if field not in self.keys:
+                    known = ", ".join(map(repr, self.keys))
                     reason = f"the input has no such field; it has {known}"
                     found.append((reason, str(field), given[field]))
         try:
@@ -98,8 +141,12 @@ class ExampleParser:
                 reason = "missing" if absent else item["msg"]
                 found.append((reason, field, None if absent else item["input"]))
             return None
-        for field, item in plain(parsed).items():
-            found += _flaws(field, item)
+        try:
+            for field, item in plain(parsed).items():
+                found += _flaws(field, item)
+        except UnwritableError as error:
+            found.append((str(error), error.field, error.value))
+            return None
         return parsed
 
 
@@ -123,34 +170,43 @@ def check_sets(
     demos: Iterable[Example[Any, Any]],
     tests: Iterable[Example[Any, Any]],
     places: Mapping[str, Sequence[Place]],
+    output: OutputType,
+    column: str = "output",
 ) -> list[Problem]:
-    """What is wrong between rows: repeated ids and inputs, tests that stand in the pool."""
+    """What is wrong between rows: repeated ids and inputs, tests that stand in the pool.
+
+    `column` is what the outputs are called where the rows come from.
+    """
     demos, tests = tuple(demos), tuple(tests)
     return [
-        *_check_rows(demos, "demos", places.get("demos")),
-        *_check_rows(tests, "tests", places.get("tests")),
+        *_check_rows(demos, "demos", places.get("demos"), output, column),
+        *_check_rows(tests, "tests", places.get("tests"), output, column),
         *_check_overlap(demos, tests, places),
     ]
 
 
 def _check_rows(
-    examples: Sequence[Example[Any, Any]], part: str, places: Sequence[Place] | None
+    examples: Sequence[Example[Any, Any]],
+    part: str,
+    places: Sequence[Place] | None,
+    output: OutputType,
+    column: str,
 ) -> Iterator[Problem]:
     ids: dict[str, int] = {}
     inputs: dict[bytes, int] = {}
     for index, example in enumerate(examples):
         file, line = places[index] if places else (None, None)
-        if example.output is None:
-            yield Problem("missing", file, line, example.id, "output")
+        if not example.labelled:
+            yield Problem("missing", file, line, example.id, column)
         first = inputs.setdefault(canonical(plain(example.input)), index)
         if first != index:
             before, gold = _where(part, first, places), examples[first].output
-            if gold == example.output:
+            if output.same(gold, example.output):
                 reason = f"the same row as {before}; delete one{_drop(places)}"
                 yield Problem(reason, file, line, example.id, "input", _short(example))
             else:
                 reason = f"the same input as {before}, which has the output {gold!r}; keep one"
-                yield Problem(reason, file, line, example.id, "output", example.output)
+                yield Problem(reason, file, line, example.id, column, example.output)
         elif (first := ids.setdefault(example.id, index)) != index:
             reason = (
                 f"the same id as {_where(part, first, places)}, whose input is another; an id is "

@@ -20,7 +20,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
-    | {"figures"},
+    | {"figures", "plain", "typed"},
+    {"schemas"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
     | {"caveats", "headlines", "values"},
     {"sandbox", "means", "variance", "rows", "crossed"},

@@ -142,6 +142,7 @@ def test_what_cannot_be_read_is_an_error_with_its_reason(
         (Literal["a", "b"], "a", "a"),
         (Literal[1, 2], 1, 1),
         (Literal[1, 2], "1", 1),
+        (Literal[1, 2], 1.0, 1),
         (Kind, "pome", Kind.POME),
         (Kind, Kind.POME, Kind.POME),
         (Text, "a", Text.A),
@@ -163,7 +164,7 @@ def test_a_value_or_its_label_is_valid(annotation: Any, given: Any, value: Any) 
     [
         (Literal["a", "b"], "c"),
         (Literal[1, 2], True),
-        (Literal[1, 2], 1.0),
+        (Literal[1, 2], 1.5),
         (Kind, "DRUPE"),
         (Kind, Text.A),
         (bool, 1),

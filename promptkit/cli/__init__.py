@@ -1,7 +1,7 @@
 """The command line.
 
-Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error of the
-user's, with 130 after Ctrl-C, and with 143 where it was terminated.
+Exits with 0, with 1 where `lint` finds something or `check` fails, with 2 after an error, with
+130 after Ctrl-C, and with 143 where it was terminated.
 """
 
 from __future__ import annotations

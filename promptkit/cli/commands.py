@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -28,6 +30,17 @@ from promptkit.cli import (
 from promptkit.cli.console import err
 from promptkit.cli.repeated import Command
 from promptkit.errors import PromptkitError
+
+TRACEBACK = "PROMPTKIT_TRACEBACK"
+"""The environment variable with which an unexpected error shows where it comes from."""
+
+# What Typer handles itself. Click's own class is found from one of its kinds, since some versions
+# of Typer hold a copy of Click.
+_TYPERS_OWN: tuple[type[Exception], ...] = (
+    *typer.BadParameter.__bases__[0].__bases__,
+    typer.Abort,
+    typer.Exit,
+)
 
 
 class _Group(TyperGroup):
@@ -54,6 +67,12 @@ class _Group(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:
             _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        except _TYPERS_OWN:
+            raise
+        except Exception as error:  # 1 would say that a check failed
+            if os.environ.get(TRACEBACK):
+                traceback.print_exc()
+            _fail(_unexpected(error))
 
 
 app = typer.Typer(
@@ -104,6 +123,17 @@ def _terminate(number: int, _frame: object) -> NoReturn:
     """End as after Ctrl-C: what is half-written is deleted, and what was computed is stored."""
     os.write(2, b"terminated; what was computed is stored\n")
     raise SystemExit(128 + number)
+
+
+def _unexpected(error: Exception) -> str:
+    """Return one line about an error that is a fault of promptkit's, or of the user's own code."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    said = str(error).strip().partition("\n")[0]
+    return (
+        f"{type(error).__name__}{': ' if said else ''}{said[:200]} "
+        f"({Path(last.filename).name}:{last.lineno}); this was not expected: please report it, "
+        f"with the traceback that {TRACEBACK}=1 shows"
+    )
 
 
 def _fail(reason: str) -> NoReturn:

@@ -12,6 +12,7 @@ from promptkit.cli.console import note, write_json
 from promptkit.cli.repeated import listed
 from promptkit.controls import near_sentence
 from promptkit.errors import TaskError, shorten
+from promptkit.plain import read_name
 from promptkit.preview import plain
 from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
@@ -109,7 +110,7 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     known = task.tests.by_id(query) or task.demos.by_id(query)
     if known is not None:
         return known
-    fields = list(task.types()[0].model_fields)
+    fields = [read_name(name, info) for name, info in task.types()[0].model_fields.items()]
     reason = "is no id of a test"
     if query.lstrip().startswith("{"):
         try:

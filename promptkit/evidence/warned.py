@@ -107,7 +107,7 @@ def _labels_unseen(task: Task[Any, Any], predictions: Sequence[Sequence[Predicti
     labels = task.output_type.labels
     if not labels:
         return None
-    answers = {demo.id: task.output_type.plain(demo.output) for demo in task.demos}
+    answers = {demo.id: task.output_type.text(demo.output) for demo in task.demos}
     prompts: Counter[int] = Counter()
     lacking: Counter[tuple[int, Any]] = Counter()
     for prediction in (one for cell in predictions for one in cell):

@@ -241,7 +241,8 @@ def _all_of_template(
     yield from seen
     if any(finding.severity == "error" for finding in seen):
         return
-    unused = [name for name in subject.task.types()[0].model_fields if name not in names.read]
+    fields = subject.task.types()[0].model_fields
+    unused = [name for name, info in fields.items() if not info.exclude and name not in names.read]
     misspelt = any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings)
     for name in unused if not misspelt else []:
         yield rules.UNUSED_FIELD.at(

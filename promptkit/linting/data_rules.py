@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from promptkit.errors import shorten
-from promptkit.examples import canonical, plain, text_key, texts_of
+from promptkit.examples import canonical, text_key, texts_of
 from promptkit.linting import row_catalogue as rules
 from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding, Where
 from promptkit.linting.subject import PARTS, Row, Subject
 from promptkit.near import near_pairs, normal_form
+from promptkit.plain import plain
 
 LOPSIDED = 5
 """How many times as many rows a label may have as another."""
@@ -33,7 +34,7 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
         column = f"{problem.field}{value}: " if problem.field else ""
         yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "mend the row")
     for row in subject.all_rows:
-        if row.example.output is None:
+        if not row.example.labelled:
             yield rules.BAD_ROW.at(row.at(), "the output is missing", "add it, or delete the row")
 
 
@@ -48,7 +49,7 @@ def repeats(subject: Subject) -> Iterator[Finding]:
             first = inputs.setdefault(canonical(plain(example.input)), row)
             same_id = ids.setdefault(example.id, row)
             if first is not row:
-                if first.example.output == example.output:
+                if subject.same_output(first, row):
                     yield rules.REPEATED_ROW.at(row.at(), f"the same row as {first}", "delete one")
                 else:
                     outputs = f"{first.example.output!r} there and {example.output!r} here"
@@ -79,7 +80,7 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
                 continue
             message += ", a demonstration that its shots leave out"
             fix = 'keep one, or write near_duplicates = "allow" in task.toml'
-        elif first.example.output != row.example.output:
+        elif not subject.same_output(first, row):
             message += f", with {first.example.output!r} there and {row.example.output!r} here"
         yield rules.NEAR_REPEAT.at(row.at(), message, fix)
 
@@ -130,7 +131,7 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
     """Inputs that contain their own label."""
     labels = {label: re.compile(rf"\b{re.escape(label)}\b", re.IGNORECASE)
               for label in subject.task.labels}  # fmt: skip
-    rows = [row for row in subject.all_rows if row.example.output is not None]
+    rows = [row for row in subject.all_rows if row.example.labelled]
     if len(labels) < 2 or len(rows) < ENOUGH:
         return
     copies = []

@@ -13,7 +13,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from jinja2 import nodes
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
+from pydantic.fields import FieldInfo
 
 from promptkit.linting.pages import Page
 
@@ -128,13 +129,20 @@ def record_of(model: type[BaseModel], name: str = INPUT) -> Record:
     fields = [
         (
             field,
-            ANY if {field, "*"} & serialized else shape_of(info.annotation, f"{name}.{field}"),
+            ANY
+            if {field, "*"} & serialized or _is_serialised(info)
+            else shape_of(info.annotation, f"{name}.{field}"),
         )
         for field, info in model.model_fields.items()
+        if not info.exclude
     ]
     fields += [(field, ANY) for field in model.model_computed_fields]
     is_open = changed or model.model_config.get("extra") == "allow"
     return Record(name, tuple(fields), is_open)
+
+
+def _is_serialised(info: FieldInfo) -> bool:
+    return any(isinstance(data, PlainSerializer | WrapSerializer) for data in info.metadata)
 
 
 def shape_of(annotation: Any, name: str) -> Shape:

@@ -13,9 +13,10 @@ from typing import Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel
 
 from promptkit.errors import DataError, Problem
-from promptkit.examples import Example, Place, plain
+from promptkit.examples import Example, Place
 from promptkit.files import load_task, read_examples
 from promptkit.linting.findings import Where
+from promptkit.plain import plain
 from promptkit.task import Task
 from promptkit.taskfile import input_type, output_type, read_task_file
 from promptkit.validation import ExampleParser
@@ -80,8 +81,12 @@ class Subject:
 
     def label(self, row: Row) -> str | None:
         """The output as a prompt writes it."""
-        value = row.example.output
-        return None if value is None else self.task.output_type.text(value)
+        example = row.example
+        return self.task.output_type.text(example.output) if example.labelled else None
+
+    def same_output(self, one: Row, other: Row) -> bool:
+        """Whether two rows have the same output."""
+        return self.task.output_type.same(one.example.output, other.example.output)
 
     def wordings(self) -> Iterator[tuple[Verbalizer | None, Where]]:
         """The labels as they are (None), then the verbalizers of the task."""
@@ -187,7 +192,7 @@ def demonstrations(subject: Subject, value: BaseModel) -> list[Example[Any, Any]
     """
     output = subject.task.output_type
     rows = subject.all_rows[:_LOOKED_AT]
-    found = [row.example.output for row in rows if row.example.output is not None]
+    found = [row.example.output for row in rows if row.example.labelled]
     found += output.values.values()
     made = (_value(output.annotation, "answer", number) for number in range(2))
     found += [value for value in made if value is not None]

@@ -38,10 +38,10 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
     methods = list(dict.fromkeys(m for r in records for m in r.get("calibrated") or ()))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for record in records:
-        gold = None if record["gold"] is None else labels(shown(record["gold"]))
+        gold = None if record["correct"] is None else labels(shown(record["gold"]))
         query = record["id"]
         queries.setdefault(query, [len(queries), query, shown(record["input"]), gold])
-        said = None if record["label"] is None else labels(shown(record["label"]))
+        said = None if record["failure"] is not None else labels(shown(record["label"]))
         calibrated = record.get("calibrated") or {}
         values = (
             queries[query][0],

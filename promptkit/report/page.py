@@ -229,7 +229,7 @@ def _plain(records: Records) -> dict[str, Any]:
     for record in records:
         new = {
             "text": _beginning(shown(record["input"])),
-            "gold": "" if record["gold"] is None else shown(record["gold"]),
+            "gold": "" if record["correct"] is None else shown(record["gold"]),
             "changed": record["id"] in moved,
             "tally": {},
         }

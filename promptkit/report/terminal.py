@@ -314,7 +314,7 @@ def changed(records: Records) -> dict[str, dict[int, Counter[str]]]:
     """The queries whose commonest answer changes with the shots: their answers per shot count."""
     answers: dict[str, dict[int, Counter[str]]] = {}
     for record in records:
-        answer = "(none)" if record["label"] is None else shown(record["label"])
+        answer = "(none)" if record["failure"] is not None else shown(record["label"])
         answers.setdefault(record["id"], {}).setdefault(record["shots"], Counter())[answer] += 1
     return {
         id: counts
@@ -415,7 +415,7 @@ def shown(value: Any) -> str:
     """An input or an answer as one text."""
     if isinstance(value, Mapping):
         return " · ".join(str(field) for field in value.values())
-    return str(value)
+    return "null" if value is None else str(value)
 
 
 def visible(value: object, limit: int) -> str:
