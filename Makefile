@@ -44,7 +44,13 @@ $(VENV)/bench.stamp: pyproject.toml | $(BIN)/python
 	@$(MAKE) --no-print-directory install EXTRA=bench
 	@touch $@ $(VENV)/demo.stamp
 
+# GCC 12 leaves the sizes out of AMX's tile configuration, and llama.cpp then dies of SIGILL. So on
+# processors that have AMX it is compiled without; what scoring runs from (16 bits) does not use it.
+NO_AMX := $(shell grep -qsw amx_tile /proc/cpuinfo && echo -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+
 .PHONY: install
+install: export CFLAGS += $(NO_AMX)
+install: export CXXFLAGS += $(NO_AMX)
 install:
 	@echo "Installing into $(VENV). The first time, llama.cpp is compiled: about ten minutes on"
 	@echo "two cores, with a sign of life every minute; pip keeps what it built."

@@ -60,7 +60,8 @@ def _signal(code: int) -> str:
     """What ended a process that says nothing itself."""
     if code == -_ILLEGAL:
         return (
-            "illegal instruction: it was compiled for another processor; install llama-cpp-python "
+            "illegal instruction: it was compiled for another processor, or with AMX by a compiler "
+            "that gets it wrong, such as GCC 12; install llama-cpp-python "
             'again, with CMAKE_ARGS="-DGGML_NATIVE=OFF"'
         )
     return "killed"
