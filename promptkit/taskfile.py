@@ -27,6 +27,7 @@ from pydantic import (
 from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.examples import RESERVED, plain
 from promptkit.outputs import OutputType
+from promptkit.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.rows import not_utf8
 from promptkit.verbalizer import Verbalizer, own
 
@@ -95,7 +96,8 @@ class TaskFile(_Section):
     instruction: str = ""
     """What a template prints as {{ task.instruction }}."""
     template: str = "colon.j2"
-    """The default template: a name in templates/ or among the built-in ones, or a path."""
+    """The default template: a name in templates/ or among the built-in ones, or a path in the
+    task's folder."""
     input: dict[str, TypeName | list[Scalar] | FieldSection]
     """The fields of an input and their types: str, int, float, bool, or a list of values; with the
     name of their column where it is another."""
@@ -135,7 +137,7 @@ def json_schema() -> str:
 def read_task_file(path: Path) -> TaskFile:
     """What the file says. Raises `TaskError`."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, MOST_TEXT)
         data = tomllib.loads(raw.decode("utf-8-sig"))
     except FileNotFoundError:
         hint = "" if path.parent.is_dir() else " (there is no such folder)"
@@ -254,7 +256,13 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         return annotation
     if section.type is not None:
         return _TYPES[section.type]
-    return _schema_type(path.parent / (section.schema_file or ""))
+    schema = path.parent / (section.schema_file or "")
+    if not is_inside(schema, path.parent):
+        raise TaskError(
+            f"{path}: output.schema: {section.schema_file!r} leads out of the task's folder; copy "
+            "the file there"
+        )
+    return _schema_type(schema)
 
 
 def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
@@ -275,7 +283,7 @@ def _schema_type(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("an output with a JSON Schema", "schema") from None
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = json.loads(read_bytes(path, MOST_TEXT).decode("utf-8-sig"))
         validator_type = jsonschema.validators.validator_for(schema)
         validator_type.check_schema(schema)
     except OSError as error:
