@@ -26,7 +26,7 @@ from promptkit.cli import (
     report,
 )
 from promptkit.cli.repeated import Command
-from promptkit.errors import PromptkitError, escaped, shorten
+from promptkit.errors import PromptkitError, shorten
 
 
 class _Group(TyperGroup):
@@ -70,7 +70,7 @@ def _stopped(error: Exception) -> int:
             console.drop(sys.stdout)  # what is left of it would be an error again
             console.fail(f"standard output: {error.strerror or error}")
         case OSError():
-            console.fail(f"{escaped(str(error.filename))}: {error.strerror or error}")
+            console.fail(str(PromptkitError(f"{error.filename}: {error.strerror or error}")))
         case UnicodeEncodeError():
             name = shorten(error.object)
             console.fail(

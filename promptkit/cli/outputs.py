@@ -31,21 +31,22 @@ def check_folder(option: str, folder: Path) -> None:
 
 def check_file(option: str, file: Path) -> None:
     """Raises `TaskError` for a file that cannot be written."""
-    place = Path(os.path.realpath(file))
     try:
+        place = Path(os.path.realpath(file))
         mode = place.stat().st_mode
     except FileNotFoundError:
         mode = stat.S_IFREG
-    except OSError as error:  # a loop of links, too long a name
-        raise TaskError(f"{option} {file}: {error.strerror}; name another") from None
+    except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise TaskError(f"{option} {file}: {reason}; name another") from None
     if stat.S_ISDIR(mode) or not place.parent.is_dir():
         raise TaskError(f"{option} {file}: not a file in a folder that is there; name another")
     if stat.S_ISREG(mode):
-        reason = unwritable(place.parent)
+        blocked = unwritable(place.parent)
     else:  # a pipe or a device
-        reason = None if os.access(place, os.W_OK) else f"{place} cannot be written"
-    if reason is not None:
-        raise TaskError(f"{option} {file}: {reason}; name another")
+        blocked = None if os.access(place, os.W_OK) else f"{place} cannot be written"
+    if blocked is not None:
+        raise TaskError(f"{option} {file}: {blocked}; name another")
 
 
 def file_option(option: str) -> Callable[[T], T]:

@@ -156,7 +156,7 @@ COMMANDS: Mapping[str, tuple[object, ...]] = {
     "no template file": ("render", "T", "--template", f"./no{NAMED}"),
     "no shots": ("render", "T", "--shots", EVIL),
     "too many shots": ("render", "T", "--shots", 70),
-    "no query": ("render", "T", "--query", "{" + EVIL),
+    "an odd query": ("render", "T", "--query", "{" + EVIL, "--spans"),
     "a query": ("render", "T", "--shots", 0, "--query", LINES, "--spans"),
     "no selection": ("render", "T", "--selection", EVIL),
     "no selection file": ("render", "T", "--selection", f"no{NAMED}.json"),
