@@ -39,8 +39,11 @@ def check_file(option: str, file: Path) -> None:
     except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise TaskError(f"{option} {file}: {reason}; name another") from None
-    if stat.S_ISDIR(mode) or not place.parent.is_dir():
-        raise TaskError(f"{option} {file}: not a file in a folder that is there; name another")
+    if stat.S_ISDIR(mode):
+        raise TaskError(f"{option} {file}: this is a folder; name a file")
+    if not place.parent.is_dir():
+        reason = "No such file or directory"
+        raise TaskError(f"{option} {file}: {reason}; name a file in a folder that is there")
     if stat.S_ISREG(mode):
         blocked = unwritable(place.parent)
     else:  # a pipe or a device
