@@ -40,7 +40,7 @@ def check_file(option: str, file: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise TaskError(f"{option} {file}: {reason}; name another") from None
     if stat.S_ISDIR(mode):
-        raise TaskError(f"{option} {file}: this is a folder; name a file")
+        raise TaskError(f"{option} {file}: not a file but a folder; name another")
     if not place.parent.is_dir():
         reason = "No such file or directory"
         raise TaskError(f"{option} {file}: {reason}; name a file in a folder that is there")
