@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 from promptkit.cells import Answers, answers, chosen_for, describe, matched, shared
 from promptkit.comparison import SEEDS, compare
-from promptkit.errors import TaskError, shorten
+from promptkit.errors import TaskError, escaped, shorten
 from promptkit.figures import RAW, Cell
 from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
@@ -61,7 +61,7 @@ class Checked:
         if self.moves is not None and (said := self.moves.sentence(self.than)):
             lines.append(sentence(said))
         lines.append(f"Brackets are {100 * self.gates[0].level:.4g} % intervals.")
-        return "\n".join(lines)
+        return "\n".join(map(escaped, lines))
 
     __repr__ = __str__
 

@@ -19,6 +19,7 @@ swallow when a validator raises it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,24 @@ from pathlib import Path
 MAX_SHOWN = 20
 """How many problems one message spells out before it only counts the rest."""
 
+_LONGEST, _END = 2000, 400
+"""The longest line of a message, and what is kept of the end of a longer one, in characters."""
+_MOST_LINES = 100
+
 
 class PromptkitError(Exception):
-    """The root: everything promptkit raises on purpose."""
+    """The root: everything promptkit raises on purpose.
+
+    Control characters in the message, as a name or a value may hold them, become escapes; a line
+    break stays one where an indented line follows. Very long lines lose their middle.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        lines = str(message).split("\n  ")
+        shown = [escaped(_cut(line)) for line in lines[:_MOST_LINES]]
+        if len(lines) > _MOST_LINES:
+            shown.append(f"... and {len(lines) - _MOST_LINES:,} more lines")
+        super().__init__("\n  ".join(shown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,7 @@ class Problem:
     """The offending value; shown shortened."""
 
     def __str__(self) -> str:
-        where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        where = _place(self.file, self.line)
         parts = [where] if where else []
         if self.example is not None:
             parts.append(f"example {shorten(self.example)}")
@@ -89,7 +105,7 @@ class TemplateError(PromptkitError):
         example: str | None = None,
     ) -> None:
         self.reason, self.file, self.line, self.example = reason, file, line, example
-        where = ":".join(str(part) for part in (file, line, column) if part is not None)
+        where = _place(file, line, column)
         suffix = f" (while rendering example {shorten(example)})" if example else ""
         super().__init__(f"{where}: {reason}{suffix}" if where else f"{reason}{suffix}")
 
@@ -111,7 +127,7 @@ class ModelFileError(ModelError):
 
     def __init__(self, path: str | Path, reason: str) -> None:
         self.path, self.reason = Path(path), reason
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{escaped(str(path))}: {reason}")
 
 
 class StoreError(PromptkitError):
@@ -132,3 +148,27 @@ def shorten(value: object, limit: int = 60) -> str:
     """The `repr` of `value`, at most `limit` characters long, the end replaced by '…'."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - _END]} … {line[-_END:]}"
+
+
+_CONTROLS = re.compile(
+    "[\0-\x1f\x7f-\x9f"  # C0, DEL and C1, which move a terminal's cursor and set its title
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # show text in another order
+    "\u2028\u2029\ud800-\udfff]"  # other line breaks, and what is no character
+)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return `text` with escapes for control characters, bidirectional ones too.
+
+    They are written as Python writes them: `\\x1b`, `\\n`, `\\u202e`. Those in `keep` stay.
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
+
+
+def _place(file: str | None, *numbers: int | None) -> str:
+    """A file, a line and a column as `file:line:column`, or what is known of them."""
+    return ":".join(escaped(str(part)) for part in (file, *numbers) if part is not None)

@@ -237,8 +237,14 @@ class Confusion(Setting):
     """
 
     labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    """A row per gold label, a column per answer; in all queries × seeds."""
+    answers: tuple[tuple[tuple[int, int], ...], ...]
+    """Per gold label the answers that were given, by their number, each with how often."""
+
+    @property
+    def counts(self) -> tuple[tuple[int, ...], ...]:
+        """A row per gold label, a column per answer; in all queries × seeds."""
+        every = range(len(self.labels))
+        return tuple(tuple(map(dict(row).get, every, [0] * len(every))) for row in self.answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from promptkit import saving
 from promptkit.delimited import column_hint
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
 from promptkit.outputs import OutputType
+from promptkit.paths import is_inside
 from promptkit.plain import plain, written
 from promptkit.rows import is_csv, read_rows, write_rows
 from promptkit.task import Task
@@ -39,8 +41,9 @@ __all__ = ["load_task", "read_examples", "read_rows", "save_task", "write_exampl
 def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None) -> Task[Any, Any]:
     """The task in a folder, or in a `task.toml`.
 
-    `notify` is told what `repeats = "drop"` left out. Raises `TaskError` for the folder and
-    `task.toml`, and `DataError` with every row that does not fit.
+    `notify` is told what `repeats = "drop"` left out, and which data stands in another folder.
+    Raises `TaskError` for the folder and `task.toml`, and `DataError` with every row that does not
+    fit.
     """
     path = Path(folder)
     path = path / "task.toml" if path.name != "task.toml" else path
@@ -52,6 +55,8 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
     places: dict[str, list[Place]] = {"demos": [], "tests": []}
     for part, name in (("demos", spec.files.demos), ("tests", spec.files.tests)):
         if name is not None:
+            if notify is not None and not is_inside(path.parent / name, path.parent):
+                notify(f"{path} reads data outside its folder: {name}")
             examples[part], places[part] = read_examples(
                 path.parent / name,
                 parser,
@@ -108,7 +113,7 @@ def save_task(
     folder.mkdir(parents=True, exist_ok=True)
     if schema is not None:
         text = json.dumps(schema, ensure_ascii=False, indent=2)
-        (folder / schema_file).write_text(text + "\n", encoding="utf-8")
+        saving.write(folder / schema_file, text + "\n")
     for part, name in parts.items():
         write_examples(folder / name, getattr(task, part), task.output_type)
     if task.folder is not None and task.folder.resolve() != folder.resolve():
@@ -117,7 +122,7 @@ def save_task(
             shutil.copytree(own, folder / "templates", dirs_exist_ok=True)
     import tomli_w
 
-    (folder / "task.toml").write_bytes(tomli_w.dumps(spec).encode())
+    saving.write(folder / "task.toml", tomli_w.dumps(spec))
 
 
 def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -300,11 +301,11 @@ def confusion(groups: Groups) -> Iterator[Confusion]:
     for cell, cells in groups.items():
         scored = _pooled(cells)
         if scored is not None:
-            size = len(scored.labels)
-            counts = np.zeros((size, size), dtype=int)
-            np.add.at(counts, (scored.gold, scored.said), 1)
-            rows = tuple(tuple(row) for row in counts.tolist())
-            yield Confusion(**_without_seed(cell), labels=scored.labels, counts=rows)
+            rows: list[Counter[int]] = [Counter() for _ in scored.labels]
+            for gold, said in zip(scored.gold, scored.said, strict=True):
+                rows[gold][said] += 1
+            answers = tuple(tuple(sorted(row.items())) for row in rows)
+            yield Confusion(**_without_seed(cell), labels=scored.labels, answers=answers)
 
 
 def _without_seed(cell: Cell) -> dict[str, Any]:

@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from promptkit import saving
 from promptkit.errors import MissingExtraError
 from promptkit.figures import (
     Best,
@@ -27,6 +29,9 @@ from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts import Prompt
 from promptkit.templates import Template
+
+FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
+"""What `Comparison.save` always writes."""
 
 if TYPE_CHECKING:
     import altair
@@ -82,13 +87,25 @@ class Comparison:
             "variance": [asdict(one) for one in self.variance],
             "spreads": [asdict(one) for one in self.spreads],
             "reliability": [_plain(curve) for curve in self.reliability],
-            "confusion": [asdict(matrix) for matrix in self.confusion],
+            "confusion": [_matrix(matrix) for matrix in self.confusion],
             "calibrations": [asdict(note) for note in self.calibrations],
             "free_answers": [asdict(free) for free in self.free_answers],
             "usage": asdict(self.usage),
             "pool": dict(self.pool),
+            "files": self._digests,
         }
         return {name: finite(value) for name, value in data.items()}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """The digests of the files that `save` writes beside `comparison.json`."""
+        from promptkit.report.prompts import packed
+
+        files = {
+            "predictions.jsonl": _lines(self.to_records()),
+            "prompts.json": _encode(packed(self.prompts)) + "\n",
+        }
+        return {name: saving.digest(text) for name, text in files.items()}
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
@@ -121,23 +138,26 @@ class Comparison:
 
         That is `comparison.json`, `predictions.jsonl`, `prompts.json` with the exact prompts, and
         `report.html`. Templates that stand in no file, such as the variants of `formats`, go to
-        `formats/`. Raises OSError where it cannot be written.
+        `formats/`. Raises OSError where it cannot be written; a run that was saved there before is
+        then unchanged.
         """
         from promptkit.report import page
         from promptkit.report.prompts import packed
 
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         data, records, prompts = self.to_dict(), self.to_records(), packed(self.prompts)
-        _write(folder / "comparison.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
-        encode = json.JSONEncoder(ensure_ascii=False).encode
-        _write(folder / "predictions.jsonl", "".join([f"{encode(record)}\n" for record in records]))
-        _write(folder / "prompts.json", encode(prompts) + "\n")
-        _write(folder / "report.html", page.html(data, records, prompts))
+        files = {
+            "predictions.jsonl": _lines(records),
+            "prompts.json": _encode(prompts) + "\n",
+            "report.html": page.html(data, records, prompts),
+        }
         for number, template in enumerate(self.templates, 1):
             if template.file is None:
-                (folder / "formats").mkdir(exist_ok=True)
-                _write(folder / "formats" / _file_name(template, number), _said(template))
+                files[f"formats/{_file_name(template, number)}"] = _said(template)
+        files["comparison.json"] = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        saving.write_all({folder / name: text for name, text in files.items()})
         return folder
 
     def __str__(self) -> str:
@@ -146,6 +166,13 @@ class Comparison:
         return terminal.text(self.to_dict(), self.to_records())
 
     __repr__ = __str__
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _lines(records: Iterable[dict[str, Any]]) -> str:
+    return "".join([f"{_encode(record)}\n" for record in records])
 
 
 def records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
@@ -166,6 +193,13 @@ def _said(template: Template) -> str:
 def _best(best: Best) -> dict[str, Any]:
     rivals = [{**asdict(rival), "cell": rival.cell._asdict()} for rival in best.rivals]
     return {**asdict(best), "cell": best.cell._asdict(), "rivals": rivals}
+
+
+def _matrix(matrix: Confusion) -> dict[str, Any]:
+    """A matrix without its zeros: with 2,000 labels it has four million of them."""
+    data = asdict(matrix)
+    data["counts"] = data.pop("answers")
+    return data
 
 
 def _plain(curve: Reliability) -> dict[str, Any]:
@@ -194,8 +228,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
-
-
-def _write(path: Path, text: str) -> None:
-    # A path that is no text stands in names as lone surrogates, which become JSON's own escapes.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from promptkit import saving
 from promptkit.delimited import csv_rows, is_tabbed, to_csv
 from promptkit.errors import DataError, MissingExtraError, Problem, TaskError
+from promptkit.paths import check_file, read_bytes
 
 Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
@@ -37,7 +39,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() == ".parquet":
         raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
     text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
-    path.write_text(text, encoding="utf-8", newline="")
+    saving.write(path, text)
 
 
 def is_csv(path: Path) -> bool:
@@ -63,7 +65,7 @@ def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:
 
 def _read_text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -133,8 +135,8 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     except ImportError:
         raise MissingExtraError("a Parquet file", "data") from None
     try:
-        if not path.is_dir():
-            path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
+        check_file(path)
+        path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
         rows = parquet.read_table(path).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
         raise TaskError(f"{path}: {_arrow_reason(error, path)}") from None

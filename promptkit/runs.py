@@ -12,15 +12,20 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from promptkit import saving
 from promptkit.errors import DataError, Problem
 from promptkit.figures import RAW, Cell
 from promptkit.judging import cell_of
+from promptkit.paths import read_bytes
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS
 
 _ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}
 """What a prediction says since later versions, and what it meant before."""
+
+MOST_BYTES = 8 << 30
+"""The largest file of a run that is read."""
 
 _AGAIN = "run promptkit compare again, or restore the file"
 
@@ -60,7 +65,8 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     data = _comparison(folder / "comparison.json")
     file = folder / "predictions.jsonl"
-    predictions = tuple(_predictions(file))
+    raw = _bytes(file)
+    predictions = tuple(_predictions(file, raw))
     said = _rows_say(data)
     if said != len(predictions):
         raise _bad(
@@ -68,7 +74,23 @@ def read_run(folder: str | Path) -> Run:
             f"{len(predictions):,} predictions, where comparison.json speaks of {said:,}; one of "
             f"the two is cut short or of another run: {_AGAIN}",
         )
+    check_together(data, file, raw)
     return Run(folder, data, predictions)
+
+
+def check_together(data: Mapping[str, Any], file: Path, raw: bytes) -> None:
+    """Raises `DataError` for a file that was not saved with a `comparison.json`.
+
+    Runs of versions that saved no digests pass.
+    """
+    digests = data.get("files")
+    known = digests.get(file.name) if isinstance(digests, dict) else None
+    if known is not None and saving.digest(raw) != known:
+        raise _bad(
+            file,
+            "not the file that was saved with comparison.json: it was changed, or saving a later "
+            f"run was interrupted; {_AGAIN}",
+        )
 
 
 def _comparison(file: Path) -> Mapping[str, Any]:
@@ -107,9 +129,9 @@ def _rows_say(data: Mapping[str, Any]) -> int:
     return total
 
 
-def _predictions(file: Path) -> Iterator[Prediction]:
+def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
     seen: dict[tuple[Cell, str], int] = {}
-    lines = _bytes(file).split(b"\n")
+    lines = raw.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -154,7 +176,7 @@ def _reader() -> TypeAdapter[Prediction]:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_bytes(file, MOST_BYTES)
     except OSError as error:
         raise _bad(
             file,

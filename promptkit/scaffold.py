@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from promptkit import saving
 from promptkit.errors import TaskError
 
 _SCHEMA = Path(__file__).with_name("task.schema.json")
@@ -88,15 +89,14 @@ def write_task(folder: Path) -> list[Path]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise TaskError(f"{folder} is there already; name a new folder")
         (folder / "templates").mkdir(parents=True)
-        files = {
+        files: dict[Path, str | bytes] = {
             folder / "task.toml": _TASK,
             folder / "templates" / "prompt.j2": _TEMPLATE,
             folder / "demos.csv": _DEMOS,
             folder / "tests.csv": _TESTS,
             folder / "task.schema.json": _SCHEMA.read_text("utf-8"),
         }
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
+        saving.write_all(files)
     except OSError as error:
-        raise TaskError(f"{folder}: {error.strerror or error}") from None
+        raise TaskError(f"{error.filename or folder}: {error.strerror or error}") from None
     return list(files)

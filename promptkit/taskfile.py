@@ -29,6 +29,7 @@ from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.examples import RESERVED
 from promptkit.formats import unfollowed
 from promptkit.outputs import OutputType, label_texts
+from promptkit.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.plain import unwrapped, written
 from promptkit.rows import not_utf8
 from promptkit.typed import Recipe, Typed
@@ -105,7 +106,8 @@ class TaskFile(_Section):
     instruction: str = ""
     """What a template prints as {{ task.instruction }}."""
     template: str = "colon.j2"
-    """The default template: a name in templates/ or among the built-in ones, or a path."""
+    """The default template: a name in templates/ or among the built-in ones, or a path in the
+    task's folder."""
     input: dict[str, TypeName | list[Scalar] | FieldSection]
     """The fields of an input and their types: str, int, float, bool, or a list of values; with the
     name of their column where it is another."""
@@ -145,7 +147,7 @@ def json_schema() -> str:
 def read_task_file(path: Path) -> TaskFile:
     """What the file says. Raises `TaskError`."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, MOST_TEXT)
         data = tomllib.loads(raw.decode("utf-8-sig"))
     except FileNotFoundError:
         hint = "" if path.parent.is_dir() else " (there is no such folder)"
@@ -293,7 +295,13 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         return annotation
     if section.schema_file is None:
         return _TYPES[section.type or "str"]
-    return schema_type(_read_schema(path.parent / section.schema_file), section.type or "json")
+    schema = path.parent / section.schema_file
+    if not is_inside(schema, path.parent):
+        raise TaskError(
+            f"{path}: output.schema: {section.schema_file!r} leads out of the task's folder; copy "
+            "the file there"
+        )
+    return schema_type(_read_schema(schema), section.type or "json")
 
 
 def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
@@ -314,7 +322,7 @@ def _read_schema(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("an output with a JSON Schema", "schema") from None
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = json.loads(read_bytes(path, MOST_TEXT).decode("utf-8-sig"))
         jsonschema.validators.validator_for(schema).check_schema(schema)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None

@@ -20,6 +20,7 @@ from jinja2.loaders import split_template_path
 from promptkit import wording
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
+from promptkit.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
@@ -67,8 +68,7 @@ class Template:
     @classmethod
     def of(cls, task: Task[Any, Any], name: str | Path | None = None) -> Template:
         """The template of a task: `name`, or the one that the task names as its own."""
-        folder = task.folder / "templates" if task.folder is not None else None
-        return cls.load(name if name is not None else task.template, folder)
+        return cls.load(name if name is not None else own_template(task), templates_of(task))
 
     def check(self) -> None:
         """Raises `TemplateError` where the template does not parse."""
@@ -138,6 +138,36 @@ class Template:
             ) from None
 
 
+def templates_of(task: Task[Any, Any]) -> Path | None:
+    """The folder of a task's own templates. Raises `TemplateError` for one outside the task's."""
+    if task.folder is None:
+        return None
+    folder = task.folder / "templates"
+    if not is_inside(folder, task.folder):
+        reason = "a link that leads out of the task's folder; copy the templates there"
+        raise TemplateError(reason, file=str(folder))
+    return folder
+
+
+def own_template(task: Task[Any, Any]) -> Path | str:
+    """The template that a task names, which may come from anybody.
+
+    In a folder, that is a name, or the path of a file inside. Raises `TemplateError` for others.
+    """
+    if task.folder is None:
+        return task.template
+    name = Path(task.template)
+    path = task.folder / name if "/" in task.template else name
+    found, _ = find_template(path, templates_of(task))
+    if not (is_inside(found, task.folder) or is_inside(found, BUILT_IN)):
+        raise TemplateError(
+            f"template {task.template!r} leads out of the task's folder; copy the file into "
+            "templates/, or name it with --template",
+            file=str(task.folder / "task.toml"),
+        )
+    return found if name != path else task.template
+
+
 def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
     """The file of a template, and where its includes are looked up. Raises `TemplateError`."""
     path = Path(name)
@@ -163,7 +193,7 @@ def read_template(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise TemplateError("this is a folder or a device, not a file", file=str(path))
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, MOST_TEXT).decode("utf-8-sig")
     except OSError as error:
         raise TemplateError(error.strerror or str(error), file=str(path)) from None
 
@@ -182,8 +212,7 @@ def _read_utf8(path: Path) -> str:
 
 def _check_inside(path: Path, folders: Sequence[Path]) -> None:
     """A folder of templates may come from anybody, and must not show the files of others."""
-    real = path.resolve()
-    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+    if not any(is_inside(path, folder) for folder in folders):
         raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
 
 

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
     {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
-    | {"figures", "plain", "typed"},
+    | {"figures", "plain", "typed", "paths", "saving"},
     {"schemas"},
     {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
     | {"caveats", "headlines", "values"},

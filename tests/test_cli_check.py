@@ -148,6 +148,10 @@ def of_another_task(folder: str) -> None:
     file = Path(folder) / "predictions.jsonl"
     text = re.sub(r'"id": "', '"id": "x', file.read_text("utf-8"))
     file.write_text(text, "utf-8")
+    comparison = Path(folder) / "comparison.json"
+    data = json.loads(comparison.read_text("utf-8"))
+    del data["files"]  # the digests of what was saved
+    comparison.write_text(json.dumps(data), "utf-8")
 
 
 @pytest.mark.parametrize(

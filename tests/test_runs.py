@@ -64,8 +64,13 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, lines: list[Any]) -> None:
+    """Writes predictions, in a run that has no digests, as earlier versions saved it."""
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (folder / "predictions.jsonl").write_text(text, "utf-8")
+    file = folder / "comparison.json"
+    data = json.loads(file.read_text("utf-8"))
+    data.pop("files", None)
+    file.write_text(json.dumps(data), "utf-8")
 
 
 def without(name: str) -> Callable[[Path], None]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 import promptkit
-from promptkit.cli import inputs, options
-from promptkit.cli.console import note, write_json
+from promptkit.cli import inputs, options, outputs
+from promptkit.cli.console import note, screen, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
@@ -116,7 +116,9 @@ def check(
     loaded = inputs.task_named(task, near_duplicates)
     demands.fit(loaded, limit)
     chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
-    inputs.check_writable(_apart(out, no_worse_than), json_file)
+    if out is not None:
+        _check_apart(out, no_worse_than)
+        outputs.check_run("--out", out)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = inputs.models_named(model or [], adapter or [], **how)
     with inputs.progress("asking", models) as progress:
@@ -137,7 +139,7 @@ def check(
     if out is not None:
         comparison.save(out)
     if json_file != "-":
-        _show(str(checked).splitlines())
+        _show(str(checked).split("\n"))
     if json_file is not None:
         write_json(json_file, checked.to_dict())
     if not checked.passed:
@@ -161,19 +163,18 @@ def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
     return bounds
 
 
-def _apart(out: Path | None, no_worse_than: Path | None) -> Path:
-    """Where the run is saved; not where the one is that it is held against."""
-    if out is not None and no_worse_than is not None and out.resolve() == no_worse_than.resolve():
+def _check_apart(out: Path, no_worse_than: Path | None) -> None:
+    """Raises `TaskError` where a run would be saved over the one that it is held against."""
+    if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
         raise TaskError(
             f"--out {out} is the run that this one is held against; save it elsewhere, and replace "
             "the other where this one shall count from now on"
         )
-    return out or Path()
 
 
 def _show(lines: Sequence[str]) -> None:
     """The gates, one a line, to be read in a log as well."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = screen(soft_wrap=True)
     for line in lines:
         text = Text(line)
         text.highlight_regex(r"^  FAIL", "bold red")

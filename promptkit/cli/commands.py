@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.text import Text
 from typer.core import TyperGroup
 
 import promptkit
 from promptkit.cli import (
     check,
     compare,
+    console,
     importing,
     lint,
     models,
@@ -27,9 +27,8 @@ from promptkit.cli import (
     render,
     report,
 )
-from promptkit.cli.console import err
 from promptkit.cli.repeated import Command
-from promptkit.errors import PromptkitError
+from promptkit.errors import PromptkitError, shorten
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
 """The environment variable with which an unexpected error shows where it comes from."""
@@ -52,27 +51,54 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:  # which typer would call an abort
             raise typer.Exit(130) from None
 
+    def main(self, *args: Any, **more: Any) -> Any:
+        with console.streams():
+            try:
+                try:
+                    return super().main(*args, **more)
+                finally:
+                    sys.stdout.flush()
+            except OSError as error:  # of --help too, which no command prints
+                sys.exit(_stopped(error))
+
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except PromptkitError as error:
-            _fail(str(error))
+            console.fail(str(error))
         except KeyboardInterrupt:
-            err.print("interrupted; what was computed is stored")
+            console.err.print("interrupted; what was computed is stored")
             raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader of our output went away
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except OSError as error:
-            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        except (OSError, MemoryError, UnicodeEncodeError) as error:
+            raise typer.Exit(_stopped(error)) from None
         except _TYPERS_OWN:
             raise
         except Exception as error:  # 1 would say that a check failed
             if os.environ.get(TRACEBACK):
                 traceback.print_exc()
-            _fail(_unexpected(error))
+            console.fail(_unexpected(error))
+        raise typer.Exit(2)
+
+
+def _stopped(error: Exception) -> int:
+    """Tells what the system refused; returns the exit code."""
+    match error:
+        case OSError(filename=None):
+            console.drop(sys.stdout)  # what is left of it would be an error again
+            console.fail(f"standard output: {error.strerror or error}")
+        case OSError():
+            console.fail(str(PromptkitError(f"{error.filename}: {error.strerror or error}")))
+        case UnicodeEncodeError():
+            name = shorten(error.object)
+            console.fail(
+                f"{name}: no name of a file in this locale, whose encoding is {error.encoding}; "
+                "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+            )
+        case _:
+            console.fail("out of memory; take fewer rows, or shorter ones")
+    return 2
 
 
 app = typer.Typer(
@@ -110,9 +136,7 @@ def run() -> None:
     """Run the command that the arguments of this process name."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
-    # A closed stream is None to Python, and somewhere below somebody writes to it.
-    sys.stdout = sys.stdout or io.StringIO()
-    sys.stderr = sys.stderr or io.StringIO()
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):  # what is shown is what a file would hold
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -129,13 +153,21 @@ def _unexpected(error: Exception) -> str:
     """Return one line about an error that is a fault of promptkit's, or of the user's own code."""
     *_, last = traceback.extract_tb(error.__traceback__)
     said = str(error).strip().partition("\n")[0]
-    return (
+    line = (
         f"{type(error).__name__}{': ' if said else ''}{said[:200]} "
         f"({Path(last.filename).name}:{last.lineno}); this was not expected: please report it, "
         f"with the traceback that {TRACEBACK}=1 shows"
     )
+    return str(PromptkitError(line))
 
 
-def _fail(reason: str) -> NoReturn:
-    err.print(Text.assemble(("error: ", "bold red"), reason), soft_wrap=True)
-    raise typer.Exit(2) from None
+def _open_closed() -> None:
+    """Opens the standard streams that are closed, or the next file would take their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # A closed stream is None to Python, and somewhere below somebody writes to it.
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()

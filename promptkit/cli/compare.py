@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import promptkit
-from promptkit.cli import inputs, options
-from promptkit.cli.console import note, write_json
+from promptkit.cli import inputs, options, outputs
+from promptkit.cli.console import note, say, screen, write_json
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
 
@@ -60,7 +58,7 @@ def compare(
     loaded = inputs.task_named(task, near_duplicates)
     chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
     folder = out or Path("runs") / inputs.folder_name(loaded.name)
-    inputs.check_writable(folder, json_file)
+    outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = inputs.models_named(model or [], adapter or [], **how)
     with inputs.progress("asking", models) as progress:
@@ -81,9 +79,9 @@ def compare(
     if json_file != "-":
         from promptkit.report import terminal
 
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console = screen(width=None if sys.stdout.isatty() else 120)
         console.print(terminal.render(data, result.to_records(), console.width))
         more = ", formats/" if (folder / "formats").is_dir() else ""
-        print(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
+        say(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
     if json_file is not None:
         write_json(json_file, data)

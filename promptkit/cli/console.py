@@ -1,27 +1,161 @@
-"""What commands say to people, on standard error, and to machines, as JSON."""
+"""What commands say to people, and to machines, as JSON.
+
+Everything printed goes through `Escaped` or `Screen`: control characters in texts, names and paths
+become escapes there, so that data neither clears a screen nor sets its title.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
-err = Console(stderr=True, highlight=False)
+from promptkit import saving
+from promptkit.errors import escaped
+
+
+class Output:
+    """A stream whose reader may go away: what is written from then on is dropped, so that a command
+    still does its work and exits with its own code."""
+
+    def __init__(self, raw: TextIO, ignored: type[OSError]) -> None:
+        self._raw, self._ignored = raw, ignored
+        self.gone = False
+        """Whether the reader went away."""
+
+    def write(self, text: str) -> int:
+        with self._dropping():
+            self._raw.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._raw.flush()
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except self._ignored:
+            self.gone = True
+            drop(self._raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
+class Escaped:
+    """A stream with escapes for control characters; `exact` is the same one without them."""
+
+    def __init__(self, exact: Output) -> None:
+        self.exact = exact
+
+    def write(self, text: str) -> int:
+        return self.exact.write(escaped(text, keep="\n"))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.exact, name)
+
+
+def _exact(stream: Any) -> Any:
+    return stream.exact if isinstance(stream, Escaped) else stream
+
+
+class Screen(Console):
+    """A console that shows texts as they stand: no markup, and escapes for control characters.
+
+    Only its own colours and movements reach the terminal.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+
+    @property
+    def file(self) -> IO[str]:
+        stream: IO[str] = _exact(super().file)
+        return stream
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else escaped(segment.text, keep="\n\t")
+            yield Segment(text, segment.style, segment.control)
+
+
+err = Screen(stderr=True)
+
+
+def screen(**settings: Any) -> Screen:
+    """A console on standard output."""
+    return Screen(**settings)
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """Escapes on standard output and standard error."""
+    raw = sys.stdout, sys.stderr
+    sys.stdout = Escaped(Output(raw[0], BrokenPipeError))
+    sys.stderr = Escaped(Output(raw[1], OSError))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = raw
+
+
+def drop(stream: TextIO) -> None:
+    """Sends all that was and will be written to a stream nowhere."""
+    with suppress(OSError, ValueError):  # a stream in memory has no number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def say(line: str) -> None:
+    """Prints a line; a name in it cannot begin another."""
+    print(escaped(line))
 
 
 def note(message: str) -> None:
     """Tells something that is no error."""
-    err.print(Text(f"note: {message}"), soft_wrap=True)
+    err.print(Text(f"note: {escaped(message)}"), soft_wrap=True)
+
+
+def fail(reason: str) -> None:
+    """Tells an error, whose control characters are escaped but for its line breaks."""
+    err.print(Text.assemble(("error: ", "bold red"), escaped(reason, keep="\n")), soft_wrap=True)
+
+
+def exact(text: str) -> None:
+    """Writes a text to standard output to the byte."""
+    _exact(sys.stdout).write(text)
 
 
 def write_json(file: str, data: Any) -> None:
     """Writes a value to a file, or to standard output for `-`."""
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    text = _UNREADABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if file == "-":
         sys.stdout.write(text)
-        return
-    Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
+    else:
+        saving.write(file, text)
+
+
+_UNREADABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON leaves as it is and a terminal does not."""

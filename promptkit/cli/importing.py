@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from promptkit.cli.console import write_json
+from promptkit.cli.console import say, write_json
 from promptkit.cli.options import JsonFile
 from promptkit.importing import peers
 
@@ -42,11 +42,13 @@ def import_file(
     if json_file == "-":
         return
     for path in written:
-        print(path)
+        say(str(path))
     if imported.lost:
-        print(f"\nNot carried over from {imported.tool}, or not as it stands:")
+        say("")
+        say(f"Not carried over from {imported.tool}, or not as it stands:")
         for each in sorted(imported.lost, key=lambda lost: lost.do.startswith("nothing to do")):
-            print(f"- {each}")
+            say(f"- {each}")
     tasks = [path.parent for path in written if path.name == "task.toml"]
     if tasks:
-        print(f"\nSee what a model reads: promptkit render {shlex.quote(str(tasks[0]))} --query …")
+        say("")
+        say(f"See what a model reads: promptkit render {shlex.quote(str(tasks[0]))} --query …")

@@ -16,7 +16,7 @@ from rich.text import Text
 
 import promptkit
 from promptkit.cli.console import err, note
-from promptkit.errors import PromptkitError, TaskError, shorten
+from promptkit.errors import PromptkitError, TaskError, escaped, shorten
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
@@ -31,11 +31,16 @@ if TYPE_CHECKING:
 
 MOST_SEEDS = 10_000
 """The largest number of draws that a command takes."""
+_LONGEST_NAME = 60
+"""In characters: file systems take 255 bytes, of which a character may be four."""
 
 
 def folder_name(task: str) -> str:
     """A task's name as the name of a folder, in any script, on any system."""
-    return re.sub(r'[\\/:*?"<>|\s\0-\x1f]+', "-", task).strip(".-") or "task"
+    encoding = sys.getfilesystemencoding()
+    known = task.encode(encoding, "replace").decode(encoding, "replace")  # ASCII in LC_ALL=C
+    name = re.sub(r'[\\/:*?"<>|\s\0-\x1f\x7f-\x9f]+', "-", known)
+    return name.strip(".-")[:_LONGEST_NAME].rstrip(".-") or "task"
 
 
 def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:
@@ -77,7 +82,7 @@ def model_named(
     threads: int | None = None,
     exact: bool = False,
 ) -> LlamaModel:
-    doing = Text(f"loading {name} (the first time, it is tried in a process of its own)")
+    doing = Text(f"loading {escaped(name)} (the first time, it is tried in a process of its own)")
     with err.status(doing):
         return promptkit.load_model(
             name, context=context, threads=threads, exact=exact, weights=weights, notify=note
@@ -150,16 +155,6 @@ def sampling(max_tokens: int, temperature: float) -> Sampling:
         return Sampling(max_tokens, temperature)
     except ValueError as error:
         raise TaskError(str(error)) from None
-
-
-def check_writable(out: Path, json_file: str | None) -> None:
-    """Whether results can be written: better known before the work than after it."""
-    place = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise TaskError(f"--out {out}: {place} is no folder that can be written; name another")
-    file = Path(json_file or "-")
-    if file.is_dir() or not file.parent.is_dir():
-        raise TaskError(f"--json {file}: not a file in a folder that is there; name another")
 
 
 @contextmanager

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 import promptkit
 from promptkit.cli import inputs, options
-from promptkit.cli.console import err, write_json
+from promptkit.cli.console import err, note, screen, write_json
 from promptkit.cli.repeated import listed
 
 if TYPE_CHECKING:
@@ -42,21 +41,25 @@ def lint(
     is_folder = Path(task).exists() or ":" not in task
     subject = task if is_folder else inputs.task_named(task)
     loaded = inputs.model_named(model, context, "as-is") if model is not None else None
-    console = Console(highlight=False)
 
-    def find() -> Sequence[Finding]:
+    def find(notify: Callable[[str], None] | None = None) -> Sequence[Finding]:
         return promptkit.lint(
-            subject, templates=template or (), model=loaded, shots=shots, ignore=ignore or ()
+            subject,
+            templates=template or (),
+            model=loaded,
+            shots=shots,
+            ignore=ignore or (),
+            notify=notify,
         )
 
-    findings = find()
+    findings = find(note)
     for _ in range(3 if fix else 0):  # one change may show the next
         changed = fixes.fix(findings)
         for diff in changed.values():
             err.print(Text(diff), soft_wrap=True, end="")
         findings = find() if changed else findings
     if json_file != "-":
-        show.show(findings, console)
+        show.show(findings, screen())
     if json_file is not None:
         write_json(json_file, {"findings": show.as_json(findings)})
     if show.fails(findings):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.cli.console import err, write_json
+from promptkit.cli.console import err, say, screen, write_json
 from promptkit.cli.options import JsonFile
 from promptkit.cli.repeated import Command
-from promptkit.errors import ModelError
+from promptkit.errors import ModelError, escaped
 from promptkit.models.base import Weights
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def list_models(json_file: JsonFile = None) -> None:
         if choices:
             _print(_list(choices))
         total = sum({choice.made: choice.made_bytes for choice in choices}.values())
-        print(f"{_size(total)} in {root()}")
+        say(f"{_size(total)} in {root()}")
     if json_file is not None:
         write_json(json_file, [_data(choice) for choice in choices])
 
@@ -75,7 +74,7 @@ def prepare(
         raise ModelError(f"--weights {weights!r}: choose {', '.join(_KINDS)}")
     kind = cast(Weights, weights)
     try:
-        with err.status(Text(f"loading {model}")) as status:
+        with err.status(Text(f"loading {escaped(model)}")) as status:
             file = verify(find(model))
             choice = prepare(file, kind, lambda message: status.update(Text(message)))
     except KeyboardInterrupt:
@@ -130,7 +129,7 @@ def _list(choices: Sequence[Choice]) -> Table:
     for choice in choices:
         elsewhere = "" if choice.machine == here else " (measured on another machine)"
         table.add_row(
-            Text(choice.name),
+            escaped(choice.name),
             choice.asked,
             f"{choice.label}{elsewhere}",
             f"{choice.gain:.1f}",
@@ -150,7 +149,7 @@ def _measured(choice: Choice) -> Table:
         numbers = map(str, (settings.batch, settings.threads))
         table.add_row(one.weights, _attention(settings), *numbers, f"{one.speed:,.0f}", shown)
     for kind, reason in choice.left_out.items():
-        table.add_row(kind, Text(f"left out: {reason}"))
+        table.add_row(kind, f"left out: {escaped(reason)}")
     return table
 
 
@@ -176,7 +175,7 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+    screen(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _size(count: int) -> str:

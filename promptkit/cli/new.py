@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from promptkit.cli.console import say
 from promptkit.scaffold import write_task
 
 
@@ -16,5 +17,5 @@ def new(
 ) -> None:
     """Write a task that runs as it is, with comments where to edit it."""
     for path in write_task(folder):
-        print(path)
-    print(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
+        say(str(path))
+    say(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")

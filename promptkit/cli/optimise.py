@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 import promptkit
-from promptkit.cli import inputs, options
-from promptkit.cli.console import note, write_json
+from promptkit.cli import inputs, options, outputs
+from promptkit.cli.console import note, say, write_json
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 
@@ -63,7 +63,7 @@ def optimise(
     sampling = inputs.sampling(max_tokens, temperature)
     loaded = inputs.task_named(task, near_duplicates)
     _check_file(out)
-    inputs.check_writable(out.parent, json_file)
+    outputs.check_file("--out", out)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
     runtime = inputs.model_named(model, context, kind, threads, exact)
     with inputs.progress("searching", [runtime]) as progress:
@@ -88,7 +88,7 @@ def optimise(
         words = ["promptkit", "compare", task, "--selection", str(out), "--selection", "balanced"]
         if near_duplicates is not None:
             words += ["--near-duplicates", near_duplicates]
-        print(f"Written to {out}. Now: {shlex.join(words)}")
+        say(f"Written to {out}. Now: {shlex.join(words)}")
     if json_file is not None:
         write_json(json_file, found.to_dict())
 

@@ -7,6 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from promptkit.cli.outputs import file_option
 from promptkit.cli.repeated import listed
 from promptkit.models.base import Weights
 from promptkit.predict import Fit
@@ -43,7 +44,13 @@ NoLint = Annotated[
     ),
 ]
 JsonFile = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write JSON; - is standard output.")
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write JSON; - is standard output.",
+        callback=file_option("--json"),
+    ),
 ]
 WeightsName = Annotated[
     str,
@@ -54,7 +61,12 @@ WeightsName = Annotated[
 ]
 HtmlFile = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", help="Write a page to point at, without network."),
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write a page to point at, without network.",
+        callback=file_option("--html"),
+    ),
 ]
 Whitespace = Annotated[
     bool, typer.Option("--whitespace", help="Show spaces, tabs and newlines as · ⇥ ↵.")

@@ -9,21 +9,39 @@ from typing import Annotated, Any
 
 import typer
 
-from promptkit.cli.console import note
+from promptkit import saving
+from promptkit.cli.console import note, say
+from promptkit.cli.outputs import file_option, folder_option
 from promptkit.errors import DataError, MissingExtraError, Problem
+from promptkit.paths import read_bytes
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder that compare wrote, such as runs/fruit.")
 ]
 Png = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write each plot as PNG in this folder.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Write each plot as PNG in this folder.",
+        callback=folder_option("--png"),
+    ),
 ]
 Svg = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write each plot as SVG in this folder.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Write each plot as SVG in this folder.",
+        callback=folder_option("--svg"),
+    ),
 ]
 Page = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", help="Where the page goes; by default into DIR."),
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Where the page goes; by default into DIR.",
+        callback=file_option("--html"),
+    ),
 ]
 
 
@@ -35,30 +53,33 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
 
     run = read_run(folder)
     shape.check_comparison(run.data, folder / "comparison.json")
-    prompts = _prompts(folder / "prompts.json")
+    prompts = _prompts(run.data, folder / "prompts.json")
     for place, kind in ((png, "png"), (svg, "svg")):
         if place is not None:
             _draw(run.data, place, kind)
     target = html_file or folder / "report.html"
     text = page.html(run.data, records(run.predictions), prompts)
-    target.write_text(text, encoding="utf-8", errors="backslashreplace")
-    print(f"Written to {target}")
+    saving.write(target, text)
+    say(f"Written to {target}")
 
 
-def _prompts(file: Path) -> Mapping[str, Any] | None:
+def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | None:
     """The prompts that were saved with a comparison; versions before 0.2 saved none."""
     from promptkit.report import shape
+    from promptkit.runs import MOST_BYTES, check_together
 
     if not file.exists():
         note(f"{file} is not there, so the page has no prompts; promptkit compare writes it")
         return None
     try:
-        data = json.loads(file.read_text("utf-8"))
+        raw = read_bytes(file, MOST_BYTES)
+        data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         reason = f"not JSON ({error}); run promptkit compare again, or delete the file"
         raise DataError([Problem(reason, file=str(file), line=line)]) from None
     shape.check_prompts(data, file)
+    check_together(comparison, file, raw)
     return dict(data)
 
 
@@ -72,5 +93,5 @@ def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:
     for what, make in charts.PLOTS.items():
         if panels := make(data):
             file = folder / f"{what}.{kind}"
-            file.write_bytes(write(charts.together(panels)))
-            print(f"Written to {file}")
+            saving.write(file, write(charts.together(panels)))
+            say(f"Written to {file}")

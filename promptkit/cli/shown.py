@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
-from promptkit.cli.console import err
-from promptkit.errors import PromptkitError
+from promptkit import saving
+from promptkit.cli.console import err, exact, fail, say, screen
+from promptkit.errors import PromptkitError, escaped
 from promptkit.models.base import Model
 from promptkit.preview import page, plain, terminal
 from promptkit.preview.marks import marked
@@ -34,25 +34,24 @@ def show(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
         if len(prompts) > 1:
             sys.stdout.flush()
             number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
-            err.print(Text(f"\n── {number}, {prompt.query}", "dim"))
+            err.print(Text(f"\n── {number}, {escaped(str(prompt.query))}", "dim"), soft_wrap=True)
         if look.tokens and model is not None:
             sys.stdout.write(plain.token_lines(prompt, model))
         elif look.spans:
             sys.stdout.write(plain.span_lines(prompt, model))
         elif sys.stdout.isatty():
-            console = Console(highlight=False)
-            terminal.show(console, preview(prompt, model), whitespace=look.whitespace)
+            terminal.show(screen(), preview(prompt, model), whitespace=look.whitespace)
         elif look.whitespace:
             print(marked(str(plain.read_by(prompt, model)), spaces=True))
         else:
-            sys.stdout.write(str(plain.read_by(prompt, model)))
+            exact(str(plain.read_by(prompt, model)))
 
 
 def write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:
     """Writes prompts as a page to point at."""
     text = page.html(title, [preview(prompt, model) for prompt in prompts])
-    file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    print(f"Written to {file}")
+    saving.write(file, text)
+    say(f"Written to {file}")
 
 
 def places(task: str, template: str | None) -> list[Path]:
@@ -69,12 +68,14 @@ def watch(watched: Sequence[Path], written: Path | None, show: Callable[[], None
     try:
         for _ in changes(watched, written):
             if sys.stdout.isatty():
-                Console().clear()
+                screen().clear()
             try:
                 show()
             except PromptkitError as error:
-                err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+                fail(str(error))
             sys.stdout.flush()
+            if getattr(sys.stdout, "gone", False):
+                return
             err.print(Text("\nwatching for changes; Ctrl-C ends", "dim"))
     except KeyboardInterrupt:
         err.print()

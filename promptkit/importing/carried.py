@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from promptkit import saving
 from promptkit.errors import TaskError, TemplateError
 from promptkit.examples import RESERVED
 from promptkit.importing.jinja import literal
@@ -84,18 +85,18 @@ class Imported:
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise TaskError(f"{folder} is there already; name a new folder with --out")
-        written: list[Path] = []
+        written: dict[Path, str | bytes] = {}
         names = unique(slug(" ".join(task.labels[:4]) or "generated") for task in self.tasks)
         for name, task in zip(names, self.tasks, strict=True):
             place = folder / name if len(self.tasks) > 1 else folder
-            for path, text in _files(task).items():
-                try:
-                    (place / path).parent.mkdir(parents=True, exist_ok=True)
-                    (place / path).write_text(text, encoding="utf-8", newline="")
-                except OSError as error:
-                    raise TaskError(f"{place / path}: {error.strerror or error}") from None
-                written.append(place / path)
-        return written
+            written |= {place / path: text for path, text in _files(task).items()}
+        try:
+            for path in written:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            saving.write_all(written)
+        except OSError as error:
+            raise TaskError(f"{error.filename or folder}: {error.strerror or error}") from None
+        return list(written)
 
 
 def _files(task: Carried) -> dict[str, str]:

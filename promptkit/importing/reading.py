@@ -118,8 +118,9 @@ def _is_list(value: Any) -> bool:
 
 def _yaml(text: str, path: Path) -> Source:
     yaml, loader_type = _yaml_loader()
-    loader = loader_type(text)
+    loader = None
     try:
+        loader = loader_type(text)
         _check_events(yaml, text, path)
         node = loader.get_single_node()
         if node is None:
@@ -134,7 +135,8 @@ def _yaml(text: str, path: Path) -> Source:
     except (yaml.YAMLError, ValueError, TypeError) as error:  # 2024-99-99, or a list as a key
         raise TaskError(f"{path}: {str(error).splitlines()[0]}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 @cache

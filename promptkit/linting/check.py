@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +27,7 @@ from promptkit.linting.subject import Subject, demonstrations, inputs, read_subj
 from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.rendering import Renderer
 from promptkit.task import Task
-from promptkit.templates import Template, find_template, read_template
+from promptkit.templates import Template, find_template, own_template, read_template, templates_of
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
@@ -52,16 +53,18 @@ def lint(
     model: LlamaModel | None = None,
     shots: int = 8,
     ignore: Iterable[str] = (),
+    notify: Callable[[str], None] | None = None,
 ) -> tuple[Finding, ...]:
     """What is wrong with a task or its folder, errors first.
 
     `templates` are names or paths; by default the task's own, and all in its folder that no other
     one loads. With a `model`, its tokens are checked too, for up to `shots` shots. `ignore` names
-    rules, for all files; in a template, `{# lint: ignore RULE #}` does so for that file. Raises
-    `TaskError` for what is no task at all, and for a rule that there is not.
+    rules, for all files; in a template, `{# lint: ignore RULE #}` does so for that file. `notify`
+    is told what `load_task` tells. Raises `TaskError` for what is no task at all, and for a rule
+    that there is not.
     """
     ignored = _known_rules(ignore)
-    subject = read_subject(task)
+    subject = read_subject(task, notify)
     found: dict[Finding, None] = {}
     for check in DATA_RULES:
         found |= dict.fromkeys(check(subject))
@@ -135,21 +138,21 @@ def _templates(
 ) -> Iterator[tuple[Page, Template]]:
     """The templates to check; one that cannot be read is a finding."""
     task = subject.task
-    folder = task.folder / "templates" if task.folder is not None else None
-    chosen = list(names) or [task.template, *_own(folder)]
+    folder = templates_of(task)
+    chosen: list[str | Path | None] = [*names] or [None, *_own(folder)]
     seen = set()
     for name in chosen:
         try:
-            path, folders = find_template(name, folder)
+            path, folders = find_template(own_template(task) if name is None else name, folder)
         except TemplateError as error:
             if name in names:
                 raise
             where = subject.at_key("template")
             found[rules.MISSING_TEMPLATE.at(where, error.reason, "name one of these")] = None
             continue
-        if path.resolve() in seen:
+        if (real := os.path.realpath(path)) in seen:
             continue
-        seen.add(path.resolve())
+        seen.add(real)
         try:
             raw = read_template(path)
         except UnicodeDecodeError as error:

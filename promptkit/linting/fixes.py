@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from difflib import unified_diff
 from pathlib import Path
 
+from promptkit import saving
 from promptkit.linting.findings import Edit, Finding
+from promptkit.paths import is_inside
 from promptkit.templates import BUILT_IN
 
 
@@ -17,7 +19,7 @@ def fix(findings: Iterable[Finding]) -> dict[Path, str]:
     for finding in findings:
         for edit in finding.edits:
             path = Path(edit.file)
-            if not path.resolve().is_relative_to(BUILT_IN.resolve()):
+            if not is_inside(path, BUILT_IN):
                 by_file.setdefault(path, set()).add(edit)
     return {path: _apply(path, edits) for path, edits in by_file.items()}
 
@@ -32,7 +34,7 @@ def _apply(path: Path, edits: Iterable[Edit]) -> str:
             end = edit.end
     after += before[end:]
     mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
-    path.write_bytes(mark + after.encode("utf-8"))
+    saving.write(path, mark + after.encode("utf-8"))
     return "".join(_diff(before, after, str(path)))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from promptkit.errors import escaped
 from promptkit.linting.findings import Finding, Where
 
 MOST = 10
@@ -26,13 +27,13 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         if shown[finding.rule] > MOST:
             continue
         head = Text.assemble(
-            f"{_place(finding.where)}: " if finding.file else "",
+            f"{escaped(_place(finding.where))}: " if finding.file else "",
             (finding.severity, _COLOURS[finding.severity]),
             (f" {finding.rule}", "bold"),
         )
         console.print(head, soft_wrap=True)
-        console.print(Text(f"  {finding.message}"), soft_wrap=True)
-        console.print(Text(f"  fix: {finding.fix}", "dim"), soft_wrap=True)
+        console.print(Text(f"  {escaped(finding.message)}"), soft_wrap=True)
+        console.print(Text(f"  fix: {escaped(finding.fix)}", "dim"), soft_wrap=True)
     for rule, count in shown.items():
         if count > MOST:
             console.print(Text(f"… and {count - MOST} more of {rule}; --json has them all"))

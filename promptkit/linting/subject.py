@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -105,7 +105,9 @@ class Subject:
         return Where(self.task_file, found, 1)
 
 
-def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
+def read_subject(
+    task: Task[Any, Any] | str | Path, notify: Callable[[str], None] | None = None
+) -> Subject:
     """A task, or the folder of one. Raises `TaskError` for what is no task at all."""
     if isinstance(task, Task):
         found = {
@@ -135,7 +137,7 @@ def read_subject(task: Task[Any, Any] | str | Path) -> Subject:
             pairs = zip(examples, places, strict=True)
             rows[part] = [Row(part, i, *pair) for i, pair in enumerate(pairs)]
     try:
-        loaded = load_task(path)
+        loaded = load_task(path, notify=notify)
     except DataError:
         bare = Task[parser.input_type, parser.output.annotation]  # type: ignore[name-defined]
         task = bare(

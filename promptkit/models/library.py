@@ -18,7 +18,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from promptkit.errors import ModelError
+from promptkit.errors import ModelError, escaped
 from promptkit.models.access import lock_of_process
 
 log = logging.getLogger("promptkit.llama")
@@ -128,7 +128,7 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
             _last_errors.lines.append(line)
             del _last_errors.lines[:-10]
         if line.strip("."):
-            log.log(_LEVELS.get(level, logging.DEBUG), line)
+            log.log(_LEVELS.get(level, logging.DEBUG), escaped(line))
 
     return write
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from promptkit import saving
 from promptkit.cells import loss
+from promptkit.errors import escaped
 from promptkit.examples import Example, ExampleSet
 from promptkit.linting.screening import screen
 from promptkit.means import mean_interval
@@ -154,7 +156,7 @@ class Optimised:
         """Writes `to_dict()` as JSON. Raises OSError where it cannot be written."""
         file = Path(file)
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+        saving.write(file, text)
         return file
 
     def __str__(self) -> str:
@@ -170,7 +172,7 @@ class Optimised:
             f"The best of {len(self.trials):,} tries on the same queries looks better than it is: "
             "compare it on the tests.",
         ]
-        return "\n".join(lines)
+        return "\n".join(map(escaped, lines))
 
     __repr__ = __str__
 

@@ -48,6 +48,16 @@ def cells(text: str, spaces: bool = True) -> Iterator[tuple[str, str | None]]:
         yield seen, None
 
 
+def seen(text: str) -> str:
+    """A text with marks for what cannot be seen and is not quiet."""
+    return "".join(sign or part for part, sign in cells(text, spaces=False))
+
+
+def on_one_line(text: str) -> str:
+    """A text with marks for what cannot be seen, line ends and tabs included."""
+    return seen(text).replace("\n", _QUIET["\n"]).replace("\t", _QUIET["\t"])
+
+
 def marked(text: str, *, spaces: bool) -> str:
     """A text with marks for what cannot be seen; a newline also stays one."""
     shown = cells(text, spaces)

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptkit.preview.marks import cells, is_quiet
+from promptkit.preview.marks import cells, is_quiet, seen
 from promptkit.preview.view import Preview, Run
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: seen(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

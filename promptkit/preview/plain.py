@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from promptkit.preview.marks import on_one_line
+
 if TYPE_CHECKING:
     from promptkit.models.base import Model
     from promptkit.prompts import Prompt
@@ -44,7 +46,8 @@ def span_lines(prompt: Prompt, model: Model | None) -> str:
     whole, lines = raw.text, ""
     for span in raw.spans:
         where = ":".join(str(part) for part in (span.file, span.line) if part is not None)
-        what = " ".join(filter(None, (span.source, span.example, span.field)))
+        where = on_one_line(where)
+        what = on_one_line(" ".join(filter(None, (span.source, span.example, span.field))))
         text = whole[span.start : span.end]
         lines += f"{span.start:>6}-{span.end:<6} {what}  {where}  {text!r}\n"
     return lines

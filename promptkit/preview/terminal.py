@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.preview.marks import cells, is_quiet
+from promptkit.preview.marks import cells, is_quiet, on_one_line
 from promptkit.preview.view import Cost, Preview, Run
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
@@ -56,7 +56,7 @@ def _parts(shown: Preview) -> Table:
         counts = (
             [f"{cost.characters:,}", _count(cost)] if shown.tokens else [f"{cost.characters:,}"]
         )
-        table.add_row(Text(cost.owner, style(cost.part, cost.shot)), *counts)
+        table.add_row(Text(on_one_line(cost.owner), style(cost.part, cost.shot)), *counts)
     return table
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 
-from promptkit.report import grid
+from promptkit.report import grid, matrices
 from promptkit.report.draw import COLOURS, DIM, WIDTH
 from promptkit.report.grid import Data, Key, Names
 from promptkit.report.marks import (
@@ -100,8 +100,8 @@ def _level(at: float, words: Sequence[str]) -> Chart:
 def _commonest(data: Data) -> float | None:
     """The accuracy of always saying the commonest label; None where nothing is scored."""
     for matrix in data.get("confusion", ()):
-        golds: list[int] = [sum(row) for row in matrix["counts"]]
-        return max(golds) / sum(golds)
+        golds = matrices.golds(matrix)
+        return max(golds) / max(1, sum(golds))
     return None
 
 

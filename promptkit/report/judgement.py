@@ -12,6 +12,7 @@ from promptkit.report import grid
 from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
 from promptkit.report.grid import Data, Names, few, fewest_and_most
 from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
+from promptkit.report.matrices import cut, dense, entries, golds
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
 
 ROOMY = 20
@@ -63,9 +64,9 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 
 def confusion(data: Data) -> list[Panel]:
     """Which label was said where which is right, a panel per shot count."""
-    matrices = few(data.get("confusion", ()), FEW)
+    chosen = few(data.get("confusion", ()), FEW)
     names = Names(data["rows"])
-    return [Panel(names.with_shots(one), _heat(one), _spoken_matrix(one)) for one in matrices]
+    return [Panel(names.with_shots(one), _heat(cut(one)), _spoken_matrix(one)) for one in chosen]
 
 
 def _heat(matrix: Data) -> Chart:
@@ -73,7 +74,7 @@ def _heat(matrix: Data) -> Chart:
     size = max(8, min(44, WIDTH // len(labels)))
     values = [
         {"gold": i, "said": j, "n": n, "share": n / max(1, sum(row)), "right": i == j}
-        for i, row in enumerate(matrix["counts"])
+        for i, row in enumerate(dense(matrix))
         for j, n in enumerate(row)
         if n or i == j or size >= ROOMY  # thousands of empty cells would only make the page heavy
     ]
@@ -109,8 +110,8 @@ def _heat(matrix: Data) -> Chart:
 
 
 def _spoken_matrix(matrix: Data) -> str:
-    right = sum(row[i] for i, row in enumerate(matrix["counts"]))
-    total = sum(map(sum, matrix["counts"]))
+    right = sum(count for gold, said, count in entries(matrix) if gold == said)
+    total = sum(golds(matrix))
     return f"Confusion of {counted(len(matrix['labels']), 'label')}: {right} of {total} right."
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from promptkit.report import grid, items, pairs
+from promptkit.errors import escaped
+from promptkit.report import grid, items, matrices, pairs
 from promptkit.report.calibration import learnt
 from promptkit.report.terminal import (
     brackets,
@@ -192,10 +193,11 @@ def _matrices(data: Data, names: grid.Names) -> list[tuple[str, Sequence[str], A
     kept: list[tuple[str, Sequence[str], Any]] = []
     cells = 0
     for one in grid.fewest_and_most(data.get("confusion", ())):
-        cells += len(one["labels"]) ** 2
+        drawn = matrices.cut(one)
+        cells += len(drawn["labels"]) ** 2
         if kept and cells > CELLS:
             break
-        kept.append((names.with_shots(one), one["labels"], one["counts"]))
+        kept.append((names.with_shots(one), drawn["labels"], matrices.dense(drawn)))
     return kept
 
 
@@ -268,7 +270,11 @@ def _file(name: str) -> Markup:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: escaped(value, "\n\t") if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     filters = (counted, percent, points, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}

@@ -66,16 +66,25 @@ class _Reliability(_Cell):
     bins: list[_Bin]
 
 
+_Count = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
 class _Confusion(_Cell):
     labels: Annotated[list[str], Field(min_length=1)]
-    counts: list[list[int]]
+    counts: list[list[int] | list[_Count]]
+    """A row per gold label: pairs of an answer and its count, or the counts of all answers."""
 
     @model_validator(mode="after")
     def _square(self) -> _Confusion:
         size = len(self.labels)
-        if len(self.counts) != size or any(len(row) != size for row in self.counts):
+        if len(self.counts) != size or not all(_is_row(row, size) for row in self.counts):
             raise ValueError("counts need a row and a column per label")
         return self
+
+
+def _is_row(row: list[int] | list[list[int]], size: int) -> bool:
+    pairs = [one for one in row if isinstance(one, list)]
+    return all(said < size for said, _ in pairs) if len(pairs) == len(row) else len(row) == size
 
 
 class _Several(_Part):

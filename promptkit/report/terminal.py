@@ -13,6 +13,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from promptkit.errors import escaped
+
 MAX_CHANGED = 20
 """How many queries the table of changed answers shows."""
 
@@ -31,10 +33,13 @@ Records = Sequence[Mapping[str, Any]]
 
 def text(data: Data, records: Records, width: int = 110) -> str:
     """The report without colours."""
-    console = Console(file=StringIO(), width=width, color_system=None)
+    console = Console(
+        file=StringIO(), width=width, color_system=None, markup=False, emoji=False, highlight=False
+    )
     with console.capture() as capture:
         console.print(render(data, records, width))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()).rstrip()
+    lines = capture.get().split("\n")
+    return "\n".join(escaped(line.rstrip()) for line in lines).rstrip()
 
 
 def render(data: Data, records: Records, width: int = 110) -> RenderableType:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from promptkit.errors import PromptError, TaskError, shorten
+from promptkit.paths import MOST_TEXT, read_bytes
 from promptkit.selecting.pool import Pool, digest
 from promptkit.task import Task
 
@@ -322,7 +323,7 @@ def read_selection(text: str, embed: Embed | None = None) -> Selection:
             return selection
         return replace(selection, embed=embed)
     try:
-        data = json.loads(Path(text).read_text("utf-8-sig"))
+        data = json.loads(read_bytes(Path(text), MOST_TEXT).decode("utf-8-sig"))
     except OSError as error:
         raise TaskError(f"{text}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,74 @@
+"""Whether results can be written: better known before the work than after it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from promptkit.errors import TaskError
+from promptkit.results import FILES
+from promptkit.saving import unwritable
+
+T = TypeVar("T", str | None, Path | None)
+
+
+def check_run(option: str, folder: Path) -> None:
+    """Raises `TaskError` for a folder that no run can be saved in."""
+    check_folder(option, folder)
+    for name in FILES:
+        if (folder / name).is_dir():
+            raise TaskError(f"{option} {folder}: {name} is a folder there; name another")
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Raises `TaskError` for a folder in which no file can be made."""
+    if reason := unwritable(folder):
+        raise TaskError(f"{option} {folder}: {reason}; name another")
+
+
+def check_file(option: str, file: Path) -> None:
+    """Raises `TaskError` for a file that cannot be written."""
+    try:
+        place = Path(os.path.realpath(file))
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise TaskError(f"{option} {file}: {reason}; name another") from None
+    if stat.S_ISDIR(mode):
+        raise TaskError(f"{option} {file}: not a file but a folder; name another")
+    if not place.parent.is_dir():
+        reason = "No such file or directory"
+        raise TaskError(f"{option} {file}: {reason}; name a file in a folder that is there")
+    if stat.S_ISREG(mode):
+        blocked = unwritable(place.parent)
+    else:  # a pipe or a device
+        blocked = None if os.access(place, os.W_OK) else f"{place} cannot be written"
+    if blocked is not None:
+        raise TaskError(f"{option} {file}: {blocked}; name another")
+
+
+def file_option(option: str) -> Callable[[T], T]:
+    """What checks an option that names a file, as soon as it is read; `-` is standard output."""
+
+    def check(value: T) -> T:
+        if value is not None and str(value) != "-":
+            check_file(option, Path(value))
+        return value
+
+    return check
+
+
+def folder_option(option: str) -> Callable[[Path | None], Path | None]:
+    """What checks an option that names a folder, as soon as it is read."""
+
+    def check(value: Path | None) -> Path | None:
+        if value is not None:
+            check_folder(option, value)
+        return value
+
+    return check

@@ -1,0 +1,49 @@
+"""Files that a task folder names: read within bounds, and no device or pipe is waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+MOST_BYTES = 1 << 30
+"""The largest data file that is read: rows take several times its size in memory."""
+MOST_TEXT = 16 << 20
+"""The largest template, JSON Schema and `task.toml` that is read."""
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """What a regular file holds.
+
+    Raises OSError for anything else, for a file of more than `most` bytes, and for a name that the
+    system cannot have.
+    """
+    check_file(path, most)
+    with path.open("rb") as file:
+        return file.read(most)
+
+
+def check_file(path: Path, most: int = MOST_BYTES) -> None:
+    """Raises OSError for what `read_bytes` does not read."""
+    try:
+        status = path.stat()
+    except UnicodeEncodeError as error:
+        reason = f"the locale's encoding, {error.encoding}, has no such name; set PYTHONUTF8=1"
+        raise OSError(errno.EILSEQ, reason, str(path)) from None
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device, not a file", str(path))
+    if status.st_size > most:
+        size = f"{status.st_size / 1e9:.1f} GB, where at most {most / 1e9:.1g} GB are read"
+        raise OSError(errno.EFBIG, size, str(path))
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path stays in a folder, through every link."""
+    try:
+        real, inside = os.path.realpath(path), os.path.realpath(folder)
+        return os.path.commonpath([real, inside]) == inside
+    except ValueError:  # a NUL, a name the locale cannot write, another drive
+        return False

@@ -1,0 +1,129 @@
+"""Files that are written whole or not at all.
+
+A file is written beside its place and renamed into it, so that a full disk or a process that is
+killed leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+
+_BEGINNING, _END = ".promptkit-", ".partial"
+_ABANDONED_SECONDS = 3600
+
+
+def write(path: str | Path, data: str | bytes) -> None:
+    """Writes a file. Raises OSError with the file's name."""
+    write_all({Path(path): data})
+
+
+def write_all(files: Mapping[Path, str | bytes]) -> None:
+    """Writes files that belong together: none takes its place before all are on the disk.
+
+    Text becomes UTF-8; half a surrogate pair, as in the name of a file that is no text, its escape.
+    A link stays one. A pipe or a device is written to as it is. Raises OSError with the name of the
+    file that cannot be written; then all files are what they were before.
+    """
+    beside: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            with _named(path):
+                _write(Path(os.path.realpath(path)), _bytes(data), beside)
+        for path, partial in beside.items():
+            with _named(path):
+                partial.replace(path)
+        for folder in {path.parent for path in beside}:
+            _sync(folder)
+    finally:
+        for partial in beside.values():
+            partial.unlink(missing_ok=True)
+
+
+def digest(data: str | bytes) -> str:
+    """The SHA-256 of what `write` makes of data, in hexadecimal; a line may end in CRLF or LF."""
+    return sha256(_bytes(data).replace(b"\r\n", b"\n")).hexdigest()
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why no file can be made in a folder, or in one that is yet to be made; None if one can."""
+    place = folder
+    try:
+        while not _is_there(place):
+            place = place.absolute().parent
+        if not place.is_dir():
+            return f"{place} is no folder"
+        tempfile.TemporaryFile(dir=place).close()
+    except (OSError, ValueError) as error:  # ValueError: a name that the locale cannot write
+        return f"{place} cannot be written ({getattr(error, 'strerror', None) or error})"
+    return None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, a folder or a link. Raises OSError for a loop or too long a name."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+
+
+def _write(path: Path, raw: bytes, beside: dict[Path, Path]) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if mode is not None and not stat.S_ISREG(mode):
+        path.write_bytes(raw)
+        return
+    _tidy(path.parent)
+    partial = path.with_name(f"{_BEGINNING}{token_hex(6)}{_END}")
+    beside[path] = partial
+    with partial.open("wb") as file:
+        if mode is not None:
+            partial.chmod(stat.S_IMODE(mode))
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Gives errors of the system the name of the file that was meant to be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror}; what was there before is unchanged"
+        raise OSError(error.errno, reason, str(path)) from None
+
+
+def _tidy(folder: Path) -> None:
+    """Deletes what processes left behind that were killed while they wrote."""
+    for partial in folder.glob(f"{_BEGINNING}*{_END}"):
+        with suppress(OSError):  # another process may have tidied up
+            if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+                partial.unlink()
+
+
+def _sync(folder: Path) -> None:
+    """Makes renames last; some systems cannot do that for a folder."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
