@@ -93,6 +93,11 @@ def save_task(
     serialises in its own way, or in CSV metadata that is not text.
     """
     folder = Path(folder)
+    if Path(task.template).is_absolute():
+        raise TaskError(
+            f"template {task.template!r}: a task folder holds its own templates; put the file into "
+            "a folder templates/ and name it without its path"
+        )
     schema_file = "answer.schema.json"
     parts = {part: f"{part}.{format}" for part in ("demos", "tests") if len(getattr(task, part))}
     spec: dict[str, Any] = {
@@ -119,10 +124,15 @@ def save_task(
     if task.folder is not None and task.folder.resolve() != folder.resolve():
         own = task.folder / "templates"
         if own.is_dir():
-            shutil.copytree(own, folder / "templates", dirs_exist_ok=True)
+            shutil.copytree(own, folder / "templates", ignore=_outside, dirs_exist_ok=True)
     import tomli_w
 
     saving.write(folder / "task.toml", tomli_w.dumps(spec))
+
+
+def _outside(folder: str, names: list[str]) -> list[str]:
+    """Return the names of links that lead out of a folder."""
+    return [name for name in names if not is_inside(Path(folder) / name, Path(folder))]
 
 
 def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:

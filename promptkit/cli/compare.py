@@ -51,6 +51,7 @@ def compare(
         "selections": inputs.selections(selection or [], embedder),
         "orders": inputs.orders(order or [], orders),
         "shots": inputs.numbers(shots or ["0", "1", "2", "4", "8"]),
+        "seeds": inputs.seeds(seeds),
         "fit": inputs.choices("fit", [fit], Fit)[0],
         "sampling": inputs.sampling(max_tokens, temperature),
     }
@@ -66,7 +67,6 @@ def compare(
             loaded,
             models=models,
             templates=template or (),
-            seeds=inputs.seeds(seeds),
             limit=limit,
             store=store,
             progress=progress,

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from promptkit import Template, load_task
+from promptkit import Template, load_task, save_task
 from promptkit.cli import app
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.paths import is_inside
@@ -278,3 +279,14 @@ def test_inside(tmp_path: Path) -> None:
     assert not is_inside(tmp_path / "inner" / "x", tmp_path / "in")
     assert not is_inside(tmp_path / "in" / ".." / "x", tmp_path / "in")
     assert not is_inside(Path("a\0"), tmp_path)
+
+
+def test_a_saved_task_copies_nothing_from_outside(tmp_path: Path, secret: Path) -> None:
+    folder = task(tmp_path / "t")
+    (folder / "templates" / "link.j2").symlink_to(secret)
+    save_task(load_task(folder), tmp_path / "saved")
+    names = sorted(path.name for path in (tmp_path / "saved" / "templates").iterdir())
+    assert names == ["own.j2"]
+    elsewhere = replace(load_task(folder), template=str(secret))
+    with pytest.raises(TaskError, match="a task folder holds its own templates"):
+        save_task(elsewhere, tmp_path / "again")
