@@ -26,7 +26,7 @@ SLOW_STEPS = MAX_STEPS // 20
 SHOTS = ("first-shot", "second-shot")
 QUERY = "query"
 _MARKS = {"open": "\x02{}\x03", "close": "\x04", "slot": ""}
-_BEGUN = re.compile("\\s*\x02assistant\x03\\s*\\Z")
+_BEGUN = "\x02assistant\x03"
 _BETWEEN_TURNS = re.compile("\x04\\s+(?=\x02|\\Z)")
 _NUMBER = re.compile(r"\d+")
 _WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
@@ -237,7 +237,10 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
 
 def _core(pieces: Sequence[Piece]) -> str:
     """The text up to the answer, without the bounds of the turn that it stands in or ends."""
-    return _BEGUN.sub("", _between_turns(pieces)).removesuffix("\x04")
+    text = _between_turns(pieces)
+    end = text.rstrip()  # a pattern with white space before it would take quadratic time
+    text = end.removesuffix(_BEGUN).rstrip() if end.endswith(_BEGUN) else text
+    return text.removesuffix("\x04")
 
 
 def _difference(shot: str, query: str) -> int | None:
