@@ -2,9 +2,9 @@
 
 The programs are built from what is costly to count: loops, filters with attribute paths, namespaces
 that hold themselves, dict views, macros, included files, numbers of equal hashes, long texts and
-formats. Against the sandbox as it was before paths, views and hashes were counted, the first
-programs of the test found attribute paths that were walked without end, joined dict views that took
-gigabytes, and quadratic time for numbers with the same hash.
+formats. Against the sandbox as it was before paths, dict views and hashes were counted, three of the
+first hundred programs did not end: two printed a tree of dict views (`{'a': ns.y, 'b': ns.y}.values()`,
+sixty times over), and one walked an attribute path of 3,000,000 steps in `str.format`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import TASK
@@ -71,9 +72,12 @@ def test_lint_follows_long_chains(link: str) -> None:
 def test_lint_renders_a_slow_template_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = []
     render = Renderer._rendered
-    monkeypatch.setattr(
-        Renderer, "_rendered", lambda self, *args: rendered.append(1) or render(self, *args)
-    )
+
+    def counted(self: Renderer, *args: Any) -> Any:
+        rendered.append(args)
+        return render(self, *args)
+
+    monkeypatch.setattr(Renderer, "_rendered", counted)
     loops = "{% for i in range(99999) %}{% for j in range(20) %}{% endfor %}{% endfor %}"
     findings = lint_template(TASK, Template(loops + BLOCK, "t.j2"))
     assert [finding.rule for finding in findings] == ["slow"]
