@@ -1,10 +1,11 @@
 """Random template programs, hostile by design: a seed gives the same program everywhere.
 
-The programs are built from what is costly to count: loops, filters with attribute paths, namespaces
-that hold themselves, dict views, macros, included files, numbers of equal hashes, long texts and
-formats. Against the sandbox as it was before paths, dict views and hashes were counted, three of the
-first hundred programs did not end: two printed a tree of dict views (`{'a': ns.y, 'b': ns.y}.values()`,
-sixty times over), and one walked an attribute path of 3,000,000 steps in `str.format`.
+The programs are built from what is costly to count: loops, filters with attribute paths,
+namespaces that hold themselves, dict views, macros, included files, numbers of equal hashes, long
+texts and formats. Against the sandbox as it was before paths, dict views and hashes were counted,
+three of the first hundred programs did not end: two printed a tree of dict views
+(`{'a': ns.y, 'b': ns.y}.values()`, sixty times over), and one walked an attribute path of
+3,000,000 steps in `str.format`.
 """
 
 from __future__ import annotations
