@@ -1,62 +1,85 @@
-"""What one rendering may use, so that no template runs for ever or eats the memory.
+"""Bounds of one rendering, so that no template runs for ever or fills the memory.
 
-Everything is counted and nothing is timed, so that the same template meets the same bound on every
-machine. A thousand shots of 10 KB stay far below them.
+Work is counted, not timed, so that the same template meets the same bound on every machine. A
+thousand shots of 10 KB stay far below the bounds. What is counted too low is ended by the watchdog
+(`promptkit.watchdog`), as long as no single call of C code takes long: hence the bounds on the
+sizes of texts, numbers and keys.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from jinja2.exceptions import SecurityError
 
 MAX_STEPS = 20_000_000
-"""Of one rendering: rounds of loops, calls, filters, operators; a microsecond or two each."""
+"""Of one rendering; a step is at most half a microsecond on a common machine, ten seconds in all.
+
+A round of a loop is one step, a lookup or an item of a filter too; others have prices.
+"""
 
 MAX_TEXT = 2**25
 """Characters of one value, or of the whole prompt."""
 
-MAX_BITS = 2**14
-"""Of a whole number."""
+MAX_BITS = 2**11
+"""Of a whole number: products and remainders of longer ones take microseconds."""
 
 MAX_INDENT = 16
 """Characters per level of JSON."""
 
-STEPS_PER_DATUM = 4
+MAX_PATH = 1_000
+"""Characters of an attribute path, as in `map(attribute="input.name")`."""
+
+MAX_COLLISIONS = 64
+"""Different keys with one hash, which a dict compares one by one."""
+
+STEPS_PER_DATUM = 5
 """Of a printed value, which is kept with its origin."""
 
-STEPS_PER_CALL = 10
+STEPS_PER_CALL = 12
 """Of a macro, a loop that calls itself, a method."""
 
+STEPS_PER_ATTRIBUTE = 6
+"""Of an attribute that is no field of a record, such as `loop.index`."""
+
+STEPS_PER_LOAD = 200
+"""Of an included or imported template, whose file may have changed."""
+
 _CHARACTERS_PER_STEP = 5  # as a power of two: 32 characters read or written are one step
+_LONGEST_NUMBER = 640  # characters of a number: -1.7e308 in full, or of MAX_BITS
 
 # The width and the precision of a conversion, after its `%` or the name in parentheses.
 _WIDTHS = re.compile(r"(?:%|\))[-#0 +]*(\d+|\*)?(?:\.(\d+|\*))?")
 _DIGITS = re.compile(r"\d+")
 
-
 # Named, since a union written where it is used is made anew each time.
+VIEWS: tuple[type[Collection[Any]], ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _TEXTS = (str, bytes, range)
-_LISTS = (list, tuple, dict)
+_LISTS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *VIEWS)
+_SETS: tuple[type[Collection[Any]], ...] = (*VIEWS, set, frozenset)
 
 
 class Meter(threading.local):
-    """What is left of a rendering's steps, in each thread."""
+    """Steps left to the rendering of each thread."""
 
     def __init__(self) -> None:
         self.left = MAX_STEPS
+        self.taken = 0
+        """Steps of the rendering before this one."""
+        self.running = False
+        """Whether a rendering or a compilation has begun."""
         self.compiling = False
         """Whether a template is being compiled, which computes what is constant in it."""
 
     def refill(self) -> None:
-        """A new rendering begins."""
+        """Begin a rendering."""
         self.left = MAX_STEPS
 
     def spend(self, steps: int) -> None:
-        """Raises `SecurityError` where the steps are used up."""
+        """Count steps. Raises `SecurityError` where they are used up."""
         self.left = left = self.left - steps
         if left < 0:
             raise SecurityError(
@@ -65,7 +88,7 @@ class Meter(threading.local):
             )
 
     def read(self, *values: Any) -> None:
-        """Values are looked through."""
+        """Count what it takes to look through values."""
         steps = 0
         for value in values:
             weight = len(value) if isinstance(value, str) else self.weigh(value)
@@ -74,7 +97,7 @@ class Meter(threading.local):
             self.spend(steps)
 
     def write(self, characters: int) -> None:
-        """So much text is made."""
+        """Count what it takes to make a text, before it is made."""
         if characters > MAX_TEXT:
             raise too_much_text()
         steps = characters >> _CHARACTERS_PER_STEP
@@ -82,14 +105,14 @@ class Meter(threading.local):
             self.spend(steps)
 
     def weigh(self, value: Any) -> int:
-        """The characters of a value, with a list's items as often as they stand in it."""
+        """Return the characters of a value, with a list's items as often as they stand in it."""
         if isinstance(value, _TEXTS):
             return len(value)
         if isinstance(value, int):
-            return value.bit_length() // 3
+            return value.bit_length() // 3 + 1
         if not isinstance(value, _LISTS):
-            return 1
-        self.spend(2 * len(value))
+            return 24  # a number, a date
+        self.spend(1 + len(value))
         total = len(value)
         for item in value.values() if isinstance(value, dict) else value:
             total += self.weigh(item)
@@ -99,59 +122,89 @@ class Meter(threading.local):
             total += sum(map(self.weigh, value))
         return total
 
-    def each(self, values: Iterable[Any]) -> Iterator[Any]:
-        """The values one by one, each a step."""
+    def each(self, values: Iterable[Any], steps: int = 1) -> Iterator[Any]:
+        """Yield the values one by one, each of which takes so many steps."""
         for value in values:
-            self.spend(1)
+            self.spend(steps)
             yield value
 
     def number(self, bits: int) -> None:
-        """A whole number of so many bits is made."""
+        """Raise `SecurityError` for a whole number of so many bits."""
         if bits > MAX_BITS:
             raise SecurityError(f"a number in the template has more than {MAX_BITS:,} bits")
 
 
+class Keys:
+    """Keys of one dict, or items without duplicates; few of them have the same hash.
+
+    The hashes of numbers and tuples are known beforehand, and a dict compares keys of one hash
+    with each other, in quadratic time.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[Any] = set()
+        self._by_hash: dict[int, int] = {}
+
+    def add(self, key: Any) -> bool:
+        """Add a key, and return whether it is new. Raises `SecurityError` for many of one hash."""
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        known = hash(key)
+        self._by_hash[known] = count = self._by_hash.get(known, 0) + 1
+        if count > MAX_COLLISIONS:
+            raise SecurityError("too many keys in the template have the same hash")
+        return True
+
+
 def too_much_text() -> SecurityError:
-    """The error for a value that is too long."""
+    """Return the error for a value that is too long."""
     return SecurityError(f"the template makes a text of more than {MAX_TEXT:,} characters")
 
 
 def check_operands(meter: Meter, operator: str, left: Any, right: Any) -> None:
-    """What an operator would make of its operands is within bounds. Raises `SecurityError`."""
-    whole = isinstance(left, int) and isinstance(right, int)
-    if operator == "*" and not whole:
+    """Count an operator, if its result is within bounds. Raises `SecurityError`."""
+    meter.spend(3)
+    if isinstance(left, int) and isinstance(right, int):
+        bits, others = left.bit_length(), right.bit_length()
+        meter.number(max(bits, others))
+        if operator in ("*", "**"):
+            meter.number(bits * max(right, 1) if operator == "**" else bits + others)
+    elif operator == "*":
         value, times = (right, left) if isinstance(left, int) else (left, right)
         if isinstance(times, int) and not isinstance(value, float):
             meter.write(meter.weigh(value) * max(times, 0))
             meter.spend(_length(value) * max(times, 0))
-    elif whole and operator in ("*", "**"):
-        bits = left.bit_length()
-        meter.number(bits * max(right, 1) if operator == "**" else bits + right.bit_length())
-    elif operator == "+" and not whole:
+    elif operator == "+":
         meter.write(meter.weigh(left) + meter.weigh(right))
     elif operator == "%" and isinstance(left, str):
         meter.write(formatted_length(meter, left, right))
-    meter.spend(1)
+    elif operator == "-" and (isinstance(left, _SETS) or isinstance(right, _SETS)):
+        raise SecurityError("the order of a set differs from run to run; use select or reject")
 
 
 def formatted_length(meter: Meter, text: str, values: Any) -> int:
-    """At most how long `text % values` is."""
+    """Return at most how long `text % values` is."""
     widths = [width for pair in _WIDTHS.findall(text) for width in pair if width]
     given = values if isinstance(values, tuple) else (values,)
+    fields = text.count("%")
     wide = sum(int(width) for width in widths if width != "*" and len(width) < 10)
+    wide += _LONGEST_NUMBER * fields
     if any(len(width) > 9 for width in widths):
         raise too_much_text()
     if "*" in widths:
         wide += sum(abs(value) for value in given if isinstance(value, int))
     if isinstance(values, dict):  # whose values may be named any number of times
-        return len(text) + wide + meter.weigh(values) * text.count("%")
+        return len(text) + wide + meter.weigh(values) * fields
     return len(text) + wide + meter.weigh(given)
 
 
 def spec_length(spec: str) -> int:
-    """At most how much a format such as `:>80` adds."""
+    """Return at most how long a number in a format such as `:>80` is."""
     numbers = _DIGITS.findall(spec)
-    return MAX_TEXT + 1 if any(len(n) > 9 for n in numbers) else sum(map(int, numbers))
+    if any(len(number) > 9 for number in numbers):
+        return MAX_TEXT + 1
+    return _LONGEST_NUMBER + sum(map(int, numbers))
 
 
 def _length(value: Any) -> int:

@@ -20,17 +20,20 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from promptkit.errors import PromptError
+from promptkit.errors import PromptError, brief
 from promptkit.prompts import Message, Piece, Prompt
-from promptkit.sandbox import BoundedEnvironment, begin, bounded_text
+from promptkit.sandbox import BoundedEnvironment, bounded_text, within_bounds
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
-_PLACEHOLDER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_PLACEHOLDER = re.compile(f"{_OPEN}(0|[1-9][0-9]{{0,8}}){_CLOSE}")
 
 _THOUGHT = re.compile(
-    r"(<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)(\s*)\Z"
+    r"(?:<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)\Z"
 )
 """The beginning of a thought at the end of a text."""
+
+_LONGEST_TAG = 64
+_LONGEST_DATE_FORMAT = 200
 
 Turns = tuple[tuple[str, str], ...]
 """Roles and contents."""
@@ -140,13 +143,14 @@ def _missing(tail: str, opening: str) -> str:
     rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
     if rest.strip():
         return rest
-    thought = _THOUGHT.search(tail)
+    text = tail.rstrip()
+    thought = _THOUGHT.search(text[-_LONGEST_TAG:])  # whose time is quadratic
     if thought is None:
         return ""
-    tag, space = thought.groups()
+    tag = thought[0]
     if "START" in tag:  # Cohere, whose answer has a mark of its own
-        return tag.replace("START", "END") + opening.removeprefix(tail[: thought.start()])
-    return ("" if space else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
+        return tag.replace("START", "END") + opening.removeprefix(text.removesuffix(tag))
+    return ("" if text != tail else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
 
 
 @lru_cache(maxsize=256)
@@ -167,32 +171,46 @@ def _render(
 ) -> tuple[str, ...]:
     """The rendered text, split at the contents: every other part is the number of a turn."""
     messages = [{"role": role, "content": content} for role, content in turns]
+    given = {"messages": messages, "add_generation_prompt": goes_on, **_ALWAYS}
     tokens = {"bos_token": bos, "eos_token": eos}
     try:
         compiled = _compile(template)
-        begin(compiled)
-        text = compiled.render(
-            messages=messages, add_generation_prompt=goes_on, **_ALWAYS, **tokens
-        )
+        text = within_bounds(compiled, lambda: compiled.render(**given, **tokens))
     except _RefusalError as error:
         roles = ", ".join(role for role, _ in turns)
         raise PromptError(
-            f"the model's chat template refuses these turns ({roles}): {error}"
+            f"the model's chat template refuses these turns ({roles}): {brief(str(error))}"
         ) from None
     except Exception as error:
+        reason = brief(f"{type(error).__name__}: {error}")
+        raise PromptError(f"the model's chat template fails{_line(error)}: {reason}") from error
+    parts = tuple(_PLACEHOLDER.split(text))
+    _check_placeholders(parts, len(turns))
+    return parts
+
+
+def _check_placeholders(parts: Sequence[str], count: int) -> None:
+    """Raise `PromptError` where a template wrote marks that stand for no content.
+
+    One that stands for a content shows it, as if the template had asked for it.
+    """
+    marks = [mark for part in parts[::2] for mark in (_OPEN, _CLOSE) if mark in part]
+    if marks or any(int(number) >= count for number in parts[1::2]):
         raise PromptError(
-            f"the model's chat template fails{_line(error)}: {type(error).__name__}: {error}"
-        ) from error
-    return tuple(_PLACEHOLDER.split(text))
+            "the model's chat template takes contents apart, or writes U+E0F0 or U+E0F1 itself, "
+            "which stand for contents here; use another model"
+        )
 
 
 def _line(error: Exception) -> str:
     """Where in the template an error was raised."""
-    lines = [
-        line
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == "<template>"
-    ]
+    lines = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        compiled = frame.f_globals.get("__jinja_template__")
+        if compiled is not None:  # not yet in the places of the template
+            lines.append(compiled.get_corresponding_lineno(line))
+        elif frame.f_code.co_filename == "<template>":
+            lines.append(line)
     return f" in line {lines[-1]}" if lines else ""
 
 
@@ -238,6 +256,8 @@ class _Environment(BoundedEnvironment):
 
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
+    if _OPEN in template or _CLOSE in template:
+        raise _RefusalError("it writes U+E0F0 or U+E0F1, which stand for contents here")
     environment = _Environment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -254,6 +274,8 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _strftime_now(format: str) -> str:
+    if len(format) > _LONGEST_DATE_FORMAT:
+        raise _RefusalError(f"a date format of more than {_LONGEST_DATE_FORMAT} characters")
     if re.search(r"%[^%A-Za-z]*[0-9]", format):  # C pads to any width
         raise _RefusalError(f"the date format {format!r} has a width")
     return _TODAY.strftime(format)

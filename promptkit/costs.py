@@ -1,43 +1,104 @@
-"""What filters and methods would write, known before they do."""
+"""Prices of filters, tests and methods: what they take and write, known before they run."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from jinja2.exceptions import SecurityError
 
-from promptkit.bounds import MAX_INDENT, Meter, formatted_length
+from promptkit.bounds import MAX_INDENT, MAX_PATH, Meter, formatted_length
+
+STEPS_PER_FILTER = 5
+STEPS_PER_TEST = 5
+
+STEPS_PER_USE: dict[str, int] = {"attr": 8, "wordwrap": 20, "groupby": 10, "sort": 8}
+"""Steps of the filters that take more than `STEPS_PER_FILTER`, by name."""
+
+STEPS_PER_ITEM: dict[str, int] = {
+    **dict.fromkeys(("dictsort", "groupby", "max", "min", "shuffle", "sort"), 2),
+    "unique": 1,
+}
+"""Steps of the filters that look at all items at once, for each of them."""
+
+STEPS_PER_LINE: dict[str, int] = {"title": 2, "unique": 32, "wordcount": 2, "wordwrap": 40}
+"""Steps for 32 characters of the filters and methods that look at each character."""
+
+_BYTES_OF_AN_ITEM = 32  # at the least
+_LONGEST_NUMBER = 1_000  # characters
+_COPIED_PER_READ = 128  # characters are copied in the time that one is read
+_RUNS = re.compile(r"\s+|\S+")
+
+PATHS = {
+    **dict.fromkeys(("join", "max", "min", "unique"), 1),
+    **dict.fromkeys(("groupby", "rejectattr", "selectattr", "sum"), 0),
+    "sort": 2,
+    "map": 99,  # by name only
+}
+"""The place of the attribute path among the arguments of a filter."""
+
+
+def check_path(name: str, *args: Any, **kwargs: Any) -> None:
+    """Raise `SecurityError` where a filter's arguments have a path that is too long.
+
+    Each step of a path is counted where it is looked up; here it is only split.
+    """
+    place = PATHS[name]
+    path = kwargs.get("attribute", args[place] if place < len(args) else None)
+    if isinstance(path, str) and len(path) > MAX_PATH:
+        raise SecurityError(f"an attribute path of more than {MAX_PATH:,} characters")
+
+
+def sorted_in(name: str, count: int) -> int:
+    """Return the steps of looking at so many items at once, or of sorting them."""
+    return count * (STEPS_PER_ITEM[name] + count.bit_length() // 8)
+
+
+def _items(text: str, *_: Any, **__: Any) -> int:
+    return _BYTES_OF_AN_ITEM * len(text)
+
+
+def _parts(text: str, *args: Any, **kwargs: Any) -> int:
+    return _BYTES_OF_AN_ITEM * text.count(_sought(args, kwargs) or " ")
+
 
 _LISTED = (
-    *("batch", "groupby", "list", "map", "reject", "select", "slice", "sort", "splitlines"),
-    *("striptags", "title", "unique", "wordcount", "wordwrap"),
+    *("batch", "groupby", "indent", "list", "map", "reject", "select", "slice", "sort"),
+    *("splitlines", "striptags", "title", "unique", "wordcount", "wordwrap"),
 )
-_BYTES_OF_AN_ITEM = 32  # at the least
+ROOM: dict[str, Callable[..., int]] = {
+    **dict.fromkeys(_LISTED, _items),
+    **dict.fromkeys(("split", "rsplit"), _parts),
+}
+"""The room that a list of a text's characters, words or lines takes, as characters."""
 
 
-_FROM_THE_END = frozenset(["rfind", "rindex", "rpartition", "rsplit"])
-_STRIPS = frozenset(["lstrip", "rstrip", "strip", "trim"])
+def _sought(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    return next((given for given in (*args, *kwargs.values()) if isinstance(given, str)), "")
 
 
-def listed(name: str, text: str, *args: Any) -> int:
-    """How much room a list of the characters, words or lines of a text takes, as characters."""
-    if name in _LISTED:
-        return _BYTES_OF_AN_ITEM * len(text)
-    if name in ("split", "rsplit"):
-        between = args[0] if args and isinstance(args[0], str) else " "
-        return _BYTES_OF_AN_ITEM * text.count(between) if between else 0
-    return 0
+def _everywhere(text: str, *args: Any, **kwargs: Any) -> int:
+    return len(text) * len(_sought(args, kwargs)) if args or kwargs else 0
 
 
-def searched(name: str, text: str, *args: Any) -> int:
-    """How many characters are compared, at most, where it is more than the text has."""
-    sought = args[0] if args and isinstance(args[0], str) else ""
-    if name in _FROM_THE_END or name in _STRIPS:
-        return len(text) * len(sought)
-    if name == "striptags":
-        return len(text) * text.count("<")
-    return 0
+def _tags(text: str, *_: Any) -> int:
+    return len(text) * text.count("<") // _COPIED_PER_READ
+
+
+def _copied(text: str, width: int = 79, *_: Any, **__: Any) -> int:
+    # `textwrap` copies the rest of a long run for each line of it.
+    squares = sum(len(run) ** 2 for run in _RUNS.findall(text))
+    return squares // max(width, 1) // _COPIED_PER_READ
+
+
+SEARCHED: dict[str, Callable[..., int]] = {
+    **dict.fromkeys(("rfind", "rindex", "rpartition", "rsplit"), _everywhere),
+    **dict.fromkeys(("lstrip", "rstrip", "strip", "trim"), _everywhere),
+    "striptags": _tags,
+    "wordwrap": _copied,
+}
+"""How many characters are compared or copied, at most, where it is more than the text has."""
 
 
 def _padded(meter: Meter, value: Any, width: int = 80, *_: Any, **__: Any) -> int:
@@ -73,8 +134,9 @@ def _wrapped(
     return meter.weigh(value) * (1 + len(wrapstring or "\n"))
 
 
-def _gathered(meter: Meter, value: Any, size: int, *_: Any, **__: Any) -> int:
-    return size
+def _gathered(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> int:
+    sizes = [given for given in (*args, *kwargs.values()) if isinstance(given, int)]
+    return max(sizes, default=0)
 
 
 def _tabs(meter: Meter, value: str, tabsize: int = 8) -> int:
@@ -100,8 +162,8 @@ def _cased(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
 
 
 def _as_int(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
-    if isinstance(value, str) and len(value) > 4_300:  # digits, Python's own bound
-        raise SecurityError("a number of more than 4,300 digits")
+    if isinstance(value, str) and len(value) > _LONGEST_NUMBER:
+        raise SecurityError(f"a number of more than {_LONGEST_NUMBER:,} characters")
     return 0
 
 
@@ -140,10 +202,15 @@ AS_TEXT = frozenset(
     [
         *("capitalize", "center", "e", "escape", "forceescape", "format", "indent", "lower"),
         *("replace", "safe", "string", "striptags", "title", "trim", "truncate", "upper"),
-        *("urlencode", "wordcount", "wordwrap", "xmlattr"),
+        *("urlencode", "wordcount", "wordwrap", "xmlattr", "letter", "shuffle"),
     ]
 )
 """The filters that take the text of whatever they are given."""
 
-PRICED = AS_TEXT.union(WRITTEN, _LISTED, _FROM_THE_END, _STRIPS, ["split"])
+ALL_AT_ONCE = frozenset(
+    [*("dictsort", "groupby", "join", "letter", "max", "min", "shuffle", "sort"), "sum", "unique"]
+)
+"""The filters that look at all items before they give any."""
+
+PRICED = AS_TEXT.union(WRITTEN, ROOM, SEARCHED, PATHS, STEPS_PER_ITEM, STEPS_PER_LINE, ALL_AT_ONCE)
 """The filters and methods that are looked at before they are called."""

@@ -31,6 +31,9 @@ _LONGEST, _END = 2000, 400
 """The longest line of a message, and what is kept of the end of a longer one, in characters."""
 _MOST_LINES = 100
 
+_LONGEST_MESSAGE = 500
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
 
 class PromptkitError(Exception):
     """The root: everything promptkit raises on purpose.
@@ -104,6 +107,7 @@ class TemplateError(PromptkitError):
         column: int | None = None,
         example: str | None = None,
     ) -> None:
+        reason = brief(reason)
         self.reason, self.file, self.line, self.example = reason, file, line, example
         where = _place(file, line, column)
         suffix = f" (while rendering example {shorten(example)})" if example else ""
@@ -172,3 +176,13 @@ def escaped(text: str, keep: str = "") -> str:
 def _place(file: str | None, *numbers: int | None) -> str:
     """A file, a line and a column as `file:line:column`, or what is known of them."""
     return ":".join(escaped(str(part)) for part in (file, *numbers) if part is not None)
+
+
+def brief(message: str) -> str:
+    """A message that quotes what untrusted input made, without its middle where it is long.
+
+    The beginning says what is wrong and the end what to do. An address in memory goes, too.
+    """
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[: _LONGEST_MESSAGE - 200]}…{message[-199:]}"
+    return _ADDRESS.sub("", message)

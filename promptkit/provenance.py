@@ -17,9 +17,10 @@ from jinja2.compiler import Frame
 from jinja2.exceptions import UndefinedError
 
 from promptkit.bounds import MAX_TEXT, STEPS_PER_DATUM, too_much_text
-from promptkit.errors import TemplateError
+from promptkit.codegen import BoundedGenerator
+from promptkit.errors import TemplateError, shorten
 from promptkit.prompts import Piece
-from promptkit.sandbox import BoundedEnvironment, BoundedGenerator
+from promptkit.sandbox import BoundedEnvironment
 from promptkit.values import (
     TRACED,
     NoValueError,
@@ -173,7 +174,7 @@ class TracingEnvironment(BoundedEnvironment):
     def concat(self, parts: Iterable[Any]) -> Rendered:
         """What a compiled template yields, as one text."""
         joined = join(parts)
-        self.meter.spend(len(joined.pieces))
+        self.meter.spend(len(joined.pieces) >> 1)
         return joined
 
     def datum(
@@ -212,6 +213,7 @@ class TracingEnvironment(BoundedEnvironment):
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Reads a field or an item."""
         if isinstance(obj, View):
+            self.meter.spend(1)
             return self.getattr(obj, str(argument))
         return super().getitem(obj, argument)
 
@@ -226,10 +228,10 @@ class TracingEnvironment(BoundedEnvironment):
         return json.dumps(value, ensure_ascii=False, indent=indent, default=plain)
 
     def _no_field(self, view: View, field: str) -> Undefined:
-        has = ", ".join(map(repr, view._fields)) or "no fields"
+        has = ", ".join(map(shorten, view._fields)) or "no fields"
         if view._metadata is not None and field in view._metadata._fields:
             has += f", and its metadata has {field!r}: write {view._called}.metadata.{field}"
-        return self.undefined(f"{view._called!r} has no field {field!r}; it has {has}")
+        return self.undefined(f"{view._called!r} has no field {shorten(field)}; it has {has}")
 
 
 def _origin(path: str, names: tuple[Any, ...]) -> Origin:
@@ -238,7 +240,8 @@ def _origin(path: str, names: tuple[Any, ...]) -> Origin:
     if isinstance(root, TRACED):
         return root.origin
     if not isinstance(root, View):
-        return Origin(next((n._example for n in names if isinstance(n, View)), None), path)
+        examples = [name._example for name in names if isinstance(name, View)]
+        return Origin(examples[0] if examples else None, path)
     for part in path.split(".")[1:]:
         value = getattr(root, part, None)
         if isinstance(value, TRACED):

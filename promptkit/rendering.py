@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from promptkit.errors import DataError, PromptError, TemplateError
+from promptkit.errors import DataError, PromptError, TemplateError, shorten
 from promptkit.examples import Example, text_key
 from promptkit.formats import AnswerFormat
 from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts import Piece, Prompt
 from promptkit.provenance import join
-from promptkit.sandbox import begin as begin_rendering
+from promptkit.sandbox import BoundedEnvironment, within_bounds
 from promptkit.selecting.draw import draw, expect, same
 from promptkit.selecting.orders import Order
 from promptkit.selecting.strategies import Selection, selection_for
@@ -118,6 +118,12 @@ class Renderer:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
 
+    @property
+    def steps(self) -> int:
+        """Steps of the last rendering (`promptkit.bounds`)."""
+        environment = self._template.environment
+        return environment.meter.taken if isinstance(environment, BoundedEnvironment) else 0
+
     def printed(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
         """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
         return self._rendered(shots, self._query(asked))[0]
@@ -159,8 +165,8 @@ class Renderer:
         for piece in pieces:
             if known and piece.field == "output" and piece.text.casefold() not in known:
                 raise TemplateError(
-                    f"the shots write {piece.text!r}, which is no label, and the query is asked "
-                    "for a label; write {% example %} and {{ output }}",
+                    f"the shots write {shorten(piece.text)}, which is no label, and the query is "
+                    "asked for a label; write {% example %} and {{ output }}",
                     file=piece.file or self._file,
                     line=piece.line,
                 )
@@ -188,9 +194,11 @@ class Renderer:
                 NOTES: notes,
             }
         )
-        begin_rendering(self._template)
+        template = self._template
         try:
-            pieces = join(self._template.root_render_func(context)).pieces
+            pieces = within_bounds(
+                template, lambda: join(template.root_render_func(context)).pieces
+            )
             check_marks(pieces, notes.marks, self._file)
             return pieces, notes
         except (DataError, TemplateError):
@@ -272,7 +280,7 @@ def _located(error: Exception, file: str) -> TemplateError:
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
-        reason = f"there is no template {error.name!r} in its search path"
+        reason = f"there is no template {shorten(error.name)} in its search path"
     elif isinstance(error, NoValueError):
         reason = error.reason(record)
     elif isinstance(error, jinja2.TemplateError):

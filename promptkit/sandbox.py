@@ -1,37 +1,44 @@
 """A Jinja sandbox within bounds: a template reads its data and writes text, and nothing else.
 
 Jinja's own sandbox refuses private attributes. Here attributes and calls are refused unless they
-are known to be harmless, and whatever a template does is counted (`promptkit.bounds`).
+are known to be harmless. Whatever a template does is counted (`promptkit.bounds`), at prices that
+are known beforehand (`promptkit.costs`), and watched (`promptkit.watchdog`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date, time
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Template, Undefined, nodes
-from jinja2.compiler import CodeGenerator, Frame, optimizeconst
-from jinja2.exceptions import UndefinedError
+from jinja2.environment import TemplateModule
+from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
 from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace
-from jinja2.visitor import NodeTransformer
 
+from promptkit import costs
+from promptkit.bounded_filters import Filters
 from promptkit.bounds import (
+    MAX_STEPS,
     MAX_TEXT,
+    STEPS_PER_ATTRIBUTE,
     STEPS_PER_CALL,
+    STEPS_PER_LOAD,
+    VIEWS,
     Meter,
     check_operands,
     spec_length,
     too_much_text,
 )
-from promptkit.costs import AS_TEXT, PRICED, WRITTEN, listed, searched
+from promptkit.codegen import BoundedGenerator, Folding
+from promptkit.watchdog import watched
 
-_LONGEST_CONSTANT = 10_000
-"""Characters of an expression's value that is computed when the template is compiled."""
+_Result = TypeVar("_Result")
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -58,12 +65,14 @@ _OWNERS = tuple(
     kind for kinds, _ in _METHODS for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
 )
 _CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
+_WITHOUT_TEXT = (Namespace, TemplateModule, set, frozenset)  # sets differ from run to run
 _HELD = (Namespace, Undefined)  # which give only what the template put there, or an error
 
 # Named, since a union written where it is used is made anew each time.
 _SIMPLE = (str, int, float)
-_LISTS = (list, tuple, dict)
-_SIZED = (*_LISTS, str, range)
+_LISTS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *VIEWS)
+_SIZED: tuple[type[Collection[Any]], ...] = (*_LISTS, str, range)
+_WITHOUT_FIELDS = (*_SIMPLE, list, dict)  # but our own have some, such as their origin
 
 # By chance, for debugging, or for HTML.
 _NO_FILTERS = ("random", "pprint", "urlize")
@@ -96,7 +105,12 @@ class _Format:
 class _Formatter(SandboxedFormatter):
     _env: BoundedEnvironment
 
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        self._env.meter.spend(field_name.count(".") + field_name.count("["))
+        return super().get_field(field_name, args, kwargs)
+
     def format_field(self, value: Any, format_spec: str) -> Any:
+        self._env.meter.spend(STEPS_PER_CALL)
         self._env.check_text(value)
         self._env.meter.write(self._env.meter.weigh(value) + spec_length(format_spec))
         return super().format_field(value, format_spec)
@@ -106,122 +120,6 @@ class _Formatter(SandboxedFormatter):
             self._env.check_text(value)
             self._env.meter.write(self._env.meter.weigh(value))
         return super().convert_field(value, conversion)
-
-
-class BoundedGenerator(CodeGenerator):
-    """Writes code that is counted where it loops, joins, compares, slices and gathers."""
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
-        if not isinstance(node, nodes.TemplateData):
-            self.environment.check_text(node.as_const(frame.eval_ctx))  # type: ignore[attr-defined]
-        return super()._output_child_to_const(node, frame, finalize)
-
-    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
-        rounds = nodes.EnvironmentAttribute("rounds")
-        node.iter = nodes.Call(rounds, [node.iter], [], None, None, lineno=node.iter.lineno)
-        node.set_environment(self.environment)
-        super().visit_For(node, frame)
-
-    @optimizeconst
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
-        self.write("environment.concatenated((")
-        for part in node.nodes:
-            self.visit(part, frame)
-            self.write(", ")
-        self.write("))")
-
-    @optimizeconst
-    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
-        self.write("(")
-        self._visit_read(node.expr, frame)
-        for operand in node.ops:
-            self.visit(operand, frame)
-        self.write(")")
-
-    def visit_Operand(self, node: nodes.Operand, frame: Frame) -> None:  # noqa: N802
-        self.write(f" {_COMPARISONS[node.op]} ")
-        self._visit_read(node.expr, frame)
-
-    def _visit_read(self, node: nodes.Expr, frame: Frame) -> None:
-        if isinstance(node, nodes.Const):
-            self.visit(node, frame)
-            return
-        self.write("environment.compared(")
-        self.visit(node, frame)
-        self.write(")")
-
-    def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802
-        self._gather(super().visit_List, node, frame)
-
-    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:  # noqa: N802
-        self._gather(super().visit_Dict, node, frame)
-
-    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802
-        if node.ctx == "load":
-            self._gather(super().visit_Tuple, node, frame)
-        else:
-            super().visit_Tuple(node, frame)
-
-    def _gather(self, visit: Callable[[Any, Frame], None], node: Any, frame: Frame) -> None:
-        self.write("environment.made(")
-        visit(node, frame)
-        self.write(")")
-
-    @optimizeconst
-    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
-        if not isinstance(node.arg, nodes.Slice):
-            self.write("environment.getitem(")
-            self.visit(node.node, frame)
-            self.write(", ")
-            self.visit(node.arg, frame)
-            self.write(")")
-            return
-        self.write("environment.sliced(")
-        self.visit(node.node, frame)
-        for bound in (node.arg.start, node.arg.stop, node.arg.step):
-            self.write(", ")
-            if bound is None:
-                self.write("None")
-            else:
-                self.visit(bound, frame)
-        self.write(")")
-
-
-_COMPARISONS = {
-    "eq": "==",
-    "ne": "!=",
-    "gt": ">",
-    "gteq": ">=",
-    "lt": "<",
-    "lteq": "<=",
-    "in": "in",
-    "notin": "not in",
-}
-
-
-class _Folding(NodeTransformer):
-    """Computes operators over constants, so that what they make is still the template's text.
-
-    Jinja does so for operators that no sandbox looks at.
-    """
-
-    def __init__(self, environment: BoundedEnvironment) -> None:
-        self._environment = environment
-
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
-        node = super().generic_visit(node, *args, **kwargs)
-        if not isinstance(node, nodes.BinExpr) or not node.operator:
-            return node
-        sides = (node.left, node.right)
-        if node.operator in ("and", "or") or not all(isinstance(s, nodes.Const) for s in sides):
-            return node
-        left, right = (side.value for side in sides if isinstance(side, nodes.Const))
-        try:
-            value = self._environment.operate(node.operator, left, right)
-            constant = nodes.Const.from_untrusted(value, lineno=node.lineno)
-        except Exception:  # the rendering says what is wrong, and where
-            return node
-        return node if self._environment.meter.weigh(value) > _LONGEST_CONSTANT else constant
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -236,36 +134,87 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         for name in _NO_FILTERS:
             del self.filters[name]
-        self.filters |= {"join": self._join, "sum": self._sum}
+        bounded = Filters(self)
+        self.filters |= {"join": bounded.join, "sum": bounded.sum, "unique": bounded.unique}
+        self.globals["dict"] = bounded.mapping
         for name, function in self.filters.items():
             self.add_filter(name, function)
         for name, test in self.tests.items():
             self.tests[name] = self._counted("", test)
 
-    def _generate(
-        self,
-        source: nodes.Template,
-        name: str | None,
-        filename: str | None,
-        defer_init: bool = False,
-    ) -> str:
-        self.meter.refill()
-        self.meter.compiling = True
+    def bounded(self, work: Callable[[], _Result]) -> _Result:
+        """Return the result of a rendering, or of a part of one, within all bounds.
+
+        Raises:
+            SecurityError: It was over a bound.
+        """
+        meter = self.meter
+        if meter.running:
+            return work()
+        meter.refill()
+        meter.running = True
         try:
-            folded = _Folding(self).visit(source)
-            folded.set_environment(self)
-            return super()._generate(folded, name, filename, defer_init)
+            return watched(work)
         finally:
-            self.meter.compiling = False
+            meter.running = False
+            meter.taken = MAX_STEPS - meter.left
+            meter.refill()
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        parser = Parser(self, source, name, filename)
+        try:
+            return self.bounded(parser.parse)
+        except (RecursionError, ValueError, SecurityError) as error:
+            line = parser.stream.current.lineno
+            raise TemplateSyntaxError(_unfit(error), line, name, filename) from None
+
+    def compile(
+        self,
+        source: str | nodes.Template,
+        name: str | None = None,
+        filename: str | None = None,
+        raw: bool = False,
+        defer_init: bool = False,
+    ) -> Any:
+        """Compile a template within the bounds of a rendering."""
+        compiled: Callable[..., Any] = super().compile
+        try:
+            return self.bounded(lambda: compiled(source, name, filename, raw, defer_init))
+        except TemplateSyntaxError as error:
+            error.name, error.filename = error.name or name, error.filename or filename
+            raise
+        except (RecursionError, MemoryError, SyntaxError, ValueError, SecurityError) as error:
+            raise TemplateSyntaxError(_unfit(error), 1, name, filename) from None
+
+    def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
+        before, self.meter.compiling = self.meter.compiling, True
+        try:
+            folded = Folding(self).visit(source)
+            folded.set_environment(self)
+            return super()._generate(folded, *args, **options)
+        finally:
+            self.meter.compiling = before
+
+    def _load_template(self, name: str, globals: Any) -> Template:
+        self.meter.spend(STEPS_PER_LOAD)
+        compiling, self.meter.compiling = self.meter.compiling, False
+        try:
+            return super()._load_template(name, globals)
+        finally:
+            self.meter.compiling = compiling
 
     # Called by compiled templates.
 
-    def rounds(self, values: Any) -> Any:
-        """What a loop goes over."""
+    def rounds(self, values: Any, steps: int = 1) -> Any:
+        """Return what a loop goes over, whose rounds take so many steps."""
         if isinstance(values, _SIZED):
-            self.meter.spend(len(values))
+            self.meter.spend(len(values) * steps)
             return values
-        return self.meter.each(values)
+        return self.meter.each(values, steps)
+
+    def step(self, steps: int) -> None:
+        """Count a body that is called."""
+        self.meter.spend(steps)
 
     def concatenated(self, values: tuple[Any, ...]) -> str:
         """The texts of values, as one."""
@@ -316,8 +265,6 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Calls what may be called."""
         self, owner = __self, getattr(__obj, "__self__", None)
-        if owner is self:  # `rounds`, which counts itself
-            return __obj(*args)
         self.meter.spend(STEPS_PER_CALL)
         self.meter.read(*args, *kwargs.values())
         if isinstance(__obj, LoopContext):
@@ -325,7 +272,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         elif isinstance(owner, str):
             name = __obj.__name__
             if name == "join":
-                args = tuple(map(self._listed, args))
+                args = tuple(map(self.listed, args))
             self._price(name, owner, *args, **kwargs)
         if isinstance(owner, _SIZED):
             self.meter.read(owner)
@@ -335,6 +282,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may read it."""
+        self.meter.spend(STEPS_PER_ATTRIBUTE)
         if not super().is_safe_attribute(obj, attr, value):
             return False
         if isinstance(obj, _HELD) or isinstance(value, (Macro, BlockReference, Undefined)):
@@ -342,9 +290,14 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, type) or (callable(obj) and not isinstance(obj, _CALLABLE)):
             return False
         if not callable(value):
-            return True
+            return not isinstance(obj, _WITHOUT_FIELDS)
         self._check_rendering()
         return any(isinstance(obj, kinds) and attr in names for kinds, names in _METHODS)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Read an item or a field; filters call this for every step of a path."""
+        self.meter.spend(2)
+        return super().getitem(obj, argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Whether a template may call it."""
@@ -385,12 +338,17 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         A test has no name here: it writes nothing, and is asked of values that have no text, too.
         """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
-        meter, is_priced = self.meter, name in PRICED
+        meter, is_priced = self.meter, name in costs.PRICED
+        usual = costs.STEPS_PER_FILTER if name else costs.STEPS_PER_TEST
+        steps = costs.STEPS_PER_USE.get(name, usual)
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
+            meter.spend(steps)
             given = args[skipped:] if skipped else args
-            meter.spend(1)
+            if name in costs.ALL_AT_ONCE:
+                given = tuple([self.listed(v) if isinstance(v, Stream) else v for v in given])
+                args = (*args[:skipped], *given)
             meter.read(*given, *kwargs.values())
             if is_priced:
                 self._price(name, *given, **kwargs)
@@ -400,46 +358,29 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def _price(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Raises `SecurityError` for what would be too much, before it is made."""
-        if name in AS_TEXT:
+        if name in costs.AS_TEXT:
             for given in (value, *args, *kwargs.values()):
                 self.check_text(given)
         if isinstance(value, str):
-            self.meter.spend(searched(name, value, *args) >> 5)
-            if listed(name, value, *args) > MAX_TEXT:
+            if name in costs.ROOM and costs.ROOM[name](value, *args, **kwargs) > MAX_TEXT:
                 raise too_much_text()
-        if name in WRITTEN:
-            self.meter.write(WRITTEN[name](self.meter, value, *args, **kwargs))
+            lines = len(value) * costs.STEPS_PER_LINE.get(name, 0)
+            if name in costs.SEARCHED:
+                lines += costs.SEARCHED[name](value, *args, **kwargs)
+            if lines > 31:
+                self.meter.spend(lines >> 5)
+        elif name in costs.STEPS_PER_ITEM and isinstance(value, _SIZED):
+            self.meter.spend(costs.sorted_in(name, len(value)))
+        if name in costs.PATHS:
+            costs.check_path(name, *args, **kwargs)
+        if name in costs.WRITTEN:
+            self.meter.write(costs.WRITTEN[name](self.meter, value, *args, **kwargs))
 
-    def _listed(self, values: Iterable[Any]) -> list[Any]:
+    def listed(self, values: Iterable[Any]) -> list[Any]:
+        """The values as a list, each of them counted."""
         values = list(values)
         self.meter.read(values)
         return values
-
-    def _join(self, value: Iterable[Any], d: Any = "", attribute: str | int | None = None) -> str:
-        """Jinja's `join`, which sees first how long it gets."""
-        items = self._listed(value)
-        if attribute is not None:
-            items = [self._field(item, attribute) for item in items]
-        self.check_text([*items, d])
-        self.meter.write(self.meter.weigh(items) + self.meter.weigh(d) * len(items))
-        return str(d).join(map(str, items))
-
-    def _sum(
-        self, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0
-    ) -> Any:
-        """Jinja's `sum`, item by item."""
-        total = start
-        for item in iterable:
-            value = item if attribute is None else self._field(item, attribute)
-            if isinstance(value, str):
-                raise UndefinedError("sum adds numbers, not texts; use join")
-            total = self.operate("+", total, value)
-        return total
-
-    def _field(self, item: Any, path: str | int) -> Any:
-        for part in str(path).split("."):
-            item = self.getitem(item, int(part) if part.isdigit() else part)
-        return item
 
 
 def _check_text(value: Any) -> None:
@@ -447,26 +388,30 @@ def _check_text(value: Any) -> None:
         return
     if isinstance(value, Undefined):
         str(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_text(item)
     elif isinstance(value, dict):
         _check_text([*value, *value.values()])
+    elif isinstance(value, _LISTS):
+        for item in value:
+            _check_text(item)
     elif isinstance(value, Stream):
         raise UndefinedError(
             "a filter's items cannot be printed at once; add | list or | join(', ')"
         )
-    elif callable(value) or isinstance(value, Namespace) or _has_no_text(type(value)):
+    elif callable(value) or isinstance(value, _WITHOUT_TEXT) or _has_no_text(type(value)):
         kind = type(value).__name__.lstrip("_").lower()
         if kind == "view":
             raise UndefinedError("a whole record cannot be printed; print one of its fields")
         raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
 
 
-def begin(template: Template) -> None:
-    """A rendering begins: all its steps are ahead of it."""
-    if isinstance(template.environment, BoundedEnvironment):
-        template.environment.meter.refill()
+def within_bounds(template: Template, work: Callable[[], _Result]) -> _Result:
+    """Return the result of a rendering of a template, within all bounds.
+
+    Raises:
+        SecurityError: It was over a bound.
+    """
+    environment = template.environment
+    return environment.bounded(work) if isinstance(environment, BoundedEnvironment) else work()
 
 
 def bounded_text(parts: Iterable[str]) -> str:
@@ -478,6 +423,13 @@ def bounded_text(parts: Iterable[str]) -> str:
         if length > MAX_TEXT:
             raise too_much_text()
     return "".join(kept)
+
+
+def _unfit(error: Exception) -> str:
+    """Why a template cannot be compiled, besides its syntax."""
+    if isinstance(error, SecurityError):
+        return error.message or ""
+    return "the template nests too deeply, or has a number that is too long"
 
 
 def _has_no_text(kind: type) -> bool:

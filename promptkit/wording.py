@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 
+from promptkit.errors import shorten
 from promptkit.values import Slot, Text
 
 Filter = Callable[..., Any]
@@ -46,7 +47,11 @@ def letter(value: Any, options: Iterable[Any]) -> Any:
     """
     known = [str(option) for option in options]
     if isinstance(value, Slot) and known:
-        return _for_every_label(value, lambda label: letter(label, known))
+        return _for_every_label(value, lambda label: _letter(label, known))
+    return _letter(value, known)
+
+
+def _letter(value: Any, known: list[str]) -> str:
     if not known:
         raise jinja2.TemplateRuntimeError(
             "there are no options to give letters to: the answers of this task are generated, not "
@@ -60,16 +65,19 @@ def letter(value: Any, options: Iterable[Any]) -> Any:
         raise jinja2.TemplateRuntimeError("an option stands twice; each has one letter")
     if str(value) not in known:
         raise jinja2.TemplateRuntimeError(
-            f"{str(value)!r} is not among the options {', '.join(known)}"
+            f"{shorten(str(value))} is not among the options {', '.join(map(shorten, known))}"
         )
     return ascii_uppercase[known.index(str(value))]
 
 
 def shuffle(options: Iterable[Any], seed: int) -> list[Any]:
     """The options in an order of their own for every seed, by digest, the same everywhere."""
+    begun = sha256(f"{seed}\0".encode())
 
     def digest(option: Any) -> bytes:
-        return sha256(f"{seed}\0{option}".encode()).digest()
+        whole = begun.copy()
+        whole.update(str(option).encode())
+        return whole.digest()
 
     return sorted(options, key=digest)
 

@@ -1,7 +1,7 @@
 """Renders hostile templates in a process of its own, which may use so much memory and no more.
 
-Reads one JSON object per line, `{"kind": "template" or "chat", "source": ..., "steps": ...}`, and
-answers with a line: what was raised, or the length of what was rendered.
+Reads one JSON object per line, `{"kind": "template", "chat" or "lint", "source": ..., "files": ...,
+"steps": ...}`, and answers with a line: what was raised, or what was rendered and its length.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from promptkit import Task, Template, bounds, chat
 from promptkit.errors import PromptkitError
+from promptkit.linting.check import lint_template
 from promptkit.prompts import Message, Piece, Prompt
 
 MEMORY = 3 * 2**30  # bytes
@@ -32,17 +35,23 @@ TASK = Task[Fruit, Literal["drupe", "pome"]](
 )
 
 
-def render(kind: str, source: str) -> dict[str, Any]:
+def render(kind: str, source: str, files: dict[str, str]) -> dict[str, Any]:
     """What became of a template, as JSON."""
-    try:
-        if kind == "chat":
-            turns = (Message("user", (Piece("hi", "data"),)),)
-            prompt = chat.apply(Prompt(messages=turns), source)
-        else:
-            prompt = Template(source, "t.j2").render(TASK, shots=1, query={"name": "fig"})
-    except PromptkitError as error:
-        return {"error": type(error).__name__, "message": str(error)}
-    return {"length": len(prompt.text)}
+    with TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        template = Template(source, "t.j2", (Path(folder),))
+        try:
+            if kind == "chat":
+                turns = (Message("user", (Piece("hi", "data"),)),)
+                text = chat.apply(Prompt(messages=turns), source).text
+            elif kind == "lint":
+                text = "\n".join(map(str, lint_template(TASK, template)))
+            else:
+                text = template.render(TASK, shots=1, query={"name": "fig"}).text
+        except PromptkitError as error:
+            return {"error": type(error).__name__, "message": str(error)}
+    return {"length": len(text), "text": text[:100_000]}
 
 
 def main() -> None:
@@ -52,7 +61,7 @@ def main() -> None:
         asked = json.loads(line)
         bounds.MAX_STEPS = asked["steps"] or usual
         try:
-            answer = render(asked["kind"], asked["source"])
+            answer = render(asked["kind"], asked["source"], asked.get("files", {}))
         except BaseException as error:  # which is what must not happen: the test says so
             answer = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(answer), flush=True)

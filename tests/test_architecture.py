@@ -19,10 +19,12 @@ PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
+    {"watchdog"}
+    | {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
     | {"figures", "plain", "typed", "paths", "saving"},
     {"schemas"},
-    {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
+    {"codegen", "bounded_filters"}
+    | {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
     | {"caveats", "headlines", "values"},
     {"sandbox", "means", "variance", "rows", "crossed"},
     {"power", "targets"} | {"examples", "provenance", "sources", "chat", "layout"},

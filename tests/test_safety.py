@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import select
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
+from child import Child
 from hostile import TASK, Fruit
 
 from promptkit import chat
@@ -21,8 +17,6 @@ from promptkit.errors import PromptError, TemplateError
 from promptkit.prompts import Message, Piece, Prompt
 from promptkit.task import Task
 from promptkit.templates import Template
-
-ROOT = Path(__file__).parents[1]
 
 INJECTIONS = {
     # Attribute walks.
@@ -116,6 +110,18 @@ INJECTIONS = {
     "an address, joined": "{{ ''.upper ~ 'a' }}",
     "an address, as a string": "{{ ([1] | map('string')) | string }}",
     "an address in a list": "{{ ['a', cycler] }}",
+    "an address in dict values": "{{ {'a': cycler('x')}.values() }}",
+    "an address in dict items": "{{ {'a': cycler('x')}.items() | string }}",
+    "an address among keys": "{{ {joiner: 'x'}.keys() ~ '' }}",
+    "an undefined name in dict values": "{{ {'a': nothing.x}.values() }}",
+    "an address through shuffle": "{{ [joiner, cycler] | shuffle(1) | list | length }}",
+    "the order of a set": "{{ {'a': 1, 'b': 2}.keys() - ['b'] }}",
+    "the origin of a text": "{{ query.name.origin.example }}",
+    "the origin by subscript": "{{ query.name['origin'] }}",
+    "the origin by attr": "{{ query.name | attr('origin') }}",
+    "the origin by map": "{{ [query.name] | map(attribute='origin.example') | list }}",
+    "the origin in format": "{{ '{0.origin}'.format(query.name) }}",
+    "the pieces of a text": "{% set x %}{{ query.name }}{% endset %}{{ x.pieces }}",
     "an address, through join": "{{ [''.upper] | join }}",
     "an address, through format": "{{ '{}'.format(''.upper) }}",
     # Files.
@@ -208,42 +214,6 @@ def test_a_template_that_nests_too_deeply_is_an_error(source: str) -> None:
 # --- bounds ---------------------------------------------------------------------------------------
 
 
-class Child:
-    """A process that renders, with little memory and a time limit."""
-
-    def __init__(self) -> None:
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "hostile.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-
-    def ask(self, seconds: float = 60, **asked: Any) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        stdin.write(json.dumps(asked).encode() + b"\n")
-        stdin.flush()
-        ready, _, _ = select.select([stdout], [], [], seconds)
-        if not ready:
-            self.end()
-            pytest.fail(f"it still renders after {seconds:.0f} seconds")
-        line = stdout.readline()
-        assert line, "the process that renders has died"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    @property
-    def lives(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
 _CHILDREN: list[Child] = []
 
 
@@ -265,6 +235,12 @@ def _ended() -> Iterator[None]:
 
 GROW = "{% set ns = namespace(a='%s') %}{% for i in range(100) %}{% set ns.a = ns.a OP ns.a %}"
 NESTED = "{% set ns = namespace(a=['x']) %}{% for i in range(60) %}"
+
+PATH = (
+    "{% set ns = namespace(y=1) %}{% set ns.x = ns %}{% set p = 'x.' * 50000 ~ 'x' %}"
+    "{% set l = [ns] * 2000 %}"
+)
+COLLIDING = "{% set l = range(0, 20000 * (2**61 - 1), 2**61 - 1) %}"
 
 EXHAUSTION = {
     # Loops.
@@ -352,7 +328,56 @@ EXHAUSTION = {
     "tojson of much": "{{ (['x' * 9999] * 99999) | tojson }}",
     "tojson of records": "{{ (shots * 10**6) | list | tojson }}",
     "escapes": "{{ ('&' * 3 * 10**7) | e }}",
+    "percent of a wide float, often": "{{ ('%f' * 10**6) % ((1e308,) * 10**6) }}",
+    "fields of nothing, often": "{{ ('{0}' * 10**7).format('') }}",
+    "joined dict values": "{% set v = {'a': 'x' * 33000000}.values() %}{{ ([v] * 100) | join }}",
+    "a module, often": "{% set m %}{{ 'x' * 10**6 }}{% endset %}{{ [[m] * 10**6] }}",
+    # Paths, in filters and formats.
+    "a path in map": PATH + "{{ l | map(attribute=p) | list | length }}",
+    "a path in sort": PATH + "{{ l | sort(attribute=p) | length }}",
+    "many paths in sort": PATH + "{{ l | sort(attribute='x,' * 10**6 ~ 'x') | length }}",
+    "a path in groupby": PATH + "{{ l | groupby(p) | length }}",
+    "a path in sum": PATH + "{{ l | sum(p) }}",
+    "a path in join": PATH + "{{ l | join('', p) }}",
+    "a path in unique": PATH + "{{ l | unique(attribute=p) | list | length }}",
+    "a path in min": PATH + "{{ l | min(attribute=p) }}",
+    "a path in max": PATH + "{{ l | max(false, p) }}",
+    "a path in selectattr": PATH + "{{ l | selectattr(p) | list | length }}",
+    "a path in rejectattr": PATH + "{{ l | rejectattr(p) | list | length }}",
+    "a short path, often": PATH + "{% set p = 'x.' * 400 ~ 'x' %}"
+    "{{ (l * 9) | map(attribute=p) | list | length }}",
+    "a path in format": PATH + "{% for i in range(99999) %}"
+    "{% if ('{0' ~ '.x' * 10**5 ~ '.y}').format(ns) %}{% endif %}{% endfor %}",
+    "items in format": "{% for i in range(99999) %}"
+    "{% if ('{0' ~ '[0]' * 10**5 ~ '}').format('x') %}{% endif %}{% endfor %}",
+    # Equal hashes.
+    "unique numbers": COLLIDING + "{{ l | unique | list | length }}",
+    "unique pairs": COLLIDING + "{{ l | batch(1) | map('first') | unique | list | length }}",
+    "keys": COLLIDING + "{{ dict(l | batch(2)) | length }}",
+    "keys, in pairs": COLLIDING + "{{ dict(l | batch(2) | list) | length }}",
+    # Work besides the steps.
+    "a long seed": "{{ range(99999) | shuffle('x' * 33000000) | length }}",
+    "many statements": "{% for i in range(99999) %}" + "{% set a = [] %}" * 999 + "{% endfor %}",
+    "texts among conditions": "{% for i in range(99999) %}"
+    + "a{% if i %}b{% endif %}" * 999
+    + "{% endfor %}",
+    "a long macro": "{% macro m() %}" + "{% set a = [] %}" * 999 + "{% endmacro %}"
+    "{% for i in range(99999) %}{% set b = m() %}{% endfor %}",
+    "attributes": "{% for i in range(99999) %}" + "{% set a = loop.index %}" * 99 + "{% endfor %}",
+    "filters": "{% for i in range(99999) %}" + "{% set a = i | abs %}" * 99 + "{% endfor %}",
+    "includes that are missing": "{% for i in range(99999) %}"
+    "{% include ['a', 'b', 'c'] ignore missing %}{% endfor %}",
+    "wrapping white space": "{{ (' ' * 10**6) | wordwrap(1) | length }}",
+    "wrapping a long word": "{{ ('x' * 10**6) | wordwrap(1) | length }}",
+    "sorting texts": "{% for i in range(999) %}"
+    "{% set a = range(9999) | map('string') | sort(case_sensitive=false) %}{% endfor %}",
+    "a tree of dict values": "{% set ns = namespace(a='x' * 1000) %}{% for i in range(60) %}"
+    "{% set ns.a = {'a': ns.a, 'b': ns.a}.values() %}{% endfor %}{{ ns.a }}",
+    "a tree of dict items": "{% set ns = namespace(a='x' * 1000) %}{% for i in range(60) %}"
+    "{% set ns.a = {'a': ns.a, 'b': ns.a}.items() %}{% endfor %}{{ ns.a | string }}",
     # Numbers.
+    "remainders": "{% set a = 2**12000 - 1 %}{% set b = 2**6000 + 1 %}{% for i in range(99999) %}"
+    "{% set c = a % b %}{% endfor %}",
     "a power": "{{ 10**(10**10) }}",
     "a power of data": "{{ (query.name | length)**(10**9) }}",
     "a tower": "{% set ns = namespace(a=9) %}{% for i in range(99) %}{% set ns.a = ns.a * ns.a %}"
@@ -420,6 +445,39 @@ def test_exhaustion_in_a_models_chat_template_is_an_error(child: Child, source: 
     answer = child.ask(kind="chat", source=whole, steps=MAX_STEPS // 40)
     assert answer.get("error") == "PromptError", answer
     assert "chat template" in answer["message"]
+
+
+LONG = {
+    "a field": "{{ query['x' * 33000000] }}",
+    "an attribute": "{{ {}['x' * 33000000].a }}",
+    "an option": "{{ ('x' * 33000000) | letter(['a']) }}",
+    "options": "{{ 'a' | letter(['x' * 33000000]) }}",
+    "a template": "{% include 'x' * 33000000 %}",
+    "templates": "{% include ['x' * 33000000] %}",
+    "a key": "{{ '%(a)s' % {'x' * 33000000: 1} }}",
+    "a callee": "{{ ('x' * 33000000)() }}",
+    "a test": "{{ 1 is " + "x" * 1_000_000 + " }}",
+}
+
+
+@pytest.mark.parametrize("source", LONG.values(), ids=LONG)
+def test_messages_are_short(child: Child, source: str) -> None:
+    answer = child.ask(kind="template", source=source, steps=None)
+    assert answer["error"] == "TemplateError"
+    assert answer["message"].startswith("t.j2")
+    assert len(answer["message"]) < 1_000
+
+
+def test_a_refusal_of_a_chat_template_is_short(child: Child) -> None:
+    source = "{{ raise_exception('no system ' ~ 'x' * 33000000) }}"
+    answer = child.ask(kind="chat", source=source, steps=None)
+    assert "no system" in answer["message"]
+    assert len(answer["message"]) < 1_000
+
+
+def test_a_date_format_is_short(child: Child) -> None:
+    answer = child.ask(kind="chat", source="{{ strftime_now('%c' * 16000000) }}", steps=None)
+    assert answer["error"] == "PromptError"
 
 
 def test_a_date_of_any_width_is_an_error(child: Child) -> None:

@@ -109,6 +109,13 @@ RENDERING = Rule(
     block("{{ input.name }} is {{ output }} or {{ output }}"),
     Case(BLOCK),
 )
+SLOW = Rule(
+    "slow",
+    "warning",
+    "A template that loops over much takes its time for every prompt; it is rendered once here.",
+    Case("{% for i in range(99999) %}{% for j in range(9) %}{% endfor %}{% endfor %}\n" + _LOOP),
+    Case(_LOOP),
+)
 SHOTS_IGNORED = Rule(
     "shots-ignored",
     "error",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 import jinja2.meta
 
-from promptkit.errors import PromptkitError, TaskError, TemplateError
+from promptkit.errors import PromptkitError, TaskError, TemplateError, brief
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered, row_catalogue, token_catalogue
 from promptkit.linting.data_rules import DATA_RULES, padding
@@ -232,7 +232,11 @@ def _all_of_template(
         return
     except jinja2.TemplateSyntaxError as error:
         where = page.line(error.lineno)
-        yield rules.SYNTAX.at(where, error.message or "syntax error", "mend the syntax")
+        yield rules.SYNTAX.at(where, brief(error.message or "syntax error"), "mend the syntax")
+        return
+    except RecursionError:
+        reason, fix = "an expression nests too deeply to be checked", "split it with {% set %}"
+        yield rules.SYNTAX.at(page.line(1), reason, fix)
         return
     yield from names.findings
     for one in pages.read:

@@ -94,7 +94,9 @@ class Expressions(NodeVisitor):
 
     def _used(self, node: nodes.Node, scope: Scope, *, whole: bool = False) -> Shape:
         """The shape of a value that the template looks at, which the answer must not be."""
-        shape = self._shape(node, scope)
+        return self._looked_at(node, self._shape(node, scope), whole=whole)
+
+    def _looked_at(self, node: nodes.Node, shape: Shape, *, whole: bool) -> Shape:
         if isinstance(shape, Answer):
             self._say(
                 rules.ANSWER_USED,
@@ -187,14 +189,22 @@ class Expressions(NodeVisitor):
         self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)
 
     def visit_Filter(self, node: nodes.Filter, scope: Scope) -> Shape:  # noqa: N802
-        shape = ANY
-        if node.node is not None and node.name in _FOR_ANSWERS:
-            shape = self._shape(node.node, scope)
-            if isinstance(shape, Answer):
-                self._arguments(node, scope)
-                return shape
+        chain = [node]  # which may be long, so that it is not followed by recursion
+        while isinstance(chain[-1].node, nodes.Filter):
+            chain.append(chain[-1].node)
+        base = chain[-1].node
+        shape = self._shape(base, scope) if base is not None else ANY
+        for one in reversed(chain):
+            shape = self._filtered(one, shape, scope)
+        return shape
+
+    def _filtered(self, node: nodes.Filter, shape: Shape, scope: Scope) -> Shape:
+        """The shape of what a filter makes of a shape."""
+        if isinstance(shape, Answer) and node.name in _FOR_ANSWERS:
+            self._arguments(node, scope)
+            return shape
         if node.node is not None:
-            shape = self._used(node.node, scope, whole=True)
+            shape = self._looked_at(node.node, shape, whole=True)
         self._arguments(node, scope)
         if node.name not in self._environment.filters:
             self._unknown("filter", node, self._environment.filters)
@@ -291,8 +301,13 @@ class Expressions(NodeVisitor):
         return ANY
 
     def _operands(self, node: Any, scope: Scope) -> Shape:
-        for child in node.iter_child_nodes():
-            self._used(child, scope)
+        pending = [node]  # long chains are not followed by recursion
+        while pending:
+            for child in pending.pop().iter_child_nodes():
+                if isinstance(child, nodes.BinExpr | nodes.UnaryExpr):
+                    pending.append(child)
+                else:
+                    self._used(child, scope)
         return ANY
 
     visit_And = visit_Or = visit_Not = visit_Add = visit_Sub = visit_Mul = _operands  # noqa: N815

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from promptkit.bounds import MAX_STEPS
 from promptkit.errors import PromptkitError, TemplateError
 from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
@@ -20,10 +21,12 @@ from promptkit.linting.pages import Page
 from promptkit.prompts import Piece
 from promptkit.rendering import Renderer
 
+SLOW_STEPS = MAX_STEPS // 20
+"""Steps of a rendering that takes half a second or more, so that others are left out."""
 SHOTS = ("first-shot", "second-shot")
 QUERY = "query"
 _MARKS = {"open": "\x02{}\x03", "close": "\x04", "slot": ""}
-_BEGUN = re.compile("\\s*\x02assistant\x03\\s*\\Z")
+_BEGUN = "\x02assistant\x03"
 _BETWEEN_TURNS = re.compile("\x04\\s+(?=\x02|\\Z)")
 _NUMBER = re.compile(r"\d+")
 _WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
@@ -43,6 +46,8 @@ class Probe:
     """The same with another input in the shots; None where there is no other."""
     other_query: tuple[Piece, ...] | None = None
     other_answers: tuple[Piece, ...] | None = None
+    slow: int = 0
+    """Steps of the rendering, where it takes so many that there is only one."""
 
     @property
     def has_slot(self) -> bool:
@@ -89,6 +94,8 @@ def render(
 
     (first, *others), (demo, *other_demos) = inputs, demos
     probe = Probe(page, pages, pieces(first, first, demo))
+    if renderer.steps > SLOW_STEPS:
+        return replace(probe, slow=renderer.steps)
     if others:
         shots, query = pieces(others[0], first, demo), pieces(first, others[0], demo)
         probe = replace(probe, other_shots=shots, other_query=query)
@@ -128,6 +135,16 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
             probe.at(probe.pieces[shown[0]] if shown else None),
             "the shots' inputs are never shown",
             "print the fields of shot.input",
+        )
+
+
+def is_quick(probe: Probe) -> Iterator[Finding]:
+    """A rendering takes less than half a second."""
+    if probe.slow:
+        yield rules.SLOW.at(
+            probe.at(None),
+            f"one rendering takes {probe.slow:,} of {MAX_STEPS:,} steps",
+            "loop over less",
         )
 
 
@@ -220,7 +237,10 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
 
 def _core(pieces: Sequence[Piece]) -> str:
     """The text up to the answer, without the bounds of the turn that it stands in or ends."""
-    return _BEGUN.sub("", _between_turns(pieces)).removesuffix("\x04")
+    text = _between_turns(pieces)
+    end = text.rstrip()  # a pattern with white space before it would take quadratic time
+    text = end.removesuffix(_BEGUN).rstrip() if end.endswith(_BEGUN) else text
+    return text.removesuffix("\x04")
 
 
 def _difference(shot: str, query: str) -> int | None:
@@ -307,11 +327,11 @@ def _run_together(before: Piece, after: Piece) -> bool:
     if after.kind == "template":  # {{ word }}s is one word
         return right.isalpha() and (apart or right.isupper()) and left.isalnum()
     if before.kind == "template":
-        return bool(_WORD_END.search(before.text)) or (apart and left in ".,;:!?")
+        return bool(_WORD_END.search(before.text[-8:])) or (apart and left in ".,;:!?")
     return before.field != after.field or apart or before.example is None
 
 
-SHOWN_RULES = (shots_are_shown, query_is_shown, answer_is_hidden)
+SHOWN_RULES = (is_quick, shots_are_shown, query_is_shown, answer_is_hidden)
 TEXT_RULES = (answers_end, query_looks_like_shots, words_are_apart)
 
 

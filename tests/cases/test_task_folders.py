@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -287,6 +286,6 @@ def test_a_saved_task_copies_nothing_from_outside(tmp_path: Path, secret: Path) 
     save_task(load_task(folder), tmp_path / "saved")
     names = sorted(path.name for path in (tmp_path / "saved" / "templates").iterdir())
     assert names == ["own.j2"]
-    elsewhere = replace(load_task(folder), template=str(secret))
+    elsewhere = load_task(folder).model_copy(update={"template": str(secret)})
     with pytest.raises(TaskError, match="a task folder holds its own templates"):
         save_task(elsewhere, tmp_path / "again")

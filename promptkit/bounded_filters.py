@@ -1,0 +1,67 @@
+"""Jinja's filters that gather, done item by item within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from jinja2.exceptions import UndefinedError
+from jinja2.filters import ignore_case, make_attrgetter
+
+from promptkit.bounds import Keys
+
+if TYPE_CHECKING:
+    from promptkit.sandbox import BoundedEnvironment
+
+Path = str | int | None
+
+
+class Filters:
+    """`join`, `sum` and `unique`, and the function `dict`."""
+
+    def __init__(self, environment: BoundedEnvironment) -> None:
+        self._environment, self._meter = environment, environment.meter
+
+    def join(self, value: Iterable[Any], d: Any = "", attribute: Path = None) -> str:
+        """Jinja's `join`, which sees first how long it gets."""
+        get = make_attrgetter(self._environment, attribute)
+        items = self._environment.listed(get(item) for item in value)
+        self._environment.check_text([*items, d])
+        self._meter.write(self._meter.weigh(items) + self._meter.weigh(d) * len(items))
+        return str(d).join(map(str, items))
+
+    def sum(self, iterable: Iterable[Any], attribute: Path = None, start: Any = 0) -> Any:
+        """Jinja's `sum`, item by item."""
+        get = make_attrgetter(self._environment, attribute)
+        total = start
+        for item in iterable:
+            value = get(item)
+            if isinstance(value, str):
+                raise UndefinedError("sum adds numbers, not texts; use join")
+            total = self._environment.operate("+", total, value)
+        return total
+
+    def unique(
+        self, value: Iterable[Any], case_sensitive: bool = False, attribute: Path = None
+    ) -> Iterator[Any]:
+        """Jinja's `unique`, without many keys of one hash."""
+        postprocess = None if case_sensitive else ignore_case
+        get, keys = make_attrgetter(self._environment, attribute, postprocess), Keys()
+        for item in value:
+            key = get(item)
+            self._meter.spend(1)
+            self._meter.read(key)
+            if keys.add(key):
+                yield item
+
+    def mapping(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        """Python's `dict`, without many keys of one hash."""
+        if len(args) != 1 or isinstance(args[0], dict):
+            return dict(*args, **kwargs)
+        keys, made = Keys(), {}
+        for key, value in args[0]:
+            self._meter.spend(2)
+            self._meter.read(key)
+            keys.add(key)
+            made[key] = value
+        return made | kwargs

@@ -1,0 +1,188 @@
+"""Compiles templates to code that counts its loops, texts, comparisons, slices and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
+
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame, optimizeconst
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.visitor import NodeTransformer
+
+if TYPE_CHECKING:
+    from promptkit.sandbox import BoundedEnvironment
+
+_LONGEST_CONSTANT = 10_000
+"""Characters of an expression's value that is computed when the template is compiled."""
+
+_MOST_ENTRIES = 10_000
+"""Of a dict that is written out: keys with the same hash take quadratic time."""
+
+_NODES_PER_STEP = 16
+"""Of code that takes no time to speak of."""
+
+_QUICK = (nodes.Name, nodes.Const, nodes.If, nodes.Assign, nodes.Output)
+
+_COMPARISONS = {
+    "eq": "==",
+    "ne": "!=",
+    "gt": ">",
+    "gteq": ">=",
+    "lt": "<",
+    "lteq": "<=",
+    "in": "in",
+    "notin": "not in",
+}
+
+
+class BoundedGenerator(CodeGenerator):
+    """Writes code that calls the methods of a `BoundedEnvironment`."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            self.environment.check_text(node.as_const(frame.eval_ctx))  # type: ignore[attr-defined]
+        return super()._output_child_to_const(node, frame, finalize)
+
+    def visit_Call(  # noqa: N802
+        self, node: nodes.Call, frame: Frame, forward_caller: bool = False
+    ) -> None:
+        if not isinstance(node.node, nodes.EnvironmentAttribute):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write(f"environment.{node.node.name}(")  # our own, which needs no check
+        for argument in node.args:
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write(")")
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
+        node.iter = _call("rounds", node.iter, nodes.Const(1 + _steps(node.body)))
+        node.set_environment(self.environment)
+        super().visit_For(node, frame)
+
+    @optimizeconst
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        self.write("environment.concatenated((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+    @optimizeconst
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
+        self.write("(")
+        self._visit_read(node.expr, frame)
+        for operand in node.ops:
+            self.visit(operand, frame)
+        self.write(")")
+
+    def visit_Operand(self, node: nodes.Operand, frame: Frame) -> None:  # noqa: N802
+        self.write(f" {_COMPARISONS[node.op]} ")
+        self._visit_read(node.expr, frame)
+
+    def _visit_read(self, node: nodes.Expr, frame: Frame) -> None:
+        if isinstance(node, nodes.Const):
+            self.visit(node, frame)
+            return
+        self.write("environment.compared(")
+        self.visit(node, frame)
+        self.write(")")
+
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802
+        self._gather(super().visit_List, node, frame)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:  # noqa: N802
+        self._gather(super().visit_Dict, node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802
+        if node.ctx == "load":
+            self._gather(super().visit_Tuple, node, frame)
+        else:
+            super().visit_Tuple(node, frame)
+
+    def _gather(self, visit: Callable[[Any, Frame], None], node: Any, frame: Frame) -> None:
+        self.write("environment.made(")
+        visit(node, frame)
+        self.write(")")
+
+    @optimizeconst
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
+        if not isinstance(node.arg, nodes.Slice):
+            self.write("environment.getitem(")
+            self.visit(node.node, frame)
+            self.write(", ")
+            self.visit(node.arg, frame)
+            self.write(")")
+            return
+        self.write("environment.sliced(")
+        self.visit(node.node, frame)
+        for bound in (node.arg.start, node.arg.stop, node.arg.step):
+            self.write(", ")
+            if bound is None:
+                self.write("None")
+            else:
+                self.visit(bound, frame)
+        self.write(")")
+
+
+class Folding(NodeTransformer):
+    """Prepares a tree: computes operators over constants, and counts bodies that are called.
+
+    Jinja computes the operators that no sandbox looks at, so that what they make is still the
+    template's own text; here the others are computed, too.
+    """
+
+    def __init__(self, environment: BoundedEnvironment) -> None:
+        self._environment = environment
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        node = super().generic_visit(node, *args, **kwargs)
+        if isinstance(node, nodes.BinExpr) and node.operator not in (None, "and", "or"):
+            return self._computed(node)
+        return node
+
+    def _computed(self, node: nodes.BinExpr) -> nodes.Node:
+        weigh = self._environment.meter.weigh
+        if not isinstance(node.left, nodes.Const) or not isinstance(node.right, nodes.Const):
+            return node
+        try:
+            left, right = node.left.value, node.right.value
+            value = self._environment.operate(node.operator or "", left, right)
+            constant = nodes.Const.from_untrusted(value, lineno=node.lineno)
+        except Exception:  # the rendering says what is wrong, and where
+            return node
+        is_written = not isinstance(value, float) or isfinite(value)  # "inf" is a name
+        return constant if is_written and weigh(value) <= _LONGEST_CONSTANT else node
+
+    def _counted(self, node: Any) -> nodes.Node:
+        """Let a body that may be called any number of times begin with its price."""
+        node = self.generic_visit(node)
+        if steps := _steps(node.body):
+            price = _call("step", nodes.Const(steps))
+            node.body.insert(0, nodes.ExprStmt(price).set_lineno(node.lineno))
+        return cast("nodes.Node", node)
+
+    visit_Template = visit_Macro = visit_CallBlock = visit_Block = _counted  # noqa: N815
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+        if len(node.items) > _MOST_ENTRIES:
+            reason = f"a dict of more than {_MOST_ENTRIES:,} entries is data; put it into a file"
+            raise TemplateSyntaxError(reason, node.lineno)
+        return self.generic_visit(node)
+
+
+def _call(name: str, *args: nodes.Node) -> nodes.Call:
+    """Call a method of the environment."""
+    method = nodes.EnvironmentAttribute(name)
+    return nodes.Call(method, [*args], [], None, None, lineno=args[0].lineno)
+
+
+def _steps(body: list[nodes.Node]) -> int:
+    """Return the steps of a body once through, besides those that are counted as it runs."""
+    count = 0
+    for statement in body:
+        for node in (statement, *statement.find_all(nodes.Node)):
+            count += 1 if isinstance(node, _QUICK) else _NODES_PER_STEP
+    return count // _NODES_PER_STEP

@@ -1,0 +1,170 @@
+"""Limits of time and memory for work on untrusted input, whatever the work does.
+
+A daemon thread looks at the running work ten times a second and raises an exception in the thread
+of a work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
+it works in any thread of a server or a notebook. An exception cannot interrupt a single call of C
+code, which is why callers also bound the sizes that such calls see (`promptkit.bounds`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jinja2.exceptions import SecurityError
+
+MAX_SECONDS = 60.0
+"""Processor time of the thread; wall-clock time where a thread's cannot be read (macOS)."""
+
+MAX_BYTES = 4 * 2**30
+"""Growth of the process's memory, without mapped files."""
+
+_TICK = 0.1  # seconds
+_IDLE_TICKS = 20
+
+_Result = TypeVar("_Result")
+
+
+class _Overrun(BaseException):
+    """Raised in the watched thread; no `Exception`, so that nothing on its way catches it."""
+
+    reason = ""
+
+
+class _OverTime(_Overrun):
+    reason = f"the template takes more than {MAX_SECONDS:.0f} seconds"
+
+
+class _OverMemory(_Overrun):
+    reason = f"the template takes more than {MAX_BYTES >> 30} GB of memory"
+
+
+class _Work:
+    """Work that is running, and what the process had used when the watchdog first saw it."""
+
+    __slots__ = ("bytes", "overran", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self.bytes: int | None = None
+        self.overran = False
+
+
+_running: dict[int, _Work] = {}  # by thread
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def watched(work: Callable[[], _Result]) -> _Result:
+    """Return the result of `work`, within `MAX_SECONDS` and `MAX_BYTES`.
+
+    Work inside of watched work is part of it.
+
+    Raises:
+        SecurityError: The work was over a limit; its traceback ends where it was interrupted.
+    """
+    thread = threading.get_ident()
+    if thread in _running:
+        return work()
+    _running[thread] = _Work()
+    if _thread is None:
+        _start()
+    try:
+        try:
+            return work()
+        finally:
+            _leave(thread)
+    except _Overrun as error:
+        first: BaseException = error
+        while isinstance(first.__context__, _Overrun):  # it is raised until the work has ended
+            first = first.__context__
+        raise SecurityError(error.reason).with_traceback(first.__traceback__) from None
+
+
+def _leave(thread: int) -> None:
+    """No longer watches the thread, and takes back an exception that has not reached it yet."""
+    while True:
+        try:
+            with _lock:
+                work = _running.pop(thread, None)
+                if work is not None and work.overran:
+                    _raise_in(thread, None)
+            return
+        except _Overrun:  # which reached it here: the work itself has ended
+            continue
+
+
+def _start() -> None:
+    global _thread
+    with _lock:
+        if _thread is None:
+            _thread = threading.Thread(target=_watch, name="promptkit-watchdog", daemon=True)
+            _thread.start()
+
+
+def _watch() -> None:
+    global _thread
+    idle = 0
+    while True:
+        time.sleep(_TICK)
+        idle = 0 if _running else idle + 1
+        for thread, work in list(_running.items()):
+            with _lock:
+                if _running.get(thread) is work:  # so the thread is alive, until it has the lock
+                    _look_at(thread, work)
+        if idle >= _IDLE_TICKS:
+            with _lock:
+                _thread = None
+            if not _running:  # work that begins from here on starts a new watchdog
+                return
+            with _lock:
+                if _thread is not None:
+                    return
+                _thread = threading.current_thread()
+
+
+def _look_at(thread: int, work: _Work) -> None:
+    seconds = _seconds(thread)
+    if work.seconds is None:  # most work is never seen twice, and costs no more than this
+        work.seconds = seconds
+        return
+    used = _bytes()
+    if work.bytes is None:
+        work.bytes = used
+    over_time, over_memory = seconds - work.seconds > MAX_SECONDS, used - work.bytes > MAX_BYTES
+    if over_time or over_memory:
+        work.overran = True
+        _raise_in(thread, _OverTime if over_time else _OverMemory)
+
+
+def _seconds(thread: int) -> float:
+    if hasattr(time, "pthread_getcpuclockid"):
+        return time.clock_gettime(time.pthread_getcpuclockid(thread))
+    return time.monotonic()
+
+
+def _bytes() -> int:
+    import psutil  # only where work takes long
+
+    memory: Any = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
+def _raise_in(thread: int, error: type[_Overrun] | None) -> None:
+    raised = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+def _forget() -> None:
+    """The watchdog of a parent process does not run in a forked child."""
+    global _thread, _lock
+    _thread, _lock = None, threading.Lock()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

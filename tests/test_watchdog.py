@@ -1,0 +1,110 @@
+"""What no counter sees ends, too, in any thread, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+from hostile import TASK
+from jinja2.exceptions import SecurityError
+
+from promptkit import chat, watchdog
+from promptkit.errors import PromptError, TemplateError
+from promptkit.prompts import Message, Piece, Prompt
+from promptkit.sandbox import BoundedEnvironment
+from promptkit.templates import Template
+from promptkit.watchdog import watched
+
+LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}"
+
+
+def spin() -> None:
+    while True:
+        try:
+            sum(range(1_000))
+        except Exception:
+            pytest.fail("an exception that anything catches")
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "MAX_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("_short")
+def test_work_that_takes_too_long_is_an_error() -> None:
+    for _ in range(2):  # and then other work goes on
+        with pytest.raises(SecurityError, match="seconds"):
+            watched(spin)
+        assert watched(lambda: 7) == 7
+    assert not watchdog._running
+
+
+@pytest.mark.usefixtures("_short")
+def test_work_in_threads_ends() -> None:
+    ended = []
+
+    def work() -> None:
+        with pytest.raises(SecurityError):
+            watched(spin)
+        ended.append(threading.get_ident())
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(ended) == 3
+
+
+def test_work_that_takes_too_much_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "MAX_BYTES", 100 * 2**20)
+    kept = []
+
+    def grow() -> None:
+        for _ in range(400):
+            kept.append(bytearray(b"x" * 5_000_000))
+            time.sleep(0.01)
+
+    with pytest.raises(SecurityError, match="memory"):
+        watched(grow)
+    assert len(kept) < 400
+
+
+@pytest.mark.usefixtures("_short")
+def test_an_uncounted_rendering_names_its_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nothing had a price."""
+    monkeypatch.setattr("promptkit.bounds.Meter.spend", lambda *_: None)
+    with pytest.raises(TemplateError, match=r"^t\.j2(:2)?: the template takes .* seconds"):
+        Template(f"\n{LOOP}", "t.j2").render(TASK, query={"name": "fig"})
+    turns = (Message("user", (Piece("hi", "data"),)),)
+    with pytest.raises(PromptError, match=r"chat template fails( in line 2)?: .* seconds"):
+        chat.apply(Prompt(messages=turns), f"\n{LOOP}")
+
+
+@pytest.mark.usefixtures("_short")
+def test_compiling_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedEnvironment, "_generate", lambda *_, **__: spin())
+    with pytest.raises(TemplateError, match=r"^t\.j2"):
+        Template("never compiled before", "t.j2").render(TASK, query={"name": "fig"})
+
+
+def test_nothing_is_left_behind() -> None:
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    before = threading.active_count()
+    assert watched(lambda: watched(lambda: 1)) == 1
+    assert {number: signal.getsignal(number) for number in signal.valid_signals()} == handlers
+    end = time.monotonic() + 20
+    while any(t.name == "promptkit-watchdog" for t in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert threading.active_count() <= before
+    assert watched(lambda: 2) == 2  # with a watchdog of its own
+
+
+def test_an_error_of_the_work_is_its_own() -> None:
+    with pytest.raises(ZeroDivisionError):
+        watched(lambda: 1 / 0)
+    assert not watchdog._running
