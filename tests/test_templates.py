@@ -119,11 +119,11 @@ def test_the_query_is_not_among_its_shots() -> None:
     assert set(render(COLON, 2, "apple").shots) == {"peach", "grape"}
 
 
-@pytest.mark.parametrize("name", ["apple", "APPLE"])
-def test_the_query_is_refused_among_given_shots(name: str) -> None:
+def test_the_query_is_refused_among_given_shots() -> None:
     task = fruits()
     with pytest.raises(PromptError, match="is among its own shots"):
-        render(COLON, task.demos[:2], name, task)
+        render(COLON, task.demos[:2], "apple", task)
+    assert len(render(COLON, task.demos[:2], "APPLE", task).shots) == 2  # another text
 
 
 def test_given_shots_are_shown_in_their_order() -> None:

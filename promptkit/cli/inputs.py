@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
 
 
-MOST_SEEDS = 10_000
-"""The largest number of draws that a command takes."""
-_LONGEST_NAME = 60
-"""In characters: file systems take 255 bytes, of which a character may be four."""
-
-
 def folder_name(task: str) -> str:
     """A task's name as the name of a folder, in any script, on any system."""
     encoding = sys.getfilesystemencoding()

@@ -19,11 +19,23 @@ Shots = Annotated[
     list[str] | None,
     typer.Option(callback=listed, help="Numbers of shots; by default 0,1,2,4,8."),
 ]
-Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="How many draws of shots.")]
+MOST_SEEDS = 10_000
+"""The largest number of draws that a command takes."""
+
+Seeds = Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="How many draws of shots.")]
+
+
+def _number_or_auto(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and 1 <= int(text[:6]) <= MOST_SEEDS):
+        raise typer.BadParameter(f"{text!r} is not a number from 1 to {MOST_SEEDS:,}, nor auto.")
+    return text
+
+
 SeedsOrAuto = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
+        callback=_number_or_auto,
         help="How many draws of shots, or auto: as many, up to 20, as make them the smaller part "
         "of the error.",
     ),

@@ -29,7 +29,7 @@ from promptkit.models.base import (
     Usage,
     Weights,
 )
-from promptkit.models.context import Context
+from promptkit.models.context import Context, Settings
 from promptkit.models.grammar import Grammars
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.plan import Item, Plan
@@ -157,7 +157,7 @@ class LlamaModel:
             runtime=runtime(),
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
-            tolerance=0.0 if exact else _tolerance(source.weights),
+            tolerance=0.0 if exact else _tolerance(source.weights, settings),
         )
 
     @property
@@ -331,6 +331,11 @@ class LlamaModel:
             )
 
 
-def _tolerance(weights: str) -> float:
-    """The tolerance of weights such as `Q4_1`, or `F16 from Q4_1`."""
-    return TOLERANCES.get(weights.split()[0], _OF_INTEGERS)
+def _tolerance(weights: str, settings: Settings) -> float:
+    """Return the tolerance of weights such as `Q4_1`, or `F16 from Q4_1`.
+
+    In front of flash attention llama.cpp casts keys and values to F16, whatever the weights are.
+    """
+    halves = settings.flash_attention or settings.cache != "f32"
+    least = TOLERANCES["F16"] if halves else 0.0
+    return max(TOLERANCES.get(weights.split()[0], _OF_INTEGERS), least)
