@@ -16,7 +16,7 @@ from rich.text import Text
 
 import promptkit
 from promptkit.cli.console import err, note
-from promptkit.errors import PromptkitError, TaskError, escaped, shorten
+from promptkit.errors import PromptkitError, TaskError, escaped
 from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
@@ -27,6 +27,10 @@ from promptkit.task import NearDuplicates, Task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
+
+
+_LONGEST_NAME = 60
+"""In characters: file systems take 255 bytes, of which a character may be four."""
 
 
 def folder_name(task: str) -> str:
@@ -94,11 +98,7 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
 
 def seeds(text: str) -> int | Literal["auto"]:
     """Return a number of draws, or "auto"."""
-    if text == "auto":
-        return "auto"
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST_SEEDS:
-        raise TaskError(f"--seeds {shorten(text)}: a number from 1 to {MOST_SEEDS:,}, or auto")
-    return int(text)
+    return "auto" if text == "auto" else int(text)
 
 
 def numbers(texts: Sequence[str]) -> list[int]:
