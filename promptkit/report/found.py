@@ -13,7 +13,7 @@ from promptkit.report.grid import Names
 
 Data = Mapping[str, Any]
 
-SHOWN = 6
+SHOWN = 8
 """How many sentences of a kind are shown; report.html has all of them."""
 SWEPT = ("template", "verbalizer", "order", "seed")
 """The factors whose spread is told."""

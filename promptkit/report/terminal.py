@@ -213,10 +213,10 @@ def changes_of(pairs: Sequence[Data], line: tuple[str, ...]) -> dict[int, Data]:
 
 
 def _these(row: Data) -> str:
+    if not row["shots"]:  # nothing is drawn
+        return ""
     low, high = row["accuracy_ci_fixed"]
-    return (
-        "" if row["accuracy_ci"] == row["accuracy_ci_fixed"] else f"[{points(low)}, {points(high)}]"
-    )
+    return f"[{points(low)}, {points(high)}]"
 
 
 def drawn(accuracies: Sequence[float]) -> str:
