@@ -70,8 +70,8 @@ def table(task: Task[Any, Any], found: Sequence[Comparison]) -> tables.Table:
         ),
         list(_lines(rows, counts)),
         [
-            f"Percent right, with 95 % intervals over new queries; {seeds} draws of shots, one "
-            "where the query decides.",
+            f"Percent right, with 95 % intervals for new queries and new draws of shots; {seeds} "
+            "draws, one where the query decides.",
             *_said(found),
         ],
     )
