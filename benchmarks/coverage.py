@@ -20,18 +20,14 @@ from rich.console import Console
 from scipy.stats import multivariate_normal, norm
 
 from benchmarks import new_draws, tables
+from benchmarks.new_draws import SHARED
 from benchmarks.work import ROOT
 from promptkit import power, stats, variance, verdicts
 from promptkit.evidence import paired
-from promptkit.figures import Cell
-from promptkit.judging import Judged
 from promptkit.stats import Interval
 
 PAGE = ROOT / "docs" / "evidence.md"
 MARKS = "<!-- coverage -->", "<!-- end of coverage -->"
-
-SHARED = 0.7
-"""How much of the variance is the difficulty that cells share."""
 
 GOAL = (0.93, 0.97)
 
@@ -242,16 +238,9 @@ def disagreement(a: float, b: float) -> float:
     return a + b - 2 * float(both)
 
 
-def _groups(table: Answers) -> dict[Cell, list[Judged]]:
+def _groups(table: Answers) -> new_draws.Groups:
     """Shot counts by (queries, shot counts, seeds)."""
-    cell = Cell("model", "template", "random", "drawn", "labels", "none", 0, None)
-    return {
-        cell._replace(shots=shots): [
-            Judged(cell._replace(shots=shots, seed=seed), right.tolist(), 0, 0, 0.0, None)
-            for seed, right in enumerate(seeds.T)
-        ]
-        for shots, seeds in enumerate(np.moveaxis(table, 1, 0))
-    }
+    return new_draws.grouped(np.moveaxis(table.astype(np.int64), 1, 0))
 
 
 def claims(runs: int) -> Iterator[Claim]:

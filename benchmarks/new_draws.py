@@ -62,7 +62,7 @@ def grouped(right: Right) -> Groups:
             Judged(CELL._replace(shots=shots, seed=seed), one.tolist(), 0, 0, 0.0, None)
             for seed, one in enumerate(table.T)
         ]
-        for shots, table in enumerate(right, 1)
+        for shots, table in enumerate(right)
     }
 
 
@@ -195,7 +195,7 @@ def headline(accuracies: Sequence[float], effect: float, rng: Generator) -> tupl
     """Return whether a cell is called the best wrongly, whether rightly, and whether one that truly
     is the best is the leader or not separated from it."""
     best = leading.best(grouped(answers(rng, 300, 8, accuracies, effect)), None)
-    top = {shots for shots, one in enumerate(accuracies, 1) if one == max(accuracies)}
+    top = {shots for shots, one in enumerate(accuracies) if one == max(accuracies)}
     right = best.separated and top == {best.cell.shots}
     kept = {best.cell.shots, *(one.cell.shots for one in best.rivals if not one.separated)}
     return best.separated and not right, right, bool(top & kept)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -16,12 +17,15 @@ from promptkit.errors import TaskError, escaped, shorten
 from promptkit.figures import RAW, Cell
 from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
-from promptkit.moves import Moves, moves
+from promptkit.judging import is_drawn
+from promptkit.moves import Moves, draws_of, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
-from promptkit.selecting.strategies import is_seeded
 from promptkit.task import Task
 from promptkit.verdicts import sentence
+
+Pairs = Sequence[tuple[Cell, Cell]]
+"""Cells that are checked, each with the one of the other run."""
 
 SHOTS = 8
 """How many shots are checked unasked: the most that a comparison asks unasked."""
@@ -167,38 +171,32 @@ class Demands:
             rivals = [*matched(now, there, than)]
         count = len(now) * (len(self.bounds) + (self.before is not None))
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
+        moved = self._moves(comparison)
         gates: list[Gate] = []
         for mine, rival in zip(now, rivals, strict=True):
             gates += [bounded(bound, mine, **how) for bound in self.bounds]
-            if rival is not None:
-                before = self._before(comparison, mine, rival, there, than)
+            if rival is not None and moved is not None:
+                before = _before(mine, rival, there, than, moved([(mine.cell, rival.cell)]))
                 gates.append(no_worse(mine, before, margin=self.margin, **how))
         pairs = [(m.cell, r.cell) for m, r in zip(now, rivals, strict=True) if r is not None]
-        return Checked(tuple(gates), comparison, than, self._moves(comparison, pairs))
+        return Checked(tuple(gates), comparison, than, moved(pairs) if moved is not None else None)
 
-    def _before(
-        self,
-        comparison: Comparison,
-        mine: Answers,
-        rival: Answers,
-        there: Sequence[Answers],
-        than: str,
-    ) -> Before:
-        """Return what one cell is held against: the saved answers, and what is known of them."""
-        drawn = mine.cell.shots > 0 and any(
-            is_seeded(cell.selection) for cell in (mine.cell, rival.cell)
-        )
-        moves = self._moves(comparison, [(mine.cell, rival.cell)])
-        others = moves is None or moves.moved > 0 or not {*mine.numbers} & {*rival.numbers}
-        common = shared(mine.queries, rival.queries, than)
-        return Before(rival, than, drawn and others, *chosen_for(there, rival, common))
-
-    def _moves(self, comparison: Comparison, pairs: Sequence[tuple[Cell, Cell]]) -> Moves | None:
+    def _moves(self, comparison: Comparison) -> Callable[[Pairs], Moves] | None:
+        """What tells how pool and draws of pairs of cells changed since the other run."""
         if self.before is None:
             return None
-        before = self.before
-        now = comparison.pool, comparison.predictions
-        return moves(*now, before.pool, before.predictions, pairs)
+        now = comparison.pool, draws_of(comparison.predictions)
+        return partial(moves, *now, self.before.pool, draws_of(self.before.predictions))
+
+
+def _before(
+    mine: Answers, rival: Answers, there: Sequence[Answers], than: str, moved: Moves
+) -> Before:
+    """Return what one cell is held against: the saved answers, and what is known of them."""
+    drawn = is_drawn(mine.cell) or is_drawn(rival.cell)
+    others = moved.moved > 0 or not {*mine.numbers} & {*rival.numbers}
+    common = shared(mine.queries, rival.queries, than)
+    return Before(rival, than, drawn and others, *chosen_for(there, rival, common))
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:

@@ -78,10 +78,14 @@ def _by_aggregate(
         yield list(cells)
 
 
+def is_drawn(cell: Cell) -> bool:
+    """Return whether another seed draws other shots for a cell, by its selection."""
+    return cell.shots > 0 and is_seeded(cell.selection)
+
+
 def _is_drawn(cells: Sequence[Sequence[Prediction]]) -> bool:
     """Return whether another seed draws other shots for a cell, of which these are the seeds."""
-    first = cells[0][0]
-    if first.shots and is_seeded(first.selection):
+    if is_drawn(cell_of(cells[0][0])):
         return True
     prompts = {tuple(one.prompt_sha256 for one in predictions) for predictions in cells}
     return len(prompts) > 1

@@ -20,6 +20,8 @@ MAX_NAMED = 3
 Shots = Mapping[str, frozenset[str]]
 """Per query the ids of its shots."""
 
+Draws = Mapping[Cell, Shots]
+
 
 @dataclass(frozen=True, slots=True)
 class Moves:
@@ -67,12 +69,12 @@ def pool_digests(pool: ExampleSet[Any, Any]) -> dict[str, str]:
 
 def moves(
     pool: Mapping[str, str],
-    predictions: Iterable[Prediction],
+    draws: Draws,
     pool_before: Mapping[str, str] | None,
-    before: Iterable[Prediction],
+    before: Draws,
     pairs: Iterable[tuple[Cell, Cell]],
 ) -> Moves:
-    """Compare pools (`pool_digests`) and draws.
+    """Compare pools (`pool_digests`) and draws (`draws_of`).
 
     `pairs` are the cells that are compared, each with its cell in the other run.
     """
@@ -83,20 +85,20 @@ def moves(
         added = tuple([id for id in pool if id not in pool_before])
         removed = tuple([id for id in pool_before if id not in pool])
         changed = tuple([id for id in pool if pool_before.get(id, pool[id]) != pool[id]])
-    ours, theirs = _draws(predictions), _draws(before)
     compared = [
-        (shots, theirs[other._replace(seed=cell.seed, calibration=RAW)])
+        (shots, before[other._replace(seed=cell.seed, calibration=RAW)])
         for mine, other in dict(pairs).items()
-        for cell, shots in ours.items()
+        for cell, shots in draws.items()
         if cell._replace(seed=None) == mine._replace(calibration=RAW)
-        and other._replace(seed=cell.seed, calibration=RAW) in theirs
+        and other._replace(seed=cell.seed, calibration=RAW) in before
     ]
     other_text = frozenset(changed or ())
     moved = sum(_differ(mine, other, other_text) for mine, other in compared)
     return Moves(added, removed, changed, len(compared), moved)
 
 
-def _draws(predictions: Iterable[Prediction]) -> dict[Cell, dict[str, frozenset[str]]]:
+def draws_of(predictions: Iterable[Prediction]) -> Draws:
+    """Return the shots that each cell with a seed showed, by query."""
     found: dict[Cell, dict[str, frozenset[str]]] = {}
     for prediction in predictions:
         if prediction.shots:

@@ -25,6 +25,11 @@ class Intervals(NamedTuple):
     """For new queries and these shots."""
 
     @property
+    def decisive(self) -> Interval:
+        """The one that is shown where there is room for one."""
+        return self.these if self.general is None else self.general
+
+    @property
     def ends(self) -> tuple[tuple[float, float] | None, tuple[float, float]]:
         """Their ends."""
         general = None if self.general is None else (self.general.low, self.general.high)
@@ -80,12 +85,11 @@ def mean(
     table = np.asarray(values, dtype=np.float64)
     if len(table) < 2 or not np.isfinite(table).all():
         return None
-    these = means.mean_interval(table, level)
-    general = None if drawn else these
-    if drawn and _is_crossed(table):
-        general = _within(crossed.mean_interval(table, these), least, most)
-    these = _within(these, least, most)
-    return Intervals(general if drawn else these, these)
+    raw = means.mean_interval(table, level)
+    these = _within(raw, least, most)
+    if not drawn or not _is_crossed(table):
+        return Intervals(None if drawn else these, these)
+    return Intervals(_within(crossed.mean_interval(table, raw), least, most), these)
 
 
 def difference(a: ArrayLike, b: ArrayLike, drawn: bool, level: float = 0.95) -> Differences:

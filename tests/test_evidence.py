@@ -56,8 +56,8 @@ def by_shots(*rights: int, n: int = 100) -> dict[Cell, list[Judged]]:
 
 
 def said(cells: dict[Cell, list[Judged]]) -> list[str]:
-    best = leading.best(cells, None)
-    return list(paired.verdicts_on(cells, paired.compared(cells), best))
+    best, found = leading.best(cells, None), paired.compared(cells)
+    return list(paired.verdicts_on(cells, found, best, paired.plan(cells, found)))
 
 
 def test_p_values_are_corrected_for_all_pairs() -> None:

@@ -41,14 +41,15 @@ def weigh(
     """The evidence in the judged predictions of a task; `free` is what models said freely."""
     found = paired.compared(groups)
     pairs = tuple(paired.pairs(groups, found))
-    best = leading.best(groups, leading.majority(groups))
+    planned, baseline = paired.plan(groups, found), leading.majority(groups)
+    best = leading.best(groups, baseline)
     lines = list(moved.lines(groups, predictions))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
     return Evidence(
         pairs,
         best,
-        (*paired.verdicts_on(groups, found, best), *map(verdicts.sentence, swaps)),
-        tuple(warned.warnings(task, groups, found, predictions, free)),
+        (*paired.verdicts_on(groups, found, best, planned), *map(verdicts.sentence, swaps)),
+        tuple(warned.warnings(task, groups, planned, baseline, predictions, free)),
         tuple(filter(None, [exactness(task.output_type)])),
         tuple(moved.variance(lines)),
         tuple(moved.spreads(lines)),

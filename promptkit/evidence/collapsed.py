@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptkit import caveats, judging, verdicts
-from promptkit.calibrate import ASSUME_BALANCED, SAME_ANSWERS
+from promptkit.calibrate import ASSUME_BALANCED
+from promptkit.evidence.differing import cells_of
 from promptkit.evidence.paired import levels, varied
 from promptkit.figures import Cell
 from promptkit.judging import Groups, Judged
@@ -37,7 +38,7 @@ def warnings(groups: Groups, *, skewed: bool) -> Iterator[str]:
 
     `skewed` tells whether the task's labels are, which decides the calibration that is suggested.
     """
-    cells = [cell for cell in judging.distinct(groups) if cell.calibration not in SAME_ANSWERS]
+    cells = cells_of(groups)
     whole = {cell: one for cell in cells if (one := collapse(groups[cell])) is not None}
     draws = {cell: found for cell in cells if cell not in whole and (found := _draws(groups[cell]))}
     untried = _untried(groups, skewed=skewed)

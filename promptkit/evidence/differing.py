@@ -13,6 +13,11 @@ from promptkit.figures import FACTORS, RAW, Cell, Change
 from promptkit.judging import Groups, Judged, LossTable, correct, distinct
 
 
+def cells_of(groups: Groups) -> list[Cell]:
+    """Return the cells whose answers can differ: of equal ones the first."""
+    return [cell for cell in distinct(groups) if cell.calibration not in SAME_ANSWERS]
+
+
 def change(a: Sequence[Judged], b: Sequence[Judged], loss: LossTable) -> Change | None:
     """Return how much less a loss is with the answers of `a` than with those of `b`.
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from promptkit import judging, stats, targets, verdicts
-from promptkit.calibrate import SAME_ANSWERS
-from promptkit.evidence.differing import difference
+from promptkit.evidence.differing import cells_of, difference
 from promptkit.figures import Best, Cell, Rival
 from promptkit.judging import Groups
 
@@ -36,7 +35,7 @@ def best(groups: Groups, baseline: Baseline | None) -> Best:
 
     Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
     """
-    right = {cell: float(judging.correct(groups[cell]).mean()) for cell in _cells(groups)}
+    right = {cell: float(judging.correct(groups[cell]).mean()) for cell in cells_of(groups)}
     leader = max(right, key=lambda cell: (right[cell], -cell.shots))
     others = [cell for cell in right if cell != leader]
     alpha = verdicts.ALPHA / max(len(others), 1)
@@ -44,10 +43,6 @@ def best(groups: Groups, baseline: Baseline | None) -> Best:
     separated = all(rival.separated for rival in rivals)
     accuracy = None if baseline is None else baseline.accuracy
     return Best(leader, right[leader], rivals, separated, accuracy)
-
-
-def _cells(groups: Groups) -> list[Cell]:
-    return [cell for cell in judging.distinct(groups) if cell.calibration not in SAME_ANSWERS]
 
 
 def _rival(groups: Groups, cell: Cell, leader: Cell, alpha: float) -> Rival:

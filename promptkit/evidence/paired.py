@@ -97,7 +97,9 @@ def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
     return {name: getattr(cell, name) for name in names if name not in absent}
 
 
-def verdicts_on(groups: Groups, found: Sequence[Found], best: Best) -> Iterator[str]:
+def verdicts_on(
+    groups: Groups, found: Sequence[Found], best: Best, planned: power.Plan
+) -> Iterator[str]:
     """Yield the headline, what else is significant, the largest difference first, what is not, and
     what such queries and draws find."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
@@ -115,7 +117,7 @@ def verdicts_on(groups: Groups, found: Sequence[Found], best: Best) -> Iterator[
         if some[shown:]:
             yield verdicts.others(len(some[shown:]), len(found), name)
     if found:
-        yield found_by(groups, found)
+        yield found_by(groups, found, planned)
 
 
 def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
@@ -137,9 +139,9 @@ def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
     )
 
 
-def found_by(groups: Groups, found: Sequence[Found]) -> str:
+def found_by(groups: Groups, found: Sequence[Found], planned: power.Plan) -> str:
     """Return what true difference these queries and draws find, and what stated ones take."""
-    n, planned = queries(groups), plan(groups, found)
+    n = queries(groups)
     takes = []
     for delta in STATED:
         needed = power.queries_needed(delta, planned)
@@ -153,7 +155,7 @@ def _headline(groups: Groups, best: Best) -> tuple[headlines.Leader, list[headli
     """Return the best cell and the rivals that it is not separated from, as they are named."""
     names = varied(groups)
     figure = judging.accuracy(groups[best.cell])
-    shown = figure.these if figure.general is None else figure.general
+    shown = figure.decisive
     leader = headlines.Leader(
         levels(best.cell, names),
         best.accuracy,

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from promptkit import caveats, judging, power, verdicts
-from promptkit.calibrate import SAME_ANSWERS
 from promptkit.evidence import collapsed, leading, skewed
+from promptkit.evidence.differing import cells_of
 from promptkit.evidence.options import empty_options
-from promptkit.evidence.paired import Found, levels, plan, varied
+from promptkit.evidence.paired import levels, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.selecting.strategies import is_seeded
 from promptkit.task import Task
 from promptkit.variance import flattery
 
@@ -25,17 +24,18 @@ from promptkit.variance import flattery
 def warnings(
     task: Task[Any, Any],
     groups: Groups,
-    found: Sequence[Found],
+    planned: power.Plan,
+    baseline: leading.Baseline | None,
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[Free] = (),
 ) -> Iterator[str]:
     """The warnings that hold, those that concern every number first."""
     n = len(predictions[0])
     checked = [
-        caveats.few_queries(n, power.detectable(n, plan(groups, found))),
-        _majority(groups),
+        caveats.few_queries(n, power.detectable(n, planned)),
+        _majority(groups, baseline),
         _picked(groups),
-        _one_seed(predictions),
+        _one_seed(groups),
         _low_coverage(groups, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
@@ -48,8 +48,7 @@ def warnings(
         yield from skewed.warnings(labels, groups)
 
 
-def _majority(groups: Groups) -> str | None:
-    baseline = leading.majority(groups)
+def _majority(groups: Groups, baseline: leading.Baseline | None) -> str | None:
     if baseline is None:
         return None
     not_above, cells = leading.not_above(groups, baseline)
@@ -57,19 +56,15 @@ def _majority(groups: Groups) -> str | None:
 
 
 def _picked(groups: Groups) -> str | None:
-    tables = [
-        judging.correct(groups[cell])
-        for cell in judging.distinct(groups)
-        if cell.calibration not in SAME_ANSWERS
-    ]
+    tables = [judging.correct(groups[cell]) for cell in cells_of(groups)]
     if len(tables) < 2 or len(tables[0]) < 2:
         return None
     return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
 
 
-def _one_seed(predictions: Sequence[Sequence[Prediction]]) -> str | None:
-    drawn = [cell[0] for cell in predictions if cell[0].shots and is_seeded(cell[0].selection)]
-    return caveats.one_seed(len({one.seed for one in drawn})) if drawn else None
+def _one_seed(groups: Groups) -> str | None:
+    seeds = [len(cells) for cells in groups.values() if cells[0].drawn]
+    return caveats.one_seed(max(seeds)) if seeds else None
 
 
 def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:

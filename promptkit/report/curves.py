@@ -33,10 +33,7 @@ def accuracy(data: Data) -> list[Panel]:
     whole = grid.whole(data)
     ends = [end for row in whole for end in ends_of(row, "accuracy_ci")]
     domain = _domain([*ends, *(row["accuracy"] for row in data["rows"])])
-    seeds: dict[tuple[Key, int], list[float]] = {}
-    for row in data["rows"]:
-        if row["seed"] is not None:
-            seeds.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+    seeds = grid.by_draw(data)
     return [
         Panel(title, _curves(lines, seeds, domain, _commonest(data)), _spoken(lines))
         for title, lines in _panels(data)[:MANY]

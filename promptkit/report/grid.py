@@ -75,14 +75,18 @@ def whole(data: Data) -> list[Data]:
     return [row for row in data["rows"] if row["seed"] is None]
 
 
-def draws(data: Data) -> dict[tuple[Key, int], int]:
-    """How many seeds a row over all seeds is made of."""
-    counts: dict[tuple[Key, int], int] = {}
+def by_draw(data: Data) -> dict[tuple[Key, int], list[float]]:
+    """The accuracies of the single seeds that a row over all seeds is made of."""
+    accuracies: dict[tuple[Key, int], list[float]] = {}
     for row in data["rows"]:
         if row["seed"] is not None:
-            place = grid_line(row), row["shots"]
-            counts[place] = counts.get(place, 0) + 1
-    return counts
+            accuracies.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+    return accuracies
+
+
+def draws(data: Data) -> dict[tuple[Key, int], int]:
+    """How many seeds a row over all seeds is made of."""
+    return {place: len(accuracies) for place, accuracies in by_draw(data).items()}
 
 
 def fewest_and_most(cells: Sequence[Data]) -> list[Data]:

@@ -161,13 +161,10 @@ def _few(names: Sequence[str], many: str) -> str:
 
 def _lines(data: Data, names: grid.Names) -> list[dict[str, Any]]:
     """The rows of the table, a group for whatever differs besides shots and seeds."""
-    seeds: dict[Any, list[float]] = {}
+    seeds = grid.by_draw(data)
     lines: dict[grid.Key, list[Data]] = {}
-    for row in data["rows"]:
-        if row["seed"] is None:
-            lines.setdefault(grid_line(row), []).append(row)
-        else:
-            seeds.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+    for row in grid.whole(data):
+        lines.setdefault(grid_line(row), []).append(row)
     named = []
     for key, rows in lines.items():
         changes = changes_of(data["pairs"], key)
