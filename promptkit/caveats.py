@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from promptkit.verdicts import named
+from promptkit.verdicts import capital, listed, named, points
 
 FEW = 100
 """Below so many queries a comparison is warned of."""
@@ -30,7 +30,7 @@ def few_queries(n: int, detectable: float | None) -> str | None:
     unseen = (
         "no difference would be significant"
         if detectable is None
-        else f"true differences below about {_points(detectable)} mostly go unseen"
+        else f"true differences below about {points(detectable)} mostly go unseen"
     )
     return f"{_are(n, 'query', 'queries')} few: {unseen}; add tests before you decide."
 
@@ -44,7 +44,7 @@ def picked(cells: int, flattery: float) -> str | None:
     if cells < 2 or not flattery:
         return None
     less = (
-        f"expect about {_points(flattery)} less on new data, and " if flattery >= FLATTERED else ""
+        f"expect about {points(flattery)} less on new data, and " if flattery >= FLATTERED else ""
     )
     return (
         f"Selection bias: the best of {cells} cells was chosen on the tests that judge it; {less}"
@@ -134,7 +134,7 @@ def labels_unseen(shots: int, label: object, share: float) -> str | None:
     if share <= 0:
         return None
     return (
-        f"{_capital(_percent(share))} of the prompts with {named('shots', shots)} show no "
+        f"{capital(_percent(share))} of the prompts with {named('shots', shots)} show no "
         f"example of {_quoted(str(label))}, and small models seldom say what they were not shown: "
         "try --selection balanced."
     )
@@ -214,7 +214,7 @@ def skewed_labels(
     instead = "prefer" if fitted else "try"
     return (
         f"The labels are skewed: {_quoted(label)} is right for {where}, {_percent(1 / labels)} "
-        f"would be balanced. {_capital(_and(methods))} calibration {verbs[0]} balanced labels and "
+        f"would be balanced. {capital(listed(methods))} calibration {verbs[0]} balanced labels and "
         f"{verbs[1]} rare ones too many answers, which can cost 20 points of accuracy and more: "
         f"{instead} vector, which is fitted to the label frequencies of the pool."
     )
@@ -247,17 +247,8 @@ def _try(helps: Sequence[str]) -> str:
     return "read the prompt, and try another template, order or model"
 
 
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
 def _are(n: int, one: str, many: str) -> str:
     return f"{n:,} {one} is" if n == 1 else f"{n:,} {many} are"
-
-
-def _points(share: float) -> str:
-    number = f"{100 * share:.0f}"
-    return f"{number} {'point' if number == '1' else 'points'}"
 
 
 def _percent(share: float) -> str:
@@ -267,7 +258,3 @@ def _percent(share: float) -> str:
 def _quoted(text: str) -> str:
     text = "".join(char if char.isprintable() else "·" for char in text)
     return f'"{text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"}"'
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -7,7 +7,7 @@ from typing import Any
 
 from promptkit.prompts import TokenizedPrompt
 from promptkit.running import Asked
-from promptkit.verdicts import bare
+from promptkit.verdicts import bare, listed
 
 _LEAST = {"template": 0, "verbalizer": 0, "selection": 1, "order": 2}
 """The factors that change prompts, and the fewest shots at which they may."""
@@ -27,7 +27,7 @@ def same_prompts(asked: Sequence[Asked]) -> Iterator[str]:
         yield from _of_factor(factor, cells, digests)
     if "shots" in varied:
         for counts in _groups("shots", cells, digests):
-            shown = _list([str(count) for count in counts])
+            shown = listed([str(count) for count in counts])
             yield f"{shown} shots give the same prompts: {_SO}"
 
 
@@ -44,7 +44,7 @@ def _of_factor(
         for levels in _groups(factor, [cells[i] for i in these], [digests[i] for i in these]):
             found.setdefault(levels, []).append(count)
     for levels, where in found.items():
-        names = _list([bare(factor, level) for level in levels])
+        names = listed([bare(factor, level) for level in levels])
         place = "at every number of shots" if where == counts else f"with {_shots(where)}"
         yield f"{_NOUNS.get(factor, factor + 's')} {names} give the same prompts {place}: {_SO}"
 
@@ -69,8 +69,6 @@ def _digest(prompts: Sequence[TokenizedPrompt]) -> int:
 
 
 def _shots(counts: Sequence[int]) -> str:
-    return f"{_list([str(count) for count in counts])} {'shot' if list(counts) == [1] else 'shots'}"
-
-
-def _list(parts: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
+    return (
+        f"{listed([str(count) for count in counts])} {'shot' if list(counts) == [1] else 'shots'}"
+    )

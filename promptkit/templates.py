@@ -131,11 +131,6 @@ class Template:
                 file=error.filename or error.name or self.name,
                 line=error.lineno,
             ) from None
-        except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
-            raise TemplateError(
-                f"the template nests too deeply, or holds a number that is too long: {error}",
-                file=self.file or self.name,
-            ) from None
 
 
 def templates_of(task: Task[Any, Any]) -> Path | None:

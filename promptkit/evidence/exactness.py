@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from promptkit.outputs import OutputType
+from promptkit.verdicts import listed
 
 _NAMED = 3
 """How many fields of a record are named."""
@@ -140,4 +141,4 @@ def _list(names: Any) -> str:
     every = [f'"{name}"' for name in dict.fromkeys(names)]
     if len(every) > _NAMED:
         return f"{', '.join(every[:_NAMED])} and {len(every) - _NAMED} more fields"
-    return " and ".join(filter(None, [", ".join(every[:-1]), *every[-1:]]))
+    return listed(every)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
+from promptkit.paths import is_inside
 from promptkit.rows import not_utf8
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -79,7 +80,7 @@ def read_text(path: Path) -> str:
 def beside(path: Path, name: str) -> Path:
     """A file that another one names, in its folder or below. Raises `TaskError` for others."""
     named = path.parent / name
-    if Path(name).is_absolute() or not named.resolve().is_relative_to(path.parent.resolve()):
+    if Path(name).is_absolute() or not is_inside(named, path.parent):
         raise TaskError(
             f"{path}: {shorten(name)} leads out of the file's folder, so that it is not read; copy "
             "it there"

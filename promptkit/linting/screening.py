@@ -6,7 +6,6 @@ looked at, few examples are rendered, and rows are compared with rows only where
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from promptkit.linting.data_rules import (
     near_repeats,
 )
 from promptkit.linting.findings import Finding
+from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
 from promptkit.task import Task
 from promptkit.templates import BUILT_IN, Template
@@ -99,7 +99,7 @@ def _refusal(
     return TemplateError(
         f"lint error {finding.rule}: {finding.message}{fix}\n"
         f"  ({seen}; --no-lint, or lint=False, asks nevertheless)",
-        file=_shown(finding.file),
+        file=None if finding.file is None else shown_path(finding.file),
         line=finding.line,
         column=finding.column,
     )
@@ -121,7 +121,7 @@ def _command(task: Task[Any, Any], templates: Sequence[Template]) -> str:
     """What shows the findings."""
     if task.folder is None:
         return "promptkit.lint(task)"
-    words = ["promptkit", "lint", _shown(str(task.folder)) or "."]
+    words = ["promptkit", "lint", shown_path(str(task.folder))]
     files = [Path(template.file) for template in templates if template.file is not None]
     own = task.folder / "templates"
     usual = {BUILT_IN / task.template, BUILT_IN / f"{task.template}.j2"}
@@ -129,10 +129,3 @@ def _command(task: Task[Any, Any], templates: Sequence[Template]) -> str:
         names = [file.name if file.parent == BUILT_IN else str(file) for file in files]
         words += [word for name in dict.fromkeys(names) for word in ("--template", name)]
     return f"`{shlex.join(words)}`"
-
-
-def _shown(file: str | None) -> str | None:
-    """A path relative to the working folder, where it stands inside."""
-    if file is not None and Path(file).is_absolute() and Path(file).is_relative_to(Path.cwd()):
-        return os.path.relpath(file)
-    return file

@@ -63,7 +63,10 @@ def fails(findings: Iterable[Finding]) -> bool:
 
 def _place(where: Where) -> str:
     """The place, its file relative to the working folder where it stands inside."""
-    file = where.file or ""
-    if Path(file).is_absolute() and Path(file).is_relative_to(Path.cwd()):
-        file = os.path.relpath(file)
-    return str(where._replace(file=file))
+    return str(where._replace(file=shown_path(where.file or "")))
+
+
+def shown_path(file: str) -> str:
+    """Return a path relative to the working folder, where it stands inside."""
+    inside = Path(file).is_absolute() and Path(file).is_relative_to(Path.cwd())
+    return os.path.relpath(file) if inside else file
