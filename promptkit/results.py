@@ -101,11 +101,7 @@ class Comparison:
         """The digests of the files that `save` writes beside `comparison.json`."""
         from promptkit.report.prompts import packed
 
-        files = {
-            "predictions.jsonl": _lines(self.to_records()),
-            "prompts.json": _encode(packed(self.prompts)) + "\n",
-        }
-        return {name: saving.digest(text) for name, text in files.items()}
+        return _digests_of(_data_files(self.to_records(), packed(self.prompts)))
 
     def to_records(self) -> list[dict[str, Any]]:
         """The predictions as JSON can hold them."""
@@ -145,12 +141,11 @@ class Comparison:
         from promptkit.report.prompts import packed
 
         folder = Path(folder)
-        data, records, prompts = self.to_dict(), self.to_records(), packed(self.prompts)
-        files = {
-            "predictions.jsonl": _lines(records),
-            "prompts.json": _encode(prompts) + "\n",
-            "report.html": page.html(data, records, prompts),
-        }
+        records, prompts = self.to_records(), packed(self.prompts)
+        files = _data_files(records, prompts)
+        self.__dict__["_digests"] = _digests_of(files)  # lest to_dict makes the texts once more
+        data = self.to_dict()
+        files["report.html"] = page.html(data, records, prompts)
         for number, template in enumerate(self.templates, 1):
             if template.file is None:
                 files[f"formats/{_file_name(template, number)}"] = _said(template)
@@ -171,8 +166,16 @@ class Comparison:
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def _lines(records: Iterable[dict[str, Any]]) -> str:
-    return "".join([f"{_encode(record)}\n" for record in records])
+def _data_files(records: Iterable[dict[str, Any]], prompts: Any) -> dict[str, str]:
+    """The files of a run whose digests stand in `comparison.json`."""
+    return {
+        "predictions.jsonl": "".join([f"{_encode(record)}\n" for record in records]),
+        "prompts.json": _encode(prompts) + "\n",
+    }
+
+
+def _digests_of(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: saving.digest(text) for name, text in files.items()}
 
 
 def records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
