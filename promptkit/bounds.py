@@ -58,7 +58,7 @@ _DIGITS = re.compile(r"\d+")
 # Named, since a union written where it is used is made anew each time.
 VIEWS: tuple[type[Collection[Any]], ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _TEXTS = (str, bytes, range)
-_LISTS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *VIEWS)
+LISTS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *VIEWS)
 _SETS: tuple[type[Collection[Any]], ...] = (*VIEWS, set, frozenset)
 
 
@@ -110,7 +110,7 @@ class Meter(threading.local):
             return len(value)
         if isinstance(value, int):
             return value.bit_length() // 3 + 1
-        if not isinstance(value, _LISTS):
+        if not isinstance(value, LISTS):
             return 24  # a number, a date
         self.spend(1 + len(value))
         total = len(value)

@@ -24,12 +24,12 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from promptkit import costs
 from promptkit.bounded_filters import Filters
 from promptkit.bounds import (
+    LISTS,
     MAX_STEPS,
     MAX_TEXT,
     STEPS_PER_ATTRIBUTE,
     STEPS_PER_CALL,
     STEPS_PER_LOAD,
-    VIEWS,
     Meter,
     check_operands,
     spec_length,
@@ -70,8 +70,7 @@ _HELD = (Namespace, Undefined)  # which give only what the template put there, o
 
 # Named, since a union written where it is used is made anew each time.
 _SIMPLE = (str, int, float)
-_LISTS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *VIEWS)
-_SIZED: tuple[type[Collection[Any]], ...] = (*_LISTS, str, range)
+_SIZED: tuple[type[Collection[Any]], ...] = (*LISTS, str, range)
 _WITHOUT_FIELDS = (*_SIMPLE, list, dict)  # but our own have some, such as their origin
 
 # By chance, for debugging, or for HTML.
@@ -242,7 +241,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """A value that a template made."""
         if isinstance(value, str):
             self.meter.write(len(value))
-        elif isinstance(value, _LISTS):
+        elif isinstance(value, LISTS):
             self.meter.read(value)
         elif isinstance(value, int):
             self.meter.number(value.bit_length())
@@ -390,7 +389,7 @@ def _check_text(value: Any) -> None:
         str(value)
     elif isinstance(value, dict):
         _check_text([*value, *value.values()])
-    elif isinstance(value, _LISTS):
+    elif isinstance(value, LISTS):
         for item in value:
             _check_text(item)
     elif isinstance(value, Stream):
