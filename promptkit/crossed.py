@@ -14,9 +14,9 @@ of the mean is estimated by
     (Q + max(D - f E, 0)) / (n S),  with f = (S - 1) / (S + 1),
 
 and its degrees of freedom by Satterthwaite's formula times f. Without f the estimate is unbiased;
-but three draws often show no effect of draws where there is one, and the squares
-in Satterthwaite's formula are (S + 1) / (S - 1) times too large on average. `docs/evidence.md` has
-the simulated coverage.
+but three draws often show no effect of draws where there is one, and the squares in Satterthwaite's
+formula are (S + 1) / (S - 1) times too large on average. `docs/evidence.md` has the simulated
+coverage.
 
 Searle, Casella and McCulloch, "Variance components", 1992, chapter 4; Satterthwaite, Biometrics
 Bulletin 2, 1946.
