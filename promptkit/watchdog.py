@@ -3,16 +3,22 @@
 A daemon thread looks at the running work ten times a second and raises an exception in the thread
 of a work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
 it works in any thread of a server or a notebook. An exception cannot interrupt a single call of C
-code, which is why callers also bound the sizes that such calls see (`promptkit.bounds`).
+code, which is why callers also bound the sizes that such calls see (`promptkit.bounds`). Nor does
+it interrupt what the garbage collector runs in that thread (finalizers, callbacks): there Python
+only prints an exception, and the cleaning up, which is not the work's own, would stop half-way.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 from jinja2.exceptions import SecurityError
@@ -24,6 +30,8 @@ MAX_BYTES = 4 * 2**30
 """Growth of the process's memory, without mapped files."""
 
 _TICK = 0.1  # seconds
+_WEAK = {of.__init__.__code__.co_filename for of in (weakref.finalize, weakref.WeakSet)}
+"""The files of finalizers, and of what takes dead objects out of weak dictionaries and sets."""
 _IDLE_TICKS = 20
 
 _Result = TypeVar("_Result")
@@ -136,9 +144,21 @@ def _look_at(thread: int, work: _Work) -> None:
     if work.bytes is None:
         work.bytes = used
     over_time, over_memory = seconds - work.seconds > MAX_SECONDS, used - work.bytes > MAX_BYTES
-    if over_time or over_memory:
+    if (over_time or over_memory) and not _collects_garbage(thread):
         work.overran = True
         _raise_in(thread, _OverTime if over_time else _OverMemory)
+
+
+def _collects_garbage(thread: int) -> bool:
+    """Return whether the thread runs a finalizer or a callback of the collector just now."""
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    frame: FrameType | None = sys._current_frames().get(thread)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code.co_filename in _WEAK or code in callbacks:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _seconds(thread: int) -> float:

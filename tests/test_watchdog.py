@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
+import weakref
+from collections.abc import Callable
 
 import pytest
 from hostile import TASK
@@ -82,6 +85,62 @@ def test_an_uncounted_rendering_names_its_template(monkeypatch: pytest.MonkeyPat
     turns = (Message("user", (Piece("hi", "data"),)),)
     with pytest.raises(PromptError, match=r"chat template fails( in line 2)?: .* seconds"):
         chat.apply(Prompt(messages=turns), f"\n{LOOP}")
+
+
+class Closing:
+    """Takes longer to close than work may take."""
+
+    def __init__(self, closed: list[str]) -> None:
+        self.closed = closed
+
+    def __del__(self) -> None:
+        close(self.closed)
+
+
+class Open:
+    pass
+
+
+def close(closed: list[str]) -> None:
+    end = time.thread_time() + 0.6
+    while time.thread_time() < end:
+        sum(range(1_000))
+    closed.append("whole")
+
+
+def by_del(closed: list[str]) -> None:
+    Closing(closed)
+
+
+def by_finalize(closed: list[str]) -> None:
+    weakref.finalize(Open(), close, closed)
+
+
+def by_the_collector(closed: list[str]) -> None:
+    def callback(phase: str, _: object) -> None:
+        if phase == "start" and not closed:
+            close(closed)
+
+    gc.callbacks.append(callback)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("clean", [by_del, by_finalize, by_the_collector])
+def test_cleaning_up_is_not_interrupted(clean: Callable[[list[str]], None]) -> None:
+    """An exception there is printed and lost, and the model would stay half freed."""
+    closed: list[str] = []
+
+    def work() -> None:
+        clean(closed)
+        spin()
+
+    with pytest.raises(SecurityError, match="seconds"):
+        watched(work)
+    assert closed == ["whole"]
 
 
 @pytest.mark.usefixtures("_short")
