@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
     from promptkit.examples import Example, ExampleSet
-    from promptkit.files import load_task, save_task
     from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from promptkit.store import Store
     from promptkit.sweep.formats import variants
     from promptkit.task import Task
+    from promptkit.tasks.loading import load_task, save_task
     from promptkit.templates import Template
     from promptkit.verbalizer import Verbalizer
 
@@ -57,9 +57,9 @@ _HOMES = {
     "lint": "linting.check",
     "load_embedder": "models.embedding",
     "load_model": "models.llama",
-    "load_task": "files",
+    "load_task": "tasks.loading",
     "optimise": "optimising.search",
-    "save_task": "files",
+    "save_task": "tasks.loading",
     "variants": "sweep.formats",
 }
 

@@ -15,13 +15,13 @@ from promptkit.cells import Answers, answers, chosen_for, describe, matched, sha
 from promptkit.comparison import SEEDS, compare
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.figures import RAW, Cell
-from promptkit.files import load_task
 from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
 from promptkit.judging import is_drawn
 from promptkit.moves import Moves, draws_of, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
 from promptkit.task import Task
+from promptkit.tasks.loading import load_task
 from promptkit.verdicts import sentence
 
 Pairs = Sequence[tuple[Cell, Cell]]

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from promptkit.errors import DataError, Problem
-from promptkit.plain import UnwritableError, plain, written
+from promptkit.files.json_values import UnwritableError, plain, written
 from promptkit.typed import Typed
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input, as in Task[I, O]

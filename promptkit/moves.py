@@ -10,8 +10,8 @@ from typing import Any
 from promptkit.errors import shorten
 from promptkit.examples import ExampleSet, canonical, output_key
 from promptkit.figures import RAW, Cell
+from promptkit.files.json_values import plain
 from promptkit.judging import cell_of
-from promptkit.plain import plain
 from promptkit.predict import Prediction
 
 MAX_NAMED = 3

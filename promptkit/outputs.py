@@ -23,8 +23,8 @@ from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from promptkit.errors import TaskError, shorten
+from promptkit.files.json_values import unwrapped, written
 from promptkit.formats import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
-from promptkit.plain import unwrapped, written
 from promptkit.schemas import WrittenSchema
 
 

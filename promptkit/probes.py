@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.examples import Example, canonical, output_key, text_key, texts_of
+from promptkit.files.json_values import read_name
 from promptkit.near import near_pairs, normal_form
-from promptkit.plain import read_name
 from promptkit.selecting.pool import digest
 from promptkit.task import Task
 

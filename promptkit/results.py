@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptkit import saving
 from promptkit.errors import MissingExtraError
 from promptkit.figures import (
     Best,
@@ -25,6 +24,7 @@ from promptkit.figures import (
     Spread,
     Variance,
 )
+from promptkit.files import saving
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts import Prompt

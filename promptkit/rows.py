@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from promptkit import saving
-from promptkit.delimited import csv_rows, is_tabbed, to_csv
 from promptkit.errors import DataError, MissingExtraError, Problem, TaskError
-from promptkit.paths import check_file, read_bytes
+from promptkit.files import saving
+from promptkit.files.delimited import csv_rows, is_tabbed, to_csv
+from promptkit.files.paths import check_file, read_bytes
 
 Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""

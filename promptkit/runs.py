@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from promptkit import saving
 from promptkit.errors import DataError, Problem
 from promptkit.figures import RAW, Cell
+from promptkit.files import saving
+from promptkit.files.paths import read_bytes
 from promptkit.judging import cell_of
-from promptkit.paths import read_bytes
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
 from promptkit.verbalizer import LABELS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from promptkit import saving
 from promptkit.errors import TaskError
+from promptkit.files import saving
 
 _SCHEMA = Path(__file__).with_name("task.schema.json")
 """What `promptkit.taskfile.json_schema` says, for editors."""

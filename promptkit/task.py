@@ -1,7 +1,7 @@
 """A task: an instruction, a pool of demonstrations, and the tests that are asked.
 
 `Task[Fruit, Family]` checks both against its types. Reading a task from a folder and writing it
-back is in `promptkit.files`.
+back is in `promptkit.tasks.loading`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pydantic import (
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import Example, ExampleSet, I, O, Place, canonical
+from promptkit.files.json_values import plain
 from promptkit.outputs import OutputType
-from promptkit.plain import plain
 from promptkit.typed import Typed
 from promptkit.validation import ExampleParser, check_sets
 from promptkit.verbalizer import (

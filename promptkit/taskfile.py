@@ -27,10 +27,10 @@ from pydantic import (
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.examples import RESERVED
+from promptkit.files.json_values import unwrapped, written
+from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.formats import unfollowed
 from promptkit.outputs import OutputType, label_texts
-from promptkit.paths import MOST_TEXT, is_inside, read_bytes
-from promptkit.plain import unwrapped, written
 from promptkit.rows import not_utf8
 from promptkit.typed import Recipe, Typed
 from promptkit.verbalizer import Verbalizer, own

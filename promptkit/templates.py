@@ -20,7 +20,7 @@ from jinja2.loaders import split_template_path
 from promptkit import wording
 from promptkit.errors import TemplateError
 from promptkit.examples import Example
-from promptkit.paths import MOST_TEXT, is_inside, read_bytes
+from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, text_key
+from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
 from promptkit.outputs import OutputType
-from promptkit.plain import UnwritableError, alias_paths, plain, unwrapped
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

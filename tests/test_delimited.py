@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptkit.delimited import to_csv
 from promptkit.errors import DataError, Problem
+from promptkit.files.delimited import to_csv
 from promptkit.rows import read_rows, write_rows
 
 

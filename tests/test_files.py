@@ -17,9 +17,9 @@ from strategies import Family, Fruit, Kind, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.examples import Example, ExampleSet
-from promptkit.files import load_task, read_examples, read_rows, save_task, write_examples
 from promptkit.outputs import OutputType
 from promptkit.task import Task
+from promptkit.tasks.loading import load_task, read_examples, read_rows, save_task, write_examples
 from promptkit.templates import Template
 from promptkit.validation import ExampleParser
 

@@ -18,8 +18,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from promptkit import saving
 from promptkit.errors import escaped
+from promptkit.files import saving
 
 
 class Output:

@@ -17,13 +17,13 @@ from rich.text import Text
 import promptkit
 from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError, escaped
-from promptkit.files import load_task
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
 from promptkit.selecting.orders import Order, as_order
 from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.selecting.strategies import Selection, read_selection
 from promptkit.task import NearDuplicates, Task
+from promptkit.tasks.loading import load_task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from promptkit.errors import TaskError
+from promptkit.files.saving import unwritable
 from promptkit.results import FILES
-from promptkit.saving import unwritable
 
 T = TypeVar("T", str | None, Path | None)
 

@@ -12,7 +12,7 @@ from promptkit.cli.console import note, write_json
 from promptkit.cli.repeated import listed
 from promptkit.controls import near_sentence
 from promptkit.errors import TaskError, shorten
-from promptkit.plain import read_name
+from promptkit.files.json_values import read_name
 from promptkit.preview import plain
 from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order

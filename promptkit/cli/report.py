@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from promptkit import saving
 from promptkit.cli.console import note, say
 from promptkit.cli.outputs import file_option, folder_option
 from promptkit.errors import DataError, MissingExtraError, Problem
-from promptkit.paths import read_bytes
+from promptkit.files import saving
+from promptkit.files.paths import read_bytes
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder that compare wrote, such as runs/fruit.")

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from promptkit import saving
 from promptkit.cli.console import err, exact, fail, say, screen
 from promptkit.errors import PromptkitError, escaped
+from promptkit.files import saving
 from promptkit.models.base import Model
 from promptkit.preview import page, plain, terminal
 from promptkit.preview.marks import marked

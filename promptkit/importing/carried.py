@@ -11,9 +11,9 @@ from typing import Any
 
 import tomli_w
 
-from promptkit import saving
 from promptkit.errors import TaskError, TemplateError
 from promptkit.examples import RESERVED
+from promptkit.files import saving
 from promptkit.importing.jinja import literal
 from promptkit.importing.reading import Source
 from promptkit.templates import Template

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
-from promptkit.paths import is_inside
+from promptkit.files.paths import is_inside
 from promptkit.rows import not_utf8
 
 MAX_BYTES = 2 * 1024 * 1024

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from difflib import unified_diff
 from pathlib import Path
 
-from promptkit import saving
+from promptkit.files import saving
+from promptkit.files.paths import is_inside
 from promptkit.linting.findings import Edit, Finding
-from promptkit.paths import is_inside
 from promptkit.templates import BUILT_IN
 
 

@@ -14,11 +14,11 @@ from pydantic import BaseModel
 
 from promptkit.errors import DataError, Problem
 from promptkit.examples import Example, Place
-from promptkit.files import load_task, read_examples
+from promptkit.files.json_values import plain
 from promptkit.linting.findings import Where
-from promptkit.plain import plain
 from promptkit.task import Task
 from promptkit.taskfile import input_type, output_type, read_task_file
+from promptkit.tasks.loading import load_task, read_examples
 from promptkit.validation import ExampleParser
 from promptkit.verbalizer import Verbalizer
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from promptkit import saving
 from promptkit.cells import loss
 from promptkit.errors import escaped
 from promptkit.examples import Example, ExampleSet
+from promptkit.files import saving
 from promptkit.linting.screening import screen
 from promptkit.means import mean_interval
 from promptkit.models.base import Model, Sampling

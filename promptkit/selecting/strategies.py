@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from promptkit.errors import PromptError, TaskError, shorten
-from promptkit.paths import MOST_TEXT, read_bytes
+from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.selecting.pool import Pool, digest
 from promptkit.task import Task
 

@@ -10,8 +10,8 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, comp
 
 from promptkit import Task, Template, lint
 from promptkit.errors import DataError
-from promptkit.files import read_examples
 from promptkit.probes import content_free, random_texts
+from promptkit.tasks.loading import read_examples
 from promptkit.validation import ExampleParser
 
 

@@ -21,9 +21,10 @@ import pytest
 from samples import COLON, parity_task
 
 import promptkit
-from promptkit import Comparison, FakeModel, Store, compare, saving
+from promptkit import Comparison, FakeModel, Store, compare
 from promptkit.cli import app
 from promptkit.errors import DataError
+from promptkit.files import saving
 from promptkit.results import FILES
 from promptkit.runs import read_run
 

@@ -14,7 +14,7 @@ import pytest
 from promptkit import Template, load_task, save_task
 from promptkit.cli import app
 from promptkit.errors import PromptkitError, TaskError, TemplateError
-from promptkit.paths import is_inside
+from promptkit.files.paths import is_inside
 
 TOML = """
 name = "t"

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from promptkit import saving
-from promptkit.delimited import column_hint
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
+from promptkit.files import saving
+from promptkit.files.delimited import column_hint
+from promptkit.files.json_values import plain, written
+from promptkit.files.paths import is_inside
 from promptkit.outputs import OutputType
-from promptkit.paths import is_inside
-from promptkit.plain import plain, written
 from promptkit.rows import is_csv, read_rows, write_rows
 from promptkit.task import Task
 from promptkit.taskfile import (

@@ -1,0 +1,1 @@
+"""Tasks: typed examples, output types, and the files that hold them."""
