@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 
 AS_IS = "as-is"
 WIDER = {

@@ -25,7 +25,7 @@ from benchmarks.meter import peak_mb
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score, Usage
 from promptkit.models.plan import Item, Limits, Plan
 from promptkit.models.schedule import Schedule
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 SHOTS = (0, 1, 2, 4, 8)
 SEEDS = (0, 1)

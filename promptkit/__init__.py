@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from promptkit.checks import check
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
-    from promptkit.examples import Example, ExampleSet
     from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
@@ -25,34 +24,35 @@ if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.optimising.search import optimise
     from promptkit.predict import Prediction, Predictor
-    from promptkit.prompts import Prompt
+    from promptkit.prompts.prompt import Prompt
     from promptkit.results import Comparison
     from promptkit.store import Store
     from promptkit.sweep.formats import variants
-    from promptkit.task import Task
+    from promptkit.tasks.examples import Example, ExampleSet
     from promptkit.tasks.loading import load_task, save_task
+    from promptkit.tasks.task import Task
+    from promptkit.tasks.verbalizers import Verbalizer
     from promptkit.templates import Template
-    from promptkit.verbalizer import Verbalizer
 
 _HOMES = {
     "Comparison": "results",
     "Embedder": "models.embedding",
-    "Example": "examples",
-    "ExampleSet": "examples",
+    "Example": "tasks.examples",
+    "ExampleSet": "tasks.examples",
     "FakeModel": "models.fake",
     "Finding": "linting.findings",
     "LlamaModel": "models.llama",
     "Model": "models.base",
     "Prediction": "predict",
     "Predictor": "predict",
-    "Prompt": "prompts",
+    "Prompt": "prompts.prompt",
     "PromptkitError": "errors",
     "Sampling": "models.base",
     "Store": "store",
-    "Task": "task",
+    "Task": "tasks.task",
     "Template": "templates",
     "check": "checks",
-    "Verbalizer": "verbalizer",
+    "Verbalizer": "tasks.verbalizers",
     "compare": "comparison",
     "lint": "linting.check",
     "load_embedder": "models.embedding",

@@ -19,14 +19,14 @@ from numpy.typing import ArrayLike
 from promptkit import calibrate, probes
 from promptkit.calibrate import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example
 from promptkit.figures import CalibrationNote
 from promptkit.judging import cell_of
 from promptkit.models.base import Score
 from promptkit.predict import Prediction
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.running import Asked
 from promptkit.store import Result
+from promptkit.tasks.examples import Example
 
 ALL = "all"
 """Name for every method that a task allows."""

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from promptkit import judging
 from promptkit.errors import DataError, Problem, shorten
-from promptkit.examples import canonical
 from promptkit.figures import FACTORS, RAW, Cell
 from promptkit.judging import calibrated_label, cell_of
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
+from promptkit.tasks.examples import canonical
+from promptkit.tasks.verbalizers import LABELS
 from promptkit.variance import flattery
-from promptkit.verbalizer import LABELS
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""

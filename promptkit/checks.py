@@ -20,8 +20,8 @@ from promptkit.judging import is_drawn
 from promptkit.moves import Moves, draws_of, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
-from promptkit.task import Task
 from promptkit.tasks.loading import load_task
+from promptkit.tasks.task import Task
 from promptkit.verdicts import sentence
 
 Pairs = Sequence[tuple[Cell, Cell]]

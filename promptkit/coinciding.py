@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.running import Asked
 from promptkit.verdicts import bare, listed
 

@@ -15,7 +15,6 @@ from promptkit.calibrating import ALL
 from promptkit.coinciding import same_prompts
 from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
-from promptkit.examples import Example
 from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
@@ -29,9 +28,10 @@ from promptkit.selecting.orders import Order
 from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.selecting.strategies import Selection
 from promptkit.store import Store, default_path
-from promptkit.task import Task
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templates import Template
-from promptkit.verbalizer import Verbalizer
 
 SEEDS = 8
 """How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from promptkit.errors import shorten
-from promptkit.examples import Example
 from promptkit.figures import RAW, Cell, Pair, Row
 from promptkit.predict import Predictor
 from promptkit.selecting.draw import ALLOW_NEAR
-from promptkit.verbalizer import LABELS, SWAPPED
+from promptkit.tasks.examples import Example
+from promptkit.tasks.verbalizers import LABELS, SWAPPED
 
 _INSTRUCTION = "task.instruction"
 

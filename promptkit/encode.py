@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from promptkit.errors import PromptError, shorten
 from promptkit.parts import KEPT, PROBE, Parts
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.sources import Reader, Source, Tokenizer
 
 _FIRST, _EVERY = 4, 512  # which prompts are encoded whole as well

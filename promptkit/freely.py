@@ -19,7 +19,7 @@ from promptkit.figures import Free
 from promptkit.judging import cell_of
 from promptkit.models.base import Generation, Sampling
 from promptkit.predict import Prediction, Predictor, answer
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.running import Asked
 from promptkit.store import Store
 

@@ -14,9 +14,9 @@ from promptkit.predict import Fit, Predictor
 from promptkit.selecting.orders import Order, as_order
 from promptkit.selecting.strategies import Selection, default_selection, selection_for
 from promptkit.sweep.formats import Notify, variants
-from promptkit.task import Task
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templates import Template
-from promptkit.verbalizer import LABELS, Verbalizer
 
 
 @dataclass(frozen=True, kw_only=True)

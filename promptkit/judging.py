@@ -16,7 +16,7 @@ from promptkit import metrics, targets
 from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
 from promptkit.predict import Prediction
 from promptkit.selecting.strategies import is_seeded
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 Table = npt.NDArray[np.int64]
 """Whether each answer is right, (queries, seeds)."""

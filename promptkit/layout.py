@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple, get_args
 
 from promptkit.errors import TemplateError
-from promptkit.formats import AnswerFormat
-from promptkit.prompts import OR_USER, Message, Piece, Prompt, Role
+from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.prompts.prompt import OR_USER, Message, Piece, Prompt, Role
 
 DEFAULT_STOP = "\n"
 """What ends an answer where neither the template nor its shots say."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptkit.errors import shorten
-from promptkit.examples import ExampleSet, canonical, output_key
 from promptkit.figures import RAW, Cell
 from promptkit.files.json_values import plain
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
+from promptkit.tasks.examples import ExampleSet, canonical, output_key
 
 MAX_NAMED = 3
 """How many demonstrations a sentence names."""

@@ -11,17 +11,17 @@ from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
-from promptkit.examples import Example
 from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.rendering import Renderer
 from promptkit.selecting.draw import Shots, left_out
 from promptkit.selecting.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selecting.strategies import AnySelection, Selection, selection_for
 from promptkit.store import Result, Store, keys_of
-from promptkit.task import Task
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templates import Template
-from promptkit.verbalizer import LABELS, Verbalizer
 
 Progress = Callable[[int, int], None]
 """Told how many prompts are done, and of how many."""

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.examples import Example, canonical, output_key, text_key, texts_of
 from promptkit.files.json_values import read_name
-from promptkit.near import near_pairs, normal_form
 from promptkit.selecting.pool import digest
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, canonical, output_key, text_key, texts_of
+from promptkit.tasks.near_duplicates import near_pairs, normal_form
+from promptkit.tasks.task import Task
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
 """Content-free texts (Zhao et al. 2021)."""

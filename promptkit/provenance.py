@@ -16,11 +16,11 @@ from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.compiler import Frame
 from jinja2.exceptions import UndefinedError
 
-from promptkit.bounds import MAX_TEXT, STEPS_PER_DATUM, too_much_text
-from promptkit.codegen import BoundedGenerator
 from promptkit.errors import TemplateError, shorten
-from promptkit.prompts import Piece
-from promptkit.sandbox import BoundedEnvironment
+from promptkit.prompts.prompt import Piece
+from promptkit.sandbox.codegen import BoundedGenerator
+from promptkit.sandbox.environment import BoundedEnvironment
+from promptkit.sandbox.limits import MAX_TEXT, STEPS_PER_DATUM, too_much_text
 from promptkit.values import (
     TRACED,
     NoValueError,

@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError, shorten
-from promptkit.examples import Example, text_key
-from promptkit.formats import AnswerFormat
 from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.prompts.prompt import Piece, Prompt
 from promptkit.provenance import join
-from promptkit.sandbox import BoundedEnvironment, within_bounds
+from promptkit.sandbox.environment import BoundedEnvironment, within_bounds
 from promptkit.selecting.draw import draw, expect, same
 from promptkit.selecting.orders import Order
 from promptkit.selecting.strategies import Selection, selection_for
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, text_key
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.values import NoValueError, Origin, Text, View, trace
-from promptkit.verbalizer import Verbalizer
 
 Shots = Sequence[Example[Any, Any]]
 
@@ -120,7 +120,7 @@ class Renderer:
 
     @property
     def steps(self) -> int:
-        """Steps of the last rendering (`promptkit.bounds`)."""
+        """Steps of the last rendering (`promptkit.sandbox.limits`)."""
         environment = self._template.environment
         return environment.meter.taken if isinstance(environment, BoundedEnvironment) else 0
 

@@ -27,7 +27,7 @@ from promptkit.figures import (
 from promptkit.files import saving
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
-from promptkit.prompts import Prompt
+from promptkit.prompts.prompt import Prompt
 from promptkit.templates import Template
 
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")

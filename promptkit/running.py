@@ -7,14 +7,14 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.examples import Example
 from promptkit.figures import Cost
 from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.rendering import Renderer
 from promptkit.store import Result, Store
+from promptkit.tasks.examples import Example
+from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templates import Template
-from promptkit.verbalizer import Verbalizer
 
 Announce = Callable[[str], None]
 """Told what a run will cost, before it begins."""

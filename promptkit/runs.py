@@ -19,7 +19,7 @@ from promptkit.files.paths import read_bytes
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
 from promptkit.selecting.orders import DEFAULT
-from promptkit.verbalizer import LABELS
+from promptkit.tasks.verbalizers import LABELS
 
 _ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}
 """What a prediction says since later versions, and what it meant before."""

@@ -13,7 +13,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
-from promptkit.prompts import OR_USER, Piece, Role
+from promptkit.prompts.prompt import OR_USER, Piece, Role
 from promptkit.provenance import Rendered, rendered
 from promptkit.values import Slot, View
 

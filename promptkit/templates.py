@@ -19,17 +19,17 @@ from jinja2.loaders import split_template_path
 
 from promptkit import wording
 from promptkit.errors import TemplateError
-from promptkit.examples import Example
 from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
-from promptkit.prompts import Prompt
+from promptkit.prompts.prompt import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
 from promptkit.selecting.orders import Order
 from promptkit.selecting.strategies import Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
-from promptkit.task import Task
-from promptkit.verbalizer import Verbalizer
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import Verbalizer
 
 _PACKAGE = Path(__file__).parent
 BUILT_IN = next(

@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from promptkit import Task, Template, bounds, chat
+from promptkit import Task, Template
 from promptkit.errors import PromptkitError
 from promptkit.linting.check import lint_template
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.sandbox import limits
 
 MEMORY = 3 * 2**30  # bytes
 
@@ -44,7 +46,7 @@ def render(kind: str, source: str, files: dict[str, str]) -> dict[str, Any]:
         try:
             if kind == "chat":
                 turns = (Message("user", (Piece("hi", "data"),)),)
-                text = chat.apply(Prompt(messages=turns), source).text
+                text = chat_template.apply(Prompt(messages=turns), source).text
             elif kind == "lint":
                 text = "\n".join(map(str, lint_template(TASK, template)))
             else:
@@ -56,10 +58,10 @@ def render(kind: str, source: str, files: dict[str, str]) -> dict[str, Any]:
 
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    usual = bounds.MAX_STEPS
+    usual = limits.MAX_STEPS
     for line in sys.stdin:
         asked = json.loads(line)
-        bounds.MAX_STEPS = asked["steps"] or usual
+        limits.MAX_STEPS = asked["steps"] or usual
         try:
             answer = render(asked["kind"], asked["source"], asked.get("files", {}))
         except BaseException as error:  # which is what must not happen: the test says so

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from promptkit.linting.findings import Case
-from promptkit.scaffold import write_task
+from promptkit.tasks.scaffold import write_task
 
 
 def write_case(case: Case, folder: Path) -> Path:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from promptkit.examples import Example
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.models.fake import FakeModel
-from promptkit.prompts import Prompt, TokenizedPrompt
-from promptkit.task import Task
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 COLON = Template("{% example %}\n{{ input.word }}: {{ output }}\n{% endexample %}\n", "colon")

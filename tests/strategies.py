@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 Family = Literal["drupe", "pome", "berry"]
 

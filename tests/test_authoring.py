@@ -11,9 +11,10 @@ import pytest
 import tomli_w
 from walkthrough import ROOT, WALKED, walk
 
-from promptkit import load_task, scaffold
+from promptkit import load_task
 from promptkit.errors import TaskError
-from promptkit.taskfile import json_schema, read_task_file, tomllib
+from promptkit.tasks import scaffold
+from promptkit.tasks.task_file import json_schema, read_task_file, tomllib
 
 SCHEMA = ROOT / "promptkit" / "task.schema.json"
 

@@ -17,7 +17,7 @@ from benchmarks.peers import Answer
 from benchmarks.results import Failure, Goal, Result
 from benchmarks.work import FRUIT, prompts
 from promptkit import Predictor, Template, load_model
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 Ids = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)
 

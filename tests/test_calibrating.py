@@ -14,16 +14,16 @@ from promptkit import Comparison, FakeModel, Store, Template, compare
 from promptkit.calibrate import CALIBRATIONS
 from promptkit.calibrating import Plan, methods_of, plan
 from promptkit.errors import TaskError
-from promptkit.examples import Example
 from promptkit.figures import Row
 from promptkit.models.base import Score
 from promptkit.models.llama import LlamaModel
 from promptkit.predict import Prediction, Predictor
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.running import prepare, run
 from promptkit.selecting.strategies import as_selection
-from promptkit.task import Task
-from promptkit.verbalizer import control
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.tasks.verbalizers import control
 
 
 class Leaning(CountingModel):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptkit import chat
 from promptkit.errors import PromptError
-from promptkit.prompts import Message, Piece, Prompt, Role
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt, Role
 
 CHATML = (
     "{% for message in messages %}"
@@ -105,7 +105,7 @@ def applied(
     template: str | None, *messages: Message, stop: str = "", bos: str = "<s>", eos: str = "</s>"
 ) -> Prompt:
     prompt = Prompt(messages=messages, stop=stop, candidates=("a", "b"), query="q1")
-    return chat.apply(prompt, template, bos=bos, eos=eos)
+    return chat_template.apply(prompt, template, bos=bos, eos=eos)
 
 
 SYSTEM, USER = message("system", "Be brief."), message("user", "Name: ", data("fig"), "\nFamily:")
@@ -212,8 +212,8 @@ def test_a_model_without_a_chat_template() -> None:
 
 def test_a_prompt_without_turns_stays_as_it_is() -> None:
     prompt = Prompt((Piece("fig:", "template"),), stop="\n")
-    assert chat.apply(prompt, CHATML) is prompt
-    assert chat.apply(prompt, None) is prompt
+    assert chat_template.apply(prompt, CHATML) is prompt
+    assert chat_template.apply(prompt, None) is prompt
 
 
 @pytest.mark.parametrize(
@@ -286,8 +286,8 @@ def test_a_prompt_is_the_same_on_every_day(monkeypatch: pytest.MonkeyPatch) -> N
 
     today = applied(dated, USER).text
     monkeypatch.setattr("datetime.datetime", Tomorrow)
-    if hasattr(chat, "datetime"):
-        monkeypatch.setattr(chat, "datetime", Tomorrow)
+    if hasattr(chat_template, "datetime"):
+        monkeypatch.setattr(chat_template, "datetime", Tomorrow)
     assert applied(dated, USER).text == today
 
 

@@ -14,9 +14,10 @@ import jinja2
 import pytest
 from pydantic import BaseModel
 
-from promptkit import Example, Task, Template, chat
+from promptkit import Example, Task, Template
 from promptkit.errors import PromptError
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
@@ -68,7 +69,7 @@ LEFT_OUT = {
 
 def applied(name: str, turns: list[tuple[str, Any]]) -> Prompt:
     messages = [Message(role, (Piece(text, "data"),)) for role, text in turns]  # type: ignore[arg-type]
-    return chat.apply(Prompt(messages=tuple(messages)), SOURCES[name], bos=BOS, eos=EOS)
+    return chat_template.apply(Prompt(messages=tuple(messages)), SOURCES[name], bos=BOS, eos=EOS)
 
 
 def peers_text(source: str, turns: list[tuple[str, str]]) -> str | None:
@@ -167,7 +168,7 @@ def built_in(name: str, template: str, shots: int = 2) -> Prompt:
     prompt = Template.load(template).render(
         task, shots=shots, query={"name": "fig"}, selection="first"
     )
-    return chat.apply(prompt, SOURCES[name], bos=BOS, eos=EOS)
+    return chat_template.apply(prompt, SOURCES[name], bos=BOS, eos=EOS)
 
 
 @pytest.mark.parametrize("template", ["chat.j2", "chat-one-turn.j2"])
@@ -187,7 +188,7 @@ def test_a_system_turn_that_may_stands_in_the_first_user_turn(name: str) -> None
     system = Message("system", (Piece("\nBe brief.\n", "template"),), or_user=True)
     turns = [Message("user", (Piece(text, "data"),)) for text in ("plum", "fig")]
     answer = Message("assistant", (Piece("drupe", "data"),))
-    folded = chat.apply(
+    folded = chat_template.apply(
         Prompt(messages=(system, turns[0], answer, turns[1])), SOURCES[name], bos=BOS, eos=EOS
     )
     turns_ = [("user", "Be brief.\n\nplum"), ("assistant", "drupe"), ("user", "fig")]
@@ -201,7 +202,7 @@ def test_a_system_turn_stays_one_where_there_are_system_turns() -> None:
         Message("system", (Piece("Be brief.", "template"),), or_user=True),
         Message("user", (Piece("fig", "data"),)),
     )
-    text = chat.apply(Prompt(messages=turns), SOURCES["qwen25"]).text
+    text = chat_template.apply(Prompt(messages=turns), SOURCES["qwen25"]).text
     assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nfig")
 
 
@@ -210,7 +211,7 @@ def test_an_empty_system_turn_leaves_the_user_turn_as_it_is() -> None:
         Message("system", (Piece("\n", "template"),), or_user=True),
         Message("user", (Piece("fig", "data"),)),
     )
-    text = chat.apply(Prompt(messages=turns), SOURCES["gemma"], bos=BOS).text
+    text = chat_template.apply(Prompt(messages=turns), SOURCES["gemma"], bos=BOS).text
     assert text.startswith("<bos><start_of_turn>user\nfig<end_of_turn>")
 
 
@@ -232,7 +233,9 @@ def test_a_thought_that_a_template_begins_is_ended(opened: str, closed: str) -> 
         "{% if add_generation_prompt %}" + opened + "{% endif %}"
     )
     turns = (Message("user", (Piece("fig", "data"),)),)
-    assert chat.apply(Prompt(messages=turns), source).text == f"user: fig\n{opened}{closed}"
+    assert (
+        chat_template.apply(Prompt(messages=turns), source).text == f"user: fig\n{opened}{closed}"
+    )
 
 
 if __name__ == "__main__":

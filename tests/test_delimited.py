@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.delimited import to_csv
-from promptkit.rows import read_rows, write_rows
+from promptkit.tasks.tables import read_rows, write_rows
 
 
 def read(

@@ -13,7 +13,7 @@ from promptkit.encode import Encoder, common_prefix
 from promptkit.errors import PromptError
 from promptkit.models.cutting import find_cuts
 from promptkit.parts import Cuts
-from promptkit.prompts import Piece, Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
 from promptkit.sources import ControlToken
 
 

@@ -11,11 +11,11 @@ from samples import COLON, Word, asked_word
 
 from promptkit import FakeModel, Store, compare
 from promptkit.evidence import collapsed, skewed
-from promptkit.examples import Example
 from promptkit.figures import Cell
 from promptkit.judging import Groups, Judged, Scored
-from promptkit.prompts import Prompt
-from promptkit.task import Task
+from promptkit.prompts.prompt import Prompt
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 
 Kind = Literal["A", "B", "C", "D"]
 LABELS = ("A", "B", "C", "D")

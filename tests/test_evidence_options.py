@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from promptkit import FakeModel, Store, Template, compare
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 QUESTION = Template(
     '{% example %}\n{{ input.question }} {{ input.A }} {{ input.B }} {{ input.C or "" }}\n'

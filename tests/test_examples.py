@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from strategies import Family, Fruit, Kind, examples, fruits, some_text
 
 from promptkit.errors import MAX_SHOWN, DataError, TaskError
-from promptkit.examples import Example, ExampleSet, content_id, text_key
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, ExampleSet, content_id, text_key
+from promptkit.tasks.task import Task
 
 
 class Place(BaseModel):

@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from strategies import Family, Fruit, Kind, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptkitError, TaskError
-from promptkit.examples import Example, ExampleSet
-from promptkit.outputs import OutputType
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, ExampleSet
 from promptkit.tasks.loading import load_task, read_examples, read_rows, save_task, write_examples
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.task import Task
+from promptkit.tasks.validation import ExampleParser
 from promptkit.templates import Template
-from promptkit.validation import ExampleParser
 
 TOML = """\
 name = "fruit"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from promptkit.formats import AnswerFormat, literals, narrowed, parts
+from promptkit.prompts.answer_format import AnswerFormat, literals, narrowed, parts
 
 ROW = {"properties": {"a": {"type": "string"}}, "type": "object"}
 CLOSED = {**ROW, "additionalProperties": False}

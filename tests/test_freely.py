@@ -11,7 +11,7 @@ from test_comparison import compared
 from promptkit import FakeModel, LlamaModel, Store, compare
 from promptkit.freely import ANSWERS, SAMPLING
 from promptkit.models.base import Generation, Sampling, Score
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 
 
 class Unwilling(FakeModel):

@@ -15,11 +15,11 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from promptkit import judging
 from promptkit.cells import answers
-from promptkit.examples import Example
 from promptkit.figures import RAW, Cell
 from promptkit.judging import Judged, Scored
 from promptkit.predict import Prediction
-from promptkit.task import Task
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 2, None)
 LABELS = ("A", "B", "C")

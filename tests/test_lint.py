@@ -22,7 +22,7 @@ from promptkit.linting.findings import Case, Rule
 from promptkit.linting.fixes import fix
 from promptkit.linting.manual import manual
 from promptkit.linting.show import MOST
-from promptkit.near import near_pairs, normalised
+from promptkit.tasks.near_duplicates import near_pairs, normalised
 
 ROOT = Path(__file__).parents[1]
 BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"

@@ -12,7 +12,7 @@ import pytest
 from faults import DATA_FAULTS, TEMPLATE_FAULTS, leak
 
 from promptkit.linting.check import lint
-from promptkit.scaffold import write_task
+from promptkit.tasks.scaffold import write_task
 from promptkit.templates import BUILT_IN
 
 ROOT = Path(__file__).parents[1]

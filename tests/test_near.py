@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import some_text
 
-from promptkit.near import SHORTEST, alike, band_keys, near_pairs, normal_form, normalised
+from promptkit.tasks.near_duplicates import (
+    SHORTEST,
+    alike,
+    band_keys,
+    near_pairs,
+    normal_form,
+    normalised,
+)
 
 SENTENCE = normalised("The parcel that I ordered on Monday has still not come to my address.")
 

@@ -15,11 +15,11 @@ from samples import COLON, CountingModel, Word, asked_word, open_task, parity, p
 
 from promptkit import Example, FakeModel, Prompt, Store, load_task, optimise
 from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.examples import ExampleSet
-from promptkit.near import alike, normalised
 from promptkit.optimising.plan import Plan, plan_search
 from promptkit.optimising.search import Optimised
 from promptkit.selecting.strategies import read_selection
+from promptkit.tasks.examples import ExampleSet
+from promptkit.tasks.near_duplicates import alike, normalised
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, HttpUrl, WithJsonSchema, condecimal
 from strategies import Kind, texts
 
 from promptkit.errors import TaskError
-from promptkit.formats import AnswerFormat
-from promptkit.outputs import OutputType
+from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.tasks.output_type import OutputType
 
 
 class Text(str, Enum):

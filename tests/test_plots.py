@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.report import charts, curves, draw, items, pairs
 from promptkit.report.page import html
 from promptkit.report.prompts import packed

@@ -18,7 +18,7 @@ from promptkit.errors import ModelError, PromptkitError, PromptTooLongError, Tem
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.models.fake import FakeModel
 from promptkit.predict import Prediction, Predictor, answer, unique_tokens
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.store import Store
 from promptkit.templates import Template
 

@@ -25,12 +25,13 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from promptkit.models.fake import FakeModel
-from promptkit.preview import page, terminal
-from promptkit.preview.align import align
-from promptkit.preview.marks import marked
-from promptkit.preview.view import Preview, preview
-from promptkit.prompts import Prompt
-from promptkit.task import Task
+from promptkit.preview import terminal
+from promptkit.prompts import html as page
+from promptkit.prompts.invisible import marked
+from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.token_spans import align
+from promptkit.prompts.view import Preview, preview
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 ROOT = Path(__file__).parents[1]
@@ -291,7 +292,7 @@ def test_a_browser_shows_the_page(tmp_path: Path) -> None:
 
 @pytest.fixture
 def animals(tmp_path: Path) -> Path:
-    from promptkit.scaffold import write_task
+    from promptkit.tasks.scaffold import write_task
 
     write_task(tmp_path / "animals")
     return tmp_path / "animals"

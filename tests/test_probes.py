@@ -15,7 +15,6 @@ from strategies import some_text
 
 from promptkit.calibrate import HeldOut, vector
 from promptkit.errors import TaskError
-from promptkit.examples import Example, text_key
 from promptkit.probes import (
     CONTENT_FREE,
     HELD_OUT,
@@ -27,7 +26,8 @@ from promptkit.probes import (
     random_texts,
 )
 from promptkit.selecting.draw import same
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, text_key
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 Mood = Literal["good", "bad"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import promptkit
-from promptkit.taskfile import tomllib
+from promptkit.tasks.task_file import tomllib
 
 pytest_plugins = "pytester"
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from promptkit.examples import Example
 from promptkit.rendering import Renderer
 from promptkit.sharing import Sharing
-from promptkit.task import Task
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 from promptkit.templates import BUILT_IN, Template, _sharing
 
 

@@ -16,7 +16,7 @@ from samples import ARROW, COLON, Word, open_task
 
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 from promptkit.errors import escaped
-from promptkit.prompts import Prompt
+from promptkit.prompts.prompt import Prompt
 from promptkit.report import page, terminal
 from promptkit.report.prompts import packed
 

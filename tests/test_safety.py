@@ -11,11 +11,11 @@ import pytest
 from child import Child
 from hostile import TASK, Fruit
 
-from promptkit import chat
-from promptkit.bounds import MAX_STEPS, MAX_TEXT
 from promptkit.errors import PromptError, TemplateError
-from promptkit.prompts import Message, Piece, Prompt
-from promptkit.task import Task
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.sandbox.limits import MAX_STEPS, MAX_TEXT
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 INJECTIONS = {
@@ -170,7 +170,7 @@ def test_an_injection_in_a_models_chat_template_is_refused(source: str) -> None:
     prompt = Prompt(messages=(Message("user", (Piece("hi", "data"),)),))
     # Chat templates are lenient, so that an unknown name is empty; reading on from it is not.
     try:
-        text = chat.apply(prompt, f"{{{{ messages[0].content }}}}{source}").text
+        text = chat_template.apply(prompt, f"{{{{ messages[0].content }}}}{source}").text
     except PromptError:
         return
     assert not re.search(r"0x|<|class|builtin|root:|os\b", text)

@@ -20,8 +20,6 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits, some_text
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.examples import Example, ExampleSet, texts_of
-from promptkit.near import alike, normal_form
 from promptkit.selecting.draw import Draws, draw, expect, left_out
 from promptkit.selecting.orders import RULES, as_order, orders
 from promptkit.selecting.strategies import (
@@ -42,7 +40,9 @@ from promptkit.selecting.strategies import (
     read_selection,
     selection_for,
 )
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, ExampleSet, texts_of
+from promptkit.tasks.near_duplicates import alike, normal_form
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 POOL = fruits({f"fruit {i}": ("pome", "drupe", "berry")[i % 3] for i in range(12)}).demos
@@ -462,7 +462,7 @@ def test_draws_do_not_depend_on_how_python_writes_a_label(kind: Any) -> None:
 
 def test_outputs_have_one_text_in_every_process() -> None:
     source = (
-        "from promptkit.examples import output_key\n"
+        "from promptkit.tasks.examples import output_key\n"
         "import enum\n"
         "F = enum.Flag('F', 'A B')\n"
         "print(output_key([{'one', 'two', 'three'}, F.A | F.B, {F.A: frozenset('abc')}]))"

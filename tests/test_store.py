@@ -21,10 +21,10 @@ from samples import ARROW, COLON, CountingModel, open_task, parity_task
 
 import promptkit
 from promptkit.errors import StoreError
-from promptkit.formats import AnswerFormat
 from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
 from promptkit.predict import Predictor
-from promptkit.prompts import Piece, Prompt, TokenizedPrompt
+from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
 from promptkit.store import Store, default_path, key_of
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ import pytest
 from child import Child
 from template_programs import program
 
-from promptkit.bounds import MAX_STEPS
+from promptkit.sandbox.limits import MAX_STEPS
 
 SECONDS = float(os.environ.get("PROMPTKIT_FUZZ_SECONDS", "40"))
 ENOUGH = 40  # programs in that time, on the slowest machine

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from strategies import Family, Fruit, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptError, TemplateError
-from promptkit.examples import Example
-from promptkit.prompts import Prompt, Span
-from promptkit.task import Task
+from promptkit.prompts.prompt import Prompt, Span
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 from promptkit.templates import BUILT_IN, Template
 
 COLON = """\

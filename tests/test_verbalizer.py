@@ -15,8 +15,8 @@ from tiny_gguf import write_llama
 
 from promptkit import Example, Task, Template, lint, load_model, load_task, save_task
 from promptkit.errors import TaskError, TemplateError
+from promptkit.tasks.verbalizers import Verbalizer, cased, control
 from promptkit.templates import BUILT_IN
-from promptkit.verbalizer import Verbalizer, cased, control
 
 LABELS = ("drupe", "pome", "pepo")
 WORDS = {"drupe": "stone fruit", "pome": "core fruit", "pepo": "gourd"}

@@ -13,12 +13,13 @@ import pytest
 from hostile import TASK
 from jinja2.exceptions import SecurityError
 
-from promptkit import chat, watchdog
 from promptkit.errors import PromptError, TemplateError
-from promptkit.prompts import Message, Piece, Prompt
-from promptkit.sandbox import BoundedEnvironment
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.sandbox import watchdog
+from promptkit.sandbox.environment import BoundedEnvironment
+from promptkit.sandbox.watchdog import watched
 from promptkit.templates import Template
-from promptkit.watchdog import watched
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}"
 
@@ -79,12 +80,12 @@ def test_work_that_takes_too_much_memory_is_an_error(monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("_short")
 def test_an_uncounted_rendering_names_its_template(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing had a price."""
-    monkeypatch.setattr("promptkit.bounds.Meter.spend", lambda *_: None)
+    monkeypatch.setattr("promptkit.sandbox.limits.Meter.spend", lambda *_: None)
     with pytest.raises(TemplateError, match=r"^t\.j2(:2)?: the template takes .* seconds"):
         Template(f"\n{LOOP}", "t.j2").render(TASK, query={"name": "fig"})
     turns = (Message("user", (Piece("hi", "data"),)),)
     with pytest.raises(PromptError, match=r"chat template fails( in line 2)?: .* seconds"):
-        chat.apply(Prompt(messages=turns), f"\n{LOOP}")
+        chat_template.apply(Prompt(messages=turns), f"\n{LOOP}")
 
 
 class Closing:

@@ -22,8 +22,8 @@ from promptkit.predict import Progress
 from promptkit.selecting.orders import Order, as_order
 from promptkit.selecting.orders import orders as balanced_orders
 from promptkit.selecting.strategies import Selection, read_selection
-from promptkit.task import NearDuplicates, Task
 from promptkit.tasks.loading import load_task
+from promptkit.tasks.task import NearDuplicates, Task
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel

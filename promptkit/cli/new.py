@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from promptkit.cli.console import say
-from promptkit.scaffold import write_task
+from promptkit.tasks.scaffold import write_task
 
 
 def new(

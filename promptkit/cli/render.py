@@ -17,7 +17,7 @@ from promptkit.preview import plain
 from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
 from promptkit.selecting.strategies import selection_for
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 

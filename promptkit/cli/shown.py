@@ -13,11 +13,12 @@ from promptkit.cli.console import err, exact, fail, say, screen
 from promptkit.errors import PromptkitError, escaped
 from promptkit.files import saving
 from promptkit.models.base import Model
-from promptkit.preview import page, plain, terminal
-from promptkit.preview.marks import marked
-from promptkit.preview.view import preview
+from promptkit.preview import plain, terminal
 from promptkit.preview.watch import changes
-from promptkit.prompts import Prompt
+from promptkit.prompts import html
+from promptkit.prompts.invisible import marked
+from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.view import preview
 
 
 class Look(NamedTuple):
@@ -49,7 +50,7 @@ def show(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
 
 def write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:
     """Writes prompts as a page to point at."""
-    text = page.html(title, [preview(prompt, model) for prompt in prompts])
+    text = html.html(title, [preview(prompt, model) for prompt in prompts])
     saving.write(file, text)
     say(f"Written to {file}")
 

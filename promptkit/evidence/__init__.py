@@ -16,7 +16,7 @@ from promptkit.evidence.exactness import exactness
 from promptkit.figures import Best, Free, Pair, Row, Spread, Variance
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 
 class Evidence(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from promptkit.outputs import OutputType
+from promptkit.tasks.output_type import OutputType
 from promptkit.verdicts import listed
 
 _NAMED = 3

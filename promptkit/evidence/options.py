@@ -8,7 +8,7 @@ from typing import Any
 
 from promptkit import caveats
 from promptkit.predict import Prediction
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 
 def empty_options(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> str | None:

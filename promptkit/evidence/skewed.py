@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from promptkit import caveats
 from promptkit.calibrate import ASSUME_BALANCED
 from promptkit.judging import Groups
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 FAR = 0.2
 """Part of the examples that would need another label for two sets of frequencies to be the same,

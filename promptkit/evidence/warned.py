@@ -17,7 +17,7 @@ from promptkit.evidence.paired import levels, varied
 from promptkit.figures import RAW, Cell, Free
 from promptkit.judging import Groups
 from promptkit.predict import Prediction
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.variance import flattery
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import tomli_w
 
 from promptkit.errors import TaskError, TemplateError
-from promptkit.examples import RESERVED
 from promptkit.files import saving
 from promptkit.importing.jinja import literal
 from promptkit.importing.reading import Source
+from promptkit.tasks.examples import RESERVED
 from promptkit.templates import Template
 
 _WORDS = re.compile(r"[^\W_]+")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.files.paths import is_inside
-from promptkit.rows import not_utf8
+from promptkit.tasks.tables import not_utf8
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 64

@@ -26,7 +26,7 @@ from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
 from promptkit.linting.tokens import check_prompts, token_costs
 from promptkit.rendering import Renderer
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.templates import Template, find_template, own_template, read_template, templates_of
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from promptkit.errors import shorten
-from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting.data_rules import is_padded
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import Probe
 from promptkit.linting.subject import Row, Subject
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 from promptkit.rendering import Renderer
+from promptkit.tasks.examples import Example
 
 _PADDED = 5
 """How many rows with white space around a value are rendered."""

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from promptkit.bounds import MAX_STEPS
 from promptkit.errors import PromptkitError, TemplateError
-from promptkit.examples import Example
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Edit, Finding, Where
 from promptkit.linting.pages import Page
-from promptkit.prompts import Piece
+from promptkit.prompts.prompt import Piece
 from promptkit.rendering import Renderer
+from promptkit.sandbox.limits import MAX_STEPS
+from promptkit.tasks.examples import Example
 
 SLOW_STEPS = MAX_STEPS // 20
 """Steps of a rendering that takes half a second or more, so that others are left out."""

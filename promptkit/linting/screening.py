@@ -24,7 +24,7 @@ from promptkit.linting.data_rules import (
 from promptkit.linting.findings import Finding
 from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.templates import BUILT_IN, Template
 
 MOST_NEAR = 1_000

@@ -13,14 +13,14 @@ from typing import Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel
 
 from promptkit.errors import DataError, Problem
-from promptkit.examples import Example, Place
 from promptkit.files.json_values import plain
 from promptkit.linting.findings import Where
-from promptkit.task import Task
-from promptkit.taskfile import input_type, output_type, read_task_file
+from promptkit.tasks.examples import Example, Place
 from promptkit.tasks.loading import load_task, read_examples
-from promptkit.validation import ExampleParser
-from promptkit.verbalizer import Verbalizer
+from promptkit.tasks.task import Task
+from promptkit.tasks.task_file import input_type, output_type, read_task_file
+from promptkit.tasks.validation import ExampleParser
+from promptkit.tasks.verbalizers import Verbalizer
 
 Part = Literal["demos", "tests"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -8,9 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from promptkit.chat import puts_system_in_user
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
-from promptkit.examples import Example
 from promptkit.linting import token_catalogue as rules
 from promptkit.linting.catalogue import CONTROL_TOKEN
 from promptkit.linting.characters import script
@@ -19,7 +17,9 @@ from promptkit.linting.pages import Page
 from promptkit.linting.rendered import asked_for, rendering_error
 from promptkit.linting.source_rules import CONTROL
 from promptkit.linting.subject import Subject, demonstrations, inputs
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.chat_template import puts_system_in_user
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.tasks.examples import Example
 from promptkit.templates import Template
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from promptkit.models.base import Finish, Generation, Sampling
 from promptkit.models.engine import Logits, check_finite
 from promptkit.models.grammar import Grammar
-from promptkit.prompts import TokenizedPrompt
+from promptkit.prompts.prompt import TokenizedPrompt
 
 
 class Pieces(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 Weights = Literal["auto", "as-is", "f32", "f16", "bf16", "q8_0", "q4_0"]
 """What a model runs from: the fastest weights that are as precise as its file's, its file as it is,

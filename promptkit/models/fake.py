@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from promptkit import chat
 from promptkit.encode import Encoder
 from promptkit.errors import PromptTooLongError
 from promptkit.models.base import (
@@ -19,7 +18,8 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts import chat_template as chat
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.sources import ControlToken
 
 CHATML = (

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import PromptError, shorten
-from promptkit.formats import literals
 from promptkit.models import lark
 from promptkit.models.base import Finish
 from promptkit.models.vocabulary import Vocabulary
-from promptkit.prompts import Prompt
+from promptkit.prompts.answer_format import literals
+from promptkit.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer

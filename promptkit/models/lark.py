@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from promptkit.errors import PromptError, shorten
-from promptkit.formats import parts
+from promptkit.prompts.answer_format import parts
 from promptkit.sources import ControlToken
 
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
 
-from promptkit import chat
 from promptkit.encode import Encoder
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
 from promptkit.models import engine
@@ -39,7 +38,8 @@ from promptkit.models.schedule import Schedule
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify
-from promptkit.prompts import Prompt, TokenizedPrompt
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, where nobody asks for another and the model was trained for as many."""
@@ -205,7 +205,10 @@ class LlamaModel:
         with self._access.use(), self._access.lock:
             vocabulary = self.vocabulary
             bos, eos = vocabulary.bos_text, vocabulary.eos_text
-            raw = [chat.apply(prompt, self.chat_template, bos=bos, eos=eos) for prompt in prompts]
+            raw = [
+                chat_template.apply(prompt, self.chat_template, bos=bos, eos=eos)
+                for prompt in prompts
+            ]
             tokenized = self._encoder.encode_all(raw)
             for prompt in tokenized:
                 self._check_fits(prompt)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
-from promptkit.examples import Example, output_key, texts_of
-from promptkit.near import alike, normal_form
 from promptkit.selecting.draw import ALLOW_NEAR
 from promptkit.selecting.pool import digest
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, output_key, texts_of
+from promptkit.tasks.near_duplicates import alike, normal_form
+from promptkit.tasks.task import Task
 
 Method = Literal["greedy", "bootstrap"]
 """`greedy` adds one demonstration after the other; `bootstrap` tries random sets of those that the

@@ -18,7 +18,6 @@ import numpy as np
 
 from promptkit.cells import loss
 from promptkit.errors import escaped
-from promptkit.examples import Example, ExampleSet
 from promptkit.files import saving
 from promptkit.linting.screening import screen
 from promptkit.means import mean_interval
@@ -31,7 +30,8 @@ from promptkit.selecting.draw import draw, expect
 from promptkit.selecting.strategies import default_selection
 from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
-from promptkit.task import Task
+from promptkit.tasks.examples import Example, ExampleSet
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 Shots = tuple[Example[Any, Any], ...]

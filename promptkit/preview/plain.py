@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from promptkit.preview.marks import on_one_line
+from promptkit.prompts.invisible import on_one_line
 
 if TYPE_CHECKING:
     from promptkit.models.base import Model
-    from promptkit.prompts import Prompt
+    from promptkit.prompts.prompt import Prompt
 
 
 def as_json(prompt: Prompt, model: Model | None = None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.preview.marks import cells, is_quiet, on_one_line
-from promptkit.preview.view import Cost, Preview, Run
+from promptkit.prompts.invisible import cells, is_quiet, on_one_line
+from promptkit.prompts.view import Cost, Preview, Run
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
 _SHOTS = ("yellow", "blue")  # by turns, so that one shot is told from the next

@@ -49,7 +49,7 @@ class Head:
         coming = queries[self.checked :]
         found = self._own(pool, coming)
         if keys is not None and self.keys is not None:
-            from promptkit.near import alike
+            from promptkit.tasks.near_duplicates import alike
 
             for index, theirs in zip(self.indices, self.keys, strict=True):
                 for suspect in (keys == theirs).any(axis=1).nonzero()[0]:
@@ -92,7 +92,7 @@ def barred_for(pool: Pool, asked: Asked, near: dict[int, None] | None) -> Callab
 
     Near-duplicates are added to `near`; they are barred unless it is None.
     """
-    from promptkit.near import alike
+    from promptkit.tasks.near_duplicates import alike
 
     def barred(index: int) -> bool:
         if pool[index].id == asked.id or pool.key(index) == asked.key:

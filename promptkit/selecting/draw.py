@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
-from promptkit.examples import Example, ExampleSet, text_key, text_of, texts_of
 from promptkit.selecting.barred import Asked, Head, barred_for
 from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order
 from promptkit.selecting.pool import Pool
@@ -25,6 +24,7 @@ from promptkit.selecting.strategies import (
     Selection,
     as_selection,
 )
+from promptkit.tasks.examples import Example, ExampleSet, text_key, text_of, texts_of
 
 if TYPE_CHECKING:
     from promptkit.selecting.barred import Keys
@@ -217,7 +217,7 @@ class Draws:
         id = None if apart else query.id
         asked = self._asked.get((id, key))
         if asked is None:
-            from promptkit.near import normal_form
+            from promptkit.tasks.near_duplicates import normal_form
 
             text, normal = text_of(query.input), normal_form(texts_of(query.input))
             asked = Asked(len(self._queries), id, key, text, normal)
@@ -244,7 +244,7 @@ class Draws:
         key = selection, seed if selection.seeded else 0
         head = self._heads.get(key)
         if head is None or head.size < size:
-            from promptkit.near import band_keys
+            from promptkit.tasks.near_duplicates import band_keys
 
             indices = self._pool.ranked(selection, seed, size)[:size]
             texts = [self._pool.normal(index) for index in indices]
@@ -256,7 +256,7 @@ class Draws:
         """The keys of the queries from this one on."""
         import numpy as np
 
-        from promptkit.near import band_keys
+        from promptkit.tasks.near_duplicates import band_keys
 
         self._keys += [*band_keys([asked.normal for asked in self._queries[len(self._keys) :]])]
         return np.stack(self._keys[start:])

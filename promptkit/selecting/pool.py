@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from promptkit.examples import (
+from promptkit.tasks.examples import (
     Example,
     ExampleSet,
     canonical,
@@ -109,7 +109,7 @@ class Pool:
         """The `normal_form` of an example's input, in which near-duplicates are looked for."""
         known = self._normal.get(index)
         if known is None:
-            from promptkit.near import normal_form
+            from promptkit.tasks.near_duplicates import normal_form
 
             known = self._normal[index] = normal_form(texts_of(self.examples[index].input))
         return known

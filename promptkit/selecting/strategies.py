@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from promptkit.errors import PromptError, TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.selecting.pool import Pool, digest
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 
 if TYPE_CHECKING:
     from promptkit.selecting.ranking import Barred, Row
@@ -32,7 +32,7 @@ class Selection:
     """Which demonstrations, most wanted first: `Fixed` or `ByQuery`."""
 
     allow_near: bool = field(default=False, kw_only=True)
-    """Whether near-duplicates of the query may be among its shots (`promptkit.near`)."""
+    """Whether near-duplicates of the query may be among its shots (`promptkit.tasks.near_duplicates`)."""
 
     kind: ClassVar[str]
     order: ClassVar[str] = "drawn"

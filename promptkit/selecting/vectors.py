@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promptkit.errors import TaskError, shorten
-from promptkit.near import flat, normalised
+from promptkit.tasks.near_duplicates import flat, normalised
 
 Embed = Callable[[Sequence[str]], ArrayLike]
 """Texts to vectors, (texts, dimensions); they need not be of length one."""

@@ -24,7 +24,7 @@ from promptkit.selecting.draw import same
 from promptkit.sweep.design import design
 from promptkit.sweep.flat import written_out
 from promptkit.sweep.spots import Layout, Spot, layout
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.templates import Template
 
 SEPARATORS = (": ", " - ", " = ", " -> ", " : ", ":: ")

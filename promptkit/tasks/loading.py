@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
-from promptkit.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
 from promptkit.files import saving
 from promptkit.files.delimited import column_hint
 from promptkit.files.json_values import plain, written
 from promptkit.files.paths import is_inside
-from promptkit.outputs import OutputType
-from promptkit.rows import is_csv, read_rows, write_rows
-from promptkit.task import Task
-from promptkit.taskfile import (
+from promptkit.tasks.examples import RESERVED, Example, ExampleSet, Place, content_id, text_key
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.tables import is_csv, read_rows, write_rows
+from promptkit.tasks.task import Task
+from promptkit.tasks.task_file import (
     TaskFile,
     input_spec,
     input_type,
@@ -33,7 +33,7 @@ from promptkit.taskfile import (
     schema_type,
     verbalizers,
 )
-from promptkit.validation import ExampleParser, check_sets
+from promptkit.tasks.validation import ExampleParser, check_sets
 
 __all__ = ["load_task", "read_examples", "read_rows", "save_task", "write_examples"]
 

@@ -18,8 +18,8 @@ from promptkit import FakeModel, Store, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import TaskError
 from promptkit.evidence.exactness import exactness
-from promptkit.outputs import OutputType
 from promptkit.report import page
+from promptkit.tasks.output_type import OutputType
 
 WHOLE = "Equality of the whole answer is what counts"
 

@@ -20,7 +20,7 @@ from promptkit.errors import ModelError, PromptkitError
 from promptkit.models.base import Score
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import load_model
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 from promptkit.store import Store
 
 file, folder = sys.argv[1:3]

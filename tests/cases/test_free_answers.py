@@ -10,11 +10,11 @@ import pytest
 from samples import COLON, Word
 
 from promptkit import Comparison, FakeModel, Store, Verbalizer, compare
-from promptkit.examples import Example
 from promptkit.freely import SAMPLING, label_written
 from promptkit.models.base import Generation, Sampling, Score
-from promptkit.prompts import TokenizedPrompt
-from promptkit.task import Task
+from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 
 Spam = Literal["not a spam", "spam"]
 

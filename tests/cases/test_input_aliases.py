@@ -12,7 +12,7 @@ from promptkit import Task, Template, lint
 from promptkit.errors import DataError
 from promptkit.probes import content_free, random_texts
 from promptkit.tasks.loading import read_examples
-from promptkit.validation import ExampleParser
+from promptkit.tasks.validation import ExampleParser
 
 
 class Alias(BaseModel):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from promptkit import Example, FakeModel, Prompt, Task, Template, compare
 from promptkit.errors import TemplateError
-from promptkit.verbalizer import Verbalizer
+from promptkit.tasks.verbalizers import Verbalizer
 
 
 class Text(BaseModel):

@@ -11,7 +11,7 @@ from tiny_gguf import CHATML, write_llama
 
 from promptkit import Example, Task, lint
 from promptkit.models.llama import LlamaModel, load_model
-from promptkit.scaffold import write_task
+from promptkit.tasks.scaffold import write_task
 
 BLOCK = "{% example %}\n{{ input.text }}: {{ output }}\n{% endexample %}\n"
 

@@ -18,8 +18,8 @@ from promptkit.cli import app
 from promptkit.errors import TemplateError
 from promptkit.linting import screening
 from promptkit.linting.screening import screen
-from promptkit.scaffold import write_task
-from promptkit.verbalizer import Verbalizer
+from promptkit.tasks.scaffold import write_task
+from promptkit.tasks.verbalizers import Verbalizer
 
 FRUIT = Path(__file__).parents[2] / "examples" / "fruit"
 IGNORED = (

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from promptkit import Example, Task, lint
 from promptkit.linting.findings import Finding
-from promptkit.scaffold import write_task
+from promptkit.tasks.scaffold import write_task
 
 
 class Text(BaseModel):

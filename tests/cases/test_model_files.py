@@ -18,7 +18,7 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.models import weights
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 
 PROMPTS = [
     Prompt((Piece(f"The fruit {n} is a", "data"),), candidates=(" drupe", " pome"), query=str(n))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from promptkit import Example, Task, load_task
 from promptkit.errors import DataError
-from promptkit.outputs import OutputType
+from promptkit.tasks.output_type import OutputType
 
 TOML = """\
 name = "t"

@@ -22,7 +22,7 @@ from pydantic import (
 
 from promptkit import Example, Task, Template, load_task, save_task
 from promptkit.errors import DataError, PromptkitError, TaskError
-from promptkit.outputs import OutputType
+from promptkit.tasks.output_type import OutputType
 
 
 class In(BaseModel):

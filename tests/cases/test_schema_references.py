@@ -13,9 +13,9 @@ from pydantic import BaseModel, create_model
 import promptkit.cli.commands
 from promptkit import Task, Template, load_task, save_task
 from promptkit.errors import TaskError
-from promptkit.formats import unfollowed
-from promptkit.outputs import OutputType
-from promptkit.taskfile import schema_type
+from promptkit.prompts.answer_format import unfollowed
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.task_file import schema_type
 
 A = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
 TREE = {

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Literal
 from pydantic import BaseModel, RootModel
 from promptkit import Example, Task, Template
-from promptkit.examples import text_key
+from promptkit.tasks.examples import text_key
 
 class Color(Enum):
     RED = "red"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hostile import TASK
 
-from promptkit import chat
 from promptkit.errors import PromptError, TemplateError
 from promptkit.linting.check import lint_template
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts import chat_template
+from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.rendering import Renderer
 from promptkit.templates import Template
 
@@ -37,13 +37,13 @@ BLOCK = (
 )
 def test_a_chat_template_writes_no_marks_of_contents(forged: str) -> None:
     with pytest.raises(PromptError, match=r"U\+E0F0"):
-        chat.apply(PROMPT, "{{ messages[0].content }}" + forged)
+        chat_template.apply(PROMPT, "{{ messages[0].content }}" + forged)
 
 
 @pytest.mark.parametrize("tail", ["'<' ~ 'think' * 10**6", "'<think>' ~ ' ' * 10**6 ~ 'x'"])
 def test_a_tag_without_end_takes_no_time(tail: str) -> None:
     begun = time.process_time()
-    text = chat.apply(PROMPT, "{{ messages[0].content }}{{ " + tail + " }}").text
+    text = chat_template.apply(PROMPT, "{{ messages[0].content }}{{ " + tail + " }}").text
     assert len(text) > 10**6
     assert time.process_time() - begun < 5
 

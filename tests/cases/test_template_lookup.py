@@ -13,7 +13,7 @@ from promptkit.errors import TemplateError
 from promptkit.linting.check import lint
 from promptkit.sweep.flat import written_out
 from promptkit.sweep.formats import variants
-from promptkit.task import Task
+from promptkit.tasks.task import Task
 from promptkit.templates import BUILT_IN
 
 FRUIT = Path(__file__).parents[2] / "examples" / "fruit"

@@ -28,7 +28,7 @@ from promptkit.models.context import Context
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.stack import with_stack
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 
 LABELS = (" drupe", " pome", " stone fruit")
 
@@ -337,7 +337,7 @@ def test_a_process_that_ends_with_a_thread_in_the_model(file: Path) -> None:
         f"""
 import threading, time
 from promptkit.models.llama import load_model
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 
 model = load_model({str(file)!r}, threads=2)
 prompts = model.tokenize([Prompt((Piece(f"a b {{n}}", "data"),), candidates=(" x", " y"))

@@ -35,10 +35,10 @@ from typing_extensions import TypedDict
 
 from promptkit import Example, Task, Template, load_task, save_task
 from promptkit.errors import TaskError
-from promptkit.formats import AnswerFormat
 from promptkit.models import lark
-from promptkit.outputs import OutputType
-from promptkit.taskfile import schema_type
+from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.task_file import schema_type
 
 COLON = Template.load("colon.j2")
 

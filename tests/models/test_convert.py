@@ -19,7 +19,7 @@ from promptkit.models.llama import LlamaModel
 from promptkit.models.precision import distances
 from promptkit.models.process import FailedError
 from promptkit.models.weights import verify
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts.prompt import Message, Piece, Prompt
 
 Write = Callable[[Path], Path]
 

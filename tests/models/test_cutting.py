@@ -20,7 +20,7 @@ from promptkit.models.library import library
 from promptkit.models.llama import LlamaModel
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.parts import PROBE, Parts
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 
 # One of each kind of pre-tokenizer; an older llama.cpp does not know them all.
 PRE = (

@@ -7,7 +7,7 @@ import pytest
 from promptkit.errors import PromptError
 from promptkit.models.base import Model, Sampling
 from promptkit.models.fake import FakeModel
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts.prompt import Message, Piece, Prompt
 
 LABELS = (" drupe", " pome", " berry")
 

@@ -34,13 +34,13 @@ from pydantic import (
 from tiny_gguf import write_llama
 
 from promptkit.errors import PromptError
-from promptkit.formats import AnswerFormat, narrowed
 from promptkit.models.gguf import read_header
 from promptkit.models.grammar import Grammar, Grammars, Matcher
 from promptkit.models.library import library
 from promptkit.models.vocabulary import Vocabulary
-from promptkit.outputs import OutputType
-from promptkit.prompts import Prompt
+from promptkit.prompts.answer_format import AnswerFormat, narrowed
+from promptkit.prompts.prompt import Prompt
+from promptkit.tasks.output_type import OutputType
 
 BUDGET = 400
 

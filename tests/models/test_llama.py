@@ -29,7 +29,7 @@ from promptkit.models.base import Model, Sampling, Weights
 from promptkit.models.context import Context
 from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
 from promptkit.models.weights import find
-from promptkit.prompts import Message, Piece, Prompt
+from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.store import key_of
 
 F32 = 1e-3
@@ -325,7 +325,7 @@ def test_contexts_smaller_than_a_batch(files: dict[str, Path], kind: str, cells:
     code = f"""
 from pathlib import Path
 from promptkit.models.llama import LlamaModel
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 model = LlamaModel(Path({str(files[kind])!r}), threads=1, context={cells})
 try:
     for text in ("a", "a" * {max(1, cells - 4)}):
@@ -581,7 +581,7 @@ def test_llama_cpp_stays_silent(files: dict[str, Path], capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
     done = python(
         "from promptkit.models.llama import load_model\n"
-        "from promptkit.prompts import Piece, Prompt\n"
+        "from promptkit.prompts.prompt import Piece, Prompt\n"
         f"model = load_model({str(files['gemma3'])!r}, threads=1)\n"
         "p = model.tokenize([Prompt((Piece('a:', 'template'),), candidates=(' xy', ' z'))])\n"
         "list(model.score(p)), list(model.generate(p))"

@@ -42,7 +42,7 @@ from promptkit.models.llama import load_model
 from promptkit.models.prepare import prepared
 from promptkit.models.process import FailedError
 from promptkit.models.weights import ModelFile, digest, find, verify
-from promptkit.prompts import Piece, Prompt
+from promptkit.prompts.prompt import Piece, Prompt
 
 Q4_1 = GGMLQuantizationType.Q4_1
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2.exceptions import UndefinedError
 from jinja2.filters import ignore_case, make_attrgetter
 
-from promptkit.bounds import Keys
+from promptkit.sandbox.limits import Keys
 
 if TYPE_CHECKING:
-    from promptkit.sandbox import BoundedEnvironment
+    from promptkit.sandbox.environment import BoundedEnvironment
 
 Path = str | int | None
 

@@ -2,7 +2,7 @@
 
 Work is counted, not timed, so that the same template meets the same bound on every machine. A
 thousand shots of 10 KB stay far below the bounds. What is counted too low is ended by the watchdog
-(`promptkit.watchdog`), as long as no single call of C code takes long: hence the bounds on the
+(`promptkit.sandbox.watchdog`), as long as no single call of C code takes long: hence the bounds on the
 sizes of texts, numbers and keys.
 """
 

@@ -26,14 +26,14 @@ from pydantic import (
 )
 
 from promptkit.errors import MissingExtraError, TaskError, shorten
-from promptkit.examples import RESERVED
 from promptkit.files.json_values import unwrapped, written
 from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
-from promptkit.formats import unfollowed
-from promptkit.outputs import OutputType, label_texts
-from promptkit.rows import not_utf8
-from promptkit.typed import Recipe, Typed
-from promptkit.verbalizer import Verbalizer, own
+from promptkit.prompts.answer_format import unfollowed
+from promptkit.tasks.examples import RESERVED
+from promptkit.tasks.generic_models import Recipe, Typed
+from promptkit.tasks.output_type import OutputType, label_texts
+from promptkit.tasks.tables import not_utf8
+from promptkit.tasks.verbalizers import Verbalizer, own
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from promptkit.preview.align import Range, align
 from promptkit.preview.plain import read_by, token_ids
+from promptkit.prompts.token_spans import Range, align
 
 if TYPE_CHECKING:
     from promptkit.models.base import Model
-    from promptkit.prompts import Prompt, Span
+    from promptkit.prompts.prompt import Prompt, Span
 
 Part = Literal["template", "task", "shot", "query", "chat"]
 """Who a text belongs to: the template, the task's own data, an example, or the chat template."""

@@ -8,7 +8,7 @@ from promptkit.errors import TaskError
 from promptkit.files import saving
 
 _SCHEMA = Path(__file__).with_name("task.schema.json")
-"""What `promptkit.taskfile.json_schema` says, for editors."""
+"""What `promptkit.tasks.task_file.json_schema` says, for editors."""
 
 _TASK = """\
 #:schema ./task.schema.json

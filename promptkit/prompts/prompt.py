@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from promptkit.formats import AnswerFormat
+from promptkit.prompts.answer_format import AnswerFormat
 
 Source = Literal["template", "data", "chat"]
 """Who wrote the text: the template's author, the data, or the model's own chat template."""
@@ -94,7 +94,7 @@ class Prompt:
     """What the model reads, and what may come after it.
 
     A raw prompt has `pieces` only. A prompt with roles has `messages`, which become pieces once
-    the model's chat template is known (`promptkit.chat.apply`).
+    the model's chat template is known (`promptkit.prompts.chat_template.apply`).
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -143,8 +143,8 @@ class Prompt:
 
     def _repr_html_(self) -> str:
         """The prompt in a notebook, in the colours of its parts."""
-        from promptkit.preview.page import fragment
-        from promptkit.preview.view import preview
+        from promptkit.prompts.html import fragment
+        from promptkit.prompts.view import preview
 
         return fragment(preview(self))
 

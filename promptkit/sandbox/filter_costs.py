@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2.exceptions import SecurityError
 
-from promptkit.bounds import MAX_INDENT, MAX_PATH, Meter, formatted_length
+from promptkit.sandbox.limits import MAX_INDENT, MAX_PATH, Meter, formatted_length
 
 STEPS_PER_FILTER = 5
 STEPS_PER_TEST = 5

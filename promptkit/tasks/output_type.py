@@ -24,8 +24,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from promptkit.errors import TaskError, shorten
 from promptkit.files.json_values import unwrapped, written
-from promptkit.formats import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
-from promptkit.schemas import WrittenSchema
+from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
+from promptkit.tasks.json_schema import WrittenSchema
 
 
 @dataclass(frozen=True)

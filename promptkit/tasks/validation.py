@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
-from promptkit.examples import Example, ExampleSet, Place, canonical, content_id, text_key
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
-from promptkit.outputs import OutputType
+from promptkit.tasks.examples import Example, ExampleSet, Place, canonical, content_id, text_key
+from promptkit.tasks.output_type import OutputType
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -23,12 +23,12 @@ from pydantic import (
 )
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
-from promptkit.examples import Example, ExampleSet, I, O, Place, canonical
 from promptkit.files.json_values import plain
-from promptkit.outputs import OutputType
-from promptkit.typed import Typed
-from promptkit.validation import ExampleParser, check_sets
-from promptkit.verbalizer import (
+from promptkit.tasks.examples import Example, ExampleSet, I, O, Place, canonical
+from promptkit.tasks.generic_models import Typed
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.validation import ExampleParser, check_sets
+from promptkit.tasks.verbalizers import (
     BUILT_IN,
     CASINGS,
     CONTROLS,

@@ -12,7 +12,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.visitor import NodeTransformer
 
 if TYPE_CHECKING:
-    from promptkit.sandbox import BoundedEnvironment
+    from promptkit.sandbox.environment import BoundedEnvironment
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""

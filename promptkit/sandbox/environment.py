@@ -1,8 +1,8 @@
 """A Jinja sandbox within bounds: a template reads its data and writes text, and nothing else.
 
 Jinja's own sandbox refuses private attributes. Here attributes and calls are refused unless they
-are known to be harmless. Whatever a template does is counted (`promptkit.bounds`), at prices that
-are known beforehand (`promptkit.costs`), and watched (`promptkit.watchdog`).
+are known to be harmless. Whatever a template does is counted (`promptkit.sandbox.limits`), at prices that
+are known beforehand (`promptkit.sandbox.filter_costs`), and watched (`promptkit.sandbox.watchdog`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace
 
-from promptkit import costs
-from promptkit.bounded_filters import Filters
-from promptkit.bounds import (
+from promptkit.sandbox import filter_costs
+from promptkit.sandbox.codegen import BoundedGenerator, Folding
+from promptkit.sandbox.filters import Filters
+from promptkit.sandbox.limits import (
     LISTS,
     MAX_STEPS,
     MAX_TEXT,
@@ -35,8 +36,7 @@ from promptkit.bounds import (
     spec_length,
     too_much_text,
 )
-from promptkit.codegen import BoundedGenerator, Folding
-from promptkit.watchdog import watched
+from promptkit.sandbox.watchdog import watched
 
 _Result = TypeVar("_Result")
 
@@ -337,15 +337,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         A test has no name here: it writes nothing, and is asked of values that have no text, too.
         """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
-        meter, is_priced = self.meter, name in costs.PRICED
-        usual = costs.STEPS_PER_FILTER if name else costs.STEPS_PER_TEST
-        steps = costs.STEPS_PER_USE.get(name, usual)
+        meter, is_priced = self.meter, name in filter_costs.PRICED
+        usual = filter_costs.STEPS_PER_FILTER if name else filter_costs.STEPS_PER_TEST
+        steps = filter_costs.STEPS_PER_USE.get(name, usual)
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
             meter.spend(steps)
             given = args[skipped:] if skipped else args
-            if name in costs.ALL_AT_ONCE:
+            if name in filter_costs.ALL_AT_ONCE:
                 given = tuple([self.listed(v) if isinstance(v, Stream) else v for v in given])
                 args = (*args[:skipped], *given)
             meter.read(*given, *kwargs.values())
@@ -357,23 +357,26 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def _price(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Raises `SecurityError` for what would be too much, before it is made."""
-        if name in costs.AS_TEXT:
+        if name in filter_costs.AS_TEXT:
             for given in (value, *args, *kwargs.values()):
                 self.check_text(given)
         if isinstance(value, str):
-            if name in costs.ROOM and costs.ROOM[name](value, *args, **kwargs) > MAX_TEXT:
+            if (
+                name in filter_costs.ROOM
+                and filter_costs.ROOM[name](value, *args, **kwargs) > MAX_TEXT
+            ):
                 raise too_much_text()
-            lines = len(value) * costs.STEPS_PER_LINE.get(name, 0)
-            if name in costs.SEARCHED:
-                lines += costs.SEARCHED[name](value, *args, **kwargs)
+            lines = len(value) * filter_costs.STEPS_PER_LINE.get(name, 0)
+            if name in filter_costs.SEARCHED:
+                lines += filter_costs.SEARCHED[name](value, *args, **kwargs)
             if lines > 31:
                 self.meter.spend(lines >> 5)
-        elif name in costs.STEPS_PER_ITEM and isinstance(value, _SIZED):
-            self.meter.spend(costs.sorted_in(name, len(value)))
-        if name in costs.PATHS:
-            costs.check_path(name, *args, **kwargs)
-        if name in costs.WRITTEN:
-            self.meter.write(costs.WRITTEN[name](self.meter, value, *args, **kwargs))
+        elif name in filter_costs.STEPS_PER_ITEM and isinstance(value, _SIZED):
+            self.meter.spend(filter_costs.sorted_in(name, len(value)))
+        if name in filter_costs.PATHS:
+            filter_costs.check_path(name, *args, **kwargs)
+        if name in filter_costs.WRITTEN:
+            self.meter.write(filter_costs.WRITTEN[name](self.meter, value, *args, **kwargs))
 
     def listed(self, values: Iterable[Any]) -> list[Any]:
         """The values as a list, each of them counted."""

@@ -19,7 +19,7 @@ from pydantic import (
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.json_values import UnwritableError, plain, written
-from promptkit.typed import Typed
+from promptkit.tasks.generic_models import Typed
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input, as in Task[I, O]
 O = TypeVar("O")  # noqa: E741

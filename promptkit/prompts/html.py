@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptkit.preview.marks import cells, is_quiet, seen
-from promptkit.preview.view import Preview, Run
+from promptkit.prompts.invisible import cells, is_quiet, seen
+from promptkit.prompts.view import Preview, Run
 
 if TYPE_CHECKING:
     import jinja2

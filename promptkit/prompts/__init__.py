@@ -1,0 +1,1 @@
+"""A rendered prompt as a value, and how it is shown."""
