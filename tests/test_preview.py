@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from promptkit.models.fake import FakeModel
-from promptkit.preview import terminal
+from promptkit.preview import colour
 from promptkit.prompts import html as page
 from promptkit.prompts.invisible import marked
 from promptkit.prompts.prompt import Prompt
@@ -84,7 +84,7 @@ def test_every_part_has_its_runs_and_its_costs() -> None:
         ("shot 2 (d1)", 12, 12),
         (f"query ({prompt.query})", 4, 4),
     ]
-    assert terminal.total(shown)[3:] == (len(prompt.text), len(shown.tokens))
+    assert colour.total(shown)[3:] == (len(prompt.text), len(shown.tokens))
     assert [answer.text for answer in shown.answers] == [" bird", " fish"]
     assert b"".join(t.piece for t in shown.answers[0].tokens) == b"bird"  # " " is shared
     assert shown.stop == "\n"
@@ -162,7 +162,7 @@ def test_tokens_of_the_bundled_model_cover_the_text(smollm2: Any, source: str, q
 
 def on_terminal(shown: Preview, *, whitespace: bool = False) -> str:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor")
-    terminal.show(console, shown, whitespace=whitespace)
+    colour.show(console, shown, whitespace=whitespace)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 

@@ -13,7 +13,7 @@ from promptkit.cli.repeated import listed
 from promptkit.controls import near_sentence
 from promptkit.errors import TaskError, shorten
 from promptkit.files.json_values import read_name
-from promptkit.preview import plain
+from promptkit.preview import lines
 from promptkit.selecting.draw import left_out
 from promptkit.selecting.orders import as_order
 from promptkit.selecting.strategies import selection_for
@@ -78,7 +78,7 @@ def render(
         if runtime is None and (model or tokens):
             runtime = inputs.model_named(model or "smollm2", context, "as-is")
         if json_file is not None:
-            data = [plain.as_json(prompt, runtime) for prompt in prompts]
+            data = [lines.as_json(prompt, runtime) for prompt in prompts]
             write_json(json_file, data if every or len(data) > 1 else data[0])
         if html_file is not None:
             shown.write_page(html_file, loaded.name, prompts, runtime)

@@ -13,7 +13,7 @@ from promptkit.cli.console import err, exact, fail, say, screen
 from promptkit.errors import PromptkitError, escaped
 from promptkit.files import saving
 from promptkit.models.base import Model
-from promptkit.preview import plain, terminal
+from promptkit.preview import colour, lines
 from promptkit.preview.watch import changes
 from promptkit.prompts import html
 from promptkit.prompts.invisible import marked
@@ -37,15 +37,15 @@ def show(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
             number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
             err.print(Text(f"\n── {number}, {escaped(str(prompt.query))}", "dim"), soft_wrap=True)
         if look.tokens and model is not None:
-            sys.stdout.write(plain.token_lines(prompt, model))
+            sys.stdout.write(lines.token_lines(prompt, model))
         elif look.spans:
-            sys.stdout.write(plain.span_lines(prompt, model))
+            sys.stdout.write(lines.span_lines(prompt, model))
         elif sys.stdout.isatty():
-            terminal.show(screen(), preview(prompt, model), whitespace=look.whitespace)
+            colour.show(screen(), preview(prompt, model), whitespace=look.whitespace)
         elif look.whitespace:
-            print(marked(str(plain.read_by(prompt, model)), spaces=True))
+            print(marked(str(lines.read_by(prompt, model)), spaces=True))
         else:
-            exact(str(plain.read_by(prompt, model)))
+            exact(str(lines.read_by(prompt, model)))
 
 
 def write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from promptkit.preview.plain import read_by, token_ids
+from promptkit.preview.lines import read_by, token_ids
 from promptkit.prompts.token_spans import Range, align
 
 if TYPE_CHECKING:
