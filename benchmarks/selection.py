@@ -24,8 +24,8 @@ from rich.console import Console
 from benchmarks.meter import peak_mb
 from benchmarks.tables import Table, show
 from promptkit import Example, ExampleSet
-from promptkit.selecting.draw import draw, expect
-from promptkit.selecting.strategies import Selection, Similar
+from promptkit.selection.draw import draw, expect
+from promptkit.selection.strategies import Selection, Similar
 
 SHOTS, LABELS = 8, 7
 DIMENSIONS = 384

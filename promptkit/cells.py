@@ -14,7 +14,7 @@ from promptkit.errors import DataError, Problem, shorten
 from promptkit.figures import FACTORS, RAW, Cell
 from promptkit.judging import calibrated_label, cell_of
 from promptkit.predict import Prediction
-from promptkit.selecting.orders import DEFAULT
+from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.examples import canonical
 from promptkit.tasks.verbalizers import LABELS
 from promptkit.variance import flattery

@@ -24,9 +24,9 @@ from promptkit.moves import pool_digests
 from promptkit.predict import Fit, Prediction, Predictor, Progress
 from promptkit.results import Comparison
 from promptkit.running import Announce, Asked
-from promptkit.selecting.orders import Order
-from promptkit.selecting.orders import orders as balanced_orders
-from promptkit.selecting.strategies import Selection
+from promptkit.selection.orders import Order
+from promptkit.selection.orders import orders as balanced_orders
+from promptkit.selection.strategies import Selection
 from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task

@@ -11,8 +11,8 @@ from typing import Any
 from promptkit.errors import TaskError, shorten
 from promptkit.models.base import Model, Sampling
 from promptkit.predict import Fit, Predictor
-from promptkit.selecting.orders import Order, as_order
-from promptkit.selecting.strategies import Selection, default_selection, selection_for
+from promptkit.selection.orders import Order, as_order
+from promptkit.selection.strategies import Selection, default_selection, selection_for
 from promptkit.sweep.formats import Notify, variants
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from promptkit import metrics, targets
 from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
 from promptkit.predict import Prediction
-from promptkit.selecting.strategies import is_seeded
+from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.task import Task
 
 Table = npt.NDArray[np.int64]

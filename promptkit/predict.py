@@ -14,9 +14,9 @@ from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.rendering import Renderer
-from promptkit.selecting.draw import Shots, left_out
-from promptkit.selecting.orders import DEFAULT, AnyOrder, Order, as_order
-from promptkit.selecting.strategies import AnySelection, Selection, selection_for
+from promptkit.selection.draw import Shots, left_out
+from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
+from promptkit.selection.strategies import AnySelection, Selection, selection_for
 from promptkit.store import Result, Store, keys_of
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task

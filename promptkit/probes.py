@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.files.json_values import read_name
-from promptkit.selecting.pool import digest
+from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, canonical, output_key, text_key, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.task import Task

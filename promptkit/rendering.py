@@ -15,9 +15,9 @@ from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.prompt import Piece, Prompt
 from promptkit.provenance import join
 from promptkit.sandbox.environment import BoundedEnvironment, within_bounds
-from promptkit.selecting.draw import draw, expect, same
-from promptkit.selecting.orders import Order
-from promptkit.selecting.strategies import Selection, selection_for
+from promptkit.selection.draw import draw, expect, same
+from promptkit.selection.orders import Order
+from promptkit.selection.strategies import Selection, selection_for
 from promptkit.sharing import Sharing
 from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.tasks.examples import Example, text_key

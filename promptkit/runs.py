@@ -18,7 +18,7 @@ from promptkit.files import saving
 from promptkit.files.paths import read_bytes
 from promptkit.judging import cell_of
 from promptkit.predict import Prediction
-from promptkit.selecting.orders import DEFAULT
+from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.verbalizers import LABELS
 
 _ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}

@@ -23,8 +23,8 @@ from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts.prompt import Prompt
 from promptkit.provenance import TracingEnvironment
 from promptkit.rendering import Renderer
-from promptkit.selecting.orders import Order
-from promptkit.selecting.strategies import Selection
+from promptkit.selection.orders import Order
+from promptkit.selection.strategies import Selection
 from promptkit.sharing import Sharing, sharing
 from promptkit.tags import ExampleTag, RoleTag
 from promptkit.tasks.examples import Example

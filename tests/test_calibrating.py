@@ -20,7 +20,7 @@ from promptkit.models.llama import LlamaModel
 from promptkit.predict import Prediction, Predictor
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.running import prepare, run
-from promptkit.selecting.strategies import as_selection
+from promptkit.selection.strategies import as_selection
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import control

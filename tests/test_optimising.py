@@ -17,7 +17,7 @@ from promptkit import Example, FakeModel, Prompt, Store, load_task, optimise
 from promptkit.errors import PromptTooLongError, TaskError
 from promptkit.optimising.plan import Plan, plan_search
 from promptkit.optimising.search import Optimised
-from promptkit.selecting.strategies import read_selection
+from promptkit.selection.strategies import read_selection
 from promptkit.tasks.examples import ExampleSet
 from promptkit.tasks.near_duplicates import alike, normalised
 

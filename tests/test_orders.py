@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.selecting.orders import RULES, Order, Shown, arranged, as_order, design, orders
+from promptkit.selection.orders import RULES, Order, Shown, arranged, as_order, design, orders
 
 
 def shown(

@@ -25,7 +25,7 @@ from promptkit.probes import (
     premise,
     random_texts,
 )
-from promptkit.selecting.draw import same
+from promptkit.selection.draw import same
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.templates import Template

@@ -20,9 +20,9 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits, some_text
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.selecting.draw import Draws, draw, expect, left_out
-from promptkit.selecting.orders import RULES, as_order, orders
-from promptkit.selecting.strategies import (
+from promptkit.selection.draw import Draws, draw, expect, left_out
+from promptkit.selection.orders import RULES, as_order, orders
+from promptkit.selection.strategies import (
     SELECTIONS,
     Balanced,
     BlockSimilar,
@@ -243,7 +243,7 @@ def test_equal_draws_of_a_fixed_selection_are_one_tuple() -> None:
 
 
 def test_queries_that_nobody_announced_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promptkit.selecting.draw.MOST", 10)
+    monkeypatch.setattr("promptkit.selection.draw.MOST", 10)
     draws, queries = Draws(POOL), [asked(f"other {n}") for n in range(35)]
     for name in ("balanced", "similar"):
         selection = as_selection(name)

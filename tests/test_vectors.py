@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import some_text
 
-from promptkit.selecting import ranking, vectors
-from promptkit.selecting.vectors import Embedded, TfIdf
+from promptkit.selection import ranking, similarity
+from promptkit.selection.similarity import Embedded, TfIdf
 
 words = st.sampled_from(["red", "redder", "apple", "of the north", "Ärger", "漢字", "फल", "…"])
 texts = st.lists(words, min_size=1, max_size=6).map(" ".join) | some_text
@@ -29,7 +29,7 @@ def test_all_ways_to_a_similarity_agree_to_the_bit(
     pool: list[str], small: bool, embedded: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "SMALL", 2048 if small else 0)
+        patch.setattr(similarity, "SMALL", 2048 if small else 0)
         found = Embedded(pool, letters) if embedded else TfIdf(pool)
         rows = np.array([*found.rows(pool)])
         among = found.among(range(len(pool)))
@@ -47,7 +47,7 @@ def test_all_ways_to_a_similarity_agree_to_the_bit(
 @given(st.lists(texts, min_size=1, max_size=8))
 def test_what_is_left_out_of_large_pools_is_the_commonest(pool: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "PRODUCTS", 0)
+        patch.setattr(similarity, "PRODUCTS", 0)
         few = TfIdf(pool)
     assert np.count_nonzero(few._rarity) <= np.count_nonzero(TfIdf(pool)._rarity)
     assert few._pool.nnz > 0

@@ -19,9 +19,9 @@ from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError, escaped
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.predict import Progress
-from promptkit.selecting.orders import Order, as_order
-from promptkit.selecting.orders import orders as balanced_orders
-from promptkit.selecting.strategies import Selection, read_selection
+from promptkit.selection.orders import Order, as_order
+from promptkit.selection.orders import orders as balanced_orders
+from promptkit.selection.strategies import Selection, read_selection
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import NearDuplicates, Task
 

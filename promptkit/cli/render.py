@@ -14,9 +14,9 @@ from promptkit.controls import near_sentence
 from promptkit.errors import TaskError, shorten
 from promptkit.files.json_values import read_name
 from promptkit.preview import lines
-from promptkit.selecting.draw import left_out
-from promptkit.selecting.orders import as_order
-from promptkit.selecting.strategies import selection_for
+from promptkit.selection.draw import left_out
+from promptkit.selection.orders import as_order
+from promptkit.selection.strategies import selection_for
 from promptkit.tasks.task import Task
 from promptkit.templates import Template
 

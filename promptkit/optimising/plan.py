@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
-from promptkit.selecting.draw import ALLOW_NEAR
-from promptkit.selecting.pool import digest
+from promptkit.selection.draw import ALLOW_NEAR
+from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, output_key, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task

@@ -26,8 +26,8 @@ from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
 from promptkit.running import tell_damaged
-from promptkit.selecting.draw import draw, expect
-from promptkit.selecting.strategies import default_selection
+from promptkit.selection.draw import draw, expect
+from promptkit.selection.strategies import default_selection
 from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example, ExampleSet

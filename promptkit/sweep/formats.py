@@ -20,7 +20,7 @@ import jinja2.meta
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.linting.check import lint_template
 from promptkit.linting.pages import Page
-from promptkit.selecting.draw import same
+from promptkit.selection.draw import same
 from promptkit.sweep.design import design
 from promptkit.sweep.flat import written_out
 from promptkit.sweep.spots import Layout, Spot, layout

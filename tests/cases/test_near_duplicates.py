@@ -11,7 +11,7 @@ import pytest
 from samples import COLON, CountingModel, Word
 
 from promptkit import Example, Store, Task, check, cli, compare, load_task, optimise
-from promptkit.selecting.draw import draw
+from promptkit.selection.draw import draw
 from promptkit.tasks.loading import save_task
 
 PASSAGE = (

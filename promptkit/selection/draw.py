@@ -13,10 +13,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
-from promptkit.selecting.barred import Asked, Head, barred_for
-from promptkit.selecting.orders import AnyOrder, Order, Shown, arranged, as_order
-from promptkit.selecting.pool import Pool
-from promptkit.selecting.strategies import (
+from promptkit.selection.excluded import Asked, Head, barred_for
+from promptkit.selection.orders import AnyOrder, Order, Shown, arranged, as_order
+from promptkit.selection.pool import Pool
+from promptkit.selection.strategies import (
     AnySelection,
     ByQuery,
     Fixed,
@@ -27,7 +27,7 @@ from promptkit.selecting.strategies import (
 from promptkit.tasks.examples import Example, ExampleSet, text_key, text_of, texts_of
 
 if TYPE_CHECKING:
-    from promptkit.selecting.barred import Keys
+    from promptkit.selection.excluded import Keys
 
 Shots = tuple[Example[Any, Any], ...]
 

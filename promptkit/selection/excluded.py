@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from promptkit.selecting.pool import Pool
+from promptkit.selection.pool import Pool
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,8 +18,8 @@ from promptkit.tasks.examples import (
 )
 
 if TYPE_CHECKING:
-    from promptkit.selecting.strategies import Fixed
-    from promptkit.selecting.vectors import Embed, Vectors
+    from promptkit.selection.similarity import Embed, Vectors
+    from promptkit.selection.strategies import Fixed
 
 
 def digest(purpose: str, seed: int, text: str) -> bytes:
@@ -98,7 +98,7 @@ class Pool:
         """The inputs as vectors, by TF-IDF where nothing else embeds them."""
         known = self._vectors.get(embed)
         if known is None:
-            from promptkit.selecting.vectors import Embedded, TfIdf
+            from promptkit.selection.similarity import Embedded, TfIdf
 
             texts = [text_of(example.input) for example in self.examples]
             known = TfIdf(texts) if embed is None else Embedded(texts, embed)

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit.selecting.vectors import Vectors
+from promptkit.selection.similarity import Vectors
 
 Row = NDArray[np.float64]
 Barred = Callable[[int], bool]

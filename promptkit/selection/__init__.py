@@ -1,7 +1,7 @@
 """Which demonstrations a query sees, and in which order they stand."""
 
-from promptkit.selecting.orders import Order, orders
-from promptkit.selecting.strategies import (
+from promptkit.selection.orders import Order, orders
+from promptkit.selection.strategies import (
     Balanced,
     BlockSimilar,
     ByQuery,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from promptkit.errors import PromptError, TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
-from promptkit.selecting.pool import Pool, digest
+from promptkit.selection.pool import Pool, digest
 from promptkit.tasks.task import Task
 
 if TYPE_CHECKING:
-    from promptkit.selecting.ranking import Barred, Row
-    from promptkit.selecting.vectors import Embed
+    from promptkit.selection.ranking import Barred, Row
+    from promptkit.selection.similarity import Embed
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class KCentre(Fixed):
     seeded = True
 
     def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]:
-        from promptkit.selecting.ranking import far_apart
+        from promptkit.selection.ranking import far_apart
 
         if not pool:
             return ()
@@ -172,14 +172,14 @@ class Similar(ByQuery):
     kind = "similar"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.selecting.ranking import similar
+        from promptkit.selection.ranking import similar
 
         return similar(row, count, barred)
 
 
 @dataclass(frozen=True)
 class Diverse(ByQuery):
-    """Near the query and unlike each other (`promptkit.selecting.ranking.diverse`)."""
+    """Near the query and unlike each other (`promptkit.selection.ranking.diverse`)."""
 
     relevance: float = 0.5
     """How much nearness counts against variety, from 0 to 1."""
@@ -195,7 +195,7 @@ class Diverse(ByQuery):
         return self.kind if self.relevance == 0.5 else f"{self.kind} {self.relevance:g}"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.selecting.ranking import diverse
+        from promptkit.selection.ranking import diverse
 
         return diverse(row, count, barred, pool.vectors(self.embed), self.relevance)
 
@@ -207,7 +207,7 @@ class SimilarBalanced(ByQuery):
     kind = "similar-balanced"
 
     def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
-        from promptkit.selecting.ranking import balanced
+        from promptkit.selection.ranking import balanced
 
         return balanced(row, count, barred, pool.members)
 
@@ -235,7 +235,7 @@ class BlockSimilar(ByQuery):
         return self.kind if self.nearest == 2 else f"{self.kind} {self.nearest}"
 
     def rank(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Ranked:
-        from promptkit.selecting.ranking import similar
+        from promptkit.selection.ranking import similar
 
         near = similar(row, self.nearest, barred)
         block: list[int] = []
