@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from promptkit.tasks.loading import load_task, save_task
     from promptkit.tasks.task import Task
     from promptkit.tasks.verbalizers import Verbalizer
-    from promptkit.templates import Template
+    from promptkit.templating.template import Template
 
 _HOMES = {
     "Comparison": "results",
@@ -50,7 +50,7 @@ _HOMES = {
     "Sampling": "models.base",
     "Store": "store",
     "Task": "tasks.task",
-    "Template": "templates",
+    "Template": "templating.template",
     "check": "checks",
     "Verbalizer": "tasks.verbalizers",
     "compare": "comparison",

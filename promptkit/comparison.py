@@ -31,7 +31,7 @@ from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 SEEDS = 8
 """How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in

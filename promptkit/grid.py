@@ -16,7 +16,7 @@ from promptkit.selection.strategies import Selection, default_selection, selecti
 from promptkit.sweep.formats import Notify, variants
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple, get_args
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.rendering import Renderer
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Selection, selection_for
@@ -21,7 +20,8 @@ from promptkit.store import Result, Store, keys_of
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
-from promptkit.templates import Template
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.template import Template
 
 Progress = Callable[[int, int], None]
 """Told how many prompts are done, and of how many."""

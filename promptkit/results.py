@@ -28,7 +28,7 @@ from promptkit.files import saving
 from promptkit.models.base import ModelIdentity
 from promptkit.predict import Prediction
 from promptkit.prompts.prompt import Prompt
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
 """What `Comparison.save` always writes."""

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol
 from promptkit.figures import Cost
 from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
-from promptkit.rendering import Renderer
 from promptkit.store import Result, Store
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.templates import Template
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.template import Template
 
 Announce = Callable[[str], None]
 """Told what a run will cost, before it begins."""

@@ -12,7 +12,7 @@ from promptkit.models.fake import FakeModel
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 COLON = Template("{% example %}\n{{ input.word }}: {{ output }}\n{% endexample %}\n", "colon")
 ARROW = Template("{% example %}\n{{ input.word }} -> {{ output }}\n{% endexample %}\n", "arrow")

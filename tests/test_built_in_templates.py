@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from promptkit import Example, FakeModel, Task, Template, compare, load_task
 from promptkit.errors import TemplateError
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel

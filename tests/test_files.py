@@ -21,7 +21,7 @@ from promptkit.tasks.loading import load_task, read_examples, read_rows, save_ta
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 TOML = """\
 name = "fruit"

@@ -12,7 +12,7 @@ from promptkit import Task
 from promptkit.errors import TemplateError
 from promptkit.importing import jinja
 from promptkit.importing.carried import column_of
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 VALUES = {"a": " x\n", "b": "y"} | {
     name: f"<{name}>" for name in ("input", "query", "output", "shots", "labels", "loop", "caller")

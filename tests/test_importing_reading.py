@@ -21,7 +21,7 @@ from promptkit.errors import MissingExtraError, PromptkitError, TaskError
 from promptkit.importing import jinja, reading
 from promptkit.importing.peers import import_file
 from promptkit.importing.reading import Function, read
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 
 def write(folder: Path, text: str | bytes, name: str = "f.yaml") -> Path:

@@ -13,7 +13,7 @@ from faults import DATA_FAULTS, TEMPLATE_FAULTS, leak
 
 from promptkit.linting.check import lint
 from promptkit.tasks.scaffold import write_task
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 ROOT = Path(__file__).parents[1]
 EACH = 12

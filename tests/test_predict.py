@@ -20,7 +20,7 @@ from promptkit.models.fake import FakeModel
 from promptkit.predict import Prediction, Predictor, answer, unique_tokens
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.store import Store
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 
 class Size(Enum):

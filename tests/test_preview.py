@@ -32,7 +32,7 @@ from promptkit.prompts.prompt import Prompt
 from promptkit.prompts.token_spans import align
 from promptkit.prompts.view import Preview, preview
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 ROOT = Path(__file__).parents[1]
 

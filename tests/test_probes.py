@@ -28,7 +28,7 @@ from promptkit.probes import (
 from promptkit.selection.draw import same
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 Mood = Literal["good", "bad"]
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from promptkit.rendering import Renderer
-from promptkit.sharing import Sharing
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.templates import BUILT_IN, Template, _sharing
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.reuse import Sharing
+from promptkit.templating.template import BUILT_IN, Template, _sharing
 
 
 class Word(BaseModel):

@@ -16,7 +16,7 @@ from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.sandbox.limits import MAX_STEPS, MAX_TEXT
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 INJECTIONS = {
     # Attribute walks.

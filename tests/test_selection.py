@@ -43,7 +43,7 @@ from promptkit.selection.strategies import (
 from promptkit.tasks.examples import Example, ExampleSet, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 POOL = fruits({f"fruit {i}": ("pome", "drupe", "berry")[i % 3] for i in range(12)}).demos
 QUERY = Example(input=Fruit(name="quince"))

@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from promptkit import Example, Task, Template
 from promptkit.errors import TaskError, TemplateError
 from promptkit.linting.check import lint_template
-from promptkit.linting.pages import Page
 from promptkit.sweep.design import design
 from promptkit.sweep.formats import JOINTS, SEPARATORS, Change, reformatted, variants
-from promptkit.templates import BUILT_IN
+from promptkit.templating.source import Page
+from promptkit.templating.template import BUILT_IN
 
 NAMES = sorted(
     path.name

@@ -15,7 +15,7 @@ from promptkit.errors import DataError, PromptError, TemplateError
 from promptkit.prompts.prompt import Prompt, Span
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.templates import BUILT_IN, Template
+from promptkit.templating.template import BUILT_IN, Template
 
 COLON = """\
 {{ task.instruction }}

@@ -16,7 +16,7 @@ from tiny_gguf import write_llama
 from promptkit import Example, Task, Template, lint, load_model, load_task, save_task
 from promptkit.errors import TaskError, TemplateError
 from promptkit.tasks.verbalizers import Verbalizer, cased, control
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 LABELS = ("drupe", "pome", "pepo")
 WORDS = {"drupe": "stone fruit", "pome": "core fruit", "pepo": "gourd"}

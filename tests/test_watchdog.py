@@ -19,7 +19,7 @@ from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.sandbox import watchdog
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.watchdog import watched
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}"
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from promptkit import Example, FakeModel, Predictor, Prompt, Task, Template
 from promptkit.errors import TemplateError
-from promptkit.wording import letter, shuffle
+from promptkit.templating.answer_filters import letter, shuffle
 
 
 class Fruit(BaseModel):

@@ -18,7 +18,7 @@ from promptkit.selection.draw import left_out
 from promptkit.selection.orders import as_order
 from promptkit.selection.strategies import selection_for
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 
 def render(

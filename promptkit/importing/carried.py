@@ -16,7 +16,7 @@ from promptkit.files import saving
 from promptkit.importing.jinja import literal
 from promptkit.importing.reading import Source
 from promptkit.tasks.examples import RESERVED
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 _WORDS = re.compile(r"[^\W_]+")
 

@@ -18,16 +18,22 @@ from promptkit.linting import rendered, row_catalogue, token_catalogue
 from promptkit.linting.data_rules import DATA_RULES, padding
 from promptkit.linting.findings import Finding, Rule, did_you_mean
 from promptkit.linting.names import Names
-from promptkit.linting.pages import Page, Pages
 from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
 from promptkit.linting.tokens import check_prompts, token_costs
-from promptkit.rendering import Renderer
 from promptkit.tasks.task import Task
-from promptkit.templates import Template, find_template, own_template, read_template, templates_of
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.source import Page, Pages
+from promptkit.templating.template import (
+    Template,
+    find_template,
+    own_template,
+    read_template,
+    templates_of,
+)
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel

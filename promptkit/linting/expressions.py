@@ -13,7 +13,6 @@ from jinja2.visitor import NodeVisitor
 
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding, Rule, did_you_mean
-from promptkit.linting.pages import Page
 from promptkit.linting.shapes import (
     ANY,
     INPUT,
@@ -30,6 +29,7 @@ from promptkit.linting.shapes import (
     Shape,
     same_or_any,
 )
+from promptkit.templating.source import Page
 
 Scope = ChainMap[str, Shape]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from promptkit.files import saving
 from promptkit.files.paths import is_inside
 from promptkit.linting.findings import Edit, Finding
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 
 def fix(findings: Iterable[Finding]) -> dict[Path, str]:

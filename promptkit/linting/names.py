@@ -16,7 +16,6 @@ from jinja2 import nodes
 from promptkit.linting import catalogue as rules
 from promptkit.linting.expressions import DEEPEST, Expressions, Scope, listed, path_of
 from promptkit.linting.findings import did_you_mean
-from promptkit.linting.pages import Page, Pages
 from promptkit.linting.shapes import (
     ANY,
     LOOP,
@@ -29,6 +28,7 @@ from promptkit.linting.shapes import (
     items_of,
     same_or_any,
 )
+from promptkit.templating.source import Page, Pages
 
 _KINDS = ("string", "iterable", "sequence", "mapping", "number")
 """Tests that tell a list from a text."""

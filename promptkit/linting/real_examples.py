@@ -15,8 +15,8 @@ from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import Probe
 from promptkit.linting.subject import Row, Subject
 from promptkit.prompts.prompt import Piece, Prompt
-from promptkit.rendering import Renderer
 from promptkit.tasks.examples import Example
+from promptkit.templating.renderer import Renderer
 
 _PADDED = 5
 """How many rows with white space around a value are rendered."""

@@ -15,11 +15,11 @@ from typing import Any
 from promptkit.errors import PromptkitError, TemplateError
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Edit, Finding, Where
-from promptkit.linting.pages import Page
 from promptkit.prompts.prompt import Piece
-from promptkit.rendering import Renderer
 from promptkit.sandbox.limits import MAX_STEPS
 from promptkit.tasks.examples import Example
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.source import Page
 
 SLOW_STEPS = MAX_STEPS // 20
 """Steps of a rendering that takes half a second or more, so that others are left out."""

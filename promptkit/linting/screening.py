@@ -25,7 +25,7 @@ from promptkit.linting.findings import Finding
 from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
 from promptkit.tasks.task import Task
-from promptkit.templates import BUILT_IN, Template
+from promptkit.templating.template import BUILT_IN, Template
 
 MOST_NEAR = 1_000
 """So many rows are compared with one another."""

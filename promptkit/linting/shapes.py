@@ -16,7 +16,7 @@ from jinja2 import nodes
 from pydantic import BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic.fields import FieldInfo
 
-from promptkit.linting.pages import Page
+from promptkit.templating.source import Page
 
 
 @dataclass(frozen=True)

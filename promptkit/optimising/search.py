@@ -32,7 +32,7 @@ from promptkit.stats import Interval, wilson
 from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example, ExampleSet
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.template import Template
 
 Shots = tuple[Example[Any, Any], ...]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from jinja2 import nodes
 
-from promptkit.linting.pages import Page
-from promptkit.templates import Template
+from promptkit.templating.source import Page
+from promptkit.templating.template import Template
 
 
 def written_out(template: Template) -> Template:

@@ -19,13 +19,13 @@ import jinja2.meta
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.linting.check import lint_template
-from promptkit.linting.pages import Page
 from promptkit.selection.draw import same
 from promptkit.sweep.design import design
 from promptkit.sweep.flat import written_out
 from promptkit.sweep.spots import Layout, Spot, layout
 from promptkit.tasks.task import Task
-from promptkit.templates import Template
+from promptkit.templating.source import Page
+from promptkit.templating.template import Template
 
 SEPARATORS = (": ", " - ", " = ", " -> ", " : ", ":: ")
 """Between a field's name and its value, and in front of the answer."""

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple, TypeVar
 
 from jinja2 import nodes
 
-from promptkit.linting.pages import Offset, Page
 from promptkit.linting.source_rules import CONTROL
-from promptkit.sharing import shows_examples
+from promptkit.templating.reuse import shows_examples
+from promptkit.templating.source import Offset, Page
 
 _SEPARATOR = re.compile(
     r"(?P<left>[ \t]*)(?P<core>:{1,3}|：|=>?|-{1,2}>|→|⇒|-{1,2}|–|—|\|{1,2})"

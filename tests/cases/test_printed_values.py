@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from promptkit import Example, Prompt, Task, Template
 from promptkit.errors import TemplateError
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 NAMES = sorted(path.name for path in BUILT_IN.glob("*.j2"))
 PLAIN = [name for name in NAMES if not name.startswith("json")]

@@ -13,8 +13,8 @@ from promptkit.errors import PromptError, TemplateError
 from promptkit.linting.check import lint_template
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Message, Piece, Prompt
-from promptkit.rendering import Renderer
-from promptkit.templates import Template
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.template import Template
 
 PROMPT = Prompt(messages=(Message("user", (Piece("hi", "data"),)),))
 BLOCK = (

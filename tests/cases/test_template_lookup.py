@@ -14,7 +14,7 @@ from promptkit.linting.check import lint
 from promptkit.sweep.flat import written_out
 from promptkit.sweep.formats import variants
 from promptkit.tasks.task import Task
-from promptkit.templates import BUILT_IN
+from promptkit.templating.template import BUILT_IN
 
 FRUIT = Path(__file__).parents[2] / "examples" / "fruit"
 LISTED = "Answer with one of: "

@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from promptkit.errors import shorten
-from promptkit.values import Slot, Text
+from promptkit.templating.values import Slot, Text
 
 Filter = Callable[..., Any]
 

@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError, shorten
-from promptkit.layout import Begun, around_output, begin, candidates, cut, slot_in
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.prompt import Piece, Prompt
-from promptkit.provenance import join
 from promptkit.sandbox.environment import BoundedEnvironment, within_bounds
 from promptkit.selection.draw import draw, expect, same
 from promptkit.selection.orders import Order
 from promptkit.selection.strategies import Selection, selection_for
-from promptkit.sharing import Sharing
-from promptkit.tags import NOTES, Block, Notes, check_marks
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.values import NoValueError, Origin, Text, View, trace
+from promptkit.templating.assembly import Begun, around_output, begin, candidates, cut, slot_in
+from promptkit.templating.reuse import Sharing
+from promptkit.templating.tags import NOTES, Block, Notes, check_marks
+from promptkit.templating.tracing import join
+from promptkit.templating.values import NoValueError, Origin, Text, View, trace
 
 Shots = Sequence[Example[Any, Any]]
 

@@ -17,19 +17,19 @@ from typing import Any
 import jinja2
 from jinja2.loaders import split_template_path
 
-from promptkit import wording
 from promptkit.errors import TemplateError
 from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts.prompt import Prompt
-from promptkit.provenance import TracingEnvironment
-from promptkit.rendering import Renderer
 from promptkit.selection.orders import Order
 from promptkit.selection.strategies import Selection
-from promptkit.sharing import Sharing, sharing
-from promptkit.tags import ExampleTag, RoleTag
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
+from promptkit.templating import answer_filters
+from promptkit.templating.renderer import Renderer
+from promptkit.templating.reuse import Sharing, sharing
+from promptkit.templating.tags import ExampleTag, RoleTag
+from promptkit.templating.tracing import TracingEnvironment
 
 _PACKAGE = Path(__file__).parent
 BUILT_IN = next(
@@ -283,6 +283,6 @@ def _sharing(source: str, place: str, folders: tuple[Path, ...]) -> Sharing:
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
     environment = _Environment(loader=_Loader(folders), extensions=[ExampleTag, RoleTag])
-    for name, function in wording.filters(environment.filters["tojson"]).items():
+    for name, function in answer_filters.filters(environment.filters["tojson"]).items():
         environment.add_filter(name, function)
     return environment

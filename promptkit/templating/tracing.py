@@ -21,7 +21,7 @@ from promptkit.prompts.prompt import Piece
 from promptkit.sandbox.codegen import BoundedGenerator
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.limits import MAX_TEXT, STEPS_PER_DATUM, too_much_text
-from promptkit.values import (
+from promptkit.templating.values import (
     TRACED,
     NoValueError,
     Origin,

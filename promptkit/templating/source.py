@@ -13,8 +13,8 @@ from jinja2 import nodes
 from jinja2.lexer import Lexer, newline_re
 
 from promptkit.linting.findings import Edit, Where
-from promptkit.provenance import TracingEnvironment
-from promptkit.tags import ExampleTag, RoleTag
+from promptkit.templating.tags import ExampleTag, RoleTag
+from promptkit.templating.tracing import TracingEnvironment
 
 
 class Offset(int):

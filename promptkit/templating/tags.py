@@ -14,8 +14,8 @@ from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
 from promptkit.prompts.prompt import OR_USER, Piece, Role
-from promptkit.provenance import Rendered, rendered
-from promptkit.values import Slot, View
+from promptkit.templating.tracing import Rendered, rendered
+from promptkit.templating.values import Slot, View
 
 NOTES = "promptkit_notes"
 """Where a rendering finds its `Notes` among the names it is given."""

@@ -1,0 +1,1 @@
+"""Jinja templates to prompts, with the origin of every character."""
