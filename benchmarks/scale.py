@@ -23,8 +23,8 @@ from pydantic import BaseModel
 import promptkit
 from benchmarks.meter import peak_mb
 from promptkit.models.base import Generation, ModelIdentity, Sampling, Score, Usage
-from promptkit.models.plan import Item, Limits, Plan
-from promptkit.models.schedule import Schedule
+from promptkit.models.planning.batches import Schedule
+from promptkit.models.planning.prefix_trie import Item, Limits, Plan
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 SHOTS = (0, 1, 2, 4, 8)

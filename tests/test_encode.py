@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from promptkit.encode import Encoder, common_prefix
 from promptkit.errors import PromptError
 from promptkit.models.cutting import find_cuts
-from promptkit.parts import Cuts
+from promptkit.models.tokens.encoder import Encoder, common_prefix
+from promptkit.models.tokens.part_cache import Cuts
+from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
-from promptkit.sources import ControlToken
 
 
 class Merging:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from promptkit.errors import ModelError, ModelFileError
-from promptkit.models.gguf import Header, read_header
-from promptkit.models.gguf_check import TENSOR_ALIGNMENT
+from promptkit.models.gguf.checks import TENSOR_ALIGNMENT
+from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.library import errors, forget_errors, library
 from promptkit.models.weights import digest, try_once
 

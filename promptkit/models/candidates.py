@@ -10,7 +10,7 @@ from pathlib import Path
 from promptkit.errors import ModelFileError
 from promptkit.models.context import Settings
 from promptkit.models.convert import convert
-from promptkit.models.gguf import GGML_TYPES, Header
+from promptkit.models.gguf.header import GGML_TYPES, Header
 from promptkit.models.machine import cores, free_memory
 from promptkit.models.precision import distances
 from promptkit.models.process import FailedError

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from promptkit.encode import common_prefix
 from promptkit.errors import ModelError
 from promptkit.models.adapter import Adapter, set_adapters
 from promptkit.models.base import Memory, Usage
-from promptkit.models.engine import Logits
 from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
-from promptkit.models.plan import Limits
-from promptkit.models.schedule import Ints
+from promptkit.models.planning.batches import Ints
+from promptkit.models.planning.executor import Logits
+from promptkit.models.planning.prefix_trie import Limits
+from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
 
@@ -49,7 +49,7 @@ _STATES = 8
 
 
 class Context:
-    """A llama.cpp context whose sequences share its cells (`promptkit.models.engine.Runtime`).
+    """A llama.cpp context whose sequences share its cells (`promptkit.models.planning.executor.Runtime`).
 
     Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
     common, so that the next run need not read it again. `promptkit.models.access` keeps threads

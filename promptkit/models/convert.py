@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from promptkit.errors import ModelError
-from promptkit.models.gguf import Header
+from promptkit.models.gguf.header import Header
 from promptkit.models.library import errors, forget_errors, library
 from promptkit.models.machine import cores
 from promptkit.models.process import FailedError, run, serve

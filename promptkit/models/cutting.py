@@ -1,4 +1,4 @@
-"""Where a vocabulary lets text be cut for `promptkit.parts`, read off its tokens and merges.
+"""Where a vocabulary lets text be cut for `promptkit.models.tokens.part_cache`, read off its tokens and merges.
 
 SentencePiece merges whatever makes a token, BPE what its list of merges holds. Where neither goes
 over a place between two characters, what is merged on one side does not depend on the other. The
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from promptkit.parts import Cuts
+from promptkit.models.tokens.part_cache import Cuts
 
 _SHOWN = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _HIDDEN = [byte for byte in range(256) if byte not in _SHOWN]

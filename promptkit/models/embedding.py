@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
 from promptkit.models.access import Access
 from promptkit.models.context import Batch
-from promptkit.models.engine import check_finite
-from promptkit.models.gguf import Header, read_header
+from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.machine import cores
+from promptkit.models.planning.executor import check_finite
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify

@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from promptkit.encode import Encoder
 from promptkit.errors import PromptTooLongError
 from promptkit.models.base import (
     Generation,
@@ -18,9 +17,10 @@ from promptkit.models.base import (
     Score,
     Usage,
 )
+from promptkit.models.tokens.encoder import Encoder
+from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts import chat_template as chat
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
-from promptkit.sources import ControlToken
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from promptkit.errors import PromptError, shorten
+from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts.answer_format import parts
-from promptkit.sources import ControlToken
 
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 """White space as `json.dumps` writes it, or none: never so much that it has no end."""

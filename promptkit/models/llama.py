@@ -1,6 +1,6 @@
 """GGUF models in this process, through llama.cpp.
 
-All prompts and candidates of a call become one plan (`promptkit.models.plan`), in which everything
+All prompts and candidates of a call become one plan (`promptkit.models.planning.prefix_trie`), in which everything
 they have in common is read once.
 """
 
@@ -13,9 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
 
-from promptkit.encode import Encoder
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
-from promptkit.models import engine
 from promptkit.models.access import Access
 from promptkit.models.adapter import Adapter, load_adapter
 from promptkit.models.answer import Answer
@@ -31,10 +29,12 @@ from promptkit.models.base import (
 from promptkit.models.context import Context, Settings
 from promptkit.models.grammar import Grammars
 from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
-from promptkit.models.plan import Item, Plan
+from promptkit.models.planning import executor
+from promptkit.models.planning.batches import Schedule
+from promptkit.models.planning.prefix_trie import Item, Plan
 from promptkit.models.prepare import Notify, log, prepared
 from promptkit.models.resources import Resources, Usages
-from promptkit.models.schedule import Schedule
+from promptkit.models.tokens.encoder import Encoder
 from promptkit.models.vocabulary import Vocabulary
 from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify
@@ -235,7 +235,7 @@ class LlamaModel:
         def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
             items = [Item(prompts[i].ids, prompts[i].candidates) for i in indices]
             plan = Plan(items, self._context.limits)
-            return engine.score(plan, self._schedule(plan), self._context)
+            return executor.score(plan, self._schedule(plan), self._context)
 
         for index, logprobs, seconds in self._run(len(prompts), begin):
             yield index, Score(logprobs, len(prompts[index].ids), seconds)
@@ -261,7 +261,7 @@ class LlamaModel:
             ]
             plan = Plan(items, self._context.limits)
             writers = [answer.go_on for answer in answers]
-            for done in engine.write(self._schedule(plan), self._context, writers):
+            for done in executor.write(self._schedule(plan), self._context, writers):
                 yield [(item, answers[item]) for item in done]
 
         for index, answer, seconds in self._run(len(prompts), begin):

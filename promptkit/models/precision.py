@@ -16,11 +16,11 @@ import numpy as np
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
-from promptkit.models.engine import Logits, log_totals
-from promptkit.models.gguf import read_header
+from promptkit.models.gguf.header import read_header
 from promptkit.models.library import library, load
+from promptkit.models.planning.batches import Ints
+from promptkit.models.planning.executor import Logits, log_totals
 from promptkit.models.process import run, serve
-from promptkit.models.schedule import Ints
 from promptkit.models.vocabulary import Vocabulary
 
 TEXTS = (

@@ -14,9 +14,9 @@ from promptkit.errors import ModelError
 from promptkit.models.adapter import Adapter, check_weights
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
-from promptkit.models.engine import check_finite
-from promptkit.models.gguf import read_header
+from promptkit.models.gguf.header import read_header
 from promptkit.models.library import errors, library, load
+from promptkit.models.planning.executor import check_finite
 from promptkit.models.process import serve
 from promptkit.models.vocabulary import Vocabulary
 

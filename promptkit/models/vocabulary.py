@@ -16,11 +16,11 @@ from typing import Any
 
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.cutting import BYTE_LETTERS, find_cuts
-from promptkit.models.gguf import Header
+from promptkit.models.gguf.header import Header
 from promptkit.models.library import library, merges_newlines
 from promptkit.models.stack import with_stack
-from promptkit.parts import Cuts
-from promptkit.sources import ControlToken
+from promptkit.models.tokens.part_cache import Cuts
+from promptkit.models.tokens.reader import ControlToken
 
 _WHOLE = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
 """The pre-tokenizers with which BPE merges characters as they are, not letters for their bytes."""
@@ -32,7 +32,7 @@ _NEWLINES = re.compile(r"\n{2,}")
 
 
 class Vocabulary:
-    """The tokenizer of a loaded model (`promptkit.encode.Tokenizer`)."""
+    """The tokenizer of a loaded model (`promptkit.models.tokens.encoder.Tokenizer`)."""
 
     def __init__(self, model: Any, header: Header, owner: object = None) -> None:
         """`model` is llama.cpp's pointer; it must stay valid, as it does as long as its `owner`."""

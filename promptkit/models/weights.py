@@ -19,8 +19,8 @@ from pathlib import Path
 
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
 from promptkit.models import cache
-from promptkit.models.gguf import Header, read_header
-from promptkit.models.gguf_check import check_header
+from promptkit.models.gguf.checks import check_header
+from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.library import runtime
 from promptkit.models.process import FailedError, run
 

@@ -13,8 +13,8 @@ from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
 from promptkit.models.context import Context, Settings
-from promptkit.models.engine import Logits, log_totals
 from promptkit.models.library import library
+from promptkit.models.planning.executor import Logits, log_totals
 
 Make = Callable[..., Context]
 

@@ -14,7 +14,7 @@ from tiny_gguf import CHATML, large_embedding, write_gemma3_swa, write_llama, wr
 
 from promptkit.models.context import Settings
 from promptkit.models.convert import convert, main
-from promptkit.models.gguf import read_header
+from promptkit.models.gguf.header import read_header
 from promptkit.models.llama import LlamaModel
 from promptkit.models.precision import distances
 from promptkit.models.process import FailedError

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from tiny_gguf import CHATML, Edit, write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelFileError
-from promptkit.models.gguf import GGML_TYPES, Header, read_header
-from promptkit.models.gguf_check import check_header
+from promptkit.models.gguf.checks import check_header
+from promptkit.models.gguf.header import GGML_TYPES, Header, read_header
 
 # -- Files made byte by byte ---------------------------------------------------------------------
 

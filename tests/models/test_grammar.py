@@ -34,7 +34,7 @@ from pydantic import (
 from tiny_gguf import write_llama
 
 from promptkit.errors import PromptError
-from promptkit.models.gguf import read_header
+from promptkit.models.gguf.header import read_header
 from promptkit.models.grammar import Grammar, Grammars, Matcher
 from promptkit.models.library import library
 from promptkit.models.vocabulary import Vocabulary

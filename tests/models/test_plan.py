@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptkit.errors import ModelError
-from promptkit.models.engine import log_totals, score, write
-from promptkit.models.fan import fan_of
-from promptkit.models.plan import Item, Limits, Plan
-from promptkit.models.schedule import Schedule
+from promptkit.models.planning.batches import Schedule
+from promptkit.models.planning.candidate_trie import fan_of
+from promptkit.models.planning.executor import log_totals, score, write
+from promptkit.models.planning.prefix_trie import Item, Limits, Plan
 
 WORDS = 6
 """The size of the vocabulary."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_gguf import write_llama
 
 from promptkit.errors import PromptError
-from promptkit.models.gguf import read_header
+from promptkit.models.gguf.header import read_header
 from promptkit.models.library import library
 from promptkit.models.vocabulary import Vocabulary
 

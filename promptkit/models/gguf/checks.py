@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from math import isnan
 
 from promptkit.errors import ModelFileError, shorten
-from promptkit.models.gguf import Header
+from promptkit.models.gguf.header import Header
 
 TENSOR_ALIGNMENT = 32
 """llama.cpp asserts that the tensor data it maps begins on a multiple of this many bytes."""

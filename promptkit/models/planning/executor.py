@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import ModelError
-from promptkit.models.fan import Floats
-from promptkit.models.plan import Plan
-from promptkit.models.schedule import Ints, Schedule, Step
+from promptkit.models.planning.batches import Ints, Schedule, Step
+from promptkit.models.planning.candidate_trie import Floats
+from promptkit.models.planning.prefix_trie import Plan
 
 Logits = npt.NDArray[np.float32]
 

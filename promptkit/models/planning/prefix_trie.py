@@ -3,7 +3,7 @@
 The prompts and candidates of a run are a trie of tokens. A node is a run of tokens that everything
 below it shares; it is read in a sequence that is forked off its parent's tip, so nothing is ever
 rewound, and sliding windows and recurrent states need no special case.
-`promptkit.models.schedule` puts the nodes into batches.
+`promptkit.models.planning.batches` puts the nodes into batches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import ModelError
-from promptkit.models.fan import Fan, Tokens, fan_of, forks_needed
+from promptkit.models.planning.candidate_trie import Fan, Tokens, fan_of, forks_needed
 
 _WIDTH = array("i").itemsize
 Key = bytes

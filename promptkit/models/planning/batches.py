@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from promptkit.models.fan import Run
-from promptkit.models.plan import Node, Plan
+from promptkit.models.planning.candidate_trie import Run
+from promptkit.models.planning.prefix_trie import Node, Plan
 
 Ints = npt.NDArray[np.int32]
 

@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from promptkit.errors import PromptError, shorten
-from promptkit.parts import KEPT, PROBE, Parts
+from promptkit.models.tokens.part_cache import KEPT, PROBE, Parts
+from promptkit.models.tokens.reader import Reader, Source, Tokenizer
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
-from promptkit.sources import Reader, Source, Tokenizer
 
 _FIRST, _EVERY = 4, 512  # which prompts are encoded whole as well
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Literal, NamedTuple, Protocol
 
-from promptkit.parts import Cuts, Parts
+from promptkit.models.tokens.part_cache import Cuts, Parts
 from promptkit.prompts.prompt import Piece
 
 _SPACE = " \t\n\v\f\r"  # what C's isspace() strips

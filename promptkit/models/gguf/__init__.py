@@ -1,0 +1,1 @@
+"""GGUF files: their headers, and checks before llama.cpp loads them."""

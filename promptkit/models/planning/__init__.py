@@ -1,0 +1,1 @@
+"""The batches that score prompts, with every shared token decoded once."""
