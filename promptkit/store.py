@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Any, get_args
 
 from promptkit.errors import StoreError
-from promptkit.models.access import lock_of_process
 from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
+from promptkit.models.runtime.access import lock_of_process
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.prompt import TokenizedPrompt
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from promptkit.errors import PromptError
-from promptkit.models.cutting import find_cuts
+from promptkit.models.runtime.split_points import find_cuts
 from promptkit.models.tokens.encoder import Encoder, common_prefix
 from promptkit.models.tokens.part_cache import Cuts
 from promptkit.models.tokens.reader import ControlToken

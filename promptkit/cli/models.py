@@ -19,7 +19,7 @@ from promptkit.models.base import Weights
 
 if TYPE_CHECKING:
     from promptkit.models.choices import Choice
-    from promptkit.models.context import Settings
+    from promptkit.models.runtime.context import Settings
 
 app = typer.Typer(
     help="The weights that are kept for this machine: list, prepare, remove.",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptkit.errors import ModelFileError
-from promptkit.models.context import Settings
 from promptkit.models.convert import convert
 from promptkit.models.gguf.header import GGML_TYPES, Header
 from promptkit.models.machine import cores, free_memory
 from promptkit.models.precision import distances
 from promptkit.models.process import FailedError
+from promptkit.models.runtime.context import Settings
 from promptkit.models.weights import ModelFile
 
 WHOLE = "F32"

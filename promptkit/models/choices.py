@@ -15,9 +15,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from promptkit.models import cache
-from promptkit.models.context import Settings
-from promptkit.models.library import features, runtime
 from promptkit.models.machine import cores, processor
+from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.library import features, runtime
 from promptkit.models.weights import digest
 
 

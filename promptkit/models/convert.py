@@ -13,9 +13,9 @@ from pathlib import Path
 
 from promptkit.errors import ModelError
 from promptkit.models.gguf.header import Header
-from promptkit.models.library import errors, forget_errors, library
 from promptkit.models.machine import cores
 from promptkit.models.process import FailedError, run, serve
+from promptkit.models.runtime.library import errors, forget_errors, library
 from promptkit.models.weights import ModelFile, verify
 
 FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}

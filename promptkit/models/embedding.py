@@ -17,14 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
-from promptkit.models.access import Access
-from promptkit.models.context import Batch
 from promptkit.models.gguf.header import Header, read_header
-from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.machine import cores
 from promptkit.models.planning.executor import check_finite
-from promptkit.models.vocabulary import Vocabulary
-from promptkit.models.watched import WatchedFile
+from promptkit.models.runtime.access import Access
+from promptkit.models.runtime.context import Batch
+from promptkit.models.runtime.library import (
+    compute,
+    errors,
+    forget_errors,
+    held_interrupts,
+    library,
+)
+from promptkit.models.runtime.vocabulary import Vocabulary
+from promptkit.models.runtime.watched_file import WatchedFile
 from promptkit.models.weights import find, verify
 
 DEFAULT_CONTEXT = 512

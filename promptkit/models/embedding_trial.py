@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from promptkit.models.embedding import Embedder
-from promptkit.models.library import library, load
 from promptkit.models.process import serve
+from promptkit.models.runtime.library import library, load
 
 
 def main(path: str) -> str:

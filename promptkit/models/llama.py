@@ -14,9 +14,6 @@ from time import perf_counter
 from typing import NoReturn, TypeVar
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
-from promptkit.models.access import Access
-from promptkit.models.adapter import Adapter, load_adapter
-from promptkit.models.answer import Answer
 from promptkit.models.base import (
     Generation,
     Memory,
@@ -26,17 +23,26 @@ from promptkit.models.base import (
     Usage,
     Weights,
 )
-from promptkit.models.context import Context, Settings
-from promptkit.models.grammar import Grammars
-from promptkit.models.library import errors, forget_errors, held_interrupts, library, runtime
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.prefix_trie import Item, Plan
 from promptkit.models.prepare import Notify, log, prepared
-from promptkit.models.resources import Resources, Usages
+from promptkit.models.runtime.access import Access
+from promptkit.models.runtime.adapter import Adapter, load_adapter
+from promptkit.models.runtime.context import Context, Settings
+from promptkit.models.runtime.generation import Answer
+from promptkit.models.runtime.grammar import Grammars
+from promptkit.models.runtime.library import (
+    errors,
+    forget_errors,
+    held_interrupts,
+    library,
+    runtime,
+)
+from promptkit.models.runtime.resources import Resources, Usages
+from promptkit.models.runtime.vocabulary import Vocabulary
+from promptkit.models.runtime.watched_file import WatchedFile
 from promptkit.models.tokens.encoder import Encoder
-from promptkit.models.vocabulary import Vocabulary
-from promptkit.models.watched import WatchedFile
 from promptkit.models.weights import find, verify
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Settings
-from promptkit.models.library import library, load
 from promptkit.models.process import run, serve
+from promptkit.models.runtime.context import Context, Settings
+from promptkit.models.runtime.library import library, load
 
 ROWS = 8
 """One row of logits for so many tokens; few-shot grids have one for 2 to 30."""

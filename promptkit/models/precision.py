@@ -15,13 +15,13 @@ import numpy as np
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Settings
 from promptkit.models.gguf.header import read_header
-from promptkit.models.library import library, load
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits, log_totals
 from promptkit.models.process import run, serve
-from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.runtime.context import Context, Settings
+from promptkit.models.runtime.library import library, load
+from promptkit.models.runtime.vocabulary import Vocabulary
 
 TEXTS = (
     "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n",

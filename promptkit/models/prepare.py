@@ -27,11 +27,11 @@ from promptkit.models.choices import (
     remember,
     sweep,
 )
-from promptkit.models.context import Settings
 from promptkit.models.machine import cores
 from promptkit.models.measure import speeds
 from promptkit.models.precision import distances
 from promptkit.models.process import FailedError
+from promptkit.models.runtime.context import Settings
 from promptkit.models.weights import ModelFile, digest
 
 log = logging.getLogger("promptkit.models")

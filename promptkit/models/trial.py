@@ -11,14 +11,14 @@ import os
 import numpy as np
 
 from promptkit.errors import ModelError
-from promptkit.models.adapter import Adapter, check_weights
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Settings
 from promptkit.models.gguf.header import read_header
-from promptkit.models.library import errors, library, load
 from promptkit.models.planning.executor import check_finite
 from promptkit.models.process import serve
-from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.runtime.adapter import Adapter, check_weights
+from promptkit.models.runtime.context import Context, Settings
+from promptkit.models.runtime.library import errors, library, load
+from promptkit.models.runtime.vocabulary import Vocabulary
 
 
 def main(path: str, lora: str | None = None) -> str:

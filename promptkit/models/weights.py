@@ -21,8 +21,8 @@ from promptkit.errors import MissingExtraError, ModelError, ModelFileError
 from promptkit.models import cache
 from promptkit.models.gguf.checks import check_header
 from promptkit.models.gguf.header import Header, read_header
-from promptkit.models.library import runtime
 from promptkit.models.process import FailedError, run
+from promptkit.models.runtime.library import runtime
 
 TRIAL_SECONDS = 300
 """How long a trial load may take before the file counts as unusable."""

@@ -21,13 +21,13 @@ from tiny_gguf import write_llama, write_lora
 
 import promptkit as pk
 from promptkit.errors import ModelError
-from promptkit.models import access
-from promptkit.models.access import Access
 from promptkit.models.base import Sampling
-from promptkit.models.context import Context
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
-from promptkit.models.stack import with_stack
+from promptkit.models.runtime import access
+from promptkit.models.runtime.access import Access
+from promptkit.models.runtime.big_stack import with_stack
+from promptkit.models.runtime.context import Context
 from promptkit.prompts.prompt import Piece, Prompt
 
 LABELS = (" drupe", " pome", " stone fruit")

@@ -13,9 +13,9 @@ from tiny_gguf import write_bert, write_llama, write_lora
 
 from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.base import Sampling
-from promptkit.models.context import Context
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
+from promptkit.models.runtime.context import Context
 from promptkit.prompts.prompt import Piece, Prompt
 
 F16, Q8_0 = GGMLQuantizationType.F16, GGMLQuantizationType.Q8_0

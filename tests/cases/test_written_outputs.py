@@ -35,7 +35,7 @@ from typing_extensions import TypedDict
 
 from promptkit import Example, Task, Template, load_task, save_task
 from promptkit.errors import TaskError
-from promptkit.models import lark
+from promptkit.models.runtime import grammar_source
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.task_file import schema_type
@@ -54,7 +54,9 @@ def tokenizer() -> LLTokenizer:
 
 def may_be_written(format: AnswerFormat, text: str, tokenizer: LLTokenizer) -> bool:
     """Whether a grammar of this format lets an answer be this text."""
-    source = lark.source(format.kind, json.loads(format.schema), 0, lark.Ending("\n##", None), [])
+    source = grammar_source.source(
+        format.kind, json.loads(format.schema), 0, grammar_source.Ending("\n##", None), []
+    )
     matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(source), log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     return all(matcher.consume_token(byte) for byte in f"{text}\n##".encode())

@@ -12,9 +12,9 @@ from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Usage
-from promptkit.models.context import Context, Settings
-from promptkit.models.library import library
 from promptkit.models.planning.executor import Logits, log_totals
+from promptkit.models.runtime.context import Context, Settings
+from promptkit.models.runtime.library import library
 
 Make = Callable[..., Context]
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_gguf import write_llama
 
-from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf.header import read_header
-from promptkit.models.library import library
 from promptkit.models.llama import LlamaModel
+from promptkit.models.runtime.library import library
+from promptkit.models.runtime.split_points import BYTE_LETTERS, find_cuts
+from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.models.tokens.part_cache import PROBE, Parts
-from promptkit.models.vocabulary import Vocabulary
 from promptkit.prompts.prompt import Piece, Prompt
 
 # One of each kind of pre-tokenizer; an older llama.cpp does not know them all.

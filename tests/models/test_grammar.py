@@ -35,9 +35,9 @@ from tiny_gguf import write_llama
 
 from promptkit.errors import PromptError
 from promptkit.models.gguf.header import read_header
-from promptkit.models.grammar import Grammar, Grammars, Matcher
-from promptkit.models.library import library
-from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.runtime.grammar import Grammar, Grammars, Matcher
+from promptkit.models.runtime.library import library
+from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.prompts.answer_format import AnswerFormat, narrowed
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.output_type import OutputType

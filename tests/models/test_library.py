@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from tiny_gguf import write_llama
 
-from promptkit.models import library as module
-from promptkit.models.library import (
+from promptkit.models.llama import LlamaModel
+from promptkit.models.runtime import library as module
+from promptkit.models.runtime.library import (
     SPINS,
     errors,
     forget_errors,
@@ -20,7 +21,6 @@ from promptkit.models.library import (
     library,
     runtime,
 )
-from promptkit.models.llama import LlamaModel
 
 
 def test_what_llama_cpp_says_goes_to_the_log(
@@ -105,7 +105,7 @@ class Seen:
             print(os.environ.get("GOMP_SPINCOUNT"), end=" ")
 
 sys.meta_path.insert(0, Seen)
-from promptkit.models.library import library
+from promptkit.models.runtime.library import library
 library()
 print(os.environ.get("GOMP_SPINCOUNT"))
 """

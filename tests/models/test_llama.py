@@ -24,10 +24,10 @@ from gguf.constants import GGMLQuantizationType
 from tiny_gguf import CHATML, write_gemma3_swa, write_lfm2, write_llama, write_mamba
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError
-from promptkit.models import context as context_module
 from promptkit.models.base import Model, Sampling, Weights
-from promptkit.models.context import Context
 from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
+from promptkit.models.runtime import context as context_module
+from promptkit.models.runtime.context import Context
 from promptkit.models.weights import find
 from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.store import key_of

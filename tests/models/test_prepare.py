@@ -37,10 +37,10 @@ from promptkit.models import (
 from promptkit.models.base import Sampling
 from promptkit.models.candidates import gather
 from promptkit.models.choices import Measured, known, place, recall
-from promptkit.models.context import Settings
 from promptkit.models.llama import load_model
 from promptkit.models.prepare import prepared
 from promptkit.models.process import FailedError
+from promptkit.models.runtime.context import Settings
 from promptkit.models.weights import ModelFile, digest, find, verify
 from promptkit.prompts.prompt import Piece, Prompt
 

@@ -15,8 +15,8 @@ from tiny_gguf import write_llama
 
 from promptkit.errors import PromptError
 from promptkit.models.gguf.header import read_header
-from promptkit.models.library import library
-from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.runtime.library import library
+from promptkit.models.runtime.vocabulary import Vocabulary
 
 
 def load(path: Path) -> Vocabulary:
@@ -199,7 +199,7 @@ def test_newlines_in_a_row_and_a_llama_cpp_that_asserts_there_are_none(
     path = whole(folder / "rows.gguf", "gemma4", lambda tokens: put(tokens, "</", "\n\n"))
     vocabulary = load(path)
     assert vocabulary.plain("a\n\n\nb")
-    monkeypatch.setattr("promptkit.models.vocabulary.merges_newlines", lambda: False)
+    monkeypatch.setattr("promptkit.models.runtime.vocabulary.merges_newlines", lambda: False)
     assert vocabulary.plain("a\n\nb\n")
     with pytest.raises(PromptError, match="no token for 3 newlines in a row"):
         vocabulary.plain("a\n\n\nb")

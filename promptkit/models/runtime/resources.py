@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from promptkit.models.access import Access
 from promptkit.models.base import Usage
-from promptkit.models.context import Context
-from promptkit.models.watched import WatchedFile
+from promptkit.models.runtime.access import Access
+from promptkit.models.runtime.context import Context
+from promptkit.models.runtime.watched_file import WatchedFile
 
 
 class Usages(threading.local):

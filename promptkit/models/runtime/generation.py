@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.models.base import Finish, Generation, Sampling
-from promptkit.models.grammar import Grammar
 from promptkit.models.planning.executor import Logits, check_finite
+from promptkit.models.runtime.grammar import Grammar
 from promptkit.prompts.prompt import TokenizedPrompt
 
 

@@ -15,10 +15,10 @@ from itertools import repeat
 from typing import Any
 
 from promptkit.errors import ModelError, PromptError, shorten
-from promptkit.models.cutting import BYTE_LETTERS, find_cuts
 from promptkit.models.gguf.header import Header
-from promptkit.models.library import library, merges_newlines
-from promptkit.models.stack import with_stack
+from promptkit.models.runtime.big_stack import with_stack
+from promptkit.models.runtime.library import library, merges_newlines
+from promptkit.models.runtime.split_points import BYTE_LETTERS, find_cuts
 from promptkit.models.tokens.part_cache import Cuts
 from promptkit.models.tokens.reader import ControlToken
 

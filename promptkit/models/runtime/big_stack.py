@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from promptkit.errors import PromptError
-from promptkit.models.access import lock_of_process
+from promptkit.models.runtime.access import lock_of_process
 
 PER_BYTE = 1024
 """Bytes of stack for a byte of text; between 256 and 512 were measured."""

@@ -14,12 +14,18 @@ from typing import Any, Literal
 import numpy as np
 
 from promptkit.errors import ModelError
-from promptkit.models.adapter import Adapter, set_adapters
 from promptkit.models.base import Memory, Usage
-from promptkit.models.library import compute, errors, forget_errors, held_interrupts, library
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
+from promptkit.models.runtime.adapter import Adapter, set_adapters
+from promptkit.models.runtime.library import (
+    compute,
+    errors,
+    forget_errors,
+    held_interrupts,
+    library,
+)
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
@@ -52,7 +58,7 @@ class Context:
     """A llama.cpp context whose sequences share its cells (`promptkit.models.planning.executor.Runtime`).
 
     Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
-    common, so that the next run need not read it again. `promptkit.models.access` keeps threads
+    common, so that the next run need not read it again. `promptkit.models.runtime.access` keeps threads
     apart.
     """
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import PromptError, shorten
-from promptkit.models import lark
 from promptkit.models.base import Finish
-from promptkit.models.vocabulary import Vocabulary
+from promptkit.models.runtime import grammar_source
+from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.prompts.answer_format import literals
 from promptkit.prompts.prompt import Prompt
 
@@ -75,7 +75,7 @@ class Grammar:
 
         assert prompt.format is not None
         self.kind, self.vocabulary = prompt.format.kind, vocabulary
-        self.ending = lark.ending(prompt.stop, vocabulary.controls)
+        self.ending = grammar_source.ending(prompt.stop, vocabulary.controls)
         schema = json.loads(prompt.format.schema)
         _check_writable(schema, vocabulary)
         if not prompt.stop and not vocabulary.endings:
@@ -83,12 +83,12 @@ class Grammar:
                 "nothing ends an answer, neither in the template nor in the model's vocabulary; "
                 "let a newline follow {{ output }}"
             )
-        source = lark.source(
+        source = grammar_source.source(
             prompt.format.kind, schema, len(prompt.lead), self.ending, sorted(vocabulary.endings)
         )
         self._matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(source), log_level=0)
         if self._matcher.is_error():
-            raise PromptError(lark.explained(schema, self._matcher.get_error()))
+            raise PromptError(grammar_source.explained(schema, self._matcher.get_error()))
         self.allowed: npt.NDArray[np.int32] = np.zeros((vocabulary.size + 32) // 32, np.int32)
         """The tokens that may come first, a bit for each, and one for the library's own end."""
         if not fill(self._matcher, self.allowed) or not self._begins():

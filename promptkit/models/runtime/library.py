@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from promptkit.errors import ModelError, escaped
-from promptkit.models.access import lock_of_process
+from promptkit.models.runtime.access import lock_of_process
 
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())

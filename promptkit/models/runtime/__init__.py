@@ -1,0 +1,1 @@
+"""llama.cpp: its library, contexts, vocabularies and grammars."""
