@@ -24,7 +24,7 @@ from benchmarks import limit, peers
 from benchmarks.meter import Meter, Taken, peak_mb
 from benchmarks.peers import Answer
 from benchmarks.work import GRIDS, Asked, Grid, prompts
-from promptkit.models.weights import find
+from promptkit.models.prepare.model_files import find
 
 EVERY = 18
 """A loop without any reuse asks every so manieth query; its cost is then multiplied."""

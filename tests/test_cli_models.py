@@ -12,8 +12,8 @@ from gguf.constants import GGMLQuantizationType
 from tiny_gguf import write_llama
 
 from promptkit.cli import app
-from promptkit.models import choices, prepare
-from promptkit.models.weights import digest
+from promptkit.models.prepare import prepare, record
+from promptkit.models.prepare.model_files import digest
 
 Q4_1 = GGMLQuantizationType.Q4_1
 
@@ -101,7 +101,7 @@ def test_what_another_machine_measured_is_listed(
     run: Any, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("models", "prepare", path, "--weights", "f16").code == 0
-    monkeypatch.setattr(choices, "processor", lambda: "another one")
+    monkeypatch.setattr(record, "processor", lambda: "another one")
     assert "F16 from Q4_1 (measured on another machine)" in run("models").out
 
 

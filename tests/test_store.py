@@ -189,7 +189,7 @@ def test_renaming_task_and_template_asks_nothing_again() -> None:
 @pytest.mark.model
 def test_a_models_name_and_place_are_in_no_key(smollm2: Any, tmp_path: Path) -> None:
     path = tmp_path / "moved.gguf"
-    path.symlink_to(promptkit.models.weights.find("smollm2"))
+    path.symlink_to(promptkit.models.prepare.model_files.find("smollm2"))
     moved = promptkit.load_model(path, weights="as-is")
     (prompt,) = smollm2.tokenize([Prompt((Piece("A pear is a", "template"),))])
     assert moved.identity.name != smollm2.identity.name

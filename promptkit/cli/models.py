@@ -18,7 +18,7 @@ from promptkit.errors import ModelError, escaped
 from promptkit.models.base import Weights
 
 if TYPE_CHECKING:
-    from promptkit.models.choices import Choice
+    from promptkit.models.prepare.record import Choice
     from promptkit.models.runtime.context import Settings
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def _models(context: typer.Context, json_file: JsonFile = None) -> None:
 @app.command("list", cls=Command)
 def list_models(json_file: JsonFile = None) -> None:
     """List what was measured, what runs, and what it takes on the disk."""
-    from promptkit.models.choices import known, root
+    from promptkit.models.prepare.record import known, root
 
     choices = list(known())
     if json_file != "-":
@@ -67,8 +67,8 @@ def prepare(
     json_file: JsonFile = None,
 ) -> None:
     """Measure with which weights and settings a model runs fastest here, and keep them."""
-    from promptkit.models.prepare import prepare
-    from promptkit.models.weights import find, verify
+    from promptkit.models.prepare.model_files import find, verify
+    from promptkit.models.prepare.prepare import prepare
 
     if weights not in _KINDS:
         raise ModelError(f"--weights {weights!r}: choose {', '.join(_KINDS)}")
@@ -96,7 +96,7 @@ def remove(
     json_file: JsonFile = None,
 ) -> None:
     """Delete what is kept for models, never their own files."""
-    from promptkit.models.choices import digests, forget
+    from promptkit.models.prepare.record import digests, forget
 
     if bool(model) == everything:
         raise ModelError("name the models to remove, or all of them with --all")
@@ -110,8 +110,8 @@ def remove(
 
 def _digests(name: str) -> list[str]:
     """The digests of the files that a name stands for."""
-    from promptkit.models.choices import digests, known
-    from promptkit.models.weights import digest, find
+    from promptkit.models.prepare.model_files import digest, find
+    from promptkit.models.prepare.record import digests, known
 
     listed = [choice.sha256 for choice in known() if choice.name == name]
     if not listed and (sha256 := digest(find(name))) in digests():
@@ -122,7 +122,7 @@ def _digests(name: str) -> list[str]:
 
 
 def _list(choices: Sequence[Choice]) -> Table:
-    from promptkit.models.choices import machine
+    from promptkit.models.prepare.record import machine
 
     table = _table("model", "asked", "runs as", "times as fast", "size")
     here = machine()

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, shorten
 from promptkit.models.gguf.header import Header, read_header
-from promptkit.models.machine import cores
 from promptkit.models.planning.executor import check_finite
+from promptkit.models.prepare.hardware import cores
+from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.context import Batch
 from promptkit.models.runtime.library import (
@@ -31,7 +32,6 @@ from promptkit.models.runtime.library import (
 )
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.runtime.watched_file import WatchedFile
-from promptkit.models.weights import find, verify
 
 DEFAULT_CONTEXT = 512
 """The longest text, in tokens, where nobody asks for another and the model was trained for as many;

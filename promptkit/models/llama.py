@@ -26,7 +26,8 @@ from promptkit.models.base import (
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.prefix_trie import Item, Plan
-from promptkit.models.prepare import Notify, log, prepared
+from promptkit.models.prepare.model_files import find, verify
+from promptkit.models.prepare.prepare import Notify, log, prepared
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.adapter import Adapter, load_adapter
 from promptkit.models.runtime.context import Context, Settings
@@ -43,7 +44,6 @@ from promptkit.models.runtime.resources import Resources, Usages
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.runtime.watched_file import WatchedFile
 from promptkit.models.tokens.encoder import Encoder
-from promptkit.models.weights import find, verify
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 

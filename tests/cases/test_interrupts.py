@@ -18,10 +18,10 @@ from gguf.constants import GGMLQuantizationType
 from processes import environment, python
 from tiny_gguf import write_llama
 
-from promptkit.models import process
-from promptkit.models.choices import place, sweep
 from promptkit.models.llama import load_model
-from promptkit.models.weights import digest
+from promptkit.models.prepare import isolated
+from promptkit.models.prepare.model_files import digest
+from promptkit.models.prepare.record import place, sweep
 from promptkit.store import Store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -184,7 +184,7 @@ def test_a_child_ends_with_its_parent(prctl: bool, tmp_path: Path) -> None:
     told = tmp_path / "child"
     work = f"open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(100)"
     ours = "" if prctl else "sys.platform = 'other'; "
-    served = f"import os, sys, time\n{ours}from promptkit.models.process import serve\n"
+    served = f"import os, sys, time\n{ours}from promptkit.models.prepare.isolated import serve\n"
     (tmp_path / "worker.py").write_text(f"{served}def main():\n    {work}\nserve(main)\n")
     parent = subprocess.Popen(
         [
@@ -209,8 +209,8 @@ def test_a_child_ends_with_its_parent(prctl: bool, tmp_path: Path) -> None:
 
 
 def test_an_illegal_instruction_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = process.subprocess.run
+    whole = isolated.subprocess.run
     command = [sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(signal.SIGILL)})"]
-    monkeypatch.setattr(process.subprocess, "run", lambda _, **more: whole(command, **more))
-    with pytest.raises(process.FailedError, match=r"illegal instruction: .*GGML_NATIVE=OFF"):
-        process.run("x", seconds=20, doing="x")
+    monkeypatch.setattr(isolated.subprocess, "run", lambda _, **more: whole(command, **more))
+    with pytest.raises(isolated.FailedError, match=r"illegal instruction: .*GGML_NATIVE=OFF"):
+        isolated.run("x", seconds=20, doing="x")

@@ -15,9 +15,9 @@ import pytest
 from tiny_gguf import write_llama
 
 from promptkit.errors import ModelError, ModelFileError
-from promptkit.models import weights
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
+from promptkit.models.prepare import model_files
 from promptkit.prompts.prompt import Piece, Prompt
 
 PROMPTS = [
@@ -119,7 +119,7 @@ def test_a_file_that_changes_after_it_was_checked(
 ) -> None:
     file = write_llama(tmp_path / "m.gguf")
     other = write_llama(tmp_path / "other.gguf", seed=1)
-    whole = weights.try_once
+    whole = model_files.try_once
 
     def change(*arguments: Any, **more: Any) -> None:
         whole(*arguments, **more)
@@ -129,6 +129,6 @@ def test_a_file_that_changes_after_it_was_checked(
             file.write_bytes(other.read_bytes())
             os.utime(file, ns=(0, 0))
 
-    monkeypatch.setattr(weights, "try_once", change)
+    monkeypatch.setattr(model_files, "try_once", change)
     with pytest.raises(ModelFileError, match=r"it (changed|was replaced) while"):
         load_model(file)

@@ -12,13 +12,13 @@ from gguf.constants import GGMLQuantizationType
 from gguf.gguf_writer import GGUFWriter
 from tiny_gguf import CHATML, large_embedding, write_gemma3_swa, write_llama, write_mamba
 
-from promptkit.models.convert import convert, main
 from promptkit.models.gguf.header import read_header
 from promptkit.models.llama import LlamaModel
-from promptkit.models.precision import distances
-from promptkit.models.process import FailedError
+from promptkit.models.prepare.convert import convert, main
+from promptkit.models.prepare.isolated import FailedError
+from promptkit.models.prepare.model_files import verify
+from promptkit.models.prepare.precision import distances
 from promptkit.models.runtime.context import Settings
-from promptkit.models.weights import verify
 from promptkit.prompts.prompt import Message, Piece, Prompt
 
 Write = Callable[[Path], Path]

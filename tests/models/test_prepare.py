@@ -23,25 +23,25 @@ from hypothesis import strategies as st
 from tiny_gguf import large_embedding, write_llama, write_lora
 
 from promptkit.errors import ModelError, PromptkitError
-from promptkit.models import (
-    candidates,
-    choices,
+from promptkit.models.base import Sampling
+from promptkit.models.llama import load_model
+from promptkit.models.prepare import (
     convert,
-    machine,
-    measure,
+    hardware,
+    isolated,
+    model_files,
     precision,
     prepare,
-    process,
-    weights,
+    weight_candidates,
 )
-from promptkit.models.base import Sampling
-from promptkit.models.candidates import gather
-from promptkit.models.choices import Measured, known, place, recall
-from promptkit.models.llama import load_model
-from promptkit.models.prepare import prepared
-from promptkit.models.process import FailedError
+from promptkit.models.prepare import record as choices
+from promptkit.models.prepare import speed as measure
+from promptkit.models.prepare.isolated import FailedError
+from promptkit.models.prepare.model_files import ModelFile, digest, find, verify
+from promptkit.models.prepare.prepare import prepared
+from promptkit.models.prepare.record import Measured, known, place, recall
+from promptkit.models.prepare.weight_candidates import gather
 from promptkit.models.runtime.context import Settings
-from promptkit.models.weights import ModelFile, digest, find, verify
 from promptkit.prompts.prompt import Piece, Prompt
 
 Q4_1 = GGMLQuantizationType.Q4_1
@@ -76,7 +76,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         except PromptkitError as error:
             raise FailedError(str(error)) from None
 
-    for module in (convert, measure, precision, weights):
+    for module in (convert, measure, precision, model_files):
         monkeypatch.setattr(module, "run", run)
     return modules
 
@@ -153,14 +153,14 @@ def test_a_matrix_in_whole_precision_keeps_it(tmp_path: Path, started: list[str]
 def test_weights_that_answer_less_precisely_are_left_out(
     file: ModelFile, tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, 0.02, 0.03])
+    monkeypatch.setattr(weight_candidates, "distances", lambda files: [0.0, 0.01, 0.02, 0.03])
     gathered = gather(file, None, tmp_path)
     assert [*gathered.paths] == ["Q4_1", "F32"]
     assert gathered.left_out == {
         "F16": "0.0200 nats from whole precision, Q4_1 only 0.0100",
         "BF16": "0.0300 nats from whole precision, Q4_1 only 0.0100",
     }
-    monkeypatch.setattr(candidates, "distances", lambda files: [0.0, 0.01, None, 0.01])
+    monkeypatch.setattr(weight_candidates, "distances", lambda files: [0.0, 0.01, None, 0.01])
     gathered = gather(file, None, tmp_path)
     assert [*gathered.paths] == ["Q4_1", "BF16", "F32"]
     assert "overflow" in gathered.left_out["F16"]
@@ -285,7 +285,7 @@ def test_the_files_own_type_by_name(tmp_path: Path, started: list[str]) -> None:
 
 
 def test_threads_that_are_asked_for(path: Path, worth_it: None) -> None:
-    assert prepared(verify(path)).settings.threads == machine.cores()
+    assert prepared(verify(path)).settings.threads == hardware.cores()
     assert load_model(path, threads=1).identity == load_model(path).identity
 
 
@@ -350,9 +350,9 @@ def test_no_room(
 ) -> None:
     if what == "disk":
         usage = SimpleNamespace(free=10_000)
-        monkeypatch.setattr(candidates.shutil, "disk_usage", lambda folder: usage)
+        monkeypatch.setattr(weight_candidates.shutil, "disk_usage", lambda folder: usage)
     else:
-        monkeypatch.setattr(candidates, "free_memory", lambda: 10_000)
+        monkeypatch.setattr(weight_candidates, "free_memory", lambda: 10_000)
     as_it_is(path, f"GB of {what} for a while")
     assert [*own_cache.rglob("*.json")] == []
     assert [*own_cache.rglob("*.gguf")] == []
@@ -362,7 +362,7 @@ def test_room_for_what_is_named_but_not_for_comparing_it(
     path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elements = verify(path).header.elements
-    monkeypatch.setattr(candidates, "free_memory", lambda: 2 * 2 * elements + 1)
+    monkeypatch.setattr(weight_candidates, "free_memory", lambda: 2 * 2 * elements + 1)
     assert load_model(path, weights="f16").identity.weights == "F16 from Q4_1"
     (choice,) = known()
     assert choice.distances == {}
@@ -383,14 +383,14 @@ def test_llama_cpp_crashes_while_it_is_measured(
     path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "SMALL", 0)
-    run = process.subprocess.run
+    run = isolated.subprocess.run
 
     def crashing(command: list[str], **options: Any) -> object:
         if command[2].endswith("measure"):
             command = [sys.executable, "-c", "import os; os.abort()"]
         return run(command, **options)
 
-    monkeypatch.setattr(process.subprocess, "run", crashing)
+    monkeypatch.setattr(isolated.subprocess, "run", crashing)
     as_it_is(path, "llama.cpp crashes on it (killed)")
     assert [*own_cache.rglob("*.gguf")] == []
 

@@ -14,9 +14,9 @@ from gguf.gguf_writer import GGUFWriter
 from tiny_gguf import write_llama
 
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
-from promptkit.models import process, weights
 from promptkit.models.llama import load_model
-from promptkit.models.weights import find, verify
+from promptkit.models.prepare import isolated, model_files
+from promptkit.models.prepare.model_files import find, verify
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that were run."""
     commands: list[list[str]] = []
-    run = process.subprocess.run
+    run = isolated.subprocess.run
 
     def recorded(command: list[str], **options: Any) -> object:
         commands.append(command)
         return run(command, **options)
 
-    monkeypatch.setattr(process.subprocess, "run", recorded)
+    monkeypatch.setattr(isolated.subprocess, "run", recorded)
     return commands
 
 
@@ -83,7 +83,7 @@ def test_the_bundled_model_is_found_without_running_its_package(
 
 
 def test_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError) as caught:
         load_model("smollm2")
     assert str(caught.value) == (
@@ -267,14 +267,14 @@ def write_bert(path: Path) -> None:
 def test_a_trial_that_fails(
     good: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
 ) -> None:
-    run = process.subprocess.run
+    run = isolated.subprocess.run
     monkeypatch.setattr(
-        process.subprocess,
+        isolated.subprocess,
         "run",
         lambda command, **options: run([sys.executable, "-c", code], **options),
     )
     if "sleep" in code:
-        monkeypatch.setattr(weights, "TRIAL_SECONDS", 0.5)
+        monkeypatch.setattr(model_files, "TRIAL_SECONDS", 0.5)
     assert refusal(good) == reason
     assert not (own_cache / "tried").exists()
 
@@ -286,7 +286,7 @@ def test_a_file_is_tried_once(
     good: Path, tmp_path: Path, own_cache: Path, started: list[list[str]]
 ) -> None:
     first = verify(good)
-    assert started == [[sys.executable, "-m", "promptkit.models.trial", str(good)]]
+    assert started == [[sys.executable, "-m", "promptkit.models.prepare.load_trial", str(good)]]
     assert verify(good) == first
     copy = tmp_path / "another name.gguf"
     shutil.copy(good, copy)
@@ -313,15 +313,15 @@ def test_a_changed_byte_is_another_file(
 def test_a_digest_is_remembered_once_the_file_has_settled(
     good: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "SETTLED_SECONDS", 1e9)
+    monkeypatch.setattr(model_files, "SETTLED_SECONDS", 1e9)
     digest = verify(good).sha256
     assert not (own_cache / "digests").exists()
-    monkeypatch.setattr(weights, "SETTLED_SECONDS", -1)
+    monkeypatch.setattr(model_files, "SETTLED_SECONDS", -1)
     assert verify(good).sha256 == digest
     (remembered,) = (own_cache / "digests").iterdir()
     assert remembered.read_text() == digest
     remembered.write_text("from memory")
-    assert weights.digest(good) == "from memory"
+    assert model_files.digest(good) == "from memory"
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(

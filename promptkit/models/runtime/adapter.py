@@ -17,8 +17,8 @@ import numpy as np
 from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf.checks import TENSOR_ALIGNMENT
 from promptkit.models.gguf.header import Header, read_header
+from promptkit.models.prepare.model_files import digest, try_once
 from promptkit.models.runtime.library import errors, forget_errors, library
-from promptkit.models.weights import digest, try_once
 
 _TYPES = ("F32", "F16", "BF16")
 

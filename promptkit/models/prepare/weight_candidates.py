@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptkit.errors import ModelFileError
-from promptkit.models.convert import convert
 from promptkit.models.gguf.header import GGML_TYPES, Header
-from promptkit.models.machine import cores, free_memory
-from promptkit.models.precision import distances
-from promptkit.models.process import FailedError
+from promptkit.models.prepare.convert import convert
+from promptkit.models.prepare.hardware import cores, free_memory
+from promptkit.models.prepare.isolated import FailedError
+from promptkit.models.prepare.model_files import ModelFile
+from promptkit.models.prepare.precision import distances
 from promptkit.models.runtime.context import Settings
-from promptkit.models.weights import ModelFile
 
 WHOLE = "F32"
 """The weights that others are compared with."""

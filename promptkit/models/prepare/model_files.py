@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptkit.errors import MissingExtraError, ModelError, ModelFileError
-from promptkit.models import cache
 from promptkit.models.gguf.checks import check_header
 from promptkit.models.gguf.header import Header, read_header
-from promptkit.models.process import FailedError, run
+from promptkit.models.prepare import cache
+from promptkit.models.prepare.isolated import FailedError, run
 from promptkit.models.runtime.library import runtime
 
 TRIAL_SECONDS = 300

@@ -16,8 +16,11 @@ from typing import get_args
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Weights
-from promptkit.models.candidates import AS_PRECISE, Candidates, gather
-from promptkit.models.choices import (
+from promptkit.models.prepare.hardware import cores
+from promptkit.models.prepare.isolated import FailedError
+from promptkit.models.prepare.model_files import ModelFile, digest
+from promptkit.models.prepare.precision import distances
+from promptkit.models.prepare.record import (
     Choice,
     Measured,
     lock_file,
@@ -27,12 +30,9 @@ from promptkit.models.choices import (
     remember,
     sweep,
 )
-from promptkit.models.machine import cores
-from promptkit.models.measure import speeds
-from promptkit.models.precision import distances
-from promptkit.models.process import FailedError
+from promptkit.models.prepare.speed import speeds
+from promptkit.models.prepare.weight_candidates import AS_PRECISE, Candidates, gather
 from promptkit.models.runtime.context import Settings
-from promptkit.models.weights import ModelFile, digest
 
 log = logging.getLogger("promptkit.models")
 

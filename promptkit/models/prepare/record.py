@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from promptkit.models import cache
-from promptkit.models.machine import cores, processor
+from promptkit.models.prepare import cache
+from promptkit.models.prepare.hardware import cores, processor
+from promptkit.models.prepare.model_files import digest
 from promptkit.models.runtime.context import Settings
 from promptkit.models.runtime.library import features, runtime
-from promptkit.models.weights import digest
 
 
 class Measured(BaseModel):

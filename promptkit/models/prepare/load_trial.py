@@ -1,4 +1,4 @@
-"""`python -m promptkit.models.trial FILE [ADAPTER]`: loads a model, reads tokens, says what failed.
+"""`python -m promptkit.models.prepare.load_trial FILE [ADAPTER]`: loads a model, reads tokens, says what failed.
 
 Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
 0, or with 1 after printing the reason; a crash is for the caller to see.
@@ -14,7 +14,7 @@ from promptkit.errors import ModelError
 from promptkit.models.base import Usage
 from promptkit.models.gguf.header import read_header
 from promptkit.models.planning.executor import check_finite
-from promptkit.models.process import serve
+from promptkit.models.prepare.isolated import serve
 from promptkit.models.runtime.adapter import Adapter, check_weights
 from promptkit.models.runtime.context import Context, Settings
 from promptkit.models.runtime.library import errors, library, load

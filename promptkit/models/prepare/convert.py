@@ -1,6 +1,6 @@
 """Writes a model file with other weights.
 
-`python -m promptkit.models.convert SOURCE TARGET TYPE` does it, in a process of its own. llama.cpp
+`python -m promptkit.models.prepare.convert SOURCE TARGET TYPE` does it, in a process of its own. llama.cpp
 converts the matrices and copies the rest, vocabulary and chat template included.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from promptkit.errors import ModelError
 from promptkit.models.gguf.header import Header
-from promptkit.models.machine import cores
-from promptkit.models.process import FailedError, run, serve
+from promptkit.models.prepare.hardware import cores
+from promptkit.models.prepare.isolated import FailedError, run, serve
+from promptkit.models.prepare.model_files import ModelFile, verify
 from promptkit.models.runtime.library import errors, forget_errors, library
-from promptkit.models.weights import ModelFile, verify
 
 FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 """What matrices can be converted to, as `llama_ftype` numbers it."""

@@ -1,6 +1,6 @@
 """How far a model's answers are from what they would be with other weights or settings.
 
-`python -m promptkit.models.precision JOB` compares them with the first ones, in a process of its
+`python -m promptkit.models.prepare.precision JOB` compares them with the first ones, in a process of its
 own, since a damaged file can end it.
 """
 
@@ -18,7 +18,7 @@ from promptkit.models.base import Usage
 from promptkit.models.gguf.header import read_header
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits, log_totals
-from promptkit.models.process import run, serve
+from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, Settings
 from promptkit.models.runtime.library import library, load
 from promptkit.models.runtime.vocabulary import Vocabulary

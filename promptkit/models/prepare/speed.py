@@ -1,7 +1,7 @@
 """How fast llama.cpp reads with given weights and settings.
 
 The work is that of scoring: full micro-batches behind a prefix that is there already, with a row
-of logits now and then. `python -m promptkit.models.measure JOB` does it, in a process of its own,
+of logits now and then. `python -m promptkit.models.prepare.speed JOB` does it, in a process of its own,
 since a damaged file can end it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from promptkit.models.base import Usage
-from promptkit.models.process import run, serve
+from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, Settings
 from promptkit.models.runtime.library import library, load
 

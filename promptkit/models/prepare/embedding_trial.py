@@ -1,4 +1,4 @@
-"""`python -m promptkit.models.embedding_trial FILE`: embeds a text, and says what failed.
+"""`python -m promptkit.models.prepare.embedding_trial FILE`: embeds a text, and says what failed.
 
 Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
 0, or with 1 after printing the reason; a crash is for the caller to see.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from promptkit.models.embedding import Embedder
-from promptkit.models.process import serve
+from promptkit.models.prepare.isolated import serve
 from promptkit.models.runtime.library import library, load
 
 

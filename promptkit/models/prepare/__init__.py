@@ -1,0 +1,1 @@
+"""Model files: found, verified, and prepared to run fast on this machine."""
