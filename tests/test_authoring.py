@@ -16,7 +16,7 @@ from promptkit.errors import TaskError
 from promptkit.tasks import scaffold
 from promptkit.tasks.task_file import json_schema, read_task_file, tomllib
 
-SCHEMA = ROOT / "promptkit" / "task.schema.json"
+SCHEMA = ROOT / "promptkit" / "tasks" / "task.schema.json"
 
 
 @pytest.mark.model

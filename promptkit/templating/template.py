@@ -31,7 +31,7 @@ from promptkit.templating.reuse import Sharing, sharing
 from promptkit.templating.tags import ExampleTag, RoleTag
 from promptkit.templating.tracing import TracingEnvironment
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 BUILT_IN = next(
     folder for folder in (_PACKAGE / "built_in", _PACKAGE.parent / "templates") if folder.is_dir()
 )

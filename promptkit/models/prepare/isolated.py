@@ -21,12 +21,12 @@ class FailedError(Exception):
 
 
 def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
-    """What the module of `promptkit.models` prints, given these arguments.
+    """What the module of `promptkit.models.prepare` prints, given these arguments.
 
     Raises `FailedError` for a refusal, a crash, or where `doing` it takes longer than `seconds`.
     """
-    command = [sys.executable, "-m", f"promptkit.models.{module}", *arguments]
-    source = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", f"promptkit.models.prepare.{module}", *arguments]
+    source = str(Path(__file__).parents[3])
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([source, *filter(None, sys.path)]),

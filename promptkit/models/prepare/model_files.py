@@ -59,7 +59,7 @@ def find(name: str | Path) -> Path:
     return path
 
 
-def verify(path: Path, trial: str = "trial") -> ModelFile:
+def verify(path: Path, trial: str = "load_trial") -> ModelFile:
     """The file's header and digest, once llama.cpp is known to survive it.
 
     `trial` is the module that tries it. Raises `ModelFileError` naming the file and the reason.
@@ -74,7 +74,7 @@ def verify(path: Path, trial: str = "trial") -> ModelFile:
     return ModelFile(header, sha256)
 
 
-def try_once(identity: str, *files: Path, trial: str = "trial") -> None:
+def try_once(identity: str, *files: Path, trial: str = "load_trial") -> None:
     """Loads a model, and an adapter for it, in a process of its own, unless that went well before.
 
     `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.

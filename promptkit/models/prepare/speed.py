@@ -42,7 +42,7 @@ def speeds(trials: Sequence[tuple[Path, Settings]]) -> list[float]:
     `FailedError`.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = run("measure", json.dumps(job), seconds=LIMIT, doing="measuring it")
+    answer = run("speed", json.dumps(job), seconds=LIMIT, doing="measuring it")
     found: list[float] = json.loads(answer)
     return found
 
