@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from promptkit.checks import check
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
+    from promptkit.inference.prediction import Prediction, Predictor
+    from promptkit.inference.store import Store
     from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
     from promptkit.models.base import Model, Sampling
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
     from promptkit.models.fake import FakeModel
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.optimising.search import optimise
-    from promptkit.predict import Prediction, Predictor
     from promptkit.prompts.prompt import Prompt
     from promptkit.results import Comparison
-    from promptkit.store import Store
     from promptkit.sweep.formats import variants
     from promptkit.tasks.examples import Example, ExampleSet
     from promptkit.tasks.loading import load_task, save_task
@@ -43,12 +43,12 @@ _HOMES = {
     "Finding": "linting.findings",
     "LlamaModel": "models.llama",
     "Model": "models.base",
-    "Prediction": "predict",
-    "Predictor": "predict",
+    "Prediction": "inference.prediction",
+    "Predictor": "inference.prediction",
     "Prompt": "prompts.prompt",
     "PromptkitError": "errors",
     "Sampling": "models.base",
-    "Store": "store",
+    "Store": "inference.store",
     "Task": "tasks.task",
     "Template": "templating.template",
     "check": "checks",

@@ -20,12 +20,12 @@ from promptkit import calibrate, probes
 from promptkit.calibrate import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.figures import CalibrationNote
+from promptkit.inference.batch import Asked
+from promptkit.inference.prediction import Prediction
+from promptkit.inference.store import Result
 from promptkit.judging import cell_of
 from promptkit.models.base import Score
-from promptkit.predict import Prediction
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.running import Asked
-from promptkit.store import Result
 from promptkit.tasks.examples import Example
 
 ALL = "all"
@@ -55,7 +55,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Plan:
-    """Evidence of the methods in one cell; a `promptkit.running.Beside`."""
+    """Evidence of the methods in one cell; a `promptkit.inference.batch.Beside`."""
 
     evidence: Mapping[Calibration, Evidence]
     """Per method; some share it."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from promptkit import judging
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.figures import FACTORS, RAW, Cell
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import calibrated_label, cell_of
-from promptkit.predict import Prediction
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.examples import canonical
 from promptkit.tasks.verbalizers import LABELS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from promptkit.inference.batch import Asked
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.running import Asked
 from promptkit.verdicts import bare, listed
 
 _LEAST = {"template": 0, "verbalizer": 0, "selection": 1, "order": 2}

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, draws, evidence, judging, running, verdicts
+from promptkit import calibrating, draws, evidence, judging, verdicts
 from promptkit.calibrate import Calibration
 from promptkit.calibrating import ALL
 from promptkit.coinciding import same_prompts
@@ -18,16 +18,17 @@ from promptkit.errors import TaskError
 from promptkit.figures import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
+from promptkit.inference import batch
+from promptkit.inference.batch import Announce, Asked
+from promptkit.inference.prediction import Fit, Prediction, Predictor, Progress
+from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.moves import pool_digests
-from promptkit.predict import Fit, Prediction, Predictor, Progress
 from promptkit.results import Comparison
-from promptkit.running import Announce, Asked
 from promptkit.selection.orders import Order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection
-from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
@@ -93,7 +94,7 @@ def compare(
         grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = calibrating.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
-    asked = running.prepare(predictors, queries)
+    asked = batch.prepare(predictors, queries)
     said += same_prompts(asked)
     asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
     said += left_out
@@ -101,7 +102,7 @@ def compare(
         for reason in said:
             announce(reason)
     with _opened(store) as kept:
-        predictions, usage = running.run(asked, kept, progress=progress, announce=announce)
+        predictions, usage = batch.run(asked, kept, progress=progress, announce=announce)
         free = tuple(free_answers(asked, predictions, kept))
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
@@ -126,8 +127,8 @@ def _with_enough_draws(
     if announce is not None:
         announce(_bound_of(predictors, len(queries)))
     with _opened(store) as kept:
-        asked = running.prepare(predictors, queries)
-        predictions, cost = running.run(asked, kept, progress=progress, announce=announce)
+        asked = batch.prepare(predictors, queries)
+        predictions, cost = batch.run(asked, kept, progress=progress, announce=announce)
     enough = draws.enough(judging.judged(task, predictions))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
@@ -182,7 +183,7 @@ def _judged(
         free_answers=free,
         usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),
-        prompts=running.prompts_of(asked),
+        prompts=batch.prompts_of(asked),
         pool=pool_digests(task.demos),
     )
 

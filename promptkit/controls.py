@@ -13,7 +13,7 @@ from typing import Any
 
 from promptkit.errors import shorten
 from promptkit.figures import RAW, Cell, Pair, Row
-from promptkit.predict import Predictor
+from promptkit.inference.prediction import Predictor
 from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import LABELS, SWAPPED

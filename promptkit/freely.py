@@ -16,12 +16,12 @@ from statistics import fmean
 from promptkit.caveats import COVERAGE
 from promptkit.errors import PromptTooLongError
 from promptkit.figures import Free
+from promptkit.inference.batch import Asked
+from promptkit.inference.prediction import Prediction, Predictor, answer
+from promptkit.inference.store import Store
 from promptkit.judging import cell_of
 from promptkit.models.base import Generation, Sampling
-from promptkit.predict import Prediction, Predictor, answer
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.running import Asked
-from promptkit.store import Store
 
 LOW = COVERAGE
 """The mean coverage below which a model is asked what it would say."""

@@ -9,8 +9,8 @@ from itertools import product
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
+from promptkit.inference.prediction import Fit, Predictor
 from promptkit.models.base import Model, Sampling
-from promptkit.predict import Fit, Predictor
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.strategies import Selection, default_selection, selection_for
 from promptkit.sweep.formats import Notify, variants

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from promptkit import metrics, targets
 from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
-from promptkit.predict import Prediction
+from promptkit.inference.prediction import Prediction
 from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.task import Task
 

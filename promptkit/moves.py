@@ -10,8 +10,8 @@ from typing import Any
 from promptkit.errors import shorten
 from promptkit.figures import RAW, Cell
 from promptkit.files.json_values import plain
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import cell_of
-from promptkit.predict import Prediction
 from promptkit.tasks.examples import ExampleSet, canonical, output_key
 
 MAX_NAMED = 3

@@ -25,8 +25,8 @@ from promptkit.figures import (
     Variance,
 )
 from promptkit.files import saving
+from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity
-from promptkit.predict import Prediction
 from promptkit.prompts.prompt import Prompt
 from promptkit.templating.template import Template
 

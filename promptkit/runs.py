@@ -16,8 +16,8 @@ from promptkit.errors import DataError, Problem
 from promptkit.figures import RAW, Cell
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import cell_of
-from promptkit.predict import Prediction
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.verbalizers import LABELS
 

@@ -15,11 +15,11 @@ from promptkit.calibrate import CALIBRATIONS
 from promptkit.calibrating import Plan, methods_of, plan
 from promptkit.errors import TaskError
 from promptkit.figures import Row
+from promptkit.inference.batch import prepare, run
+from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.models.base import Score
 from promptkit.models.llama import LlamaModel
-from promptkit.predict import Prediction, Predictor
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.running import prepare, run
 from promptkit.selection.strategies import as_selection
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task

@@ -14,7 +14,7 @@ from samples import CountingModel
 
 import promptkit
 from promptkit.cli import app
-from promptkit.store import Store
+from promptkit.inference.store import Store
 
 FRUIT = str(Path(__file__).parents[1] / "examples" / "fruit")
 

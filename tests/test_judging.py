@@ -16,8 +16,8 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from promptkit import judging
 from promptkit.cells import answers
 from promptkit.figures import RAW, Cell
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import Judged, Scored
-from promptkit.predict import Prediction
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 

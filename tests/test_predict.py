@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from samples import COLON, CountingModel, asked_word, open_task, parity, parity_task
 
-import promptkit.predict
+import promptkit.inference.prediction
 from promptkit.errors import ModelError, PromptkitError, PromptTooLongError, TemplateError
+from promptkit.inference.prediction import Prediction, Predictor, answer, unique_tokens
+from promptkit.inference.store import Store
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.models.fake import FakeModel
-from promptkit.predict import Prediction, Predictor, answer, unique_tokens
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
-from promptkit.store import Store
 from promptkit.templating.template import Template
 
 
@@ -288,7 +288,7 @@ def test_what_was_made_before_an_error_is_stored(error: BaseException) -> None:
 
 
 def test_results_are_stored_as_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promptkit.predict, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(promptkit.inference.prediction, "COMMIT_SECONDS", 0.0)
     task, store, kept = parity_task(), Store(), []
 
     class Watching(CountingModel):

@@ -21,11 +21,11 @@ from samples import ARROW, COLON, CountingModel, open_task, parity_task
 
 import promptkit
 from promptkit.errors import StoreError
+from promptkit.inference.prediction import Predictor
+from promptkit.inference.store import Store, default_path, key_of
 from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
-from promptkit.predict import Predictor
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
-from promptkit.store import Store, default_path, key_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -461,7 +461,7 @@ def test_a_store_is_pickled_by_its_path(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from promptkit.models.base import Score
-from promptkit.store import Store
+from promptkit.inference.store import Store
 
 path, me, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 store = Store(path)
@@ -494,7 +494,7 @@ def test_processes_share_a_store(tmp_path: Path) -> None:
 
 OPENER = """
 import sys
-from promptkit.store import Store
+from promptkit.inference.store import Store
 
 sys.stdin.readline()
 for n in range(40):
@@ -515,7 +515,7 @@ def test_processes_make_a_store_at_once(tmp_path: Path) -> None:
 
 COMPARE = """
 import os, sys, time
-import promptkit, promptkit.predict
+import promptkit, promptkit.inference.prediction
 from samples import COLON, CountingModel, parity_task
 
 class Slow(CountingModel):
@@ -523,7 +523,7 @@ class Slow(CountingModel):
         time.sleep(0.003)
         os.write(1, b".")
 
-promptkit.predict.COMMIT_SECONDS = 0.05
+promptkit.inference.prediction.COMMIT_SECONDS = 0.05
 promptkit.compare(
     parity_task(20, 30), models=[Slow()], templates=[COLON], seeds=4, store=sys.argv[1]
 )

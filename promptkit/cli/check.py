@@ -16,8 +16,8 @@ from promptkit.cli import inputs, options, outputs
 from promptkit.cli.console import note, screen, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
+from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
-from promptkit.predict import Fit
 
 Least = Annotated[
     list[str] | None,

@@ -9,8 +9,8 @@ from typing import Any
 import promptkit
 from promptkit.cli import inputs, options, outputs
 from promptkit.cli.console import note, say, screen, write_json
+from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
-from promptkit.predict import Fit
 
 
 def compare(

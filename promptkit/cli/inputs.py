@@ -17,8 +17,8 @@ from rich.text import Text
 import promptkit
 from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError, escaped
+from promptkit.inference.prediction import Progress
 from promptkit.models.base import Model, Sampling, Weights
-from promptkit.predict import Progress
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection

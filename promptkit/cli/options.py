@@ -9,8 +9,8 @@ import typer
 
 from promptkit.cli.outputs import file_option
 from promptkit.cli.repeated import listed
+from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
-from promptkit.predict import Fit
 
 TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")

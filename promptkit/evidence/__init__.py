@@ -14,8 +14,8 @@ from promptkit.controls import swap_verdicts
 from promptkit.evidence import leading, moved, paired, warned
 from promptkit.evidence.exactness import exactness
 from promptkit.figures import Best, Free, Pair, Row, Spread, Variance
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import Groups
-from promptkit.predict import Prediction
 from promptkit.tasks.task import Task
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from promptkit import judging, verdicts
 from promptkit.figures import Cell, Source, Spread, Variance
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import Groups
-from promptkit.predict import Prediction
 from promptkit.variance import Component, components, extent
 
 FACTORS = ("template", "verbalizer", "order", "seed")

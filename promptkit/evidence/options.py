@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promptkit import caveats
-from promptkit.predict import Prediction
+from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 
 

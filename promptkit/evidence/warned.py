@@ -15,8 +15,8 @@ from promptkit.evidence.differing import cells_of
 from promptkit.evidence.options import empty_options
 from promptkit.evidence.paired import levels, varied
 from promptkit.figures import RAW, Cell, Free
+from promptkit.inference.prediction import Prediction
 from promptkit.judging import Groups
-from promptkit.predict import Prediction
 from promptkit.tasks.task import Task
 from promptkit.variance import flattery
 

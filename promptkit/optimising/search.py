@@ -19,17 +19,17 @@ import numpy as np
 from promptkit.cells import loss
 from promptkit.errors import escaped
 from promptkit.files import saving
+from promptkit.inference.batch import tell_damaged
+from promptkit.inference.prediction import Prediction, Predictor, Progress, answer
+from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.means import mean_interval
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
-from promptkit.predict import Prediction, Predictor, Progress, answer
 from promptkit.results import finite
-from promptkit.running import tell_damaged
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
 from promptkit.stats import Interval, wilson
-from promptkit.store import Store, default_path
 from promptkit.tasks.examples import Example, ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template

@@ -21,7 +21,7 @@ from promptkit.models.base import Score
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import load_model
 from promptkit.prompts.prompt import Piece, Prompt
-from promptkit.store import Store
+from promptkit.inference.store import Store
 
 file, folder = sys.argv[1:3]
 

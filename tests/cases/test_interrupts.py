@@ -18,11 +18,11 @@ from gguf.constants import GGMLQuantizationType
 from processes import environment, python
 from tiny_gguf import write_llama
 
+from promptkit.inference.store import Store
 from promptkit.models.llama import load_model
 from promptkit.models.prepare import isolated
 from promptkit.models.prepare.model_files import digest
 from promptkit.models.prepare.record import place, sweep
-from promptkit.store import Store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 

@@ -12,10 +12,10 @@ from gguf.gguf_writer import GGUFWriter
 from tiny_gguf import write_gemma3_swa, write_llama, write_lora
 
 from promptkit.errors import ModelError, ModelFileError
+from promptkit.inference.store import key_of
 from promptkit.models.base import Sampling
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.prompts.prompt import Piece, Prompt
-from promptkit.store import key_of
 
 LABELS = (" drupe", " pome", " stone fruit")
 ASKED = [

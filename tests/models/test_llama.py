@@ -24,13 +24,13 @@ from gguf.constants import GGMLQuantizationType
 from tiny_gguf import CHATML, write_gemma3_swa, write_lfm2, write_llama, write_mamba
 
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError
+from promptkit.inference.store import key_of
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
 from promptkit.models.prepare.model_files import find
 from promptkit.models.runtime import context as context_module
 from promptkit.models.runtime.context import Context
 from promptkit.prompts.prompt import Message, Piece, Prompt
-from promptkit.store import key_of
 
 F32 = 1e-3
 """Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""

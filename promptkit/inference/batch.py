@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from promptkit.figures import Cost
-from promptkit.predict import Prediction, Predictor, Progress, answer, unique_tokens
+from promptkit.inference.prediction import Prediction, Predictor, Progress, answer, unique_tokens
+from promptkit.inference.store import Result, Store
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
-from promptkit.store import Result, Store
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.renderer import Renderer

@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
+from promptkit.inference.store import Result, Store, keys_of
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Selection, selection_for
-from promptkit.store import Result, Store, keys_of
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
