@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks import tables
 from benchmarks.work import ROOT
 from promptkit import Comparison, Store, Task, compare, load_model, load_task
-from promptkit.calibrate import Calibration
+from promptkit.calibration.methods import Calibration
 from promptkit.figures import RAW, Row
 from promptkit.models.base import Model
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import calibrating, draws, evidence, judging, verdicts
-from promptkit.calibrate import Calibration
-from promptkit.calibrating import ALL
+from promptkit import draws, evidence, judging, verdicts
+from promptkit.calibration import apply
+from promptkit.calibration.apply import ALL
+from promptkit.calibration.methods import Calibration
 from promptkit.coinciding import same_prompts
 from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
@@ -92,11 +93,11 @@ def compare(
     pilot = None
     if seeds == "auto":
         grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
-    methods = calibrating.methods_of(calibrations, task.labels)
+    methods = apply.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
     asked = batch.prepare(predictors, queries)
     said += same_prompts(asked)
-    asked, left_out = calibrating.plan(methods, asked, lenient=calibrations == ALL)
+    asked, left_out = apply.plan(methods, asked, lenient=calibrations == ALL)
     said += left_out
     if announce is not None:
         for reason in said:
@@ -179,7 +180,7 @@ def _judged(
         **weighed._asdict(),
         reliability=tuple(judging.reliability(groups)),
         confusion=tuple(judging.confusion(groups)),
-        calibrations=tuple(calibrating.notes(asked, predictions)),
+        calibrations=tuple(apply.notes(asked, predictions)),
         free_answers=free,
         usage=usage,
         predictions=tuple(prediction for cell in predictions for prediction in cell),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from promptkit import calibrate
-from promptkit.calibrate import (
+from promptkit.calibration import methods
+from promptkit.calibration.methods import (
     CALIBRATIONS,
     HeldOut,
     batch,
@@ -23,7 +23,7 @@ from promptkit.calibrate import (
 )
 from promptkit.metrics import expected_calibration_error, log_loss
 
-Scores = calibrate.Scores
+Scores = methods.Scores
 NO_CHANCE = -np.inf
 
 settings.register_profile("calibrate", deadline=None, max_examples=20)

@@ -11,8 +11,8 @@ import pytest
 from samples import COLON, CountingModel, Word, asked_word, open_task, parity, parity_task
 
 from promptkit import Comparison, FakeModel, Store, Template, compare
-from promptkit.calibrate import CALIBRATIONS
-from promptkit.calibrating import Plan, methods_of, plan
+from promptkit.calibration.apply import Plan, methods_of, plan
+from promptkit.calibration.methods import CALIBRATIONS
 from promptkit.errors import TaskError
 from promptkit.figures import Row
 from promptkit.inference.batch import prepare, run

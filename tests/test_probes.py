@@ -13,9 +13,8 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator
 from samples import parity_task
 from strategies import some_text
 
-from promptkit.calibrate import HeldOut, vector
-from promptkit.errors import TaskError
-from promptkit.probes import (
+from promptkit.calibration.methods import HeldOut, vector
+from promptkit.calibration.probes import (
     CONTENT_FREE,
     HELD_OUT,
     LEAST_HELD_OUT,
@@ -25,6 +24,7 @@ from promptkit.probes import (
     premise,
     random_texts,
 )
+from promptkit.errors import TaskError
 from promptkit.selection.draw import same
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from samples import ARROW, COLON, parity_task
 
 from promptkit import Comparison, FakeModel, Store, Template, compare
-from promptkit.calibrate import CALIBRATIONS
+from promptkit.calibration.methods import CALIBRATIONS
 from promptkit.report import terminal
 
 

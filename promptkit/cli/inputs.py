@@ -135,7 +135,7 @@ def orders(names: Sequence[str], count: int | None) -> list[Order]:
 
 def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
     """Methods of calibration, checked before a model is loaded; `all` stays as it is."""
-    from promptkit.calibrating import ALL, methods_of
+    from promptkit.calibration.apply import ALL, methods_of
 
     others = [name for name in names if name != ALL]
     methods = methods_of(others, task.labels)  # which names one that there is not, beside all too

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptkit import caveats, judging, verdicts
-from promptkit.calibrate import ASSUME_BALANCED
+from promptkit.calibration.methods import ASSUME_BALANCED
 from promptkit.evidence.differing import cells_of
 from promptkit.evidence.paired import levels, varied
 from promptkit.figures import Cell

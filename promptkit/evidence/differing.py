@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from promptkit import targets
-from promptkit.calibrate import SAME_ANSWERS
+from promptkit.calibration.methods import SAME_ANSWERS
 from promptkit.figures import FACTORS, RAW, Cell, Change
 from promptkit.judging import Groups, Judged, LossTable, correct, distinct
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from promptkit import caveats
-from promptkit.calibrate import ASSUME_BALANCED
+from promptkit.calibration.methods import ASSUME_BALANCED
 from promptkit.judging import Groups
 from promptkit.tasks.task import Task
 

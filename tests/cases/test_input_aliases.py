@@ -9,8 +9,8 @@ import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field
 
 from promptkit import Task, Template, lint
+from promptkit.calibration.probes import content_free, random_texts
 from promptkit.errors import DataError
-from promptkit.probes import content_free, random_texts
 from promptkit.tasks.loading import read_examples
 from promptkit.tasks.validation import ExampleParser
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from promptkit import calibrate, probes
-from promptkit.calibrate import CALIBRATIONS, Calibration, HeldOut, Scores
+from promptkit.calibration import methods as calibrate
+from promptkit.calibration import probes
+from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.figures import CalibrationNote
 from promptkit.inference.batch import Asked

@@ -1,0 +1,1 @@
+"""Calibration of label probabilities: methods, probes, and applying them."""
