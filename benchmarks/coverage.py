@@ -22,9 +22,8 @@ from scipy.stats import multivariate_normal, norm
 from benchmarks import new_draws, tables
 from benchmarks.new_draws import SHARED
 from benchmarks.work import ROOT
-from promptkit import power, stats, variance, verdicts
-from promptkit.evidence import paired
-from promptkit.stats import Interval
+from promptkit.evaluation import intervals, pairs, power, sentences, variance
+from promptkit.evaluation.intervals import Interval
 
 PAGE = ROOT / "docs" / "evidence.md"
 MARKS = "<!-- coverage -->", "<!-- end of coverage -->"
@@ -109,7 +108,7 @@ def settings() -> Iterator[Setting]:
 
 def _accuracy(n: int, seeds: int, accuracy: float) -> Setting:
     def sample(rng: Generator) -> Interval:
-        return stats.wilson(answers(rng, n, np.full(seeds, accuracy)))
+        return intervals.wilson(answers(rng, n, np.full(seeds, accuracy)))
 
     why = FEW_WRONG if n * (1 - accuracy) < 10 else ""
     return Setting("accuracy", f"{_asked(n, seeds)}, {accuracy:.2f}", accuracy, sample, why)
@@ -118,7 +117,7 @@ def _accuracy(n: int, seeds: int, accuracy: float) -> Setting:
 def _difference(n: int, seeds: int, a: float, b: float) -> Setting:
     def sample(rng: Generator) -> Interval:
         drawn = answers(rng, n, np.repeat([[a], [b]], seeds, axis=1))
-        return stats.paired_difference(drawn[:, 0], drawn[:, 1]).ci
+        return intervals.paired_difference(drawn[:, 0], drawn[:, 1]).ci
 
     where = f"{_asked(n, seeds)}, {a:.2f} and {b:.2f}"
     why = FEW_DIFFER if n * (2 - a - b) < 15 else ""
@@ -201,9 +200,9 @@ def false_claims(n: int, seeds: int, accuracies: Sequence[float], runs: int) -> 
     wrong = 0
     for _ in range(runs):
         table = answers(rng, n, true)
-        for one in paired.compared(_groups(table)):
+        for one in pairs.compared(_groups(table)):
             equal = accuracies[one.a.shots] == accuracies[one.b.shots]
-            if equal and verdicts.judge(one.compared) in ("better", "worse"):
+            if equal and sentences.judge(one.compared) in ("better", "worse"):
                 wrong += 1
                 break
     return wrong / runs
@@ -217,8 +216,8 @@ def claims_of_agreement(n: int, seeds: int, accuracy: float, runs: int) -> float
     for _ in range(runs):
         agreed = np.repeat(answers(rng, n, [accuracy]), seeds, axis=1)
         loose = answers(rng, n, np.full(seeds, accuracy), shared=0.3)
-        (one,) = paired.compared(_groups(np.stack([agreed, loose], axis=1)))
-        wrong += verdicts.judge(one.compared) in ("better", "worse")
+        (one,) = pairs.compared(_groups(np.stack([agreed, loose], axis=1)))
+        wrong += sentences.judge(one.compared) in ("better", "worse")
     return wrong / runs
 
 
@@ -227,8 +226,8 @@ def true_claims(n: int, a: float, b: float, runs: int) -> float:
     rng = np.random.default_rng(2)
     right = 0
     for _ in range(runs):
-        (one,) = paired.compared(_groups(answers(rng, n, [[a], [b]])))
-        right += verdicts.judge(one.compared) == "better"
+        (one,) = pairs.compared(_groups(answers(rng, n, [[a], [b]])))
+        right += sentences.judge(one.compared) == "better"
     return right / runs
 
 

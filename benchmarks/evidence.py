@@ -16,7 +16,7 @@ from benchmarks import tables
 from benchmarks.work import ROOT
 from promptkit import Comparison, Store, Task, compare, load_model, load_task
 from promptkit.calibration.methods import Calibration
-from promptkit.figures import RAW, Row
+from promptkit.evaluation.results import RAW, Row
 from promptkit.models.base import Model
 
 PAGE = ROOT / "docs" / "evidence.md"

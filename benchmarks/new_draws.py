@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks.tables import Table
-from promptkit import draws, targets, verdicts
-from promptkit.cells import Answers, chosen_for
-from promptkit.evidence import leading, paired
-from promptkit.figures import Cell
+from promptkit import draws
+from promptkit.evaluation import best_cell, pairs, sentences, targets
+from promptkit.evaluation.intervals import Interval
+from promptkit.evaluation.matched import Answers, chosen_for
+from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.results import Cell
 from promptkit.gates import Before, no_worse
-from promptkit.judging import Judged
-from promptkit.stats import Interval
 
 QUERIES = (51, 100, 300, 872)
 DRAWS = (3, 5, 10, 20)
@@ -96,16 +96,16 @@ def difference_covered(n: int, seeds: int, effect: float, rng: Generator) -> boo
 def says_better(n: int, seeds: int, cells: int, effect: float, rng: Generator) -> bool:
     """Return whether any of equal cells is said to be better, in a pair or in the headline."""
     groups = grouped(answers(rng, n, seeds, [0.6] * cells, effect))
-    if leading.best(groups, None).separated:
+    if best_cell.best(groups, None).separated:
         return True
-    kinds = {verdicts.judge(one.compared) for one in paired.compared(groups)}
+    kinds = {sentences.judge(one.compared) for one in pairs.compared(groups)}
     return bool(kinds & {"better", "worse"})
 
 
 def finds(n: int, seeds: int, effect: float, rng: Generator) -> bool:
     a, b = answers(rng, n, seeds, [0.55, 0.65], effect)
     found = targets.difference(a, b, drawn=True).decisive
-    return found.p <= verdicts.ALPHA and found.ci.low > 0
+    return found.p <= sentences.ALPHA and found.ci.low > 0
 
 
 def percents(runs: int, holds: Callable[[float, Generator], bool], digits: int = 1) -> list[str]:
@@ -194,7 +194,7 @@ def power_table(runs: int) -> Table:
 def headline(accuracies: Sequence[float], effect: float, rng: Generator) -> tuple[bool, bool, bool]:
     """Return whether a cell is called the best wrongly, whether rightly, and whether one that truly
     is the best is the leader or not separated from it."""
-    best = leading.best(grouped(answers(rng, 300, 8, accuracies, effect)), None)
+    best = best_cell.best(grouped(answers(rng, 300, 8, accuracies, effect)), None)
     top = {shots for shots, one in enumerate(accuracies) if one == max(accuracies)}
     right = best.separated and top == {best.cell.shots}
     kept = {best.cell.shots, *(one.cell.shots for one in best.rivals if not one.separated)}

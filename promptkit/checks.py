@@ -11,18 +11,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from promptkit.cells import Answers, answers, chosen_for, describe, matched, shared
 from promptkit.comparison import SEEDS, compare
 from promptkit.errors import TaskError, escaped, shorten
-from promptkit.figures import RAW, Cell
+from promptkit.evaluation.matched import Answers, answers, chosen_for, describe, matched, shared
+from promptkit.evaluation.outcomes import is_drawn
+from promptkit.evaluation.results import RAW, Cell
+from promptkit.evaluation.sentences import sentence
 from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
-from promptkit.judging import is_drawn
 from promptkit.moves import Moves, draws_of, moves
 from promptkit.results import Comparison, finite
 from promptkit.runs import Run, read_run
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
-from promptkit.verdicts import sentence
 
 Pairs = Sequence[tuple[Cell, Cell]]
 """Cells that are checked, each with the one of the other run."""

@@ -9,14 +9,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import draws, evidence, judging, verdicts
+from promptkit import draws
 from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL
 from promptkit.calibration.methods import Calibration
 from promptkit.coinciding import same_prompts
-from promptkit.controls import near_warning, wording_warnings
 from promptkit.errors import TaskError
-from promptkit.figures import Cost, Free
+from promptkit.evaluation import outcomes, sentences, summary
+from promptkit.evaluation.label_swap import near_warning, wording_warnings
+from promptkit.evaluation.results import Cost, Free
 from promptkit.freely import free_answers
 from promptkit.grid import Grid
 from promptkit.inference import batch
@@ -108,7 +109,7 @@ def compare(
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
     found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
-    known = [verdicts.sentence(one) for one in found if one]
+    known = [sentences.sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
 
 
@@ -130,7 +131,7 @@ def _with_enough_draws(
     with _opened(store) as kept:
         asked = batch.prepare(predictors, queries)
         predictions, cost = batch.run(asked, kept, progress=progress, announce=announce)
-    enough = draws.enough(judging.judged(task, predictions))
+    enough = draws.enough(outcomes.judged(task, predictions))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draws.MOST else ''}")
@@ -167,9 +168,9 @@ def _judged(
     free: tuple[Free, ...],
     usage: Cost,
 ) -> Comparison:
-    groups = judging.judged(task, predictions)
-    rows = tuple(judging.rows(groups))
-    weighed = evidence.weigh(task, groups, rows, predictions, free)
+    groups = outcomes.judged(task, predictions)
+    rows = tuple(outcomes.rows(groups))
+    weighed = summary.weigh(task, groups, rows, predictions, free)
     models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
     return Comparison(
         task.name,
@@ -178,8 +179,8 @@ def _judged(
         templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
         rows=rows,
         **weighed._asdict(),
-        reliability=tuple(judging.reliability(groups)),
-        confusion=tuple(judging.confusion(groups)),
+        reliability=tuple(outcomes.reliability(groups)),
+        confusion=tuple(outcomes.confusion(groups)),
         calibrations=tuple(apply.notes(asked, predictions)),
         free_answers=free,
         usage=usage,

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from promptkit import crossed, judging
-from promptkit.figures import RAW
-from promptkit.judging import Groups, Judged
+from promptkit.evaluation import crossed_intervals, outcomes
+from promptkit.evaluation.outcomes import Groups, Judged
+from promptkit.evaluation.results import RAW
 
 PILOT = 5
 """How many draws are asked first."""
@@ -37,10 +37,10 @@ def enough(groups: Groups) -> int:
 
 
 def _enough(cells: Sequence[Judged]) -> int:
-    table = judging.correct(cells)
+    table = outcomes.correct(cells)
     if min(table.shape) < 2:
         return PILOT
-    by_query, by_draw, rest = crossed.components(table)
+    by_query, by_draw, rest = crossed_intervals.components(table)
     # The rest is less with more draws too: it counts on the side of the queries.
     extra = by_draw - rest / len(table)
     if extra <= 0:

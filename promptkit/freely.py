@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from promptkit.caveats import COVERAGE
 from promptkit.errors import PromptTooLongError
-from promptkit.figures import Free
+from promptkit.evaluation.caveats import COVERAGE
+from promptkit.evaluation.outcomes import cell_of
+from promptkit.evaluation.results import Free
 from promptkit.inference.batch import Asked
 from promptkit.inference.prediction import Prediction, Predictor, answer
 from promptkit.inference.store import Store
-from promptkit.judging import cell_of
 from promptkit.models.base import Generation, Sampling
 from promptkit.prompts.prompt import TokenizedPrompt
 

@@ -12,14 +12,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from promptkit import targets
-from promptkit.cells import Answers, shared
 from promptkit.errors import TaskError
-from promptkit.figures import FACTORS, Cell
-from promptkit.means import mean_interval
-from promptkit.power import Plan, detectable
+from promptkit.evaluation import targets
+from promptkit.evaluation.intervals import Interval, paired_difference, wilson
+from promptkit.evaluation.matched import Answers, shared
+from promptkit.evaluation.mean_intervals import mean_interval
+from promptkit.evaluation.power import Plan, detectable
+from promptkit.evaluation.results import FACTORS, Cell
 from promptkit.report.terminal import visible
-from promptkit.stats import Interval, paired_difference, wilson
 
 Metric = Literal["accuracy", "log_loss", "coverage"]
 """What a bound can be set on: what has an interval that can be trusted for tens of queries."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import MissingExtraError
-from promptkit.figures import (
+from promptkit.evaluation.results import (
     Best,
     CalibrationNote,
     Confusion,

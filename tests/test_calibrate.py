@@ -21,7 +21,7 @@ from promptkit.calibration.methods import (
     temperature,
     vector,
 )
-from promptkit.metrics import expected_calibration_error, log_loss
+from promptkit.evaluation.metrics import expected_calibration_error, log_loss
 
 Scores = methods.Scores
 NO_CHANCE = -np.inf

@@ -14,7 +14,7 @@ from promptkit import Comparison, FakeModel, Store, Template, compare
 from promptkit.calibration.apply import Plan, methods_of, plan
 from promptkit.calibration.methods import CALIBRATIONS
 from promptkit.errors import TaskError
-from promptkit.figures import Row
+from promptkit.evaluation.results import Row
 from promptkit.inference.batch import prepare, run
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.models.base import Score

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from promptkit import caveats
+from promptkit.evaluation import caveats
 
 
 def test_few_queries() -> None:

@@ -16,9 +16,9 @@ from tiny_gguf import write_llama
 import promptkit
 from promptkit import Comparison, FakeModel, Sampling, Store, compare
 from promptkit.errors import DataError, PromptkitError, TaskError, TemplateError
-from promptkit.figures import Cell, Row
+from promptkit.evaluation.intervals import paired_difference, wilson
+from promptkit.evaluation.results import Cell, Row
 from promptkit.models.llama import LlamaModel
-from promptkit.stats import paired_difference, wilson
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,8 +10,8 @@ import pytest
 from samples import COLON, asked_word, parity, parity_task
 
 from promptkit import Comparison, FakeModel, Predictor, Template, compare
-from promptkit.controls import swap_verdict, swap_verdicts, wording_warnings
 from promptkit.errors import TaskError
+from promptkit.evaluation.label_swap import swap_verdict, swap_verdicts, wording_warnings
 from promptkit.prompts.prompt import Prompt
 
 LISTED = Template('{{ task.instruction }} {{ labels | join(", ") }}\n' + COLON.source, "listed")

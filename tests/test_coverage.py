@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import coverage
-from promptkit.stats import Interval
+from promptkit.evaluation.intervals import Interval
 
 RUNS = 200
 

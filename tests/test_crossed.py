@@ -15,9 +15,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 from statsmodels.formula.api import ols
 
-from promptkit import crossed, targets
-from promptkit.crossed import variance_by_draw
-from promptkit.stats import Difference, Interval, paired_difference, wilson
+from promptkit.evaluation import crossed_intervals, targets
+from promptkit.evaluation.crossed_intervals import variance_by_draw
+from promptkit.evaluation.intervals import Difference, Interval, paired_difference, wilson
 
 tables = st.tuples(st.integers(2, 12), st.integers(2, 5)).flatmap(
     lambda shape: arrays(np.int64, shape, elements=st.integers(0, 1))
@@ -44,7 +44,7 @@ def test_the_error_and_its_freedom_are_those_of_the_analysis_of_variance() -> No
     squares = query**2 / 8 + draw**2 / 3 + rest**2 / 24
     freedom = max(few * (query + extra) ** 2 / squares, 3)
     half = scipy_stats.t.ppf(0.975, freedom) * math.sqrt((query + extra) / table.size)
-    found = crossed.mean_interval(table, NOTHING)
+    found = crossed_intervals.mean_interval(table, NOTHING)
     assert found.low == pytest.approx(table.mean() - half)
     assert found.high == pytest.approx(table.mean() + half)
     assert variance_by_draw(table) == pytest.approx(extra / n)
@@ -53,7 +53,7 @@ def test_the_error_and_its_freedom_are_those_of_the_analysis_of_variance() -> No
     expected = 2 * scipy_stats.t.sf(
         table.mean() / (half / scipy_stats.t.ppf(0.975, freedom)), freedom
     )
-    assert crossed.difference(table, these).p == pytest.approx(expected)
+    assert crossed_intervals.difference(table, these).p == pytest.approx(expected)
     assert draws == table.shape[1]
 
 

@@ -11,8 +11,8 @@ from samples import COLON, asked_word, parity, parity_task
 from promptkit import FakeModel, Prompt, Store, compare, draws
 from promptkit.comparison import Comparison
 from promptkit.errors import TaskError
-from promptkit.figures import Cell
-from promptkit.judging import Judged
+from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.results import Cell
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 4, None)
 

@@ -11,12 +11,12 @@ from samples import ARROW, COLON, asked_word, open_task, parity, parity_task
 
 import promptkit
 from promptkit import Comparison, FakeModel, Store, compare
-from promptkit.evidence import leading, paired
-from promptkit.figures import Cell
-from promptkit.judging import Judged
-from promptkit.stats import holm, paired_difference
-from promptkit.variance import components, extent
-from promptkit.verdicts import judge
+from promptkit.evaluation import best_cell, pairs
+from promptkit.evaluation.intervals import holm, paired_difference
+from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.results import Cell
+from promptkit.evaluation.sentences import judge
+from promptkit.evaluation.variance import components, extent
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 0, None)
 
@@ -56,8 +56,8 @@ def by_shots(*rights: int, n: int = 100) -> dict[Cell, list[Judged]]:
 
 
 def said(cells: dict[Cell, list[Judged]]) -> list[str]:
-    best, found = leading.best(cells, None), paired.compared(cells)
-    return list(paired.verdicts_on(cells, found, best, paired.plan(cells, found)))
+    best, found = best_cell.best(cells, None), pairs.compared(cells)
+    return list(pairs.verdicts_on(cells, found, best, pairs.plan(cells, found)))
 
 
 def test_p_values_are_corrected_for_all_pairs() -> None:
@@ -95,11 +95,11 @@ def test_the_fewest_shots_can_be_the_best() -> None:
 
 
 def test_of_equal_cells_the_one_with_fewer_shots_is_best() -> None:
-    assert leading.best(by_shots(50, 60, 60), None).cell.shots == 1
+    assert best_cell.best(by_shots(50, 60, 60), None).cell.shots == 1
 
 
 def test_rivals_have_simultaneous_intervals() -> None:
-    best = leading.best(by_shots(40, 42, 70), None)
+    best = best_cell.best(by_shots(40, 42, 70), None)
     alone = paired_difference(*(np.arange(100)[:, np.newaxis] < right for right in (40, 70)))
     rival = next(rival for rival in best.rivals if rival.cell.shots == 0)
     assert rival.delta == alone.delta == pytest.approx(0.3)
@@ -111,7 +111,7 @@ def test_many_open_pairs_are_counted() -> None:
     rng = np.random.default_rng(0)
     tables = {CELL._replace(shots=k): rng.random((50, 1)) < 0.5 for k in range(12)}
     cells = groups(tables)
-    found = paired.compared(cells)
+    found = pairs.compared(cells)
     assert all(judge(one.compared) == "unsure" for one in found)
     headline, counted, finds = said(cells)
     assert "not separated from any of the 11 others" in headline or "of the 11" in headline
@@ -134,8 +134,8 @@ def test_new_draws_are_no_surer_than_these() -> None:
         for k in range(2)
     }
     cells = groups(tables)
-    (one,) = paired.compared(cells)
-    (pair,) = paired.pairs(cells, [one])
+    (one,) = pairs.compared(cells)
+    (pair,) = pairs.pairs(cells, [one])
     assert pair.ci is not None
     assert pair.ci[0] < pair.ci_fixed[0]
     assert pair.ci_fixed[1] < pair.ci[1]
@@ -280,6 +280,6 @@ def test_the_same_predictions_make_the_same_evidence() -> None:
 
 def test_pairs_are_not_better_than_their_tables() -> None:
     cells = by_shots(40, 70)
-    (one,) = paired.compared(cells)
+    (one,) = pairs.compared(cells)
     a, b = (np.array(cells[cell][0].correct) for cell in (one.a, one.b))
     assert one.differences.these == paired_difference(a, b)

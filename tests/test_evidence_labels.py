@@ -10,9 +10,9 @@ import pytest
 from samples import COLON, Word, asked_word
 
 from promptkit import FakeModel, Store, compare
-from promptkit.evidence import collapsed, skewed
-from promptkit.figures import Cell
-from promptkit.judging import Groups, Judged, Scored
+from promptkit.evaluation import label_collapse, label_frequencies
+from promptkit.evaluation.outcomes import Groups, Judged, Scored
+from promptkit.evaluation.results import Cell
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
@@ -48,7 +48,7 @@ EVEN = [0, 1, 2, 3] * 10
 
 
 def test_a_label_that_gets_nearly_all_answers_is_named() -> None:
-    found = collapsed.warnings(groups(EVEN, none=[mostly(3, 38, EVEN)]), skewed=False)
+    found = label_collapse.warnings(groups(EVEN, none=[mostly(3, 38, EVEN)]), skewed=False)
     assert [*found] == [
         'Label collapse: 98 % of the answers at 8 shots are "D", the gold label of 25 % of the '
         "queries: try --selection balanced or --calibrate batch."
@@ -73,13 +73,13 @@ def test_a_label_that_gets_nearly_all_answers_is_named() -> None:
 def test_a_collapse_is_more_than_the_gold_labels_and_chance_make(
     gold: list[int], said: list[int], label: str | None
 ) -> None:
-    found = collapsed.collapse([seed_of(CELL, gold, said)])
+    found = label_collapse.collapse([seed_of(CELL, gold, said)])
     assert (found and found.label) == label
 
 
 def test_the_worst_cell_is_named_and_what_was_not_tried() -> None:
     two = groups(EVEN, none=[mostly(3, 38, EVEN)], batch=[mostly(2, 40, EVEN)])
-    (only,) = collapsed.warnings(two, skewed=False)
+    (only,) = label_collapse.warnings(two, skewed=False)
     assert only == (
         'Label collapse: 100 % of the answers at 8 shots with batch calibration are "C", the gold '
         "label of 25 % of the queries (2 of 2 cells collapse onto one label): try --selection "
@@ -87,39 +87,39 @@ def test_the_worst_cell_is_named_and_what_was_not_tried() -> None:
     )
     balanced = {cell._replace(selection="balanced"): seeds for cell, seeds in two.items()}
     assert "try another template, order or model" in next(
-        collapsed.warnings(balanced, skewed=False)
+        label_collapse.warnings(balanced, skewed=False)
     )
     one = groups([0] * 30 + [1, 2, 3, 3, 3, 3, 3, 3, 3, 3], none=[[0] * 40])
-    assert "--calibrate vector" in next(collapsed.warnings(one, skewed=True))
+    assert "--calibrate vector" in next(label_collapse.warnings(one, skewed=True))
 
 
 def test_a_calibration_without_a_collapse_is_named() -> None:
     found = groups(EVEN, none=[mostly(3, 38, EVEN)], batch=[EVEN], vector=[mostly(3, 39, EVEN)])
-    (only,) = collapsed.warnings(found, skewed=False)
+    (only,) = label_collapse.warnings(found, skewed=False)
     assert "(2 of 3 cells collapse onto one label)" in only
     assert only.endswith(
         "try batch calibration (there is no collapse with it) or --selection balanced."
     )
     turned = groups(EVEN, none=[EVEN], batch=[mostly(3, 40, EVEN)])
-    assert "try no calibration (there is" in next(collapsed.warnings(turned, skewed=False))
+    assert "try no calibration (there is" in next(label_collapse.warnings(turned, skewed=False))
 
 
 def test_draws_that_collapse_onto_different_labels_are_named() -> None:
     seeds = [[0] * 40, [1] * 40, EVEN]
-    assert [*collapsed.warnings(groups(EVEN, none=seeds), skewed=False)] == [
+    assert [*label_collapse.warnings(groups(EVEN, none=seeds), skewed=False)] == [
         'Label collapse at 8 shots in 2 of 3 draws of shots: nearly all answers are "A" with seed '
         '0 (100 %), "B" with seed 1 (100 %); there the shots decide and not the query: try '
         "--selection balanced or --calibrate batch."
     ]
     alike = [[0] * 40, [0] * 40, [0] * 38 + [2, 3]]
-    (only,) = collapsed.warnings(groups(EVEN, none=alike), skewed=False)
+    (only,) = label_collapse.warnings(groups(EVEN, none=alike), skewed=False)
     assert only.startswith('Label collapse: 98 % of the answers at 8 shots are "A"')
 
 
 def test_what_moves_no_answer_and_what_has_no_labels_is_left_out() -> None:
     found = groups(EVEN, temperature=[[0] * 40])
-    assert not [*collapsed.warnings(found, skewed=False)]
-    assert collapsed.collapse([Judged(CELL, [True], 0, 0, 0.0, None)]) is None
+    assert not [*label_collapse.warnings(found, skewed=False)]
+    assert label_collapse.collapse([Judged(CELL, [True], 0, 0, 0.0, None)]) is None
 
 
 # Skewed labels.
@@ -140,9 +140,9 @@ def warned(pool: str, asked: str, *methods: str) -> list[str]:
     task = task_of(pool, asked)
     gold = [LABELS.index(kind) for kind in asked]
     found = groups(gold, **{method.replace("-", "_"): [gold] for method in ("none", *methods)})
-    labels = skewed.frequencies(task, found)
+    labels = label_frequencies.frequencies(task, found)
     assert labels is not None
-    return [*skewed.warnings(labels, found)]
+    return [*label_frequencies.warnings(labels, found)]
 
 
 def test_calibrations_that_assume_balanced_labels_are_named_where_they_are_not() -> None:
@@ -185,7 +185,7 @@ def test_pools_that_are_empty_and_single_labels_are_no_skew() -> None:
     assert not warned("", "ABCD" * 5, "batch", "vector")
     one = Task[Word, Literal["A"]](name="one", tests=task_of("", "AAAA").tests)
     cells = {CELL: [seed_of(CELL, [0] * 4, [0] * 4)]}
-    labels = skewed.frequencies(one, cells)
+    labels = label_frequencies.frequencies(one, cells)
     assert labels is not None
 
 

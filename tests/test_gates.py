@@ -13,15 +13,15 @@ from samples import ARROW, COLON, Word, asked_word, open_task, parity, parity_ta
 
 import promptkit
 from promptkit import Example, FakeModel, Prompt, Store, check, compare
-from promptkit.cells import Answers, answers, chosen_for
 from promptkit.checks import Checked
 from promptkit.errors import DataError, PromptkitError, TaskError
-from promptkit.figures import RAW, Cell
+from promptkit.evaluation.intervals import paired_difference, wilson
+from promptkit.evaluation.matched import Answers, answers, chosen_for
+from promptkit.evaluation.mean_intervals import mean_interval
+from promptkit.evaluation.power import Plan, detectable
+from promptkit.evaluation.results import RAW, Cell
 from promptkit.gates import Before, Bound, Gate, bounded, no_worse
-from promptkit.means import mean_interval
-from promptkit.power import Plan, detectable
 from promptkit.runs import read_run
-from promptkit.stats import paired_difference, wilson
 
 CELL = Cell("m", "colon", "balanced", "drawn", "labels", RAW, 4, None)
 

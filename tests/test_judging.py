@@ -13,11 +13,11 @@ from samples import Word
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from promptkit import judging
-from promptkit.cells import answers
-from promptkit.figures import RAW, Cell
+from promptkit.evaluation import outcomes
+from promptkit.evaluation.matched import answers
+from promptkit.evaluation.outcomes import Judged, Scored
+from promptkit.evaluation.results import RAW, Cell
 from promptkit.inference.prediction import Prediction
-from promptkit.judging import Judged, Scored
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
@@ -51,8 +51,8 @@ def several_seeds(draw: st.DrawFn) -> list[Judged]:
     ]
 
 
-def row_of(cells: list[Judged]) -> judging.Row:
-    first, *_ = judging.rows({CELL: cells})
+def row_of(cells: list[Judged]) -> outcomes.Row:
+    first, *_ = outcomes.rows({CELL: cells})
     return first
 
 
@@ -69,7 +69,7 @@ def test_a_seed_too_sure_and_one_not_sure_enough_do_not_cancel() -> None:
     cells[1] = cells[1]._replace(scored=cells[1].scored._replace(gold=[0] * 6 + [1] * 4))  # type: ignore[union-attr]
     row = row_of(cells)
     assert row.ece == pytest.approx(0.2)  # 0.2 too low in one, 0.2 too high in the other
-    (curve,) = judging.reliability({CELL: cells})
+    (curve,) = outcomes.reliability({CELL: cells})
     ((confidence, accuracy, n),) = curve.bins
     assert (confidence, accuracy, n) == (pytest.approx(0.8), pytest.approx(0.8), 20)
 
@@ -77,7 +77,7 @@ def test_a_seed_too_sure_and_one_not_sure_enough_do_not_cancel() -> None:
 @settings(deadline=None)
 @given(several_seeds())
 def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) -> None:
-    aggregate, *by_seed = judging.rows({CELL: cells})
+    aggregate, *by_seed = outcomes.rows({CELL: cells})
     scored = [one.scored for one in cells if one.scored is not None]
     f1 = [f1_score(seed.gold, seed.said, average="macro", zero_division=0) for seed in scored]
     losses = [
@@ -93,7 +93,7 @@ def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) 
 @settings(deadline=None)
 @given(several_seeds())
 def test_the_confusion_is_the_sum_of_the_seeds(cells: list[Judged]) -> None:
-    (found,) = judging.confusion({CELL: cells})
+    (found,) = outcomes.confusion({CELL: cells})
     scored = [one.scored for one in cells if one.scored is not None]
     expected = sum(confusion_matrix(seed.gold, seed.said, labels=[0, 1, 2]) for seed in scored)
     assert np.array_equal(found.counts, expected)
@@ -102,10 +102,10 @@ def test_the_confusion_is_the_sum_of_the_seeds(cells: list[Judged]) -> None:
 @settings(deadline=None)
 @given(several_seeds())
 def test_losses_are_tables_of_queries_and_seeds(cells: list[Judged]) -> None:
-    row, *by_seed = judging.rows({CELL: cells})
+    row, *by_seed = outcomes.rows({CELL: cells})
     for table, name in (
-        (judging.log_losses(cells), "log_loss"),
-        (judging.brier_scores(cells), "brier"),
+        (outcomes.log_losses(cells), "log_loss"),
+        (outcomes.brier_scores(cells), "brier"),
     ):
         assert table is not None
         assert table.shape == (row.n, len(cells))
@@ -115,8 +115,8 @@ def test_losses_are_tables_of_queries_and_seeds(cells: list[Judged]) -> None:
 
 def test_generated_answers_have_no_loss_tables() -> None:
     cells = [Judged(CELL._replace(seed=0), [True], 0, 0, 0.0, None)]
-    assert judging.log_losses(cells) is None
-    assert judging.brier_scores(cells) is None
+    assert outcomes.log_losses(cells) is None
+    assert outcomes.brier_scores(cells) is None
     assert row_of(cells).brier is None
 
 
@@ -182,14 +182,14 @@ def test_comparisons_and_gates_judge_the_same_answers(data: st.DataObject) -> No
         ]
         for seed in range(seeds)
     ]
-    groups = judging.judged(KINDS, cells)
+    groups = outcomes.judged(KINDS, cells)
     every = [one for cell in cells for one in cell]
     gates = {found.cell: found for found in answers(every, KINDS.output_type.label_of)}
     assert {cell.calibration for cell in groups} == {RAW, "batch"}
     assert {*gates} == {*groups}
     for cell, found in gates.items():
-        assert np.array_equal(found.correct, judging.correct(groups[cell]))
-        losses = judging.log_losses(groups[cell])
+        assert np.array_equal(found.correct, outcomes.correct(groups[cell]))
+        losses = outcomes.log_losses(groups[cell])
         assert losses is not None
         assert found.losses is not None
         assert found.losses == pytest.approx(losses)

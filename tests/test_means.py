@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from promptkit.means import mean_interval
+from promptkit.evaluation.mean_intervals import mean_interval
 
 
 def test_skewed_losses_are_covered_as_often_as_is_said() -> None:

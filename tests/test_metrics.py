@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from promptkit.metrics import (
+from promptkit.evaluation.metrics import (
     accuracy,
     brier_score,
     brier_scores,

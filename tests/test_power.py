@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from statsmodels.stats.power import normal_sample_size_one_tail
 
-from promptkit.crossed import difference, few
-from promptkit.power import Plan, detectable, draws_needed, queries_needed
-from promptkit.stats import Difference, Interval
+from promptkit.evaluation.crossed_intervals import difference, few
+from promptkit.evaluation.intervals import Difference, Interval
+from promptkit.evaluation.power import Plan, detectable, draws_needed, queries_needed
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap, permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from promptkit.stats import (
+from promptkit.evaluation.intervals import (
     ADDED,
     Difference,
     Interval,
@@ -192,7 +192,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 
 def test_importing_loads_neither_scipy_nor_scikit_learn() -> None:
-    code = "import promptkit.stats, sys; print({'scipy', 'sklearn'} & set(sys.modules))"
+    code = (
+        "import promptkit.evaluation.intervals, sys; print({'scipy', 'sklearn'} & set(sys.modules))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

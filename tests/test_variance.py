@@ -11,7 +11,7 @@ from scipy.stats import ncx2
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from promptkit.variance import Component, components, extent, flattery
+from promptkit.evaluation.variance import Component, components, extent, flattery
 
 
 def drawn(n: int, accuracies: object, seed: int = 0, shared: float = 0.7) -> np.ndarray:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptkit import verdicts
-from promptkit.headlines import Leader, headline
-from promptkit.verdicts import Compared, finds, judge, moves, others, ranges, verdict
+from promptkit.evaluation import sentences
+from promptkit.evaluation.headline import Leader, headline
+from promptkit.evaluation.sentences import Compared, finds, judge, moves, others, ranges, verdict
 
 
 def compared(**changed: Any) -> Compared:
@@ -197,4 +197,4 @@ def test_what_a_comparison_finds() -> None:
 
 @pytest.mark.parametrize(("n", "text"), [(7, "7"), (97, "97"), (287, "290"), (1801, "1,900")])
 def test_about_rounds_up(n: int, text: str) -> None:
-    assert verdicts.about(n) == text
+    assert sentences.about(n) == text

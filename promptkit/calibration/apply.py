@@ -20,11 +20,11 @@ from promptkit.calibration import methods as calibrate
 from promptkit.calibration import probes
 from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.figures import CalibrationNote
+from promptkit.evaluation.outcomes import cell_of
+from promptkit.evaluation.results import CalibrationNote
 from promptkit.inference.batch import Asked
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.store import Result
-from promptkit.judging import cell_of
 from promptkit.models.base import Score
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.tasks.examples import Example

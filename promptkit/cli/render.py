@@ -10,8 +10,8 @@ import typer
 from promptkit.cli import inputs, options, shown
 from promptkit.cli.console import note, write_json
 from promptkit.cli.repeated import listed
-from promptkit.controls import near_sentence
 from promptkit.errors import TaskError, shorten
+from promptkit.evaluation.label_swap import near_sentence
 from promptkit.files.json_values import read_name
 from promptkit.preview import lines
 from promptkit.selection.draw import left_out

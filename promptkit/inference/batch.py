@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.figures import Cost
+from promptkit.evaluation.results import Cost
 from promptkit.inference.prediction import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.inference.store import Result, Store
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt

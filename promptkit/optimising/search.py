@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from promptkit.cells import loss
 from promptkit.errors import escaped
+from promptkit.evaluation.intervals import Interval, wilson
+from promptkit.evaluation.matched import loss
+from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.files import saving
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.prediction import Prediction, Predictor, Progress, answer
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
-from promptkit.means import mean_interval
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
 from promptkit.results import finite
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
-from promptkit.stats import Interval, wilson
 from promptkit.tasks.examples import Example, ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template

@@ -17,7 +17,7 @@ import promptkit
 from promptkit import FakeModel, Store, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import TaskError
-from promptkit.evidence.exactness import exactness
+from promptkit.evaluation.exact_match import exactness
 from promptkit.report import page
 from promptkit.tasks.output_type import OutputType
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from promptkit import caveats
 from promptkit.calibration.methods import ASSUME_BALANCED
-from promptkit.judging import Groups
+from promptkit.evaluation import caveats
+from promptkit.evaluation.outcomes import Groups
 from promptkit.tasks.task import Task
 
 FAR = 0.2

@@ -1,7 +1,7 @@
 """What a comparison shows, and how surely: pairs with verdicts, sources of variance, warnings.
 
-The figures come from `promptkit.stats`, `promptkit.power` and `promptkit.variance`, the words
-from `promptkit.verdicts` and `promptkit.caveats`; what they are asked about is decided here.
+The figures come from `promptkit.evaluation.intervals`, `promptkit.evaluation.power` and `promptkit.evaluation.variance`, the words
+from `promptkit.evaluation.sentences` and `promptkit.evaluation.caveats`; what they are asked about is decided here.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from promptkit import verdicts
-from promptkit.controls import swap_verdicts
-from promptkit.evidence import leading, moved, paired, warned
-from promptkit.evidence.exactness import exactness
-from promptkit.figures import Best, Free, Pair, Row, Spread, Variance
+from promptkit.evaluation import best_cell, sentences, variance_sources
+from promptkit.evaluation import pairs as paired
+from promptkit.evaluation import warnings as warned
+from promptkit.evaluation.exact_match import exactness
+from promptkit.evaluation.label_swap import swap_verdicts
+from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.results import Best, Free, Pair, Row, Spread, Variance
 from promptkit.inference.prediction import Prediction
-from promptkit.judging import Groups
 from promptkit.tasks.task import Task
 
 
@@ -24,7 +25,7 @@ class Evidence(NamedTuple):
 
     pairs: tuple[Pair, ...]
     best: Best
-    verdicts: tuple[str, ...]
+    sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     variance: tuple[Variance, ...]
@@ -41,16 +42,16 @@ def weigh(
     """The evidence in the judged predictions of a task; `free` is what models said freely."""
     found = paired.compared(groups)
     pairs = tuple(paired.pairs(groups, found))
-    planned, baseline = paired.plan(groups, found), leading.majority(groups)
-    best = leading.best(groups, baseline)
-    lines = list(moved.lines(groups, predictions))
+    planned, baseline = paired.plan(groups, found), best_cell.majority(groups)
+    best = best_cell.best(groups, baseline)
+    lines = list(variance_sources.lines(groups, predictions))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
     return Evidence(
         pairs,
         best,
-        (*paired.verdicts_on(groups, found, best, planned), *map(verdicts.sentence, swaps)),
+        (*paired.verdicts_on(groups, found, best, planned), *map(sentences.sentence, swaps)),
         tuple(warned.warnings(task, groups, planned, baseline, predictions, free)),
         tuple(filter(None, [exactness(task.output_type)])),
-        tuple(moved.variance(lines)),
-        tuple(moved.spreads(lines)),
+        tuple(variance_sources.variance(lines)),
+        tuple(variance_sources.spreads(lines)),
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promptkit.stats import ADDED, Interval
+from promptkit.evaluation.intervals import ADDED, Interval
 
 DRAWS = 1999
 """Resampled means behind an interval."""

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promptkit.metrics import correctness
+from promptkit.evaluation.metrics import correctness
 
 RESAMPLES = 9999
 
@@ -42,7 +42,7 @@ class Difference:
     """The two-sided p-value of "no difference". `holm` corrects it for other comparisons."""
     disagreement: float
     """The mean over queries of the squared difference; for one seed, the share of queries that
-    only one of the two has right. `promptkit.power` plans with it."""
+    only one of the two has right. `promptkit.evaluation.power` plans with it."""
 
 
 def wilson(correct: ArrayLike, level: float = 0.95) -> Interval:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promptkit import crossed, means, stats
-from promptkit.stats import Difference, Interval
+from promptkit.evaluation import crossed_intervals, intervals, mean_intervals
+from promptkit.evaluation.intervals import Difference, Interval
 
 
 class Intervals(NamedTuple):
@@ -59,10 +59,10 @@ def accuracy(correct: ArrayLike, drawn: bool, level: float = 0.95) -> Intervals:
         level: The confidence of each interval.
     """
     table = np.asarray(correct)
-    these = stats.wilson(table, level)
+    these = intervals.wilson(table, level)
     if not drawn or not _is_crossed(table):
         return Intervals(None if drawn else these, these)
-    return Intervals(crossed.accuracy_interval(table, these), these)
+    return Intervals(crossed_intervals.accuracy_interval(table, these), these)
 
 
 def mean(
@@ -85,11 +85,11 @@ def mean(
     table = np.asarray(values, dtype=np.float64)
     if len(table) < 2 or not np.isfinite(table).all():
         return None
-    raw = means.mean_interval(table, level)
+    raw = mean_intervals.mean_interval(table, level)
     these = _within(raw, least, most)
     if not drawn or not _is_crossed(table):
         return Intervals(None if drawn else these, these)
-    return Intervals(_within(crossed.mean_interval(table, raw), least, most), these)
+    return Intervals(_within(crossed_intervals.mean_interval(table, raw), least, most), these)
 
 
 def difference(a: ArrayLike, b: ArrayLike, drawn: bool, level: float = 0.95) -> Differences:
@@ -102,10 +102,10 @@ def difference(a: ArrayLike, b: ArrayLike, drawn: bool, level: float = 0.95) -> 
         level: The confidence of each interval.
     """
     first, second = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
-    these = stats.paired_difference(first, second, level)
+    these = intervals.paired_difference(first, second, level)
     if not drawn or not _is_crossed(second):
         return Differences(None if drawn else these, these)
-    return Differences(crossed.difference(second - first, these), these)
+    return Differences(crossed_intervals.difference(second - first, these), these)
 
 
 def _is_crossed(table: NDArray[Any]) -> bool:

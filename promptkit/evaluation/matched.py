@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit import judging
 from promptkit.errors import DataError, Problem, shorten
-from promptkit.figures import FACTORS, RAW, Cell
+from promptkit.evaluation import outcomes
+from promptkit.evaluation.outcomes import calibrated_label, cell_of
+from promptkit.evaluation.results import FACTORS, RAW, Cell
+from promptkit.evaluation.variance import flattery
 from promptkit.inference.prediction import Prediction
-from promptkit.judging import calibrated_label, cell_of
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.examples import canonical
 from promptkit.tasks.verbalizers import LABELS
-from promptkit.variance import flattery
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""
@@ -132,9 +132,9 @@ def chosen_for(all: Sequence[Answers], one: Answers, ids: Sequence[str]) -> tupl
 
     Returns:
         The number of distinct cells and the selection bias of the accuracy
-        (`promptkit.variance.flattery`); 1 and 0 for a cell that was not the best.
+        (`promptkit.evaluation.variance.flattery`); 1 and 0 for a cell that was not the best.
     """
-    distinct = {*judging.distinct([answers.cell for answers in all])}
+    distinct = {*outcomes.distinct([answers.cell for answers in all])}
     tables = [answers.rows(ids) for answers in all if answers.cell in distinct]
     shapes = {table.shape for table in tables}
     best = max(float(table.mean()) for table in tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptkit.verdicts import (
+from promptkit.evaluation.sentences import (
     Compared,
     capital,
     context,

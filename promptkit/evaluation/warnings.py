@@ -9,23 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from promptkit import caveats, judging, power, verdicts
-from promptkit.evidence import collapsed, leading, skewed
-from promptkit.evidence.differing import cells_of
-from promptkit.evidence.options import empty_options
-from promptkit.evidence.paired import levels, varied
-from promptkit.figures import RAW, Cell, Free
+from promptkit.evaluation import (
+    best_cell,
+    caveats,
+    label_collapse,
+    label_frequencies,
+    outcomes,
+    power,
+    sentences,
+)
+from promptkit.evaluation.cell_differences import cells_of
+from promptkit.evaluation.empty_options import empty_options
+from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.pairs import levels, varied
+from promptkit.evaluation.results import RAW, Cell, Free
+from promptkit.evaluation.variance import flattery
 from promptkit.inference.prediction import Prediction
-from promptkit.judging import Groups
 from promptkit.tasks.task import Task
-from promptkit.variance import flattery
 
 
 def warnings(
     task: Task[Any, Any],
     groups: Groups,
     planned: power.Plan,
-    baseline: leading.Baseline | None,
+    baseline: best_cell.Baseline | None,
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[Free] = (),
 ) -> Iterator[str]:
@@ -42,21 +49,21 @@ def warnings(
         empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
-    labels = skewed.frequencies(task, groups)
+    labels = label_frequencies.frequencies(task, groups)
     if labels is not None:
-        yield from collapsed.warnings(groups, skewed=skewed.is_skewed(labels))
-        yield from skewed.warnings(labels, groups)
+        yield from label_collapse.warnings(groups, skewed=label_frequencies.is_skewed(labels))
+        yield from label_frequencies.warnings(labels, groups)
 
 
-def _majority(groups: Groups, baseline: leading.Baseline | None) -> str | None:
+def _majority(groups: Groups, baseline: best_cell.Baseline | None) -> str | None:
     if baseline is None:
         return None
-    not_above, cells = leading.not_above(groups, baseline)
+    not_above, cells = best_cell.not_above(groups, baseline)
     return caveats.majority(baseline.label, baseline.accuracy, not_above, cells)
 
 
 def _picked(groups: Groups) -> str | None:
-    tables = [judging.correct(groups[cell]) for cell in cells_of(groups)]
+    tables = [outcomes.correct(groups[cell]) for cell in cells_of(groups)]
     if len(tables) < 2 or len(tables[0]) < 2:
         return None
     return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
@@ -77,7 +84,7 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
         for one in free
     }
     least = min(asked or covered, key=lambda cell: covered[cell])
-    where = verdicts.context(levels(least, varied(groups)))
+    where = sentences.context(levels(least, varied(groups)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
     said: tuple[str, ...] = ()
     labels = 0
@@ -92,7 +99,7 @@ def coverage_of(groups: Groups) -> dict[Cell, float]:
     """The mean coverage of each cell whose labels were scored; calibration does not change it."""
     return {
         cell: fmean(value for one in groups[cell] if one.scored for value in one.scored.coverage)
-        for cell in judging.distinct(groups)
+        for cell in outcomes.distinct(groups)
         if cell.calibration == RAW and groups[cell][0].scored is not None
     }
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptkit import judging, stats, targets, verdicts
-from promptkit.evidence.differing import cells_of, difference
-from promptkit.figures import Best, Cell, Rival
-from promptkit.judging import Groups
+from promptkit.evaluation import intervals, outcomes, sentences, targets
+from promptkit.evaluation.cell_differences import cells_of, difference
+from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.results import Best, Cell, Rival
 
 
 class Baseline(NamedTuple):
@@ -35,10 +35,10 @@ def best(groups: Groups, baseline: Baseline | None) -> Best:
 
     Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
     """
-    right = {cell: float(judging.correct(groups[cell]).mean()) for cell in cells_of(groups)}
+    right = {cell: float(outcomes.correct(groups[cell]).mean()) for cell in cells_of(groups)}
     leader = max(right, key=lambda cell: (right[cell], -cell.shots))
     others = [cell for cell in right if cell != leader]
-    alpha = verdicts.ALPHA / max(len(others), 1)
+    alpha = sentences.ALPHA / max(len(others), 1)
     rivals = tuple(_rival(groups, cell, leader, alpha) for cell in others)
     separated = all(rival.separated for rival in rivals)
     accuracy = None if baseline is None else baseline.accuracy
@@ -67,12 +67,12 @@ def not_above(groups: Groups, baseline: Baseline) -> tuple[int, int]:
     Their p-values are corrected by Holm's method.
     """
     found = []
-    for cell in judging.distinct(groups):
-        table = judging.correct(groups[cell])
+    for cell in outcomes.distinct(groups):
+        table = outcomes.correct(groups[cell])
         constant = np.broadcast_to(np.array(baseline.correct)[:, np.newaxis], table.shape)
         found.append(targets.difference(constant, table, groups[cell][0].drawn).decisive)
-    corrected = stats.holm([one.p for one in found])
+    corrected = intervals.holm([one.p for one in found])
     above = sum(
-        p <= verdicts.ALPHA and one.ci.low > 0 for p, one in zip(corrected, found, strict=True)
+        p <= sentences.ALPHA and one.ci.low > 0 for p, one in zip(corrected, found, strict=True)
     )
     return len(found) - above, len(found)

@@ -7,10 +7,10 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from promptkit import targets
 from promptkit.calibration.methods import SAME_ANSWERS
-from promptkit.figures import FACTORS, RAW, Cell, Change
-from promptkit.judging import Groups, Judged, LossTable, correct, distinct
+from promptkit.evaluation import targets
+from promptkit.evaluation.outcomes import Groups, Judged, LossTable, correct, distinct
+from promptkit.evaluation.results import FACTORS, RAW, Cell, Change
 
 
 def cells_of(groups: Groups) -> list[Cell]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from promptkit.metrics import Bin
+    from promptkit.evaluation.metrics import Bin
 
 RAW = "none"
 """The calibration of what is not calibrated."""
@@ -134,7 +134,7 @@ class Pair:
     """`p`, or `p_fixed` where there is none, as it stands when all pairs of the comparison were
     looked at (Holm)."""
     verdict: str
-    """What it comes to, in a sentence; see `promptkit.verdicts`."""
+    """What it comes to, in a sentence; see `promptkit.evaluation.sentences`."""
     log_loss: Change | None = None
     """None where answers are generated, not scored."""
     brier: Change | None = None
@@ -172,7 +172,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How much one thing moves the accuracy of a cell; see `promptkit.variance`."""
+    """How much one thing moves the accuracy of a cell; see `promptkit.evaluation.variance`."""
 
     factor: str
     """A field of the cell; `query` for which queries are asked, `residual` for answers that change
@@ -198,7 +198,7 @@ class Variance(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Spread(Settings):
-    """How far apart the levels of one factor are, all else held; see `promptkit.variance`."""
+    """How far apart the levels of one factor are, all else held; see `promptkit.evaluation.variance`."""
 
     factor: str
     """`order`, `template`, `verbalizer` or `seed`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from promptkit.verdicts import capital, listed, named, points
+from promptkit.evaluation.sentences import capital, listed, named, points
 
 FEW = 100
 """Below so many queries a comparison is warned of."""
@@ -24,7 +24,7 @@ _LENGTH = 20
 
 
 def few_queries(n: int, detectable: float | None) -> str | None:
-    """Whether the tests are few; `detectable` is `promptkit.power.detectable` for them."""
+    """Whether the tests are few; `detectable` is `promptkit.evaluation.power.detectable` for them."""
     if n >= FEW:
         return None
     unseen = (
@@ -38,7 +38,7 @@ def few_queries(n: int, detectable: float | None) -> str | None:
 def picked(cells: int, flattery: float) -> str | None:
     """Whether the best of several cells was picked on the tests that judge it.
 
-    `flattery` is `promptkit.variance.flattery`; where it is 0, all cells give the same answers and
+    `flattery` is `promptkit.evaluation.variance.flattery`; where it is 0, all cells give the same answers and
     nothing was picked.
     """
     if cells < 2 or not flattery:

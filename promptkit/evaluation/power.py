@@ -5,7 +5,7 @@ comparisons: never with the difference that was seen, which is often large by lu
 
 Connor, "Sample size for testing differences in proportions for the paired-sample design",
 Biometrics 43, 1987; where draws of shots scatter too, they are crossed with the queries as in
-`promptkit.crossed`. The exact test of one draw needs a few queries more: at the numbers given here
+`promptkit.evaluation.crossed_intervals`. The exact test of one draw needs a few queries more: at the numbers given here
 its power is 0.76 to 0.9 where 0.8 is asked.
 """
 
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from promptkit.crossed import TAIL, few
-from promptkit.stats import student
+from promptkit.evaluation.crossed_intervals import TAIL, few
+from promptkit.evaluation.intervals import student
 
 STEPS = 60
 """Halvings of the interval in which a difference is looked for."""

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from promptkit import judging, verdicts
-from promptkit.figures import Cell, Source, Spread, Variance
+from promptkit.evaluation import outcomes, sentences
+from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.results import Cell, Source, Spread, Variance
+from promptkit.evaluation.variance import Component, components, extent
 from promptkit.inference.prediction import Prediction
-from promptkit.judging import Groups
-from promptkit.variance import Component, components, extent
 
 FACTORS = ("template", "verbalizer", "order", "seed")
 """The axes of a line behind its queries."""
@@ -58,7 +58,7 @@ def lines(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> Iterat
             groups[cells[0]._replace(template=template, verbalizer=verbalizer, order=order)]
             for template, verbalizer, order in crossed
         ]
-        correct = np.array([judging.correct(seeds) for seeds in grid])
+        correct = np.array([outcomes.correct(seeds) for seeds in grid])
         numbers = [[prompts[one.cell._replace(calibration="")] for one in seeds] for seeds in grid]
         yield Line(
             cells[0],
@@ -75,7 +75,7 @@ def _prompts(predictions: Sequence[Sequence[Prediction]]) -> dict[Cell, int]:
     for cell in predictions:
         one = cell[0]
         asked = (one.template, one.verbalizer, *(prediction.prompt_sha256 for prediction in cell))
-        numbers[judging.cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
+        numbers[outcomes.cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
     return numbers
 
 
@@ -103,7 +103,7 @@ def variance(lines: Sequence[Line]) -> Iterator[Variance]:
 
 def _source(factor: str, levels: int, component: Component) -> Source:
     ends = component.ci.low, component.ci.high
-    sentence = verdicts.moves(factor, levels, component.sd, ends, component.truncated)
+    sentence = sentences.moves(factor, levels, component.sd, ends, component.truncated)
     return Source(factor, levels, component.sd, ends, component.truncated, sentence)
 
 
@@ -139,7 +139,7 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
             noise=found.noise,
             estimate=found.estimate,
             ci=ends,
-            sentence=verdicts.ranges(
+            sentence=sentences.ranges(
                 factor,
                 len(accuracies),
                 (min(accuracies), max(accuracies)),

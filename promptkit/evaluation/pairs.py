@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptkit import crossed, headlines, judging, power, stats, verdicts
-from promptkit.evidence.differing import change, differences
-from promptkit.figures import FACTORS, Best, Cell, Pair
-from promptkit.judging import Groups
-from promptkit.targets import Differences
+from promptkit.evaluation import crossed_intervals, headline, intervals, outcomes, power, sentences
+from promptkit.evaluation.cell_differences import change, differences
+from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.results import FACTORS, Best, Cell, Pair
+from promptkit.evaluation.targets import Differences
 
 NAMED = ("shots", *FACTORS)
 """What cells may differ in, in the order in which a sentence names it."""
@@ -33,19 +33,19 @@ class Found(NamedTuple):
     a: Cell
     b: Cell
     differences: Differences
-    compared: verdicts.Compared
+    compared: sentences.Compared
 
 
 def compared(groups: Groups) -> list[Found]:
     """Return all pairs, their p-values corrected."""
     pairs = list(differences(groups))
-    corrected = stats.holm([found.decisive.p for _, _, found in pairs]).tolist()
+    corrected = intervals.holm([found.decisive.p for _, _, found in pairs]).tolist()
     names = varied(groups)
     found = []
     for (a, b, both), p in zip(pairs, corrected, strict=True):
         (factor,) = (name for name in NAMED if getattr(a, name) != getattr(b, name))
         decisive = both.decisive
-        words = verdicts.Compared(
+        words = sentences.Compared(
             factor,
             getattr(a, factor),
             getattr(b, factor),
@@ -74,9 +74,9 @@ def pairs(groups: Groups, found: Iterable[Found]) -> Iterator[Pair]:
             None if general is None else general.p,
             these.p,
             words.p,
-            verdicts.verdict(words),
-            log_loss=change(groups[a], groups[b], judging.log_losses),
-            brier=change(groups[a], groups[b], judging.brier_scores),
+            sentences.verdict(words),
+            log_loss=change(groups[a], groups[b], outcomes.log_losses),
+            brier=change(groups[a], groups[b], outcomes.brier_scores),
         )
 
 
@@ -93,7 +93,7 @@ def varied(cells: Iterable[Cell]) -> list[str]:
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
     """Return what a cell has there, if it says anything."""
-    absent = judging.void(cell)
+    absent = outcomes.void(cell)
     return {name: getattr(cell, name) for name in names if name not in absent}
 
 
@@ -103,29 +103,31 @@ def verdicts_on(
     """Yield the headline, what else is significant, the largest difference first, what is not, and
     what such queries and draws find."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
-    wins = [one for one in beside if verdicts.judge(one) in ("better", "worse")]
-    yield from headlines.headline(*_headline(groups, best), wins)
-    by_kind: dict[str, list[verdicts.Compared]] = {"sure": [], "same": [], "unsure": []}
+    wins = [one for one in beside if sentences.judge(one) in ("better", "worse")]
+    yield from headline.headline(*_headline(groups, best), wins)
+    by_kind: dict[str, list[sentences.Compared]] = {"sure": [], "same": [], "unsure": []}
     for one in (one.compared for one in found if one.compared not in wins):
-        kind = verdicts.judge(one)
+        kind = sentences.judge(one)
         by_kind[kind if kind in by_kind else "sure"].append(one)
     by_kind["sure"].sort(key=lambda one: -abs(one.delta))
     for name, some in by_kind.items():
         # Where many pairs are open, what is open is clear from the number alone.
         shown = SHOWN if name != "unsure" or len(some) <= SHOWN else 0
-        yield from map(verdicts.verdict, some[:shown])
+        yield from map(sentences.verdict, some[:shown])
         if some[shown:]:
-            yield verdicts.others(len(some[shown:]), len(found), name)
+            yield sentences.others(len(some[shown:]), len(found), name)
     if found:
         yield found_by(groups, found, planned)
 
 
 def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
-    """Return how differences of this comparison usually scatter; see `promptkit.power`."""
+    """Return how differences of this comparison usually scatter; see `promptkit.evaluation.power`."""
     draws = len(next(iter(groups.values())))
     scattered = [one for one in found if groups[one.a][0].drawn or groups[one.b][0].drawn]
     by_draw = [
-        crossed.variance_by_draw(judging.correct(groups[one.b]) - judging.correct(groups[one.a]))
+        crossed_intervals.variance_by_draw(
+            outcomes.correct(groups[one.b]) - outcomes.correct(groups[one.a])
+        )
         for one in scattered
         if min(draws, queries(groups)) > 1
     ]
@@ -148,15 +150,15 @@ def found_by(groups: Groups, found: Sequence[Found], planned: power.Plan) -> str
         draws = power.draws_needed(delta, n, planned) if needed is None else None
         takes.append((delta, needed, draws))
     drawn = planned.draws if any(groups[one.b][0].drawn for one in found) else None
-    return verdicts.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
+    return sentences.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
 
 
-def _headline(groups: Groups, best: Best) -> tuple[headlines.Leader, list[headlines.Open]]:
+def _headline(groups: Groups, best: Best) -> tuple[headline.Leader, list[headline.Open]]:
     """Return the best cell and the rivals that it is not separated from, as they are named."""
     names = varied(groups)
-    figure = judging.accuracy(groups[best.cell])
+    figure = outcomes.accuracy(groups[best.cell])
     shown = figure.decisive
-    leader = headlines.Leader(
+    leader = headline.Leader(
         levels(best.cell, names),
         best.accuracy,
         (shown.low, shown.high),
@@ -165,7 +167,7 @@ def _headline(groups: Groups, best: Best) -> tuple[headlines.Leader, list[headli
         general=figure.general is not None,
         baseline=best.baseline,
     )
-    unsettled: list[headlines.Open] = []
+    unsettled: list[headline.Open] = []
     for rival in best.rivals:
         if not rival.separated:
             own, other = levels(rival.cell, names), levels(best.cell, names)

@@ -1,7 +1,7 @@
 """The interval of a mean of numbers of any size, such as a log loss: a pure function of an array.
 
-For accuracies and their differences there are better intervals, in `promptkit.stats`; for new draws
-of shots as well as new queries, in `promptkit.crossed`.
+For accuracies and their differences there are better intervals, in `promptkit.evaluation.intervals`; for new draws
+of shots as well as new queries, in `promptkit.evaluation.crossed_intervals`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from promptkit.stats import Interval, student
+from promptkit.evaluation.intervals import Interval, student
 
 SYMMETRIC = 1e-9
 """The skewness below which Student's interval is left as it is."""

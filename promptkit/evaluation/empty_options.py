@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from promptkit import caveats
+from promptkit.evaluation import caveats
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 

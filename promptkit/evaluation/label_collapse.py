@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from promptkit import caveats, judging, verdicts
 from promptkit.calibration.methods import ASSUME_BALANCED
-from promptkit.evidence.differing import cells_of
-from promptkit.evidence.paired import levels, varied
-from promptkit.figures import Cell
-from promptkit.judging import Groups, Judged
+from promptkit.evaluation import caveats, outcomes, sentences
+from promptkit.evaluation.cell_differences import cells_of
+from promptkit.evaluation.outcomes import Groups, Judged
+from promptkit.evaluation.pairs import levels, varied
+from promptkit.evaluation.results import Cell
 
 SHARE = 0.9
 """Share of the answers from which one label is said to get nearly all."""
@@ -84,7 +84,7 @@ def _draws(cells: Sequence[Judged]) -> dict[int | None, Collapse]:
 
 
 def _place(cell: Cell, groups: Groups) -> str:
-    return verdicts.context(levels(cell, dict.fromkeys(["shots", *varied(groups)])))
+    return sentences.context(levels(cell, dict.fromkeys(["shots", *varied(groups)])))
 
 
 def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell]) -> list[str]:
@@ -93,7 +93,7 @@ def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell
     `others` are all cells that do.
     """
     alike = [one for one in cells if one._replace(calibration=cell.calibration) == cell]
-    named = [verdicts.named("calibration", one.calibration) for one in alike if one not in others]
+    named = [sentences.named("calibration", one.calibration) for one in alike if one not in others]
     return [f"{name} (there is no collapse with it)" for name in named[:1]]
 
 
@@ -108,4 +108,4 @@ def _untried(groups: Groups, *, skewed: bool) -> dict[str, str]:
 
 
 def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:
-    return [option for factor, option in options.items() if factor not in judging.void(cell)]
+    return [option for factor, option in options.items() if factor not in outcomes.void(cell)]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from promptkit import metrics, targets
-from promptkit.figures import RAW, Cell, Confusion, Reliability, Row
+from promptkit.evaluation import metrics, targets
+from promptkit.evaluation.results import RAW, Cell, Confusion, Reliability, Row
 from promptkit.inference.prediction import Prediction
 from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.task import Task

@@ -1,7 +1,7 @@
 """How good the predictions of one cell of a comparison are: pure functions over arrays.
 
 Each takes one entry per query and returns one float, or one per query. Intervals and differences
-are in `promptkit.stats`.
+are in `promptkit.evaluation.intervals`.
 """
 
 from __future__ import annotations

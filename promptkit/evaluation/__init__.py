@@ -1,0 +1,1 @@
+"""Predictions to metrics, intervals, differences and sentences."""
