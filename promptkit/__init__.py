@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from promptkit.checks import check
     from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
+    from promptkit.formatting.variants import variants
     from promptkit.inference.prediction import Prediction, Predictor
     from promptkit.inference.store import Store
     from promptkit.linting.check import lint
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from promptkit.optimising.search import optimise
     from promptkit.prompts.prompt import Prompt
     from promptkit.results import Comparison
-    from promptkit.sweep.formats import variants
     from promptkit.tasks.examples import Example, ExampleSet
     from promptkit.tasks.loading import load_task, save_task
     from promptkit.tasks.task import Task
@@ -60,7 +60,7 @@ _HOMES = {
     "load_task": "tasks.loading",
     "optimise": "optimising.search",
     "save_task": "tasks.loading",
-    "variants": "sweep.formats",
+    "variants": "formatting.variants",
 }
 
 __all__ = [

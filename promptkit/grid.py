@@ -9,11 +9,11 @@ from itertools import product
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
+from promptkit.formatting.variants import Notify, variants
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.strategies import Selection, default_selection, selection_for
-from promptkit.sweep.formats import Notify, variants
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.template import Template

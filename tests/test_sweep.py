@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from promptkit import Example, Task, Template
 from promptkit.errors import TaskError, TemplateError
+from promptkit.formatting.design import design
+from promptkit.formatting.variants import JOINTS, SEPARATORS, Change, reformatted, variants
 from promptkit.linting.check import lint_template
-from promptkit.sweep.design import design
-from promptkit.sweep.formats import JOINTS, SEPARATORS, Change, reformatted, variants
 from promptkit.templating.source import Page
 from promptkit.templating.template import BUILT_IN
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from promptkit import FakeModel, Template, compare, load_task
 from promptkit.errors import TemplateError
+from promptkit.formatting.inheritance import written_out
+from promptkit.formatting.variants import variants
 from promptkit.linting.check import lint
-from promptkit.sweep.flat import written_out
-from promptkit.sweep.formats import variants
 from promptkit.tasks.task import Task
 from promptkit.templating.template import BUILT_IN
 

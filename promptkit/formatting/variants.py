@@ -18,11 +18,11 @@ import jinja2
 import jinja2.meta
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError
+from promptkit.formatting.design import design
+from promptkit.formatting.inheritance import written_out
+from promptkit.formatting.spots import Layout, Spot, layout
 from promptkit.linting.check import lint_template
 from promptkit.selection.draw import same
-from promptkit.sweep.design import design
-from promptkit.sweep.flat import written_out
-from promptkit.sweep.spots import Layout, Spot, layout
 from promptkit.tasks.task import Task
 from promptkit.templating.source import Page
 from promptkit.templating.template import Template
