@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks.tables import Table
-from promptkit import draws
 from promptkit.evaluation import best_cell, pairs, sentences, targets
 from promptkit.evaluation.intervals import Interval
 from promptkit.evaluation.matched import Answers, chosen_for
 from promptkit.evaluation.outcomes import Judged
 from promptkit.evaluation.results import Cell
+from promptkit.experiments import draw_count
 from promptkit.gates import Before, no_worse
 
 QUERIES = (51, 100, 300, 872)
@@ -272,9 +272,9 @@ def auto_table(runs: int) -> Table:
         rng = np.random.default_rng(0)
         asked, covered = [], 0
         for _ in range(runs):
-            (table,) = answers(rng, n, draws.MOST, [0.7], effect)
-            pilot = grouped(table[np.newaxis, :, : draws.PILOT])
-            seeds = draws.enough(pilot)
+            (table,) = answers(rng, n, draw_count.MOST, [0.7], effect)
+            pilot = grouped(table[np.newaxis, :, : draw_count.PILOT])
+            seeds = draw_count.enough(pilot)
             found = targets.accuracy(table[:, :seeds], drawn=True).general
             assert found is not None
             asked.append(seeds)

@@ -14,8 +14,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from promptkit.checks import check
-    from promptkit.comparison import compare
     from promptkit.errors import PromptkitError
+    from promptkit.experiments.compare import compare
+    from promptkit.experiments.comparison import Comparison
     from promptkit.formatting.variants import variants
     from promptkit.inference.prediction import Prediction, Predictor
     from promptkit.inference.store import Store
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel, load_model
     from promptkit.optimising.search import optimise
     from promptkit.prompts.prompt import Prompt
-    from promptkit.results import Comparison
     from promptkit.tasks.examples import Example, ExampleSet
     from promptkit.tasks.loading import load_task, save_task
     from promptkit.tasks.task import Task
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from promptkit.templating.template import Template
 
 _HOMES = {
-    "Comparison": "results",
+    "Comparison": "experiments.comparison",
     "Embedder": "models.embedding",
     "Example": "tasks.examples",
     "ExampleSet": "tasks.examples",
@@ -53,7 +53,7 @@ _HOMES = {
     "Template": "templating.template",
     "check": "checks",
     "Verbalizer": "tasks.verbalizers",
-    "compare": "comparison",
+    "compare": "experiments.compare",
     "lint": "linting.check",
     "load_embedder": "models.embedding",
     "load_model": "models.llama",

@@ -11,16 +11,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from promptkit.comparison import SEEDS, compare
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.matched import Answers, answers, chosen_for, describe, matched, shared
 from promptkit.evaluation.outcomes import is_drawn
 from promptkit.evaluation.results import RAW, Cell
 from promptkit.evaluation.sentences import sentence
+from promptkit.experiments.compare import SEEDS, compare
+from promptkit.experiments.comparison import Comparison, finite
+from promptkit.experiments.run_changes import Moves, draws_of, moves
+from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
-from promptkit.moves import Moves, draws_of, moves
-from promptkit.results import Comparison, finite
-from promptkit.runs import Run, read_run
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from samples import COLON, asked_word, parity, parity_task
 
-from promptkit import FakeModel, Prompt, Store, compare, draws
-from promptkit.comparison import Comparison
+from promptkit import FakeModel, Prompt, Store, compare
 from promptkit.errors import TaskError
 from promptkit.evaluation.outcomes import Judged
 from promptkit.evaluation.results import Cell
+from promptkit.experiments import draw_count
+from promptkit.experiments.compare import Comparison
 
 CELL = Cell("model", "template", "random", "drawn", "labels", "none", 4, None)
 
 
 def cell(by_draw: float, n: int = 300, seed: int = 0, *, drawn: bool = True) -> list[Judged]:
     rng = np.random.default_rng(seed)
-    ease, luck = rng.normal(0, 1, (n, 1)), rng.normal(0, by_draw, (1, draws.PILOT))
-    right = ease + luck + rng.normal(0, 1, (n, draws.PILOT)) > 0
+    ease, luck = rng.normal(0, 1, (n, 1)), rng.normal(0, by_draw, (1, draw_count.PILOT))
+    right = ease + luck + rng.normal(0, 1, (n, draw_count.PILOT)) > 0
     return [
         Judged(CELL._replace(seed=number), one.tolist(), 0, 0, 0.0, None, drawn)
         for number, one in enumerate(right.T)
@@ -28,12 +29,12 @@ def cell(by_draw: float, n: int = 300, seed: int = 0, *, drawn: bool = True) -> 
 
 
 def test_draws_that_scatter_take_more_of_them() -> None:
-    assert draws.enough({CELL: cell(0.0)}) == draws.PILOT
-    assert draws.enough({CELL: cell(1.0)}) == draws.MOST
-    assert draws.enough({CELL: cell(1.0, drawn=False)}) == draws.PILOT
-    some = [draws.enough({CELL: cell(0.2, seed=seed)}) for seed in range(20)]
-    assert draws.PILOT < np.mean(some) < draws.MOST
-    few = [draws.enough({CELL: cell(0.2, n=40, seed=seed)}) for seed in range(20)]
+    assert draw_count.enough({CELL: cell(0.0)}) == draw_count.PILOT
+    assert draw_count.enough({CELL: cell(1.0)}) == draw_count.MOST
+    assert draw_count.enough({CELL: cell(1.0, drawn=False)}) == draw_count.PILOT
+    some = [draw_count.enough({CELL: cell(0.2, seed=seed)}) for seed in range(20)]
+    assert draw_count.PILOT < np.mean(some) < draw_count.MOST
+    few = [draw_count.enough({CELL: cell(0.2, n=40, seed=seed)}) for seed in range(20)]
     assert np.mean(few) < np.mean(some)  # few queries are the larger part of the error
 
 
@@ -58,10 +59,10 @@ def test_auto_says_its_bound_first_and_asks_each_prompt_once() -> None:
     store = Store()
     result = run(store=store, announce=told.append)
     seeds = {p.seed for p in result.predictions}
-    assert draws.PILOT < len(seeds) <= draws.MOST
-    most = 60 * (draws.PILOT + draws.MOST)
+    assert draw_count.PILOT < len(seeds) <= draw_count.MOST
+    most = 60 * (draw_count.PILOT + draw_count.MOST)
     assert told[0] == (
-        f"seeds auto: {draws.PILOT} draws of shots first, and {draws.MOST} at the most, which is "
+        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, which is "
         f"{most:,} predictions"
     )
     assert any(line.startswith(f"seeds auto: {len(seeds)} draws") for line in told)

@@ -9,7 +9,7 @@ from samples import COLON, parity_task
 from test_comparison import compared
 
 from promptkit import FakeModel, LlamaModel, Store, compare
-from promptkit.freely import ANSWERS, SAMPLING
+from promptkit.experiments.free_answers import ANSWERS, SAMPLING
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
 

@@ -20,8 +20,8 @@ from promptkit.evaluation.matched import Answers, answers, chosen_for
 from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.power import Plan, detectable
 from promptkit.evaluation.results import RAW, Cell
+from promptkit.experiments.saved_runs import read_run
 from promptkit.gates import Before, Bound, Gate, bounded, no_worse
-from promptkit.runs import read_run
 
 CELL = Cell("m", "colon", "balanced", "drawn", "labels", RAW, 4, None)
 

@@ -10,7 +10,7 @@ from samples import COLON, open_task, parity_task
 
 from promptkit import Comparison, FakeModel, Store, compare
 from promptkit.errors import DataError
-from promptkit.runs import read_run
+from promptkit.experiments.saved_runs import read_run
 
 
 def saved(folder: Path, task: Any = None, **changed: Any) -> Comparison:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from promptkit.errors import TaskError
+from promptkit.experiments.comparison import FILES
 from promptkit.files.saving import unwritable
-from promptkit.results import FILES
 
 T = TypeVar("T", str | None, Path | None)
 

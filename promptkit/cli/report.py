@@ -47,9 +47,9 @@ Page = Annotated[
 
 def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = None) -> None:
     """Write the page of a saved comparison again, and its plots as pictures."""
+    from promptkit.experiments.comparison import records
+    from promptkit.experiments.saved_runs import read_run
     from promptkit.report import page, shape
-    from promptkit.results import records
-    from promptkit.runs import read_run
 
     run = read_run(folder)
     shape.check_comparison(run.data, folder / "comparison.json")
@@ -65,8 +65,8 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
 
 def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | None:
     """The prompts that were saved with a comparison; versions before 0.2 saved none."""
+    from promptkit.experiments.saved_runs import MOST_BYTES, check_together
     from promptkit.report import shape
-    from promptkit.runs import MOST_BYTES, check_together
 
     if not file.exists():
         note(f"{file} is not there, so the page has no prompts; promptkit compare writes it")

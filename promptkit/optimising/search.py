@@ -20,6 +20,7 @@ from promptkit.errors import escaped
 from promptkit.evaluation.intervals import Interval, wilson
 from promptkit.evaluation.matched import loss
 from promptkit.evaluation.mean_intervals import mean_interval
+from promptkit.experiments.comparison import finite
 from promptkit.files import saving
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.prediction import Prediction, Predictor, Progress, answer
@@ -27,7 +28,6 @@ from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.plan import Method, Plan, plan_search
-from promptkit.results import finite
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
 from promptkit.tasks.examples import Example, ExampleSet

@@ -10,7 +10,7 @@ import pytest
 from samples import COLON, Word
 
 from promptkit import Comparison, FakeModel, Store, Verbalizer, compare
-from promptkit.freely import SAMPLING, label_written
+from promptkit.experiments.free_answers import SAMPLING, label_written
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.tasks.examples import Example

@@ -11,8 +11,8 @@ from samples import COLON, Word
 
 from promptkit import Comparison, Example, FakeModel, Store, Task, compare
 from promptkit.errors import DataError
+from promptkit.experiments.saved_runs import read_run
 from promptkit.report import matrices, page, shape
-from promptkit.runs import read_run
 
 
 def of_labels(count: int) -> Comparison:

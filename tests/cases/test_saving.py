@@ -24,9 +24,9 @@ import promptkit
 from promptkit import Comparison, FakeModel, Store, compare
 from promptkit.cli import app
 from promptkit.errors import DataError
+from promptkit.experiments.comparison import FILES
+from promptkit.experiments.saved_runs import read_run
 from promptkit.files import saving
-from promptkit.results import FILES
-from promptkit.runs import read_run
 
 Cli = Callable[..., tuple[int, str]]
 

@@ -9,25 +9,25 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from promptkit import draws
 from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL
 from promptkit.calibration.methods import Calibration
-from promptkit.coinciding import same_prompts
 from promptkit.errors import TaskError
 from promptkit.evaluation import outcomes, sentences, summary
 from promptkit.evaluation.label_swap import near_warning, wording_warnings
 from promptkit.evaluation.results import Cost, Free
-from promptkit.freely import free_answers
-from promptkit.grid import Grid
+from promptkit.experiments import draw_count
+from promptkit.experiments.comparison import Comparison
+from promptkit.experiments.free_answers import free_answers
+from promptkit.experiments.grid import Grid
+from promptkit.experiments.identical_prompts import same_prompts
+from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
 from promptkit.inference.batch import Announce, Asked
 from promptkit.inference.prediction import Fit, Prediction, Predictor, Progress
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
-from promptkit.moves import pool_digests
-from promptkit.results import Comparison
 from promptkit.selection.orders import Order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection
@@ -69,7 +69,7 @@ def compare(
     a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
     the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
     `seeds` is a number of draws, the seeds themselves, or "auto": as many draws, up to a bound, as
-    make them the smaller part of the error (`promptkit.draws`); `limit` asks only the first tests.
+    make them the smaller part of the error (`promptkit.experiments.draw_count`); `limit` asks only the first tests.
     What the store (by default the one in the current folder) already holds is not asked again.
     `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
     correct the labels' probabilities, side by side with the raw ones; "all" are those that the
@@ -131,18 +131,18 @@ def _with_enough_draws(
     with _opened(store) as kept:
         asked = batch.prepare(predictors, queries)
         predictions, cost = batch.run(asked, kept, progress=progress, announce=announce)
-    enough = draws.enough(outcomes.judged(task, predictions))
+    enough = draw_count.enough(outcomes.judged(task, predictions))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
-        announce(f"seeds auto: {enough} draws{still if enough == draws.MOST else ''}")
+        announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
     return replace(grid, seeds=range(enough)), cost
 
 
 def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
     drawn = sum(one.is_drawn for one in predictors)
-    most = (len(predictors) - drawn + drawn * draws.MOST // draws.PILOT) * queries
+    most = (len(predictors) - drawn + drawn * draw_count.MOST // draw_count.PILOT) * queries
     return (
-        f"seeds auto: {draws.PILOT} draws of shots first, and {draws.MOST} at the most, which is "
+        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, which is "
         f"{most:,} predictions"
     )
 
@@ -196,7 +196,7 @@ def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
         return seeds
     if isinstance(seeds, str) and seeds != "auto":
         raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
-    return range(draws.PILOT if isinstance(seeds, str) else seeds)
+    return range(draw_count.PILOT if isinstance(seeds, str) else seeds)
 
 
 def _bundled() -> list[Model]:

@@ -1,0 +1,1 @@
+"""Comparisons: the grid of cells, the run over it, and saved runs."""
