@@ -23,7 +23,7 @@ from promptkit.evaluation.matched import Answers, chosen_for
 from promptkit.evaluation.outcomes import Judged
 from promptkit.evaluation.results import Cell
 from promptkit.experiments import draw_count
-from promptkit.gates import Before, no_worse
+from promptkit.gates.gate import Before, no_worse
 
 QUERIES = (51, 100, 300, 872)
 DRAWS = (3, 5, 10, 20)

@@ -13,11 +13,11 @@ TYPE_CHECKING = False  # importing typing for it takes long enough to press Ctrl
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from promptkit.checks import check
     from promptkit.errors import PromptkitError
     from promptkit.experiments.compare import compare
     from promptkit.experiments.comparison import Comparison
     from promptkit.formatting.variants import variants
+    from promptkit.gates.check import check
     from promptkit.inference.prediction import Prediction, Predictor
     from promptkit.inference.store import Store
     from promptkit.linting.check import lint
@@ -51,7 +51,7 @@ _HOMES = {
     "Store": "inference.store",
     "Task": "tasks.task",
     "Template": "templating.template",
-    "check": "checks",
+    "check": "gates.check",
     "Verbalizer": "tasks.verbalizers",
     "compare": "experiments.compare",
     "lint": "linting.check",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from promptkit.checks import Checked
+    from promptkit.gates.check import Checked
     from promptkit.models.base import Model
 
 

@@ -13,7 +13,6 @@ from samples import ARROW, COLON, Word, asked_word, open_task, parity, parity_ta
 
 import promptkit
 from promptkit import Example, FakeModel, Prompt, Store, check, compare
-from promptkit.checks import Checked
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.evaluation.intervals import paired_difference, wilson
 from promptkit.evaluation.matched import Answers, answers, chosen_for
@@ -21,7 +20,8 @@ from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.power import Plan, detectable
 from promptkit.evaluation.results import RAW, Cell
 from promptkit.experiments.saved_runs import read_run
-from promptkit.gates import Before, Bound, Gate, bounded, no_worse
+from promptkit.gates.check import Checked
+from promptkit.gates.gate import Before, Bound, Gate, bounded, no_worse
 
 CELL = Cell("m", "colon", "balanced", "drawn", "labels", RAW, 4, None)
 

@@ -15,7 +15,7 @@ from samples import COLON, CountingModel, Word, asked_word, open_task, parity, p
 
 from promptkit import Example, FakeModel, Prompt, Store, load_task, optimise
 from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.optimising.plan import Plan, plan_search
+from promptkit.optimising.budget import Plan, plan_search
 from promptkit.optimising.search import Optimised
 from promptkit.selection.strategies import read_selection
 from promptkit.tasks.examples import ExampleSet

@@ -99,7 +99,7 @@ def check(
     Exits with 0 where every gate passes, with 1 where one fails, and with 2 where it cannot tell,
     since something is wrong. docs/gates.md says how a gate decides.
     """
-    from promptkit.checks import Demands
+    from promptkit.gates.check import Demands
 
     chosen: dict[str, Any] = {
         "verbalizers": verbalizer or (),

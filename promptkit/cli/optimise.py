@@ -56,7 +56,7 @@ def optimise(
     A part of the pool is held out and asked. The tests are not read, so that they can judge what is
     found: promptkit compare TASK --selection shots.json --selection balanced
     """
-    from promptkit.optimising.plan import Method, plan_search
+    from promptkit.optimising.budget import Method, plan_search
 
     how = inputs.choices("method", [method], Method)[0]
     kind = inputs.choices("weights", [weights], Weights)[0]

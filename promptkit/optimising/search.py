@@ -27,7 +27,7 @@ from promptkit.inference.prediction import Prediction, Predictor, Progress, answ
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
-from promptkit.optimising.plan import Method, Plan, plan_search
+from promptkit.optimising.budget import Method, Plan, plan_search
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
 from promptkit.tasks.examples import Example, ExampleSet

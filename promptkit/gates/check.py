@@ -20,7 +20,7 @@ from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, finite
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
-from promptkit.gates import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
+from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 

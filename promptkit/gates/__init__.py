@@ -1,0 +1,1 @@
+"""Gates: whether predictions are good enough, decided by intervals."""
