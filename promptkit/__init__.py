@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from promptkit.gates.check import check
     from promptkit.inference.prediction import Prediction, Predictor
     from promptkit.inference.store import Store
-    from promptkit.linting.check import lint
     from promptkit.linting.findings import Finding
+    from promptkit.linting.lint import lint
     from promptkit.models.base import Model, Sampling
     from promptkit.models.embedding import Embedder, load_embedder
     from promptkit.models.fake import FakeModel
@@ -54,7 +54,7 @@ _HOMES = {
     "check": "gates.check",
     "Verbalizer": "tasks.verbalizers",
     "compare": "experiments.compare",
-    "lint": "linting.check",
+    "lint": "linting.lint",
     "load_embedder": "models.embedding",
     "load_model": "models.llama",
     "load_task": "tasks.loading",

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from promptkit import Task, Template
 from promptkit.errors import PromptkitError
-from promptkit.linting.check import lint_template
+from promptkit.linting.lint import lint_template
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.sandbox import limits

@@ -15,7 +15,7 @@ import pytest
 from promptkit import Template, load_task
 from promptkit.errors import TaskError
 from promptkit.importing.peers import import_file
-from promptkit.importing.reading import read
+from promptkit.importing.plain_values import read
 
 FOLDER = Path(__file__).parent / "importing"
 GOLDEN: dict[str, Any] = json.loads((FOLDER / "langchain.golden.json").read_text(encoding="utf-8"))

@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from promptkit import Task
 from promptkit.errors import MissingExtraError, PromptkitError, TaskError
-from promptkit.importing import jinja, reading
+from promptkit.importing import jinja, plain_values
 from promptkit.importing.peers import import_file
-from promptkit.importing.reading import Function, read
+from promptkit.importing.plain_values import Function, read
 from promptkit.templating.template import Template
 
 
@@ -45,7 +45,7 @@ CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1,
         ("[" * 5000, "nested more than 64 levels deep"),
         ("{a: " * 5000, "nested more than 64 levels deep"),
         ("".join(f"{' ' * i}a:\n" for i in range(100)), "nested more than 64 levels deep"),
-        ("x" * (reading.MAX_BYTES + 1), "larger than 2 MB"),
+        ("x" * (plain_values.MAX_BYTES + 1), "larger than 2 MB"),
         ("a: !!python/object/apply:os.system ['touch owned']\n", "1: could not determine"),
         ("a: !!python/name:os.system\n", "1: could not determine"),
         ("a: !Other {}\n", "1: could not determine a constructor for the tag '!Other'"),
@@ -112,7 +112,7 @@ def test_yaml_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             raise ImportError(name)
         return real(name, *args, **rest)
 
-    reading._yaml_loader.cache_clear()
+    plain_values._yaml_loader.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"promptkit-fewshot\[import\]"):
         read(write(tmp_path, "a: 1\n"))

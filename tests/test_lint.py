@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from promptkit import Example, Task, cli, lint
 from promptkit.errors import TaskError
 from promptkit.linting.characters import invisible, mixed
-from promptkit.linting.check import RULES
 from promptkit.linting.findings import Case, Rule
 from promptkit.linting.fixes import fix
+from promptkit.linting.lint import RULES
 from promptkit.linting.manual import manual
 from promptkit.linting.show import MOST
 from promptkit.tasks.near_duplicates import near_pairs, normalised

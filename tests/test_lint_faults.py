@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from faults import DATA_FAULTS, TEMPLATE_FAULTS, leak
 
-from promptkit.linting.check import lint
+from promptkit.linting.lint import lint
 from promptkit.tasks.scaffold import write_task
 from promptkit.templating.template import BUILT_IN
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from lint_cases import write_case
 
-from promptkit.linting.check import RULES, lint
 from promptkit.linting.findings import Case, Finding, Rule
+from promptkit.linting.lint import RULES, lint
 
 PLAIN = [rule for rule in RULES if not rule.needs_model]
 

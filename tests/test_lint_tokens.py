@@ -9,8 +9,8 @@ import pytest
 from lint_cases import write_case
 from tiny_gguf import CHATML, write_llama
 
-from promptkit.linting.check import RULES, lint
 from promptkit.linting.findings import Case, Rule
+from promptkit.linting.lint import RULES, lint
 from promptkit.models.llama import LlamaModel, load_model
 
 NO_SYSTEM = (

@@ -18,7 +18,7 @@ from promptkit import Example, Task, Template
 from promptkit.errors import TaskError, TemplateError
 from promptkit.formatting.design import design
 from promptkit.formatting.variants import JOINTS, SEPARATORS, Change, reformatted, variants
-from promptkit.linting.check import lint_template
+from promptkit.linting.lint import lint_template
 from promptkit.templating.source import Page
 from promptkit.templating.template import BUILT_IN
 

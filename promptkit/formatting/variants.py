@@ -21,7 +21,7 @@ from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.formatting.design import design
 from promptkit.formatting.inheritance import written_out
 from promptkit.formatting.spots import Layout, Spot, layout
-from promptkit.linting.check import lint_template
+from promptkit.linting.lint import lint_template
 from promptkit.selection.draw import same
 from promptkit.tasks.task import Task
 from promptkit.templating.source import Page

@@ -14,7 +14,7 @@ import tomli_w
 from promptkit.errors import TaskError, TemplateError
 from promptkit.files import saving
 from promptkit.importing.jinja import literal
-from promptkit.importing.reading import Source
+from promptkit.importing.plain_values import Source
 from promptkit.tasks.examples import RESERVED
 from promptkit.templating.template import Template
 

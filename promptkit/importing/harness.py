@@ -24,7 +24,7 @@ from promptkit.importing.carried import (
     check,
     column_of,
 )
-from promptkit.importing.reading import Function, Source, beside, read_yaml
+from promptkit.importing.plain_values import Function, Source, beside, read_yaml
 
 _MAX_INCLUDES = 8
 

@@ -25,7 +25,7 @@ from promptkit.importing.carried import (
     column_of,
 )
 from promptkit.importing.jinja import Part, Variable
-from promptkit.importing.reading import Source, beside, read, read_text
+from promptkit.importing.plain_values import Source, beside, read, read_text
 
 _NOT_NEEDED = {"_type", "input_variables", "optional_variables", "validate_template", "name"}
 _READ = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from promptkit.errors import TaskError, shorten
 from promptkit.importing import harness, langchain, promptsource
 from promptkit.importing.carried import Imported
-from promptkit.importing.reading import read
+from promptkit.importing.plain_values import read
 
 
 def import_file(path: str | Path) -> Imported:

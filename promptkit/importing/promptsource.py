@@ -23,7 +23,7 @@ from promptkit.importing.carried import (
     slug,
     unique,
 )
-from promptkit.importing.reading import Source
+from promptkit.importing.plain_values import Source
 
 _SPLIT = "|||"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from promptkit.linting.check import RULES
 from promptkit.linting.findings import Case, Rule
+from promptkit.linting.lint import RULES
 
 _INTRODUCTION = """\
 # What `promptkit lint` looks for

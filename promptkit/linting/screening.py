@@ -13,7 +13,6 @@ from typing import Any
 
 from promptkit.errors import TemplateError
 from promptkit.linting import catalogue as rules
-from promptkit.linting.check import check_template, padding_shown
 from promptkit.linting.data_rules import (
     answers_in_inputs,
     characters,
@@ -22,6 +21,7 @@ from promptkit.linting.data_rules import (
     near_repeats,
 )
 from promptkit.linting.findings import Finding
+from promptkit.linting.lint import check_template, padding_shown
 from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
 from promptkit.tasks.task import Task

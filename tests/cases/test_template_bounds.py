@@ -10,7 +10,7 @@ import pytest
 from hostile import TASK
 
 from promptkit.errors import PromptError, TemplateError
-from promptkit.linting.check import lint_template
+from promptkit.linting.lint import lint_template
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Message, Piece, Prompt
 from promptkit.templating.renderer import Renderer

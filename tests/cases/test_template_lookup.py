@@ -12,7 +12,7 @@ from promptkit import FakeModel, Template, compare, load_task
 from promptkit.errors import TemplateError
 from promptkit.formatting.inheritance import written_out
 from promptkit.formatting.variants import variants
-from promptkit.linting.check import lint
+from promptkit.linting.lint import lint
 from promptkit.tasks.task import Task
 from promptkit.templating.template import BUILT_IN
 

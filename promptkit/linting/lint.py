@@ -23,7 +23,7 @@ from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
 from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
-from promptkit.linting.tokens import check_prompts, token_costs
+from promptkit.linting.token_rules import check_prompts, token_costs
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.source import Page, Pages
