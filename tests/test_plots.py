@@ -23,9 +23,10 @@ from promptkit import Comparison, Example, FakeModel, Store, Task, Template, com
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.prompts.prompt import Message, Piece, Prompt
-from promptkit.report import charts, curves, draw, items, pairs
+from promptkit.report import page_data, pair_names
+from promptkit.report.charts import accuracy_charts, plot, style
+from promptkit.report.packed_prompts import packed
 from promptkit.report.page import html
-from promptkit.report.prompts import packed
 from promptkit.report.terminal import grid_line
 
 ROOT = Path(__file__).parents[1]
@@ -78,15 +79,15 @@ def saved(result: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- charts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", charts.PLOTS)
+@pytest.mark.parametrize("what", plot.PLOTS)
 def test_a_plot_is_an_altair_chart_and_a_picture(result: Comparison, what: str) -> None:
-    chart = charts.plot(moved(result), what)
+    chart = plot.plot(moved(result), what)
     assert isinstance(chart, alt.TopLevelMixin)
     assert "vega-lite" in chart.to_dict(validate=True)["$schema"]
-    picture = draw.svg(chart)
+    picture = style.svg(chart)
     assert picture.startswith("<svg ")
     assert not re.search(r"<(script|image|foreignObject|a) |href=", picture)
-    assert draw.png(chart)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert style.png(chart)[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def values_of(chart: Any) -> list[dict[str, Any]]:
@@ -96,14 +97,14 @@ def values_of(chart: Any) -> list[dict[str, Any]]:
 
 
 def test_accuracy_has_the_numbers_of_the_rows(result: Comparison) -> None:
-    (panel,) = charts.accuracy(result.to_dict())
+    (panel,) = plot.accuracy(result.to_dict())
     drawn = [(v["shots"], v["accuracy"], v["low"], v["high"]) for v in values_of(panel.chart)]
     whole = [row for row in result.rows if row.seed is None]
     assert drawn == [(row.shots, row.accuracy, *row.accuracy_ci) for row in whole]
 
 
 def test_differences_have_the_numbers_of_the_pairs(result: Comparison) -> None:
-    (panel,) = charts.differences(result.to_dict())
+    (panel,) = plot.differences(result.to_dict())
     drawn = [(v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
     assert drawn == [
         tuple(pytest.approx(100 * x) for x in (pair.ci[0], pair.delta, pair.ci[1]))
@@ -115,15 +116,13 @@ def test_differences_have_the_numbers_of_the_pairs(result: Comparison) -> None:
 
 def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
     data = result.to_dict()
-    for panel, title in zip(
-        charts.reliability(data), ("0 shots", "1 shot", "4 shots"), strict=True
-    ):
+    for panel, title in zip(plot.reliability(data), ("0 shots", "1 shot", "4 shots"), strict=True):
         assert panel.title == title
         shots = int(title.split(" ")[0])
         (curve,) = [one for one in result.reliability if one.shots == shots]
         assert [v["n"] for v in values_of(panel.chart)] == [one.n for one in curve.bins]
         (matrix,) = [one for one in result.confusion if one.shots == shots]
-        (heat,) = [one for one in charts.confusion(data) if one.title == panel.title]
+        (heat,) = [one for one in plot.confusion(data) if one.title == panel.title]
         assert [v["n"] for v in values_of(heat.chart)] == [n for row in matrix.counts for n in row]
 
 
@@ -132,10 +131,10 @@ def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
     counts = [[int(j == (i * 7) % 77) for j in range(77)] for i in range(77)]
     one = {**result.to_dict()["confusion"][0], "labels": labels, "counts": counts}
     data = {**result.to_dict(), "confusion": [{**one, "shots": n} for n in range(8)]}
-    panel = charts.PLOTS["confusion"](data)[0]
+    panel = plot.PLOTS["confusion"](data)[0]
     drawn = {(v["gold"], v["said"]) for v in values_of(panel.chart) if v["n"]}
     assert drawn == {(i, (i * 7) % 77) for i in range(77)}
-    assert "label 76" in draw.svg(panel.chart)
+    assert "label 76" in style.svg(panel.chart)
     page = html(data, result.to_records())
     assert "5 more tables in comparison.json" in page
     assert len(page) < 1_500_000
@@ -143,11 +142,11 @@ def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
 
 def test_what_moves_it_has_the_figures(result: Comparison) -> None:
     data = moved(result)
-    (panel,) = charts.PLOTS["variance"](data)
+    (panel,) = plot.PLOTS["variance"](data)
     assert (panel.title, panel.says) == ("1 shot", "Queries move it. Hardly, the order.")
     drawn = [(v["name"], v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
     assert drawn == [("which queries are asked", 2, 6, 8), ("their order", 0, 0, 5)]
-    (panel,) = charts.PLOTS["spread"](data)
+    (panel,) = plot.PLOTS["spread"](data)
     assert (panel.title, panel.says) == ("The order of the shots", "3 orders range.")
     datasets = panel.chart.to_dict(validate=False)["datasets"].values()
     assert [[v["accuracy"] for v in values] for values in datasets if "accuracy" in values[0]] == [
@@ -161,24 +160,24 @@ def test_what_moves_it_has_the_figures(result: Comparison) -> None:
 
 def test_what_a_pair_comes_to() -> None:
     sure = {"delta": 0.2, "ci": [0.1, 0.3]}
-    assert pairs.verdict(sure) == "better"
-    assert pairs.verdict({**sure, "delta": -0.2, "ci": [-0.3, -0.1]}) == "worse"
-    assert pairs.verdict({**sure, "ci": [-0.1, 0.3]}) == "cannot tell"
-    assert pairs.verdict({**sure, "p_holm": 0.2}) == "cannot tell"
-    assert pairs.verdict({**sure, "p_holm": 0.01}) == "better"
+    assert pair_names.verdict(sure) == "better"
+    assert pair_names.verdict({**sure, "delta": -0.2, "ci": [-0.3, -0.1]}) == "worse"
+    assert pair_names.verdict({**sure, "ci": [-0.1, 0.3]}) == "cannot tell"
+    assert pair_names.verdict({**sure, "p_holm": 0.2}) == "cannot tell"
+    assert pair_names.verdict({**sure, "p_holm": 0.01}) == "better"
 
 
 def test_many_lines_are_panels_that_keep_their_colours() -> None:
     few = fruit(templates=FORMS[:3], selections=["balanced", "random"], limit=4)
-    (panel,) = charts.accuracy(few.to_dict())
+    (panel,) = plot.accuracy(few.to_dict())
     assert len({v["line"] for v in values_of(panel.chart)}) == 6
     many = fruit(templates=FORMS, selections=["balanced", "random"], limit=4)
-    panels = charts.accuracy(many.to_dict())
+    panels = plot.accuracy(many.to_dict())
     assert [panel.title for panel in panels] == FORMS
     for panel in panels:
         assert {v["line"] for v in values_of(panel.chart)} == {"balanced", "random"}
-    for make in charts.PLOTS.values():
-        assert len(make(many.to_dict())) <= curves.MANY
+    for make in plot.PLOTS.values():
+        assert len(make(many.to_dict())) <= accuracy_charts.MANY
     lines = {grid_line(row) for row in many.to_dict()["rows"]}
     assert len(lines) == 14
 
@@ -195,10 +194,10 @@ def test_hostile_names_are_only_text() -> None:
     templates = [COLON, Template(COLON.source, name="</svg>\n" + "long " * 40)]
     made = compare(task, models=models, templates=templates, shots=[0, 1], seeds=1, store=Store())
     for what in ("accuracy", "differences", "reliability", "confusion", "cost"):
-        picture = draw.svg(made.plot(what))
+        picture = style.svg(made.plot(what))
         assert "<script>" not in picture
         assert picture.count("</svg>") == 1
-    assert "alert(1)" in draw.svg(made.plot("confusion"))
+    assert "alert(1)" in style.svg(made.plot("confusion"))
 
 
 def test_what_cannot_be_plotted(result: Comparison) -> None:
@@ -213,18 +212,26 @@ def test_what_cannot_be_plotted(result: Comparison) -> None:
 
 
 def test_every_colour_is_one_that_the_page_knows(result: Comparison) -> None:
-    css = Path(charts.__file__).with_name("page.css").read_text("utf-8")
+    css = Path(plot.__file__).with_name("page.css").read_text("utf-8")
     known = set(re.findall(r'\[(?:fill|stroke)="(#[0-9a-f]{6})"\]', css))
-    for make in charts.PLOTS.values():
+    for make in plot.PLOTS.values():
         for panel in make(moved(result)):
-            used = set(re.findall(r'(?:fill|stroke)="(#[0-9a-f]+)"', draw.svg(panel.chart)))
+            used = set(re.findall(r'(?:fill|stroke)="(#[0-9a-f]+)"', style.svg(panel.chart)))
             assert used <= known
-    palette = {*draw.COLOURS, draw.INK, draw.DIM, draw.LINE, draw.PAPER, draw.BETTER, draw.WORSE}
+    palette = {
+        *style.COLOURS,
+        style.INK,
+        style.DIM,
+        style.LINE,
+        style.PAPER,
+        style.BETTER,
+        style.WORSE,
+    }
     assert palette == known
 
 
 def test_without_the_extra(result: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("promptkit.report.charts", "promptkit.report.draw"):
+    for name in ("promptkit.report.charts.plot", "promptkit.report.charts.style"):
         monkeypatch.delitem(sys.modules, name)
         monkeypatch.delattr(f"{name}", raising=False)
     monkeypatch.setitem(sys.modules, "altair", None)
@@ -287,10 +294,10 @@ def test_what_the_page_embeds_is_what_was_predicted(result: Comparison) -> None:
 def test_only_the_likeliest_of_many_labels_are_kept() -> None:
     probs = {f"l{i}": i / 1000 for i in range(80)}
     records = [{**fruit(limit=1, shots=[0]).to_records()[0], "probs": probs, "gold": "l3"}]
-    data = items.payload(records, None)
+    data = page_data.payload(records, None)
     flat = data["columns"]["probs"][0]
     names = [data["labels"][number] for number in flat[::2]]
-    assert names == [*(f"l{i}" for i in range(79, 79 - items.MOST_LABELS, -1)), "l3"]
+    assert names == [*(f"l{i}" for i in range(79, 79 - page_data.MOST_LABELS, -1)), "l3"]
 
 
 # --- promptkit report -----------------------------------------------------------------------------

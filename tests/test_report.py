@@ -18,7 +18,7 @@ from promptkit import Comparison, Example, FakeModel, Store, Task, Template, com
 from promptkit.errors import escaped
 from promptkit.prompts.prompt import Prompt
 from promptkit.report import page, terminal
-from promptkit.report.prompts import packed
+from promptkit.report.packed_prompts import packed
 
 ROOT = Path(__file__).parents[1]
 

@@ -49,10 +49,10 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
     """Write the page of a saved comparison again, and its plots as pictures."""
     from promptkit.experiments.comparison import records
     from promptkit.experiments.saved_runs import read_run
-    from promptkit.report import page, shape
+    from promptkit.report import page, schema
 
     run = read_run(folder)
-    shape.check_comparison(run.data, folder / "comparison.json")
+    schemaa.check_comparison(run.data, folder / "comparison.json")
     prompts = _prompts(run.data, folder / "prompts.json")
     for place, kind in ((png, "png"), (svg, "svg")):
         if place is not None:
@@ -66,7 +66,7 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
 def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | None:
     """The prompts that were saved with a comparison; versions before 0.2 saved none."""
     from promptkit.experiments.saved_runs import MOST_BYTES, check_together
-    from promptkit.report import shape
+    from promptkit.report import schema
 
     if not file.exists():
         note(f"{file} is not there, so the page has no prompts; promptkit compare writes it")
@@ -78,20 +78,20 @@ def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | N
         line = getattr(error, "lineno", None)
         reason = f"not JSON ({error}); run promptkit compare again, or delete the file"
         raise DataError([Problem(reason, file=str(file), line=line)]) from None
-    shape.check_prompts(data, file)
+    schemaa.check_prompts(data, file)
     check_together(comparison, file, raw)
     return dict(data)
 
 
 def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:
     try:
-        from promptkit.report import charts, draw
+        from promptkit.report.charts import plot, style
     except ImportError:
         raise MissingExtraError(f"--{kind}", "report") from None
-    write: Callable[[Any], bytes] = draw.png if kind == "png" else lambda c: draw.svg(c).encode()
+    write: Callable[[Any], bytes] = style.png if kind == "png" else lambda c: style.svg(c).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    for what, make in charts.PLOTS.items():
+    for what, make in plot.PLOTS.items():
         if panels := make(data):
             file = folder / f"{what}.{kind}"
-            saving.write(file, write(charts.together(panels)))
+            saving.write(file, write(plot.together(panels)))
             say(f"Written to {file}")

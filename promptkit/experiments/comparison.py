@@ -99,7 +99,7 @@ class Comparison:
     @cached_property
     def _digests(self) -> dict[str, str]:
         """The digests of the files that `save` writes beside `comparison.json`."""
-        from promptkit.report.prompts import packed
+        from promptkit.report.packed_prompts import packed
 
         return _digests_of(_data_files(self.to_records(), packed(self.prompts)))
 
@@ -123,7 +123,7 @@ class Comparison:
         extra report.
         """
         try:
-            from promptkit.report import charts
+            from promptkit.report.charts import plot as charts
         except ImportError:
             raise MissingExtraError("a plot", "report") from None
         chart: altair.TopLevelMixin = charts.plot(self.to_dict(), what)
@@ -138,7 +138,7 @@ class Comparison:
         then unchanged.
         """
         from promptkit.report import page
-        from promptkit.report.prompts import packed
+        from promptkit.report.packed_prompts import packed
 
         folder = Path(folder)
         records, prompts = self.to_records(), packed(self.prompts)

@@ -15,8 +15,8 @@ import jinja2
 from markupsafe import Markup
 
 from promptkit.errors import escaped
-from promptkit.report import grid, items, matrices, pairs
-from promptkit.report.calibration import learnt
+from promptkit.report import cell_names, confusion_matrices, page_data, pair_names
+from promptkit.report.calibration_table import learnt
 from promptkit.report.terminal import (
     brackets,
     changed,
@@ -50,19 +50,19 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
     `prompts` is what `report.prompts.packed` makes; without it no prompt can be opened. Without
     the extra `report` there are tables and no charts.
     """
-    charts, no_charts = _charts(data)
-    payload = items.payload(records, prompts)
-    names = grid.Names(data["rows"])
+    plot, no_charts = _charts(data)
+    payload = page_data.payload(records, prompts)
+    names = cell_names.Names(data["rows"])
     context = {
         "task": data["task"],
         "verdicts": data.get("verdicts", ()),
         "warnings": data.get("warnings", ()),
         "facts": _facts(data),
         "lines": _lines(data, names),
-        "draws": has_draws(grid.whole(data)),
+        "draws": has_draws(cell_names.whole(data)),
         "brackets": brackets(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
-        "pairs": [(*pairs.compared(pair, names, 200), pair) for pair in data["pairs"]],
+        "pairs": [(*pair_names.compared(pair, names, 200), pair) for pair in data["pairs"]],
         "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
         "learnt": [*learnt(data.get("calibrations", ()))],
@@ -79,11 +79,11 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
-        "charts": charts,
+        "charts": plot,
         "no_charts": no_charts,
         "plain": _plain(records),
         "choices": _choices(data, payload),
-        "data": Markup(items.embedded(payload)),
+        "data": Markup(page_data.embedded(payload)),
         "css": _file("page.css"),
         "js": _file("page.js"),
     }
@@ -107,7 +107,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
 def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
     """Every chart as SVG; or none, and why."""
     try:
-        from promptkit.report import charts, draw
+        from promptkit.report.charts import plot, style
     except ImportError:
         return {}, (
             "For charts, install promptkit-fewshot[report], and write this page again with: "
@@ -117,11 +117,11 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
         what: [
             {
                 "title": panel.title,
-                "svg": _labelled(draw.svg(panel.chart), panel.says),
+                "svg": _labelled(style.svg(panel.chart), panel.says),
             }
             for panel in make(data)
         ]
-        for what, make in charts.PLOTS.items()
+        for what, make in plot.PLOTS.items()
     }
     return drawn, ""
 
@@ -139,8 +139,10 @@ def _labelled(svg: str, says: str) -> Markup:
 
 def _facts(data: Data) -> str:
     """What was asked of what, in a line."""
-    rows = grid.whole(data)
-    models = [f"{grid.said(0, model['name'])} ({model['weights']})" for model in data["models"]]
+    rows = cell_names.whole(data)
+    models = [
+        f"{cell_names.said(0, model['name'])} ({model['weights']})" for model in data["models"]
+    ]
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
     told = [dict.fromkeys(grid_line(row)[i] for row in rows) for i in (1, 2)]
@@ -159,11 +161,11 @@ def _few(names: Sequence[str], many: str) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} {many}"
 
 
-def _lines(data: Data, names: grid.Names) -> list[dict[str, Any]]:
+def _lines(data: Data, names: cell_names.Names) -> list[dict[str, Any]]:
     """The rows of the table, a group for whatever differs besides shots and seeds."""
-    seeds = grid.by_draw(data)
-    lines: dict[grid.Key, list[Data]] = {}
-    for row in grid.whole(data):
+    seeds = cell_names.by_draw(data)
+    lines: dict[cell_names.Key, list[Data]] = {}
+    for row in cell_names.whole(data):
         lines.setdefault(grid_line(row), []).append(row)
     named = []
     for key, rows in lines.items():
@@ -180,21 +182,21 @@ def _drawn(accuracies: Sequence[float]) -> str:
     return drawn(accuracies) if len(accuracies) > 1 else ""
 
 
-def _named(data: Data, what: str, names: grid.Names) -> list[tuple[str, Data]]:
+def _named(data: Data, what: str, names: cell_names.Names) -> list[tuple[str, Data]]:
     return [(names.with_shots(cell), cell) for cell in data.get(what, ())]
 
 
-def _matrices(data: Data, names: grid.Names) -> list[tuple[str, Sequence[str], Any]]:
+def _matrices(data: Data, names: cell_names.Names) -> list[tuple[str, Sequence[str], Any]]:
     """Confusion matrices until they have `CELLS` together, those with fewest and most shots first;
     the first one always."""
     kept: list[tuple[str, Sequence[str], Any]] = []
     cells = 0
-    for one in grid.fewest_and_most(data.get("confusion", ())):
-        drawn = matrices.cut(one)
+    for one in cell_names.fewest_and_most(data.get("confusion", ())):
+        drawn = confusion_matrices.cut(one)
         cells += len(drawn["labels"]) ** 2
         if kept and cells > CELLS:
             break
-        kept.append((names.with_shots(one), drawn["labels"], matrices.dense(drawn)))
+        kept.append((names.with_shots(one), drawn["labels"], confusion_matrices.dense(drawn)))
     return kept
 
 
@@ -277,7 +279,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {
         "digest": _digest,
-        "verdict": pairs.verdict,
+        "verdict": pair_names.verdict,
         "unbroken": _unbroken,
         "ends": ends_of,
     }

@@ -47,16 +47,16 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
 
     Texts from data are never read as markup.
     """
-    from promptkit.report import found
-    from promptkit.report.calibration import calibrated
+    from promptkit.report import conclusions
+    from promptkit.report.calibration_table import calibrated
 
     parts: list[RenderableType] = [*_cells(data, width), *map(Text, notes(data, records)), ""]
-    parts += found.verdicts(data)
+    parts += conclusions.verdicts(data)
     parts += _differences(data["pairs"], width)
     parts += calibrated(data)
-    parts += found.spreads(data)
+    parts += conclusions.spreads(data)
     parts += _changed_answers(records, width)
-    parts += found.warnings(data)
+    parts += conclusions.warnings(data)
     parts += map(Text, cost(data["usage"]))
     return Group(*parts)
 

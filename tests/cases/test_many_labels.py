@@ -12,7 +12,7 @@ from samples import COLON, Word
 from promptkit import Comparison, Example, FakeModel, Store, Task, compare
 from promptkit.errors import DataError
 from promptkit.experiments.saved_runs import read_run
-from promptkit.report import matrices, page, shape
+from promptkit.report import confusion_matrices, page, schema
 
 
 def of_labels(count: int) -> Comparison:
@@ -49,7 +49,7 @@ def test_runs_with_all_counts_are_read_and_drawn_alike(tmp_path: Path) -> None:
     assert page.html(old, records) == page.html(new, records)
     result.save(tmp_path)
     (tmp_path / "comparison.json").write_text(json.dumps(old), "utf-8")
-    shape.check_comparison(read_run(tmp_path).data, tmp_path / "comparison.json")
+    schema.check_comparison(read_run(tmp_path).data, tmp_path / "comparison.json")
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,20 @@ def test_a_matrix_that_fits_no_labels_is_an_error(row: Any, tmp_path: Path) -> N
     data = json.loads(json.dumps(of_labels(5).to_dict()))
     data["confusion"][0]["counts"][2] = row
     with pytest.raises(DataError, match=r"confusion\.0"):
-        shape.check_comparison(data, tmp_path / "comparison.json")
+        schema.check_comparison(data, tmp_path / "comparison.json")
 
 
 def test_a_cut_matrix_keeps_what_is_confused_and_counts_the_rest() -> None:
     counts = [[[i, 9]] for i in range(10)]
     counts[7] = [[2, 1], [7, 1]]
     matrix = {"labels": [f"l{i}" for i in range(10)], "counts": counts}  # all right but l7, once
-    drawn = matrices.cut(matrix, 4)
+    drawn = confusion_matrices.cut(matrix, 4)
     assert drawn["labels"] == ["l0", "l2", "l7", "7 other labels"]
-    assert matrices.dense(drawn) == [[9, 0, 0, 0], [0, 9, 0, 0], [0, 1, 1, 0], [0, 0, 0, 63]]
-    assert sum(matrices.golds(drawn)) == sum(matrices.golds(matrix))
-    assert matrices.cut(matrix, 10) == matrix
+    assert confusion_matrices.dense(drawn) == [
+        [9, 0, 0, 0],
+        [0, 9, 0, 0],
+        [0, 1, 1, 0],
+        [0, 0, 0, 63],
+    ]
+    assert sum(confusion_matrices.golds(drawn)) == sum(confusion_matrices.golds(matrix))
+    assert confusion_matrices.cut(matrix, 10) == matrix

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from promptkit.report.draw import BETTER, COLOURS, DIM, INK, SHAPES, SHARE, WIDTH, WORSE
+from promptkit.report.charts.style import BETTER, COLOURS, DIM, INK, SHAPES, SHARE, WIDTH, WORSE
 
 FEW = 6
 """How many panels of a kind there are at most; the tables have all of it."""

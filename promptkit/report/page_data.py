@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from promptkit.report import grid
-from promptkit.report.grid import Data
+from promptkit.report import cell_names
+from promptkit.report.cell_names import Data
 from promptkit.report.terminal import grid_line, shown
 
 Records = Sequence[Data]
@@ -62,10 +62,10 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
-    names = grid.Names(records)
+    names = cell_names.Names(records)
     return {
         "labels": list(labels.numbers),
-        "lines": [names.of((*line, grid.RAW)) for line in lines.numbers],
+        "lines": [names.of((*line, cell_names.RAW)) for line in lines.numbers],
         "methods": methods,
         "queries": [query[1:] for query in queries.values()],
         "ids": list(ids.numbers),

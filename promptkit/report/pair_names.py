@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promptkit.report.grid import Data, Names
+from promptkit.report.cell_names import Data, Names
 from promptkit.report.terminal import FACTORS, counted, grid_line, surely
 
 VERDICTS = ("better", "worse", "cannot tell")

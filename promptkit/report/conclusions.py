@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.report.grid import Names
+from promptkit.report.cell_names import Names
 
 Data = Mapping[str, Any]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import altair as alt
 
 from promptkit.errors import TaskError
-from promptkit.report.curves import accuracy, cost
-from promptkit.report.draw import styled
-from promptkit.report.forest import differences
-from promptkit.report.grid import Data
-from promptkit.report.judgement import confusion, reliability
-from promptkit.report.marks import Chart, Panel
-from promptkit.report.moved import spread, variance
+from promptkit.report.cell_names import Data
+from promptkit.report.charts.accuracy_charts import accuracy, cost
+from promptkit.report.charts.difference_chart import differences
+from promptkit.report.charts.label_charts import confusion, reliability
+from promptkit.report.charts.panels import Chart, Panel
+from promptkit.report.charts.style import styled
+from promptkit.report.charts.variance_chart import spread, variance
 
 PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "accuracy": accuracy,

@@ -8,11 +8,19 @@ from typing import Any
 
 import altair as alt
 
-from promptkit.report import grid
-from promptkit.report.draw import COLOURS, DIM, INK, WIDTH
-from promptkit.report.grid import Data, Names, few, fewest_and_most
-from promptkit.report.marks import FEW, Chart, Panel, inline, percent_axis, points_of, told_apart
-from promptkit.report.matrices import cut, dense, entries, golds
+from promptkit.report import cell_names
+from promptkit.report.cell_names import Data, Names, few, fewest_and_most
+from promptkit.report.charts.panels import (
+    FEW,
+    Chart,
+    Panel,
+    inline,
+    percent_axis,
+    points_of,
+    told_apart,
+)
+from promptkit.report.charts.style import COLOURS, DIM, INK, WIDTH
+from promptkit.report.confusion_matrices import cut, dense, entries, golds
 from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
 
 ROOMY = 20
@@ -25,7 +33,7 @@ def reliability(data: Data) -> list[Panel]:
     panels = []
     groups = _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]
     for title, group in sorted(groups, key=lambda one: int(one[1][0]["shots"])):
-        factors = grid.varied(map(grid_line, group))
+        factors = cell_names.varied(map(grid_line, group))
         lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
     return panels

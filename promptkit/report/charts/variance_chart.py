@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from promptkit.report.draw import COLOURS, LINE, SHARE, WIDTH
-from promptkit.report.grid import Data, Names, few
-from promptkit.report.marks import FEW, Chart, Panel, inline, intervals, words
+from promptkit.report.cell_names import Data, Names, few
+from promptkit.report.charts.panels import FEW, Chart, Panel, inline, intervals, words
+from promptkit.report.charts.style import COLOURS, LINE, SHARE, WIDTH
 from promptkit.report.terminal import counted, points
 
 SOURCES = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from promptkit.report import pairs as paired
-from promptkit.report.grid import Data, Names
-from promptkit.report.marks import Panel, intervals
+from promptkit.report import pair_names as paired
+from promptkit.report.cell_names import Data, Names
+from promptkit.report.charts.panels import Panel, intervals
 from promptkit.report.terminal import ends_of, signed
 
 MAX_PAIRS = 16

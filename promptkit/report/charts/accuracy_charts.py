@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 
-from promptkit.report import grid, matrices
-from promptkit.report.draw import COLOURS, DIM, WIDTH
-from promptkit.report.grid import Data, Key, Names
-from promptkit.report.marks import (
+from promptkit.report import cell_names, confusion_matrices
+from promptkit.report.cell_names import Data, Key, Names
+from promptkit.report.charts.panels import (
     FEW,
     Chart,
     Panel,
@@ -19,6 +18,7 @@ from promptkit.report.marks import (
     points_of,
     told_apart,
 )
+from promptkit.report.charts.style import COLOURS, DIM, WIDTH
 from promptkit.report.terminal import counted, ends_of, grid_line, percent
 
 MANY = 12
@@ -30,10 +30,10 @@ ASIDE = 72
 
 def accuracy(data: Data) -> list[Panel]:
     """Accuracy against shots with its intervals, a line for whatever else differs."""
-    whole = grid.whole(data)
+    whole = cell_names.whole(data)
     ends = [end for row in whole for end in ends_of(row, "accuracy_ci")]
     domain = _domain([*ends, *(row["accuracy"] for row in data["rows"])])
-    seeds = grid.by_draw(data)
+    seeds = cell_names.by_draw(data)
     return [
         Panel(title, _curves(lines, seeds, domain, _commonest(data)), _spoken(lines))
         for title, lines in _panels(data)[:MANY]
@@ -97,7 +97,7 @@ def _level(at: float, words: Sequence[str]) -> Chart:
 def _commonest(data: Data) -> float | None:
     """The accuracy of always saying the commonest label; None where nothing is scored."""
     for matrix in data.get("confusion", ()):
-        golds = matrices.golds(matrix)
+        golds = confusion_matrices.golds(matrix)
         return max(golds) / max(1, sum(golds))
     return None
 
@@ -114,8 +114,8 @@ def _spoken(lines: Mapping[str, Sequence[Data]]) -> str:
 
 def cost(data: Data) -> list[Panel]:
     """Accuracy against the tokens of a prompt: what another shot costs."""
-    domain = _domain(row["accuracy"] for row in grid.whole(data))
-    seeds = grid.draws(data)
+    domain = _domain(row["accuracy"] for row in cell_names.whole(data))
+    seeds = cell_names.draws(data)
     panels = []
     for title, lines in _panels(data)[:FEW]:
         values = [
@@ -163,7 +163,7 @@ def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     """The rows over all seeds as lines of panels: no more in each than there are colours."""
     names = Names(data["rows"])
     lines: dict[Key, list[Data]] = {}
-    for row in grid.whole(data):
+    for row in cell_names.whole(data):
         lines.setdefault(grid_line(row), []).append(row)
     if len(lines) <= len(COLOURS):
         return [("", {names.of(key): own for key, own in lines.items()})]
