@@ -18,7 +18,8 @@ from samples import CountingModel
 
 import promptkit
 from promptkit import Template, load_task
-from promptkit.cli import app, inputs
+from promptkit.cli import app
+from promptkit.cli import arguments as inputs
 from promptkit.errors import ModelError
 
 ROOT = Path(__file__).parents[1]

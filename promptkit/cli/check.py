@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 import promptkit
-from promptkit.cli import inputs, options, outputs
+from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import note, screen, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
@@ -103,25 +103,25 @@ def check(
 
     chosen: dict[str, Any] = {
         "verbalizers": verbalizer or (),
-        "selections": inputs.selections(selection or [], embedder),
-        "orders": inputs.orders(order or [], None),
-        "fit": inputs.choices("fit", [fit], Fit)[0],
-        "sampling": inputs.sampling(max_tokens, temperature),
+        "selections": arguments.selections(selection or [], embedder),
+        "orders": arguments.orders(order or [], None),
+        "fit": arguments.choices("fit", [fit], Fit)[0],
+        "sampling": arguments.sampling(max_tokens, temperature),
     }
-    counts = inputs.numbers(shots) if shots is not None else None
-    kind = inputs.choices("weights", [weights], Weights)[0]
+    counts = arguments.numbers(shots) if shots is not None else None
+    kind = arguments.choices("weights", [weights], Weights)[0]
     demands = Demands.of(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
-    loaded = inputs.task_named(task, near_duplicates)
+    loaded = arguments.task_named(task, near_duplicates)
     demands.fit(loaded, limit)
-    chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
+    chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     if out is not None:
         _check_apart(out, no_worse_than)
         outputs.check_run("--out", out)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
-    models = inputs.models_named(model or [], adapter or [], **how)
-    with inputs.progress("asking", models) as progress:
+    models = arguments.models_named(model or [], adapter or [], **how)
+    with arguments.progress("asking", models) as progress:
         comparison = promptkit.compare(
             loaded,
             models=models,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import promptkit
-from promptkit.cli import inputs, options, outputs
+from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import note, say, screen, write_json
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
@@ -48,21 +48,21 @@ def compare(
     chosen: dict[str, Any] = {
         "formats": formats,
         "verbalizers": verbalizer or (),
-        "selections": inputs.selections(selection or [], embedder),
-        "orders": inputs.orders(order or [], orders),
-        "shots": inputs.numbers(shots or ["0", "1", "2", "4", "8"]),
-        "seeds": inputs.seeds(seeds),
-        "fit": inputs.choices("fit", [fit], Fit)[0],
-        "sampling": inputs.sampling(max_tokens, temperature),
+        "selections": arguments.selections(selection or [], embedder),
+        "orders": arguments.orders(order or [], orders),
+        "shots": arguments.numbers(shots or ["0", "1", "2", "4", "8"]),
+        "seeds": arguments.seeds(seeds),
+        "fit": arguments.choices("fit", [fit], Fit)[0],
+        "sampling": arguments.sampling(max_tokens, temperature),
     }
-    kind = inputs.choices("weights", [weights], Weights)[0]
-    loaded = inputs.task_named(task, near_duplicates)
-    chosen["calibrations"] = inputs.calibrations(calibrate or [], loaded)
-    folder = out or Path("runs") / inputs.folder_name(loaded.name)
+    kind = arguments.choices("weights", [weights], Weights)[0]
+    loaded = arguments.task_named(task, near_duplicates)
+    chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
+    folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
-    models = inputs.models_named(model or [], adapter or [], **how)
-    with inputs.progress("asking", models) as progress:
+    models = arguments.models_named(model or [], adapter or [], **how)
+    with arguments.progress("asking", models) as progress:
         result = promptkit.compare(
             loaded,
             models=models,

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 import promptkit
-from promptkit.cli import inputs, options
+from promptkit.cli import arguments, options
 from promptkit.cli.console import err, note, screen, write_json
 from promptkit.cli.repeated import listed
 
@@ -39,8 +39,8 @@ def lint(
     from promptkit.linting import fixes, show
 
     is_folder = Path(task).exists() or ":" not in task
-    subject = task if is_folder else inputs.task_named(task)
-    loaded = inputs.model_named(model, context, "as-is") if model is not None else None
+    subject = task if is_folder else arguments.task_named(task)
+    loaded = arguments.model_named(model, context, "as-is") if model is not None else None
 
     def find(notify: Callable[[str], None] | None = None) -> Sequence[Finding]:
         return promptkit.lint(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import promptkit
-from promptkit.cli import inputs, options, outputs
+from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import note, say, write_json
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
@@ -58,15 +58,15 @@ def optimise(
     """
     from promptkit.optimising.budget import Method, plan_search
 
-    how = inputs.choices("method", [method], Method)[0]
-    kind = inputs.choices("weights", [weights], Weights)[0]
-    sampling = inputs.sampling(max_tokens, temperature)
-    loaded = inputs.task_named(task, near_duplicates)
+    how = arguments.choices("method", [method], Method)[0]
+    kind = arguments.choices("weights", [weights], Weights)[0]
+    sampling = arguments.sampling(max_tokens, temperature)
+    loaded = arguments.task_named(task, near_duplicates)
     _check_file(out)
     outputs.check_file("--out", out)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
-    runtime = inputs.model_named(model, context, kind, threads, exact)
-    with inputs.progress("searching", [runtime]) as progress:
+    runtime = arguments.model_named(model, context, kind, threads, exact)
+    with arguments.progress("searching", [runtime]) as progress:
         found = promptkit.optimise(
             loaded,
             runtime,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from promptkit.cli import inputs, options, shown
+from promptkit.cli import arguments, options, shown
 from promptkit.cli.console import note, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError, shorten
@@ -57,14 +57,14 @@ def render(
     json_file: options.JsonFile = None,
 ) -> None:
     """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
-    counts = inputs.numbers(shots or ["2"])
-    chosen = next(iter(inputs.selections([selection] if selection else [], embedder)), None)
+    counts = arguments.numbers(shots or ["2"])
+    chosen = next(iter(arguments.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None
 
     def show() -> None:
         nonlocal runtime
-        loaded = inputs.task_named(task, near_duplicates)
+        loaded = arguments.task_named(task, near_duplicates)
         first = _query(loaded, query)
         asked = loaded.tests if every and query is None else [first]
         words = loaded.verbalizer(verbalizer) if verbalizer else None
@@ -76,7 +76,7 @@ def render(
             for test in asked
         ]
         if runtime is None and (model or tokens):
-            runtime = inputs.model_named(model or "smollm2", context, "as-is")
+            runtime = arguments.model_named(model or "smollm2", context, "as-is")
         if json_file is not None:
             data = [lines.as_json(prompt, runtime) for prompt in prompts]
             write_json(json_file, data if every or len(data) > 1 else data[0])
