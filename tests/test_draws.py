@@ -62,8 +62,8 @@ def test_auto_says_its_bound_first_and_asks_each_prompt_once() -> None:
     assert draw_count.PILOT < len(seeds) <= draw_count.MOST
     most = 60 * (draw_count.PILOT + draw_count.MOST)
     assert told[0] == (
-        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, which is "
-        f"{most:,} predictions"
+        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, "
+        f"which is {most:,} predictions"
     )
     assert any(line.startswith(f"seeds auto: {len(seeds)} draws") for line in told)
     assert result.usage.cached == 0

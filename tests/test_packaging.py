@@ -57,7 +57,10 @@ def test_a_template_is_found_in_the_installed_package(
     wheel: zipfile.ZipFile, tmp_path: Path
 ) -> None:
     wheel.extractall(tmp_path)
-    script = "import promptkit, promptkit.templating.template as t; print(t.BUILT_IN); t.Template.load('colon')"
+    script = (
+        "import promptkit, promptkit.templating.template as t; "
+        "print(t.BUILT_IN); t.Template.load('colon')"
+    )
     command = [
         sys.executable,
         "-I",

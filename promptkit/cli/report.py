@@ -52,7 +52,7 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
     from promptkit.report import page, schema
 
     run = read_run(folder)
-    schemaa.check_comparison(run.data, folder / "comparison.json")
+    schema.check_comparison(run.data, folder / "comparison.json")
     prompts = _prompts(run.data, folder / "prompts.json")
     for place, kind in ((png, "png"), (svg, "svg")):
         if place is not None:
@@ -78,7 +78,7 @@ def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | N
         line = getattr(error, "lineno", None)
         reason = f"not JSON ({error}); run promptkit compare again, or delete the file"
         raise DataError([Problem(reason, file=str(file), line=line)]) from None
-    schemaa.check_prompts(data, file)
+    schema.check_prompts(data, file)
     check_together(comparison, file, raw)
     return dict(data)
 

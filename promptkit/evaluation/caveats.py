@@ -24,7 +24,7 @@ _LENGTH = 20
 
 
 def few_queries(n: int, detectable: float | None) -> str | None:
-    """Whether the tests are few; `detectable` is `promptkit.evaluation.power.detectable` for them."""
+    """Return a warning where the tests are few; `detectable` is what `power.detectable` gives."""
     if n >= FEW:
         return None
     unseen = (
@@ -38,8 +38,8 @@ def few_queries(n: int, detectable: float | None) -> str | None:
 def picked(cells: int, flattery: float) -> str | None:
     """Whether the best of several cells was picked on the tests that judge it.
 
-    `flattery` is `promptkit.evaluation.variance.flattery`; where it is 0, all cells give the same answers and
-    nothing was picked.
+    `flattery` is `promptkit.evaluation.variance.flattery`; where it is 0, all cells give the same
+    answers and nothing was picked.
     """
     if cells < 2 or not flattery:
         return None

@@ -3,7 +3,8 @@
 An accuracy can be about two targets:
 
 - *these shots*: the queries are a sample, the drawn shots are fixed. That is what one freezes and
-  deploys, and what `promptkit.evaluation.intervals` and `promptkit.evaluation.mean_intervals` are about.
+  deploys, and what `promptkit.evaluation.intervals` and `promptkit.evaluation.mean_intervals` are
+  about.
 - *k shots in general*: queries and draws are both samples, crossed with each other. That is what
   "8 shots beat 4" is about, and what stands here.
 
@@ -76,7 +77,8 @@ def accuracy_interval(correct: ArrayLike, these: Interval) -> Interval:
 
     Args:
         correct: Right or wrong as 1 and 0, (queries, draws).
-        these: The interval of the same accuracy for these draws (`promptkit.evaluation.intervals.wilson`).
+        these: The interval of the same accuracy for these draws
+        (`promptkit.evaluation.intervals.wilson`).
 
     Raises:
         ValueError: As `variance_by_draw`.
@@ -99,7 +101,8 @@ def mean_interval(values: ArrayLike, these: Interval) -> Interval:
 
     Args:
         values: Losses or differences of losses, (queries, draws).
-        these: The interval of the same mean for these draws (`promptkit.evaluation.mean_intervals.mean_interval`),
+        these: The interval of the same mean for these draws
+        (`promptkit.evaluation.mean_intervals.mean_interval`),
             which the result is never narrower than.
 
     Raises:
@@ -119,7 +122,8 @@ def difference(differences: ArrayLike, these: Difference) -> Difference:
 
     Args:
         differences: Per query and draw the correctness of b less that of a, (queries, draws).
-        these: The same difference for these draws (`promptkit.evaluation.intervals.paired_difference`).
+        these: The same difference for these draws
+        (`promptkit.evaluation.intervals.paired_difference`).
 
     Raises:
         ValueError: As `variance_by_draw`.

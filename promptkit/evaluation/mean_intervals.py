@@ -1,7 +1,8 @@
 """The interval of a mean of numbers of any size, such as a log loss: a pure function of an array.
 
-For accuracies and their differences there are better intervals, in `promptkit.evaluation.intervals`; for new draws
-of shots as well as new queries, in `promptkit.evaluation.crossed_intervals`.
+For accuracies and their differences there are better intervals, in
+`promptkit.evaluation.intervals`; for new draws of shots as well as new queries, in
+`promptkit.evaluation.crossed_intervals`.
 """
 
 from __future__ import annotations

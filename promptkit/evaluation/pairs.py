@@ -121,7 +121,7 @@ def verdicts_on(
 
 
 def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
-    """Return how differences of this comparison usually scatter; see `promptkit.evaluation.power`."""
+    """Return how differences of this comparison usually scatter, for `evaluation.power`."""
     draws = len(next(iter(groups.values())))
     scattered = [one for one in found if groups[one.a][0].drawn or groups[one.b][0].drawn]
     by_draw = [

@@ -5,8 +5,8 @@ comparisons: never with the difference that was seen, which is often large by lu
 
 Connor, "Sample size for testing differences in proportions for the paired-sample design",
 Biometrics 43, 1987; where draws of shots scatter too, they are crossed with the queries as in
-`promptkit.evaluation.crossed_intervals`. The exact test of one draw needs a few queries more: at the numbers given here
-its power is 0.76 to 0.9 where 0.8 is asked.
+`promptkit.evaluation.crossed_intervals`. The exact test of one draw needs a few queries more: at
+the numbers given here its power is 0.76 to 0.9 where 0.8 is asked.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ class Variance(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Spread(Settings):
-    """How far apart the levels of one factor are, all else held; see `promptkit.evaluation.variance`."""
+    """Distance between the levels of one factor, all else held; see `evaluation.variance`."""
 
     factor: str
     """`order`, `template`, `verbalizer` or `seed`."""

@@ -1,7 +1,8 @@
 """What a comparison shows, and how surely: pairs with verdicts, sources of variance, warnings.
 
-The figures come from `promptkit.evaluation.intervals`, `promptkit.evaluation.power` and `promptkit.evaluation.variance`, the words
-from `promptkit.evaluation.sentences` and `promptkit.evaluation.caveats`; what they are asked about is decided here.
+The figures come from `promptkit.evaluation.intervals`, `promptkit.evaluation.power` and
+`promptkit.evaluation.variance`, the words from `promptkit.evaluation.sentences` and
+`promptkit.evaluation.caveats`; what they are asked about is decided here.
 """
 
 from __future__ import annotations

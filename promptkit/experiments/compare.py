@@ -69,12 +69,13 @@ def compare(
     a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
     the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
     `seeds` is a number of draws, the seeds themselves, or "auto": as many draws, up to a bound, as
-    make them the smaller part of the error (`promptkit.experiments.draw_count`); `limit` asks only the first tests.
-    What the store (by default the one in the current folder) already holds is not asked again.
-    `announce` is told in a sentence what each model will be asked, before it runs. `calibrations`
-    correct the labels' probabilities, side by side with the raw ones; "all" are those that the
-    task allows. With `lint`, templates are checked first: an error of `promptkit lint` is raised, a
-    warning told. Raises `PromptkitError` for whatever is wrong, before any model runs.
+    make them the smaller part of the error (`promptkit.experiments.draw_count`); `limit` asks only
+    the first tests. What the store (by default the one in the current folder) already holds is not
+    asked again. `announce` is told in a sentence what each model will be asked, before it runs.
+    `calibrations` correct the labels' probabilities, side by side with the raw ones; "all" are
+    those that the task allows. With `lint`, templates are checked first: an error of `promptkit
+    lint` is raised, a warning told. Raises `PromptkitError` for whatever is wrong, before any model
+    runs.
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -142,8 +143,8 @@ def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
     drawn = sum(one.is_drawn for one in predictors)
     most = (len(predictors) - drawn + drawn * draw_count.MOST // draw_count.PILOT) * queries
     return (
-        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, which is "
-        f"{most:,} predictions"
+        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, "
+        f"which is {most:,} predictions"
     )
 
 

@@ -1,7 +1,7 @@
 """GGUF models in this process, through llama.cpp.
 
-All prompts and candidates of a call become one plan (`promptkit.models.planning.prefix_trie`), in which everything
-they have in common is read once.
+All prompts and candidates of a call become one plan (`promptkit.models.planning.prefix_trie`), in
+which everything they have in common is read once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A Jinja sandbox within bounds: a template reads its data and writes text, and nothing else.
 
 Jinja's own sandbox refuses private attributes. Here attributes and calls are refused unless they
-are known to be harmless. Whatever a template does is counted (`promptkit.sandbox.limits`), at prices that
-are known beforehand (`promptkit.sandbox.filter_costs`), and watched (`promptkit.sandbox.watchdog`).
+are known to be harmless. Whatever a template does is counted (`promptkit.sandbox.limits`), at
+prices that are known beforehand (`promptkit.sandbox.filter_costs`), and watched
+(`promptkit.sandbox.watchdog`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Work is counted, not timed, so that the same template meets the same bound on every machine. A
 thousand shots of 10 KB stay far below the bounds. What is counted too low is ended by the watchdog
-(`promptkit.sandbox.watchdog`), as long as no single call of C code takes long: hence the bounds on the
-sizes of texts, numbers and keys.
+(`promptkit.sandbox.watchdog`), as long as no single call of C code takes long: hence the bounds on
+the sizes of texts, numbers and keys.
 """
 
 from __future__ import annotations

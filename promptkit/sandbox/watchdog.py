@@ -3,9 +3,10 @@
 A daemon thread looks at the running work ten times a second and raises an exception in the thread
 of a work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
 it works in any thread of a server or a notebook. An exception cannot interrupt a single call of C
-code, which is why callers also bound the sizes that such calls see (`promptkit.sandbox.limits`). Nor does
-it interrupt what the garbage collector runs in that thread (finalizers, callbacks): there Python
-only prints an exception, and the cleaning up, which is not the work's own, would stop half-way.
+code, which is why callers also bound the sizes that such calls see (`promptkit.sandbox.limits`).
+Nor does it interrupt what the garbage collector runs in that thread (finalizers, callbacks): there
+Python only prints an exception, and the cleaning up, which is not the work's own, would stop
+half-way.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Selection:
     """Which demonstrations, most wanted first: `Fixed` or `ByQuery`."""
 
     allow_near: bool = field(default=False, kw_only=True)
-    """Whether near-duplicates of the query may be among its shots (`promptkit.tasks.near_duplicates`)."""
+    """Whether near-duplicates of the query (`tasks.near_duplicates`) may be among its shots."""
 
     kind: ClassVar[str]
     order: ClassVar[str] = "drawn"

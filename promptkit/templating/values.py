@@ -87,7 +87,8 @@ class View:
 class Slot:
     """Stands for the query's answer in a template: it can be printed, and nothing else.
 
-    `letter` and `tojson` say how it is printed, for every label (`promptkit.templating.answer_filters`).
+    `letter` and `tojson` say how it is printed, for every label
+    (`promptkit.templating.answer_filters`).
     """
 
     __slots__ = ("_answers", "_as_json")

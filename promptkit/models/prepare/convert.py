@@ -1,7 +1,7 @@
 """Writes a model file with other weights.
 
-`python -m promptkit.models.prepare.convert SOURCE TARGET TYPE` does it, in a process of its own. llama.cpp
-converts the matrices and copies the rest, vocabulary and chat template included.
+`python -m promptkit.models.prepare.convert SOURCE TARGET TYPE` does it, in a process of its own.
+llama.cpp converts the matrices and copies the rest, vocabulary and chat template included.
 """
 
 from __future__ import annotations

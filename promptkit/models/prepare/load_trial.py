@@ -1,4 +1,4 @@
-"""`python -m promptkit.models.prepare.load_trial FILE [ADAPTER]`: loads a model, reads tokens, says what failed.
+"""Loads a model file on trial: `python -m promptkit.models.prepare.load_trial FILE [ADAPTER]`.
 
 Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
 0, or with 1 after printing the reason; a crash is for the caller to see.

@@ -1,7 +1,7 @@
 """How far a model's answers are from what they would be with other weights or settings.
 
-`python -m promptkit.models.prepare.precision JOB` compares them with the first ones, in a process of its
-own, since a damaged file can end it.
+`python -m promptkit.models.prepare.precision JOB` compares them with the first ones, in a process
+of its own, since a damaged file can end it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How fast llama.cpp reads with given weights and settings.
 
 The work is that of scoring: full micro-batches behind a prefix that is there already, with a row
-of logits now and then. `python -m promptkit.models.prepare.speed JOB` does it, in a process of its own,
-since a damaged file can end it.
+of logits now and then. `python -m promptkit.models.prepare.speed JOB` does it, in a process of its
+own, since a damaged file can end it.
 """
 
 from __future__ import annotations

@@ -55,11 +55,11 @@ _STATES = 8
 
 
 class Context:
-    """A llama.cpp context whose sequences share its cells (`promptkit.models.planning.executor.Runtime`).
+    """A llama.cpp context whose sequences share its cells (a `planning.executor.Runtime`).
 
     Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
-    common, so that the next run need not read it again. `promptkit.models.runtime.access` keeps threads
-    apart.
+    common, so that the next run need not read it again. `promptkit.models.runtime.access` keeps
+    threads apart.
     """
 
     def __init__(

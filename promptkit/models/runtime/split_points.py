@@ -1,4 +1,4 @@
-"""Where a vocabulary lets text be cut for `promptkit.models.tokens.part_cache`, read off its tokens and merges.
+"""Places where a vocabulary lets text be cut for the part cache, read off its tokens and merges.
 
 SentencePiece merges whatever makes a token, BPE what its list of merges holds. Where neither goes
 over a place between two characters, what is merged on one side does not depend on the other. The
