@@ -16,7 +16,8 @@ from benchmarks import tables
 from benchmarks.work import ROOT
 from promptkit import Comparison, Store, Task, compare, load_model, load_task
 from promptkit.calibration.methods import Calibration
-from promptkit.evaluation.results import RAW, Row
+from promptkit.evaluation.results import Row
+from promptkit.inference.cell import RAW
 from promptkit.models.base import Model
 
 PAGE = ROOT / "docs" / "evidence.md"

@@ -21,9 +21,9 @@ from promptkit.evaluation import best_cell, pairs, sentences, targets
 from promptkit.evaluation.intervals import Interval
 from promptkit.evaluation.matched import Answers, chosen_for
 from promptkit.evaluation.outcomes import Judged
-from promptkit.evaluation.results import Cell
 from promptkit.experiments import draw_count
 from promptkit.gates.gate import Before, no_worse
+from promptkit.inference.cell import Cell
 
 QUERIES = (51, 100, 300, 872)
 DRAWS = (3, 5, 10, 20)

@@ -18,36 +18,31 @@ import promptkit
 PACKAGE = Path(promptkit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-FLOORS = [
-    {"watchdog"}
-    | {"errors", "formats", "metrics", "bounds", "preview", "near", "calibrate", "verdicts"}
-    | {"figures", "plain", "typed", "paths", "saving"},
-    {"schemas"},
-    {"codegen", "bounded_filters"}
-    | {"costs", "outputs", "delimited", "stats", "prompts", "parts", "sharing", "verbalizer"}
-    | {"caveats", "headlines", "values"},
-    {"sandbox", "means", "variance", "rows", "crossed"},
-    {"power", "targets"} | {"examples", "provenance", "sources", "chat", "layout"},
-    {"encode", "taskfile", "validation", "tags", "wording", "scaffold"},
-    {"models"},
-    {"task", "store"},
-    {"files", "selecting"},
-    {"rendering", "report"},
-    {"templates"},
-    {"predict", "linting", "importing"},
-    {"results", "probes", "sweep"},
-    {"grid", "judging", "running", "controls"},
-    {"coinciding", "calibrating", "freely", "evidence", "moves", "draws"},
-    {"comparison", "cells", "runs"},
-    {"gates", "optimising"},
-    {"checks"},
-    {"pytest_plugin"},
-    {"cli"},
-    {"__main__"},
+ORDER = [
+    "errors",
+    "files",
+    "sandbox",
+    "prompts",
+    "tasks",
+    "models",
+    "selection",
+    "templating",
+    "preview",
+    "inference",
+    "calibration",
+    "linting",
+    "importing",
+    "formatting",
+    "evaluation",
+    "report",
+    "experiments",
+    "gates",
+    "optimising",
+    "pytest_plugin",
+    "cli",
+    "__main__",
 ]
-"""A room imports from the floors below it, and from nothing on its own but models/ and report/."""
-
-BELOW_MODELS = {"errors", "formats", "prompts", "parts", "sources", "encode", "chat", "models"}
+"""The pipeline: a module imports from its own package and from those before it."""
 
 
 def name_of(path: Path) -> str:
@@ -91,27 +86,19 @@ def modules_of(name: str) -> Iterator[str]:
 MODULES = {name_of(path) for path in FILES} - {""}
 
 
-def floor(module: str) -> int:
-    room = module.split(".")[0]
-    (found,) = [height for height, rooms in enumerate(FLOORS) if room in rooms]
-    return found
+def package(module: str) -> str:
+    return module.split(".")[0]
 
 
-def test_every_room_has_its_floor() -> None:
-    rooms = {module.split(".")[0] for module in MODULES}
-    assert rooms == set().union(*FLOORS)
+def test_every_package_has_its_place() -> None:
+    assert {package(module) for module in MODULES} == set(ORDER)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if name_of(path)], ids=name_of)
-def test_imports_go_downwards(path: Path) -> None:
-    room = name_of(path).split(".")[0]
+def test_imports_go_down_the_pipeline(path: Path) -> None:
+    own = ORDER.index(package(name_of(path)))
     for module in imports(path):
-        below = floor(module) < floor(name_of(path))
-        assert below or module.split(".")[0] == room or module == ""
-        if room == "models":
-            assert module.split(".")[0] in BELOW_MODELS
-        if room == "report":
-            assert module.split(".")[0] in ("report", "errors")
+        assert module == "" or ORDER.index(package(module)) <= own, f"{name_of(path)}: {module}"
 
 
 def test_no_imports_go_in_circles() -> None:

@@ -20,10 +20,9 @@ from promptkit.calibration import methods as calibrate
 from promptkit.calibration import probes
 from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.evaluation.outcomes import cell_of
-from promptkit.evaluation.results import CalibrationNote
 from promptkit.inference.batch import Asked
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.cell import Setting
+from promptkit.inference.prediction import Prediction, cell_of
 from promptkit.inference.store import Result
 from promptkit.models.base import Score
 from promptkit.prompts.prompt import TokenizedPrompt
@@ -271,3 +270,16 @@ def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[Tokeniz
             f"no probe of a calibration can be asked after {len(shots)} shots: {reason}"
         )
     return prompts
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationNote(Setting):
+    """What a method of calibration saw for one cell."""
+
+    seed: int | None
+    inputs: int
+    """How many inputs it learnt from."""
+    saw: str
+    """Which ones, in words that go on from the number."""
+    prompts: int
+    """The prompts that were asked for it beside those of the cell; methods may share them."""

@@ -10,7 +10,8 @@ import numpy as np
 from promptkit.evaluation import intervals, outcomes, sentences, targets
 from promptkit.evaluation.cell_differences import cells_of, difference
 from promptkit.evaluation.outcomes import Groups
-from promptkit.evaluation.results import Best, Cell, Rival
+from promptkit.evaluation.results import Best, Rival
+from promptkit.inference.cell import Cell, distinct
 
 
 class Baseline(NamedTuple):
@@ -67,7 +68,7 @@ def not_above(groups: Groups, baseline: Baseline) -> tuple[int, int]:
     Their p-values are corrected by Holm's method.
     """
     found = []
-    for cell in outcomes.distinct(groups):
+    for cell in distinct(groups):
         table = outcomes.correct(groups[cell])
         constant = np.broadcast_to(np.array(baseline.correct)[:, np.newaxis], table.shape)
         found.append(targets.difference(constant, table, groups[cell][0].drawn).decisive)

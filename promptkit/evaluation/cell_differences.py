@@ -9,8 +9,9 @@ import numpy as np
 
 from promptkit.calibration.methods import SAME_ANSWERS
 from promptkit.evaluation import targets
-from promptkit.evaluation.outcomes import Groups, Judged, LossTable, correct, distinct
-from promptkit.evaluation.results import FACTORS, RAW, Cell, Change
+from promptkit.evaluation.outcomes import Groups, Judged, LossTable, correct
+from promptkit.evaluation.results import Change
+from promptkit.inference.cell import FACTORS, RAW, Cell, distinct
 
 
 def cells_of(groups: Groups) -> list[Cell]:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptkit.calibration.methods import ASSUME_BALANCED
-from promptkit.evaluation import caveats, outcomes, sentences
+from promptkit.evaluation import caveats, sentences
 from promptkit.evaluation.cell_differences import cells_of
 from promptkit.evaluation.outcomes import Groups, Judged
 from promptkit.evaluation.pairs import levels, varied
-from promptkit.evaluation.results import Cell
+from promptkit.inference.cell import Cell, void
 
 SHARE = 0.9
 """Share of the answers from which one label is said to get nearly all."""
@@ -108,4 +108,4 @@ def _untried(groups: Groups, *, skewed: bool) -> dict[str, str]:
 
 
 def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:
-    return [option for factor, option in options.items() if factor not in outcomes.void(cell)]
+    return [option for factor, option in options.items() if factor not in void(cell)]

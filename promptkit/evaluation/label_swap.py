@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from promptkit.errors import shorten
-from promptkit.evaluation.results import RAW, Cell, Pair, Row
+from promptkit.evaluation.results import Pair, Row
+from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Predictor
 from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import DataError, Problem, shorten
-from promptkit.evaluation import outcomes
-from promptkit.evaluation.outcomes import calibrated_label, cell_of
-from promptkit.evaluation.results import FACTORS, RAW, Cell
 from promptkit.evaluation.variance import flattery
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.cell import FACTORS, RAW, Cell
+from promptkit.inference.cell import distinct as distinct_cells
+from promptkit.inference.prediction import Prediction, calibrated_label, cell_of
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.examples import canonical
 from promptkit.tasks.verbalizers import LABELS
@@ -134,7 +133,7 @@ def chosen_for(all: Sequence[Answers], one: Answers, ids: Sequence[str]) -> tupl
         The number of distinct cells and the selection bias of the accuracy
         (`promptkit.evaluation.variance.flattery`); 1 and 0 for a cell that was not the best.
     """
-    distinct = {*outcomes.distinct([answers.cell for answers in all])}
+    distinct = {*distinct_cells([answers.cell for answers in all])}
     tables = [answers.rows(ids) for answers in all if answers.cell in distinct]
     shapes = {table.shape for table in tables}
     best = max(float(table.mean()) for table in tables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.evaluation import metrics, targets
-from promptkit.evaluation.results import RAW, Cell, Confusion, Reliability, Row
-from promptkit.inference.prediction import Prediction
-from promptkit.selection.strategies import is_seeded
+from promptkit.evaluation.results import Confusion, Reliability, Row
+from promptkit.inference.cell import RAW, Cell, is_drawn, without_seed
+from promptkit.inference.prediction import Prediction, calibrated_label, cell_of
 from promptkit.tasks.task import Task
 
 Table = npt.NDArray[np.int64]
@@ -78,31 +78,12 @@ def _by_aggregate(
         yield list(cells)
 
 
-def is_drawn(cell: Cell) -> bool:
-    """Return whether another seed draws other shots for a cell, by its selection."""
-    return cell.shots > 0 and is_seeded(cell.selection)
-
-
 def _is_drawn(cells: Sequence[Sequence[Prediction]]) -> bool:
     """Return whether another seed draws other shots for a cell, of which these are the seeds."""
     if is_drawn(cell_of(cells[0][0])):
         return True
     prompts = {tuple(one.prompt_sha256 for one in predictions) for predictions in cells}
     return len(prompts) > 1
-
-
-def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
-    """The cell that a prediction belongs to."""
-    p = prediction
-    return Cell(
-        p.model, p.template, p.selection, p.order, p.verbalizer, calibration, p.shots, p.seed
-    )
-
-
-def calibrated_label(prediction: Prediction, method: str) -> str:
-    """Return the label that is most probable under a calibration, of equal ones the first."""
-    probs = prediction.calibrated[method]
-    return max(probs, key=probs.__getitem__)
 
 
 def _judge(
@@ -271,20 +252,6 @@ _LABEL_TABLES: Sequence[tuple[str, LossTable, float]] = (
 """Metrics of scored labels that have intervals: how each is tabled, and the most it can be."""
 
 
-def distinct(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells whose prompts can differ, of equal ones the first."""
-    first: dict[Cell, Cell] = {}
-    for cell in cells:
-        unsaid: dict[str, Any] = dict.fromkeys(void(cell))
-        first.setdefault(cell._replace(**unsaid), cell)
-    return list(first.values())
-
-
-def void(cell: Cell) -> tuple[str, ...]:
-    """What says nothing there: without shots none are selected, and one has no order."""
-    return () if cell.shots > 1 else ("order",) if cell.shots else ("selection", "order")
-
-
 def reliability(groups: Groups) -> Iterator[Reliability]:
     """Yield the reliability bins of each cell, over the answers of all its seeds.
 
@@ -294,7 +261,7 @@ def reliability(groups: Groups) -> Iterator[Reliability]:
         scored = _pooled(cells)
         if scored is not None:
             bins = metrics.reliability(np.exp(scored.logprobs), scored.gold)
-            yield Reliability(**_without_seed(cell), bins=tuple(bins))
+            yield Reliability(**without_seed(cell), bins=tuple(bins))
 
 
 def confusion(groups: Groups) -> Iterator[Confusion]:
@@ -309,10 +276,4 @@ def confusion(groups: Groups) -> Iterator[Confusion]:
             for gold, said in zip(scored.gold, scored.said, strict=True):
                 rows[gold][said] += 1
             answers = tuple(tuple(sorted(row.items())) for row in rows)
-            yield Confusion(**_without_seed(cell), labels=scored.labels, answers=answers)
-
-
-def _without_seed(cell: Cell) -> dict[str, Any]:
-    fields = cell._asdict()
-    del fields["seed"]
-    return fields
+            yield Confusion(**without_seed(cell), labels=scored.labels, answers=answers)

@@ -11,8 +11,9 @@ import numpy as np
 from promptkit.evaluation import crossed_intervals, headline, intervals, outcomes, power, sentences
 from promptkit.evaluation.cell_differences import change, differences
 from promptkit.evaluation.outcomes import Groups
-from promptkit.evaluation.results import FACTORS, Best, Cell, Pair
+from promptkit.evaluation.results import Best, Pair
 from promptkit.evaluation.targets import Differences
+from promptkit.inference.cell import FACTORS, Cell, void
 
 NAMED = ("shots", *FACTORS)
 """What cells may differ in, in the order in which a sentence names it."""
@@ -93,7 +94,7 @@ def varied(cells: Iterable[Cell]) -> list[str]:
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
     """Return what a cell has there, if it says anything."""
-    absent = outcomes.void(cell)
+    absent = void(cell)
     return {name: getattr(cell, name) for name in names if name not in absent}
 
 

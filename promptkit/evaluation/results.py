@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from promptkit.inference.cell import Cell, Setting, Settings
 
 if TYPE_CHECKING:
     from promptkit.evaluation.metrics import Bin
 
-RAW = "none"
-"""The calibration of what is not calibrated."""
-
-
-class Cell(NamedTuple):
-    """Where a number stands in the grid; a seed of None is the aggregate over all seeds."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    verbalizer: str
-    calibration: str
-    shots: int
-    seed: int | None
-
 
 Ends = tuple[float, float]
 """The two ends of an interval."""
-
-FACTORS = tuple([name for name in Cell._fields if name not in ("shots", "seed")])
-"""What tells cells apart, besides the number of shots."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a figure is about: a cell of the grid, over all seeds unless it has one."""
-
-    model: str
-    template: str
-    selection: str
-    order: str
-    """How the shots are ordered."""
-    verbalizer: str
-    """Which words stand for the labels."""
-    calibration: str
-    """How the probabilities were corrected; `none` for the model's own."""
-    shots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a figure is about that compares several cells: None where they vary."""
-
-    model: str
-    template: str | None
-    selection: str
-    order: str | None
-    verbalizer: str | None
-    calibration: str
-    shots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,19 +202,6 @@ class Confusion(Setting):
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationNote(Setting):
-    """What a method of calibration saw for one cell."""
-
-    seed: int | None
-    inputs: int
-    """How many inputs it learnt from."""
-    saw: str
-    """Which ones, in words that go on from the number."""
-    prompts: int
-    """The prompts that were asked for it beside those of the cell; methods may share them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Free(Setting):
     """Free-form answers of a cell in which the model gives the labels little probability."""
 
@@ -271,25 +212,3 @@ class Free(Setting):
     """The answers to its first queries, cut after a few tokens."""
     labels: tuple[str | None, ...]
     """The label that each of them writes, in any casing; None for something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the comparison took."""
-
-    prompts: int
-    """Distinct prompts in the grid."""
-    cached: int
-    """How many of them the store already had."""
-    naive_tokens: int
-    """Tokens of a loop that reads each prompt anew for every candidate.
-
-    In this and the next two, what a generated answer goes on from counts as read.
-    """
-    unique_tokens: int
-    """Tokens that must be read at least once for the prompts that were asked."""
-    decoded_tokens: int
-    """Tokens that were read."""
-    decode_seconds: float
-    """Time inside the runtime."""
-    wall_seconds: float

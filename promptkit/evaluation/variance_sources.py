@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from promptkit.evaluation import outcomes, sentences
 from promptkit.evaluation.outcomes import Groups
-from promptkit.evaluation.results import Cell, Source, Spread, Variance
+from promptkit.evaluation.results import Source, Spread, Variance
 from promptkit.evaluation.variance import Component, components, extent
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.cell import Cell
+from promptkit.inference.prediction import Prediction, cell_of
 
 FACTORS = ("template", "verbalizer", "order", "seed")
 """The axes of a line behind its queries."""
@@ -75,7 +76,7 @@ def _prompts(predictions: Sequence[Sequence[Prediction]]) -> dict[Cell, int]:
     for cell in predictions:
         one = cell[0]
         asked = (one.template, one.verbalizer, *(prediction.prompt_sha256 for prediction in cell))
-        numbers[outcomes.cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
+        numbers[cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
     return numbers
 
 

@@ -22,8 +22,9 @@ from promptkit.evaluation.cell_differences import cells_of
 from promptkit.evaluation.empty_options import empty_options
 from promptkit.evaluation.outcomes import Groups
 from promptkit.evaluation.pairs import levels, varied
-from promptkit.evaluation.results import RAW, Cell, Free
+from promptkit.evaluation.results import Free
 from promptkit.evaluation.variance import flattery
+from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 
@@ -99,7 +100,7 @@ def coverage_of(groups: Groups) -> dict[Cell, float]:
     """The mean coverage of each cell whose labels were scored; calibration does not change it."""
     return {
         cell: fmean(value for one in groups[cell] if one.scored for value in one.scored.coverage)
-        for cell in outcomes.distinct(groups)
+        for cell in distinct(groups)
         if cell.calibration == RAW and groups[cell][0].scored is not None
     }
 

@@ -15,7 +15,7 @@ from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
 from promptkit.evaluation import outcomes, sentences, summary
 from promptkit.evaluation.label_swap import near_warning, wording_warnings
-from promptkit.evaluation.results import Cost, Free
+from promptkit.evaluation.results import Free
 from promptkit.experiments import draw_count
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import free_answers
@@ -23,7 +23,7 @@ from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
-from promptkit.inference.batch import Announce, Asked
+from promptkit.inference.batch import Announce, Asked, Cost
 from promptkit.inference.prediction import Fit, Prediction, Predictor, Progress
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen

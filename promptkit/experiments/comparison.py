@@ -11,12 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from promptkit.calibration.apply import CalibrationNote
 from promptkit.errors import MissingExtraError
 from promptkit.evaluation.results import (
     Best,
-    CalibrationNote,
     Confusion,
-    Cost,
     Free,
     Pair,
     Reliability,
@@ -25,6 +24,7 @@ from promptkit.evaluation.results import (
     Variance,
 )
 from promptkit.files import saving
+from promptkit.inference.batch import Cost
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt

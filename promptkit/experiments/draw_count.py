@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from promptkit.evaluation import crossed_intervals, outcomes
 from promptkit.evaluation.outcomes import Groups, Judged
-from promptkit.evaluation.results import RAW
+from promptkit.inference.cell import RAW
 
 PILOT = 5
 """How many draws are asked first."""

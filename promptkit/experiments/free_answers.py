@@ -15,10 +15,9 @@ from statistics import fmean
 
 from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
-from promptkit.evaluation.outcomes import cell_of
 from promptkit.evaluation.results import Free
 from promptkit.inference.batch import Asked
-from promptkit.inference.prediction import Prediction, Predictor, answer
+from promptkit.inference.prediction import Prediction, Predictor, answer, cell_of
 from promptkit.inference.store import Store
 from promptkit.models.base import Generation, Sampling
 from promptkit.prompts.prompt import TokenizedPrompt

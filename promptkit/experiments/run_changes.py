@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptkit.errors import shorten
-from promptkit.evaluation.outcomes import cell_of
-from promptkit.evaluation.results import RAW, Cell
 from promptkit.files.json_values import plain
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.cell import RAW, Cell
+from promptkit.inference.prediction import Prediction, cell_of
 from promptkit.tasks.examples import ExampleSet, canonical, output_key
 
 MAX_NAMED = 3

@@ -13,11 +13,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from promptkit.errors import DataError, Problem
-from promptkit.evaluation.outcomes import cell_of
-from promptkit.evaluation.results import RAW, Cell
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.cell import RAW, Cell
+from promptkit.inference.prediction import Prediction, cell_of
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.verbalizers import LABELS
 

@@ -13,14 +13,13 @@ from typing import Any, cast, get_args
 
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.matched import Answers, answers, chosen_for, describe, matched, shared
-from promptkit.evaluation.outcomes import is_drawn
-from promptkit.evaluation.results import RAW, Cell
 from promptkit.evaluation.sentences import sentence
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, finite
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
+from promptkit.inference.cell import RAW, Cell, is_drawn
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 

@@ -18,7 +18,7 @@ from promptkit.evaluation.intervals import Interval, paired_difference, wilson
 from promptkit.evaluation.matched import Answers, shared
 from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.power import Plan, detectable
-from promptkit.evaluation.results import FACTORS, Cell
+from promptkit.inference.cell import FACTORS, Cell
 from promptkit.report.terminal import visible
 
 Metric = Literal["accuracy", "log_loss", "coverage"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.evaluation.results import Cost
 from promptkit.inference.prediction import Prediction, Predictor, Progress, answer, unique_tokens
 from promptkit.inference.store import Result, Store
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
@@ -137,3 +136,25 @@ def _join(asked: Asked, results: Iterator[Result]) -> list[Prediction]:
 def prompts_of(asked: Sequence[Asked]) -> Mapping[str, Prompt]:
     """The prompts by their digest."""
     return {prompt.prompt.sha256: prompt.prompt for one in asked for prompt in one.prompts}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the comparison took."""
+
+    prompts: int
+    """Distinct prompts in the grid."""
+    cached: int
+    """How many of them the store already had."""
+    naive_tokens: int
+    """Tokens of a loop that reads each prompt anew for every candidate.
+
+    In this and the next two, what a generated answer goes on from counts as read.
+    """
+    unique_tokens: int
+    """Tokens that must be read at least once for the prompts that were asked."""
+    decoded_tokens: int
+    """Tokens that were read."""
+    decode_seconds: float
+    """Time inside the runtime."""
+    wall_seconds: float

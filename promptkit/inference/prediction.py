@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
+from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.store import Result, Store, keys_of
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
@@ -425,3 +426,17 @@ def _generated(
         )
         said["failure"] = f"{error}{cut}"
         return said, None
+
+
+def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
+    """The cell that a prediction belongs to."""
+    p = prediction
+    return Cell(
+        p.model, p.template, p.selection, p.order, p.verbalizer, calibration, p.shots, p.seed
+    )
+
+
+def calibrated_label(prediction: Prediction, method: str) -> str:
+    """Return the label that is most probable under a calibration, of equal ones the first."""
+    probs = prediction.calibrated[method]
+    return max(probs, key=probs.__getitem__)

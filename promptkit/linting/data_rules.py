@@ -13,10 +13,11 @@ from promptkit.files.json_values import plain
 from promptkit.linting import row_catalogue as rules
 from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
 from promptkit.linting.characters import invisible, mixed
-from promptkit.linting.findings import Finding, Where
+from promptkit.linting.findings import Finding
 from promptkit.linting.subject import PARTS, Row, Subject
 from promptkit.tasks.examples import canonical, text_key, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
+from promptkit.templating.source import Where
 
 LOPSIDED = 5
 """How many times as many rows a label may have as another."""

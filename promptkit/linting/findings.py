@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from promptkit.templating.source import Edit, Where
 
 Severity = Literal["error", "warning", "note"]
 """`error`: certainly wrong; `warning`: most likely; `note`: worth knowing, never a failure."""
-
-
-class Edit(NamedTuple):
-    """A safe change of a template: the characters `start` to `end` of its source become `text`."""
-
-    file: str
-    start: int
-    end: int
-    text: str
-
-
-class Where(NamedTuple):
-    """A place a person can open; line and column are counted from 1."""
-
-    file: str | None = None
-    line: int | None = None
-    column: int | None = None
-
-    def __str__(self) -> str:
-        return ":".join(str(part) for part in self if part is not None)
 
 
 @dataclass(frozen=True)

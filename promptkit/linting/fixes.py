@@ -9,7 +9,8 @@ from pathlib import Path
 
 from promptkit.files import saving
 from promptkit.files.paths import is_inside
-from promptkit.linting.findings import Edit, Finding
+from promptkit.linting.findings import Finding
+from promptkit.templating.source import Edit
 from promptkit.templating.template import BUILT_IN
 
 

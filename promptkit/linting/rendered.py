@@ -14,12 +14,12 @@ from typing import Any
 
 from promptkit.errors import PromptkitError, TemplateError
 from promptkit.linting import catalogue as rules
-from promptkit.linting.findings import Edit, Finding, Where
+from promptkit.linting.findings import Finding
 from promptkit.prompts.prompt import Piece
 from promptkit.sandbox.limits import MAX_STEPS
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
-from promptkit.templating.source import Page
+from promptkit.templating.source import Edit, Page, Where
 
 SLOW_STEPS = MAX_STEPS // 20
 """Steps of a rendering that takes half a second or more, so that others are left out."""

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from promptkit.errors import escaped
-from promptkit.linting.findings import Finding, Where
+from promptkit.linting.findings import Finding
+from promptkit.templating.source import Where
 
 MOST = 10
 """How many findings of one rule a terminal shows."""

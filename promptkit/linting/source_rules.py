@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
-from promptkit.linting.findings import Edit, Finding
-from promptkit.templating.source import Page, Token
+from promptkit.linting.findings import Finding
+from promptkit.templating.source import Edit, Page, Token
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _OUTPUT = re.compile(r"(\w+\.)?output\b")

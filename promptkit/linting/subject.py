@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.json_values import plain
-from promptkit.linting.findings import Where
 from promptkit.tasks.examples import Example, Place
 from promptkit.tasks.loading import load_task, read_examples
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import input_type, output_type, read_task_file
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer
+from promptkit.templating.source import Where
 
 Part = Literal["demos", "tests"]
 PARTS: tuple[Part, ...] = get_args(Part)

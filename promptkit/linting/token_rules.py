@@ -12,14 +12,14 @@ from promptkit.errors import PromptError, PromptTooLongError, TemplateError
 from promptkit.linting import token_catalogue as rules
 from promptkit.linting.catalogue import CONTROL_TOKEN
 from promptkit.linting.characters import script
-from promptkit.linting.findings import Finding, Where
+from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import asked_for, rendering_error
 from promptkit.linting.source_rules import CONTROL
 from promptkit.linting.subject import Subject, demonstrations, inputs
 from promptkit.prompts.chat_template import puts_system_in_user
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.tasks.examples import Example
-from promptkit.templating.source import Page
+from promptkit.templating.source import Page, Where
 from promptkit.templating.template import Template
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import jinja2
 from jinja2 import nodes
 from jinja2.lexer import Lexer, newline_re
 
-from promptkit.linting.findings import Edit, Where
 from promptkit.templating.tags import ExampleTag, RoleTag
 from promptkit.templating.tracing import TracingEnvironment
 
@@ -159,3 +158,23 @@ class Pages:
         except jinja2.TemplateNotFound:
             return None
         return Page(Path(file).name, file, source)
+
+
+class Edit(NamedTuple):
+    """A safe change of a template: the characters `start` to `end` of its source become `text`."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+
+
+class Where(NamedTuple):
+    """A place a person can open; line and column are counted from 1."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in self if part is not None)

@@ -341,7 +341,7 @@ except Exception as error:
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
     """Runs code that imports promptkit, with the llama.cpp this process has."""
-    source = str(Path(context_module.__file__).parents[2])
+    source = str(Path(context_module.__file__).parents[3])
     environment = os.environ | {"PYTHONPATH": source, "GGML_NO_BACKTRACE": "1"}
     command = [sys.executable, "-c", code]
     return subprocess.run(

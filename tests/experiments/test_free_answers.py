@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from comparisons import compared
+from samples import COLON, parity_task
+
+from promptkit import FakeModel, LlamaModel, Store, compare
+from promptkit.experiments.free_answers import ANSWERS, SAMPLING
+from promptkit.models.base import Generation, Sampling, Score
+from promptkit.prompts.prompt import TokenizedPrompt
+
+
+class Unwilling(FakeModel):
+    """Hardly wants to say a label, and knows what it would rather say."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(lambda prompt: f"seen {len(prompt.shots)}", **more)
+        self.freely: list[TokenizedPrompt] = []
+
+    def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
+        for index, prompt in enumerate(prompts):
+            count = len(prompt.candidates)
+            logprobs = tuple(math.log(0.1 / count) - place for place in range(count))
+            yield index, Score(logprobs, len(prompt.ids), 0.0)
+
+    def generate(
+        self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Generation]]:
+        self.freely += prompts
+        assert sampling == SAMPLING
+        return super().generate(prompts, sampling)
+
+
+def test_a_model_that_wants_no_label_says_what_it_wants() -> None:
+    model = Unwilling()
+    result = compared(models=[model], shots=[0, 2], seeds=2)
+    (free,) = result.free_answers
+    assert (free.model, free.template, free.shots, free.seed) == ("fake", "colon", 2, 0)
+    assert free.texts == ("seen 2",) * ANSWERS
+    rows = [row for row in result.rows if row.shots == 2 and row.seed == 0]
+    assert free.coverage == rows[0].coverage
+    assert len(model.freely) == ANSWERS
+    assert not any(prompt.candidates for prompt in model.freely)
+    assert result.to_dict()["free_answers"][0]["texts"] == ["seen 2"] * ANSWERS
+
+
+def test_free_answers_are_stored() -> None:
+    store = Store()
+    for expected in (ANSWERS, 0):
+        model = Unwilling()
+        assert compared(models=[model], store=store).free_answers
+        assert len(model.freely) == expected
+
+
+def test_a_model_that_wants_a_label_is_not_asked() -> None:
+    assert compared().free_answers == ()
+
+
+def test_free_answers_need_room() -> None:
+    needed = max(len(p.ids) for p in Unwilling().tokenize(_prompts())) + 1
+    result = compared(models=[Unwilling(context=needed)], shots=[0])
+    assert result.free_answers == ()
+
+
+def _prompts() -> list[Any]:
+    task = parity_task()
+    return [COLON.render(task, query=test) for test in task.tests]
+
+
+@pytest.mark.model
+def test_the_bundled_model_says_something(smollm2: LlamaModel) -> None:
+    task = parity_task()
+    result = compare(
+        task, models=[smollm2], templates=[COLON], shots=[0], seeds=1, limit=2, store=Store()
+    )
+    (free,) = result.free_answers
+    assert len(free.texts) == 2
+    assert any(free.texts)
+    assert free.coverage < 0.5
