@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
 
     pairs: tuple[Pair, ...]
     best: Best
-    sentences: tuple[str, ...]
+    verdicts: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     variance: tuple[Variance, ...]

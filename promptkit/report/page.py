@@ -50,7 +50,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
     `prompts` is what `report.prompts.packed` makes; without it no prompt can be opened. Without
     the extra `report` there are tables and no charts.
     """
-    plot, no_charts = _charts(data)
+    charts, no_charts = _charts(data)
     payload = page_data.payload(records, prompts)
     names = cell_names.Names(data["rows"])
     context = {
@@ -79,7 +79,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
-        "charts": plot,
+        "charts": charts,
         "no_charts": no_charts,
         "plain": _plain(records),
         "choices": _choices(data, payload),
