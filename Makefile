@@ -3,13 +3,21 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test test-fast structure check format bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/promptkit compare examples/fruit
 
 test: check
 	$(BIN)/python -m pytest
+
+# Without the bundled model, simulations and what is slow: to run while working.
+test-fast: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "not model and not slow" -n 2
+
+# Sizes, docstrings and import circles of the package.
+structure:
+	@$(PYTHON) tests/support/structure.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
