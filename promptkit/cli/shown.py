@@ -14,11 +14,11 @@ from promptkit.errors import PromptkitError, escaped
 from promptkit.files import saving
 from promptkit.models.base import Model
 from promptkit.preview import colour, lines
+from promptkit.preview.tokenized import preview, read_by
 from promptkit.preview.watch import changes
 from promptkit.prompts import html
 from promptkit.prompts.invisible import marked
 from promptkit.prompts.prompt import Prompt
-from promptkit.prompts.view import preview
 
 
 class Look(NamedTuple):
@@ -43,9 +43,9 @@ def show(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
         elif sys.stdout.isatty():
             colour.show(screen(), preview(prompt, model), whitespace=look.whitespace)
         elif look.whitespace:
-            print(marked(str(lines.read_by(prompt, model)), spaces=True))
+            print(marked(str(read_by(prompt, model)), spaces=True))
         else:
-            exact(str(lines.read_by(prompt, model)))
+            exact(str(read_by(prompt, model)))
 
 
 def write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:

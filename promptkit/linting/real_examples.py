@@ -14,7 +14,8 @@ from promptkit.linting.data_rules import is_padded
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import Probe
 from promptkit.linting.subject import Row, Subject
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 

@@ -15,7 +15,7 @@ from typing import Any
 from promptkit.errors import PromptkitError, TemplateError
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding
-from promptkit.prompts.prompt import Piece
+from promptkit.prompts.pieces import Piece
 from promptkit.sandbox.limits import MAX_STEPS
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer

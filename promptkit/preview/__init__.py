@@ -1,4 +1,1 @@
-"""What `promptkit render` shows of a prompt: its text, its tokens, its origins.
-
-`view` makes a plain value of a prompt; `terminal`, `page` and `plain` show it.
-"""
+"""Previews of prompts in the terminal, and as lines of tokens, spans or JSON."""

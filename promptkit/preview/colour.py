@@ -9,19 +9,19 @@ from rich.table import Table
 from rich.text import Text
 
 from promptkit.prompts.invisible import cells, is_quiet, on_one_line
-from promptkit.prompts.view import Cost, Preview, Run
+from promptkit.prompts.view import PartCost, Preview, TextRun
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
-_SHOTS = ("yellow", "blue")  # by turns, so that one shot is told from the next
+_SHOTS = ("yellow", "blue")  # in turn, so that neighbouring shots differ
 
 
 def style(part: str, shot: int | None) -> str:
-    """The colour of a part."""
+    """Return the colour of a part."""
     return _SHOTS[((shot or 1) - 1) % 2] if part == "shot" else _STYLES[part]
 
 
 def show(console: Console, shown: Preview, *, whitespace: bool = False) -> None:
-    """Prints the prompt in the colours of its parts, the answer's place, and what they cost."""
+    """Print the prompt in the colours of its parts, the answer's place, and their lengths."""
     prompt = Text()
     for run in shown.runs:
         _add(prompt, run, whitespace=whitespace)
@@ -34,7 +34,7 @@ def show(console: Console, shown: Preview, *, whitespace: bool = False) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _add(prompt: Text, run: Run, *, whitespace: bool) -> None:
+def _add(prompt: Text, run: TextRun, *, whitespace: bool) -> None:
     look = style(run.part, run.shot)
     if run.is_data:
         look += " underline"
@@ -60,22 +60,24 @@ def _parts(shown: Preview) -> Table:
     return table
 
 
-def total(shown: Preview) -> Cost:
-    """All parts together."""
+def total(shown: Preview) -> PartCost:
+    """Return the length of all parts together."""
     characters = sum(cost.characters for cost in shown.costs)
-    return Cost("all", "template", None, characters, len(shown.tokens))
+    return PartCost("all", "template", None, characters, len(shown.tokens))
 
 
-def _count(cost: Cost) -> str:
+def _count(cost: PartCost) -> str:
     return "?" if cost.tokens is None else f"{cost.tokens:,}"
 
 
 def _answers(shown: Preview) -> Iterator[Text]:
-    if not shown.answers:
+    if not shown.candidates:
         yield Text.assemble(("answer  ", "dim"), "generated")
-    for index, answer in enumerate(shown.answers):
-        line = Text.assemble(("answer  " if index == 0 else "        ", "dim"), repr(answer.text))
-        for token in answer.tokens:
+    for index, candidate in enumerate(shown.candidates):
+        line = Text.assemble(
+            ("answer  " if index == 0 else "        ", "dim"), repr(candidate.text)
+        )
+        for token in candidate.tokens:
             line.append(f"  {token.id} {token.text!r}", "dim")
         yield line
     yield Text.assemble(("stop    ", "dim"), repr(shown.stop))

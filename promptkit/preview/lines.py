@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from promptkit.models.base import Model
+from promptkit.preview.tokenized import read_by, token_ids
 from promptkit.prompts.invisible import on_one_line
-
-if TYPE_CHECKING:
-    from promptkit.models.base import Model
-    from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.prompt import Prompt
 
 
 def as_json(prompt: Prompt, model: Model | None = None) -> dict[str, Any]:
-    """The prompt with its spans; with a model also its tokens, and those of every candidate."""
+    """Return the prompt with its spans; with a model also its tokens and its candidates'."""
     data: dict[str, Any] = {"query": prompt.query, "shots": prompt.shots}
     if prompt.messages:
         data["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
@@ -35,13 +33,13 @@ def as_json(prompt: Prompt, model: Model | None = None) -> dict[str, Any]:
 
 
 def token_lines(prompt: Prompt, model: Model) -> str:
-    """The prompt's tokens, one a line: the number, and the bytes it stands for."""
+    """Return the prompt's tokens, one a line: the number, and the bytes it stands for."""
     tokens = token_ids(prompt, model)
     return "".join(f"{token:>8}  {model.piece(token)!r}\n" for token in tokens)
 
 
 def span_lines(prompt: Prompt, model: Model | None) -> str:
-    """Where the text comes from, one span a line."""
+    """Return the origins of the text, one span a line."""
     raw = read_by(prompt, model)
     whole, lines = raw.text, ""
     for span in raw.spans:
@@ -51,14 +49,3 @@ def span_lines(prompt: Prompt, model: Model | None) -> str:
         text = whole[span.start : span.end]
         lines += f"{span.start:>6}-{span.end:<6} {what}  {where}  {text!r}\n"
     return lines
-
-
-def read_by(prompt: Prompt, model: Model | None) -> Prompt:
-    """The prompt as a model reads it, its chat template applied."""
-    return model.tokenize([prompt])[0].prompt if model is not None else prompt
-
-
-def token_ids(prompt: Prompt, model: Model) -> tuple[int, ...]:
-    """The tokens of the prompt alone, whatever its candidates share."""
-    (alone,) = model.tokenize([replace(prompt, candidates=None)])
-    return alone.ids

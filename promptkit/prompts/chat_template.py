@@ -21,7 +21,8 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from promptkit.errors import PromptError, brief
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox.environment import BoundedEnvironment, bounded_text, within_bounds
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template

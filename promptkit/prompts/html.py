@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptkit.prompts.invisible import cells, is_quiet, seen
-from promptkit.prompts.view import Preview, Run
+from promptkit.prompts.view import Preview, TextRun
 
 if TYPE_CHECKING:
     import jinja2
 
 
 def html(title: str, previews: Sequence[Preview]) -> str:
-    """The page: every prompt with its parts, tokens, costs, candidates and stop."""
+    """Return the page: every prompt with its parts, tokens, costs, candidates and stop."""
     return _environment().get_template("page.html").render(title=title, previews=previews)
 
 
 def fragment(shown: Preview) -> str:
-    """One preview to stand in another page, such as a notebook."""
+    """Return one preview as HTML for another page, such as a notebook."""
     return _environment().get_template("fragment.html").render(shown=shown)
 
 
-def tip(run: Run, shown: Preview) -> str:
-    """What a run says of itself: whose it is, its template line, its field, its tokens."""
+def tip(run: TextRun, shown: Preview) -> str:
+    """Return the tooltip of a run: its owner, its template line, its field, its tokens."""
     tokens = [shown.tokens[index] for index in run.tokens]
     said = [
         run.owner,
@@ -36,7 +36,7 @@ def tip(run: Run, shown: Preview) -> str:
     return " · ".join(filter(None, said))
 
 
-def _classes(run: Run) -> str:
+def _classes(run: TextRun) -> str:
     names: list[str] = [run.part]
     if run.part == "shot":
         names.append("odd" if (run.shot or 0) % 2 else "even")

@@ -1,53 +1,59 @@
-"""A prompt as a value to look at: runs of text, each of one origin and one token, and the costs."""
+"""Previews of prompts: runs of text, each of one origin and in the same tokens, and their costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from promptkit.preview.lines import read_by, token_ids
+from promptkit.prompts.pieces import Message, Span
 from promptkit.prompts.token_spans import Range, align
 
-if TYPE_CHECKING:
-    from promptkit.models.base import Model
-    from promptkit.prompts.prompt import Prompt, Span
-
 Part = Literal["template", "task", "shot", "query", "chat"]
-"""Who a text belongs to: the template, the task's own data, an example, or the chat template."""
+"""Owner of a text: the template, the task's own data, an example, or the chat template."""
 
 
 class Token(NamedTuple):
-    """One token: its number in the vocabulary, and what it stands for."""
+    """One token: its number in the vocabulary, and the bytes it stands for."""
 
     id: int
     piece: bytes
 
     @property
     def text(self) -> str:
-        """What it stands for, readable; bytes that are no character as `\\x..`."""
+        """The token's bytes as readable text; bytes that are no character as `\\x..`."""
         return self.piece.decode("utf-8", "backslashreplace")
 
 
-class Run(NamedTuple):
+class PromptTokens(NamedTuple):
+    """Tokens that a model reads a prompt as."""
+
+    model: str
+    """Name of the model."""
+    prompt: tuple[Token, ...]
+    candidates: tuple[tuple[Token, ...], ...]
+    """Per candidate, its tokens after the prefix that all candidates share."""
+
+
+class TextRun(NamedTuple):
     """A run of text of one origin, in the same tokens."""
 
     text: str
     part: Part
     shot: int | None = None
-    """Which shot it belongs to, counted from 1."""
+    """Number of the shot that the text belongs to, counted from 1."""
     is_data: bool = False
     file: str | None = None
     line: int | None = None
     example: str | None = None
     field: str | None = None
     tokens: tuple[int, ...] = ()
-    """The places of its tokens among the prompt's."""
+    """Positions of its tokens among the prompt's."""
 
     @property
     def owner(self) -> str:
-        """Whose text it is, in words."""
+        """The part that the text belongs to, in words."""
         if self.part == "shot":
             return f"shot {self.shot} ({self.example})"
         if self.part == "query":
@@ -56,12 +62,12 @@ class Run(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The template's line."""
+        """File and line of the template."""
         return ":".join(str(part) for part in (self.file, self.line) if part is not None)
 
 
-class Cost(NamedTuple):
-    """What a part of the prompt costs."""
+class PartCost(NamedTuple):
+    """Length of one part of the prompt."""
 
     owner: str
     part: Part
@@ -71,25 +77,25 @@ class Cost(NamedTuple):
     """None without a model."""
 
 
-class Answer(NamedTuple):
+class CandidatePreview(NamedTuple):
     """A text that may follow the prompt."""
 
     text: str
     tokens: tuple[Token, ...]
-    """Those that the model is asked for: the ones after what all answers share."""
+    """Tokens after the prefix that all candidates share; empty without a model."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A prompt to look at."""
+    """A prompt as a reader sees it."""
 
     query: str | None
     shots: int
-    runs: tuple[Run, ...]
+    runs: tuple[TextRun, ...]
     tokens: tuple[Token, ...]
     """Empty without a model."""
-    costs: tuple[Cost, ...]
-    answers: tuple[Answer, ...]
+    costs: tuple[PartCost, ...]
+    candidates: tuple[CandidatePreview, ...]
     """Empty where the answer is generated."""
     stop: str
     model: str | None = None
@@ -100,55 +106,79 @@ class Preview:
         return "".join(run.text for run in self.runs)
 
 
-def preview(prompt: Prompt, model: Model | None = None) -> Preview:
-    """What there is to see of a prompt, as a model reads it if there is one."""
-    raw = read_by(prompt, model)
-    tokens: tuple[Token, ...] = ()
-    ranges: list[Range] | None = None
-    if model is not None:
-        tokens = tuple(Token(id, model.piece(id)) for id in token_ids(prompt, model))
-        ranges = align(raw.text, [token.piece for token in tokens])
-    runs = tuple(_runs(raw, ranges))
+def build_preview(
+    text: str,
+    spans: Sequence[Span],
+    messages: Sequence[Message],
+    *,
+    query: str | None,
+    shots: Sequence[str],
+    candidates: Sequence[str],
+    stop: str,
+    tokens: PromptTokens | None = None,
+) -> Preview:
+    """Return the preview of a prompt.
+
+    Args:
+        text: The prompt's text.
+        spans: Origins of the text, without gaps.
+        messages: Turns that make the text; empty where it is raw.
+        query: Id of the query.
+        shots: Ids of the shots, in order.
+        candidates: Texts that may follow; empty where the answer is generated.
+        stop: Text that ends an answer.
+        tokens: Tokens of the text and of the candidates; None without a model.
+    """
+    ranges = align(text, [token.piece for token in tokens.prompt]) if tokens is not None else None
+    cover = _cover(len(text), ranges or ())
+    unseen = [
+        TextRun("", "chat", tokens=(index,))  # such as a BOS, which stands for no text
+        for index, (start, _) in enumerate(ranges or ())
+        if start == 0 and not any(index in covering for covering in cover)
+    ]
+    numbers = {id: number for number, id in enumerate(shots, 1)}
+    owners = [_owner(span, numbers, query) for span in spans]
+    runs = (*unseen, *_runs(text, spans, owners, cover, _headings(messages)))
+    own = tokens.candidates if tokens is not None else [()] * len(candidates)
     return Preview(
-        query=prompt.query,
-        shots=len(prompt.shots),
+        query=query,
+        shots=len(shots),
         runs=runs,
-        tokens=tokens,
+        tokens=tokens.prompt if tokens is not None else (),
         costs=tuple(_costs(runs, known=ranges is not None)),
-        answers=tuple(_answers(prompt, model)),
-        stop=raw.stop,
-        model=model.identity.name if model is not None else None,
+        candidates=tuple(CandidatePreview(*pair) for pair in zip(candidates, own, strict=True)),
+        stop=stop,
+        model=tokens.model if tokens is not None else None,
     )
 
 
-def _runs(prompt: Prompt, ranges: Sequence[Range] | None) -> Iterator[Run]:
-    owners = {id: number for number, id in enumerate(prompt.shots, 1)}
-    text, cover = prompt.text, _cover(len(prompt.text), ranges or ())
-    heads = _heads(prompt)
-    for index, (start, _) in enumerate(ranges or ()):
-        if start == 0 and not any(index in tokens for tokens in cover):
-            yield Run("", "chat", tokens=(index,))
-    for span in prompt.spans:
-        part, shot = _part(span, owners, prompt.query)
+def _runs(
+    text: str,
+    spans: Sequence[Span],
+    owners: Sequence[tuple[Part, int | None]],
+    cover: Sequence[tuple[int, ...]],
+    headings: dict[int, str],
+) -> Iterator[TextRun]:
+    for span, (part, shot) in zip(spans, owners, strict=True):
         start = span.start
         while start < span.end:
-            if start in heads:
-                yield Run(heads.pop(start), "chat")
+            if start in headings:
+                yield TextRun(headings.pop(start), "chat")
             end = start + 1
-            while end < span.end and cover[end] == cover[start] and end not in heads:
+            while end < span.end and cover[end] == cover[start] and end not in headings:
                 end += 1
             file = PurePath(span.file).name if span.file else None
-            yield Run(
+            yield TextRun(
                 *(text[start:end], part, shot, span.source == "data", file, span.line),
                 *(span.example, span.field, cover[start]),
             )
             start = end
-    for head in heads.values():
-        yield Run(head, "chat")
+    for heading in headings.values():
+        yield TextRun(heading, "chat")
 
 
 def _cover(length: int, ranges: Sequence[Range]) -> list[tuple[int, ...]]:
-    """For every character, the tokens that it belongs to."""
+    """Return the tokens that each character belongs to."""
     cover: list[tuple[int, ...]] = [()] * length
     for index, (start, end) in enumerate(ranges):
         for at in range(start, end):
@@ -156,18 +186,18 @@ def _cover(length: int, ranges: Sequence[Range]) -> list[tuple[int, ...]]:
     return cover
 
 
-def _heads(prompt: Prompt) -> dict[int, str]:
-    """The roles of turns that have no chat template yet, by where their text begins."""
-    heads: dict[int, str] = {}
+def _headings(messages: Sequence[Message]) -> dict[int, str]:
+    """Return the roles of turns that have no chat template yet, by the start of their text."""
+    headings: dict[int, str] = {}
     at = 0
-    for index, message in enumerate(prompt.messages):
+    for index, message in enumerate(messages):
         newline = "\n" if index else ""
-        heads[at] = heads.get(at, "") + f"{newline}[{message.role}]\n"
+        headings[at] = headings.get(at, "") + f"{newline}[{message.role}]\n"
         at += len(message.content)
-    return heads
+    return headings
 
 
-def _part(span: Span, shots: dict[str, int], query: str | None) -> tuple[Part, int | None]:
+def _owner(span: Span, shots: dict[str, int], query: str | None) -> tuple[Part, int | None]:
     if span.source == "chat":
         return "chat", None
     if span.example is None:
@@ -177,27 +207,14 @@ def _part(span: Span, shots: dict[str, int], query: str | None) -> tuple[Part, i
     return ("query" if span.example == query else "task"), None
 
 
-def _costs(runs: Sequence[Run], *, known: bool) -> Iterator[Cost]:
-    """One per part and per shot, in their order; a token counts where it begins."""
-    owners: dict[str, list[Run]] = {}
+def _costs(runs: Sequence[TextRun], *, known: bool) -> Iterator[PartCost]:
+    """Yield the length of each part and shot, in order; a token counts where it begins."""
+    owners: dict[str, list[TextRun]] = {}
     for run in runs:
         owners.setdefault(run.owner, []).append(run)
-    counted: set[int] = set()
     first = {token: run.owner for run in reversed(runs) for token in run.tokens}
     for owner, own in owners.items():
-        tokens = {token for run in own for token in run.tokens if first[token] == owner} - counted
-        counted |= tokens
+        tokens = {token for run in own for token in run.tokens if first[token] == owner}
         characters = sum(len(run.text) for run in own)
         count = len(tokens) if known else None
-        yield Cost(owner, own[0].part, own[0].shot, characters, count)
-
-
-def _answers(prompt: Prompt, model: Model | None) -> Iterator[Answer]:
-    if prompt.candidates is None:
-        return
-    ids: Sequence[tuple[int, ...]] = [()] * len(prompt.candidates)
-    if model is not None:
-        ids = model.tokenize([prompt])[0].candidates
-    for text, own in zip(prompt.candidates, ids, strict=True):
-        tokens = tuple(Token(id, model.piece(id)) for id in own) if model is not None else ()
-        yield Answer(text, tokens)
+        yield PartCost(owner, own[0].part, own[0].shot, characters, count)

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from promptkit.prompts.prompt import Piece, Prompt
+    from promptkit.prompts.pieces import Piece
+    from promptkit.prompts.prompt import Prompt
 
 Run = tuple[str, str]
 """Who wrote a text (`template`, `data` or `chat`), and the text."""

@@ -8,7 +8,8 @@ from typing import NamedTuple, get_args
 
 from promptkit.errors import TemplateError
 from promptkit.prompts.answer_format import AnswerFormat
-from promptkit.prompts.prompt import OR_USER, Message, Piece, Prompt, Role
+from promptkit.prompts.pieces import OR_USER, Message, Piece, Role
+from promptkit.prompts.prompt import Prompt
 
 DEFAULT_STOP = "\n"
 """What ends an answer where neither the template nor its shots say."""

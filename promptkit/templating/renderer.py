@@ -11,7 +11,8 @@ import jinja2
 
 from promptkit.errors import DataError, PromptError, TemplateError, shorten
 from promptkit.prompts.answer_format import AnswerFormat
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox.environment import BoundedEnvironment, within_bounds
 from promptkit.selection.draw import draw, expect, same
 from promptkit.selection.orders import Order

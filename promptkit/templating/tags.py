@@ -13,7 +13,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from promptkit.errors import TemplateError
-from promptkit.prompts.prompt import OR_USER, Piece, Role
+from promptkit.prompts.pieces import OR_USER, Piece, Role
 from promptkit.templating.tracing import Rendered, rendered
 from promptkit.templating.values import Slot, View
 

@@ -17,7 +17,7 @@ from jinja2.compiler import Frame
 from jinja2.exceptions import UndefinedError
 
 from promptkit.errors import TemplateError, shorten
-from promptkit.prompts.prompt import Piece
+from promptkit.prompts.pieces import Piece
 from promptkit.sandbox.codegen import BoundedGenerator
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.limits import MAX_TEXT, STEPS_PER_DATUM, too_much_text

@@ -25,7 +25,8 @@ from promptkit.inference.prediction import Predictor
 from promptkit.inference.store import Store, default_path, key_of
 from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
 from promptkit.prompts.answer_format import AnswerFormat
-from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 ROOT = Path(__file__).parents[2]
 

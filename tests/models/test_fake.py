@@ -7,7 +7,8 @@ import pytest
 from promptkit.errors import PromptError
 from promptkit.models.base import Model, Sampling
 from promptkit.models.fake import FakeModel
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 
 LABELS = (" drupe", " pome", " berry")
 

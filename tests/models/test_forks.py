@@ -20,7 +20,8 @@ from promptkit.errors import ModelError, PromptkitError
 from promptkit.models.base import Score
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import load_model
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.inference.store import Store
 
 file, folder = sys.argv[1:3]

@@ -30,7 +30,8 @@ from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
 from promptkit.models.prepare.model_files import find
 from promptkit.models.runtime import context as context_module
 from promptkit.models.runtime.context import Context
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 
 F32 = 1e-3
 """Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""
@@ -325,7 +326,8 @@ def test_contexts_smaller_than_a_batch(files: dict[str, Path], kind: str, cells:
     code = f"""
 from pathlib import Path
 from promptkit.models.llama import LlamaModel
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 model = LlamaModel(Path({str(files[kind])!r}), threads=1, context={cells})
 try:
     for text in ("a", "a" * {max(1, cells - 4)}):
@@ -581,7 +583,8 @@ def test_llama_cpp_stays_silent(files: dict[str, Path], capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
     done = python(
         "from promptkit.models.llama import load_model\n"
-        "from promptkit.prompts.prompt import Piece, Prompt\n"
+        "from promptkit.prompts.pieces import Piece\n"
+        "from promptkit.prompts.prompt import Prompt\n"
         f"model = load_model({str(files['gemma3'])!r}, threads=1)\n"
         "p = model.tokenize([Prompt((Piece('a:', 'template'),), candidates=(' xy', ' z'))])\n"
         "list(model.score(p)), list(model.generate(p))"

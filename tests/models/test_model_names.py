@@ -18,7 +18,8 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.prepare import model_files
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 PROMPTS = [
     Prompt((Piece(f"The fruit {n} is a", "data"),), candidates=(" drupe", " pome"), query=str(n))

@@ -28,7 +28,8 @@ from promptkit.models.runtime import access
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.big_stack import with_stack
 from promptkit.models.runtime.context import Context
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 LABELS = (" drupe", " pome", " stone fruit")
 
@@ -337,7 +338,8 @@ def test_a_process_that_ends_with_a_thread_in_the_model(file: Path) -> None:
         f"""
 import threading, time
 from promptkit.models.llama import load_model
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 model = load_model({str(file)!r}, threads=2)
 prompts = model.tokenize([Prompt((Piece(f"a b {{n}}", "data"),), candidates=(" x", " y"))

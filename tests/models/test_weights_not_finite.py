@@ -16,7 +16,8 @@ from promptkit.models.base import Sampling
 from promptkit.models.embedding import load_embedder
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.runtime.context import Context
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 F16, Q8_0 = GGMLQuantizationType.F16, GGMLQuantizationType.Q8_0
 REASON = r"tensor {} holds numbers that are not finite; its weights are damaged"

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from promptkit import Example, Task, Template
 from promptkit.errors import PromptError
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from promptkit.errors import PromptError
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt, Role
+from promptkit.prompts.pieces import Message, Piece, Role
+from promptkit.prompts.prompt import Prompt
 
 CHATML = (
     "{% for message in messages %}"

@@ -26,11 +26,12 @@ from rich.console import Console
 
 from promptkit.models.fake import FakeModel
 from promptkit.preview import colour
+from promptkit.preview.tokenized import preview
 from promptkit.prompts import html as page
 from promptkit.prompts.invisible import marked
 from promptkit.prompts.prompt import Prompt
 from promptkit.prompts.token_spans import align
-from promptkit.prompts.view import Preview, preview
+from promptkit.prompts.view import Preview
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
 
@@ -85,8 +86,8 @@ def test_every_part_has_its_runs_and_its_costs() -> None:
         (f"query ({prompt.query})", 4, 4),
     ]
     assert colour.total(shown)[3:] == (len(prompt.text), len(shown.tokens))
-    assert [answer.text for answer in shown.answers] == [" bird", " fish"]
-    assert b"".join(t.piece for t in shown.answers[0].tokens) == b"bird"  # " " is shared
+    assert [candidate.text for candidate in shown.candidates] == [" bird", " fish"]
+    assert b"".join(t.piece for t in shown.candidates[0].tokens) == b"bird"  # " " is shared
     assert shown.stop == "\n"
     (word,) = [run for run in shown.runs if run.text == "w" and run.part == "shot"]
     assert (word.shot, word.is_data, word.place) == (1, True, "t.j2:4")

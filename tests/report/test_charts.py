@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.report import page_data, pair_names
 from promptkit.report.charts import accuracy_charts, plot, style
 from promptkit.report.packed_prompts import packed

@@ -13,7 +13,8 @@ from hostile import TASK, Fruit
 
 from promptkit.errors import PromptError, TemplateError
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox.limits import MAX_STEPS, MAX_TEXT
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template

@@ -15,7 +15,8 @@ from jinja2.exceptions import SecurityError
 
 from promptkit.errors import PromptError, TemplateError
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox import watchdog
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.watchdog import watched

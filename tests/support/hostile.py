@@ -19,7 +19,8 @@ from promptkit import Task, Template
 from promptkit.errors import PromptkitError
 from promptkit.linting.lint import lint_template
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox import limits
 
 MEMORY = 3 * 2**30  # bytes

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from strategies import Family, Fruit, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptError, TemplateError
-from promptkit.prompts.prompt import Prompt, Span
+from promptkit.prompts.pieces import Span
+from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.templating.template import BUILT_IN, Template

@@ -12,7 +12,8 @@ from hostile import TASK
 from promptkit.errors import PromptError, TemplateError
 from promptkit.linting.lint import lint_template
 from promptkit.prompts import chat_template
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.template import Template
 

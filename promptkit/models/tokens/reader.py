@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Literal, NamedTuple, Protocol
 
 from promptkit.models.tokens.part_cache import Cuts, Parts
-from promptkit.prompts.prompt import Piece
+from promptkit.prompts.pieces import Piece
 
 _SPACE = " \t\n\v\f\r"  # what C's isspace() strips
 _AHEAD = 64  # characters; where two texts share fewer, it does not pay to keep more of them

@@ -19,7 +19,8 @@ from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import verify
 from promptkit.models.prepare.precision import distances
 from promptkit.models.runtime.context import Settings
-from promptkit.prompts.prompt import Message, Piece, Prompt
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
 
 Write = Callable[[Path], Path]
 

@@ -42,7 +42,8 @@ from promptkit.models.prepare.prepare import prepared
 from promptkit.models.prepare.record import Measured, known, place, recall
 from promptkit.models.prepare.weight_candidates import gather
 from promptkit.models.runtime.context import Settings
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 Q4_1 = GGMLQuantizationType.Q4_1
 

@@ -15,7 +15,8 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.inference.store import key_of
 from promptkit.models.base import Sampling
 from promptkit.models.llama import LlamaModel, load_model
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 LABELS = (" drupe", " pome", " stone fruit")
 ASKED = [

@@ -20,7 +20,8 @@ from promptkit.models.runtime.split_points import BYTE_LETTERS, find_cuts
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.models.tokens.part_cache import PROBE, Parts
-from promptkit.prompts.prompt import Piece, Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
 # One of each kind of pre-tokenizer; an older llama.cpp does not know them all.
 PRE = (

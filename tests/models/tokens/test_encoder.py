@@ -14,7 +14,8 @@ from promptkit.models.runtime.split_points import find_cuts
 from promptkit.models.tokens.encoder import Encoder, common_prefix
 from promptkit.models.tokens.part_cache import Cuts
 from promptkit.models.tokens.reader import ControlToken
-from promptkit.prompts.prompt import Piece, Prompt, TokenizedPrompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 
 class Merging:

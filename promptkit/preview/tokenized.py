@@ -1,0 +1,34 @@
+"""Prompts as a model reads them: its chat template applied, with the tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from promptkit.models.base import Model
+from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.view import Preview, PromptTokens, Token
+
+
+def preview(prompt: Prompt, model: Model | None = None) -> Preview:
+    """Return the preview of a prompt, as a model reads it if one is given."""
+    if model is None:
+        return prompt.preview()
+
+    def tokens(ids: tuple[int, ...]) -> tuple[Token, ...]:
+        return tuple(Token(id, model.piece(id)) for id in ids)
+
+    (tokenized,) = model.tokenize([prompt])
+    alone = tokens(token_ids(prompt, model))
+    candidates = tuple(map(tokens, tokenized.candidates))
+    return tokenized.prompt.preview(PromptTokens(model.identity.name, alone, candidates))
+
+
+def read_by(prompt: Prompt, model: Model | None) -> Prompt:
+    """Return the prompt as a model reads it, its chat template applied."""
+    return model.tokenize([prompt])[0].prompt if model is not None else prompt
+
+
+def token_ids(prompt: Prompt, model: Model) -> tuple[int, ...]:
+    """Return the tokens of the prompt alone, independent of its candidates."""
+    (alone,) = model.tokenize([replace(prompt, candidates=None)])
+    return alone.ids

@@ -1,0 +1,96 @@
+"""The parts of a rendered prompt: pieces of text with their origins, and the turns of a chat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+Source = Literal["template", "data", "chat"]
+"""Author of a text: the template, the data, or the model's own chat template."""
+
+Role = Literal["system", "user", "assistant"]
+
+OR_USER = "system or user"
+"""The name of a system turn that may stand in the first user turn."""
+
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+class Piece(NamedTuple):
+    """A run of rendered text with one origin, or a mark between two runs."""
+
+    text: str
+    kind: Literal["template", "data", "chat", "slot", "open", "close"]
+    """`slot` is where the answer goes; `open` and `close` bound a turn (`text` is its role)."""
+    file: str | None = None
+    line: int | None = None
+    """The template line that put the text here (for several lines, the first)."""
+    example: str | None = None
+    """The id of the example that the text belongs to."""
+    field: str | None = None
+    """The field the text was read from, such as `input.name`."""
+    answers: tuple[str, ...] = ()
+    """For a slot, what may stand there, a text per label."""
+    as_json: bool = False
+    """For a slot, whether a generated answer is written as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the characters `start` to `end` of a text came from."""
+
+    start: int
+    end: int
+    source: Source
+    file: str | None = None
+    line: int | None = None
+    example: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat; the last one may be the beginning of the model's own turn."""
+
+    role: Role
+    pieces: tuple[Piece, ...]
+    or_user: bool = False
+    """Whether a system turn may stand in front of the first user turn, in the same turn."""
+
+    @cached_property
+    def content(self) -> str:
+        return "".join([piece.text for piece in self.pieces])
+
+    @cached_property
+    def core(self) -> tuple[Piece, ...]:
+        """The pieces without the white space around them."""
+        kept = list(self.pieces)
+        while kept and not kept[0].text.strip():
+            kept.pop(0)
+        while kept and not kept[-1].text.strip():
+            kept.pop()
+        if kept:
+            first = kept[0]
+            text = first.text.lstrip()
+            skipped = first.text[: len(first.text) - len(text)].count("\n")
+            line = None if first.line is None else first.line + skipped
+            kept[0] = first._replace(text=text, line=line)
+            kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+        return tuple(kept)
+
+
+def spans_of(pieces: Iterable[Piece]) -> Iterator[Span]:
+    """The pieces' spans in the text they make together, one per template line or datum."""
+    start = 0
+    for piece in pieces:
+        source: Source = piece.kind if piece.kind in ("data", "chat") else "template"
+        runs = _LINES.findall(piece.text) if source == "template" else [piece.text]
+        for offset, run in enumerate(runs):
+            line = piece.line + offset if piece.line is not None else None
+            yield Span(
+                start, start + len(run), source, piece.file, line, piece.example, piece.field
+            )
+            start += len(run)
