@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame, optimizeconst
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.visitor import NodeTransformer
 
-if TYPE_CHECKING:
-    from promptkit.sandbox.environment import BoundedEnvironment
+from promptkit.sandbox.limits import Meter
+from promptkit.sandbox.operations import check_text, operate
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
@@ -42,7 +42,8 @@ class BoundedGenerator(CodeGenerator):
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):
-            self.environment.check_text(node.as_const(frame.eval_ctx))  # type: ignore[attr-defined]
+            meter: Meter = self.environment.meter  # type: ignore[attr-defined]
+            check_text(meter, node.as_const(frame.eval_ctx))
         return super()._output_child_to_const(node, frame, finalize)
 
     def visit_Call(  # noqa: N802
@@ -134,8 +135,8 @@ class Folding(NodeTransformer):
     template's own text; here the others are computed, too.
     """
 
-    def __init__(self, environment: BoundedEnvironment) -> None:
-        self._environment = environment
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         node = super().generic_visit(node, *args, **kwargs)
@@ -144,17 +145,16 @@ class Folding(NodeTransformer):
         return node
 
     def _computed(self, node: nodes.BinExpr) -> nodes.Node:
-        weigh = self._environment.meter.weigh
         if not isinstance(node.left, nodes.Const) or not isinstance(node.right, nodes.Const):
             return node
         try:
             left, right = node.left.value, node.right.value
-            value = self._environment.operate(node.operator or "", left, right)
+            value = operate(self._meter, node.operator or "", left, right)
             constant = nodes.Const.from_untrusted(value, lineno=node.lineno)
         except Exception:  # the rendering says what is wrong, and where
             return node
         is_written = not isinstance(value, float) or isfinite(value)  # "inf" is a name
-        return constant if is_written and weigh(value) <= _LONGEST_CONSTANT else node
+        return constant if is_written and self._meter.weigh(value) <= _LONGEST_CONSTANT else node
 
     def _counted(self, node: Any) -> nodes.Node:
         """Let a body that may be called any number of times begin with its price."""

@@ -14,12 +14,11 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from jinja2 import Template, Undefined, nodes
-from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from promptkit.sandbox import filter_costs
@@ -33,10 +32,9 @@ from promptkit.sandbox.limits import (
     STEPS_PER_CALL,
     STEPS_PER_LOAD,
     Meter,
-    check_operands,
-    spec_length,
     too_much_text,
 )
+from promptkit.sandbox.operations import SIMPLE, Format, Stream, check_text, listed, operate
 from promptkit.sandbox.watchdog import watched
 
 _Result = TypeVar("_Result")
@@ -66,60 +64,14 @@ _OWNERS = tuple(
     kind for kinds, _ in _METHODS for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
 )
 _CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
-_WITHOUT_TEXT = (Namespace, TemplateModule, set, frozenset)  # sets differ from run to run
 _HELD = (Namespace, Undefined)  # which give only what the template put there, or an error
 
 # Named, since a union written where it is used is made anew each time.
-_SIMPLE = (str, int, float)
 _SIZED: tuple[type[Collection[Any]], ...] = (*LISTS, str, range)
-_WITHOUT_FIELDS = (*_SIMPLE, list, dict)  # but our own have some, such as their origin
+_WITHOUT_FIELDS = (*SIMPLE, list, dict)  # but our own have some, such as their origin
 
 # By chance, for debugging, or for HTML.
 _NO_FILTERS = ("random", "pprint", "urlize")
-
-
-class Stream:
-    """What a filter gives item by item, each of which is counted."""
-
-    __slots__ = ("_meter", "_values")
-
-    def __init__(self, meter: Meter, values: Iterator[Any]) -> None:
-        self._meter, self._values = meter, values
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._meter.each(self._values)
-
-
-class _Format:
-    """`str.format`, within bounds."""
-
-    def __init__(self, environment: BoundedEnvironment, text: str, *, is_map: bool) -> None:
-        self._environment, self._text, self._is_map = environment, text, is_map
-
-    def __call__(self, *args: Any, **kwargs: Any) -> str:
-        if self._is_map:
-            (kwargs,), args = args, ()
-        return _Formatter(self._environment).vformat(self._text, args, kwargs)
-
-
-class _Formatter(SandboxedFormatter):
-    _env: BoundedEnvironment
-
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        self._env.meter.spend(field_name.count(".") + field_name.count("["))
-        return super().get_field(field_name, args, kwargs)
-
-    def format_field(self, value: Any, format_spec: str) -> Any:
-        self._env.meter.spend(STEPS_PER_CALL)
-        self._env.check_text(value)
-        self._env.meter.write(self._env.meter.weigh(value) + spec_length(format_spec))
-        return super().format_field(value, format_spec)
-
-    def convert_field(self, value: Any, conversion: Any) -> Any:
-        if conversion is not None:
-            self._env.check_text(value)
-            self._env.meter.write(self._env.meter.weigh(value))
-        return super().convert_field(value, conversion)
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -134,7 +86,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         for name in _NO_FILTERS:
             del self.filters[name]
-        bounded = Filters(self)
+        bounded = Filters(self, self.meter)
         self.filters |= {"join": bounded.join, "sum": bounded.sum, "unique": bounded.unique}
         self.globals["dict"] = bounded.mapping
         for name, function in self.filters.items():
@@ -189,7 +141,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         before, self.meter.compiling = self.meter.compiling, True
         try:
-            folded = Folding(self).visit(source)
+            folded = Folding(self.meter).visit(source)
             folded.set_environment(self)
             return super()._generate(folded, *args, **options)
         finally:
@@ -219,7 +171,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def concatenated(self, values: tuple[Any, ...]) -> str:
         """The texts of values, as one."""
         for value in values:
-            self.check_text(value)
+            check_text(self.meter, value)
         self.meter.write(self.meter.weigh(values))
         return "".join(map(str, values))
 
@@ -231,7 +183,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def printed(self, value: Any) -> Any:
         """A value that becomes text."""
-        self.check_text(value)
+        check_text(self.meter, value)
         return value
 
     def sliced(self, value: Any, *bounds: Any) -> Any:
@@ -252,15 +204,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return value
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """An operator."""
-        return self.operate(operator, left, right)
-
-    def operate(self, operator: str, left: Any, right: Any) -> Any:
-        """An operator, if its result is within bounds."""
-        if operator == "%" and isinstance(left, str):
-            self.check_text(right)
-        check_operands(self.meter, operator, left, right)
-        return self.binop_table[operator](left, right)
+        """Return the result of an operator."""
+        return operate(self.meter, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Calls what may be called."""
@@ -272,7 +217,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         elif isinstance(owner, str):
             name = __obj.__name__
             if name == "join":
-                args = tuple(map(self.listed, args))
+                args = tuple(listed(self.meter, arg) for arg in args)
             self._price(name, owner, *args, **kwargs)
         if isinstance(owner, _SIZED):
             self.meter.read(owner)
@@ -301,7 +246,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Whether a template may call it."""
-        if isinstance(obj, (*_CALLABLE, _Format)):
+        if isinstance(obj, (*_CALLABLE, Format)):
             return True
         if any(obj is known for known in self.globals.values()):
             return True
@@ -313,18 +258,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if super().wrap_str_format(value) is None:
             return None
         self._check_rendering()
-        return _Format(self, str(value.__self__), is_map=value.__name__ == "format_map")
+        return Format(self, self.meter, str(value.__self__), is_map=value.__name__ == "format_map")
 
     def _check_rendering(self) -> None:
         """Methods and streams have no text, so they are no constants."""
         if self.meter.compiling:
             raise UndefinedError("is not known before rendering")
-
-    def check_text(self, value: Any) -> None:
-        """Raises `UndefinedError` for a value whose text is an address, or has no end."""
-        if not isinstance(value, _SIMPLE):
-            self.meter.read(value)
-            _check_text(value)
 
     # Filters and tests.
 
@@ -347,7 +286,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             meter.spend(steps)
             given = args[skipped:] if skipped else args
             if name in filter_costs.ALL_AT_ONCE:
-                given = tuple([self.listed(v) if isinstance(v, Stream) else v for v in given])
+                given = tuple([listed(meter, v) if isinstance(v, Stream) else v for v in given])
                 args = (*args[:skipped], *given)
             meter.read(*given, *kwargs.values())
             if is_priced:
@@ -360,7 +299,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Raises `SecurityError` for what would be too much, before it is made."""
         if name in filter_costs.AS_TEXT:
             for given in (value, *args, *kwargs.values()):
-                self.check_text(given)
+                check_text(self.meter, given)
         if isinstance(value, str):
             if (
                 name in filter_costs.ROOM
@@ -378,33 +317,6 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             filter_costs.check_path(name, *args, **kwargs)
         if name in filter_costs.WRITTEN:
             self.meter.write(filter_costs.WRITTEN[name](self.meter, value, *args, **kwargs))
-
-    def listed(self, values: Iterable[Any]) -> list[Any]:
-        """The values as a list, each of them counted."""
-        values = list(values)
-        self.meter.read(values)
-        return values
-
-
-def _check_text(value: Any) -> None:
-    if isinstance(value, _SIMPLE):
-        return
-    if isinstance(value, Undefined):
-        str(value)
-    elif isinstance(value, dict):
-        _check_text([*value, *value.values()])
-    elif isinstance(value, LISTS):
-        for item in value:
-            _check_text(item)
-    elif isinstance(value, Stream):
-        raise UndefinedError(
-            "a filter's items cannot be printed at once; add | list or | join(', ')"
-        )
-    elif callable(value) or isinstance(value, _WITHOUT_TEXT) or _has_no_text(type(value)):
-        kind = type(value).__name__.lstrip("_").lower()
-        if kind == "view":
-            raise UndefinedError("a whole record cannot be printed; print one of its fields")
-        raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
 
 
 def within_bounds(template: Template, work: Callable[[], _Result]) -> _Result:
@@ -433,8 +345,3 @@ def _unfit(error: Exception) -> str:
     if isinstance(error, SecurityError):
         return error.message or ""
     return "the template nests too deeply, or has a number that is too long"
-
-
-def _has_no_text(kind: type) -> bool:
-    methods: tuple[Any, Any] = kind.__str__, kind.__repr__
-    return methods == (object.__str__, object.__repr__)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment
 from jinja2.exceptions import UndefinedError
 from jinja2.filters import ignore_case, make_attrgetter
 
-from promptkit.sandbox.limits import Keys
-
-if TYPE_CHECKING:
-    from promptkit.sandbox.environment import BoundedEnvironment
+from promptkit.sandbox.limits import Keys, Meter
+from promptkit.sandbox.operations import check_text, listed, operate
 
 Path = str | int | None
 
@@ -19,14 +18,14 @@ Path = str | int | None
 class Filters:
     """`join`, `sum` and `unique`, and the function `dict`."""
 
-    def __init__(self, environment: BoundedEnvironment) -> None:
-        self._environment, self._meter = environment, environment.meter
+    def __init__(self, environment: Environment, meter: Meter) -> None:
+        self._environment, self._meter = environment, meter
 
     def join(self, value: Iterable[Any], d: Any = "", attribute: Path = None) -> str:
         """Jinja's `join`, which sees first how long it gets."""
         get = make_attrgetter(self._environment, attribute)
-        items = self._environment.listed(get(item) for item in value)
-        self._environment.check_text([*items, d])
+        items = listed(self._meter, map(get, value))
+        check_text(self._meter, [*items, d])
         self._meter.write(self._meter.weigh(items) + self._meter.weigh(d) * len(items))
         return str(d).join(map(str, items))
 
@@ -38,7 +37,7 @@ class Filters:
             value = get(item)
             if isinstance(value, str):
                 raise UndefinedError("sum adds numbers, not texts; use join")
-            total = self._environment.operate("+", total, value)
+            total = operate(self._meter, "+", total, value)
         return total
 
     def unique(

@@ -21,6 +21,7 @@ from promptkit.prompts.pieces import Piece
 from promptkit.sandbox.codegen import BoundedGenerator
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.limits import MAX_TEXT, STEPS_PER_DATUM, too_much_text
+from promptkit.sandbox.operations import check_text
 from promptkit.templating.values import (
     TRACED,
     NoValueError,
@@ -196,7 +197,7 @@ class TracingEnvironment(BoundedEnvironment):
         is_list = isinstance(value, list | tuple)
         if is_list:
             check_items(path, value)
-        self.check_text(value)
+        check_text(self.meter, value)
         if is_list:
             origin = first_origin(value) or _origin(path, names)
             return Piece(", ".join(map(str, value)), "data", file, line, *origin)
