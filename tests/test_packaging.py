@@ -1,13 +1,21 @@
 """What is installed: the built-in templates, the types, the licence, the command."""
 
+import ast
 import shutil
 import subprocess
 import sys
 import zipfile
 from email.parser import Parser
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,3 +78,52 @@ def test_a_template_is_found_in_the_installed_package(
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()) == tmp_path / "promptkit" / "built_in"
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+NOT_FOR_THE_PACKAGE = {"bench", "dev", "docs"}
+"""The extras of those who work on promptkit."""
+
+PROVIDED = {"pytest", "pydantic-core"}
+"""The plugin is loaded by pytest alone, and pydantic requires one version of its core."""
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {Requirement(text).name.lower().replace("_", "-") for text in requirements}
+
+
+def imported() -> set[str]:
+    """Return the distributions whose modules the package imports, or looks for by name."""
+    modules = set()
+    for path in (ROOT / "promptkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    modules |= {alias.name for alias in names}
+                case ast.ImportFrom(module=str(name)):
+                    modules.add(name)
+                case ast.Call(
+                    func=ast.Attribute(attr="find_spec"), args=[ast.Constant(value=name)]
+                ):
+                    modules.add(name)
+    owners = packages_distributions()
+    return {
+        owners.get(name, [name])[0].lower().replace("_", "-")
+        for module in modules
+        if (name := module.split(".")[0]) not in {*sys.stdlib_module_names, "promptkit"}
+    }
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
+    extras = PROJECT["optional-dependencies"]
+    users = [text for name in extras.keys() - NOT_FOR_THE_PACKAGE for text in extras[name]]
+    core = declared(PROJECT["dependencies"])
+    assert not core & declared(users)
+    assert core | declared(users) == imported() - PROVIDED
+
+
+def test_the_dev_extra_has_all_others() -> None:
+    dev = PROJECT["optional-dependencies"]["dev"]
+    (own,) = [Requirement(text) for text in dev if text.startswith("promptkit-fewshot[")]
+    assert own.extras == PROJECT["optional-dependencies"].keys() - {"bench", "dev"}
