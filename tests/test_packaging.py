@@ -41,7 +41,7 @@ def test_the_wheel_has_the_built_in_templates(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_has_types_and_licence_and_no_tests(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
-    assert "promptkit/py.typed" in names
+    assert {"promptkit/py.typed", "promptkit/__init__.pyi"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {
         "promptkit",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from structure import FILES, PACKAGE, name_of, tree
+from structure import FILES, PACKAGE, name_of
 
 import promptkit
 
@@ -33,15 +33,19 @@ def test_all_is_what_can_be_imported() -> None:
 
 
 def test_type_checkers_see_what_is_imported() -> None:
-    (block,) = [node for node in tree(PACKAGE / "__init__.py").body if isinstance(node, ast.If)]
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text("utf-8"))
     seen = {
-        alias.name: str(node.module)
-        for node in block.body
+        str(alias.asname): (node.module, alias.name)
+        for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert sorted(seen) == NAMES
-    assert {name: getattr(promptkit, name).__module__ for name in NAMES} == seen
+    assert {name: (getattr(promptkit, name).__module__, name) for name in NAMES} == seen
+
+
+def test_no_package_hides_a_public_name() -> None:
+    """A submodule becomes an attribute of its package when it is imported, whatever stood there."""
+    assert not {name_of(path).split(".")[0] for path in FILES} & set(NAMES)
 
 
 # What is documented.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # as in promptkit/__init__.py
+TYPE_CHECKING = False  # importing typing takes long enough to press Ctrl-C meanwhile
 
 if TYPE_CHECKING:
     from promptkit.cli.commands import app

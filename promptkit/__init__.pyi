@@ -1,0 +1,30 @@
+"""The public names, and the module that each is defined in: the only list of them."""
+
+from promptkit.errors import PromptkitError as PromptkitError
+from promptkit.experiments.compare import compare as compare
+from promptkit.experiments.comparison import Comparison as Comparison
+from promptkit.formatting.variants import variants as variants
+from promptkit.gates.check import check as check
+from promptkit.inference.prediction import Prediction as Prediction
+from promptkit.inference.prediction import Predictor as Predictor
+from promptkit.inference.store import Store as Store
+from promptkit.linting.findings import Finding as Finding
+from promptkit.linting.lint import lint as lint
+from promptkit.models.base import Model as Model
+from promptkit.models.base import Sampling as Sampling
+from promptkit.models.embedding import Embedder as Embedder
+from promptkit.models.embedding import load_embedder as load_embedder
+from promptkit.models.fake import FakeModel as FakeModel
+from promptkit.models.llama import LlamaModel as LlamaModel
+from promptkit.models.llama import load_model as load_model
+from promptkit.optimising.search import optimise as optimise
+from promptkit.prompts.prompt import Prompt as Prompt
+from promptkit.tasks.examples import Example as Example
+from promptkit.tasks.examples import ExampleSet as ExampleSet
+from promptkit.tasks.loading import load_task as load_task
+from promptkit.tasks.loading import save_task as save_task
+from promptkit.tasks.task import Task as Task
+from promptkit.tasks.verbalizers import Verbalizer as Verbalizer
+from promptkit.templating.template import Template as Template
+
+__version__: str
