@@ -34,6 +34,7 @@ else:
 
 ORDER = [
     "errors",
+    "text",
     "files",
     "sandbox",
     "prompts",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from promptkit.evaluation.sentences import capital, listed, named, points
+from promptkit.evaluation.sentences import named
+from promptkit.text import capital, counted, listed, percent, points, quoted
 
 FEW = 100
 """Below so many queries a comparison is warned of."""
@@ -20,7 +21,6 @@ FLATTERED = 0.005
 """From so much on, what picking adds to an accuracy is worth a number."""
 
 _SAID = 3
-_LENGTH = 20
 
 
 def few_queries(n: int, detectable: float | None) -> str | None:
@@ -32,7 +32,8 @@ def few_queries(n: int, detectable: float | None) -> str | None:
         if detectable is None
         else f"true differences below about {points(detectable)} mostly go unseen"
     )
-    return f"{_are(n, 'query', 'queries')} few: {unseen}; add tests before you decide."
+    few = f"{counted(n, 'query', 'queries')} {'is' if n == 1 else 'are'} few"
+    return f"{few}: {unseen}; add tests before you decide."
 
 
 def picked(cells: int, flattery: float) -> str | None:
@@ -82,7 +83,7 @@ def low_coverage(
     gives = f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}"
     total = len(said) + labels
     shown = [
-        f"{_quoted(text)} ({count} of {total})"
+        f"{quoted(text)} ({count} of {total})"
         for text, count in Counter(filter(None, said)).most_common(_SAID)
     ]
     if labels > len(said):
@@ -115,7 +116,7 @@ def majority(label: str, share: float, not_above: int, cells: int) -> str | None
     """
     if not not_above:
         return None
-    always = f"the majority-class baseline (always {_quoted(label)}, {_percent(share)})"
+    always = f"the majority-class baseline (always {quoted(label)}, {_percent(share)})"
     if not_above == cells:
         return (
             f"No cell is significantly above {always}; change the template, the labels or the "
@@ -135,7 +136,7 @@ def labels_unseen(shots: int, label: object, share: float) -> str | None:
         return None
     return (
         f"{capital(_percent(share))} of the prompts with {named('shots', shots)} show no "
-        f"example of {_quoted(str(label))}, and small models seldom say what they were not shown: "
+        f"example of {quoted(str(label))}, and small models seldom say what they were not shown: "
         "try --selection balanced."
     )
 
@@ -167,7 +168,7 @@ def collapsed(
     place = f" {where}" if where else ""
     more = f" ({count[0]} of {count[1]} cells collapse onto one label)" if count[0] > 1 else ""
     return (
-        f"Label collapse: {_percent(share)} of the answers{place} are {_quoted(label)}, the gold "
+        f"Label collapse: {_percent(share)} of the answers{place} are {quoted(label)}, the gold "
         f"label of {_percent(gold)} of the queries{more}: {_try(helps)}."
     )
 
@@ -183,7 +184,7 @@ def collapsed_draws(
     `draws` are such seeds with the label and its share of the answers, out of `seeds`.
     """
     shown = ", ".join(
-        f"{_quoted(label)} with seed {seed} ({_percent(share)})"
+        f"{quoted(label)} with seed {seed} ({_percent(share)})"
         for seed, label, share in draws[:_SAID]
     )
     more = ", …" if len(draws) > _SAID else ""
@@ -213,7 +214,7 @@ def skewed_labels(
     verbs = ("assumes", "gives") if len(methods) == 1 else ("assume", "give")
     instead = "prefer" if fitted else "try"
     return (
-        f"The labels are skewed: {_quoted(label)} is right for {where}, {_percent(1 / labels)} "
+        f"The labels are skewed: {quoted(label)} is right for {where}, {_percent(1 / labels)} "
         f"would be balanced. {capital(listed(methods))} calibration {verbs[0]} balanced labels and "
         f"{verbs[1]} rare ones too many answers, which can cost 20 points of accuracy and more: "
         f"{instead} vector, which is fitted to the label frequencies of the pool."
@@ -224,7 +225,7 @@ def other_frequencies(label: str, pool: float, queries: float) -> str:
     """Say that vector scaling was fitted to label frequencies that the queries do not have."""
     return (
         f"Vector calibration is fitted to the label frequencies of the pool, and the queries have "
-        f"others: {_quoted(label)} is right for {_percent(pool)} of the pool and "
+        f"others: {quoted(label)} is right for {_percent(pool)} of the pool and "
         f"{_percent(queries)} of the queries. Use a pool that is like the queries, or do without."
     )
 
@@ -235,7 +236,7 @@ def empty_options(label: str, empty: int, queries: int, chosen: int, answers: in
     `chosen` of all `answers` are an empty option.
     """
     return (
-        f"The option {_quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
+        f"The option {quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
         f"candidate there all the same, since every label is one for every query: {chosen:,} of "
         f"{answers:,} answers are an empty option. Compare queries with as many options as a task."
     )
@@ -252,9 +253,4 @@ def _are(n: int, one: str, many: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return "less than 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
-
-
-def _quoted(text: str) -> str:
-    text = "".join(char if char.isprintable() else "·" for char in text)
-    return f'"{text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"}"'
+    return "less than 1 %" if 0 < share < 0.005 else percent(share)

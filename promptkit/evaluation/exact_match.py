@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from promptkit.evaluation.sentences import listed
 from promptkit.tasks.output_type import OutputType
+from promptkit.text import listed
 
 _NAMED = 3
 """How many fields of a record are named."""

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptkit.evaluation.sentences import (
-    Compared,
-    capital,
-    context,
-    is_plural,
-    listed,
-    named,
-    number,
-    numbers,
-    signed,
-)
+from promptkit.evaluation.sentences import Compared, context, is_plural, named
+from promptkit.text import capital, ends, listed, percent, signed
 
 NAMED = 4
 """Up to how many rivals a headline names."""
@@ -51,8 +42,7 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         unsettled: The rivals that it is not separated from.
         wins: Significant comparisons of the leader with cells that differ in one factor.
     """
-    ends = numbers(*leader.ci)
-    right = f"{number(leader.accuracy)} % right [{', '.join(ends)}]"
+    right = f"{percent(leader.accuracy)} right [{', '.join(ends(*leader.ci))}]"
     subject = _subject(leader.levels)
     first = _constant(leader)
     only = "" if leader.general else ", for this draw of shots"
@@ -76,8 +66,8 @@ def _constant(leader: Leader) -> list[str]:
     more = "more often than" if leader.baseline > leader.accuracy else "as often as"
     return [
         f"No cell beats a constant: always answering the commonest label is right "
-        f"{number(leader.baseline)} % of the time, {more} the best cell "
-        f"({number(leader.accuracy)} %)."
+        f"{percent(leader.baseline)} of the time, {more} the best cell "
+        f"({percent(leader.accuracy)})."
     ]
 
 

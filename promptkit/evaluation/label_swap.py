@@ -18,6 +18,7 @@ from promptkit.inference.prediction import Predictor
 from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import LABELS, SWAPPED
+from promptkit.text import counted
 
 _INSTRUCTION = "task.instruction"
 
@@ -50,7 +51,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
             change=change,
             chance=1 / labels,
         )
-        shots = "1 shot" if plain.shots == 1 else f"{plain.shots} shots"
+        shots = counted(plain.shots, "shot")
         named = f"{model}, " if len(found) > 1 else ""
         sentences.append(f"{named}{shots}: {sentence}")
     return sentences
@@ -81,8 +82,8 @@ def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
     query, demos = next(iter(found.items()))
     count = len({demo for ids in found.values() for demo in ids})
     return (
-        f"{count:,} near-duplicate{'s' * (count != 1)} left out of the shots of {len(found):,} of "
-        f"{queries:,} quer{'y' if queries == 1 else 'ies'}, such as {shorten(next(iter(demos)))} "
+        f"{counted(count, 'near-duplicate')} left out of the shots of {len(found):,} of "
+        f"{counted(queries, 'query', 'queries')}, such as {shorten(next(iter(demos)))} "
         f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
     )
 

@@ -17,6 +17,7 @@ from promptkit.inference.prediction import Prediction, calibrated_label, cell_of
 from promptkit.selection.orders import DEFAULT
 from promptkit.tasks.examples import canonical
 from promptkit.tasks.verbalizers import LABELS
+from promptkit.text import counted
 
 DEFAULTS = {"order": DEFAULT, "verbalizer": LABELS, "calibration": RAW}
 """What is not said of a cell."""
@@ -53,7 +54,7 @@ class Answers(NamedTuple):
     @property
     def size(self) -> str:
         queries, seeds = self.correct.shape
-        of = f"{queries:,} quer{'y' if queries == 1 else 'ies'}"
+        of = counted(queries, "query", "queries")
         return of if seeds == 1 else f"{of} and {seeds} seeds"
 
 
@@ -202,4 +203,4 @@ def describe(cell: Cell) -> str:
     named = [getattr(cell, name) for name in FACTORS]
     usual = [DEFAULTS.get(name) for name in FACTORS]
     words = [str(value) for value, default in zip(named, usual, strict=True) if value != default]
-    return " · ".join([*words, f"{cell.shots} shot{'s' * (cell.shots != 1)}"])
+    return " · ".join([*words, counted(cell.shots, "shot")])

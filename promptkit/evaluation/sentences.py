@@ -9,6 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from promptkit.text import (
+    about,
+    capital,
+    counted,
+    decimals,
+    ends,
+    file_name,
+    listed,
+    number,
+    p_value,
+    points,
+    sentence,
+    signed,
+    visible,
+)
+
 ALPHA = 0.05
 """The chance of any significant difference in a comparison in which nothing differs."""
 
@@ -86,14 +102,9 @@ def verdict(compared: Compared) -> str:
     return sentence(f"{where}: {change}{rest}{only}" if where else f"{change}{rest}{only}")
 
 
-def sentence(text: str) -> str:
-    """Return the text with a capital in front and a full stop."""
-    return f"{capital(text)}."
-
-
 def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncated: bool) -> str:
     """One sentence on a source of variance; `source` is a factor, `query` or `residual`."""
-    low, high = numbers(*ci)
+    low, high = ends(*ci)
     what = _ALONE.get(source, f"The {_NOUNS.get(source, source)}")
     verb, among = ("move", "") if source == "residual" else ("moves", "")
     if source not in ("query", "residual"):
@@ -114,7 +125,7 @@ def ranges(
     ci: tuple[float, float],
 ) -> str:
     """One sentence on how far apart the levels of a factor are; `accuracies` are the extremes."""
-    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), numbers(*ci)
+    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), ends(*ci)
     return (
         f"{levels} {_plural(factor)} range from {number(lowest)} to {number(highest)} % right, "
         f"{points(highest - lowest)}; chance alone would make {number(noise)} of equally good "
@@ -150,7 +161,7 @@ def finds(
         takes: True differences, and how many queries find each as often; None where only more draws
             do, and then how many do with these queries, None where they do not either.
     """
-    drawn = "" if draws is None else f" with {draws:,} {'draw' if draws == 1 else 'draws'} of shots"
+    drawn = "" if draws is None else f" with {counted(draws, 'draw')} of shots"
     among = f"among {comparisons:,} comparisons, " if comparisons > 1 else ""
     shown = (
         "no difference, however large"
@@ -159,7 +170,7 @@ def finds(
     )
     verb = "finds" if n == 1 else "find"
     rest = ", ".join(_takes(delta, needed, more) for delta, needed, more in takes)
-    return f"{capital(among)}{queries(n)}{drawn} {verb} {shown}; {rest}."
+    return f"{capital(among)}{counted(n, 'query', 'queries')}{drawn} {verb} {shown}; {rest}."
 
 
 def _takes(delta: float, needed: int | None, draws: int | None) -> str:
@@ -170,15 +181,10 @@ def _takes(delta: float, needed: int | None, draws: int | None) -> str:
     return f"one of {number(delta)} takes more queries and more draws"
 
 
-def p_value(p: float) -> str:
-    """Return a p-value as papers write it: `p = 0.03`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.095 else f"p = {p:.2f}"
-
-
 def named(factor: str, value: str | int) -> str:
     """A level of a factor, as a sentence calls it."""
     if factor == "shots":
-        return f"{value} shot" if value == 1 else f"{value} shots"
+        return counted(int(value), "shot")
     if factor == "calibration":
         return "no calibration" if value == "none" else f"{value} calibration"
     shown = bare(factor, value)
@@ -189,10 +195,7 @@ def bare(factor: str, value: str | int) -> str:
     """The same beside another one."""
     if factor == "calibration":
         return named(factor, value)
-    text = "".join(char if char.isprintable() else "·" for char in str(value))
-    if factor == "model" and text.endswith(".gguf"):
-        text = text.rpartition("/")[2]
-    return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 1]}…"
+    return visible(file_name(str(value)) if factor == "model" else value, _LENGTH)
 
 
 def context(levels: Mapping[str, str | int]) -> str:
@@ -207,68 +210,17 @@ def is_plural(factor: str, value: str | int) -> bool:
     return factor == "shots" and value != 1
 
 
-def queries(n: int) -> str:
-    """`1 query`, `37 queries`."""
-    return f"{n:,} {'query' if n == 1 else 'queries'}"
-
-
-def about(n: int) -> str:
-    """A number rounded up to two digits."""
-    unit = 10 ** max(len(str(n)) - 2, 0)
-    return f"{-(-n // unit) * unit:,}"
-
-
 def _versus(c: Compared) -> str:
     return f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}"
 
 
 def _change(c: Compared) -> str:
     """Return a difference with its interval: `+12 points [+4, +20]`."""
-    digits = 0 if _is_told(c.low, c.high) else 1
+    digits = decimals(c.low, c.high)
     low, high = signed(c.low, digits), signed(c.high, digits)
     change = signed(c.delta, digits)
     return f"{change} {'point' if change in ('+1', '-1') else 'points'} [{low}, {high}]"
 
 
-def signed(share: float, digits: int = 0) -> str:
-    """Return a difference in points with its sign, none where it rounds to 0."""
-    text = f"{100 * share:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
-
-
-def _is_told(low: float, high: float) -> bool:
-    """Return whether whole points keep two ends apart, and their signs."""
-    hidden = any(end and round(100 * end) == 0 for end in (low, high))
-    return round(100 * low) != round(100 * high) and not (hidden and low * high > 0)
-
-
-def numbers(low: float, high: float) -> tuple[str, str]:
-    """Return both ends in points, with a digit more where they would hide something."""
-    digits = 0 if _is_told(low, high) else 1
-    return number(low, digits), number(high, digits)
-
-
-def number(share: float, digits: int = 0) -> str:
-    """Return a share in points."""
-    text = f"{100 * share:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def points(share: float, digits: int = 0) -> str:
-    """Return a share as points: `1 point`, `12 points`."""
-    shown = number(share, digits)
-    return f"{shown} {'point' if shown == '1' else 'points'}"
-
-
 def _plural(factor: str) -> str:
     return _MANY.get(factor, f"{_NOUNS.get(factor, factor)}s")
-
-
-def listed(parts: Sequence[str], last: str = "and") -> str:
-    """Return words in a row, `last` in front of the last one."""
-    return f" {last} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
-
-
-def capital(text: str) -> str:
-    """Return the text with a capital in front."""
-    return text[:1].upper() + text[1:]

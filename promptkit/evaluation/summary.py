@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from promptkit.evaluation import best_cell, sentences, variance_sources
+from promptkit.evaluation import best_cell, variance_sources
 from promptkit.evaluation import pairs as paired
 from promptkit.evaluation import warnings as warned
 from promptkit.evaluation.exact_match import exactness
@@ -19,6 +19,7 @@ from promptkit.evaluation.outcomes import Groups
 from promptkit.evaluation.results import Best, Free, Pair, Row, Spread, Variance
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
+from promptkit.text import sentence
 
 
 class Evidence(NamedTuple):
@@ -50,7 +51,7 @@ def weigh(
     return Evidence(
         pairs,
         best,
-        (*paired.verdicts_on(groups, found, best, planned), *map(sentences.sentence, swaps)),
+        (*paired.verdicts_on(groups, found, best, planned), *map(sentence, swaps)),
         tuple(warned.warnings(task, groups, planned, baseline, predictions, free)),
         tuple(filter(None, [exactness(task.output_type)])),
         tuple(variance_sources.variance(lines)),

@@ -13,7 +13,7 @@ from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
-from promptkit.evaluation import outcomes, sentences, summary
+from promptkit.evaluation import outcomes, summary
 from promptkit.evaluation.label_swap import near_warning, wording_warnings
 from promptkit.evaluation.results import Free
 from promptkit.experiments import draw_count
@@ -35,6 +35,7 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
+from promptkit.text import sentence
 
 SEEDS = 8
 """How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in
@@ -110,7 +111,7 @@ def compare(
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     result = _judged(task, asked, predictions, free, usage)
     found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
-    known = [sentences.sentence(one) for one in found if one]
+    known = [sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *known))
 
 

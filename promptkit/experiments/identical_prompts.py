@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from promptkit.evaluation.sentences import bare, listed
+from promptkit.evaluation.sentences import bare
 from promptkit.inference.batch import Asked
 from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.text import listed
 
 _LEAST = {"template": 0, "verbalizer": 0, "selection": 1, "order": 2}
 """The factors that change prompts, and the fewest shots at which they may."""

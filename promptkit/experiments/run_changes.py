@@ -12,6 +12,7 @@ from promptkit.files.json_values import plain
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Prediction, cell_of
 from promptkit.tasks.examples import ExampleSet, canonical, output_key
+from promptkit.text import counted
 
 MAX_NAMED = 3
 """How many demonstrations a sentence names."""
@@ -114,4 +115,4 @@ def _differ(mine: Shots, theirs: Shots, other_text: frozenset[str]) -> bool:
 
 def _counted(what: str, ids: tuple[str, ...]) -> str:
     named = ", ".join(map(shorten, ids[:MAX_NAMED])) + (", …" if len(ids) > MAX_NAMED else "")
-    return f"{len(ids):,} demonstration{'s' * (len(ids) != 1)} {what} ({named})"
+    return f"{counted(len(ids), 'demonstration')} {what} ({named})"

@@ -13,7 +13,6 @@ from typing import Any, cast, get_args
 
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.matched import Answers, answers, chosen_for, describe, matched, shared
-from promptkit.evaluation.sentences import sentence
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, finite
 from promptkit.experiments.run_changes import Moves, draws_of, moves
@@ -22,6 +21,7 @@ from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounde
 from promptkit.inference.cell import RAW, Cell, is_drawn
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
+from promptkit.text import sentence
 
 Pairs = Sequence[tuple[Cell, Cell]]
 """Cells that are checked, each with the one of the other run."""

@@ -19,7 +19,7 @@ from promptkit.evaluation.matched import Answers, shared
 from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.power import Plan, detectable
 from promptkit.inference.cell import FACTORS, Cell
-from promptkit.report.terminal import visible
+from promptkit.text import signed, visible
 
 Metric = Literal["accuracy", "log_loss", "coverage"]
 """What a bound can be set on: what has an interval that can be trusted for tens of queries."""
@@ -199,7 +199,7 @@ def no_worse(
         cell=now.cell,
         passed=room.passes(strict),
         reason=(
-            f"{_points(found.delta)} points [{_points(low)}, {_points(high)}] over "
+            f"{signed(found.delta, 1)} points [{signed(low, 1)}, {signed(high, 1)}] over "
             f"{_common(now, before.answers, common)}{_about(moved, known)}{_luck(before)}"
             f"{room.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, before.answers.cell)}{_items(broke, mended)}"
@@ -274,12 +274,6 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
             more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
             parts.append(f"{what} {shown}{more}")
     return "".join(f"; {part}" for part in parts)
-
-
-def _points(difference: float) -> str:
-    """A difference of shares in points; one that rounds to nothing has no sign."""
-    text = f"{100 * difference:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def _number(metric: Metric, value: float) -> str:

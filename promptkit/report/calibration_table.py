@@ -11,7 +11,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.report.terminal import FACTORS, change, grid_line, line_names, percent, visible
+from promptkit.report.terminal import FACTORS, change, grid_line, line_names
+from promptkit.text import percent, visible
 
 Data = Mapping[str, Any]
 

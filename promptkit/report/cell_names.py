@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from promptkit.report.terminal import FACTORS, counted, grid_line, visible
+from promptkit.report.terminal import FACTORS, grid_line
+from promptkit.text import counted, visible
 
 Data = Mapping[str, Any]
 Key = tuple[str, ...]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from promptkit.report.terminal import counted
+from promptkit.text import counted
 
 Data = Mapping[str, Any]
 

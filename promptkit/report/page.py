@@ -22,17 +22,13 @@ from promptkit.report.terminal import (
     changed,
     changes_of,
     cost,
-    counted,
     drawn,
     ends_of,
     grid_line,
     has_draws,
     notes,
-    percent,
-    points,
-    shown,
-    signed,
 )
+from promptkit.text import counted, number, percent, shown, signed
 
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
@@ -275,7 +271,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (counted, percent, points, shown, signed)
+    filters = (counted, percent, number, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {
         "digest": _digest,

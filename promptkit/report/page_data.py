@@ -10,7 +10,8 @@ from typing import Any
 
 from promptkit.report import cell_names
 from promptkit.report.cell_names import Data
-from promptkit.report.terminal import grid_line, shown
+from promptkit.report.terminal import grid_line
+from promptkit.text import shown
 
 Records = Sequence[Data]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from promptkit.report.cell_names import Data, Names
-from promptkit.report.terminal import FACTORS, counted, grid_line, surely
+from promptkit.report.terminal import FACTORS, grid_line, surely
+from promptkit.text import counted
 
 VERDICTS = ("better", "worse", "cannot tell")
 """What a paired difference comes to."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promptkit.errors import escaped
+from promptkit.text import counted, file_name, number, percent, shown, signed, visible
 
 MAX_CHANGED = 20
 """How many queries the table of changed answers shows."""
@@ -112,7 +113,7 @@ def _overview(
     for key, rows in lines.items():
         by_shots = {row["shots"]: row for row in rows if row["seed"] is None}
         table.add_row(
-            *(Text(visible(_file(key[i]), room)) for i in varied),
+            *(Text(visible(file_name(key[i]), room)) for i in varied),
             *(_interval(by_shots[count]) for count in counts),
         )
     yield table
@@ -120,7 +121,7 @@ def _overview(
 
 def _interval(row: Data) -> str:
     low, high = ends_of(row, "accuracy_ci")
-    return f"{percent(row['accuracy'])} [{points(low)}, {points(high)}]"
+    return f"{percent(row['accuracy'])} [{number(low)}, {number(high)}]"
 
 
 def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
@@ -160,7 +161,7 @@ def _words(line: Sequence[str]) -> Iterator[tuple[int, str]]:
     """The words for a line, each with the number of its factor."""
     for i, (name, value) in enumerate(zip(FACTORS, line, strict=True)):
         if value != _USUAL.get(name):
-            yield i, _SAID.get(name, "{}").format(_file(value) if name == "model" else value)
+            yield i, _SAID.get(name, "{}").format(file_name(value) if name == "model" else value)
 
 
 def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[RenderableType]:
@@ -216,12 +217,12 @@ def _these(row: Data) -> str:
     if not row["shots"]:  # nothing is drawn
         return ""
     low, high = row["accuracy_ci_fixed"]
-    return f"[{points(low)}, {points(high)}]"
+    return f"[{number(low)}, {number(high)}]"
 
 
 def drawn(accuracies: Sequence[float]) -> str:
     """Return the range of accuracies over draws of shots."""
-    low, high = points(min(accuracies)), points(max(accuracies))
+    low, high = number(min(accuracies)), number(max(accuracies))
     return low if low == high else f"{low}–{high}"
 
 
@@ -262,7 +263,7 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
     room = 18 if width < 100 else 28
     for what in varied:
         for pair in pairs:
-            a, b = ([*map(_file, grid_line(pair[side]))] for side in ("a", "b"))
+            a, b = ([*map(file_name, grid_line(pair[side]))] for side in ("a", "b"))
             if a[what] != b[what]:
                 others = ", ".join(b[i] for i in varied if i != what)
                 cells = [b[what], a[what], *([others] if len(varied) > 1 else [])]
@@ -393,46 +394,6 @@ def cost(usage: Data) -> list[str]:
             f"{usage['naive_tokens']:,} one by one."
         )
     return lines
-
-
-def percent(share: float) -> str:
-    """A share as whole percent."""
-    return f"{points(share)} %"
-
-
-def signed(difference: float) -> str:
-    """A difference of shares in points."""
-    points = round(100 * difference)
-    return f"{points:+d}" if points else "0"
-
-
-def points(share: float) -> str:
-    """A share in whole points."""
-    return f"{100 * share:.0f}"
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """`1 shot`, `2 shots`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def shown(value: Any) -> str:
-    """An input or an answer as one text."""
-    if isinstance(value, Mapping):
-        return " · ".join(str(field) for field in value.values())
-    return "null" if value is None else str(value)
-
-
-def visible(value: object, limit: int) -> str:
-    """A text on one line, without control characters, the end replaced by '…'."""
-    line = str(value).replace("\n", "⏎")
-    line = "".join(char if char.isprintable() else "·" for char in line[: limit + 1])
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def _file(name: str) -> str:
-    """The file's name where a model is called by its path."""
-    return name.rpartition("/")[2] if name.endswith(".gguf") else name
 
 
 def _title(line: str) -> Text:

@@ -39,7 +39,7 @@ def test_low_coverage() -> None:
     assert caveats.low_coverage("at 0 shots", 0.001, said, (2, 5)) == (
         "The model gives less than 1 % of its probability to the labels at 0 shots (and less than "
         'half in 2 of 5 cells); its free-form answers are something else, such as "yes" (2 of 5), '
-        '"The· fruit" (1 of 5), "no" (1 of 5): name the labels in the template, word them as the '
+        '"The⏎ fruit" (1 of 5), "no" (1 of 5): name the labels in the template, word them as the '
         "model would, or add shots."
     )
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptkit.evaluation import sentences
 from promptkit.evaluation.headline import Leader, headline
 from promptkit.evaluation.sentences import Compared, finds, judge, moves, others, ranges, verdict
+from promptkit.text import about
 
 
 def compared(**changed: Any) -> Compared:
@@ -75,7 +75,7 @@ SURE = "+12 points [+4, +20], significant (Holm-adjusted p = 0.003)."
             {"factor": "order", "a": "order 1/4", "b": "order 2/4", **UNSURE},
             f"Order 2/4 vs order 1/4: {OPEN}",
         ),
-        ({"factor": "model", "a": "/m/x\n.gguf", "b": "y"}, f"Model y vs x·.gguf: {SURE}"),
+        ({"factor": "model", "a": "/m/x\n.gguf", "b": "y"}, f"Model y vs x⏎.gguf: {SURE}"),
         (
             {"factor": "verbalizer", "a": "labels", "b": "swapped", **UNSURE},
             f"Label wording swapped vs labels: {OPEN}",
@@ -197,4 +197,4 @@ def test_what_a_comparison_finds() -> None:
 
 @pytest.mark.parametrize(("n", "text"), [(7, "7"), (97, "97"), (287, "290"), (1801, "1,900")])
 def test_about_rounds_up(n: int, text: str) -> None:
-    assert sentences.about(n) == text
+    assert about(n) == text

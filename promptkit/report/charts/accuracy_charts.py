@@ -19,7 +19,8 @@ from promptkit.report.charts.panels import (
     told_apart,
 )
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
-from promptkit.report.terminal import counted, ends_of, grid_line, percent
+from promptkit.report.terminal import ends_of, grid_line
+from promptkit.text import counted, percent
 
 MANY = 12
 """How many panels of accuracies there are at most: a reader looks at them first."""

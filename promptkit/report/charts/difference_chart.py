@@ -8,7 +8,8 @@ from typing import Any
 from promptkit.report import pair_names as paired
 from promptkit.report.cell_names import Data, Names
 from promptkit.report.charts.panels import Panel, intervals
-from promptkit.report.terminal import ends_of, signed
+from promptkit.report.terminal import ends_of
+from promptkit.text import signed
 
 MAX_PAIRS = 16
 """How many differences stand in one panel."""

@@ -21,7 +21,8 @@ from promptkit.report.charts.panels import (
 )
 from promptkit.report.charts.style import COLOURS, DIM, INK, WIDTH
 from promptkit.report.confusion_matrices import cut, dense, entries, golds
-from promptkit.report.terminal import FACTORS, counted, grid_line, percent, visible
+from promptkit.report.terminal import FACTORS, grid_line
+from promptkit.text import counted, percent, visible
 
 ROOMY = 20
 """The width of a cell, in pixels, that has room for a number."""

@@ -10,7 +10,7 @@ import altair as alt
 from promptkit.report.cell_names import Data, Names, few
 from promptkit.report.charts.panels import FEW, Chart, Panel, inline, intervals, words
 from promptkit.report.charts.style import COLOURS, LINE, SHARE, WIDTH
-from promptkit.report.terminal import counted, points
+from promptkit.text import counted, number
 
 SOURCES = {
     "query": "which queries are asked",
@@ -39,7 +39,6 @@ def variance(data: Data) -> list[Panel]:
 
 def _source(row: int, source: Data) -> dict[str, Any]:
     low, high = source["ci"]
-    number = f"{points(source['sd'])} [{points(low)}, {points(high)}]"
     return {
         "row": row,
         "name": SOURCES.get(source["factor"], source["factor"]),
@@ -48,7 +47,7 @@ def _source(row: int, source: Data) -> dict[str, Any]:
         "low": 100 * low,
         "high": 100 * high,
         "verdict": "",
-        "number": number,
+        "number": f"{number(source['sd'])} [{number(low)}, {number(high)}]",
     }
 
 
@@ -78,10 +77,10 @@ def spread(data: Data) -> list[Panel]:
 
 def _spreads(found: Sequence[Data], names: Names) -> Chart:
     """Per row the accuracies of all levels; the line is from the lowest to the highest."""
-    rows = [_row(number, one, names) for number, one in enumerate(found)]
+    rows = [_row(row, one, names) for row, one in enumerate(found)]
     dots = [
-        {"row": number, "accuracy": accuracy}
-        for number, one in enumerate(found)
+        {"row": row, "accuracy": accuracy}
+        for row, one in enumerate(found)
         for accuracy in one["accuracies"]
     ]
     y = alt.Y("row:O", axis=None)
@@ -105,13 +104,13 @@ def _accuracy_axis(dots: Sequence[Mapping[str, Any]]) -> Any:
     return alt.X("accuracy:Q", title="accuracy", scale=scale, axis=axis)
 
 
-def _row(number: int, one: Data, names: Names) -> dict[str, Any]:
+def _row(row: int, one: Data, names: Names) -> dict[str, Any]:
     low, high = one["ci"]
     return {
-        "row": number,
+        "row": row,
         "name": counted(one["shots"], "shot"),
         "context": names.held(one),
         "low": min(one["accuracies"]),
         "high": max(one["accuracies"]),
-        "number": f"{points(one['estimate'])} apart [{points(low)}, {points(high)}]",
+        "number": f"{number(one['estimate'])} apart [{number(low)}, {number(high)}]",
     }

@@ -1,0 +1,103 @@
+"""Numbers, counts and names as text for people, the same in every sentence, table and page.
+
+Shares and differences of shares are from -1 to 1; the texts give them in points of a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def number(share: float, digits: int = 0) -> str:
+    """Return a share in points without a unit: `12`; never `-0`."""
+    text = f"{100 * share:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def points(share: float, digits: int = 0) -> str:
+    """Return a share in points: `1 point`, `12 points`."""
+    shown = number(share, digits)
+    return f"{shown} {'point' if shown == '1' else 'points'}"
+
+
+def percent(share: float) -> str:
+    """Return a share as whole percent: `12 %`."""
+    return f"{number(share)} %"
+
+
+def signed(share: float, digits: int = 0) -> str:
+    """Return a difference in points with its sign, without one where it rounds to 0: `+12`."""
+    text = f"{100 * share:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def ends(low: float, high: float) -> tuple[str, str]:
+    """Return both ends of an interval in points, with as many `decimals` as they need."""
+    digits = decimals(low, high)
+    return number(low, digits), number(high, digits)
+
+
+def decimals(low: float, high: float) -> int:
+    """Return 0 where whole points keep two ends apart, and their signs; else 1."""
+    hidden = any(end and round(100 * end) == 0 for end in (low, high))
+    return int(round(100 * low) == round(100 * high) or (hidden and low * high > 0))
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as papers write it: `p = 0.03`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.095 else f"p = {p:.2f}"
+
+
+def about(n: int) -> str:
+    """Return a number rounded up to two digits: `1,900`."""
+    unit = 10 ** max(len(str(n)) - 2, 0)
+    return f"{-(-n // unit) * unit:,}"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 shot`, `2 shots`, `37 queries`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """Return words in a row, `last` in front of the last one: `a, b and c`."""
+    return f" {last} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
+
+
+def capital(text: str) -> str:
+    """Return the text with a capital in front."""
+    return text[:1].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital in front and a full stop."""
+    return f"{capital(text)}."
+
+
+def printable(text: str) -> str:
+    """Return the text on one line: `⏎` for a line break, `·` for any other control character."""
+    return "".join(char if char.isprintable() else "⏎" if char == "\n" else "·" for char in text)
+
+
+def visible(value: object, limit: int) -> str:
+    """Return a value as `printable` text of at most `limit` characters, the end cut to `…`."""
+    line = printable(str(value)[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 20) -> str:
+    """Return a `visible` value in quotation marks."""
+    return f'"{visible(value, limit)}"'
+
+
+def shown(value: Any) -> str:
+    """Return an input or an answer as one text: the values of a record, `null` for None."""
+    if isinstance(value, Mapping):
+        return " · ".join(str(field) for field in value.values())
+    return "null" if value is None else str(value)
+
+
+def file_name(name: str) -> str:
+    """Return a model's name, without the folders of one that is called by the path of its file."""
+    return name.rpartition("/")[2] if name.endswith(".gguf") else name
