@@ -257,7 +257,7 @@ def claims(runs: int) -> Iterator[Claim]:
     where = f"{_asked(100, 3)}, one cell of 0.40 and 4 of 0.60"
     yield Claim("says better of equal cells", where, said, "at most 5 %")
     for a, b in [(0.6, 0.7), (0.5, 0.7), (0.9, 0.95)]:
-        needed = power.queries_needed(b - a, power.Plan(disagreement(a, b)))
+        needed = power.queries_needed(b - a, power.SampleSize(disagreement(a, b)))
         assert needed is not None
         said = true_claims(needed, a, b, runs)
         where = f"{needed} queries, as planned for {a:.2f} and {b:.2f}"

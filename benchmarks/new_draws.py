@@ -19,8 +19,8 @@ from scipy.stats import norm
 from benchmarks.tables import Table
 from promptkit.evaluation import best_cell, pairs, sentences, targets
 from promptkit.evaluation.intervals import Interval
-from promptkit.evaluation.matched import Answers, chosen_for
-from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.matched import chosen_for
+from promptkit.evaluation.outcomes import Outcomes
 from promptkit.experiments import draw_count
 from promptkit.gates.gate import Before, no_worse
 from promptkit.inference.cell import Cell
@@ -35,10 +35,10 @@ HEAD = [f"± {100 * effect:.0f}" for effect in EFFECTS]
 SHARED = 0.7
 """How much of the variance of an answer is the difficulty that cells share."""
 
-CELL = Cell("model", "template", "random", "drawn", "labels", "none", 0, None)
+CELL = Cell(model="model", template="template", selection="random", shots=0)
 
 Right = NDArray[np.int64]
-Groups = dict[Cell, list[Judged]]
+Groups = dict[Cell, Outcomes]
 
 
 def answers(
@@ -58,11 +58,7 @@ def answers(
 def grouped(right: Right) -> Groups:
     """Return shot counts as a comparison judges them."""
     return {
-        CELL._replace(shots=shots): [
-            Judged(CELL._replace(shots=shots, seed=seed), one.tolist(), 0, 0, 0.0, None)
-            for seed, one in enumerate(table.T)
-        ]
-        for shots, table in enumerate(right)
+        (cell := CELL.at(shots=shots)): Outcomes(cell, table) for shots, table in enumerate(right)
     }
 
 
@@ -259,10 +255,10 @@ def gate_fails(
     return not no_worse(_answers(now, 0), held).passed
 
 
-def _answers(table: Right, number: int) -> Answers:
-    cell = CELL._replace(shots=4, template=str(number))
+def _answers(table: Right, number: int) -> Outcomes:
+    cell = CELL.at(shots=4, template=str(number))
     queries = {str(place): ("", "") for place in range(len(table))}
-    return Answers(cell, queries, table, None, None)
+    return Outcomes(cell, table, queries=queries)
 
 
 def auto_table(runs: int) -> Table:

@@ -21,8 +21,8 @@ from promptkit.calibration import probes
 from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.inference.batch import Asked
-from promptkit.inference.cell import Setting
-from promptkit.inference.prediction import Prediction, cell_of
+from promptkit.inference.cell import Cell
+from promptkit.inference.prediction import Prediction
 from promptkit.inference.store import Result
 from promptkit.models.base import Score
 from promptkit.prompts.prompt import TokenizedPrompt
@@ -156,7 +156,7 @@ def notes(
         if isinstance(one.beside, Plan):
             for method, evidence in one.beside.evidence.items():
                 yield CalibrationNote(
-                    **cell_of(made[0], method)._asdict(),
+                    **made[0].at(calibration=method).factors(),
                     saw=evidence.saw,
                     inputs=evidence.inputs,
                     prompts=len(evidence.prompts),
@@ -272,11 +272,10 @@ def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[Tokeniz
     return prompts
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationNote(Setting):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationNote(Cell):
     """What a method of calibration saw for one cell."""
 
-    seed: int | None
     inputs: int
     """How many inputs it learnt from."""
     saw: str

@@ -6,24 +6,25 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from promptkit.evaluation import intervals, outcomes, sentences, targets
+from promptkit.evaluation import intervals, sentences, targets
 from promptkit.evaluation.cell_differences import cells_of, difference
-from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, Rival
 from promptkit.inference.cell import Cell, distinct
 
 
 class Baseline(NamedTuple):
-    """Always answering the commonest gold label."""
+    """Majority-class baseline: always the commonest gold label."""
 
     label: str
     accuracy: float
-    correct: list[bool]
-    """Whether it is right, (queries,)."""
+    correct: NDArray[np.bool_]
+    """Its correctness, (queries,)."""
 
 
-def best(groups: Groups, baseline: Baseline | None) -> Best:
+def best(by_cell: ByCell, baseline: Baseline | None) -> Best:
     """Return the cell with the highest accuracy, of equal ones that with the fewest shots.
 
     It is tested against every other cell, whichever came out best: by multiple comparisons with
@@ -31,47 +32,47 @@ def best(groups: Groups, baseline: Baseline | None) -> Best:
     comparisons the truly best cell is the one returned or a rival that is not separated from it.
 
     Args:
-        groups: The judged predictions.
+        by_cell: The outcomes of a comparison.
         baseline: The majority-class baseline, where answers are labels.
 
     Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
     """
-    right = {cell: float(outcomes.correct(groups[cell]).mean()) for cell in cells_of(groups)}
+    right = {cell: float(by_cell[cell].correct.mean()) for cell in cells_of(by_cell)}
     leader = max(right, key=lambda cell: (right[cell], -cell.shots))
     others = [cell for cell in right if cell != leader]
     alpha = sentences.ALPHA / max(len(others), 1)
-    rivals = tuple(_rival(groups, cell, leader, alpha) for cell in others)
+    rivals = tuple(_rival(by_cell, cell, leader, alpha) for cell in others)
     separated = all(rival.separated for rival in rivals)
     accuracy = None if baseline is None else baseline.accuracy
     return Best(leader, right[leader], rivals, separated, accuracy)
 
 
-def _rival(groups: Groups, cell: Cell, leader: Cell, alpha: float) -> Rival:
-    found = difference(groups[cell], groups[leader], 1 - alpha).decisive
+def _rival(by_cell: ByCell, cell: Cell, leader: Cell, alpha: float) -> Rival:
+    found = difference(by_cell[cell], by_cell[leader], 1 - alpha).decisive
     separated = found.p <= alpha and found.ci.low > 0
     return Rival(cell, found.delta, (found.ci.low, found.ci.high), found.p, separated)
 
 
-def majority(groups: Groups) -> Baseline | None:
+def majority(by_cell: ByCell) -> Baseline | None:
     """Return the majority-class baseline of the queries; None where answers are generated."""
-    scored = next(iter(groups.values()))[0].scored
-    if scored is None:
+    scores = next(iter(by_cell.values())).scores
+    if scores is None:
         return None
-    ((gold, times),) = Counter(scored.gold).most_common(1)
-    right = [one == gold for one in scored.gold]
-    return Baseline(scored.labels[gold], times / len(right), right)
+    ((gold, times),) = Counter(scores.gold.tolist()).most_common(1)
+    right = scores.gold == gold
+    return Baseline(scores.labels[gold], times / len(right), right)
 
 
-def not_above(groups: Groups, baseline: Baseline) -> tuple[int, int]:
+def not_above(by_cell: ByCell, baseline: Baseline) -> tuple[int, int]:
     """Return how many cells are not significantly above a baseline, and of how many.
 
     Their p-values are corrected by Holm's method.
     """
     found = []
-    for cell in distinct(groups):
-        table = outcomes.correct(groups[cell])
-        constant = np.broadcast_to(np.array(baseline.correct)[:, np.newaxis], table.shape)
-        found.append(targets.difference(constant, table, groups[cell][0].drawn).decisive)
+    for cell in distinct(by_cell):
+        one = by_cell[cell]
+        constant = np.broadcast_to(baseline.correct[:, np.newaxis], one.correct.shape)
+        found.append(targets.difference(constant, one.correct, one.drawn).decisive)
     corrected = intervals.holm([one.p for one in found])
     above = sum(
         p <= sentences.ALPHA and one.ci.low > 0 for p, one in zip(corrected, found, strict=True)

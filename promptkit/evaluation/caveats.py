@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from promptkit.evaluation.sentences import named
+from promptkit.inference.cell import named
 from promptkit.text import capital, counted, listed, percent, points, quoted
 
 FEW = 100

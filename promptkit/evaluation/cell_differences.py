@@ -1,4 +1,4 @@
-"""Which cells of a comparison are compared with each other, and how they differ."""
+"""Pairs of cells that a comparison compares, and their differences."""
 
 from __future__ import annotations
 
@@ -9,56 +9,52 @@ import numpy as np
 
 from promptkit.calibration.methods import SAME_ANSWERS
 from promptkit.evaluation import targets
-from promptkit.evaluation.outcomes import Groups, Judged, LossTable, correct
-from promptkit.evaluation.results import Change
+from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes
+from promptkit.evaluation.results import LossDifference
 from promptkit.inference.cell import FACTORS, RAW, Cell, distinct
 
 
-def cells_of(groups: Groups) -> list[Cell]:
+def cells_of(by_cell: ByCell) -> list[Cell]:
     """Return the cells whose answers can differ: of equal ones the first."""
-    return [cell for cell in distinct(groups) if cell.calibration not in SAME_ANSWERS]
+    return [cell for cell in distinct(by_cell) if cell.calibration not in SAME_ANSWERS]
 
 
-def change(a: Sequence[Judged], b: Sequence[Judged], loss: LossTable) -> Change | None:
-    """Return how much less a loss is with the answers of `a` than with those of `b`.
+def loss_difference(a: Losses | None, b: Losses | None, drawn: bool) -> LossDifference | None:
+    """Return the loss of `b` less that of `a`, over the same queries and seeds.
 
-    `loss` is `log_losses` or `brier_scores`. None where answers are generated, of a single query,
-    and where a loss has no end.
+    Args:
+        a: Losses of the answers of a cell, (queries, seeds).
+        b: Those of another cell.
+        drawn: Whether another seed would have drawn other shots for one of the two.
+
+    Returns:
+        The difference; None for generated answers, a single query and infinite losses.
     """
-    first, second = loss(a), loss(b)
-    if first is None or second is None:
+    if a is None or b is None or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        return None
-    table = second - first
-    found = targets.mean(table, a[0].drawn or b[0].drawn)
-    if found is None:
-        return None
-    return Change(float(table.mean()), *found.ends)
+    found = targets.mean(b - a, drawn)
+    return None if found is None else LossDifference(float((b - a).mean()), *found.ends)
 
 
-def differences(groups: Groups) -> Iterator[tuple[Cell, Cell, targets.Differences]]:
-    """Yield the pairs of cells that are compared, and how they differ: each shot count with the one
-    before and with the fewest; each model, template, selection, order, verbalizer and calibration
-    with the first.
+def differences(by_cell: ByCell) -> Iterator[tuple[Cell, Cell, targets.Differences]]:
+    """Yield the pairs of cells that are compared, and their differences.
 
-    The two cells of a pair differ in one thing only. Cells whose answers are those of another are
-    left out.
+    Each shot count is compared with the one before and with the fewest, each level of another
+    factor with the first. The two cells of a pair differ in one factor only. Cells whose answers
+    are those of another are left out.
     """
-    cells = [cell for cell in groups if cell.calibration not in SAME_ANSWERS]
+    cells = [cell for cell in by_cell if cell.calibration not in SAME_ANSWERS]
     for a, b in dict.fromkeys(_compared(cells)):
-        yield a, b, difference(groups[a], groups[b])
+        yield a, b, difference(by_cell[a], by_cell[b])
 
 
-def difference(
-    a: Sequence[Judged], b: Sequence[Judged], level: float = 0.95
-) -> targets.Differences:
-    """Return how much better the answers of `b` are than those of `a`, over the same queries."""
-    return targets.difference(correct(a), correct(b), a[0].drawn or b[0].drawn, level)
+def difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> targets.Differences:
+    """Return the accuracy of `b` less that of `a`, over the same queries and seeds."""
+    return targets.difference(a.correct, b.correct, a.drawn or b.drawn, level)
 
 
 def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
-    for _, line in groupby(cells, key=lambda cell: cell._replace(shots=0, calibration=RAW)):
+    for _, line in groupby(cells, key=lambda cell: cell.at(shots=0, calibration=RAW)):
         by_method: dict[str, list[Cell]] = {}
         for cell in line:
             by_method.setdefault(cell.calibration, []).append(cell)
@@ -68,6 +64,6 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
     known, first = set(cells), cells[0]
     for b in distinct(cells):
         for factor in FACTORS:
-            a = b._replace(**{factor: getattr(first, factor)})
+            a = b.at(**{factor: getattr(first, factor)})
             if a != b and a in known:
                 yield a, b

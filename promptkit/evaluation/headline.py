@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptkit.evaluation.sentences import Compared, context, is_plural, named
+from promptkit.evaluation.sentences import Compared, context, is_plural
+from promptkit.inference.cell import named
 from promptkit.text import capital, ends, listed, percent, signed
 
 NAMED = 4

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from promptkit.calibration.methods import ASSUME_BALANCED
 from promptkit.evaluation import caveats, sentences
 from promptkit.evaluation.cell_differences import cells_of
-from promptkit.evaluation.outcomes import Groups, Judged
+from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.pairs import levels, varied
-from promptkit.inference.cell import Cell, void
+from promptkit.inference.cell import Cell, named
 
 SHARE = 0.9
 """Share of the answers from which one label is said to get nearly all."""
@@ -33,39 +33,40 @@ class Collapse(NamedTuple):
     """Of the gold labels."""
 
 
-def warnings(groups: Groups, *, skewed: bool) -> Iterator[str]:
+def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
     """Yield a warning of cells that collapse and one of single draws that do.
 
     `skewed` tells whether the task's labels are, which decides the calibration that is suggested.
     """
-    cells = cells_of(groups)
-    whole = {cell: one for cell in cells if (one := collapse(groups[cell])) is not None}
-    draws = {cell: found for cell in cells if cell not in whole and (found := _draws(groups[cell]))}
-    untried = _untried(groups, skewed=skewed)
+    cells = cells_of(by_cell)
+    whole = {cell: one for cell in cells if (one := collapse(by_cell[cell])) is not None}
+    rest = [cell for cell in cells if cell not in whole]
+    draws = {cell: found for cell in rest if (found := _draws(by_cell[cell]))}
+    untried = _untried(by_cell, skewed=skewed)
     if whole:
         worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
         count = len(whole), len(cells)
         helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
-        yield caveats.collapsed(_place(worst, groups), *whole[worst], count, helps)
+        yield caveats.collapsed(_place(worst, by_cell), *whole[worst], count, helps)
     if draws:
         worst = max(draws, key=lambda cell: len(draws[cell]))
         shown = [(seed, one.label, one.share) for seed, one in draws[worst].items()]
-        seeds = len(groups[worst])
-        yield caveats.collapsed_draws(_place(worst, groups), shown, seeds, _help(worst, untried))
+        seeds = len(by_cell[worst].numbers)
+        yield caveats.collapsed_draws(_place(worst, by_cell), shown, seeds, _help(worst, untried))
 
 
-def collapse(cells: Sequence[Judged]) -> Collapse | None:
-    """Return the label that gets nearly all answers of some seeds of a cell, if one does."""
-    scored = [one.scored for one in cells if one.scored is not None]
-    if not scored:
+def collapse(one: Outcomes) -> Collapse | None:
+    """Return the label that gets nearly all answers of a cell, if one does."""
+    scores = one.scores
+    if scores is None:
         return None
-    ((label, times),) = Counter(label for one in scored for label in one.said).most_common(1)
-    n, right = len(scored[0].gold), scored[0].gold.count(label)
-    share, gold = times / (n * len(scored)), right / n
+    ((label, times),) = Counter(scores.said.T.ravel().tolist()).most_common(1)
+    n, right = len(scores.gold), int((scores.gold == label).sum())
+    share, gold = times / scores.said.size, right / n
     likely = _chance(round(share * n), n, (right + 1) / (n + 2))
     if share < SHARE or share - gold < EXCESS - 1e-9 or likely > CHANCE:
         return None
-    return Collapse(scored[0].labels[label], share, gold)
+    return Collapse(scores.labels[label], share, gold)
 
 
 def _chance(times: int, n: int, p: float) -> float:
@@ -75,16 +76,16 @@ def _chance(times: int, n: int, p: float) -> float:
     return float(bdtrc(times - 1, n, p))
 
 
-def _draws(cells: Sequence[Judged]) -> dict[int | None, Collapse]:
-    """Collapses of single seeds, where there are several that can differ."""
-    if len(cells) < 2 or not cells[0].cell.shots:
+def _draws(outcomes: Outcomes) -> dict[int | None, Collapse]:
+    """Return the collapses of single seeds, where there are several that can differ."""
+    if len(outcomes.numbers) < 2 or not outcomes.cell.shots:
         return {}
-    found = {one.cell.seed: collapse([one]) for one in cells}
+    found = {one.cell.seed: collapse(one) for one in outcomes.by_seed()}
     return {seed: one for seed, one in found.items() if one is not None}
 
 
-def _place(cell: Cell, groups: Groups) -> str:
-    return sentences.context(levels(cell, dict.fromkeys(["shots", *varied(groups)])))
+def _place(cell: Cell, by_cell: ByCell) -> str:
+    return sentences.context(levels(cell, dict.fromkeys(["shots", *varied(by_cell)])))
 
 
 def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell]) -> list[str]:
@@ -92,20 +93,20 @@ def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell
 
     `others` are all cells that do.
     """
-    alike = [one for one in cells if one._replace(calibration=cell.calibration) == cell]
-    named = [sentences.named("calibration", one.calibration) for one in alike if one not in others]
-    return [f"{name} (there is no collapse with it)" for name in named[:1]]
+    alike = [one for one in cells if one.at(calibration=cell.calibration) == cell]
+    names = [named("calibration", one.calibration) for one in alike if one not in others]
+    return [f"{name} (there is no collapse with it)" for name in names[:1]]
 
 
-def _untried(groups: Groups, *, skewed: bool) -> dict[str, str]:
+def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
     """What helps against a collapse and is not in the comparison, by the factor it changes."""
     options = {}
-    if not any("balanced" in cell.selection for cell in groups):
+    if not any("balanced" in cell.selection for cell in by_cell):
         options["selection"] = "--selection balanced"
-    if not {cell.calibration for cell in groups} & {*ASSUME_BALANCED, "vector"}:
+    if not {cell.calibration for cell in by_cell} & {*ASSUME_BALANCED, "vector"}:
         options["calibration"] = f"--calibrate {'vector' if skewed else 'batch'}"
     return options
 
 
 def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:
-    return [option for factor, option in options.items() if factor not in void(cell)]
+    return [option for factor, option in options.items() if factor not in cell.idle]

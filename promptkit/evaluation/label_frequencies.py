@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from promptkit.calibration.methods import ASSUME_BALANCED
 from promptkit.evaluation import caveats
-from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.outcomes import ByCell
 from promptkit.tasks.task import Task
 
 FAR = 0.2
@@ -30,9 +30,9 @@ class Frequencies(NamedTuple):
     sizes: tuple[int, int]
 
 
-def frequencies(task: Task[Any, Any], groups: Groups) -> Frequencies | None:
+def frequencies(task: Task[Any, Any], by_cell: ByCell) -> Frequencies | None:
     """Return the label frequencies of a comparison, None where answers are generated."""
-    scored = next(iter(groups.values()))[0].scored
+    scored = next(iter(by_cell.values())).scores
     if scored is None:
         return None
     pool = Counter(task.output_type.text(demo.output) for demo in task.demos)
@@ -49,9 +49,9 @@ def is_skewed(found: Frequencies) -> bool:
     return any(_skews(found))
 
 
-def warnings(found: Frequencies, groups: Groups) -> Iterator[str]:
+def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
     """Yield what the calibrations of a comparison assume of the labels and is not so."""
-    used = {cell.calibration for cell in groups}
+    used = {cell.calibration for cell in by_cell}
     balanced = [name for name in ASSUME_BALANCED if name in used]
     pool, queries = _skews(found)
     if balanced and (pool or queries):

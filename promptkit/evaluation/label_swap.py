@@ -29,7 +29,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
     It is about the most shots, and the first template and selection among these. `labels` is the
     number of labels.
     """
-    known = {_cell(row): row for row in rows if row.seed is None}
+    known = {row.cell: row for row in rows if row.seed is None}
     found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
     for pair in pairs:
         low, high = pair.ci or pair.ci_fixed
@@ -86,10 +86,6 @@ def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
         f"{counted(queries, 'query', 'queries')}, such as {shorten(next(iter(demos)))} "
         f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
     )
-
-
-def _cell(row: Row) -> Cell:
-    return Cell(*[getattr(row, name) for name in Cell._fields])
 
 
 def swap_verdict(

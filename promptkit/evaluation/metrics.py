@@ -7,7 +7,7 @@ are in `promptkit.evaluation.intervals`.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -198,7 +198,8 @@ def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: in
     return sum(one.n * abs(one.accuracy - one.confidence) for one in curve) / queries
 
 
-class Bin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bin:
     """Queries whose top label is about as probable."""
 
     confidence: float

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promptkit.evaluation import crossed_intervals, headline, intervals, outcomes, power, sentences
-from promptkit.evaluation.cell_differences import change, differences
-from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation import crossed_intervals, headline, intervals, power, sentences
+from promptkit.evaluation.cell_differences import differences, loss_difference
+from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, Pair
 from promptkit.evaluation.targets import Differences
-from promptkit.inference.cell import FACTORS, Cell, void
+from promptkit.inference.cell import FACTORS, Cell
 
 NAMED = ("shots", *FACTORS)
 """What cells may differ in, in the order in which a sentence names it."""
@@ -37,11 +37,11 @@ class Found(NamedTuple):
     compared: sentences.Compared
 
 
-def compared(groups: Groups) -> list[Found]:
+def compared(by_cell: ByCell) -> list[Found]:
     """Return all pairs, their p-values corrected."""
-    pairs = list(differences(groups))
+    pairs = list(differences(by_cell))
     corrected = intervals.holm([found.decisive.p for _, _, found in pairs]).tolist()
-    names = varied(groups)
+    names = varied(by_cell)
     found = []
     for (a, b, both), p in zip(pairs, corrected, strict=True):
         (factor,) = (name for name in NAMED if getattr(a, name) != getattr(b, name))
@@ -62,10 +62,12 @@ def compared(groups: Groups) -> list[Found]:
     return found
 
 
-def pairs(groups: Groups, found: Iterable[Found]) -> Iterator[Pair]:
+def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
     """Yield the same as they stand in a comparison."""
     for a, b, both, words in found:
         general, these = both
+        first, second = by_cell[a], by_cell[b]
+        drawn = first.drawn or second.drawn
         yield Pair(
             a,
             b,
@@ -76,14 +78,14 @@ def pairs(groups: Groups, found: Iterable[Found]) -> Iterator[Pair]:
             these.p,
             words.p,
             sentences.verdict(words),
-            log_loss=change(groups[a], groups[b], outcomes.log_losses),
-            brier=change(groups[a], groups[b], outcomes.brier_scores),
+            log_loss=loss_difference(first.log_losses, second.log_losses, drawn),
+            brier=loss_difference(first.brier_scores, second.brier_scores, drawn),
         )
 
 
-def queries(groups: Groups) -> int:
+def queries(by_cell: ByCell) -> int:
     """Return how many queries every cell was asked."""
-    return len(next(iter(groups.values()))[0].correct)
+    return len(next(iter(by_cell.values())).correct)
 
 
 def varied(cells: Iterable[Cell]) -> list[str]:
@@ -94,18 +96,17 @@ def varied(cells: Iterable[Cell]) -> list[str]:
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
     """Return what a cell has there, if it says anything."""
-    absent = void(cell)
-    return {name: getattr(cell, name) for name in names if name not in absent}
+    return {name: getattr(cell, name) for name in names if name not in cell.idle}
 
 
 def verdicts_on(
-    groups: Groups, found: Sequence[Found], best: Best, planned: power.Plan
+    by_cell: ByCell, found: Sequence[Found], best: Best, planned: power.SampleSize
 ) -> Iterator[str]:
     """Yield the headline, what else is significant, the largest difference first, what is not, and
     what such queries and draws find."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
     wins = [one for one in beside if sentences.judge(one) in ("better", "worse")]
-    yield from headline.headline(*_headline(groups, best), wins)
+    yield from headline.headline(*_headline(by_cell, best), wins)
     by_kind: dict[str, list[sentences.Compared]] = {"sure": [], "same": [], "unsure": []}
     for one in (one.compared for one in found if one.compared not in wins):
         kind = sentences.judge(one)
@@ -118,21 +119,19 @@ def verdicts_on(
         if some[shown:]:
             yield sentences.others(len(some[shown:]), len(found), name)
     if found:
-        yield found_by(groups, found, planned)
+        yield found_by(by_cell, found, planned)
 
 
-def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
+def plan(by_cell: ByCell, found: Sequence[Found]) -> power.SampleSize:
     """Return how differences of this comparison usually scatter, for `evaluation.power`."""
-    draws = len(next(iter(groups.values())))
-    scattered = [one for one in found if groups[one.a][0].drawn or groups[one.b][0].drawn]
+    draws = len(next(iter(by_cell.values())).numbers)
+    scattered = [one for one in found if by_cell[one.a].drawn or by_cell[one.b].drawn]
     by_draw = [
-        crossed_intervals.variance_by_draw(
-            outcomes.correct(groups[one.b]) - outcomes.correct(groups[one.a])
-        )
+        crossed_intervals.variance_by_draw(by_cell[one.b].correct - by_cell[one.a].correct)
         for one in scattered
-        if min(draws, queries(groups)) > 1
+        if min(draws, queries(by_cell)) > 1
     ]
-    return power.Plan(
+    return power.SampleSize(
         disagreement=median(
             [one.differences.these.disagreement for one in found] or [DISAGREEMENT]
         ),
@@ -142,30 +141,30 @@ def plan(groups: Groups, found: Sequence[Found]) -> power.Plan:
     )
 
 
-def found_by(groups: Groups, found: Sequence[Found], planned: power.Plan) -> str:
+def found_by(by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize) -> str:
     """Return what true difference these queries and draws find, and what stated ones take."""
-    n = queries(groups)
+    n = queries(by_cell)
     takes = []
     for delta in STATED:
         needed = power.queries_needed(delta, planned)
         draws = power.draws_needed(delta, n, planned) if needed is None else None
         takes.append((delta, needed, draws))
-    drawn = planned.draws if any(groups[one.b][0].drawn for one in found) else None
+    drawn = planned.draws if any(by_cell[one.b].drawn for one in found) else None
     return sentences.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
 
 
-def _headline(groups: Groups, best: Best) -> tuple[headline.Leader, list[headline.Open]]:
+def _headline(by_cell: ByCell, best: Best) -> tuple[headline.Leader, list[headline.Open]]:
     """Return the best cell and the rivals that it is not separated from, as they are named."""
-    names = varied(groups)
-    figure = outcomes.accuracy(groups[best.cell])
-    shown = figure.decisive
+    names = varied(by_cell)
+    accuracy = by_cell[best.cell].accuracy
+    shown = accuracy.decisive
     leader = headline.Leader(
         levels(best.cell, names),
         best.accuracy,
         (shown.low, shown.high),
         best.separated,
         len(best.rivals),
-        general=figure.general is not None,
+        general=accuracy.general is not None,
         baseline=best.baseline,
     )
     unsettled: list[headline.Open] = []

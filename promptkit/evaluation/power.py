@@ -30,8 +30,8 @@ MOST_DRAWS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A comparison that is planned."""
+class SampleSize:
+    """Numbers of draws and comparisons that are planned, and how differences scatter."""
 
     disagreement: float
     """The mean over queries of the squared difference of two cells, each its mean over draws; for
@@ -48,7 +48,7 @@ class Plan:
     """The chance with which a difference is to be found."""
 
 
-def queries_needed(delta: float, plan: Plan) -> int | None:
+def queries_needed(delta: float, plan: SampleSize) -> int | None:
     """Return the number of queries at which a true difference of `delta` is found.
 
     Args:
@@ -69,7 +69,7 @@ def queries_needed(delta: float, plan: Plan) -> int | None:
     return None if enough > MOST else enough
 
 
-def draws_needed(delta: float, n: int, plan: Plan) -> int | None:
+def draws_needed(delta: float, n: int, plan: SampleSize) -> int | None:
     """Return the number of draws at which `n` queries find a true difference of `delta`.
 
     Args:
@@ -89,7 +89,7 @@ def draws_needed(delta: float, n: int, plan: Plan) -> int | None:
     return next(enough, None)
 
 
-def detectable(n: int, plan: Plan) -> float | None:
+def detectable(n: int, plan: SampleSize) -> float | None:
     """Return the smallest true difference that `n` queries find.
 
     Args:
@@ -117,7 +117,7 @@ def detectable(n: int, plan: Plan) -> float | None:
     return high
 
 
-def _finds(delta: float, n: int, plan: Plan) -> bool:
+def _finds(delta: float, n: int, plan: SampleSize) -> bool:
     """Return whether a true difference is found with the power that is planned."""
     alpha = plan.alpha / plan.comparisons
     if n < max(1 - math.log2(alpha), 2):
@@ -156,7 +156,7 @@ def _first(holds: Callable[[int], bool]) -> int:
     return high
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: SampleSize) -> None:
     if not 0 <= plan.disagreement <= 1 or plan.by_draw < 0:
         raise ValueError(f"disagreement is from 0 to 1, and a variance 0 or more, got {plan}")
     if plan.draws < 1 or plan.comparisons < 1:

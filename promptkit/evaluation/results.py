@@ -1,28 +1,22 @@
-"""The figures that a comparison comes to, as values: rows, pairs, what moves them, what it cost."""
+"""Results of a comparison as values: rows, pairs, the best cell, variance components."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from promptkit.inference.cell import Cell, Setting, Settings
-
-if TYPE_CHECKING:
-    from promptkit.evaluation.metrics import Bin
-
+from promptkit.evaluation.metrics import Bin
+from promptkit.inference.cell import Cell
 
 Ends = tuple[float, float]
-"""The two ends of an interval."""
+"""Both ends of an interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row(Setting):
-    """What one cell came to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row(Cell):
+    """Metrics of one cell, with their intervals; a seed of None is the aggregate over all seeds."""
 
-    seed: int | None
-    """None for the aggregate over all seeds."""
     n: int
-    """The number of queries."""
+    """Number of queries."""
     accuracy: float
     accuracy_ci: Ends | None
     """95 %, for new queries from the same source and new draws of shots: k shots in general. None
@@ -31,22 +25,22 @@ class Row(Setting):
     accuracy_ci_fixed: Ends
     """95 %, for new queries and these shots."""
     failures: int
-    """Answers that are none."""
+    """Number of answers that are none."""
     tokens: int
     seconds: float
     macro_f1: float | None = None
-    """This and what follows is None where answers are generated, not scored. In the aggregate
-    each is the mean over seeds of the seed's own."""
+    """This and the fields below are None for generated answers. In the aggregate each is the mean
+    over seeds of the seed's own."""
     log_loss: float | None = None
     """In nats, of the probabilities normalised over the labels."""
     brier: float | None = None
     """Brier score of the probabilities normalised over the labels: from 0, best, to 2."""
     ece: float | None = None
     coverage: float | None = None
-    """The mean probability that the model gives to the labels together."""
+    """Mean probability mass on the labels."""
     macro_f1_ci: Ends | None = None
-    """This and what follows as for the accuracy; None also of a single query, and where a mean has
-    no end since a gold label has no probability at all."""
+    """This and the fields below as for the accuracy; None also for a single query, and where a mean
+    is infinite since a gold label has no probability at all."""
     macro_f1_ci_fixed: Ends | None = None
     log_loss_ci: Ends | None = None
     log_loss_ci_fixed: Ends | None = None
@@ -57,8 +51,8 @@ class Row(Setting):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """The paired difference of a loss between two cells; below 0 where `b` is better."""
+class LossDifference:
+    """Paired difference of a loss between two cells; below 0 where `b` is better."""
 
     delta: float
     ci: Ends | None
@@ -69,109 +63,107 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The difference in accuracy between two aggregates, over the same queries."""
+    """Difference in accuracy between two cells, over the same queries and all seeds."""
 
     a: Cell
     b: Cell
     delta: float
-    """The accuracy of `b` less that of `a`."""
+    """Accuracy of `b` less that of `a`."""
     ci: Ends | None
     """95 %, for this pair alone, for new queries and new draws of shots; None where there is one
     draw only. Where neither cell draws shots, it is `ci_fixed`."""
     ci_fixed: Ends
     """95 %, for this pair alone, for new queries and these shots."""
     p: float | None
-    """Of this pair alone, about the same as `ci`."""
+    """P-value of this pair alone, for new queries and new draws as `ci`."""
     p_fixed: float
-    """Of this pair alone, about the same as `ci_fixed`."""
+    """P-value of this pair alone, for new queries and these shots as `ci_fixed`."""
     p_holm: float
-    """`p`, or `p_fixed` where there is none, as it stands when all pairs of the comparison were
-    looked at (Holm)."""
+    """`p`, or `p_fixed` where that is None, adjusted for all pairs of the comparison (Holm)."""
     verdict: str
-    """What it comes to, in a sentence; see `promptkit.evaluation.sentences`."""
-    log_loss: Change | None = None
-    """None where answers are generated, not scored."""
-    brier: Change | None = None
+    """The difference in a sentence; see `promptkit.evaluation.sentences`."""
+    log_loss: LossDifference | None = None
+    """None for generated answers."""
+    brier: LossDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A cell beside the one that scored highest."""
+    """A cell that is compared with the best one."""
 
     cell: Cell
     delta: float
-    """The accuracy of the best cell less this one's."""
+    """Accuracy of the best cell less that of this one."""
     ci: Ends
     """Simultaneous 95 % with those of all other rivals, for new queries and new draws, or for these
     shots where there is one draw only."""
     p: float
-    """Of this pair alone."""
+    """P-value of this pair alone."""
     separated: bool
-    """Whether this cell is worse than the best one, when all rivals were looked at."""
+    """Significantly worse than the best cell, corrected for the number of rivals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The cell that scored highest, against all others (multiple comparisons with the best)."""
+    """Cell with the highest accuracy, against all others (multiple comparisons with the best)."""
 
     cell: Cell
     accuracy: float
     rivals: tuple[Rival, ...]
     separated: bool
-    """Whether every rival is separated from it: only then it is the best."""
+    """Separated from every rival: only then it is the best."""
     baseline: float | None
-    """The accuracy of always answering the commonest gold label; None where answers are
-    generated."""
+    """Accuracy of the majority-class baseline; None for generated answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """How much one thing moves the accuracy of a cell; see `promptkit.evaluation.variance`."""
+class VarianceComponent:
+    """Part of the variance of an accuracy; see `promptkit.evaluation.variance`."""
 
     factor: str
-    """A field of the cell; `query` for which queries are asked, `residual` for answers that change
+    """A factor of the cell; `query` for the sample of queries, `residual` for answers that change
     from cell to cell though the accuracy need not."""
     levels: int
-    """How many of it were tried."""
+    """Number of levels in the comparison."""
     sd: float
-    """A standard deviation, in accuracy from 0 to 1."""
-    ci: tuple[float, float]
+    """Standard deviation, in accuracy from 0 to 1."""
+    ci: Ends
     truncated: bool
-    """Whether its variance was estimated to be below 0, and 0 stands for it."""
+    """An estimate of the variance below 0, replaced by 0."""
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Variance(Settings):
-    """What moves the accuracy at one number of shots."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variance(Cell):
+    """Variance components of the accuracy at one number of shots; None for factors that vary."""
 
     n: int
-    """The number of queries."""
-    sources: tuple[Source, ...]
+    """Number of queries."""
+    sources: tuple[VarianceComponent, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Spread(Settings):
-    """Distance between the levels of one factor, all else held; see `evaluation.variance`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread(Cell):
+    """Range of accuracies over the levels of one factor, all else held, so that it is None here."""
 
     factor: str
-    """`order`, `template`, `verbalizer` or `seed`."""
+    """One of `promptkit.inference.cell.SWEPT`."""
     levels: tuple[str, ...]
     accuracies: tuple[float, ...]
-    """Of each level, over all seeds."""
+    """Accuracy of each level, over all seeds."""
     observed: float
-    """The highest less the lowest."""
+    """Highest less lowest accuracy."""
     noise: float
-    """What that would be on average if all levels were equally good."""
+    """Expected range if all levels were equally good."""
     estimate: float
-    """How far apart they are without the noise."""
-    ci: tuple[float, float]
+    """Range without the noise."""
+    ci: Ends
     """95 %, of `estimate`."""
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability(Setting):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability(Cell):
     """Reliability bins of one cell, its answers of all seeds together.
 
     For display: a row's `ece` is computed per seed and averaged, so it can be larger than these
@@ -182,8 +174,8 @@ class Reliability(Setting):
     """By confidence, empty bins left out; `n` counts answers, of every seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confusion(Setting):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion(Cell):
     """Confusion matrix of one cell, the counts of its seeds summed.
 
     For display: a row's `macro_f1` is computed per seed and averaged, and cannot be had from the
@@ -192,23 +184,22 @@ class Confusion(Setting):
 
     labels: tuple[str, ...]
     answers: tuple[tuple[tuple[int, int], ...], ...]
-    """Per gold label the answers that were given, by their number, each with how often."""
+    """Pairs of an answer, by its number, and its count, for each gold label."""
 
     @property
     def counts(self) -> tuple[tuple[int, ...], ...]:
-        """A row per gold label, a column per answer; in all queries × seeds."""
+        """Counts with a row per gold label and a column per answer, of all queries and seeds."""
         every = range(len(self.labels))
         return tuple(tuple(map(dict(row).get, every, [0] * len(every))) for row in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Free(Setting):
-    """Free-form answers of a cell in which the model gives the labels little probability."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeAnswers(Cell):
+    """FreeAnswers-form answers of a cell in which the model gives the labels little probability."""
 
-    seed: int | None
     coverage: float
-    """The mean over the cell's queries."""
+    """Mean over the queries of the cell."""
     texts: tuple[str, ...]
-    """The answers to its first queries, cut after a few tokens."""
+    """Answers to its first queries, cut after a few tokens."""
     labels: tuple[str | None, ...]
-    """The label that each of them writes, in any casing; None for something else."""
+    """Label that each answer writes, in any casing; None for something else."""

@@ -1,4 +1,4 @@
-"""What a comparison comes to in plain language: text out of numbers.
+"""Sentences on the results of a comparison: text out of numbers.
 
 Accuracies are from 0 to 1 here, and points of a hundred in the texts.
 """
@@ -9,47 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from promptkit.inference.cell import bare, named, noun
 from promptkit.text import (
     about,
     capital,
     counted,
     decimals,
     ends,
-    file_name,
     listed,
     number,
     p_value,
     points,
     sentence,
     signed,
-    visible,
 )
 
 ALPHA = 0.05
-"""The chance of any significant difference in a comparison in which nothing differs."""
+"""Chance of any significant difference in a comparison in which nothing differs."""
 
 MARGIN = 0.02
 """A difference of accuracies below this does not matter."""
 
 Kind = Literal["better", "worse", "same", "unsure"]
-
-_NOUNS = {
-    "model": "model",
-    "template": "template",
-    "selection": "selection",
-    "order": "order",
-    "verbalizer": "label wording",
-    "calibration": "calibration",
-    "seed": "draw",
-}
-_MANY = {"selection": "selections", "seed": "draws"}
-_ALONE = {
-    "query": "Which queries are asked",
-    "residual": "Answers that flip from cell to cell",
-    "seed": "The draw of shots",
-    "verbalizer": "The label wording",
-}
-_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +40,19 @@ class Compared:
     factor: str
     a: str | int
     b: str | int
-    """What the cells have there."""
+    """Levels of the two cells."""
     delta: float
-    """The accuracy of `b` less that of `a`."""
+    """Accuracy of `b` less that of `a`."""
     low: float
     high: float
-    """The interval of `delta`, for this pair alone."""
+    """Interval of `delta`, for this pair alone."""
     p: float
-    """Corrected for the number of comparisons."""
+    """P-value, corrected for the number of comparisons."""
     comparisons: int
     context: Mapping[str, str | int]
-    """What else the cells have, where it varies."""
+    """Levels of the other factors that vary in the comparison."""
     general: bool = True
-    """Whether it is about new draws of shots too; else it is about one draw."""
+    """Whether the interval is for new draws of shots too, and not for one draw only."""
 
 
 def judge(compared: Compared) -> Kind:
@@ -102,21 +83,32 @@ def verdict(compared: Compared) -> str:
     return sentence(f"{where}: {change}{rest}{only}" if where else f"{change}{rest}{only}")
 
 
-def moves(source: str, levels: int, sd: float, ci: tuple[float, float], truncated: bool) -> str:
-    """One sentence on a source of variance; `source` is a factor, `query` or `residual`."""
-    low, high = ends(*ci)
-    what = _ALONE.get(source, f"The {_NOUNS.get(source, source)}")
-    verb, among = ("move", "") if source == "residual" else ("moves", "")
-    if source not in ("query", "residual"):
-        what, among = f"{what} alone", f" among {levels} {_plural(source)}"
-    if truncated:
-        by = f"less than can be seen here (standard deviation{among} up to {high} points)"
-    else:
-        by = f"{points(sd)} (standard deviation{among}, {low} to {high})"
-    return f"{what} {verb} it by {by}."
+def component(factor: str, levels: int, sd: float, ci: tuple[float, float], low: bool) -> str:
+    """Return one sentence on a variance component.
+
+    Args:
+        factor: A factor, `query` or `residual`.
+        levels: The number of its levels.
+        sd: The standard deviation, from 0 to 1.
+        ci: The ends of its interval.
+        low: Whether the variance was estimated below 0, and 0 stands for it.
+    """
+    bottom, top = ends(*ci)
+    names = component_name(factor)
+    among = "" if factor in ("query", "residual") else f" among {levels} {names}"
+    if factor == "residual":
+        names += " (answers that change from cell to cell)"
+    if low:
+        return f"{capital(names)}: no variance seen{among}, standard deviation up to {top} points."
+    return f"{capital(names)}: standard deviation of {points(sd)} [{bottom}, {top}]{among}."
 
 
-def ranges(
+def component_name(factor: str) -> str:
+    """Return what a variance component is called: `queries`, `draws`, `orders`, `residual`."""
+    return {"query": "queries", "residual": "residual"}.get(factor) or f"{noun(factor)}s"
+
+
+def spread(
     factor: str,
     levels: int,
     accuracies: tuple[float, float],
@@ -124,17 +116,26 @@ def ranges(
     estimate: float,
     ci: tuple[float, float],
 ) -> str:
-    """One sentence on how far apart the levels of a factor are; `accuracies` are the extremes."""
+    """Return one sentence on the range of accuracies over the levels of a factor.
+
+    Args:
+        factor: The factor.
+        levels: The number of its levels.
+        accuracies: The lowest and the highest accuracy.
+        noise: The expected range of equally good levels.
+        estimate: The range without the noise.
+        ci: The ends of its interval.
+    """
     (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), ends(*ci)
     return (
-        f"{levels} {_plural(factor)} range from {number(lowest)} to {number(highest)} % right, "
-        f"{points(highest - lowest)}; chance alone would make {number(noise)} of equally good "
-        f"ones, and without it they are about {points(estimate)} apart ({low} to {high})."
+        f"{levels} {noun(factor)}s: {number(lowest)} to {number(highest)} % right, a range of "
+        f"{points(highest - lowest)}; noise alone would make {number(noise)}, and without it the "
+        f"range is about {points(estimate)} [{low}, {high}]."
     )
 
 
 def others(count: int, pairs: int, kind: str) -> str:
-    """One sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
+    """Return one sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
     what = {
         "sure": "the difference is significant",
         "same": f"there is no difference of more than {points(MARGIN)}",
@@ -181,32 +182,15 @@ def _takes(delta: float, needed: int | None, draws: int | None) -> str:
     return f"one of {number(delta)} takes more queries and more draws"
 
 
-def named(factor: str, value: str | int) -> str:
-    """A level of a factor, as a sentence calls it."""
-    if factor == "shots":
-        return counted(int(value), "shot")
-    if factor == "calibration":
-        return "no calibration" if value == "none" else f"{value} calibration"
-    shown = bare(factor, value)
-    return shown if shown.startswith(f"{factor} ") else f"{_NOUNS.get(factor, factor)} {shown}"
-
-
-def bare(factor: str, value: str | int) -> str:
-    """The same beside another one."""
-    if factor == "calibration":
-        return named(factor, value)
-    return visible(file_name(str(value)) if factor == "model" else value, _LENGTH)
-
-
 def context(levels: Mapping[str, str | int]) -> str:
-    """Where a sentence holds: `at 8 shots with template a.j2`, or nothing."""
+    """Return the cells that a sentence is about: `at 8 shots with template a.j2`, or nothing."""
     at = [f"at {named('shots', levels['shots'])}"] if "shots" in levels else []
     rest = [named(factor, value) for factor, value in levels.items() if factor != "shots"]
     return " ".join([*at, *([f"with {listed(rest)}"] if rest else [])])
 
 
 def is_plural(factor: str, value: str | int) -> bool:
-    """Whether a level is many things."""
+    """Return whether a level takes a plural verb."""
     return factor == "shots" and value != 1
 
 
@@ -220,7 +204,3 @@ def _change(c: Compared) -> str:
     low, high = signed(c.low, digits), signed(c.high, digits)
     change = signed(c.delta, digits)
     return f"{change} {'point' if change in ('+1', '-1') else 'points'} [{low}, {high}]"
-
-
-def _plural(factor: str) -> str:
-    return _MANY.get(factor, f"{_NOUNS.get(factor, factor)}s")

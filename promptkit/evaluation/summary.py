@@ -15,15 +15,15 @@ from promptkit.evaluation import pairs as paired
 from promptkit.evaluation import warnings as warned
 from promptkit.evaluation.exact_match import exactness
 from promptkit.evaluation.label_swap import swap_verdicts
-from promptkit.evaluation.outcomes import Groups
-from promptkit.evaluation.results import Best, Free, Pair, Row, Spread, Variance
+from promptkit.evaluation.outcomes import ByCell
+from promptkit.evaluation.results import Best, FreeAnswers, Pair, Row, Spread, Variance
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
 
 
-class Evidence(NamedTuple):
-    """What stands in a comparison under the same names."""
+class Summary(NamedTuple):
+    """Part of a comparison that is drawn from its outcomes, under the same names."""
 
     pairs: tuple[Pair, ...]
     best: Best
@@ -36,23 +36,23 @@ class Evidence(NamedTuple):
 
 def weigh(
     task: Task[Any, Any],
-    groups: Groups,
+    by_cell: ByCell,
     rows: Sequence[Row],
     predictions: Sequence[Sequence[Prediction]],
-    free: Sequence[Free] = (),
-) -> Evidence:
-    """The evidence in the judged predictions of a task; `free` is what models said freely."""
-    found = paired.compared(groups)
-    pairs = tuple(paired.pairs(groups, found))
-    planned, baseline = paired.plan(groups, found), best_cell.majority(groups)
-    best = best_cell.best(groups, baseline)
-    lines = list(variance_sources.lines(groups, predictions))
+    free: Sequence[FreeAnswers] = (),
+) -> Summary:
+    """Return the summary of the outcomes of a task, given free-form answers of its models."""
+    found = paired.compared(by_cell)
+    pairs = tuple(paired.pairs(by_cell, found))
+    planned, baseline = paired.plan(by_cell, found), best_cell.majority(by_cell)
+    best = best_cell.best(by_cell, baseline)
+    lines = list(variance_sources.lines(by_cell))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
-    return Evidence(
+    return Summary(
         pairs,
         best,
-        (*paired.verdicts_on(groups, found, best, planned), *map(sentence, swaps)),
-        tuple(warned.warnings(task, groups, planned, baseline, predictions, free)),
+        (*paired.verdicts_on(by_cell, found, best, planned), *map(sentence, swaps)),
+        tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free)),
         tuple(filter(None, [exactness(task.output_type)])),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),

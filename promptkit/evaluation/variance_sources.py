@@ -9,118 +9,106 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from promptkit.evaluation import outcomes, sentences
-from promptkit.evaluation.outcomes import Groups
-from promptkit.evaluation.results import Source, Spread, Variance
+from promptkit.evaluation import sentences
+from promptkit.evaluation.outcomes import ByCell, Outcomes
+from promptkit.evaluation.results import Spread, Variance, VarianceComponent
 from promptkit.evaluation.variance import Component, components, extent
-from promptkit.inference.cell import Cell
-from promptkit.inference.prediction import Prediction, cell_of
+from promptkit.inference.cell import SWEPT, Cell
 
-FACTORS = ("template", "verbalizer", "order", "seed")
-"""The axes of a line behind its queries."""
+_HELD = tuple(name for name in SWEPT if name != "seed")
 
 
 class Line(NamedTuple):
-    """Cells that differ in what is swept only, as one table."""
+    """Cells that differ in swept factors only, as one table."""
 
     cell: Cell
     """The first of them."""
     correct: npt.NDArray[np.int64]
-    """(queries, templates, verbalizers, orders, seeds)."""
+    """Correctness of the answers, the queries, then an axis for each of `SWEPT`."""
     prompts: npt.NDArray[np.int64]
-    """The same without queries: equal numbers are equal prompts."""
+    """Hashes of the prompts, the same axes without queries: equal numbers are equal prompts."""
     levels: Mapping[str, Sequence[str | int | None]]
 
     def moves(self, factor: str) -> bool:
-        """Whether another level is another prompt: no shots have no order, and are never drawn."""
-        axis = FACTORS.index(factor)
+        """Return whether another level is another prompt; it is not for an order of no shots."""
+        axis = SWEPT.index(factor)
         return bool((self.prompts != self.prompts.take([0], axis)).any())
 
 
-def lines(groups: Groups, predictions: Sequence[Sequence[Prediction]]) -> Iterator[Line]:
-    """The tables of a comparison that has two queries or more, all levels of them crossed."""
-    if len(predictions[0]) < 2:
-        return
-    prompts = _prompts(predictions)
-    by_line: dict[Cell, list[Cell]] = {}
-    for cell in groups:
-        line = cell._replace(template="", verbalizer="", order="")
-        by_line.setdefault(line, []).append(cell)
-    for cells in by_line.values():
+def lines(by_cell: ByCell) -> Iterator[Line]:
+    """Yield the tables of a comparison that has two queries or more, all levels crossed."""
+    by_line: dict[Cell, list[Outcomes]] = {}
+    for cell, one in by_cell.items():
+        by_line.setdefault(cell.at(**dict.fromkeys(_HELD)), []).append(one)
+    for found in by_line.values():
+        cells = [one.cell for one in found]
+        if len(found[0].correct) < 2:
+            return
         levels: dict[str, list[Any]] = {
-            name: list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in FACTORS
+            name: list(dict.fromkeys(getattr(cell, name) for cell in cells)) for name in _HELD
         }
-        levels["seed"] = [one.cell.seed for one in groups[cells[0]]]
-        crossed = list(product(*(levels[name] for name in FACTORS[:-1])))
+        levels["seed"] = [*found[0].numbers]
+        every = product(*(levels[name] for name in _HELD))
+        crossed = [dict(zip(_HELD, each, strict=True)) for each in every]
         if len(crossed) != len(cells):  # a calibration that some of them do not have
             continue
-        shape = [len(levels[name]) for name in FACTORS]
-        grid = [
-            groups[cells[0]._replace(template=template, verbalizer=verbalizer, order=order)]
-            for template, verbalizer, order in crossed
-        ]
-        correct = np.array([outcomes.correct(seeds) for seeds in grid])
-        numbers = [[prompts[one.cell._replace(calibration="")] for one in seeds] for seeds in grid]
+        shape = [len(levels[name]) for name in SWEPT]
+        grid = [by_cell[cells[0].at(**each)] for each in crossed]
+        correct = np.array([one.correct for one in grid])
         yield Line(
             cells[0],
             np.moveaxis(correct, 1, 0).reshape(correct.shape[1], *shape),
-            np.array(numbers).reshape(shape),
+            np.array([_prompts(one) for one in grid]).reshape(shape),
             levels,
         )
 
 
-def _prompts(predictions: Sequence[Sequence[Prediction]]) -> dict[Cell, int]:
-    """A number for each cell, the same where the prompts are, and how answers are written."""
-    seen: dict[tuple[str, ...], int] = {}
-    numbers = {}
-    for cell in predictions:
-        one = cell[0]
-        asked = (one.template, one.verbalizer, *(prediction.prompt_sha256 for prediction in cell))
-        numbers[cell_of(one, calibration="")] = seen.setdefault(asked, len(seen))
-    return numbers
+def _prompts(one: Outcomes) -> list[int]:
+    """Return a hash of the prompts of each seed, and of how their answers are written."""
+    return [hash((one.cell.template, one.cell.verbalizer, prompts)) for prompts in one.prompts]
 
 
 def variance(lines: Sequence[Line]) -> Iterator[Variance]:
     """What moves the accuracy of each line in which anything does."""
     for line in lines:
-        table, moving = line.correct, [name for name in FACTORS if line.moves(name)]
+        table, moving = line.correct, [name for name in SWEPT if line.moves(name)]
         if not moving:
             continue
-        for axis, name in enumerate(FACTORS, 1):
+        for axis, name in enumerate(SWEPT, 1):
             if name not in moving:
                 table = table.take([0], axis)
         found = components(table)
         sources = [("query", len(table), found.query)]
-        for name, component in zip(FACTORS, found.factors, strict=True):
+        for name, component in zip(SWEPT, found.factors, strict=True):
             if component is not None and name in moving:
                 sources.append((name, len(line.levels[name]), component))
         sources.append(("residual", table[0].size, found.residual))
         yield Variance(
-            **_place(line.cell, moving),
+            **line.cell.at(**dict.fromkeys([*moving, "seed"])).factors(),
             n=len(table),
-            sources=tuple(_source(*source) for source in sources),
+            sources=tuple(_component(*source) for source in sources),
         )
 
 
-def _source(factor: str, levels: int, component: Component) -> Source:
+def _component(factor: str, levels: int, component: Component) -> VarianceComponent:
     ends = component.ci.low, component.ci.high
-    sentence = sentences.moves(factor, levels, component.sd, ends, component.truncated)
-    return Source(factor, levels, component.sd, ends, component.truncated, sentence)
+    sentence = sentences.component(factor, levels, component.sd, ends, component.truncated)
+    return VarianceComponent(factor, levels, component.sd, ends, component.truncated, sentence)
 
 
 def spreads(lines: Sequence[Line]) -> Iterator[Spread]:
     """How far apart the levels of each factor are, wherever the others stand."""
     for line in lines:
-        for factor in FACTORS:
+        for factor in SWEPT:
             if line.moves(factor):
                 yield from _spreads(line, factor)
 
 
 def _spreads(line: Line, factor: str) -> Iterator[Spread]:
-    held = [name for name in FACTORS[:-1] if name != factor]
-    axes = [FACTORS.index(name) for name in held]
+    held = [name for name in _HELD if name != factor]
+    axes = [SWEPT.index(name) for name in held]
     for places in product(*(range(len(line.levels[name])) for name in held)):
-        where: list[Any] = [slice(None)] * len(FACTORS)
+        where: list[Any] = [slice(None)] * len(SWEPT)
         for axis, place in zip(axes, places, strict=True):
             where[axis] = place
         # What is left is (queries, levels, seeds), or (queries, seeds).
@@ -130,9 +118,9 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
         names: dict[str, Any] = {
             name: line.levels[name][place] for name, place in zip(held, places, strict=True)
         }
-        cell = line.cell._replace(**names)
+        cell = line.cell.at(**names)
         yield Spread(
-            **_place(cell, [factor]),
+            **cell.at(**dict.fromkeys([factor, "seed"])).factors(),
             factor=factor,
             levels=tuple(str(level) for level in line.levels[factor]),
             accuracies=accuracies,
@@ -140,7 +128,7 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
             noise=found.noise,
             estimate=found.estimate,
             ci=ends,
-            sentence=sentences.ranges(
+            sentence=sentences.spread(
                 factor,
                 len(accuracies),
                 (min(accuracies), max(accuracies)),
@@ -149,9 +137,3 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
                 ends,
             ),
         )
-
-
-def _place(cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
-    fields = cell._asdict()
-    del fields["seed"]
-    return {name: None if name in varied else value for name, value in fields.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,14 @@ from promptkit.evaluation import (
     caveats,
     label_collapse,
     label_frequencies,
-    outcomes,
     power,
     sentences,
 )
 from promptkit.evaluation.cell_differences import cells_of
 from promptkit.evaluation.empty_options import empty_options
-from promptkit.evaluation.outcomes import Groups
+from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.pairs import levels, varied
-from promptkit.evaluation.results import Free
+from promptkit.evaluation.results import FreeAnswers
 from promptkit.evaluation.variance import flattery
 from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
@@ -31,61 +29,58 @@ from promptkit.tasks.task import Task
 
 def warnings(
     task: Task[Any, Any],
-    groups: Groups,
-    planned: power.Plan,
+    by_cell: ByCell,
+    planned: power.SampleSize,
     baseline: best_cell.Baseline | None,
     predictions: Sequence[Sequence[Prediction]],
-    free: Sequence[Free] = (),
+    free: Sequence[FreeAnswers] = (),
 ) -> Iterator[str]:
     """The warnings that hold, those that concern every number first."""
     n = len(predictions[0])
     checked = [
         caveats.few_queries(n, power.detectable(n, planned)),
-        _majority(groups, baseline),
-        _picked(groups),
-        _one_seed(groups),
-        _low_coverage(groups, free),
+        _majority(by_cell, baseline),
+        _picked(by_cell),
+        _one_seed(by_cell),
+        _low_coverage(by_cell, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
         empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
-    labels = label_frequencies.frequencies(task, groups)
+    labels = label_frequencies.frequencies(task, by_cell)
     if labels is not None:
-        yield from label_collapse.warnings(groups, skewed=label_frequencies.is_skewed(labels))
-        yield from label_frequencies.warnings(labels, groups)
+        yield from label_collapse.warnings(by_cell, skewed=label_frequencies.is_skewed(labels))
+        yield from label_frequencies.warnings(labels, by_cell)
 
 
-def _majority(groups: Groups, baseline: best_cell.Baseline | None) -> str | None:
+def _majority(by_cell: ByCell, baseline: best_cell.Baseline | None) -> str | None:
     if baseline is None:
         return None
-    not_above, cells = best_cell.not_above(groups, baseline)
+    not_above, cells = best_cell.not_above(by_cell, baseline)
     return caveats.majority(baseline.label, baseline.accuracy, not_above, cells)
 
 
-def _picked(groups: Groups) -> str | None:
-    tables = [outcomes.correct(groups[cell]) for cell in cells_of(groups)]
+def _picked(by_cell: ByCell) -> str | None:
+    tables = [by_cell[cell].correct for cell in cells_of(by_cell)]
     if len(tables) < 2 or len(tables[0]) < 2:
         return None
     return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
 
 
-def _one_seed(groups: Groups) -> str | None:
-    seeds = [len(cells) for cells in groups.values() if cells[0].drawn]
+def _one_seed(by_cell: ByCell) -> str | None:
+    seeds = [len(one.numbers) for one in by_cell.values() if one.drawn]
     return caveats.one_seed(max(seeds)) if seeds else None
 
 
-def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
+def _low_coverage(by_cell: ByCell, free: Sequence[FreeAnswers]) -> str | None:
     """Of the cell with the least coverage, among those whose models were asked if there are any."""
-    covered = coverage_of(groups)
+    covered = coverage_of(by_cell)
     if not covered:
         return None
-    asked = {
-        Cell(*[getattr(one, name) for name in Cell._fields])._replace(seed=None): one
-        for one in free
-    }
+    asked = {one.at(seed=None): one for one in free}
     least = min(asked or covered, key=lambda cell: covered[cell])
-    where = sentences.context(levels(least, varied(groups)))
+    where = sentences.context(levels(least, varied(by_cell)))
     low = sum(coverage < caveats.COVERAGE for coverage in covered.values())
     said: tuple[str, ...] = ()
     labels = 0
@@ -96,12 +91,12 @@ def _low_coverage(groups: Groups, free: Sequence[Free]) -> str | None:
     return caveats.low_coverage(where, covered[least], said, (low, len(covered)), labels)
 
 
-def coverage_of(groups: Groups) -> dict[Cell, float]:
-    """The mean coverage of each cell whose labels were scored; calibration does not change it."""
+def coverage_of(by_cell: ByCell) -> dict[Cell, float]:
+    """Return the mean coverage of each cell with scored labels; calibration does not change it."""
     return {
-        cell: fmean(value for one in groups[cell] if one.scored for value in one.scored.coverage)
-        for cell in distinct(groups)
-        if cell.calibration == RAW and groups[cell][0].scored is not None
+        cell: float(coverage.mean())
+        for cell in distinct(by_cell)
+        if cell.calibration == RAW and (coverage := by_cell[cell].coverage) is not None
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -13,9 +14,10 @@ from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
-from promptkit.evaluation import outcomes, summary
+from promptkit.evaluation import cell_metrics, summary
 from promptkit.evaluation.label_swap import near_warning, wording_warnings
-from promptkit.evaluation.results import Free
+from promptkit.evaluation.outcomes import outcomes
+from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import free_answers
@@ -133,7 +135,8 @@ def _with_enough_draws(
     with _opened(store) as kept:
         asked = batch.prepare(predictors, queries)
         predictions, cost = batch.run(asked, kept, progress=progress, announce=announce)
-    enough = draw_count.enough(outcomes.judged(task, predictions))
+    made = chain.from_iterable(predictions)
+    enough = draw_count.enough(outcomes(made, task.output_type.label_of))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
@@ -167,12 +170,13 @@ def _judged(
     task: Task[Any, Any],
     asked: Sequence[Asked],
     predictions: Sequence[Sequence[Prediction]],
-    free: tuple[Free, ...],
+    free: tuple[FreeAnswers, ...],
     usage: Cost,
 ) -> Comparison:
-    groups = outcomes.judged(task, predictions)
-    rows = tuple(outcomes.rows(groups))
-    weighed = summary.weigh(task, groups, rows, predictions, free)
+    every = tuple(chain.from_iterable(predictions))
+    by_cell = outcomes(every, task.output_type.label_of)
+    rows = tuple(cell_metrics.rows(by_cell))
+    weighed = summary.weigh(task, by_cell, rows, predictions, free)
     models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
     return Comparison(
         task.name,
@@ -181,12 +185,12 @@ def _judged(
         templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
         rows=rows,
         **weighed._asdict(),
-        reliability=tuple(outcomes.reliability(groups)),
-        confusion=tuple(outcomes.confusion(groups)),
+        reliability=tuple(cell_metrics.reliability(by_cell)),
+        confusion=tuple(cell_metrics.confusion(by_cell)),
         calibrations=tuple(apply.notes(asked, predictions)),
         free_answers=free,
         usage=usage,
-        predictions=tuple(prediction for cell in predictions for prediction in cell),
+        predictions=every,
         prompts=batch.prompts_of(asked),
         pool=pool_digests(task.demos),
     )

@@ -16,7 +16,7 @@ from promptkit.errors import MissingExtraError
 from promptkit.evaluation.results import (
     Best,
     Confusion,
-    Free,
+    FreeAnswers,
     Pair,
     Reliability,
     Row,
@@ -25,6 +25,7 @@ from promptkit.evaluation.results import (
 )
 from promptkit.files import saving
 from promptkit.inference.batch import Cost
+from promptkit.inference.cell import FIELDS, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
@@ -61,7 +62,7 @@ class Comparison:
     reliability: tuple[Reliability, ...]
     confusion: tuple[Confusion, ...]
     calibrations: tuple[CalibrationNote, ...]
-    free_answers: tuple[Free, ...]
+    free_answers: tuple[FreeAnswers, ...]
     usage: Cost
     predictions: tuple[Prediction, ...]
     prompts: Mapping[str, Prompt]
@@ -76,17 +77,14 @@ class Comparison:
             "models": [asdict(identity) for identity in self.models],
             "templates": [{"name": one.name, "source": one.source} for one in self.templates],
             "rows": [asdict(row) for row in self.rows],
-            "pairs": [
-                {**asdict(pair), "a": pair.a._asdict(), "b": pair.b._asdict()}
-                for pair in self.pairs
-            ],
-            "best": _best(self.best),
+            "pairs": [asdict(pair) for pair in self.pairs],
+            "best": asdict(self.best),
             "verdicts": list(self.verdicts),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
-            "variance": [asdict(one) for one in self.variance],
-            "spreads": [asdict(one) for one in self.spreads],
-            "reliability": [_plain(curve) for curve in self.reliability],
+            "variance": [_of_seeds(one) for one in self.variance],
+            "spreads": [_of_seeds(one) for one in self.spreads],
+            "reliability": [_of_seeds(curve) for curve in self.reliability],
             "confusion": [_matrix(matrix) for matrix in self.confusion],
             "calibrations": [asdict(note) for note in self.calibrations],
             "free_answers": [asdict(free) for free in self.free_answers],
@@ -193,29 +191,28 @@ def _said(template: Template) -> str:
     return f"{{# {template.name.replace('#}', '# }')} #}}\n{template.source}"
 
 
-def _best(best: Best) -> dict[str, Any]:
-    rivals = [{**asdict(rival), "cell": rival.cell._asdict()} for rival in best.rivals]
-    return {**asdict(best), "cell": best.cell._asdict(), "rivals": rivals}
+def _of_seeds(one: Cell) -> dict[str, Any]:
+    """Return what is said of all seeds of a cell, as JSON can hold it: without a seed."""
+    return {name: value for name, value in asdict(one).items() if name != "seed"}
 
 
 def _matrix(matrix: Confusion) -> dict[str, Any]:
     """A matrix without its zeros: with 2,000 labels it has four million of them."""
-    data = asdict(matrix)
+    data = _of_seeds(matrix)
     data["counts"] = data.pop("answers")
     return data
 
 
-def _plain(curve: Reliability) -> dict[str, Any]:
-    return {**asdict(curve), "bins": [one._asdict() for one in curve.bins]}
-
-
 def _record(prediction: Prediction) -> dict[str, Any]:
-    record = {name: getattr(prediction, name) for name in Prediction.__slots__}
+    record = {name: getattr(prediction, name) for name in _RECORD}
     for name, value in record.items():
         if type(value) not in _SIMPLE:
             record[name] = finite(value)
     return record
 
+
+_RECORD = [name for name in (*Prediction.__slots__, *FIELDS) if name != "calibration"]
+"""Fields of a record: `calibrated` has the answers under every calibration."""
 
 _SIMPLE = frozenset((str, int, bool, type(None)))
 

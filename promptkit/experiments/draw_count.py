@@ -10,10 +10,9 @@ Stein, Annals of Mathematical Statistics 16, 1945.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from promptkit.evaluation import crossed_intervals, outcomes
-from promptkit.evaluation.outcomes import Groups, Judged
+from promptkit.evaluation import crossed_intervals
+from promptkit.evaluation.outcomes import ByCell, Table
 from promptkit.inference.cell import RAW
 
 PILOT = 5
@@ -23,21 +22,20 @@ MOST = 20
 """How many draws are asked at the most."""
 
 
-def enough(groups: Groups) -> int:
+def enough(by_cell: ByCell) -> int:
     """Return how many draws make new draws add less to the error of an accuracy than new queries.
 
     Args:
-        groups: The judged predictions of a pilot of `PILOT` draws.
+        by_cell: The outcomes of a pilot of `PILOT` draws.
 
     Returns:
         The largest number that a cell takes, from `PILOT` to `MOST`.
     """
-    raw = [cells for cell, cells in groups.items() if cell.calibration == RAW]
-    return max([PILOT, *(_enough(cells) for cells in raw if cells[0].drawn)])
+    raw = [one for cell, one in by_cell.items() if cell.calibration == RAW]
+    return max([PILOT, *(_enough(one.correct) for one in raw if one.drawn)])
 
 
-def _enough(cells: Sequence[Judged]) -> int:
-    table = outcomes.correct(cells)
+def _enough(table: Table) -> int:
     if min(table.shape) < 2:
         return PILOT
     by_query, by_draw, rest = crossed_intervals.components(table)

@@ -15,9 +15,9 @@ from statistics import fmean
 
 from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
-from promptkit.evaluation.results import Free
+from promptkit.evaluation.results import FreeAnswers
 from promptkit.inference.batch import Asked
-from promptkit.inference.prediction import Prediction, Predictor, answer, cell_of
+from promptkit.inference.prediction import Prediction, Predictor, answer
 from promptkit.inference.store import Store
 from promptkit.models.base import Generation, Sampling
 from promptkit.prompts.prompt import TokenizedPrompt
@@ -31,7 +31,7 @@ SAMPLING = Sampling(max_tokens=8)
 
 def free_answers(
     asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]], store: Store
-) -> Iterator[Free]:
+) -> Iterator[FreeAnswers]:
     """Free answers per model, template and verbalizer, where a mean coverage is below `LOW`.
 
     Of the cells where it is, the one with the most shots is asked: there a model knows best what
@@ -50,8 +50,8 @@ def free_answers(
         written = _written(one, store)
         if written:
             words = _words(one.predictor)
-            yield Free(
-                **cell_of(made[0])._asdict(),
+            yield FreeAnswers(
+                **made[0].factors(),
                 coverage=coverage_there,
                 texts=tuple([_readable(answer.text) for answer in written]),
                 labels=tuple([label_written(answer, words) for answer in written]),

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from promptkit.evaluation.sentences import bare
 from promptkit.inference.batch import Asked
+from promptkit.inference.cell import FACTORS, MIN_SHOTS, bare, noun
 from promptkit.prompts.prompt import TokenizedPrompt
-from promptkit.text import listed
-
-_LEAST = {"template": 0, "verbalizer": 0, "selection": 1, "order": 2}
-"""The factors that change prompts, and the fewest shots at which they may."""
-_NOUNS = {"verbalizer": "label wordings", "selection": "selections"}
+from promptkit.text import counted, listed
 
 Levels = tuple[str, ...]
 
 
 def same_prompts(asked: Sequence[Asked]) -> Iterator[str]:
-    """Sentences: which levels of a factor have the same prompts, and with how many shots."""
-    cells = [one.predictor.cell for one in asked]
+    """Yield a sentence on the levels of each factor that have the same prompts."""
+    cells = [one.predictor.cell.factors() for one in asked]
     varied = {name for name in cells[0] if len({cell[name] for cell in cells}) > 1}
-    if not varied & {*_LEAST, "shots"}:
+    factors = [name for name in FACTORS if name in varied & MIN_SHOTS.keys()]
+    if not factors and "shots" not in varied:
         return
     digests = [_digest(one.prompts) for one in asked]
-    for factor in [name for name in _LEAST if name in varied]:
+    for factor in factors:
         yield from _of_factor(factor, cells, digests)
     if "shots" in varied:
         for counts in _groups("shots", cells, digests):
@@ -39,7 +36,7 @@ def _of_factor(
     factor: str, cells: Sequence[Mapping[str, Any]], digests: Sequence[int]
 ) -> Iterator[str]:
     found: dict[Levels, list[int]] = {}
-    counts = sorted({cell["shots"] for cell in cells if cell["shots"] >= _LEAST[factor]})
+    counts = sorted({cell["shots"] for cell in cells if cell["shots"] >= MIN_SHOTS[factor]})
     for count in counts:
         these = [i for i, cell in enumerate(cells) if cell["shots"] == count]
         for levels in _groups(factor, [cells[i] for i in these], [digests[i] for i in these]):
@@ -47,13 +44,13 @@ def _of_factor(
     for levels, where in found.items():
         names = listed([bare(factor, level) for level in levels])
         place = "at every number of shots" if where == counts else f"with {_shots(where)}"
-        yield f"{_NOUNS.get(factor, factor + 's')} {names} give the same prompts {place}: {_SO}"
+        yield f"{noun(factor)}s {names} give the same prompts {place}: {_SO}"
 
 
 def _groups(
     factor: str, cells: Sequence[Mapping[str, Any]], digests: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """The levels that have the same prompts whatever else the cells have."""
+    """Return the levels that have the same prompts whatever else the cells have."""
     by_level: dict[Any, dict[tuple[Any, ...], int]] = {}
     for cell, digest in zip(cells, digests, strict=True):
         rest = tuple([value for name, value in cell.items() if name != factor])
@@ -65,11 +62,11 @@ def _groups(
 
 
 def _digest(prompts: Sequence[TokenizedPrompt]) -> int:
-    """The same for prompts that a model answers alike; within one process."""
+    """Return a hash, equal within one process for prompts that a model answers alike."""
     return hash(tuple([hash((p.ids, p.candidates, p.prompt.stop)) for p in prompts]))
 
 
 def _shots(counts: Sequence[int]) -> str:
-    return (
-        f"{listed([str(count) for count in counts])} {'shot' if list(counts) == [1] else 'shots'}"
-    )
+    """Return shot counts in words: `1 shot`, `2 and 4 shots`."""
+    *rest, last = counts
+    return listed([*map(str, rest), counted(last, "shot")])

@@ -10,7 +10,7 @@ from typing import Any
 from promptkit.errors import shorten
 from promptkit.files.json_values import plain
 from promptkit.inference.cell import RAW, Cell
-from promptkit.inference.prediction import Prediction, cell_of
+from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import ExampleSet, canonical, output_key
 from promptkit.text import counted
 
@@ -86,11 +86,11 @@ def moves(
         removed = tuple([id for id in pool_before if id not in pool])
         changed = tuple([id for id in pool if pool_before.get(id, pool[id]) != pool[id]])
     compared = [
-        (shots, before[other._replace(seed=cell.seed, calibration=RAW)])
+        (shots, before[other.at(seed=cell.seed, calibration=RAW)])
         for mine, other in dict(pairs).items()
         for cell, shots in draws.items()
-        if cell._replace(seed=None) == mine._replace(calibration=RAW)
-        and other._replace(seed=cell.seed, calibration=RAW) in before
+        if cell.at(seed=None) == mine.at(calibration=RAW)
+        and other.at(seed=cell.seed, calibration=RAW) in before
     ]
     other_text = frozenset(changed or ())
     moved = sum(_differ(mine, other, other_text) for mine, other in compared)
@@ -102,7 +102,7 @@ def draws_of(predictions: Iterable[Prediction]) -> Draws:
     found: dict[Cell, dict[str, frozenset[str]]] = {}
     for prediction in predictions:
         if prediction.shots:
-            cell = found.setdefault(cell_of(prediction), {})
+            cell = found.setdefault(prediction.cell, {})
             cell[prediction.id] = frozenset(prediction.shot_ids)
     return found
 

@@ -15,13 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from promptkit.errors import DataError, Problem
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
-from promptkit.inference.cell import RAW, Cell
-from promptkit.inference.prediction import Prediction, cell_of
-from promptkit.selection.orders import DEFAULT
-from promptkit.tasks.verbalizers import LABELS
-
-_ADDED: Mapping[str, Any] = {"order": DEFAULT, "verbalizer": LABELS, "calibrated": {}}
-"""What a prediction says since later versions, and what it meant before."""
+from promptkit.inference.cell import FIELDS, RAW, Cell
+from promptkit.inference.prediction import Prediction
 
 MOST_BYTES = 8 << 30
 """The largest file of a run that is read."""
@@ -136,7 +131,7 @@ def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
             continue
         last = number == len(lines)  # a whole file ends in a newline
         prediction = _prediction(_json(line, file, number, cut=last), file, number)
-        first = seen.setdefault((cell_of(prediction), prediction.id), number)
+        first = seen.setdefault((prediction.cell, prediction.id), number)
         if first != number:
             reason = f"the same cell and example as line {first}; {_AGAIN}"
             raise _bad(file, reason, number, prediction.id)
@@ -151,7 +146,7 @@ def _prediction(record: Mapping[str, Any], file: Path, line: int) -> Prediction:
         restored = {k: -math.inf if v is None else v for k, v in logprobs.items()}
         record = {**record, "logprobs": restored}
     try:
-        return _reader().validate_python({**_ADDED, **record})
+        prediction = _reader().validate_python(record)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -166,6 +161,10 @@ def _prediction(record: Mapping[str, Any], file: Path, line: int) -> Prediction:
             value=first["input"],
         )
         raise DataError([problem]) from None
+    unknown = [name for name in FIELDS if getattr(prediction, name) is None]
+    if unknown:
+        raise _bad(file, f"no field {unknown[0]!r}, which every prediction has; {_AGAIN}", line)
+    return prediction
 
 
 @cache

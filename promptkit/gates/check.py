@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from promptkit.errors import TaskError, escaped, shorten
-from promptkit.evaluation.matched import Answers, answers, chosen_for, describe, matched, shared
+from promptkit.evaluation.matched import chosen_for, matched, shared
+from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, finite
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
-from promptkit.inference.cell import RAW, Cell, is_drawn
+from promptkit.inference.cell import RAW, Cell, describe
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
@@ -48,7 +49,7 @@ class Checked:
 
     def to_dict(self) -> dict[str, Any]:
         """The gates as JSON can hold them."""
-        gates = [finite({**asdict(gate), "cell": gate.cell._asdict()}) for gate in self.gates]
+        gates = [finite(asdict(gate)) for gate in self.gates]
         task = {"name": self.comparison.task, "fingerprint": self.comparison.fingerprint}
         moves = None if self.moves is None else asdict(self.moves)
         return {"task": task, "passed": self.passed, "gates": gates, "moves": moves}
@@ -135,7 +136,7 @@ class Demands:
         """Which seeds are asked where nobody says so: those of the other run."""
         if self.before is None:
             return SEEDS
-        return sorted({prediction.seed for prediction in self.before.predictions})
+        return sorted({p.seed for p in self.before.predictions if p.seed is not None})
 
     @property
     def shots(self) -> list[int]:
@@ -159,14 +160,14 @@ class Demands:
     def judge(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
         """Holds the answers against what is demanded."""
         labels = task.output_type.label_of
-        found = answers(comparison.predictions, labels)
+        found = [*outcomes(comparison.predictions, labels).values()]
         # Whoever asks for calibrated answers wants those.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found
-        than, there = "", list[Answers]()
-        rivals = list[Answers | None]([None] * len(now))
+        than, there = "", list[Outcomes]()
+        rivals = list[Outcomes | None]([None] * len(now))
         if self.before is not None:
             than = str(self.before.folder)
-            there = answers(self.before.predictions, labels)
+            there = [*outcomes(self.before.predictions, labels).values()]
             rivals = [*matched(now, there, than)]
         count = len(now) * (len(self.bounds) + (self.before is not None))
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
@@ -189,10 +190,10 @@ class Demands:
 
 
 def _before(
-    mine: Answers, rival: Answers, there: Sequence[Answers], than: str, moved: Moves
+    mine: Outcomes, rival: Outcomes, there: Sequence[Outcomes], than: str, moved: Moves
 ) -> Before:
     """Return what one cell is held against: the saved answers, and what is known of them."""
-    drawn = is_drawn(mine.cell) or is_drawn(rival.cell)
+    drawn = mine.cell.is_drawn or rival.cell.is_drawn
     others = moved.moved > 0 or not {*mine.numbers} & {*rival.numbers}
     common = shared(mine.queries, rival.queries, than)
     return Before(rival, than, drawn and others, *chosen_for(there, rival, common))

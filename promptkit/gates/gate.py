@@ -15,9 +15,10 @@ import numpy as np
 from promptkit.errors import TaskError
 from promptkit.evaluation import targets
 from promptkit.evaluation.intervals import Interval, paired_difference, wilson
-from promptkit.evaluation.matched import Answers, shared
+from promptkit.evaluation.matched import shared
 from promptkit.evaluation.mean_intervals import mean_interval
-from promptkit.evaluation.power import Plan, detectable
+from promptkit.evaluation.outcomes import Outcomes
+from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.inference.cell import FACTORS, Cell
 from promptkit.text import signed, visible
 
@@ -94,7 +95,7 @@ class _Room(NamedTuple):
 
 
 def bounded(
-    bound: Bound, found: Answers, level: float = 1 - ERROR_RATE, strict: bool = False
+    bound: Bound, found: Outcomes, level: float = 1 - ERROR_RATE, strict: bool = False
 ) -> Gate:
     """Whether a metric keeps its bound.
 
@@ -123,10 +124,10 @@ def bounded(
     )
 
 
-def _measured(metric: Metric, found: Answers, level: float) -> tuple[float, Interval]:
+def _measured(metric: Metric, found: Outcomes, level: float) -> tuple[float, Interval]:
     if metric == "accuracy":
         return float(found.correct.mean()), wilson(found.correct, level)
-    table = found.losses if metric == "log_loss" else found.coverage
+    table = found.log_losses if metric == "log_loss" else found.coverage
     if table is None:
         raise TaskError(f"{metric}: only answers that are labels have one")
     estimate = float(table.mean())
@@ -140,7 +141,7 @@ def _measured(metric: Metric, found: Answers, level: float) -> tuple[float, Inte
 class Before(NamedTuple):
     """The answers of a saved run that a gate holds others against."""
 
-    answers: Answers
+    outcomes: Outcomes
     than: str
     """What the run is called."""
     moved: bool = False
@@ -152,7 +153,7 @@ class Before(NamedTuple):
 
 
 def no_worse(
-    now: Answers,
+    now: Outcomes,
     before: Before,
     *,
     margin: float = 0.0,
@@ -176,9 +177,9 @@ def no_worse(
     Raises:
         DataError: No query is common, or one has another text or gold output.
     """
-    common = shared(now.queries, before.answers.queries, before.than)
-    seeds = [seed for seed in now.numbers if seed in before.answers.numbers]
-    mine, theirs = now.rows(common, seeds), before.answers.rows(common, seeds)
+    common = shared(now.queries, before.outcomes.queries, before.than)
+    seeds = [seed for seed in now.numbers if seed in before.outcomes.numbers]
+    mine, theirs = now.table(common, seeds), before.outcomes.table(common, seeds)
     found, known, moved = paired_difference(theirs, mine, level), True, before.moved
     if moved:
         drawn = targets.difference(theirs, mine, True, level).general if len(seeds) > 1 else None
@@ -188,7 +189,7 @@ def no_worse(
     room = _Room(found.delta + slack, low + slack, high + slack)
     by = f" by more than {100 * margin:g} points" if margin else ""
     change = mine.mean(axis=1) - theirs.mean(axis=1)
-    plan = Plan(float(np.square(change).mean()), comparisons=1, alpha=1 - level)
+    plan = SampleSize(float(np.square(change).mean()), comparisons=1, alpha=1 - level)
     visible_from = detectable(len(common), plan) if known and not moved else None
     unseen = None if visible_from is None else min(visible_from + slack, 1.0)
     worst = [int(index) for index in np.argsort(change, kind="stable")]
@@ -200,9 +201,9 @@ def no_worse(
         passed=room.passes(strict),
         reason=(
             f"{signed(found.delta, 1)} points [{signed(low, 1)}, {signed(high, 1)}] over "
-            f"{_common(now, before.answers, common)}{_about(moved, known)}{_luck(before)}"
+            f"{_common(now, before.outcomes, common)}{_about(moved, known)}{_luck(before)}"
             f"{room.verdict(f'worse{by}', strict)}"
-            f"{_elsewhere(now.cell, before.answers.cell)}{_items(broke, mended)}"
+            f"{_elsewhere(now.cell, before.outcomes.cell)}{_items(broke, mended)}"
             f"{'' if strict or room.most < 0 or moved else _passing(unseen)}"
         ),
         metric="accuracy",
@@ -247,7 +248,7 @@ def _passing(unseen: float | None) -> str:
     return f"; losses below about {100 * unseen:.0f} points mostly pass"
 
 
-def _common(now: Answers, before: Answers, common: Sequence[str]) -> str:
+def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
     if len(common) == len(now.queries) == len(before.queries):
         return f"{len(common):,} common queries"
     return (

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Literal, NamedTuple, get_args
 
 from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
-from promptkit.inference.cell import RAW, Cell
+from promptkit.inference.cell import Cell
 from promptkit.inference.store import Result, Store, keys_of
 from promptkit.models.base import Generation, Model, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
@@ -39,52 +39,45 @@ _ROUNDING = 0.01
 """How far above 0 rounding may lift a log-probability, in nats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What one model answered to one query in one cell of a grid."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction(Cell):
+    """Answer of one model to one query in one cell; `cell` is the cell alone.
+
+    Example:
+    """
 
     id: str
-    """The query's id."""
+    """Id of the query."""
     input: Mapping[str, Any]
     gold: Any
-    """The gold output, None where it is not known."""
+    """Gold output, None where it is not known."""
     label: Any
-    """The answer: a label, or the validated value of what was generated; None after a failure."""
+    """Answer: a label, or the validated value of a generated text; None after a failure."""
     correct: bool | None
-    """Whether the answer is the gold output; None where that is not known."""
+    """Equality of the answer with the gold output; None where that is not known."""
     logprobs: Mapping[str, float] | None
-    """Per label, in nats; None where the answer was generated."""
+    """Log-probability of each label, in nats; None for generated answers."""
     probs: Mapping[str, float] | None
-    """Per label, normalised over the labels."""
+    """Probability of each label, normalised over the labels."""
     margin: float | None
-    """How far the best label is ahead of the second, in nats."""
+    """Difference between the log-probabilities of the best label and the second, in nats."""
     near_tie: bool | None
-    """Whether the margin is so small that rounding decides: read beside other prompts, the second
-    label may come first. None where the answer was generated."""
+    """A margin so small that rounding decides: in another batch the second label may come first.
+    None for generated answers."""
     coverage: float | None
-    """The probability that the model gives to the labels together."""
+    """Probability mass on the labels together."""
     text: str | None
-    """What was generated."""
+    """Generated text; None for scored labels."""
     failure: str | None
-    """Why there is no answer."""
-    shots: int
-    """The number of shots asked."""
+    """Reason why there is no answer; None where there is one."""
     shot_ids: tuple[str, ...]
-    """The shots shown, in order; fewer than asked only if `fit` allowed it."""
-    selection: str
-    order: str
-    """How the shots are ordered."""
-    verbalizer: str
-    """Which words stand for the labels."""
-    seed: int
-    template: str
-    model: str
+    """Shots shown, in order; fewer than `shots` only where `fit` allows it."""
     prompt_sha256: str
     tokens: int
-    """The tokens of the prompt."""
+    """Number of tokens of the prompt."""
     seconds: float
     calibrated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Per method of calibration the probabilities of the labels."""
+    """Probabilities of the labels under each method of calibration."""
 
 
 @dataclass(frozen=True)
@@ -165,17 +158,17 @@ class Predictor:
         return [self._fitting(renderer, query) for query in queries]
 
     @property
-    def cell(self) -> dict[str, Any]:
-        """Where it stands in a grid: its factors by their names."""
-        return {
-            "shots": self.shots,
-            "selection": self._selection.name,
-            "order": self._order.name if self._order is not None else DEFAULT,
-            "verbalizer": self.verbalizer.name if self.verbalizer is not None else LABELS,
-            "seed": self.seed,
-            "template": self.template.name,
-            "model": self.model.identity.name,
-        }
+    def cell(self) -> Cell:
+        """Cell of the predictions."""
+        return Cell(
+            model=self.model.identity.name,
+            template=self.template.name,
+            selection=self._selection.name,
+            order=self._order.name if self._order is not None else DEFAULT,
+            verbalizer=self.verbalizer.name if self.verbalizer is not None else LABELS,
+            shots=self.shots,
+            seed=self.seed,
+        )
 
     def join(
         self,
@@ -183,10 +176,10 @@ class Predictor:
         prompts: Sequence[TokenizedPrompt],
         results: Sequence[Result],
     ) -> list[Prediction]:
-        """Predictions out of what the model said."""
-        cell = self.cell
+        """Return the predictions that the results of the queries' prompts make."""
+        levels = self.cell.factors()
         return [
-            self._prediction(query, prompt, result, cell)
+            self._prediction(query, prompt, result, levels)
             for query, prompt, result in zip(queries, prompts, results, strict=True)
         ]
 
@@ -232,7 +225,7 @@ class Predictor:
         query: Example[Any, Any],
         prompt: TokenizedPrompt,
         result: Result,
-        cell: Mapping[str, Any],
+        levels: Mapping[str, Any],
     ) -> Prediction:
         output = self.task.output_type
         if isinstance(result, Score):
@@ -255,7 +248,7 @@ class Predictor:
             tokens=result.tokens,
             seconds=result.seconds,
             **said,
-            **cell,
+            **levels,
         )
 
 
@@ -426,17 +419,3 @@ def _generated(
         )
         said["failure"] = f"{error}{cut}"
         return said, None
-
-
-def cell_of(prediction: Prediction, calibration: str = RAW) -> Cell:
-    """The cell that a prediction belongs to."""
-    p = prediction
-    return Cell(
-        p.model, p.template, p.selection, p.order, p.verbalizer, calibration, p.shots, p.seed
-    )
-
-
-def calibrated_label(prediction: Prediction, method: str) -> str:
-    """Return the label that is most probable under a calibration, of equal ones the first."""
-    probs = prediction.calibrated[method]
-    return max(probs, key=probs.__getitem__)

@@ -18,8 +18,8 @@ import numpy as np
 
 from promptkit.errors import escaped
 from promptkit.evaluation.intervals import Interval, wilson
-from promptkit.evaluation.matched import loss
 from promptkit.evaluation.mean_intervals import mean_interval
+from promptkit.evaluation.outcomes import outcomes
 from promptkit.experiments.comparison import finite
 from promptkit.files import saving
 from promptkit.inference.batch import tell_damaged
@@ -310,10 +310,12 @@ class _Search:
         return trials
 
     def _trial(self, shots: Shots, predictions: Sequence[Prediction]) -> Trial:
+        (found,) = outcomes(predictions, self._labels).values()
+        losses = found.log_losses
         return Trial(
             tuple([shot.id for shot in shots]),
-            tuple([bool(prediction.correct) for prediction in predictions]),
-            tuple([loss(p, self._labels) for p in predictions]) if self._labels else None,
+            tuple(found.correct[:, 0].astype(bool).tolist()),
+            None if losses is None else tuple(losses[:, 0].tolist()),
         )
 
     def _ask(self, asked: Sequence[tuple[Example[Any, Any], Shots]]) -> list[Prediction]:

@@ -11,7 +11,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.report.terminal import FACTORS, change, grid_line, line_names
+from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
+from promptkit.report.terminal import change
 from promptkit.text import percent, visible
 
 Data = Mapping[str, Any]
@@ -25,10 +26,10 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
     lines: dict[tuple[str, ...], list[Data]] = {}
     for row in data["rows"]:
         if row["seed"] is None and row["log_loss"] is not None:
-            lines.setdefault(_raw(grid_line(row)), []).append(row)
+            lines.setdefault(_raw(levels_of(row)), []).append(row)
     lines = {line: rows for line, rows in lines.items() if len({*map(_method, rows)}) > 1}
     for line, rows in lines.items():
-        of = f" · {' · '.join(line_names(line))}" if len(lines) > 1 else ""
+        of = f" · {' · '.join(line_title(line))}" if len(lines) > 1 else ""
         title = f"Calibrated, against the model's own probabilities{of}"
         yield Text(visible(title, 300), "bold")
         yield _table(rows, _changes(data["pairs"], line))
@@ -81,13 +82,13 @@ def _changes(pairs: Sequence[Data], line: tuple[str, ...]) -> dict[tuple[str, in
         (pair["b"]["calibration"], pair["b"]["shots"]): pair
         for pair in pairs
         if pair["a"]["shots"] == pair["b"]["shots"]
-        and grid_line(pair["a"]) == line
-        and _raw(grid_line(pair["b"])) == line
+        and levels_of(pair["a"]) == line
+        and _raw(levels_of(pair["b"])) == line
     }
 
 
 def _raw(line: tuple[str, ...]) -> tuple[str, ...]:
-    return (*line[:_METHOD], "none", *line[_METHOD + 1 :])
+    return (*line[:_METHOD], RAW, *line[_METHOD + 1 :])
 
 
 def _method(row: Data) -> str:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from promptkit.report.terminal import FACTORS, grid_line
-from promptkit.text import counted, visible
+from promptkit.inference.cell import FACTORS, RAW, levels_of
+from promptkit.text import counted, file_name, visible
 
 Data = Mapping[str, Any]
 Key = tuple[str, ...]
 """What a cell is made of, besides its shots and its seed: a value for each of `FACTORS`."""
-
-RAW = "none"
 
 
 class Names:
     """What tells cells apart, in a few words that no two of them share."""
 
     def __init__(self, cells: Sequence[Data]) -> None:
-        keys = dict.fromkeys(map(grid_line, cells))
+        keys = dict.fromkeys(map(levels_of, cells))
         self._values = [[*dict.fromkeys(key[i] for key in keys)] for i in range(len(FACTORS))]
         self.factors = [i for i, values in enumerate(self._values) if len(values) > 1]
         """Those of which there is more than one value, by their number."""
@@ -41,12 +39,12 @@ class Names:
 
     def with_shots(self, cell: Data, factors: Sequence[int] | None = None) -> str:
         """A cell's shots, and what else tells it from the others."""
-        rest = self.of(grid_line(cell), factors)
+        rest = self.of(levels_of(cell), factors)
         return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
 
     def held(self, one: Data) -> str:
         """What the cells have in common that something is said of together; what varies is None."""
-        key = grid_line(one)
+        key = levels_of(one)
         factors = [i for i in self.factors if key[i] is not None]
         return self.of(key, factors, 44) if factors else ""
 
@@ -64,11 +62,9 @@ def varied(keys: Iterable[Key]) -> list[int]:
 
 def said(factor: int, value: str) -> str:
     """A value as people read it: a model's file without its folders, no calibration as raw."""
-    if FACTORS[factor] == "model" and value.endswith(".gguf"):
-        return value.rpartition("/")[2]
-    if FACTORS[factor] == "calibration" and value == RAW:
-        return "raw"
-    return value
+    if FACTORS[factor] == "model":
+        return file_name(value)
+    return "raw" if FACTORS[factor] == "calibration" and value == RAW else value
 
 
 def whole(data: Data) -> list[Data]:
@@ -81,7 +77,7 @@ def by_draw(data: Data) -> dict[tuple[Key, int], list[float]]:
     accuracies: dict[tuple[Key, int], list[float]] = {}
     for row in data["rows"]:
         if row["seed"] is not None:
-            accuracies.setdefault((grid_line(row), row["shots"]), []).append(row["accuracy"])
+            accuracies.setdefault((levels_of(row), row["shots"]), []).append(row["accuracy"])
     return accuracies
 
 

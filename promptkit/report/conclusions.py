@@ -9,14 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from promptkit.inference.cell import RAW, SWEPT
 from promptkit.report.cell_names import Names
 
 Data = Mapping[str, Any]
 
 SHOWN = 8
 """How many sentences of a kind are shown; report.html has all of them."""
-SWEPT = ("template", "verbalizer", "order", "seed")
-"""The factors whose spread is told."""
 
 
 def verdicts(data: Data) -> Iterator[RenderableType]:
@@ -34,7 +33,7 @@ def spreads(data: Data) -> Iterator[RenderableType]:
     found = [
         one
         for one in data.get("spreads", ())
-        if one["factor"] in SWEPT and one["calibration"] in (None, "none")
+        if one["factor"] in SWEPT and one["calibration"] in (None, RAW)
     ]
     if not found:
         return

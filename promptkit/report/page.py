@@ -15,6 +15,8 @@ import jinja2
 from markupsafe import Markup
 
 from promptkit.errors import escaped
+from promptkit.evaluation.sentences import component_name
+from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices, page_data, pair_names
 from promptkit.report.calibration_table import learnt
 from promptkit.report.terminal import (
@@ -24,11 +26,10 @@ from promptkit.report.terminal import (
     cost,
     drawn,
     ends_of,
-    grid_line,
     has_draws,
     notes,
 )
-from promptkit.text import counted, number, percent, shown, signed
+from promptkit.text import capital, counted, number, percent, shown, signed
 
 Data = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]
@@ -69,7 +70,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             for one in data.get("variance", ())
         ],
         "spreads": [
-            (f"{one['factor'].capitalize()}, {names.place(one)}", [one["sentence"]])
+            (f"{capital(component_name(one['factor']))}, {names.place(one)}", [one["sentence"]])
             for one in data.get("spreads", ())
         ],
         "notes": notes(data, records),
@@ -141,7 +142,7 @@ def _facts(data: Data) -> str:
     ]
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
-    told = [dict.fromkeys(grid_line(row)[i] for row in rows) for i in (1, 2)]
+    told = [dict.fromkeys(row[name] for row in rows) for name in ("template", "selection")]
     return " · ".join(
         (
             counted(rows[0]["n"], "query", "queries"),
@@ -162,7 +163,7 @@ def _lines(data: Data, names: cell_names.Names) -> list[dict[str, Any]]:
     seeds = cell_names.by_draw(data)
     lines: dict[cell_names.Key, list[Data]] = {}
     for row in cell_names.whole(data):
-        lines.setdefault(grid_line(row), []).append(row)
+        lines.setdefault(levels_of(row), []).append(row)
     named = []
     for key, rows in lines.items():
         changes = changes_of(data["pairs"], key)

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names
 from promptkit.report.cell_names import Data
-from promptkit.report.terminal import grid_line
 from promptkit.text import shown
 
 Records = Sequence[Data]
@@ -46,7 +46,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         calibrated = record.get("calibrated") or {}
         values = (
             queries[query][0],
-            lines(grid_line(record)[:-1]),
+            lines(levels_of(record)),
             record["shots"],
             record["seed"],
             said,
@@ -66,7 +66,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
     names = cell_names.Names(records)
     return {
         "labels": list(labels.numbers),
-        "lines": [names.of((*line, cell_names.RAW)) for line in lines.numbers],
+        "lines": [names.of(line) for line in lines.numbers],
         "methods": methods,
         "queries": [query[1:] for query in queries.values()],
         "ids": list(ids.numbers),

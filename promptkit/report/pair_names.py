@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report.cell_names import Data, Names
-from promptkit.report.terminal import FACTORS, grid_line, surely
+from promptkit.report.terminal import surely
 from promptkit.text import counted
 
 VERDICTS = ("better", "worse", "cannot tell")
@@ -18,7 +19,7 @@ def verdict(pair: Data) -> str:
 def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:
     """The two cells of a pair in a few words: what differs, and what both have in common."""
     what, room = kind(pair), limit // 2
-    a, b = grid_line(pair["a"]), grid_line(pair["b"])
+    a, b = levels_of(pair["a"]), levels_of(pair["b"])
     shots = counted(pair["b"]["shots"], "shot")
     others = names.of(b, [i for i in names.factors if FACTORS[i] != what], limit)
     if what == "shots":
@@ -30,5 +31,5 @@ def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:
 
 def kind(pair: Data) -> str:
     """What the two cells of a pair differ in."""
-    a, b = grid_line(pair["a"]), grid_line(pair["b"])
+    a, b = levels_of(pair["a"]), levels_of(pair["b"])
     return next((n for n, x, y in zip(FACTORS, a, b, strict=True) if x != y), "shots")

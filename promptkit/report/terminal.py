@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promptkit.errors import escaped
+from promptkit.inference.cell import FACTORS, levels_of, line_title
 from promptkit.text import counted, file_name, number, percent, shown, signed, visible
 
 MAX_CHANGED = 20
@@ -65,7 +66,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
 def _cells(data: Data, width: int) -> Iterator[RenderableType]:
     """A table per line of the grid, or one of all where they are many."""
     raw = [row for row in data["rows"] if row["calibration"] == "none"]
-    lines = {key: list(rows) for key, rows in groupby(raw, key=grid_line)}
+    lines = {key: list(rows) for key, rows in groupby(raw, key=levels_of)}
     if len(lines) > MAX_TABLES:
         yield from _overview(lines, data, width)
     for key, rows in lines.items() if len(lines) <= MAX_TABLES else ():
@@ -104,7 +105,7 @@ def _overview(
     first = next(iter(lines.values()))
     n = counted(first[0]["n"], "query", "queries")
     varied = [i for i in range(len(FACTORS)) if len({key[i] for key in lines}) > 1]
-    shared = [word for i, word in _words(next(iter(lines))) if i not in varied]
+    shared = line_title(next(iter(lines)), [i for i in range(len(FACTORS)) if i not in varied])
     yield _title(" · ".join([data["task"]["name"], *shared, n]))
     counts = list(dict.fromkeys(row["shots"] for row in first))
     table = _table(*(FACTORS[i] for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
@@ -133,40 +134,9 @@ def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
     return these
 
 
-FACTORS = ("model", "template", "selection", "order", "verbalizer", "calibration")
-"""What distinguishes the lines of a grid, along which the number of shots grows."""
-
-_USUAL = {"order": "default", "verbalizer": "labels", "calibration": "none"}
-_SAID = {
-    "selection": "{} shots",
-    "verbalizer": "{} as labels",
-    "calibration": "{} calibration",
-}
-
-
-def grid_line(row: Data) -> tuple[str, ...]:
-    """The line of the grid that a row, a cell or a record belongs to, by `FACTORS`.
-
-    A record is raw, not calibrated.
-    """
-    return tuple([row.get(name, _USUAL.get(name)) for name in FACTORS])
-
-
-def line_names(line: Sequence[str]) -> list[str]:
-    """A line in words; what is as usual is left out."""
-    return [word for _, word in _words(line)]
-
-
-def _words(line: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The words for a line, each with the number of its factor."""
-    for i, (name, value) in enumerate(zip(FACTORS, line, strict=True)):
-        if value != _USUAL.get(name):
-            yield i, _SAID.get(name, "{}").format(file_name(value) if name == "model" else value)
-
-
 def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[RenderableType]:
     identity = next(m for m in data["models"] if m["name"] == key[0])
-    model, *others = line_names(key)
+    model, *others = line_title(key)
     yield _title(
         f"{data['task']['name']} · {model} ({identity['weights']}) · {' · '.join(others)} · "
         f"{counted(rows[0]['n'], 'query', 'queries')}"
@@ -204,7 +174,7 @@ def _accuracy(key: tuple[str, ...], rows: Records, data: Data) -> Iterator[Rende
 
 def changes_of(pairs: Sequence[Data], line: tuple[str, ...]) -> dict[int, Data]:
     """Along a line, each number of shots against the one before."""
-    along = [pair for pair in pairs if grid_line(pair["a"]) == grid_line(pair["b"]) == line]
+    along = [pair for pair in pairs if levels_of(pair["a"]) == levels_of(pair["b"]) == line]
     changes: dict[int, Data] = {}
     for pair in along:
         known = changes.setdefault(pair["b"]["shots"], pair)
@@ -256,14 +226,14 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
     ]
     if not 0 < len(pairs) <= MAX_PAIRS:
         return
-    lines = [grid_line(pair[side]) for pair in pairs for side in ("a", "b")]
+    lines = [levels_of(pair[side]) for pair in pairs for side in ("a", "b")]
     varied = [i for i in range(len(FACTORS)) if len({line[i] for line in lines}) > 1]
     yield _title("Against the first, in points of accuracy over the same queries")
     table = _table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
     room = 18 if width < 100 else 28
     for what in varied:
         for pair in pairs:
-            a, b = ([*map(file_name, grid_line(pair[side]))] for side in ("a", "b"))
+            a, b = ([*map(file_name, levels_of(pair[side]))] for side in ("a", "b"))
             if a[what] != b[what]:
                 others = ", ".join(b[i] for i in varied if i != what)
                 cells = [b[what], a[what], *([others] if len(varied) > 1 else [])]
@@ -275,13 +245,13 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
 
 def _changed_answers(records: Records, width: int) -> Iterator[RenderableType]:
     """The answers per shot count, of the first model, template and selection."""
-    first = [r for r in records if grid_line(r) == grid_line(records[0])]
+    first = [r for r in records if levels_of(r) == levels_of(records[0])]
     counts = sorted({r["shots"] for r in first})
     if len(counts) < 2:
         return
     moved = list(changed(first).items())
     queries = {r["id"]: r for r in first}
-    line = ", ".join(line_names(grid_line(first[0])))
+    line = ", ".join(line_title(levels_of(first[0])))
     of = f" of {line}" if len(first) < len(records) else ""
     yield _title(
         f"{len(moved)} of {counted(len(queries), 'answer')}{of} changed with the number of shots"

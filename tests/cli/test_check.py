@@ -95,7 +95,7 @@ def test_gates_that_pass(run: Run, last: str) -> None:
     done = check(run, "--min", "accuracy=0.9", "--max", "log_loss=1.2", "--no-worse-than", last)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[0].startswith("fruit · good · arrow.j2 · balanced · 2 shots")
+    assert lines[0].startswith("fruit · good · arrow.j2 · balanced shots · 2 shots")
     assert [line.split(":")[0] for line in lines[1:4]] == [
         "  pass  accuracy at least 90 %",
         "  pass  log loss at most 1.2",
@@ -192,7 +192,7 @@ def test_a_cell_that_the_other_run_lacks(run: Run, last: str) -> None:
     done = check(run, "--no-worse-than", last, "--shots", "1")
     assert done.code == 2
     assert done.err.splitlines()[-1].startswith(
-        "error: last has no good · arrow.j2 · balanced · 1 shot; it has good · arrow.j2"
+        "error: last has no good · arrow.j2 · balanced shots · 1 shot; it has good · arrow.j2"
     )
 
 

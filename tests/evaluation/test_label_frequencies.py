@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from samples import COLON, Word, asked_word
 
 from promptkit import FakeModel, Store, compare
 from promptkit.evaluation import label_collapse, label_frequencies
-from promptkit.evaluation.outcomes import Groups, Judged, Scored
+from promptkit.evaluation.outcomes import ByCell, LabelScores, Outcomes
 from promptkit.inference.cell import Cell
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
@@ -19,24 +20,21 @@ from promptkit.tasks.task import Task
 
 Kind = Literal["A", "B", "C", "D"]
 LABELS = ("A", "B", "C", "D")
-CELL = Cell("model", "template", "random", "drawn", "labels", "none", 8, None)
+CELL = Cell(model="model", template="template", selection="random", shots=8)
 
 
-def seed_of(cell: Cell, gold: Sequence[int], said: Sequence[int]) -> Judged:
-    logprobs = np.log(np.full((len(gold), 4), 0.25))
-    scored = Scored(LABELS, logprobs, [*gold], [*said], [1.0] * len(gold))
-    right = [a == b for a, b in zip(gold, said, strict=True)]
-    return Judged(cell, right, 0, 0, 0.0, scored)
+def outcomes_of(cell: Cell, gold: Sequence[int], *said: Sequence[int]) -> Outcomes:
+    """One cell, with the answers of every seed."""
+    answers, asked = np.array(said).T, np.array(gold)
+    logprobs = np.log(np.full((*answers.shape, 4), 0.25))
+    right = (answers == asked[:, np.newaxis]).astype(int)
+    return Outcomes(cell, right, LabelScores(LABELS, logprobs, asked, answers))
 
 
-def groups(gold: Sequence[int], **said: Sequence[Sequence[int]]) -> Groups:
-    """Cells by their calibration, each with what is said in every seed."""
-    return {
-        (cell := CELL._replace(calibration=name.replace("_", "-"))): [
-            seed_of(cell._replace(seed=seed), gold, answers) for seed, answers in enumerate(seeds)
-        ]
-        for name, seeds in said.items()
-    }
+def by_cell(gold: Sequence[int], **said: Sequence[Sequence[int]]) -> ByCell:
+    """Cells by their calibration, each with the answers of every seed."""
+    cells = {CELL.at(calibration=name.replace("_", "-")): seeds for name, seeds in said.items()}
+    return {cell: outcomes_of(cell, gold, *seeds) for cell, seeds in cells.items()}
 
 
 def mostly(label: int, times: int, gold: Sequence[int]) -> list[int]:
@@ -48,7 +46,7 @@ EVEN = [0, 1, 2, 3] * 10
 
 
 def test_a_label_that_gets_nearly_all_answers_is_named() -> None:
-    found = label_collapse.warnings(groups(EVEN, none=[mostly(3, 38, EVEN)]), skewed=False)
+    found = label_collapse.warnings(by_cell(EVEN, none=[mostly(3, 38, EVEN)]), skewed=False)
     assert [*found] == [
         'Label collapse: 98 % of the answers at 8 shots are "D", the gold label of 25 % of the '
         "queries: try --selection balanced or --calibrate batch."
@@ -73,53 +71,55 @@ def test_a_label_that_gets_nearly_all_answers_is_named() -> None:
 def test_a_collapse_is_more_than_the_gold_labels_and_chance_make(
     gold: list[int], said: list[int], label: str | None
 ) -> None:
-    found = label_collapse.collapse([seed_of(CELL, gold, said)])
+    found = label_collapse.collapse(outcomes_of(CELL, gold, said))
     assert (found and found.label) == label
 
 
 def test_the_worst_cell_is_named_and_what_was_not_tried() -> None:
-    two = groups(EVEN, none=[mostly(3, 38, EVEN)], batch=[mostly(2, 40, EVEN)])
+    two = by_cell(EVEN, none=[mostly(3, 38, EVEN)], batch=[mostly(2, 40, EVEN)])
     (only,) = label_collapse.warnings(two, skewed=False)
     assert only == (
         'Label collapse: 100 % of the answers at 8 shots with batch calibration are "C", the gold '
         "label of 25 % of the queries (2 of 2 cells collapse onto one label): try --selection "
         "balanced."
     )
-    balanced = {cell._replace(selection="balanced"): seeds for cell, seeds in two.items()}
+    balanced = {
+        (cell := one.cell.at(selection="balanced")): replace(one, cell=cell) for one in two.values()
+    }
     assert "try another template, order or model" in next(
         label_collapse.warnings(balanced, skewed=False)
     )
-    one = groups([0] * 30 + [1, 2, 3, 3, 3, 3, 3, 3, 3, 3], none=[[0] * 40])
+    one = by_cell([0] * 30 + [1, 2, 3, 3, 3, 3, 3, 3, 3, 3], none=[[0] * 40])
     assert "--calibrate vector" in next(label_collapse.warnings(one, skewed=True))
 
 
 def test_a_calibration_without_a_collapse_is_named() -> None:
-    found = groups(EVEN, none=[mostly(3, 38, EVEN)], batch=[EVEN], vector=[mostly(3, 39, EVEN)])
+    found = by_cell(EVEN, none=[mostly(3, 38, EVEN)], batch=[EVEN], vector=[mostly(3, 39, EVEN)])
     (only,) = label_collapse.warnings(found, skewed=False)
     assert "(2 of 3 cells collapse onto one label)" in only
     assert only.endswith(
         "try batch calibration (there is no collapse with it) or --selection balanced."
     )
-    turned = groups(EVEN, none=[EVEN], batch=[mostly(3, 40, EVEN)])
+    turned = by_cell(EVEN, none=[EVEN], batch=[mostly(3, 40, EVEN)])
     assert "try no calibration (there is" in next(label_collapse.warnings(turned, skewed=False))
 
 
 def test_draws_that_collapse_onto_different_labels_are_named() -> None:
     seeds = [[0] * 40, [1] * 40, EVEN]
-    assert [*label_collapse.warnings(groups(EVEN, none=seeds), skewed=False)] == [
+    assert [*label_collapse.warnings(by_cell(EVEN, none=seeds), skewed=False)] == [
         'Label collapse at 8 shots in 2 of 3 draws of shots: nearly all answers are "A" with seed '
         '0 (100 %), "B" with seed 1 (100 %); there the shots decide and not the query: try '
         "--selection balanced or --calibrate batch."
     ]
     alike = [[0] * 40, [0] * 40, [0] * 38 + [2, 3]]
-    (only,) = label_collapse.warnings(groups(EVEN, none=alike), skewed=False)
+    (only,) = label_collapse.warnings(by_cell(EVEN, none=alike), skewed=False)
     assert only.startswith('Label collapse: 98 % of the answers at 8 shots are "A"')
 
 
 def test_what_moves_no_answer_and_what_has_no_labels_is_left_out() -> None:
-    found = groups(EVEN, temperature=[[0] * 40])
+    found = by_cell(EVEN, temperature=[[0] * 40])
     assert not [*label_collapse.warnings(found, skewed=False)]
-    assert label_collapse.collapse([Judged(CELL, [True], 0, 0, 0.0, None)]) is None
+    assert label_collapse.collapse(Outcomes(CELL, np.array([[1]]))) is None
 
 
 # Skewed labels.
@@ -139,7 +139,7 @@ def task_of(pool: str, asked: str) -> Task[Any, Any]:
 def warned(pool: str, asked: str, *methods: str) -> list[str]:
     task = task_of(pool, asked)
     gold = [LABELS.index(kind) for kind in asked]
-    found = groups(gold, **{method.replace("-", "_"): [gold] for method in ("none", *methods)})
+    found = by_cell(gold, **{method.replace("-", "_"): [gold] for method in ("none", *methods)})
     labels = label_frequencies.frequencies(task, found)
     assert labels is not None
     return [*label_frequencies.warnings(labels, found)]
@@ -184,7 +184,7 @@ def test_vector_scaling_of_queries_unlike_the_pool_is_named() -> None:
 def test_pools_that_are_empty_and_single_labels_are_no_skew() -> None:
     assert not warned("", "ABCD" * 5, "batch", "vector")
     one = Task[Word, Literal["A"]](name="one", tests=task_of("", "AAAA").tests)
-    cells = {CELL: [seed_of(CELL, [0] * 4, [0] * 4)]}
+    cells = {CELL: outcomes_of(CELL, [0] * 4, [0] * 4)}
     labels = label_frequencies.frequencies(one, cells)
     assert labels is not None
 

@@ -13,75 +13,74 @@ from samples import Word
 from sklearn.metrics import confusion_matrix, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from promptkit.evaluation import outcomes
-from promptkit.evaluation.matched import answers
-from promptkit.evaluation.outcomes import Judged, Scored
+from promptkit.evaluation import cell_metrics
+from promptkit.evaluation.outcomes import LabelScores, Outcomes, outcomes
+from promptkit.evaluation.results import Row
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
-CELL = Cell("model", "template", "random", "drawn", "labels", "none", 2, None)
+CELL = Cell(model="model", template="template", selection="random", shots=2)
 LABELS = ("A", "B", "C")
 
 
-def seed_of(number: int, gold: list[int], logprobs: np.ndarray, labels: int = 3) -> Judged:
-    """The judged predictions of one seed, the most probable label being the answer."""
-    said = [int(label) for label in logprobs.argmax(axis=1)]
-    scored = Scored(LABELS[:labels], logprobs, gold, said, [0.5 + number / 10] * len(gold))
-    right = [a == b for a, b in zip(said, gold, strict=True)]
-    return Judged(CELL._replace(seed=number), right, 0, 0, 0.0, scored)
+def outcomes_of(gold: list[int], *seeds: np.ndarray) -> Outcomes:
+    """The outcomes of label scores, (queries, labels) for each seed."""
+    logprobs = np.stack(seeds, axis=1)
+    said, asked = logprobs.argmax(axis=2), np.array(gold)
+    right = (said == asked[:, np.newaxis]).astype(int)
+    coverage = 0.5 + np.arange(len(seeds)) / 10 + np.zeros((len(gold), 1))
+    scores = LabelScores(LABELS[: logprobs.shape[2]], logprobs, asked, said)
+    return Outcomes(CELL, right, scores, coverage)
 
 
-def constant(number: int, label: int, gold: list[int], sure: float = 0.9) -> Judged:
-    """A seed that gives all queries the same answer."""
-    probs = np.full((len(gold), 2), 1 - sure)
+def constant(label: int, n: int, sure: float = 0.9) -> np.ndarray:
+    """Scores of a seed that gives all queries the same answer."""
+    probs = np.full((n, 2), 1 - sure)
     probs[:, label] = sure
-    return seed_of(number, gold, np.log(probs), labels=2)
+    return np.log(probs)
 
 
 @st.composite
-def several_seeds(draw: st.DrawFn) -> list[Judged]:
+def several_seeds(draw: st.DrawFn) -> Outcomes:
     n = draw(st.integers(1, 12))
     gold = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
-    return [
-        seed_of(number, gold, np.log(rng.dirichlet(np.ones(3), size=n)))
-        for number in range(draw(st.integers(1, 4)))
-    ]
+    seeds = range(draw(st.integers(1, 4)))
+    return outcomes_of(gold, *(np.log(rng.dirichlet(np.ones(3), size=n)) for _ in seeds))
 
 
-def row_of(cells: list[Judged]) -> outcomes.Row:
-    first, *_ = outcomes.rows({CELL: cells})
-    return first
+def row_of(one: Outcomes) -> Row:
+    return next(cell_metrics.rows({CELL: one}))
 
 
 def test_seeds_with_opposite_biases_do_not_cancel() -> None:
-    gold = [0, 1] * 10
-    row = row_of([constant(0, 0, gold), constant(1, 1, gold)])
+    row = row_of(outcomes_of([0, 1] * 10, constant(0, 20), constant(1, 20)))
     assert row.accuracy == 0.5
     assert row.macro_f1 == pytest.approx(1 / 3)
 
 
 def test_a_seed_too_sure_and_one_not_sure_enough_do_not_cancel() -> None:
-    gold = [0] * 10
-    cells = [constant(0, 0, gold, sure=0.8), constant(1, 0, gold, sure=0.8)]
-    cells[1] = cells[1]._replace(scored=cells[1].scored._replace(gold=[0] * 6 + [1] * 4))  # type: ignore[union-attr]
-    row = row_of(cells)
-    assert row.ece == pytest.approx(0.2)  # 0.2 too low in one, 0.2 too high in the other
-    (curve,) = outcomes.reliability({CELL: cells})
-    ((confidence, accuracy, n),) = curve.bins
-    assert (confidence, accuracy, n) == (pytest.approx(0.8), pytest.approx(0.8), 20)
+    swayed = np.concatenate([constant(0, 6, sure=0.8), constant(1, 4, sure=0.8)])
+    one = outcomes_of([0] * 10, constant(0, 10, sure=0.8), swayed)
+    assert row_of(one).ece == pytest.approx(0.2)  # 0.2 too low in one, 0.2 too high in the other
+    (curve,) = cell_metrics.reliability({CELL: one})
+    (bin,) = curve.bins
+    assert (bin.confidence, bin.accuracy) == (pytest.approx(0.8), pytest.approx(0.8))
+    assert bin.n == 20
 
 
 @settings(deadline=None)
 @given(several_seeds())
-def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) -> None:
-    aggregate, *by_seed = outcomes.rows({CELL: cells})
-    scored = [one.scored for one in cells if one.scored is not None]
-    f1 = [f1_score(seed.gold, seed.said, average="macro", zero_division=0) for seed in scored]
+def test_each_metric_is_the_mean_of_scikit_learns_per_seed(one: Outcomes) -> None:
+    aggregate, *by_seed = cell_metrics.rows({CELL: one})
+    scores = one.scores
+    assert scores is not None
+    said, probs = scores.said.T, np.exp(scores.logprobs)
+    f1 = [f1_score(scores.gold, seed, average="macro", zero_division=0) for seed in said]
     losses = [
-        sklearn_log_loss(seed.gold, np.exp(seed.logprobs), labels=[0, 1, 2]) for seed in scored
+        sklearn_log_loss(scores.gold, probs[:, seed], labels=[0, 1, 2]) for seed in range(len(said))
     ]
     assert aggregate.macro_f1 == pytest.approx(np.mean(f1))
     assert aggregate.log_loss == pytest.approx(np.mean(losses))
@@ -92,32 +91,30 @@ def test_each_metric_is_the_mean_of_scikit_learns_per_seed(cells: list[Judged]) 
 
 @settings(deadline=None)
 @given(several_seeds())
-def test_the_confusion_is_the_sum_of_the_seeds(cells: list[Judged]) -> None:
-    (found,) = outcomes.confusion({CELL: cells})
-    scored = [one.scored for one in cells if one.scored is not None]
-    expected = sum(confusion_matrix(seed.gold, seed.said, labels=[0, 1, 2]) for seed in scored)
+def test_the_confusion_is_the_sum_of_the_seeds(one: Outcomes) -> None:
+    (found,) = cell_metrics.confusion({CELL: one})
+    scores = one.scores
+    assert scores is not None
+    expected = sum(confusion_matrix(scores.gold, seed, labels=[0, 1, 2]) for seed in scores.said.T)
     assert np.array_equal(found.counts, expected)
 
 
 @settings(deadline=None)
 @given(several_seeds())
-def test_losses_are_tables_of_queries_and_seeds(cells: list[Judged]) -> None:
-    row, *by_seed = outcomes.rows({CELL: cells})
-    for table, name in (
-        (outcomes.log_losses(cells), "log_loss"),
-        (outcomes.brier_scores(cells), "brier"),
-    ):
+def test_losses_are_tables_of_queries_and_seeds(one: Outcomes) -> None:
+    row, *by_seed = cell_metrics.rows({CELL: one})
+    for table, name in ((one.log_losses, "log_loss"), (one.brier_scores, "brier")):
         assert table is not None
-        assert table.shape == (row.n, len(cells))
+        assert table.shape == one.correct.shape
         assert table.mean() == pytest.approx(getattr(row, name))
-        assert table.mean(axis=0) == pytest.approx([getattr(one, name) for one in by_seed])
+        assert table.mean(axis=0) == pytest.approx([getattr(seed, name) for seed in by_seed])
 
 
 def test_generated_answers_have_no_loss_tables() -> None:
-    cells = [Judged(CELL._replace(seed=0), [True], 0, 0, 0.0, None)]
-    assert outcomes.log_losses(cells) is None
-    assert outcomes.brier_scores(cells) is None
-    assert row_of(cells).brier is None
+    one = Outcomes(CELL, np.array([[1]]))
+    assert one.log_losses is None
+    assert one.brier_scores is None
+    assert row_of(one).brier is None
 
 
 # Answers of calibrated cells, in a comparison and in gates.
@@ -173,23 +170,22 @@ def prediction(number: int, seed: int, raw: list[float], calibrated: list[float]
 
 @settings(deadline=None)
 @given(st.data())
-def test_comparisons_and_gates_judge_the_same_answers(data: st.DataObject) -> None:
+def test_calibrated_answers_are_outcomes_of_their_own(data: st.DataObject) -> None:
+    """Correctness and log loss of each answer, by hand."""
     size, seeds = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 3))
-    cells = [
-        [
-            prediction(number, seed, data.draw(distributions), data.draw(distributions))
-            for number in range(size)
-        ]
+    predictions = {
+        (number, seed): prediction(number, seed, data.draw(distributions), data.draw(distributions))
+        for number in range(size)
         for seed in range(seeds)
-    ]
-    groups = outcomes.judged(KINDS, cells)
-    every = [one for cell in cells for one in cell]
-    gates = {found.cell: found for found in answers(every, KINDS.output_type.label_of)}
-    assert {cell.calibration for cell in groups} == {RAW, "batch"}
-    assert {*gates} == {*groups}
-    for cell, found in gates.items():
-        assert np.array_equal(found.correct, outcomes.correct(groups[cell]))
-        losses = outcomes.log_losses(groups[cell])
-        assert losses is not None
-        assert found.losses is not None
-        assert found.losses == pytest.approx(losses)
+    }
+    raw, batch = outcomes(predictions.values(), KINDS.output_type.label_of).values()
+    assert (raw.cell.calibration, batch.cell.calibration) == (RAW, "batch")
+    assert raw.seeds == batch.seeds == tuple(range(seeds))
+    for (number, seed), one in predictions.items():
+        assert raw.correct[number, seed] == one.correct
+        for found, probs in ((raw, one.probs or {}), (batch, one.calibrated["batch"])):
+            best = next(label for label in LABELS if probs[label] == max(probs.values()))
+            assert found.correct[number, seed] == (best == one.gold)
+            assert found.log_losses is not None
+            loss = -math.log(probs[one.gold]) if probs[one.gold] else math.inf
+            assert found.log_losses[number, seed] == pytest.approx(loss)

@@ -9,7 +9,7 @@ from statsmodels.stats.power import normal_sample_size_one_tail
 
 from promptkit.evaluation.crossed_intervals import difference, few
 from promptkit.evaluation.intervals import Difference, Interval
-from promptkit.evaluation.power import Plan, detectable, draws_needed, queries_needed
+from promptkit.evaluation.power import SampleSize, detectable, draws_needed, queries_needed
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
@@ -17,7 +17,7 @@ from promptkit.evaluation.power import Plan, detectable, draws_needed, queries_n
 def test_queries_are_those_of_statsmodels(disagreement: float, delta: float, alpha: float) -> None:
     under_none, under_delta = disagreement**0.5, (disagreement - delta**2) ** 0.5
     expected = normal_sample_size_one_tail(abs(delta), 0.8, alpha / 2, under_none, under_delta)
-    assert queries_needed(delta, Plan(disagreement, alpha=alpha)) == np.ceil(expected)
+    assert queries_needed(delta, SampleSize(disagreement, alpha=alpha)) == np.ceil(expected)
 
 
 def exact_power(n: int, disagreement: float, delta: float, alpha: float) -> float:
@@ -35,7 +35,7 @@ def exact_power(n: int, disagreement: float, delta: float, alpha: float) -> floa
 def test_the_exact_test_has_about_the_power_that_was_planned(
     disagreement: float, delta: float
 ) -> None:
-    n = queries_needed(delta, Plan(disagreement))
+    n = queries_needed(delta, SampleSize(disagreement))
     assert 0.75 <= exact_power(n, disagreement, delta, 0.05) <= 0.87
 
 
@@ -43,47 +43,47 @@ def test_the_exact_test_has_about_the_power_that_was_planned(
 def test_what_is_detectable_needs_just_these_queries(
     n: int, disagreement: float, alpha: float
 ) -> None:
-    delta = detectable(n, Plan(disagreement, alpha=alpha))
+    delta = detectable(n, SampleSize(disagreement, alpha=alpha))
     if delta is None:
-        assert queries_needed(1.0, Plan(disagreement, alpha=alpha)) > n
+        assert queries_needed(1.0, SampleSize(disagreement, alpha=alpha)) > n
         return
-    assert queries_needed(delta, Plan(disagreement, alpha=alpha)) <= n
+    assert queries_needed(delta, SampleSize(disagreement, alpha=alpha)) <= n
     if delta > 1e-3:
-        assert queries_needed(0.99 * delta, Plan(disagreement, alpha=alpha)) >= n
+        assert queries_needed(0.99 * delta, SampleSize(disagreement, alpha=alpha)) >= n
 
 
 def test_more_queries_see_more_and_five_see_nothing() -> None:
-    seen = [detectable(n, Plan(0.3)) for n in (37, 100, 300, 1000)]
+    seen = [detectable(n, SampleSize(0.3)) for n in (37, 100, 300, 1000)]
     assert seen == sorted(seen, reverse=True)
     assert seen[0] == pytest.approx(0.25, abs=0.01)
-    assert detectable(5, Plan(0.3)) is None
+    assert detectable(5, SampleSize(0.3)) is None
 
 
 def test_what_cannot_be_planned_is_refused() -> None:
     with pytest.raises(ValueError, match="not 0, got 0"):
-        queries_needed(0.0, Plan(0.3))
+        queries_needed(0.0, SampleSize(0.3))
     with pytest.raises(ValueError, match="disagreement is from 0 to 1"):
-        queries_needed(0.1, Plan(1.2))
+        queries_needed(0.1, SampleSize(1.2))
     with pytest.raises(ValueError, match="alpha and power"):
-        queries_needed(0.1, Plan(0.2, alpha=0.9))
+        queries_needed(0.1, SampleSize(0.2, alpha=0.9))
     with pytest.raises(ValueError, match="at least one query"):
-        detectable(0, Plan(0.3))
+        detectable(0, SampleSize(0.3))
 
 
 def test_a_correction_takes_more_queries() -> None:
-    alone, among = Plan(0.3), Plan(0.3, comparisons=7)
-    corrected = Plan(0.3, alpha=0.05 / 7)
+    alone, among = SampleSize(0.3), SampleSize(0.3, comparisons=7)
+    corrected = SampleSize(0.3, alpha=0.05 / 7)
     assert queries_needed(0.1, among) == queries_needed(0.1, corrected)
     assert (queries_needed(0.1, among) or 0) > 1.5 * (queries_needed(0.1, alone) or 0)
 
 
 def test_where_draws_scatter_more_queries_do_not_help_and_more_draws_do() -> None:
-    plan = Plan(0.15, by_draw=0.005, draws=3, comparisons=7)
+    plan = SampleSize(0.15, by_draw=0.005, draws=3, comparisons=7)
     assert queries_needed(0.1, plan) is None
     draws = draws_needed(0.1, 300, plan)
     assert draws is not None
     assert 8 < draws < 30
-    seen = detectable(300, Plan(0.15, by_draw=0.005, draws=draws, comparisons=7))
+    seen = detectable(300, SampleSize(0.15, by_draw=0.005, draws=draws, comparisons=7))
     assert seen is not None
     assert seen <= 0.1
     assert draws_needed(0.01, 300, plan) is None
@@ -94,7 +94,7 @@ def test_what_is_planned_with_draws_is_found_four_times_in_five(n: int, draws: i
     """Normal differences that scatter as planned, judged by Student's t of the crossed layout."""
     by_draw, noise = 0.002, 0.2
     seen = by_draw + (1 - few(draws)) * noise / n  # as the crossed layout estimates it
-    delta = detectable(n, Plan(noise / draws, by_draw=seen, draws=draws))
+    delta = detectable(n, SampleSize(noise / draws, by_draw=seen, draws=draws))
     assert delta is not None
     rng = np.random.default_rng(n)
     found = 0

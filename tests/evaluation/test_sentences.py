@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptkit.evaluation.headline import Leader, headline
-from promptkit.evaluation.sentences import Compared, finds, judge, moves, others, ranges, verdict
+from promptkit.evaluation.sentences import (
+    Compared,
+    component,
+    finds,
+    judge,
+    others,
+    spread,
+    verdict,
+)
 from promptkit.text import about
 
 
@@ -78,7 +86,7 @@ SURE = "+12 points [+4, +20], significant (Holm-adjusted p = 0.003)."
         ({"factor": "model", "a": "/m/x\n.gguf", "b": "y"}, f"Model y vs x⏎.gguf: {SURE}"),
         (
             {"factor": "verbalizer", "a": "labels", "b": "swapped", **UNSURE},
-            f"Label wording swapped vs labels: {OPEN}",
+            f"Verbalizer swapped vs labels: {OPEN}",
         ),
     ],
 )
@@ -156,26 +164,26 @@ def test_one_cell_and_one_draw() -> None:
     assert said.endswith("not separated from 1 shot, for this draw of shots.")
 
 
-def test_sources_of_variance() -> None:
-    assert moves("order", 4, 0.05, (0.03, 0.08), False) == (
-        "The order alone moves it by 5 points (standard deviation among 4 orders, 3 to 8)."
+def test_variance_components() -> None:
+    assert component("order", 4, 0.05, (0.03, 0.08), False) == (
+        "Orders: standard deviation of 5 points [3, 8] among 4 orders."
     )
-    assert moves("seed", 3, 0.0, (0.0, 0.04), True) == (
-        "The draw of shots alone moves it by less than can be seen here (standard deviation among "
-        "3 draws up to 4 points)."
+    assert component("seed", 3, 0.0, (0.0, 0.04), True) == (
+        "Draws: no variance seen among 3 draws, standard deviation up to 4 points."
     )
-    assert moves("query", 37, 0.07, (0.05, 0.09), False) == (
-        "Which queries are asked moves it by 7 points (standard deviation, 5 to 9)."
+    assert component("query", 37, 0.07, (0.05, 0.09), False) == (
+        "Queries: standard deviation of 7 points [5, 9]."
     )
-    assert moves("residual", 3, 0.01, (0.005, 0.02), False) == (
-        "Answers that flip from cell to cell move it by 1 point (standard deviation, 0.5 to 2.0)."
+    assert component("residual", 3, 0.01, (0.005, 0.02), False) == (
+        "Residual (answers that change from cell to cell): standard deviation of 1 point "
+        "[0.5, 2.0]."
     )
 
 
 def test_ranges() -> None:
-    assert ranges("order", 6, (0.41, 0.57), 0.09, 0.07, (0.0, 0.15)) == (
-        "6 orders range from 41 to 57 % right, 16 points; chance alone would make 9 of equally "
-        "good ones, and without it they are about 7 points apart (0 to 15)."
+    assert spread("order", 6, (0.41, 0.57), 0.09, 0.07, (0.0, 0.15)) == (
+        "6 orders: 41 to 57 % right, a range of 16 points; noise alone would make 9, and without "
+        "it the range is about 7 points [0, 15]."
     )
 
 

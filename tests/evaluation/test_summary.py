@@ -13,12 +13,12 @@ import promptkit
 from promptkit import Comparison, FakeModel, Store, compare
 from promptkit.evaluation import best_cell, pairs
 from promptkit.evaluation.intervals import holm, paired_difference
-from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.sentences import judge
 from promptkit.evaluation.variance import components, extent
 from promptkit.inference.cell import Cell
 
-CELL = Cell("model", "template", "random", "drawn", "labels", "none", 0, None)
+CELL = Cell(model="model", template="template", selection="random", shots=0)
 
 
 def compared(**changed: Any) -> Comparison:
@@ -34,28 +34,22 @@ def compared(**changed: Any) -> Comparison:
     return compare(arguments.pop("task"), **arguments)
 
 
-def groups(tables: dict[Cell, np.ndarray]) -> dict[Cell, list[Judged]]:
+def by_cell(tables: dict[Cell, np.ndarray]) -> dict[Cell, Outcomes]:
     """Cells of (queries, seeds)."""
-    return {
-        cell: [
-            Judged(cell._replace(seed=seed), right.tolist(), 0, 0, 0.0, None)
-            for seed, right in enumerate(np.asarray(table).T)
-        ]
-        for cell, table in tables.items()
-    }
+    return {cell: Outcomes(cell, table.astype(int)) for cell, table in tables.items()}
 
 
-def by_shots(*rights: int, n: int = 100) -> dict[Cell, list[Judged]]:
+def by_shots(*rights: int, n: int = 100) -> dict[Cell, Outcomes]:
     """0, 1, … shots with so many right answers to the same queries, the first ones."""
-    return groups(
+    return by_cell(
         {
-            CELL._replace(shots=shots): (np.arange(n) < right)[:, np.newaxis]
+            CELL.at(shots=shots): (np.arange(n) < right)[:, np.newaxis]
             for shots, right in enumerate(rights)
         }
     )
 
 
-def said(cells: dict[Cell, list[Judged]]) -> list[str]:
+def said(cells: dict[Cell, Outcomes]) -> list[str]:
     best, found = best_cell.best(cells, None), pairs.compared(cells)
     return list(pairs.verdicts_on(cells, found, best, pairs.plan(cells, found)))
 
@@ -109,8 +103,8 @@ def test_rivals_have_simultaneous_intervals() -> None:
 
 def test_many_open_pairs_are_counted() -> None:
     rng = np.random.default_rng(0)
-    tables = {CELL._replace(shots=k): rng.random((50, 1)) < 0.5 for k in range(12)}
-    cells = groups(tables)
+    tables = {CELL.at(shots=k): rng.random((50, 1)) < 0.5 for k in range(12)}
+    cells = by_cell(tables)
     found = pairs.compared(cells)
     assert all(judge(one.compared) == "unsure" for one in found)
     headline, counted, finds = said(cells)
@@ -130,10 +124,10 @@ def test_new_draws_are_no_surer_than_these() -> None:
     rng = np.random.default_rng(1)
     luck = rng.normal(0, 0.2, (2, 6))
     tables = {
-        CELL._replace(shots=k + 1): rng.random((300, 6)) < np.clip(0.5 + 0.04 * k + luck[k], 0, 1)
+        CELL.at(shots=k + 1): rng.random((300, 6)) < np.clip(0.5 + 0.04 * k + luck[k], 0, 1)
         for k in range(2)
     }
-    cells = groups(tables)
+    cells = by_cell(tables)
     (one,) = pairs.compared(cells)
     (pair,) = pairs.pairs(cells, [one])
     assert pair.ci is not None
@@ -281,5 +275,5 @@ def test_the_same_predictions_make_the_same_evidence() -> None:
 def test_pairs_are_not_better_than_their_tables() -> None:
     cells = by_shots(40, 70)
     (one,) = pairs.compared(cells)
-    a, b = (np.array(cells[cell][0].correct) for cell in (one.a, one.b))
+    a, b = (cells[cell].correct for cell in (one.a, one.b))
     assert one.differences.these == paired_difference(a, b)

@@ -19,7 +19,7 @@ from promptkit import Comparison, FakeModel, Sampling, Store, compare
 from promptkit.errors import DataError, PromptkitError, TaskError, TemplateError
 from promptkit.evaluation.intervals import paired_difference, wilson
 from promptkit.evaluation.results import Row
-from promptkit.inference.cell import Cell
+from promptkit.inference.cell import FIELDS
 from promptkit.models.llama import LlamaModel
 
 ROOT = Path(__file__).parents[2]
@@ -250,7 +250,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     extra = {"coverage", "failures", "order", "verbalizer"}
     assert all(set(row) == {*ROW, *extra} for row in data["rows"])
     assert all(list(pair) == PAIR for pair in data["pairs"])
-    assert all(list(pair["a"]) == list(Cell._fields) for pair in data["pairs"])
+    assert all(list(pair["a"]) == list(FIELDS) for pair in data["pairs"])
     assert set(data["usage"]) == {
         *("prompts", "naive_tokens", "unique_tokens", "decoded_tokens", "decode_seconds"),
         *("wall_seconds", "cached"),

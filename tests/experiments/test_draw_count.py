@@ -10,22 +10,19 @@ from samples import COLON, asked_word, parity, parity_task
 
 from promptkit import FakeModel, Prompt, Store, compare
 from promptkit.errors import TaskError
-from promptkit.evaluation.outcomes import Judged
+from promptkit.evaluation.outcomes import Outcomes
 from promptkit.experiments import draw_count
 from promptkit.experiments.compare import Comparison
 from promptkit.inference.cell import Cell
 
-CELL = Cell("model", "template", "random", "drawn", "labels", "none", 4, None)
+CELL = Cell(model="model", template="template", selection="random", shots=4)
 
 
-def cell(by_draw: float, n: int = 300, seed: int = 0, *, drawn: bool = True) -> list[Judged]:
+def cell(by_draw: float, n: int = 300, seed: int = 0, *, drawn: bool = True) -> Outcomes:
     rng = np.random.default_rng(seed)
     ease, luck = rng.normal(0, 1, (n, 1)), rng.normal(0, by_draw, (1, draw_count.PILOT))
     right = ease + luck + rng.normal(0, 1, (n, draw_count.PILOT)) > 0
-    return [
-        Judged(CELL._replace(seed=number), one.tolist(), 0, 0, 0.0, None, drawn)
-        for number, one in enumerate(right.T)
-    ]
+    return Outcomes(CELL, right.astype(int), drawn=drawn)
 
 
 def test_draws_that_scatter_take_more_of_them() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import ARROW, COLON, Word, asked_word, open_task, parity, parity_task
 
-import promptkit
 from promptkit import Example, FakeModel, Prompt, Store, check, compare
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.evaluation.intervals import paired_difference, wilson
-from promptkit.evaluation.matched import Answers, answers, chosen_for
+from promptkit.evaluation.matched import chosen_for
 from promptkit.evaluation.mean_intervals import mean_interval
-from promptkit.evaluation.power import Plan, detectable
+from promptkit.evaluation.outcomes import LabelScores, Outcomes, outcomes
+from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.experiments.saved_runs import read_run
 from promptkit.gates.check import Checked
 from promptkit.gates.gate import Before, Bound, Gate, bounded, no_worse
 from promptkit.inference.cell import RAW, Cell
 
-CELL = Cell("m", "colon", "balanced", "drawn", "labels", RAW, 4, None)
+CELL = Cell(model="m", template="colon", selection="balanced", shots=4)
 
 
-def cell_of(correct: Any, losses: Any = None, first: int = 0) -> Answers:
+def cell_of(correct: Any, losses: Any = None, first: int = 0) -> Outcomes:
     table = np.asarray(correct)
     table = table if table.ndim == 2 else table[:, np.newaxis]
     queries = {f"q{first + i}": ({"word": "x"}, "even") for i in range(len(table))}
-    return Answers(CELL, queries, table, losses, None)
+    return Outcomes(CELL, table, None if losses is None else scores(losses), queries=queries)
+
+
+def scores(losses: np.ndarray) -> LabelScores:
+    """Two labels, of which the first is the gold one and has these losses."""
+    with np.errstate(divide="ignore"):
+        logprobs = np.stack([-losses, np.log1p(-np.exp(-losses))], axis=2)
+    gold = np.zeros(len(losses), dtype=int)
+    return LabelScores(("even", "odd"), logprobs, gold, logprobs.argmax(axis=2))
 
 
 def knows(share: int, name: str = "fake") -> FakeModel:
@@ -149,7 +158,7 @@ def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
     gate = no_worse(now, Before(before, "last"))
     assert (gate.broke, gate.mended) == (("q1", "q0"), ("q2",))
     assert gate.passed
-    found = detectable(34, Plan((4 / 9 + 1 + 1 / 9) / 34))
+    found = detectable(34, SampleSize((4 / 9 + 1 + 1 / 9) / 34))
     assert gate.unseen == found
     assert gate.reason.endswith(
         ": worse, but not surely; broke q1, q0; mended q2; losses below about 22 points mostly pass"
@@ -158,7 +167,7 @@ def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
 
 def test_ids_cannot_write_lines_of_their_own() -> None:
     queries = {"a\n  pass  all\x1b[2J": ({"word": "x"}, "even"), "b" * 99: ({"word": "y"}, "odd")}
-    before, now = (Answers(CELL, queries, np.full((2, 1), right), None, None) for right in (1, 0))
+    before, now = (Outcomes(CELL, np.full((2, 1), n), queries=queries) for n in (1, 0))
     gate = no_worse(now, Before(before, "last"))
     assert f"; broke a⏎  pass  all·[2J, {'b' * 39}…; so few queries can show no loss" in gate.reason
     assert gate.broke == tuple(queries)
@@ -201,7 +210,7 @@ def test_a_check_prints_a_line_per_gate() -> None:
     found = checked(6, min={"accuracy": 0.5, "coverage": 0.9}, max={"log_loss": 1.2})
     lines = str(found).splitlines()
     assert found.passed
-    assert lines[0] == "parity · fake · colon · balanced · 4 shots"
+    assert lines[0] == "parity · fake · colon · balanced shots · 4 shots"
     assert [line.split(":")[0] for line in lines[1:4]] == [
         "  pass  accuracy at least 50 %",
         "  pass  coverage at least 90 %",
@@ -334,10 +343,13 @@ def test_queries_that_changed_are_named_before_a_model_runs(last: Path) -> None:
 
 def test_cells_that_the_other_run_lacks_are_named(last: Path) -> None:
     with pytest.raises(
-        DataError, match="last has no fake · colon · balanced · 2 shots; it has"
+        DataError, match="last has no fake · colon · balanced shots · 2 shots; it has"
     ) as e:
         checked(6, no_worse_than=last, shots=[2, 4])
-    assert "fake · colon · balanced · 0 shots; fake · colon · balanced · 4 shots" in str(e.value)
+    assert (
+        "fake · colon · balanced shots · 0 shots; fake · colon · balanced shots · 4 shots"
+        in str(e.value)
+    )
     with pytest.raises(DataError, match="last has no fake · arrow"):
         checked(6, no_worse_than=last, templates=[COLON, ARROW])
 
@@ -348,23 +360,20 @@ def test_seeds_that_were_asked_different_queries_are_named(last: Path) -> None:
     with pytest.raises(
         DataError, match=rf"{id}.*asked with seeds \[0\] in fake .*, and others with \[0, 1\]"
     ):
-        answers(run.predictions[:-1], {})
+        outcomes(run.predictions[:-1], {})
 
 
 def test_calibrated_answers_have_cells_of_their_own(last: Path) -> None:
     predictions = [
-        promptkit.Prediction(
-            **{name: getattr(p, name) for name in p.__slots__ if name != "calibrated"},
-            calibrated={"batch": {"even": 0.25, "odd": 0.75}},
-        )
+        replace(p, calibrated={"batch": {"even": 0.25, "odd": 0.75}})
         for p in read_run(last).predictions
         if p.shots == 4
     ]
-    raw, batch = answers(predictions, {"even": "even", "odd": "odd"})
+    raw, batch = outcomes(predictions, {"even": "even", "odd": "odd"}).values()
     assert (raw.cell.calibration, batch.cell.calibration) == (RAW, "batch")
     golds = np.array([[gold == "odd"] * 2 for _, gold in batch.queries.values()])
     assert (batch.correct == golds).all()
-    assert batch.losses == pytest.approx(np.where(golds, -math.log(0.75), -math.log(0.25)))
+    assert batch.log_losses == pytest.approx(np.where(golds, -math.log(0.75), -math.log(0.25)))
 
 
 def test_a_gate_is_a_value() -> None:
@@ -448,7 +457,7 @@ def test_the_best_of_many_is_not_held_to_its_luck() -> None:
         ease = rng.normal(0, 1, (100, 1))
         cells = [ease + rng.normal(0, 1, (100, 3)) > 0 for _ in range(21)]
         saved = [
-            cell_of(right.astype(int))._replace(cell=CELL._replace(template=str(number)))
+            replace(cell_of(right.astype(int)), cell=CELL.at(template=str(number)))
             for number, right in enumerate(cells[:20])
         ]
         best = max(saved, key=lambda one: float(one.correct.mean()))
@@ -463,7 +472,7 @@ def test_the_best_of_many_is_not_held_to_its_luck() -> None:
 def test_only_the_best_cell_is_flattered() -> None:
     right = np.random.default_rng(3).random((60, 1)) < 0.6
     cells = [cell_of(right.astype(int)), cell_of(np.zeros((60, 1), dtype=int))]
-    cells[1] = cells[1]._replace(cell=CELL._replace(template="other"))
+    cells[1] = replace(cells[1], cell=CELL.at(template="other"))
     assert chosen_for(cells, cells[1], list(cells[1].queries)) == (1, 0.0)
     assert chosen_for(cells[:1], cells[0], list(cells[0].queries)) == (1, 0.0)
     assert chosen_for(cells, cells[0], list(cells[0].queries))[0] == 2
@@ -497,8 +506,8 @@ def test_one_draw_that_moved_cannot_tell() -> None:
 
 def test_common_seeds_are_compared() -> None:
     table = np.array([[1, 0, 0]] * 40)
-    before = cell_of(table)._replace(seeds=(0, 1, 2))
-    now = cell_of(table[:, :1])._replace(seeds=(0,))
+    before = replace(cell_of(table), seeds=(0, 1, 2))
+    now = replace(cell_of(table[:, :1]), seeds=(0,))
     gate = no_worse(now, Before(before, "last"))
     assert (gate.estimate, gate.seeds) == (0.0, 1)
 

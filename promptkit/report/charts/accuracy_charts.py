@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 
+from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices
 from promptkit.report.cell_names import Data, Key, Names
 from promptkit.report.charts.panels import (
@@ -19,7 +20,7 @@ from promptkit.report.charts.panels import (
     told_apart,
 )
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
-from promptkit.report.terminal import ends_of, grid_line
+from promptkit.report.terminal import ends_of
 from promptkit.text import counted, percent
 
 MANY = 12
@@ -63,7 +64,7 @@ def _curves(
         {"line": name, "shots": row["shots"], "draw": accuracy}
         for name, row in cells
         if row["shots"]
-        for accuracy in seeds.get((grid_line(row), row["shots"]), [])
+        for accuracy in seeds.get((levels_of(row), row["shots"]), [])
     ]
     base = alt.Chart().encode(
         x=alt.X("shots:O", title="shots", axis=alt.Axis(labelAngle=0)), **told_apart(lines)
@@ -124,7 +125,7 @@ def cost(data: Data) -> list[Panel]:
                 "line": name,
                 "shots": row["shots"],
                 "accuracy": row["accuracy"],
-                "tokens": row["tokens"] / row["n"] / seeds.get((grid_line(row), row["shots"]), 1),
+                "tokens": row["tokens"] / row["n"] / seeds.get((levels_of(row), row["shots"]), 1),
             }
             for name, rows in lines.items()
             for row in rows
@@ -165,7 +166,7 @@ def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     names = Names(data["rows"])
     lines: dict[Key, list[Data]] = {}
     for row in cell_names.whole(data):
-        lines.setdefault(grid_line(row), []).append(row)
+        lines.setdefault(levels_of(row), []).append(row)
     if len(lines) <= len(COLOURS):
         return [("", {names.of(key): own for key, own in lines.items()})]
     counts = {i: len({key[i] for key in lines}) for i in names.factors}

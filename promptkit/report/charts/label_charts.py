@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report import cell_names
 from promptkit.report.cell_names import Data, Names, few, fewest_and_most
 from promptkit.report.charts.panels import (
@@ -21,7 +22,6 @@ from promptkit.report.charts.panels import (
 )
 from promptkit.report.charts.style import COLOURS, DIM, INK, WIDTH
 from promptkit.report.confusion_matrices import cut, dense, entries, golds
-from promptkit.report.terminal import FACTORS, grid_line
 from promptkit.text import counted, percent, visible
 
 ROOMY = 20
@@ -34,8 +34,8 @@ def reliability(data: Data) -> list[Panel]:
     panels = []
     groups = _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]
     for title, group in sorted(groups, key=lambda one: int(one[1][0]["shots"])):
-        factors = cell_names.varied(map(grid_line, group))
-        lines = {names.of(grid_line(one), factors): one["bins"] for one in group}
+        factors = cell_names.varied(map(levels_of, group))
+        lines = {names.of(levels_of(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
     return panels
 

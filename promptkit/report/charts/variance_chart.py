@@ -1,4 +1,4 @@
-"""What moves an accuracy: the sources of its variance, and how far apart the levels of each are."""
+"""Variance components of an accuracy, and the range of accuracies over the levels of a factor."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ from typing import Any
 
 import altair as alt
 
+from promptkit.evaluation.sentences import component_name
 from promptkit.report.cell_names import Data, Names, few
 from promptkit.report.charts.panels import FEW, Chart, Panel, inline, intervals, words
 from promptkit.report.charts.style import COLOURS, LINE, SHARE, WIDTH
-from promptkit.text import counted, number
-
-SOURCES = {
-    "query": "which queries are asked",
-    "seed": "which shots are drawn",
-    "order": "their order",
-    "template": "the template",
-    "verbalizer": "the words for the labels",
-    "residual": "answers that waver",
-}
-"""What the sources of variance are called."""
+from promptkit.text import capital, counted, number
 
 
 def variance(data: Data) -> list[Panel]:
@@ -41,7 +32,7 @@ def _source(row: int, source: Data) -> dict[str, Any]:
     low, high = source["ci"]
     return {
         "row": row,
-        "name": SOURCES.get(source["factor"], source["factor"]),
+        "name": component_name(source["factor"]),
         "context": "",
         "at": 100 * source["sd"],
         "low": 100 * low,
@@ -50,14 +41,6 @@ def _source(row: int, source: Data) -> dict[str, Any]:
         "number": f"{number(source['sd'])} [{number(low)}, {number(high)}]",
     }
 
-
-LEVELS = {
-    "seed": "Which shots are drawn",
-    "order": "The order of the shots",
-    "template": "The template",
-    "verbalizer": "The words for the labels",
-}
-"""What the factors are called whose levels lie apart."""
 
 MOST = 12
 """How many spreads stand in one panel."""
@@ -70,7 +53,9 @@ def spread(data: Data) -> list[Panel]:
     for one in data.get("spreads", ()):
         factors.setdefault(one["factor"], []).append(one)
     return [
-        Panel(LEVELS.get(factor, factor), _spreads(few(found, MOST), names), found[0]["sentence"])
+        Panel(
+            capital(component_name(factor)), _spreads(few(found, MOST), names), found[0]["sentence"]
+        )
         for factor, found in factors.items()
     ]
 
