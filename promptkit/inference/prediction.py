@@ -41,10 +41,7 @@ _ROUNDING = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction(Cell):
-    """Answer of one model to one query in one cell; `cell` is the cell alone.
-
-    Example:
-    """
+    """Answer of one model to one query in one cell; `cell` is the cell alone."""
 
     id: str
     """Id of the query."""
