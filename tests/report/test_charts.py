@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import MissingExtraError, TaskError
+from promptkit.inference.cell import levels_of
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.report import page_data, pair_names
 from promptkit.report.charts import accuracy_charts, plot, style
 from promptkit.report.packed_prompts import packed
 from promptkit.report.page import html
-from promptkit.report.terminal import grid_line
 
 ROOT = Path(__file__).parents[2]
 FORMS = ["colon.j2", "qa.j2", "lines.j2", "xml.j2", "json.j2", "arrow.j2", "letters.j2"]
@@ -146,9 +146,9 @@ def test_what_moves_it_has_the_figures(result: Comparison) -> None:
     (panel,) = plot.PLOTS["variance"](data)
     assert (panel.title, panel.says) == ("1 shot", "Queries move it. Hardly, the order.")
     drawn = [(v["name"], v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
-    assert drawn == [("which queries are asked", 2, 6, 8), ("their order", 0, 0, 5)]
+    assert drawn == [("queries", 2, 6, 8), ("orders", 0, 0, 5)]
     (panel,) = plot.PLOTS["spread"](data)
-    assert (panel.title, panel.says) == ("The order of the shots", "3 orders range.")
+    assert (panel.title, panel.says) == ("Orders", "3 orders range.")
     datasets = panel.chart.to_dict(validate=False)["datasets"].values()
     assert [[v["accuracy"] for v in values] for values in datasets if "accuracy" in values[0]] == [
         [0.2, 0.5, 0.3]
@@ -179,7 +179,7 @@ def test_many_lines_are_panels_that_keep_their_colours() -> None:
         assert {v["line"] for v in values_of(panel.chart)} == {"balanced", "random"}
     for make in plot.PLOTS.values():
         assert len(make(many.to_dict())) <= accuracy_charts.MANY
-    lines = {grid_line(row) for row in many.to_dict()["rows"]}
+    lines = {levels_of(row) for row in many.to_dict()["rows"]}
     assert len(lines) == 14
 
 
