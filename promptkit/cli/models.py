@@ -19,7 +19,7 @@ from promptkit.models.base import Weights
 
 if TYPE_CHECKING:
     from promptkit.models.prepare.record import Choice
-    from promptkit.models.runtime.context import Settings
+    from promptkit.models.runtime.context import RuntimeSettings
 
 app = typer.Typer(
     help="The weights that are kept for this machine: list, prepare, remove.",
@@ -163,7 +163,7 @@ def _outcome(choice: Choice) -> str:
     return f"It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
 
 
-def _attention(settings: Settings) -> str:
+def _attention(settings: RuntimeSettings) -> str:
     return "flash" if settings.flash_attention else "plain"
 
 

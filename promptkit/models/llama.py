@@ -1,19 +1,20 @@
 """GGUF models in this process, through llama.cpp.
 
 All prompts and candidates of a call become one plan (`promptkit.models.planning.prefix_trie`), in
-which everything they have in common is read once.
+which everything they have in common is decoded once.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
 
-from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError, shorten
+from promptkit.errors import ModelError, PromptError, PromptTooLongError, shorten
 from promptkit.models.base import (
     Generation,
     Memory,
@@ -26,29 +27,23 @@ from promptkit.models.base import (
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.prefix_trie import Item, Plan
+from promptkit.models.prepare.adapter_file import load_adapter
 from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.prepare.prepare import Notify, log, prepared
 from promptkit.models.runtime.access import Access
-from promptkit.models.runtime.adapter import Adapter, load_adapter
-from promptkit.models.runtime.context import Context, Settings
-from promptkit.models.runtime.generation import Answer
+from promptkit.models.runtime.adapter import Adapter
+from promptkit.models.runtime.context import Context, RuntimeSettings
+from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
-from promptkit.models.runtime.library import (
-    errors,
-    forget_errors,
-    held_interrupts,
-    library,
-    runtime,
-)
-from promptkit.models.runtime.resources import Resources, Usages
+from promptkit.models.runtime.library import library, runtime
+from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
-from promptkit.models.runtime.watched_file import WatchedFile
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 DEFAULT_CONTEXT = 4096
-"""The context, in tokens, where nobody asks for another and the model was trained for as many."""
+"""The context, in tokens, by default, where the model was trained for as many."""
 
 TOLERANCES = {"F32": 1e-3, "F16": 0.05, "BF16": 0.3}
 """`ModelIdentity.tolerance` by the type of the weights that run; two to three times the most that
@@ -58,6 +53,13 @@ kernels for integers round them to 8 bits."""
 _OF_INTEGERS = 1.0
 
 T = TypeVar("T")
+
+
+class _Usages(threading.local):
+    """The usage of each thread, so that a comparison reports what its own work cost."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
 
 
 def load_model(
@@ -70,17 +72,32 @@ def load_model(
     weights: Weights = "auto",
     notify: Notify = log.info,
 ) -> LlamaModel:
-    """Loads a GGUF model by path, `smollm2`, or `hf:owner/repo/file.gguf`.
+    """Load a GGUF model.
 
-    `context` is the longest prompt with its answer, in tokens. An `exact` model reads every prompt
-    alone, which is slower, so that no result depends on what else is asked. `adapter` is a LoRA
-    adapter in a GGUF file (`LlamaModel.adapted`). `weights` says what runs: with `auto`, the
-    fastest on this machine that are as precise as the file's, which takes some seconds to find out
-    at first use, and `notify` is told; with `as-is`, the file, and nothing is written.
+    Args:
+        name: A path, `smollm2`, or `hf:owner/repo/file.gguf`.
+        context: The longest prompt with its answer, in tokens; by default 4096, or fewer where the
+            model was trained for fewer.
+        threads: The threads that compute; by default as many as were measured to be fastest.
+        exact: Decode every prompt alone, so that no result depends on what else is asked. Slower.
+        adapter: A LoRA adapter in a GGUF file (`LlamaModel.adapted`).
+        weights: `auto` runs the fastest weights on this machine that are as precise as the file's;
+            measuring takes some seconds at first use. `as-is` runs the file and writes nothing.
+            Any other value is a type of weights.
+        notify: A function that is called with a sentence when something is measured.
 
-    Raises `ModelFileError` for a file that is missing, damaged or of an unknown kind, `ModelError`
-    for what cannot be fetched or made, and `MissingExtraError` where a name needs a package that is
-    not installed.
+    Returns:
+        The model, ready to run.
+
+    Raises:
+        ModelFileError: The file is missing, damaged or of an unknown kind.
+        ModelError: The file cannot be fetched, or weights that were named cannot be made.
+        MissingExtraError: The name needs a package that is not installed.
+
+    Example:
+        >>> model = load_model("smollm2", weights="as-is")  # doctest: +SKIP
+        >>> model  # doctest: +SKIP
+        <LlamaModel smollm2 (Q4_1)>
     """
     model = LlamaModel(
         find(name),
@@ -98,6 +115,24 @@ class LlamaModel:
     """A GGUF model (`promptkit.models.base.Model`), for the process that loaded it.
 
     Threads may share it: a run waits until those of other threads are over.
+
+    Args:
+        path: The model file.
+        name: The model's name in messages and reports; by default the file's.
+        context: The longest prompt with its answer, in tokens.
+        threads: The threads that compute.
+        exact: Decode every prompt alone.
+        weights: The weights to run, as for `load_model`.
+        notify: A function that is called with a sentence when something is measured.
+
+    Raises:
+        ModelFileError: The file is missing, damaged or of an unknown kind.
+        ModelError: The context is longer than the model allows, or needs too much memory.
+
+    Example:
+        >>> model = LlamaModel(Path("model.gguf"), context=1024)  # doctest: +SKIP
+        >>> model.memory.weights  # doctest: +SKIP
+        98000000
     """
 
     def __init__(
@@ -114,45 +149,24 @@ class LlamaModel:
         since = os.stat(path) if os.path.exists(path) else None
         file = verify(path)
         source = prepared(file, weights, notify)
-        watched = WatchedFile(source.path, since if source.path == path else None)
-        lib = library()
-        forget_errors()
-        params = lib.llama_model_default_params()
-        with held_interrupts() as interrupted:
-            goes_on = lib.llama_progress_callback(lambda _share, _data: not interrupted())
-            params.progress_callback = goes_on
-            model = lib.llama_model_load_from_file(os.fsencode(source.path), params)
-        if not model:
-            reason = errors() or "no reason given"
-            raise ModelFileError(source.path, f"llama.cpp cannot load it: {reason}")
-        self._resources = Resources(lib, model, name or path.name, watched)
-        watched.check_loaded()
-        trained: int = lib.llama_model_n_ctx_train(model)
-        context = min(trained, DEFAULT_CONTEXT) if context is None else context
-        self._usage, self._usages = Usage(), Usages()
-        if not 0 < context <= trained:
-            raise ModelError(
-                f"a context of {context} tokens: {path.name} was trained for {trained}"
-            )
-        settings = replace(source.settings, threads=threads or source.settings.threads)
-        self._context = self._resources.add(
-            Context(
-                model,
-                length=context,
-                settings=settings,
-                usage=self._usage,
-                cache_width=file.header.cache_width,
-            )
+        model = LoadedModel(
+            source.path, name=name or path.name, since=since if source.path == path else None
         )
-        if not self._context.has_memory or lib.llama_model_has_encoder(model):
-            raise ModelFileError(path, "not a model that continues text")
-        self.vocabulary = Vocabulary(model, file.header, owner=self._resources)
+        settings = replace(source.settings, threads=threads or source.settings.threads)
+        self._model, self._exact = model, exact
+        self._usage, self._usages = Usage(), _Usages()
+        self._context = Context(
+            model,
+            length=model.context_length(context, DEFAULT_CONTEXT),
+            settings=settings,
+            usage=self._usage,
+            cache_width=file.header.cache_width,
+        )
+        self.vocabulary = Vocabulary(model, file.header)
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
-        self._exact = exact
-        self._file, self._pointer = source.path, model
         self._adapters: tuple[Adapter, ...] = ()
-        template = lib.llama_model_chat_template(model, None)
+        template = library().llama_model_chat_template(model.pointer, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
         self.identity = ModelIdentity(
@@ -168,22 +182,32 @@ class LlamaModel:
 
     @property
     def usage(self) -> Usage:
-        """What the work of this thread cost so far, with that of models that share the memory."""
+        """The cost of this thread's work so far, on all models that share the memory."""
         return self._usages.usage
 
     @property
     def memory(self) -> Memory:
-        """What it takes while it runs, in bytes; no run takes more."""
+        """The memory that it takes while it runs, in bytes; no run takes more."""
         return self._context.memory
 
     def adapted(self, path: str | Path, *, scale: float = 1.0) -> LlamaModel:
-        """This model with a LoRA adapter, `scale` times; the model itself stays as it is.
+        """Return this model with a LoRA adapter; the model itself stays as it is.
 
-        The two share their memory, and may be compared with each other. Raises `ModelFileError`
-        for a file that is missing, damaged or not an adapter for this model.
+        The two share their memory, and may be compared with each other.
+
+        Args:
+            path: The adapter's GGUF file.
+            scale: The factor of the adapter's change to the weights.
+
+        Returns:
+            A model whose identity names the adapter.
+
+        Raises:
+            ModelFileError: The file is missing, damaged or not an adapter for this model.
+            ModelError: The scale is not a number other than 0.
         """
         with self._access.use(), self._access.lock:
-            adapter = load_adapter(self._pointer, self._file, Path(path), scale)
+            adapter = load_adapter(self._model, Path(path), scale)
         model = object.__new__(type(self))
         model.__dict__ |= self.__dict__
         model._adapters = (*self._adapters, adapter)
@@ -193,7 +217,7 @@ class LlamaModel:
         return model
 
     def close(self) -> None:
-        """Frees the model's memory; it is of no use afterwards, in any thread."""
+        """Free the model's memory; it cannot be used afterwards, in any thread."""
         self._access.close()
 
     def __reduce__(self) -> NoReturn:
@@ -203,10 +227,17 @@ class LlamaModel:
         return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
 
     def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
-        """The prompts as this model reads them.
+        """Return the prompts as tokens of this model.
 
-        Raises `PromptError` for a prompt that does not fit, labels that its tokens cannot tell
-        apart, turns that its chat template refuses, or an answer's format without a grammar.
+        Args:
+            prompts: Rendered prompts, raw or with roles.
+
+        Returns:
+            A tokenized prompt for each.
+
+        Raises:
+            PromptError: A prompt does not fit the context, its labels have the same tokens, its
+                turns are refused by the chat template, or its answer's format has no grammar.
         """
         with self._access.use(), self._access.lock:
             vocabulary = self.vocabulary
@@ -222,15 +253,25 @@ class LlamaModel:
             return tokenized
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for."""
+        """Return the bytes that a token stands for."""
         with self._access.use():
             return self.vocabulary.piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
-        """Scores every candidate of every prompt; yields (index, score) as they are made.
+        """Score every candidate of every prompt.
 
-        What prompts and candidates have in common is read once, or, for an `exact` model, each
+        What prompts and candidates have in common is decoded once; an `exact` model decodes each
         prompt alone.
+
+        Args:
+            prompts: Prompts that this model tokenized, with candidates.
+
+        Yields:
+            (index, score) of a prompt, as soon as it is scored.
+
+        Raises:
+            PromptError: A prompt does not fit the context, or has no candidates.
+            ModelError: llama.cpp fails, or its numbers are not finite.
         """
         for prompt in prompts:
             self._check_fits(prompt)
@@ -249,20 +290,31 @@ class LlamaModel:
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
     ) -> Iterator[tuple[int, Generation]]:
-        """Writes an answer to every prompt; yields (index, generation) as they are made.
+        """Write an answer to every prompt.
 
-        The answer to a prompt depends on the prompt and the seed, not on its neighbours, except
-        where two tokens are as good as equal.
+        An answer depends on its prompt and the seed, not on the other prompts, except where two
+        tokens are nearly tied.
+
+        Args:
+            prompts: Prompts that this model tokenized.
+            sampling: The way to choose tokens; greedy by default.
+
+        Yields:
+            (index, generation) of a prompt, as soon as it is written.
+
+        Raises:
+            PromptError: A prompt with its answer does not fit the context.
+            ModelError: llama.cpp fails, or its numbers are not finite.
         """
         for prompt in prompts:
             self._check_fits(prompt, sampling.max_tokens)
 
-        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Answer]]]:
+        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, AnswerWriter]]]:
             items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
             with self._access.lock:
                 grammars = [self._grammars.of(prompts[i].prompt) for i in indices]
             answers = [
-                Answer(prompts[i], self.vocabulary, sampling, grammar)
+                AnswerWriter(prompts[i], self.vocabulary, sampling, grammar)
                 for i, grammar in zip(indices, grammars, strict=True)
             ]
             plan = Plan(items, self._context.limits)
@@ -276,7 +328,7 @@ class LlamaModel:
     def _run(
         self, count: int, begin: Callable[[Sequence[int]], Iterator[list[tuple[int, T]]]]
     ) -> Iterator[tuple[int, T, float]]:
-        """Results as they are made, with their share of the time.
+        """Yield results as they are made, with their share of the time.
 
         Where another run on this model comes between, what is left begins anew.
         """
@@ -304,8 +356,8 @@ class LlamaModel:
             self._access.end(run)
 
     def _next(self, steps: Iterator[T]) -> T | None:
-        """The next of the steps, None after the last; errors say whose they are."""
-        self._resources.file.check()
+        """Return the next of the steps, None after the last; errors name the model."""
+        self._model.file.check()
         before, own = replace(self._usage), self.usage
         try:
             return next(steps, None)
@@ -316,20 +368,23 @@ class LlamaModel:
             own.decode_seconds += self._usage.decode_seconds - before.decode_seconds
 
     def _schedule(self, plan: Plan) -> Schedule:
-        """The batches of a plan; what its prompts share with those before is not read again."""
+        """Return the batches of a plan, without the prefix that the context still holds."""
         self._context.adapt(self._adapters)
         if self._exact:
             self._context.clear()
-        stem = plan.stem.tokens.tolist() if plan.stem is not None else []
-        wants = plan.stem is not None and plan.stem.wants
-        return Schedule(plan, read=self._context.begin(stem, wants=wants))
+        prefix = plan.prefix.tokens.tolist() if plan.prefix is not None else []
+        wants = plan.prefix is not None and plan.prefix.wants
+        return Schedule(plan, read=self._context.begin(prefix, wants=wants))
 
     @property
     def _access(self) -> Access:
-        return self._resources.access
+        return self._model.access
 
     def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
-        """Refuses what the context has no room for; `answer` is a budget of tokens."""
+        """Raise `PromptTooLongError` where a prompt with its answer does not fit.
+
+        `answer` is the budget of a generated answer; None for candidates.
+        """
         longest = max(map(len, prompt.candidates), default=0) if answer is None else answer
         if len(prompt.ids) + longest > self._context.length:
             asked = prompt.prompt
@@ -340,7 +395,7 @@ class LlamaModel:
             )
 
 
-def _tolerance(weights: str, settings: Settings) -> float:
+def _tolerance(weights: str, settings: RuntimeSettings) -> float:
     """Return the tolerance of weights such as `Q4_1`, or `F16 from Q4_1`.
 
     In front of flash attention llama.cpp casts keys and values to F16, whatever the weights are.

@@ -191,11 +191,11 @@ def test_a_child_ends_with_its_parent(prctl: bool, tmp_path: Path) -> None:
             sys.executable,
             "-c",
             "import sys\n"
-            "from promptkit.models import process\n"
-            f"whole = process.subprocess.run\n"
+            "from promptkit.models.prepare import isolated\n"
+            f"whole = isolated.subprocess.run\n"
             f"command = [sys.executable, {str(tmp_path / 'worker.py')!r}]\n"
-            "process.subprocess.run = lambda _, **more: whole(command, **more)\n"
-            "process.run('x', seconds=100, doing='x')\n",
+            "isolated.subprocess.run = lambda _, **more: whole(command, **more)\n"
+            "isolated.run('x', seconds=100, doing='x')\n",
         ],
         env=environment(),
     )

@@ -452,12 +452,6 @@ def test_a_context_the_model_was_not_trained_for(files: dict[str, Path]) -> None
     assert load_model(files["bpe"], context=2048).identity.context == 2048
 
 
-def test_recurrent_states_are_few(files: dict[str, Path]) -> None:
-    model = LlamaModel(files["mamba"], threads=1)
-    assert model._context.limits.sequences == 8
-    assert LlamaModel(files["bpe"], threads=1)._context.limits.sequences == 255
-
-
 # -- How firm the numbers are --------------------------------------------------------------------
 
 
@@ -522,7 +516,7 @@ def test_the_memory_is_known_in_advance(
 
 
 def test_a_grid_is_what_its_prompts_are_alone(files: dict[str, Path], kind: str) -> None:
-    """Many batches, deep trunks, labels that branch; windows far shorter than the prompts."""
+    """Many batches, long prefixes, labels that branch; windows far shorter than the prompts."""
     words = [f"{a}{b}" for a in ("fig", "kiwi", "a sour cherry", "pear") for b in ("", "s", " x")]
     labels = (*PREFIXES, " stone fruit", " stone berry", " a long and winding answer")
     prompts = [ask(word, labels, shots) for shots in range(6) for word in words]

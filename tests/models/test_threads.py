@@ -139,7 +139,7 @@ def test_tokenizing_does_not_wait_for_a_run(model: LlamaModel) -> None:
     assert len([*run]) == 11
 
 
-def test_threads_tokenize_at_once_as_each_does_alone(model: LlamaModel) -> None:
+def test_threads_tokenize_at_once_as_each_does_alone(model: LlamaModel, file: Path) -> None:
     """Buffers and caches are not mixed up."""
     long = [
         [
@@ -148,7 +148,7 @@ def test_threads_tokenize_at_once_as_each_does_alone(model: LlamaModel) -> None:
         ]
         for thread in range(4)
     ]
-    fresh = load_model(model._file, threads=1, context=1024)
+    fresh = load_model(file, threads=1, context=1024)
     with pytest.raises(pk.PromptkitError):
         fresh.tokenize([Prompt((Piece("a " * 3000, "data"),), query="long")])
     prompts = [[p for p in group if len(p.text) < 900] for group in long]
@@ -385,8 +385,8 @@ def test_closing_inside_a_step_frees_at_its_end() -> None:
 def test_a_turn_costs_microseconds() -> None:
     access_ = Access("m", lambda: None)
     run = object()
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(1000):
         with access_.turn(run), access_.use():
             pass
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5

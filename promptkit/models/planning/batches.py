@@ -1,9 +1,11 @@
-"""The batches of a plan: what is read together, in which sequences, and what is dropped after it.
+"""The schedule of a plan: the tokens, sequences and forks of each batch, and what it drops.
 
-A node begins only if everything below it could be finished with the cells and sequences that are
-left. Whatever began later gives back all it took, so finishing the latest first always works, and
-a schedule is never stuck. Batches are filled with the ends of prompts and their candidates; what
-they hang off is read as late as keeping the batches full allows, so that few cells are alive.
+A branch (a node of the prefix trie, a segment of candidates or an answer) begins only if everything
+below it could be finished with the cells and sequences that are left. Every branch that began later
+gives back all it took, so finishing the latest first always works, and a schedule never gets stuck.
+Batches are filled with leaves: the ends of prompts, and their candidates. The inner nodes that
+these hang below are decoded as late as keeping the batches full allows, so that few cells are in
+use at a time.
 """
 
 from __future__ import annotations
@@ -15,136 +17,146 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from promptkit.models.planning.candidate_trie import Run
+from promptkit.models.planning.candidate_trie import Segment
 from promptkit.models.planning.prefix_trie import Node, Plan
 
 Ints = npt.NDArray[np.int32]
 
 _AHEAD = 2
-"""How many batches' worth of work is kept ready."""
+"""Batches' worth of leaves that are kept ready."""
 
 _PATIENCE = 32
-"""How many parts that have no room may be passed over before a batch goes as it is."""
+"""Branches without room that may be passed over before a batch is decoded as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One batch: fork, read, take the rows, drop."""
+    """One batch: fork, decode, take the rows, drop."""
 
     forks: Sequence[tuple[int, int]]
-    """(from, to): before reading, sequence `to` becomes a copy of `from`."""
+    """(from, to): before decoding, sequence `to` becomes a copy of `from`."""
     tokens: Ints
     positions: Ints
     sequences: Ints
     outputs: Ints
     """The indices in the batch after which logits are wanted."""
     reads: Sequence[tuple[int, int, int]]
-    """(row, item, point): what the rows are for, counted by output."""
+    """(row, item, point): the points of candidates that each row scores."""
     writes: Sequence[tuple[int, int]]
-    """(row, item): the rows after which an item's answer goes on."""
+    """(row, item): the rows after which an item's answer continues."""
     drops: Sequence[int]
-    """Sequences that nobody needs after this."""
+    """Sequences that are not needed after this."""
     finished: Sequence[int]
     """Items whose candidates are all scored after this."""
-    stem: int | None
-    """The sequence that now holds exactly the plan's stem, in the step that completes it."""
+    prefix: int | None
+    """The sequence that now holds exactly the plan's prefix, in the step that completes it."""
 
 
 @dataclass(slots=True, eq=False)
-class _Part:
-    """A node, a run of candidates or an answer, from when it could begin until it is done."""
+class _Branch:
+    """A node, a segment of candidates or an answer, from when it could begin until it is done."""
 
     order: tuple[int, int]
+    """The place in depth-first order, in which branches begin as far as there is room."""
     length: int
     depth: int
     """The position of the first token."""
-    above: _Part | None
+    above: _Branch | None
     height: int
+    """The tokens on the longest path from here down, this branch included."""
     need: int
+    """The sequences that finishing everything below takes, besides its own."""
     node: Node | None = None
-    run: Run | None = None
+    segment: Segment | None = None
     item: int = -1
-    """The item that a run or an answer belongs to."""
+    """The item that a segment or an answer belongs to."""
     sequence: int = -1
     offset: int = 0
-    """Tokens that are read."""
+    """Tokens decoded so far."""
     begun: bool = False
     to_begin: int = 0
-    """Parts below that have not begun."""
+    """Branches below that have not begun."""
     to_finish: int = 0
-    """Parts below that are not done."""
+    """Branches below that are not done."""
     promised: int = 0
-    """Sequences that are kept for what comes below."""
+    """Sequences that are kept free for what comes below."""
 
-    def __lt__(self, other: _Part) -> bool:
+    def __lt__(self, other: _Branch) -> bool:
         return self.order < other.order
 
 
 class Schedule:
-    """A run of a plan: what has begun, and what is left of cells and sequences."""
+    """The state of a plan while it is decoded: its branches, and the cells and sequences left."""
 
     def __init__(self, plan: Plan, *, read: int = 0) -> None:
-        """`read` tokens of the plan's stem already stand in sequence 0.
+        """Begin a plan of which sequence 0 already holds the first `read` tokens of the prefix.
 
         They are all of it, where it wants no logits, or a number of whole batches: then what is
-        left is read in the same batches as ever, and comes to the same bits.
+        left is decoded in the same batches as ever, and comes to the same bits.
         """
         self._plan, self._limits = plan, plan.limits
         self._cells = plan.limits.cells
         self._free = list(range(1, plan.limits.sequences))  # a heap, low numbers first
         self._promised = 0
-        self._points = [len(fan.prefixes) for fan in plan.fans]
-        self._trunks: list[_Part] = []
-        """A heap of what other prompts hang off."""
-        self._ends: list[_Part] = []
-        """A heap of everything else that could be read."""
+        self._points = [len(trie.prefixes) for trie in plan.tries]
+        """By item, the points that are still to be scored."""
+        self._inner: list[_Branch] = []
+        """A heap of the nodes that have nodes below, and could be decoded now."""
+        self._leaves: list[_Branch] = []
+        """A heap of everything else that could be decoded now."""
         self._ready = 0
-        """The tokens of the ends."""
-        self._writers: dict[int, _Part] = {}
+        """The tokens of the leaves."""
+        self._writers: dict[int, _Branch] = {}
         self._next: dict[int, int] = {}
-        """By item, the token that was written and is to be read."""
-        root = _Part((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
-        self._stem: _Part | None = None
+        """By item, the token that was written and is to be decoded."""
+        root = _Branch((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
+        self._prefix: _Branch | None = None
         self._open(root)
-        if plan.stem is not None:
-            (self._stem,) = (*self._trunks, *self._ends)
-            self._resume(self._stem, read)
+        if plan.prefix is not None:
+            (self._prefix,) = (*self._inner, *self._leaves)
+            self._resume(self._prefix, read)
 
-    def _resume(self, stem: _Part, read: int) -> None:
-        stem.offset = read
-        if read == stem.length:
-            self._stem = None
-            self._trunks.clear()
-            self._begin(stem, [], desperate=True)
-            self._open(stem)
+    def _resume(self, prefix: _Branch, read: int) -> None:
+        prefix.offset = read
+        if read == prefix.length:
+            self._prefix = None
+            self._inner.clear()
+            self._begin(prefix, [], desperate=True)
+            self._open(prefix)
 
     def steps(self) -> Iterator[Step]:
-        """The batches, in order. After a step with `writes`, `write` or `end` each of its items."""
-        while self._trunks or self._ends or self._next:
+        """Yield the batches in order; `write` or `end` each item of a batch's `writes` after it."""
+        while self._inner or self._leaves or self._next:
             forks: list[tuple[int, int]] = []
             taken = self._take(forks) or self._take(forks, desperate=True)
-            assert taken, "by construction, something can always go on"
+            assert taken, "by construction, some branch can always continue"
             yield self._step(forks, taken)
 
     def write(self, item: int, token: int) -> None:
-        """The item's answer goes on with this token."""
+        """Continue an item's answer with this token."""
         self._next[item] = token
 
     def end(self, item: int) -> Sequence[int]:
-        """The item's answer is complete; returns the sequences that nobody needs any more."""
+        """End an item's answer; return the sequences that are not needed any more."""
         writer = self._writers.pop(item)
         if not writer.begun and writer.above is not None:
             writer.above.to_begin -= 1
             writer.length = 0  # of cells, it took none
         return self._finish(writer)
 
-    # What is read together.
+    # Filling a batch.
 
     def _take(
         self, forks: list[tuple[int, int]], *, desperate: bool = False
-    ) -> list[tuple[_Part, int, int]]:
-        """Fills a batch: (part, from, to)."""
-        taken: list[tuple[_Part, int, int]] = []
+    ) -> list[tuple[_Branch, int, int]]:
+        """Fill a batch with ranges of branches: (branch, from, to).
+
+        Answers that are being written come first, since they hold cells and sequences. A branch
+        that does not fit is passed over, so that a smaller one may fill the batch. A `desperate`
+        try, after one that found nothing, passes over as many as there are, and spends the
+        sequences that were kept free.
+        """
+        taken: list[tuple[_Branch, int, int]] = []
         room, rows = self._limits.batch, self._limits.outputs
         for item in self._next:
             writer = self._writers[item]
@@ -152,125 +164,130 @@ class Schedule:
                 taken.append((writer, writer.offset, writer.offset + 1))
                 room, rows = room - 1, rows - 1
         ahead = self._ready
-        patience = len(self._trunks) + len(self._ends) if desperate else _PATIENCE
-        passed: list[tuple[list[_Part], _Part]] = []
+        patience = len(self._inner) + len(self._leaves) if desperate else _PATIENCE
+        passed: list[tuple[list[_Branch], _Branch]] = []
         while room and rows and patience >= len(passed):
             heap = self._choose(ahead)
             if not heap:
                 break
-            part = heapq.heappop(heap)
-            end, wanted = self._reach(part, room, rows)
-            if end == part.offset or not self._begin(part, forks, desperate):
-                passed.append((heap, part))
+            branch = heapq.heappop(heap)
+            end, wanted = self._reach(branch, room, rows)
+            if end == branch.offset or not self._begin(branch, forks, desperate):
+                passed.append((heap, branch))
                 continue
-            taken.append((part, part.offset, end))
-            read = end - part.offset
-            if heap is self._trunks:
-                ahead += sum(child.end - child.start for child in _children(part)) + read
+            taken.append((branch, branch.offset, end))
+            read = end - branch.offset
+            if heap is self._inner:
+                ahead += sum(child.end - child.start for child in _children(branch)) + read
             else:
                 self._ready -= read
-            room, rows, part.offset = room - read, rows - wanted, end
-        for heap, part in passed:
-            heapq.heappush(heap, part)
+            room, rows, branch.offset = room - read, rows - wanted, end
+        for heap, branch in passed:
+            heapq.heappush(heap, branch)
         return taken
 
-    def _choose(self, ahead: int) -> list[_Part]:
-        """Trunks while little else is ready, so that the next batches will be full; then ends."""
-        if self._trunks and (ahead < _AHEAD * self._limits.batch or not self._ends):
-            return self._trunks
-        return self._ends
+    def _choose(self, ahead: int) -> list[_Branch]:
+        """Return inner nodes while few leaves are ready for the next batches, then leaves."""
+        if self._inner and (ahead < _AHEAD * self._limits.batch or not self._leaves):
+            return self._inner
+        return self._leaves
 
-    def _reach(self, part: _Part, room: int, rows: int) -> tuple[int, int]:
-        """How far a part can be read, and the rows that takes."""
-        end = min(part.length, part.offset + room)
-        if part.run is not None:
-            end = min(end, part.offset + rows)
-            return end, end - part.offset
-        return end, int(end == part.length and bool(part.node and part.node.wants))
+    def _reach(self, branch: _Branch, room: int, rows: int) -> tuple[int, int]:
+        """Return the place up to which a branch can be decoded, and the rows that takes."""
+        end = min(branch.length, branch.offset + room)
+        if branch.segment is not None:
+            end = min(end, branch.offset + rows)
+            return end, end - branch.offset
+        return end, int(end == branch.length and bool(branch.node and branch.node.wants))
 
-    def _begin(self, part: _Part, forks: list[tuple[int, int]], desperate: bool) -> bool:
-        """Takes the cells and the sequence of a part that has not begun, if that is safe."""
-        if part.begun:
+    def _begin(self, branch: _Branch, forks: list[tuple[int, int]], desperate: bool) -> bool:
+        """Take the cells and the sequence of a branch that has not begun, if that is safe.
+
+        It is safe where what is left suffices to finish everything below it. The last child to
+        begin takes over its parent's sequence instead of a fork of it. Sequences promised to
+        prompts that have begun are left to these, unless no other branch can continue.
+        """
+        if branch.begun:
             return True
-        above = part.above
+        above = branch.above
         assert above is not None
         takes_over = above.to_begin == 1
         left = len(self._free) - (not takes_over)
-        if self._cells < part.height or left < part.need:
+        if self._cells < branch.height or left < branch.need:
             return False
-        wish = self._wish(part)
-        keep = self._promised - (above.promised if part.run is not None else 0)
-        if left < keep + wish and not desperate and part.run is None:
+        wish = self._wish(branch)
+        keep = self._promised - (above.promised if branch.segment is not None else 0)
+        if left < keep + wish and not desperate and branch.segment is None:
             return False
-        part.begun = True
+        branch.begun = True
         above.to_begin -= 1
-        self._cells -= part.length
+        self._cells -= branch.length
         if takes_over:
-            part.sequence, above.sequence = above.sequence, -1
+            branch.sequence, above.sequence = above.sequence, -1
         else:
-            part.sequence = heapq.heappop(self._free)
-            forks.append((above.sequence, part.sequence))
+            branch.sequence = heapq.heappop(self._free)
+            forks.append((above.sequence, branch.sequence))
             if above.promised:
                 above.promised -= 1
                 self._promised -= 1
-        part.promised = wish
+        branch.promised = wish
         self._promised += wish
         return True
 
-    def _wish(self, part: _Part) -> int:
-        """The forks that reading everything a prompt asks in one batch takes."""
-        if part.node is None or part.node.children:
+    def _wish(self, branch: _Branch) -> int:
+        """Return the forks that decoding all candidates of a prompt side by side takes."""
+        if branch.node is None or branch.node.children:
             return 0
-        width = sum(self._plan.fans[item].width for item in part.node.fans)
+        width = sum(self._plan.tries[item].width for item in branch.node.tries)
         return max(min(width, self._limits.sequences // 4) - 1, 0)
 
-    # What comes of it.
+    # After a batch is filled.
 
-    def _step(self, forks: list[tuple[int, int]], taken: list[tuple[_Part, int, int]]) -> Step:
+    def _step(self, forks: list[tuple[int, int]], taken: list[tuple[_Branch, int, int]]) -> Step:
         outputs: list[int] = []
         reads: list[tuple[int, int, int]] = []
         writes: list[tuple[int, int]] = []
         at = 0
-        for part, start, end in taken:
-            if part.run is not None:
+        for branch, start, end in taken:
+            if branch.segment is not None:
                 for offset in range(start, end):
-                    reads.append((len(outputs), part.item, part.run.points[offset]))
+                    reads.append((len(outputs), branch.item, branch.segment.points[offset]))
                     outputs.append(at + offset - start)
-            elif part.node is None:
-                writes.append((len(outputs), part.item))
+            elif branch.node is None:
+                writes.append((len(outputs), branch.item))
                 outputs.append(at)
-            elif end == part.length and part.node.wants:
-                reads += [(len(outputs), *read) for read in part.node.reads]
-                writes += [(len(outputs), item) for item in part.node.writers]
+            elif end == branch.length and branch.node.wants:
+                reads += [(len(outputs), *read) for read in branch.node.reads]
+                writes += [(len(outputs), item) for item in branch.node.writers]
                 outputs.append(at + end - start - 1)
             at += end - start
         tokens = np.concatenate([self._tokens(*entry) for entry in taken])
-        sequences = [part.sequence for part, _, _ in taken]  # before they are passed on
-        stem = self._stem
-        complete = stem is not None and stem.offset == stem.length
+        sequences = [branch.sequence for branch, _, _ in taken]  # before they are passed on
+        prefix = self._prefix
+        complete = prefix is not None and prefix.offset == prefix.length
         if complete:
-            self._stem = None
+            self._prefix = None
         return Step(
             forks=forks,
             tokens=tokens,
             positions=np.concatenate(
-                [np.arange(s, e, dtype=np.int32) + part.depth for part, s, e in taken]
+                [np.arange(s, e, dtype=np.int32) + branch.depth for branch, s, e in taken]
             ),
             sequences=np.repeat(np.array(sequences, np.int32), [e - s for _, s, e in taken]),
             outputs=np.array(outputs, np.intp),
             reads=reads,
             writes=writes,
             finished=list(self._count(reads)),
-            stem=stem.sequence if stem is not None and complete else None,
+            prefix=prefix.sequence if prefix is not None and complete else None,
             drops=self._advance(taken),
         )
 
-    def _tokens(self, part: _Part, start: int, end: int) -> Ints:
-        if part.node is not None:
-            return part.node.tokens[start:end]
-        if part.run is not None:
-            return np.array(part.run.tokens[start:end], np.int32)
-        return np.array([self._next.pop(part.item)], np.int32)
+    def _tokens(self, branch: _Branch, start: int, end: int) -> Ints:
+        if branch.node is not None:
+            return branch.node.tokens[start:end]
+        if branch.segment is not None:
+            return np.array(branch.segment.tokens[start:end], np.int32)
+        return np.array([self._next.pop(branch.item)], np.int32)
 
     def _count(self, reads: Sequence[tuple[int, int, int]]) -> Iterator[int]:
         for _, item, _ in reads:
@@ -278,64 +295,73 @@ class Schedule:
             if self._points[item] == 0:
                 yield item
 
-    def _advance(self, taken: Sequence[tuple[_Part, int, int]]) -> list[int]:
-        """Makes ready what comes next; returns the sequences that nobody needs any more."""
+    def _advance(self, taken: Sequence[tuple[_Branch, int, int]]) -> list[int]:
+        """Make ready what comes next; return the sequences that are not needed any more."""
         drops: list[int] = []
-        for part, _, end in taken:
-            if part.node is None and part.run is None:
-                part.offset = end  # an answer goes on when its next token is known
-            elif part.offset < part.length:
-                heapq.heappush(self._heap(part), part)
+        for branch, _, end in taken:
+            if branch.node is None and branch.segment is None:
+                branch.offset = end  # an answer continues once its next token is known
+            elif branch.offset < branch.length:
+                heapq.heappush(self._heap(branch), branch)
             else:
-                self._open(part)
-                if not part.to_finish:
-                    drops += self._finish(part)
+                self._open(branch)
+                if not branch.to_finish:
+                    drops += self._finish(branch)
         return drops
 
-    def _open(self, part: _Part) -> None:
-        """Makes ready what hangs below a part that is read."""
-        for child in self._below(part):
-            part.to_begin += 1
-            part.to_finish += 1
-            if child.run is None and child.node is None:
+    def _open(self, branch: _Branch) -> None:
+        """Make ready what hangs below a branch that is decoded."""
+        for child in self._below(branch):
+            branch.to_begin += 1
+            branch.to_finish += 1
+            if child.segment is None and child.node is None:
                 self._writers[child.item] = child
                 continue
             heap = self._heap(child)
             heapq.heappush(heap, child)
-            if heap is self._ends:
+            if heap is self._leaves:
                 self._ready += child.length
 
-    def _below(self, part: _Part) -> Iterator[_Part]:
-        depth = part.depth + part.length
-        if part.run is not None:
-            yield from self._runs(part, part.item, part.run.below)
-        if part.node is None:
+    def _below(self, branch: _Branch) -> Iterator[_Branch]:
+        depth = branch.depth + branch.length
+        if branch.segment is not None:
+            yield from self._segments(branch, branch.item, branch.segment.below)
+        if branch.node is None:
             return
-        for node in part.node.children:
+        for node in branch.node.children:
             length = node.end - node.start
-            yield _Part((node.order, 0), length, depth, part, node.height, node.need, node)
-        for item in part.node.fans:
-            yield from self._runs(part, item, self._plan.fans[item].roots)
-        for item in part.node.writers:
+            yield _Branch((node.order, 0), length, depth, branch, node.height, node.need, node)
+        for item in branch.node.tries:
+            yield from self._segments(branch, item, self._plan.tries[item].roots)
+        for item in branch.node.writers:
             budget = self._plan.items[item].budget
-            yield _Part(part.order, budget, depth, part, budget, 0, item=item)
+            yield _Branch(branch.order, budget, depth, branch, budget, 0, item=item)
 
-    def _runs(self, part: _Part, item: int, indices: Sequence[int]) -> Iterator[_Part]:
-        """Runs of an item's candidates that go on from a part's end."""
-        depth = part.depth + part.length
+    def _segments(self, branch: _Branch, item: int, indices: Sequence[int]) -> Iterator[_Branch]:
+        """Yield segments of an item's candidates that continue from a branch's end."""
+        depth = branch.depth + branch.length
         for index in indices:
-            run = self._plan.fans[item].runs[index]
-            order = (part.order[0], index + 1)
-            length = len(run.tokens)
-            yield _Part(order, length, depth, part, run.height, run.need, run=run, item=item)
+            segment = self._plan.tries[item].segments[index]
+            order = (branch.order[0], index + 1)
+            length = len(segment.tokens)
+            yield _Branch(
+                order,
+                length,
+                depth,
+                branch,
+                segment.height,
+                segment.need,
+                segment=segment,
+                item=item,
+            )
 
-    def _heap(self, part: _Part) -> list[_Part]:
-        return self._trunks if part.node is not None and part.node.children else self._ends
+    def _heap(self, branch: _Branch) -> list[_Branch]:
+        return self._inner if branch.node is not None and branch.node.children else self._leaves
 
-    def _finish(self, part: _Part) -> list[int]:
-        """Gives back what a part took, and what those above it took that are done with it."""
+    def _finish(self, branch: _Branch) -> list[int]:
+        """Give back what a branch took, and what those above it took that are done with it."""
         drops: list[int] = []
-        done: _Part | None = part
+        done: _Branch | None = branch
         while done is not None and done.above is not None and done.to_finish == 0:
             self._cells += done.length
             self._promised -= done.promised
@@ -349,5 +375,5 @@ class Schedule:
         return drops
 
 
-def _children(part: _Part) -> list[Node]:
-    return part.node.children if part.node is not None else []
+def _children(branch: _Branch) -> list[Node]:
+    return branch.node.children if branch.node is not None else []

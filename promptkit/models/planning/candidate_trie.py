@@ -1,7 +1,8 @@
-"""The candidates of a prompt as a tree: what is read after the prompt, and what each row is for.
+"""The candidates of a prompt as a trie of tokens that are decoded after it.
 
-A candidate's last token is never read, only predicted, and a beginning that several candidates
-share is read once. Candidates are the same for most prompts of a task, so their tree is made once.
+A candidate's last token is never decoded, only predicted, and a prefix that several candidates
+share is decoded once. Candidates are the same for most prompts of a task, so their trie is made
+once.
 """
 
 from __future__ import annotations
@@ -19,39 +20,39 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Tokens that are read one after another; after each of them, logits are wanted."""
+class Segment:
+    """Tokens that are decoded one after another; after each of them, logits are wanted."""
 
     tokens: Tokens
     below: tuple[int, ...]
-    """The indices of the runs that go on from its end."""
+    """The indices of the segments that continue from its end."""
     points: tuple[int, ...]
-    """Per token, the point that reading it makes."""
+    """Per token, the point that decoding it reaches."""
     height: int
-    """The tokens on the longest path from here down, this run included."""
+    """The tokens on the longest path from here down, this segment included."""
     need: int
-    """The sequences that finishing everything below takes, besides the run's own."""
+    """The sequences that finishing everything below takes, besides the segment's own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fan:
-    """What scoring some candidates takes.
+class CandidateTrie:
+    """The tokens of some candidates, with the log-probabilities that their scores take.
 
-    A point is a beginning of candidates after which logits are wanted; point 0 is the prompt's
-    end. An edge is a token asked of a point: its log-probability is one term of some candidates.
+    A point is a prefix of candidates after which logits are wanted; point 0 is the prompt's end. An
+    edge is a token that follows a point: its log-probability is one term of some candidates.
     """
 
     prefixes: tuple[Tokens, ...]
     """Per point, the tokens between the prompt's end and it."""
     targets: tuple[Ints, ...]
-    """Per point, the tokens that are asked of its logits."""
+    """Per point, the tokens whose logits are wanted there."""
     edges: tuple[slice, ...]
     """Per point, where its edges stand among all of them."""
-    runs: tuple[Run, ...]
+    segments: tuple[Segment, ...]
     roots: tuple[int, ...]
-    """The runs that go on from the prompt's end."""
+    """The segments that continue from the prompt's end."""
     width: int
-    """The ends of the tree: the sequences it takes to read all of it side by side."""
+    """The leaves: the sequences it takes to decode all of it side by side."""
     height: int
     """The tokens on the longest path."""
     _terms: tuple[Ints, ...]
@@ -59,8 +60,8 @@ class Fan:
 
     @property
     def tokens(self) -> int:
-        """The tokens to read."""
-        return sum(len(run.tokens) for run in self.runs)
+        """The number of tokens to decode."""
+        return sum(len(segment.tokens) for segment in self.segments)
 
     @property
     def size(self) -> int:
@@ -68,13 +69,13 @@ class Fan:
         return sum(len(targets) for targets in self.targets)
 
     def sums(self, logprobs: Floats) -> tuple[float, ...]:
-        """Per candidate, the sum of its tokens' log-probabilities, given those of all edges."""
+        """Return the log-probability of each candidate, given those of all edges."""
         return tuple(float(logprobs[terms].sum()) for terms in self._terms)
 
 
 @lru_cache(maxsize=1024)
-def fan_of(candidates: tuple[Tokens, ...]) -> Fan:
-    """The tree of these candidates, each the tokens after the prompt."""
+def candidate_trie(candidates: tuple[Tokens, ...]) -> CandidateTrie:
+    """Return the trie of these candidates, each the tokens after the prompt."""
     asked: dict[Tokens, dict[int, int]] = {(): {}}
     for candidate in candidates:
         for end, token in enumerate(candidate):
@@ -91,47 +92,48 @@ def fan_of(candidates: tuple[Tokens, ...]) -> Fan:
         np.array([asked[c[:end]][token] for end, token in enumerate(c)], np.intp)
         for c in candidates
     ]
-    runs, roots = _runs(points)
-    return Fan(
+    segments, roots = _segments(points)
+    return CandidateTrie(
         prefixes=tuple(points),
         targets=tuple(np.array(list(asked[point]), np.intp) for point in points),
         edges=tuple(edges),
-        runs=tuple(runs),
+        segments=tuple(segments),
         roots=tuple(roots),
-        width=max(sum(not run.below for run in runs), 1),
-        height=max((runs[root].height for root in roots), default=0),
+        width=max(sum(not segment.below for segment in segments), 1),
+        height=max((segments[root].height for root in roots), default=0),
         _terms=tuple(terms),
     )
 
 
-def _runs(points: Sequence[Tokens]) -> tuple[list[Run], list[int]]:
-    """The points but the first as runs, cut where they branch; and which of them are roots."""
+def _segments(points: Sequence[Tokens]) -> tuple[list[Segment], list[int]]:
+    """Return the points but the first as segments, cut where they branch, and the roots."""
     following: dict[Tokens, list[int]] = {}
     for index, point in enumerate(points[1:], start=1):
         following.setdefault(point[:-1], []).append(index)
-    runs: dict[int, Run] = {}  # by the first point of each
-    for index in reversed(range(1, len(points))):  # what goes on from a point comes after it
+    segments: dict[int, Segment] = {}  # by the first point of each
+    for index in reversed(range(1, len(points))):  # what continues from a point comes after it
         if len(points[index]) > 1 and len(following[points[index][:-1]]) == 1:
-            continue  # it stands inside a run
+            continue  # it stands inside a segment
         inside = [index]
         while len(below := following.get(points[inside[-1]], [])) == 1:
             inside += below
-        runs[index] = Run(
+        segments[index] = Segment(
             tokens=tuple(points[point][-1] for point in inside),
             below=tuple(below),
             points=tuple(inside),
-            height=len(inside) + max((runs[point].height for point in below), default=0),
-            need=forks_needed([runs[point].need for point in below]),
+            height=len(inside) + max((segments[point].height for point in below), default=0),
+            need=forks_needed([segments[point].need for point in below]),
         )
-    place = {point: at for at, point in enumerate(runs)}
+    place = {point: at for at, point in enumerate(segments)}
     ordered = [
-        replace(run, below=tuple(place[point] for point in run.below)) for run in runs.values()
+        replace(segment, below=tuple(place[point] for point in segment.below))
+        for segment in segments.values()
     ]
     return ordered, [place[point] for point in following.get((), [])]
 
 
 def forks_needed(needs: Sequence[int]) -> int:
-    """The sequences that finishing some children takes, besides their parent's own.
+    """Return the sequences that finishing some children takes, besides their parent's own.
 
     The neediest comes last and takes over the parent's sequence; the others are forks of it.
     """

@@ -1,6 +1,6 @@
-"""Runs a plan on a runtime: reads its batches, reduces their logits, writes answers.
+"""The execution of a plan on a runtime: its batches decoded, their logits reduced, answers written.
 
-Knows no llama.cpp: a runtime is whatever reads tokens, copies sequences and drops them.
+It knows no llama.cpp: a runtime decodes tokens, copies sequences and drops them.
 """
 
 from __future__ import annotations
@@ -23,61 +23,62 @@ from promptkit.models.planning.prefix_trie import Plan
 Logits = npt.NDArray[np.float32]
 
 Writer = Callable[[Logits], int | None]
-"""Told the logits after what an answer has so far, (vocabulary,), to use as it likes; returns the
-next token, or None where the answer is complete."""
+"""A function of the logits after an answer so far, (vocabulary,), which it may write to. It returns
+the next token, or None where the answer is complete."""
 
 
 _FEW = 32
-"""So many rows are not worth a second thread."""
+"""Rows that are too few to be worth a second thread."""
 
 _SAFE = (1e-20, 1e30)
 """Between these, a sum of exponentials has lost nothing to the range of 32 bits."""
 
 
 class Runtime(Protocol):
-    """What a plan runs on."""
+    """An engine that a plan runs on."""
 
     def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
-        """Reads a batch; the logits after those at `outputs`, valid until the next call."""
+        """Decode a batch; return the logits after `outputs`, valid until the next call."""
         ...
 
     def fork(self, source: int, target: int) -> None:
-        """Makes sequence `target` a copy of `source`."""
+        """Make sequence `target` a copy of `source`."""
         ...
 
     def drop(self, sequence: int) -> None:
-        """Forgets a sequence."""
+        """Forget a sequence."""
         ...
 
     def keep(self, sequence: int) -> None:
-        """Told which sequence holds exactly what all prompts share."""
+        """Keep the sequence that holds exactly the prefix of all prompts."""
         ...
 
 
 def score(
     plan: Plan, schedule: Schedule, runtime: Runtime
 ) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
-    """After each batch, the items that it completed, with their candidates' log-probabilities.
+    """Yield, after each batch, the items that it completed, with log-probabilities per candidate.
 
-    Raises `ModelError` where the runtime fails or its numbers are not finite.
+    Raises:
+        ModelError: The runtime fails, or its numbers are not finite.
     """
     edges: dict[int, Floats] = {}
     for step in schedule.steps():
         rows = _read(step, runtime)
         asked = [
-            (row, item, plan.fans[item].edges[point], rows[row, plan.fans[item].targets[point]])
+            (row, item, plan.tries[item].edges[point], rows[row, plan.tries[item].targets[point]])
             for row, item, point in step.reads
         ]
         totals = log_totals(rows)
         for row, item, place, logits in asked:
             if item not in edges:
-                edges[item] = np.empty(plan.fans[item].size)
+                edges[item] = np.empty(plan.tries[item].size)
             edges[item][place] = logits - totals[row]
-        yield [(item, plan.fans[item].sums(edges.pop(item))) for item in step.finished]
+        yield [(item, plan.tries[item].sums(edges.pop(item))) for item in step.finished]
 
 
 def write(schedule: Schedule, runtime: Runtime, writers: Sequence[Writer]) -> Iterator[list[int]]:
-    """After each batch, the items whose answers are complete; `writers` has one for each item."""
+    """Yield, after each batch, the items whose answers are complete; each item has a writer."""
     for step in schedule.steps():
         rows = _read(step, runtime)
         shared = Counter(row for row, _ in step.writes)
@@ -97,17 +98,18 @@ def _read(step: Step, runtime: Runtime) -> Logits:
     for source, target in step.forks:
         runtime.fork(source, target)
     rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs)
-    if step.stem is not None:
-        runtime.keep(step.stem)
+    if step.prefix is not None:
+        runtime.keep(step.prefix)
     for sequence in step.drops:
         runtime.drop(sequence)
     return rows
 
 
 def log_totals(rows: Logits) -> Floats:
-    """What to subtract from each row of logits to make them log-probabilities.
+    """Return the number to subtract from each row of logits to make them log-probabilities.
 
-    Raises `ModelError` where a row is not finite.
+    Raises:
+        ModelError: A row is not finite.
     """
     if len(rows) < _FEW:
         totals = _totals(rows)
@@ -139,7 +141,7 @@ def _other_thread(_process: int) -> ThreadPoolExecutor:
 
 
 def check_finite(values: npt.NDArray[np.floating]) -> None:
-    """Raises `ModelError` for NaN and infinity, which come of damaged weights."""
+    """Raise `ModelError` for NaN and infinity, which come of damaged weights."""
     if not np.isfinite(values).all():
         raise ModelError(
             "the model gives numbers that are not finite; its weights are damaged, or their type "

@@ -1,8 +1,8 @@
-"""What must be read for some prompts, each shared token once. Pure: no runtime here.
+"""The tokens that must be decoded for some prompts, each shared token once; no runtime here.
 
-The prompts and candidates of a run are a trie of tokens. A node is a run of tokens that everything
-below it shares; it is read in a sequence that is forked off its parent's tip, so nothing is ever
-rewound, and sliding windows and recurrent states need no special case.
+The prompts and candidates of a run are a trie of tokens. A node is a sequence of tokens that
+everything below it shares; it is decoded in a sequence that is forked from its parent's end, so
+nothing is ever rewound, and sliding windows and recurrent states need no special case.
 `promptkit.models.planning.batches` puts the nodes into batches.
 """
 
@@ -16,7 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import ModelError
-from promptkit.models.planning.candidate_trie import Fan, Tokens, fan_of, forks_needed
+from promptkit.models.planning.candidate_trie import (
+    CandidateTrie,
+    Tokens,
+    candidate_trie,
+    forks_needed,
+)
 
 _WIDTH = array("i").itemsize
 Key = bytes
@@ -25,20 +30,20 @@ Key = bytes
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a runtime can hold and do at once."""
+    """The sizes that a runtime can hold and decode at once."""
 
     cells: int
     """Tokens in memory, over all sequences; what sequences share counts once."""
     sequences: int
     batch: int
-    """Tokens read at once."""
+    """Tokens decoded at once."""
     outputs: int
     """Rows of logits made at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A prompt, and what is asked after it: candidates to score, or an answer to write."""
+    """A prompt with the candidates to score after it, or with an answer to write."""
 
     ids: Sequence[int]
     candidates: tuple[Tokens, ...] = ()
@@ -47,13 +52,12 @@ class Item:
 
 
 class Node:
-    """A run of tokens that everything below it shares."""
+    """Tokens that everything below them shares."""
 
     __slots__ = (
         "budget",
         "children",
         "end",
-        "fans",
         "height",
         "key",
         "need",
@@ -61,6 +65,7 @@ class Node:
         "parent",
         "reads",
         "start",
+        "tries",
         "writers",
     )
 
@@ -69,13 +74,13 @@ class Node:
         self.children: list[Node] = []
         self.reads: list[tuple[int, int]] = []
         """(item, point) of the logits after the last token."""
-        self.fans: list[int] = []
-        """Items of which the whole tree of candidates hangs here, and nothing else below does."""
+        self.tries: list[int] = []
+        """Items whose whole candidate trie hangs here, with nothing else below."""
         self.writers: list[int] = []
         """Items whose answer is written from here."""
         self.budget = 0
         self.height = 0
-        """The tokens on the longest path from here down, this run included."""
+        """The tokens on the longest path from here down, this node included."""
         self.need = 0
         """The sequences that finishing everything below takes, besides the node's own."""
         self.order = 0
@@ -89,25 +94,25 @@ class Node:
 
     @property
     def wants(self) -> bool:
-        """Whether the logits after the last token are wanted."""
+        """True where the logits after the last token are wanted."""
         return bool(self.reads or self.writers)
 
 
 class Plan:
-    """The trie of some items. Raises `ModelError` where one of them is beyond the limits."""
+    """The prefix trie of some items. Raises `ModelError` where one is beyond the limits."""
 
     def __init__(self, items: Sequence[Item], limits: Limits) -> None:
         self.items, self.limits = items, limits
-        self.fans: list[Fan] = [fan_of(item.candidates) for item in items]
+        self.tries: list[CandidateTrie] = [candidate_trie(item.candidates) for item in items]
         self.root = Node(b"", 0, 0, None)
         """An empty node above the first tokens."""
         self.tokens = 0
-        """The distinct tokens: what must be read, and what is read."""
+        """The number of distinct tokens, each of which is decoded once."""
         self.rows = 0
-        """The rows of logits that are wanted, without those of what is written."""
-        _grow(self.root, _keys(items, self.fans))
-        self.stem = self.root.children[0] if len(self.root.children) == 1 else None
-        """What all prompts share, up to where one of them ends or parts."""
+        """The rows of logits that are wanted, without those of answers."""
+        _grow(self.root, _keys(items, self.tries))
+        self.prefix = self.root.children[0] if len(self.root.children) == 1 else None
+        """The tokens that all prompts share, up to where one of them ends or differs."""
         self._measure()
         if self.root.height > limits.cells or self.root.need + 1 > limits.sequences:
             raise ModelError(
@@ -116,24 +121,24 @@ class Plan:
             )
 
     def _measure(self) -> None:
-        """Heights, needs and order, without recursion: a chain may be long."""
+        """Set heights, needs and order, without recursion: a chain may be long."""
         preorder = [self.root]
         for node in preorder:  # grows while it is walked, parents before children
             preorder += node.children
         for node in reversed(preorder):
-            fans = [self.fans[item] for item in node.fans]
+            tries = [self.tries[item] for item in node.tries]
             heights = [child.height for child in node.children]
-            heights += [fan.height for fan in fans]
+            heights += [trie.height for trie in tries]
             heights += [self.items[item].budget for item in node.writers]
             needs = [child.need for child in node.children]
-            needs += [fan.runs[root].need for fan in fans for root in fan.roots]
+            needs += [trie.segments[root].need for trie in tries for root in trie.roots]
             needs += [0 for _ in node.writers]
             length = node.end - node.start
             node.height = length + max(heights, default=0)
             node.need = forks_needed(needs)
             node.children.sort(key=_height)
-            self.tokens += length + sum(fan.tokens for fan in fans)
-            self.rows += bool(node.reads) + sum(len(fan.prefixes) - 1 for fan in fans)
+            self.tokens += length + sum(trie.tokens for trie in tries)
+            self.rows += bool(node.reads) + sum(len(trie.prefixes) - 1 for trie in tries)
         stack, order = [self.root], 0
         while stack:
             node = stack.pop()
@@ -146,53 +151,56 @@ def _height(node: Node) -> int:
 
 
 class _End:
-    """What is asked where a key ends."""
+    """The items that want logits where a key ends."""
 
-    __slots__ = ("fans", "reads", "writers")
+    __slots__ = ("reads", "tries", "writers")
 
     def __init__(self) -> None:
         self.reads: list[tuple[int, int]] = []
-        self.fans: list[int] = []
+        self.tries: list[int] = []
         self.writers: list[int] = []
 
 
-def _keys(items: Sequence[Item], fans: Sequence[Fan]) -> dict[Key, _End]:
-    """The keys in order, with what is asked at their ends.
+def _keys(items: Sequence[Item], tries: Sequence[CandidateTrie]) -> dict[Key, _End]:
+    """Return the keys in order, with the items that want logits at their ends.
 
-    A tree of candidates hangs below its prompt as it is, unless another prompt goes on there too:
-    then each of its beginnings is a key, so that what the two share is read once.
+    A candidate trie hangs below its prompt as it is, unless another prompt continues there too:
+    then each of its points is a key, so that what the two share is decoded once.
     """
     ends: dict[Key, _End] = {}
     for index, item in enumerate(items):
         end = ends.setdefault(_key(item.ids), _End())
         if item.candidates:
             end.reads.append((index, 0))
-            end.fans.append(index)
+            end.tries.append(index)
         elif item.budget:
             end.writers.append(index)
     order = sorted(ends)
     while crowded := list(_crowded(order, ends)):
         for key in crowded:
-            for index in ends[key].fans:
-                for point, prefix in enumerate(fans[index].prefixes[1:], start=1):
+            for index in ends[key].tries:
+                for point, prefix in enumerate(tries[index].prefixes[1:], start=1):
                     inner = ends.setdefault(key + _key(prefix), _End())
                     inner.reads.append((index, point))
-            ends[key].fans = []
+            ends[key].tries = []
         order = sorted(ends)
     return {key: ends[key] for key in order}
 
 
 def _crowded(order: Sequence[Key], ends: dict[Key, _End]) -> Iterable[Key]:
-    """The keys below which candidates are not alone."""
+    """Yield the keys whose candidates are not alone below them."""
     after = [*order[1:], b""]
     for key, following in zip(order, after, strict=True):
-        fans = ends[key].fans
-        if fans and (len(fans) > 1 or (following and following.startswith(key))):
+        tries = ends[key].tries
+        if tries and (len(tries) > 1 or (following and following.startswith(key))):
             yield key
 
 
 def _grow(root: Node, ends: dict[Key, _End]) -> None:
-    """Hangs the keys below the root as a radix tree; every key ends at the end of a node."""
+    """Add the keys below the root as a radix tree; every key ends at the end of a node.
+
+    The keys come in order, so each shares with the one before it all that it shares with any.
+    """
     path = [root]  # from the root to the end of the key before
     before = b""
     for key, end in ends.items():
@@ -206,7 +214,7 @@ def _grow(root: Node, ends: dict[Key, _End]) -> None:
             path[-1].children.append(node)
             path.append(node)
         tip = path[-1]
-        tip.reads, tip.fans, tip.writers = end.reads, end.fans, end.writers
+        tip.reads, tip.tries, tip.writers = end.reads, end.tries, end.writers
         before = key
 
 
@@ -215,7 +223,7 @@ def _key(ids: Sequence[int]) -> Key:
 
 
 def _shared(a: Key, b: Key) -> int:
-    """How many leading tokens two keys share; by bisection, since slices compare in C."""
+    """Return the number of leading tokens that two keys share; slices compare in C."""
     low, high = 0, min(len(a), len(b)) // _WIDTH
     while low < high:
         middle = (low + high + 1) // 2
@@ -227,7 +235,7 @@ def _shared(a: Key, b: Key) -> int:
 
 
 def _split(node: Node, depth: int) -> Node:
-    """Cuts a node at a depth inside it; returns the new upper part."""
+    """Cut a node at a depth inside it; return the new upper part."""
     assert node.parent is not None
     upper = Node(node.key, node.start, depth, node.parent)
     upper.children = [node]

@@ -1,22 +1,34 @@
-"""`python -m promptkit.models.prepare.embedding_trial FILE`: embeds a text, and says what failed.
+"""A trial of a model file for embeddings, in a process of its own.
 
-Run in a process of its own, because llama.cpp ends the process for some damaged files. Exits with
-0, or with 1 after printing the reason; a crash is for the caller to see.
+`python -m promptkit.models.prepare.embedding_trial FILE` embeds some texts. It exits with 0, or
+with 1 after printing the reason; a crash is for the caller to see.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from promptkit.models.embedding import Embedder
+from promptkit.models.gguf.header import read_header
+from promptkit.models.planning.executor import check_finite
 from promptkit.models.prepare.isolated import serve
-from promptkit.models.runtime.library import library, load
+from promptkit.models.runtime.embedding_context import EmbeddingContext
+from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.vocabulary import Vocabulary
+
+_LENGTH = 64
+_TEXTS = ("a 1\n", "a", "")
 
 
 def main(path: str) -> str:
-    """Raises `PromptkitError` for a file that cannot be used."""
-    library().llama_model_free(load(path, check=True))
-    Embedder(Path(path), name=Path(path).name, threads=1)(["a 1\n", "a", ""])
+    """Embed some texts. Raises `PromptkitError` for a file that cannot be used."""
+    header = read_header(path)
+    model = LoadedModel(Path(path), check=True)
+    length = model.context_length(None, _LENGTH)
+    context = EmbeddingContext(model, header, length=length, threads=1)
+    vocabulary = Vocabulary(model, header)
+    texts = [ids for text in _TEXTS if (ids := vocabulary.whole(text)[:length])]
+    if texts:
+        check_finite(context.read(texts))
     return ""
 
 

@@ -17,13 +17,14 @@ from promptkit.errors import PromptkitError
 
 
 class FailedError(Exception):
-    """What a process of our own could not do, and why, in one line."""
+    """The reason, in one line, why a process of its own could not do its work."""
 
 
 def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
-    """What the module of `promptkit.models.prepare` prints, given these arguments.
+    """Return what a module of `promptkit.models.prepare` prints, given these arguments.
 
-    Raises `FailedError` for a refusal, a crash, or where `doing` it takes longer than `seconds`.
+    Raises:
+        FailedError: It refuses or crashes, or `doing` it takes longer than `seconds`.
     """
     command = [sys.executable, "-m", f"promptkit.models.prepare.{module}", *arguments]
     source = str(Path(__file__).parents[3])
@@ -57,7 +58,7 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
 
 
 def _signal(code: int) -> str:
-    """What ended a process that says nothing itself."""
+    """Return the cause of death of a process that printed none itself."""
     if code == -_ILLEGAL:
         return (
             "illegal instruction: it was compiled for another processor, or with AMX by a compiler "
@@ -71,13 +72,14 @@ _ILLEGAL = 4  # SIGILL, which Windows has not
 
 
 def serve(work: Callable[..., str]) -> NoReturn:
-    """Does, in a process that `run` started, what was asked: prints the answer or the reason."""
+    """Do the work of a process that `run` started: print the answer, or the reason of a failure."""
     _end_with_parent()
     code = 0
     try:
         answer = work(*sys.argv[1:])
     except PromptkitError as error:
-        answer, code = str(error).replace("\n", " "), 1
+        reason = getattr(error, "reason", str(error))  # without the file's name
+        answer, code = reason.replace("\n", " "), 1
     print(answer)
     sys.stdout.flush()
     sys.exit(code)

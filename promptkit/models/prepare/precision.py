@@ -1,4 +1,4 @@
-"""How far a model's answers are from what they would be with other weights or settings.
+"""Distances between a model's log-probabilities under different weights and settings.
 
 `python -m promptkit.models.prepare.precision JOB` compares them with the first ones, in a process
 of its own, since a damaged file can end it.
@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from promptkit.errors import ModelError
-from promptkit.models.base import Usage
 from promptkit.models.gguf.header import read_header
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits, log_totals
 from promptkit.models.prepare.isolated import run, serve
-from promptkit.models.runtime.context import Context, Settings
-from promptkit.models.runtime.library import library, load
+from promptkit.models.runtime.context import Context, RuntimeSettings
+from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
 
 TEXTS = (
@@ -30,17 +29,24 @@ TEXTS = (
     "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
 )
 SECONDS = 900
-"""How long that may take."""
+"""The most time that it may take."""
+
+LENGTH = 128
+"""Tokens of each text that are read, at most."""
 
 LIKELIEST = 10
-"""How many next tokens are compared, the likeliest by the first file."""
+"""Next tokens that are compared at each place, the likeliest by the first file."""
 
 
-def distances(trials: Sequence[tuple[Path, Settings]]) -> list[float | None]:
-    """For each file and settings, how far its log-probabilities are from the first one's, in nats.
+def distances(trials: Sequence[tuple[Path, RuntimeSettings]]) -> list[float | None]:
+    """Return, for each file and settings, the distance from the first, in nats.
 
-    It is the mean over the likeliest next tokens at every place of some short texts; None where
-    numbers are not finite, or llama.cpp cannot run the file so. Raises `FailedError`.
+    It is the mean absolute difference of the log-probabilities of the likeliest next tokens at
+    every place of some short texts; None where numbers are not finite, or llama.cpp cannot run the
+    file so.
+
+    Raises:
+        FailedError: The process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
     answer = run("precision", json.dumps(job), seconds=SECONDS, doing="checking its precision")
@@ -49,8 +55,8 @@ def distances(trials: Sequence[tuple[Path, Settings]]) -> list[float | None]:
 
 
 def main(job: str) -> str:
-    """The answer to `distances`, as JSON."""
-    trials = [(one["path"], Settings(**one["settings"])) for one in json.loads(job)]
+    """Return the answer to `distances`, as JSON."""
+    trials = [(one["path"], RuntimeSettings(**one["settings"])) for one in json.loads(job)]
     first = _logprobs(*trials[0])
     likeliest = np.argpartition(first, -LIKELIEST, axis=1)[:, -LIKELIEST:]
     known = np.take_along_axis(first, likeliest, axis=1)
@@ -65,25 +71,24 @@ def main(job: str) -> str:
     return json.dumps(found)
 
 
-def _logprobs(file: str, settings: Settings) -> Logits:
-    """The log-probabilities after every token of the texts, (tokens, vocabulary)."""
-    lib, model = library(), load(file)
+def _logprobs(file: str, settings: RuntimeSettings) -> Logits:
+    """Return the log-probabilities after every token of the texts, (tokens, vocabulary)."""
+    model = LoadedModel(Path(file))
     vocabulary = Vocabulary(model, read_header(file))
-    most = min(128, lib.llama_model_n_ctx_train(model))
-    context = Context(model, length=most, settings=settings, usage=Usage())
+    most = model.context_length(None, LENGTH)
+    context = Context(model, length=most, settings=settings)
     found: list[Logits] = []
     for text in TEXTS:
         begin = [] if vocabulary.bos is None else [vocabulary.bos]
         tokens = np.array([*begin, *vocabulary.plain(text)][:most], np.int32)
         found += _read(context, tokens)
         context.drop(0)
-    context.close()
-    lib.llama_model_free(model)
+    model.access.close()
     return np.concatenate(found)
 
 
 def _read(context: Context, tokens: Ints) -> Iterator[Logits]:
-    """The log-probabilities after each of the tokens, some rows at a time."""
+    """Yield the log-probabilities after each of the tokens, some rows at a time."""
     step = context.limits.outputs
     for start in range(0, len(tokens), step):
         part = tokens[start : start + step]

@@ -1,26 +1,31 @@
 """The weights and settings with which a model file runs fastest on this machine.
 
 Scoring reads prompts, and many processors read the same weights two to three times as fast in 16
-bits as in 4, and more precisely, since the kernels for integers round what they multiply with. So
-other weights are written, verified, measured, and kept in the user's cache if they win.
+or 32 bits as in 4, and more precisely, since the kernels for integers round what they multiply
+with. So other weights are written, verified, measured, and kept in the user's cache if they win.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time as now
 from typing import get_args
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Weights
+from promptkit.models.prepare.decision import fastest_settings, fastest_weights
 from promptkit.models.prepare.hardware import cores
 from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import ModelFile, digest
 from promptkit.models.prepare.precision import distances
 from promptkit.models.prepare.record import (
+    ATTEMPTS,
     Choice,
     Measured,
     lock_file,
@@ -32,7 +37,7 @@ from promptkit.models.prepare.record import (
 )
 from promptkit.models.prepare.speed import speeds
 from promptkit.models.prepare.weight_candidates import AS_PRECISE, Candidates, gather
-from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.context import RuntimeSettings
 
 log = logging.getLogger("promptkit.models")
 
@@ -42,12 +47,6 @@ SMALL = 32 * 2**20
 LARGE = 2**30
 """Models of more weights than this are prepared when somebody asks for it: it takes minutes."""
 
-WORTH_A_FILE = 1.2
-"""How many times as fast weights must be to get a file of their own."""
-
-WORTH_A_CHANGE = 1.05
-"""How many times as fast settings must be to replace the usual ones: less may be noise."""
-
 BATCHES = (128, 256, 512)
 
 Notify = Callable[[str], None]
@@ -55,48 +54,58 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a model is run from, and how."""
+    """A model file with the settings to run it."""
 
     path: Path
     weights: str
     """Such as `Q4_1`, or `F16 from Q4_1`."""
-    settings: Settings
+    settings: RuntimeSettings
 
 
 def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.info) -> Prepared:
-    """What to run for a model file; at first use, finding out takes some seconds.
+    """Return the file to run for a model file; at first use, finding out takes some seconds.
 
-    `auto` takes the file as it is where nothing else can be had. Raises `ModelError` where a type
-    that was named cannot be had.
+    `auto` takes the file as it is where no other can be had. A choice that had not settled, since
+    the machine was busy, is measured again now and then, and stays where that fails.
+
+    Raises:
+        ModelError: A type that was named cannot be had.
     """
     if weights not in get_args(Weights):
-        raise ModelError(f"weights {weights!r}: choose {', '.join(get_args(Weights))}")
+        raise ModelError(
+            f"unknown weights {weights!r}; choose one of: {', '.join(get_args(Weights))}"
+        )
     sweep()
     header = file.header
-    as_is = Prepared(header.path, header.weight_type, Settings(cores()))
+    as_is = Prepared(header.path, header.weight_type, RuntimeSettings(cores()))
     if weights == "as-is" or (weights == "auto" and header.file_size < SMALL):
         return as_is
     choice = recall(file.sha256, weights)
-    if choice is None and weights == "auto" and header.elements > LARGE:
+    is_large = header.elements > LARGE
+    if choice is None and weights == "auto" and is_large:
         notify(
             f"{header.path.name} may run faster with other weights; to find out, once, in some "
             f"minutes: promptkit models prepare {header.path}"
         )
         return as_is
-    try:
-        choice = choice or prepare(file, weights, notify)
-    except ModelError as error:
-        if weights != "auto":
-            raise
-        notify(f"{error}; it runs as it is")
-        return as_is
+    if choice is None or (choice.is_due(now()) and not is_large):
+        try:
+            choice = prepare(file, weights, notify)
+        except ModelError as error:
+            if choice is None and weights != "auto":
+                raise
+            notify(f"{error}; it runs as {'it is' if choice is None else 'before'}")
+            if choice is None:
+                return as_is
+            _postpone(choice)
     return Prepared(choice.made or header.path, choice.label, choice.settings)
 
 
 def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.info) -> Choice:
-    """Measures what runs a file fastest on this machine, and keeps it in the user's cache.
+    """Measure which weights and settings run a file fastest on this machine, and keep them.
 
-    Raises `ModelError` where that cannot be done.
+    Raises:
+        ModelError: That cannot be done.
     """
     from filelock import FileLock, Timeout
 
@@ -117,7 +126,7 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
                 return meanwhile
             notify(f"measuring how {name} runs fastest on this machine: once, some seconds")
             with TemporaryDirectory(prefix="partial-", dir=folder) as partial:
-                choice = _chosen(file, weights, Path(partial))
+                choice = _chosen(file, weights, Path(partial), before.attempts if before else 0)
             notify(_outcome(choice))
             return choice
     except OSError as error:
@@ -127,24 +136,37 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
     raise ModelError(f"{name} cannot be prepared: {reason}")
 
 
-def _chosen(file: ModelFile, weights: Weights, folder: Path) -> Choice:
-    """Makes the candidates in `folder`, keeps the winner. Raises `OSError` or `FailedError`."""
-    own, settings = file.header.weight_type, Settings(cores())
+class _Trials:
+    """The speeds that were measured so far, of weights with settings."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
+        self.measured: list[Measured] = []
+        self.settled = True
+
+    def speeds(
+        self, trials: Iterable[tuple[str, RuntimeSettings]]
+    ) -> dict[tuple[str, RuntimeSettings], float]:
+        """Measure these side by side; return tokens a second."""
+        trials = list(dict.fromkeys(trials))
+        found = speeds([(self._paths[kind], settings) for kind, settings in trials])
+        self.settled &= found.settled
+        by_trial = dict(zip(trials, found.tokens_per_second, strict=True))
+        self.measured += [
+            Measured(weights=kind, settings=settings, speed=speed)
+            for (kind, settings), speed in by_trial.items()
+        ]
+        return by_trial
+
+
+def _chosen(file: ModelFile, weights: Weights, folder: Path, attempts: int) -> Choice:
+    """Make the candidates in `folder`, and keep the fastest. Raises `OSError` or `FailedError`."""
+    own = file.header.weight_type
     forced = None if weights == "auto" else weights.upper()
     candidates = gather(file, forced, folder)
-    paths = candidates.paths
-    measured = _measure(paths, [(kind, settings) for kind in paths])
-    best = forced or _winner(measured, WORTH_A_FILE).weights
-    gain = next(one.speed for one in measured if one.weights == best) / measured[0].speed
-    flash = _flash(candidates, own, best, settings)
-    for change in (lambda _: flash, _other_batches, _other_threads):
-        tried = dict.fromkeys([settings, *change(settings)])
-        if len(tried) > 1:
-            found = _measure(paths, [(best, one) for one in tried])
-            winner = _winner(found, WORTH_A_CHANGE)
-            settings, gain = winner.settings, gain * winner.speed / found[0].speed
-            measured += found
-    made = None if best == own else paths[best]
+    trials = _Trials(candidates.paths)
+    best, settings, gain = _fastest(trials, candidates, own, forced)
+    made = None if best == own else candidates.paths[best]
     choice = Choice(
         name=file.header.path.name,
         sha256=file.sha256,
@@ -156,9 +178,12 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path) -> Choice:
         made_sha256=None if made is None else digest(made),
         made_bytes=0 if made is None else made.stat().st_size,
         gain=gain,
-        measured=tuple(measured),
+        measured=tuple(trials.measured),
         distances=candidates.distances,
         left_out=candidates.left_out,
+        settled=trials.settled,
+        attempts=0 if trials.settled else attempts + 1,
+        measured_at=now(),
     )
     if made is not None and choice.made is not None:
         made.replace(choice.made)
@@ -166,49 +191,77 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path) -> Choice:
     return choice
 
 
-def _flash(candidates: Candidates, own: str, best: str, settings: Settings) -> list[Settings]:
-    """Flash attention, where the best weights with it are as precise as the file's without.
+def _fastest(
+    trials: _Trials, candidates: Candidates, own: str, forced: str | None
+) -> tuple[str, RuntimeSettings, float]:
+    """Return the fastest weights, their settings, and the gain over the file as it usually runs.
 
-    llama.cpp computes it with keys and values in F16, whatever the cache holds.
+    One thing is varied at a time: the weights, then attention and cache, then the micro-batch, then
+    the threads.
     """
-    flash = replace(settings, flash_attention=True, cache="f16")
-    whole, known = candidates.whole, candidates.distances.get(own)
-    if whole is None or known is None:
-        return []
-    _, found = distances([(whole, settings), (candidates.paths[best], flash)])
-    return [flash] if found is not None and found <= max(known, AS_PRECISE) else []
+    settings = RuntimeSettings(cores())
+    found = trials.speeds((kind, settings) for kind in candidates.paths)
+    by_weights = {kind: speed for (kind, _), speed in found.items()}
+    sizes = {kind: path.stat().st_size for kind, path in candidates.paths.items()}
+    best = forced or fastest_weights(by_weights, sizes)
+    gain = by_weights[best] / by_weights[own]
+    for changes in (partial(_attentions, candidates, own, best), _batches, _threads):
+        tried = dict.fromkeys([settings, *changes(settings)])
+        if len(tried) > 1:
+            found = trials.speeds((best, one) for one in tried)
+            before = found[best, settings]
+            _, settings = fastest_settings(found)
+            gain *= found[best, settings] / before
+    return best, settings, gain
 
 
-def _other_batches(settings: Settings) -> list[Settings]:
+def _batches(settings: RuntimeSettings) -> list[RuntimeSettings]:
     return [replace(settings, batch=batch) for batch in BATCHES]
 
 
-def _other_threads(settings: Settings) -> list[Settings]:
+def _threads(settings: RuntimeSettings) -> list[RuntimeSettings]:
     return [replace(settings, threads=cores(physical=True))]
 
 
-def _measure(paths: Mapping[str, Path], trials: Sequence[tuple[str, Settings]]) -> list[Measured]:
-    found = speeds([(paths[kind], settings) for kind, settings in trials])
-    return [
-        Measured(weights=kind, settings=settings, speed=speed)
-        for (kind, settings), speed in zip(trials, found, strict=True)
+def _attentions(
+    candidates: Candidates, own: str, best: str, settings: RuntimeSettings
+) -> list[RuntimeSettings]:
+    """Return kinds of attention that make the best weights no less precise than the file.
+
+    Flash attention computes with keys and values in F16, whatever the cache holds; a cache in F32
+    is still faster on some processors, and slower on others.
+    """
+    whole, known = candidates.whole, candidates.distances.get(own)
+    if whole is None or known is None:
+        return []
+    kinds = [
+        replace(settings, flash_attention=flash, cache=cache)
+        for flash in (True, False)
+        for cache in ("f16", "f32")
+        if flash or cache == "f16"
     ]
+    _, *found = distances([(whole, settings), *((candidates.paths[best], kind) for kind in kinds)])
+    least = max(known, AS_PRECISE)
+    return [kind for kind, d in zip(kinds, found, strict=True) if d is not None and d <= least]
 
 
-def _winner(measured: Sequence[Measured], worth: float) -> Measured:
-    """The first, unless another is `worth` times as fast as the best of those before it."""
-    best = measured[0]
-    for other in measured[1:]:
-        if other.speed > worth * best.speed:
-            best = other
-    return best
+def _postpone(choice: Choice) -> None:
+    """Have the next attempt to measure wait, where this one failed."""
+    later = choice.model_copy(update={"attempts": choice.attempts + 1, "measured_at": now()})
+    with suppress(OSError):
+        remember(later)
 
 
 def _outcome(choice: Choice) -> str:
+    """Return a sentence about a choice that was just made."""
     if choice.made is None:
-        return f"{choice.name} runs as it is ({choice.label})"
-    told = f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast"
-    if (distance := choice.distances.get(choice.weights)) is not None:
-        own = choice.distances.get(choice.own, 0.0)
-        told += f", {distance:.4f} nats from whole precision instead of {own:.4f}"
-    return f"{told}; it takes {choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"
+        told = f"{choice.name} runs as it is ({choice.label})"
+    else:
+        told = f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast"
+        if (distance := choice.distances.get(choice.weights)) is not None:
+            own = choice.distances.get(choice.own, 0.0)
+            told += f", {distance:.4f} nats from whole precision instead of {own:.4f}"
+        told += f"; it takes {choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"
+    if not choice.settled and choice.attempts < ATTEMPTS:
+        told += "; the machine was busy, so it will be measured again"
+    return told

@@ -1,4 +1,4 @@
-"""What was measured for a model file on a machine, what won, and where it lies: kept in the cache.
+"""Records of the weights and settings that were chosen for model files, kept in the cache.
 
 A file has a folder of its own, named by its digest. It holds the weights that were written for it
 and a record for every request, such as `auto`, and machine.
@@ -17,48 +17,66 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from promptkit.models.prepare import cache
 from promptkit.models.prepare.hardware import cores, processor
 from promptkit.models.prepare.model_files import digest
-from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.models.runtime.library import features, runtime
+
+ATTEMPTS = 3
+"""Times that a model is measured until readings settle; then the last choice stays."""
+
+RETRY_SECONDS = 3600
+"""Seconds between two of these."""
 
 
 class Measured(BaseModel):
-    """How fast some weights were read with some settings."""
+    """The speed of some weights with some settings."""
 
     model_config = ConfigDict(frozen=True)
 
     weights: str
-    settings: Settings
+    settings: RuntimeSettings
     speed: float
-    """Tokens a second."""
+    """Tokens a second of processor time, on all threads."""
 
 
 class Choice(BaseModel):
-    """What runs for a model file."""
+    """The weights and settings that run for a model file."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    """What the file was called when it was measured."""
+    """The file's name when it was measured."""
     sha256: str
     """The digest of that file."""
     own: str
     """Its own weight type."""
     asked: str
-    """What was asked for: `auto`, or a weight type."""
+    """The weights that were asked for: `auto`, or a type."""
     machine: str
     weights: str
-    """What won: the type that was written, or the file's own."""
-    settings: Settings
+    """The type that was chosen: one that was written, or the file's own."""
+    settings: RuntimeSettings
     made_sha256: str | None = None
     """The digest of the file that was written, if one was."""
     made_bytes: int = 0
     gain: float = 1.0
-    """How many times as fast that is as the file itself with the usual settings."""
+    """The speed, divided by that of the file itself with the usual settings."""
     measured: tuple[Measured, ...] = ()
     distances: Mapping[str, float] = {}
     """By weights, the mean difference in nats from the log-probabilities of whole precision."""
     left_out: Mapping[str, str] = {}
-    """By weights, why they could not be had."""
+    """By weights, the reason why they could not be had."""
+    settled: bool = False
+    """False where the machine was too busy to measure; also in records of versions that only took
+    three readings of each."""
+    attempts: int = 0
+    """Times that it was measured without settling."""
+    measured_at: float = 0.0
+    """The time of that, in seconds since 1970."""
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it should be measured again, at the time `now`."""
+        waited = now - self.measured_at > RETRY_SECONDS
+        return not self.settled and self.attempts < ATTEMPTS and waited
 
     @property
     def made(self) -> Path | None:
@@ -72,22 +90,22 @@ class Choice(BaseModel):
 
 
 def root() -> Path:
-    """The folder of all the folders."""
+    """Return the folder of all the folders."""
     return cache.folder() / "prepared"
 
 
 def place(sha256: str) -> Path:
-    """The folder for the file with this digest."""
+    """Return the folder for the file with this digest."""
     return root() / sha256
 
 
 def machine() -> str:
-    """This machine and its llama.cpp, as far as they decide what is fast."""
+    """Return this machine and its llama.cpp, as far as they decide what is fast."""
     return f"{processor()}, {cores()} cores, {runtime()}, {features()}"
 
 
 def recall(sha256: str, asked: str) -> Choice | None:
-    """What was chosen on this machine, unless what it needs is gone or damaged."""
+    """Return the choice on this machine, unless the file that it needs is gone or damaged."""
     choice = _read(_record(sha256, asked))
     if choice is None:
         return None
@@ -99,7 +117,7 @@ def recall(sha256: str, asked: str) -> Choice | None:
 
 
 def remember(choice: Choice) -> None:
-    """Writes the record; forgets weights that no record of the file names. Raises `OSError`."""
+    """Write the record, and delete weights that no record of the file names. Raises `OSError`."""
     cache.write(_record(choice.sha256, choice.asked), choice.model_dump_json(indent=1))
     folder = place(choice.sha256)
     named = {known.made for known in _records(folder)}
@@ -109,18 +127,18 @@ def remember(choice: Choice) -> None:
 
 
 def known() -> Iterator[Choice]:
-    """Everything that is remembered, whatever the machine."""
+    """Yield every choice, whatever the machine."""
     for sha256 in digests():
         yield from _records(place(sha256))
 
 
 def digests() -> list[str]:
-    """The digests of the files for which something is kept."""
+    """Return the digests of the files for which something is kept."""
     return sorted(path.name for path in root().glob("*"))
 
 
 def forget(sha256: str) -> int:
-    """Deletes all that is kept for a file; the bytes that frees. Raises `OSError`."""
+    """Delete all that is kept for a file; return the bytes that frees. Raises `OSError`."""
     folder = place(sha256)
     freed = sum(path.stat().st_size for path in folder.rglob("*.gguf"))
     if folder.exists():
@@ -138,7 +156,7 @@ def sweep() -> None:
 
 
 def lock_file(folder: Path) -> Path:
-    """The file that is locked while something is written into a folder."""
+    """Return the file that is locked while something is written into a folder."""
     return folder / "lock"
 
 
@@ -155,7 +173,7 @@ def _records(folder: Path) -> Iterator[Choice]:
 
 
 def _read(file: Path) -> Choice | None:
-    """A record, or None where there is none that this version can read."""
+    """Return a record, or None where there is none that this version can read."""
     try:
         return Choice.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):

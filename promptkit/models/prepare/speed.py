@@ -1,106 +1,121 @@
-"""How fast llama.cpp reads with given weights and settings.
+"""The speed at which llama.cpp decodes with given weights and settings.
 
 The work is that of scoring: full micro-batches behind a prefix that is there already, with a row
 of logits now and then. `python -m promptkit.models.prepare.speed JOB` does it, in a process of its
 own, since a damaged file can end it.
+
+Other work on the machine makes a reading on the clock several times longer, and one candidate's
+more than another's. So where the processor does all of the work, a reading counts the time that it
+spent on it, divided by the threads: on an idle machine that is the time on the clock.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from time import perf_counter, process_time
 
 import numpy as np
 
-from promptkit.models.base import Usage
+from promptkit.models.prepare.decision import is_settled, read_until_settled
 from promptkit.models.prepare.isolated import run, serve
-from promptkit.models.runtime.context import Context, Settings
-from promptkit.models.runtime.library import library, load
+from promptkit.models.runtime.context import Context, RuntimeSettings
+from promptkit.models.runtime.library import library
+from promptkit.models.runtime.loaded_model import LoadedModel
 
 ROWS = 8
-"""One row of logits for so many tokens; few-shot grids have one for 2 to 30."""
+"""Tokens for each row of logits; few-shot grids have one for 2 to 30."""
 
-REPEATS = 3
 LIMIT = 900
-"""How many seconds it may take in all."""
+"""Seconds that it may take in all."""
 
-SECONDS = 1.0
-"""What one reading should take at the most, where the fewest tokens allow."""
+PATIENCE = 40
+"""Seconds for which readings are repeated until they settle."""
 
-FEWEST, MOST = 64, 512
-"""Tokens that one reading has; a micro-batch as large as the most is full."""
+SECONDS = 0.6
+"""Seconds that one reading should take at the most, where the fewest tokens allow."""
+
+SECONDS_FOR_BATCHES = 2.4
+"""The same where micro-batches are compared, of which a reading should fill the largest."""
+
+PREFIX = 128
+"""Tokens in front of those that a reading decodes."""
+
+FEWEST, MOST = 64, 256
+"""Tokens that one reading decodes; more where a micro-batch holds more."""
 
 
-def speeds(trials: Sequence[tuple[Path, Settings]]) -> list[float]:
-    """Tokens a second for each model file and settings, measured in turns.
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The speeds of some candidates."""
 
-    Each is the fastest of some readings, since what else the machine does only slows them. Raises
-    `FailedError`.
+    tokens_per_second: tuple[float, ...]
+    settled: bool
+    """False where the machine was so busy that more readings might still have changed them."""
+
+
+def speeds(trials: Sequence[tuple[Path, RuntimeSettings]]) -> Speeds:
+    """Return the speed of each model file and settings, measured in turns.
+
+    Raises:
+        FailedError: The process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = run("speed", json.dumps(job), seconds=LIMIT, doing="measuring it")
-    found: list[float] = json.loads(answer)
-    return found
+    answer = json.loads(run("speed", json.dumps(job), seconds=LIMIT, doing="measuring it"))
+    return Speeds(tuple(answer["tokens_per_second"]), answer["settled"])
 
 
 def main(job: str) -> str:
-    """The answer to `speeds`, as JSON."""
-    readers = _Readers()
-    trials = [(one["path"], Settings(**one["settings"])) for one in json.loads(job)]
-    tokens = MOST
-    for path, settings in trials:
-        tokens = min(tokens, readers.tokens_for(path, settings))
-    contexts = [readers.open(path, settings, tokens) for path, settings in trials]
-    best = [0.0] * len(trials)
-    for repeat in range(REPEATS):
-        # There and back again, so that none is always the one after the same other.
-        turn = range(len(trials))
-        for index in turn if repeat % 2 == 0 else reversed(turn):
-            best[index] = max(best[index], tokens / _read(contexts[index], tokens))
-    return json.dumps(best)
+    """Return the answer to `speeds`, as JSON."""
+    trials = [(one["path"], RuntimeSettings(**one["settings"])) for one in json.loads(job)]
+    models = {path: LoadedModel(Path(path)) for path, _ in trials}
+    # Some architectures know no places beyond those they were trained for.
+    trained = min(model.trained_length for model in models.values())
+    prefix = min(PREFIX, trained // 2)
+    most = min(max(MOST, *_batches(trials)), trained - prefix)
+    contexts = [
+        Context(models[path], length=prefix + most, settings=settings) for path, settings in trials
+    ]
+    watch = _stopwatch([settings for _, settings in trials])
+    for context in contexts:
+        _decode(context, 0, 0, prefix)  # which also brings the weights into memory
+    count = min(FEWEST, most)
+    seconds = max(_read(context, prefix, count, watch) for context in contexts)
+    longest = SECONDS_FOR_BATCHES if len(_batches(trials)) > 1 else SECONDS
+    while count < most and 2 * seconds <= longest:
+        count, seconds = min(2 * count, most), 2 * seconds
+    readings = read_until_settled(
+        lambda index: _read(contexts[index], prefix, count, watch),
+        len(contexts),
+        clock=perf_counter,
+        limit=PATIENCE,
+    )
+    found = [count / min(seconds) for seconds in readings]
+    return json.dumps({"tokens_per_second": found, "settled": is_settled(readings)})
 
 
-class _Readers:
-    """Models that are loaded once, and contexts of theirs."""
-
-    def __init__(self) -> None:
-        self._models: dict[str, Any] = {}
-
-    def open(self, path: str, settings: Settings, tokens: int) -> Context:
-        """A context that holds a prefix of so many tokens, with room for as many again."""
-        context = self._context(path, settings, 2 * tokens)
-        _decode(context, 0, 0, tokens)
-        return context
-
-    def tokens_for(self, path: str, settings: Settings) -> int:
-        """How many tokens a reading should have."""
-        context = self._context(path, settings, 2 * FEWEST)
-        # Some architectures know no places beyond those they were trained for.
-        trained: int = library().llama_model_n_ctx_train(self._models[path])
-        most = min(MOST, trained // 2)
-        count = min(FEWEST, most)
-        _decode(context, 0, 0, count)  # which also brings the weights into memory
-        seconds = _read(context, count)
-        context.close()
-        while 2 * count <= most and 2 * seconds <= SECONDS:
-            count, seconds = 2 * count, 2 * seconds
-        return count
-
-    def _context(self, path: str, settings: Settings, length: int) -> Context:
-        model = self._models.get(path) or self._models.setdefault(path, load(path))
-        return Context(model, length=length, settings=settings, usage=Usage())
+def _batches(trials: Sequence[tuple[str, RuntimeSettings]]) -> set[int]:
+    """Return the sizes of micro-batches."""
+    return {settings.batch for _, settings in trials}
 
 
-def _read(context: Context, tokens: int) -> float:
-    """The seconds that reading so many tokens behind the prefix takes."""
+def _stopwatch(settings: Sequence[RuntimeSettings]) -> Callable[[], float]:
+    """Return the clock for readings with these settings."""
+    threads = {one.threads for one in settings}
+    if len(threads) > 1 or library().llama_supports_gpu_offload():
+        return perf_counter
+    (count,) = threads
+    return lambda: process_time() / count
+
+
+def _read(context: Context, prefix: int, tokens: int, watch: Callable[[], float]) -> float:
+    """Return the seconds that decoding so many tokens behind the prefix takes."""
     context.fork(0, 1)
-    start = perf_counter()
-    _decode(context, 1, tokens, 2 * tokens)
-    seconds = perf_counter() - start
+    start = watch()
+    _decode(context, 1, prefix, prefix + tokens)
+    seconds = watch() - start
     context.drop(1)
     return seconds
 

@@ -14,7 +14,7 @@ from promptkit.models.prepare.hardware import cores, free_memory
 from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import ModelFile
 from promptkit.models.prepare.precision import distances
-from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.context import RuntimeSettings
 
 WHOLE = "F32"
 """The weights that others are compared with."""
@@ -25,24 +25,26 @@ AS_PRECISE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What can be measured."""
+    """The weights that can be measured."""
 
     paths: Mapping[str, Path]
-    """By weights; the file's own come first, then the most precise of the small ones."""
+    """The files by weights: the model's own first, then the small ones, the most precise first."""
     whole: Path | None
     """The file of whole precision, where there is one to compare with."""
     distances: Mapping[str, float]
     """By weights, the mean difference in nats from the log-probabilities of whole precision."""
     left_out: Mapping[str, str]
-    """By weights, why they cannot be had."""
+    """By weights, the reason why they cannot be had."""
 
 
 def gather(file: ModelFile, forced: str | None, folder: Path) -> Candidates:
-    """Writes the candidates for a file into `folder`.
+    """Write the candidates for a file into `folder`.
 
-    Where no type is `forced`, they are those that are as precise as the file's own weights. Raises
-    `FailedError` where there is no room for them, or where the forced type cannot be had, and
-    `OSError`.
+    Where no type is `forced`, they are those that are as precise as the file's own weights.
+
+    Raises:
+        FailedError: There is no room for them, or the forced type cannot be had.
+        OSError: A file cannot be written.
     """
     header, own = file.header, file.header.weight_type
     kinds = [kind for kind in ([forced] if forced else _wider(own)) if kind != own]
@@ -74,16 +76,16 @@ def gather(file: ModelFile, forced: str | None, folder: Path) -> Candidates:
 
 
 def _distances(files: Mapping[str, ModelFile]) -> dict[str, float]:
-    """By weights, how far from whole precision; nothing for weights whose numbers overflow."""
+    """Return the distances from whole precision, without weights whose numbers overflow."""
     if WHOLE not in files:
         return {}
     kinds = [WHOLE, *(kind for kind in files if kind != WHOLE)]
-    found = distances([(files[kind].header.path, Settings(cores())) for kind in kinds])
+    found = distances([(files[kind].header.path, RuntimeSettings(cores())) for kind in kinds])
     return {kind: d for kind, d in zip(kinds, found, strict=True) if d is not None}
 
 
 def _loss(kind: str, files: Mapping[str, ModelFile], found: Mapping[str, float]) -> str | None:
-    """Why weights are less precise than those that the file has, if they are."""
+    """Return the reason why weights are less precise than the file's own, if they are."""
     own, *_ = files
     if kind not in found or own not in found:
         return "its numbers overflow, or cannot be compared with whole precision"
@@ -99,14 +101,14 @@ def _loss(kind: str, files: Mapping[str, ModelFile], found: Mapping[str, float])
 
 
 def _wider(own: str) -> list[str]:
-    """The types that may be as precise as a file's own."""
+    """Return the types that may be as precise as a file's own."""
     if own == WHOLE:
         return []
     return [WHOLE] if own in ("F16", "BF16") else ["F16", "BF16", WHOLE]
 
 
 def _shortage(header: Header, kinds: Collection[str], folder: Path) -> str | None:
-    """What there is not enough of for files of these kinds, if there is not."""
+    """Return the reason why there is no room for files of these kinds, if there is none."""
     needed = sum(_size(header, kind) for kind in kinds)
     for what, free in (("disk", shutil.disk_usage(folder).free), ("memory", free_memory())):
         if needed > free / 2:

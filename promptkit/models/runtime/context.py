@@ -19,36 +19,31 @@ from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
 from promptkit.models.runtime.adapter import Adapter, set_adapters
-from promptkit.models.runtime.library import (
-    compute,
-    errors,
-    forget_errors,
-    held_interrupts,
-    library,
-)
+from promptkit.models.runtime.library import compute, errors, forget_errors, library
+from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How llama.cpp runs a model on this machine."""
+class RuntimeSettings:
+    """The way in which llama.cpp runs a model on this machine."""
 
     threads: int
     batch: int = 256
-    """Tokens read at once."""
+    """Tokens decoded at once."""
     flash_attention: bool = False
     cache: Precision = "f32"
     """The precision of keys and values; half precision moves scores by 0.01 nats and more."""
 
     def __str__(self) -> str:
-        """What of it decides the numbers, as identities record it."""
+        """Return the settings that decide the numbers, as identities record them."""
         return f"cache {self.cache}, flash attention {'on' if self.flash_attention else 'off'}"
 
 
 _LOGITS = 2**24
-"""How many numbers the rows of one batch may come to, 64 MB; a large vocabulary makes many."""
+"""The numbers that the rows of one batch may come to, 64 MB; a large vocabulary makes many."""
 
 _STATES = 8
 """Sequences of recurrent models, each of which has a state of its own in memory."""
@@ -57,136 +52,131 @@ _STATES = 8
 class Context:
     """A llama.cpp context whose sequences share its cells (a `planning.executor.Runtime`).
 
-    Sequence 0 and its forks run a plan; one more, the stem, keeps what the prompts of a run had in
-    common, so that the next run need not read it again. `promptkit.models.runtime.access` keeps
-    threads apart.
+    Sequence 0 and its forks run a plan. One more sequence keeps the prefix that the prompts of a
+    run had in common, so that the next run need not decode it again.
+    `promptkit.models.runtime.access` keeps threads apart.
     """
 
     def __init__(
-        self, model: Any, *, length: int, settings: Settings, usage: Usage, cache_width: int = 0
+        self,
+        model: LoadedModel,
+        *,
+        length: int,
+        settings: RuntimeSettings,
+        usage: Usage | None = None,
+        cache_width: int = 0,
     ) -> None:
-        """`model` is llama.cpp's pointer, `length` the longest sequence, in tokens, `cache_width`
-        what is kept for each of them (`Header.cache_width`).
+        """Open a context, which is freed with its model.
 
-        Raises `ModelError` where there is not the memory.
+        Args:
+            model: The model to run.
+            length: The longest sequence, in tokens.
+            settings: The way to run it.
+            usage: The counter of the tokens and seconds of decoding.
+            cache_width: The numbers kept for each token (`Header.cache_width`).
+
+        Raises:
+            ModelError: There is not the memory.
         """
         self._lib = lib = library()
+        self._model = model  # it frees this context when it goes away
         self.length = length
-        self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
-        recurrent = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
+        self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model.pointer))
+        recurrent = lib.llama_model_is_recurrent(model.pointer)
+        recurrent = recurrent or lib.llama_model_is_hybrid(model.pointer)
         rows = max(_LOGITS // self.n_vocab, 16)
-        self._stem = min(_STATES if recurrent else rows, lib.llama_max_parallel_sequences() - 1)
-        params = lib.llama_context_default_params()
-        # llama.cpp aborts where the sequences outnumber the tokens of a batch, and makes batches
-        # smaller where they outnumber the cells.
-        params.n_batch = max(settings.batch, self._stem + 1)
-        params.n_ubatch = settings.batch
-        # The longest prompt should leave room to work on others beside it.
-        params.n_ctx = _padded(max(length + 2 * settings.batch, params.n_batch))
-        params.n_seq_max = self._stem + 1
-        params.n_threads = params.n_threads_batch = settings.threads
-        params.type_k = params.type_v = (
-            lib.GGML_TYPE_F32 if settings.cache == "f32" else lib.GGML_TYPE_F16
-        )
-        params.flash_attn_type = (
-            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            if settings.flash_attention
-            else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
-        params.kv_unified = True
-        params.swa_full = True
-        params.no_perf = True
+        most = lib.llama_max_parallel_sequences() - 1
+        sequences = min(_STATES if recurrent else rows, most)
+        params = _params(settings, length, sequences + 1)
         self.limits = Limits(
             cells=params.n_ctx,
-            sequences=self._stem,
+            sequences=sequences,
             batch=settings.batch,
             outputs=min(rows, settings.batch),
         )
         size = 4 if settings.cache == "f32" else 2
         self.memory = Memory(
-            weights=lib.llama_model_size(model),
+            weights=lib.llama_model_size(model.pointer),
             cache=params.n_ctx * cache_width * size,
             logits=4 * self.n_vocab * max(self.limits.outputs, params.n_seq_max),
         )
-        forget_errors()
-        with held_interrupts():
-            self._context = lib.llama_init_from_model(model, params)
-        if not self._context:
-            raise ModelError(
-                f"llama.cpp cannot make a context of {length} tokens: "
-                f"{errors() or 'no reason given'}; it takes {self.memory}"
-            )
+        self._context = model.open_context(params, length, note=f"; it takes {self.memory}")
         self._memory = lib.llama_get_memory(self._context)
-        self._usage = usage
+        self._usage = Usage() if usage is None else usage
         self._batch = Batch(lib, settings.batch)
         self._adapters: tuple[Adapter, ...] = ()
+        self._prefix = sequences
+        """The sequence that keeps the prefix of a run."""
         self._kept: tuple[int, ...] = ()
-        """What the stem holds."""
+        """The tokens that it holds."""
         self._to_keep: tuple[int, ...] = ()
 
     @property
     def has_memory(self) -> bool:
-        """Whether the model reads token after token; an embedding model does not."""
+        """True where the model continues text; an embedding model keeps no keys and values."""
         return bool(self._memory)
 
-    def begin(self, stem: Sequence[int], *, wants: bool) -> int:
-        """Forgets every run before; returns how many tokens of `stem` sequence 0 still holds.
+    def begin(self, prefix: Sequence[int], *, wants: bool) -> int:
+        """Forget every earlier run; return the tokens of `prefix` that sequence 0 still holds.
 
-        `stem` is what the prompts of the run that begins have in common; `wants` says whether the
-        logits after it are wanted.
+        `prefix` is what the prompts of the new run have in common; `wants` is true where the logits
+        after it are wanted. What is left of it must then be decoded in the same batches as ever, so
+        that the numbers come to the same bits: hence whole batches.
         """
-        shared = common_prefix([self._kept, tuple(stem)]) if stem else 0
-        if wants or shared < len(stem):
-            shared = min(shared, len(stem) - 1) // self.limits.batch * self.limits.batch
-        self._to_keep = tuple(stem)
+        shared = common_prefix([self._kept, tuple(prefix)]) if prefix else 0
+        if wants or shared < len(prefix):
+            shared = min(shared, len(prefix) - 1) // self.limits.batch * self.limits.batch
+        self._to_keep = tuple(prefix)
         if shared <= 0 or not self._cut(shared):
             self.clear()
             return 0
-        for sequence in range(self._stem):
+        for sequence in range(self._prefix):
             self.drop(sequence)
-        self.fork(self._stem, 0)
+        self.fork(self._prefix, 0)
         return shared
 
     def adapt(self, adapters: tuple[Adapter, ...]) -> None:
-        """Applies these adapters from now on, and no others."""
+        """Apply these adapters from now on, and no others."""
         if adapters != self._adapters:
             self.clear()
             set_adapters(self._context, adapters)
             self._adapters = adapters
 
     def keep(self, sequence: int) -> None:
-        """Keeps the stem of this run, which `sequence` holds, for the next one."""
+        """Keep the prefix of this run, which `sequence` holds, for the next one."""
         self._kept = ()
-        self.drop(self._stem)
-        self.fork(sequence, self._stem)
+        self.drop(self._prefix)
+        self.fork(sequence, self._prefix)
         self._kept = self._to_keep
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Forget everything."""
         self._kept = ()
         self._lib.llama_memory_clear(self._memory, False)
 
     def _cut(self, length: int) -> bool:
-        """Cuts the stem to its first tokens; False where the model cannot go back.
+        """Cut the kept prefix to its first tokens; return False where the model cannot go back.
 
-        A recurrent state cannot be rewound, and a sliding window may have let go of what the
-        shorter sequence needs.
+        A recurrent state cannot be rewound, and a sliding window may have dropped what the shorter
+        sequence needs.
         """
         if length == len(self._kept):
             return True
-        lib, memory, stem = self._lib, self._memory, self._stem
-        if not lib.llama_memory_seq_rm(memory, stem, length, -1):
+        lib, memory, prefix = self._lib, self._memory, self._prefix
+        if not lib.llama_memory_seq_rm(memory, prefix, length, -1):
             return False
         self._kept = self._kept[:length]
-        first: int = lib.llama_memory_seq_pos_min(memory, stem)
-        last: int = lib.llama_memory_seq_pos_max(memory, stem)
+        first: int = lib.llama_memory_seq_pos_min(memory, prefix)
+        last: int = lib.llama_memory_seq_pos_max(memory, prefix)
         return first <= 0 and last == length - 1
 
     def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
-        """Reads a batch; the logits after the tokens at the indices `outputs`.
+        """Decode a batch, and return the logits after the tokens at the indices `outputs`.
 
-        Returns an array (outputs, vocabulary) that is valid until the next call, to use as one
-        likes. Raises `ModelError` where llama.cpp fails.
+        The array, (outputs, vocabulary), is valid until the next call, and may be written to.
+
+        Raises:
+            ModelError: The batch breaks the rules of llama.cpp, or llama.cpp fails.
         """
         count, limits = len(tokens), self.limits
         if not 0 < count <= limits.batch or len(outputs) > limits.outputs:
@@ -213,22 +203,37 @@ class Context:
         return np.ctypeslib.as_array(pointer, (len(outputs), self.n_vocab))
 
     def fork(self, source: int, target: int) -> None:
-        """Makes sequence `target` a copy of `source`."""
+        """Make sequence `target` a copy of `source`."""
         self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def drop(self, sequence: int) -> None:
-        """Forgets a sequence."""
+        """Forget a sequence."""
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def close(self) -> None:
-        """Frees the memory; the context is of no use afterwards."""
-        if self._context:
-            self._lib.llama_free(self._context)
-            self._context = None
+
+def _params(settings: RuntimeSettings, length: int, sequences: int) -> Any:
+    lib = library()
+    params = lib.llama_context_default_params()
+    # llama.cpp aborts where the sequences outnumber the tokens of a batch, and makes batches
+    # smaller where they outnumber the cells.
+    params.n_batch = max(settings.batch, sequences)
+    params.n_ubatch = settings.batch
+    # The longest prompt should leave room to work on others beside it.
+    params.n_ctx = _padded(max(length + 2 * settings.batch, params.n_batch))
+    params.n_seq_max = sequences
+    params.n_threads = params.n_threads_batch = settings.threads
+    whole = settings.cache == "f32"
+    params.type_k = params.type_v = lib.GGML_TYPE_F32 if whole else lib.GGML_TYPE_F16
+    params.flash_attn_type = (
+        lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        if settings.flash_attention
+        else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
+    return params
 
 
 def _padded(cells: int) -> int:
-    """So many cells as llama.cpp makes of them."""
+    """Return the cells that llama.cpp makes of so many."""
     return -(-cells // 256) * 256
 
 
@@ -255,6 +260,7 @@ class Batch:
             setattr(self._struct, name, ctypes.cast(array.ctypes.data, kind))
 
     def fill(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Any:
+        """Return llama.cpp's batch of these tokens, with logits after those at `outputs`."""
         count = len(tokens)
         self._token[:count] = tokens
         self._position[:count] = positions

@@ -1,4 +1,4 @@
-"""An answer while it is written: sampled token by token, up to where it ends."""
+"""An answer while it is written: sampled token by token, up to its end."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from promptkit.prompts.prompt import TokenizedPrompt
 
 
 class Pieces(Protocol):
-    """What writing needs of a model's vocabulary."""
+    """The parts of a model's vocabulary that writing needs."""
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for."""
+        """Return the bytes that a token stands for."""
         ...
 
     def ends(self, token: int) -> bool:
-        """Whether the model ends its text with this token."""
+        """Return whether the model ends its text with this token."""
         ...
 
 
-class Answer:
-    """The answer to one prompt, under a grammar where its format has one.
+class AnswerWriter:
+    """The answer to one prompt while it is written, under a grammar where its format has one.
 
-    What is drawn depends on the prompt and the seed only, not on what else is being written.
+    The tokens depend on the prompt and the seed only, not on the other answers being written.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Answer:
         self._tokens = 0
 
     def go_on(self, logits: Logits) -> int | None:
-        """The next token, given the logits after what there is; None where nothing goes on."""
+        """Return the next token, given the logits after those so far; None at the answer's end."""
         token = self._draw(logits)
         self._follower.accept(token)
         self._tokens += self._follower.finish != "eos"
@@ -54,7 +54,7 @@ class Answer:
         return token
 
     def generation(self, seconds: float) -> Generation:
-        """What was written."""
+        """Return the finished answer."""
         return Generation(
             text=self._follower.text,
             finish=self._follower.finish,
@@ -83,7 +83,7 @@ def _best(logits: npt.NDArray[np.floating]) -> int:
 
 
 class _FreeText:
-    """Any text up to its stop, which is found by looking for it."""
+    """Any text up to its stop, which is searched for."""
 
     def __init__(self, stop: str, vocabulary: Pieces) -> None:
         self._stop, self._vocabulary = stop.encode("utf-8"), vocabulary

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from promptkit.errors import ModelError, escaped
+from promptkit.errors import escaped
 from promptkit.models.runtime.access import lock_of_process
 
 log = logging.getLogger("promptkit.llama")
@@ -131,31 +130,6 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
             log.log(_LEVELS.get(level, logging.DEBUG), escaped(line))
 
     return write
-
-
-def load(path: str, *, check: bool = False) -> Any:
-    """llama.cpp's pointer to the model in a file; `check` has it look at every weight.
-
-    For processes of our own, since a damaged file can end the one that loads it. Raises
-    `ModelError`.
-    """
-    lib = library()
-    params = lib.llama_model_default_params()
-    params.check_tensors = check
-    forget_errors()
-    model = lib.llama_model_load_from_file(os.fsencode(path), params)
-    if not model:
-        reason = errors() or "no reason given"
-        if (damaged := _INVALID.search(reason)) is not None:
-            raise ModelError(
-                f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "
-                "copy, download or convert it again"
-            )
-        raise ModelError(f"llama.cpp cannot load it: {reason}")
-    return model
-
-
-_INVALID = re.compile(r"tensor '([^']*)' has invalid data")
 
 
 def forget_errors() -> None:

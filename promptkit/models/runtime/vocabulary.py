@@ -18,6 +18,7 @@ from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.gguf.header import Header
 from promptkit.models.runtime.big_stack import with_stack
 from promptkit.models.runtime.library import library, merges_newlines
+from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.split_points import BYTE_LETTERS, find_cuts
 from promptkit.models.tokens.part_cache import Cuts
 from promptkit.models.tokens.reader import ControlToken
@@ -34,11 +35,10 @@ _NEWLINES = re.compile(r"\n{2,}")
 class Vocabulary:
     """The tokenizer of a loaded model (`promptkit.models.tokens.encoder.Tokenizer`)."""
 
-    def __init__(self, model: Any, header: Header, owner: object = None) -> None:
-        """`model` is llama.cpp's pointer; it must stay valid, as it does as long as its `owner`."""
-        self._owner = owner
+    def __init__(self, model: LoadedModel, header: Header) -> None:
+        self._model = model  # whose memory is freed when nothing refers to it
         self._lib = library()
-        self._vocab = self._lib.llama_model_get_vocab(model)
+        self._vocab = self._lib.llama_model_get_vocab(model.pointer)
         self._type = self._lib.llama_vocab_type(self._vocab)
         if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
             raise ModelError(f"{header.path}: the file has no vocabulary")

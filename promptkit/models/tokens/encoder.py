@@ -1,4 +1,4 @@
-"""Prompts to token ids: prompt and label together, one BOS, no control token out of data.
+"""Prompts to token ids: prompt and label together, one BOS, no control token from data.
 
 A tokenizer may merge the end of a prompt with the beginning of a label, so every candidate is
 tokenized together with its prompt, and the branch point is the longest token prefix that all
@@ -13,16 +13,17 @@ from itertools import pairwise
 
 from promptkit.errors import PromptError, shorten
 from promptkit.models.tokens.part_cache import KEPT, PROBE, Parts
-from promptkit.models.tokens.reader import Reader, Source, Tokenizer
+from promptkit.models.tokens.reader import MarkedText, Reader, Tokenizer
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
-_FIRST, _EVERY = 4, 512  # which prompts are encoded whole as well
+_FIRST, _EVERY = 4, 512
+"""The first prompts, and every so many, are encoded whole as well, as a check."""
 
 Tokens = tuple[int, ...]
 
 
 class Encoder:
-    """Encodes prompts for one tokenizer, and keeps the tokens of what they share.
+    """An encoder of prompts for one tokenizer, which keeps the tokens of what they share.
 
     Where the tokenizer allows it, a text is cut, so that no part is tokenized twice. Now and then
     a prompt is encoded whole as well; should the two ever differ, nothing is cut from then on.
@@ -36,26 +37,27 @@ class Encoder:
         self._encoded = 0
 
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
-        """The prompt's tokens and its candidates'.
+        """Return a prompt with its tokens and its candidates'.
 
-        Raises `PromptError` for labels that clash, and for text that is not Unicode.
+        Raises:
+            PromptError: Labels have the same tokens, or a text is not Unicode.
         """
-        if self._reader is self._whole:
-            return self._encode_whole(prompt)
+        if not self.cuts:
+            return self.encode_whole(prompt)
         self._encoded += 1
         try:
             tokenized = self._encode_cut(prompt)
-        except (UnicodeEncodeError, PromptError, _RefusalError):
-            return self._encode_whole(prompt)  # which names the prompt and shows its text
+        except (UnicodeEncodeError, PromptError, _EncodingError):
+            return self.encode_whole(prompt)  # which names the prompt and shows its text
         if self._encoded <= _FIRST or self._encoded % _EVERY == 0:
-            whole = self._encode_whole(prompt)
+            whole = self.encode_whole(prompt)
             if whole != tokenized:
                 self._reader = self._whole
             return whole
         return tokenized
 
     def encode_all(self, prompts: Iterable[Prompt]) -> list[TokenizedPrompt]:
-        """`encode` for many prompts."""
+        """Encode many prompts."""
         prompts, reader = list(prompts), self._reader
         tokenized = [self.encode(prompt) for prompt in prompts]
         if self._reader is not reader:  # its tokens are not to be relied on
@@ -64,7 +66,7 @@ class Encoder:
 
     @cached_property
     def _reader(self) -> Reader:
-        """What cuts texts, unless a text that is hard to cut shows that it must not."""
+        """The reader that cuts texts, unless a text that is hard to cut proves it wrong."""
         if self._tokenizer.cuts is None:
             return self._whole
         parts = Parts(self._tokenizer.plain, self._tokenizer.cuts)
@@ -74,7 +76,17 @@ class Encoder:
             holds = False
         return Reader(self._tokenizer, parts) if holds else self._whole
 
-    def _encode_whole(self, prompt: Prompt) -> TokenizedPrompt:
+    @property
+    def cuts(self) -> bool:
+        """True where texts are cut, and no prompt has shown that they must not be."""
+        return self._reader is not self._whole
+
+    def encode_whole(self, prompt: Prompt) -> TokenizedPrompt:
+        """Return what `encode` does, without cutting any text.
+
+        Raises:
+            PromptError: As `encode` does.
+        """
         try:
             source = self._whole.source(prompt.pieces)
             ending = self._ending(source, prompt.candidates, prompt.stop, self._whole)
@@ -84,7 +96,7 @@ class Encoder:
                 f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
                 f"{shorten(error.object)} is half of a surrogate pair, not a character"
             ) from None
-        except (_RefusalError, PromptError) as error:
+        except (_EncodingError, PromptError) as error:
             raise PromptError(f"{_name(prompt)}: {error}") from None
 
     def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
@@ -96,22 +108,27 @@ class Encoder:
 
     def _ending(
         self,
-        source: Source,
+        source: MarkedText,
         candidates: tuple[str, ...] | None,
         stop: str,
         reader: Reader,
     ) -> tuple[Tokens, tuple[Tokens, ...]]:
-        """The tokens that all candidates share, and what each has after them."""
+        """Return the tokens that all candidates share, and each candidate's own after them.
+
+        Every candidate is tokenized together with its prompt, since the end of one may merge with
+        the beginning of the other. Where one label is a prefix of another, as `plum` is of
+        `plum tree`, each is taken with the stop's first token, so that both end somewhere.
+        """
         ids = reader.tokens(source)
         least = 1 if source.place == "start" else 0
         if candidates is None:
             if len(ids) < least:
-                raise _RefusalError("the prompt is empty")
+                raise _EncodingError("the prompt is empty")
             return tuple(ids), ()
         whole = [reader.tokens_with(source, label) for label in candidates]
         if _clash(whole):
             if not stop:
-                raise _RefusalError(
+                raise _EncodingError(
                     "one label begins another, and nothing in the template ends an "
                     "answer; let a newline follow {{ output }}"
                 )
@@ -123,14 +140,14 @@ class Encoder:
             ]
             if pair := _clash(whole):
                 first, second = (candidates[index] for index in pair)
-                raise _RefusalError(
+                raise _EncodingError(
                     f"this model's tokens cannot tell the labels {first!r} and {second!r} apart; "
                     "rename one"
                 )
         branch = common_prefix([*whole, ids]) if len(whole) == 1 else common_prefix(whole)
         branch = min(branch, min(map(len, whole)) - 1)
         if branch < least:
-            raise _RefusalError(
+            raise _EncodingError(
                 "nothing stands in front of the answer, and this model has no token for a "
                 "beginning; put some text before {{ output }}"
             )
@@ -138,7 +155,7 @@ class Encoder:
         return tuple(whole[0][:branch]), self._one_of_equals(after)
 
     def _up_to_stop(self, ids: list[int], longer: list[int], stop: str) -> list[int]:
-        """A label's tokens and the stop's first, so that a label ends where it ends."""
+        """Return a label's tokens with the stop's first, which marks the label's end."""
         shared = common_prefix([longer, ids])
         # Where label and stop merge, the first token past the label's last byte is the stop's.
         rest = sum(len(self._tokenizer.piece(token)) for token in ids[shared:])
@@ -146,15 +163,15 @@ class Encoder:
             rest -= len(self._tokenizer.piece(longer[end])) or 1
             if rest < 0:
                 return longer[: end + 1]
-        raise _RefusalError(f"the stop {stop!r} has no token of its own")
+        raise _EncodingError(f"the stop {stop!r} has no token of its own")
 
 
-class _RefusalError(Exception):
-    """Why a prompt cannot be encoded, without its name."""
+class _EncodingError(Exception):
+    """The reason why a prompt cannot be encoded, without the prompt's name."""
 
 
 def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) -> int:
-    """How many leading tokens all sequences share."""
+    """Return the number of leading tokens that all sequences share."""
     first, last = min(sequences), max(sequences)  # the two that differ soonest
     for index, (a, b) in enumerate(zip(first, last, strict=False)):
         if a != b:
@@ -163,8 +180,8 @@ def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) ->
 
 
 def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
-    """Two sequences of which one begins the other, if there are any."""
-    # In order, a sequence stands right in front of those that it begins.
+    """Return two sequences of which one is a prefix of the other, if there are any."""
+    # Sorted, a sequence stands directly in front of those that it is a prefix of.
     order = sorted(range(len(sequences)), key=sequences.__getitem__)
     for i, j in pairwise(order):
         if sequences[j][: len(sequences[i])] == sequences[i]:

@@ -1,9 +1,9 @@
-"""Ordinary text to tokens, cut into parts, so that what many texts share is tokenized once.
+"""Ordinary text to tokens, cut into parts, so that a part of many texts is tokenized once.
 
 Tokenizing is slow, and prompts repeat: the same shots in front of every query, the same query
 after other shots and in front of every label. A tokenizer says where a text may be cut (`Cuts`):
-where the tokens on one side do not depend on what stands on the other, but for the characters
-beside the cut. A part is tokenized between these, and their own tokens are taken off.
+where the tokens on one side do not depend on the other side, but for the character beside the cut.
+A part is tokenized together with these two characters, and their own tokens are taken off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 KEPT = 2**15
-"""How many parts are kept, the last ones used."""
+"""Parts that are kept, the last ones used."""
 
 _LEFT = ("a", "1", ".", " \t", "\r", "\n", " \n \n")
 _RIGHT = ("Text", "s", "12345", "'s", "- b")
@@ -23,27 +23,27 @@ PROBE = "".join(f"{left}\n{right} " for left in _LEFT for right in _RIGHT)
 
 
 class Cuts(NamedTuple):
-    """Where a tokenizer lets ordinary text be cut."""
+    """The places where a tokenizer lets ordinary text be cut."""
 
     line: re.Pattern[str]
-    """Matches a newline behind which it may."""
+    """Matches a newline after which it may."""
     word: re.Pattern[str]
-    """Matches a character behind which it may, a space and a word following."""
+    """Matches a character after which it may, a space and a word following."""
 
 
 class Parts:
-    """The tokens of texts that are cut where `cuts` says; nowhere, without them."""
+    """The tokens of texts that are cut at `cuts`; nowhere, without them."""
 
     def __init__(self, plain: Callable[[str], list[int]], cuts: Cuts | None) -> None:
-        """`plain` tokenizes a text."""
+        """Keep the parts of one tokenizer; `plain` tokenizes a text."""
         self._plain, self._cuts = plain, cuts
         self._kept = lru_cache(KEPT)(self._between)
         self._length = lru_cache(KEPT)(lambda text: len(plain(text)))
 
     def tokens(self, text: str, *, after: str = "", before: str = "") -> list[int]:
-        """The tokens of a text that may lie between two cuts.
+        """Return the tokens of a text that may lie between two cuts.
 
-        `after` is the character in front of the first, `before` the one behind the second.
+        `after` is the character in front of the first cut, `before` the one after the second.
         """
         if self._cuts is None:
             return self._plain(text)
@@ -57,7 +57,7 @@ class Parts:
         return ids
 
     def last_line(self, text: str, start: int = 0) -> int | None:
-        """Where the last line begins that may be cut off, behind `start`, if there is one."""
+        """Return the beginning of the last line that may be cut off, after `start`, if any."""
         if self._cuts is None:
             return None
         at = len(text)
@@ -67,9 +67,9 @@ class Parts:
         return None
 
     def joint(self, left: str, right: str) -> str | None:
-        """What is `before` the cut between the character `left` and the text `right`.
+        """Return the argument `before` of `tokens` for a cut between a character and a text.
 
-        None where a text may not be cut there; nothing where that does not matter to the left.
+        None where a text may not be cut there; empty where it does not matter to the left.
         """
         if self._cuts is None:
             return None

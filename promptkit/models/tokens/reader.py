@@ -1,4 +1,4 @@
-"""A prompt's text to tokens: control tokens only where no data is, cut where it may be cut."""
+"""A prompt's text to tokens: control tokens only outside data, and cut where it may be cut."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from typing import Literal, NamedTuple, Protocol
 from promptkit.models.tokens.part_cache import Cuts, Parts
 from promptkit.prompts.pieces import Piece
 
-_SPACE = " \t\n\v\f\r"  # what C's isspace() strips
-_AHEAD = 64  # characters; where two texts share fewer, it does not pay to keep more of them
+_SPACE = " \t\n\v\f\r"  # the characters that C's isspace() strips
+
+_AHEAD = 64
+"""Characters; where two texts share fewer than these more, a longer prefix does not pay."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlToken:
-    """A token that only a template can ask for."""
+    """A token that only a template's text can become."""
 
     id: int
     strips_left: bool = False
-    """The tokenizer drops white space in front of it."""
+    """True where the tokenizer drops white space in front of it."""
     strips_right: bool = False
 
 
 class Tokenizer(Protocol):
-    """What encoding needs of a model's vocabulary."""
+    """The parts of a model's vocabulary that encoding needs."""
 
     @property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -41,52 +43,52 @@ class Tokenizer(Protocol):
 
     @property
     def cuts(self) -> Cuts | None:
-        """Where ordinary text may be cut; None where nowhere."""
+        """The places where ordinary text may be cut; None where there are none."""
         ...
 
     def plain(self, text: str) -> list[int]:
-        """The tokens of ordinary text, never a control token."""
+        """Return the tokens of ordinary text, never a control token."""
         ...
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for."""
+        """Return the bytes that a token stands for."""
         ...
 
 
 Areas = tuple[tuple[int, int], ...]
-"""Where ranges of a text begin and end, in order."""
+"""The beginnings and ends of ranges of a text, in order."""
 
 
-class Source(NamedTuple):
-    """A text to be tokenized."""
+class MarkedText(NamedTuple):
+    """A text to be tokenized, with its ranges of data marked."""
 
     text: str
     data: Areas | None = None
     """The ranges of it that are data; None where it has no control token at all."""
     place: Literal["start", "line", "control"] = "start"
-    """What it begins: the prompt, or a line or a control token behind which the prompt was cut."""
+    """The text's beginning: the prompt's, or a line or a control token at which it was cut."""
 
-    def before(self, cut: int) -> Source:
-        """The text up to a cut."""
+    def before(self, cut: int) -> MarkedText:
+        """Return the text up to a cut."""
         data = self.data and tuple((a, min(b, cut)) for a, b in self.data if a < cut)
-        return Source(self.text[:cut], data, self.place)
+        return MarkedText(self.text[:cut], data, self.place)
 
-    def behind(self, cut: int, place: Literal["line", "control"]) -> Source:
-        """The text from a cut on."""
+    def behind(self, cut: int, place: Literal["line", "control"]) -> MarkedText:
+        """Return the text from a cut on."""
         data = self.data and tuple((max(a - cut, 0), b - cut) for a, b in self.data if b > cut)
-        return Source(self.text[cut:], data, place)
+        return MarkedText(self.text[cut:], data, place)
 
-    def plus(self, text: str, *, is_data: bool = False) -> Source:
-        """The text with more at its end."""
+    def plus(self, text: str, *, is_data: bool = False) -> MarkedText:
+        """Return the text with more at its end."""
         end, whole, data = len(self.text), self.text + text, self.data
         if data is None and not is_data:
             data = ((0, end),)  # only what is added may have a control token
         elif data is not None and is_data:
             data = (*data, (end, len(whole)))
-        return Source(whole, data, self.place)
+        return MarkedText(whole, data, self.place)
 
-    def begins(self, other: Source) -> bool:
-        """Whether the other begins with this one, data and all."""
+    def begins(self, other: MarkedText) -> bool:
+        """Return whether the other text begins with this one, with the same marks."""
         if not other.text.startswith(self.text):
             return False
         if self.data is None or other.data is None:
@@ -95,8 +97,8 @@ class Source(NamedTuple):
         following = other.data[inside : inside + 1]
         return other.data[:inside] == self.data and all(a >= len(self.text) for a, _ in following)
 
-    def shared(self, other: Source) -> Source:
-        """What both begin with."""
+    def shared(self, other: MarkedText) -> MarkedText:
+        """Return the prefix that both texts share, with the same marks."""
         length = _shared(self.text, other.text)
         if self.data is not None and other.data is not None:
             for ours, theirs in zip_longest(self.data, other.data):
@@ -106,36 +108,36 @@ class Source(NamedTuple):
         return self.before(length)
 
 
-class _Run(NamedTuple):
-    """A control token, if there is one, and the ordinary text behind it."""
+class _Stretch(NamedTuple):
+    """A control token, if there is one, and the ordinary text after it."""
 
     control: ControlToken | None
     start: int
     end: int
 
 
-class _Trunk(NamedTuple):
-    """What many texts begin with, and its tokens up to a cut."""
+class _KnownPrefix(NamedTuple):
+    """A prefix of many texts, with its tokens up to a cut."""
 
-    source: Source = Source("")
+    source: MarkedText = MarkedText("")
     cut: int = 0
     place: Literal["line", "control"] = "line"
     ids: Sequence[int] = ()
 
 
 class Reader:
-    """Reads texts for one tokenizer; `parts` says where ordinary text is cut."""
+    """A reader of texts for one tokenizer; `parts` keeps the tokens of ordinary text."""
 
     def __init__(self, tokenizer: Tokenizer, parts: Parts) -> None:
         self._tokenizer, self.parts = tokenizer, parts
-        self._last = Source("")
-        self._trunk = _Trunk()
+        self._last = MarkedText("")
+        self._prefix = _KnownPrefix()
 
-    def source(self, pieces: Sequence[Piece]) -> Source:
-        """The pieces as one text."""
+    def source(self, pieces: Sequence[Piece]) -> MarkedText:
+        """Return the pieces as one text."""
         text = "".join([piece.text for piece in pieces])
         if self._pattern is None or not self._pattern.search(text):
-            return Source(text)
+            return MarkedText(text)
         data: list[tuple[int, int]] = []
         start = 0
         for piece in pieces:
@@ -143,17 +145,17 @@ class Reader:
             if piece.kind == "data" and piece.text:
                 data.append((start, end))
             start = end
-        return Source(text, tuple(data))
+        return MarkedText(text, tuple(data))
 
-    def tokens(self, source: Source, *, before: str = "") -> list[int]:
-        """The tokens of a text, `before` the character that follows where a cut is at its end."""
+    def tokens(self, source: MarkedText, *, before: str = "") -> list[int]:
+        """Return the tokens of a text; `before` is the character after a cut at its end."""
         after = "\n" if source.place == "line" else ""
-        runs = self._runs(source)
-        return self._with_bos(self._ids(source, runs, after=after, before=before), source)
+        stretches = self._stretches(source)
+        return self._with_bos(self._ids(source, stretches, after=after, before=before), source)
 
-    def tokens_with(self, source: Source, label: str) -> list[int]:
-        """The tokens of a text and a label, cut between them where that may be."""
-        last = self._runs(source)[-1]
+    def tokens_with(self, source: MarkedText, label: str) -> list[int]:
+        """Return the tokens of a text and a label, cut between them where that is allowed."""
+        last = self._stretches(source)[-1]
         if last.start < last.end:  # the last character is ordinary text
             before = self.parts.joint(source.text[-1], label)
             if before is not None:
@@ -161,93 +163,102 @@ class Reader:
                 return ids + self.parts.tokens(label, after=source.text[-1])
         return self.tokens(source.plus(label, is_data=True))
 
-    def cut(self, source: Source) -> tuple[list[int], Source]:
-        """The tokens in front of the last part, and the last part.
+    def cut(self, source: MarkedText) -> tuple[list[int], MarkedText]:
+        """Return the tokens in front of the last part, and the last part.
 
-        What a text shares with the one before is not read again.
+        The prefix that a text shares with the one before is not read again: prompts come in the
+        order of their shots, so that it is usually long.
         """
-        if not self._trunk.source.begins(source):
-            self._trunk = _Trunk()
-        trunk = self._trunk
-        rest = source.behind(trunk.cut, trunk.place) if trunk.ids else source
+        if not self._prefix.source.begins(source):
+            self._prefix = _KnownPrefix()
+        prefix = self._prefix
+        rest = source.behind(prefix.cut, prefix.place) if prefix.ids else source
         ids, rest = self._cut(rest)
-        ids = [*trunk.ids, *ids]
-        self._lengthen_trunk(source)
+        ids = [*prefix.ids, *ids]
+        self._extend_prefix(source)
         return ids, rest
 
-    def _cut(self, source: Source) -> tuple[list[int], Source]:
-        """The last part begins with a line, or a control token that leaves space before it."""
-        text, runs = source.text, self._runs(source)
-        last = runs[-1]
+    def _cut(self, source: MarkedText) -> tuple[list[int], MarkedText]:
+        """Cut a text at its last line, or at its last control token that leaves space before it."""
+        text, stretches = source.text, self._stretches(source)
+        last = stretches[-1]
         after = "\n" if source.place == "line" else ""
         cut = self.parts.last_line(text, last.start)
         if cut is not None:
-            runs[-1] = _Run(last.control, last.start, cut)
-            ids = self._ids(source, runs, after=after, before=text[cut])
+            stretches[-1] = _Stretch(last.control, last.start, cut)
+            ids = self._ids(source, stretches, after=after, before=text[cut])
             rest = source.behind(cut, "line")
         elif last.control is not None and not last.control.strips_left:
-            ids = self._ids(source, runs[:-1], after=after)
-            rest = source.behind(runs[-2].end, "control")
+            ids = self._ids(source, stretches[:-1], after=after)
+            rest = source.behind(stretches[-2].end, "control")
         else:
             return [], source
         return (self._with_bos(ids, source), rest) if ids else ([], source)
 
-    def _lengthen_trunk(self, source: Source) -> None:
-        """Keeps what this text and the one before begin with, if it is more than is known."""
+    def _extend_prefix(self, source: MarkedText) -> None:
+        """Keep the prefix of this text and the one before, if it is longer than the known one."""
         last, self._last = self._last, source
-        known = len(self._trunk.source.text)
+        known = len(self._prefix.source.text)
         if source.text[known : known + _AHEAD] != last.text[known : known + _AHEAD]:
             return
         shared = source.shared(last)
         ids, rest = self._cut(shared)
         cut = len(shared.text) - len(rest.text)
-        # At its end the text may be one beginning of several control tokens.
+        # The shared text may end within a control token, a different one in each text. So the cut
+        # must leave room for the longest of them.
         while ids and len(shared.text) - cut < self._longest_control:
             ids, rest = self._cut(shared.before(cut))
             cut -= len(rest.text)
-        self._trunk = _Trunk(shared, cut, "control" if rest.place == "control" else "line", ids)
+        self._prefix = _KnownPrefix(
+            shared, cut, "control" if rest.place == "control" else "line", ids
+        )
 
-    def _with_bos(self, ids: list[int], source: Source) -> list[int]:
+    def _with_bos(self, ids: list[int], source: MarkedText) -> list[int]:
         bos = self._tokenizer.bos
         if bos is None or source.place != "start" or ids[:1] == [bos]:
             return ids
         return [bos, *ids]
 
     def _ids(
-        self, source: Source, runs: Sequence[_Run], *, after: str = "", before: str = ""
+        self,
+        source: MarkedText,
+        stretches: Sequence[_Stretch],
+        *,
+        after: str = "",
+        before: str = "",
     ) -> list[int]:
-        """The tokens of runs, of which the first may begin and the last end at a cut."""
+        """Return the tokens of stretches; the first may begin and the last end at a cut."""
         ids: list[int] = []
-        for run in runs:
-            if run.control is not None:
-                ids.append(run.control.id)
-            if run.start < run.end:
+        for stretch in stretches:
+            if stretch.control is not None:
+                ids.append(stretch.control.id)
+            if stretch.start < stretch.end:
                 ids += self.parts.tokens(
-                    source.text[run.start : run.end],
-                    after=after if run is runs[0] else "",
-                    before=before if run is runs[-1] else "",
+                    source.text[stretch.start : stretch.end],
+                    after=after if stretch is stretches[0] else "",
+                    before=before if stretch is stretches[-1] else "",
                 )
         return ids
 
-    def _runs(self, source: Source) -> list[_Run]:
-        """The text cut at its control tokens, which may swallow the white space beside them."""
+    def _stretches(self, source: MarkedText) -> list[_Stretch]:
+        """Return the text cut at its control tokens, which may drop the white space beside them."""
         text = source.text
         if source.data is None:
-            return [_Run(None, 0, len(text))]
-        runs: list[_Run] = []
+            return [_Stretch(None, 0, len(text))]
+        stretches: list[_Stretch] = []
         start, before = 0, None
         for begin, end, control in self._controls_in(text, source.data):
             left = text[start:begin]
             if control.strips_left:
                 left = left.rstrip(_SPACE)
-            runs.append(_Run(before, start, start + len(left)))
+            stretches.append(_Stretch(before, start, start + len(left)))
             start, before = end, control
             if control.strips_right:
                 start += len(text[end:]) - len(text[end:].lstrip(_SPACE))
-        return [*runs, _Run(before, start, len(text))]
+        return [*stretches, _Stretch(before, start, len(text))]
 
     def _controls_in(self, text: str, data: Areas) -> Iterator[tuple[int, int, ControlToken]]:
-        """The control tokens that stand wholly in text of templates, between the data."""
+        """Yield the control tokens that stand wholly in text of templates, between the data."""
         if self._pattern is None:
             return
         begin = 0
@@ -267,7 +278,7 @@ class Reader:
 
 
 def _shared(one: str, two: str) -> int:
-    """How many leading characters two texts share."""
+    """Return the number of leading characters that two texts share."""
     low, high = 0, min(len(one), len(two))
     while low < high:
         middle = (low + high + 1) // 2

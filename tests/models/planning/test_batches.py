@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from promptkit.errors import ModelError
 from promptkit.models.planning.batches import Schedule
-from promptkit.models.planning.candidate_trie import fan_of
+from promptkit.models.planning.candidate_trie import candidate_trie
 from promptkit.models.planning.executor import log_totals, score, write
 from promptkit.models.planning.prefix_trie import Item, Limits, Plan
 
@@ -32,13 +32,13 @@ def logits_after(ids: Sequence[int]) -> np.ndarray:
 
 def alone(ids: Ids, candidates: Sequence[Ids]) -> tuple[float, ...]:
     """Scores without a plan: every candidate's tokens one by one, in order."""
-    fan = fan_of(tuple(candidates))
-    edges = np.empty(fan.size)
-    for point, prefix in enumerate(fan.prefixes):
+    trie = candidate_trie(tuple(candidates))
+    edges = np.empty(trie.size)
+    for point, prefix in enumerate(trie.prefixes):
         row = logits_after(ids + prefix)
-        asked = row[fan.targets[point]].copy()
-        edges[fan.edges[point]] = asked - log_totals(row[None])[0]
-    return fan.sums(edges)
+        asked = row[trie.targets[point]].copy()
+        edges[trie.edges[point]] = asked - log_totals(row[None])[0]
+    return trie.sums(edges)
 
 
 class CheckedRuntime:
@@ -110,13 +110,13 @@ few = st.integers(0, 2)
 candidates = st.lists(
     st.lists(tokens, min_size=1, max_size=5).map(tuple), min_size=1, max_size=6, unique=True
 ).map(tuple)
-trunk = st.lists(few, min_size=1, max_size=12)
+prefixes = st.lists(few, min_size=1, max_size=12)
 
 
 @st.composite
 def scored_items(draw: st.DrawFn) -> list[Item]:
     """Prompts that share beginnings, are each other's beginnings, or are the same."""
-    shared = draw(trunk)
+    shared = draw(prefixes)
     sets = draw(st.lists(candidates, min_size=1, max_size=2))
     return [
         Item(
@@ -192,7 +192,9 @@ def test_what_does_not_fit_is_an_error_before_anything_runs(
 @given(scored_items())
 def test_the_plan_counts_rows_once(items: list[Item]) -> None:
     points = {
-        tuple(item.ids) + prefix for item in items for prefix in fan_of(item.candidates).prefixes
+        tuple(item.ids) + prefix
+        for item in items
+        for prefix in candidate_trie(item.candidates).prefixes
     }
     assert Plan(items, Limits(100, 20, 32, 32)).rows == len(points)
 
@@ -202,7 +204,7 @@ def test_the_plan_counts_rows_once(items: list[Item]) -> None:
 
 @st.composite
 def written_items(draw: st.DrawFn) -> list[Item]:
-    shared = draw(trunk)
+    shared = draw(prefixes)
     return [
         Item(
             tuple(shared[: draw(st.integers(1, len(shared)))] + draw(st.lists(few, max_size=6))),

@@ -18,7 +18,7 @@ from promptkit.models.prepare.convert import convert, main
 from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import verify
 from promptkit.models.prepare.precision import distances
-from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 
@@ -80,7 +80,7 @@ def test_half_precision_is_nearer_to_whole_than_the_kernels_for_integers(tmp_pat
         for made in ("F32", "F16"):
             main(str(source), str(tmp_path / f"{made}.gguf"), made)
         paths = [tmp_path / "F32.gguf", source, tmp_path / "F16.gguf"]
-        whole, own, half = distances([(path, Settings(1)) for path in paths])
+        whole, own, half = distances([(path, RuntimeSettings(1)) for path in paths])
         assert whole == 0
         assert own is not None
         assert half is not None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf.constants import GGMLQuantizationType
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_gguf import large_embedding, write_llama, write_lora
 
 from promptkit.errors import ModelError, PromptkitError
@@ -32,20 +31,24 @@ from promptkit.models.prepare import (
     model_files,
     precision,
     prepare,
+    speed,
     weight_candidates,
 )
 from promptkit.models.prepare import record as choices
-from promptkit.models.prepare import speed as measure
 from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import ModelFile, digest, find, verify
 from promptkit.models.prepare.prepare import prepared
-from promptkit.models.prepare.record import Measured, known, place, recall
+from promptkit.models.prepare.record import ATTEMPTS, RETRY_SECONDS, known, place, recall
+from promptkit.models.prepare.speed import Speeds
 from promptkit.models.prepare.weight_candidates import gather
-from promptkit.models.runtime.context import Settings
+from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
 Q4_1 = GGMLQuantizationType.Q4_1
+
+Trials = list[tuple[Path, RuntimeSettings]]
+Speed = Callable[[Path, RuntimeSettings], float]
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +76,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def run(module: str, *arguments: str, **_: object) -> str:
         modules.append(module)
         try:
-            return str(import_module(f"promptkit.models.{module}").main(*arguments))
+            return str(import_module(f"promptkit.models.prepare.{module}").main(*arguments))
         except PromptkitError as error:
             raise FailedError(str(error)) from None
 
-    for module in (convert, measure, precision, model_files):
+    for module in (convert, speed, precision, model_files):
         monkeypatch.setattr(module, "run", run)
     return modules
+
+
+def spoken(speed: Speed, *, settled: bool = True) -> Callable[[Trials], Speeds]:
+    """Measurements that come to what `speed` says of a file and its settings."""
+    return lambda trials: Speeds(tuple(speed(*trial) for trial in trials), settled)
 
 
 @pytest.fixture
@@ -87,29 +95,12 @@ def worth_it(monkeypatch: pytest.MonkeyPatch, started: list[str]) -> None:
     """Tiny files are worth a measurement, and F16 wins it."""
     monkeypatch.setattr(prepare, "SMALL", 0)
 
-    def speeds(trials: list[tuple[Path, Settings]]) -> list[float]:
-        return [200.0 if path.name == "F16.gguf" else 100.0 for path, _ in trials]
-
-    monkeypatch.setattr(prepare, "speeds", speeds)
+    monkeypatch.setattr(
+        prepare, "speeds", spoken(lambda path, _: 200.0 if path.name == "F16.gguf" else 100.0)
+    )
 
 
 # -- What is chosen ------------------------------------------------------------------------------
-
-
-@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=6), st.floats(1, 2))
-def test_the_first_stays_unless_another_is_clearly_faster(
-    speeds: list[float], worth: float
-) -> None:
-    usual = Settings(1)
-    measured = [
-        Measured(weights=str(i), settings=usual, speed=speed) for i, speed in enumerate(speeds)
-    ]
-    winner = prepare._winner(measured, worth)
-    if max(speeds) <= worth * speeds[0]:
-        assert winner is measured[0]
-    else:
-        assert winner.speed > worth * speeds[0]
-    assert winner.speed * worth >= max(speeds)
 
 
 def test_what_may_be_as_precise_without_asking(tmp_path: Path, started: list[str]) -> None:
@@ -172,15 +163,15 @@ def test_flash_attention_runs_where_it_is_as_precise_as_the_file(
     tmp_path: Path, worth_it: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(
-        prepare,
-        "speeds",
-        lambda trials: [200.0 if settings.flash_attention else 100.0 for _, settings in trials],
+        prepare, "speeds", spoken(lambda _, settings: 200.0 if settings.flash_attention else 100.0)
     )
     path = write_llama(tmp_path / "x.gguf", weight_type=GGMLQuantizationType[kind])
     flash = "cache f16, flash attention on"
     settings = load_model(path).identity.settings
     assert settings == (flash if kind == "Q4_1" else "cache f32, flash attention off")
-    monkeypatch.setattr(prepare, "distances", lambda trials: [0.0, None])  # llama.cpp has none
+    monkeypatch.setattr(
+        prepare, "distances", lambda trials: [0.0, None, None, None]
+    )  # llama.cpp has none
     (tmp_path / "y.gguf").write_bytes(path.read_bytes() + bytes(32))
     assert load_model(tmp_path / "y.gguf").identity.settings != flash
 
@@ -197,7 +188,7 @@ def test_as_is_writes_nothing(path: Path, own_cache: Path, worth_it: None) -> No
 def test_small_files_are_not_measured(path: Path, own_cache: Path, started: list[str]) -> None:
     model = load_model(path)
     assert model.identity.weights == "Q4_1"
-    assert started == ["trial"]
+    assert started == ["load_trial"]
     assert not (own_cache / "prepared").exists()
 
 
@@ -304,7 +295,9 @@ def test_an_adapter_is_loaded_beside_what_was_made(
 
 
 def test_a_type_nobody_knows(path: Path) -> None:
-    with pytest.raises(ModelError, match=r"weights 'f8': choose auto, as-is, f32, f16, .*"):
+    with pytest.raises(
+        ModelError, match=r"unknown weights 'f8'; choose one of: auto, as-is, f32, .*"
+    ):
         load_model(path, weights="f8")  # type: ignore[arg-type]
 
 
@@ -320,6 +313,95 @@ def test_large_models_are_prepared_on_request(
     ]
     prepare.prepare(verify(path))
     assert load_model(path, notify=pytest.fail).identity.weights == "F16 from Q4_1"
+
+
+# -- Busy machines -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16"])
+def test_attention_and_cache_are_tried_together(
+    path: Path, worth_it: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def speed(path: Path, settings: RuntimeSettings) -> float:
+        fits = settings.flash_attention and settings.cache == kind.lower()
+        return (2 if fits else 1) * (300.0 if path.name == f"{kind}.gguf" else 100.0)
+
+    monkeypatch.setattr(prepare, "speeds", spoken(speed))
+    identity = load_model(path).identity
+    assert identity.weights == f"{kind} from Q4_1"
+    assert identity.settings == f"cache {kind.lower()}, flash attention on"
+    (choice,) = known()
+    attention = {(one.settings.flash_attention, one.settings.cache) for one in choice.measured}
+    assert attention == {(False, "f32"), (False, "f16"), (True, "f16"), (True, "f32")}
+    assert choice.gain == 6
+
+
+def test_readings_that_never_settle_are_taken_again_later_but_not_for_ever(
+    path: Path, worth_it: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1e9]
+    monkeypatch.setattr(prepare, "now", lambda: now[0])
+    monkeypatch.setattr(prepare, "speeds", spoken(lambda *_: 100.0, settled=False))
+    told: list[str] = []
+    assert load_model(path, notify=told.append).identity.weights == "Q4_1"
+    assert told[-1].endswith("; the machine was busy, so it will be measured again")
+    load_model(path, notify=pytest.fail)  # not at every load
+    for attempt in range(2, ATTEMPTS + 1):
+        now[0] += RETRY_SECONDS + 1
+        load_model(path, notify=told.append)
+        assert len(told) == 2 * attempt
+        load_model(path, notify=pytest.fail)
+    assert "busy" not in told[-1]
+    now[0] += 100 * RETRY_SECONDS
+    load_model(path, notify=pytest.fail)
+
+
+def test_a_quiet_moment_settles_it(
+    path: Path, worth_it: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "speeds", spoken(lambda *_: 100.0, settled=False))
+        assert load_model(path).identity.weights == "Q4_1"
+    later = prepare.now() + RETRY_SECONDS + 1
+    monkeypatch.setattr(prepare, "now", lambda: later)
+    assert load_model(path).identity.weights == "F16 from Q4_1"
+    load_model(path, notify=pytest.fail)
+    (choice,) = known()
+    assert choice.settled
+
+
+def test_a_record_of_three_readings_is_measured_once_more(
+    path: Path, file: ModelFile, worth_it: None
+) -> None:
+    choice = prepare.prepare(file)
+    (record,) = place(file.sha256).glob("*.json")
+    data = json.loads(record.read_text())
+    for name in ("settled", "attempts", "measured_at"):
+        del data[name]  # as versions before wrote it
+    record.write_text(json.dumps(data))
+    told: list[str] = []
+    assert load_model(path, notify=told.append).identity.weights == choice.label
+    assert len(told) == 2
+    load_model(path, notify=pytest.fail)
+
+
+def test_a_choice_stays_where_measuring_it_again_fails(
+    path: Path, file: ModelFile, worth_it: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices.remember(prepare.prepare(file).model_copy(update={"settled": False, "measured_at": 0}))
+    monkeypatch.setattr(weight_candidates, "free_memory", lambda: 10_000)
+    told: list[str] = []
+    assert load_model(path, notify=told.append).identity.weights == "F16 from Q4_1"
+    assert told[-1].endswith("; it runs as before")
+    load_model(path, notify=pytest.fail)
+
+
+@pytest.mark.parametrize("batches", [(64,), (32, 64, 128)])
+def test_speeds_are_measured_with_real_models(file: ModelFile, batches: tuple[int, ...]) -> None:
+    settings = [RuntimeSettings(threads=1, batch=batch) for batch in batches]
+    found = speed.speeds([(file.header.path, one) for one in settings])
+    assert len(found.tokens_per_second) == len(batches)
+    assert min(found.tokens_per_second) > 0
 
 
 # -- What can go wrong ---------------------------------------------------------------------------
@@ -387,7 +469,7 @@ def test_llama_cpp_crashes_while_it_is_measured(
     run = isolated.subprocess.run
 
     def crashing(command: list[str], **options: Any) -> object:
-        if command[2].endswith("measure"):
+        if command[2].endswith(".speed"):
             command = [sys.executable, "-c", "import os; os.abort()"]
         return run(command, **options)
 

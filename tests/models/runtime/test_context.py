@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,26 @@ from scipy.special import logsumexp
 from tiny_gguf import write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelError
-from promptkit.models.base import Usage
 from promptkit.models.planning.executor import Logits, log_totals
-from promptkit.models.runtime.context import Context, Settings
-from promptkit.models.runtime.library import library
+from promptkit.models.runtime.context import Context, RuntimeSettings
+from promptkit.models.runtime.loaded_model import LoadedModel
 
 Make = Callable[..., Context]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    lib = library()
-    made: list[tuple[Context, Any]] = []
+    made: list[LoadedModel] = []
 
     def context(write: Callable[..., Path], length: int = 512, **options: Any) -> Context:
         path = write(tmp_path / "m.gguf", **options)
-        params = lib.llama_model_default_params()
-        model = lib.llama_model_load_from_file(os.fsencode(path), params)
-        settings = Settings(threads=1, batch=64)
-        made.append((Context(model, length=length, settings=settings, usage=Usage()), model))
-        return made[-1][0]
+        made.append(LoadedModel(path))
+        settings = RuntimeSettings(threads=1, batch=64)
+        return Context(made[-1], length=length, settings=settings)
 
     yield context
-    for one, model in made:
-        one.close()
-        lib.llama_model_free(model)
+    for model in made:
+        model.access.close()
 
 
 def tokens_at(places: range) -> list[int]:
@@ -59,33 +53,38 @@ def read(context: Context, sequence: int, start: int, end: int) -> Logits:
     return row
 
 
-def test_the_stem_of_a_run_is_there_for_the_next(make: Make) -> None:
+def test_the_prefix_of_a_run_is_there_for_the_next(make: Make) -> None:
     for write in (write_llama, write_gemma3_swa, write_mamba):
         context = make(write)
-        stem = tokens_at(range(150))
-        assert context.begin(stem, wants=False) == 0
+        prefix = tokens_at(range(150))
+        assert context.begin(prefix, wants=False) == 0
         whole = read(context, 0, 0, 150)
         context.keep(0)
         read(context, 0, 150, 200)
-        assert context.begin(stem, wants=False) == 150
+        assert context.begin(prefix, wants=False) == 150
         expected = read(context, 0, 150, 200)
-        assert context.begin(stem, wants=False) == 150
+        assert context.begin(prefix, wants=False) == 150
         np.testing.assert_array_equal(read(context, 0, 150, 200), expected)
         if write is not write_mamba:
-            assert context.begin([*stem[:140], 4, 4], wants=False) == 128
-            assert context.begin(stem, wants=True) == 128
+            assert context.begin([*prefix[:140], 4, 4], wants=False) == 128
+            assert context.begin(prefix, wants=True) == 128
             np.testing.assert_array_equal(read(context, 0, 128, 150), whole)
-        assert context.begin(stem[1:], wants=False) == 0
-        assert context.begin(stem, wants=False) == 0, "it was let go of"
+        assert context.begin(prefix[1:], wants=False) == 0
+        assert context.begin(prefix, wants=False) == 0, "it was let go of"
+
+
+def test_recurrent_states_are_few(make: Make) -> None:
+    assert make(write_mamba).limits.sequences == 8
+    assert make(write_llama).limits.sequences == 255
 
 
 def test_a_recurrent_state_cannot_be_cut(make: Make) -> None:
     context = make(write_mamba)
-    stem = tokens_at(range(150))
-    context.begin(stem, wants=False)
+    prefix = tokens_at(range(150))
+    context.begin(prefix, wants=False)
     whole = read(context, 0, 0, 150)
     context.keep(0)
-    assert context.begin(stem, wants=True) == 0
+    assert context.begin(prefix, wants=True) == 0
     np.testing.assert_array_equal(read(context, 0, 0, 150), whole)
 
 

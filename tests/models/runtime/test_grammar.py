@@ -32,24 +32,17 @@ from pydantic import (
     create_model,
 )
 from tiny_gguf import write_llama
+from vocabularies import load_vocabulary as load
+from vocabularies import single_tokens
 
 from promptkit.errors import PromptError
-from promptkit.models.gguf.header import read_header
 from promptkit.models.runtime.grammar import Grammar, Grammars, Matcher
-from promptkit.models.runtime.library import library
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.prompts.answer_format import AnswerFormat, narrowed
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.output_type import OutputType
 
 BUDGET = 400
-
-
-def load(path: Path) -> Vocabulary:
-    lib = library()
-    params = lib.llama_model_default_params()
-    params.vocab_only = True
-    return Vocabulary(lib.llama_model_load_from_file(str(path).encode(), params), read_header(path))
 
 
 WORDS = ('": ', '", "', '"}', "}\n", '"}\n', '{"', "1\n", "0.", "12", "null", "true", '\\"', " 7")
@@ -125,13 +118,14 @@ def token_of(vocabulary: Vocabulary, piece: bytes) -> int:
 
 def spelled(matcher: Matcher, vocabulary: Vocabulary, *parts: str | bytes | int) -> bool:
     """Writes texts in their own tokens, and tokens; whether all of them were allowed."""
+    single = single_tokens(vocabulary)
     for part in parts:
         if isinstance(part, int):
             tokens = [part]
         elif isinstance(part, bytes):
-            tokens = [vocabulary._single[bytes([byte])] for byte in part]
+            tokens = [single[bytes([byte])] for byte in part]
         else:
-            tokens = [vocabulary._single[c.encode()] for c in part]
+            tokens = [single[c.encode()] for c in part]
         for token in tokens:
             if matcher.finished or not matcher.allows(token):
                 return False

@@ -12,18 +12,11 @@ from gguf.gguf_writer import GGUFValue, GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_gguf import write_llama
+from vocabularies import load_vocabulary as load
+from vocabularies import vocabulary_model
 
 from promptkit.errors import PromptError
-from promptkit.models.gguf.header import read_header
-from promptkit.models.runtime.library import library
 from promptkit.models.runtime.vocabulary import Vocabulary
-
-
-def load(path: Path) -> Vocabulary:
-    lib = library()
-    params = lib.llama_model_default_params()
-    params.vocab_only = True
-    return Vocabulary(lib.llama_model_load_from_file(str(path).encode(), params), read_header(path))
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +89,14 @@ def test_a_long_piece_and_a_long_text(folder: Path, bpe: Vocabulary) -> None:
     assert len(bpe.plain("é" * 10_000)) == 20_000
 
 
-def test_ordinary_text_that_the_tokenizer_merges_into_a_control_token(spm: Vocabulary) -> None:
+def test_ordinary_text_that_the_tokenizer_merges_into_a_control_token(
+    spm: Vocabulary, folder: Path
+) -> None:
+    model = vocabulary_model(folder / "spm.gguf")
+    vocab = llama_cpp.llama_model_get_vocab(model.pointer)
     raw = b"a</s>b"
     ids = (llama_cpp.llama_token * 20)()
-    count = llama_cpp.llama_tokenize(spm._vocab, raw, len(raw), ids, 20, False, False)
+    count = llama_cpp.llama_tokenize(vocab, raw, len(raw), ids, 20, False, False)
     assert 2 in list(ids[:count])  # the trap, which parse_special=False does not avoid
     ours = spm.plain("a</s>b")
     assert 2 not in ours

@@ -1,0 +1,90 @@
+"""Decisions about weights and settings, from readings of their speed.
+
+Everything here is a function of numbers, so that it can be tested without a model or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+WORTH_A_FILE = 1.2
+"""How many times as fast as the model's own file weights must be to get a file of their own."""
+
+WORTH_TWICE_THE_BYTES = 1.1
+"""How many times as fast a file must be to replace a smaller one that was written, too."""
+
+WORTH_A_CHANGE = 1.05
+"""How many times as fast a setting, or a file of the same size, must be to replace another."""
+
+ROUNDS = 2
+"""Rounds without an improvement after which readings are settled."""
+
+IMPROVEMENT = 1.02
+"""How many times shorter the best reading must become to count as improved."""
+
+CONFIRMED = 1.05
+"""How close to the best reading two others must come, so that no single one decides."""
+
+Candidate = TypeVar("Candidate")
+
+
+def read_until_settled(
+    read: Callable[[int], float], count: int, *, clock: Callable[[], float], limit: float
+) -> list[list[float]]:
+    """Return the readings, in seconds, of so many candidates, taken in rounds.
+
+    A round reads every candidate once, there and back again, so that none always follows the same
+    other one. Rounds end when all readings are settled, or after `limit` seconds of `clock`.
+    """
+    readings: list[list[float]] = [[] for _ in range(count)]
+    turn = list(range(count))
+    start = clock()
+    while not readings[0] or (not is_settled(readings) and clock() - start < limit):
+        for index in turn:
+            readings[index].append(read(index))
+        turn.reverse()
+    return readings
+
+
+def is_settled(readings: Sequence[Sequence[float]]) -> bool:
+    """Return whether more rounds would hardly shorten the best reading of any candidate.
+
+    What else the machine does only lengthens a reading, so the shortest is the best estimate. It is
+    trusted once it has not improved for some rounds and two other readings have come close to it.
+    """
+    return all(_is_settled(seconds) for seconds in readings)
+
+
+def _is_settled(seconds: Sequence[float]) -> bool:
+    if len(seconds) <= ROUNDS:
+        return False
+    best, _, third = sorted(seconds)[:3]
+    return min(seconds[:-ROUNDS]) <= IMPROVEMENT * best and third <= CONFIRMED * best
+
+
+def fastest_weights(speeds: Mapping[str, float], sizes: Mapping[str, int]) -> str:
+    """Return the weights that are worth their file.
+
+    `speeds` has tokens a second by weights, the model's own first, then those that need a file of
+    their own, small ones first; `sizes` has their bytes. Against the model's own weights, a file
+    must be `WORTH_A_FILE` times as fast. Between two that both need a file, the difference need
+    only be more than noise, or worth the bytes where the later one is much larger.
+    """
+    own, *others = speeds
+    best = own
+    for kind in others:
+        worth = WORTH_TWICE_THE_BYTES if sizes[kind] > 1.5 * sizes[best] else WORTH_A_CHANGE
+        if speeds[kind] > (WORTH_A_FILE if best == own else worth) * speeds[best]:
+            best = kind
+    return best
+
+
+def fastest_settings(speeds: Mapping[Candidate, float]) -> Candidate:
+    """Return the first candidate, unless another is `WORTH_A_CHANGE` times as fast."""
+    first, *others = speeds
+    best = first
+    for other in others:
+        if speeds[other] > WORTH_A_CHANGE * speeds[best]:
+            best = other
+    return best

@@ -1,0 +1,122 @@
+"""A model in llama.cpp's memory: loaded, shared by those that use it, and freed after them."""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from promptkit.errors import ModelError, ModelFileError
+from promptkit.models.runtime.access import Access
+from promptkit.models.runtime.library import errors, forget_errors, held_interrupts, library
+from promptkit.models.runtime.watched_file import WatchedFile
+
+_NOT_FINITE = re.compile(r"tensor '([^']*)' has invalid data")
+
+
+class LoadedModel:
+    """A model that llama.cpp has loaded, with the contexts that were opened on it.
+
+    All of its memory is freed when the last object that refers to it goes away, or by
+    `access.close()`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str | None = None,
+        since: os.stat_result | None = None,
+        check: bool = False,
+    ) -> None:
+        """Load a file that llama.cpp is known to survive, or one in a process of its own.
+
+        Args:
+            path: The model file.
+            name: The model's name in messages; by default the file's.
+            since: The file's status when it was verified, which may be some time ago.
+            check: Have llama.cpp look at every weight.
+
+        Raises:
+            ModelFileError: The file cannot be read or loaded, or changed meanwhile.
+        """
+        lib = library()
+        self.path = path
+        self.file = WatchedFile(path, since)
+        self.pointer = _load(path, check)
+        self._contexts: list[Any] = []
+        free = partial(_free, self.pointer, self._contexts, self.file)
+        self.access = Access(name or path.name, free, forks=not lib.llama_supports_gpu_offload())
+        weakref.finalize(self, self.access.close)
+        self.file.check_loaded()
+        self.trained_length: int = lib.llama_model_n_ctx_train(self.pointer)
+        """The longest sequence that the model was trained for, in tokens."""
+
+    def context_length(self, asked: int | None, default: int) -> int:
+        """Return the tokens of a context: as asked, else the default where the model allows it.
+
+        Raises:
+            ModelError: The model was not trained for so many.
+        """
+        length = min(self.trained_length, default) if asked is None else asked
+        if not 0 < length <= self.trained_length:
+            raise ModelError(
+                f"a context of {length} tokens: {self.path.name} was trained for "
+                f"{self.trained_length}"
+            )
+        return length
+
+    def open_context(self, params: Any, length: int, *, note: str = "") -> Any:
+        """Return llama.cpp's pointer to a new context, which is freed with the model.
+
+        Args:
+            params: llama.cpp's parameters of the context.
+            length: The longest sequence, in tokens, for the message of a failure.
+            note: The end of the message of a failure.
+
+        Raises:
+            ModelError: There is not the memory, or llama.cpp cannot run the model so.
+        """
+        params.kv_unified = params.swa_full = params.no_perf = True
+        forget_errors()
+        with held_interrupts():
+            context = library().llama_init_from_model(self.pointer, params)
+        if not context:
+            raise ModelError(
+                f"llama.cpp cannot make a context of {length} tokens: "
+                f"{errors() or 'no reason given'}{note}"
+            )
+        self._contexts.append(context)
+        return context
+
+
+def _load(path: Path, check: bool) -> Any:
+    lib = library()
+    params = lib.llama_model_default_params()
+    params.check_tensors = check
+    forget_errors()
+    with held_interrupts() as interrupted:
+        goes_on = lib.llama_progress_callback(lambda _share, _data: not interrupted())
+        params.progress_callback = goes_on
+        model = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if model:
+        return model
+    reason = errors() or "no reason given"
+    if (damaged := _NOT_FINITE.search(reason)) is not None:
+        raise ModelFileError(
+            path,
+            f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "
+            "copy, download or convert it again",
+        )
+    raise ModelFileError(path, f"llama.cpp cannot load it: {reason}")
+
+
+def _free(model: Any, contexts: list[Any], file: WatchedFile) -> None:
+    lib = library()
+    file.close()
+    for context in contexts:
+        lib.llama_free(context)
+    lib.llama_model_free(model)
