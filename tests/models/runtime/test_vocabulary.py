@@ -228,7 +228,7 @@ def test_a_word_longer_than_the_stack(folder: Path, pre: str) -> None:
     path = write_llama(folder / f"{pre}.gguf", edit=edit)
     here = Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, "-c", LONG, path, here, here.parents[2] / "support", here.parents[3]],
+        [sys.executable, "-c", LONG, path, here, here.parents[1] / "support", here.parents[2]],
         capture_output=True,
         text=True,
         check=False,
