@@ -32,11 +32,12 @@ from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.prepare.prepare import Notify, log, prepared
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.adapter import Adapter
-from promptkit.models.runtime.context import Context, RuntimeSettings
+from promptkit.models.runtime.context import Context
 from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
 from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.tolerance import tolerance
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template
@@ -44,13 +45,6 @@ from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, by default, where the model was trained for as many."""
-
-TOLERANCES = {"F32": 1e-3, "F16": 0.05, "BF16": 0.3}
-"""`ModelIdentity.tolerance` by the type of the weights that run; two to three times the most that
-was measured. A difference in the last bit grows where activations are rounded, and most where
-kernels for integers round them to 8 bits."""
-
-_OF_INTEGERS = 1.0
 
 T = TypeVar("T")
 
@@ -177,7 +171,7 @@ class LlamaModel:
             runtime=runtime(),
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
-            tolerance=0.0 if exact else _tolerance(source.weights, settings),
+            tolerance=0.0 if exact else tolerance(source.weights, settings),
         )
 
     @property
@@ -393,13 +387,3 @@ class LlamaModel:
                 f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
                 f"the context of {self._context.length}; ask for fewer shots or a larger context"
             )
-
-
-def _tolerance(weights: str, settings: RuntimeSettings) -> float:
-    """Return the tolerance of weights such as `Q4_1`, or `F16 from Q4_1`.
-
-    In front of flash attention llama.cpp casts keys and values to F16, whatever the weights are.
-    """
-    halves = settings.flash_attention or settings.cache != "f32"
-    least = TOLERANCES["F16"] if halves else 0.0
-    return max(TOLERANCES.get(weights.split()[0], _OF_INTEGERS), least)

@@ -26,10 +26,11 @@ from tiny_gguf import CHATML, write_gemma3_swa, write_lfm2, write_llama, write_m
 from promptkit.errors import ModelError, ModelFileError, PromptError, PromptTooLongError
 from promptkit.inference.store import key_of
 from promptkit.models.base import Model, Sampling, Weights
-from promptkit.models.llama import TOLERANCES, LlamaModel, load_model
+from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.prepare.model_files import find
 from promptkit.models.runtime import context as context_module
 from promptkit.models.runtime.context import Context
+from promptkit.models.runtime.tolerance import TOLERANCES
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 
