@@ -118,10 +118,13 @@ def _is_list(value: Any) -> bool:
 
 
 def _yaml(text: str, path: Path) -> Source:
-    yaml, loader_type = _yaml_loader()
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("reading YAML", "import") from None
     loader = None
     try:
-        loader = loader_type(text)
+        loader = _loader_type()(text)
         _check_events(yaml, text, path)
         node = loader.get_single_node()
         if node is None:
@@ -141,12 +144,9 @@ def _yaml(text: str, path: Path) -> Source:
 
 
 @cache
-def _yaml_loader() -> tuple[Any, Any]:
-    """PyYAML and a safe loader that knows the tags of the tools and no others."""
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError("reading YAML", "import") from None
+def _loader_type() -> Any:
+    """Return a safe loader that knows the tags of the tools and no others."""
+    import yaml
 
     class Loader(yaml.SafeLoader):
         """Safe: it makes plain values only."""
@@ -160,7 +160,7 @@ def _yaml_loader() -> tuple[Any, Any]:
     Loader.add_constructor("!function", function)
     Loader.add_constructor("!Template", mapping)
     Loader.add_constructor("!TemplateMetadata", mapping)
-    return yaml, Loader
+    return Loader
 
 
 def _check_events(yaml: Any, text: str, path: Path) -> None:

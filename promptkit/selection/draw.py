@@ -185,6 +185,11 @@ class Draws:
         head = self._heads[selection, seed]
         return tuple([self._pool[index] for index in head.left_out(asked, shots)])
 
+    @property
+    def remembered(self) -> int:
+        """Number of queries remembered."""
+        return len(self._queries)
+
     def _forget(self) -> None:
         """Forgets all queries, and keeps what is known of the pool."""
         for known in (self._asked, self._queries, self._expected, self._keys):

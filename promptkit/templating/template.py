@@ -72,7 +72,7 @@ class Template:
 
     def check(self) -> None:
         """Raises `TemplateError` where the template does not parse."""
-        _ = self._compiled
+        _ = self.compiled
 
     @property
     def fingerprint(self) -> str:
@@ -117,12 +117,13 @@ class Template:
 
         Raises `TaskError` for a verbalizer of other labels.
         """
-        compiled = self._compiled  # which says first what is wrong with it
+        compiled = self.compiled  # which says first what is wrong with it
         shared = _sharing(self.source, self.place, self.folders)
         return Renderer(task, compiled, shared, self.file or self.name, verbalizer)
 
     @property
-    def _compiled(self) -> jinja2.Template:
+    def compiled(self) -> jinja2.Template:
+        """The source, compiled. Raises `TemplateError` where it does not parse."""
         try:
             return _compile(self.source, self.place, self.file or self.name, self.folders)
         except jinja2.TemplateSyntaxError as error:

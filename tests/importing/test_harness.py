@@ -27,13 +27,13 @@ def imported(name: str, folder: Path) -> Any:
 
 
 def examples(task: Any, name: str) -> list[Any]:
-    made = []
+    demos = []
     for row, target in zip(ROWS[name], GOLDEN[name]["targets"], strict=True):
         choices = GOLDEN[name]["choices"]
         output = choices[target] if isinstance(target, int) else target
         inputs = {key: row[key] for key in task.types()[0].model_fields}
-        made.append(task._parse_set("demos", [{"input": inputs, "output": output}], [])[0])
-    return made
+        demos.append({"id": str(len(demos)), "input": inputs, "output": output})
+    return list(type(task)(name=name, demos=demos).demos)
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))

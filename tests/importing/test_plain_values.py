@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import subprocess
@@ -105,15 +104,7 @@ def test_aliases_and_known_tags_are_read(tmp_path: Path) -> None:
 
 
 def test_yaml_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **rest: Any) -> Any:
-        if name == "yaml":
-            raise ImportError(name)
-        return real(name, *args, **rest)
-
-    plain_values._yaml_loader.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match=r"promptkit-fewshot\[import\]"):
         read(write(tmp_path, "a: 1\n"))
 

@@ -250,7 +250,7 @@ def test_queries_that_nobody_announced_are_forgotten(monkeypatch: pytest.MonkeyP
         for query in [*queries, *POOL]:
             drawn = draws.draw(query, 3, 0, selection, as_order("drawn"))
             assert drawn == draw(POOL, query, 3, selection=selection, order="drawn")
-            assert len(draws._queries) <= 10
+            assert draws.remembered <= 10
 
 
 def test_a_small_pool_is_an_error_that_says_what_to_do() -> None:

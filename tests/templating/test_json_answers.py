@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from promptkit import Example, FakeModel, Prompt, Task, Template, compare
 from promptkit.errors import TemplateError
@@ -71,7 +71,7 @@ def test_a_line_is_json_with_the_answer_that_is_known(kind: Any, outputs: list[A
         for line, output in zip(lines(prompt), outputs, strict=False):
             read = json.loads(line)
             assert list(read) == ["text", "answer"]
-            assert read["answer"] == task.output_type._adapter.dump_python(output, mode="json")
+            assert read["answer"] == TypeAdapter(kind).dump_python(output, mode="json")
         last = prompt.text.split("\n")[-1]
         assert last == '{"text": "x", "answer":'
         assert (prompt.lead, prompt.stop) == (" ", "}\n")
@@ -86,7 +86,7 @@ def test_a_line_is_json_with_the_answer_that_is_known(kind: Any, outputs: list[A
 def test_an_answer_is_read_back_from_json(kind: Any, outputs: list[Any], tmp_path: Path) -> None:
     task = task_of(kind, outputs, outputs[-1:])
     gold = task.tests[0].output
-    said = json.dumps(task.output_type._adapter.dump_python(gold, mode="json"), ensure_ascii=False)
+    said = json.dumps(TypeAdapter(kind).dump_python(gold, mode="json"), ensure_ascii=False)
     result = compare(
         task,
         models=[FakeModel(answer=lambda prompt: said)],

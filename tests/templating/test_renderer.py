@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from promptkit.errors import TemplateError
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
-from promptkit.templating.reuse import Sharing
-from promptkit.templating.template import BUILT_IN, Template, _sharing
+from promptkit.templating.reuse import Sharing, sharing
+from promptkit.templating.template import BUILT_IN, Template
 
 
 class Word(BaseModel):
@@ -169,12 +170,12 @@ def test_what_is_kept_changes_nothing(
     folder: Path, source: str, asked: list[tuple[int, int, int]]
 ) -> None:
     template = of(folder, source)
-    if isinstance(result(lambda: template._compiled), str):
+    if isinstance(result(lambda: template.compiled), str):
         return  # it does not parse
     keeping = template.renderer(TASK)
     for query, shots, seed in asked:
         test = TASK.tests[query]
-        fresh = Renderer(TASK, template._compiled, Sharing(), template.name)
+        fresh = Renderer(TASK, template.compiled, Sharing(), template.name)
         expected = result(lambda: fresh.render(test, shots, seed=seed))  # noqa: B023
         assert result(lambda: keeping.render(test, shots, seed=seed)) == expected  # noqa: B023
 
@@ -183,7 +184,8 @@ def test_what_is_kept_changes_nothing(
 def test_prompts_of_built_in_templates_share_all_they_can(name: str) -> None:
     template = Template.load(name)
     is_loop = name.startswith("chat-one-turn")  # over the shots, in a turn with the query
-    assert _sharing(template.source, template.place, template.folders) == (not is_loop, not is_loop)
+    found = sharing(template.environment, template.source, template.place)
+    assert found == (not is_loop, not is_loop)
     keeping = template.renderer(TASK)
     for seed, shots, test in product(range(2), range(4), TASK.tests):
         assert keeping.render(test, shots, seed=seed) == template.render(
@@ -219,13 +221,19 @@ EXAMPLE = "{% example %}\n{{ input.word }}: {{ output }}\n{% endexample %}\n"
         (EXAMPLE.replace("{{ input.word }}", "{{ x }}{% set x = 1 %}"), False, False),
         (EXAMPLE.replace("{{ input.word }}", "{% block b %}{% endblock %}"), False, False),
         ("{% for shot in shots %}{{ shot.output }}{% endfor %}{{ query.word }}", False, False),
-        ("{% include 'nothing.j2' %}" + EXAMPLE, False, False),
     ],
 )
 def test_what_is_the_same_is_read_off_the_template(
     folder: Path, source: str, blocks: bool, frame: bool
 ) -> None:
-    assert _sharing(source, "<template>", (folder, BUILT_IN)) == (blocks, frame)
+    template = of(folder, source)
+    assert sharing(template.environment, source, template.place) == (blocks, frame)
+
+
+def test_a_template_that_is_not_there_is_an_error_once_it_is_rendered(folder: Path) -> None:
+    renderer = of(folder, "{% include 'nothing.j2' %}" + EXAMPLE).renderer(TASK)
+    with pytest.raises(TemplateError, match=r"nothing\.j2"):
+        renderer.render(TASK.tests[0], 1)
 
 
 def test_shots_and_queries_are_rendered_once() -> None:

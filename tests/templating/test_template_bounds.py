@@ -14,7 +14,8 @@ from promptkit.linting.lint import lint_template
 from promptkit.prompts import chat_template
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
-from promptkit.templating.renderer import Renderer
+from promptkit.sandbox.environment import within_bounds
+from promptkit.templating import renderer
 from promptkit.templating.template import Template
 
 PROMPT = Prompt(messages=(Message("user", (Piece("hi", "data"),)),))
@@ -72,13 +73,12 @@ def test_lint_follows_long_chains(link: str) -> None:
 
 def test_lint_renders_a_slow_template_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = []
-    render = Renderer._rendered
 
-    def counted(self: Renderer, *args: Any) -> Any:
+    def counted(*args: Any) -> Any:
         rendered.append(args)
-        return render(self, *args)
+        return within_bounds(*args)
 
-    monkeypatch.setattr(Renderer, "_rendered", counted)
+    monkeypatch.setattr(renderer, "within_bounds", counted)
     loops = "{% for i in range(99999) %}{% for j in range(20) %}{% endfor %}{% endfor %}"
     findings = lint_template(TASK, Template(loops + BLOCK, "t.j2"))
     assert [finding.rule for finding in findings] == ["slow"]
