@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-fast structure check format bench clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/promptkit compare examples/fruit
+	$(BIN)/promptkit compare examples/fruit --verbalizer labels --verbalizer plain --calibrate batch
 
 test: check
 	$(BIN)/python -m pytest
@@ -23,6 +23,10 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site of docs/ and of the docstrings, in site/.
+docs: $(VENV)/dev.stamp
+	$(BIN)/python tests/support/site_build.py
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""What commands are given: tasks, models and numbers by the words of the command line."""
+"""Arguments of commands, read as tasks, models, selections and numbers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 _LONGEST_NAME = 60
-"""In characters: file systems take 255 bytes, of which a character may be four."""
+"""Limit in characters: file systems take 255 bytes, and a character may have four."""
 
 
 def folder_name(task: str) -> str:
-    """A task's name as the name of a folder, in any script, on any system."""
+    """Return a task's name as the name of a folder, in any script, on any system."""
     encoding = sys.getfilesystemencoding()
     known = task.encode(encoding, "replace").decode(encoding, "replace")  # ASCII in LC_ALL=C
     name = re.sub(r'[\\/:*?"<>|\s\0-\x1f\x7f-\x9f]+', "-", known)
@@ -42,7 +42,7 @@ def folder_name(task: str) -> str:
 
 
 def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:
-    """The task of this name; `near_duplicates` replaces what it says of them."""
+    """Return the task of this name; `near_duplicates` replaces its own setting."""
     if near_duplicates is None:
         return _loaded(name)
     choices("near-duplicates", [near_duplicates], NearDuplicates)
@@ -67,7 +67,7 @@ def _loaded(name: str) -> Task[Any, Any]:
 
 
 def _place(error: BaseException) -> str:
-    """Where in a module of the user's an error was raised, if it was there."""
+    """Return the place in the user's module at which an error was raised, or nothing."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
@@ -88,7 +88,7 @@ def model_named(
 
 
 def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> list[Model]:
-    """Each model, by default the bundled one, and after it the same with each adapter."""
+    """Return each model, by default the bundled one, followed by itself with each adapter."""
     models: list[Model] = []
     for name in dict.fromkeys(names or ["smollm2"]):
         model = model_named(name, **how)
@@ -108,7 +108,7 @@ def numbers(texts: Sequence[str]) -> list[int]:
         numbers = []
     if not numbers or min(numbers) < 0:
         text = ",".join(texts)
-        raise TaskError(f"--shots {text!r}: write numbers of shots with commas, such as 0,1,2,4,8")
+        raise TaskError(f"--shots {text!r}: write shot counts with commas, such as 0,1,2,4,8")
     return numbers
 
 
@@ -120,7 +120,7 @@ def choices(name: str, values: list[str], kind: Any) -> list[Any]:
 
 
 def selections(names: Sequence[str], embedder: str | None) -> list[Selection]:
-    """Selections by name, or files of ids; the embedder is loaded where there is one."""
+    """Return selections from names or files of ids, with the embedder if one is named."""
     embed = promptkit.load_embedder(embedder) if embedder is not None else None
     chosen = [read_selection(name, embed) for name in names]
     if embed is not None and not any(hasattr(one, "embed") for one in chosen):
@@ -129,16 +129,16 @@ def selections(names: Sequence[str], embedder: str | None) -> list[Selection]:
 
 
 def orders(names: Sequence[str], count: int | None) -> list[Order]:
-    """Orders by name, and as many balanced ones."""
+    """Return orders from names, and `count` balanced ones."""
     return [*map(as_order, names), *(balanced_orders(count) if count is not None else ())]
 
 
 def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
-    """Methods of calibration, checked before a model is loaded; `all` stays as it is."""
+    """Return methods of calibration, checked before a model is loaded; `all` stays as it is."""
     from promptkit.calibration.apply import ALL, methods_of
 
     others = [name for name in names if name != ALL]
-    methods = methods_of(others, task.labels)  # which names one that there is not, beside all too
+    methods = methods_of(others, task.labels)  # refuses unknown names, beside "all" too
     if ALL in names:
         methods_of(ALL, task.labels)
     return ALL if ALL in names else methods
@@ -153,7 +153,7 @@ def sampling(max_tokens: int, temperature: float) -> Sampling:
 
 @contextmanager
 def progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
-    """A bar with the time left, and how many tokens a second the models read."""
+    """Show a progress bar with the remaining time and the tokens decoded per second."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 

@@ -1,4 +1,4 @@
-"""`promptkit check`: exits with 1, and the reason, where answers are not good enough."""
+"""`promptkit check`: gates for continuous integration."""
 
 from __future__ import annotations
 
@@ -21,46 +21,45 @@ from promptkit.models.base import Weights
 
 Least = Annotated[
     list[str] | None,
-    typer.Option(
-        "--min", metavar="METRIC=N", callback=listed, help="The least that will do: accuracy=0.5."
-    ),
+    typer.Option("--min", metavar="METRIC=N", callback=listed, help="Lower bound: accuracy=0.5."),
 ]
 Most = Annotated[
     list[str] | None,
-    typer.Option(
-        "--max", metavar="METRIC=N", callback=listed, help="The most that will do: log_loss=1.2."
-    ),
+    typer.Option("--max", metavar="METRIC=N", callback=listed, help="Upper bound: log_loss=1.2."),
 ]
 NoWorseThan = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="A saved run that the accuracy must not fall behind."),
+    typer.Option(metavar="DIR", help="Saved run that the accuracy must not fall behind."),
 ]
 Margin = Annotated[
-    float, typer.Option(help="How much of that accuracy may be lost; 0.02 is two points.")
+    float, typer.Option(metavar="X", help="Loss of accuracy that is allowed; 0.02 is two points.")
 ]
 Strict = Annotated[
     bool,
     typer.Option(
-        "--strict", help="Pass only what is surely good; else only what is surely bad fails."
+        "--strict",
+        help="Fail unless a gate is surely met; without it, only where it is surely missed.",
     ),
 ]
 ShotCounts = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="K,...",
         callback=listed,
-        help="Numbers of shots, such as 2,4, all of which have to pass; by default the most that "
-        "the saved run asked, or else 8.",
+        help="Shot counts, all of which have to pass; by default the largest of the saved run, or "
+        "else 8.",
     ),
 ]
 SeedCount = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
-        max=10_000,
-        help="How many draws of shots; by default those of the saved run, or else 8.",
+        max=options.MOST_SEEDS,
+        help="Number of draws of shots; by default those of the saved run, or else 8.",
     ),
 ]
-Out = Annotated[Path | None, typer.Option(help="A folder to save this run in.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to save this run in.")]
 
 
 def check(
@@ -94,10 +93,10 @@ def check(
     no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
-    """Fail where the answers are surely not good enough, or surely worse than in a saved run.
+    """Fail if answers are not good enough, or worse than in a saved run.
 
-    Exits with 0 where every gate passes, with 1 where one fails, and with 2 where it cannot tell,
-    since something is wrong. docs/gates.md says how a gate decides.
+    Exits with 0 if every gate passes, with 1 if one fails, and with 2 after an error. A gate fails
+    only where its interval shows it: docs/gates.md.
     """
     from promptkit.gates.check import Demands
 
@@ -164,16 +163,16 @@ def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
 
 
 def _check_apart(out: Path, no_worse_than: Path | None) -> None:
-    """Raises `TaskError` where a run would be saved over the one that it is held against."""
+    """Raise `TaskError` if a run would be saved over the one that it is compared with."""
     if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
         raise TaskError(
-            f"--out {out} is the run that this one is held against; save it elsewhere, and replace "
-            "the other where this one shall count from now on"
+            f"--out {out} is the run that this one is compared with; save it elsewhere, and "
+            "replace the other if this one shall count from now on"
         )
 
 
 def _show(lines: Sequence[str]) -> None:
-    """The gates, one a line, to be read in a log as well."""
+    """Print the gates, one a line."""
     console = screen(soft_wrap=True)
     for line in lines:
         text = Text(line)

@@ -1,4 +1,4 @@
-"""The commands: each calls the library and prints."""
+"""The `promptkit` command and its subcommands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TYPERS_OWN: tuple[type[Exception], ...] = (
 
 
 class _Group(TyperGroup):
-    """Runs a command; says in a line or two why it stopped, never with a traceback."""
+    """A group that reports why a command stopped in a line or two, never with a traceback."""
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         try:
@@ -83,7 +83,7 @@ class _Group(TyperGroup):
 
 
 def _stopped(error: Exception) -> int:
-    """Tells what the system refused; returns the exit code."""
+    """Print what the system refused, and return the exit code."""
     match error:
         case OSError(filename=None):
             console.drop(sys.stdout)  # what is left of it would be an error again
@@ -97,13 +97,13 @@ def _stopped(error: Exception) -> int:
                 "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
             )
         case _:
-            console.fail("out of memory; take fewer rows, or shorter ones")
+            console.fail("out of memory; use fewer or shorter rows")
     return 2
 
 
 app = typer.Typer(
     cls=_Group,
-    help="Does one example help, do eight? Few-shot prompts compared on a local model.",
+    help="Compare few-shot prompts on a local model: does one example help, do eight?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -144,13 +144,13 @@ def run() -> None:
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
-    """End as after Ctrl-C: what is half-written is deleted, and what was computed is stored."""
+    """End as after Ctrl-C: half-written files are deleted, and predictions are stored."""
     os.write(2, b"terminated; what was computed is stored\n")
     raise SystemExit(128 + number)
 
 
 def _unexpected(error: Exception) -> str:
-    """Return one line about an error that is a fault of promptkit's, or of the user's own code."""
+    """Return one line about an error in promptkit or in the user's own code."""
     *_, last = traceback.extract_tb(error.__traceback__)
     said = str(error).strip().partition("\n")[0]
     line = (
@@ -162,7 +162,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _open_closed() -> None:
-    """Opens the standard streams that are closed, or the next file would take their place."""
+    """Open the standard streams that are closed, or the next file would take their place."""
     for number in range(3):
         try:
             os.fstat(number)

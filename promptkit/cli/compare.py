@@ -41,9 +41,9 @@ def compare(
     no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
-    """Ask every test after 0, 1, 2, … shots, and show what changes.
+    """Compare prompts with 0, 1, 2, … shots on the same tests.
 
-    Interrupt it at any time: what was computed is stored, and running it again goes on from there.
+    Predictions are stored as they are made: an interrupted run continues where it stopped.
     """
     chosen: dict[str, Any] = {
         "formats": formats,

@@ -1,6 +1,6 @@
-"""What commands say to people, and to machines, as JSON.
+"""Output of commands, for people and as JSON.
 
-Everything printed goes through `Escaped` or `Screen`: control characters in texts, names and paths
+All output goes through `Escaped` or `Screen`: control characters in texts, names and paths
 become escapes there, so that data neither clears a screen nor sets its title.
 """
 
@@ -23,13 +23,15 @@ from promptkit.files import saving
 
 
 class Output:
-    """A stream whose reader may go away: what is written from then on is dropped, so that a command
-    still does its work and exits with its own code."""
+    """A stream whose reader may go away.
+
+    Later writes are dropped, so that a command still does its work and exits with its own code.
+    """
 
     def __init__(self, raw: TextIO, ignored: type[OSError]) -> None:
         self._raw, self._ignored = raw, ignored
         self.gone = False
-        """Whether the reader went away."""
+        """True once the reader went away."""
 
     def write(self, text: str) -> int:
         with self._dropping():
@@ -103,13 +105,13 @@ err = Screen(stderr=True)
 
 
 def screen(**settings: Any) -> Screen:
-    """A console on standard output."""
+    """Return a console on standard output."""
     return Screen(**settings)
 
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """Escapes on standard output and standard error."""
+    """Escape control characters on standard output and standard error."""
     raw = sys.stdout, sys.stderr
     sys.stdout = Escaped(Output(raw[0], BrokenPipeError))
     sys.stderr = Escaped(Output(raw[1], OSError))
@@ -120,7 +122,7 @@ def streams() -> Iterator[None]:
 
 
 def drop(stream: TextIO) -> None:
-    """Sends all that was and will be written to a stream nowhere."""
+    """Discard all that was and will be written to a stream."""
     with suppress(OSError, ValueError):  # a stream in memory has no number
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -128,27 +130,27 @@ def drop(stream: TextIO) -> None:
 
 
 def say(line: str) -> None:
-    """Prints a line; a name in it cannot begin another."""
+    """Print one line, whatever the names in it hold."""
     print(escaped(line))
 
 
 def note(message: str) -> None:
-    """Tells something that is no error."""
+    """Print a note on standard error."""
     err.print(Text(f"note: {escaped(message)}"), soft_wrap=True)
 
 
 def fail(reason: str) -> None:
-    """Tells an error, whose control characters are escaped but for its line breaks."""
+    """Print an error, with its line breaks and with escapes for other control characters."""
     err.print(Text.assemble(("error: ", "bold red"), escaped(reason, keep="\n")), soft_wrap=True)
 
 
 def exact(text: str) -> None:
-    """Writes a text to standard output to the byte."""
+    """Write a text to standard output to the byte."""
     _exact(sys.stdout).write(text)
 
 
 def write_json(file: str, data: Any) -> None:
-    """Writes a value to a file, or to standard output for `-`."""
+    """Write a value as JSON to a file, or to standard output for `-`."""
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     text = _UNREADABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if file == "-":
@@ -158,4 +160,4 @@ def write_json(file: str, data: Any) -> None:
 
 
 _UNREADABLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What JSON leaves as it is and a terminal does not."""
+"""Characters that JSON leaves as they are and a terminal does not."""

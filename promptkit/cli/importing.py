@@ -19,19 +19,21 @@ def import_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A FewShotPromptTemplate of LangChain (JSON or YAML), templates of promptsource, "
-            "or a task of lm-evaluation-harness.",
+            help="FewShotPromptTemplate of LangChain (JSON or YAML), templates of promptsource, or "
+            "task of lm-evaluation-harness.",
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="A folder that is not there yet; by default the file's name."),
+        typer.Option(
+            metavar="DIR", help="Folder that does not exist yet; by default the file's name."
+        ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Turn a prompt of another tool into a task folder, and say what could not be carried over.
+    """Convert a prompt of another tool into a task folder.
 
-    No code in it is run.
+    Lists what could not be carried over. No code of the file is run.
     """
     imported = peers.import_file(file)
     written = imported.write(out if out is not None else Path(file.stem))

@@ -21,20 +21,25 @@ if TYPE_CHECKING:
 def lint(
     task: options.TaskName,
     template: options.Templates = None,
-    model: Annotated[str | None, typer.Option(help="Check the tokens of this model too.")] = None,
-    shots: Annotated[int, typer.Option(min=0, help="The most shots that must fit.")] = 8,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Check the tokens of this model too.")
+    ] = None,
+    shots: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Largest number of shots that must fit.")
+    ] = 8,
     context: options.Context = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(callback=listed, help="A rule that is not checked.")
+        list[str] | None,
+        typer.Option(metavar="RULE", callback=listed, help="Rule that is not checked."),
     ] = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Change templates where it is safe, and show how.")
+        bool, typer.Option("--fix", help="Make the safe changes to templates, and show them.")
     ] = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Check templates, labels and examples before any model runs.
 
-    Exits with 1 where there is an error or a warning; docs/lint.md lists the rules.
+    Exits with 1 if there is an error or a warning. docs/lint.md lists the rules.
     """
     from promptkit.linting import fixes, show
 

@@ -1,4 +1,4 @@
-"""`promptkit models`: the weights that are kept for this machine."""
+"""`promptkit models`: the prepared weights of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from promptkit.models.runtime.context import RuntimeSettings
 
 app = typer.Typer(
-    help="The weights that are kept for this machine: list, prepare, remove.",
+    help="List, prepare or remove the prepared weights of this machine.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -38,7 +38,7 @@ def _models(context: typer.Context, json_file: JsonFile = None) -> None:
 
 @app.command("list", cls=Command)
 def list_models(json_file: JsonFile = None) -> None:
-    """List what was measured, what runs, and what it takes on the disk."""
+    """List the prepared weights, their speed and their size."""
     from promptkit.models.prepare.record import known, root
 
     choices = list(known())
@@ -60,13 +60,14 @@ def prepare(
     weights: Annotated[
         str,
         typer.Option(
-            help="auto: the fastest that are as precise as the file's; or a type, whatever its "
-            f"precision: {', '.join(_KINDS[1:])}."
+            metavar="TYPE",
+            help="auto, the fastest that is as precise as the file, or a type whatever its "
+            f"precision: {', '.join(_KINDS[1:])}.",
         ),
     ] = "auto",
     json_file: JsonFile = None,
 ) -> None:
-    """Measure with which weights and settings a model runs fastest here, and keep them."""
+    """Measure which weights and settings run a model fastest here, and keep them."""
     from promptkit.models.prepare.model_files import find, verify
     from promptkit.models.prepare.prepare import prepare
 
@@ -90,12 +91,12 @@ def prepare(
 @app.command(cls=Command)
 def remove(
     model: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL...", help="A model, as it is listed.")
+        list[str] | None, typer.Argument(metavar="MODEL...", help="Model, as it is listed.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is kept.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Delete what is kept for models, never their own files."""
+    """Delete prepared weights, never the models' own files."""
     from promptkit.models.prepare.record import digests, forget
 
     if bool(model) == everything:
@@ -109,7 +110,7 @@ def remove(
 
 
 def _digests(name: str) -> list[str]:
-    """The digests of the files that a name stands for."""
+    """Return the digests of the files that a name stands for."""
     from promptkit.models.prepare.model_files import digest, find
     from promptkit.models.prepare.record import digests, known
 

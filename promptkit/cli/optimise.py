@@ -17,29 +17,33 @@ from promptkit.models.base import Weights
 
 def optimise(
     task: options.TaskName,
-    shots: Annotated[int, typer.Option(min=1, help="How many demonstrations.")] = 4,
+    shots: Annotated[int, typer.Option(metavar="N", min=1, help="Number of demonstrations.")] = 4,
     method: Annotated[
         str,
         typer.Option(
-            help="greedy (one after the other, each the best) or bootstrap (the best of random "
-            "sets of those that the model itself answers right)."
+            metavar="greedy|bootstrap",
+            help="greedy adds the best demonstration, one after the other; bootstrap takes the "
+            "best of random sets of those that the model itself answers right.",
         ),
     ] = "greedy",
-    budget: Annotated[int, typer.Option(min=1, help="The most prompts that are asked.")] = 2000,
+    budget: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Largest number of prompts.")
+    ] = 2000,
     held_out: Annotated[
         int | None,
-        typer.Option(min=1, help="How many examples of the pool are asked; by default a third."),
+        typer.Option(
+            metavar="N", min=1, help="Number of held-out examples of the pool; by default a third."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The file that the shots are written to.")] = Path(
-        "shots.json"
-    ),
-    model: Annotated[
-        str, typer.Option(help="A .gguf file, smollm2 or hf:owner/repo/file.gguf.")
-    ] = "smollm2",
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")
+    ] = Path("shots.json"),
+    model: Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)] = "smollm2",
     template: Annotated[
-        str | None, typer.Option(help="A template by name or path; by default the task's.")
+        str | None,
+        typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which split of the pool, and which draws.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")] = 0,
     near_duplicates: options.NearDuplicates = None,
     store: options.StoreFile = None,
     max_tokens: options.MaxTokens = 64,
@@ -53,8 +57,8 @@ def optimise(
 ) -> None:
     """Search the pool for the demonstrations that serve a model best.
 
-    A part of the pool is held out and asked. The tests are not read, so that they can judge what is
-    found: promptkit compare TASK --selection shots.json --selection balanced
+    The search is scored on a held-out part of the pool, never on the tests, so that these can judge
+    the result: promptkit compare TASK --selection shots.json --selection balanced
     """
     from promptkit.optimising.budget import Method, plan_search
 
@@ -94,8 +98,8 @@ def optimise(
 
 
 def _check_file(out: Path) -> None:
-    """Whether the shots can be written, and be read as a selection."""
+    """Raise `TaskError` if the shots could not be written, or not be read as a selection."""
     if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
         raise TaskError(
-            f"--out {out}: write a file name that ends in .json, in a folder that is there"
+            f"--out {out}: write a file name that ends in .json, in a folder that exists"
         )

@@ -1,4 +1,4 @@
-"""The options that commands share. Those of lists may be repeated, or have commas, or both."""
+"""Options shared by several commands; options of lists may be repeated, or have commas, or both."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from promptkit.cli.repeated import listed
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
 
-TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task folder, or package.module:attribute.")
-]
-Shots = Annotated[
-    list[str] | None,
-    typer.Option(callback=listed, help="Numbers of shots; by default 0,1,2,4,8."),
-]
 MOST_SEEDS = 10_000
 """The largest number of draws that a command takes."""
 
-Seeds = Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="How many draws of shots.")]
+MODEL_HELP = "Model: a .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."
+SELECTION_HELP = (
+    "Selection of shots: balanced (each label in turn; the default for labels), random, first (in "
+    "the pool's order), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON "
+    'file of {"shots": [ids]}.'
+)
+ORDER_HELP = (
+    "Order of the shots: drawn, reversed, nearest-last or rotated; by default the selection's own."
+)
 
 
 def _number_or_auto(text: str) -> str:
@@ -31,44 +32,43 @@ def _number_or_auto(text: str) -> str:
     return text
 
 
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute.")
+]
+Shots = Annotated[
+    list[str] | None,
+    typer.Option(metavar="K,...", callback=listed, help="Shot counts; by default 0,1,2,4,8."),
+]
+Seeds = Annotated[
+    int, typer.Option(metavar="N", min=1, max=MOST_SEEDS, help="Number of draws of shots.")
+]
 SeedsOrAuto = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
         callback=_number_or_auto,
-        help="How many draws of shots, or auto: as many, up to 20, as make them the smaller part "
-        "of the error.",
+        help="Number of draws of shots; auto adds draws, up to 20, until they are the smaller "
+        "part of the error.",
     ),
 ]
-SELECTION_HELP = (
-    "How shots are chosen: balanced (label after label, the default for labels), random, first (as "
-    "the pool stands), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON file "
-    'of {"shots": [ids]}.'
-)
-ORDER_HELP = (
-    "How shots are ordered: drawn, reversed, nearest-last or rotated; by default as the selection "
-    "has it."
-)
 NoLint = Annotated[
-    bool,
-    typer.Option(
-        "--no-lint", help="Ask even where lint finds an error, and leave out its warnings."
-    ),
+    bool, typer.Option("--no-lint", help="Skip lint: run despite its errors, without its warnings.")
 ]
 JsonFile = Annotated[
     str | None,
     typer.Option(
         "--json",
         metavar="FILE",
-        help="Write JSON; - is standard output.",
+        help="Write the results as JSON; - is standard output.",
         callback=file_option("--json"),
     ),
 ]
 WeightsName = Annotated[
     str,
     typer.Option(
-        help=f"What the models run from: {', '.join(get_args(Weights))}; auto is the fastest on "
-        "this machine that is as precise as the file."
+        metavar="TYPE",
+        help=f"Type of the weights: {', '.join(get_args(Weights))}; auto is the fastest on this "
+        "machine that is as precise as the file.",
     ),
 ]
 HtmlFile = Annotated[
@@ -76,7 +76,7 @@ HtmlFile = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Write a page to point at, without network.",
+        help="Write an interactive page that needs no network.",
         callback=file_option("--html"),
     ),
 ]
@@ -87,67 +87,81 @@ Watch = Annotated[
     bool, typer.Option("--watch", help="Render again whenever a file changes, until Ctrl-C.")
 ]
 Context = Annotated[
-    int | None, typer.Option(min=1, help="Longest prompt with its answer, in tokens.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Tokens of the longest prompt with its answer."),
 ]
 Adapters = Annotated[
     list[Path] | None,
-    typer.Option(callback=listed, help="A LoRA adapter (.gguf): each model is also asked with it."),
+    typer.Option(
+        metavar="FILE", callback=listed, help="LoRA adapter (.gguf): each model also runs with it."
+    ),
 ]
 Exact = Annotated[
     bool,
     typer.Option(
-        "--exact", help="Read every prompt alone, so that no other one can move a last digit."
+        "--exact", help="Evaluate each prompt alone, so that others cannot change its last digits."
     ),
 ]
 StoreFile = Annotated[
     Path | None,
-    typer.Option(help="The prediction store; by default .promptkit/predictions.sqlite."),
+    typer.Option(
+        metavar="FILE", help="Prediction store; by default .promptkit/predictions.sqlite."
+    ),
 ]
 Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        callback=listed, help="A .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."
-    ),
+    list[str] | None, typer.Option(metavar="MODEL", callback=listed, help=MODEL_HELP)
 ]
 Templates = Annotated[
     list[str] | None,
-    typer.Option(callback=listed, help="A template by name or path; by default the task's."),
+    typer.Option(
+        metavar="NAME", callback=listed, help="Template, by name or path; by default the task's."
+    ),
 ]
 Formats = Annotated[
     int,
     typer.Option(
+        metavar="N",
         min=1,
         max=1000,
-        help="Ask in N formats of each template, itself included: its separators, casing and line "
-        "ends are varied.",
+        help="Number of formats of each template, its own included: separators, casing and line "
+        "ends vary.",
     ),
 ]
-Selections = Annotated[list[str] | None, typer.Option(callback=listed, help=SELECTION_HELP)]
+Selections = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", callback=listed, help=SELECTION_HELP)
+]
 Embedder = Annotated[
     str | None,
     typer.Option(
-        help="A GGUF embedding model, by which selections compare inputs; by default they count "
-        "runs of characters (TF-IDF)."
+        metavar="MODEL",
+        help="GGUF embedding model by which selections compare inputs; by default they compare "
+        "character n-grams (TF-IDF).",
     ),
 ]
 NearDuplicates = Annotated[
     str | None,
     typer.Option(
         metavar="exclude|allow",
-        help="Whether near-duplicates of a query may be among its shots; by default as the task "
-        "has it, which is to exclude them.",
+        help="Near-duplicates of a query among its shots; by default the task's setting, which is "
+        "exclude unless it says otherwise.",
     ),
 ]
-OrderNames = Annotated[list[str] | None, typer.Option("--order", callback=listed, help=ORDER_HELP)]
+OrderNames = Annotated[
+    list[str] | None,
+    typer.Option("--order", metavar="NAME", callback=listed, help=ORDER_HELP),
+]
 OrderCount = Annotated[
     int | None,
-    typer.Option("--orders", min=1, help="Ask after N balanced orders of the same shots."),
+    typer.Option(
+        "--orders", metavar="N", min=1, help="Number of balanced orders of the same shots."
+    ),
 ]
 Verbalizers = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="NAME",
         callback=listed,
-        help="Words for the labels: those of task.toml by name, labels, lower, upper, title, or "
+        help="Words for the labels: a verbalizer of task.toml, labels, lower, upper, title, or "
         "the controls swapped and symbols.",
     ),
 ]
@@ -155,18 +169,29 @@ Calibrate = Annotated[
     list[str] | None,
     typer.Option(
         callback=listed,
-        metavar="METHODS",
-        help="Correct the probabilities of labels, beside the raw ones: contextual, "
-        "domain-context, batch, pmi, temperature, vector, or all.",
+        metavar="METHOD",
+        help="Correct label bias, beside the raw figures: contextual, domain-context, batch, pmi, "
+        "temperature, vector, or all.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Ask only the first N tests.")]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask only the first N tests.")]
 Out = Annotated[
-    Path | None, typer.Option(help="Where results go; by default runs/ and the task's name.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of the results; by default runs/TASK."),
 ]
 Fitting = Annotated[
-    str, typer.Option(help=f"For a prompt that does not fit: {' or '.join(get_args(Fit))}.")
+    str,
+    typer.Option(
+        metavar="|".join(get_args(Fit)), help="What to do with a prompt that does not fit."
+    ),
 ]
-MaxTokens = Annotated[int, typer.Option(min=1, help="The longest generated answer, in tokens.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="Of generated answers; 0 is greedy.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="By default one per core.")]
+MaxTokens = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Tokens of the longest generated answer.")
+]
+Temperature = Annotated[
+    float,
+    typer.Option(metavar="X", min=0.0, help="Temperature of generated answers; 0 is greedy."),
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Number of threads; by default one per core.")
+]

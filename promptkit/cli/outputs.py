@@ -1,4 +1,4 @@
-"""Whether results can be written: better known before the work than after it."""
+"""Checks that results can be written, made before the work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T", str | None, Path | None)
 
 
 def check_run(option: str, folder: Path) -> None:
-    """Raises `TaskError` for a folder that no run can be saved in."""
+    """Raise `TaskError` for a folder in which no run can be saved."""
     check_folder(option, folder)
     for name in FILES:
         if (folder / name).is_dir():
@@ -24,13 +24,13 @@ def check_run(option: str, folder: Path) -> None:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """Raises `TaskError` for a folder in which no file can be made."""
+    """Raise `TaskError` for a folder in which no file can be made."""
     if reason := unwritable(folder):
         raise TaskError(f"{option} {folder}: {reason}; name another")
 
 
 def check_file(option: str, file: Path) -> None:
-    """Raises `TaskError` for a file that cannot be written."""
+    """Raise `TaskError` for a file that cannot be written."""
     try:
         place = Path(os.path.realpath(file))
         mode = place.stat().st_mode
@@ -43,7 +43,7 @@ def check_file(option: str, file: Path) -> None:
         raise TaskError(f"{option} {file}: not a file but a folder; name another")
     if not place.parent.is_dir():
         reason = "No such file or directory"
-        raise TaskError(f"{option} {file}: {reason}; name a file in a folder that is there")
+        raise TaskError(f"{option} {file}: {reason}; name a file in a folder that exists")
     if stat.S_ISREG(mode):
         blocked = unwritable(place.parent)
     else:  # a pipe or a device
@@ -53,7 +53,7 @@ def check_file(option: str, file: Path) -> None:
 
 
 def file_option(option: str) -> Callable[[T], T]:
-    """What checks an option that names a file, as soon as it is read; `-` is standard output."""
+    """Return a callback that checks an option for a file; `-` is standard output."""
 
     def check(value: T) -> T:
         if value is not None and str(value) != "-":
@@ -64,7 +64,7 @@ def file_option(option: str) -> Callable[[T], T]:
 
 
 def folder_option(option: str) -> Callable[[Path | None], Path | None]:
-    """What checks an option that names a folder, as soon as it is read."""
+    """Return a callback that checks an option for a folder."""
 
     def check(value: Path | None) -> Path | None:
         if value is not None:

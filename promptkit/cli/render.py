@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.text import Text
 
-from promptkit.cli import arguments, options, shown
-from promptkit.cli.console import note, write_json
+from promptkit.cli import arguments, options
+from promptkit.cli.console import err, exact, fail, note, say, screen, write_json
 from promptkit.cli.repeated import listed
-from promptkit.errors import TaskError, shorten
+from promptkit.errors import PromptkitError, TaskError, escaped, shorten
 from promptkit.evaluation.label_swap import near_sentence
+from promptkit.files import saving
 from promptkit.files.json_values import read_name
-from promptkit.preview import lines
+from promptkit.models.base import Model
+from promptkit.preview import colour, lines
+from promptkit.preview.tokenized import preview, read_by
+from promptkit.preview.watch import changes
+from promptkit.prompts import html
+from promptkit.prompts.invisible import marked
+from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import left_out
 from promptkit.selection.orders import as_order
 from promptkit.selection.strategies import selection_for
@@ -25,29 +36,44 @@ def render(
     task: options.TaskName,
     shots: Annotated[
         list[str] | None,
-        typer.Option(callback=listed, help="Numbers of shots, such as 0,1,2; by default 2."),
+        typer.Option(metavar="K,...", callback=listed, help="Shot counts; by default 2."),
     ] = None,
     query: Annotated[
         str | None,
         typer.Option(
-            help="A test's id, an input as JSON, or the text of its only field; by default the "
-            "first test."
+            metavar="QUERY",
+            help="A test's id, an input as JSON, or the text of the only input field; by default "
+            "the first test.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which draw of shots.")] = 0,
-    selection: Annotated[str | None, typer.Option(help=options.SELECTION_HELP)] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Number of the draw of shots.")] = 0,
+    selection: Annotated[
+        str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)
+    ] = None,
     embedder: options.Embedder = None,
     near_duplicates: options.NearDuplicates = None,
-    order: Annotated[str | None, typer.Option(help=options.ORDER_HELP)] = None,
-    verbalizer: Annotated[str | None, typer.Option(help="Words for the labels, by name.")] = None,
-    template: Annotated[str | None, typer.Option(help="A template by name or path.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Show what this model reads: its chat template, its tokens.")
+    order: Annotated[str | None, typer.Option(metavar="NAME", help=options.ORDER_HELP)] = None,
+    verbalizer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Words for the labels.")
     ] = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="List the tokens.")] = False,
-    spans: Annotated[bool, typer.Option("--spans", help="List where the text comes from.")] = False,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Show the prompt as this model reads it, with its chat template."
+        ),
+    ] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="List the tokens, of smollm2 without --model.")
+    ] = False,
+    spans: Annotated[
+        bool, typer.Option("--spans", help="List the origin of every stretch of text.")
+    ] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Every prompt of the grid of --shots and --seeds.")
+        bool, typer.Option("--all", help="Render every prompt of the grid of --shots and --seeds.")
     ] = False,
     seeds: options.Seeds = 3,
     context: options.Context = None,
@@ -56,7 +82,10 @@ def render(
     html_file: options.HtmlFile = None,
     json_file: options.JsonFile = None,
 ) -> None:
-    """Show the exact prompt that a model would read: in colour on a terminal, else to the byte."""
+    """Show the exact prompt that a model would read.
+
+    It is in colour on a terminal; redirected, it is the prompt to the byte.
+    """
     counts = arguments.numbers(shots or ["2"])
     chosen = next(iter(arguments.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
@@ -81,10 +110,10 @@ def render(
             data = [lines.as_json(prompt, runtime) for prompt in prompts]
             write_json(json_file, data if every or len(data) > 1 else data[0])
         if html_file is not None:
-            shown.write_page(html_file, loaded.name, prompts, runtime)
+            _write_page(html_file, loaded.name, prompts, runtime)
         if html_file is None and json_file is None:
-            look = shown.Look(tokens=tokens, spans=spans, whitespace=whitespace)
-            shown.show(prompts, runtime, look)
+            look = Look(tokens=tokens, spans=spans, whitespace=whitespace)
+            _print(prompts, runtime, look)
         drawn = selection_for(loaded, chosen)
         found = {
             test.id: [demo.id for demo in out]
@@ -96,13 +125,13 @@ def render(
             note(near_sentence(found, len(asked)))
 
     if watch:
-        shown.watch(shown.places(task, template), html_file, show)
+        _watch(_sources(task, template), html_file, show)
     else:
         show()
 
 
 def _query(task: Task[Any, Any], query: str | None) -> Any:
-    """A test by id, an input as JSON, or the text of an input's only field."""
+    """Return a test by its id, or an input given as JSON or as the text of its only field."""
     if query is None:
         if not task.tests:
             raise TaskError(f"task {task.name!r} has no tests; name a --query")
@@ -122,3 +151,64 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     raise TaskError(
         f"--query {shorten(query)} {reason}; write the input as JSON, with {', '.join(fields)}"
     )
+
+
+class Look(NamedTuple):
+    """The parts of a prompt that are shown."""
+
+    tokens: bool = False
+    spans: bool = False
+    whitespace: bool = False
+
+
+def _print(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
+    """Print prompts: in colour on a terminal, and to the byte where output is redirected."""
+    for prompt in prompts:
+        if len(prompts) > 1:
+            sys.stdout.flush()
+            number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+            err.print(Text(f"\n── {number}, {escaped(str(prompt.query))}", "dim"), soft_wrap=True)
+        if look.tokens and model is not None:
+            sys.stdout.write(lines.token_lines(prompt, model))
+        elif look.spans:
+            sys.stdout.write(lines.span_lines(prompt, model))
+        elif sys.stdout.isatty():
+            colour.show(screen(), preview(prompt, model), whitespace=look.whitespace)
+        elif look.whitespace:
+            print(marked(str(read_by(prompt, model)), spaces=True))
+        else:
+            exact(str(read_by(prompt, model)))
+
+
+def _write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:
+    """Write prompts as an interactive page."""
+    text = html.html(title, [preview(prompt, model) for prompt in prompts])
+    saving.write(file, text)
+    say(f"Written to {file}")
+
+
+def _sources(task: str, template: str | None) -> list[Path]:
+    """Return the files and folders that a rendering is made of."""
+    folder = Path(task)
+    found = [folder.parent if folder.name == "task.toml" else folder]
+    if template is not None and Path(template).parent != Path():
+        found.append(Path(template).parent)
+    return [place for place in found if place.exists()]
+
+
+def _watch(watched: Sequence[Path], written: Path | None, show: Callable[[], None]) -> None:
+    """Show again whenever something changes, errors too, until Ctrl-C."""
+    try:
+        for _ in changes(watched, written):
+            if sys.stdout.isatty():
+                screen().clear()
+            try:
+                show()
+            except PromptkitError as error:
+                fail(str(error))
+            sys.stdout.flush()
+            if getattr(sys.stdout, "gone", False):
+                return
+            err.print(Text("\nwatching for changes; Ctrl-C ends", "dim"))
+    except KeyboardInterrupt:
+        err.print()

@@ -1,4 +1,4 @@
-"""Options that are given several times: lists take every value, the others refuse a second one."""
+"""Repeated options: lists take every value, all others refuse a second one."""
 
 from __future__ import annotations
 

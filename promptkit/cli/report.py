@@ -1,4 +1,4 @@
-"""`promptkit report`: the page and the plots of a comparison that was saved."""
+"""`promptkit report`: the page and the plots of a saved run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from promptkit.errors import DataError, MissingExtraError, Problem
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A folder that compare wrote, such as runs/fruit.")
-]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Saved run, such as runs/fruit.")]
 Png = Annotated[
     Path | None,
     typer.Option(
@@ -39,14 +37,14 @@ Page = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Where the page goes; by default into DIR.",
+        help="File of the page; by default DIR/report.html.",
         callback=file_option("--html"),
     ),
 ]
 
 
 def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = None) -> None:
-    """Write the page of a saved comparison again, and its plots as pictures."""
+    """Write the page of a saved run again, or its plots as pictures."""
     from promptkit.experiments.comparison import records
     from promptkit.experiments.saved_runs import read_run
     from promptkit.report import page, schema
@@ -64,12 +62,12 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
 
 
 def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | None:
-    """The prompts that were saved with a comparison; versions before 0.2 saved none."""
+    """Return the prompts that were saved with a comparison, if any; early versions saved none."""
     from promptkit.experiments.saved_runs import MOST_BYTES, check_together
     from promptkit.report import schema
 
     if not file.exists():
-        note(f"{file} is not there, so the page has no prompts; promptkit compare writes it")
+        note(f"{file} does not exist, so the page has no prompts; promptkit compare writes it")
         return None
     try:
         raw = read_bytes(file, MOST_BYTES)

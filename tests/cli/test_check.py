@@ -166,7 +166,7 @@ def of_another_task(folder: str) -> None:
         (["--no-worse-than", "gone"], r"gone/comparison\.json: No such file.*--out writes it"),
         (["--no-worse-than", "last", "--margin", "2"], "margin 2"),
         (["--no-worse-than", "last", "--strict"], "strict: .*margin"),
-        (["--no-worse-than", "last", "--out", "./last"], "held against; save it elsewhere"),
+        (["--no-worse-than", "last", "--out", "./last"], "compared with; save it elsewhere"),
         (["--min", "accuracy=0.5", "--shots", "x"], "--shots 'x'"),
         (["--min", "accuracy=0.5", "--out", "file"], "--out file: file is no folder"),
         ([damaged, "--no-worse-than", "last"], r"last/predictions\.jsonl:816: the file is cut"),
