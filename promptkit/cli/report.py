@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,8 @@ import typer
 
 from promptkit.cli.console import note, say
 from promptkit.cli.outputs import file_option, folder_option
-from promptkit.errors import DataError, MissingExtraError, Problem
+from promptkit.errors import MissingExtraError
 from promptkit.files import saving
-from promptkit.files.paths import read_bytes
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Saved run, such as runs/fruit.")]
 Png = Annotated[
@@ -46,12 +44,14 @@ Page = Annotated[
 def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = None) -> None:
     """Write the page of a saved run again, or its plots as pictures."""
     from promptkit.experiments.comparison import records
-    from promptkit.experiments.saved_runs import read_run
-    from promptkit.report import page, schema
+    from promptkit.experiments.saved_runs import read_prompts, read_run
+    from promptkit.report import page
 
     run = read_run(folder)
-    schema.check_comparison(run.data, folder / "comparison.json")
-    prompts = _prompts(run.data, folder / "prompts.json")
+    prompts = read_prompts(run)
+    if prompts is None:
+        file = folder / "prompts.json"
+        note(f"{file} does not exist, so the page has no prompts; promptkit compare writes it")
     for place, kind in ((png, "png"), (svg, "svg")):
         if place is not None:
             _draw(run.data, place, kind)
@@ -59,26 +59,6 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
     text = page.html(run.data, records(run.predictions), prompts)
     saving.write(target, text)
     say(f"Written to {target}")
-
-
-def _prompts(comparison: Mapping[str, Any], file: Path) -> Mapping[str, Any] | None:
-    """Return the prompts that were saved with a comparison, if any; early versions saved none."""
-    from promptkit.experiments.saved_runs import MOST_BYTES, check_together
-    from promptkit.report import schema
-
-    if not file.exists():
-        note(f"{file} does not exist, so the page has no prompts; promptkit compare writes it")
-        return None
-    try:
-        raw = read_bytes(file, MOST_BYTES)
-        data = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        reason = f"not JSON ({error}); run promptkit compare again, or delete the file"
-        raise DataError([Problem(reason, file=str(file), line=line)]) from None
-    schema.check_prompts(data, file)
-    check_together(comparison, file, raw)
-    return dict(data)
 
 
 def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""What a comparison comes to: rows, paired differences, cost, and the predictions behind them."""
+"""Result of `compare`: rows, paired differences, cost, and the predictions behind them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,20 @@ from promptkit.evaluation.results import (
 )
 from promptkit.files import saving
 from promptkit.inference.batch import Cost
-from promptkit.inference.cell import FIELDS, Cell
+from promptkit.inference.cell import FIELDS
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
 from promptkit.templating.template import Template
 
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
-"""What `Comparison.save` always writes."""
+"""Files that `Comparison.save` always writes."""
+
+RESULTS = (
+    *("models", "templates", "rows", "pairs", "best", "verdicts", "warnings", "notes", "variance"),
+    *("spreads", "reliability", "confusion", "calibrations", "free_answers", "usage", "pool"),
+)
+"""Fields of a comparison that `comparison.json` has under the same names."""
 
 if TYPE_CHECKING:
     import altair
@@ -71,28 +77,12 @@ class Comparison:
     """A short digest of each demonstration of the pool, by its id."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON can hold it; the predictions are `to_records()`."""
-        data: dict[str, Any] = {
+        """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
+        return {
             "task": {"name": self.task, "fingerprint": self.fingerprint},
-            "models": [asdict(identity) for identity in self.models],
-            "templates": [{"name": one.name, "source": one.source} for one in self.templates],
-            "rows": [asdict(row) for row in self.rows],
-            "pairs": [asdict(pair) for pair in self.pairs],
-            "best": asdict(self.best),
-            "verdicts": list(self.verdicts),
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
-            "variance": [_of_seeds(one) for one in self.variance],
-            "spreads": [_of_seeds(one) for one in self.spreads],
-            "reliability": [_of_seeds(curve) for curve in self.reliability],
-            "confusion": [_matrix(matrix) for matrix in self.confusion],
-            "calibrations": [asdict(note) for note in self.calibrations],
-            "free_answers": [asdict(free) for free in self.free_answers],
-            "usage": asdict(self.usage),
-            "pool": dict(self.pool),
+            **{name: encoded(getattr(self, name)) for name in RESULTS},
             "files": self._digests,
         }
-        return {name: finite(value) for name, value in data.items()}
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -177,8 +167,48 @@ def _digests_of(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-    """Predictions as JSON can hold them."""
-    return [_record(prediction) for prediction in predictions]
+    """Return predictions as JSON can hold them."""
+    return [
+        {
+            name: value if type(value) in _PLAIN else encoded(value)
+            for name in _RECORD
+            for value in [getattr(prediction, name)]
+        }
+        for prediction in predictions
+    ]
+
+
+_RECORD = [name for name in (*Prediction.__slots__, *FIELDS) if name != "calibration"]
+"""Fields of a record: `calibrated` has the answers under every calibration."""
+
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
+def encoded(value: Any) -> Any:
+    """Return a value as JSON can hold it: a dataclass as an object, an infinite number as null."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: encoded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encoded(item) for item in value]
+    if is_dataclass(value):
+        kind: Any = type(value)
+        return {name: encoded(getattr(value, field)) for field, name in _names(kind)}
+    return value
+
+
+@cache
+def _names(kind: Any) -> list[tuple[str, str]]:
+    """Return the fields of a dataclass that are saved, with their names in JSON."""
+    if kind is Template:
+        return [("name", "name"), ("source", "source")]
+    # What is about several cells together has no seed, and a confusion matrix no zeros.
+    unset = "seed" if issubclass(kind, Variance | Spread | Reliability | Confusion) else ""
+    renamed = {"answers": "counts"} if kind is Confusion else {}
+    return [(f.name, renamed.get(f.name, f.name)) for f in fields(kind) if f.name != unset]
 
 
 def _file_name(template: Template, number: int) -> str:
@@ -189,42 +219,3 @@ def _file_name(template: Template, number: int) -> str:
 def _said(template: Template) -> str:
     """A template's source under a comment with its name, which renders the same."""
     return f"{{# {template.name.replace('#}', '# }')} #}}\n{template.source}"
-
-
-def _of_seeds(one: Cell) -> dict[str, Any]:
-    """Return what is said of all seeds of a cell, as JSON can hold it: without a seed."""
-    return {name: value for name, value in asdict(one).items() if name != "seed"}
-
-
-def _matrix(matrix: Confusion) -> dict[str, Any]:
-    """A matrix without its zeros: with 2,000 labels it has four million of them."""
-    data = _of_seeds(matrix)
-    data["counts"] = data.pop("answers")
-    return data
-
-
-def _record(prediction: Prediction) -> dict[str, Any]:
-    record = {name: getattr(prediction, name) for name in _RECORD}
-    for name, value in record.items():
-        if type(value) not in _SIMPLE:
-            record[name] = finite(value)
-    return record
-
-
-_RECORD = [name for name in (*Prediction.__slots__, *FIELDS) if name != "calibration"]
-"""Fields of a record: `calibrated` has the answers under every calibration."""
-
-_SIMPLE = frozenset((str, int, bool, type(None)))
-
-
-def finite(value: Any) -> Any:
-    """A value as JSON can hold it: it has no infinities, so the logarithm of nothing is null."""
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value

@@ -1,85 +1,174 @@
-"""A saved comparison, read again and checked: what `Comparison.save` wrote."""
+"""Saved comparisons: read again, and checked against the types of the results.
+
+A file that a comparison was not saved in, or that was damaged since, raises a `DataError` with the
+file, the line or the field, and the value.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from promptkit.calibration.apply import CalibrationNote
 from promptkit.errors import DataError, Problem
+from promptkit.evaluation.results import (
+    Best,
+    Confusion,
+    FreeAnswers,
+    Pair,
+    Reliability,
+    Row,
+    Spread,
+    Variance,
+)
+from promptkit.experiments.comparison import encoded
+from promptkit.experiments.earlier_runs import upgraded
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
-from promptkit.inference.cell import FIELDS, RAW, Cell
+from promptkit.inference.batch import Cost
+from promptkit.inference.cell import FACTORS, FIELDS, RAW, Cell
 from promptkit.inference.prediction import Prediction
+from promptkit.models.base import ModelIdentity
+from promptkit.report.packed_prompts import Block
 
 MOST_BYTES = 8 << 30
-"""The largest file of a run that is read."""
+"""Largest file of a run that is read."""
 
 _AGAIN = "run promptkit compare again, or restore the file"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A saved comparison."""
+    """A saved comparison.
+
+    Example:
+        >>> from promptkit.experiments.saved_runs import read_run
+        >>> run = read_run("runs/fruit")  # doctest: +SKIP
+        >>> run.predictions[0].label  # doctest: +SKIP
+        'drupe'
+    """
 
     folder: Path
     data: Mapping[str, Any]
-    """`comparison.json`, as `Comparison.to_dict()` wrote it."""
+    """`comparison.json`, as `Comparison.to_dict()` returns it."""
     predictions: tuple[Prediction, ...]
 
     @property
     def task(self) -> str:
-        """The task's name."""
+        """Name of the task."""
         return str(self.data["task"]["name"])
 
     @property
     def pool(self) -> Mapping[str, str] | None:
-        """A digest of each demonstration by its id (`Comparison.pool`); None if not saved."""
-        pool = self.data.get("pool")
-        return pool if isinstance(pool, dict) else None
+        """Digest of each demonstration by its id (`Comparison.pool`); None if not saved."""
+        pool: Mapping[str, str] | None = self.data["pool"]
+        return pool
 
     @property
     def most_shots(self) -> int:
-        """The largest number of shots that was asked."""
+        """Largest number of shots that was asked."""
         return max(prediction.shots for prediction in self.predictions)
 
 
-def read_run(folder: str | Path) -> Run:
-    """Reads `comparison.json` and `predictions.jsonl` out of a folder.
+@dataclass(frozen=True)
+class _SavedTask:
+    name: str
+    fingerprint: str
 
-    Runs of earlier versions are read too. Raises `DataError` with file and line for a file that is
-    missing, damaged, cut short or of another kind.
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedResults:
+    """`comparison.json`; fields with a default are missing from runs of earlier versions."""
+
+    task: _SavedTask
+    models: tuple[ModelIdentity, ...]
+    templates: tuple[Mapping[str, str], ...] = ()
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    best: Best | None = None
+    verdicts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    variance: tuple[Variance, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    confusion: tuple[Confusion, ...] = ()
+    calibrations: tuple[CalibrationNote, ...] = ()
+    free_answers: tuple[FreeAnswers, ...] = ()
+    usage: Cost
+    pool: Mapping[str, str] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _SavedPrompts:
+    blocks: tuple[Block, ...]
+    prompts: Mapping[str, tuple[int, ...]]
+
+
+def read_run(folder: str | Path) -> Run:
+    """Return the comparison that `Comparison.save` wrote to a folder, by this version or earlier.
+
+    Args:
+        folder: The folder with `comparison.json` and `predictions.jsonl`.
+
+    Raises:
+        DataError: A file is missing, damaged, cut short or of another kind; with its place.
     """
     folder = Path(folder)
-    data = _comparison(folder / "comparison.json")
+    file = folder / "comparison.json"
+    results: _SavedResults = _parsed(_SavedResults, upgraded(_json(_bytes(file), file)), file)
+    _check_results(results, file)
     file = folder / "predictions.jsonl"
     raw = _bytes(file)
     predictions = tuple(_predictions(file, raw))
-    said = _rows_say(data)
-    if said != len(predictions):
+    rows = sum(row.n for row in results.rows if row.seed is not None and row.calibration == RAW)
+    if rows != len(predictions):
         raise _bad(
             file,
-            f"{len(predictions):,} predictions, where comparison.json speaks of {said:,}; one of "
-            f"the two is cut short or of another run: {_AGAIN}",
+            f"{len(predictions):,} predictions, where comparison.json has {rows:,}; one of the two "
+            f"is cut short or of another run: {_AGAIN}",
         )
-    check_together(data, file, raw)
+    _check_digest(results.files, file, raw)
+    data = {one.name: encoded(getattr(results, one.name)) for one in fields(results)}
     return Run(folder, data, predictions)
 
 
-def check_together(data: Mapping[str, Any], file: Path, raw: bytes) -> None:
-    """Raises `DataError` for a file that was not saved with a `comparison.json`.
+def read_prompts(run: Run) -> dict[str, Any] | None:
+    """Return the prompts of a run, as `packed` returns them; None if it has no `prompts.json`.
+
+    Args:
+        run: The run, as `read_run` returns it.
+
+    Raises:
+        DataError: The file is damaged, or of another run; with its place.
+    """
+    file = run.folder / "prompts.json"
+    if not file.exists():
+        return None
+    raw = _bytes(file)
+    saved: _SavedPrompts = _parsed(_SavedPrompts, _json(raw, file), file)
+    last = len(saved.blocks) - 1
+    if any(not 0 <= place <= last for place in chain.from_iterable(saved.prompts.values())):
+        raise _bad(file, f"a prompt names a block beyond the last one, {last}; {_AGAIN}")
+    _check_digest(run.data["files"], file, raw)
+    return {"blocks": saved.blocks, "prompts": saved.prompts}
+
+
+def _check_digest(digests: Mapping[str, str], file: Path, raw: bytes) -> None:
+    """Raise `DataError` for a file that was not saved with `comparison.json`.
 
     Runs of versions that saved no digests pass.
     """
-    digests = data.get("files")
-    known = digests.get(file.name) if isinstance(digests, dict) else None
-    if known is not None and saving.digest(raw) != known:
+    if file.name in digests and saving.digest(raw) != digests[file.name]:
         raise _bad(
             file,
             "not the file that was saved with comparison.json: it was changed, or saving a later "
@@ -87,40 +176,47 @@ def check_together(data: Mapping[str, Any], file: Path, raw: bytes) -> None:
         )
 
 
-def _comparison(file: Path) -> Mapping[str, Any]:
-    data = _json(_bytes(file), file)
-    parts = {"task": dict, "models": list, "rows": list, "pairs": list, "usage": dict}
-    for name, kind in parts.items():
-        if not isinstance(data.get(name), kind):
-            raise _bad(file, f"no {name!r} as a comparison has; {_AGAIN}")
-    if not {"name", "fingerprint"} <= set(data["task"]):
-        raise _bad(file, f"the task has no name or no fingerprint; {_AGAIN}")
-    return {**data, "rows": [*map(_known, data["rows"])], "pairs": [*map(_known, data["pairs"])]}
+def _check_results(results: _SavedResults, file: Path) -> None:
+    """Raise `DataError` where results do not fit each other as those of one comparison do."""
+    for place, reason in chain(_unfit_rows(results), _unfit_cells(results)):
+        raise _bad(file, f"{reason}; {_AGAIN}", field=place)
 
 
-def _known(value: Any) -> Any:
-    """Return a row or a pair as it is written today.
+def _unfit_rows(results: _SavedResults) -> Iterator[tuple[str, str]]:
+    """Yield the places of rows that are not those of one comparison, and the reasons."""
+    rows = results.rows
+    whole = {row.cell for row in rows if row.seed is None}
+    drawn = {row.at(seed=None) for row in rows if row.seed is not None}
+    if not whole:
+        yield "rows", "no row is over all seeds"
+    if whole != drawn or len({row.cell for row in rows}) < len(rows):
+        yield "rows", "a cell needs one row over all seeds and one of each seed"
+    if not {row.model for row in rows} <= {model.name for model in results.models}:
+        yield "models", "the model of a row is missing"
+    for at, row in enumerate(rows):
+        if row.n < 1 or not 0 <= row.accuracy <= 1:
+            yield f"rows.{at}", "no accuracy of 1 query or more"
 
-    Earlier versions had one interval, which was for these shots.
-    """
-    if not isinstance(value, dict):
-        return value
-    for name in ("accuracy_ci", "ci"):
-        if name in value and f"{name}_fixed" not in value:
-            value = {**value, f"{name}_fixed": value[name], name: None}
-            if "p" in value:
-                value |= {"p_fixed": value["p"], "p": None}
-    return value
 
-
-def _rows_say(data: Mapping[str, Any]) -> int:
-    """How many predictions the rows of single seeds are made of."""
-    total = 0
-    for row in data["rows"]:
-        raw = isinstance(row, dict) and row.get("calibration", RAW) == RAW
-        if raw and row.get("seed") is not None and isinstance(row.get("n"), int):
-            total += row["n"]
-    return total
+def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
+    """Yield the places of what is not about the cells of the rows, and the reasons."""
+    levels = {name: {None, *(getattr(row, name) for row in results.rows)} for name in FACTORS}
+    names = ("variance", "spreads", "reliability", "confusion")
+    cells: list[tuple[str, Sequence[Cell]]] = [(name, getattr(results, name)) for name in names]
+    cells += [("pairs", [getattr(pair, side) for pair in results.pairs]) for side in "ab"]
+    for name, every in cells:
+        for at, cell in enumerate(every):
+            if any(getattr(cell, factor) not in known for factor, known in levels.items()):
+                yield f"{name}.{at}", "no row has the levels of this cell"
+    for at, matrix in enumerate(results.confusion):
+        size = len(matrix.labels)
+        pairs = [*chain.from_iterable(matrix.answers)]
+        fit = all(0 <= answer < size and count >= 0 for answer, count in pairs)
+        if not fit or not 0 < size == len(matrix.answers):
+            yield f"confusion.{at}", "counts need a row and a column per label"
+    for at, spread in enumerate(results.spreads):
+        if not spread.accuracies:
+            yield f"spreads.{at}.accuracies", "no accuracy"
 
 
 def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
@@ -130,46 +226,41 @@ def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
         if not line.strip():
             continue
         last = number == len(lines)  # a whole file ends in a newline
-        prediction = _prediction(_json(line, file, number, cut=last), file, number)
+        record = _json(line, file, number, cut=last)
+        if isinstance(record.get("logprobs"), dict):  # JSON has no infinities
+            logprobs = record["logprobs"]
+            record["logprobs"] = {k: -math.inf if v is None else v for k, v in logprobs.items()}
+        prediction: Prediction = _parsed(Prediction, record, file, number)
+        for name in FIELDS:
+            if getattr(prediction, name) is None:
+                raise _bad(file, f"no field {name!r}; {_AGAIN}", number)
         first = seen.setdefault((prediction.cell, prediction.id), number)
         if first != number:
             reason = f"the same cell and example as line {first}; {_AGAIN}"
-            raise _bad(file, reason, number, prediction.id)
+            raise _bad(file, reason, number, example=prediction.id)
         yield prediction
     if not seen:
         raise _bad(file, f"no predictions; {_AGAIN}")
 
 
-def _prediction(record: Mapping[str, Any], file: Path, line: int) -> Prediction:
-    logprobs = record.get("logprobs")
-    if isinstance(logprobs, dict):  # JSON has no infinities
-        restored = {k: -math.inf if v is None else v for k, v in logprobs.items()}
-        record = {**record, "logprobs": restored}
+def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = None) -> Any:
+    """Return JSON as a dataclass. Raises `DataError` with the first field that does not fit."""
     try:
-        prediction = _reader().validate_python(record)
+        return _adapter(kind).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
+        # The counts of a confusion matrix are the field `answers` of its type.
+        place = ".".join("counts" if part == "answers" else str(part) for part in first["loc"])
         if first["type"] == "missing":
-            reason = f"no field {field!r}, which every prediction has; {_AGAIN}"
-            raise _bad(file, reason, line) from None
-        problem = Problem(
-            f"{first['msg']}; {_AGAIN}",
-            file=str(file),
-            line=line,
-            field=field,
-            value=first["input"],
-        )
-        raise DataError([problem]) from None
-    unknown = [name for name in FIELDS if getattr(prediction, name) is None]
-    if unknown:
-        raise _bad(file, f"no field {unknown[0]!r}, which every prediction has; {_AGAIN}", line)
-    return prediction
+            raise _bad(file, f"no field {place!r}; {_AGAIN}", line) from None
+        value = None if isinstance(first["input"], dict) else first["input"]
+        reason = f"{first['msg']}; {_AGAIN}"
+        raise _bad(file, reason, line, field=place, value=value) from None
 
 
 @cache
-def _reader() -> TypeAdapter[Prediction]:
-    return TypeAdapter(Prediction)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _bytes(file: Path) -> bytes:
@@ -185,7 +276,7 @@ def _bytes(file: Path) -> bytes:
 
 def _json(text: bytes, file: Path, line: int | None = None, *, cut: bool = False) -> dict[str, Any]:
     try:
-        value = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+        value = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         place = getattr(error, "lineno", None) if line is None else line
         why = "the file is cut short" if cut else f"not JSON ({error})"
@@ -199,5 +290,11 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def _bad(file: Path, reason: str, line: int | None = None, example: str | None = None) -> DataError:
-    return DataError([Problem(reason, file=str(file), line=line, example=example)])
+def _finite(digits: str) -> float:
+    """Return a number; JSON may hold one that is read as infinity, such as 1e999."""
+    value = float(digits)
+    return value if math.isfinite(value) else _no_number(digits)
+
+
+def _bad(file: Path, reason: str, line: int | None = None, **where: Any) -> DataError:
+    return DataError([Problem(reason, file=str(file), line=line, **where)])

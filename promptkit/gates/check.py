@@ -15,7 +15,7 @@ from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.matched import chosen_for, matched, shared
 from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.experiments.compare import SEEDS, compare
-from promptkit.experiments.comparison import Comparison, finite
+from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
@@ -49,7 +49,7 @@ class Checked:
 
     def to_dict(self) -> dict[str, Any]:
         """The gates as JSON can hold them."""
-        gates = [finite(asdict(gate)) for gate in self.gates]
+        gates = [encoded(gate) for gate in self.gates]
         task = {"name": self.comparison.task, "fingerprint": self.comparison.fingerprint}
         moves = None if self.moves is None else asdict(self.moves)
         return {"task": task, "passed": self.passed, "gates": gates, "moves": moves}

@@ -20,7 +20,7 @@ from promptkit.errors import escaped
 from promptkit.evaluation.intervals import Interval, wilson
 from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.outcomes import outcomes
-from promptkit.experiments.comparison import finite
+from promptkit.experiments.comparison import encoded
 from promptkit.files import saving
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.prediction import Prediction, Predictor, Progress, answer
@@ -74,7 +74,7 @@ class Trial:
             "accuracy_ci": _ends(wilson(self.correct)),
         }
         if self.losses is not None:
-            data |= {"log_loss": finite(self.log_loss), "log_loss_ci": _ends(self._around())}
+            data |= {"log_loss": encoded(self.log_loss), "log_loss_ci": _ends(self._around())}
         return data
 
     def _around(self) -> Interval:
@@ -94,7 +94,7 @@ class Trial:
 
 
 def _ends(interval: Interval) -> list[float | None]:
-    return [finite(interval.low), finite(interval.high)]
+    return [encoded(interval.low), encoded(interval.high)]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Optimised:
                 {
                     "shots": list(trial.shots),
                     "accuracy": trial.accuracy,
-                    "log_loss": finite(trial.log_loss),
+                    "log_loss": encoded(trial.log_loss),
                 }
                 for trial in self.trials
             ],

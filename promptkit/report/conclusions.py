@@ -1,26 +1,24 @@
-"""What a comparison found, in sentences for a terminal: verdicts, spreads and warnings."""
+"""Conclusions of a comparison in a terminal: verdicts, ranges and warnings, in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.inference.cell import RAW, SWEPT
-from promptkit.report.cell_names import Names
-
-Data = Mapping[str, Any]
+from promptkit.inference.cell import RAW
+from promptkit.report.cell_names import CellNames, Data
+from promptkit.text import printable
 
 SHOWN = 8
-"""How many sentences of a kind are shown; report.html has all of them."""
+"""Number of sentences of a kind that are shown; report.html has all of them."""
 
 
 def verdicts(data: Data) -> Iterator[RenderableType]:
-    """What can be said of the differences, the headline first."""
-    every = data.get("verdicts", ())
+    """Yield the verdicts on the differences, the headline first."""
+    every = data["verdicts"]
     for place, sentence in enumerate(every[: 1 + SHOWN]):
         yield _item(sentence, "bold" if place == 0 else "")
     if every:
@@ -29,16 +27,12 @@ def verdicts(data: Data) -> Iterator[RenderableType]:
 
 
 def spreads(data: Data) -> Iterator[RenderableType]:
-    """How far accuracies lie apart over draws, orders and wordings, where nothing is calibrated."""
-    found = [
-        one
-        for one in data.get("spreads", ())
-        if one["factor"] in SWEPT and one["calibration"] in (None, RAW)
-    ]
+    """Yield the ranges of accuracies over the levels of each factor, calibrations aside."""
+    found = [one for one in data["spreads"] if one["calibration"] in (None, RAW)]
     if not found:
         return
     yield Text("Ranges", "bold")
-    names = Names(data["rows"])
+    names = CellNames(data["rows"])
     for one in found[:SHOWN]:
         yield _item(f"{names.place(one)}: {one['sentence']}")
     yield from _rest(found[SHOWN:])
@@ -46,21 +40,19 @@ def spreads(data: Data) -> Iterator[RenderableType]:
 
 
 def warnings(data: Data) -> Iterator[RenderableType]:
-    """What a careful reader must know."""
-    every = data.get("warnings", ())
-    for sentence in every:
+    """Yield the warnings."""
+    for sentence in data["warnings"]:
         yield _item(sentence, "yellow", "!")
-    if every:
+    if data["warnings"]:
         yield ""
 
 
 def _item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
     grid = Table.grid(padding=(0, 1))
-    clean = "".join(char if char.isprintable() else "·" for char in sentence)
-    grid.add_row(Text(mark, style), Text(clean, style))
+    grid.add_row(Text(mark, style), Text(printable(sentence), style))
     return grid
 
 
-def _rest(others: Sequence[Any]) -> Iterator[RenderableType]:
+def _rest(others: Sequence[object]) -> Iterator[RenderableType]:
     if others:
         yield Text(f"… and {len(others)} more in report.html", "dim")

@@ -1,24 +1,23 @@
-"""Exact prompts as JSON can hold them; what they share stands there once."""
+"""Exact prompts as JSON; text that several of them share is stored once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from promptkit.prompts.pieces import Piece
-    from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
 
-Run = tuple[str, str]
-"""Who wrote a text (`template`, `data` or `chat`), and the text."""
+Passage = tuple[str, str]
+"""Origin of a text (`template`, `data` or `chat`), and the text."""
 
-Block = tuple[str | None, tuple[Run, ...]]
-"""A stretch of a prompt that belongs to one example (by its id) or to none."""
+Block = tuple[str | None, tuple[Passage, ...]]
+"""Part of a prompt that belongs to one example (by its id) or to none."""
 
 
 def packed(prompts: Mapping[str, Prompt]) -> dict[str, Any]:
-    """`blocks`, each `[example, [[source, text], …]]`, and per prompt the numbers of its blocks.
+    """Return `blocks`, each `[example, [[source, text], …]]`, and the block numbers of each prompt.
 
     A prompt's text is the texts of its blocks, one after another.
     """
@@ -38,12 +37,12 @@ def _pieces(prompt: Prompt) -> Iterable[Piece]:
 
 def _blocks(pieces: Iterable[Piece]) -> Iterable[Block]:
     for example, own in groupby(pieces, key=lambda piece: piece.example):
-        runs = [
+        passages = [
             (source, "".join([piece.text for piece in same]))
             for source, same in groupby(own, key=_source)
         ]
-        if any(text for _, text in runs):
-            yield example, tuple((source, text) for source, text in runs if text)
+        if any(text for _, text in passages):
+            yield example, tuple((source, text) for source, text in passages if text)
 
 
 def _source(piece: Piece) -> str:

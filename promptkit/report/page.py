@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,61 +17,55 @@ from markupsafe import Markup
 from promptkit.errors import escaped
 from promptkit.evaluation.sentences import component_name
 from promptkit.inference.cell import levels_of
-from promptkit.report import cell_names, confusion_matrices, page_data, pair_names
+from promptkit.report import cell_names, confusion_matrices, interval_text, page_data, pair_names
 from promptkit.report.calibration_table import learnt
-from promptkit.report.terminal import (
-    brackets,
-    changed,
-    changes_of,
-    cost,
-    drawn,
-    ends_of,
-    has_draws,
-    notes,
-)
-from promptkit.text import capital, counted, number, percent, shown, signed
-
-Data = Mapping[str, Any]
-Records = Sequence[Mapping[str, Any]]
+from promptkit.report.cell_names import CellNames, Data, Key, Records
+from promptkit.report.changed_answers import changed
+from promptkit.report.notes import cost, notes
+from promptkit.text import capital, counted, file_name, number, percent, shown, signed
 
 CELLS = 20_000
-"""How many cells the tables of confusion have together; comparison.json has them all."""
+"""Number of cells of all confusion tables together; comparison.json has them all."""
 
 PLAIN = 100
-"""How many queries the list for browsers without scripts has."""
+"""Number of queries in the list for browsers without scripts."""
 
 
 def html(data: Data, records: Records, prompts: Data | None = None) -> str:
-    """The page: the verdict, charts and tables, and the items with their prompts.
+    """Return the page: the verdict, charts and tables, and the items with their prompts.
 
-    `prompts` is what `report.prompts.packed` makes; without it no prompt can be opened. Without
-    the extra `report` there are tables and no charts.
+    Without the extra `report` there are tables and no charts.
+
+    Args:
+        data: A comparison, as `Comparison.to_dict()` or a saved run has it.
+        records: Its predictions, as `Comparison.to_records()` has them.
+        prompts: Its prompts, as `report.packed_prompts.packed` makes them; without them no prompt
+            can be opened.
     """
     charts, no_charts = _charts(data)
     payload = page_data.payload(records, prompts)
-    names = cell_names.Names(data["rows"])
+    names = CellNames(data["rows"])
     context = {
         "task": data["task"],
-        "verdicts": data.get("verdicts", ()),
-        "warnings": data.get("warnings", ()),
+        "verdicts": data["verdicts"],
+        "warnings": data["warnings"],
         "facts": _facts(data),
         "lines": _lines(data, names),
-        "draws": has_draws(cell_names.whole(data)),
-        "brackets": brackets(data),
+        "draws": interval_text.has_draws(cell_names.aggregates(data)),
+        "brackets": interval_text.brackets(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
         "pairs": [(*pair_names.compared(pair, names, 200), pair) for pair in data["pairs"]],
-        "corrected": any("p_holm" in pair for pair in data["pairs"]),
         "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
-        "learnt": [*learnt(data.get("calibrations", ()))],
+        "learnt": [*learnt(data["calibrations"])],
         "confusion": _matrices(data, names),
-        "matrices": len(data.get("confusion", ())),
-        "moved": [
+        "matrices": len(data["confusion"]),
+        "variance": [
             (names.place(one), [source["sentence"] for source in one["sources"]])
-            for one in data.get("variance", ())
+            for one in data["variance"]
         ],
         "spreads": [
             (f"{capital(component_name(one['factor']))}, {names.place(one)}", [one["sentence"]])
-            for one in data.get("spreads", ())
+            for one in data["spreads"]
         ],
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
@@ -93,7 +87,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
         "differences": "Differences" if context["pairs"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
-        "moved": "What moves it" if context["moved"] or context["spreads"] else "",
+        "variance": "Variance" if context["variance"] or context["spreads"] else "",
         "cost": "Cost",
         "answers": "Items",
         "models": "Models",
@@ -102,7 +96,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
 
 
 def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
-    """Every chart as SVG; or none, and why."""
+    """Return the panels of every chart as SVG; or none, and the reason."""
     try:
         from promptkit.report.charts import plot, style
     except ImportError:
@@ -114,7 +108,7 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
         what: [
             {
                 "title": panel.title,
-                "svg": _labelled(style.svg(panel.chart), panel.says),
+                "svg": _labelled(style.svg(panel.chart), panel.alternative),
             }
             for panel in make(data)
         ]
@@ -127,28 +121,28 @@ _TAG = re.compile(r"<[^>]*>")
 _ROLE = re.compile(r' (?:role|aria-[a-z]+|class)="[^"]*"')
 
 
-def _labelled(svg: str, says: str) -> Markup:
-    """The SVG as one image with a text for who cannot see it, instead of a role for every mark."""
+def _labelled(svg: str, alternative: str) -> Markup:
+    """Return the SVG as one image with a text alternative, instead of a role for every mark."""
     plain = _TAG.sub(lambda tag: _ROLE.sub("", tag[0]), svg)
-    label = Markup.escape(says)
+    label = Markup.escape(alternative)
     return Markup(plain.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
 def _facts(data: Data) -> str:
-    """What was asked of what, in a line."""
-    rows = cell_names.whole(data)
-    models = [
-        f"{cell_names.said(0, model['name'])} ({model['weights']})" for model in data["models"]
-    ]
+    """Return the size of the comparison and the levels of its factors, in a line."""
+    rows = cell_names.aggregates(data)
+    models = [f"{file_name(model['name'])} ({model['weights']})" for model in data["models"]]
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
-    told = [dict.fromkeys(row[name] for row in rows) for name in ("template", "selection")]
+    templates, selections = (
+        [*dict.fromkeys(row[name] for row in rows)] for name in ("template", "selection")
+    )
     return " · ".join(
         (
             counted(rows[0]["n"], "query", "queries"),
             _few(models, "models"),
-            _few([*told[0]], "templates"),
-            f"{_few([*told[1]], 'selections')} shots: {', '.join(map(str, shots))}",
+            _few(templates, "templates"),
+            f"{_few(selections, 'selections')} shots: {', '.join(map(str, shots))}",
             counted(len(seeds), "seed"),
         )
     )
@@ -158,15 +152,15 @@ def _few(names: Sequence[str], many: str) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} {many}"
 
 
-def _lines(data: Data, names: cell_names.Names) -> list[dict[str, Any]]:
-    """The rows of the table, a group for whatever differs besides shots and seeds."""
+def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
+    """Return the rows of the table, a group per cell, shots and seeds aside."""
     seeds = cell_names.by_draw(data)
-    lines: dict[cell_names.Key, list[Data]] = {}
-    for row in cell_names.whole(data):
+    lines: dict[Key, list[Data]] = {}
+    for row in cell_names.aggregates(data):
         lines.setdefault(levels_of(row), []).append(row)
     named = []
     for key, rows in lines.items():
-        changes = changes_of(data["pairs"], key)
+        changes = pair_names.changes_of(data["pairs"], key)
         cells = [
             (row, changes.get(row["shots"]), _drawn(seeds.get((key, row["shots"]), [])))
             for row in rows
@@ -176,19 +170,21 @@ def _lines(data: Data, names: cell_names.Names) -> list[dict[str, Any]]:
 
 
 def _drawn(accuracies: Sequence[float]) -> str:
-    return drawn(accuracies) if len(accuracies) > 1 else ""
+    return interval_text.range_of(accuracies) if len(accuracies) > 1 else ""
 
 
-def _named(data: Data, what: str, names: cell_names.Names) -> list[tuple[str, Data]]:
-    return [(names.with_shots(cell), cell) for cell in data.get(what, ())]
+def _named(data: Data, what: str, names: CellNames) -> list[tuple[str, Data]]:
+    return [(names.with_shots(cell), cell) for cell in data[what]]
 
 
-def _matrices(data: Data, names: cell_names.Names) -> list[tuple[str, Sequence[str], Any]]:
-    """Confusion matrices until they have `CELLS` together, those with fewest and most shots first;
-    the first one always."""
+def _matrices(data: Data, names: CellNames) -> list[tuple[str, Sequence[str], Any]]:
+    """Return confusion matrices of at most `CELLS` together, fewest and most shots first.
+
+    The first one is always there.
+    """
     kept: list[tuple[str, Sequence[str], Any]] = []
     cells = 0
-    for one in cell_names.fewest_and_most(data.get("confusion", ())):
+    for one in cell_names.fewest_and_most(data["confusion"]):
         drawn = confusion_matrices.cut(one)
         cells += len(drawn["labels"]) ** 2
         if kept and cells > CELLS:
@@ -198,7 +194,7 @@ def _matrices(data: Data, names: cell_names.Names) -> list[tuple[str, Sequence[s
 
 
 def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[Any, str]]]]:
-    """The lists to choose from: their names, titles, first lines and values; none of one value."""
+    """Return the filters: name, title, first option and values; none with one value only."""
     golds = dict.fromkeys(query[2] for query in payload["queries"] if query[2] is not None)
     labels = [(gold, payload["labels"][gold]) for gold in sorted(golds)]
     shots = sorted({row["shots"] for row in data["rows"]})
@@ -221,14 +217,14 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
 
 
 def _plain(records: Records) -> dict[str, Any]:
-    """The first queries with their answers per shot count, each with how many seeds gave it."""
-    moved = changed(records)
+    """Return the first queries, with the number of seeds of each answer by shot count."""
+    changes = changed(records)
     queries: dict[str, dict[str, Any]] = {}
     for record in records:
         new = {
             "text": _beginning(shown(record["input"])),
             "gold": "" if record["correct"] is None else shown(record["gold"]),
-            "changed": record["id"] in moved,
+            "changed": record["id"] in changes,
             "tally": {},
         }
         tally = queries.setdefault(record["id"], new)["tally"]
@@ -249,12 +245,12 @@ def _beginning(text: str, limit: int = 1000) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """A sentence in which no number is parted from its sign of per cent."""
+    """Return a sentence in which no line ends between a number and its percent sign."""
     return text.replace(" %", "\u00a0%")
 
 
 def _digest(text: str) -> str:
-    """A text's hash as a Content-Security-Policy names it."""
+    """Return a text's hash as a Content-Security-Policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -278,6 +274,6 @@ def _template() -> jinja2.Template:
         "digest": _digest,
         "verdict": pair_names.verdict,
         "unbroken": _unbroken,
-        "ends": ends_of,
+        "ends": interval_text.ends_of,
     }
     return environment.from_string(_file("page.html"))

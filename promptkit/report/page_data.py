@@ -1,26 +1,23 @@
-"""The predictions, small enough to stand in a page: 20,000 of them take about a megabyte."""
+"""Predictions in compact form for a page: 20,000 of them take about a megabyte."""
 
 from __future__ import annotations
 
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from promptkit.inference.cell import levels_of
-from promptkit.report import cell_names
-from promptkit.report.cell_names import Data
+from promptkit.report.cell_names import CellNames, Data, Records
 from promptkit.text import shown
 
-Records = Sequence[Data]
-
 MOST_LABELS = 12
-"""How many labels of a prediction keep their probability: the likeliest, and the gold one."""
+"""Number of labels that keep their probability: the most probable, and the gold one besides."""
 
 
-class _Table:
-    """Values by their number, in the order in which they came."""
+class _Numbers:
+    """Numbers of values, in the order in which they came."""
 
     def __init__(self) -> None:
         self.numbers: dict[Any, int] = {}
@@ -30,11 +27,11 @@ class _Table:
 
 
 def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
-    """The predictions as columns of numbers, and tables of what the numbers stand for.
+    """Return the predictions as columns of numbers, and tables of what the numbers stand for.
 
-    `prompts` is what `prompts.packed` made, or None where the prompts were not kept.
+    `prompts` is what `packed_prompts.packed` makes, or None where the prompts were not saved.
     """
-    labels, lines, ids, draws, shas = (_Table() for _ in range(5))
+    labels, lines, ids, draws, shas = (_Numbers() for _ in range(5))
     queries: dict[str, list[Any]] = {}
     methods = list(dict.fromkeys(m for r in records for m in r.get("calibrated") or ()))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
@@ -63,7 +60,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
-    names = cell_names.Names(records)
+    names = CellNames(records)
     return {
         "labels": list(labels.numbers),
         "lines": [names.of(line) for line in lines.numbers],
@@ -83,11 +80,11 @@ COLUMNS = (
     *("query", "line", "shots", "seed", "said", "right", "margin", "nearTie", "coverage"),
     *("tokens", "prompt", "draw", "probs", "calibrated", "text"),
 )
-"""Per prediction. One that holds nothing but nulls and zeros is left out."""
+"""Columns with a value per prediction; one of nothing but nulls and zeros is left out."""
 
 
 def embedded(data: Mapping[str, Any]) -> str:
-    """A value as text that means nothing to HTML: JSON, compressed, in base 64."""
+    """Return a value as text that needs no escaping in HTML: JSON, compressed, in base 64."""
     text = json.dumps(data, separators=(",", ":"))  # ASCII, so that any text survives
     return base64.b64encode(gzip.compress(text.encode("ascii"), 6, mtime=0)).decode("ascii")
 
@@ -99,8 +96,8 @@ def _of_these(prompts: Data | None, shas: Iterable[str]) -> dict[str, Any]:
     return {"blocks": prompts["blocks"], "prompts": [places.get(sha) for sha in shas]}
 
 
-def _probabilities(probs: Data | None, gold: int | None, labels: _Table) -> list[int] | None:
-    """Label, thousandths, label, thousandths, …, the likeliest first."""
+def _probabilities(probs: Data | None, gold: int | None, labels: _Numbers) -> list[int] | None:
+    """Return label, thousandths, label, thousandths, …, the most probable first."""
     if probs is None:
         return None
     ranked = sorted(

@@ -1,35 +1,59 @@
-"""What a paired difference is called, and what it comes to."""
+"""Paired differences: their significance, and short names for the two cells."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from promptkit.inference.cell import FACTORS, levels_of
-from promptkit.report.cell_names import Data, Names
-from promptkit.report.terminal import surely
+from promptkit.report.cell_names import CellNames, Data, Key
+from promptkit.report.interval_text import ends_of
 from promptkit.text import counted
 
-VERDICTS = ("better", "worse", "cannot tell")
-"""What a paired difference comes to."""
+ALPHA = 0.05
+"""Largest p-value of a significant difference."""
+
+
+def direction(pair: Data) -> int:
+    """Return 1 where b is significantly better, -1 where it is worse, 0 where neither.
+
+    The corrected p-value and the interval have to agree.
+    """
+    low, high = ends_of(pair)
+    if pair["p_holm"] > ALPHA:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
 
 
 def verdict(pair: Data) -> str:
-    """Whether b is better than a."""
-    return ("cannot tell", "better", "worse")[surely(pair)]
+    """Return `better` or `worse`, for b against a, or `not significant`."""
+    return ("not significant", "better", "worse")[direction(pair)]
 
 
-def compared(pair: Data, names: Names, limit: int = 40) -> tuple[str, str]:
-    """The two cells of a pair in a few words: what differs, and what both have in common."""
-    what, room = kind(pair), limit // 2
+def changes_of(pairs: Sequence[Data], key: Key) -> dict[int, Data]:
+    """Return the pair of each number of shots with the number before it, all else equal."""
+    along = [pair for pair in pairs if levels_of(pair["a"]) == levels_of(pair["b"]) == key]
+    changes: dict[int, Data] = {}
+    for pair in along:
+        known = changes.setdefault(pair["b"]["shots"], pair)
+        if pair["a"]["shots"] > known["a"]["shots"]:
+            changes[pair["b"]["shots"]] = pair
+    return changes
+
+
+def compared(pair: Data, names: CellNames, limit: int = 40) -> tuple[str, str]:
+    """Return the factor in which the cells of a pair differ with both levels, and the rest."""
+    factor, room = factor_of(pair), limit // 2
     a, b = levels_of(pair["a"]), levels_of(pair["b"])
     shots = counted(pair["b"]["shots"], "shot")
-    others = names.of(b, [i for i in names.factors if FACTORS[i] != what], limit)
-    if what == "shots":
+    others = names.of(b, [i for i in names.factors if FACTORS[i] != factor], limit)
+    if factor == "shots":
         return f"{pair['a']['shots']} → {shots}", others
-    at = FACTORS.index(what)
-    main = f"{names.value(at, a[at], room)} → {names.value(at, b[at], room)}"
+    at = FACTORS.index(factor)
+    main = f"{names.level(at, a[at], room)} → {names.level(at, b[at], room)}"
     return main, f"{shots} · {others}" if others else shots
 
 
-def kind(pair: Data) -> str:
-    """What the two cells of a pair differ in."""
+def factor_of(pair: Data) -> str:
+    """Return the factor in which the two cells of a pair differ."""
     a, b = levels_of(pair["a"]), levels_of(pair["b"])
     return next((n for n, x, y in zip(FACTORS, a, b, strict=True) if x != y), "shots")

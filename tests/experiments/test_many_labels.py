@@ -12,7 +12,7 @@ from samples import COLON, Word
 from promptkit import Comparison, Example, FakeModel, Store, Task, compare
 from promptkit.errors import DataError
 from promptkit.experiments.saved_runs import read_run
-from promptkit.report import confusion_matrices, page, schema
+from promptkit.report import confusion_matrices, page
 
 
 def of_labels(count: int) -> Comparison:
@@ -42,24 +42,26 @@ def test_matrices_and_the_page_grow_with_the_labels_alone() -> None:
 
 def test_runs_with_all_counts_are_read_and_drawn_alike(tmp_path: Path) -> None:
     result = of_labels(5)
-    new, records = result.to_dict(), result.to_records()
+    new = result.to_dict()
     old = {**new, "confusion": [dict(one) for one in new["confusion"]]}
     for matrix, one in zip(result.confusion, old["confusion"], strict=True):
         one["counts"] = [list(row) for row in matrix.counts]
-    assert page.html(old, records) == page.html(new, records)
     result.save(tmp_path)
     (tmp_path / "comparison.json").write_text(json.dumps(old), "utf-8")
-    schema.check_comparison(read_run(tmp_path).data, tmp_path / "comparison.json")
+    assert read_run(tmp_path).data == new
 
 
 @pytest.mark.parametrize(
     "row", [[[5, 1]], [[0, -1]], [[0]], [[0, 1, 2]], [0, 1], [0, 0, 0, 0, [0, 1]], ["x"], None]
 )
 def test_a_matrix_that_fits_no_labels_is_an_error(row: Any, tmp_path: Path) -> None:
-    data = json.loads(json.dumps(of_labels(5).to_dict()))
+    result = of_labels(5)
+    data = result.to_dict()
     data["confusion"][0]["counts"][2] = row
+    result.save(tmp_path)
+    (tmp_path / "comparison.json").write_text(json.dumps(data), "utf-8")
     with pytest.raises(DataError, match=r"confusion\.0"):
-        schema.check_comparison(data, tmp_path / "comparison.json")
+        read_run(tmp_path)
 
 
 def test_a_cut_matrix_keeps_what_is_confused_and_counts_the_rest() -> None:

@@ -120,14 +120,14 @@ def lines_lost(folder: Path) -> None:
         (bytes_of("predictions.jsonl", lambda b: b"[1]\n" + b), r"jsonl:1: not a JSON object"),
         (bytes_of("predictions.jsonl", lambda b: b"[" * 99_999 + b), r"jsonl:1: not JSON"),
         (bytes_of("comparison.json", lambda b: b[:-40]), r"comparison\.json:\d+: not JSON"),
-        (bytes_of("comparison.json", lambda b: b"{}"), r"comparison\.json: no 'task'"),
-        (bytes_of("comparison.json", lambda b: b'{"task": {}}'), r"comparison\.json: no 'models'"),
+        (bytes_of("comparison.json", lambda b: b"{}"), r"comparison\.json: no field 'task'"),
+        (bytes_of("comparison.json", lambda b: b'{"task": {}}'), r"json: no field 'task.name'"),
         (without("gold"), r"predictions\.jsonl:3: no field 'gold'"),
         (with_(shots="many"), r"jsonl:3, field 'shots', value 'many': Input should be a valid int"),
         (with_(margin=float("nan")), r"jsonl:3: not JSON \(NaN is no number in JSON\)"),
         (with_(probs=[1]), r"jsonl:3, field 'probs', value \[1\]"),
         (twice, r"jsonl:25, example 't{4}-\w+': the same cell and example as line 4"),
-        (lines_lost, r"predictions\.jsonl: 18 predictions, where comparison\.json speaks of 24"),
+        (lines_lost, r"predictions\.jsonl: 18 predictions, where comparison\.json has 24"),
     ],
 )
 def test_damage_is_named_with_its_place(damage: Any, reason: str, tmp_path: Path) -> None:

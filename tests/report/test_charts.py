@@ -26,6 +26,7 @@ from promptkit.inference.cell import levels_of
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.report import page_data, pair_names
+from promptkit.report.cell_names import levels_of
 from promptkit.report.charts import accuracy_charts, plot, style
 from promptkit.report.packed_prompts import packed
 from promptkit.report.page import html
@@ -129,7 +130,7 @@ def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
 
 def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
     labels = [f"label {i}" for i in range(77)]
-    counts = [[int(j == (i * 7) % 77) for j in range(77)] for i in range(77)]
+    counts = [[[(i * 7) % 77, 1]] for i in range(77)]
     one = {**result.to_dict()["confusion"][0], "labels": labels, "counts": counts}
     data = {**result.to_dict(), "confusion": [{**one, "shots": n} for n in range(8)]}
     panel = plot.PLOTS["confusion"](data)[0]
@@ -144,11 +145,11 @@ def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
 def test_what_moves_it_has_the_figures(result: Comparison) -> None:
     data = moved(result)
     (panel,) = plot.PLOTS["variance"](data)
-    assert (panel.title, panel.says) == ("1 shot", "Queries move it. Hardly, the order.")
+    assert (panel.title, panel.alternative) == ("1 shot", "Queries move it. Hardly, the order.")
     drawn = [(v["name"], v["low"], v["at"], v["high"]) for v in values_of(panel.chart)]
     assert drawn == [("queries", 2, 6, 8), ("orders", 0, 0, 5)]
     (panel,) = plot.PLOTS["spread"](data)
-    assert (panel.title, panel.says) == ("Orders", "3 orders range.")
+    assert (panel.title, panel.alternative) == ("Orders", "3 orders range.")
     datasets = panel.chart.to_dict(validate=False)["datasets"].values()
     assert [[v["accuracy"] for v in values] for values in datasets if "accuracy" in values[0]] == [
         [0.2, 0.5, 0.3]
@@ -163,8 +164,8 @@ def test_what_a_pair_comes_to() -> None:
     sure = {"delta": 0.2, "ci": [0.1, 0.3]}
     assert pair_names.verdict(sure) == "better"
     assert pair_names.verdict({**sure, "delta": -0.2, "ci": [-0.3, -0.1]}) == "worse"
-    assert pair_names.verdict({**sure, "ci": [-0.1, 0.3]}) == "cannot tell"
-    assert pair_names.verdict({**sure, "p_holm": 0.2}) == "cannot tell"
+    assert pair_names.verdict({**sure, "ci": [-0.1, 0.3]}) == "not significant"
+    assert pair_names.verdict({**sure, "p_holm": 0.2}) == "not significant"
     assert pair_names.verdict({**sure, "p_holm": 0.01}) == "better"
 
 
@@ -357,10 +358,10 @@ def cut(name: str) -> Callable[[Path], None]:
         (cut("predictions.jsonl"), r"predictions.jsonl:\d+: the file is cut short"),
         (cut("prompts.json"), r"prompts.json:1: not JSON .* run promptkit compare again"),
         (lambda folder: (folder / "comparison.json").write_text("[]"), "not a JSON object"),
-        (changed_json("comparison.json", lambda d: d.pop("rows")), "no 'rows'"),
+        (changed_json("comparison.json", lambda d: d.pop("rows")), "no field 'rows'"),
         (
             changed_json("comparison.json", lambda d: d["rows"][0].pop("accuracy_ci")),
-            "field 'rows.0.accuracy_ci': is not there; run promptkit compare again",
+            "no field 'rows.0.accuracy_ci'; run promptkit compare again",
         ),
         (
             changed_json("comparison.json", lambda d: d["rows"][0].update(accuracy="much")),

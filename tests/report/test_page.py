@@ -19,6 +19,7 @@ from promptkit.errors import escaped
 from promptkit.prompts.prompt import Prompt
 from promptkit.report import page, terminal
 from promptkit.report.packed_prompts import packed
+from promptkit.text import signed
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +92,7 @@ def test_nothing_is_cut_or_wrapped_in_a_usual_terminal(width: int) -> None:
     for pair in result.pairs:
         if (pair.a.shots, pair.b.shots) in pairwise(counts):
             low, _ = pair.ci or pair.ci_fixed
-            assert f"{terminal.signed(pair.delta)} [{terminal.signed(low)}, " in shown
+            assert f"{signed(pair.delta)} [{signed(low)}, " in shown
     (head,) = (line for line in lines if line.startswith("query"))
     assert head.split("  ")[-1].strip() == "8 shots"
     template = load_task(ROOT / "examples" / "fruit").template
@@ -154,7 +155,7 @@ def test_the_report_of_a_comparison() -> None:
         "query  gold  0 shots  1 shot\n"
         "────────────────────────────\n"
         "pear   b     a        ✓\n"
-        "✓ is the gold answer; ~ seeds disagree, and the commonest answer stands here.\n"
+        "✓ is the gold answer; ~ seeds disagree, and the most frequent answer is shown.\n"
         "\n"
         "! 2 queries are few: no difference would be significant; add tests before you\n"
         "  decide.\n"
@@ -166,7 +167,7 @@ def test_the_report_of_a_comparison() -> None:
         "! Lint: 1 warning (label-missing); see promptkit.lint(task).\n"
         "\n"
         "4 prompts: 4 asked, 0 from the store; 0.0 s, 0.0 s of it in the model.\n"
-        "Tokens: 36 read, 31 at the least, 80 one by one."
+        "36 tokens decoded; 80 without prefix sharing."
     )
 
 
@@ -232,9 +233,7 @@ def test_texts_from_data_are_no_markup(width: int) -> None:
 
 
 def test_a_hundredth_of_nothing_has_no_sign() -> None:
-    assert [terminal.signed(d) for d in (0.0, -0.001, 0.004, 0.01, -0.5)] == [
-        *("0", "0", "0", "+1", "-50")
-    ]
+    assert [signed(d) for d in (0.0, -0.001, 0.004, 0.01, -0.5)] == [*("0", "0", "0", "+1", "-50")]
 
 
 def test_nothing_asked_says_so() -> None:
@@ -330,7 +329,7 @@ def test_the_page_has_every_row_pair_and_answer() -> None:
             assert f" {row.shots}{100 * row.accuracy:.0f} % [{low}, {high}] " in source
             assert f"{row.tokens:,}" in source
     for pair in result.pairs:
-        assert f"{terminal.signed(pair.delta)} [{terminal.signed(pair.ci[0])}" in source
+        assert f"{signed(pair.delta)} [{signed(pair.ci[0])}" in source
     for record in result.to_records():
         assert record["input"]["name"] in source
         assert record["label"] in source

@@ -1,4 +1,4 @@
-"""Accuracy against the number of shots, and against what they cost."""
+"""Charts of accuracy against the number of shots, and against the tokens of a prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import altair as alt
 
 from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices
-from promptkit.report.cell_names import Data, Key, Names
+from promptkit.report.cell_names import CellNames, Data, Key
 from promptkit.report.charts.panels import (
     FEW,
     Chart,
@@ -20,24 +20,24 @@ from promptkit.report.charts.panels import (
     told_apart,
 )
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
-from promptkit.report.terminal import ends_of
+from promptkit.report.interval_text import ends_of
 from promptkit.text import counted, percent
 
 MANY = 12
-"""How many panels of accuracies there are at most: a reader looks at them first."""
+"""Largest number of panels of accuracies: a reader looks at them first."""
 
 ASIDE = 72
-"""The room beside a chart for words at the end of a line, in pixels."""
+"""Room beside a chart for words at the end of a line, in pixels."""
 
 
 def accuracy(data: Data) -> list[Panel]:
-    """Accuracy against shots with its intervals, a line for whatever else differs."""
-    whole = cell_names.whole(data)
+    """Return panels of accuracy against shots with its intervals, a line per cell."""
+    whole = cell_names.aggregates(data)
     ends = [end for row in whole for end in ends_of(row, "accuracy_ci")]
     domain = _domain([*ends, *(row["accuracy"] for row in data["rows"])])
     seeds = cell_names.by_draw(data)
     return [
-        Panel(title, _curves(lines, seeds, domain, _commonest(data)), _spoken(lines))
+        Panel(title, _curves(lines, seeds, domain, _majority(data)), _in_words(lines))
         for title, lines in _panels(data)[:MANY]
     ]
 
@@ -46,9 +46,9 @@ def _curves(
     lines: Mapping[str, Sequence[Data]],
     seeds: Mapping[tuple[Key, int], Sequence[float]],
     domain: Sequence[float],
-    commonest: float | None,
+    majority: float | None,
 ) -> Chart:
-    """Lines through accuracies, with their intervals, and a small point for every draw of shots."""
+    """Return lines through accuracies with their intervals, and a small point for every draw."""
     cells = [(name, row) for name, rows in lines.items() for row in rows]
     values = [
         {
@@ -72,7 +72,7 @@ def _curves(
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
     y = percent_axis(alt.Y, "accuracy:Q", "accuracy", domain)
-    width = WIDTH - (0 if commonest is None else ASIDE)
+    width = WIDTH - (0 if majority is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
             y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2=alt.Y2("high:Q")
@@ -83,28 +83,28 @@ def _curves(
     if len(draws) > len(values):
         small = base.mark_point(size=14, opacity=0.55, filled=False, strokeWidth=1)
         layers.insert(0, small.encode(y=alt.Y("draw:Q")).properties(data=inline(draws)))
-    if commonest is not None:
-        layers.insert(0, _level(commonest, ["commonest", "label"]))
+    if majority is not None:
+        layers.insert(0, _level(majority, ["majority", "baseline"]))
     return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)
 
 
 def _level(at: float, words: Sequence[str]) -> Chart:
-    """A line across the chart; at its end, what it stands for."""
+    """Return a line across the chart, with words at its end."""
     base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
     text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
     rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
     return rule + text.encode(x=fixed(alt.XValue, WIDTH - ASIDE))
 
 
-def _commonest(data: Data) -> float | None:
-    """The accuracy of always saying the commonest label; None where nothing is scored."""
-    for matrix in data.get("confusion", ()):
-        golds = confusion_matrices.golds(matrix)
-        return max(golds) / max(1, sum(golds))
-    return None
+def _majority(data: Data) -> float | None:
+    """Return the accuracy of the majority-class baseline; None where no labels are scored."""
+    if not data["confusion"]:
+        return None
+    golds = confusion_matrices.golds(data["confusion"][0])
+    return max(golds) / max(1, sum(golds))
 
 
-def _spoken(lines: Mapping[str, Sequence[Data]]) -> str:
+def _in_words(lines: Mapping[str, Sequence[Data]]) -> str:
     said = []
     for name, rows in list(lines.items())[:MANY]:
         steps = ", ".join(
@@ -115,9 +115,9 @@ def _spoken(lines: Mapping[str, Sequence[Data]]) -> str:
 
 
 def cost(data: Data) -> list[Panel]:
-    """Accuracy against the tokens of a prompt: what another shot costs."""
-    domain = _domain(row["accuracy"] for row in cell_names.whole(data))
-    seeds = cell_names.draws(data)
+    """Return panels of accuracy against the tokens of a prompt."""
+    domain = _domain(row["accuracy"] for row in cell_names.aggregates(data))
+    seeds = cell_names.by_draw(data)
     panels = []
     for title, lines in _panels(data)[:FEW]:
         values = [
@@ -125,12 +125,12 @@ def cost(data: Data) -> list[Panel]:
                 "line": name,
                 "shots": row["shots"],
                 "accuracy": row["accuracy"],
-                "tokens": row["tokens"] / row["n"] / seeds.get((levels_of(row), row["shots"]), 1),
+                "tokens": row["tokens"] / row["n"] / len(seeds[levels_of(row), row["shots"]]),
             }
             for name, rows in lines.items()
             for row in rows
         ]
-        panels.append(Panel(title, _costs(values, lines, domain), _spoken_costs(values)))
+        panels.append(Panel(title, _costs(values, lines, domain), _costs_in_words(values)))
     return panels
 
 
@@ -152,7 +152,7 @@ def _costs(
     return layers.properties(width=WIDTH, height=180)
 
 
-def _spoken_costs(values: Sequence[Data]) -> str:
+def _costs_in_words(values: Sequence[Data]) -> str:
     ends = (values[0], values[-1])
     said = [
         f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, {percent(v['accuracy'])} right"
@@ -162,10 +162,10 @@ def _spoken_costs(values: Sequence[Data]) -> str:
 
 
 def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
-    """The rows over all seeds as lines of panels: no more in each than there are colours."""
-    names = Names(data["rows"])
+    """Return the rows over all seeds as lines of panels, at most a line per colour in each."""
+    names = CellNames(data["rows"])
     lines: dict[Key, list[Data]] = {}
-    for row in cell_names.whole(data):
+    for row in cell_names.aggregates(data):
         lines.setdefault(levels_of(row), []).append(row)
     if len(lines) <= len(COLOURS):
         return [("", {names.of(key): own for key, own in lines.items()})]
@@ -179,7 +179,7 @@ def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
 
 
 def _domain(shares: Iterable[float]) -> tuple[float, float]:
-    """Whole tenths around shares, never so narrow that noise looks like much."""
+    """Return whole tenths around shares, at least 0.4 apart so that noise looks small."""
     values = [*shares]
     low, high = int(min(values) * 10) / 10, -int(-max(values) * 10 // 1) / 10
     while high - low < 0.4:

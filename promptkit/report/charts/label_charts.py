@@ -1,4 +1,4 @@
-"""What a model says: how sure it is when it is right, and which labels it takes for which."""
+"""Charts of label probabilities: reliability and confusion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import altair as alt
 
 from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report import cell_names
-from promptkit.report.cell_names import Data, Names, few, fewest_and_most
+from promptkit.report.cell_names import CellNames, Data, few, fewest_and_most
 from promptkit.report.charts.panels import (
     FEW,
     Chart,
@@ -25,26 +25,26 @@ from promptkit.report.confusion_matrices import cut, dense, entries, golds
 from promptkit.text import counted, percent, visible
 
 ROOMY = 20
-"""The width of a cell, in pixels, that has room for a number."""
+"""Width of a cell, in pixels, that has room for a number."""
 
 
 def reliability(data: Data) -> list[Panel]:
-    """How sure the model is against how often it is right, a panel per shot count."""
-    names = Names(data["rows"])
+    """Return panels of accuracy against confidence, one per shot count."""
+    names = CellNames(data["rows"])
     panels = []
-    groups = _by_shots(fewest_and_most(data.get("reliability", ())), names)[:FEW]
+    groups = _by_shots(fewest_and_most(data["reliability"]), names)[:FEW]
     for title, group in sorted(groups, key=lambda one: int(one[1][0]["shots"])):
         factors = cell_names.varied(map(levels_of, group))
         lines = {names.of(levels_of(one), factors): one["bins"] for one in group}
-        panels.append(Panel(title, _reliability(lines), _spoken_bins(title, lines)))
+        panels.append(Panel(title, _reliability(lines), _bins_in_words(title, lines)))
     return panels
 
 
 def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     values = [{"line": name, **one} for name, bins in lines.items() for one in bins]
     base = alt.Chart().encode(
-        x=percent_axis(alt.X, "confidence:Q", "how sure", (0, 1)),
-        y=percent_axis(alt.Y, "accuracy:Q", "how often right", (0, 1)),
+        x=percent_axis(alt.X, "confidence:Q", "confidence", (0, 1)),
+        y=percent_axis(alt.Y, "accuracy:Q", "accuracy", (0, 1)),
         **told_apart(lines),
     )
     points = points_of(base, lines, None).encode(
@@ -61,10 +61,10 @@ def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     return layers.properties(width=260, height=260)
 
 
-def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
+def _bins_in_words(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
     said = [
         f"{name or 'the model'} is right {percent(one['accuracy'])} of the time where it is "
-        f"{percent(one['confidence'])} sure"
+        f"{percent(one['confidence'])} confident"
         for name, bins in lines.items()
         for one in bins[-1:]
     ]
@@ -72,10 +72,10 @@ def _spoken_bins(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
 
 
 def confusion(data: Data) -> list[Panel]:
-    """Which label was said where which is right, a panel per shot count."""
-    chosen = few(data.get("confusion", ()), FEW)
-    names = Names(data["rows"])
-    return [Panel(names.with_shots(one), _heat(cut(one)), _spoken_matrix(one)) for one in chosen]
+    """Return panels of counts of answers by gold label, one per shot count."""
+    chosen = few(data["confusion"], FEW)
+    names = CellNames(data["rows"])
+    return [Panel(names.with_shots(one), _heat(cut(one)), _matrix_in_words(one)) for one in chosen]
 
 
 def _heat(matrix: Data) -> Chart:
@@ -96,7 +96,7 @@ def _heat(matrix: Data) -> Chart:
     base = alt.Chart().encode(
         x=alt.X(
             "said:O",
-            title="said",
+            title="answer",
             scale=all_labels,
             axis=alt.Axis(labelAngle=-45, orient="top", **axis),
         ),
@@ -118,14 +118,14 @@ def _heat(matrix: Data) -> Chart:
     )
 
 
-def _spoken_matrix(matrix: Data) -> str:
+def _matrix_in_words(matrix: Data) -> str:
     right = sum(count for gold, said, count in entries(matrix) if gold == said)
     total = sum(golds(matrix))
     return f"Confusion of {counted(len(matrix['labels']), 'label')}: {right} of {total} right."
 
 
-def _by_shots(cells: Sequence[Data], names: Names) -> list[tuple[str, list[Data]]]:
-    """Cells that differ in their calibration only, together."""
+def _by_shots(cells: Sequence[Data], names: CellNames) -> list[tuple[str, list[Data]]]:
+    """Return groups of cells that differ in their calibration only."""
     factors = [i for i in names.factors if FACTORS[i] != "calibration"]
     groups: dict[str, list[Data]] = {}
     for cell in cells:

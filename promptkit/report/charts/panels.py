@@ -1,4 +1,4 @@
-"""What charts are made of: panels, and the encodings that several of them share."""
+"""Panels of charts, and the encodings that several charts share."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import altair as alt
 from promptkit.report.charts.style import BETTER, COLOURS, DIM, INK, SHAPES, SHARE, WIDTH, WORSE
 
 FEW = 6
-"""How many panels of a kind there are at most; the tables have all of it."""
+"""Largest number of panels of a kind; the tables have all of it."""
 
 Chart = Any
 """Altair's charts have no useful common type."""
 
 
 class Panel(NamedTuple):
-    """One chart among several of its kind."""
+    """One chart of several of its kind."""
 
     title: str
-    """What sets it apart from the others; empty where it is the only one."""
+    """Title that tells it from the others; empty where it is the only one."""
     chart: Chart
-    says: str
-    """The chart in a sentence, for who cannot see it."""
+    alternative: str
+    """Text alternative: the chart in a sentence."""
 
 
 def told_apart(lines: Mapping[str, Any]) -> dict[str, Any]:
-    """Colours for lines, or one colour for a line that is alone."""
+    """Return a colour per line, or one colour for a single line."""
     if len(lines) == 1:
         return {"color": fixed(alt.ColorValue, COLOURS[0])}
     scale = alt.Scale(domain=[*lines], range=[*COLOURS[: len(lines)]])
@@ -35,7 +35,7 @@ def told_apart(lines: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def points_of(base: Chart, lines: Mapping[str, Any], y: Any) -> Chart:
-    """Points with a shape for each line."""
+    """Return points with a shape for each line."""
     points = base.mark_point(filled=True, size=60, opacity=1)
     if y is not None:
         points = points.encode(y=y)
@@ -46,33 +46,39 @@ def points_of(base: Chart, lines: Mapping[str, Any], y: Any) -> Chart:
 
 
 def percent_axis(channel: Any, field: str, title: str, domain: Sequence[float]) -> Any:
-    """A channel, `alt.X` or `alt.Y`, for shares."""
+    """Return a channel, `alt.X` or `alt.Y`, for shares."""
     axis = alt.Axis(format=SHARE, tickCount=5)
     scale = alt.Scale(domain=[*domain], nice=False, zero=False)
     return channel(field, title=title, scale=scale, axis=axis)
 
 
 def fixed(channel: Any, value: object) -> Any:
-    """A channel that has one value, in pixels or as a colour, for all marks."""
+    """Return a channel with one value, in pixels or as a colour, for all marks."""
     return channel(value)
 
 
 def inline(values: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+    """Return the values as data inside the chart."""
     return alt.InlineData(values=[*values])
 
 
 SIGNS = {
     "better": ("triangle-right", BETTER),
     "worse": ("triangle-left", WORSE),
-    "cannot tell": ("circle", DIM),
+    "not significant": ("circle", DIM),
     "": ("circle", COLOURS[0]),
 }
-"""The shape and the colour of what an interval comes to; of one that is nothing but itself."""
+"""Shape and colour of a point by its verdict; the last for intervals that have none."""
 
 
 def intervals(values: Sequence[Mapping[str, Any]], title: str, *, signs: bool = False) -> Chart:
-    """An interval per row, `low` and `high` with points `at`; above it what it is, its `name`, its
-    `context` and its `number`; `verdict` is one of `SIGNS`.
+    """Return a chart with an interval per row of `values`.
+
+    Args:
+        values: Per row `low`, `high` and `at`, the texts `name`, `context` and `number`, and
+            `verdict`, one of `SIGNS`.
+        title: The title of the axis.
+        signs: Whether the axis shows signed numbers.
     """
     two_lines = any(value["context"] for value in values)
     above, below = (-15, 14) if two_lines else (-8, 8)
@@ -98,13 +104,13 @@ def intervals(values: Sequence[Mapping[str, Any]], title: str, *, signs: bool = 
 
 
 def upright(at: float) -> Chart:
-    """A line from top to bottom."""
+    """Return a vertical line across all rows."""
     line = alt.Chart(inline([{"at": at}])).mark_rule(color=DIM, opacity=0.4)
     return line.encode(x=alt.X("at:Q"))
 
 
 def words(base: Chart, above: int, context: bool, *, plain: bool) -> list[Chart]:
-    """A row's `name` on the left and its `number` on the right, and its `context` below."""
+    """Return a row's `name` on the left and its `number` on the right, and its `context` below."""
     name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - 104)
     number = base.mark_text(align="right", yOffset=above, fontSize=12)
     left, ink, dim = fixed(alt.XValue, 0), fixed(alt.ColorValue, INK), fixed(alt.ColorValue, DIM)

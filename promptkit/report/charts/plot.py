@@ -1,4 +1,4 @@
-"""A comparison as charts: for each kind the panels it is made of, out of plain data."""
+"""Charts of a comparison by kind, made from its JSON."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "spread": spread,
     "cost": cost,
 }
-"""What can be plotted of a comparison."""
+"""Kinds of charts, with the function that makes the panels of each."""
 
 
 def together(panels: Sequence[Panel]) -> Chart:
-    """The panels as one chart, two in a row."""
+    """Return the panels as one chart, two in a row."""
     charts = [
         panel.chart.properties(title=panel.title) if panel.title else panel.chart
         for panel in panels
@@ -40,13 +40,14 @@ def together(panels: Sequence[Panel]) -> Chart:
 
 
 def plot(data: Data, what: str) -> Chart:
-    """All panels of one kind as one chart.
+    """Return all panels of one kind as one chart.
 
-    Raises `TaskError` for a kind that there is not, or not in this comparison.
+    Raises:
+        TaskError: The kind is unknown, or this comparison has none of it.
     """
     if what not in PLOTS:
-        raise TaskError(f"there is no plot {what!r}; there is {', '.join(PLOTS)}")
+        raise TaskError(f"unknown plot {what!r}; choose one of: {', '.join(PLOTS)}")
     panels = PLOTS[what](data)
     if not panels:
-        raise TaskError(f"there is nothing to plot as {what!r}: this comparison has none of it")
+        raise TaskError(f"nothing to plot as {what!r}: this comparison has none of it")
     return styled(together(panels))

@@ -1,4 +1,4 @@
-"""How charts look, and what becomes of them: SVG and PNG, without a browser or network."""
+"""Style of charts, and their output as SVG and PNG, without a browser or network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 
 SHARE = ".0%"
 WIDTH = 330
-"""The width of a chart in pixels, without its axis: it is read on a telephone too."""
+"""Width of a chart in pixels, without its axis: it has to fit a telephone."""
 
 _TEXT = {"labelColor": DIM, "titleColor": DIM, "labelFontSize": 12, "titleFontSize": 12}
 
@@ -54,17 +54,17 @@ STYLE: dict[str, Any] = {
 
 
 def styled(chart: Any) -> Any:
-    """The chart in this style, for who gets it as an object."""
+    """Return the chart with this style, for use as an object."""
     return chart.properties(config=alt.Config(**STYLE))
 
 
 def svg(chart: Any) -> str:
-    """The chart as SVG, its colours the ones above."""
+    """Return the chart as SVG."""
     return str(vl_convert.vegalite_to_svg(_spec(chart), vl_version=_VERSION))
 
 
 def png(chart: Any) -> bytes:
-    """The chart as PNG, in twice the resolution of a usual screen."""
+    """Return the chart as PNG, at twice the resolution of a usual screen."""
     return bytes(vl_convert.vegalite_to_png(_spec(chart), vl_version=_VERSION, scale=2))
 
 
@@ -74,4 +74,4 @@ def _spec(chart: Any) -> str:
 
 
 _VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-"""The version of Vega-Lite that altair writes, as vl-convert names it."""
+"""Version of Vega-Lite that altair writes, as vl-convert names it."""

@@ -1,4 +1,4 @@
-"""Variance components of an accuracy, and the range of accuracies over the levels of a factor."""
+"""Charts of variance components, and of the ranges over the levels of factors."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any
 import altair as alt
 
 from promptkit.evaluation.sentences import component_name
-from promptkit.report.cell_names import Data, Names, few
+from promptkit.report.cell_names import CellNames, Data, few
 from promptkit.report.charts.panels import FEW, Chart, Panel, inline, intervals, words
 from promptkit.report.charts.style import COLOURS, LINE, SHARE, WIDTH
 from promptkit.text import capital, counted, number
 
+MOST = 12
+"""Largest number of ranges in one panel."""
+
 
 def variance(data: Data) -> list[Panel]:
-    """Standard deviations by source with their intervals, a panel per number of shots."""
-    names = Names(data["rows"])
-    found = few(data.get("variance", ()), FEW)
+    """Return panels of standard deviations with their intervals, one per number of shots."""
+    names = CellNames(data["rows"])
+    found = few(data["variance"], FEW)
     return [
         Panel(
             names.place(one),
@@ -42,15 +45,11 @@ def _source(row: int, source: Data) -> dict[str, Any]:
     }
 
 
-MOST = 12
-"""How many spreads stand in one panel."""
-
-
 def spread(data: Data) -> list[Panel]:
-    """The accuracies of the levels of each factor, a panel per factor."""
-    names = Names(data["rows"])
+    """Return panels of the accuracies of the levels, one per factor."""
+    names = CellNames(data["rows"])
     factors: dict[str, list[Data]] = {}
-    for one in data.get("spreads", ()):
+    for one in data["spreads"]:
         factors.setdefault(one["factor"], []).append(one)
     return [
         Panel(
@@ -60,8 +59,8 @@ def spread(data: Data) -> list[Panel]:
     ]
 
 
-def _spreads(found: Sequence[Data], names: Names) -> Chart:
-    """Per row the accuracies of all levels; the line is from the lowest to the highest."""
+def _spreads(found: Sequence[Data], names: CellNames) -> Chart:
+    """Return a row per range, from the lowest to the highest accuracy, with all levels."""
     rows = [_row(row, one, names) for row, one in enumerate(found)]
     dots = [
         {"row": row, "accuracy": accuracy}
@@ -89,7 +88,7 @@ def _accuracy_axis(dots: Sequence[Mapping[str, Any]]) -> Any:
     return alt.X("accuracy:Q", title="accuracy", scale=scale, axis=axis)
 
 
-def _row(row: int, one: Data, names: Names) -> dict[str, Any]:
+def _row(row: int, one: Data, names: CellNames) -> dict[str, Any]:
     low, high = one["ci"]
     return {
         "row": row,
