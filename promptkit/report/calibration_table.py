@@ -11,7 +11,7 @@ from rich.text import Text
 
 from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
 from promptkit.report.cell_names import Data, Key
-from promptkit.report.tables import change, table, titled
+from promptkit.report.rich_tables import change, table, titled
 from promptkit.text import percent
 
 _METHOD = FACTORS.index("calibration")

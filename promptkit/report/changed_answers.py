@@ -11,7 +11,7 @@ from rich.text import Text
 
 from promptkit.inference.cell import levels_of, line_title
 from promptkit.report.cell_names import Data, Records
-from promptkit.report.tables import table, titled
+from promptkit.report.rich_tables import table, titled
 from promptkit.text import counted, shown, visible
 
 SHOWN = 20

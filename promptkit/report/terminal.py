@@ -16,7 +16,7 @@ from promptkit.report.calibration_table import calibrated
 from promptkit.report.cell_names import Data, Key, Records
 from promptkit.report.changed_answers import changed_answers
 from promptkit.report.notes import cost, notes
-from promptkit.report.tables import change, table, titled
+from promptkit.report.rich_tables import change, table, titled
 from promptkit.text import counted, file_name, visible
 
 MAX_TABLES = 3

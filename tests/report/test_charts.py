@@ -421,7 +421,7 @@ def test_runs_of_earlier_versions(saved: Path, tmp_path: Path) -> None:
     (folder / "predictions.jsonl").write_text(text, "utf-8")
     code, said = run(folder)
     assert code == 0
-    assert "prompts.json is not there, so the page has no prompts" in re.sub(r"\s+", " ", said)
+    assert "prompts.json does not exist, so the page has no prompts" in re.sub(r"\s+", " ", said)
     page = (folder / "report.html").read_text("utf-8")
     assert 'id="accuracy"' in page
     assert 'id="confusion"' not in page
