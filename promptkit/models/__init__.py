@@ -1,1 +1,1 @@
-"""The only rooms that know a runtime."""
+"""Models: the contract, GGUF models by llama.cpp, embedders, and a fake for tests."""

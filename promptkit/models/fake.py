@@ -1,6 +1,6 @@
-"""A model without a runtime: deterministic, instant, for tests of what is built on models.
+"""A model without a runtime: deterministic and instant, for tests of code that uses models.
 
-Its tokens are the bytes of the text, and its numbers are digests of what it was shown.
+Its tokens are the bytes of the text, and its numbers are digests of the prompt.
 """
 
 from __future__ import annotations
@@ -29,10 +29,24 @@ CHATML = (
 
 
 class FakeModel:
-    """Answers with `answer(prompt)`, or with what a digest of the prompt comes to.
+    """A model that answers with `answer(prompt)`, or with a digest of the prompt.
 
-    `answer` gets the prompt as raw text and returns the text it would write; a candidate that
-    equals it gets nine tenths of the probability.
+    Args:
+        answer: A function from a prompt, as raw text, to the text of its answer; a candidate that
+            equals it gets nine tenths of the probability.
+        name: The name of the model; models of different names give different numbers.
+        context: The longest prompt, in bytes.
+        chat_template: The template of prompts with roles; None for a model without one.
+
+    Example:
+        >>> from promptkit import FakeModel
+        >>> from promptkit.prompts.pieces import Piece
+        >>> from promptkit.prompts.prompt import Prompt
+        >>> model = FakeModel(lambda prompt: "pome" if "apple" in prompt.text else "drupe")
+        >>> prompt = Prompt((Piece("apple:", "data"),), candidates=(" drupe", " pome"))
+        >>> ((index, score),) = model.score(model.tokenize([prompt]))
+        >>> [round(logprob, 2) for logprob in score.logprobs]
+        [-2.41, -0.11]
     """
 
     def __init__(
@@ -56,7 +70,7 @@ class FakeModel:
         )
 
     def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
-        """The prompts as bytes. Raises `PromptError` for one longer than the context."""
+        """Return the prompts as bytes. Raises `PromptTooLongError` for one beyond the context."""
         tokenized = [self._encoder.encode(chat.apply(p, self._chat_template)) for p in prompts]
         for prompt in tokenized:
             if len(prompt.ids) > self.identity.context:
@@ -66,11 +80,11 @@ class FakeModel:
         return tokenized
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for."""
+        """Return the bytes that a token stands for."""
         return _Bytes().piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
-        """Scores every candidate of every prompt; yields (index, score) as they are made."""
+        """Score every candidate of every prompt; yield (index, score) of each prompt."""
         for index, prompt in enumerate(prompts):
             self.usage.decoded_tokens += len(prompt.ids)
             candidates = prompt.prompt.candidates or ()
@@ -87,7 +101,7 @@ class FakeModel:
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
     ) -> Iterator[tuple[int, Generation]]:
-        """Writes an answer to every prompt; yields (index, generation) as they are made."""
+        """Write an answer to every prompt; yield (index, generation) of each prompt."""
         for index, prompt in enumerate(prompts):
             self.usage.decoded_tokens += len(prompt.ids)
             if self._answer is not None:

@@ -38,11 +38,11 @@ def scores(model: LlamaModel) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("", "there is no model ''"),
+        ("", "unknown model ''"),
         (".", "folder"),
         ("a\0b.gguf", "null byte"),
         ("x" * 5000 + ".gguf", "name too long"),
-        ("x" * 5000, "there is no model"),
+        ("x" * 5000, "unknown model"),
         ("\ud800.gguf", "surrogates"),
         ("/dev/zero", "device"),
         ("-x.gguf", "no such file"),

@@ -1,4 +1,4 @@
-"""Refuses GGUF headers that llama.cpp would abort on, out of Python's reach.
+"""Checks of GGUF headers that llama.cpp would abort on, out of Python's reach.
 
 That may be while loading, or later on while tokenizing and decoding. What is left to llama.cpp
 itself is what it reports without aborting: an architecture or a tokenizer it does not know, a
@@ -55,10 +55,12 @@ _TEXT_BYTES = (*range(0xC0), *range(0xC2, 0xF5))
 
 
 def check_header(header: Header) -> None:
-    """Refuses a header that llama.cpp would abort on, or that would make it misread text.
+    """Check a header for what llama.cpp would abort on, or misread text because of.
 
-    Covers the sizes that most architectures share, the vocabulary and the types of the tensors.
-    Raises `ModelFileError`.
+    That is the sizes that most architectures share, the vocabulary and the types of the tensors.
+
+    Raises:
+        ModelFileError: Something is wrong with it.
     """
     _check_sizes(header)
     _check_vocabulary(header)
@@ -106,7 +108,7 @@ def _check_sizes(header: Header) -> None:
 
 
 def _bounded_sizes(header: Header) -> Mapping[str, int]:
-    """The sizes of `_BOUNDS` that the header gives as one number."""
+    """Return the sizes of `_BOUNDS` that the header gives as one number."""
     metadata, arch = header.metadata, header.architecture
     sizes: dict[str, int] = {}
     for name, low, high in _BOUNDS:

@@ -1,8 +1,9 @@
-"""Reads the header of a GGUF file before llama.cpp is given the file.
+"""The header of a GGUF file, read before llama.cpp is given the file.
 
 llama.cpp answers many kinds of damage by aborting the whole process, out of Python's reach.
 `read_header` therefore walks the header with every count and length checked against the size
-of the file. What the header says in good order is for `gguf_check` to judge.
+of the file. Whether a well-formed header describes a model that llama.cpp survives is for
+`promptkit.models.gguf.checks` to judge.
 """
 
 from __future__ import annotations
@@ -95,13 +96,13 @@ class TensorInfo:
 
     @property
     def elements(self) -> int:
-        """How many weights the tensor holds."""
+        """The number of weights in the tensor."""
         return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says about itself. Sizes and offsets are in bytes."""
+    """A GGUF file's description of itself. Sizes and offsets are in bytes."""
 
     path: Path
     version: int
@@ -121,7 +122,7 @@ class Header:
 
     @property
     def cache_width(self) -> int:
-        """The numbers that attention keeps for a token, over all layers; 0 where nothing says."""
+        """The numbers that attention keeps for a token, over all layers; 0 where unknown."""
         layers = self._number("block_count")
         heads = self.metadata.get(f"{self.architecture}.attention.head_count_kv")
         if heads is None:
@@ -139,7 +140,7 @@ class Header:
 
     @property
     def elements(self) -> int:
-        """How many weights the model has."""
+        """The number of weights of the model."""
         return sum(tensor.elements for tensor in self.tensors)
 
     @property
@@ -152,7 +153,7 @@ class Header:
 
 
 class _Cursor:
-    """Moves forward over a file, reading ahead in growing steps, never past its end."""
+    """A position in a file, which is read ahead in growing steps, never past its end."""
 
     def __init__(self, file: BinaryIO, path: Path, size: int) -> None:
         self.file, self.path, self.size = file, path, size
@@ -162,7 +163,7 @@ class _Cursor:
         return ModelFileError(self.path, reason)
 
     def skip(self, count: int, what: str) -> int:
-        """Moves on by `count` bytes, all of them in `data` afterwards; returns the old place."""
+        """Move on by `count` bytes, all of them in `data` afterwards; return the old position."""
         start, end = self.pos, self.pos + count
         if end > self.size:
             raise self.error(
@@ -183,7 +184,7 @@ class _Cursor:
         return int(layout.unpack_from(self.data, start)[0])
 
     def name(self, what: str) -> str:
-        """A key or a tensor's name: UTF-8, not empty, no NUL."""
+        """Return a key or a tensor's name: UTF-8, not empty, no NUL."""
         length = self.number("Q", what)
         start = self.skip(length, what)
         raw = self.data[start : self.pos]
@@ -213,7 +214,7 @@ class _Cursor:
         return texts
 
     def value(self, key: str) -> tuple[object, str]:
-        """One metadata value and the name of its type."""
+        """Return one metadata value and the name of its type."""
         what = f"the value of {shorten(key)}"
         kind, count, is_array = self.number("I", what), 1, False
         if kind == _ARRAY:
@@ -235,7 +236,7 @@ class _Cursor:
         return (items, f"arr[{name}]") if is_array else (items[0], name)
 
     def tensor(self, index: int) -> TensorInfo:
-        """One tensor's entry; its offset is still relative to the tensor data."""
+        """Return one tensor's entry; its offset is still relative to the tensor data."""
         what = f"the entry of tensor {index + 1}"
         name = self.name(what)
         if len(name.encode()) >= 64:
@@ -261,10 +262,11 @@ class _Cursor:
 
 
 def read_header(path: str | Path) -> Header:
-    """The header of the GGUF file at `path`; reads no tensor data.
+    """Return the header of the GGUF file at `path`, without reading tensor data.
 
-    Raises `ModelFileError` if the file is missing, unreadable, no GGUF file of version 2 or 3,
-    cut short, one part of a split model, or contradicts itself or its own size.
+    Raises:
+        ModelFileError: The file is missing, unreadable, no GGUF file of version 2 or 3, cut short,
+            one part of a split model, or contradicts itself or its own size.
     """
     path = Path(path)
     try:
@@ -304,7 +306,7 @@ def _read(cursor: _Cursor) -> Header:
 
 
 def _read_start(cursor: _Cursor) -> tuple[int, int, int]:
-    """The version and the promised numbers of tensors and metadata entries."""
+    """Return the version and the promised numbers of tensors and metadata entries."""
     error, size = cursor.error, cursor.size
     cursor.data = start = cursor.file.read(512)
     if start[:4] != b"GGUF":
@@ -325,7 +327,7 @@ def _read_start(cursor: _Cursor) -> tuple[int, int, int]:
 
 
 def _check_whole(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[str, str]) -> None:
-    """Refuses what is not a complete model."""
+    """Raise `ModelFileError` for a file that is not a complete model."""
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture.isascii() or not architecture:
         raise cursor.error(
@@ -353,7 +355,7 @@ def _alignment(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[s
 def _placed(
     cursor: _Cursor, entries: Sequence[TensorInfo], data_offset: int, alignment: int
 ) -> tuple[TensorInfo, ...]:
-    """The tensors with their offsets in the file, which must hold them all."""
+    """Return the tensors with their offsets in the file, which must hold them all."""
     tensors: list[TensorInfo] = []
     names: set[str] = set()
     expected = 0
@@ -379,7 +381,7 @@ def _placed(
 
 
 def _not_gguf(start: bytes) -> str:
-    """What a file that begins with `start` seems to be instead of GGUF."""
+    """Return a description of a file that begins with `start` and is not GGUF."""
     text = start.lstrip().lower()
     if not start:
         return "the file is empty"

@@ -1,4 +1,4 @@
-"""The user's cache folder: what promptkit knows about model files and would only compute again."""
+"""The user's cache folder, with results about model files that could be computed again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import platformdirs
 
 
 def folder() -> Path:
-    """Where it is: `PROMPTKIT_CACHE`, or where this system keeps caches."""
+    """Return the folder: `PROMPTKIT_CACHE`, or the place where this system keeps caches."""
     return Path(os.environ.get("PROMPTKIT_CACHE") or platformdirs.user_cache_dir("promptkit"))
 
 
 def write(file: Path, text: str) -> None:
-    """Writes a small file whole or not at all. Raises `OSError`."""
+    """Write a small file whole or not at all. Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writes a model file with other weights.
+"""The conversion of a model file to another type of weights.
 
 `python -m promptkit.models.prepare.convert SOURCE TARGET TYPE` does it, in a process of its own.
 llama.cpp converts the matrices and copies the rest, vocabulary and chat template included.
@@ -19,18 +19,20 @@ from promptkit.models.prepare.model_files import ModelFile, verify
 from promptkit.models.runtime.library import errors, forget_errors, library
 
 FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
-"""What matrices can be converted to, as `llama_ftype` numbers it."""
+"""The types that matrices can be converted to, with their numbers in `llama_ftype`."""
 
 SECONDS = 900
-"""How long that may take."""
+"""The most time that it may take."""
 
 _RENEWED = ("general.file_type", "general.quantization_version")
 
 
 def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
-    """Writes the model to `target` with its matrices as `kind`, one of `FTYPES`, and verifies it.
+    """Write the model to `target` with its matrices as `kind`, one of `FTYPES`, and verify it.
 
-    Raises `FailedError` where llama.cpp refuses, and `ModelFileError` for what it wrote.
+    Raises:
+        FailedError: llama.cpp refuses.
+        ModelFileError: The file that it wrote is not usable.
     """
     source = file.header
     run("convert", str(source.path), str(target), kind, seconds=SECONDS, doing="converting it")
@@ -41,7 +43,7 @@ def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
 
 
 def _described(header: Header) -> object:
-    """All that a header says except for how the weights are stored."""
+    """Return all of a header except for the storage of the weights."""
     metadata = {key: value for key, value in header.metadata.items() if key not in _RENEWED}
     types = {key: value for key, value in header.types.items() if key not in _RENEWED}
     # Dimensions of 1 at the end are not written again.
@@ -53,7 +55,7 @@ def _described(header: Header) -> object:
 
 
 def main(source: str, target: str, kind: str) -> str:
-    """Writes `target`. Raises `ModelError`, also where a weight is too large for its new type."""
+    """Write `target`. Raises `ModelError`, also where a weight is too large for its new type."""
     lib = library()
     params = lib.llama_model_quantize_default_params()
     params.ftype = FTYPES[kind]

@@ -9,22 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 WORTH_A_FILE = 1.2
-"""How many times as fast as the model's own file weights must be to get a file of their own."""
+"""The least speed of weights that get a file of their own, against the model's own weights."""
 
 WORTH_TWICE_THE_BYTES = 1.1
-"""How many times as fast a file must be to replace a smaller one that was written, too."""
+"""The least speed of a file, against a smaller one that also had to be written."""
 
 WORTH_A_CHANGE = 1.05
-"""How many times as fast a setting, or a file of the same size, must be to replace another."""
+"""The least speed of settings, or of a file of about the same size, against the ones before."""
 
 ROUNDS = 2
 """Rounds without an improvement after which readings are settled."""
 
 IMPROVEMENT = 1.02
-"""How many times shorter the best reading must become to count as improved."""
+"""The least factor by which the best reading must shorten to count as improved."""
 
 CONFIRMED = 1.05
-"""How close to the best reading two others must come, so that no single one decides."""
+"""The most that two other readings may exceed the best one, so that no single one decides."""
 
 Candidate = TypeVar("Candidate")
 

@@ -1,4 +1,4 @@
-"""Finding model files and making sure that llama.cpp survives them.
+"""Model files: found by name, and verified so that llama.cpp survives them.
 
 A file is read once in full for its digest, its header is checked, and it is loaded once in a
 process of its own, because a damaged file can end the process that loads it. The outcome is
@@ -25,12 +25,12 @@ from promptkit.models.prepare.isolated import FailedError, run
 from promptkit.models.runtime.library import runtime
 
 TRIAL_SECONDS = 300
-"""How long a trial load may take before the file counts as unusable."""
+"""Seconds after which a trial load fails."""
 
-_TRIAL_VERSION = 2  # what a trial looks at; a change has every file tried again
+_TRIAL_VERSION = 2  # of the trial's checks; a change has every file tried again
 
 SETTLED_SECONDS = 2
-"""How long a file must have stood unchanged before its digest is remembered."""
+"""Seconds that a file must have stood unchanged before its digest is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,13 @@ class ModelFile:
 
 
 def find(name: str | Path) -> Path:
-    """The file that a model's name stands for: a path, `smollm2`, or `hf:owner/repo/file.gguf`.
+    """Return the file that a model's name stands for.
 
-    Raises `ModelFileError`, `MissingExtraError`, or `ModelError` where a file cannot be fetched.
+    The name is a path, `smollm2`, or `hf:owner/repo/file.gguf`.
+
+    Raises:
+        ModelError: The name means nothing, or a file cannot be fetched.
+        MissingExtraError: The name needs a package that is not installed.
     """
     name = str(name)
     if name == "smollm2":
@@ -54,15 +58,18 @@ def find(name: str | Path) -> Path:
     path = Path(os.path.expanduser(name))  # which leaves a user that does not exist alone
     if not name or ("/" not in name and not name.endswith(".gguf") and not os.path.exists(path)):
         raise ModelError(
-            f"there is no model {name!r}: name a .gguf file, smollm2, or hf:owner/repo/file.gguf"
+            f"unknown model {name!r}; give a .gguf file, smollm2, or hf:owner/repo/file.gguf"
         )
     return path
 
 
 def verify(path: Path, trial: str = "load_trial") -> ModelFile:
-    """The file's header and digest, once llama.cpp is known to survive it.
+    """Return the file's header and digest, once llama.cpp is known to survive it.
 
-    `trial` is the module that tries it. Raises `ModelFileError` naming the file and the reason.
+    `trial` is the module that tries it.
+
+    Raises:
+        ModelFileError: The file is missing or damaged, or llama.cpp cannot run it.
     """
     header = read_header(path)
     check_header(header)
@@ -75,9 +82,12 @@ def verify(path: Path, trial: str = "load_trial") -> ModelFile:
 
 
 def try_once(identity: str, *files: Path, trial: str = "load_trial") -> None:
-    """Loads a model, and an adapter for it, in a process of its own, unless that went well before.
+    """Load a model, and an adapter for it, in a process of its own, unless that worked before.
 
-    `identity` is made of the files' digests. Raises `ModelFileError`, naming the last file.
+    `identity` is made of the files' digests.
+
+    Raises:
+        ModelFileError: It fails; the message names the last file.
     """
     tried = f"{trial} {_TRIAL_VERSION} {identity} {runtime()}"
     passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()
@@ -135,7 +145,7 @@ def _try(trial: str, *files: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of the file, remembered until the file changes in any way. Raises `OSError`."""
+    """Return the SHA-256 of the file, kept until the file changes in any way. Raises `OSError`."""
     stat = path.stat()
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     known = cache.folder() / "digests" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()
@@ -155,6 +165,6 @@ def digest(path: Path) -> str:
 
 
 def _remember(file: Path, text: str) -> None:
-    """A cache that cannot be written costs only time."""
+    """Write a file of the cache; one that cannot be written costs only time."""
     with suppress(OSError):
         cache.write(file, text)

@@ -31,7 +31,7 @@ ROWS = 8
 LIMIT = 900
 """Seconds that it may take in all."""
 
-PATIENCE = 40
+PATIENCE = 20
 """Seconds for which readings are repeated until they settle."""
 
 SECONDS = 0.6

@@ -16,7 +16,7 @@ from typing import NoReturn
 from promptkit.errors import ModelError
 
 IDLE_SECONDS = 1.0
-"""How long a run that nobody asks for its next result keeps the runs of other threads waiting."""
+"""Seconds for which an idle run, whose next result nobody asks for, keeps other threads waiting."""
 
 
 def lock_of_process() -> RLock:
@@ -29,7 +29,7 @@ def lock_of_process() -> RLock:
 
 
 class Access:
-    """Decides who may use a model, and frees it when nobody does any more."""
+    """The right to use a model: one thread at a time, and its memory freed after the last use."""
 
     def __init__(self, name: str, free: Callable[[], None], *, forks: bool = True) -> None:
         """`name` is for messages; `free` releases the model's memory and is called once at most.
@@ -49,7 +49,7 @@ class Access:
         self._run_thread, self._run_since = 0, 0.0
         self._latest: object = None  # whose state the context holds
         self.lock = RLock()
-        """Serializes what changes the model's caches in Python, such as tokenizing."""
+        """A lock for work that changes the model's caches in Python, such as tokenizing."""
 
     def check(self) -> None:
         """Check that the model can be used here and now.

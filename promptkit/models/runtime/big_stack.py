@@ -30,9 +30,10 @@ _stack_size = lock_of_process()
 
 
 def with_stack(length: int, call: Callable[[], T]) -> T:
-    """What a call gives that goes over a text of so many bytes, with stack enough for it.
+    """Return the result of a call on a text of so many bytes, with stack enough for it.
 
-    Raises `PromptError` for a text that is too long.
+    Raises:
+        PromptError: The text is too long.
     """
     if length <= SHORT:
         return call()

@@ -1,4 +1,4 @@
-"""Answers that keep to their format while they are written.
+"""Grammars that keep an answer to its format while it is written.
 
 A grammar is an answer's format and what ends it, compiled for one vocabulary by llguidance; a
 matcher follows one answer and says which tokens may come next. What is written is a value of the
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 _CONTINUATIONS = (range(0x80, 0x90), range(0x90, 0xA0), range(0xA0, 0xC0))
-"""Bytes that go on with a character; after some first bytes only one of these ranges does."""
+"""Bytes that continue a character; after some first bytes only one of these ranges may follow."""
 
 _CLOSING = tuple(bytes([byte]) for byte in b'}]"el')
 """The ends of an object, an array, a string, true or false, and null: of all JSON but numbers."""
@@ -39,10 +39,12 @@ class Grammars:
         self._made: dict[object, Grammar | None] = {}
 
     def of(self, prompt: Prompt) -> Grammar | None:
-        """The grammar of a prompt's answer; None where the answer may be any text.
+        """Return the grammar of a prompt's answer; None where the answer may be any text.
 
-        Raises `PromptError` for a format that no grammar can express, or that this vocabulary
-        cannot write. A text whose constraints cannot be expressed is left to validation.
+        A text whose constraints cannot be expressed is left to validation.
+
+        Raises:
+            PromptError: No grammar can express the format, or this vocabulary cannot write it.
         """
         if prompt.format is None:
             return None
@@ -67,10 +69,10 @@ class Grammars:
 
 
 class Grammar:
-    """What may answer a prompt, compiled for one vocabulary."""
+    """The grammar of one prompt's answers, compiled for one vocabulary."""
 
     def __init__(self, prompt: Prompt, vocabulary: Vocabulary, tokenizer: LLTokenizer) -> None:
-        """`prompt` has a format. Raises `PromptError`."""
+        """Compile the grammar of a prompt that has a format. Raises `PromptError`."""
         from llguidance import LLMatcher
 
         assert prompt.format is not None
@@ -98,42 +100,42 @@ class Grammar:
             )
 
     def _begins(self) -> bool:
-        """Whether a value may begin, and not only the spaces in front of it."""
+        """Return whether a value may begin, and not only the spaces in front of it."""
         first = np.unpackbits(self.allowed.view(np.uint8), bitorder="little").nonzero()[0]
         return any(self.vocabulary.piece(int(token)).strip(b" ") for token in first)
 
     def start(self) -> Matcher:
-        """A matcher for an answer that is about to be written."""
+        """Return a matcher for an answer that is about to be written."""
         return Matcher(self, self._matcher.deep_copy())
 
 
 class Matcher:
-    """Follows one answer while it is written."""
+    """The state of one answer while it is written."""
 
     def __init__(self, grammar: Grammar, matcher: LLMatcher) -> None:
         self._grammar, self._matcher = grammar, matcher
         self._allowed = grammar.allowed.copy()
         self._written = bytearray()
         self.finish: Finish = "length"
-        """Why the answer ended; `length` for one that has not ended."""
+        """The reason why the answer ended; `length` for one that has not ended."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more may follow."""
+        """True once no token may follow."""
         return self.finish != "length"
 
     def allows(self, token: int) -> bool:
-        """Whether this token may come next."""
+        """Return whether this token may come next."""
         return bool(self._allowed[token >> 5] >> (token & 31) & 1)
 
     def mask(self, logits: npt.NDArray[np.floating]) -> None:
-        """Makes -inf of the logits, (vocabulary,), of all tokens that may not come next."""
+        """Set the logits, (vocabulary,), of all tokens that may not come next to -inf."""
         bits = self._allowed.view(np.uint8)
         allowed = np.unpackbits(bits, count=len(logits), bitorder="little")
         np.copyto(logits, -np.inf, where=allowed == 0)
 
     def accept(self, token: int) -> None:
-        """Goes on with a token. Raises `ValueError` for one that may not come next."""
+        """Continue with a token. Raises `ValueError` for one that may not come next."""
         if self.finished or not self.allows(token) or not self._matcher.consume_token(token):
             raise ValueError(f"token {token} may not come next in this answer")
         vocabulary, control = self._grammar.vocabulary, self._grammar.ending.control
@@ -151,7 +153,7 @@ class Matcher:
 
     @property
     def text(self) -> str:
-        """The answer as far as it is written, without what ended it."""
+        """The answer as far as it is written, without its end."""
         text = self._written.decode("utf-8", "replace")
         if self._grammar.kind == "json":
             return text[: _value_end(text)]
@@ -161,7 +163,7 @@ class Matcher:
         return text
 
     def _is_closed(self, piece: bytes) -> bool:
-        """Whether a JSON value is whole whatever comes, so that nobody need wait for the stop."""
+        """Return whether a JSON value is complete whatever comes, so that it needs no stop."""
         if self._grammar.kind == "text" or piece[-1:] not in _CLOSING:
             return False
         text = self._written.decode("utf-8", "replace")
@@ -169,7 +171,7 @@ class Matcher:
 
 
 class _Tokens:
-    """A vocabulary as llguidance reads it: texts, and a mark in front of what is no text."""
+    """A vocabulary as llguidance reads it: texts, and a mark in front of special tokens."""
 
     is_tokenizer_wrapper = True
     bos_token_id = None
@@ -178,7 +180,7 @@ class _Tokens:
     def __init__(self, vocabulary: Vocabulary) -> None:
         special = {control.id for control in vocabulary.controls.values()} | vocabulary.endings
         pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
-        bytewise = _goes_on({piece[0] for piece in pieces if len(piece) == 1})
+        bytewise = _completes({piece[0] for piece in pieces if len(piece) == 1})
         self.tokens = [
             b"\xff<%d>" % token
             if token in special
@@ -193,8 +195,8 @@ class _Tokens:
         raise NotImplementedError  # asked only for forced tokens, which no grammar has
 
 
-def _goes_on(single: set[int]) -> bool:
-    """Whether every begun character can be ended, byte by byte."""
+def _completes(single: set[int]) -> bool:
+    """Return whether every character that was begun can be completed, byte by byte."""
     return all(any(byte in single for byte in group) for group in _CONTINUATIONS)
 
 
@@ -207,7 +209,7 @@ def _is_text(piece: bytes) -> bool:
 
 
 def fill(matcher: LLMatcher, allowed: npt.NDArray[np.int32]) -> bool:
-    """Sets a bit for every token that may come next; False where none may."""
+    """Set a bit for every token that may come next; return False where none may."""
     matcher.unsafe_compute_mask_ptr(allowed.ctypes.data, allowed.nbytes)
     return not matcher.is_error()
 
@@ -224,7 +226,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 def _value_end(text: str) -> int | None:
-    """Where the JSON value at the beginning of a text ends; None where it is not whole."""
+    """Return the end of the JSON value at the beginning of a text; None where it is incomplete."""
     try:
         return _decode(text, len(text) - len(text.lstrip(" ")))[1]
     except (ValueError, RecursionError):

@@ -20,11 +20,11 @@ _OPTIONS = '%llguidance {"no_forcing": true}'
 _ANY = "/(?s:.*)/"
 
 _EDGE = r"[^\s\x1c-\x1f]"
-"""What stands at either end of a text: white space around an answer is not part of it."""
+"""The first and the last character of a text: white space around an answer is not part of it."""
 
 
 class Ending(NamedTuple):
-    """What comes after an answer."""
+    """The end of an answer."""
 
     text: str
     """The text that follows, up to a control token where there is one."""
@@ -33,7 +33,7 @@ class Ending(NamedTuple):
 
 
 def ending(stop: str, controls: Mapping[str, ControlToken]) -> Ending:
-    """What a stop comes to: it may begin with a control token, or contain one."""
+    """Return the ending that a stop stands for; it may contain a control token."""
     found = [
         (stop.index(text), -len(text), control)
         for text, control in controls.items()
@@ -53,10 +53,17 @@ def source(
     ending: Ending,
     endings: Sequence[int],
 ) -> str:
-    """The grammar of an answer: spaces, a value of the schema, and an end.
+    """Return the grammar of an answer: spaces, a value of the schema, and an end.
 
-    `spaces` is how many a template puts in front, `endings` are the model's own ends. Raises
-    `PromptError` for a pattern that has no such grammar.
+    Args:
+        kind: The kind of value.
+        schema: The JSON Schema of the value.
+        spaces: The number of spaces that the template puts in front.
+        ending: The text or token that follows in the prompt.
+        endings: The tokens with which the model ends its text.
+
+    Raises:
+        PromptError: A pattern has no such grammar.
     """
     # A model may put a space in front where the template has none.
     lines = [_OPTIONS, f'lead: " "{{0,{max(spaces, 1)}}}', f"ANY: {_ANY}"]
@@ -83,7 +90,7 @@ def source(
 
 
 def explained(schema: Any, error: str) -> str:
-    """What a person can do about an error of llguidance's: it names the part it is about."""
+    """Return a message about an error of llguidance: the part of the schema, and what to do."""
     place, part = "$", schema
     reason = _error(schema, schema) or _reason(error)
     while True:
@@ -111,7 +118,7 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 
 def _searched(pattern: str | None) -> str:
-    """A regular expression for the whole of a text in which `pattern` is found."""
+    """Return a regular expression for the whole of a text in which `pattern` is found."""
     from llguidance import regex_to_lark
 
     if pattern is None:
@@ -129,7 +136,7 @@ def _searched(pattern: str | None) -> str:
 
 
 def _error(part: Any, schema: Any) -> str:
-    """What llguidance says of a part by itself; empty where it is right."""
+    """Return the error of a part of the schema by itself; empty where there is none."""
     from llguidance import LLMatcher
 
     if not isinstance(part, Mapping):
@@ -140,14 +147,14 @@ def _error(part: Any, schema: Any) -> str:
 
 
 def _reason(error: str) -> str:
-    """The line of an error that says why."""
+    """Return the line of an error that says why."""
     lines = [line.strip() for line in error.splitlines()] or [""]
     reason = next((line for line in lines if line.startswith("error:")), lines[0])
     return re.sub(r"^at \S+ failed to compile JSON schema: ", "", reason)
 
 
 def _plain(reason: str) -> str:
-    """A reason without the library's own words."""
+    """Return a reason without the library's own terms."""
     unknown = re.fullmatch(r"Unimplemented keys: \[(.*)\]", reason)
     if unknown:
         return f"{unknown[1]} cannot be kept to while an answer is written"

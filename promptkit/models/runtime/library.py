@@ -1,4 +1,4 @@
-"""llama.cpp itself: loaded where it is first needed, its output sent to the log.
+"""llama.cpp itself: loaded on first use, its output sent to the log.
 
 Everything that llama.cpp prints goes to the logger `promptkit.llama`.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
 
 SPINS = "500"
-"""How often a waiting thread of llama.cpp looks again before it sleeps."""
+"""The number of times that a waiting thread of llama.cpp looks again before it sleeps."""
 
 _WARNING, _ERROR = 3, 4  # as ggml.h numbers them
 # Its INFO lines are of interest to nobody but its developers, and so are most of its warnings.
@@ -47,7 +47,7 @@ _process = lock_of_process()
 
 
 def library() -> Any:
-    """The `llama_cpp` module, its backend initialised and its log taken over."""
+    """Return the `llama_cpp` module, its backend initialised and its log taken over."""
     with _process:
         return _initialised()
 
@@ -68,7 +68,7 @@ _initialised_in: list[int] = []
 
 @cache
 def features() -> str:
-    """Return what llama.cpp says of this processor, which it writes into memory of the process."""
+    """Return llama.cpp's description of this processor, which it writes into memory it shares."""
     with _process:
         return str(library().llama_print_system_info().decode().strip(" |"))
 
@@ -103,7 +103,7 @@ def _computing(_process: int) -> ThreadPoolExecutor:
 
 @contextmanager
 def _short_waits() -> Iterator[None]:
-    """Has threads of the OpenMP library that is loaded meanwhile sleep soon when they wait.
+    """Have waiting threads of the OpenMP library that is loaded meanwhile sleep soon.
 
     GNU's lets them spin for milliseconds. Where something else uses the cores, they then hold the
     very core that the thread they wait for should have, and all is many times slower.
@@ -133,12 +133,12 @@ def _callback(llama_cpp: Any) -> Any:  # cached: the library keeps only a pointe
 
 
 def forget_errors() -> None:
-    """Begins anew with `errors()`."""
+    """Forget the error lines of this thread."""
     _last_errors.lines.clear()
 
 
 def errors() -> str:
-    """The error lines llama.cpp wrote in this thread since `forget_errors()`, shortened."""
+    """Return the error lines of llama.cpp in this thread since `forget_errors()`, shortened."""
     return "; ".join(line.split(": ", 1)[-1] for line in _last_errors.lines)
 
 
@@ -165,12 +165,12 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def runtime() -> str:
-    """The library's name and version, as identities record it."""
+    """Return the library's name and version, as identities record it."""
     return f"llama-cpp-python {version('llama-cpp-python')}"
 
 
 @cache
 def merges_newlines() -> bool:
-    """Whether BPE may merge newlines; llama.cpp asserted once that it never does."""
+    """Return whether BPE may merge newlines; older versions of llama.cpp abort on that."""
     numbers = [int(part) for part in version("llama-cpp-python").split(".")[:3] if part.isdigit()]
     return numbers >= [0, 3, 36]

@@ -24,9 +24,9 @@ BYTE_LETTERS = {byte: chr(byte) for byte in _SHOWN} | {
 def find_cuts(
     tokens: Iterable[str], merges: Iterable[str], *, byte_level: bool, spaced: Iterable[str] = ()
 ) -> Cuts | None:
-    """Where text may be cut.
+    """Return the places where text may be cut; None where there are none.
 
-    `spaced` are tokens that are found before anything is merged, and behind which a space is put.
+    `spaced` are tokens that are found before anything is merged, and after which a space is put.
     """
     newline, space = ("\nĊ", " Ġ") if byte_level else ("\n", " ▁")
     texts = "\0".join([*tokens, *(merge.replace(" ", "", 1) for merge in merges)])
@@ -44,7 +44,7 @@ def find_cuts(
 
 
 def _characters(without: set[str], byte_level: bool) -> str:
-    """A pattern of any character that is no space, `without` some.
+    """Return a pattern of any character that is not a space, `without` some.
 
     Those beyond ASCII are in it only together: in byte-level BPE letters stand for parts of them.
     """

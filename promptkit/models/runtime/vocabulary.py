@@ -1,7 +1,7 @@
 """A GGUF model's vocabulary: ordinary text to tokens, never to control tokens, and back.
 
 llama.cpp ends the process for some texts that a vocabulary cannot write, and some tokenizers
-build a control token out of ordinary text; both are seen to here.
+build a control token out of ordinary text; both are prevented here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WHOLE = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
 """The pre-tokenizers with which BPE merges characters as they are, not letters for their bytes."""
 
 _UNKNOWN = {"t5": 2, "bert": 100}
-"""The token that these tokenizers write for what they do not know, where a file does not say."""
+"""The token for unknown text of these tokenizers, where a file does not name it."""
 
 _NEWLINES = re.compile(r"\n{2,}")
 
@@ -82,16 +82,16 @@ class Vocabulary:
 
     @cached_property
     def bos_text(self) -> str:
-        """What chat templates know as `bos_token`; empty where there is none."""
+        """The `bos_token` of chat templates; empty where there is none."""
         return self._text_of_special(self._lib.llama_vocab_bos)
 
     @cached_property
     def eos_text(self) -> str:
-        """What chat templates know as `eos_token`; empty where there is none."""
+        """The `eos_token` of chat templates; empty where there is none."""
         return self._text_of_special(self._lib.llama_vocab_eos)
 
     def ends(self, token: int) -> bool:
-        """Whether the model ends its text with this token."""
+        """Return whether the model ends its text with this token."""
         return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
 
     @cached_property
@@ -100,9 +100,10 @@ class Vocabulary:
         return frozenset(token for token in range(self.size) if self.ends(token))
 
     def plain(self, text: str) -> list[int]:
-        """The tokens of ordinary text, never a control token.
+        """Return the tokens of ordinary text, never a control token.
 
-        Raises `PromptError` for text that this vocabulary cannot write.
+        Raises:
+            PromptError: This vocabulary cannot write the text.
         """
         self._check_writable(text)
         raw = text.encode("utf-8")
@@ -121,15 +122,16 @@ class Vocabulary:
         ]
 
     def whole(self, text: str) -> list[int]:
-        """The tokens of a text with those that the model wants at its beginning and its end.
+        """Return the tokens of a text with those that the model wants at its beginning and end.
 
-        Raises `PromptError` for text that this vocabulary cannot write.
+        Raises:
+            PromptError: This vocabulary cannot write the text.
         """
         self._check_writable(text)
         return self._tokenize(text.encode("utf-8"), ends=True)
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for."""
+        """Return the bytes that a token stands for."""
         piece = self._pieces.get(token)
         if piece is None:
             piece = self._pieces[token] = self._read_piece(token)
@@ -153,7 +155,7 @@ class Vocabulary:
             buffers.tokens = (self._lib.llama_token * -count)()
 
     def _spelled(self, control: int) -> list[int]:
-        """A control token's text as ordinary tokens: one per character, or per byte."""
+        """Return a control token's text as ordinary tokens: one per character, or per byte."""
         tokens: list[int] = []
         for char in self._text(control):
             raw = char.encode()
@@ -168,7 +170,7 @@ class Vocabulary:
         return tokens
 
     def _check_writable(self, text: str) -> None:
-        """llama.cpp loses such text, or ends the process."""
+        """Raise `PromptError` for text that llama.cpp would lose, or end the process on."""
         if self._splits and not self._is_byte_level and not merges_newlines():
             for run in _NEWLINES.findall(text):
                 if run not in self._texts:
@@ -190,7 +192,7 @@ class Vocabulary:
                 raise self._no_token(char, text)
 
     def _first_unknown(self, text: str) -> str:
-        """The first character that is not known, or all of a word that is not."""
+        """Return the first character that is not known, or the whole of a word that is not."""
         alone = (char for char in text if self._unknown in self._tokenize(char.encode("utf-8")))
         return next(alone, text)
 
@@ -202,7 +204,7 @@ class Vocabulary:
 
     @cached_property
     def _has_unknown(self) -> bool:
-        """Whether there is a token for what the vocabulary does not know; it says nothing."""
+        """True where there is a token for unknown text, which loses that text."""
         lib = self._lib
         return self._type in (lib.LLAMA_VOCAB_TYPE_UGM, lib.LLAMA_VOCAB_TYPE_WPM)
 
@@ -224,15 +226,15 @@ class Vocabulary:
 
     @property
     def _keeps_characters(self) -> bool:
-        """Whether a character may be a token as it is, a space as U+2581."""
+        """True where a character may be a token as it is, a space as U+2581."""
         is_spm: bool = self._type == self._lib.LLAMA_VOCAB_TYPE_SPM
         return is_spm or (self._splits and not self._is_byte_level)
 
     def _find_cuts(self, header: Header) -> Cuts | None:
-        """Where ordinary text may be cut; None for a tokenizer of which that is not known.
+        """Return the cuts of ordinary text; None for a tokenizer of which they are not known.
 
-        The user's own tokens are found first. Some swallow the white space beside them, and in
-        SentencePiece a space is put behind them.
+        The user's own tokens are found first. Some drop the white space beside them, and in
+        SentencePiece a space is put after them.
         """
         lib, kind = self._lib, header.metadata.get("tokenizer.ggml.model")
         if kind != ("gpt2" if self._is_byte_level else "llama"):
@@ -305,7 +307,7 @@ class Vocabulary:
 
 
 class _Buffers(threading.local):
-    """What llama.cpp writes into, for each thread."""
+    """The buffers that llama.cpp writes into, for each thread."""
 
     def __init__(self, token: Any) -> None:
         self.piece = ctypes.create_string_buffer(64)

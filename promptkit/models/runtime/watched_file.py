@@ -10,21 +10,22 @@ from promptkit.errors import ModelFileError
 
 
 class WatchedFile:
-    """Notices where a file is written to, or another one takes its place while it is loaded.
+    """A model file that is watched for changes while it is loaded and used.
 
-    One that is deleted or replaced later on stays what it was to those that have it open.
+    A file that is deleted or replaced later on stays what it was to those that have it open.
     """
 
     def __init__(self, path: Path, since: os.stat_result | None = None) -> None:
-        """`since` is what it was when it was checked, which may be some time ago.
+        """Open a file whose status was `since` when it was verified, which may be some time ago.
 
-        Raises `ModelFileError` for a file that cannot be opened.
+        Raises:
+            ModelFileError: The file cannot be opened.
         """
         self._path = path
         try:
             self._file = os.open(path, os.O_RDONLY)
             self.close = weakref.finalize(self, os.close, self._file)
-            """Lets go of the file."""
+            """Close the file."""
             self._before = since or os.fstat(self._file)
         except OSError as error:
             raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from None

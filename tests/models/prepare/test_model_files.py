@@ -64,7 +64,7 @@ def test_a_name_nobody_knows() -> None:
     with pytest.raises(ModelError) as caught:
         find("gpt-4")
     assert str(caught.value) == (
-        "there is no model 'gpt-4': name a .gguf file, smollm2, or hf:owner/repo/file.gguf"
+        "unknown model 'gpt-4'; give a .gguf file, smollm2, or hf:owner/repo/file.gguf"
     )
 
 
