@@ -113,6 +113,7 @@ def test_every_prediction_has_probabilities_per_method() -> None:
         assert prediction.label == max(prediction.probs or {}, key=(prediction.probs or {}).get)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_notes_say_what_each_method_saw(tmp_path: Path) -> None:
     result = compared()
     saved = json.loads((result.save(tmp_path) / "comparison.json").read_text("utf-8"))

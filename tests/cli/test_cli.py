@@ -127,6 +127,7 @@ def test_compare_writes_and_prints(run: Run, here: Path, loaded: Any) -> None:
     assert [len(model.asked) for model in loaded] == [12, 0]
 
 
+@pytest.mark.slow
 def test_compare_with_every_option(run: Run, here: Path, loaded: Any) -> None:
     done = run(
         *("compare", FRUIT, "--model", "a", "--model", "b", "--model", "a"),
@@ -152,6 +153,7 @@ def test_compare_with_every_option(run: Run, here: Path, loaded: Any) -> None:
     assert not (here / ".promptkit").exists()
 
 
+@pytest.mark.slow
 def test_calibrated_beside_raw(run: Run, here: Path, loaded: Any) -> None:
     words = ("compare", FRUIT, "--shots", "1", "--seeds", 1, "--limit", 3)
     done = run(*words, "--calibrate", "batch, contextual")
@@ -420,6 +422,7 @@ def module(source: str, attribute: str = "task") -> Callable[[Path], list[object
     return words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -15,6 +15,8 @@ from promptkit.cli import app
 from promptkit.models.prepare import prepare, record
 from promptkit.models.prepare.model_files import digest
 
+pytestmark = pytest.mark.slow
+
 Q4_1 = GGMLQuantizationType.Q4_1
 
 

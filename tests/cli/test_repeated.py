@@ -15,6 +15,8 @@ import promptkit
 from promptkit.cli import app
 from promptkit.cli.repeated import Command, listed
 
+pytestmark = pytest.mark.slow
+
 FRUIT = str(Path(__file__).parents[2] / "examples" / "fruit")
 
 Run = Callable[..., tuple[int, str, str]]

@@ -46,6 +46,7 @@ def test_similar_shots_are_like_the_query(render: Render) -> None:
     assert render(*words[:-1], 2, "--order", "drawn") == two[::-1]
 
 
+@pytest.mark.slow
 def test_an_embedder_compares_instead(render: Render, tmp_path: Path) -> None:
     file = write_bert(tmp_path / "tiny.gguf")
     words = ("--selection", "similar", "--shots", 4, "--query", "wild cherry")

@@ -21,6 +21,8 @@ from promptkit import FakeModel, Template, load_task
 from promptkit.cli import app
 from promptkit.errors import PromptkitError, TaskError, escaped
 
+pytestmark = pytest.mark.slow
+
 EVIL = "a\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\x08\rb\u202ec\u2066d\u200fe\u2028f"
 """Clears the screen, sets the title, goes back, turns the direction."""
 LINES = f"{EVIL}\n\nerror: made up\tx"

@@ -9,6 +9,8 @@ import pytest
 from benchmarks import coverage
 from promptkit.evaluation.intervals import Interval
 
+pytestmark = pytest.mark.slow
+
 RUNS = 200
 
 SETTINGS = {

@@ -98,6 +98,7 @@ def covered(seeds: int, n: int = 40, runs: int = 400) -> tuple[float, float]:
     return accuracy_hit / runs, delta_hit / runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_intervals_cover_as_often_as_they_say(seeds: int) -> None:
     for share in covered(seeds):
@@ -201,6 +202,7 @@ def test_importing_loads_neither_scipy_nor_scikit_learn() -> None:
     assert result.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     found = holm(p_values)

@@ -136,6 +136,7 @@ def test_labels_that_are_words_or_parts_of_words_or_printed_by_the_template_are_
 # --- formats in a comparison ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_compare_asks_in_formats_and_saves_them(tmp_path: Path) -> None:
     notes: list[str] = []
     result = compare(

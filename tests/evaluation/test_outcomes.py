@@ -71,6 +71,7 @@ def test_a_seed_too_sure_and_one_not_sure_enough_do_not_cancel() -> None:
     assert bin.n == 20
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(several_seeds())
 def test_each_metric_is_the_mean_of_scikit_learns_per_seed(one: Outcomes) -> None:

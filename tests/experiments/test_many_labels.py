@@ -31,6 +31,7 @@ def of_labels(count: int) -> Comparison:
     )
 
 
+@pytest.mark.slow
 def test_matrices_and_the_page_grow_with_the_labels_alone() -> None:
     some, many = of_labels(150), of_labels(450)
     sizes = [len(json.dumps(one.to_dict()["confusion"])) for one in (some, many)]

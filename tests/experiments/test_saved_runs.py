@@ -108,6 +108,7 @@ def lines_lost(folder: Path) -> None:
     write(folder, records(folder)[:-6])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

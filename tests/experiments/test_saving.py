@@ -28,6 +28,8 @@ from promptkit.experiments.comparison import FILES
 from promptkit.experiments.saved_runs import read_run
 from promptkit.files import saving
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str]]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")

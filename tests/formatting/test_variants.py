@@ -161,6 +161,7 @@ def formats_of(template: Template) -> tuple[list[Template], list[str]]:
     return variants(TASK, template, 7, notes.append), notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
 def test_variants_differ_in_format_alone(template: Template) -> None:
     found, notes = formats_of(template)
@@ -177,6 +178,7 @@ def test_variants_differ_in_format_alone(template: Template) -> None:
             assert tokens_but_text(variant.source) == tokens_but_text(template.source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
 def test_a_query_with_its_answer_is_a_shot(template: Template) -> None:
     first, second, third, _ = TASK.demos

@@ -193,6 +193,7 @@ def test_no_run_is_worse_than_itself_or_than_a_worse_one(pairs: list[tuple[bool,
     assert gates[0].broke == gates[1].mended or set(gates[0].broke) == set(gates[1].mended)
 
 
+@pytest.mark.slow
 def test_a_gate_that_is_no_worse_in_truth_fails_in_one_run_of_forty_at_the_most() -> None:
     random = np.random.default_rng(11)
     failed = 0
@@ -449,6 +450,7 @@ def test_a_run_that_says_nothing_of_its_pool_names_draws(last: Path) -> None:
     assert f"Which pool {last} had is not saved; 2 of 2 draws have other shots." in str(found)
 
 
+@pytest.mark.slow
 def test_the_best_of_many_is_not_held_to_its_luck() -> None:
     """Twenty equal cells, of which the best is saved: later runs of another one are no worse."""
     rng = np.random.default_rng(3)
@@ -478,6 +480,7 @@ def test_only_the_best_cell_is_flattered() -> None:
     assert chosen_for(cells, cells[0], list(cells[0].queries))[0] == 2
 
 
+@pytest.mark.slow
 def test_draws_that_moved_are_judged_as_new_draws() -> None:
     """Two procedures that are equally good, with draws that differ: seldom "worse"."""
     rng = np.random.default_rng(5)

@@ -12,6 +12,8 @@ import pytest
 import promptkit
 from promptkit.tasks.task_file import tomllib
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = "pytester"
 
 ROOT = Path(__file__).parents[2]

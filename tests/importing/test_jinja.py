@@ -141,6 +141,7 @@ LEAVES = st.one_of(
 SOURCES = st.lists(st.recursive(LEAVES, blocks, max_leaves=6), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @given(SOURCES.map("".join), st.booleans(), st.sampled_from(["query", "input"]))
 def test_jinja_of_others_gives_the_same_text(source: str, keep_newline: bool, root: str) -> None:
     peers = [

@@ -138,6 +138,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 FILES = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_task_that_renders(tmp_path: Path) -> None:
     done = run(tmp_path, "import", str(FILES / "antonyms.json"))
     assert done.returncode == 0, done.stderr
@@ -184,6 +185,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES))
 def test_whatever_a_file_says_is_an_error_or_a_task(value: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -72,6 +72,7 @@ def words_task(output: Any, gold: Any, **more: Any) -> Task[Word, Any]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "gold"), TYPES, ids=str)
 def test_a_model_of_random_weights_answers_in_the_format(
     tiny: LlamaModel, output: Any, gold: Any

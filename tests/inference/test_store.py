@@ -316,6 +316,7 @@ def test_a_damaged_row_is_a_miss_that_is_replaced(value: object, tmp_path: Path)
         assert store.damaged == 0
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_a_row_holds_is_a_result_or_a_miss(data: st.DataObject) -> None:
     """Bytes of rows changed at random, and values of their fields, one at a time."""
@@ -533,6 +534,7 @@ promptkit.compare(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 20, 150, 300])
 def test_after_a_kill_only_what_is_missing_is_asked(after: int, tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"

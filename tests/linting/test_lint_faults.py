@@ -104,6 +104,7 @@ def data_faults(rng: random.Random, folder: Path) -> list[tuple[str, str, bool]]
     return results
 
 
+@pytest.mark.slow
 def test_single_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(20261124)
     results = [*template_faults(rng, tmp_path), *data_faults(rng, tmp_path)]

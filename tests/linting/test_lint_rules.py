@@ -17,6 +17,7 @@ def found(case: Case, folder: Path) -> tuple[Finding, ...]:
     return lint(write_case(case, folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", PLAIN, ids=lambda rule: rule.id)
 def test_a_rule_finds_its_bad_example(rule: Rule, tmp_path: Path) -> None:
     findings = [f for f in found(rule.bad, tmp_path / "task") if f.rule == rule.id]

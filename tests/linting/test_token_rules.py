@@ -40,6 +40,7 @@ def found(rule: Rule, case: Case, model: LlamaModel, folder: Path) -> list[str]:
     return [finding.rule for finding in findings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [r for r in BY_MODEL if r.id in TINY], ids=lambda rule: rule.id)
 def test_a_tiny_model_shows_a_rule(rule: Rule, tmp_path: Path) -> None:
     model = load_model(TINY[rule.id](tmp_path / "model.gguf"), threads=1)

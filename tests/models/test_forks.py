@@ -12,7 +12,10 @@ import pytest
 from processes import python
 from tiny_gguf import write_llama, write_lora
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork"),
+]
 
 PRELUDE = """
 import multiprocessing, os, sys, threading

@@ -24,7 +24,10 @@ from promptkit.models.prepare import isolated
 from promptkit.models.prepare.model_files import digest
 from promptkit.models.prepare.record import place, sweep
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
+]
 
 TASK = """
 name = "parity"

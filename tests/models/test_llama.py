@@ -34,6 +34,8 @@ from promptkit.models.runtime.tolerance import TOLERANCES
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 F32 = 1e-3
 """Models in F32 differ by rounding only: at most 1e-4 nats where it was measured."""
 Q4_1 = 1.0

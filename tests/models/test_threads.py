@@ -31,6 +31,8 @@ from promptkit.models.runtime.context import Context
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 LABELS = (" drupe", " pome", " stone fruit")
 
 

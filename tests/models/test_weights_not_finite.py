@@ -19,6 +19,8 @@ from promptkit.models.runtime.context import Context
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 F16, Q8_0 = GGMLQuantizationType.F16, GGMLQuantizationType.Q8_0
 REASON = r"tensor {} holds numbers that are not finite; its weights are damaged"
 

@@ -82,6 +82,7 @@ FORMATS: list[tuple[str, Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "values"), FORMATS, ids=lambda p: str(p)[:12])
 @given(data=st.data())
 def test_a_format_is_what_pydantic_writes_and_reads(

@@ -16,6 +16,8 @@ from samples import COLON, Word
 
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 HOSTILE = [

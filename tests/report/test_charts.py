@@ -168,6 +168,7 @@ def test_what_a_pair_comes_to() -> None:
     assert pair_names.verdict({**sure, "p_holm": 0.01}) == "better"
 
 
+@pytest.mark.slow
 def test_many_lines_are_panels_that_keep_their_colours() -> None:
     few = fruit(templates=FORMS[:3], selections=["balanced", "random"], limit=4)
     (panel,) = plot.accuracy(few.to_dict())
@@ -183,6 +184,7 @@ def test_many_lines_are_panels_that_keep_their_colours() -> None:
     assert len(lines) == 14
 
 
+@pytest.mark.slow
 def test_hostile_names_are_only_text() -> None:
     options = Literal['it\'s "quoted"', "]); alert(1); ([", "<b>&"]
     task = Task[Word, options](
@@ -316,6 +318,7 @@ def test_the_page_is_the_same_again(saved: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.html").read_bytes() == (saved / "report.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_plots_as_pictures(saved: Path, tmp_path: Path) -> None:
     code, said = run(saved, "--png", tmp_path / "png", "--svg", tmp_path / "svg")
     assert code == 0

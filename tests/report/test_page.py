@@ -75,6 +75,7 @@ def html(result: Comparison) -> str:
 # In a terminal.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 120])
 def test_nothing_is_cut_or_wrapped_in_a_usual_terminal(width: int) -> None:
     result = fruit()
@@ -281,6 +282,7 @@ class Checker(HTMLParser):
         self.texts.append(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [fruit, snared])
 def test_the_page_is_well_formed_and_by_itself(make: Any) -> None:
     source = html(make())
@@ -320,6 +322,7 @@ def test_texts_from_data_are_no_html() -> None:
     assert "49" not in [t.strip() for t in checker.texts]
 
 
+@pytest.mark.slow
 def test_the_page_has_every_row_pair_and_answer() -> None:
     result = fruit()
     source = re.sub(r"\s+", " ", "".join(Checker(html(result)).texts))
@@ -345,6 +348,7 @@ def test_the_page_of_generated_answers() -> None:
     assert "failed" in text
 
 
+@pytest.mark.slow
 def test_the_report_needs_only_what_was_saved(tmp_path: Path) -> None:
     result = fruit(limit=5)
     folder = result.save(tmp_path)

@@ -495,6 +495,7 @@ def test_the_whole_bound_fits_into_memory(child: Child, name: str) -> None:
     assert f"{MAX_STEPS:,} steps" in answer["message"] or f"{MAX_TEXT:,}" in answer["message"]
 
 
+@pytest.mark.slow
 def test_a_rendering_begins_with_all_its_steps() -> None:
     loops = "{% for i in range(99999) %}{% endfor %}" * 90
     template = Template(f"{loops}{{{{ query.name }}}}", "t.j2")
@@ -502,6 +503,7 @@ def test_a_rendering_begins_with_all_its_steps() -> None:
         assert template.render(TASK, query={"name": f"fig{index}"}).text == f"fig{index}"
 
 
+@pytest.mark.slow
 def test_a_thousand_shots_of_ten_kilobytes_are_within_bounds() -> None:
     shots = [
         {"input": {"name": f"{i}", "note": "lorem ipsum " * 850}, "output": "pome", "id": f"{i}"}
@@ -563,6 +565,7 @@ def test_what_honest_templates_do_is_as_jinja_does_it(source: str, text: str) ->
     assert Template(source, "t.j2").render(TASK, query={"name": "fig"}).text == text
 
 
+@pytest.mark.slow
 def test_operators_over_constants_are_the_templates_text() -> None:
     prompt = Template("{{ '<|im_' + 'end|>' * 2 }}{{ query.name }}", "t.j2").render(
         TASK, query={"name": "fig"}

@@ -129,6 +129,7 @@ def by_the_collector(closed: list[str]) -> None:
         gc.callbacks.remove(callback)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_short")
 @pytest.mark.parametrize("clean", [by_del, by_finalize, by_the_collector])
 def test_cleaning_up_is_not_interrupted(clean: Callable[[list[str]], None]) -> None:

@@ -43,6 +43,7 @@ def test_all_ways_to_a_similarity_agree_to_the_bit(
     assert ((abs(lengths - 1) < 1e-6) | (lengths == 0)).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=8))
 def test_what_is_left_out_of_large_pools_is_the_commonest(pool: list[str]) -> None:

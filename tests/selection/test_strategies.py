@@ -107,6 +107,7 @@ def near(demo: Example[Any, Any], query: Example[Any, Any]) -> bool:
     return demo.input == query.input or alike(one, other)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(pools(), names, seeds, st.lists(some_text, min_size=1, max_size=8), st.data())
 def test_a_draw_does_not_depend_on_what_else_is_drawn(

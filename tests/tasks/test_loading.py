@@ -708,6 +708,7 @@ def test_an_input_field_does_not_take_a_reserved_name(tmp_path: Path, name: str)
 # --- size and damage ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_rows_load_in_half_a_minute(folder: Folder) -> None:
     rows = "".join(f"fruit number {i} é,drupe,{i}\n" for i in range(200_000))
     folder.write(task_toml=TOML, demos_csv=f"name,output,note\n{rows}")

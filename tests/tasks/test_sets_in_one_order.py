@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SOURCE = """
 from enum import Enum
 from typing import Literal
@@ -56,6 +58,7 @@ for annotation, gold in (
 """
 
 
+@pytest.mark.slow
 def test_a_set_is_written_in_one_order_in_every_process() -> None:
     said = set()
     for seed in ("0", "1", "2", "3"):

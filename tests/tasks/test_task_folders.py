@@ -107,6 +107,7 @@ OUTSIDE: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OUTSIDE)
 def test_a_template_outside_the_folder_is_not_read(
     case: str, tmp_path: Path, secret: Path, run: Callable[..., Ran], monkeypatch: Any
@@ -230,6 +231,7 @@ def device(path: Path) -> None:
     link(path, Path("/dev/zero"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
 @pytest.mark.parametrize("make", [pipe, huge, folder, device])
 @pytest.mark.parametrize(

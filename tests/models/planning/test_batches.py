@@ -152,6 +152,7 @@ def run(
     return found, runtime
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(scored_items(), limits)
 def test_scores_are_those_of_prompts_read_alone_bit_for_bit(

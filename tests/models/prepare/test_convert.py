@@ -22,6 +22,8 @@ from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[Path], Path]
 
 

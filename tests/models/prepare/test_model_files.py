@@ -295,6 +295,7 @@ def test_a_file_is_tried_once(
     assert len(list((own_cache / "tried").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_changed_byte_is_another_file(
     good: Path, tmp_path: Path, own_cache: Path, started: list[list[str]]
 ) -> None:
@@ -333,6 +334,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     assert len(started) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes here")
 def test_odd_file_names(good: Path, tmp_path: Path, own_cache: Path) -> None:
     for name in (b"-m.gguf", b" \xc3\xa9 \xf0\x9f\x8d\x92.gguf", b"\xff.gguf", b"a\nb.gguf"):

@@ -45,6 +45,8 @@ from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 Q4_1 = GGMLQuantizationType.Q4_1
 
 Trials = list[tuple[Path, RuntimeSettings]]

@@ -18,6 +18,8 @@ from promptkit.models.llama import LlamaModel, load_model
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
+pytestmark = pytest.mark.slow
+
 LABELS = (" drupe", " pome", " stone fruit")
 ASKED = [
     Prompt((Piece(f"{shot}The {word} is a", "data"),), candidates=LABELS, query=word)

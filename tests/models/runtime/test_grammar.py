@@ -214,6 +214,7 @@ def model(fields: Mapping[str, tuple[Any, bool]]) -> type[BaseModel]:
 types = st.recursive(leaves, containers, max_leaves=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     types.filter(lambda kind: not OutputType(kind).labels),
@@ -296,6 +297,7 @@ def thing(properties: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
     return schema if extra is None else {**schema, "additionalProperties": extra}
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(scalars, nested, max_leaves=5),

@@ -100,6 +100,7 @@ def hard_texts(seed: int, count: int = 60) -> list[str]:
     return ["".join(chance.choices(FRAGMENTS, k=chance.randint(1, 25))) for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pre", PRE)
 def test_every_pre_tokenizer(pre: str, tmp_path: Path) -> None:
     def edit(writer: GGUFWriter) -> None:
@@ -218,6 +219,7 @@ LABELS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     beginnings=st.lists(PIECES, min_size=1, max_size=2),

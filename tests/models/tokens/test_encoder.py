@@ -195,6 +195,7 @@ def test_labels_of_equal_tokens() -> None:
     )
 
 
+@pytest.mark.slow
 def test_many_labels_are_compared_quickly() -> None:
     labels = [f" label {number:04d}" for number in range(2000)]
     tokenized = PLAIN.encode(ask("a" * 500, *labels))
@@ -367,6 +368,7 @@ CONTROLLED = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     words=WORDS,
     beginnings=st.lists(CONTROLLED, min_size=1, max_size=2),
@@ -409,6 +411,7 @@ def test_a_tokenizer_that_must_not_be_cut_is_found_out(word: str) -> None:
     assert Encoder(tokenizer).encode_all(prompts) == Encoder(Merging([word])).encode_all(prompts)
 
 
+@pytest.mark.slow
 def test_prompts_before_the_one_that_finds_it_out_are_encoded_again() -> None:
     word = "7:\nfruit"  # in few of the prompts, and not in those that are tried first
     prompts = [fruit(number) for number in range(600)]
