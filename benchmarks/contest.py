@@ -25,6 +25,7 @@ from benchmarks.meter import Meter, Taken, peak_mb
 from benchmarks.peers import Answer
 from benchmarks.work import GRIDS, Asked, Grid, prompts
 from promptkit.models.prepare.model_files import find
+from promptkit.prompts.prompt import TokenizedPrompt
 
 EVERY = 18
 """A loop without any reuse asks every so manieth query; its cost is then multiplied."""
@@ -109,6 +110,7 @@ def survey(job: Job, meter: Meter) -> Survey:
         for prompt in promptkit.Predictor(task, template, model, shots, seed).tokenize(
             list(task.tests)[: grid.queries]
         )
+        if isinstance(prompt, TokenizedPrompt)
     )
     model.close()
     setting, speeds = limit.best(path, load, job.threads, Path(job.folder))

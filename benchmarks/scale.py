@@ -136,6 +136,7 @@ def large(model_name: str, prompts: int) -> Figure:
         for prompt in promptkit.Predictor(task, template, model, shots, seed).tokenize(
             list(task.tests), renderer
         )
+        if isinstance(prompt, TokenizedPrompt)
     ]
     made = perf_counter()
     plan = plan_of(tokenized)

@@ -205,7 +205,7 @@ def test_a_file_name_means_one_thing() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     assert {name for name, count in classes().items() if count > 1} <= {
-        *("Answer", "Answers", "Asked", "Change", "Cost", "Evidence", "Names", "Pair", "Plan"),
+        *("Answer", "Asked", "Change", "Cost", "Names", "Pair", "Plan"),
         *("Row", "Run", "Settings", "Source", "Token", "_Environment", "_Part", "_RefusalError"),
     }
 

@@ -1,6 +1,6 @@
 """Probes of calibration, run alongside the cells of a grid, and the calibrated predictions.
 
-Whatever a method learns from is an `Evidence`: after the same shots, in the same order, as the
+Whatever a method learns from is asked as `Probes`: after the same shots, in the same order, as the
 queries that it is applied to. Only batch calibration learns from the tests: from their scores,
 without their labels.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -17,15 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from promptkit.calibration import methods as calibrate
-from promptkit.calibration import probes
+from promptkit.calibration import probes as inputs
 from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.inference.batch import Asked
+from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
 from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.store import Result
-from promptkit.models.base import Score
-from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.models.base import Request, Score
 from promptkit.tasks.examples import Example
 
 ALL = "all"
@@ -35,69 +33,74 @@ Examples = Sequence[Example[Any, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
-    """Prompts that one or several methods learn from, for one cell."""
+class Probes:
+    """Requests that one or several methods learn from, for one cell."""
 
     saw: str
     """Their kind, in words that go on from their number."""
     inputs: int
     """Number of inputs."""
-    parts: Sequence[tuple[Sequence[int], Sequence[TokenizedPrompt]]]
-    """Queries by their number, each once, and the prompts that tell about them."""
+    parts: Sequence[tuple[Sequence[int], Sequence[Request]]]
+    """Queries by their number, each once, and the requests that tell about them."""
     gold: Sequence[int] = ()
     """For labelled examples, the number of each one's label."""
 
     @property
-    def prompts(self) -> list[TokenizedPrompt]:
-        """All prompts, part after part."""
-        return [prompt for _, prompts in self.parts for prompt in prompts]
+    def requests(self) -> list[Request]:
+        """All requests, part after part."""
+        return [request for _, requests in self.parts for request in requests]
+
+
+CellProbes = Mapping[Calibration, Probes]
+"""Probes of one cell by method; some methods share them."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Evidence of the methods in one cell; a `promptkit.inference.batch.Beside`."""
+class CalibrationStage:
+    """Probes of each cell, whose results add calibrated probabilities to its predictions."""
 
-    evidence: Mapping[Calibration, Evidence]
-    """Per method; some share it."""
+    cells: Sequence[CellRequests]
+    probes: Sequence[CellProbes]
 
-    @cached_property
-    def prompts(self) -> list[TokenizedPrompt]:
-        """The prompts to ask, once where methods share them."""
-        return [prompt for evidence in self._once for prompt in evidence.prompts]
-
-    def apply(
-        self, predictions: Sequence[Prediction], results: Sequence[Result]
-    ) -> list[Prediction]:
-        """Return the predictions with calibrated probabilities, given the results of `prompts`."""
-        labels = [*(predictions[0].logprobs or {})]
-        scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
-        said = iter([result.logprobs for result in results if isinstance(result, Score)])
-        heard = {
-            evidence: [[*islice(said, len(prompts))] for _, prompts in evidence.parts]
-            for evidence in self._once
-        }
-        tables = {
-            method: np.exp(_calibrated(method, scores, evidence, heard[evidence])).tolist()
-            for method, evidence in self.evidence.items()
-        }
+    def requests(self, predictions: Predictions) -> list[ModelRequests]:
+        """Return the probes of every cell, once where methods share them."""
         return [
-            replace(
-                prediction,
-                calibrated={
-                    method: dict(zip(labels, table[number], strict=True))
-                    for method, table in tables.items()
-                },
+            ModelRequests(
+                cell.predictor.model,
+                cell.predictor.sampling,
+                [request for one in dict.fromkeys(probes.values()) for request in one.requests],
             )
-            for number, prediction in enumerate(predictions)
+            for cell, probes in zip(self.cells, self.probes, strict=True)
         ]
 
-    @property
-    def _once(self) -> list[Evidence]:
-        return [*dict.fromkeys(self.evidence.values())]
+    def apply(
+        self, predictions: Predictions, results: Sequence[Sequence[Result]]
+    ) -> list[list[Prediction]]:
+        """Return the predictions with calibrated probabilities."""
+        return [*map(_calibrated_cell, predictions, self.probes, results)]
+
+    def notes(self, predictions: Predictions) -> Iterator[CalibrationNote]:
+        """Yield what each method learnt from in each cell."""
+        for probes, made in zip(self.probes, predictions, strict=True):
+            for method, one in probes.items():
+                yield CalibrationNote(
+                    **made[0].at(calibration=method).factors(),
+                    saw=one.saw,
+                    inputs=one.inputs,
+                    prompts=len(one.requests),
+                )
 
 
 def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibration, ...]:
-    """Return the methods by name, in one order; all of them for `ALL`. Raises `TaskError`."""
+    """Return the methods by name, each once and in one order; all of them for `ALL`.
+
+    Args:
+        methods: Names of methods, or `ALL`.
+        labels: The labels of the task; none where answers are generated.
+
+    Raises:
+        TaskError: A name is unknown, or the task has no labels.
+    """
     if not methods:
         return ()
     if not labels:
@@ -117,21 +120,26 @@ def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibrati
 
 
 def plan(
-    methods: Sequence[Calibration], asked: Sequence[Asked], *, lenient: bool = False
-) -> tuple[list[Asked], list[str]]:
-    """Return the cells with a `Plan` beside each, and why methods were left out.
+    methods: Sequence[Calibration], cells: Sequence[CellRequests], *, lenient: bool = False
+) -> tuple[CalibrationStage, list[str]]:
+    """Return the probes of the cells, and why methods were left out.
 
-    Raises `PromptkitError` for a method that the task has no probes for; a `lenient` plan goes
-    without.
+    Args:
+        methods: The methods to apply.
+        cells: The requests of every cell.
+        lenient: Whether a method that the task has no probes for is left out.
+
+    Raises:
+        PromptkitError: The task has no probes for a method, and the plan is not lenient.
     """
-    found: dict[Calibration, list[Evidence]] = {}
-    known: dict[Callable[..., Any], list[Evidence]] = {}
+    found: dict[Calibration, list[Probes]] = {}
+    known: dict[Callable[..., Any], list[Probes]] = {}
     left_out: dict[str, list[str]] = {}
     for method in methods:
         source = _SOURCES[method]
         try:
             if source not in known:
-                known[source] = [*source(asked)]
+                known[source] = [*source(cells)]
         except PromptkitError as error:
             if not lenient:
                 raise
@@ -139,38 +147,49 @@ def plan(
             continue
         found[method] = known[source]
     reasons = [f"{', '.join(names)} left out: {reason}" for reason, names in left_out.items()]
-    if not found:
-        return list(asked), reasons
-    planned = [
-        one._replace(beside=Plan({method: every[number] for method, every in found.items()}))
-        for number, one in enumerate(asked)
+    probes = [
+        {method: every[number] for method, every in found.items()} for number in range(len(cells))
     ]
-    return planned, reasons
+    return CalibrationStage(cells, probes), reasons
 
 
-def notes(
-    asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]]
-) -> Iterator[CalibrationNote]:
-    """Yield what each method learnt from in each cell."""
-    for one, made in zip(asked, predictions, strict=True):
-        if isinstance(one.beside, Plan):
-            for method, evidence in one.beside.evidence.items():
-                yield CalibrationNote(
-                    **made[0].at(calibration=method).factors(),
-                    saw=evidence.saw,
-                    inputs=evidence.inputs,
-                    prompts=len(evidence.prompts),
-                )
+def _calibrated_cell(
+    predictions: Sequence[Prediction], probes: CellProbes, results: Sequence[Result]
+) -> list[Prediction]:
+    """Return the calibrated predictions of a cell, given the results of its probes."""
+    if not probes:
+        return [*predictions]
+    labels = [*(predictions[0].logprobs or {})]
+    scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
+    rest = iter([result.logprobs for result in results if isinstance(result, Score)])
+    heard = {
+        one: [[*islice(rest, len(requests))] for _, requests in one.parts]
+        for one in dict.fromkeys(probes.values())
+    }
+    tables = {
+        method: np.exp(_calibrated(method, scores, one, heard[one])).tolist()
+        for method, one in probes.items()
+    }
+    return [
+        replace(
+            prediction,
+            calibrated={
+                method: dict(zip(labels, table[number], strict=True))
+                for method, table in tables.items()
+            },
+        )
+        for number, prediction in enumerate(predictions)
+    ]
 
 
 def _calibrated(
-    method: Calibration, scores: Scores, evidence: Evidence, heard: Sequence[ArrayLike]
+    method: Calibration, scores: Scores, probes: Probes, heard: Sequence[ArrayLike]
 ) -> Scores:
     """Return calibrated log-probabilities of all queries, each part by its own probes."""
     table = np.empty_like(scores)
-    for (queries, _), said in zip(evidence.parts, heard, strict=True):
+    for (queries, _), said in zip(probes.parts, heard, strict=True):
         rows = [*queries]
-        table[rows] = _METHODS[method](scores[rows], said, evidence.gold)
+        table[rows] = _METHODS[method](scores[rows], said, probes.gold)
     return table
 
 
@@ -184,55 +203,55 @@ _METHODS: Mapping[Calibration, Callable[[Scores, ArrayLike, Sequence[int]], Scor
 }
 
 
-def _content_free(asked: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.content_free(asked[0].predictor.task)
-    return (_after_shots(one, made, "content-free inputs") for one in asked)
+def _content_free(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    made = inputs.content_free(cells[0].predictor.task)
+    return (_after_shots(one, made, "content-free inputs") for one in cells)
 
 
-def _random_texts(asked: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.random_texts(asked[0].predictor.task)
-    return (_after_shots(one, made, "inputs of random words of the pool") for one in asked)
+def _random_texts(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    made = inputs.random_texts(cells[0].predictor.task)
+    return (_after_shots(one, made, "inputs of random words of the pool") for one in cells)
 
 
-def _queries(asked: Sequence[Asked]) -> Iterator[Evidence]:
-    for one in asked:
-        every = range(len(one.prompts))
-        yield Evidence("tests of the cell, without their labels", len(every), [(every, [])])
+def _queries(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    for one in cells:
+        every = range(len(one.requests))
+        yield Probes("tests of the cell, without their labels", len(every), [(every, [])])
 
 
-def _premise(asked: Sequence[Asked]) -> Iterator[Evidence]:
-    made = probes.premise(asked[0].predictor.task)
-    for one in asked:
-        prompts = replace(one.predictor, shots=0).tokenize([made], one.renderer)
-        parts = [(range(len(one.prompts)), prompts)]
-        yield Evidence("content-free input, without shots", 1, parts)
+def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    made = inputs.premise(cells[0].predictor.task)
+    for one in cells:
+        requests = replace(one.predictor, shots=0).tokenize([made], one.renderer)
+        parts = [(range(len(one.requests)), requests)]
+        yield Probes("content-free input, without shots", 1, parts)
 
 
-def _held_out(asked: Sequence[Asked]) -> Iterator[Evidence]:
-    task = asked[0].predictor.task
+def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    task = cells[0].predictor.task
     numbers = {label: number for number, label in enumerate(task.labels)}
     shown: dict[object, set[str]] = {}
-    for one in asked:
+    for one in cells:
         draw = shown.setdefault(_draw(one), set())
-        draw.update(id for prompt in one.prompts for id in prompt.prompt.shots)
-    held = {draw: probes.held_out(task, ids) for draw, ids in shown.items()}
-    for one in asked:
+        draw.update(id for request in one.requests for id in request.prompt.shots)
+    held = {draw: inputs.held_out(task, ids) for draw, ids in shown.items()}
+    for one in cells:
         examples = held[_draw(one)]
-        prompts = one.predictor.tokenize(examples, one.renderer)
-        yield Evidence(
+        requests = one.predictor.tokenize(examples, one.renderer)
+        yield Probes(
             "labelled examples of the pool that are no shots",
             len(examples),
-            [(range(len(one.prompts)), prompts)],
+            [(range(len(one.requests)), requests)],
             [numbers[task.output_type.text(example.output)] for example in examples],
         )
 
 
-def _draw(asked: Asked) -> object:
+def _draw(cell: CellRequests) -> object:
     """Return what decides which examples are shots, but for their number."""
-    return asked.predictor.selection, asked.predictor.seed
+    return cell.predictor.selection, cell.predictor.seed
 
 
-_SOURCES: Mapping[Calibration, Callable[[Sequence[Asked]], Iterator[Evidence]]] = {
+_SOURCES: Mapping[Calibration, Callable[[Sequence[CellRequests]], Iterator[Probes]]] = {
     "contextual": _content_free,
     "domain-context": _random_texts,
     "batch": _queries,
@@ -242,43 +261,45 @@ _SOURCES: Mapping[Calibration, Callable[[Sequence[Asked]], Iterator[Evidence]]] 
 }
 
 
-def _after_shots(asked: Asked, made: Examples, what: str) -> Evidence:
+def _after_shots(cell: CellRequests, made: Examples, what: str) -> Probes:
     """Return the probes after the shots of every query, once for all with the same shots."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for number, prompt in enumerate(asked.prompts):
-        groups.setdefault(prompt.prompt.shots, []).append(number)
-    parts = [(queries, _tokenized(asked, made, ids)) for ids, queries in groups.items()]
-    return Evidence(what, max(len(prompts) for _, prompts in parts), parts)
+    for number, request in enumerate(cell.requests):
+        groups.setdefault(request.prompt.shots, []).append(number)
+    parts = [(queries, _tokenized(cell, made, ids)) for ids, queries in groups.items()]
+    return Probes(what, max(len(requests) for _, requests in parts), parts)
 
 
-def _tokenized(asked: Asked, made: Examples, ids: Sequence[str]) -> list[TokenizedPrompt]:
+def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[Request]:
     """Return the probes after these shots, but for those that a template or model cannot take.
 
-    Raises `TaskError` where that is none.
+    Raises:
+        TaskError: None is left.
     """
-    predictor, prompts = asked.predictor, []
+    predictor = cell.predictor
     found = [predictor.task.demos.by_id(id) for id in ids]
     shots = tuple([shot for shot in found if shot is not None])
+    requests: list[Request] = []
     reason: PromptkitError | None = None
     for probe in made:
         try:
-            prompts += predictor.model.tokenize([asked.renderer.render(probe, shots)])
+            requests += predictor.model.tokenize([cell.renderer.render(probe, shots)])
         except PromptkitError as error:
             reason = error
-    if not prompts:
+    if not requests:
         raise TaskError(
             f"no probe of a calibration can be asked after {len(shots)} shots: {reason}"
         )
-    return prompts
+    return requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationNote(Cell):
-    """What a method of calibration saw for one cell."""
+    """Inputs that a method of calibration learnt from, for one cell."""
 
     inputs: int
-    """How many inputs it learnt from."""
+    """Number of inputs."""
     saw: str
-    """Which ones, in words that go on from the number."""
+    """Their kind, in words that go on from the number."""
     prompts: int
-    """The prompts that were asked for it beside those of the cell; methods may share them."""
+    """Number of probes that were asked beside the cell's own prompts; methods may share them."""

@@ -17,7 +17,7 @@ from rich.text import Text
 import promptkit
 from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError, escaped
-from promptkit.inference.prediction import Progress
+from promptkit.inference.answering import Progress
 from promptkit.models.base import Model, Sampling, Weights
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.orders import orders as balanced_orders

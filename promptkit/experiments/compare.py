@@ -11,22 +11,24 @@ from time import perf_counter
 from typing import Any, Literal
 
 from promptkit.calibration import apply
-from promptkit.calibration.apply import ALL
+from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
 from promptkit.evaluation import cell_metrics, summary
-from promptkit.evaluation.label_swap import near_warning, wording_warnings
+from promptkit.evaluation.label_swap import near_warning
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
 from promptkit.experiments.comparison import Comparison
-from promptkit.experiments.free_answers import free_answers
+from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
+from promptkit.experiments.label_leaks import wording_warnings
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
-from promptkit.inference.batch import Announce, Asked, Cost
-from promptkit.inference.prediction import Fit, Prediction, Predictor, Progress
+from promptkit.inference.answering import Progress
+from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
+from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
@@ -95,26 +97,28 @@ def compare(
         sampling=sampling or Sampling(),
     )
     said = screen(task, grid.originals(task), shots) if lint else []
-    pilot = None
+    pilot, known = Cost(), list[CellRequests]()
     if seeds == "auto":
-        grid, pilot = _with_enough_draws(grid, task, queries, store, progress, announce)
+        grid, pilot, known = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = apply.methods_of(calibrations, task.labels)
     predictors = grid.predictors(task, announce)
-    asked = batch.prepare(predictors, queries)
-    said += same_prompts(asked)
-    asked, left_out = apply.plan(methods, asked, lenient=calibrations == ALL)
+    cells = batch.prepare(predictors, queries, known)
+    said += same_prompts(cells)
+    calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
     if announce is not None:
         for reason in said:
             announce(reason)
+    free = FreeAnswerStage(cells)
+    rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
     with _opened(store) as kept:
-        predictions, usage = batch.run(asked, kept, progress=progress, announce=announce)
-        free = tuple(free_answers(asked, predictions, kept))
+        predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
     usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
-    result = _judged(task, asked, predictions, free, usage)
+    notes = tuple(calibration.notes(predictions))
+    result = _judged(task, cells, predictions, free.found, notes, usage)
     found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
-    known = [sentence(one) for one in found if one]
-    return replace(result, warnings=(*result.warnings, *known))
+    told = [sentence(one) for one in found if one]
+    return replace(result, warnings=(*result.warnings, *told))
 
 
 def _with_enough_draws(
@@ -124,23 +128,25 @@ def _with_enough_draws(
     store: Store | str | Path | None,
     progress: Progress | None,
     announce: Announce | None,
-) -> tuple[Grid, Cost]:
-    """Ask a pilot; return the grid with as many draws as it takes, and what the pilot took.
+) -> tuple[Grid, Cost, list[CellRequests]]:
+    """Run a pilot; return the grid with enough draws, the cost of the pilot, and its requests.
 
-    What the pilot was answered is in the store, and is not asked again.
+    The results of the pilot are in the store, and are not asked again.
     """
     predictors = grid.predictors(task)
     if announce is not None:
         announce(_bound_of(predictors, len(queries)))
     with _opened(store) as kept:
-        asked = batch.prepare(predictors, queries)
-        predictions, cost = batch.run(asked, kept, progress=progress, announce=announce)
+        cells = batch.prepare(predictors, queries)
+        predictions, cost = batch.run(
+            [[AnswerStage(cells)]], kept, progress=progress, announce=announce
+        )
     made = chain.from_iterable(predictions)
     enough = draw_count.enough(outcomes(made, task.output_type.label_of))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
-    return replace(grid, seeds=range(enough)), cost
+    return replace(grid, seeds=range(enough)), cost, cells
 
 
 def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
@@ -152,46 +158,39 @@ def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
     )
 
 
-def _together(pilot: Cost | None, usage: Cost) -> Cost:
-    """Return what a run took with its pilot, whose prompts the run found in the store."""
-    if pilot is None:
-        return usage
-    return replace(
-        usage,
-        cached=usage.cached - (pilot.prompts - pilot.cached),
-        naive_tokens=usage.naive_tokens + pilot.naive_tokens,
-        unique_tokens=usage.unique_tokens + pilot.unique_tokens,
-        decoded_tokens=usage.decoded_tokens + pilot.decoded_tokens,
-        decode_seconds=usage.decode_seconds + pilot.decode_seconds,
-    )
+def _together(pilot: Cost, usage: Cost) -> Cost:
+    """Return the cost of a run with its pilot, whose prompts the run found in the store."""
+    asked = pilot.prompts - pilot.cached
+    return replace(pilot + usage, prompts=usage.prompts, cached=usage.cached - asked)
 
 
 def _judged(
     task: Task[Any, Any],
-    asked: Sequence[Asked],
-    predictions: Sequence[Sequence[Prediction]],
+    cells: Sequence[CellRequests],
+    predictions: Predictions,
     free: tuple[FreeAnswers, ...],
+    notes: tuple[CalibrationNote, ...],
     usage: Cost,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
     by_cell = outcomes(every, task.output_type.label_of)
     rows = tuple(cell_metrics.rows(by_cell))
     weighed = summary.weigh(task, by_cell, rows, predictions, free)
-    models = {id(one.predictor.model): one.predictor.model.identity for one in asked}
+    models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
     return Comparison(
         task.name,
         task.fingerprint,
         models=tuple(models.values()),
-        templates=tuple(dict.fromkeys(one.predictor.template for one in asked)),
+        templates=tuple(dict.fromkeys(one.predictor.template for one in cells)),
         rows=rows,
         **weighed._asdict(),
         reliability=tuple(cell_metrics.reliability(by_cell)),
         confusion=tuple(cell_metrics.confusion(by_cell)),
-        calibrations=tuple(apply.notes(asked, predictions)),
+        calibrations=notes,
         free_answers=free,
         usage=usage,
         predictions=every,
-        prompts=batch.prompts_of(asked),
+        prompts=batch.prompts_of(cells),
         pool=pool_digests(task.demos),
     )
 

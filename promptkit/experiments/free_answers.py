@@ -9,53 +9,100 @@ probability is spread over other ways to go on.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.inference.batch import Asked
-from promptkit.inference.prediction import Prediction, Predictor, answer
-from promptkit.inference.store import Store
-from promptkit.models.base import Generation, Sampling
-from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
+from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Result
+from promptkit.models.base import Generation, Request, Sampling
 
 LOW = COVERAGE
-"""The mean coverage below which a model is asked what it would say."""
+"""Mean coverage below which free-form answers are generated."""
 ANSWERS = 5
-"""How many queries it is asked about."""
+"""Number of queries that are answered freely."""
 SAMPLING = Sampling(max_tokens=8)
+"""How free-form answers are generated."""
 
 
-def free_answers(
-    asked: Sequence[Asked], predictions: Sequence[Sequence[Prediction]], store: Store
-) -> Iterator[FreeAnswers]:
-    """Free answers per model, template and verbalizer, where a mean coverage is below `LOW`.
+@dataclass
+class FreeAnswerStage:
+    """Free-form answers per model, template and verbalizer, where a mean coverage is below `LOW`.
 
     Of the cells where it is, the one with the most shots is asked: there a model knows best what
-    kind of answer is wanted.
+    kind of answer is wanted. Predictions stay as they are.
     """
-    lines: dict[tuple[object, ...], tuple[Asked, Sequence[Prediction], float]] = {}
-    for one, made in zip(asked, predictions, strict=True):
-        p = one.predictor
-        line = id(p.model), p.template, p.verbalizer
-        coverage = [prediction.coverage for prediction in made if prediction.coverage is not None]
-        if not coverage or fmean(coverage) >= LOW:
-            continue
-        if line not in lines or lines[line][0].predictor.shots < p.shots:
-            lines[line] = one, made, fmean(coverage)
-    for one, made, coverage_there in lines.values():
-        written = _written(one, store)
-        if written:
-            words = _words(one.predictor)
-            yield FreeAnswers(
-                **made[0].factors(),
-                coverage=coverage_there,
-                texts=tuple([_readable(answer.text) for answer in written]),
-                labels=tuple([label_written(answer, words) for answer in written]),
-            )
+
+    cells: Sequence[CellRequests]
+    found: tuple[FreeAnswers, ...] = ()
+    """The answers, once they are generated."""
+
+    def requests(self, predictions: Predictions) -> list[ModelRequests]:
+        """Return prompts without candidates of the cells with low coverage."""
+        return [
+            ModelRequests(self.cells[number].predictor.model, SAMPLING, _open(self.cells[number]))
+            for number in self._low(predictions)
+        ]
+
+    def apply(self, predictions: Predictions, results: Sequence[Sequence[Result]]) -> Predictions:
+        """Keep what was generated."""
+        low = self._low(predictions)
+        self.found = tuple(
+            [
+                _free(self.cells[number], predictions[number], coverage, written)
+                for (number, coverage), written in zip(low.items(), results, strict=True)
+                if written
+            ]
+        )
+        return predictions
+
+    def _low(self, predictions: Predictions) -> dict[int, float]:
+        """Return the cells to ask, by their number, and their mean coverage."""
+        lines: dict[tuple[object, ...], int] = {}
+        means: dict[int, float] = {}
+        for number, (cell, made) in enumerate(zip(self.cells, predictions, strict=True)):
+            p = cell.predictor
+            coverage = [one.coverage for one in made if one.coverage is not None]
+            if not coverage or fmean(coverage) >= LOW:
+                continue
+            means[number] = fmean(coverage)
+            best = lines.setdefault((id(p.model), p.template, p.verbalizer), number)
+            if self.cells[best].predictor.shots < p.shots:
+                lines[id(p.model), p.template, p.verbalizer] = number
+        return {number: means[number] for number in lines.values()}
+
+
+def _open(cell: CellRequests) -> list[Request]:
+    """Return a few prompts of a cell without candidates, as far as an answer fits."""
+    # Tokenized anew: the tokens of a scored prompt end with those that all labels begin with.
+    prompts = [replace(one.prompt, candidates=None) for one in cell.requests[:ANSWERS]]
+    predictor = replace(cell.predictor, sampling=SAMPLING)
+    fitting: list[Request] = []
+    for prompt in prompts:
+        with suppress(PromptTooLongError):
+            fitting += predictor.requests([prompt])
+    return fitting
+
+
+def _free(
+    cell: CellRequests,
+    predictions: Sequence[Prediction],
+    coverage: float,
+    results: Sequence[Result],
+) -> FreeAnswers:
+    written = [result for result in results if isinstance(result, Generation)]
+    words = _words(cell.predictor)
+    return FreeAnswers(
+        **predictions[0].factors(),
+        coverage=coverage,
+        texts=tuple([_readable(answer.text) for answer in written]),
+        labels=tuple([label_written(answer, words) for answer in written]),
+    )
 
 
 def label_written(answer: Generation, words: Mapping[str, str]) -> str | None:
@@ -98,20 +145,3 @@ def _bare(text: str) -> str:
     text = _folded(text)
     marks = {char for char in text if char == "`" or unicodedata.category(char)[0] == "P"}
     return text.strip("".join(marks - {*"#%&@/"}) + " ")
-
-
-def _written(asked: Asked, store: Store) -> list[Generation]:
-    predictor = replace(asked.predictor, sampling=SAMPLING)
-    # Tokenized anew: the tokens of a scored prompt end with those that all labels begin with.
-    prompts = [replace(prompt.prompt, candidates=None) for prompt in asked.prompts[:ANSWERS]]
-    fitting: list[TokenizedPrompt] = []
-    for prompt in predictor.model.tokenize(prompts):
-        try:
-            predictor.check_room(prompt)
-        except PromptTooLongError:
-            continue
-        fitting.append(prompt)
-    if not fitting:
-        return []
-    results = answer(predictor.model, fitting, SAMPLING, store=store).results
-    return [result for result in results if isinstance(result, Generation)]

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from promptkit.inference.batch import Asked
+from promptkit.inference.batch import CellRequests
 from promptkit.inference.cell import FACTORS, MIN_SHOTS, bare, noun
-from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.models.base import Request
 from promptkit.text import counted, listed
 
 Levels = tuple[str, ...]
 
 
-def same_prompts(asked: Sequence[Asked]) -> Iterator[str]:
+def same_prompts(cells: Sequence[CellRequests]) -> Iterator[str]:
     """Yield a sentence on the levels of each factor that have the same prompts."""
-    cells = [one.predictor.cell.factors() for one in asked]
-    varied = {name for name in cells[0] if len({cell[name] for cell in cells}) > 1}
+    levels = [one.predictor.cell.factors() for one in cells]
+    varied = {name for name in levels[0] if len({cell[name] for cell in levels}) > 1}
     factors = [name for name in FACTORS if name in varied & MIN_SHOTS.keys()]
     if not factors and "shots" not in varied:
         return
-    digests = [_digest(one.prompts) for one in asked]
+    digests = [_digest(one.requests) for one in cells]
     for factor in factors:
-        yield from _of_factor(factor, cells, digests)
+        yield from _of_factor(factor, levels, digests)
     if "shots" in varied:
-        for counts in _groups("shots", cells, digests):
+        for counts in _groups("shots", levels, digests):
             shown = listed([str(count) for count in counts])
             yield f"{shown} shots give the same prompts: {_SO}"
 
@@ -61,9 +61,9 @@ def _groups(
     return [tuple(levels) for levels in groups.values() if len(levels) > 1]
 
 
-def _digest(prompts: Sequence[TokenizedPrompt]) -> int:
-    """Return a hash, equal within one process for prompts that a model answers alike."""
-    return hash(tuple([hash((p.ids, p.candidates, p.prompt.stop)) for p in prompts]))
+def _digest(requests: Sequence[Request]) -> int:
+    """Return a hash, equal within one process for requests that a model answers alike."""
+    return hash(tuple([hash((p.content, p.prompt.stop)) for p in requests]))
 
 
 def _shots(counts: Sequence[int]) -> str:

@@ -1,82 +1,145 @@
-"""Many cells asked as one: every prompt is made before a model runs, and each is asked once."""
+"""Runs of many predictors over the same queries: planned, batched and counted together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.inference.prediction import Prediction, Predictor, Progress, answer, unique_tokens
+from promptkit.inference.answering import Progress, answer, unique_tokens
+from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Result, Store
-from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.models.base import Model, Request, Sampling
+from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.template import Template
 
 Announce = Callable[[str], None]
-"""Told what a run will cost, before it begins."""
+"""Called with a sentence on what a run will cost, before it begins."""
+
+Predictions = Sequence[Sequence[Prediction]]
+"""Predictions of each cell, over the same queries."""
 
 
-class Beside(Protocol):
-    """What else is asked for a predictor's sake, and what its predictions become by that."""
+class ModelRequests(NamedTuple):
+    """Requests to one model."""
 
-    @property
-    def prompts(self) -> Sequence[TokenizedPrompt]: ...
+    model: Model
+    sampling: Sampling
+    """How answers without candidates are generated."""
+    requests: Sequence[Request]
+
+
+class Stage(Protocol):
+    """Requests that a run makes for its cells at one time, and what their results change.
+
+    A run is a list of rounds, each of stages that need no results of each other: the requests of a
+    round are planned and batched together. The first stage makes the predictions.
+    """
+
+    def requests(self, predictions: Predictions, /) -> Sequence[ModelRequests]:
+        """Return what is asked, given the predictions of earlier rounds."""
+        ...
 
     def apply(
-        self, predictions: Sequence[Prediction], results: Sequence[Result]
-    ) -> list[Prediction]:
-        """The predictions, after what its prompts came to."""
+        self, predictions: Predictions, results: Sequence[Sequence[Result]], /
+    ) -> Predictions:
+        """Return the predictions, given the results of `requests`, in their order."""
         ...
 
 
-class Asked(NamedTuple):
-    """What one predictor is asked."""
+class CellRequests(NamedTuple):
+    """Queries of one cell, as requests to its model."""
 
     predictor: Predictor
     queries: Sequence[Example[Any, Any]]
-    prompts: Sequence[TokenizedPrompt]
+    requests: Sequence[Request]
     renderer: Renderer
-    """What made the prompts."""
-    beside: Beside | None = None
+    """The renderer of the prompts."""
 
 
-def prepare(grid: Sequence[Predictor], queries: Sequence[Example[Any, Any]]) -> list[Asked]:
-    """The prompts of all predictors for the same queries; what templates share is made once."""
-    renderers: dict[tuple[Template, Verbalizer | None], Renderer] = {}
-    asked = []
+def prepare(
+    grid: Iterable[Predictor],
+    queries: Sequence[Example[Any, Any]],
+    known: Iterable[CellRequests] = (),
+) -> list[CellRequests]:
+    """Return the requests of all cells for the same queries.
+
+    Args:
+        grid: A predictor for each cell.
+        queries: What is asked.
+        known: Requests of cells that may be in the grid, for the same queries: not made again.
+    """
+    made = {one.predictor.cell: one for one in known}
+    renderers = {_wording(one.predictor): one.renderer for one in made.values()}
+    cells = []
     for one in grid:
-        wording = one.template, one.verbalizer
-        if wording not in renderers:
-            renderers[wording] = one.template.renderer(one.task, one.verbalizer)
-        renderer = renderers[wording]
-        asked.append(Asked(one, queries, one.tokenize(queries, renderer), renderer))
-    return asked
+        cell = made.get(one.cell)
+        if cell is None:
+            if _wording(one) not in renderers:
+                renderers[_wording(one)] = one.template.renderer(one.task, one.verbalizer)
+            renderer = renderers[_wording(one)]
+            cell = CellRequests(one, queries, one.tokenize(queries, renderer), renderer)
+        cells.append(cell)
+    return cells
+
+
+@dataclass(frozen=True)
+class AnswerStage:
+    """The queries of each cell, whose results become its predictions."""
+
+    cells: Sequence[CellRequests]
+
+    def requests(self, predictions: Predictions) -> list[ModelRequests]:
+        """Return the requests of every cell."""
+        return [
+            ModelRequests(one.predictor.model, one.predictor.sampling, one.requests)
+            for one in self.cells
+        ]
+
+    def apply(
+        self, predictions: Predictions, results: Sequence[Sequence[Result]]
+    ) -> list[list[Prediction]]:
+        """Return the predictions of every cell."""
+        return [
+            cell.predictor.join(cell.queries, cell.requests, own)
+            for cell, own in zip(self.cells, results, strict=True)
+        ]
 
 
 def run(
-    asked: Sequence[Asked],
+    rounds: Sequence[Sequence[Stage]],
     store: Store,
     *,
     progress: Progress | None = None,
     announce: Announce | None = None,
-) -> tuple[list[list[Prediction]], Cost]:
-    """The predictions of each, in their order. `wall_seconds` of the cost is left at 0."""
+) -> tuple[Predictions, Cost]:
+    """Return the predictions after all rounds, and what they took.
+
+    Args:
+        rounds: Stages whose requests are asked together, round after round.
+        store: Results that need not be asked again; new ones are added.
+        progress: Called after each result, with counts of its round and model.
+        announce: Called with what a model will be asked, and with what was damaged in the store.
+
+    Returns:
+        The predictions, and a cost whose `wall_seconds` are 0.
+    """
     damaged = store.damaged
-    by_model: dict[int, list[int]] = {}
-    for place, one in enumerate(asked):
-        by_model.setdefault(id(one.predictor.model), []).append(place)
-    made: dict[int, list[Prediction]] = {}
-    costs: list[Cost] = []
-    for places in by_model.values():
-        predictions, cost = _run_model([asked[i] for i in places], store, progress, announce)
-        made |= zip(places, predictions, strict=True)
-        costs.append(cost)
+    predictions: Predictions = ()
+    cost = Cost()
+    for stages in rounds:
+        asked = [stage.requests(predictions) for stage in stages]
+        results, more = _ask([*chain(*asked)], store, progress, announce)
+        cost += more
+        rest = iter(results)
+        for stage, own in zip(stages, asked, strict=True):
+            predictions = stage.apply(predictions, [*islice(rest, len(own))])
     tell_damaged(store.damaged - damaged, announce)
-    total = {name: sum(getattr(cost, name) for cost in costs) for name in Cost.__slots__}
-    return [made[place] for place in range(len(asked))], Cost(**total)
+    return predictions, cost
 
 
 def tell_damaged(count: int, announce: Announce | None) -> None:
@@ -86,15 +149,41 @@ def tell_damaged(count: int, announce: Announce | None) -> None:
         announce(f"{count:,} stored {rows} {were} damaged and {were} asked again")
 
 
-def _run_model(
-    asked: Sequence[Asked], store: Store, progress: Progress | None, announce: Announce | None
-) -> tuple[list[list[Prediction]], Cost]:
-    """One model's cells, asked together so that it can share what their prompts have in common."""
-    first = asked[0].predictor
-    model, before = first.model, asdict(first.model.usage)
-    unique = 0
+def _ask(
+    asked: Sequence[ModelRequests],
+    store: Store,
+    progress: Progress | None,
+    announce: Announce | None,
+) -> tuple[list[list[Result]], Cost]:
+    """Return the results of all requests, each model's asked as one, since they share prefixes."""
+    groups: dict[tuple[int, Sampling], list[int]] = {}
+    for place, one in enumerate(asked):
+        if one.requests:
+            groups.setdefault((id(one.model), one.sampling), []).append(place)
+    results: list[list[Result]] = [[] for _ in asked]
+    cost = Cost()
+    for places in groups.values():
+        model, sampling, _ = asked[places[0]]
+        together = [request for place in places for request in asked[place].requests]
+        found, more = _ask_model(model, sampling, together, store, progress, announce)
+        cost += more
+        rest = iter(found)
+        for place in places:
+            results[place] = [*islice(rest, len(asked[place].requests))]
+    return results, cost
 
-    def begin(missing: Sequence[TokenizedPrompt], stored: int) -> None:
+
+def _ask_model(
+    model: Model,
+    sampling: Sampling,
+    requests: Sequence[Request],
+    store: Store,
+    progress: Progress | None,
+    announce: Announce | None,
+) -> tuple[list[Result], Cost]:
+    before, unique = replace(model.usage), 0
+
+    def begin(missing: Sequence[Request], stored: int) -> None:
         nonlocal unique
         unique = unique_tokens(missing)
         if announce is not None:
@@ -104,57 +193,48 @@ def _run_model(
                 f"{unique:,} tokens to read"
             )
 
-    prompts = [prompt for one in asked for prompt in (*one.prompts, *_beside(one))]
-    answers = answer(model, prompts, first.sampling, store=store, progress=progress, begin=begin)
-    results = iter(answers.results)
-    predictions = [_join(one, results) for one in asked]
-    after = asdict(model.usage)
-    return predictions, Cost(
+    answers = answer(model, requests, sampling, store=store, progress=progress, begin=begin)
+    return answers.results, Cost(
         prompts=len(answers.asked) + answers.stored,
         cached=answers.stored,
-        naive_tokens=sum(prompt.naive_tokens for prompt in answers.asked) + answers.written,
+        naive_tokens=sum(one.naive_tokens for one in answers.asked) + answers.written,
         unique_tokens=unique + answers.written,
-        decoded_tokens=after["decoded_tokens"] - before["decoded_tokens"],
-        decode_seconds=after["decode_seconds"] - before["decode_seconds"],
-        wall_seconds=0.0,
+        decoded_tokens=model.usage.decoded_tokens - before.decoded_tokens,
+        decode_seconds=model.usage.decode_seconds - before.decode_seconds,
     )
 
 
-def _beside(asked: Asked) -> Sequence[TokenizedPrompt]:
-    return asked.beside.prompts if asked.beside is not None else ()
+def prompts_of(cells: Iterable[CellRequests]) -> Mapping[str, Prompt]:
+    """Return the prompts by their digest."""
+    prompts = (request.prompt for one in cells for request in one.requests)
+    return {prompt.sha256: prompt for prompt in prompts}
 
 
-def _join(asked: Asked, results: Iterator[Result]) -> list[Prediction]:
-    """The predictions out of what comes next."""
-    own = [*islice(results, len(asked.prompts))]
-    predictions = asked.predictor.join(asked.queries, asked.prompts, own)
-    if asked.beside is None:
-        return predictions
-    return asked.beside.apply(predictions, [*islice(results, len(asked.beside.prompts))])
-
-
-def prompts_of(asked: Sequence[Asked]) -> Mapping[str, Prompt]:
-    """The prompts by their digest."""
-    return {prompt.prompt.sha256: prompt.prompt for one in asked for prompt in one.prompts}
+def _wording(predictor: Predictor) -> tuple[Template, Verbalizer | None]:
+    return predictor.template, predictor.verbalizer
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the comparison took."""
+    """Cost of a comparison."""
 
-    prompts: int
-    """Distinct prompts in the grid."""
-    cached: int
-    """How many of them the store already had."""
-    naive_tokens: int
-    """Tokens of a loop that reads each prompt anew for every candidate.
+    prompts: int = 0
+    """Number of distinct prompts."""
+    cached: int = 0
+    """Number of them that the store already had."""
+    naive_tokens: int = 0
+    """Tokens of a loop that decodes each prompt anew for every candidate.
 
-    In this and the next two, what a generated answer goes on from counts as read.
+    In this and the next two, the tokens that a generated answer goes on from count as decoded.
     """
-    unique_tokens: int
-    """Tokens that must be read at least once for the prompts that were asked."""
-    decoded_tokens: int
-    """Tokens that were read."""
-    decode_seconds: float
+    unique_tokens: int = 0
+    """Tokens that must be decoded at least once for the prompts that were asked."""
+    decoded_tokens: int = 0
+    """Tokens that were decoded."""
+    decode_seconds: float = 0.0
     """Time inside the runtime."""
-    wall_seconds: float
+    wall_seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        """Return both costs together."""
+        return Cost(*[getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-from promptkit.errors import ModelError, PromptTooLongError, TaskError, shorten
+from promptkit.errors import PromptTooLongError, TaskError
+from promptkit.inference.answering import Progress, answer
 from promptkit.inference.cell import Cell
-from promptkit.inference.store import Result, Store, keys_of
-from promptkit.models.base import Generation, Model, Sampling, Score
-from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.inference.store import Result, Store
+from promptkit.models.base import Generation, Model, Request, Sampling, Score, check_fits
+from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Selection, selection_for
@@ -24,19 +23,8 @@ from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.template import Template
 
-Progress = Callable[[int, int], None]
-"""Told how many prompts are done, and of how many."""
-
 Fit = Literal["error", "drop-shots"]
 """What happens to a prompt that does not fit the context."""
-
-COMMIT_SECONDS = 1.0
-"""How much work may be lost when the process is ended."""
-
-_WIDTH = array("i").itemsize
-
-_ROUNDING = 0.01
-"""How far above 0 rounding may lift a log-probability, in nats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +129,7 @@ class Predictor:
 
     def tokenize(
         self, queries: Sequence[Example[Any, Any]], renderer: Renderer | None = None
-    ) -> list[TokenizedPrompt]:
+    ) -> list[Request]:
         """The queries' prompts as the model reads them.
 
         `renderer` is the template's for the task and verbalizer, where other predictors share it.
@@ -170,7 +158,7 @@ class Predictor:
     def join(
         self,
         queries: Sequence[Example[Any, Any]],
-        prompts: Sequence[TokenizedPrompt],
+        prompts: Sequence[Request],
         results: Sequence[Result],
     ) -> list[Prediction]:
         """Return the predictions that the results of the queries' prompts make."""
@@ -182,33 +170,28 @@ class Predictor:
 
     def _tokenize(
         self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
-    ) -> list[TokenizedPrompt]:
+    ) -> list[Request]:
         renderer.expect(queries)
         draw: dict[str, Any] = {
             "seed": self.seed,
             "selection": self._selection,
             "order": self._order,
         }
-        prompts = self.model.tokenize([renderer.render(query, shots, **draw) for query in queries])
-        for prompt in prompts:
-            if not prompt.candidates:
-                self.check_room(prompt)
-        return prompts
+        return self.requests([renderer.render(query, shots, **draw) for query in queries])
 
-    def check_room(self, prompt: TokenizedPrompt) -> None:
-        """Whether the longest answer fits too: a model finds out only once it runs.
+    def requests(self, prompts: Sequence[Prompt]) -> list[Request]:
+        """Return prompts as requests to the model.
 
-        Raises `PromptTooLongError`.
+        Raises:
+            PromptTooLongError: A prompt and its longest answer do not fit the context.
         """
-        context, answer = self.model.identity.context, self.sampling.max_tokens
-        if len(prompt.ids) + answer > context:
-            raise PromptTooLongError(
-                f"example {shorten(prompt.prompt.query)} with {len(prompt.prompt.shots)} shots: "
-                f"{len(prompt.ids)} tokens of prompt and {answer} of answer do not fit the context "
-                f"of {context}; ask for fewer shots, a shorter answer or a larger context"
-            )
+        requests = [*self.model.tokenize(prompts)]
+        for request in requests:
+            budget = 0 if request.candidate_tokens else self.sampling.max_tokens
+            check_fits(request, self.model.identity.context, budget)
+        return requests
 
-    def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> TokenizedPrompt:
+    def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> Request:
         """The prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
             try:
@@ -220,7 +203,7 @@ class Predictor:
     def _prediction(
         self,
         query: Example[Any, Any],
-        prompt: TokenizedPrompt,
+        prompt: Request,
         result: Result,
         levels: Mapping[str, Any],
     ) -> Prediction:
@@ -247,124 +230,6 @@ class Predictor:
             **said,
             **levels,
         )
-
-
-class Answers(NamedTuple):
-    """What came of many prompts."""
-
-    results: list[Result]
-    """One for each prompt, in their order."""
-    asked: list[TokenizedPrompt]
-    """The distinct prompts that the model was asked."""
-    stored: int
-    """The distinct prompts that the store already had."""
-    written: int
-    """The tokens that were written in answer to `asked`, and read to go on from."""
-
-
-def answer(
-    model: Model,
-    prompts: Sequence[TokenizedPrompt],
-    sampling: Sampling,
-    *,
-    store: Store | None = None,
-    progress: Progress | None = None,
-    begin: Callable[[Sequence[TokenizedPrompt], int], None] | None = None,
-) -> Answers:
-    """The results of many prompts.
-
-    A prompt that occurs twice is asked once. New results are stored as they are made. `begin` is
-    told, before the model runs, what it will be asked and how many prompts the store has.
-    """
-    scored = all(prompt.candidates for prompt in prompts)
-    keys = keys_of(prompts, model.identity, None if scored else sampling)
-    known = _stored(store, dict(zip(keys, prompts, strict=True))) if store is not None else {}
-    stored = len(known)
-    missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
-    order, asked = list(missing), list(missing.values())
-    if begin is not None:
-        begin(asked, stored)
-    made: Iterator[tuple[int, Result]] = (
-        model.score(asked) if scored else model.generate(asked, sampling)
-    )
-    unsaved: dict[bytes, Result] = {}
-    saved_at = monotonic()
-    try:
-        for done, (index, result) in enumerate(made, start=1):
-            if reason := _flaw(asked[index], result):
-                raise ModelError(f"{model.identity.name}: {reason}, try another one")
-            known[order[index]] = unsaved[order[index]] = result
-            if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
-                store.put(unsaved)
-                unsaved, saved_at = {}, monotonic()
-            if progress is not None:
-                progress(done, len(asked))
-    finally:
-        if store is not None and unsaved:
-            store.put(unsaved)
-    written = sum(_written(known[key]) for key in order)
-    return Answers([known[key] for key in keys], asked, stored, written)
-
-
-def _written(result: Result) -> int:
-    if isinstance(result, Score):
-        return 0
-    return result.generated - (result.finish != "eos")  # nothing goes on from the last one
-
-
-def _stored(store: Store, prompts: Mapping[bytes, TokenizedPrompt]) -> dict[bytes, Result]:
-    """The results that the store has for these prompts, without damaged ones."""
-    known = store.get(prompts)
-    for key in [key for key, result in known.items() if _flaw(prompts[key], result)]:
-        store.distrust(key)
-        del known[key]
-    return known
-
-
-def _flaw(prompt: TokenizedPrompt, result: Result) -> str | None:
-    """Why a result cannot be an answer to this prompt; None where it can."""
-    if not 0 <= result.seconds < math.inf:
-        reason = f"{result.seconds} seconds"
-    elif isinstance(result, Score) and len(result.logprobs) == len(prompt.candidates):
-        highest = max(result.logprobs)
-        if -math.inf < highest <= _ROUNDING and not math.isnan(sum(result.logprobs)):
-            return None
-        reason = "its log-probabilities are no numbers (NaN or all -inf), or above 0,"
-    elif isinstance(result, Score):
-        reason = f"{len(result.logprobs)} log-probabilities of {len(prompt.candidates)} labels"
-    elif prompt.candidates:
-        reason = "a generated answer where labels are scored"
-    else:
-        return None
-    return f"{reason} for example {shorten(prompt.prompt.query)}; the file may be damaged"
-
-
-def unique_tokens(prompts: Iterable[TokenizedPrompt]) -> int:
-    """The tokens that must be read at least once: the distinct beginnings of all sequences.
-
-    A candidate's last token is never read, only predicted.
-    """
-    total = 0
-    before = b""
-    for sequence in sorted(set(_sequences(prompts))):
-        total += len(sequence) // _WIDTH - _shared(before, sequence)
-        before = sequence
-    return total
-
-
-def _sequences(prompts: Iterable[TokenizedPrompt]) -> Iterator[bytes]:
-    """The sequences' ids, `_WIDTH` bytes each; in their order beginnings come first."""
-    for prompt in prompts:
-        ids = array("i", prompt.ids).tobytes()
-        for inner in {candidate[:-1] for candidate in prompt.candidates} or {()}:
-            yield ids + array("i", inner).tobytes()
-
-
-def _shared(a: bytes, b: bytes) -> int:
-    """How many leading tokens two sequences share."""
-    length = min(len(a), len(b))
-    differs = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
-    return (8 * length - differs.bit_length()) // (8 * _WIDTH)
 
 
 def _scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -23,10 +22,9 @@ from types import TracebackType
 from typing import Any, get_args
 
 from promptkit.errors import StoreError
-from promptkit.models.base import Finish, Generation, ModelIdentity, Sampling, Score
+from promptkit.models.base import Finish, Generation, ModelIdentity, Request, Sampling, Score
 from promptkit.models.runtime.access import lock_of_process
 from promptkit.prompts.answer_format import AnswerFormat
-from promptkit.prompts.prompt import TokenizedPrompt
 
 Result = Score | Generation
 
@@ -230,42 +228,40 @@ class Store:
                     self._open()
 
 
-def key_of(
-    prompt: TokenizedPrompt, identity: ModelIdentity, sampling: Sampling | None = None
-) -> bytes:
-    """The digest of everything that decides a result; `sampling` is for generated answers."""
-    (key,) = keys_of([prompt], identity, sampling)
+def key_of(request: Request, identity: ModelIdentity, sampling: Sampling | None = None) -> bytes:
+    """Return the key of one request; see `keys_of`."""
+    (key,) = keys_of([request], identity, sampling)
     return key
 
 
 def keys_of(
-    prompts: Sequence[TokenizedPrompt], identity: ModelIdentity, sampling: Sampling | None = None
+    requests: Iterable[Request], identity: ModelIdentity, sampling: Sampling | None = None
 ) -> list[bytes]:
-    """The keys of many prompts."""
+    """Return the digest of everything that decides each result.
+
+    Args:
+        requests: What is asked.
+        identity: The model that is asked.
+        sampling: How answers are generated; None where candidates are scored.
+    """
     model = json.dumps(identity.key)
 
     @cache
-    def rule(stop: str, format: AnswerFormat | None, lead: str) -> str:
-        """How the result comes about, and by whom, as JSON."""
-        if sampling is None:
-            return f"{json.dumps([_SCORE_RULE])}, {model}"
-        seed = sampling.seed if sampling.temperature > 0 else None
-        parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
-        if format is not None:
-            parts += [_FORMAT_RULE, format.kind, format.schema, lead]
-        return f"{json.dumps(parts)}, {model}"
+    def rule(stop: str, format: AnswerFormat | None, lead: str) -> bytes:
+        """Return how the result comes about, and by whom, as the beginning of a JSON list."""
+        parts: list[Any] = [_SCORE_RULE]
+        if sampling is not None:
+            seed = sampling.seed if sampling.temperature > 0 else None
+            parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
+            if format is not None:
+                parts += [_FORMAT_RULE, format.kind, format.schema, lead]
+        return f"[{json.dumps(parts)}, {model}, ".encode()
 
-    keys: list[bytes] = []
-    for prompt in prompts:
-        lengths = [len(candidate) for candidate in prompt.candidates]
-        asked = prompt.prompt
-        rules = rule(asked.stop, asked.format, asked.lead)
-        head = f"[{rules}, {len(prompt.ids)}, {lengths}]"
-        digest = sha256(head.encode("utf-8", "surrogatepass"))
-        for ids in (prompt.ids, *prompt.candidates):
-            digest.update(array("q", ids))
-        keys.append(digest.digest())
-    return keys
+    return [
+        sha256(rule(prompt.stop, prompt.format, prompt.lead) + request.content).digest()
+        for request in requests
+        for prompt in [request.prompt]
+    ]
 
 
 def _text(result: Result) -> str:

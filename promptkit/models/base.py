@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.errors import PromptTooLongError, shorten
+from promptkit.prompts.prompt import Prompt
 
 Weights = Literal["auto", "as-is", "f32", "f16", "bf16", "q8_0", "q4_0"]
 """What a model runs from: the fastest weights that are as precise as its file's, its file as it is,
@@ -117,9 +118,45 @@ class Usage:
     """The time inside the runtime."""
 
 
+class Request(Protocol):
+    """A prompt as one model is asked it, by token ids or by text: its key and its cost.
+
+    `promptkit.prompts.prompt.TokenizedPrompt` is one.
+    """
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt as raw text."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens of the prompt; an estimate where the model does not show them."""
+        ...
+
+    @property
+    def candidate_tokens(self) -> Sequence[int]:
+        """Per candidate, the number of its tokens; empty where the answer is generated."""
+        ...
+
+    @property
+    def naive_tokens(self) -> int:
+        """Number of tokens of a loop that decodes the prompt anew for every candidate."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """The part of the key that says what is asked: different for different results."""
+        ...
+
+    def sequences(self) -> Iterable[bytes]:
+        """Return the sequences to decode, `TOKEN_BYTES` a token; common beginnings are shared."""
+        ...
+
+
 @runtime_checkable
 class Model(Protocol):
-    """Three calls and an identity; whatever has them can be compared."""
+    """A language model: three calls, each for many prompts, and an identity."""
 
     @property
     def identity(self) -> ModelIdentity: ...
@@ -127,20 +164,45 @@ class Model(Protocol):
     @property
     def usage(self) -> Usage: ...
 
-    def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
-        """The prompts as this model reads them. Raises `PromptError` for one that cannot be."""
+    def tokenize(self, prompts: Sequence[Prompt]) -> Sequence[Request]:
+        """Return the prompts as requests to this model.
+
+        Raises:
+            PromptError: A prompt cannot be asked, such as one that does not fit the context.
+        """
         ...
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for."""
+        """Return the bytes that a token stands for."""
         ...
 
-    def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
-        """Scores every candidate of every prompt; yields (index, score) as they are made."""
+    def score(self, requests: Sequence[Any], /) -> Iterator[tuple[int, Score]]:
+        """Score every candidate of its own requests; yield (index, score) as they are made."""
         ...
 
     def generate(
-        self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = ...
+        self, requests: Sequence[Any], /, sampling: Sampling = ...
     ) -> Iterator[tuple[int, Generation]]:
-        """Writes an answer to every prompt; yields (index, generation) as they are made."""
+        """Generate an answer to its own requests; yield (index, generation) as they are made."""
         ...
+
+
+def check_fits(request: Request, context: int, budget: int = 0) -> None:
+    """Raise where a prompt and the longest answer take more tokens than a context has.
+
+    Args:
+        request: The prompt as the model reads it.
+        context: The longest sequence of the model, in tokens.
+        budget: The most tokens of a generated answer.
+
+    Raises:
+        PromptTooLongError: They do not fit.
+    """
+    answer = max([budget, *request.candidate_tokens])
+    if request.tokens + answer > context:
+        shots = len(request.prompt.shots)
+        raise PromptTooLongError(
+            f"example {shorten(request.prompt.query)} with {shots} shots: {request.tokens} tokens "
+            f"of prompt and {answer} of answer do not fit the context of {context}; ask for fewer "
+            "shots, a shorter answer or a larger context"
+        )

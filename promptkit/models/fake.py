@@ -9,13 +9,13 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from promptkit.errors import PromptTooLongError
 from promptkit.models.base import (
     Generation,
     ModelIdentity,
     Sampling,
     Score,
     Usage,
+    check_fits,
 )
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.models.tokens.reader import ControlToken
@@ -73,10 +73,7 @@ class FakeModel:
         """Return the prompts as bytes. Raises `PromptTooLongError` for one beyond the context."""
         tokenized = [self._encoder.encode(chat.apply(p, self._chat_template)) for p in prompts]
         for prompt in tokenized:
-            if len(prompt.ids) > self.identity.context:
-                raise PromptTooLongError(
-                    f"{len(prompt.ids)} tokens do not fit the context of {self.identity.context}"
-                )
+            check_fits(prompt, self.identity.context)
         return tokenized
 
     def piece(self, token: int) -> bytes:

@@ -24,7 +24,7 @@ HELD_OUT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """A search: which part of the pool is asked, which part is searched, and the most it costs."""
 
     method: Method
@@ -65,7 +65,7 @@ def plan_search(
     held_out: int | None = None,
     budget: int = 2000,
     seed: int = 0,
-) -> Plan:
+) -> SearchPlan:
     """Splits the pool, and spends the budget. The tests are not read.
 
     `held_out` queries are drawn by the seed, each label in proportion; unasked a third of the
@@ -101,7 +101,7 @@ def plan_search(
         )
     spend = _greedy if method == "greedy" else _bootstrap
     tries, prompts = spend(len(candidates), count, shots, budget)
-    return Plan(
+    return SearchPlan(
         method,
         shots,
         seed,

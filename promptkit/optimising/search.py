@@ -22,12 +22,13 @@ from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.experiments.comparison import encoded
 from promptkit.files import saving
+from promptkit.inference.answering import Progress, answer
 from promptkit.inference.batch import tell_damaged
-from promptkit.inference.prediction import Prediction, Predictor, Progress, answer
+from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
-from promptkit.optimising.budget import Method, Plan, plan_search
+from promptkit.optimising.budget import Method, SearchPlan, plan_search
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
 from promptkit.tasks.examples import Example, ExampleSet
@@ -107,7 +108,7 @@ class Optimised:
     task: str
     model: str
     template: str
-    plan: Plan
+    plan: SearchPlan
     found: Trial
     """Its scores are the best of many on the same queries, and so too good."""
     usual: Trial
@@ -249,7 +250,7 @@ class _Search:
     """A plan on its way: what was tried, and what it took."""
 
     def __init__(
-        self, predictor: Predictor, plan: Plan, store: Store, progress: Progress | None
+        self, predictor: Predictor, plan: SearchPlan, store: Store, progress: Progress | None
     ) -> None:
         self._predictor, self._plan = predictor, plan
         self._store, self._progress = store, progress
@@ -319,12 +320,9 @@ class _Search:
         )
 
     def _ask(self, asked: Sequence[tuple[Example[Any, Any], Shots]]) -> list[Prediction]:
-        prompts = self._predictor.model.tokenize(
+        requests = self._predictor.requests(
             [self._renderer.render(query, shots) for query, shots in asked]
         )
-        if not self._labels:
-            for prompt in prompts:
-                self._predictor.check_room(prompt)
         before, most = self.prompts, self._plan.prompts
         progress = self._progress
 
@@ -334,15 +332,15 @@ class _Search:
 
         found = answer(
             self._predictor.model,
-            prompts,
+            requests,
             self._predictor.sampling,
             store=self._store,
             progress=told,
         )
         self.prompts += len(found.asked) + found.stored
         self.cached += found.stored
-        self.tokens += sum(len(prompt.ids) for prompt in prompts)
-        return self._predictor.join([query for query, _ in asked], prompts, found.results)
+        self.tokens += sum(request.tokens for request in requests)
+        return self._predictor.join([query for query, _ in asked], requests, found.results)
 
     def _draw(
         self, pool: ExampleSet[Any, Any], query: Example[Any, Any], count: int, seed: int

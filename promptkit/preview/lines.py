@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promptkit.models.base import Model
-from promptkit.preview.tokenized import read_by, token_ids
+from promptkit.preview.tokenized import read_by, token_ids, tokenize
 from promptkit.prompts.invisible import on_one_line
 from promptkit.prompts.prompt import Prompt
 
@@ -17,7 +17,7 @@ def as_json(prompt: Prompt, model: Model | None = None) -> dict[str, Any]:
         data["messages"] = [{"role": m.role, "content": m.content} for m in prompt.messages]
     if model is not None:
         data["token_ids"] = token_ids(prompt, model)
-        (tokenized,) = model.tokenize([prompt])
+        tokenized = tokenize(prompt, model)
         prompt = tokenized.prompt
         data["sequences"] = [tokenized.ids + candidate for candidate in tokenized.candidates]
         data["branch"] = len(tokenized.ids)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from promptkit.errors import ModelError
 from promptkit.models.base import Model
-from promptkit.prompts.prompt import Prompt
+from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.prompts.view import Preview, PromptTokens, Token
 
 
@@ -17,10 +18,10 @@ def preview(prompt: Prompt, model: Model | None = None) -> Preview:
     def tokens(ids: tuple[int, ...]) -> tuple[Token, ...]:
         return tuple(Token(id, model.piece(id)) for id in ids)
 
-    (tokenized,) = model.tokenize([prompt])
+    read = tokenize(prompt, model)
     alone = tokens(token_ids(prompt, model))
-    candidates = tuple(map(tokens, tokenized.candidates))
-    return tokenized.prompt.preview(PromptTokens(model.identity.name, alone, candidates))
+    candidates = tuple(map(tokens, read.candidates))
+    return read.prompt.preview(PromptTokens(model.identity.name, alone, candidates))
 
 
 def read_by(prompt: Prompt, model: Model | None) -> Prompt:
@@ -30,5 +31,12 @@ def read_by(prompt: Prompt, model: Model | None) -> Prompt:
 
 def token_ids(prompt: Prompt, model: Model) -> tuple[int, ...]:
     """Return the tokens of the prompt alone, independent of its candidates."""
-    (alone,) = model.tokenize([replace(prompt, candidates=None)])
-    return alone.ids
+    return tokenize(replace(prompt, candidates=None), model).ids
+
+
+def tokenize(prompt: Prompt, model: Model) -> TokenizedPrompt:
+    """Return a prompt as tokens. Raise `ModelError` where the model, as a server, hides them."""
+    (request,) = model.tokenize([prompt])
+    if not isinstance(request, TokenizedPrompt):
+        raise ModelError(f"{model.identity.name}: this model does not show its tokens")
+    return request

@@ -7,7 +7,8 @@ what the model reads, the text after it is the stop. A model makes a `TokenizedP
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from promptkit.prompts.answer_format import AnswerFormat
@@ -91,9 +92,13 @@ class Prompt:
         return "\n".join(f"[{message.role}]\n{message.content}" for message in self.messages)
 
 
+TOKEN_BYTES = array("i").itemsize
+"""Bytes of one token in `TokenizedPrompt.sequences`."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
-    """A prompt as token ids, and what is asked of it."""
+    """A prompt as token ids: a request to a model that has a vocabulary."""
 
     prompt: Prompt
     """The prompt as raw text, the model's chat template applied."""
@@ -103,8 +108,31 @@ class TokenizedPrompt:
     """Per candidate, the tokens after the branch point; empty where the answer is generated."""
 
     @property
+    def tokens(self) -> int:
+        """Number of tokens before the branch point."""
+        return len(self.ids)
+
+    @property
+    def candidate_tokens(self) -> tuple[int, ...]:
+        """Per candidate, the number of its tokens; empty where the answer is generated."""
+        return tuple([len(candidate) for candidate in self.candidates])
+
+    @property
     def naive_tokens(self) -> int:
-        """The tokens of a loop that reads the prompt anew for every candidate."""
-        if not self.candidates:
-            return len(self.ids)
-        return sum(len(self.ids) + len(candidate) for candidate in self.candidates)
+        """Number of tokens of a loop that decodes the prompt anew for every candidate."""
+        return sum(len(self.ids) + count for count in self.candidate_tokens) or len(self.ids)
+
+    @property
+    def content(self) -> bytes:
+        """The part of the key that says what is asked: lengths and token ids."""
+        head = f"{len(self.ids)}, {[*self.candidate_tokens]}]".encode()
+        return head + b"".join([array("q", ids) for ids in (self.ids, *self.candidates)])
+
+    def sequences(self) -> Iterator[bytes]:
+        """Yield the sequences to decode, `TOKEN_BYTES` a token.
+
+        The last token of a candidate is predicted, and never decoded.
+        """
+        ids = array("i", self.ids).tobytes()
+        for inner in {candidate[:-1] for candidate in self.candidates} or {()}:
+            yield ids + array("i", inner).tobytes()

@@ -11,11 +11,11 @@ import pytest
 from samples import COLON, CountingModel, Word, asked_word, open_task, parity, parity_task
 
 from promptkit import Comparison, FakeModel, Store, Template, compare
-from promptkit.calibration.apply import Plan, methods_of, plan
+from promptkit.calibration.apply import methods_of, plan
 from promptkit.calibration.methods import CALIBRATIONS
 from promptkit.errors import TaskError
 from promptkit.evaluation.results import Row
-from promptkit.inference.batch import prepare, run
+from promptkit.inference.batch import AnswerStage, prepare, run
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.models.base import Score
 from promptkit.models.llama import LlamaModel
@@ -226,28 +226,30 @@ def worded(words: Sequence[str], ending: str = "") -> list[Example[Any, Any]]:
 
 def planned(*predictors: Predictor, methods: Any = CALIBRATIONS) -> list[list[Prediction]]:
     task = predictors[0].task
-    asked, left_out = plan(methods, prepare(predictors, task.tests))
+    cells = prepare(predictors, task.tests)
+    calibration, left_out = plan(methods, cells)
     assert not left_out
-    return run(asked, Store())[0]
+    return [[*made] for made in run([[AnswerStage(cells), calibration]], Store())[0]]
 
 
 def test_where_shots_depend_on_the_query_probes_do_too() -> None:
     kinds = ["apple", "bread", "cider"]
     task = parity_task(demos=worded(kinds * 10), tests=worded(kinds, "s"))
     predictor = Predictor(task, COLON, Leaning(), 2, selection=as_selection("similar"))
-    (asked,), _ = plan(("contextual", "temperature"), prepare([predictor], task.tests))
-    assert isinstance(asked.beside, Plan)
-    evidence = asked.beside.evidence["contextual"]
-    choices = {prompt.prompt.shots for prompt in asked.prompts}
-    assert len(evidence.parts) == len(choices) > 1
-    assert (evidence.inputs, len(evidence.prompts)) == (3, 3 * len(choices))
-    for queries, prompts in evidence.parts:
-        (shots,) = {asked.prompts[number].prompt.shots for number in queries}
-        assert {prompt.prompt.shots for prompt in prompts} == {shots}
+    (cell,) = cells = prepare([predictor], task.tests)
+    calibration, _ = plan(("contextual", "temperature"), cells)
+    (probes,) = calibration.probes
+    contextual = probes["contextual"]
+    choices = {request.prompt.shots for request in cell.requests}
+    assert len(contextual.parts) == len(choices) > 1
+    assert (contextual.inputs, len(contextual.requests)) == (3, 3 * len(choices))
+    for queries, requests in contextual.parts:
+        (shots,) = {cell.requests[number].prompt.shots for number in queries}
+        assert {request.prompt.shots for request in requests} == {shots}
     shown = set().union(*choices)
-    held = {prompt.prompt.query for prompt in asked.beside.evidence["temperature"].prompts}
+    held = {request.prompt.query for request in probes["temperature"].requests}
     assert not held & shown
-    (made,), _ = run([asked], Store())
+    (made,), _ = run([[AnswerStage(cells), calibration]], Store())
     assert all({*p.calibrated} == {"contextual", "temperature"} for p in made)
 
 
@@ -270,11 +272,11 @@ def test_prompts_with_fewer_shots_have_probes_with_fewer_shots() -> None:
     made = planned(Predictor(task, COLON, model, 3, fit="drop-shots"), methods=("batch", "pmi"))
     assert len({len(p.shot_ids) for p in made[0]}) > 1
     predictor = Predictor(task, COLON, model, 3, fit="drop-shots")
-    (asked,), _ = plan(("contextual",), prepare([predictor], task.tests))
-    assert isinstance(asked.beside, Plan)
-    for queries, prompts in asked.beside.evidence["contextual"].parts:
-        (shots,) = {asked.prompts[number].prompt.shots for number in queries}
-        assert {prompt.prompt.shots for prompt in prompts} == {shots}
+    (cell,) = cells = prepare([predictor], task.tests)
+    (probes,) = plan(("contextual",), cells)[0].probes
+    for queries, requests in probes["contextual"].parts:
+        (shots,) = {cell.requests[number].prompt.shots for number in queries}
+        assert {request.prompt.shots for request in requests} == {shots}
 
 
 def test_probes_that_a_template_cannot_take_are_left_out() -> None:

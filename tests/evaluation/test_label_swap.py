@@ -11,7 +11,8 @@ from samples import COLON, asked_word, parity, parity_task
 
 from promptkit import Comparison, FakeModel, Predictor, Template, compare
 from promptkit.errors import TaskError
-from promptkit.evaluation.label_swap import swap_verdict, swap_verdicts, wording_warnings
+from promptkit.evaluation.label_swap import swap_verdict, swap_verdicts
+from promptkit.experiments.label_leaks import wording_warnings
 from promptkit.prompts.prompt import Prompt
 
 LISTED = Template('{{ task.instruction }} {{ labels | join(", ") }}\n' + COLON.source, "listed")

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from comparisons import compared
-from samples import COLON, parity_task
+from samples import ARROW, COLON, parity_task
 
 from promptkit import FakeModel, LlamaModel, Store, compare
 from promptkit.experiments.free_answers import ANSWERS, SAMPLING
+from promptkit.inference.answering import unique_tokens
 from promptkit.models.base import Generation, Sampling, Score
 from promptkit.prompts.prompt import TokenizedPrompt
 
@@ -20,8 +21,11 @@ class Unwilling(FakeModel):
     def __init__(self, **more: Any) -> None:
         super().__init__(lambda prompt: f"seen {len(prompt.shots)}", **more)
         self.freely: list[TokenizedPrompt] = []
+        self.scored: list[TokenizedPrompt] = []
+        self.batches = 0
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
+        self.scored += prompts
         for index, prompt in enumerate(prompts):
             count = len(prompt.candidates)
             logprobs = tuple(math.log(0.1 / count) - place for place in range(count))
@@ -31,6 +35,7 @@ class Unwilling(FakeModel):
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
     ) -> Iterator[tuple[int, Generation]]:
         self.freely += prompts
+        self.batches += 1
         assert sampling == SAMPLING
         return super().generate(prompts, sampling)
 
@@ -56,19 +61,40 @@ def test_free_answers_are_stored() -> None:
         assert len(model.freely) == expected
 
 
+def test_free_answers_of_all_templates_are_asked_at_once_and_counted() -> None:
+    store, model, told = Store(), Unwilling(), list[str]()
+    templates = [COLON, ARROW]
+    result = compared(models=[model], templates=templates, store=store, announce=told.append)
+    assert [free.template for free in result.free_answers] == ["colon", "arrow"]
+    assert (len(model.freely), model.batches) == (2 * ANSWERS, 1)
+    usage = result.usage
+    assert usage.prompts == len(store) == 2 * (6 + 2 * 2 * 6) + 2 * ANSWERS
+    assert usage.decoded_tokens == sum(prompt.tokens for prompt in model.freely)
+    written = 2 * ANSWERS * len(" seen 4")
+    asked = sum(prompt.naive_tokens for prompt in model.scored + model.freely)
+    assert usage.naive_tokens == asked + written
+    assert (
+        usage.unique_tokens == unique_tokens(model.scored) + unique_tokens(model.freely) + written
+    )
+    assert [message.split(",")[0] for message in told] == [
+        "fake: 60 prompts to ask",
+        "fake: 10 prompts to ask",
+    ]
+    again = compared(models=[Unwilling()], templates=templates, store=store).usage
+    assert (again.prompts, again.cached) == (usage.prompts, usage.prompts)
+
+
 def test_a_model_that_wants_a_label_is_not_asked() -> None:
     assert compared().free_answers == ()
 
 
 def test_free_answers_need_room() -> None:
-    needed = max(len(p.ids) for p in Unwilling().tokenize(_prompts())) + 1
-    result = compared(models=[Unwilling(context=needed)], shots=[0])
-    assert result.free_answers == ()
-
-
-def _prompts() -> list[Any]:
-    task = parity_task()
-    return [COLON.render(task, query=test) for test in task.tests]
+    task = parity_task(tests=parity_task().tests[-1:])
+    (prompt,) = Unwilling().tokenize([COLON.render(task, query=task.tests[0])])
+    needed = prompt.tokens + max(prompt.candidate_tokens)
+    for context, answers in ((needed, 0), (prompt.tokens + SAMPLING.max_tokens, 1)):
+        result = compared(task=task, models=[Unwilling(context=context)], shots=[0])
+        assert len(result.free_answers) == answers
 
 
 @pytest.mark.model

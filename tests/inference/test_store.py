@@ -519,7 +519,7 @@ def test_processes_make_a_store_at_once(tmp_path: Path) -> None:
 
 COMPARE = """
 import os, sys, time
-import promptkit, promptkit.inference.prediction
+import promptkit, promptkit.inference.answering
 from samples import COLON, CountingModel, parity_task
 
 class Slow(CountingModel):
@@ -527,7 +527,7 @@ class Slow(CountingModel):
         time.sleep(0.003)
         os.write(1, b".")
 
-promptkit.inference.prediction.COMMIT_SECONDS = 0.05
+promptkit.inference.answering.COMMIT_SECONDS = 0.05
 promptkit.compare(
     parity_task(20, 30), models=[Slow()], templates=[COLON], seeds=4, store=sys.argv[1]
 )

@@ -15,7 +15,7 @@ from samples import COLON, CountingModel, Word, asked_word, open_task, parity, p
 
 from promptkit import Example, FakeModel, Prompt, Store, load_task, optimise
 from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.optimising.budget import Plan, plan_search
+from promptkit.optimising.budget import SearchPlan, plan_search
 from promptkit.optimising.search import Optimised
 from promptkit.selection.strategies import read_selection
 from promptkit.tasks.examples import ExampleSet
@@ -311,7 +311,7 @@ def test_it_says_what_it_found_and_that_it_looks_too_good() -> None:
 
 
 def test_a_plan_reads_as_a_sentence() -> None:
-    plan = Plan("greedy", 1, 0, ("a", "b"), ("c",), (), 1, 4, 9)
+    plan = SearchPlan("greedy", 1, 0, ("a", "b"), ("c",), (), 1, 4, 9)
     assert str(plan) == (
         "greedy: 1 round of 1 of the 1 candidates on 2 held-out queries; 4 prompts at the most, "
         "9 allowed"

@@ -1,0 +1,171 @@
+"""Requests to results: each distinct request is asked once, and stored when it is answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from operator import not_
+from time import monotonic
+from typing import NamedTuple
+
+from promptkit.errors import ModelError, shorten
+from promptkit.inference.store import Result, Store, keys_of
+from promptkit.models.base import Model, ModelIdentity, Request, Sampling, Score
+from promptkit.prompts.prompt import TOKEN_BYTES
+
+Progress = Callable[[int, int], None]
+"""Called with the number of requests that are done, and with the number of all."""
+
+COMMIT_SECONDS = 1.0
+"""How much work may be lost when the process is ended."""
+
+Requests = Mapping[bytes, Request]
+"""Distinct requests by their keys."""
+
+_ROUNDING = 0.01
+"""How far above 0 rounding may lift a log-probability, in nats."""
+
+
+class RequestResults(NamedTuple):
+    """Results of many requests."""
+
+    results: list[Result]
+    """One for each request, in their order."""
+    asked: list[Request]
+    """The distinct requests that the model was asked."""
+    stored: int
+    """Number of distinct requests that the store already had."""
+    written: int
+    """Number of tokens that were generated for `asked` and decoded to go on from."""
+
+
+def answer(
+    model: Model,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+    begin: Callable[[Sequence[Request], int], None] | None = None,
+) -> RequestResults:
+    """Score the candidates of requests that have some, and generate the answers of the others.
+
+    A request that occurs twice is asked once. New results are stored as they are made.
+
+    Args:
+        model: The model that made the requests.
+        requests: What is asked.
+        sampling: How answers are generated.
+        store: Results that need not be asked again; new ones are added.
+        progress: Called after each result.
+        begin: Called before the model runs with the requests it will be asked, and with the number
+            of those that the store has.
+
+    Raises:
+        ModelError: A result cannot be an answer, such as a log-probability that is no number.
+    """
+    keys, scored = _keys(requests, model.identity, sampling)
+    known = _stored(store, dict(zip(keys, requests, strict=True))) if store is not None else {}
+    stored = len(known)
+    missing = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
+    to_score = {key: missing[key] for key in scored if key in missing}
+    to_write = {key: one for key, one in missing.items() if key not in to_score}
+    made = _results(model, to_score, to_write, sampling)
+    asked = [*missing.values()]
+    if begin is not None:
+        begin(asked, stored)
+    unsaved: dict[bytes, Result] = {}
+    saved_at = monotonic()
+    try:
+        for done, (key, result) in enumerate(made, start=1):
+            if reason := _flaw(missing[key], result):
+                raise ModelError(f"{model.identity.name}: {reason}, try another one")
+            known[key] = unsaved[key] = result
+            if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
+                store.put(unsaved)
+                unsaved, saved_at = {}, monotonic()
+            if progress is not None:
+                progress(done, len(asked))
+    finally:
+        if store is not None and unsaved:
+            store.put(unsaved)
+    written = sum(_written(known[key]) for key in missing)
+    return RequestResults([known[key] for key in keys], asked, stored, written)
+
+
+def _keys(
+    requests: Sequence[Request], identity: ModelIdentity, sampling: Sampling
+) -> tuple[list[bytes], list[bytes]]:
+    """Return the key of each request, and the keys of those whose candidates are scored."""
+    scores = [bool(one.candidate_tokens) for one in requests]
+    scored = keys_of(compress(requests, scores), identity)
+    generated = keys_of(compress(requests, map(not_, scores)), identity, sampling)
+    each = {True: iter(scored), False: iter(generated)}
+    return [next(each[is_scored]) for is_scored in scores], scored
+
+
+def _results(
+    model: Model, scored: Requests, generated: Requests, sampling: Sampling
+) -> Iterator[tuple[bytes, Result]]:
+    """Yield the results by their keys."""
+    if scored:
+        keys = [*scored]
+        for index, score in model.score([*scored.values()]):
+            yield keys[index], score
+    if generated:
+        keys = [*generated]
+        for index, generation in model.generate([*generated.values()], sampling):
+            yield keys[index], generation
+
+
+def _written(result: Result) -> int:
+    if isinstance(result, Score):
+        return 0
+    return result.generated - (result.finish != "eos")  # nothing goes on from the last one
+
+
+def _stored(store: Store, requests: Requests) -> dict[bytes, Result]:
+    """Return the results that the store has for these requests, without damaged ones."""
+    known = store.get(requests)
+    for key in [key for key, result in known.items() if _flaw(requests[key], result)]:
+        store.distrust(key)
+        del known[key]
+    return known
+
+
+def _flaw(request: Request, result: Result) -> str | None:
+    """Return why a result cannot be an answer to this request; None where it can."""
+    candidates = len(request.candidate_tokens)
+    if not 0 <= result.seconds < math.inf:
+        reason = f"{result.seconds} seconds"
+    elif isinstance(result, Score) and len(result.logprobs) == candidates:
+        highest = max(result.logprobs)
+        if -math.inf < highest <= _ROUNDING and not math.isnan(sum(result.logprobs)):
+            return None
+        reason = "its log-probabilities are no numbers (NaN or all -inf), or above 0,"
+    elif isinstance(result, Score):
+        reason = f"{len(result.logprobs)} log-probabilities of {candidates} labels"
+    elif candidates:
+        reason = "a generated answer where labels are scored"
+    else:
+        return None
+    return f"{reason} for example {shorten(request.prompt.query)}; the file may be damaged"
+
+
+def unique_tokens(requests: Iterable[Request]) -> int:
+    """Return the fewest tokens to decode: the distinct beginnings of all sequences."""
+    total = 0
+    before = b""
+    # In sorted order a sequence follows the one with which it shares most.
+    for sequence in sorted({one for request in requests for one in request.sequences()}):
+        total += len(sequence) // TOKEN_BYTES - _shared(before, sequence)
+        before = sequence
+    return total
+
+
+def _shared(a: bytes, b: bytes) -> int:
+    """Return the number of leading tokens that two sequences share."""
+    length = min(len(a), len(b))
+    differs = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
+    return (8 * length - differs.bit_length()) // (8 * TOKEN_BYTES)
