@@ -14,9 +14,10 @@ from promptkit.linting import row_catalogue as rules
 from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
-from promptkit.linting.subject import PARTS, Row, Subject
+from promptkit.linting.subject import Subject, at
 from promptkit.tasks.examples import canonical, text_key, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
+from promptkit.tasks.row_checks import PARTS, PlacedExample
 from promptkit.templating.source import Where
 
 LOPSIDED = 5
@@ -34,36 +35,28 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
         value = "" if problem.value is None else f" {shorten(problem.value)}"
         column = f"{problem.field}{value}: " if problem.field else ""
         yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "mend the row")
-    for row in subject.all_rows:
-        if not row.example.labelled:
-            yield rules.BAD_ROW.at(row.at(), "the output is missing", "add it, or delete the row")
 
 
-def repeats(subject: Subject) -> Iterator[Finding]:
-    """Equal rows, rows with one input and two outputs, and tests in the pool."""
-    pool = {text_key(row.example.input): row for row in reversed(subject.rows["demos"])}
-    for part in PARTS:
-        inputs: dict[bytes, Row] = {}
-        ids: dict[str, Row] = {}
-        for row in subject.rows[part]:
-            example = row.example
-            first = inputs.setdefault(canonical(plain(example.input)), row)
-            same_id = ids.setdefault(example.id, row)
-            if first is not row:
-                if subject.same_output(first, row):
-                    yield rules.REPEATED_ROW.at(row.at(), f"the same row as {first}", "delete one")
-                else:
-                    outputs = f"{first.example.output!r} there and {example.output!r} here"
-                    message = f"the same input as {first}, with {outputs}"
-                    yield rules.CONTRADICTION.at(row.at(), message, "keep one")
-            elif same_id is not row:
-                message = f"the same id {example.id!r} as {same_id}"
-                yield rules.REPEATED_ROW.at(row.at(), message, "an id is unique")
-            demo = pool.get(text_key(example.input)) if part == "tests" else None
-            if demo is not None:
-                yield rules.LEAK.at(
-                    row.at(), f"this test also stands in the pool, as {demo}", "delete one"
-                )
+def row_problems(subject: Subject) -> Iterator[Finding]:
+    """Yield rows without an output, equal rows, contradictions, and tests in the pool."""
+    for defect, row, other in subject.row_problems:
+        where, example = at(row), row.example
+        match defect:
+            case "missing output":
+                message = "the output is missing"
+                yield rules.BAD_ROW.at(where, message, "add it, or delete the row")
+            case "repeated row":
+                yield rules.REPEATED_ROW.at(where, f"the same row as {other}", "delete one")
+            case "contradiction":
+                outputs = f"{other.example.output!r} there and {example.output!r} here"
+                message = f"the same input as {other}, with {outputs}"
+                yield rules.CONTRADICTION.at(where, message, "keep one")
+            case "repeated id":
+                message = f"the same id {example.id!r} as {other}"
+                yield rules.REPEATED_ROW.at(where, message, "an id is unique")
+            case "leak":
+                message = f"this test also stands in the pool, as {other}"
+                yield rules.LEAK.at(where, message, "delete one")
 
 
 def near_repeats(subject: Subject) -> Iterator[Finding]:
@@ -73,7 +66,7 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
     for i, j in near_pairs(texts):
         first, row = rows[i], rows[j]
         if _equal(first, row):
-            continue  # said by `repeats`
+            continue  # reported by `row_problems`
         message = f"near-duplicate of {first} ({shorten(_short(subject, first), 50)})"
         fix = "keep one"
         if first.part != row.part:
@@ -83,16 +76,16 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
             fix = 'keep one, or write near_duplicates = "allow" in task.toml'
         elif not subject.same_output(first, row):
             message += f", with {first.example.output!r} there and {row.example.output!r} here"
-        yield rules.NEAR_REPEAT.at(row.at(), message, fix)
+        yield rules.NEAR_REPEAT.at(at(row), message, fix)
 
 
-def _equal(first: Row, row: Row) -> bool:
+def _equal(first: PlacedExample, row: PlacedExample) -> bool:
     if first.part != row.part:
         return text_key(first.example.input) == text_key(row.example.input)
     return canonical(plain(first.example.input)) == canonical(plain(row.example.input))
 
 
-def _short(subject: Subject, row: Row) -> str:
+def _short(subject: Subject, row: PlacedExample) -> str:
     return next((text for _, text in subject.texts(row)), row.example.id)
 
 
@@ -116,7 +109,7 @@ def counts(subject: Subject) -> Iterator[Finding]:
         (most, n), (least, m) = found.most_common()[0], found.most_common()[-1]
         if n >= LOPSIDED * m and len(rows) >= ENOUGH * len(found) and len(found) > 1:
             yield rules.IMBALANCE.at(
-                rows[0].at()._replace(line=None, column=None),
+                at(rows[0])._replace(line=None, column=None),
                 f"of {len(rows)} {part}, {n} are {most!r} and {m} {'is' if m == 1 else 'are'} "
                 f"{least!r}",
                 f"add rows of {least!r}, or read macro-F1 instead of accuracy",
@@ -142,7 +135,7 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
             copies.append(row)
     if len(copies) >= COPIES * len(rows):
         yield rules.ANSWER_IN_INPUT.at(
-            copies[0].at(),
+            at(copies[0]),
             f"{len(copies)} of {len(rows)} inputs contain their own label",
             "take the label out of the input, or rename the labels",
         )
@@ -161,16 +154,16 @@ def characters(subject: Subject) -> Iterator[Finding]:
         texts = subject.texts(row)
         if not subject.task.labels and isinstance(answer := row.example.output, str):
             texts = [*texts, ("output", answer)]
-            yield from _padded("output", answer, partial(row.at, answer))
+            yield from _padded("output", answer, partial(at, row, answer))
         for field, text in texts:
-            yield from _of_text(field, text, partial(row.at, text))
+            yield from _of_text(field, text, partial(at, row, text))
 
 
 def padding(subject: Subject) -> Iterator[Finding]:
     """White space around the values of inputs, which a template may trim."""
     for row in subject.all_rows:
         for field, text in subject.texts(row):
-            yield from _padded(field, text, partial(row.at, text))
+            yield from _padded(field, text, partial(at, row, text))
 
 
 def is_padded(text: str) -> bool:
@@ -224,7 +217,7 @@ def _escaped(text: str) -> str:
 
 DATA_RULES = (
     bad_rows,
-    repeats,
+    row_problems,
     near_repeats,
     counts,
     answers_in_inputs,

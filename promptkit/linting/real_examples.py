@@ -13,10 +13,11 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.data_rules import is_padded
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import Probe
-from promptkit.linting.subject import Row, Subject
+from promptkit.linting.subject import Subject, at
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
+from promptkit.tasks.row_checks import PlacedExample
 from promptkit.templating.renderer import Renderer
 
 _PADDED = 5
@@ -28,7 +29,7 @@ _decode = json.JSONDecoder().raw_decode
 class _Shown(NamedTuple):
     """A row in a prompt, as the query or as a shot."""
 
-    row: Row
+    row: PlacedExample
     prompt: Prompt
 
     @property
@@ -57,7 +58,7 @@ def check_examples(
         texts = [text for _, text in subject.texts(row) if ending in text.strip()]
         if texts and _stands_in(ending, _show(subject, renderer, row)):
             yield rules.BREAKS_OUT.at(
-                row.at(texts[0]),
+                at(row, texts[0]),
                 f"{texts[0]!r:.60} contains {ending!r}, which ends an answer",
                 "take it out of the value, or print the value with | tojson",
             )
@@ -66,7 +67,7 @@ def check_examples(
         yield from _answers_end(subject, prompt.stop, ending)
 
 
-def _show(subject: Subject, renderer: Renderer, row: Row) -> _Shown:
+def _show(subject: Subject, renderer: Renderer, row: PlacedExample) -> _Shown:
     """A test is asked after a demonstration, and a demonstration shown to a query."""
     is_shot = row.part == "demos" and subject.label(row) is not None
     others = (is_shot and subject.rows["tests"]) or subject.rows["demos"]
@@ -136,10 +137,10 @@ def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
         answer = (subject.label(row) or "").strip()
         if row.part == "tests" and stop in answer:
             message = f"the answer {shorten(answer)} contains {stop!r}, at which every answer ends"
-            yield rules.UNREACHABLE_ANSWER.at(row.at(answer), message, other)
+            yield rules.UNREACHABLE_ANSWER.at(at(row, answer), message, other)
         elif ending in answer:
             message = f"the answer {shorten(answer)} contains {ending!r}, which ends an answer"
-            yield rules.BREAKS_OUT.at(row.at(answer), message, other)
+            yield rules.BREAKS_OUT.at(at(row, answer), message, other)
 
 
 # --- JSON -----------------------------------------------------------------------------------------

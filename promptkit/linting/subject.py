@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
-from promptkit.errors import DataError, Problem
+from promptkit.errors import Problem
 from promptkit.files.json_values import plain
-from promptkit.tasks.examples import Example, Place
-from promptkit.tasks.loading import load_task, read_examples
+from promptkit.tasks.examples import Example
+from promptkit.tasks.loading import TaskFolder, read_folder
+from promptkit.tasks.row_checks import (
+    PARTS,
+    Part,
+    PlacedExample,
+    RowProblem,
+    check_rows,
+    placed,
+)
 from promptkit.tasks.task import Task
-from promptkit.tasks.task_file import input_type, output_type, read_task_file
-from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.source import Where
 
-Part = Literal["demos", "tests"]
-PARTS: tuple[Part, ...] = get_args(Part)
 _LOOKED_AT = 500  # rows, for two that differ
 
 
-class Row(NamedTuple):
-    """An example, and where it stands."""
-
-    part: Part
-    number: int
-    """Its place in the part, counted from 0."""
-    example: Example[Any, Any]
-    place: Place | None
-
-    def at(self, text: str | None = None) -> Where:
-        """The row's line; with a text that stands in it, its column."""
-        if self.place is None:
-            return Where(f"{self.part}[{self.number}]")
-        return Where(*self.place, _column(*self.place, text) if text else 1)
-
-    def __str__(self) -> str:
-        return f"{self.place[0]}:{self.place[1]}" if self.place else f"{self.part}[{self.number}]"
+def at(row: PlacedExample, text: str | None = None) -> Where:
+    """Return the place of a row's line, or of a text in it."""
+    if row.file is None or row.line is None:
+        return Where(str(row))
+    return Where(str(row.file), row.line, row.file.column(row.line, text) if text else 1)
 
 
 @dataclass(frozen=True)
@@ -52,14 +44,30 @@ class Subject:
 
     task: Task[Any, Any]
     """Without examples where rows do not fit it."""
-    rows: Mapping[Part, Sequence[Row]]
-    problems: Sequence[Problem] = ()
-    """Rows that do not fit the types."""
-    task_file: str | None = None
+    rows: Mapping[Part, Sequence[PlacedExample]]
+    folder: TaskFolder | None = None
     _texts: dict[int, list[tuple[str, str]]] = field(default_factory=dict, repr=False)
 
+    @property
+    def task_file(self) -> str | None:
+        """The path of `task.toml`, for the task of a folder."""
+        return None if self.folder is None else str(self.folder.path)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Rows that do not fit the types."""
+        return () if self.folder is None else self.folder.problems
+
+    @property
+    def row_problems(self) -> Iterable[RowProblem]:
+        """Problems between rows."""
+        if self.folder is not None:
+            return self.folder.row_problems
+        return check_rows(self.rows["demos"], self.rows["tests"], self.task.output_type)
+
     @cached_property
-    def all_rows(self) -> Sequence[Row]:
+    def all_rows(self) -> Sequence[PlacedExample]:
+        """The rows of all parts."""
         return [row for part in PARTS for row in self.rows[part]]
 
     @cached_property
@@ -72,19 +80,19 @@ class Subject:
         """Whether an input stands in no row that is looked at."""
         return all(row.example.input is not value for row in self.all_rows[:_LOOKED_AT])
 
-    def texts(self, row: Row) -> list[tuple[str, str]]:
+    def texts(self, row: PlacedExample) -> list[tuple[str, str]]:
         """The texts of a row's input, each with its field."""
         known = self._texts.get(id(row.example))
         if known is None:
             known = self._texts[id(row.example)] = list(_texts("", plain(row.example.input)))
         return known
 
-    def label(self, row: Row) -> str | None:
+    def label(self, row: PlacedExample) -> str | None:
         """The output as a prompt writes it."""
         example = row.example
         return self.task.output_type.text(example.output) if example.labelled else None
 
-    def same_output(self, one: Row, other: Row) -> bool:
+    def same_output(self, one: PlacedExample, other: PlacedExample) -> bool:
         """Whether two rows have the same output."""
         return self.task.output_type.same(one.example.output, other.example.output)
 
@@ -108,60 +116,15 @@ class Subject:
 def read_subject(
     task: Task[Any, Any] | str | Path, notify: Callable[[str], None] | None = None
 ) -> Subject:
-    """A task, or the folder of one. Raises `TaskError` for what is no task at all."""
+    """Return a task, or the one in a folder, for checking.
+
+    Raises `TaskError` for a folder that holds no task.
+    """
     if isinstance(task, Task):
-        found = {
-            part: [Row(part, i, example, None) for i, example in enumerate(getattr(task, part))]
-            for part in PARTS
-        }
-        return Subject(task, found)
-    path = Path(task)
-    path = path / "task.toml" if path.name != "task.toml" else path
-    spec = read_task_file(path)
-    parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
-    rows: dict[Part, list[Row]] = {part: [] for part in PARTS}
-    files: dict[Part, str | None] = {"demos": spec.files.demos, "tests": spec.files.tests}
-    for part, name in files.items():
-        if name is not None:
-            try:
-                examples, places = read_examples(
-                    path.parent / name,
-                    parser,
-                    spec.output.column,
-                    labelled=True,
-                    columns=spec.columns,
-                )
-            except DataError as error:  # a file that cannot be read as a whole
-                parser.problems += error.problems
-                continue
-            pairs = zip(examples, places, strict=True)
-            rows[part] = [Row(part, i, *pair) for i, pair in enumerate(pairs)]
-    try:
-        loaded = load_task(path, notify=notify)
-    except DataError:
-        bare = Task[parser.input_type, parser.output.annotation]  # type: ignore[name-defined]
-        task = bare(
-            name=spec.name,
-            instruction=spec.instruction,
-            template=spec.template,
-            verbalizers=spec.output.verbalizers,
-            near_duplicates=spec.near_duplicates,
-            folder=path.parent,
-        )
-        return Subject(task, rows, parser.problems, str(path))
-    return Subject(loaded, _of_task(loaded, rows), (), str(path))
-
-
-def _of_task(
-    task: Task[Any, Any], rows: Mapping[Part, Sequence[Row]]
-) -> Mapping[Part, Sequence[Row]]:
-    """The task's own examples, some of which it may have left out, where the rows stand."""
-    found = {}
-    for part in PARTS:
-        places = {row.example.id: row.place for row in reversed(rows[part])}
-        examples = enumerate(getattr(task, part))
-        found[part] = [Row(part, i, example, places[example.id]) for i, example in examples]
-    return found
+        return Subject(task, {part: placed(part, getattr(task, part)) for part in PARTS})
+    folder = read_folder(task, notify=notify)
+    is_broken = bool(folder.problems or folder.row_problems)
+    return Subject(folder.task(empty=is_broken), folder.rows, folder)
 
 
 def inputs(subject: Subject) -> list[BaseModel]:
@@ -237,17 +200,3 @@ def _texts(field: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(field, item)
-
-
-def _column(file: str, line: int, text: str) -> int:
-    """Where a text stands in a line of a data file; 1 where it is written in another way."""
-    path = Path(file)
-    if path.suffix.lower() == ".parquet":
-        return 1
-    lines = _lines(path, path.stat().st_mtime_ns)
-    return lines[line - 1].find(text.split("\n")[0]) + 1 or 1 if line <= len(lines) else 1
-
-
-@lru_cache(maxsize=4)
-def _lines(path: Path, changed: int) -> list[str]:
-    return path.read_text(encoding="utf-8-sig").split("\n")

@@ -5,9 +5,12 @@ Parquet files are read too, for data that comes from elsewhere.
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +23,65 @@ Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
 
 
-def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a CSV, JSON Lines or Parquet file with their lines; ragged ones go to `problems`.
+@dataclass(frozen=True)
+class DataFile:
+    """A data file with its text, which is read once; Parquet is read by its own library."""
 
-    `required` are the columns that a CSV file must name. The lines of a Parquet file are its rows,
-    counted from 1. Raises `TaskError` for a file that is not there, `DataError` for one that
-    cannot be read as a whole, and `MissingExtraError` for Parquet without pyarrow.
+    path: Path
+    text: str | None = field(repr=False)
+    """The content of a CSV or JSON Lines file; None for Parquet."""
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def rows(self, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
+        """Yield the rows with their lines; see `read_rows`."""
+        if self.text is None:
+            return _parquet_rows(self.path)
+        reader = csv_rows if is_csv(self.path) else _jsonl_rows
+        return reader(self.path, self.text, problems, required)
+
+    def column(self, line: int, value: str) -> int:
+        """Return the column at which a value begins in a line; 1 where it is written otherwise."""
+        if self.text is None or line > len(self._lines):
+            return 1
+        return self._lines[line - 1].find(value.split("\n")[0]) + 1 or 1
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return io.StringIO(self.text, newline="").readlines()
+
+
+def read_data_file(path: Path) -> DataFile:
+    """Read a CSV, JSON Lines or Parquet file.
+
+    Raises `TaskError` for a file that is not there, and `DataError` for one that is not text.
     """
-    if path.suffix.lower() == ".parquet":
-        yield from _parquet_rows(path)
-        return
-    reader = csv_rows if is_csv(path) else _jsonl_rows
-    yield from reader(path, _read_text(path), problems, required)
+    return DataFile(path, None if is_parquet(path) else _read_text(path))
+
+
+def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a CSV, JSON Lines or Parquet file with the lines on which they begin.
+
+    Args:
+        path: The file; its suffix names the format.
+        problems: A list that rows which cannot be read are added to.
+        required: Columns that the header of a CSV file must name.
+
+    Yields:
+        Line and columns of each row; the lines of a Parquet file are its rows, counted from 1.
+
+    Raises:
+        TaskError: The file does not exist, or its suffix is not one of a data file.
+        DataError: The file cannot be read as a whole.
+        MissingExtraError: The file is Parquet and pyarrow is not installed.
+    """
+    yield from read_data_file(path).rows(problems, required)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows as CSV or JSON Lines. Raises `TaskError` for what the format cannot hold."""
-    if path.suffix.lower() == ".parquet":
+    if is_parquet(path):
         raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
     text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
     saving.write(path, text)
@@ -51,6 +96,11 @@ def is_csv(path: Path) -> bool:
     if suffix not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet"):
         raise TaskError(f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet")
     return suffix in (".csv", ".tsv", ".tab")
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a data file is Parquet. Raises `TaskError` like `is_csv`."""
+    return not is_csv(path) and path.suffix.lower() == ".parquet"
 
 
 def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:

@@ -7,7 +7,7 @@ back is in `promptkit.tasks.loading`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal
@@ -24,10 +24,11 @@ from pydantic import (
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.json_values import plain
-from promptkit.tasks.examples import Example, ExampleSet, I, O, Place, canonical
+from promptkit.tasks.examples import Example, ExampleSet, I, O, canonical
 from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.validation import ExampleParser, check_sets
+from promptkit.tasks.row_checks import check_rows, placed
+from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import (
     BUILT_IN,
     CASINGS,
@@ -41,6 +42,9 @@ from promptkit.tasks.verbalizers import (
 
 NearDuplicates = Literal["exclude", "allow"]
 """What to do with demonstrations that are near-duplicates of a query."""
+
+ROWS_CHECKED = {"rows": "checked"}
+"""The validation context of a task whose rows were already checked against each other."""
 
 
 class Task(Typed, Generic[I, O]):
@@ -89,8 +93,6 @@ class Task(Typed, Generic[I, O]):
     ) -> Task[I, O]:
         if isinstance(data, Task):
             return handler(data)
-        context = info.context or {}
-        places: Mapping[str, Sequence[Place]] = context.get("places", {})
         problems: list[Problem] = []
         if isinstance(data, Mapping):
             data = dict(data)
@@ -106,10 +108,11 @@ class Task(Typed, Generic[I, O]):
         except ValidationError as error:
             raise TaskError("; ".join(_reasons(error))) from None
         _ = task.labels  # labels that clash are an error of the task
-        column = context.get("column", "output")
-        problems = check_sets(task.demos, task.tests, places, task.output_type, column)
-        if problems:
-            raise DataError(problems)
+        if info.context != ROWS_CHECKED:
+            rows = placed("demos", task.demos), placed("tests", task.tests)
+            problems = [one.as_problem("output") for one in check_rows(*rows, task.output_type)]
+            if problems:
+                raise DataError(problems)
         return task
 
     @classmethod

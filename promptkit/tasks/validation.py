@@ -1,6 +1,6 @@
-"""Whether examples fit: each against the types, and rows against each other.
+"""Parsing of examples: each is checked against the input and output types of its task.
 
-Everything that is wrong is collected, so that a person mends a file once.
+All problems are collected, so that a file needs to be corrected only once.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
-from promptkit.tasks.examples import Example, ExampleSet, Place, canonical, content_id, text_key
+from promptkit.tasks.examples import Example, ExampleSet, Place, canonical, content_id
 from promptkit.tasks.output_type import OutputType
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -164,88 +164,3 @@ def _flaws(field: str, value: Any) -> Iterator[_Flaw]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _flaws(field, item)
-
-
-def check_sets(
-    demos: Iterable[Example[Any, Any]],
-    tests: Iterable[Example[Any, Any]],
-    places: Mapping[str, Sequence[Place]],
-    output: OutputType,
-    column: str = "output",
-) -> list[Problem]:
-    """What is wrong between rows: repeated ids and inputs, tests that stand in the pool.
-
-    `column` is what the outputs are called where the rows come from.
-    """
-    demos, tests = tuple(demos), tuple(tests)
-    return [
-        *_check_rows(demos, "demos", places.get("demos"), output, column),
-        *_check_rows(tests, "tests", places.get("tests"), output, column),
-        *_check_overlap(demos, tests, places),
-    ]
-
-
-def _check_rows(
-    examples: Sequence[Example[Any, Any]],
-    part: str,
-    places: Sequence[Place] | None,
-    output: OutputType,
-    column: str,
-) -> Iterator[Problem]:
-    ids: dict[str, int] = {}
-    inputs: dict[bytes, int] = {}
-    for index, example in enumerate(examples):
-        file, line = places[index] if places else (None, None)
-        if not example.labelled:
-            yield Problem("missing", file, line, example.id, column)
-        first = inputs.setdefault(canonical(plain(example.input)), index)
-        if first != index:
-            before, gold = _where(part, first, places), examples[first].output
-            if output.same(gold, example.output):
-                reason = f"the same row as {before}; delete one{_drop(places)}"
-                yield Problem(reason, file, line, example.id, "input", _short(example))
-            else:
-                reason = f"the same input as {before}, which has the output {gold!r}; keep one"
-                yield Problem(reason, file, line, example.id, column, example.output)
-        elif (first := ids.setdefault(example.id, index)) != index:
-            reason = (
-                f"the same id as {_where(part, first, places)}, whose input is another; an id is "
-                f"unique among the {part}: rename the column id, or leave it out{_drop(places)}"
-            )
-            yield Problem(reason, file, line, example.id, "id")
-
-
-def _check_overlap(
-    demos: Sequence[Example[Any, Any]],
-    tests: Sequence[Example[Any, Any]],
-    places: Mapping[str, Sequence[Place]],
-) -> Iterator[Problem]:
-    if not tests or not demos:
-        return
-    texts = {text_key(example.input): index for index, example in enumerate(demos)}
-    for index, test in enumerate(tests):
-        found = texts.get(text_key(test.input))
-        if found is not None:
-            file, line = places["tests"][index] if "tests" in places else (None, None)
-            demo = _where("demos", found, places.get("demos"))
-            reason = (
-                f"this test also stands in the pool, as {demo}; "
-                "a test that can be its own demonstration measures nothing"
-                f"{_drop(places.get('demos'))}"
-            )
-            yield Problem(reason, file, line, test.id, "input", _short(test))
-
-
-def _drop(places: Sequence[Place] | None) -> str:
-    """What a task's folder can say of repeats."""
-    return ', or write repeats = "drop" in [files] of task.toml' if places else ""
-
-
-def _where(part: str, index: int, places: Sequence[Place] | None) -> str:
-    """A row as a person finds it: `demos.csv:7`, or `demos[5]`."""
-    return f"{places[index][0]}:{places[index][1]}" if places else f"{part}[{index}]"
-
-
-def _short(example: Example[Any, Any]) -> Any:
-    fields = plain(example.input)
-    return next(iter(fields.values())) if len(fields) == 1 else fields

@@ -12,7 +12,7 @@ from samples import COLON, CountingModel, Word
 
 from promptkit import Example, Store, Task, check, cli, compare, load_task, optimise
 from promptkit.selection.draw import draw
-from promptkit.tasks.loading import save_task
+from promptkit.tasks.writing import save_task
 
 PASSAGE = (
     "The ferry to the island leaves twice a day from the old harbour, and in winter it waits until "

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from promptkit import Template, lint, load_task
 from promptkit.errors import DataError, TaskError
-from promptkit.tasks.loading import save_task
+from promptkit.tasks.writing import save_task
 
 TASK = """name = "t"
 [input]

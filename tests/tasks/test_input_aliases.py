@@ -12,6 +12,7 @@ from promptkit import Task, Template, lint
 from promptkit.calibration.probes import content_free, random_texts
 from promptkit.errors import DataError
 from promptkit.tasks.loading import read_examples
+from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
 
 
@@ -97,7 +98,7 @@ def test_a_file_is_read_by_aliases(tmp_path: Path, model: Any, suffix: str) -> N
     path = tmp_path / f"a.{suffix}"
     rows = f"{key},output,note\nx,a,n\n", f'{{"{key}": "x", "output": "a", "note": "n"}}\n'
     path.write_text(rows[suffix == "jsonl"])
-    (example,), _ = read_examples(path, parser, labelled=True)
+    (example,), _ = read_examples(read_data_file(path), parser, labelled=True)
     assert (example.input.klass, example.metadata) == ("x", {"note": "n"})
 
 

@@ -17,10 +17,12 @@ from strategies import Family, Fruit, Kind, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.tasks.examples import Example, ExampleSet
-from promptkit.tasks.loading import load_task, read_examples, read_rows, save_task, write_examples
+from promptkit.tasks.loading import load_task, read_examples
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.tables import DataFile, read_data_file, read_rows
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
+from promptkit.tasks.writing import save_task, write_examples
 from promptkit.templating.template import Template
 
 TOML = """\
@@ -629,7 +631,9 @@ def test_a_nested_input_stays_in_python(tmp_path: Path) -> None:
 def test_nested_inputs_are_written_as_json_but_not_as_csv(tmp_path: Path) -> None:
     task = nested()
     write_examples(tmp_path / "a.jsonl", task.demos, task.output_type)
-    found, _ = read_examples(tmp_path / "a.jsonl", ExampleParser(Nested, Family, []))
+    found, _ = read_examples(
+        read_data_file(tmp_path / "a.jsonl"), ExampleParser(Nested, Family, [])
+    )
     assert found == list(task.demos)
     with pytest.raises(TaskError, match="column 'fruit': CSV holds text only"):
         write_examples(tmp_path / "a.csv", task.demos, task.output_type)
@@ -649,17 +653,19 @@ def test_a_file_of_another_kind_is_neither_read_nor_written(tmp_path: Path) -> N
 def test_parquet_is_read_with_its_rows_as_lines(tmp_path: Path) -> None:
     table = {"name": ["peach", "pear"], "output": ["drupe", "pome"], "ripe": [True, None]}
     parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
-    found, places = read_examples(tmp_path / "a.parquet", ExampleParser(Fruit, Family, []))
+    found, lines = read_examples(
+        read_data_file(tmp_path / "a.parquet"), ExampleParser(Fruit, Family, [])
+    )
     assert names(found) == ["peach", "pear"]
     assert [example.metadata for example in found] == [{"ripe": True}, {}]
-    assert places[1] == (str(tmp_path / "a.parquet"), 2)
+    assert lines[1] == 2
 
 
 def test_parquet_rows_that_do_not_fit_are_named(tmp_path: Path) -> None:
     table = {"name": ["peach", "pear"], "output": ["drupe", "pomme"]}
     parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
     parser = ExampleParser(Fruit, Family, [])
-    read_examples(tmp_path / "a.parquet", parser)
+    read_examples(read_data_file(tmp_path / "a.parquet"), parser)
     assert "a.parquet:2, field 'output', value 'pomme'" in str(parser.problems[0])
 
 
@@ -689,10 +695,10 @@ class Optional(BaseModel):
 def test_inputs_need_no_output_and_no_column_that_has_a_default(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name\npeach\nfig\n")
     parser = ExampleParser(Optional, Family, [])
-    found, places = read_examples(tmp_path / "a.csv", parser)
+    found, lines = read_examples(read_data_file(tmp_path / "a.csv"), parser)
     assert [e.input.colour for e in found] == ["green", "green"]
     assert [e.output for e in found] == [None, None]
-    assert places == [(str(tmp_path / "a.csv"), 2), (str(tmp_path / "a.csv"), 3)]
+    assert lines == [2, 3]
     assert parser.problems == []
 
 
@@ -702,19 +708,19 @@ def test_an_input_field_does_not_take_a_reserved_name(tmp_path: Path, name: str)
 
     parser = ExampleParser(create_model("Input", **{name: (str, ...)}), Family, [])
     with pytest.raises(TaskError, match=f"input field '{name}': this name is kept"):
-        read_examples(tmp_path / "a.csv", parser)
+        read_examples(DataFile(tmp_path / "a.csv", ""), parser)
 
 
 # --- size and damage ------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_two_hundred_thousand_rows_load_in_half_a_minute(folder: Folder) -> None:
+def test_two_hundred_thousand_rows_load_in_half_a_minute_of_a_processor(folder: Folder) -> None:
     rows = "".join(f"fruit number {i} é,drupe,{i}\n" for i in range(200_000))
     folder.write(task_toml=TOML, demos_csv=f"name,output,note\n{rows}")
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(load_task(folder.path).demos) == 200_000
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 @settings(deadline=None, max_examples=100)

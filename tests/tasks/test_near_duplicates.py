@@ -146,6 +146,6 @@ def test_short_texts_share_a_key_where_they_are_equal() -> None:
 
 @pytest.mark.parametrize("run", [".", ",", "'", '"', "!", "?!", ".)", ",;", ". ", "([", "。", "x!"])
 def test_runs_of_marks_take_no_longer_than_words(run: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     normalised(run * 200_000 + "x")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

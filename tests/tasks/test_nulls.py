@@ -15,6 +15,7 @@ from promptkit import Example, Store, Task, Template, compare, load_task, save_t
 from promptkit.errors import DataError
 from promptkit.models.fake import FakeModel
 from promptkit.tasks.loading import read_examples
+from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task_file import schema_type
 from promptkit.tasks.validation import ExampleParser
 
@@ -88,7 +89,7 @@ def test_an_empty_cell_of_an_optional_number_is_none(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,title,size,weight,right,output\nx,,,,,\ny,t,1,2.5,true,7\n")
     parser = ExampleParser(Open, int | None, [])
-    (empty, full), _ = read_examples(path, parser, labelled=True)
+    (empty, full), _ = read_examples(read_data_file(path), parser, labelled=True)
     assert parser.problems == []
     assert empty.input == Open(text="x", title="")
     assert full.input == Open(text="y", title="t", size=1, weight=2.5, right=True)
@@ -99,7 +100,7 @@ def test_null_in_json_lines_is_none(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "x", "title": null, "size": null, "output": null}\n')
     parser = ExampleParser(Open, int | None, [])
-    ((example,), _) = read_examples(path, parser, labelled=True)
+    ((example,), _) = read_examples(read_data_file(path), parser, labelled=True)
     assert (example.input, example.output) == (Open(text="x", title=None), None)
     assert example.labelled
 
@@ -108,7 +109,7 @@ def test_null_in_parquet_is_none(tmp_path: Path) -> None:
     table = {"text": ["x", "y"], "title": [None, "t"], "size": [None, 1], "output": [None, 7]}
     parquet.write_table(pyarrow.table({**table, "note": [None, "n"]}), tmp_path / "a.parquet")
     parser = ExampleParser(Open, int | None, [])
-    (empty, full), _ = read_examples(tmp_path / "a.parquet", parser, labelled=True)
+    (empty, full), _ = read_examples(read_data_file(tmp_path / "a.parquet"), parser, labelled=True)
     assert (empty.input, full.input) == (
         Open(text="x", title=None),
         Open(text="y", title="t", size=1),

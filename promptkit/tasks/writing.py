@@ -1,0 +1,145 @@
+"""Writing of tasks and example sets to files, so that loading gives equal ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from promptkit.errors import TaskError, shorten
+from promptkit.files import saving
+from promptkit.files.json_values import plain, written
+from promptkit.files.paths import is_inside
+from promptkit.tasks.examples import Example, ExampleSet
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.tables import is_csv, write_rows
+from promptkit.tasks.task import Task
+from promptkit.tasks.task_file import (
+    TaskFile,
+    input_spec,
+    input_type,
+    output_spec,
+    output_type,
+    schema_type,
+)
+from promptkit.tasks.validation import ExampleParser
+
+
+def save_task(
+    task: Task[Any, Any], folder: str | Path, format: Literal["csv", "jsonl"] = "jsonl"
+) -> None:
+    """Writes a task so that `load_task` gives an equal one, its own templates included.
+
+    Raises `TaskError` for what a folder cannot hold: a nested input, a set, an input that its type
+    serialises in its own way, or in CSV metadata that is not text.
+    """
+    folder = Path(folder)
+    if Path(task.template).is_absolute():
+        raise TaskError(
+            f"template {task.template!r}: a task folder holds its own templates; put the file into "
+            "a folder templates/ and name it without its path"
+        )
+    schema_file = "answer.schema.json"
+    parts = {part: f"{part}.{format}" for part in ("demos", "tests") if len(getattr(task, part))}
+    spec: dict[str, Any] = {
+        "name": task.name,
+        "instruction": task.instruction,
+        "template": task.template,
+        "input": input_spec(task.types()[0]),
+        "output": output_spec(task.output_type, schema_file),
+        "files": parts,
+    }
+    schema = task.output_type.written_schema if "schema" in spec["output"] else None
+    _check_kept(task, spec, schema)
+    if task.near_duplicates != "exclude":
+        spec["near_duplicates"] = task.near_duplicates
+    if task.verbalizers:
+        words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
+        spec["output"]["verbalizers"] = words
+    folder.mkdir(parents=True, exist_ok=True)
+    if schema is not None:
+        text = json.dumps(schema, ensure_ascii=False, indent=2)
+        saving.write(folder / schema_file, text + "\n")
+    for part, name in parts.items():
+        write_examples(folder / name, getattr(task, part), task.output_type)
+    if task.folder is not None and task.folder.resolve() != folder.resolve():
+        own = task.folder / "templates"
+        if own.is_dir():
+            shutil.copytree(own, folder / "templates", ignore=_outside, dirs_exist_ok=True)
+    import tomli_w
+
+    saving.write(folder / "task.toml", tomli_w.dumps(spec))
+
+
+def _outside(folder: str, names: list[str]) -> list[str]:
+    """Return the names of links that lead out of a folder."""
+    return [name for name in names if not is_inside(Path(folder) / name, Path(folder))]
+
+
+def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:
+    """Whether the types that a folder can name make the same of every example.
+
+    Raises `TaskError`.
+    """
+    known, path = TaskFile.model_validate(spec), Path("task.toml")
+    kind = known.output.type or "json"
+    output = output_type(known, path) if schema is None else schema_type(schema, kind)
+    parser = ExampleParser(input_type(known, path), output, [])
+    if parser.output.format != task.output_type.format:
+        raise TaskError(
+            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that "
+            "its JSON Schema does not say; keep the task in Python and name it "
+            "package.module:attribute"
+        )
+    for example in (*task.demos, *task.tests):
+        found = parser.parse(_values(example, task.output_type), example=example.id)
+        if found is None:
+            raise TaskError(f"a folder cannot hold this task: {parser.problems[0]}")
+        mine, theirs = plain(example.input), plain(found.input)
+        odd = [name for name in {**mine, **theirs} if mine.get(name, ...) != theirs.get(name, ...)]
+        if odd:
+            raise TaskError(
+                f"example {example.id!r}: input field {odd[0]!r} is computed, left out or written "
+                "in its own way by its type, which a folder cannot hold; keep the task in Python "
+                "and name it package.module:attribute"
+            )
+
+
+def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
+    """An example as data: the values of its input's fields, its output, and the rest."""
+    fields = {name: getattr(example.input, name) for name in type(example.input).model_fields}
+    values = {
+        "id": example.id,
+        "input": {name: written(value) for name, value in fields.items()},
+        "metadata": example.metadata,
+    }
+    return {**values, "output": output.plain(example.output)} if example.labelled else values
+
+
+def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputType) -> None:
+    """Writes examples as CSV or JSON Lines, by the file's suffix, without loss."""
+    textual = is_csv(path)
+    rows = []
+    for example in examples:
+        values = _values(example, output)
+        gold = values.get("output")
+        if textual and example.labelled:
+            gold = output.text(example.output)
+        row = {"id": example.id, **values["input"]}
+        if example.labelled or textual:
+            row["output"] = gold
+        for column, value in example.metadata.items():
+            if column in row:
+                raise TaskError(
+                    f"example {example.id!r}: the metadata {column!r} has the name of a column "
+                    "that every row has; rename it"
+                )
+            if textual and not isinstance(value, str | None):
+                raise TaskError(
+                    f"example {example.id!r}, metadata {column!r}: CSV holds text only, this is "
+                    f"{value!r}; write JSON Lines"
+                )
+            row[column] = value
+        rows.append(row)
+    write_rows(path, rows)
