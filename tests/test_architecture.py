@@ -41,6 +41,7 @@ ORDER = [
     "tasks",
     "models",
     "selection",
+    "selecting",
     "templating",
     "preview",
     "inference",

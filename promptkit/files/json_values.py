@@ -165,12 +165,15 @@ def unwrapped(value: Any) -> Any:
 
 
 def in_order(items: Iterable[Any]) -> list[Any]:
-    """The items of a set: numbers by their value, then everything else by its text."""
+    """Return the items of a set in an order that is the same in every process.
+
+    Numbers come first, by value; everything else follows by its text.
+    """
 
     def rank(item: Any) -> tuple[int, float, str]:
         if isinstance(item, int | float) and not isinstance(item, bool):
             return 0, item, ""
-        return 1, 0, json.dumps(item, sort_keys=True, ensure_ascii=False)
+        return 1, 0, json.dumps(item, sort_keys=True, ensure_ascii=False, default=repr)
 
     return sorted(items, key=rank)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from promptkit.tasks.examples import (
     Example,
@@ -19,7 +19,6 @@ from promptkit.tasks.examples import (
 
 if TYPE_CHECKING:
     from promptkit.selection.similarity import Embed, Vectors
-    from promptkit.selection.strategies import Fixed
 
 
 def digest(purpose: str, seed: int, text: str) -> bytes:
@@ -30,13 +29,21 @@ def digest(purpose: str, seed: int, text: str) -> bytes:
     return hashlib.sha256(canonical([purpose, seed, text])).digest()
 
 
+class PoolRanking(Protocol):
+    """A ranking of the pool that does not depend on the query."""
+
+    seeded: ClassVar[bool]
+
+    def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]: ...
+
+
 class Pool:
     """A pool that shots are drawn from; examples are known by their indices in it."""
 
     def __init__(self, examples: ExampleSet[Any, Any]) -> None:
         self.examples = examples
         self._permutations: dict[int, tuple[int, ...]] = {}
-        self._ranked: dict[tuple[Fixed, int], tuple[int, Sequence[int]]] = {}
+        self._ranked: dict[tuple[PoolRanking, int], tuple[int, Sequence[int]]] = {}
         self._vectors: dict[Embed | None, Vectors] = {}
         self._normal: dict[int, str] = {}
         self._keys: dict[int, str] = {}
@@ -86,7 +93,7 @@ class Pool:
             self._permutations[seed] = known
         return known
 
-    def ranked(self, selection: Fixed, seed: int, count: int) -> Sequence[int]:
+    def ranked(self, selection: PoolRanking, seed: int, count: int) -> Sequence[int]:
         """At least `count` indices as the selection ranks them for this seed, or all."""
         key = selection, seed if selection.seeded else 0
         known = self._ranked.get(key)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promptkit.errors import TaskError, shorten
 from promptkit.tasks.near_duplicates import flat, normalised
+from promptkit.tasks.ngrams import code_points, mixed, ngram_hashes
 
 Embed = Callable[[Sequence[str]], ArrayLike]
 """Texts to vectors, (texts, dimensions); they need not be of length one."""
@@ -200,23 +201,17 @@ def _block(texts: Sequence[str]) -> Any:
 
     words = [f" {flat(normalised(text))} " for text in texts]
     lengths = np.fromiter(map(len, words), np.int64, len(words))
-    raw = "".join(words).encode("utf-32-le", "surrogatepass")
-    codes = np.frombuffer(raw, np.uint32).astype(np.uint64)
+    codes = code_points("".join(words))
     text = np.repeat(np.arange(len(words), dtype=np.uint32), lengths)
     spaces = np.concatenate([[0], np.cumsum(codes == ord(" "))])
-    hashes, keys = np.zeros(len(codes), np.uint64), [np.empty(0, np.uint32)]
-    for size in range(1, max(_SIZES) + 1):
-        last = len(codes) - size + 1
-        if last <= 0:
-            break
-        hashes = hashes[:last] * np.uint64(0x9E3779B97F4A7C15) + codes[size - 1 :]
+    keys = [np.empty(0, np.uint32)]
+    for size, hashes in enumerate(ngram_hashes(codes, max(_SIZES)), 1):
         if size in _SIZES:
+            last = len(hashes)
             # Within a word, with the space in front of it or behind it.
             inside = spaces[size - 1 : size - 1 + last] == spaces[1 : 1 + last]
             inside &= text[:last] == text[size - 1 :]
-            mixed = hashes[inside]
-            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-            hashed = (mixed >> np.uint64(64 - _BITS)).astype(np.uint32)
+            hashed = (mixed(hashes[inside]) >> np.uint64(64 - _BITS)).astype(np.uint32)
             keys.append(text[:last][inside] << np.uint32(_BITS) | hashed)
     found, times = np.unique(np.concatenate(keys), return_counts=True)
     starts = np.searchsorted(found, np.arange(len(words) + 1, dtype=np.uint32) << np.uint32(_BITS))

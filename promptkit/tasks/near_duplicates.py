@@ -23,6 +23,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.tasks.ngrams import code_points, mixed, ngram_hashes
+
 SHORTEST = 40
 """Characters; two shorter sentences that differ in a letter are two, not one."""
 ALIKE = 0.8
@@ -191,10 +193,10 @@ def band_keys(texts: Sequence[str]) -> NDArray[np.uint64]:
     for begin in range(0, len(long), _BLOCK):
         block = long[begin : begin + _BLOCK]
         signature = _signature([_shingles(texts[index]) for index in block])
-        mixed = np.zeros((_BANDS, len(block)), np.uint64)
+        bands = np.zeros((_BANDS, len(block)), np.uint64)
         for row in range(_ROWS):
-            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + signature[row::_ROWS]
-        keys[block] = mixed.T
+            bands = bands * np.uint64(0x9E3779B97F4A7C15) + signature[row::_ROWS]
+        keys[block] = bands.T
     for index, text in enumerate(texts):
         if len(text) < SHORTEST:  # which are alike only where they are equal
             digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -209,11 +211,8 @@ def _parts(text: str) -> frozenset[str]:
 
 def _shingles(text: str) -> NDArray[np.uint64]:
     """The distinct runs of `_WIDTH` characters, as hashes in order; of many, the smallest."""
-    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    hashes = np.zeros(len(codes) - _WIDTH + 1, dtype=np.uint64)
-    for shift in range(_WIDTH):  # wraps around, as a hash may
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[shift : shift + len(hashes)]
-    hashes = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    *_, hashes = ngram_hashes(code_points(text), _WIDTH)
+    hashes = mixed(hashes)
     if len(hashes) > _KEPT:
         hashes = np.partition(hashes, _KEPT)[:_KEPT]
     return np.unique(hashes)
@@ -238,9 +237,7 @@ def _signature(shingles: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     odd = np.random.default_rng(0).integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * 2 + 1
     signature = np.empty((len(odd), len(shingles)), np.uint64)
     for row, factor in enumerate(odd):
-        mixed = joined * np.uint64(factor)
-        mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-        signature[row] = np.minimum.reduceat(mixed, starts)
+        signature[row] = np.minimum.reduceat(mixed(joined * np.uint64(factor), 31), starts)
     return signature
 
 

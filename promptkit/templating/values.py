@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from jinja2.exceptions import UndefinedError
 
+from promptkit.files.json_values import in_order
+
 
 class Origin(NamedTuple):
     """The example (None for the task itself) and the field that a value was read from."""
@@ -122,8 +124,8 @@ def trace(value: Any, origin: Origin) -> Any:
     for plain, traced in ((str, Text), (int, Integer), (float, Real)):
         if isinstance(value, plain):
             return with_origin(traced(value), origin)
-    if isinstance(value, set | frozenset):  # in an order that is the same in every process
-        value = sorted(value, key=lambda item: (type(item).__name__, repr(item)))
+    if isinstance(value, set | frozenset):
+        value = in_order(value)
     if isinstance(value, list | tuple):
         return tuple(trace(item, origin) for item in value)
     return value
