@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
@@ -229,3 +230,38 @@ def alias_paths(info: FieldInfo | None) -> list[list[str | int]]:
     if isinstance(alias, AliasPath):
         return [alias.convert_to_aliases()]
     return alias.convert_to_aliases() if isinstance(alias, AliasChoices) else []
+
+
+def is_finite(plain: Any) -> bool:
+    if isinstance(plain, float):
+        return math.isfinite(plain)
+    items = plain.values() if isinstance(plain, Mapping) else plain
+    return not isinstance(items, Iterable) or isinstance(items, str) or all(map(is_finite, items))
+
+
+def literal(form: Any) -> str:
+    return repr(form) if isinstance(form, float) else json.dumps(form, ensure_ascii=False)
+
+
+def value_key(form: Any) -> str:
+    """A text for a value of JSON's; the same for 1 and 1.0, but not for true."""
+    return json.dumps(_whole(form), sort_keys=True)
+
+
+def _whole(form: Any) -> Any:
+    if isinstance(form, float) and form.is_integer():
+        return int(form)
+    if isinstance(form, Mapping):
+        return {key: _whole(item) for key, item in form.items()}
+    return [_whole(item) for item in form] if isinstance(form, list | tuple) else form
+
+
+def confuses_booleans(one: Any, other: Any) -> bool:
+    """Whether true stands for 1 somewhere, which Python takes for equal."""
+    if isinstance(one, bool) != isinstance(other, bool):
+        return isinstance(one, int | float) and isinstance(other, int | float)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return any(confuses_booleans(one[key], other[key]) for key in one.keys() & other.keys())
+    if isinstance(one, list) and isinstance(other, list):
+        return any(map(confuses_booleans, one, other))
+    return False

@@ -17,17 +17,12 @@ from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.delimited import column_hint
 from promptkit.files.paths import is_inside
 from promptkit.tasks.examples import RESERVED, Example, Place, content_id, text_key
+from promptkit.tasks.file_types import input_type, output_type, verbalizers
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet, read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
-from promptkit.tasks.task_file import (
-    TaskFile,
-    input_type,
-    output_type,
-    read_task_file,
-    verbalizers,
-)
+from promptkit.tasks.task_file import TaskFile, read_task_file
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -23,7 +22,14 @@ from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from promptkit.errors import TaskError, shorten
-from promptkit.files.json_values import unwrapped, written
+from promptkit.files.json_values import (
+    confuses_booleans,
+    is_finite,
+    literal,
+    unwrapped,
+    value_key,
+    written,
+)
 from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
 from promptkit.tasks.json_schema import WrittenSchema
 
@@ -169,7 +175,7 @@ class OutputType:
     def _text(self, form: Any) -> str:
         if isinstance(form, str) and not self._is_json:
             return form
-        return _literal(form)
+        return literal(form)
 
     def as_json(self, value: Any) -> str:
         """A value as JSON writes it, on one line."""
@@ -208,7 +214,7 @@ class OutputType:
             try:
                 forms.append(write(value))
                 again = write(self._read(self._text(forms[-1])))
-                if again == forms[-1] or _key(again) == _key(forms[-1]):
+                if again == forms[-1] or value_key(again) == value_key(forms[-1]):
                     return forms[-1], True
             except Exception:  # of a validator or a serializer of the user's
                 continue
@@ -222,14 +228,14 @@ class OutputType:
             return self.text(one) == self.text(other)
         if self.key(one) == self.key(other):
             return True
-        return bool(one == other) and not _confused(self.plain(one), self.plain(other))
+        return bool(one == other) and not confuses_booleans(self.plain(one), self.plain(other))
 
     def key(self, value: Any) -> str:
         """A text that is the same for outputs that say the same."""
         form = self.plain(value)
         if self._given is not None:  # a type fills its defaults in itself
             form = as_ordered(form, self._given, filled=True)
-        return _key(form)
+        return value_key(form)
 
     def parse(self, text: str, *, as_json: bool = False) -> Any:
         """The value that `text` writes, perhaps as JSON.
@@ -240,7 +246,7 @@ class OutputType:
             # Spreadsheets and data frames write TRUE and True.
             return self.validate(text.lower() if _bare(self.annotation) is bool else text)
         value = self._read(text, as_json=as_json)
-        if not _is_finite(self.plain(value)):
+        if not is_finite(self.plain(value)):
             raise ValueError("not a finite number")
         return value
 
@@ -276,7 +282,7 @@ class OutputType:
     def _not_a_label(self, value: Any) -> str:
         if isinstance(value, bool | int | float):
             kind = "truth value" if isinstance(value, bool) else "number"
-            return f"not one of the labels ({self._shown}), but the {kind} {_literal(value)}"
+            return f"not one of the labels ({self._shown}), but the {kind} {literal(value)}"
         same = [label for label in self.labels if _composed(label) == _composed(str(value))]
         if same:
             return (
@@ -300,13 +306,6 @@ class OutputType:
         return TypeAdapter(self.annotation)
 
 
-def _is_finite(plain: Any) -> bool:
-    if isinstance(plain, float):
-        return math.isfinite(plain)
-    items = plain.values() if isinstance(plain, Mapping) else plain
-    return not isinstance(items, Iterable) or isinstance(items, str) or all(map(_is_finite, items))
-
-
 _NO_LABEL = object()
 
 
@@ -320,11 +319,7 @@ def _label(value: Any) -> str:
         form = written(value)
     except ValueError:
         raise TaskError(f"label {shorten(value)}: no text, number or other JSON value") from None
-    return form if isinstance(form, str) else _literal(form)
-
-
-def _literal(form: Any) -> str:
-    return repr(form) if isinstance(form, float) else json.dumps(form, ensure_ascii=False)
+    return form if isinstance(form, str) else literal(form)
 
 
 def label_texts(value: Any) -> Iterator[str]:
@@ -338,33 +333,9 @@ def label_texts(value: Any) -> Iterator[str]:
         if re.fullmatch(r"-?[0-9]+\.0+", value):
             yield value.partition(".")[0]
     elif isinstance(value, bool | int):
-        yield _literal(value)
+        yield literal(value)
     elif isinstance(value, float) and value.is_integer():
         yield str(int(value))
-
-
-def _key(form: Any) -> str:
-    """A text for a value of JSON's; the same for 1 and 1.0, but not for true."""
-    return json.dumps(_whole(form), sort_keys=True)
-
-
-def _whole(form: Any) -> Any:
-    if isinstance(form, float) and form.is_integer():
-        return int(form)
-    if isinstance(form, Mapping):
-        return {key: _whole(item) for key, item in form.items()}
-    return [_whole(item) for item in form] if isinstance(form, list | tuple) else form
-
-
-def _confused(one: Any, other: Any) -> bool:
-    """Whether true stands for 1 somewhere, which Python takes for equal."""
-    if isinstance(one, bool) != isinstance(other, bool):
-        return isinstance(one, int | float) and isinstance(other, int | float)
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return any(_confused(one[key], other[key]) for key in one.keys() & other.keys())
-    if isinstance(one, list) and isinstance(other, list):
-        return any(map(_confused, one, other))
-    return False
 
 
 def _composed(text: str) -> str:

@@ -12,17 +12,11 @@ from promptkit.files import saving
 from promptkit.files.json_values import plain, written
 from promptkit.files.paths import is_inside
 from promptkit.tasks.examples import Example, ExampleSet
+from promptkit.tasks.file_types import input_spec, input_type, output_spec, output_type, schema_type
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.tables import is_csv, write_rows
 from promptkit.tasks.task import Task
-from promptkit.tasks.task_file import (
-    TaskFile,
-    input_spec,
-    input_type,
-    output_spec,
-    output_type,
-    schema_type,
-)
+from promptkit.tasks.task_file import TaskFile
 from promptkit.tasks.validation import ExampleParser
 
 

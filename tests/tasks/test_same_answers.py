@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from promptkit import Example, Store, Task, compare
 from promptkit.errors import DataError
 from promptkit.models.fake import FakeModel
+from promptkit.tasks.file_types import schema_type
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.task_file import schema_type
 
 BOTH = {"anyOf": [{"type": "integer"}, {"type": "number"}, {"const": True}]}
 

@@ -14,8 +14,8 @@ import promptkit.cli.commands
 from promptkit import Task, Template, load_task, save_task
 from promptkit.errors import TaskError
 from promptkit.prompts.answer_format import unfollowed
+from promptkit.tasks.file_types import schema_type
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.task_file import schema_type
 
 A = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
 TREE = {

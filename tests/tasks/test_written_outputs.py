@@ -37,8 +37,8 @@ from promptkit import Example, Task, Template, load_task, save_task
 from promptkit.errors import TaskError
 from promptkit.models.runtime import grammar_source
 from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.tasks.file_types import schema_type
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.task_file import schema_type
 
 COLON = Template.load("colon.j2")
 

@@ -1,0 +1,225 @@
+"""The input and output types that `task.toml` names, and the sections that name types."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, create_model
+
+from promptkit.errors import MissingExtraError, TaskError, shorten
+from promptkit.files.json_values import unwrapped, written
+from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
+from promptkit.prompts.answer_format import unfollowed
+from promptkit.tasks.examples import RESERVED
+from promptkit.tasks.generic_models import Recipe, Typed
+from promptkit.tasks.output_type import OutputType, label_texts
+from promptkit.tasks.task_file import TYPES, Scalar, TaskFile
+from promptkit.tasks.verbalizers import Verbalizer, own
+
+
+def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
+    """The type that `[input]` describes. Raises `TaskError`."""
+    if not spec.input:
+        raise TaskError(f"{path}: [input] names no field")
+    for name, kind in spec.kinds.items():
+        if not name.isidentifier() or name.startswith("_") or name in RESERVED:
+            raise TaskError(
+                f"{path}: input.{name}: a field's name is letters, digits and underscores, "
+                "does not begin with one, and is not 'id' or 'output'; for a column of this name "
+                f'write FIELD = {{ type = "str", column = {json.dumps(name, ensure_ascii=False)} }}'
+            )
+        if name.startswith("model_") and hasattr(BaseModel, name):
+            raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
+        if not kind:
+            raise TaskError(f"{path}: input.{name}: the list of allowed values is empty")
+    return _input_model(json.dumps(spec.kinds))
+
+
+class _Input(Typed):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+@lru_cache(maxsize=256)
+def _input_model(fields: str) -> type[BaseModel]:
+    """The type of these fields, given as JSON; the same one for the same fields."""
+    types: dict[str, Any] = {
+        name: (_field_type(kind), ...) for name, kind in json.loads(fields).items()
+    }
+    with warnings.catch_warnings():
+        # `json` or `copy` shadows a deprecated method of pydantic's, which nothing here calls.
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+        made = create_model("Input", __base__=_Input, **types)
+    made.recipe = Recipe(_input_model, (fields,))
+    return made
+
+
+def _field_type(kind: str | list[Scalar]) -> Any:
+    if isinstance(kind, str):
+        return TYPES[kind]
+    return Annotated[Literal[tuple(kind)], BeforeValidator(_FromText(tuple(kind)))]
+
+
+@dataclass(frozen=True)
+class _FromText:
+    """Takes the text of a value, or its number, for the value, as files of data frames have it."""
+
+    values: tuple[Scalar, ...]
+
+    def __call__(self, value: Any) -> Any:
+        if value in self.values:
+            return value
+        texts = {str(known): known for known in reversed(self.values)}
+        return next((texts[text] for text in label_texts(value) if text in texts), value)
+
+
+def output_type(spec: TaskFile, path: Path) -> Any:
+    """The type that `[output]` describes. Raises `TaskError`."""
+    section = spec.output
+    taken = [*spec.columns.values(), "id"]
+    if section.column in taken:
+        raise TaskError(f"{path}: output.column: {section.column!r} is not the output's own column")
+    if len(set(taken)) < len(taken):
+        column = max(taken, key=taken.count)
+        reason = "is the row's own" if column == "id" else "belongs to two fields"
+        raise TaskError(f"{path}: input: the column {column!r} {reason}")
+    if section.labels is not None:
+        if not section.labels:
+            raise TaskError(f"{path}: output.labels is empty")
+        twice = {label for label in section.labels if section.labels.count(label) > 1}
+        if twice:
+            raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} stands twice")
+        annotation: Any = Literal[tuple(section.labels)]
+        try:
+            _ = OutputType(annotation).labels
+        except TaskError as error:
+            raise TaskError(f"{path}: output.labels: {error}") from None
+        return annotation
+    if section.schema_file is None:
+        return TYPES[section.type or "str"]
+    schema = path.parent / section.schema_file
+    if not is_inside(schema, path.parent):
+        raise TaskError(
+            f"{path}: output.schema: {section.schema_file!r} leads out of the task's folder; copy "
+            "the file there"
+        )
+    return schema_type(_read_schema(schema), section.type or "json")
+
+
+def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
+    """What `[output.verbalizers]` says. Raises `TaskError`."""
+    found = []
+    for name, words in spec.output.verbalizers.items():
+        try:
+            found.append(own(name, words, output.labels))
+        except TaskError as error:
+            raise TaskError(f"{path}: output.verbalizers.{name}: {error}") from None
+    return found
+
+
+def _read_schema(path: Path) -> Any:
+    """The JSON Schema in a file. Raises `TaskError`."""
+    try:
+        import jsonschema
+    except ImportError:
+        raise MissingExtraError("an output with a JSON Schema", "schema") from None
+    try:
+        schema = json.loads(read_bytes(path, MOST_TEXT).decode("utf-8-sig"))
+        jsonschema.validators.validator_for(schema).check_schema(schema)
+    except OSError as error:
+        raise TaskError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, jsonschema.SchemaError) as error:
+        raise TaskError(f"{path}: not a JSON Schema: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise TaskError(f"{path}: the JSON Schema is nested too deeply") from None
+    if reason := unfollowed(schema):
+        raise TaskError(f"{path}: {reason}")
+    return schema
+
+
+def schema_type(schema: Any, kind: str = "json") -> Any:
+    """Any JSON value that a schema allows; with the kind `str`, any text that it allows."""
+    fits = BeforeValidator(_Fits(json.dumps(schema, ensure_ascii=False)))
+    return Annotated[str if kind == "str" else Any, fits, WithJsonSchema(schema)]
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Checks a value against a JSON Schema, given as JSON."""
+
+    schema: str
+
+    def __call__(self, value: Any) -> Any:
+        from jsonschema.exceptions import best_match
+
+        try:
+            error = best_match(self._validator.iter_errors(value))
+        except RecursionError:
+            raise ValueError("it nests too deeply, or its JSON Schema without end") from None
+        if error is not None:
+            raise ValueError(f"{error.json_path}: {error.message}")
+        return value
+
+    @cached_property
+    def _validator(self) -> Any:
+        from jsonschema.validators import validator_for
+
+        schema = json.loads(self.schema)
+        return validator_for(schema)(schema)
+
+    def __reduce__(self) -> Any:
+        return _Fits, (self.schema,)
+
+
+def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
+    """`[input]` for a type. Raises `TaskError` for what it cannot say."""
+    return {name: _field_spec(name, f.annotation) for name, f in input_type.model_fields.items()}
+
+
+def _field_spec(name: str, annotation: Any) -> Any:
+    for key, kind in TYPES.items():
+        if annotation is kind:
+            return key
+    values = [unwrapped(value) for value in OutputType(annotation).values.values()]
+    if values and all(type(value) in (str, int, float) for value in values):
+        return values
+    raise TaskError(
+        f"input field {name!r}: task.toml knows str, int, float, bool and lists of values, "
+        f"not {annotation!r}; keep the task in Python and name it package.module:attribute"
+    )
+
+
+def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
+    """`[output]` for a type, whose JSON Schema is in `schema_file` where it needs one.
+
+    Raises `TaskError` for what it cannot say.
+    """
+    for key, kind in TYPES.items():
+        if output.annotation is kind or _is_named(output, kind):
+            return {"type": key}
+    if output.labels:
+        values = [written(value) for value in output.values.values()]
+        kept = all(type(value) in (str, int) for value in values)
+        return {"labels": values if kept else list(output.labels)}
+    reason = None
+    if output.written_schema is None:
+        reason = "has no JSON Schema"
+    elif '"uniqueItems": true' in json.dumps(output.schema):
+        reason = "has a set in it, and a folder knows lists only"
+    if reason:
+        raise TaskError(
+            f"the output type {shorten(output.annotation, 100)} {reason}; keep the task in Python "
+            "and name it package.module:attribute"
+        )
+    return {**({"type": "str"} if output.is_text else {}), "schema": schema_file}
+
+
+def _is_named(output: OutputType, kind: type) -> bool:
+    """Whether the type is a plain one with remarks that change nothing."""
+    plainly = OutputType(kind)
+    same = not output.labels and output.written_schema == plainly.written_schema
+    return same and output.format == plainly.format
