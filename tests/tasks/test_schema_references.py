@@ -131,7 +131,7 @@ def test_a_check_exits_with_2_after_any_error(
     def broken(*args: Any, **more: Any) -> None:
         raise KeyError("#/$defs/A")
 
-    monkeypatch.setattr(promptkit.cli.check.inputs, "task_named", broken)
+    monkeypatch.setattr(promptkit.cli.check.arguments, "task_named", broken)
     with pytest.raises(SystemExit) as caught:
         promptkit.cli.app(["check", "t", "--min", "accuracy=0"])
     assert caught.value.code == 2
