@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tiny_gguf import write_llama
 
 from promptkit import Template, load_task, save_task
 from promptkit.cli import app
@@ -107,10 +108,15 @@ OUTSIDE: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", OUTSIDE)
 def test_a_template_outside_the_folder_is_not_read(
-    case: str, tmp_path: Path, secret: Path, run: Callable[..., Ran], monkeypatch: Any
+    case: str, tiny: Path, tmp_path: Path, secret: Path, run: Callable[..., Ran], monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name, arrange = OUTSIDE[case]
@@ -122,7 +128,7 @@ def test_a_template_outside_the_folder_is_not_read(
     arrange(folder)
     for words in (
         ("render", folder),
-        ("compare", folder),
+        ("compare", folder, "--model", tiny, "--weights", "as-is"),
         ("lint", folder),
         ("render", folder / "task.toml"),
     ):
