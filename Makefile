@@ -13,7 +13,7 @@ test: check
 
 # Without the bundled model, simulations and what is slow: to run while working.
 test-fast: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not model and not slow" -n 2
+	$(BIN)/python -m pytest -m "not model and not slow" --hypothesis-profile fast -n 2
 
 # Sizes, docstrings and import circles of the package.
 structure:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("promptkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("promptkit"), max_examples=20)
 settings.load_profile("promptkit")
 
 

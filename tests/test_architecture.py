@@ -269,6 +269,13 @@ def private_names(source: str) -> Iterator[str]:
         yield from (f"{node.lineno} {name}" for name in names if is_private(name))
 
 
+def test_tests_measure_no_wall_clock() -> None:
+    """How long something takes says how busy the machine is; CPU time says less of it."""
+    clocks = ("time.time()", "perf_" + "counter")
+    texts = {path.name: path.read_text("utf-8") for path in TESTS if path != Path(__file__)}
+    assert [name for name, text in texts.items() if any(clock in text for clock in clocks)] == []
+
+
 def test_private_names_are_found() -> None:
     source = (
         "from a import _b, c\nc._d; self._e; c._replace(f=1); c.__name__\n"

@@ -19,6 +19,8 @@ from benchmarks.work import FRUIT, prompts
 from promptkit import Predictor, Template, load_model
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
+pytestmark = pytest.mark.slow
+
 Ids = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)
 
 

@@ -115,6 +115,7 @@ def imported() -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     extras = PROJECT["optional-dependencies"]
     users = [text for name in extras.keys() - NOT_FOR_THE_PACKAGE for text in extras[name]]

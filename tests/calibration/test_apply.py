@@ -160,6 +160,7 @@ def test_probes_are_asked_in_the_same_call_after_the_same_shots() -> None:
         assert shown[probe.shots].startswith(beginning.rpartition("\n")[0])
 
 
+@pytest.mark.slow
 def test_trying_all_costs_the_probes_and_batch_calibration_costs_nothing() -> None:
     raw, batch, all_of_them = (compared(calibrations=c).usage for c in ((), ("batch",), "all"))
     assert batch.prompts == raw.prompts
@@ -180,6 +181,7 @@ def test_what_is_stored_is_not_asked_again() -> None:
 # Leakage.
 
 
+@pytest.mark.slow
 def test_gold_labels_of_tests_are_never_seen() -> None:
     """With every gold label turned round, every calibrated probability stays as it is."""
     task = parity_task(pool=40, asked=20)

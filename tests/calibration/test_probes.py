@@ -307,6 +307,7 @@ def test_too_small_a_pool_says_how_many_are_left() -> None:
 # All of them.
 
 
+@pytest.mark.slow
 @given(st.lists(some_text, min_size=1, max_size=6, unique_by=lambda t: text_key(Text(text=t))))
 def test_probes_are_examples_that_render_and_are_nobody_else(texts: list[str]) -> None:
     rows = [{"input": {"text": t}, "output": "good", "id": t or "x"} for t in texts]

@@ -91,6 +91,7 @@ def check(run: Run, *words: object, model: str = "good") -> Ran:
     return run("check", FRUIT, "--model", model, "--shots", 2, "--seeds", 2, *words)
 
 
+@pytest.mark.slow
 def test_gates_that_pass(run: Run, last: str) -> None:
     done = check(run, "--min", "accuracy=0.9", "--max", "log_loss=1.2", "--no-worse-than", last)
     assert done.code == 0, done.err
@@ -121,6 +122,7 @@ def test_the_most_shots_of_the_other_run_are_asked(run: Run, last: str) -> None:
     assert "8 shots" in run("check", FRUIT, "--model", "good", "--min", "accuracy=0.5").out
 
 
+@pytest.mark.slow
 def test_json_and_a_run_to_hold_the_next_against(run: Run, last: str, here: Path) -> None:
     done = check(run, "--no-worse-than", last, "--json", "-", "--out", "next", model="bad")
     data = json.loads(done.out)
@@ -154,6 +156,7 @@ def of_another_task(folder: str) -> None:
     comparison.write_text(json.dumps(data), "utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -199,6 +202,7 @@ def test_a_cell_that_the_other_run_lacks(run: Run, last: str) -> None:
 # optimise
 
 
+@pytest.mark.slow
 def test_shots_are_found_and_are_a_selection(run: Run, loaded: list[str], here: Path) -> None:
     words = ("--shots", 2, "--budget", 400, "--model", "other")
     done = run("optimise", FRUIT, *words)

@@ -137,6 +137,7 @@ def test_p_and_interval_agree_with_scipys_resampling() -> None:
     assert ends(found.ci) == pytest.approx((resampled.low, resampled.high), abs=0.006)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(tables(count=2), levels, st.randoms(use_true_random=False))
 def test_difference_is_antisymmetric_and_blind_to_order(
@@ -172,9 +173,9 @@ def test_many_queries_are_fast_and_very_small_p_stays_above_zero() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.random((1000, 3)) < 0.2, rng.random((1000, 3)) < 0.8
     paired_difference(a[:2], b[:2])
-    start = time.perf_counter()
+    start = time.process_time()
     found = paired_difference(a, b)
-    assert time.perf_counter() - start < 0.3
+    assert time.process_time() - start < 0.3
     assert 0 < found.p < 1e-12
 
 
@@ -229,6 +230,7 @@ def test_seeds_in_agreement_are_worth_one() -> None:
     assert effective_seeds(rng.random((500, 4)) < 0.6) == pytest.approx(4, rel=0.1)
 
 
+@pytest.mark.slow
 def test_few_queries_do_not_prove_a_side_of_one_mind_better() -> None:
     # Without shots all seeds say the same; both sides are right 19 times in 20.
     rng, wrong = np.random.default_rng(0), 0

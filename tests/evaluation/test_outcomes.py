@@ -169,6 +169,7 @@ def prediction(number: int, seed: int, raw: list[float], calibrated: list[float]
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.data())
 def test_calibrated_answers_are_outcomes_of_their_own(data: st.DataObject) -> None:

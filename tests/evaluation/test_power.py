@@ -31,6 +31,7 @@ def exact_power(n: int, disagreement: float, delta: float, alpha: float) -> floa
     return power
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("disagreement", "delta"), [(0.3, 0.2), (0.5, 0.3), (0.2, 0.2)])
 def test_the_exact_test_has_about_the_power_that_was_planned(
     disagreement: float, delta: float

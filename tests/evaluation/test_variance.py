@@ -93,6 +93,7 @@ def is_finite(component: Component) -> bool:
     return 0 <= component.ci.low <= component.sd <= component.ci.high <= 1
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     st.tuples(st.integers(2, 12), st.integers(1, 3), st.integers(1, 3), st.integers(2, 4)),

@@ -51,6 +51,7 @@ def run(**changed: Any) -> Comparison:
     return compare(parity_task(asked=60), **(arguments | changed))
 
 
+@pytest.mark.slow
 def test_auto_says_its_bound_first_and_asks_each_prompt_once() -> None:
     told: list[str] = []
     store = Store()
@@ -70,6 +71,7 @@ def test_auto_says_its_bound_first_and_asks_each_prompt_once() -> None:
     assert again.rows == result.rows
 
 
+@pytest.mark.slow
 def test_it_is_the_comparison_of_so_many_seeds() -> None:
     found = run()
     asked = len({p.seed for p in found.predictions})

@@ -34,6 +34,7 @@ def task(name: str) -> Task[Any, Any]:
     return parity_task() if name == "parity" else antonyms()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_of_an_earlier_version_is_read_and_rendered(name: str) -> None:
     run = read_run(SAVED / name)

@@ -52,6 +52,7 @@ def test_runs_with_all_counts_are_read_and_drawn_alike(tmp_path: Path) -> None:
     assert read_run(tmp_path).data == new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "row", [[[5, 1]], [[0, -1]], [[0]], [[0, 1, 2]], [0, 1], [0, 0, 0, 0, [0, 1]], ["x"], None]
 )

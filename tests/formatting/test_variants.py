@@ -192,6 +192,7 @@ def test_a_query_with_its_answer_is_a_shot(template: Template) -> None:
         assert shot.text.startswith(asked.text + answer + asked.stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["loop", "colon-labels.j2", "letters.j2"])
 def test_variants_are_always_the_same(name: str) -> None:
     (template,) = [one for one in TEMPLATES if one.name == name]
@@ -241,6 +242,7 @@ def test_what_is_not_format_stays_as_it_is() -> None:
     assert headed.startswith("### input -\npeach, orange\n\n### type -\ndrupe\n")
 
 
+@pytest.mark.slow
 def test_instructions_stay_as_they_are() -> None:
     for name in ("lines-labels.j2", "instruction-last-labels.j2"):
         for variant in formats_of(Template.load(name))[0]:
@@ -289,6 +291,7 @@ def test_a_variant_can_be_saved_and_read_again(tmp_path: Any) -> None:
     assert shown(Template.load(path)) == shown(variant)
 
 
+@pytest.mark.slow
 def test_each_level_of_a_separator_gets_its_share() -> None:
     found = variants(TASK, Template.load("lines.j2"), 12)
     levels = Counter(variant.name.partition("sep ")[2][:6] for variant in found)

@@ -238,6 +238,7 @@ def test_every_cell_has_to_pass() -> None:
     assert not found.passed
 
 
+@pytest.mark.slow
 def test_against_a_saved_run(last: Path) -> None:
     assert checked(6, no_worse_than=last).passed
     worse = checked(2, no_worse_than=last)
@@ -342,6 +343,7 @@ def test_queries_that_changed_are_named_before_a_model_runs(last: Path) -> None:
     refused("none of the queries stands in .*last, which asked 't", task=others, no_worse_than=last)
 
 
+@pytest.mark.slow
 def test_cells_that_the_other_run_lacks_are_named(last: Path) -> None:
     with pytest.raises(
         DataError, match="last has no fake · colon · balanced shots · 2 shots; it has"

@@ -35,6 +35,7 @@ def ours(source: str, root: str, *, keep_newline: bool = True) -> str:
     return Template(whole).render(TASK, query=QUERY).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ["query", "input"])
 @pytest.mark.parametrize(
     ("source", "expected"),

@@ -155,6 +155,7 @@ def test_the_command_writes_a_task_that_renders(tmp_path: Path) -> None:
     assert "antonyms is there already; name a new folder with --out" in again.stderr
 
 
+@pytest.mark.slow
 def test_the_command_says_all_of_it_as_json(tmp_path: Path) -> None:
     done = run(tmp_path, "import", str(FILES / "ticket.yaml"), "--out", "here", "--json", "-")
     data = json.loads(done.stdout)
@@ -163,6 +164,7 @@ def test_the_command_says_all_of_it_as_json(tmp_path: Path) -> None:
     assert {"what", "file", "line", "why", "do"} == set(data["lost"][0])
 
 
+@pytest.mark.slow
 def test_an_error_has_no_traceback(tmp_path: Path) -> None:
     done = run(tmp_path, "import", str(write(tmp_path, LAUGHS)))
     assert done.returncode == 2

@@ -128,6 +128,7 @@ assert {one.language for one in read_run(folder).predictions} == {"en"}
 """
 
 
+@pytest.mark.slow
 def test_a_factor_is_one_line(tmp_path: Path) -> None:
     """A made-up factor, in a copy of the package."""
     copy = tmp_path / "promptkit"

@@ -92,6 +92,7 @@ def test_a_model_of_random_weights_answers_in_the_format(
     assert ended
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_depend_on_its_neighbours(tiny: LlamaModel) -> None:
     task = words_task(Answer, GOLD)
     predictor = Predictor(task, COLON, tiny, shots=1, sampling=Sampling(60, temperature=1.0))

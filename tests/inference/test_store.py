@@ -63,6 +63,7 @@ generations = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), scores | generations))
 def test_results_come_back_as_they_were(results: dict[bytes, Score | Generation]) -> None:
     with Store() as store:
@@ -177,6 +178,7 @@ def test_the_seed_of_a_generation_counts_where_something_is_drawn() -> None:
     assert key(1, 1) == key(1.0, 1)
 
 
+@pytest.mark.slow
 def test_renaming_task_and_template_asks_nothing_again() -> None:
     model, store = CountingModel(), Store()
     for task, template in [
@@ -349,6 +351,7 @@ def test_whatever_a_row_holds_is_a_result_or_a_miss(data: st.DataObject) -> None
                 assert store.get([b"k"]) == {b"k": sound}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
     [
@@ -480,6 +483,7 @@ print(n)
 """
 
 
+@pytest.mark.slow
 def test_processes_share_a_store(tmp_path: Path) -> None:
     path = tmp_path / ".promptkit" / "s.sqlite"
     writers = [run(WRITER, path, me, 2) for me in range(3)]

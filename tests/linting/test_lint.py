@@ -236,6 +236,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", FAULTS)
 def test_what_can_be_fixed_safely_is_fixed(rule: str, run: Any, tmp_path: Path) -> None:
     task = write_case(Case(FAULTS[rule]), tmp_path / "task")

@@ -53,6 +53,7 @@ def names(folder: Path, *templates: Path) -> set[str]:
     return {finding.rule for finding in found if finding.severity != "note"}
 
 
+@pytest.mark.slow
 def test_there_is_no_finding_in_the_originals(tmp_path: Path) -> None:
     for task in tasks(tmp_path):
         assert lint(task) == ()

@@ -152,6 +152,7 @@ FINE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FINE)
 def test_what_renders_and_reads_well_has_no_finding(name: str, tmp_path: Path) -> None:
     prompt = Template(FINE[name]).render(TASK, shots=2, query=TASK.tests[0])

@@ -30,6 +30,7 @@ def test_a_rule_finds_its_bad_example(rule: Rule, tmp_path: Path) -> None:
         assert Path(finding.file).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", PLAIN, ids=lambda rule: rule.id)
 def test_a_rule_finds_nothing_in_its_good_example(rule: Rule, tmp_path: Path) -> None:
     assert found(rule.good, tmp_path / "task") == ()

@@ -129,6 +129,7 @@ def test_nothing_is_said_of_what_is_right() -> None:
     assert not [w for w in run(load_task(FRUIT), limit=3).warnings if "int:" in w]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "templates", [["colon.j2"], ["colon.j2", "xml.j2"], ["t/other/one.j2"], ["prompt.j2"]]
 )

@@ -31,6 +31,7 @@ def embedder(
     return load_embedder(file, threads=1)
 
 
+@pytest.mark.slow
 def test_vectors_have_length_one(embedder: pk.Embedder) -> None:
     found = embedder(TEXTS)
     assert found.shape == (len(TEXTS), embedder.dimensions) == (len(TEXTS), 32)
@@ -49,6 +50,7 @@ def test_a_vector_depends_on_its_text_alone(embedder: pk.Embedder) -> None:
         assert np.abs(together[0] - together[other]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_many_texts_are_read_in_batches(embedder: pk.Embedder) -> None:
     texts = [f"the {'berry ' * (n % 7)}{'abcdefgh'[n % 8]}" for n in range(150)]
     found = embedder(texts)

@@ -266,6 +266,7 @@ def chromium() -> str | None:
     )
 
 
+@pytest.mark.slow
 def test_a_browser_shows_the_page(tmp_path: Path) -> None:
     browser = chromium()
     if browser is None and not os.environ.get("CI"):
@@ -311,6 +312,7 @@ def start(*words: object, **more: Any) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_html_and_whitespace_on_the_command_line(animals: Path, tmp_path: Path) -> None:
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     words = (animals, "--shots", "0,1", "--query", "owl")
@@ -324,6 +326,7 @@ def test_html_and_whitespace_on_the_command_line(animals: Path, tmp_path: Path) 
     assert out.decode() == "Name·the·class·of·each·animal.↵\n↵\nowl:\n"
 
 
+@pytest.mark.slow
 def test_colours_are_for_terminals(animals: Path) -> None:
     leader, follower = pty.openpty()
     child = start(animals, "--shots", 1, stdout=follower, stderr=subprocess.DEVNULL)

@@ -80,6 +80,7 @@ def saved(result: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- charts ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", plot.PLOTS)
 def test_a_plot_is_an_altair_chart_and_a_picture(result: Comparison, what: str) -> None:
     chart = plot.plot(moved(result), what)
@@ -127,6 +128,7 @@ def test_reliability_and_confusion_have_the_counts(result: Comparison) -> None:
         assert [v["n"] for v in values_of(heat.chart)] == [n for row in matrix.counts for n in row]
 
 
+@pytest.mark.slow
 def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
     labels = [f"label {i}" for i in range(77)]
     counts = [[[(i * 7) % 77, 1]] for i in range(77)]
@@ -256,6 +258,7 @@ PIECES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.lists(PIECES, max_size=8)), max_size=4))
 def test_packed_prompts_hold_every_character(prompts: list[tuple[bool, list[Piece]]]) -> None:
     made = {
@@ -312,6 +315,7 @@ def run(*words: Any) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_again(saved: Path, tmp_path: Path) -> None:
     code, said = run(saved, "--html", tmp_path / "again.html")
     assert (code, said) == (0, f"Written to {tmp_path / 'again.html'}\n")

@@ -100,6 +100,7 @@ def test_nothing_is_cut_or_wrapped_in_a_usual_terminal(width: int) -> None:
     assert lines[0] == f"fruit · fake (none) · {template} · balanced shots · 51 queries"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 50, 60])
 def test_a_narrow_terminal_hides_no_number(width: int) -> None:
     result = fruit(shots=[0, 4], seeds=5)
@@ -298,6 +299,7 @@ def test_the_page_is_well_formed_and_by_itself(make: Any) -> None:
     assert "@import" not in source
 
 
+@pytest.mark.slow
 def test_the_page_runs_its_own_script_and_no_other() -> None:
     source = html(snared())
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', source)
@@ -309,6 +311,7 @@ def test_the_page_runs_its_own_script_and_no_other() -> None:
     assert "unsafe" not in policy
 
 
+@pytest.mark.slow
 def test_texts_from_data_are_no_html() -> None:
     source = html(snared())
     checker = Checker(source)

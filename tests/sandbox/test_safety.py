@@ -521,6 +521,7 @@ def test_a_thousand_shots_of_ten_kilobytes_are_within_bounds() -> None:
     assert len(prompt.text) > 10_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "text"),
     [

@@ -77,6 +77,7 @@ def test_work_that_takes_too_much_memory_is_an_error(monkeypatch: pytest.MonkeyP
     assert len(kept) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_short")
 def test_an_uncounted_rendering_names_its_template(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing had a price."""

@@ -476,6 +476,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(rows=rows, column=some_text, format=st.sampled_from(["csv", "jsonl"]))
 def test_a_task_survives_saving_and_loading(

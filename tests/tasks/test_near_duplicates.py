@@ -144,6 +144,7 @@ def test_short_texts_share_a_key_where_they_are_equal() -> None:
     assert band_keys([]).shape == (0, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [".", ",", "'", '"', "!", "?!", ".)", ",;", ". ", "([", "。", "x!"])
 def test_runs_of_marks_take_no_longer_than_words(run: str) -> None:
     start = time.process_time()

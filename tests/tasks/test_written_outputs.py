@@ -91,6 +91,7 @@ def task_of(annotation: Any, *golds: Any) -> Task[In, Any]:
     return Task[In, annotation](name="t", demos=demos)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_what_a_shot_shows_can_be_written_and_is_read_as_the_same(
@@ -107,6 +108,7 @@ def test_what_a_shot_shows_can_be_written_and_is_read_as_the_same(
         assert may_be_written(output.format, text, tokenizer)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(data=st.data())
 def test_a_saved_task_has_the_same_prompts_or_is_refused(data: st.DataObject) -> None:

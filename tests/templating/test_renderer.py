@@ -159,6 +159,7 @@ def sources(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(PARENTS)) + heads + around + tail
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=400)
 @given(
     source=sources(),

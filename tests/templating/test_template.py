@@ -338,6 +338,7 @@ def test_the_answer_stands_in_the_models_turn(body: str, shots: int) -> None:
 # --- strictness -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "where", "reason"),
     [
@@ -476,6 +477,7 @@ def test_a_test_is_asked_of_values_without_a_text() -> None:
 # --- nothing is rewritten -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(some_text, some_text, texts, texts)
 def test_data_is_rendered_as_it_is(name: str, other: str, instruction: str, before: str) -> None:
@@ -674,6 +676,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.sampled_from(FRAGMENTS) | NO_BRACES.map(lambda t: t.replace("\r", "")), max_size=6),

@@ -71,6 +71,7 @@ def test_lint_follows_long_chains(link: str) -> None:
     assert lint_template(TASK, template) == ()
 
 
+@pytest.mark.slow
 def test_lint_renders_a_slow_template_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = []
 

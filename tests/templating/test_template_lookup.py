@@ -109,6 +109,7 @@ def test_a_template_in_memory_loads_built_in_ones() -> None:
     assert LISTED in template.render(task, shots=1, query=task.tests[0]).text
 
 
+@pytest.mark.slow
 def test_variants_and_templates_written_out_load_what_the_template_loads(folder: Path) -> None:
     write(folder, colon="never\n", lines='{% extends "lines.j2" %}')
     task = load_task(folder)
@@ -139,6 +140,7 @@ def test_a_variant_that_cannot_be_written_out_does_not_load_its_own_original(fol
     assert "more\n\n" in shown
 
 
+@pytest.mark.slow
 def test_what_a_template_does_not_find_is_named_as_it_is_written(folder: Path) -> None:
     write(folder, mine='{% include "colours.j2" %}')
     with pytest.raises(TemplateError, match=r"mine\.j2:1: there is no template 'colours\.j2'"):

@@ -17,6 +17,8 @@ from template_programs import program
 
 from promptkit.sandbox.limits import MAX_STEPS
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("PROMPTKIT_FUZZ_SECONDS", "40"))
 ENOUGH = 40  # programs in that time, on the slowest machine
 ENDS_WITHIN = 20  # seconds, with a part of the steps

@@ -545,6 +545,7 @@ def accepted(path: Path) -> Header | None:
     return header
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_damage_raises_anything_else(folder: Path, good: Path, data: st.DataObject) -> None:
@@ -631,6 +632,7 @@ def trials(paths: list[Path]) -> list[str]:
     return done.stdout.split("\n")[: len(paths)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_is_accepted_does_not_kill_llama_cpp(tmp_path: Path) -> None:
     paths = []

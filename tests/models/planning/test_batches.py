@@ -165,6 +165,7 @@ def test_scores_are_those_of_prompts_read_alone_bit_for_bit(
     assert runtime.decoded == len(distinct(items))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(scored_items(), limits, st.randoms())
 def test_scores_do_not_depend_on_the_order_of_the_prompts(
@@ -225,6 +226,7 @@ def greedy(ids: Ids, budget: int) -> Ids:
     return answer
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(written_items(), limits)
 def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: Limits) -> None:

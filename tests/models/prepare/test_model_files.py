@@ -325,6 +325,7 @@ def test_a_digest_is_remembered_once_the_file_has_settled(
     assert model_files.digest(good) == "from memory"
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_only_time(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[list[str]]
 ) -> None:

@@ -84,6 +84,7 @@ def test_interrupts_are_left_alone_outside_the_main_thread() -> None:
     assert told == [False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "seen"),
     [

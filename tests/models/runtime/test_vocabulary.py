@@ -218,6 +218,7 @@ except PromptError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pre", ["gpt-4o", "deepseek-llm"])
 def test_a_word_longer_than_the_stack(folder: Path, pre: str) -> None:
     """In a process of its own, which it would end."""

@@ -294,6 +294,7 @@ PIECES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(PIECES)
 def test_every_control_token_stands_wholly_in_text_of_templates(pieces: list[Piece]) -> None:
     text = "".join(piece.text for piece in pieces)
