@@ -1,20 +1,20 @@
-"""Every error promptkit raises on purpose.
+"""Exceptions of promptkit.
 
 PromptkitError
-├── DataError          rows, files or values that do not fit the task's types
-├── TaskError          a task folder or task object that is wrong as a whole
-├── TemplateError      a template that does not parse or does not render
-├── PromptError        a prompt that cannot be asked of this model: too long, labels that clash,
-│   │                  an answer's format that no grammar can express
-│   └── PromptTooLongError  more tokens than the model's context holds
-├── ModelError         a model that cannot be found, read, or run
-│   └── ModelFileError     a GGUF file that is missing, damaged or of an unknown kind
-├── StoreError         a prediction store that cannot be opened or read
-└── MissingExtraError  an optional dependency that is not installed (also an ImportError)
+├── DataError               rows, files or values that do not fit the types of the task
+├── TaskError               a task folder or task object that is invalid as a whole
+├── TemplateError           a template that does not parse or does not render
+├── PromptError             a prompt that the model cannot be asked: labels that clash,
+│   │                       an answer format that no grammar can express
+│   └── PromptTooLongError  a prompt with more tokens than the model's context
+├── ModelError              a model that cannot be found, read or run
+│   └── ModelFileError      a GGUF file that is missing, damaged or of an unknown kind
+├── StoreError              a prediction store that cannot be opened or read
+└── MissingExtraError       an optional dependency that is not installed; also an ImportError
 
-A message says what is wrong, where, the offending value, and what to do. The command line
-prints it without a traceback and exits with 2. None of them is a ValueError, which pydantic would
-swallow when a validator raises it.
+A message names the problem, its place, the offending value and the remedy. The command line prints
+it without a traceback and exits with 2. No exception is a ValueError: pydantic would swallow one
+that a validator raises.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_SHOWN = 20
-"""How many problems one message spells out before it only counts the rest."""
+"""Number of problems that one message spells out; the rest are counted."""
 
-_LONGEST, _END = 2000, 400
-"""The longest line of a message, and what is kept of the end of a longer one, in characters."""
+_LINE, _QUOTED = (2000, 400), (500, 199)
+"""The longest line of a message, in characters, and the part of the end that a longer one keeps.
+
+A line of our own words may list many names. A quoted message is made by untrusted input, such as a
+template, and may say nothing at length, so that less of it is shown."""
 _MOST_LINES = 100
 
-_LONGEST_MESSAGE = 500
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 class PromptkitError(Exception):
-    """The root: everything promptkit raises on purpose.
+    """The root of all exceptions that promptkit raises on purpose.
 
     Control characters in the message, as a name or a value may hold them, become escapes; a line
     break stays one where an indented line follows. Very long lines lose their middle.
@@ -44,7 +46,7 @@ class PromptkitError(Exception):
 
     def __init__(self, message: str = "") -> None:
         lines = str(message).split("\n  ")
-        shown = [escaped(_cut(line)) for line in lines[:_MOST_LINES]]
+        shown = [escaped(_shortened(line, *_LINE)) for line in lines[:_MOST_LINES]]
         if len(lines) > _MOST_LINES:
             shown.append(f"... and {len(lines) - _MOST_LINES:,} more lines")
         super().__init__("\n  ".join(shown))
@@ -52,10 +54,10 @@ class PromptkitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with one row or value."""
+    """A problem with one row or value."""
 
     reason: str
-    """What is wrong, and what to do where that is not plain."""
+    """The problem, and what to do about it unless that is obvious."""
     file: str | None = None
     line: int | None = None
     """The line on which the row begins, counted from 1."""
@@ -78,7 +80,7 @@ class Problem:
 
 
 class DataError(PromptkitError):
-    """Rows or values that do not fit; `problems` holds every one of them."""
+    """Rows or values that do not fit the types; `problems` lists all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -92,7 +94,7 @@ class DataError(PromptkitError):
 
 
 class TaskError(PromptkitError):
-    """A task that is wrong as a whole: a key nobody knows, a file that is not there."""
+    """A task that is invalid as a whole, such as an unknown key or a missing file."""
 
 
 class TemplateError(PromptkitError):
@@ -115,19 +117,19 @@ class TemplateError(PromptkitError):
 
 
 class PromptError(PromptkitError):
-    """A rendered prompt that cannot be asked of this model."""
+    """A rendered prompt that the model cannot be asked."""
 
 
 class PromptTooLongError(PromptError):
-    """A prompt that has more tokens than the model's context holds."""
+    """A prompt with more tokens than the model's context."""
 
 
 class ModelError(PromptkitError):
-    """A model that cannot be found, read, or run."""
+    """A model that cannot be found, read or run."""
 
 
 class ModelFileError(ModelError):
-    """A GGUF file that is missing, damaged, or of a kind this llama.cpp does not know."""
+    """A GGUF file that is missing, damaged or of a kind that llama.cpp does not know."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         self.path, self.reason = Path(path), reason
@@ -149,13 +151,17 @@ class MissingExtraError(PromptkitError, ImportError):
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """The `repr` of `value`, at most `limit` characters long, the end replaced by '…'."""
+    """Return the `repr` of `value`, shortened to `limit` characters with an ellipsis."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - _END]} … {line[-_END:]}"
+def _shortened(text: str, limit: int, end: int) -> str:
+    """Return a text without its middle where it is longer than the limit.
+
+    The beginning of a message names the problem, and the end says what to do.
+    """
+    return text if len(text) <= limit else f"{text[: limit - end - 1]}…{text[-end:]}"
 
 
 _CONTROLS = re.compile(
@@ -174,15 +180,10 @@ def escaped(text: str, keep: str = "") -> str:
 
 
 def _place(file: str | None, *numbers: int | None) -> str:
-    """A file, a line and a column as `file:line:column`, or what is known of them."""
+    """Return the known ones of a file, a line and a column as `file:line:column`."""
     return ":".join(escaped(str(part)) for part in (file, *numbers) if part is not None)
 
 
 def brief(message: str) -> str:
-    """A message that quotes what untrusted input made, without its middle where it is long.
-
-    The beginning says what is wrong and the end what to do. An address in memory goes, too.
-    """
-    if len(message) > _LONGEST_MESSAGE:
-        message = f"{message[: _LONGEST_MESSAGE - 200]}…{message[-199:]}"
-    return _ADDRESS.sub("", message)
+    """Return a message made by untrusted input, shortened and without addresses in memory."""
+    return _ADDRESS.sub("", _shortened(message, *_QUOTED))

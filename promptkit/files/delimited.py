@@ -22,7 +22,7 @@ from promptkit.errors import DataError, Problem, TaskError, shorten
 SEPARATORS = (",", ";", "\t", "|")
 
 _SAID = re.compile(r'"?sep=([^"\r\n])"?\r?(?:\n|$)', re.IGNORECASE)
-"""The first line by which Excel is told a separator."""
+"""The first line that names the separator, as Excel reads it."""
 
 _SHOWN = 10  # columns that a message lists
 
@@ -65,7 +65,7 @@ def csv_rows(
 
 
 def _separator(lines: Sequence[str], required: Sequence[str], *, tabbed: bool) -> str:
-    """The separator with which the header has the columns, or the most of them."""
+    """Return the separator that splits the header into the required columns, or the most."""
     known = ("\t", ",", ";", "|") if tabbed else SEPARATORS
     headers = {separator: _first(lines, separator) for separator in known}
     for separator, header in headers.items():
@@ -140,7 +140,7 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
 
 
 def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
-    """Return what a missing column may be called, of `others`, or what there is."""
+    """Return a hint for a missing column: the closest of `others`, or the columns of the header."""
     close = difflib.get_close_matches(name, others, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
@@ -159,7 +159,7 @@ def _name(separator: str) -> str:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """The csv module refuses fields over 128 KiB; a document is longer."""
+    """Lift the limit of the csv module, 128 KiB a field; a document is longer."""
     before = csv.field_size_limit(sys.maxsize if sys.platform != "win32" else 2**31 - 1)
     try:
         yield

@@ -62,14 +62,14 @@ def plain(value: BaseModel) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _is_bare(kind: type[BaseModel], fields: int) -> bool:
-    """Whether a model is its fields, and nothing serialises them in another way."""
+    """Return whether a model's dump is its fields, which no serializer changes."""
     if kind.model_config.get("json_encoders") or kind.model_config.get("extra") == "allow":
         return False
     return len(kind.model_fields) == fields and not _serialises(kind.__pydantic_core_schema__)
 
 
 def _serialises(schema: Any) -> bool:
-    """Whether a core schema changes, adds or leaves out something when it serialises."""
+    """Return whether serialisation by a core schema changes, adds or drops something."""
     if isinstance(schema, Mapping):
         found = ("serialization", "serialization_exclude", "serialization_exclude_if")
         if any(schema.get(key) for key in (*found, "computed_fields")):
@@ -79,7 +79,7 @@ def _serialises(schema: Any) -> bool:
 
 
 def _settled(value: Any, dumped: Any) -> Any:
-    """What was dumped of a value, with its sets in one order. Raises for what hides itself."""
+    """Return the dump of a value with its sets in order. Raises `UnwritableError` for a secret."""
     if isinstance(value, _SECRETS) and dumped == str(value):
         raise UnwritableError(
             "a secret hides its value, and a prompt has to show it; use the plain type, or leave "
@@ -223,7 +223,7 @@ def read_name(name: str, info: FieldInfo | None) -> str:
 
 
 def alias_paths(info: FieldInfo | None) -> list[list[str | int]]:
-    """Where a type looks for a field, besides its name; empty without an alias."""
+    """Return the paths of a field's validation aliases; empty without an alias."""
     alias = info.validation_alias if info is not None else None
     if isinstance(alias, str):
         return [[alias]]
@@ -244,7 +244,7 @@ def literal(form: Any) -> str:
 
 
 def value_key(form: Any) -> str:
-    """A text for a value of JSON's; the same for 1 and 1.0, but not for true."""
+    """Return a text that equal JSON values share: 1 and 1.0 are equal, 1 and true are not."""
     return json.dumps(_whole(form), sort_keys=True)
 
 
@@ -257,7 +257,7 @@ def _whole(form: Any) -> Any:
 
 
 def confuses_booleans(one: Any, other: Any) -> bool:
-    """Whether true stands for 1 somewhere, which Python takes for equal."""
+    """Return whether one value has a Boolean where the other has an equal number."""
     if isinstance(one, bool) != isinstance(other, bool):
         return isinstance(one, int | float) and isinstance(other, int | float)
     if isinstance(one, Mapping) and isinstance(other, Mapping):

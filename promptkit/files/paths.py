@@ -14,7 +14,7 @@ MOST_TEXT = 16 << 20
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """What a regular file holds.
+    """Return the content of a regular file.
 
     Raises OSError for anything else, for a file of more than `most` bytes, and for a name that the
     system cannot have.
@@ -25,7 +25,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def check_file(path: Path, most: int = MOST_BYTES) -> None:
-    """Raises OSError for what `read_bytes` does not read."""
+    """Raise OSError for a path that `read_bytes` does not read."""
     try:
         status = path.stat()
     except UnicodeEncodeError as error:
@@ -41,7 +41,7 @@ def check_file(path: Path, most: int = MOST_BYTES) -> None:
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Whether a path stays in a folder, through every link."""
+    """Return whether a path, with its links resolved, is inside a folder."""
     try:
         real, inside = os.path.realpath(path), os.path.realpath(folder)
         return os.path.commonpath([real, inside]) == inside

@@ -22,12 +22,12 @@ _ABANDONED_SECONDS = 3600
 
 
 def write(path: str | Path, data: str | bytes) -> None:
-    """Writes a file. Raises OSError with the file's name."""
+    """Write a file atomically. Raises OSError with the file's name."""
     write_all({Path(path): data})
 
 
 def write_all(files: Mapping[Path, str | bytes]) -> None:
-    """Writes files that belong together: none takes its place before all are on the disk.
+    """Write files that belong together: none is renamed into place before all are on disk.
 
     Text becomes UTF-8; half a surrogate pair, as in the name of a file that is no text, its escape.
     A link stays one. A pipe or a device is written to as it is. Raises OSError with the name of the
@@ -54,7 +54,7 @@ def digest(data: str | bytes) -> str:
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why no file can be made in a folder, or in one that is yet to be made; None if one can."""
+    """Return why no file can be created in a folder, which need not exist, or None."""
     place = folder
     try:
         while not _is_there(place):
@@ -68,7 +68,7 @@ def unwritable(folder: Path) -> str | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file, a folder or a link. Raises OSError for a loop or too long a name."""
+    """Return whether a path exists. Raises OSError for a loop of links or too long a name."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -103,7 +103,7 @@ def _write(path: Path, raw: bytes, beside: dict[Path, Path]) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Gives errors of the system the name of the file that was meant to be written."""
+    """Name the file that was to be written in errors of the system."""
     try:
         yield
     except OSError as error:
@@ -112,7 +112,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _tidy(folder: Path) -> None:
-    """Deletes what processes left behind that were killed while they wrote."""
+    """Delete partial files of processes that were killed while writing."""
     for partial in folder.glob(f"{_BEGINNING}*{_END}"):
         with suppress(OSError):  # another process may have tidied up
             if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
@@ -120,7 +120,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Makes renames last; some systems cannot do that for a folder."""
+    """Flush renames to the disk; some systems cannot do that for a folder."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Characters that nobody sees, and words of letters that only look alike."""
+"""Invisible characters, and words that mix letters of scripts that look alike."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ALIKE = ("LATIN", "CYRILLIC", "GREEK")
 
 
 def invisible(text: str) -> Iterator[tuple[int, str]]:
-    """The characters that nobody sees and that have no business here: offset and name."""
+    """Yield the offset and name of invisible characters that the text around does not explain."""
     if text.isascii() and text.isprintable():
         return
     for match in _SUSPECTS.finditer(text):
@@ -33,7 +33,7 @@ def invisible(text: str) -> Iterator[tuple[int, str]]:
 
 
 def mixed(text: str) -> Iterator[tuple[int, str, str]]:
-    """The words of letters that look alike in two scripts: offset, word, the rarer letters."""
+    """Yield words that mix scripts whose letters look alike: offset, word, the rarer letters."""
     if text.isascii():
         return
     for match in _WORD.finditer(text):

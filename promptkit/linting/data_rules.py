@@ -21,7 +21,7 @@ from promptkit.tasks.row_checks import PARTS, PlacedExample
 from promptkit.templating.source import Where
 
 LOPSIDED = 5
-"""How many times as many rows a label may have as another."""
+"""Largest ratio of the numbers of rows of two labels."""
 ENOUGH = 4
 """Rows per label from which a count says something."""
 COPIES = 0.5
@@ -29,7 +29,7 @@ COPIES = 0.5
 
 
 def bad_rows(subject: Subject) -> Iterator[Finding]:
-    """Rows that do not fit the task's types."""
+    """Yield rows that do not fit the task's types."""
     for problem in subject.problems:
         where = Where(problem.file, problem.line, 1 if problem.line else None)
         value = "" if problem.value is None else f" {shorten(problem.value)}"
@@ -60,7 +60,7 @@ def row_problems(subject: Subject) -> Iterator[Finding]:
 
 
 def near_repeats(subject: Subject) -> Iterator[Finding]:
-    """Near-duplicates, within a part and between the parts."""
+    """Yield near-duplicates, within a part and between the parts."""
     rows = subject.all_rows
     texts = [normal_form(texts_of(row.example.input)) for row in rows]
     for i, j in near_pairs(texts):
@@ -90,7 +90,7 @@ def _short(subject: Subject, row: PlacedExample) -> str:
 
 
 def counts(subject: Subject) -> Iterator[Finding]:
-    """Labels without rows, and labels that have most of them."""
+    """Yield labels without rows, and labels that have most of them."""
     labels = subject.task.labels
     for part in PARTS:
         rows = subject.rows[part]
@@ -122,7 +122,7 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
-    """Inputs that contain their own label."""
+    """Yield a finding where inputs contain their own label."""
     labels = {label: re.compile(rf"\b{re.escape(label)}\b", re.IGNORECASE)
               for label in subject.task.labels}  # fmt: skip
     rows = [row for row in subject.all_rows if row.example.labelled]
@@ -142,7 +142,7 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
 
 
 def characters(subject: Subject) -> Iterator[Finding]:
-    """White space around texts, characters that nobody sees, words of two alphabets."""
+    """Yield white space around texts, invisible characters and words of two alphabets."""
     instruction = subject.task.instruction
 
     def at_key() -> Where:
@@ -160,14 +160,14 @@ def characters(subject: Subject) -> Iterator[Finding]:
 
 
 def padding(subject: Subject) -> Iterator[Finding]:
-    """White space around the values of inputs, which a template may trim."""
+    """Yield white space around the values of inputs, which a template may trim."""
     for row in subject.all_rows:
         for field, text in subject.texts(row):
             yield from _padded(field, text, partial(at, row, text))
 
 
 def is_padded(text: str) -> bool:
-    """Whether a text has white space around it."""
+    """Return whether a text begins or ends with white space."""
     return text[:1].isspace() or text[-1:].isspace()
 
 
@@ -186,7 +186,7 @@ def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:
-    """Labels, or words for them, that are not what they look like."""
+    """Yield labels, or words for them, that differ from how they look."""
     for verbalizer, where in subject.wordings():
         labels = subject.task.labels
         yield from _of_labels(labels if verbalizer is None else verbalizer.of(labels), where)

@@ -18,15 +18,15 @@ from promptkit.linting.shapes import (
     INPUT,
     NUMBER,
     TEXT,
-    Answer,
+    AnswerShape,
     Items,
     Macro,
-    Method,
+    MethodShape,
     OneOf,
-    Pair,
     Record,
-    Scalar,
+    ScalarShape,
     Shape,
+    TupleShape,
     same_or_any,
 )
 from promptkit.templating.source import Page
@@ -34,7 +34,7 @@ from promptkit.templating.source import Page
 Scope = ChainMap[str, Shape]
 
 DEEPEST = 20
-"""How deep macros and templates are followed."""
+"""Depth to which macros and templates are followed."""
 _GIVEN = ("task", "labels", "shots", "query")
 _IN_MACRO = {"caller": ANY, "varargs": ANY, "kwargs": ANY}
 
@@ -97,7 +97,7 @@ class Expressions(NodeVisitor):
         return self._looked_at(node, self._shape(node, scope), whole=whole)
 
     def _looked_at(self, node: nodes.Node, shape: Shape, *, whole: bool) -> Shape:
-        if isinstance(shape, Answer):
+        if isinstance(shape, AnswerShape):
             self._say(
                 rules.ANSWER_USED,
                 node,
@@ -149,14 +149,14 @@ class Expressions(NodeVisitor):
                 return shape.shapes[name]
             if not shape.open:
                 self._no_field(node, name, shape, shape.shapes)
-        elif isinstance(shape, Scalar):
+        elif isinstance(shape, ScalarShape):
             if name in shape.methods:
-                return Method(name)
+                return MethodShape(name)
             kind = "a text" if shape.kind is str else "a number"
             self._no_field(node, name, f"{path_of(node)!r} is {kind} and", shape.methods, kind)
         elif isinstance(shape, Items):
             if name in ("count", "index"):
-                return Method(name)
+                return MethodShape(name)
             self._no_field(node, name, f"{path_of(node)!r} is a list and", (), "a list")
         return ANY
 
@@ -199,8 +199,8 @@ class Expressions(NodeVisitor):
         return shape
 
     def _filtered(self, node: nodes.Filter, shape: Shape, scope: Scope) -> Shape:
-        """The shape of what a filter makes of a shape."""
-        if isinstance(shape, Answer) and node.name in _FOR_ANSWERS:
+        """Return the shape of a filter's result."""
+        if isinstance(shape, AnswerShape) and node.name in _FOR_ANSWERS:
             self._arguments(node, scope)
             return shape
         if node.node is not None:
@@ -319,7 +319,7 @@ class Expressions(NodeVisitor):
     def _check_text(
         self, node: nodes.Expr, shape: Shape, how: str = "as its items with commas between"
     ) -> None:
-        """Whether a value that is printed reads as text; `how` is how a list prints."""
+        """Report a printed value that is not text; `how` describes how a list prints."""
         self._check_text_of(node, shape, path_of(node, whole=True) or "this", how)
 
     def _check_text_of(self, node: nodes.Expr, shape: Shape, path: str, how: str) -> None:
@@ -329,14 +329,14 @@ class Expressions(NodeVisitor):
                     if isinstance(one, Items | Record):
                         self._check_text_of(node, one, f"{path}, the field {name!r},", how)
                 return
-            case Items(Items() | Pair() | Record()):
+            case Items(Items() | TupleShape() | Record()):
                 what, fix = "a list of more than texts", "loop over it, or write | tojson"
-            case Items() | Pair():
+            case Items() | TupleShape():
                 what = f"a list, which prints {how}"
                 fix = 'write | join(", ") where that is meant, | tojson, or loop over it'
             case Record():
                 what, fix = "a whole record", f"print one of its fields: {listed(shape.shapes)}"
-            case Method(name):
+            case MethodShape(name):
                 what, fix = "a function, which prints as nothing useful", f"call it: {name}()"
             case Macro():
                 what, fix = "a macro, which prints as nothing useful", f"call it: {path}()"

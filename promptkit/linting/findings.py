@@ -1,4 +1,4 @@
-"""What a check says: a rule that does not hold, where, and what to do about it."""
+"""Findings: the rule that is broken, the place, and what to do about it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Case:
     labels: str | None = None
     """As `task.toml` lists them; there are no rows then but those given here."""
     output: str | None = None
-    """What `[output]` says instead of labels; there are no rows but those given here either."""
+    """The content of `[output]` instead of labels; again there are no rows but those given here."""
     input: str = 'name = "str"'
-    """What `[input]` says, with `labels` or `output`."""
+    """The content of `[input]`, with `labels` or `output`."""
     header: str = "name,output"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What is checked and why, with an example that breaks it and one that keeps it."""
+    """A rule and its reason, with an example that breaks it and one that keeps it."""
 
     id: str
     severity: Severity
@@ -42,7 +42,7 @@ class Rule:
     bad: Case
     good: Case
     fixable: bool = False
-    """Whether `--fix` mends it in a template, at least where that is safe."""
+    """True where `--fix` can correct a template, at least where that is safe."""
     needs_model: bool = False
 
     def at(self, where: Where, message: str, fix: str, edits: Sequence[Edit] = ()) -> Finding:
@@ -62,9 +62,9 @@ class Finding:
     column: int | None
     message: str
     fix: str
-    """What to do."""
+    """Advice about the finding."""
     edits: tuple[Edit, ...] = field(default=(), repr=False)
-    """What `--fix` would change; empty where only a person can decide."""
+    """The edits of `--fix`; empty where only a person can decide."""
 
     @property
     def where(self) -> Where:

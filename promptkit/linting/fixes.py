@@ -15,7 +15,7 @@ from promptkit.templating.template import BUILT_IN
 
 
 def fix(findings: Iterable[Finding]) -> dict[Path, str]:
-    """Makes the changes that findings offer, and gives a diff per file; not in built-in files."""
+    """Apply the edits of findings, and return a diff per file; built-in files are not changed."""
     by_file: dict[Path, set[Edit]] = {}
     for finding in findings:
         for edit in finding.edits:
@@ -40,7 +40,7 @@ def _apply(path: Path, edits: Iterable[Edit]) -> str:
 
 
 def _diff(before: str, after: str, name: str) -> Iterable[str]:
-    """With what nobody sees made visible, since that is what changes."""
+    """Return a diff in which white space is visible, since that is what changes."""
     old, new = ([_visible(line) for line in text.split("\n")] for text in (before, after))
     return (f"{line}\n" for line in unified_diff(old, new, name, name, lineterm="", n=1))
 

@@ -17,7 +17,7 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered, row_catalogue, token_catalogue
 from promptkit.linting.data_rules import DATA_RULES, padding
 from promptkit.linting.findings import Finding, Rule, did_you_mean
-from promptkit.linting.names import Names
+from promptkit.linting.names import NameChecker
 from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = tuple(
 """Every rule, in the order of `docs/lint.md`."""
 
 SAMPLE = 40
-"""How many of a task's examples are rendered, evenly spread."""
+"""Number of a task's examples that are rendered, evenly spread."""
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
 _LEVELS = ("error", "warning", "note")
 
@@ -90,14 +90,14 @@ def lint(
 
 
 def lint_template(task: Task[Any, Any], template: Template) -> tuple[Finding, ...]:
-    """What is wrong with a template, which need not stand in a file, for a task."""
+    """Return the findings about a template, which need not be in a file, for a task."""
     return check_template(read_subject(task), template)
 
 
 def check_template(
     subject: Subject, template: Template, sample: int = SAMPLE
 ) -> tuple[Finding, ...]:
-    """The same for a task that is read; `sample` of its examples are rendered, evenly spread."""
+    """Return the findings about a template; `sample` examples are rendered, evenly spread."""
     page = Page(template.name, template.file or template.name, template.source)
     return tuple(dict.fromkeys(_check_template(subject, page, template, _Depth(sample=sample))))
 
@@ -118,7 +118,7 @@ def _known_rules(names: Iterable[str]) -> set[str]:
 
 
 def padding_shown(subject: Subject, templates: Sequence[Template]) -> list[Finding]:
-    """White space around values of inputs, unless every template trims it."""
+    """Return white space around values of inputs, unless every template trims it."""
     found = list(padding(subject))
     return found if found and any(_shows(subject, one) for one in templates) else []
 
@@ -131,7 +131,7 @@ def _shows(subject: Subject, template: Template) -> bool:
 
 
 def _makes_turns(findings: Sequence[Finding]) -> bool:
-    """Whether a template that goes well with a chat model is no raw text."""
+    """Return whether a template without errors suits a chat model: it has turns."""
     wrong = {one.rule for one in findings if one.severity == "error"}
     return not wrong and all(one.rule != token_catalogue.CHAT_MODEL_RAW.id for one in findings)
 
@@ -190,13 +190,13 @@ def _own(folder: Path | None) -> list[Path]:
 
 
 class _Depth(NamedTuple):
-    """How far a template is looked at."""
+    """The extent of the checks of a template."""
 
     model: LlamaModel | None = None
     """Whose tokens are checked too, for up to `shots` shots."""
     shots: int = 0
     sample: int = SAMPLE
-    """How many of the task's examples are rendered."""
+    """Number of the task's examples that are rendered."""
 
 
 def _check_template(
@@ -229,7 +229,7 @@ def _all_of_template(
     pages: Pages,
     depth: _Depth,
 ) -> Iterator[Finding]:
-    names = Names(pages, _given(subject))
+    names = NameChecker(pages, _given(subject))
     try:
         names.check(page)
         _ = page.tokens
@@ -266,7 +266,7 @@ def _all_of_template(
 
 
 def _given(subject: Subject) -> dict[str, Shape]:
-    """The shapes of what a template sees."""
+    """Return the shapes of the variables of a template."""
     task = subject.task
     rows = subject.rows["demos"]
     keys = dict.fromkeys(key for row in subject.all_rows for key in row.example.metadata)

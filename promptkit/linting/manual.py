@@ -53,7 +53,7 @@ def _line(rule: Rule) -> str:
 
 
 def _shown(bad: Case, good: Case) -> str:
-    """What the bad example has and the good one has not."""
+    """Return the difference of the bad example from the good one."""
     said = f"labels = {bad.labels}" if bad.labels is not None else bad.output
     parts = [said]
     if said is None or bad.template is not None:

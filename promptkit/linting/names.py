@@ -20,11 +20,11 @@ from promptkit.linting.shapes import (
     ANY,
     LOOP,
     TEXT,
-    Answer,
+    AnswerShape,
     Macro,
-    Pair,
     Record,
     Shape,
+    TupleShape,
     items_of,
     same_or_any,
 )
@@ -34,7 +34,7 @@ _KINDS = ("string", "iterable", "sequence", "mapping", "number")
 """Tests that tell a list from a text."""
 
 
-class Names(Expressions):
+class NameChecker(Expressions):
     """Walks a template and all that it loads."""
 
     def __init__(self, pages: Pages, given: Mapping[str, Shape]) -> None:
@@ -45,14 +45,14 @@ class Names(Expressions):
         self._blocks: dict[str, list[tuple[Page, nodes.Block]]] = {}
 
     def check(self, page: Page) -> None:
-        """Walks a page. Raises `jinja2.TemplateSyntaxError`."""
+        """Walk a page. Raises `jinja2.TemplateSyntaxError`."""
         self._root = ChainMap(dict(self._given), self._globals)
         self._whole(page, self._root)
 
     # --- pages ----------------------------------------------------------------------------------
 
     def _whole(self, page: Page, scope: Scope) -> None:
-        """A page as it is rendered: its parent where it extends one."""
+        """Walk a page as it is rendered: its parent where it extends one."""
         if self._depth > DEEPEST:
             return
         with self._on(page):
@@ -82,7 +82,7 @@ class Names(Expressions):
                 self._check_printed(node, known, parent)
 
     def _check_printed(self, node: nodes.Node, known: set[str], parent: Page) -> None:
-        """What stands in a child, but in no block of its parent, is never printed."""
+        """Report nodes of a child outside the blocks of its parent, which are never printed."""
         if isinstance(node, nodes.Block) and node.name not in known:
             close = did_you_mean(node.name, known)
             self._say(
@@ -198,7 +198,7 @@ class Names(Expressions):
         method = node.call.node
         if isinstance(method, nodes.ExtensionAttribute):
             if method.name == "_examples":
-                inner |= {"input": self._query, "output": Answer()}
+                inner |= {"input": self._query, "output": AnswerShape()}
         else:
             self.visit(node.call, scope)
             for argument in node.args:
@@ -247,8 +247,8 @@ class Names(Expressions):
         if isinstance(target, nodes.Name):
             scope[target.name] = shape
         elif isinstance(target, nodes.Tuple):
-            fits = isinstance(shape, Pair) and len(shape.parts) == len(target.items)
-            parts = cast("Pair", shape).parts if fits else [ANY] * len(target.items)
+            fits = isinstance(shape, TupleShape) and len(shape.parts) == len(target.items)
+            parts = cast("TupleShape", shape).parts if fits else [ANY] * len(target.items)
             for item, part in zip(target.items, parts, strict=True):
                 self._assign(item, part, scope)
 

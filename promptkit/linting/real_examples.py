@@ -21,7 +21,7 @@ from promptkit.tasks.row_checks import PlacedExample
 from promptkit.templating.renderer import Renderer
 
 _PADDED = 5
-"""How many rows with white space around a value are rendered."""
+"""Number of rows with white space around a value that are rendered."""
 _OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
 
@@ -41,7 +41,7 @@ class _Shown(NamedTuple):
 def check_examples(
     subject: Subject, renderer: Renderer, probe: Probe, sample: int
 ) -> Iterator[Finding]:
-    """Real examples go through the template, and stay in their places.
+    """Yield real examples that do not render, or that contain what ends an answer.
 
     `sample` of them are rendered, evenly spread. Raises what rendering raises.
     """
@@ -68,7 +68,7 @@ def check_examples(
 
 
 def _show(subject: Subject, renderer: Renderer, row: PlacedExample) -> _Shown:
-    """A test is asked after a demonstration, and a demonstration shown to a query."""
+    """Render a test after a demonstration, or a demonstration as the shot of a query."""
     is_shot = row.part == "demos" and subject.label(row) is not None
     others = (is_shot and subject.rows["tests"]) or subject.rows["demos"]
     other = next(
@@ -84,7 +84,7 @@ def _show(subject: Subject, renderer: Renderer, row: PlacedExample) -> _Shown:
 
 
 def shows_padding(subject: Subject, renderer: Renderer) -> bool:
-    """Whether white space around values is printed, in a few of the rows that have some.
+    """Return whether white space around values is printed, in a few of the rows that have some.
 
     Raises what rendering raises.
     """
@@ -107,7 +107,7 @@ def _differ(one: Example[Any, Any], other: Example[Any, Any]) -> bool:
 
 
 def _mark(stop: str) -> str | None:
-    """What readers take for the end of an answer; None where any text may have it."""
+    """Return the mark that ends an answer; None where any text may contain it."""
     core = stop.rstrip()
     if len(core.strip()) > 1:  # such as </answer>, whatever line follows it
         return core
@@ -115,7 +115,7 @@ def _mark(stop: str) -> str | None:
 
 
 def _stands_in(ending: str, shown: _Shown) -> bool:
-    """Whether the values of the row that are printed contain it."""
+    """Return whether printed values of the row contain the ending."""
     own = (p for p in shown.pieces if p.kind == "data" and p.example == shown.row.example.id)
     return any(ending in piece.text for piece in own if piece.field != "output")
 
@@ -131,7 +131,7 @@ def _labels_end(subject: Subject, prompt: Prompt, ending: str) -> Iterator[Findi
 
 
 def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
-    """Answers that are written as they stand contain nothing that ends one."""
+    """Yield free-form answers that contain what ends an answer."""
     other = "use a template whose examples end otherwise, such as xml.j2 or json.j2"
     for row in subject.all_rows:
         answer = (subject.label(row) or "").strip()
@@ -147,7 +147,7 @@ def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
 
 
 def _json_is_whole(shown: Sequence[_Shown], probe: Probe) -> Iterator[Finding]:
-    """What looks like a JSON object in a shot is one; said once for a template."""
+    """Yield text of a shot that looks like a JSON object and is none, once for a template."""
     for one in shown:
         for pieces in _written(one.pieces, one.prompt.shots):
             text = "".join([piece.text for piece in pieces])
@@ -163,7 +163,7 @@ def _json_is_whole(shown: Sequence[_Shown], probe: Probe) -> Iterator[Finding]:
 
 
 def _written(pieces: Sequence[Piece], shots: Sequence[str]) -> Iterator[Sequence[Piece]]:
-    """What a template writes for a shot: its block, or in a plain loop the lines that show it."""
+    """Yield the pieces of each shot: its block, or in a plain loop the lines that show it."""
     for shot in shots:
         own = [piece for piece in pieces if piece.example == shot]
         if any(piece.kind == "template" for piece in own):
@@ -185,7 +185,7 @@ def _lines(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 
 
 def _flaw(text: str) -> tuple[int, str] | None:
-    """Where a text that looks like a JSON object does not begin with one, and why."""
+    """Return the offset and reason at which a text that looks like a JSON object is none."""
     written = text.strip().rstrip(",")
     if not _OBJECT.fullmatch(written):
         return None

@@ -51,15 +51,15 @@ class Probe:
 
     @property
     def has_slot(self) -> bool:
-        """Whether the template has an `{% example %}` block."""
+        """Return whether the template has an `{% example %}` block."""
         return any(piece.kind == "slot" for piece in self.pieces)
 
     def of(self, example: str) -> list[int]:
-        """Where values of an example stand among the pieces."""
+        """Return the indices of the pieces that are values of an example."""
         return [i for i, p in enumerate(self.pieces) if p.kind == "data" and p.example == example]
 
     def answer_of(self, example: str) -> int | None:
-        """Where the example's answer stands."""
+        """Return the index of the piece that is the example's answer."""
         return next((i for i in self.of(example) if self.pieces[i].field == "output"), None)
 
     def at(self, piece: Piece | None) -> Where:
@@ -107,7 +107,7 @@ def render(
 
 
 def asked_for(value: Any, metadata: Mapping[str, Any]) -> Example[Any, Any]:
-    """An example that is asked, unchecked."""
+    """Return an unchecked query."""
     return Example.model_construct(input=value, output=None, id=QUERY, metadata=metadata)
 
 
@@ -115,7 +115,7 @@ def asked_for(value: Any, metadata: Mapping[str, Any]) -> Example[Any, Any]:
 
 
 def shots_are_shown(probe: Probe) -> Iterator[Finding]:
-    """Every shot shows its input and its answer."""
+    """Yield a finding where shots do not show their inputs or answers."""
     if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
         yield rules.SHOTS_IGNORED.at(
             probe.at(None),
@@ -139,7 +139,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
 
 
 def is_quick(probe: Probe) -> Iterator[Finding]:
-    """A rendering takes less than half a second."""
+    """Yield a finding where a rendering takes half a second or more."""
     if probe.slow:
         yield rules.SLOW.at(
             probe.at(None),
@@ -149,7 +149,7 @@ def is_quick(probe: Probe) -> Iterator[Finding]:
 
 
 def query_is_shown(probe: Probe) -> Iterator[Finding]:
-    """What is asked is in the prompt."""
+    """Yield a finding where the query is not in the prompt."""
     if _same(probe, probe.other_query, shown=bool(probe.of(QUERY))):
         yield rules.QUERY_IGNORED.at(
             probe.at(probe.pieces[-1] if probe.pieces else None),
@@ -159,7 +159,7 @@ def query_is_shown(probe: Probe) -> Iterator[Finding]:
 
 
 def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
-    """No answer stands behind the beginning of the query."""
+    """Yield a finding where an answer follows the beginning of the query."""
     shown = [i for i in probe.of(QUERY) if i > max(probe.of(SHOTS[-1]), default=-1)]
     asked = probe.of(QUERY)
     begin = shown[0] if shown else asked[-1] if asked else None
@@ -174,7 +174,7 @@ def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
 
 
 def _same(probe: Probe, other: Sequence[Piece] | None, *, shown: bool) -> bool:
-    """Whether another input changes nothing; where there is none, whether none is `shown`."""
+    """Return whether another input changes nothing; without one, whether none is `shown`."""
     return not shown if other is None else _text(probe.pieces) == _text(other)
 
 
@@ -182,7 +182,7 @@ def _same(probe: Probe, other: Sequence[Piece] | None, *, shown: bool) -> bool:
 
 
 def answers_end(probe: Probe) -> Iterator[Finding]:
-    """Something stands between an answer and what follows."""
+    """Yield a finding where nothing separates an answer from what follows."""
     first, following = probe.answer_of(SHOTS[0]), probe.of(SHOTS[1])
     if first is None or not following or following[0] < first:
         return
@@ -208,7 +208,7 @@ def _newline_before_end(page: Page) -> tuple[Edit, ...]:
 
 
 def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
-    """In a plain loop, the query's text is a shot's up to the answer."""
+    """Yield differences, in a plain loop, between the query and a shot up to the answer."""
     first, last = probe.answer_of(SHOTS[0]), probe.answer_of(SHOTS[1])
     second = probe.of(SHOTS[1])
     asked = [i for i in probe.of(QUERY) if last is not None and i > last]
@@ -244,7 +244,7 @@ def _core(pieces: Sequence[Piece]) -> str:
 
 
 def _difference(shot: str, query: str) -> int | None:
-    """Where the two begin to differ; the space in front of an answer may be left to it."""
+    """Return the offset of the first difference; a space before the answer may be omitted."""
     plain = query.rstrip(" ")
     if shot.rstrip(" ") == plain and (query in (plain, shot)):
         return None
@@ -261,7 +261,7 @@ def _shown(text: str, difference: int) -> str:
 
 
 def _separators(probe: Probe, first: int, second: int, last: int, asked: int) -> Iterator[Finding]:
-    """Between shots stands what stands between the last shot and the query."""
+    """Yield a finding where the last shot and the query are separated otherwise than shots."""
     usual = _between_turns(probe.pieces[first + 1 : second])
     final = _between_turns(probe.pieces[last + 1 : asked])
     if usual == final:
@@ -300,7 +300,7 @@ def _text(pieces: Sequence[Piece], *, numbers: bool = False) -> str:
 
 
 def words_are_apart(probe: Probe) -> Iterator[Finding]:
-    """No two texts run together that stand apart in the template."""
+    """Yield texts that run together although they are apart in the template."""
     said = set()
     pieces = [p for p in probe.pieces if p.text or p.kind == "slot"]
     for before, after in pairwise(pieces):
@@ -339,7 +339,7 @@ TEXT_RULES = (answers_end, query_looks_like_shots, words_are_apart)
 
 
 def rendering_error(error: PromptkitError, page: Page, pages: Sequence[Page]) -> Finding:
-    """What the renderer refuses, where it says it is."""
+    """Return the finding about an error of the renderer, at its place."""
     reason, where = str(error), page.line(1)
     if isinstance(error, TemplateError):
         reason = error.reason

@@ -32,7 +32,7 @@ MOST_NEAR = 1_000
 MOST_ROWS = 20_000
 """So many rows are looked at."""
 _RENDERED = 4
-"""How many of the task's examples are rendered."""
+"""Number of the task's examples that are rendered."""
 _OF_SHOTS = {
     rule.id
     for rule in (
@@ -44,7 +44,7 @@ _OF_SHOTS = {
 
 
 def screen(task: Task[Any, Any], templates: Sequence[Template], shots: Sequence[int]) -> list[str]:
-    """What is likely wrong with a task and the templates that it is about to be asked with.
+    """Return sentences about likely faults of a task and of the templates it is to run with.
 
     Raises `TemplateError` for what certainly is: what `promptkit lint` calls an error.
     """
@@ -76,7 +76,7 @@ def _of_template(subject: Subject, template: Template, skipped: set[str]) -> lis
 
 
 def _of_rows(subject: Subject, templates: Sequence[Template]) -> Iterator[Finding]:
-    """What rows and labels show at a glance; that no row is wrong is known already."""
+    """Yield findings about rows and labels; the task is loaded, so its rows are valid."""
     rows = len(subject.all_rows)
     checks: list[Callable[[Subject], Iterator[Finding]]] = [label_characters]
     if rows <= MOST_ROWS:
@@ -106,7 +106,7 @@ def _refusal(
 
 
 def _unreachable(subject: Subject, template: Template, findings: Sequence[Finding]) -> str | None:
-    """How many gold answers a template cannot get, which no figure of its cells shows."""
+    """Return a sentence about gold answers that a template cannot produce, if there are any."""
     found = [one for one in findings if one.rule == rules.UNREACHABLE_ANSWER.id]
     if not found:
         return None
@@ -118,7 +118,7 @@ def _unreachable(subject: Subject, template: Template, findings: Sequence[Findin
 
 
 def _command(task: Task[Any, Any], templates: Sequence[Template]) -> str:
-    """What shows the findings."""
+    """Return the command that shows the findings."""
     if task.folder is None:
         return "promptkit.lint(task)"
     words = ["promptkit", "lint", shown_path(str(task.folder))]

@@ -1,4 +1,4 @@
-"""What a template's values are, as far as the task's types say: the shapes of a check.
+"""Shapes: the types of a template's values, as far as the task's types determine them.
 
 A shape is what a value is certain to be; `ANY` is what nothing certain is known of.
 """
@@ -25,24 +25,24 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Scalar(Shape):
+class ScalarShape(Shape):
     """A text or a number."""
 
     kind: type = str
 
     @property
     def methods(self) -> frozenset[str]:
-        """What a template may call on it."""
+        """The methods that a template may call."""
         return frozenset(name for name in dir(self.kind) if not name.startswith("_"))
 
 
 @dataclass(frozen=True)
-class Answer(Shape):
+class AnswerShape(Shape):
     """`output` in an example's block, which can only be printed."""
 
 
 @dataclass(frozen=True)
-class Method(Shape):
+class MethodShape(Shape):
     """A function, which is called and never printed."""
 
     name: str
@@ -56,7 +56,7 @@ class Items(Shape):
 
 
 @dataclass(frozen=True)
-class Pair(Shape):
+class TupleShape(Shape):
     """A tuple."""
 
     parts: tuple[Shape, ...]
@@ -70,7 +70,7 @@ class Record(Shape):
     fields: tuple[tuple[str, Shape], ...] = ()
     open: bool = False
     metadata: Record | None = None
-    """What stands beside an input's fields: read by that name, and not iterated over."""
+    """The metadata beside an input's fields: read by that name, and not iterated over."""
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -97,7 +97,7 @@ class Macro(Shape):
 
 
 ANY = Shape()
-TEXT, NUMBER = Scalar(str), Scalar(float)
+TEXT, NUMBER = ScalarShape(str), ScalarShape(float)
 INPUT = "input"
 """The name of the record of an example's input."""
 
@@ -114,13 +114,13 @@ LOOP = Record(
 
 
 def same_or_any(shapes: Iterable[Shape]) -> Shape:
-    """The shape that all have, or nothing certain."""
+    """Return the shape that all share, or `ANY`."""
     found = set(shapes)
     return found.pop() if len(found) == 1 else ANY
 
 
 def record_of(model: type[BaseModel], name: str = INPUT) -> Record:
-    """What a template sees of a pydantic model."""
+    """Return the shape of a pydantic model."""
     decorators = model.__pydantic_decorators__
     changed = bool(decorators.model_serializers)
     serialized = {
@@ -146,7 +146,7 @@ def _is_serialised(info: FieldInfo) -> bool:
 
 
 def shape_of(annotation: Any, name: str) -> Shape:
-    """What a template sees of a value of this type."""
+    """Return the shape of a value of a type."""
     annotation = getattr(annotation, "__value__", annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -168,11 +168,11 @@ def shape_of(annotation: Any, name: str) -> Shape:
         return record_of(annotation, name)
     # bool is what templates test; its methods are nothing to look for.
     kinds = (str, int, float)
-    return next((Scalar(kind) for kind in kinds if annotation is kind), ANY)
+    return next((ScalarShape(kind) for kind in kinds if annotation is kind), ANY)
 
 
 def _either(name: str, records: list[Record]) -> Record:
-    """What is certain of one of several records."""
+    """Return the fields that are certain for one of several records."""
     fields: dict[str, list[Shape]] = {}
     for record in records:
         for field, shape in record.fields:
@@ -182,12 +182,12 @@ def _either(name: str, records: list[Record]) -> Record:
 
 
 def items_of(shape: Shape) -> Shape:
-    """What a loop over it gives."""
+    """Return the shape of the items of a loop."""
     match shape:
         case Items(item):
             return item
         case Record(fields=fields, open=False):
             one = same_or_any(field for _, field in fields)
-            return Pair((TEXT, OneOf(fields) if one == ANY else one))
+            return TupleShape((TEXT, OneOf(fields) if one == ANY else one))
         case _:
             return ANY

@@ -16,12 +16,12 @@ from promptkit.linting.findings import Finding
 from promptkit.templating.source import Where
 
 MOST = 10
-"""How many findings of one rule a terminal shows."""
+"""Number of findings of one rule that a terminal shows."""
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Prints findings, each with a place that a terminal makes clickable."""
+    """Print findings, each with a place that a terminal makes clickable."""
     shown: Counter[str] = Counter()
     for finding in findings:
         shown[finding.rule] += 1
@@ -42,7 +42,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """How many there are: `2 errors, 1 warning`."""
+    """Return the numbers of findings: `2 errors, 1 warning`."""
     counts = Counter[str](finding.severity for finding in findings)
     named = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level in _COLOURS if (n := counts[level]))
     return named or "no findings"
@@ -58,7 +58,7 @@ def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 
 
 def fails(findings: Iterable[Finding]) -> bool:
-    """Whether there is more than a note."""
+    """Return whether there is an error or a warning."""
     return any(finding.severity != "note" for finding in findings)
 
 

@@ -20,7 +20,7 @@ CONTROL = re.compile(
 
 
 def carriage_returns(page: Page) -> Iterator[Finding]:
-    """Line ends that Jinja reads as others than they are."""
+    """Yield line ends that Jinja converts."""
     if "\r" not in page.raw:
         return
     first = page.raw.index("\r")
@@ -35,7 +35,7 @@ def carriage_returns(page: Page) -> Iterator[Finding]:
 
 
 def trailing_spaces(page: Page) -> Iterator[Finding]:
-    """White space at the end of a line, and of the file."""
+    """Yield white space at the end of a line, and of the file."""
     for start, end in _trailing(page):
         behind = page.source[:start].endswith("%}")
         if end < len(page.source):
@@ -59,7 +59,7 @@ def _trailing(page: Page) -> Iterator[tuple[int, int]]:
 
 
 def tabs(page: Page) -> Iterator[Finding]:
-    """Tabs that the model reads."""
+    """Yield tabs that the model reads."""
     trailing = {start for start, _ in _trailing(page)}
     for token in page.texts:
         for match in re.finditer(r"\t+", token.text):
@@ -70,7 +70,7 @@ def tabs(page: Page) -> Iterator[Finding]:
 
 
 def spaces_before_answers(page: Page) -> Iterator[Finding]:
-    """More than a space in front of an answer."""
+    """Yield white space before an answer that is not one space."""
     tokens = page.tokens
     for index, token in enumerate(tokens):
         spaces = len(token.text) - len(token.text.rstrip(" "))
@@ -98,7 +98,7 @@ def _expression(tokens: list[Token], index: int) -> str:
 
 
 def hidden_characters(page: Page) -> Iterator[Finding]:
-    """Characters that nobody sees, and letters of another alphabet."""
+    """Yield invisible characters, and letters of another alphabet."""
     for token in page.texts:
         for offset, name in invisible(token.text):
             if token.text[offset] != "\r":
@@ -119,7 +119,7 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
 
 
 def single_braces(page: Page) -> Iterator[Finding]:
-    """Names of the task that lost their braces, or never had two."""
+    """Yield names of the task in single braces."""
     for token in page.texts:
         for match in _SINGLE.finditer(token.text):
             start, name = token.offset + match.start(), match[1]
@@ -131,7 +131,7 @@ def single_braces(page: Page) -> Iterator[Finding]:
 
 
 def control_tokens(page: Page) -> Iterator[Finding]:
-    """Texts that are control tokens of some models."""
+    """Yield texts that are control tokens of some models."""
     for token in page.tokens:
         if token.kind in ("data", "string"):
             for match in CONTROL.finditer(token.text):

@@ -1,4 +1,4 @@
-"""What is checked: a task with the places of its rows, and rows that do not fit it."""
+"""Subjects of linting: a task with the places of its rows, and rows that do not fit it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Subject:
         return {key: value for metadata in first for key, value in metadata.items()}
 
     def is_made_up(self, value: BaseModel) -> bool:
-        """Whether an input stands in no row that is looked at."""
+        """Return whether an input is in none of the rows examined."""
         return all(row.example.input is not value for row in self.all_rows[:_LOOKED_AT])
 
     def texts(self, row: PlacedExample) -> list[tuple[str, str]]:
@@ -93,7 +93,7 @@ class Subject:
         return self.task.output_type.text(example.output) if example.labelled else None
 
     def same_output(self, one: PlacedExample, other: PlacedExample) -> bool:
-        """Whether two rows have the same output."""
+        """Return whether two rows have the same output."""
         return self.task.output_type.same(one.example.output, other.example.output)
 
     def wordings(self) -> Iterator[tuple[Verbalizer | None, Where]]:
@@ -104,7 +104,7 @@ class Subject:
             yield verbalizer, self.at_key(f"output.verbalizers.{verbalizer.name}")
 
     def at_key(self, key: str) -> Where:
-        """Where `task.toml` says something, or a section of it begins."""
+        """Return the place of a key of `task.toml`, or of a section."""
         if self.task_file is None:
             return Where()
         lines = Path(self.task_file).read_text(encoding="utf-8-sig").split("\n")
@@ -137,7 +137,7 @@ def inputs(subject: Subject) -> list[BaseModel]:
 
 
 def _is_plain(value: BaseModel) -> bool:
-    """Whether a made-up value can be written, which a serializer of the user's may refuse."""
+    """Return whether a made-up value can be written, which a user's serializer may refuse."""
     try:
         plain(value)
     except Exception:

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
 
 ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
-"""What a script's tokens are compared with."""
+"""The text that a script's tokens are compared with."""
 DEAR = 1.5
-"""How many times as many tokens a character as English a script may take without a word."""
+"""Ratio of tokens per character to that of English from which a script is reported."""
 _SAMPLE = 200
 
 
 def check_prompts(
     subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
 ) -> Iterator[Finding]:
-    """What this model makes of a template's prompts."""
+    """Yield findings about a template's prompts as tokens of a model."""
     renderer = template.renderer(subject.task)
     first, *others = inputs(subject)
     demos = [demo for value in others for demo in demonstrations(subject, value)[:1]]
@@ -87,7 +87,7 @@ def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
 
 
 def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
-    """Control tokens of this model that are not already known by their looks."""
+    """Yield control tokens of this model that `source_rules` does not know."""
     controls = [text for text in model.vocabulary.controls if len(text) > 1 and text.strip()]
     for token in page.texts:
         for text in controls:
@@ -121,7 +121,7 @@ def _wordings(
     model: LlamaModel,
     demos: Sequence[Example[Any, Any]],
 ) -> Iterator[Finding]:
-    """The labels, and the words that verbalizers have for them."""
+    """Yield findings about the labels and the words of verbalizers."""
     query, seen = asked_for(inputs(subject)[0], subject.metadata), set()
     for verbalizer, where in subject.wordings():
         try:
@@ -142,7 +142,7 @@ def _wordings(
 
 
 def _prefixes(prompt: Prompt, where: Where, model: LlamaModel) -> Iterator[Finding]:
-    """Labels that begin others, in a prompt where nothing tells them apart.
+    """Yield labels whose tokens begin those of others, where nothing ends an answer.
 
     Where something ends an answer, it does.
     """
@@ -160,7 +160,7 @@ def _prefixes(prompt: Prompt, where: Where, model: LlamaModel) -> Iterator[Findi
 def _labels(
     tokenized: TokenizedPrompt, where: Where, page: Page, model: LlamaModel
 ) -> Iterator[Finding]:
-    """The labels as this prompt words them, which is said at `where`."""
+    """Yield findings, at `where`, about the labels as a prompt writes them."""
     candidates = tokenized.prompt.candidates
     if not candidates:
         return
@@ -197,7 +197,7 @@ def _same_start(
 
 
 def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
-    """Labels whose first characters make a token with the last ones of the prompt."""
+    """Yield labels whose first characters form a token with the last ones of the prompt."""
     (alone,) = model.tokenize([replace(tokenized.prompt, messages=(), candidates=None)])
     merged = [
         text
@@ -220,7 +220,7 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Itera
 def _lengths(
     subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
 ) -> Iterator[Finding]:
-    """Whether the longest query fits after the longest demonstrations."""
+    """Yield a finding where the longest query does not fit after the longest demonstrations."""
 
     def by_length(part: Sequence[Any]) -> list[Any]:
         return sorted(part, key=lambda row: -sum(len(text) for _, text in subject.texts(row)))
@@ -258,7 +258,7 @@ def _lengths(
 
 
 def token_costs(subject: Subject, model: LlamaModel) -> Iterator[Finding]:
-    """Scripts that take many tokens a character; English is what they are compared with."""
+    """Yield scripts that take many tokens per character, compared with English."""
     texts = defaultdict(list)
     rows = subject.all_rows
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:

@@ -1,4 +1,4 @@
-"""Which demonstrations a query sees, and in which order they stand."""
+"""Selection and order of the demonstrations that a query sees."""
 
 from promptkit.selection.orders import Order, orders
 from promptkit.selection.strategies import (

@@ -1,4 +1,4 @@
-"""Which demonstrations a query sees, and in which order they stand.
+"""Draws of the shots of queries, by a selection and an order.
 
 The shots for k are the first k of one ranking (`strategies`), as a set, so that more shots are
 never mixed up with other shots; then they are ordered (`orders`). A query is never among its own
@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
-from promptkit.selection.excluded import Asked, Head, barred_for
+from promptkit.selection.excluded import Head, KnownQuery, barred_for
 from promptkit.selection.orders import AnyOrder, Order, Shown, arranged, as_order
 from promptkit.selection.pool import Pool
 from promptkit.selection.strategies import (
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 Shots = tuple[Example[Any, Any], ...]
 
 HEAD = 32
-"""How much of a ranking is looked at at first: shots are rarely more."""
+"""Length of the part of a ranking that is examined first; shots are rarely more."""
 
 AHEAD = 256
-"""How many of the queries that are expected next are ranked at once."""
+"""Number of expected queries that are ranked at once."""
 
 ALLOW_NEAR = (
     'allow near-duplicates (--near-duplicates allow, near_duplicates = "allow" in task.toml)'
 )
-"""What to do where too many are left out."""
+"""Advice where too many near-duplicates are excluded."""
 
 MOST = 100_000
-"""How many queries that nobody announced are remembered."""
+"""Number of queries remembered that were not announced by `expect`."""
 
 
 def draw(
@@ -57,7 +57,7 @@ def draw(
     text: str | None = None,
     apart: bool = False,
 ) -> Shots:
-    """`shots` demonstrations out of the pool for a query, without the query itself.
+    """Return `shots` demonstrations from the pool for a query, without the query itself.
 
     The query and its near-duplicates are left out; `text` is its `text_key`, if that is known. The
     query is known by its id and by its text, or where it stands `apart` from the pool, as tests do,
@@ -77,7 +77,7 @@ def draw(
 def expect(
     pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]], apart: bool = False
 ) -> None:
-    """Says which queries are about to be drawn for; many together take less time than alone."""
+    """Announce the next queries; many are drawn for faster together than one by one."""
     draws_of(pool).expect(queries, apart)
 
 
@@ -98,12 +98,12 @@ def left_out(
 
 @lru_cache(maxsize=4)
 def draws_of(pool: ExampleSet[Any, Any]) -> Draws:
-    """What draws from this pool."""
+    """Return the draws from this pool."""
     return Draws(pool)
 
 
 def same(demo: Example[Any, Any], query: Example[Any, Any], apart: bool = False) -> bool:
-    """Whether a demonstration is the query: by id or by equal text, or `apart` by text alone."""
+    """Return whether a demonstration is the query: by id or equal text, or `apart` by text."""
     return (demo.id == query.id and not apart) or text_key(demo.input) == text_key(query.input)
 
 
@@ -112,8 +112,8 @@ class Draws:
 
     def __init__(self, pool: ExampleSet[Any, Any]) -> None:
         self._pool = Pool(pool)
-        self._asked: dict[tuple[str | None, str], Asked] = {}
-        self._queries: list[Asked] = []
+        self._asked: dict[tuple[str | None, str], KnownQuery] = {}
+        self._queries: list[KnownQuery] = []
         # By identity, with the example itself, so that it stays what it is.
         self._expected: dict[int, Example[Any, Any]] = {}
         self._waiting: list[tuple[Example[Any, Any], bool]] = []
@@ -126,7 +126,7 @@ class Draws:
         self._tuples: dict[tuple[int, ...], Shots] = {}
 
     def expect(self, queries: Iterable[Example[Any, Any]], apart: bool = False) -> None:
-        """Says which queries are about to be drawn for."""
+        """Announce the next queries."""
         new = [query for query in queries if id(query) not in self._expected]
         self._expected |= {id(query): query for query in new}
         self._waiting += [(query, apart) for query in new]
@@ -175,7 +175,7 @@ class Draws:
         self._chosen(selection, seed, asked, shots)
         return self._left_out(selection, seed, asked, shots)
 
-    def _left_out(self, selection: Selection, seed: int, asked: Asked, shots: int) -> Shots:
+    def _left_out(self, selection: Selection, seed: int, asked: KnownQuery, shots: int) -> Shots:
         """The near-duplicates in front of the last shot, as drawn."""
         seed = seed if selection.seeded else 0
         if isinstance(selection, ByQuery):
@@ -191,14 +191,14 @@ class Draws:
         return len(self._queries)
 
     def _forget(self) -> None:
-        """Forgets all queries, and keeps what is known of the pool."""
+        """Forget all queries, but not what was computed of the pool."""
         for known in (self._asked, self._queries, self._expected, self._keys):
             known.clear()
         for made in (self._heads, self._ranked, self._near, self._tuples):
             made.clear()
 
     def _chosen(
-        self, selection: Selection, seed: int, asked: Asked, shots: int
+        self, selection: Selection, seed: int, asked: KnownQuery, shots: int
     ) -> tuple[Sequence[int], Callable[[], Sequence[float]]]:
         """The shots as they were drawn, fewer where the pool has no more, and how near they are."""
         if isinstance(selection, ByQuery):
@@ -217,7 +217,7 @@ class Draws:
             known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
         return known
 
-    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> Asked:
+    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> KnownQuery:
         key = text_key(query.input) if key is None else key
         id = None if apart else query.id
         asked = self._asked.get((id, key))
@@ -225,12 +225,12 @@ class Draws:
             from promptkit.tasks.near_duplicates import normal_form
 
             text, normal = text_of(query.input), normal_form(texts_of(query.input))
-            asked = Asked(len(self._queries), id, key, text, normal)
+            asked = KnownQuery(len(self._queries), id, key, text, normal)
             self._asked[id, key] = asked
             self._queries.append(asked)
         return asked
 
-    def _fixed(self, selection: Fixed, seed: int, asked: Asked, shots: int) -> Sequence[int]:
+    def _fixed(self, selection: Fixed, seed: int, asked: KnownQuery, shots: int) -> Sequence[int]:
         size = max(shots, HEAD)
         while True:
             head = self._head(selection, seed, size)
@@ -266,7 +266,7 @@ class Draws:
         self._keys += [*band_keys([asked.normal for asked in self._queries[len(self._keys) :]])]
         return np.stack(self._keys[start:])
 
-    def _ranking(self, selection: ByQuery, seed: int, asked: Asked, shots: int) -> Ranked:
+    def _ranking(self, selection: ByQuery, seed: int, asked: KnownQuery, shots: int) -> Ranked:
         key = selection, seed if selection.seeded else 0
         known = self._ranked.setdefault(key, {})
         found = known.get(asked.number)
@@ -290,9 +290,9 @@ class Draws:
         return found
 
     def _nearness(
-        self, selection: Fixed, seed: int, asked: Asked, indices: Sequence[int]
+        self, selection: Fixed, seed: int, asked: KnownQuery, indices: Sequence[int]
     ) -> Sequence[float]:
-        """How like the query the shots of a fixed selection are."""
+        """Return the similarity of the shots of a fixed selection to the query."""
         head = self._head(selection, seed, len(indices))
         if asked.number not in head.nearness:
             vectors = self._pool.vectors(getattr(selection, "embed", None))

@@ -1,4 +1,4 @@
-"""Which demonstrations a query must not see: itself, and its near-duplicates."""
+"""Exclusion of demonstrations that are the query or its near-duplicates."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     Keys = NDArray[np.uint64]
 
 
-class Asked(NamedTuple):
+class KnownQuery(NamedTuple):
     """A query that is drawn for."""
 
     number: int
     id: str | None
-    """None for a query whose id says nothing of the pool."""
+    """None for a query whose id is not comparable with those of the pool."""
     key: str
     """Its `text_key`."""
     text: str
@@ -37,11 +37,11 @@ class Head:
         self.near: dict[int, set[int]] = {}
         """Those of them that are near-duplicates, not the query itself."""
         self.checked = 0
-        """How many queries were looked at."""
+        """Number of queries checked."""
         self.nearness: dict[int, Sequence[float]] = {}
-        """How like a query the examples are, by its number, where an order asks for it."""
+        """Similarities of the examples to a query, by its number, where an order needs them."""
 
-    def check(self, pool: Pool, queries: Sequence[Asked], keys: Keys | None) -> None:
+    def check(self, pool: Pool, queries: Sequence[KnownQuery], keys: Keys | None) -> None:
         """Find which queries, of those not yet looked at, must not see which of the head.
 
         `keys` are the `band_keys` of these, where near-duplicates are barred.
@@ -61,7 +61,7 @@ class Head:
         self.barred |= {number: frozenset(indices) for number, indices in found.items()}
         self.checked = len(queries)
 
-    def _own(self, pool: Pool, queries: Sequence[Asked]) -> dict[int, set[int]]:
+    def _own(self, pool: Pool, queries: Sequence[KnownQuery]) -> dict[int, set[int]]:
         """The examples of the head that are the query, by the query's number."""
         ids: dict[str | None, int] = {pool[index].id: index for index in self.indices}
         texts: dict[str, list[int]] = {}
@@ -76,7 +76,7 @@ class Head:
                 found[asked.number] = set(own)
         return found
 
-    def left_out(self, asked: Asked, shots: int) -> list[int]:
+    def left_out(self, asked: KnownQuery, shots: int) -> list[int]:
         """Return the near-duplicates in front of a query's last shot."""
         near = self.near.get(asked.number)
         if near is None:
@@ -87,7 +87,9 @@ class Head:
         return [index for index in before if index in near]
 
 
-def barred_for(pool: Pool, asked: Asked, near: dict[int, None] | None) -> Callable[[int], bool]:
+def barred_for(
+    pool: Pool, asked: KnownQuery, near: dict[int, None] | None
+) -> Callable[[int], bool]:
     """Return what says which examples a query must not see.
 
     Near-duplicates are added to `near`; they are barred unless it is None.

@@ -1,4 +1,4 @@
-"""In which order a query's shots stand: the same shots, placed by a rule.
+"""Orders of a query's shots: the same shots, placed by a rule.
 
 Small models lean towards what they read last, so the order alone can move accuracy as much as the
 choice of shots does (Lu et al. 2022, arXiv 2104.08786).
@@ -14,7 +14,7 @@ from functools import lru_cache
 from promptkit.errors import PromptError, TaskError, shorten
 
 DEFAULT = "default"
-"""The name of no order: the shots stand as their selection has it."""
+"""Name of the selection's default order."""
 
 RULES = ("drawn", "given", "reversed", "nearest-last", "rotated")
 """`drawn`: as the selection ranks them; `given`: the same, where a person ranked them; `reversed`:
@@ -25,11 +25,11 @@ seed."""
 
 @dataclass(frozen=True)
 class Order:
-    """How shots are ordered: a rule by its name, or a row of a balanced design (`orders`)."""
+    """An order of shots: a rule by its name, or a row of a balanced design (`orders`)."""
 
     name: str = "drawn"
     row: int | None = None
-    """Which row of the design; None for a rule."""
+    """Row of the design; None for a rule."""
 
     def __post_init__(self) -> None:
         if self.row is None and self.name not in RULES:
@@ -73,9 +73,9 @@ class Shown:
     labels: Callable[[], Sequence[str]]
     """Their labels, as they were drawn."""
     nearness: Callable[[], Sequence[float]]
-    """How like the query they are; minus infinity for those of a fixed block."""
+    """Their similarities to the query; minus infinity for those of a fixed block."""
     turn: Callable[[], int]
-    """A number that says whose turn it is to be last."""
+    """A number that selects the label of the last shot."""
 
 
 def arranged(order: Order, shown: Shown) -> Sequence[int]:

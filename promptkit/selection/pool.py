@@ -1,4 +1,4 @@
-"""A pool of demonstrations, with what selections ask of it, worked out where it is first asked."""
+"""A pool of demonstrations, with values for selections that are computed on first use."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Pool:
         return known
 
     def normal(self, index: int) -> str:
-        """The `normal_form` of an example's input, in which near-duplicates are looked for."""
+        """Return the `normal_form` of an example's input, for detecting near-duplicates."""
         known = self._normal.get(index)
         if known is None:
             from promptkit.tasks.near_duplicates import normal_form

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from promptkit.selection.similarity import Vectors
 
-Row = NDArray[np.float64]
+Similarities = NDArray[np.float64]
 Barred = Callable[[int], bool]
 
 CANDIDATES = 128
-"""How many of the nearest examples `diverse` chooses among."""
+"""Number of nearest examples that `diverse` chooses from."""
 
 
-def nearest(row: Row, count: int) -> NDArray[np.intp]:
+def nearest(row: Similarities, count: int) -> NDArray[np.intp]:
     """The indices of the `count` largest similarities, the largest first."""
     if count <= 0:
         return np.empty(0, np.intp)
@@ -33,7 +33,7 @@ def nearest(row: Row, count: int) -> NDArray[np.intp]:
     return np.concatenate([above, np.flatnonzero(row == least)[: count - len(above)]])
 
 
-def allowed(row: Row, barred: Barred, at_first: int = 8) -> Iterator[int]:
+def allowed(row: Similarities, barred: Barred, at_first: int = 8) -> Iterator[int]:
     """The examples that are not barred, the nearest first; `at_first` are ranked at once."""
     done, ranked = 0, at_first
     while done < len(row):
@@ -42,15 +42,15 @@ def allowed(row: Row, barred: Barred, at_first: int = 8) -> Iterator[int]:
         done, ranked = len(found), 4 * ranked
 
 
-def similar(row: Row, count: int, barred: Barred) -> list[int]:
+def similar(row: Similarities, count: int, barred: Barred) -> list[int]:
     """The `count` nearest examples (Liu et al. 2022, arXiv 2101.06804)."""
     return list(islice(allowed(row, barred, count + 4), count))
 
 
 def diverse(
-    row: Row, count: int, barred: Barred, vectors: Vectors, relevance: float = 0.5
+    row: Similarities, count: int, barred: Barred, vectors: Vectors, relevance: float = 0.5
 ) -> list[int]:
-    """Near the query and unlike each other: maximal marginal relevance.
+    """Return examples near the query and unlike each other: maximal marginal relevance.
 
     Each next one has the largest `relevance` x its similarity less (1 - `relevance`) x its largest
     similarity to one before it (Carbonell and Goldstein 1998). It chooses among the `CANDIDATES`
@@ -73,7 +73,7 @@ def diverse(
 
 
 def balanced(
-    row: Row, count: int, barred: Barred, members: Sequence[NDArray[np.intp]]
+    row: Similarities, count: int, barred: Barred, members: Sequence[NDArray[np.intp]]
 ) -> list[int]:
     """The nearest of every label, then the second of every label, and so on.
 
@@ -89,7 +89,7 @@ def balanced(
     return found[:count]
 
 
-def _of_label(row: Row, barred: Barred, indices: NDArray[np.intp]) -> Iterator[int]:
+def _of_label(row: Similarities, barred: Barred, indices: NDArray[np.intp]) -> Iterator[int]:
     places = allowed(row[indices], lambda place: barred(int(indices[place])))
     return (int(indices[place]) for place in places)
 

@@ -34,7 +34,7 @@ SMALL = 2048
 _STEP = 2048
 """Texts that are worked on at once; 11 bits number them, so that with a hash they fit 32."""
 _QUERIES, _POOL_STEP = 128, 8192
-"""How large the matrices are that are multiplied."""
+"""Sizes of the blocks of matrices that are multiplied."""
 _FINE, _COARSE = 2.0**26, 2.0**22
 """Steps of the grid: float64 holds whole numbers up to 2^53, float32 up to 2^24."""
 
@@ -124,7 +124,7 @@ class TfIdf:
 
 
 class Embedded:
-    """What a function makes of texts (`Vectors`)."""
+    """The vectors that a function computes for texts (`Vectors`)."""
 
     def __init__(self, pool: Sequence[str], embed: Embed) -> None:
         """Raises `TaskError` where `embed` does not give a finite vector for each text."""
@@ -180,7 +180,7 @@ class Embedded:
 
 
 def _commonest(shown: NDArray[np.int64], size: int) -> int:
-    """In how many examples an n-gram may stand, given in how many each does."""
+    """Return the largest document frequency an n-gram may have, given those of all n-grams."""
     times = np.bincount(shown, minlength=2)
     # An example meets every other one that it shares an n-gram with.
     products = np.cumsum(times * np.arange(len(times), dtype=np.float64) ** 2)
@@ -189,7 +189,7 @@ def _commonest(shown: NDArray[np.int64], size: int) -> int:
 
 
 def _counts(texts: Sequence[str]) -> Any:
-    """How often n-grams stand in texts: a CSR matrix, (texts, hashes)."""
+    """Return the counts of n-grams in texts: a CSR matrix, (texts, hashes)."""
     from scipy import sparse
 
     blocks = [_block(texts[begin : begin + _STEP]) for begin in range(0, len(texts), _STEP)]

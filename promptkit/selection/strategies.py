@@ -23,26 +23,26 @@ from promptkit.selection.pool import Pool, digest
 from promptkit.tasks.task import Task
 
 if TYPE_CHECKING:
-    from promptkit.selection.ranking import Barred, Row
+    from promptkit.selection.ranking import Barred, Similarities
     from promptkit.selection.similarity import Embed
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which demonstrations, most wanted first: `Fixed` or `ByQuery`."""
+    """A ranking of demonstrations, best first: `Fixed` or `ByQuery`."""
 
     allow_near: bool = field(default=False, kw_only=True)
-    """Whether near-duplicates of the query (`tasks.near_duplicates`) may be among its shots."""
+    """Allows near-duplicates of the query (`tasks.near_duplicates`) among its shots."""
 
     kind: ClassVar[str]
     order: ClassVar[str] = "drawn"
     """The order in which its shots stand where none is asked for."""
     seeded: ClassVar[bool] = False
-    """Whether another seed ranks otherwise."""
+    """True where the ranking depends on the seed."""
 
     @property
     def name(self) -> str:
-        """What rows call it; two in one comparison have different names."""
+        """Name in a comparison, in which no two selections share one."""
         embed = getattr(self, "embed", None)
         by = getattr(embed, "name", None) or getattr(embed, "__qualname__", "a function")
         embedded = f" by {by}" if embed is not None else ""
@@ -50,7 +50,7 @@ class Selection:
 
     @property
     def title(self) -> str:
-        """Its kind, and what is not as usual."""
+        """The kind, and the parameters that differ from their defaults."""
         return self.kind
 
 
@@ -68,7 +68,7 @@ class Ranked(NamedTuple):
 
     indices: Sequence[int]
     nearness: Sequence[float]
-    """How like the query they are; minus infinity for a fixed block."""
+    """Similarity to the query; minus infinity for a fixed block."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ByQuery(Selection):
 
     order: ClassVar[str] = "nearest-last"
 
-    def rank(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Ranked:
+    def rank(self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int) -> Ranked:
         """`count` indices, or all that are not barred; fewer are the beginning of more.
 
         `row` is the query's similarity to each example.
@@ -88,7 +88,9 @@ class ByQuery(Selection):
         indices = self.indices(pool, row, barred, seed, count)
         return Ranked(indices, [float(row[index]) for index in indices])
 
-    def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
+    def indices(
+        self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int
+    ) -> Sequence[int]:
         """The indices of `rank`, where they all have their nearness."""
         raise NotImplementedError
 
@@ -171,7 +173,9 @@ class Similar(ByQuery):
 
     kind = "similar"
 
-    def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
+    def indices(
+        self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int
+    ) -> Sequence[int]:
         from promptkit.selection.ranking import similar
 
         return similar(row, count, barred)
@@ -182,7 +186,7 @@ class Diverse(ByQuery):
     """Near the query and unlike each other (`promptkit.selection.ranking.diverse`)."""
 
     relevance: float = 0.5
-    """How much nearness counts against variety, from 0 to 1."""
+    """Weight of similarity against diversity, from 0 to 1."""
 
     kind = "diverse"
 
@@ -194,7 +198,9 @@ class Diverse(ByQuery):
     def title(self) -> str:
         return self.kind if self.relevance == 0.5 else f"{self.kind} {self.relevance:g}"
 
-    def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
+    def indices(
+        self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int
+    ) -> Sequence[int]:
         from promptkit.selection.ranking import diverse
 
         return diverse(row, count, barred, pool.vectors(self.embed), self.relevance)
@@ -206,7 +212,9 @@ class SimilarBalanced(ByQuery):
 
     kind = "similar-balanced"
 
-    def indices(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Sequence[int]:
+    def indices(
+        self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int
+    ) -> Sequence[int]:
         from promptkit.selection.ranking import balanced
 
         return balanced(row, count, barred, pool.members)
@@ -221,7 +229,7 @@ class BlockSimilar(ByQuery):
     """
 
     nearest: int = 2
-    """How many are chosen for the query; the others are the block."""
+    """Number of shots chosen for the query; the others are the block."""
 
     kind = "block-similar"
     seeded = True
@@ -234,7 +242,7 @@ class BlockSimilar(ByQuery):
     def title(self) -> str:
         return self.kind if self.nearest == 2 else f"{self.kind} {self.nearest}"
 
-    def rank(self, pool: Pool, row: Row, barred: Barred, seed: int, count: int) -> Ranked:
+    def rank(self, pool: Pool, row: Similarities, barred: Barred, seed: int, count: int) -> Ranked:
         from promptkit.selection.ranking import similar
 
         near = similar(row, self.nearest, barred)
@@ -264,7 +272,7 @@ class Given(Fixed):
         return self.called
 
     def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]:
-        """Raises `PromptError` for an id that the pool does not have."""
+        """Return the indices of the ids. Raises `PromptError` for an unknown id."""
         for id in self.ids:
             if id not in pool.indices:
                 close = get_close_matches(id, pool.indices, n=1)
@@ -340,7 +348,7 @@ def _named(name: str) -> Selection:
 
 
 def default_selection(task: Task[Any, Any]) -> Selection:
-    """Balanced where answers are labels, since a lopsided draw teaches the commonest label."""
+    """Return `Balanced` for labels, as other draws favour the commonest, else `Random`."""
     return selection_for(task, "balanced" if task.labels else "random")
 
 

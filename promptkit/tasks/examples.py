@@ -46,7 +46,7 @@ class Example(Typed, Generic[I, O]):
     id: str = ""
     """Unique in its set; where none is given, a digest of the input."""
     metadata: Mapping[str, Any] = Field(default_factory=dict)
-    """Whatever else the row says; templates can read it, models never see it unasked."""
+    """The other columns of the row; a model sees only those that its template prints."""
 
     @model_validator(mode="after")
     def _fill_id(self) -> Example[I, O]:
@@ -60,7 +60,7 @@ class Example(Typed, Generic[I, O]):
 
     @property
     def labelled(self) -> bool:
-        """Whether the output is known; None may be one."""
+        """Return whether the output is known; None can be an output."""
         return self.output is not None or "output" in self.model_fields_set
 
 
@@ -95,7 +95,7 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     __str__ = __repr__
 
     def by_id(self, id: str) -> Example[I, O] | None:
-        """The example with this id, if there is one."""
+        """Return the example with this id, or None."""
         return self._index.get(id)
 
     @cached_property
@@ -118,7 +118,7 @@ def text_key(value: BaseModel) -> str:
 
 
 def text_of(value: BaseModel) -> str:
-    """The values of an input as they are compared with others: one after the other, no names."""
+    """Return the values of an input, one a line and without names, for comparisons of text."""
     return "\n".join(filter(None, texts_of(value)))
 
 
@@ -170,5 +170,5 @@ _encode = json.JSONEncoder(
 
 
 def canonical(value: Any) -> bytes:
-    """The one way to write a plain value as bytes, for digests."""
+    """Return a plain value as canonical JSON, for digests."""
     return _encode(value).encode("utf-8", "surrogatepass")

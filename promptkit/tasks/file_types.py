@@ -46,7 +46,7 @@ class _Input(Typed):
 
 @lru_cache(maxsize=256)
 def _input_model(fields: str) -> type[BaseModel]:
-    """The type of these fields, given as JSON; the same one for the same fields."""
+    """Return the type of fields given as JSON; equal fields have one type."""
     types: dict[str, Any] = {
         name: (_field_type(kind), ...) for name, kind in json.loads(fields).items()
     }
@@ -111,7 +111,7 @@ def output_type(spec: TaskFile, path: Path) -> Any:
 
 
 def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
-    """What `[output.verbalizers]` says. Raises `TaskError`."""
+    """Return the verbalizers of `[output.verbalizers]`. Raises `TaskError`."""
     found = []
     for name, words in spec.output.verbalizers.items():
         try:
@@ -176,7 +176,7 @@ class _Fits:
 
 
 def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
-    """`[input]` for a type. Raises `TaskError` for what it cannot say."""
+    """Return the `[input]` section of a type. Raises `TaskError` where none describes it."""
     return {name: _field_spec(name, f.annotation) for name, f in input_type.model_fields.items()}
 
 
@@ -194,7 +194,7 @@ def _field_spec(name: str, annotation: Any) -> Any:
 
 
 def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
-    """`[output]` for a type, whose JSON Schema is in `schema_file` where it needs one.
+    """Return the `[output]` section of a type; `schema_file` is for its JSON Schema.
 
     Raises `TaskError` for what it cannot say.
     """
@@ -219,7 +219,7 @@ def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
 
 
 def _is_named(output: OutputType, kind: type) -> bool:
-    """Whether the type is a plain one with remarks that change nothing."""
+    """Return whether a type equals a plain one but for annotations without effect."""
     plainly = OutputType(kind)
     same = not output.labels and output.written_schema == plainly.written_schema
     return same and output.format == plainly.format

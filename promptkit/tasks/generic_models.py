@@ -29,7 +29,7 @@ class Typed(BaseModel):
     """A model that can be pickled although no module holds its class."""
 
     recipe: ClassVar[Recipe | None] = None
-    """How the class is made, where it is neither a module's nor another one with parameters."""
+    """The recipe of a class that is neither in a module nor another one with parameters."""
 
     def __class_getitem__(cls, types: Any) -> Any:
         made: Any = super().__class_getitem__(types)
@@ -54,7 +54,7 @@ def _spelled(kind: Any) -> Any:
 
 
 def _recipe(kind: Any) -> Any:
-    """How a type is made again; the type itself where a module holds it."""
+    """Return the recipe of a type, or the type itself where a module holds it."""
     if get_origin(kind) is Annotated:
         return Recipe(_annotated, tuple(map(_recipe, get_args(kind))))
     if isinstance(kind, FieldInfo):  # some of whose constraints are of a class without a module

@@ -79,5 +79,5 @@ def _decimals(digits: int | None, places: int | None) -> Iterator[str]:
 
 
 def _with_repeats(schema: dict[str, Any]) -> dict[str, Any]:
-    """A set's schema: what stands twice is taken once."""
+    """Return a set's schema, which allows repeated items: they are merged."""
     return {key: value for key, value in schema.items() if key != "uniqueItems"}

@@ -70,7 +70,7 @@ def normalised(text: str) -> str:
 
 
 def _kept(match: re.Match[str]) -> str:
-    """What stays of some marks: a line's end, a space, or the marks where they are no prose."""
+    """Return the replacement of punctuation: a line end, a space, or itself outside prose."""
     marks, text, start, end = match[0], match.string, match.start(), match.end()
     before, after = text[start - 1 : start] if start else "", text[end : end + 1]
     if not marks.strip(",") and not (before.isdigit() and after.isdigit()):
@@ -148,7 +148,7 @@ def _field_alike(one: str, other: str) -> bool:
 
 
 def _sentence_alike(one: str, other: str) -> bool:
-    """Whether one sentence has a few words that the other lacks, none of which decides."""
+    """Return whether one sentence is the other plus a few words, none of them decisive."""
     if min(len(one), len(other)) < SHORTEST:
         return False
     a, b = sorted((_words(one), _words(other)), key=len)
@@ -169,7 +169,7 @@ def _words(text: str) -> list[str]:
 
 
 def _added(few: Sequence[str], many: Sequence[str]) -> list[str] | None:
-    """What has to be added to the few words to make the many; None where that is not enough."""
+    """Return the words inserted in the longer sentence; None if it differs otherwise."""
     added: list[str] = []
     rest = iter(many)
     for word in few:

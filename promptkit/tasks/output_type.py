@@ -1,4 +1,4 @@
-"""How an output type is written in a prompt, asked of a model, and read back.
+"""Output types: how values are written in prompts, asked of a model, and parsed.
 
 `Literal`, `Enum` and `bool` are closed: their values are labels, which a model scores. Every
 other type is generated as text and validated: `str` as it stands, `int` and `float` from their
@@ -109,7 +109,7 @@ class OutputType:
 
     @cached_property
     def format(self) -> AnswerFormat | None:
-        """What a generated answer must look like; None for labels, and for what may be any text.
+        """The format of generated answers; None for labels and for unconstrained text.
 
         Raises `TaskError` for a schema that is nested too deeply.
         """
@@ -130,7 +130,7 @@ class OutputType:
 
     @cached_property
     def json_format(self) -> AnswerFormat | None:
-        """What a generated answer must look like where a template writes answers as JSON.
+        """The format of generated answers in templates that write answers as JSON.
 
         None for labels, and for what has no schema. Raises `TaskError` like `format`.
         """
@@ -144,7 +144,7 @@ class OutputType:
 
     @property
     def is_text(self) -> bool:
-        """Whether an output is any text, as it stands."""
+        """Return whether outputs are plain text."""
         return _bare(self.annotation) is str
 
     @cached_property
@@ -153,23 +153,23 @@ class OutputType:
 
     @cached_property
     def _is_json(self) -> bool:
-        """Whether an output is read as JSON, so that a text has its quotes."""
+        """Return whether outputs are read as JSON, so that texts are quoted."""
         return not self._closed and _bare(self.annotation) not in (str, int, float)
 
     @cached_property
     def allows_null(self) -> bool:
-        """Whether None is an answer, and not the lack of one."""
+        """Return whether None is a value of the type, not a missing output."""
         return self.allows(None)
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is one of the type, as it stands."""
+        """Return whether a value is of the type without conversion."""
         try:
             return _is(self.validate(value), value)
         except Exception:  # of a validator of the user's too
             return False
 
     def text(self, value: Any) -> str:
-        """A value as a prompt writes it."""
+        """Return a value as prompts write it."""
         return _label(value) if self._closed else self._text(self.form(value)[0])
 
     def _text(self, form: Any) -> str:
@@ -189,7 +189,7 @@ class OutputType:
         return self.form(value)[0]
 
     def form(self, value: Any) -> tuple[Any, bool]:
-        """A value as an answer would be, and whether its type reads this as the same value.
+        """Return a value as an answer has it, and whether its type parses this to the same value.
 
         Raises `TaskError` for what JSON cannot hold.
         """
@@ -223,7 +223,7 @@ class OutputType:
         return forms[0], False
 
     def same(self, one: Any, other: Any) -> bool:
-        """Whether two outputs are the same answer. JSON's true is not 1, but 1.0 is."""
+        """Return whether two outputs are the same answer: 1 equals 1.0, but not true."""
         if self.values:
             return self.text(one) == self.text(other)
         if self.key(one) == self.key(other):
@@ -231,7 +231,7 @@ class OutputType:
         return bool(one == other) and not confuses_booleans(self.plain(one), self.plain(other))
 
     def key(self, value: Any) -> str:
-        """A text that is the same for outputs that say the same."""
+        """Return a text that equal outputs share, and no others."""
         form = self.plain(value)
         if self._given is not None:  # a type fills its defaults in itself
             form = as_ordered(form, self._given, filled=True)
@@ -339,7 +339,7 @@ def label_texts(value: Any) -> Iterator[str]:
 
 
 def _composed(text: str) -> str:
-    """The one of its Unicode forms in which a letter and its marks are one character."""
+    """Return a text in Unicode NFC, in which a letter and its marks are one character."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -367,7 +367,7 @@ def _closed_values(annotation: Any) -> list[Any]:
 
 
 def first_reason(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, in one line."""
+    """Return the first error that pydantic reports, in one line."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     shown = f" (got {shorten(first['input'])})" if where else ""

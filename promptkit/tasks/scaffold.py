@@ -8,18 +8,18 @@ from promptkit.errors import TaskError
 from promptkit.files import saving
 
 _SCHEMA = Path(__file__).with_name("task.schema.json")
-"""What `promptkit.tasks.task_file.json_schema` says, for editors."""
+"""The output of `promptkit.tasks.task_file.json_schema`, for editors."""
 
 _TASK = """\
 #:schema ./task.schema.json
-# A task: what is asked, and where its data is. Edit everything; then run
+# A task: its input, its output and its data files. Edit everything; then run
 #   promptkit compare .
 name = "animals"
 
-# What a template prints as {{ task.instruction }}.
+# The text that a template prints as {{ task.instruction }}.
 instruction = "Name the class of each animal."
 
-# The default template: looked up in templates/, then among the built-in ones (colon.j2, xml.j2,
+# The default template: a file in templates/, or a built-in one (colon.j2, xml.j2,
 # letters.j2, chat.j2, … and most of them with -labels).
 template = "prompt.j2"
 
@@ -28,7 +28,7 @@ template = "prompt.j2"
 [input]
 name = "str"
 
-# What is answered: labels, which the model scores. For generated answers write instead
+# The answers: labels, which the model scores. For generated answers write instead
 #   type = "str"                      (or "int", "float")
 #   schema = "answer.schema.json"     (a JSON Schema beside this file)
 [output]
@@ -38,7 +38,7 @@ labels = ["bird", "fish", "insect", "mammal"]
 # optional; every other column is kept as metadata.
 [files]
 demos = "demos.csv" # the pool that shots are drawn from
-tests = "tests.csv" # what is asked; never overlaps the pool
+tests = "tests.csv" # the examples that are asked; they never overlap the pool
 """
 
 _TEMPLATE = """\
@@ -81,7 +81,7 @@ elephant,mammal
 
 
 def write_task(folder: Path) -> list[Path]:
-    """Writes a small task into a folder that is not there or empty; returns the files.
+    """Write a small task into a new or empty folder, and return its files.
 
     Raises `TaskError` where there is something already.
     """

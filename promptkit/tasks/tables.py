@@ -19,7 +19,7 @@ from promptkit.files import saving
 from promptkit.files.delimited import csv_rows, is_tabbed, to_csv
 from promptkit.files.paths import check_file, read_bytes
 
-Row = tuple[int, dict[str, Any]]
+NumberedRow = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
 
 
@@ -34,7 +34,7 @@ class DataFile:
     def __str__(self) -> str:
         return str(self.path)
 
-    def rows(self, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[NumberedRow]:
         """Yield the rows with their lines; see `read_rows`."""
         if self.text is None:
             return _parquet_rows(self.path)
@@ -60,7 +60,9 @@ def read_data_file(path: Path) -> DataFile:
     return DataFile(path, None if is_parquet(path) else _read_text(path))
 
 
-def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(
+    path: Path, problems: list[Problem], required: Sequence[str] = ()
+) -> Iterator[NumberedRow]:
     """Yield the rows of a CSV, JSON Lines or Parquet file with the lines on which they begin.
 
     Args:
@@ -80,7 +82,7 @@ def read_rows(path: Path, problems: list[Problem], required: Sequence[str] = ())
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows as CSV or JSON Lines. Raises `TaskError` for what the format cannot hold."""
+    """Write rows as CSV or JSON Lines. Raises `TaskError` for values the format cannot hold."""
     if is_parquet(path):
         raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
     text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
@@ -104,7 +106,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:
-    """The line of the first byte that is not UTF-8, and what to say about it."""
+    """Return the line of the first byte that is not UTF-8, and a message about it."""
     # The error counts from behind a byte-order mark.
     offset = error.start + len(raw) - len(error.object)
     before = raw[:offset].decode("utf-8-sig")
@@ -136,7 +138,7 @@ def _read_text(path: Path) -> str:
 
 def _jsonl_rows(
     path: Path, text: str, problems: list[Problem], required: Sequence[str]
-) -> Iterator[Row]:
+) -> Iterator[NumberedRow]:
     # Not splitlines(): JSON text may hold U+2028 and others as they are.
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
@@ -179,7 +181,7 @@ def _to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
 # --- Parquet ------------------------------------------------------------------------------------
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -194,7 +196,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
 
 def _arrow_reason(error: Exception, path: Path) -> str:
-    """The reason of an error of pyarrow's, whose text may be the file's name and no more."""
+    """Return the reason of an error of pyarrow, whose text may be only the file's name."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")

@@ -41,7 +41,7 @@ from promptkit.tasks.verbalizers import (
 )
 
 NearDuplicates = Literal["exclude", "allow"]
-"""What to do with demonstrations that are near-duplicates of a query."""
+"""The treatment of demonstrations that are near-duplicates of a query."""
 
 ROWS_CHECKED = {"rows": "checked"}
 """The validation context of a task whose rows were already checked against each other."""
@@ -61,15 +61,15 @@ class Task(Typed, Generic[I, O]):
     demos: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)
     """The pool that shots are drawn from."""
     tests: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)
-    """What is asked."""
+    """The examples that are asked: the queries."""
     template: str = "colon.j2"
     """The default template: in the task's own `templates/`, else a built-in one."""
     verbalizers: tuple[Verbalizer, ...] = ()
     """Other words for the labels, to compare with; `verbalizer` finds them by name."""
     near_duplicates: NearDuplicates = "exclude"
-    """Whether near-duplicates of a query may be among its shots."""
+    """`allow` lets near-duplicates of a query be among its shots."""
     folder: Path | None = Field(default=None, repr=False)
-    """Where the task was read from."""
+    """The folder that the task was loaded from."""
 
     if TYPE_CHECKING:  # examples may be given in any sequence
 
@@ -180,7 +180,7 @@ class Task(Typed, Generic[I, O]):
 
     @cached_property
     def output_type(self) -> OutputType:
-        """How outputs are written and read."""
+        """The output type, which writes and parses outputs."""
         return OutputType(self.types()[1])
 
     @property
@@ -190,7 +190,7 @@ class Task(Typed, Generic[I, O]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of what is asked: types, instruction, pool and tests, but no names.
+        """A digest of the types, the instruction, the pool and the tests; names do not count.
 
         Verbalizers are wording, as templates are, and change nothing.
         """
@@ -261,7 +261,7 @@ class Task(Typed, Generic[I, O]):
 
 
 def _label(output: OutputType, value: Any) -> Any:
-    """The label of a value; what is none stays as it is."""
+    """Return the label of a value; other values are unchanged."""
     try:
         return output.text(output.validate(value))
     except ValueError:

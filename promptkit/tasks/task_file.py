@@ -70,7 +70,7 @@ class OutputSection(_Section):
 
     Answers are JSON, or with `type = "str"` texts as they stand."""
     column: str = "output"
-    """The column that holds the output, where it is not called `output`."""
+    """The column that holds the output."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 
@@ -81,27 +81,28 @@ class FilesSection(_Section):
     demos: str | None = None
     """The pool that shots are drawn from: CSV, JSON Lines or Parquet."""
     tests: str | None = None
-    """What is asked; never overlaps the pool."""
+    """The examples that are asked; they never overlap the pool."""
     repeats: Literal["error", "drop"] = "error"
-    """What to do with a row that stands twice, and with a demonstration that is also a test."""
+    """The treatment of repeated rows, and of demonstrations that are also tests."""
 
 
 class TaskFile(_Section):
-    """What `task.toml` says."""
+    """The content of `task.toml`."""
 
     name: str
-    """What the task is called in reports."""
+    """The name of the task in reports."""
     instruction: str = ""
-    """What a template prints as {{ task.instruction }}."""
+    """The text that a template prints as {{ task.instruction }}."""
     template: str = "colon.j2"
-    """The default template: a name in templates/ or among the built-in ones, or a path in the
-    task's folder."""
+    """The default template: a name in templates/ or of a built-in template, or a path in the task's
+    folder."""
     input: dict[str, TypeName | list[Scalar] | FieldSection]
     """The fields of an input and their types: str, int, float, bool, or a list of values; with the
     name of their column where it is another."""
     output: OutputSection
     near_duplicates: Literal["exclude", "allow"] = "exclude"
-    """Whether demonstrations that are near-duplicates of a query may be among its shots."""
+    """The treatment of demonstrations that are near-duplicates of a query: excluded from its
+    shots, or allowed."""
     files: FilesSection = FilesSection()
 
     @property
@@ -133,7 +134,7 @@ def json_schema() -> str:
 
 
 def read_task_file(path: Path) -> TaskFile:
-    """What the file says. Raises `TaskError`."""
+    """Return the content of a `task.toml`. Raises `TaskError`."""
     try:
         raw = read_bytes(path, MOST_TEXT)
         data = tomllib.loads(raw.decode("utf-8-sig"))

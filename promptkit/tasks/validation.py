@@ -22,7 +22,7 @@ from promptkit.tasks.output_type import OutputType
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _Flaw = tuple[str, str | None, object]
-"""What is wrong, with which field, and its value."""
+"""A reason, the field that it is about, and the field's value."""
 
 
 class ExampleParser:
@@ -37,7 +37,7 @@ class ExampleParser:
         self.set_type = ExampleSet[input_type, output_type]  # type: ignore[valid-type]
 
     def set_of(self, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:
-        """A set of examples that this parser made: they need no second look."""
+        """Return a set of examples that this parser made, without checking them again."""
         return self.set_type.model_construct(tuple(examples))
 
     def parse(
@@ -151,7 +151,7 @@ class ExampleParser:
 
 
 def _flaws(field: str, value: Any) -> Iterator[_Flaw]:
-    """What no file or prompt can hold: half characters, and numbers that are none."""
+    """Yield what no file or prompt can hold: lone surrogates and numbers that are not finite."""
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
             yield "half of a surrogate pair, which is no character", field, value

@@ -82,7 +82,7 @@ def own(name: str, words: Mapping[str, str], labels: Sequence[str]) -> Verbalize
 
 
 def cased(name: str, labels: Sequence[str]) -> Verbalizer:
-    """The labels in another casing, for how much that alone moves.
+    """Return the verbalizer that writes the labels in another casing.
 
     Raises `TaskError` where there are no labels, where two become the same word, and where none
     changes, as in scripts without cases.
@@ -96,7 +96,7 @@ def cased(name: str, labels: Sequence[str]) -> Verbalizer:
 
 
 def control(name: str, labels: Sequence[str]) -> Verbalizer:
-    """A control, which asks whether a model reads the demonstrations or only knows the words.
+    """Return a control: words that show whether a model learns from the demonstrations.
 
     `swapped`: every label is written as the next one, the last as the first, so that no word means
     what it says (Wei et al., "Larger language models do in-context learning differently", 2023).

@@ -72,7 +72,7 @@ def _outside(folder: str, names: list[str]) -> list[str]:
 
 
 def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:
-    """Whether the types that a folder can name make the same of every example.
+    """Check that the types a folder can name parse every example to the same values.
 
     Raises `TaskError`.
     """
@@ -112,7 +112,7 @@ def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
 
 
 def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputType) -> None:
-    """Writes examples as CSV or JSON Lines, by the file's suffix, without loss."""
+    """Write examples as CSV or JSON Lines, by the file's suffix, without loss."""
     textual = is_csv(path)
     rows = []
     for example in examples:
