@@ -91,23 +91,18 @@ def test_every_package_has_its_place() -> None:
 def test_imports_go_down_the_pipeline() -> None:
     arrows = [(module, name) for module, names in GRAPH.items() for name in names]
     places = {module: ORDER.index(package(module)) for module in GRAPH}
-    wrong = {arrow for arrow in arrows if places[arrow[1]] > places[arrow[0]]}
-    assert wrong <= {("prompts.view", "preview.lines"), ("prompts.view", "models.base")}
+    assert [arrow for arrow in arrows if places[arrow[1]] > places[arrow[0]]] == []
 
 
 def test_imports_inside_models_go_one_way() -> None:
     places = {name: group_of_models(name) for name in GRAPH if package(name) == "models"}
     arrows = [(module, name) for module in places for name in GRAPH[module] if name in places]
-    assert {arrow for arrow in arrows if places[arrow[1]] > places[arrow[0]]} <= {
-        ("models.prepare.embedding_trial", "models.embedding"),
-        ("models.runtime.adapter", "models.prepare.model_files"),
-    }
+    assert [arrow for arrow in arrows if places[arrow[1]] > places[arrow[0]]] == []
 
 
 def test_no_imports_go_in_circles() -> None:
     """Imports inside functions and for type checkers count."""
-    assert circles(graph(on_import=True)) == []
-    assert len(circles(GRAPH)) <= 4
+    assert circles(GRAPH) == []
 
 
 def test_circles_are_found() -> None:
@@ -206,8 +201,7 @@ def test_a_file_name_means_one_thing() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     assert {name for name, count in classes().items() if count > 1} <= {
-        *("Change", "Cost", "Plan"),
-        *("Run", "Settings", "Source", "Token", "_Environment", "_Part", "_RefusalError"),
+        *("Pair", "Token", "_Environment"),
     }
 
 
@@ -216,10 +210,7 @@ def test_a_class_name_means_one_thing() -> None:
 
 def test_files_are_short() -> None:
     sizes = {name_of(path): lines(path) for path in FILES}
-    assert {name for name, size in sizes.items() if size > 400} <= {
-        *("inference.prediction", "sandbox.environment"),
-    }
-    assert max(sizes.values()) <= 500
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
 
 
 def test_functions_are_short() -> None:
@@ -236,7 +227,7 @@ def test_modules_have_a_docstring() -> None:
 def test_docstrings_do_not_open_with_a_question() -> None:
     texts = [each for path in FILES for each in docstrings(path)]
     questions = [each.place for each in texts if each.is_question]
-    assert len(questions) < 0.23 * len(texts), questions
+    assert len(questions) < 0.14 * len(texts), questions
 
 
 # What tests may read.
