@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from structure import FILES, PACKAGE, name_of
@@ -19,7 +19,15 @@ from structure import FILES, PACKAGE, name_of
 import promptkit
 
 NAMES = promptkit.__all__
-WITH_EXAMPLES = [path for path in FILES if ">>>" in path.read_text("utf-8")]
+
+
+def examples() -> Iterator[Any]:
+    """Return the files with examples; those that load a model are for where it is installed."""
+    for path in FILES:
+        text = path.read_text("utf-8")
+        if ">>>" in text:
+            loads = re.search(r">>> .*\bload_(model|embedder)\(", text)
+            yield pytest.param(path, marks=[pytest.mark.model] if loads else [], id=name_of(path))
 
 
 def test_all_is_what_can_be_imported() -> None:
@@ -97,7 +105,7 @@ def test_public_names_are_documented() -> None:
     assert {name for name, lacks in found.items() if lacks} <= set(NAMES)
 
 
-@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name_of)
+@pytest.mark.parametrize("path", [*examples()])
 def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(PACKAGE.parent / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)

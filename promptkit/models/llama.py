@@ -89,8 +89,8 @@ def load_model(
         MissingExtraError: The name needs a package that is not installed.
 
     Example:
-        >>> model = load_model("smollm2", weights="as-is")  # doctest: +SKIP
-        >>> model  # doctest: +SKIP
+        >>> model = load_model("smollm2", weights="as-is")
+        >>> model
         <LlamaModel smollm2 (Q4_1)>
     """
     model = LlamaModel(
@@ -124,9 +124,9 @@ class LlamaModel:
         ModelError: The context is longer than the model allows, or needs too much memory.
 
     Example:
-        >>> model = LlamaModel(Path("model.gguf"), context=1024)  # doctest: +SKIP
-        >>> model.memory.weights  # doctest: +SKIP
-        98000000
+        >>> model = load_model("smollm2", weights="as-is", context=1024)
+        >>> model.identity.context
+        1024
     """
 
     def __init__(

@@ -49,40 +49,25 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
-def imported(path: Path, *, on_import: bool = False) -> Iterator[str]:
-    """Return the full names that a file imports.
-
-    Args:
-        path: The file.
-        on_import: Leave out imports inside functions and for type checkers.
-    """
-    nodes: list[ast.AST] = list(tree(path).body)
-    while nodes:
-        node = nodes.pop()
+def imported(path: Path) -> Iterator[str]:
+    """Return the full names that a file imports, inside functions and for type checkers too."""
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 raise ValueError(f"{path}:{node.lineno}: a relative import")
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not on_import or not _is_deferred(node):
-            nodes += ast.iter_child_nodes(node)
 
 
-def _is_deferred(node: ast.AST) -> bool:
-    if isinstance(node, ast.If):
-        return ast.unparse(node.test) == "TYPE_CHECKING"
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-
-
-def graph(*, on_import: bool = False) -> dict[str, set[str]]:
+def graph() -> dict[str, set[str]]:
     """Return the modules of the package that each module imports.
 
     The package's own `__init__` is left out: it lists the public names of all modules.
     """
     found = {}
     for module, path in MODULES.items():
-        names = [name.split(".") for name in imported(path, on_import=on_import)]
+        names = [name.split(".") for name in imported(path)]
         ours = {_module_of(name[1:]) for name in names if name[0] == PACKAGE.name}
         found[module] = ours - {"", module}
     return {module: ours for module, ours in found.items() if module}
@@ -171,7 +156,6 @@ def figures(files: Iterable[Path] = FILES) -> Iterator[tuple[str, str]]:
         f"{len(texts):,}, of which {questions / len(texts):.1%} open with a question",
     )
     yield "import circles", f"{len(circles(graph()))}"
-    yield "import circles, deferred imports left out", f"{len(circles(graph(on_import=True)))}"
     for package, count in sorted(Counter(name.split(".")[0] for name in sizes).items()):
         if package and (PACKAGE / package).is_dir():
             yield f"files in {package}", f"{count}"
