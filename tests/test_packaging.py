@@ -33,6 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(file)
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_built_in_templates(wheel: zipfile.ZipFile) -> None:
     names = {path.name for path in (ROOT / "templates").glob("*.j2")}
     assert names

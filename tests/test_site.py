@@ -36,6 +36,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         assert not [found[0] for kind in (loaded, linked, styled) for found in kind.finditer(text)]
 
 
+@pytest.mark.slow
 def test_the_search_finds_public_names(site: Path) -> None:
     index = (site / "search.json").read_text("utf-8")
     assert all(name in index for name in promptkit.__all__)

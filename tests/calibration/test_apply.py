@@ -171,6 +171,7 @@ def test_trying_all_costs_the_probes_and_batch_calibration_costs_nothing() -> No
     assert compared(calibrations=("temperature", "vector")).usage.prompts == held
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_asked_again() -> None:
     store = Store()
     first, second = compared(store=store), compared(store=store)
@@ -191,6 +192,7 @@ def test_gold_labels_of_tests_are_never_seen() -> None:
     assert [p.calibrated for p in right.predictions] == [p.calibrated for p in wrong.predictions]
 
 
+@pytest.mark.slow
 def test_only_batch_calibration_sees_other_tests() -> None:
     few, many = compared(limit=5), compared()
     kept = {(p.id, p.shots, p.seed): p.calibrated for p in many.predictions}

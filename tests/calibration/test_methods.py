@@ -100,6 +100,7 @@ def test_a_constant_per_query_changes_nothing(case: Any, constant: float) -> Non
         assert shifted[name](scores) == pytest.approx(method(scores), abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(relaxed)
 @given(cases(), st.randoms(use_true_random=False))
 def test_labels_in_another_order_are_calibrated_alike(case: Any, random: Any) -> None:

@@ -105,6 +105,7 @@ def test_gates_that_pass(run: Run, last: str) -> None:
     assert lines[4:] == ["Brackets are 98.33 % intervals."]
 
 
+@pytest.mark.slow
 def test_a_gate_that_fails(run: Run, last: str) -> None:
     done = check(run, "--no-worse-than", last, "--min", "accuracy=0.5", model="bad")
     assert done.code == 1
@@ -115,6 +116,7 @@ def test_a_gate_that_fails(run: Run, last: str) -> None:
     assert "error" not in done.err
 
 
+@pytest.mark.slow
 def test_the_most_shots_of_the_other_run_are_asked(run: Run, last: str) -> None:
     done = run("check", FRUIT, "--model", "good", "--no-worse-than", last)
     assert done.code == 0

@@ -22,6 +22,8 @@ from promptkit.cli import app
 from promptkit.cli import arguments as inputs
 from promptkit.errors import ModelError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FRUIT = str(ROOT / "examples" / "fruit")
 

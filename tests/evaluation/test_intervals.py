@@ -114,6 +114,7 @@ def test_p_of_one_seed_is_the_exact_mcnemar_test(wins: int, losses: int) -> None
     assert found.p == pytest.approx(binomtest(wins, wins + losses).pvalue)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables(count=2))
 def test_p_is_the_share_of_sign_flips_at_least_as_far_from_zero(pair: list[np.ndarray]) -> None:

@@ -42,6 +42,7 @@ def test_every_cell_asks_the_same_queries_and_shots_are_nested() -> None:
             assert some.shot_ids == more.shot_ids[:shots]
 
 
+@pytest.mark.slow
 def test_rows_are_aggregates_and_their_seeds_in_the_order_of_the_grid() -> None:
     models, templates = [FakeModel(), FakeModel(name="b")], [COLON, ARROW]
     result = compared(models=models, templates=templates, selections=["random", "first"])
@@ -296,6 +297,7 @@ def test_a_data_frame() -> None:
     assert frame[frame.seed.isna()].accuracy.tolist() == [1 / 6, 2 / 6, 5 / 6]
 
 
+@pytest.mark.slow
 def test_saving(tmp_path: Path) -> None:
     result = compared()
     folder = result.save(tmp_path / "a" / "b")
@@ -310,6 +312,7 @@ def test_saving(tmp_path: Path) -> None:
     assert "<h1>parity</h1>" in (folder / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_lines_hold_whatever_stands_in_the_data(tmp_path: Path) -> None:
     words = ["two\nlines", "a\u2028b", "\0", "é\U0001f34f", '"', "\ue000", "\x85"]
     task = parity_task(tests=[{"input": {"word": w}, "output": parity(w)} for w in words])

@@ -41,6 +41,7 @@ def test_matrices_and_the_page_grow_with_the_labels_alone() -> None:
     assert sum(map(sum, many.confusion[0].counts)) == 6
 
 
+@pytest.mark.slow
 def test_runs_with_all_counts_are_read_and_drawn_alike(tmp_path: Path) -> None:
     result = of_labels(5)
     new = result.to_dict()

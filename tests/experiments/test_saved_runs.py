@@ -21,6 +21,7 @@ def saved(folder: Path, task: Any = None, **changed: Any) -> Comparison:
     return result
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     result = saved(tmp_path)
     run = read_run(tmp_path)
@@ -37,6 +38,7 @@ def test_generated_answers_and_odd_texts_too(tmp_path: Path) -> None:
     assert read_run(tmp_path).predictions == result.predictions
 
 
+@pytest.mark.slow
 def test_a_probability_of_nothing_comes_back(tmp_path: Path) -> None:
     saved(tmp_path)
     lines = records(tmp_path)
@@ -47,6 +49,7 @@ def test_a_probability_of_nothing_comes_back(tmp_path: Path) -> None:
     assert first.logprobs["even"] == float("-inf")
 
 
+@pytest.mark.slow
 def test_runs_of_earlier_versions_are_read(tmp_path: Path) -> None:
     result = saved(tmp_path)
     lines = records(tmp_path)

@@ -211,6 +211,7 @@ def rendered(source: str, change: Change) -> str:
     return f"{prompt.text}⟨{(prompt.candidates or ('',))[0]}⟩"
 
 
+@pytest.mark.slow
 def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
     assert rendered(LOOP, Change(separator=" - ")) == (
         "Fruits.\nFruit - peach\nColour - orange\nType - drupe\n\n"
@@ -298,6 +299,7 @@ def test_each_level_of_a_separator_gets_its_share() -> None:
     assert max(levels.values()) - min(levels.values()) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

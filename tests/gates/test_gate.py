@@ -250,11 +250,13 @@ def test_against_a_saved_run(last: Path) -> None:
     assert checked(2, no_worse_than=last, limit=7).gates[0].queries == 7
 
 
+@pytest.mark.slow
 def test_unasked_it_checks_the_most_shots_of_the_other_run(last: Path) -> None:
     assert checked(6, no_worse_than=last, shots=None).gates[0].cell.shots == 4
     assert checked(6, min={"accuracy": 0.1}, shots=None).gates[0].cell.shots == 8
 
 
+@pytest.mark.slow
 def test_what_was_changed_may_be_the_template_or_the_model(last: Path) -> None:
     found = checked(2, no_worse_than=last, templates=[ARROW])
     assert ": surely worse (then template colon); broke " in str(found)
@@ -274,6 +276,7 @@ def test_generated_answers_are_checked_too(tmp_path: Path) -> None:
         check(task, models=[good], max={"log_loss": 1}, **arguments)
 
 
+@pytest.mark.slow
 def test_as_json(last: Path) -> None:
     found = checked(2, no_worse_than=last, min={"accuracy": 0.5})
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -327,6 +330,7 @@ def renamed(task: Any, **changed: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_queries_that_changed_are_named_before_a_model_runs(last: Path) -> None:
     task = parity_task(asked=60)
     word = type(task.tests[0].input)(word="ttttttttttttttttttttttttttttt!")
@@ -357,6 +361,7 @@ def test_cells_that_the_other_run_lacks_are_named(last: Path) -> None:
         checked(6, no_worse_than=last, templates=[COLON, ARROW])
 
 
+@pytest.mark.slow
 def test_seeds_that_were_asked_different_queries_are_named(last: Path) -> None:
     run = read_run(last)
     id = run.predictions[-1].id
@@ -394,6 +399,7 @@ def grown(task: Any, *words: str) -> Any:
     return task.model_copy(update={"demos": type(task.demos)(tuple(demos))})
 
 
+@pytest.mark.slow
 def test_an_unchanged_pool_is_not_spoken_of(last: Path) -> None:
     found = checked(6, no_worse_than=last)
     assert found.moves is not None
@@ -404,6 +410,7 @@ def test_an_unchanged_pool_is_not_spoken_of(last: Path) -> None:
     assert checked(6, min={"accuracy": 0.1}).to_dict()["moves"] is None
 
 
+@pytest.mark.slow
 def test_changes_of_the_pool_and_the_draws_are_named(last: Path) -> None:
     task = grown(parity_task(asked=60), "medlar", "quince", "fig", "sloe")
     found = checked(6, task=task, no_worse_than=last, seeds=2)
@@ -424,6 +431,7 @@ def test_changes_of_the_pool_and_the_draws_are_named(last: Path) -> None:
     assert f"1 demonstration changed ({relabelled.id!r})" in str(found)
 
 
+@pytest.mark.slow
 def test_a_relabelled_shot_is_another_shot(last: Path) -> None:
     task = parity_task(asked=60)
     shown = {id for p in read_run(last).predictions for id in p.shot_ids}
@@ -439,6 +447,7 @@ def test_a_relabelled_shot_is_another_shot(last: Path) -> None:
     assert found.moves.moved == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_says_nothing_of_its_pool_names_draws(last: Path) -> None:
     file = last / "comparison.json"
     data = json.loads(file.read_text("utf-8"))

@@ -100,6 +100,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(tiny: LlamaModel) -> None:
     assert together == [predictor.predict([test])[0].text for test in task.tests]
 
 
+@pytest.mark.slow
 def test_a_chat_template_ends_an_answer(tiny: LlamaModel) -> None:
     if tiny.chat_template is None:
         pytest.skip("this model has no chat template")

@@ -510,6 +510,7 @@ for n in range(40):
 """
 
 
+@pytest.mark.slow
 def test_processes_make_a_store_at_once(tmp_path: Path) -> None:
     openers = [run(OPENER, tmp_path, stdin=subprocess.PIPE) for _ in range(4)]
     for opener in openers:

@@ -82,6 +82,7 @@ def test_a_comment_with_a_rule_that_there_is_not(run: Any, tmp_path: Path) -> No
     assert "prompt.j2:2: there is no rule 'tabs'; did you mean 'tab'?" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["{{ " + "(" * 3000, "{% if 1 %}" * 900, "{{ " + "9" * 6000])
 def test_a_template_that_no_parser_takes(what: str, tmp_path: Path) -> None:
     task = write_case(Case(what + BLOCK), tmp_path / "task")

@@ -97,6 +97,7 @@ def test_a_comment_in_the_template_leaves_a_rule_out(folder: Path) -> None:
     assert run(folder).rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compare", "check", "optimise"])
 def test_the_command_line_exits_with_2(folder: Path, command: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(promptkit, "load_model", lambda *_, **__: FakeModel())

@@ -41,6 +41,7 @@ def test_vectors_have_length_one(embedder: pk.Embedder) -> None:
     assert lengths[~empty] == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_vector_depends_on_its_text_alone(embedder: pk.Embedder) -> None:
     together = embedder([*TEXTS, *("a long text of many words " + c for c in "abcdefghi")])
     alone = np.concatenate([embedder([text]) for text in TEXTS])
@@ -94,6 +95,7 @@ def test_a_text_longer_than_the_context_is_an_error_with_counts(tmp_path: Path) 
         load_embedder(llama, context=1000)
 
 
+@pytest.mark.slow
 def test_a_model_without_vectors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="ranks pairs of texts"):
         load_embedder(write_bert(tmp_path / "rank.gguf", pooling=4))

@@ -102,6 +102,7 @@ def test_a_file_that_is_written_to_during_a_run(tmp_path: Path) -> None:
         list(run)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="open files that are deleted")
 def test_a_file_that_is_replaced_or_deleted_stays_what_it_was(tmp_path: Path) -> None:
     file = write_llama(tmp_path / "m.gguf")

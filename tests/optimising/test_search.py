@@ -188,6 +188,7 @@ def test_near_duplicates_of_held_out_queries_are_no_candidates() -> None:
     assert plan_search(allowing, shots=2, held_out=10).near == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(4, 40),

@@ -348,6 +348,7 @@ def read_all(file: int) -> Iterator[bytes]:
         yield chunk
 
 
+@pytest.mark.slow
 def test_watch_renders_again_shows_errors_and_ends_cleanly(animals: Path, tmp_path: Path) -> None:
     out, err = tmp_path / "out", tmp_path / "err"
     with out.open("wb") as out_file, err.open("wb") as err_file:
@@ -382,6 +383,7 @@ def test_watch_renders_again_shows_errors_and_ends_cleanly(animals: Path, tmp_pa
     assert "Traceback" not in err.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_json_of_a_preview_is_what_it_was(animals: Path) -> None:
     child = start(animals, "--shots", 0, "--json", "-", stdout=subprocess.PIPE)
     out, _ = child.communicate(timeout=60)

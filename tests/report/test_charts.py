@@ -143,6 +143,7 @@ def test_seventy_labels_make_no_heavy_page(result: Comparison) -> None:
     assert len(page) < 1_500_000
 
 
+@pytest.mark.slow
 def test_what_moves_it_has_the_figures(result: Comparison) -> None:
     data = moved(result)
     (panel,) = plot.PLOTS["variance"](data)
@@ -216,6 +217,7 @@ def test_what_cannot_be_plotted(result: Comparison) -> None:
         generated.plot("confusion")
 
 
+@pytest.mark.slow
 def test_every_colour_is_one_that_the_page_knows(result: Comparison) -> None:
     css = Path(page.__file__).with_name("page.css").read_text("utf-8")
     known = set(re.findall(r'\[(?:fill|stroke)="(#[0-9a-f]{6})"\]', css))
@@ -274,6 +276,7 @@ def test_packed_prompts_hold_every_character(prompts: list[tuple[bool, list[Piec
     assert len({json.dumps(block) for block in data["blocks"]}) == len(data["blocks"])
 
 
+@pytest.mark.slow
 def test_what_the_page_embeds_is_what_was_predicted(result: Comparison) -> None:
     page = html(result.to_dict(), result.to_records(), packed(result.prompts))
     (found,) = re.findall(r'id="data">([^<]*)</script>', page)
@@ -356,6 +359,7 @@ def cut(name: str) -> Callable[[Path], None]:
     return damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -114,6 +114,7 @@ def test_a_narrow_terminal_hides_no_number(width: int) -> None:
             assert all(f"{100 * end:.0f}" in accuracies for end in row.accuracy_ci_fixed)
 
 
+@pytest.mark.slow
 def test_prompts_with_fewer_shots_than_asked_are_counted() -> None:
     task = load_task(ROOT / "examples" / "fruit")
     arguments: dict[str, Any] = {"shots": [0, 8], "seeds": 1, "limit": 3, "fit": "drop-shots"}
@@ -218,6 +219,7 @@ def test_generated_answers_show_failures() -> None:
     assert "coverage" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_texts_from_data_are_no_markup(width: int) -> None:
     result = snared()

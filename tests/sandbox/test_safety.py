@@ -486,6 +486,7 @@ def test_a_date_of_any_width_is_an_error(child: Child) -> None:
     assert answer["error"] == "PromptError"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["nested loops that print", "literal text in a loop", "doubled by set"]
 )

@@ -46,6 +46,7 @@ def test_work_that_takes_too_long_is_an_error() -> None:
         assert watched(lambda: 7) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_short")
 def test_work_in_threads_ends() -> None:
     ended = []

@@ -23,6 +23,7 @@ def letters(texts: Sequence[str]) -> Any:
     return np.array([[text.count(letter) for letter in "aeirt"] for text in texts], float)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=12), st.booleans(), st.booleans())
 def test_all_ways_to_a_similarity_agree_to_the_bit(
@@ -75,6 +76,7 @@ def test_similar_is_a_stable_sort(row: list[float], count: int, barred: set[int]
     assert ranking.nearest(np.array(row), count).tolist() == nearest[:count]
 
 
+@pytest.mark.slow
 @given(st.lists(texts, min_size=2, max_size=10), texts, st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_diverse_takes_the_best_of_all_that_are_left(

@@ -83,6 +83,7 @@ def pools(draw: st.DrawFn) -> ExampleSet[Any, Any]:
 # For all selections and orders.
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(pools(), names, st.sampled_from(RULES) | st.sampled_from(orders(6)), seeds, st.data())
 def test_fewer_shots_are_some_of_more(
@@ -331,6 +332,7 @@ def test_every_label_is_left_over_equally_often(shots: int) -> None:
     assert counts == dict.fromkeys(("pome", "drupe", "berry"), 2 * shots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["balanced", "random"])
 def test_every_order_of_a_small_pool_is_equally_likely(name: str) -> None:
     pool = fruits().demos
@@ -438,6 +440,7 @@ class _Plain:
         self.value = value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [_Colour, _Hue, _Tone, _Plain, lambda text: {text, "x", "y"}])
 def test_draws_do_not_depend_on_how_python_writes_a_label(kind: Any) -> None:
     rows = {"apple": "red", "sea": "blue", "rose": "red", "sky": "blue", "bay": "blue"}
@@ -461,6 +464,7 @@ def test_draws_do_not_depend_on_how_python_writes_a_label(kind: Any) -> None:
                 )
 
 
+@pytest.mark.slow
 def test_outputs_have_one_text_in_every_process() -> None:
     source = (
         "from promptkit.tasks.examples import output_key\n"

@@ -327,6 +327,7 @@ def test_what_pydantic_checks_but_does_not_say(annotation: Any, text: Any, allow
         output.parse(json.dumps(text))
 
 
+@pytest.mark.slow
 def test_a_schema_that_is_nested_too_deeply() -> None:
     schema: dict[str, Any] = {"type": "integer"}
     for _ in range(5000):

@@ -203,6 +203,7 @@ def fingerprint_and_text(task: Task[Any, Any]) -> tuple[str, str]:
     return task.fingerprint, prompt.text
 
 
+@pytest.mark.slow
 def test_a_task_reaches_a_process_that_was_spawned(tmp_path: Path) -> None:
     (tmp_path / "task.toml").write_text(
         'name = "t"\n[input]\ntext = "str"\nkind = ["y", "n"]\n[output]\nlabels = ["b", "a"]\n'

@@ -104,6 +104,7 @@ def test_json_lines_are_json() -> None:
     assert json.loads(whole[-1])["answer"] == "drupe"
 
 
+@pytest.mark.slow
 def test_all_formats_compare_on_the_fruit_task(tmp_path: Path) -> None:
     task = load_task(Path(__file__).parents[2] / "examples" / "fruit")
     templates = [Template.load(BUILT_IN / name) for name in NAMES]

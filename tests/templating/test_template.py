@@ -454,6 +454,7 @@ def test_half_of_a_surrogate_pair_is_no_character(half: str) -> None:
     assert message.endswith(":2: '\\ud800' is half of a surrogate pair, not a character")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "expression",
     [

@@ -42,6 +42,7 @@ def text(folder: Path, name: str) -> str:
     return Template.of(task, name).render(task, shots=1, query=task.tests[0]).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in BUILT_IN.glob("*.j2")))
 def test_no_file_of_a_task_changes_a_built_in_template(folder: Path, name: str) -> None:
     before = text(folder, name)

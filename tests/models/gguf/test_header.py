@@ -91,6 +91,7 @@ def writers() -> dict[str, Callable[[Path, Edit | None], Path]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", writers())
 def test_a_header_agrees_with_the_gguf_package(tmp_path: Path, kind: str) -> None:
     path = writers()[kind](tmp_path / "m.gguf", None)
@@ -149,6 +150,7 @@ def test_ggml_types_agree_with_the_gguf_package() -> None:
     assert len(GGML_TYPES) - len(theirs) < 3
 
 
+@pytest.mark.slow
 def test_a_large_vocabulary_is_read_quickly(tmp_path: Path) -> None:
     count = 150_000
     tokens = b"".join(text(b"token%d" % index) for index in range(count))

@@ -193,6 +193,7 @@ def rename_architecture(name: str) -> Callable[[GGUFWriter], None]:
     return edit
 
 
+@pytest.mark.slow
 def test_an_architecture_llama_cpp_does_not_know(tmp_path: Path) -> None:
     path = write_llama(tmp_path / "x.gguf", edit=rename_architecture("quux"))
     reason = refusal(path)
