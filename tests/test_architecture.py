@@ -201,7 +201,7 @@ def test_a_file_name_means_one_thing() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     assert {name for name, count in classes().items() if count > 1} <= {
-        *("Pair", "Token", "_Environment"),
+        *("Token", "_Environment"),
     }
 
 
