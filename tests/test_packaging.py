@@ -57,7 +57,7 @@ def test_the_metadata_is_complete(wheel: zipfile.ZipFile) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["Summary"]
-    assert "## Start" in str(metadata.get_payload())
+    assert "## The demo" in str(metadata.get_payload())
     extras = set(metadata.get_all("Provides-Extra") or ())
     assert {"smollm2", "hub", "pandas", "schema", "data", "dev"} <= extras
 
