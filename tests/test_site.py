@@ -17,7 +17,7 @@ API = {path: path.read_text("utf-8") for path in sorted((ROOT / "docs" / "api").
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
-    for name in ("docs", "promptkit"):
+    for name in ("docs", "promptkit", "tests/support"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "zensical.toml", root)
     assert site_build.build(root) == []

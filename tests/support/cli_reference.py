@@ -42,7 +42,9 @@ def _commands(group: Any, context: Any) -> Iterator[str]:
         yield f"## {own.command_path}\n"
         yield f"```text\n{' '.join([own.command_path, *arguments, '[OPTIONS]'])}\n```\n"
         yield f"{command.help}\n"
-        yield "\n".join(["| | |", "|---|---|", *map(_row, params)]) + "\n"
+        yield (
+            "\n".join(["| argument or option | meaning |", "|---|---|", *map(_row, params)]) + "\n"
+        )
         if hasattr(command, "list_commands"):
             yield from _commands(command, own)
 
