@@ -1,4 +1,4 @@
-"""An extension of the site's docstring parser: `Example:` is a section of examples, like `Examples:`."""
+"""An extension of the parser of docstrings: `Example:` is a section, as `Examples:` is."""
 
 import re
 from typing import Any
