@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
 
-from promptkit.errors import ModelError, PromptError, PromptTooLongError, shorten
+from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.base import (
     Generation,
     Memory,
@@ -23,6 +23,7 @@ from promptkit.models.base import (
     Score,
     Usage,
     Weights,
+    check_fits,
 )
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
@@ -242,7 +243,7 @@ class LlamaModel:
             ]
             tokenized = self._encoder.encode_all(raw)
             for prompt in tokenized:
-                self._check_fits(prompt)
+                check_fits(prompt, self._context.length)
                 self._grammars.of(prompt.prompt)
             return tokenized
 
@@ -268,7 +269,7 @@ class LlamaModel:
             ModelError: llama.cpp fails, or its numbers are not finite.
         """
         for prompt in prompts:
-            self._check_fits(prompt)
+            check_fits(prompt, self._context.length)
             if not prompt.candidates:
                 name = shorten(prompt.prompt.query)
                 raise PromptError(f"example {name}: no candidates to score; generate its answer")
@@ -301,7 +302,7 @@ class LlamaModel:
             ModelError: llama.cpp fails, or its numbers are not finite.
         """
         for prompt in prompts:
-            self._check_fits(prompt, sampling.max_tokens)
+            check_fits(prompt, self._context.length, sampling.max_tokens)
 
         def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, AnswerWriter]]]:
             items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
@@ -373,17 +374,3 @@ class LlamaModel:
     @property
     def _access(self) -> Access:
         return self._model.access
-
-    def _check_fits(self, prompt: TokenizedPrompt, answer: int | None = None) -> None:
-        """Raise `PromptTooLongError` where a prompt with its answer does not fit.
-
-        `answer` is the budget of a generated answer; None for candidates.
-        """
-        longest = max(map(len, prompt.candidates), default=0) if answer is None else answer
-        if len(prompt.ids) + longest > self._context.length:
-            asked = prompt.prompt
-            name = f"example {shorten(asked.query)} with {len(asked.shots)} shots"
-            raise PromptTooLongError(
-                f"{name}: {len(prompt.ids)} tokens of prompt and {longest} of answer do not fit "
-                f"the context of {self._context.length}; ask for fewer shots or a larger context"
-            )

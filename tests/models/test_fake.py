@@ -67,5 +67,7 @@ def test_turns_and_control_tokens() -> None:
 
 
 def test_a_prompt_that_does_not_fit() -> None:
-    with pytest.raises(PromptError, match="11 tokens do not fit the context of 10"):
+    with pytest.raises(
+        PromptError, match="11 tokens of prompt and 5 of answer do not fit the context of 10"
+    ):
         FakeModel(context=10).tokenize([ask("a" * 10)])
