@@ -54,6 +54,7 @@ class Machine:
         }, readings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", LOADS)
 def test_the_right_weights_win_on_a_busy_machine(load: str) -> None:
     wrong = settled = 0
