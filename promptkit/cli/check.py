@@ -38,7 +38,8 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Fail unless a gate is surely met; without it, only where it is surely missed.",
+        help="Fail unless the interval shows that a gate is met; without it, only where the "
+        "interval shows that it is missed.",
     ),
 ]
 ShotCounts = Annotated[
@@ -93,7 +94,7 @@ def check(
     no_lint: options.NoLint = False,
     json_file: options.JsonFile = None,
 ) -> None:
-    """Fail if answers are not good enough, or worse than in a saved run.
+    """Fail if answers are not good enough or have become worse.
 
     Exits with 0 if every gate passes, with 1 if one fails, and with 2 after an error. A gate fails
     only where its interval shows it: docs/gates.md.

@@ -15,7 +15,7 @@ from promptkit.tasks.scaffold import write_task
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that does not exist yet.")],
 ) -> None:
-    """Write a task folder that runs as it is, with comments on how to edit it."""
+    """Write a task folder that runs, with comments on how to edit it."""
     for path in write_task(folder):
         say(str(path))
     say(f"Edit them, then run: promptkit compare {shlex.quote(str(folder))}")
