@@ -1,1 +1,1 @@
-"""What promptkit costs, measured beside its peers: `make bench`."""
+"""Costs of promptkit, measured beside its peers: `make bench`."""

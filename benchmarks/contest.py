@@ -33,36 +33,36 @@ EVERY = 18
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process is told."""
+    """The task of a process."""
 
     contestant: str
     grid: str
     model: str
     threads: int
     queries: int | None = None
-    """How many queries are asked, where it is fewer than the grid has."""
+    """Number of queries, if fewer than the grid has."""
     folder: str = ""
-    """Where weights in another format may be left for other processes."""
+    """Folder for weights in another format, shared by processes."""
     survey: Mapping[str, Any] = field(default_factory=dict)
-    """What a survey of the grid came to."""
+    """The survey of the grid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of it."""
+    """The outcome of a job."""
 
     taken: Taken
     peak_mb: float
     answers: tuple[Answer, ...] = ()
-    """In the grid's order; empty where only some were asked."""
+    """In the grid's order; empty if only a sample was run."""
     times: float = 1.0
-    """What the figures of a sample were multiplied by."""
+    """Factor by which the figures of a sample were multiplied."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is found out about a grid before the contest."""
+    """Measurements of a grid before the contest."""
 
     load: limit.Load
     setting: limit.Setting
@@ -70,13 +70,13 @@ class Survey:
     speeds: Mapping[str, float]
     """Tokens a second of every setting that was tried."""
     flash_attention: bool
-    """Whether the stock loops are faster with it."""
+    """Setting with which the stock loops are faster."""
     flash_seconds: Mapping[str, float]
     """The time of a small part of the grid, with and without."""
 
 
 class Question(BaseModel):
-    """The input of a task that is asked before the clock starts."""
+    """Input of a task that runs before the clock starts."""
 
     text: str
 
@@ -92,7 +92,7 @@ LOOPS: Mapping[str, Loop] = {
 """Over llama-cpp-python's `Llama`."""
 
 OTHER = Asked("Is the sky blue? Say", ("yes", "no"), (" yes", " no"), "\n")
-"""What the peers are asked before the clock starts."""
+"""Prompt that the peers run before the clock starts."""
 
 
 def survey(job: Job, meter: Meter) -> Survey:
@@ -240,7 +240,7 @@ def _grid(job: Job) -> Grid:
 
 
 def _other() -> promptkit.Task[Any, Any]:
-    """What promptkit is asked before the clock starts."""
+    """Prompt that promptkit runs before the clock starts."""
     labels = Literal["yes", "no"]
     question = promptkit.Example[Question, labels](input=Question(text=OTHER.text), output="yes")
     return promptkit.Task[Question, labels](name="other", tests=[question])

@@ -43,12 +43,12 @@ class Setting:
     truth: float
     sample: Callable[[Generator], Interval]
     why: str = ""
-    """What is known of its coverage if that is not within the goal."""
+    """Reason for a coverage that is not within the goal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """How often the truth was within the interval, below it and above it."""
+    """Shares of runs with the truth within the interval, below it and above it."""
 
     setting: Setting
     within: float
@@ -182,7 +182,7 @@ def _levels(n: int, levels: int, others: int, base: float, sd: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """How often a comparison said that something is better, and how often it may or should."""
+    """Share of comparisons that called something better, and its goal."""
 
     what: str
     where: str
@@ -191,7 +191,7 @@ class Claim:
 
 
 def false_claims(n: int, seeds: int, accuracies: Sequence[float], runs: int) -> float:
-    """How often a comparison says "better" of cells that are equally good.
+    """Share of comparisons that say "better" of cells that are equally good.
 
     `accuracies` are those of the shot counts; of those that differ nothing is counted.
     """
@@ -209,8 +209,8 @@ def false_claims(n: int, seeds: int, accuracies: Sequence[float], runs: int) -> 
 
 
 def claims_of_agreement(n: int, seeds: int, accuracy: float, runs: int) -> float:
-    """How often one of two equal cells is said to be better where one has the same answer in all
-    seeds, as without shots, and the other one guesses anew in each."""
+    """Share of comparisons that call one of two equal cells better, where one has the same answer
+    in all seeds, as without shots, and the other one guesses in each."""
     rng = np.random.default_rng(3)
     wrong = 0
     for _ in range(runs):
@@ -222,7 +222,7 @@ def claims_of_agreement(n: int, seeds: int, accuracy: float, runs: int) -> float
 
 
 def true_claims(n: int, a: float, b: float, runs: int) -> float:
-    """How often a comparison of two cells says that `b` is better."""
+    """Share of comparisons of two cells that say that `b` is better."""
     rng = np.random.default_rng(2)
     right = 0
     for _ in range(runs):

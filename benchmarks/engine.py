@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def section(head: Sequence[str], results: Sequence[Result], figures: Sequence[scale.Figure]) -> str:
-    """What the page says of a run."""
+    """Row of the page for a run."""
     goals = table_of_goals(list(goals_of(results, figures)))
     shown = [goals, *map(table_of, results), table_of_figures(figures)]
     lines = "\n".join(f"- {line}" for line in head)
@@ -101,7 +101,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def machine(options: argparse.Namespace) -> list[str]:
-    """Where and with what it was measured."""
+    """Return the machine and the versions of the measurement."""
     return [
         f"{_processor()}, {os.cpu_count()} cores; {options.threads} threads for everyone",
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, "
@@ -145,7 +145,7 @@ def _large(options: argparse.Namespace, log: Console) -> Iterator[scale.Figure]:
 
 
 def _child(job: Job) -> Mapping[str, Any]:
-    """What a process said; an error it did not say itself is its last line."""
+    """Return the result that a process printed; an error without a message is its last line."""
     command = [sys.executable, "-m", "benchmarks.contest", json.dumps(asdict(job))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode == 0:

@@ -1,4 +1,4 @@
-"""What shots, selections and calibration do to the bundled model, on fruit and on SST-2.
+"""Effects of shots, selections and calibration on the bundled model, on fruit and on SST-2.
 
 `python -m benchmarks.evidence`; with `--write` the tables go into docs/evidence.md.
 """
@@ -26,7 +26,7 @@ MARKS = "<!-- accuracy -->", "<!-- end of accuracy -->"
 FIXED = ("balanced", "random")
 BY_QUERY = ("similar", "similar-balanced")
 EVERYWHERE: tuple[Calibration, ...] = ("contextual", "batch")
-"""The calibrations that are also asked where every query has shots of its own: few prompts do."""
+"""The calibrations of selections by query, too: they need few prompts."""
 WITH_MORE: tuple[Calibration, ...] = ("contextual", "domain-context", "batch", "vector")
 
 
@@ -101,7 +101,7 @@ def _accuracy(row: Row | None) -> str:
 
 
 def _said(found: Sequence[Comparison]) -> list[str]:
-    """What the comparison of the fixed selections says by itself."""
+    """Return the verdicts of the comparison of the fixed selections."""
     return [*found[0].verdicts[:4], *found[0].warnings[:3]]
 
 

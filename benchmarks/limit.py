@@ -3,7 +3,7 @@
 One contiguous sequence in full micro-batches, with the fastest weights, micro-batch and attention
 that are found for it. Nothing is scheduled, tokenized, reduced or stored, so no scheduler on this
 runtime can be faster. The sequence is as long as makes its tokens attend, on average, to as many
-others as the plan's tokens do; then the memory is cleared and it begins anew.
+others as the plan's tokens do; then the memory is cleared and it begins again.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ WIDER = {
 
 BATCHES = (64, 128, 256, 512)
 PROBE = 512
-"""How many tokens a setting is tried with."""
+"""Number of tokens that a setting is tried with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a grid comes to at the least."""
+    """Least work of a grid."""
 
     tokens: int
-    """Distinct beginnings of prompts with their candidates, a candidate's last token left out."""
+    """Distinct prefixes of prompts with their candidates, a candidate's last token left out."""
     rows: int
     """Those of them after which logits are needed."""
     depth: float
     """The mean number of tokens in front of one."""
     naive: int
-    """Tokens of a loop that reads prompt and candidate anew for every candidate."""
+    """Tokens of a loop without prefix sharing: prompt and candidate for every candidate."""
     longest: int
     """Tokens of the longest prompt with its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How the limit is run."""
+    """Settings of the limit."""
 
     weights: str
     """The file's own as they are, or one of `WIDER`."""

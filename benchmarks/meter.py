@@ -1,4 +1,4 @@
-"""What a process takes: every call of `llama_decode` counted and timed, and the peak memory.
+"""Costs of a process: every call of `llama_decode` counted and timed, and the peak memory.
 
 The same meter is laid on all contestants, so that none reports on itself.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a piece of work took."""
+    """Costs of a piece of work."""
 
     seconds: float
     decode_seconds: float
@@ -60,7 +60,7 @@ class Meter:
         self._started = perf_counter()
 
     def stop(self) -> Taken:
-        """What was taken since the start."""
+        """Return the costs since the start."""
         seconds = perf_counter() - self._started
         return Taken(seconds, self._decode_seconds, self._calls, self._tokens, self._rows)
 

@@ -33,7 +33,7 @@ EFFECTS = (0.0, 0.03, 0.07)
 HEAD = [f"± {100 * effect:.0f}" for effect in EFFECTS]
 
 SHARED = 0.7
-"""How much of the variance of an answer is the difficulty that cells share."""
+"""Share of an answer's variance that is the difficulty common to all cells."""
 
 CELL = Cell(model="model", template="template", selection="random", shots=0)
 
@@ -198,7 +198,7 @@ def headline(accuracies: Sequence[float], effect: float, rng: Generator) -> tupl
 
 
 def headline_table(runs: int) -> Table:
-    """How often the headline names a best cell, and rightly."""
+    """Return how often the headline names a best cell, and rightly."""
     rows = []
     for name, accuracies in (
         ("0.40 and four of 0.60", [0.4, 0.6, 0.6, 0.6, 0.6]),
@@ -222,7 +222,7 @@ def headline_table(runs: int) -> Table:
 
 
 def gates_table(runs: int) -> Table:
-    """How often a gate fails though nothing became worse."""
+    """Return how often a gate fails though nothing became worse."""
     some = max(runs // 2, 2)
     kinds: list[tuple[str, Callable[[Generator], bool]]] = [
         ("the same draws", partial(gate_fails, 1, 0.0)),

@@ -1,4 +1,4 @@
-"""What others do with the same prompts: llama-cpp-python's own `Llama`, and guidance on top of it.
+"""Other libraries on the same prompts: llama-cpp-python's own `Llama`, and guidance on top of it.
 
 Every loop is the fastest honest one that we know: texts are rendered beforehand, the model reads in
 batches of 512 on the same threads, and what the last prompt left in memory is used again.
@@ -20,12 +20,12 @@ from benchmarks.work import Asked
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a loop made of one prompt."""
+    """Answer of a loop to one prompt."""
 
     label: str | None
     """None where it wrote something else."""
     margin: float | None = None
-    """How far the best label is ahead of the second, in nats, where every label has a number."""
+    """Difference between the best label and the second, in nats, if every label has a score."""
 
 
 def stock(path: str, *, context: int, threads: int, flash_attention: bool) -> Any:
@@ -158,7 +158,7 @@ def _logprob(rows: Iterable[npt.NDArray[np.float32]], tokens: Sequence[int]) -> 
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many leading tokens two sequences share."""
+    """Return the length of the common prefix of two sequences."""
     length = min(len(a), len(b))
     (different,) = np.nonzero(np.not_equal(a[:length], b[:length]))
     return int(different[0]) if len(different) else length

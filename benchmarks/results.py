@@ -1,4 +1,4 @@
-"""What the runs of a grid come to: medians, ratios, agreement, and the goals."""
+"""Results of the runs of a grid: medians, ratios, agreement, and the goals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Result:
         return [run.taken.seconds * run.times for run in self.made(name)]
 
     def ratio(self, name: str, other: str) -> float | None:
-        """How many times longer one takes than the other: the median over the rounds."""
+        """Return how many times longer one takes than the other: the median over the rounds."""
         ratios = [
             (a.taken.seconds * a.times) / (b.taken.seconds * b.times)
             for a, b in zip(self.runs[name], self.runs[other], strict=False)
@@ -90,8 +90,8 @@ def table_of(result: Result) -> Table:
     columns = "seconds", "min–max", "times ours", "tokens", "rows", "outside", "MB", "labels"
     notes = [
         f"{grid.size:,} prompts: {grid.queries} queries, {', '.join(map(str, grid.shots))} shots. "
-        f"Tokens: {load.naive:,} one by one, {load.tokens:,} unique, with {load.rows:,} rows of "
-        f"logits; {load.depth:.0f} tokens stand in front of one on average.",
+        f"Tokens: {load.naive:,} without prefix sharing, {load.tokens:,} unique, with "
+        f"{load.rows:,} rows of logits; {load.depth:.0f} tokens precede one on average.",
         *_notes(result),
         *_differences(result),
     ]
@@ -147,7 +147,7 @@ def _notes(result: Result) -> Iterator[str]:
 
 
 def _differences(result: Result) -> Iterator[str]:
-    """How near to a tie the labels were where they differ."""
+    """Return how near to a tie the labels were where they differ."""
     reference = result.made(result.grid.contestants[0])
     for name in (AS_IS, OURS):
         runs = result.made(name)

@@ -48,7 +48,7 @@ class Message(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one part came to."""
+    """Measurement of one part."""
 
     name: str
     prompts: int
@@ -116,7 +116,7 @@ def messages(queries: int, demos: int = 100) -> promptkit.Task[Message, Topic]:
 
 
 def plan_of(prompts: Sequence[TokenizedPrompt]) -> Plan:
-    """What a model works out before it reads the first token, within a usual context's limits."""
+    """Return the work of a model before the first token, within a usual context's limits."""
     limits = Limits(cells=4096, sequences=64, batch=512, outputs=512)
     return Plan([Item(prompt.ids, prompt.candidates) for prompt in prompts], limits)
 

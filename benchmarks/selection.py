@@ -34,7 +34,7 @@ GOAL = 10.0
 """Seconds that similar shots may take."""
 SYLLABLES = "ba ri ton ka le mi sha dor en il qu es tra po ve nis un ing ed er ly ous th sp gr wo"
 FEW = 5
-"""How many queries the slowest contestants are asked, where each takes what it takes alone."""
+"""Number of queries of the slowest contestants, whose time per query does not depend on it."""
 
 
 class Message(BaseModel):
@@ -45,7 +45,7 @@ class Message(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one contestant took."""
+    """Costs of one contestant."""
 
     name: str
     seconds: float
@@ -55,12 +55,12 @@ class Figure:
     base_mb: float
     """The same when the texts were there."""
     asked: int
-    """How many queries were asked; the times are for all of them."""
+    """Number of queries that were run; the times are extrapolated to all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What everybody is given."""
+    """Inputs of every contestant."""
 
     pool: Sequence[str]
     queries: Sequence[str]
@@ -104,8 +104,8 @@ def messages(pool: int, queries: int) -> Work:
 
 
 Steps = Iterator[int]
-"""Stops when the data are there, again when all is prepared, and at last says how many queries it
-was asked."""
+"""A generator that stops when the data are loaded and when all is prepared, and at last yields the
+number of queries that it ran."""
 
 
 def ours(selection: Selection | str) -> Callable[[Work], Steps]:
@@ -200,7 +200,7 @@ CONTESTANTS: dict[str, Callable[[Work], Steps]] = {
 
 
 def measured(name: str, pool: int, queries: int) -> Figure:
-    """What a contestant takes in this process."""
+    """Return the costs of a contestant in this process."""
     steps = CONTESTANTS[name](messages(pool, queries))
     next(steps)
     base, times = peak_mb(), [(perf_counter(), process_time())]

@@ -1,4 +1,4 @@
-"""What was measured as tables: in a terminal, and in Markdown."""
+"""Measurements as tables: in a terminal, and in Markdown."""
 
 from __future__ import annotations
 

@@ -17,18 +17,18 @@ OURS = ("promptkit as-is", "promptkit prepared", "limit")
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The first tests of a task, asked with some numbers of shots."""
+    """The first tests of a task, with several shot counts."""
 
     name: str
     title: str
     folder: Path
     shots: tuple[int, ...]
     queries: int
-    """How many of the tests are asked."""
+    """Number of tests that are run."""
     contestants: tuple[str, ...] = ()
     """The labels of the first are what the others' labels are compared with."""
     rivals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """How many times faster than some of them promptkit must be at least, and should be."""
+    """Least and aimed speed-up of promptkit over some of them."""
     seeds: tuple[int, ...] = (0,)
 
     @property
