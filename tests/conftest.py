@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import Run, runner
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -38,3 +40,18 @@ def smollm2(cache: Path) -> LlamaModel:
     from promptkit.models.llama import load_model
 
     return load_model("smollm2", threads=1, weights="as-is")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PROMPTKIT_STORE", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """A function that runs a command in this process, in an empty folder."""
+    return runner(capfd)

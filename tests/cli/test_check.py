@@ -5,47 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Ran, Run
 from samples import CountingModel
 
 import promptkit
-from promptkit.cli import app
 from promptkit.inference.store import Store
 
 FRUIT = str(Path(__file__).parents[2] / "examples" / "fruit")
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PROMPTKIT_STORE", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            app([*map(str, words)], prog_name="promptkit")
-        code = caught.value.code or 0
-        assert isinstance(code, int)
-        return Ran(code, *capfd.readouterr())
-
-    return run
 
 
 def model(name: str) -> Any:

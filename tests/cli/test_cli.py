@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Run
 from samples import CountingModel
 
 import promptkit
 from promptkit import Template, load_task
-from promptkit.cli import app
 from promptkit.cli import arguments as inputs
 from promptkit.errors import ModelError
 
@@ -26,39 +26,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 FRUIT = str(ROOT / "examples" / "fruit")
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PROMPTKIT_STORE", raising=False)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process."""
-
-    def run(*words: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            app([*map(str, words)], prog_name="promptkit")
-        code = caught.value.code or 0
-        assert isinstance(code, int)
-        return Ran(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

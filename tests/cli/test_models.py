@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from gguf.constants import GGMLQuantizationType
 from tiny_gguf import write_llama
 
-from promptkit.cli import app
 from promptkit.models.prepare import prepare, record
 from promptkit.models.prepare.model_files import digest
 
@@ -20,29 +19,12 @@ pytestmark = pytest.mark.slow
 Q4_1 = GGMLQuantizationType.Q4_1
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PROMPTKIT_CACHE", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Any:
-    def run(*words: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            app([*map(str, words)], prog_name="promptkit")
-        return Ran(int(caught.value.code or 0), *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from command_line import Run
 from lint_cases import write_case
 from pydantic import BaseModel
 
-from promptkit import Example, Task, cli, lint
+from promptkit import Example, Task, lint
 from promptkit.errors import TaskError
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Case, Rule
@@ -28,26 +29,10 @@ ROOT = Path(__file__).parents[2]
 BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"
 
 
-class Ran(BaseModel):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Runs `promptkit lint` in an empty folder, in this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-
-    def run(*words: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.app(["lint", *map(str, words)], prog_name="promptkit")
-        out, err = capfd.readouterr()
-        return Ran(code=caught.value.code or 0, out=out, err=err)
-
-    return run
+def run(run: Run) -> Run:
+    """Runs `promptkit lint`."""
+    return partial(run, "lint")
 
 
 # --- comments -------------------------------------------------------------------------------------

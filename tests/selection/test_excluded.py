@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Ran
 from samples import COLON, CountingModel, Word
 
-from promptkit import Example, Store, Task, check, cli, compare, load_task, optimise
+from promptkit import Example, Store, Task, check, compare, load_task, optimise
 from promptkit.selection.draw import draw
 from promptkit.tasks.writing import save_task
 
@@ -28,27 +29,6 @@ labels = ["yes", "no"]
 demos = "demos.jsonl"
 tests = "tests.jsonl"
 """
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Ran]:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> Ran:
-        with pytest.raises(SystemExit) as caught:
-            cli.app([*map(str, words)], prog_name="promptkit")
-        code = caught.value.code
-        return Ran(code if isinstance(code, int) else 0, *capfd.readouterr())
-
-    return run
 
 
 def write(folder: Path, demos: list[dict[str, str]], test: dict[str, str], **top: str) -> None:

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Ran
 from tiny_gguf import write_llama
 
 from promptkit import Template, load_task, save_task
-from promptkit.cli import app
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.files.paths import is_inside
 
@@ -28,12 +28,6 @@ word = "str"
 {files}
 """
 SOURCE = "{{% example %}}\n{mark} {{{{ input.word }}}}: {{{{ output }}}}\n{{% endexample %}}\n"
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 def task(
@@ -65,17 +59,6 @@ def secret(tmp_path: Path) -> Path:
     (tmp_path / "secret.json").write_text('{"type": "string", "title": "secret"}')
     (tmp_path / "secret.csv").write_text("word,output\nhidden,a\nother,b\n")
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    def run(*words: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app([*map(str, words)], prog_name="promptkit")
-        return Ran(int(ended.value.code or 0), *capfd.readouterr())
-
-    return run
 
 
 def link(at: Path, to: Path) -> None:
