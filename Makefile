@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast structure check format bench clean
+.PHONY: demo test test-fast structure check docs format bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/promptkit compare examples/fruit --verbalizer labels --verbalizer plain --calibrate batch

@@ -120,6 +120,8 @@ def test_the_readme_names_the_make_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+        # A file or a folder of that name, such as docs/, must not count as made.
+        assert re.search(rf"^\.PHONY:.* {target}\b", makefile, re.MULTILINE)
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
