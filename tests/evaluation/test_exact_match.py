@@ -18,6 +18,7 @@ from promptkit import FakeModel, Store, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import TaskError
 from promptkit.evaluation.exact_match import exactness
+from promptkit.experiments.saved_runs import read_run
 from promptkit.report import page
 from promptkit.tasks.output_type import OutputType
 
@@ -96,7 +97,7 @@ def test_where_nothing_can_be_nearly_right_nothing_is_said(output: Any) -> None:
     assert exactness(OutputType(output)) is None
 
 
-def test_it_stands_in_the_terminal_on_the_page_and_in_json() -> None:
+def test_it_stands_in_the_terminal_on_the_page_and_in_json(tmp_path: Path) -> None:
     result = compare(
         open_task(float, 4.9, 0.4, 3.1),
         models=[FakeModel(lambda _: "5.0")],
@@ -111,8 +112,11 @@ def test_it_stands_in_the_terminal_on_the_page_and_in_json() -> None:
     assert data["notes"] == [note]
     assert note in str(result)
     assert note in page.html(data, result.to_records(), None)
+    result.save(tmp_path / "run")
     del data["notes"]  # as runs were saved before
-    assert note not in page.html(data, result.to_records(), None)
+    (tmp_path / "run" / "comparison.json").write_text(json.dumps(data), "utf-8")
+    run = read_run(tmp_path / "run")
+    assert note not in page.html(run.data, result.to_records(), None)
 
 
 def test_a_schema_in_a_file_is_looked_through(tmp_path: Path) -> None:

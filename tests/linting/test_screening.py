@@ -245,7 +245,7 @@ def test_label_wordings_that_no_template_shows() -> None:
         task, templates=[Template(source)], verbalizers=["labels", other], limit=2, shots=[1]
     )
     assert same(result) == [
-        f"Label wordings labels and other give the same prompts at every number of shots: {SO}"
+        f"Verbalizers labels and other give the same prompts at every number of shots: {SO}"
     ]
 
 

@@ -424,6 +424,7 @@ EXHAUSTION_FOR_CHAT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", EXHAUSTION.values(), ids=EXHAUSTION)
 def test_exhaustion_is_an_error_with_its_line(child: Child, source: str) -> None:
     """With a part of the steps, so that it does not take long."""
@@ -432,6 +433,7 @@ def test_exhaustion_is_an_error_with_its_line(child: Child, source: str) -> None
     assert answer["message"].startswith("t.j2:2: "), answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [source for source in EXHAUSTION.values() if "query" not in source and "shots" not in source],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,10 @@ def drawn_by_all() -> str:
 
 
 def test_a_draw_is_the_same_in_another_process() -> None:
-    source = "import test_selection; print(test_selection.drawn_by_all())"
+    source = "import test_strategies; print(test_strategies.drawn_by_all())"
     command = [sys.executable, "-W", "ignore", "-c", source]
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
+    folders = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    environment = {"PYTHONPATH": folders, "PYTHONHASHSEED": "5"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == drawn_by_all()
 
