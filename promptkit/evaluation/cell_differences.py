@@ -11,7 +11,7 @@ from promptkit.calibration.methods import SAME_ANSWERS
 from promptkit.evaluation import targets
 from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes
 from promptkit.evaluation.results import LossDifference
-from promptkit.inference.cell import FACTORS, RAW, Cell, distinct
+from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell, distinct
 
 
 def cells_of(by_cell: ByCell) -> list[Cell]:
@@ -40,7 +40,8 @@ def differences(by_cell: ByCell) -> Iterator[tuple[Cell, Cell, targets.Differenc
     """Yield the pairs of cells that are compared, and their differences.
 
     Each shot count is compared with the one before and with the fewest, each level of another
-    factor with the first. The two cells of a pair differ in one factor only. Cells whose answers
+    factor with the first, and a predictor without a prompt with the first model at each shot count.
+    The two cells of a pair differ in one factor only. Cells whose answers
     are those of another are left out.
     """
     cells = [cell for cell in by_cell if cell.calibration not in SAME_ANSWERS]
@@ -67,3 +68,5 @@ def _compared(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
             a = b.at(**{factor: getattr(first, factor)})
             if a != b and a in known:
                 yield a, b
+        if b.template == NO_PROMPT != first.template:
+            yield from ((a, b) for a in cells if a.at(shots=first.shots) == first)

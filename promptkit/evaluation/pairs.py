@@ -44,7 +44,9 @@ def compared(by_cell: ByCell) -> list[Found]:
     names = varied(by_cell)
     found = []
     for (a, b, both), p in zip(pairs, corrected, strict=True):
-        (factor,) = (name for name in NAMED if getattr(a, name) != getattr(b, name))
+        idle = {*a.idle, *b.idle}
+        (factor,) = (n for n in NAMED if n not in idle and getattr(a, n) != getattr(b, n))
+        others = [name for name in names if name != factor]
         decisive = both.decisive
         words = sentences.Compared(
             factor,
@@ -55,7 +57,7 @@ def compared(by_cell: ByCell) -> list[Found]:
             decisive.ci.high,
             p,
             len(pairs),
-            levels(b, [name for name in names if name != factor]),
+            levels(a, others) | levels(b, others),
             general=both.general is not None,
         )
         found.append(Found(a, b, both, words))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
-from promptkit.errors import TaskError
+from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, summary
 from promptkit.evaluation.label_swap import near_warning
 from promptkit.evaluation.outcomes import outcomes
@@ -21,14 +21,15 @@ from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
-from promptkit.experiments.grid import Grid
+from promptkit.experiments.grid import Grid, check_distinct
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.label_leaks import wording_warnings
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
 from promptkit.inference.answering import Progress
+from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
-from promptkit.inference.prediction import Fit, Predictor
+from promptkit.inference.prediction import Fit, Prediction, Predictor
 from promptkit.inference.store import Store, default_path
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
@@ -65,22 +66,53 @@ def compare(
     progress: Progress | None = None,
     announce: Announce | None = None,
     lint: bool = True,
+    predictors: Sequence[AnyPredictor] = (),
 ) -> Comparison:
-    """Asks every test in every cell of the grid, and compares the cells.
+    """Run every test in every cell of a grid, and compare the cells.
 
     The grid is models x templates x formats x verbalizers x selections x orders x shots x seeds.
-    `models` is the bundled one where none is given, `templates` the task's own; `formats` is a
-    number of variants of each template, itself included (see `promptkit.variants`); a selection is
-    a `Selection`, the name of one, or the ids of shots; `orders` is a number of balanced orders of
-    the same shots, or orders; `verbalizers` are those of the task by name, or `Verbalizer`s;
-    `seeds` is a number of draws, the seeds themselves, or "auto": as many draws, up to a bound, as
-    make them the smaller part of the error (`promptkit.experiments.draw_count`); `limit` asks only
-    the first tests. What the store (by default the one in the current folder) already holds is not
-    asked again. `announce` is told in a sentence what each model will be asked, before it runs.
-    `calibrations` correct the labels' probabilities, side by side with the raw ones; "all" are
-    those that the task allows. With `lint`, templates are checked first: an error of `promptkit
-    lint` is raised, a warning told. Raises `PromptkitError` for whatever is wrong, before any model
-    runs.
+
+    Args:
+        task: The task; its tests are the queries.
+        models: Models, such as `load_model()` returns; the bundled one by default.
+        templates: Templates or their names; the task's own by default.
+        formats: Number of variants of each template, itself included (see `promptkit.variants`).
+        selections: Selections of shots: a `Selection`, the name of one, or the ids of shots.
+        orders: Orders of the same shots, or a number of balanced ones.
+        verbalizers: Verbalizers of the labels, or names of those of the task.
+        calibrations: Methods that correct label bias, beside the raw probabilities; "all" for those
+            that the task allows.
+        shots: Numbers of shots.
+        seeds: Number of draws of shots, the seeds themselves, or "auto": as many draws, up to a
+            bound, as make them the smaller part of the error.
+        limit: Number of tests to run, from the first; all of them by default.
+        fit: What happens to a prompt that does not fit the context.
+        sampling: How answers are generated.
+        store: Prediction store, or its path; by default the one in the current folder.
+        progress: Called after each result, with counts of its round and model.
+        announce: Called with a sentence on what each model will be asked, before it runs.
+        lint: Whether templates are checked first: errors are raised, warnings announced.
+        predictors: Predictors without a prompt that are compared with the grid, such as a table.
+
+    Returns:
+        The rows, pairs, warnings, cost and predictions; print it, or save it.
+
+    Raises:
+        PromptkitError: An argument or a prompt is wrong, before any model runs.
+
+    Example:
+        >>> import pydantic
+        >>> from promptkit import FakeModel, Store, Task, Template
+        >>> class Fruit(pydantic.BaseModel):
+        ...     name: str
+        >>> rows = [{"input": {"name": "fig"}, "output": "pome"}]
+        >>> task = Task[Fruit, Literal["drupe", "pome"]](name="fruit", tests=rows)
+        >>> source = "{% example %}{{ input.name }}: {{ output }};{% endexample %}"
+        >>> result = compare(
+        ...     task, models=[FakeModel()], templates=[Template(source)], shots=[0], store=Store()
+        ... )
+        >>> [prediction.id for prediction in result.predictions] == [task.tests[0].id]
+        True
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -96,13 +128,14 @@ def compare(
         fit=fit,
         sampling=sampling or Sampling(),
     )
+    _check_others(grid, predictors)
     said = screen(task, grid.originals(task), shots) if lint else []
     pilot, known = Cost(), list[CellRequests]()
     if seeds == "auto":
         grid, pilot, known = _with_enough_draws(grid, task, queries, store, progress, announce)
     methods = apply.methods_of(calibrations, task.labels)
-    predictors = grid.predictors(task, announce)
-    cells = batch.prepare(predictors, queries, known)
+    prompted = grid.predictors(task, announce)
+    cells = batch.prepare(prompted, queries, known)
     said += same_prompts(cells)
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
@@ -113,12 +146,15 @@ def compare(
     rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
     with _opened(store) as kept:
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
-    usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
     notes = tuple(calibration.notes(predictions))
-    result = _judged(task, cells, predictions, free.found, notes, usage)
-    found = (*wording_warnings(predictors), near_warning(predictors, queries), *said)
+    others, more = _predict_others(predictors, queries, grid.seeds)
+    usage += more
+    usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
+    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage)
+    identities = [one.identity for one in predictors]
+    found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
-    return replace(result, warnings=(*result.warnings, *told))
+    return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
 
 
 def _with_enough_draws(
@@ -162,6 +198,32 @@ def _together(pilot: Cost, usage: Cost) -> Cost:
     """Return the cost of a run with its pilot, whose prompts the run found in the store."""
     asked = pilot.prompts - pilot.cached
     return replace(pilot + usage, prompts=usage.prompts, cached=usage.cached - asked)
+
+
+def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
+    for one in predictors:
+        if isinstance(one, Predictor) or not isinstance(one, AnyPredictor):
+            raise TaskError(
+                f"predictors: {shorten(one)} cannot stand beside the grid; a prompted model is "
+                "given by models, templates and shots"
+            )
+    names = [model.identity.name for model in grid.models]
+    check_distinct("models", names + [one.identity.name for one in predictors])
+
+
+def _predict_others(
+    predictors: Sequence[AnyPredictor], queries: Sequence[Example[Any, Any]], seeds: Iterable[int]
+) -> tuple[list[list[Prediction]], Cost]:
+    """Return the predictions of predictors without prompts, and what they took."""
+    before = [replace(one.usage) for one in predictors]
+    made = predict_each(predictors, queries, seeds)
+    cost = Cost()
+    for one, then in zip(predictors, before, strict=True):
+        cost += Cost(
+            decoded_tokens=one.usage.decoded_tokens - then.decoded_tokens,
+            decode_seconds=one.usage.decode_seconds - then.decode_seconds,
+        )
+    return made, cost
 
 
 def _judged(

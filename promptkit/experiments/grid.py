@@ -69,10 +69,10 @@ class Grid:
         selections = selections or [default_selection(task)]
         orders: list[Order | None] = [as_order(one) for one in self.orders] or [None]
         verbalizers = [_verbalizer(task, one) for one in self.verbalizers] or [None]
-        _check_distinct("models", [model.identity.name for model in self.models])
-        _check_distinct("templates", [template.name for template in templates])
-        _check_distinct("selections", [one.name for one in dict.fromkeys(selections)])
-        _check_distinct("verbalizers", [one.name for one in dict.fromkeys(verbalizers) if one])
+        check_distinct("models", [model.identity.name for model in self.models])
+        check_distinct("templates", [template.name for template in templates])
+        check_distinct("selections", [one.name for one in dict.fromkeys(selections)])
+        check_distinct("verbalizers", [one.name for one in dict.fromkeys(verbalizers) if one])
         cells = product(
             self.models,
             templates,
@@ -99,7 +99,8 @@ class Grid:
         ]
 
 
-def _check_distinct(what: str, names: Sequence[str]) -> None:
+def check_distinct(what: str, names: Sequence[str]) -> None:
+    """Raise `TaskError` where two of a factor's levels have one name."""
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")

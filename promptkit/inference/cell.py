@@ -16,6 +16,9 @@ from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.verbalizers import LABELS
 from promptkit.text import counted, file_name, visible
 
+NO_PROMPT = "no prompt"
+"""Template and selection of a predictor that has no prompt."""
+
 RAW = "none"
 """Calibration of what is not calibrated."""
 
@@ -87,6 +90,8 @@ class Cell:
     @property
     def idle(self) -> tuple[str, ...]:
         """Factors that cannot change the prompt at this shot count."""
+        if self.template == NO_PROMPT:
+            return (*MIN_SHOTS, "shots")
         return tuple(name for name, least in MIN_SHOTS.items() if self.shots < least)
 
     def at(self, **levels: Any) -> Cell:
@@ -163,7 +168,7 @@ def titled(levels: Mapping[str, Any]) -> list[str]:
     return [
         _FACTORS.get(name, {}).get("title", "").format(bare(name, level)) or named(name, level)
         for name, level in levels.items()
-        if level != DEFAULTS.get(name)
+        if level not in (DEFAULTS.get(name), NO_PROMPT)
     ]
 
 

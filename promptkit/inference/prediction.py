@@ -12,7 +12,16 @@ from promptkit.errors import PromptTooLongError, TaskError
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.cell import Cell
 from promptkit.inference.store import Result, Store
-from promptkit.models.base import Generation, Model, Request, Sampling, Score, check_fits
+from promptkit.models.base import (
+    Generation,
+    Model,
+    ModelIdentity,
+    Request,
+    Sampling,
+    Score,
+    Usage,
+    check_fits,
+)
 from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
@@ -102,6 +111,16 @@ class Predictor:
         prompts = self.tokenize(queries)
         answers = answer(self.model, prompts, self.sampling, store=store, progress=progress)
         return self.join(queries, prompts, answers.results)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Identity of the model."""
+        return self.model.identity
+
+    @property
+    def usage(self) -> Usage:
+        """Cost of the model's work so far."""
+        return self.model.usage
 
     @property
     def is_drawn(self) -> bool:

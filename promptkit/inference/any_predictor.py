@@ -1,0 +1,88 @@
+"""Anything that predicts: what a comparison needs to know of it, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+from promptkit.errors import TaskError, shorten
+from promptkit.inference.cell import NO_PROMPT, Cell
+from promptkit.inference.prediction import Prediction
+from promptkit.models.base import ModelIdentity, Usage
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+
+
+@runtime_checkable
+class AnyPredictor(Protocol):
+    """A prompted model, a student, a lookup table or a server; `promptkit.Predictor` is one."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Everything that decides its predictions, and its name in tables."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Cost of its work so far."""
+        ...
+
+    def predict(self, queries: Iterable[Example[Any, Any]], /) -> Sequence[Prediction]:
+        """Return a prediction for each query, in their order."""
+        ...
+
+
+def predict_each(
+    predictors: Iterable[AnyPredictor],
+    queries: Sequence[Example[Any, Any]],
+    seeds: Iterable[int],
+) -> list[list[Prediction]]:
+    """Return the predictions of each predictor once per seed, since no seed changes them.
+
+    Raises:
+        TaskError: Predictions are not those of the queries, in their order.
+    """
+    found = []
+    for one in predictors:
+        made = one.predict(queries)
+        if [prediction.id for prediction in made] != [query.id for query in queries]:
+            name = shorten(one.identity.name)
+            raise TaskError(f"{name}: its predictions are not one for each query, in their order")
+        found += [[replace(prediction, seed=seed) for prediction in made] for seed in seeds]
+    return found
+
+
+def prediction_of(
+    task: Task[Any, Any], query: Example[Any, Any], value: Any, *, model: str
+) -> Prediction:
+    """Return the prediction of a predictor that has no prompt.
+
+    Args:
+        task: The task of the query.
+        query: What is asked.
+        value: The answer, of the task's output type; None for a failure.
+        model: The name of the predictor.
+    """
+    output = task.output_type
+    known, failed = query.labelled, value is None
+    cell = Cell(model=model, template=NO_PROMPT, selection=NO_PROMPT, shots=0, seed=0)
+    return Prediction(
+        **cell.factors(),
+        id=query.id,
+        input=dict(task.fields_of(query)),
+        gold=output.plain(query.output) if known else None,
+        label=None if failed else output.plain(value),
+        correct=(not failed and output.same(value, query.output)) if known else None,
+        logprobs=None,
+        probs=None,
+        margin=None,
+        near_tie=None,
+        coverage=None,
+        text=None,
+        failure="no answer to this query" if failed else None,
+        shot_ids=(),
+        prompt_sha256="",
+        tokens=0,
+        seconds=0.0,
+    )
