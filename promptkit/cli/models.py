@@ -140,7 +140,9 @@ def _list(choices: Sequence[Choice]) -> Table:
 
 
 def _measured(choice: Choice) -> Table:
-    table = _table("weights", "attention", "micro-batch", "threads", "tokens/s", "nats from F32")
+    table = _table(
+        "weights", "attention", "cache", "micro-batch", "threads", "tokens/s", "nats from F32"
+    )
     told = set[str]()
     for one in choice.measured:
         distance = choice.distances.get(one.weights)
@@ -148,7 +150,8 @@ def _measured(choice: Choice) -> Table:
         told.add(one.weights)
         settings = one.settings
         numbers = map(str, (settings.batch, settings.threads))
-        table.add_row(one.weights, _attention(settings), *numbers, f"{one.speed:,.0f}", shown)
+        kinds = (one.weights, _attention(settings), settings.cache.upper())
+        table.add_row(*kinds, *numbers, f"{one.speed:,.0f}", shown)
     for kind, reason in choice.left_out.items():
         table.add_row(kind, f"left out: {escaped(reason)}")
     return table
@@ -157,11 +160,14 @@ def _measured(choice: Choice) -> Table:
 def _outcome(choice: Choice) -> str:
     settings = choice.settings
     runs = (
-        f"{choice.label}, {_attention(settings)} attention, micro-batches of {settings.batch}, "
-        f"{settings.threads} threads"
+        f"{choice.label}, {_attention(settings)} attention, {settings.cache.upper()} cache, "
+        f"micro-batches of {settings.batch}, {settings.threads} threads"
     )
     where = f"\n{_size(choice.made_bytes)}: {choice.made}" if choice.made else ""
-    return f"It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
+    busy = "" if choice.settled else "The machine was busy, so the speeds had not settled.\n"
+    return (
+        f"{busy}It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
+    )
 
 
 def _attention(settings: RuntimeSettings) -> str:

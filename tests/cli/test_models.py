@@ -42,6 +42,7 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     assert lines[1].split() == [
         "weights",
         "attention",
+        "cache",
         "micro-batch",
         "threads",
         "tokens/s",
@@ -52,7 +53,8 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     assert lines[3].split()[0] == "Q4_1"
     made = root / digest(path) / "F16.gguf"
     assert re.match(
-        "It runs as F16 from Q4_1, (plain|flash) attention, micro-batches of ", lines[-2]
+        "It runs as F16 from Q4_1, (plain|flash) attention, F(32|16) cache, micro-batches of ",
+        lines[-2],
     )
     assert lines[-1] == f"0 MB: {made}"
 
