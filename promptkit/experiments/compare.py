@@ -111,8 +111,8 @@ def compare(
         >>> result = compare(
         ...     task, models=[FakeModel()], templates=[Template(source)], shots=[0], store=Store()
         ... )
-        >>> [prediction.id for prediction in result.predictions] == [task.tests[0].id]
-        True
+        >>> [(row.shots, row.n) for row in result.rows if row.seed is None]
+        [(0, 1)]
     """
     started = perf_counter()
     queries = _queries(task, limit)
@@ -258,7 +258,7 @@ def _judged(
 
 
 def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
-    """The seeds that are asked first; with "auto" more may follow."""
+    """Return the seeds of the first run; with "auto" more may follow."""
     if not isinstance(seeds, int | str):
         return seeds
     if isinstance(seeds, str) and seeds != "auto":
@@ -274,7 +274,7 @@ def _bundled() -> list[Model]:
 
 @contextmanager
 def _opened(store: Store | str | Path | None) -> Iterator[Store]:
-    """A store; one that is opened here is closed again."""
+    """Yield a store; one that is opened here is closed again."""
     if isinstance(store, Store):
         yield store
         return

@@ -1,4 +1,4 @@
-"""What a model is to the rest of promptkit: three calls, each for many prompts, and an identity."""
+"""Contract of models: requests, three calls for many of them at once, and an identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ or a type by name."""
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a model says of a closed set of candidates."""
+    """Log-probabilities of a closed set of candidates."""
 
     logprobs: tuple[float, ...]
     """Per candidate, the sum of its tokens' log-probabilities, in nats, given `ids`."""
@@ -33,12 +33,12 @@ end; the budget of tokens; or a format under which the model's vocabulary cannot
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model wrote."""
+    """Generated answer."""
 
     text: str
     """The text up to the stop, the stop left out."""
     finish: Finish
-    """Why it ended."""
+    """Reason why it ended."""
     tokens: int
     """The tokens of the prompt."""
     generated: int
@@ -65,7 +65,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Who ran: everything that decides the numbers, a name for people, and how firm they are."""
+    """Identity of a model: everything that decides its numbers, its name and its tolerance."""
 
     name: str
     """What the user called it; never part of a key."""
@@ -88,7 +88,7 @@ class ModelIdentity:
 
     @property
     def key(self) -> Mapping[str, object]:
-        """What decides the numbers."""
+        """Everything that decides the numbers."""
         parts = asdict(self)
         del parts["name"], parts["tolerance"]
         return parts
@@ -96,7 +96,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a model takes while it runs, in bytes, however many prompts it is given."""
+    """Memory of a running model, in bytes, for any number of prompts."""
 
     weights: int
     cache: int
@@ -110,10 +110,10 @@ class Memory:
 
 @dataclass(slots=True)
 class Usage:
-    """What the work cost so far; a model adds to it as it goes."""
+    """Cost of the work so far; a model adds to it as it runs."""
 
     decoded_tokens: int = 0
-    """Tokens that the model really read."""
+    """Tokens that were decoded."""
     decode_seconds: float = 0.0
     """The time inside the runtime."""
 

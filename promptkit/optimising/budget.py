@@ -1,4 +1,4 @@
-"""What a search for demonstrations will do, known before it runs: its split, tries and cost."""
+"""Plan of a search for demonstrations, known before it runs: its split, trials and cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ model itself answers right."""
 Examples = Sequence[Example[Any, Any]]
 
 HELD_OUT = 100
-"""How many queries are held out at the most, unasked."""
+"""Default for the largest number of held-out queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class SearchPlan:
     near: tuple[str, ...]
     """The ids of near-duplicates of one that is asked, which are never shown."""
     tries: int
-    """How many candidates a round tries, at the most; or how many sets of them are tried."""
+    """Largest number of candidates that a round tries; or number of sets that are tried."""
     prompts: int
     """The most prompts that it takes."""
     budget: int
@@ -66,7 +66,7 @@ def plan_search(
     budget: int = 2000,
     seed: int = 0,
 ) -> SearchPlan:
-    """Splits the pool, and spends the budget. The tests are not read.
+    """Split the pool, and spend the budget. The tests are not read.
 
     `held_out` queries are drawn by the seed, each label in proportion; unasked a third of the
     pool, but no more than 100, and few enough for ten candidates a round, down to ten. Their
@@ -133,14 +133,14 @@ def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
 
 
 def _near(examples: Examples, asked: Examples) -> list[Example[Any, Any]]:
-    """The examples that are near-duplicates of one that is asked."""
+    """Return the examples that are near-duplicates of a query."""
     texts = [normal_form(texts_of(query.input)) for query in asked]
     forms = [(example, normal_form(texts_of(example.input))) for example in examples]
     return [example for example, form in forms if any(alike(form, text) for text in texts)]
 
 
 def _greedy(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
-    """How many candidates a round may try, and what all rounds cost."""
+    """Return how many candidates a round may try, and the cost of all rounds."""
 
     def cost(tries: int) -> int:
         # The shots drawn as usual, then in each round one candidate less than in the one before.
@@ -152,7 +152,7 @@ def _greedy(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, 
 
 
 def _bootstrap(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
-    """How many sets may be tried, and what asking the candidates and trying the sets costs."""
+    """Return how many sets may be tried, and the cost of the candidates and the sets."""
     first = candidates + asked  # each candidate, and the shots drawn as usual
     _check_budget(first + 2 * asked, budget, asked)
     sets = (budget - first) // asked

@@ -40,35 +40,35 @@ Shots = tuple[Example[Any, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What some shots came to on the held-out queries."""
+    """Result of some shots on the held-out queries."""
 
     shots: tuple[str, ...]
-    """Their ids, in order."""
+    """Ids of the shots, in order."""
     correct: tuple[bool, ...]
-    """Per held-out query, whether the answer is right."""
+    """Correctness of the answer to each held-out query."""
     losses: tuple[float, ...] | None
     """Per held-out query, the negative log-probability of the gold label; None where answers are
     generated."""
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers."""
+        """Share of right answers."""
         return sum(self.correct) / len(self.correct)
 
     @property
     def log_loss(self) -> float | None:
-        """The mean loss, in nats."""
+        """Mean loss, in nats; None where answers are generated."""
         return sum(self.losses) / len(self.losses) if self.losses else None
 
     @property
     def rank(self) -> tuple[float, float]:
-        """The larger, the better: by log loss where there is one, since it tells more apart."""
+        """Sort key, larger for better shots: by log loss where there is one, which is finer."""
         if self.log_loss is None:
             return self.accuracy, 0.0
         return -self.log_loss, self.accuracy
 
     def to_dict(self) -> dict[str, Any]:
-        """The trial as JSON can hold it, with 95 % intervals as if nothing had been chosen."""
+        """Return the trial as JSON, with 95 % intervals that ignore the selection of the best."""
         data = {
             "shots": list(self.shots),
             "accuracy": self.accuracy,
@@ -79,7 +79,7 @@ class Trial:
         return data
 
     def _around(self) -> Interval:
-        """The interval of the log loss."""
+        """Return the interval of the log loss."""
         if self.losses is None or not np.isfinite(self.losses).all():
             return Interval(0.0, math.inf)
         found = mean_interval(self.losses)
@@ -100,7 +100,7 @@ def _ends(interval: Interval) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Optimised:
-    """The shots that a search found, what they came to, and how it went.
+    """Shots that a search found, with their scores and all trials.
 
     `save` writes a file that `compare` takes as a selection.
     """
@@ -133,7 +133,7 @@ class Optimised:
         return self.found.shots
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; `shots` is what a selection is made of."""
+        """Return everything as JSON; `shots` is what a selection is made of."""
         numbers = ("prompts", "cached", "tokens", "decoded_tokens")
         return {
             **self.found.to_dict(),
@@ -154,7 +154,7 @@ class Optimised:
         }
 
     def save(self, file: str | Path) -> Path:
-        """Writes `to_dict()` as JSON. Raises OSError where it cannot be written."""
+        """Write `to_dict()` as JSON. Raise OSError where it cannot be written."""
         file = Path(file)
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
         saving.write(file, text)
@@ -194,21 +194,38 @@ def optimise(
     announce: Callable[[str], None] | None = None,
     lint: bool = True,
 ) -> Optimised:
-    """Searches the pool for `shots` demonstrations that serve this model and template well.
+    """Search the pool for `shots` demonstrations that serve this model and template well.
 
-    A part of the pool is held out and asked; the tests are never read. `greedy` adds, in each of
-    `shots` rounds, the demonstration with which the log loss is lowest (for generated answers, the
-    accuracy highest), behind those that it has; a round tries a random part of the candidates, as
-    many as the budget allows (Mirzasoleiman et al., "Lazier than lazy greedy", AAAI 2015).
-    `bootstrap` asks the model about each candidate, after shots drawn as usual, and tries random
-    sets of those that it answers right, filled up with others where they are too few
-    (BootstrapFewShotWithRandomSearch of DSPy: Khattab et al., arXiv 2310.03714, 2023).
+    A part of the pool is held out and asked; the tests are never read. Of equals the first tried
+    stands, and the same arguments give the same result.
 
-    `held_out` is how many queries are held out (see `plan_search`), `budget` the most prompts that
-    are asked or looked up; `announce` is told the plan before it runs. With `lint`, what
-    `promptkit lint` calls an error in the template is one, and `announce` is told of its warnings.
-    Of equals the first tried stands, and the same arguments give the same result. Raises
-    `TaskError` where the pool or the budget is too small, and what rendering and tokenizing raise.
+    Args:
+        task: The task, whose pool is searched.
+        model: The model that is asked.
+        shots: Number of demonstrations to find.
+        method: `greedy` adds, in each round, the demonstration with which the log loss is lowest
+            (for generated answers, the accuracy highest), behind those that it has; a round tries a
+            random part of the candidates, as many as the budget allows (Mirzasoleiman et al.,
+            "Lazier than lazy greedy", AAAI 2015). `bootstrap` asks the model about each candidate,
+            after shots drawn by default, and tries random sets of those that it answers right,
+            filled up with others where they are too few (BootstrapFewShotWithRandomSearch of DSPy:
+            Khattab et al., arXiv 2310.03714, 2023).
+        held_out: Number of queries that are held out; see `plan_search` for the default.
+        budget: The most prompts that are asked or looked up.
+        template: The template or its name; the task's own by default.
+        seed: Seed of the split and of all draws.
+        sampling: How answers are generated.
+        store: Prediction store, or its path; by default the one in the current folder.
+        progress: Called after each result, with counts of the whole search.
+        announce: Called with the plan before it runs, and with warnings.
+        lint: Whether the template is checked first: errors are raised, warnings announced.
+
+    Returns:
+        The demonstrations, their scores on the held-out queries, and everything that was tried.
+
+    Raises:
+        TaskError: The pool or the budget is too small.
+        PromptkitError: The template or a prompt is wrong, before the model runs.
     """
     plan = plan_search(
         task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
@@ -247,7 +264,7 @@ def optimise(
 
 
 class _Search:
-    """A plan on its way: what was tried, and what it took."""
+    """State of a search: its trials and its cost so far."""
 
     def __init__(
         self, predictor: Predictor, plan: SearchPlan, store: Store, progress: Progress | None
@@ -263,13 +280,13 @@ class _Search:
         self.prompts = self.cached = self.tokens = 0
 
     def usual(self, query: Example[Any, Any]) -> Shots:
-        """The shots that the task's default selection draws from the other candidates."""
+        """Return the shots that the default selection draws from the other candidates."""
         others = len(self._candidates) - (self._candidates.by_id(query.id) is not None)
         count = min(self._plan.shots, others)
         return self._draw(self._candidates, query, count, self._plan.seed)
 
     def greedy(self) -> Trial:
-        """One demonstration after the other, each the best of those that are tried."""
+        """Return the trial of demonstrations added one by one, each the best of those tried."""
         chosen: Shots = ()
         while len(chosen) < self._plan.shots:
             ids = {demo.id for demo in chosen}
@@ -284,7 +301,7 @@ class _Search:
         return best
 
     def bootstrap(self) -> Trial:
-        """The best of random sets of what the model itself answers right."""
+        """Return the best trial of random sets of candidates that the model answers right."""
         expect(self._candidates, self._candidates)
         answers = self._ask([(demo, self.usual(demo)) for demo in self._candidates])
         said = list(zip(self._candidates, answers, strict=True))
@@ -300,11 +317,11 @@ class _Search:
         return max(self.trials, key=lambda trial: trial.rank)
 
     def _seed(self, turn: int) -> int:
-        """The seed of one of the many draws of a search."""
+        """Return the seed of one of the many draws of a search."""
         return self._plan.seed * 1_000_003 + turn
 
     def try_all(self, sets: Sequence[Shots]) -> list[Trial]:
-        """What each set comes to on the held-out queries; asked together, as they share a lot."""
+        """Return the trial of each set; all are asked together, since they share prefixes."""
         predictions = iter(self._ask([(query, shots) for shots in sets for query in self.asked]))
         trials = [self._trial(shots, [*islice(predictions, len(self.asked))]) for shots in sets]
         self.trials += trials
