@@ -122,12 +122,12 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
     """The names of the columns; raises `DataError` for what is wrong with them."""
     problems = []
     for name in sorted(name for name, times in Counter(header).items() if times > 1 and name):
-        problems.append(Problem("the header names this column twice", str(path), line, field=name))
+        problems.append(Problem("the header repeats this column", str(path), line, field=name))
     none = not set(required) & set(header)
     for name in required:
         if name not in header:
             others = [column for column in header if column not in required]
-            reason = f"there is no such column{column_hint(name, others, header)}"
+            reason = f"column not found{column_hint(name, others, header)}"
             if none and "did you mean" not in reason:
                 reason += (
                     "; the first line is read as the names of the columns: where it is a row, put "
@@ -145,7 +145,7 @@ def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     shown = [_shown(column) for column in header[:_SHOWN]] + ["…"] * (len(header) > _SHOWN)
-    return f"; there is {', '.join(shown)}"
+    return f"; the columns are {', '.join(shown)}"
 
 
 def _shown(text: str, limit: int = 40) -> str:

@@ -46,7 +46,7 @@ SYNTAX = Rule(
 UNKNOWN_NAME = Rule(
     "unknown-name",
     "error",
-    "A name that nothing defines is an error when the template is rendered.",
+    "An undefined name is an error when the template is rendered.",
     block("{{ inptu.name }}: {{ output }}"),
     Case(BLOCK),
 )
@@ -60,7 +60,7 @@ UNKNOWN_FIELD = Rule(
 NEVER_DEFINED = Rule(
     "never-defined",
     "warning",
-    "A misspelt field behind `default` or `is defined` renders as nothing, and nobody notices.",
+    "A misspelt field with `default` or `is defined` silently renders as nothing.",
     block('{{ input.name }}{{ input.colr | default("") }}: {{ output }}'),
     Case(BLOCK),
 )
@@ -74,7 +74,7 @@ UNKNOWN_FILTER = Rule(
 MISSING_TEMPLATE = Rule(
     "missing-template",
     "error",
-    "What is included, imported or extended is looked up in the search path, and nowhere else.",
+    "Templates that are included, imported or extended are only found in the search path.",
     Case('{% extends "colour.j2" %}\n'),
     Case('{% extends "colon.j2" %}\n'),
 )
@@ -105,14 +105,14 @@ ANSWER_USED = Rule(
 RENDERING = Rule(
     "rendering",
     "error",
-    "An example of the task does not go through the template.",
+    "The template does not render an example of the task.",
     block("{{ input.name }} is {{ output }} or {{ output }}"),
     Case(BLOCK),
 )
 SLOW = Rule(
     "slow",
     "warning",
-    "A template that loops over much takes its time for every prompt; it is rendered once here.",
+    "Long loops slow down every prompt; such a template is rendered only once here.",
     Case("{% for i in range(99999) %}{% for j in range(9) %}{% endfor %}{% endfor %}\n" + _LOOP),
     Case(_LOOP),
 )
@@ -126,7 +126,7 @@ SHOTS_IGNORED = Rule(
 QUERY_IGNORED = Rule(
     "query-ignored",
     "error",
-    "A prompt that does not show what is asked has the same answer for everything.",
+    "A prompt that does not show the query has the same answer for all queries.",
     _loop("The next one:"),
     Case(_LOOP),
 )
@@ -147,7 +147,7 @@ UNUSED_FIELD = Rule(
 SHOTS_DIFFER = Rule(
     "shots-differ",
     "warning",
-    "The model goes on as the shots did, so the query must look like them in all but the answer.",
+    "The model continues the pattern of the shots, so the query must match it up to the answer.",
     _loop("{{ query.name }} :"),
     Case(_LOOP),
 )
@@ -162,7 +162,7 @@ FINAL_NEWLINE = Rule(
 NO_SEPARATOR = Rule(
     "no-separator",
     "error",
-    "With nothing between an answer and what follows, the model cannot tell where it ends.",
+    "Without a separator after an answer, the model cannot tell where it ends.",
     Case("{% example %}\n{{ input.name }}: {{ output }}{% endexample %}\n"),
     Case(BLOCK),
     fixable=True,
@@ -191,7 +191,7 @@ BREAKS_OUT = Rule(
 UNREACHABLE_ANSWER = Rule(
     "unreachable-answer",
     "warning",
-    "A generated text ends where the template's stop begins, so a gold answer has none in it.",
+    "A generated answer ends at the template's stop, so a gold answer must not contain it.",
     Case(output='type = "str"', demos="owl,bird\n", tests='hen,"bird\nof prey"\n'),
     Case(output='type = "str"', demos="owl,bird\n", tests="hen,bird of prey\n"),
 )
@@ -219,7 +219,7 @@ SPACE_BEFORE_ANSWER = Rule(
 TRAILING_SPACE = Rule(
     "trailing-space",
     "warning",
-    "White space at the end of a line or of the prompt is read by the model, and nobody sees it.",
+    "White space at the end of a line or of the prompt is invisible, but the model reads it.",
     block("{{ input.name }}: {{ output }} "),
     Case(BLOCK),
     fixable=True,
@@ -235,7 +235,7 @@ TAB = Rule(
 CARRIAGE_RETURN = Rule(
     "carriage-return",
     "warning",
-    "Jinja reads a carriage return as a newline, so the file is not what the model reads.",
+    "Jinja reads a carriage return as a newline, so the model does not read the file as it is.",
     Case(BLOCK.replace("\n", "\r\n")),
     Case(BLOCK),
     fixable=True,
@@ -243,7 +243,7 @@ CARRIAGE_RETURN = Rule(
 INVISIBLE = Rule(
     "invisible-character",
     "warning",
-    "A character that nobody sees changes the tokens, and makes equal texts unequal.",
+    "An invisible character changes the tokens, and makes equal texts unequal.",
     Case(demos="wo\u200blf,mammal\n"),
     Case(demos="wolf,mammal\n"),
     fixable=True,
@@ -251,7 +251,7 @@ INVISIBLE = Rule(
 MIXED_SCRIPTS = Rule(
     "mixed-scripts",
     "warning",
-    "A word of two alphabets has a letter that looks like another, and other tokens.",
+    "A word of two alphabets has a letter that looks like another one and has other tokens.",
     Case(demos="w\u043elf,mammal\n"),
     Case(demos="wolf,mammal\n\u0432\u043e\u043b\u043a,mammal\n"),
 )

@@ -34,7 +34,7 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
         where = Where(problem.file, problem.line, 1 if problem.line else None)
         value = "" if problem.value is None else f" {shorten(problem.value)}"
         column = f"{problem.field}{value}: " if problem.field else ""
-        yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "mend the row")
+        yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "correct the row")
 
 
 def row_problems(subject: Subject) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def row_problems(subject: Subject) -> Iterator[Finding]:
                 message = f"the same id {example.id!r} as {other}"
                 yield rules.REPEATED_ROW.at(where, message, "an id is unique")
             case "leak":
-                message = f"this test also stands in the pool, as {other}"
+                message = f"this test is also in the pool, as {other}"
                 yield rules.LEAK.at(where, message, "delete one")
 
 

@@ -125,8 +125,8 @@ class Expressions(NodeVisitor):
         else:
             known = [name for name in scope if name not in self._globals]
             close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
-            fix = f"did you mean {close!r}?" if close else f"there is {listed(known)}"
-        self._say(rules.UNKNOWN_NAME, node, f"there is no {node.name!r} here", fix)
+            fix = f"did you mean {close!r}?" if close else f"choose one of: {listed(known)}"
+        self._say(rules.UNKNOWN_NAME, node, f"unknown name {node.name!r}", fix)
 
     def visit_Getattr(self, node: nodes.Getattr, scope: Scope) -> Shape:  # noqa: N802
         return self._field(node, node.attr, self._used(node.node, scope))
@@ -248,7 +248,7 @@ class Expressions(NodeVisitor):
     def _unknown(self, what: str, node: nodes.Filter | nodes.Test, known: Any) -> None:
         close = did_you_mean(node.name, known)
         fix = f"did you mean {close!r}?" if close else f"see Jinja's list of built-in {what}s"
-        self._say(rules.UNKNOWN_FILTER, node, f"there is no {what} {node.name!r}", fix)
+        self._say(rules.UNKNOWN_FILTER, node, f"unknown {what} {node.name!r}", fix)
 
     def _arguments(self, node: Any, scope: Scope) -> None:
         for argument in [*(node.args or ()), *(k.value for k in node.kwargs or ())]:

@@ -112,8 +112,8 @@ def _known_rules(names: Iterable[str]) -> set[str]:
     for name in (names := set(names)):
         if name not in known:
             close = did_you_mean(name, known)
-            hint = f"did you mean {close!r}?" if close else "docs/lint.md lists them"
-            raise TaskError(f"there is no rule {name!r}; {hint}")
+            hint = f"did you mean {close!r}?" if close else "see docs/lint.md"
+            raise TaskError(f"unknown rule {name!r}; {hint}")
     return names
 
 
@@ -238,7 +238,7 @@ def _all_of_template(
         return
     except jinja2.TemplateSyntaxError as error:
         where = page.line(error.lineno)
-        yield rules.SYNTAX.at(where, brief(error.message or "syntax error"), "mend the syntax")
+        yield rules.SYNTAX.at(where, brief(error.message or "syntax error"), "correct the syntax")
         return
     except RecursionError:
         reason, fix = "an expression nests too deeply to be checked", "split it with {% set %}"

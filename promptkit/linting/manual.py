@@ -8,24 +8,24 @@ from promptkit.linting.findings import Case, Rule
 from promptkit.linting.lint import RULES
 
 _INTRODUCTION = """\
-# What `promptkit lint` looks for
+# Rules of `promptkit lint`
 
 `promptkit lint TASK` checks the task's template, the others in its `templates/` that no template
-loads, the labels and the rows, without a model; `--model M` checks what its tokens make of them.
+loads, the labels and the rows, without a model; `--model M` also checks them as tokens.
 Every finding has a place (`file:line:column`), the reason and what to do. The command exits with 0
-when there is nothing above a note, with 1 when there is an error or a warning, and with 2 when it
-could not look. `--ignore RULE` leaves a rule out, and so does the comment `{# lint: ignore RULE #}`
-for the template that it stands in. `--json FILE` writes everything for machines.
+when there is nothing above a note, with 1 when there is an error or a warning, and with 2 when the
+task cannot be checked. `--ignore RULE` leaves a rule out, and so does the comment
+`{# lint: ignore RULE #}` for its own template. `--json FILE` writes everything for machines.
 In Python, `promptkit.lint(task)` gives the findings.
 
-`compare`, `check` and `optimise` lint what they are about to ask, without a model: they refuse an
-error, say in a line what is a warning, and count it among the warnings of the result. Rows are
+`compare`, `check` and `optimise` lint the task and its templates first, without a model: they
+refuse errors, report warnings in a line, and count them among the warnings of the result. Rows are
 compared with one another there only where they are 1,000 or fewer. `--no-lint`, or `lint=False` in
-Python, leaves all of it out.
+Python, skips all of this.
 
 An error is certainly wrong: the template does not render, or measures nothing. A warning is most
 likely wrong. `--fix` makes the changes of a template that need no second thought (marked *fix*),
-shows them as a diff, and never touches data or a built-in template. What a template prints is found
+shows them as a diff, and never changes data or a built-in template. What a template prints is found
 by rendering it: shots and query are given the same input, so that all but the answer must be the
 same. In the examples ⏎ is a newline, → a tab and ␍ a carriage return.
 """

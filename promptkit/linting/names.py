@@ -116,8 +116,8 @@ class NameChecker(Expressions):
                 self._say(
                     rules.MISSING_TEMPLATE,
                     template,
-                    f"there is no template {template.value!r} in its search path",
-                    f"did you mean {close!r}?" if close else f"there is {listed(known)}",
+                    f"template {template.value!r} not found in its search path",
+                    f"did you mean {close!r}?" if close else f"choose one of: {listed(known)}",
                 )
             return None
         try:
@@ -125,7 +125,7 @@ class NameChecker(Expressions):
         except jinja2.TemplateSyntaxError as error:
             where = page.line(error.lineno)
             self.findings[
-                rules.SYNTAX.at(where, error.message or "syntax error", "mend the syntax")
+                rules.SYNTAX.at(where, error.message or "syntax error", "correct the syntax")
             ] = None
             return None
         return page

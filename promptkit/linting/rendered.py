@@ -347,4 +347,4 @@ def rendering_error(error: PromptkitError, page: Page, pages: Sequence[Page]) ->
             reason += f" (example {error.example!r})"
         found = next((page for page in pages if page.file == error.file), page)
         where = found.line(error.line or 1)
-    return rules.RENDERING.at(where, reason, "mend it; see docs/templates.md")
+    return rules.RENDERING.at(where, reason, "correct the template; see docs/templates.md")

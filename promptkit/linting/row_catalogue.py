@@ -14,7 +14,7 @@ BAD_ROW = Rule(
 REPEATED_ROW = Rule(
     "repeated-row",
     "error",
-    "A row that stands twice counts twice.",
+    "A repeated row counts twice.",
     Case(demos="dog,mammal\n"),
     Case(demos="wolf,mammal\n"),
 )
@@ -42,7 +42,7 @@ NEAR_REPEAT = Rule(
 LABEL_MISSING = Rule(
     "label-missing",
     "warning",
-    "A label that no demonstration has cannot be shown.",
+    "A label without demonstrations cannot be shown.",
     Case(
         labels='["bird", "fish"]',
         demos="owl,bird\nduck,bird\n",
@@ -57,7 +57,7 @@ LABEL_MISSING = Rule(
 LABEL_UNTESTED = Rule(
     "label-untested",
     "note",
-    "Nothing is learned about a label that no test has.",
+    "A label without tests is not evaluated.",
     Case(
         labels='["bird", "fish"]',
         demos="owl,bird\ntuna,fish\n",
@@ -72,7 +72,7 @@ LABEL_UNTESTED = Rule(
 IMBALANCE = Rule(
     "imbalance",
     "warning",
-    "Where one label has most of the rows, always saying it looks good.",
+    "With imbalanced labels, always answering the commonest one looks accurate.",
     Case(
         demos="".join(
             f"{name},bird\n"
@@ -87,14 +87,14 @@ IMBALANCE = Rule(
 PADDED = Rule(
     "padded-value",
     "warning",
-    "White space around a value stands in every prompt that shows it.",
+    "White space around a value is part of every prompt that shows it.",
     Case(demos="wolf ,mammal\n"),
     Case(demos="wolf,mammal\n"),
 )
 ANSWER_IN_INPUT = Rule(
     "answer-in-input",
     "warning",
-    "Where most inputs contain their own label, copying looks like knowing.",
+    "Where most inputs contain their own label, copying it looks like a correct answer.",
     Case(
         labels='["bird", "fish"]',
         demos="blackbird bird,bird\ncat fish,fish\n",
@@ -124,7 +124,7 @@ LABEL_NFC = Rule(
 LABEL_CHARACTERS = Rule(
     "label-characters",
     "warning",
-    "Labels that differ in case alone, or hide a character, are told apart by chance.",
+    "Labels that differ only in case, or contain an invisible character, are easily confused.",
     Case(
         labels='["tea", "Tea"]',
         demos="green,tea\nblack,Tea\n",

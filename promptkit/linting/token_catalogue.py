@@ -48,7 +48,7 @@ DOUBLE_BOS = Rule(
 TOO_LONG = Rule(
     "too-long",
     "warning",
-    "A prompt that does not fit the context cannot be asked.",
+    "A prompt that exceeds the context cannot be run.",
     Case("{% for i in range(80) %}\nSay it again.\n{% endfor %}\n" + BLOCK),
     Case(BLOCK),
     needs_model=True,
@@ -56,7 +56,7 @@ TOO_LONG = Rule(
 LABEL_PREFIX = Rule(
     "label-prefix",
     "warning",
-    "Where one label's tokens begin another's, only what ends an answer tells them apart.",
+    "Where a label's tokens are a prefix of another's, only the answer's end distinguishes them.",
     Case(
         "{% example %}\n; {{ input.name }}: {{ output }}{% endexample %}\n",
         labels='["bird", "bird of prey"]',
@@ -88,7 +88,7 @@ LABEL_ROUND_TRIP = Rule(
 LABEL_START = Rule(
     "label-start",
     "note",
-    "Labels that share their first token are told apart by the tokens after it.",
+    "Labels that share their first token are only distinguished by later tokens.",
     Case(labels='["pome", "pepo"]', demos="apple,pome\nmelon,pepo\n"),
     Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     needs_model=True,
@@ -96,7 +96,7 @@ LABEL_START = Rule(
 LABEL_LENGTHS = Rule(
     "label-lengths",
     "note",
-    "The score is a sum over tokens, so a label of many tokens starts behind one of few.",
+    "The score is a sum over tokens, so a label of many tokens scores lower than one of few.",
     Case(labels='["bird", "monotreme"]', demos="owl,bird\nplatypus,monotreme\n"),
     Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     needs_model=True,
@@ -104,7 +104,7 @@ LABEL_LENGTHS = Rule(
 TOKEN_COST = Rule(
     "token-cost",
     "note",
-    "Scripts that a vocabulary hardly knows take many tokens: fewer shots fit, and each is slower.",
+    "Scripts that a vocabulary covers poorly take more tokens, so that fewer shots fit.",
     Case(labels='["bird", "fish"]', demos="उल्लू रात का पक्षी है,bird\nरोहू मछली है,fish\n"),
     Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     needs_model=True,

@@ -34,7 +34,7 @@ class Order:
     def __post_init__(self) -> None:
         if self.row is None and self.name not in RULES:
             raise PromptError(
-                f"there is no order {shorten(self.name)}; there is {', '.join(RULES)}"
+                f"unknown order {shorten(self.name)}; choose one of: {', '.join(RULES)}"
             )
 
 

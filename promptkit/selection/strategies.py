@@ -277,7 +277,7 @@ class Given(Fixed):
             if id not in pool.indices:
                 close = get_close_matches(id, pool.indices, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise PromptError(f"{self.called}: the pool has no example {shorten(id)}{hint}")
+                raise PromptError(f"{self.called}: example {shorten(id)} is not in the pool{hint}")
         return [pool.indices[id] for id in dict.fromkeys(self.ids)]
 
 
@@ -312,10 +312,12 @@ def as_selection(selection: AnySelection) -> Selection:
     if isinstance(selection, str):
         if selection not in BUILT_IN:
             known = ", ".join(SELECTIONS)
-            raise PromptError(f"there is no selection {selection!r}; there is {known}")
+            raise PromptError(f"unknown selection {selection!r}; choose one of: {known}")
         return _named(selection)
     if not isinstance(selection, Sequence) or not all(isinstance(id, str) for id in selection):
-        raise PromptError(f"{shorten(selection)} is no selection, no name of one, no list of ids")
+        raise PromptError(
+            f"{shorten(selection)} is not a selection, the name of one or a list of ids"
+        )
     return Given(tuple(selection))
 
 

@@ -92,7 +92,7 @@ def output_type(spec: TaskFile, path: Path) -> Any:
             raise TaskError(f"{path}: output.labels is empty")
         twice = {label for label in section.labels if section.labels.count(label) > 1}
         if twice:
-            raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} stands twice")
+            raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
         annotation: Any = Literal[tuple(section.labels)]
         try:
             _ = OutputType(annotation).labels

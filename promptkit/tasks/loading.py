@@ -141,7 +141,7 @@ def read_examples(
     fields = parser.input_type.model_fields
     reserved = set(RESERVED) & set(fields)
     if reserved:
-        raise TaskError(f"input field {min(reserved)!r}: this name is kept for the row's own")
+        raise TaskError(f"input field {min(reserved)!r}: this name is reserved")
     textual, parquet = is_csv(file.path), is_parquet(file.path)
     named = {name: column for name, column in (columns or {}).items() if name != column}
     required = [named.get(key, key) for key in parser.required]
@@ -251,7 +251,7 @@ def _without_repeats(
                 known.setdefault((text, gold), row)
         dropped = len(rows[part]) - len(known)
         if dropped:
-            notify(f"{part}: {dropped} rows left out (they stand twice, or among the tests)")
+            notify(f"{part}: {dropped} rows left out (repeated, or also among the tests)")
         kept[part] = _with_own_ids(part, [*known.values()], notify)
     return kept
 

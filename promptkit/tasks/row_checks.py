@@ -64,7 +64,7 @@ class RowProblem(NamedTuple):
                 )
             case "leak":
                 reason = (
-                    f"this test also stands in the pool, as {other}; a test that can be its own "
+                    f"this test is also in the pool, as {other}; a test that can be its own "
                     f"demonstration measures nothing{drop}"
                 )
         return Problem(reason, None if file is None else str(file), line, example.id, field, value)

@@ -164,7 +164,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {Counter(names).most_common(1)[0][0]!r} stands twice")
+        raise ValueError(f"key {Counter(names).most_common(1)[0][0]!r} is repeated")
     return row
 
 

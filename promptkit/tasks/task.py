@@ -215,7 +215,7 @@ class Task(Typed, Generic[I, O]):
             return cased(name, self.labels)
         if name != LABELS:
             names = ", ".join((LABELS, *known, *BUILT_IN))
-            raise TaskError(f"there is no verbalizer {name!r}; there is {names}")
+            raise TaskError(f"unknown verbalizer {name!r}; choose one of: {names}")
         return Verbalizer(name, {label: label for label in self.labels})
 
     def is_test(self, example: Example[Any, Any]) -> bool:

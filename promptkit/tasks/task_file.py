@@ -139,7 +139,7 @@ def read_task_file(path: Path) -> TaskFile:
         raw = read_bytes(path, MOST_TEXT)
         data = tomllib.loads(raw.decode("utf-8-sig"))
     except FileNotFoundError:
-        hint = "" if path.parent.is_dir() else " (there is no such folder)"
+        hint = "" if path.parent.is_dir() else " (the folder does not exist)"
         raise TaskError(f"{path}: not found{hint}; `promptkit new DIR` makes a task") from None
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
@@ -187,8 +187,8 @@ def _reasons(error: ValidationError) -> Iterator[str]:
             model = sections.get(section, TaskFile)
             known = [field.alias or key for key, field in model.model_fields.items()]
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(known)}"
-            reason = f"there is no such key; {hint}"
+            hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(known)}"
+            reason = f"unknown key; {hint}"
         elif item["type"] == "missing":
             reason = "missing"
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:

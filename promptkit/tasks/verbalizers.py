@@ -46,7 +46,7 @@ class Verbalizer:
         by_word: dict[str, str] = {}
         for label, word in self.words.items():
             if not isinstance(word, str):
-                raise TaskError(f"{label}: the word {shorten(word)} is no text")
+                raise TaskError(f"{label}: the word {shorten(word)} is not text")
             if not word or word != word.strip():
                 raise TaskError(
                     f"{label}: the word {word!r} is empty or has white space around it (the space "
@@ -68,14 +68,14 @@ class Verbalizer:
                 raise TaskError(f"{shorten(label)} is not one of the labels ({shown})")
         for label in labels:
             if label not in self.words:
-                raise TaskError(f"there is no word for the label {label!r}")
+                raise TaskError(f"no word for the label {label!r}")
         return tuple([self.words[label] for label in labels])
 
 
 def own(name: str, words: Mapping[str, str], labels: Sequence[str]) -> Verbalizer:
     """A task's own verbalizer. Raises `TaskError` where it does not fit the labels."""
     if name in (LABELS, *BUILT_IN):
-        raise TaskError(f"the name {name!r} is kept for a verbalizer that every task has")
+        raise TaskError(f"the name {name!r} is reserved for a built-in verbalizer")
     verbalizer = Verbalizer(name, words)
     verbalizer.of(labels)
     return verbalizer
@@ -91,7 +91,7 @@ def cased(name: str, labels: Sequence[str]) -> Verbalizer:
         raise TaskError(_GENERATED)
     words = {label: CASINGS[name](label) for label in labels}
     if list(words.values()) == list(labels):
-        raise TaskError(f"{name}: the labels are written so already, or have no casing")
+        raise TaskError(f"{name}: the labels already have this casing, or have none")
     return Verbalizer(name, words)
 
 
@@ -109,7 +109,7 @@ def control(name: str, labels: Sequence[str]) -> Verbalizer:
     if not labels:
         raise TaskError(_GENERATED)
     if len(labels) < 2:
-        raise TaskError(f"{name}: there is one label, and it takes two to differ")
+        raise TaskError(f"{name}: the task has one label, and a control needs two or more")
     if name == SWAPPED:
         return Verbalizer(name, dict(zip(labels, (*labels[1:], labels[0]), strict=True)))
     if len(labels) > len(ascii_uppercase):

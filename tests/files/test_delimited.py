@@ -77,14 +77,17 @@ def test_empty_cells_behind_the_last_column_are_left_out(tmp_path: Path) -> None
 
 def test_a_misnamed_column_of_another_separator_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, "Text;label\nGood, really;pos\n") == [
-        "a.csv:1, field 'text': there is no such column; did you mean 'Text'?"
+        "a.csv:1, field 'text': column not found; did you mean 'Text'?"
     ]
 
 
 def test_a_file_without_a_header_says_so(tmp_path: Path) -> None:
     row = '"3","Wall St. Bears Claw Back Into the Black (Reuters)","Short-sellers see green"'
     for problem in refusal(tmp_path, f"{row}\n{row}\n"):
-        assert "no such column; there is 3, Wall St. Bears Claw Back Into the Black…, Sh" in problem
+        assert (
+            "column not found; the columns are 3, Wall St. Bears Claw Back Into the Black…, Sh"
+            in problem
+        )
         assert "the first line is read as the names of the columns" in problem
 
 

@@ -64,7 +64,7 @@ def test_a_comment_with_a_rule_that_there_is_not(run: Any, tmp_path: Path) -> No
     task = write_case(Case("\n{# lint: ignore tabs #}\n" + BLOCK), tmp_path / "task")
     ran = run(task)
     assert ran.code == 2
-    assert "prompt.j2:2: there is no rule 'tabs'; did you mean 'tab'?" in ran.err
+    assert "prompt.j2:2: unknown rule 'tabs'; did you mean 'tab'?" in ran.err
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_table_of_many_columns(tmp_path: Path) -> None:
     assert "bad-row" not in {finding.rule for finding in lint(task)}
     (task / "demos.csv").write_text(f"{rows[0]},c7\n{rows[1]},x\n", encoding="utf-8")
     (finding,) = (finding for finding in lint(task) if finding.rule == "bad-row")
-    assert finding.message == "c7: the header names this column twice"
+    assert finding.message == "c7: the header repeats this column"
 
 
 def test_a_template_that_is_a_pipe_or_a_folder(run: Any, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_rule_may_be_left_out(run: Any, tmp_path: Path) -> None:
     assert run("task", "--ignore", "tab").code == 0
     ran = run("task", "--ignore", "tabs")
     assert ran.code == 2
-    assert ran.err == "error: there is no rule 'tabs'; did you mean 'tab'?\n"
+    assert ran.err == "error: unknown rule 'tabs'; did you mean 'tab'?\n"
 
 
 def test_what_is_no_task_is_refused(run: Any, tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def test_a_negative_number_of_shots_is_an_error() -> None:
 def test_an_unknown_selection_is_an_error() -> None:
     with pytest.raises(PromptError, match="no selection 'best'; there is balanced, random, first"):
         draw(POOL, QUERY, 1, selection="best")
-    with pytest.raises(PromptError, match="7 is no selection"):
+    with pytest.raises(PromptError, match="7 is not a selection"):
         draw(POOL, QUERY, 1, selection=7)  # type: ignore[arg-type]
     with pytest.raises(PromptError, match="no order 'best'; there is drawn"):
         draw(POOL, QUERY, 1, order="best")

@@ -83,7 +83,7 @@ def test_a_missing_column_is_named_with_what_it_may_be(tmp_path: Path) -> None:
     folder = write(tmp_path, "csv")
     file = folder / "demos.csv"
     file.write_text(file.read_text("utf-8").replace("Review Text", "review text"), "utf-8")
-    with pytest.raises(DataError, match="'Review Text': there is no such column; did you mean 're"):
+    with pytest.raises(DataError, match="'Review Text': column not found; did you mean 're"):
         load_task(folder)
 
 

@@ -261,7 +261,7 @@ def test_a_test_does_not_stand_in_the_pool() -> None:
     demos = [{"input": {"name": "apple"}, "output": "pome", "id": "a"}]
     tests = [{"input": {"name": "apple"}, "output": "pome", "id": "b"}]
     assert problems(demos=demos, tests=tests) == [
-        "example 'b', field 'input', value 'apple': this test also stands in the pool, "
+        "example 'b', field 'input', value 'apple': this test is also in the pool, "
         "as demos[0]; a test that can be its own demonstration measures nothing"
     ]
 

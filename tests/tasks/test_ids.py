@@ -81,7 +81,7 @@ def test_every_test_that_stands_in_the_pool_is_reported(tmp_path: Path, suffix: 
     with pytest.raises(DataError) as caught:
         load_task(folder)
     assert len(caught.value.problems) == 18
-    assert str(caught.value).count("this test also stands in the pool, as ") == 18
+    assert str(caught.value).count("this test is also in the pool, as ") == 18
     assert 'repeats = "drop"' in caught.value.problems[0].reason
 
 

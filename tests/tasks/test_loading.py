@@ -150,17 +150,17 @@ def test_ragged_rows_are_reported_with_their_lines(folder: Folder) -> None:
 
 def test_a_repeated_column_is_an_error(folder: Folder) -> None:
     assert folder.problems("name,output,name\npeach,drupe,x\n") == [
-        "demos.csv:1, field 'name': the header names this column twice"
+        "demos.csv:1, field 'name': the header repeats this column"
     ]
 
 
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        ("nme,output", "field 'name': there is no such column; did you mean 'nme'?"),
-        ("name,ouput", "field 'output': there is no such column; did you mean 'ouput'?"),
-        ("x,output", "field 'name': there is no such column; there is x, output"),
-        ("Name ,output", "field 'name': there is no such column; did you mean 'Name '?"),
+        ("nme,output", "field 'name': column not found; did you mean 'nme'?"),
+        ("name,ouput", "field 'output': column not found; did you mean 'ouput'?"),
+        ("x,output", "field 'name': column not found; the columns are x, output"),
+        ("Name ,output", "field 'name': column not found; did you mean 'Name '?"),
     ],
 )
 def test_a_misnamed_column_is_one_problem(folder: Folder, header: str, problem: str) -> None:
@@ -250,7 +250,7 @@ def test_line_separators_of_unicode_end_no_row(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('{"name": "a", "name": "b"}', "not JSON: key 'name' stands twice"),
+        ('{"name": "a", "name": "b"}', "not JSON: key 'name' is repeated"),
         ('{"name": NaN}', "not JSON: NaN is not a JSON value"),
         ('{"name": -Infinity}', "not JSON: -Infinity is not a JSON value"),
         ("[1]", 'not an object; a row reads {"field": value, …}'),
@@ -296,9 +296,9 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("instruction", "instructon", "instructon: there is no such key; did you mean 'instr"),
-        ("labels", "lables", "output.lables: there is no such key; did you mean 'labels'"),
-        ("demos =", "xyzzy =", "files.xyzzy: there is no such key; there is demos, tests, repeats"),
+        ("instruction", "instructon", "instructon: unknown key; did you mean 'instr"),
+        ("labels", "lables", "output.lables: unknown key; did you mean 'labels'"),
+        ("demos =", "xyzzy =", "files.xyzzy: unknown key; choose one of: demos, tests, repeats"),
         ('"Name the family."', "3", "instruction: Input should be a valid string, not 3"),
         ('name = "str"', 'name = "string"', "input.name: a type is str, int, float, bool or a"),
         ('name = "str"', "name = [true]", "input.name: a type is str, int, float, bool or a"),
@@ -310,7 +310,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
         ('name = "str"', '_name = "str"', "input._name: a field's name is letters, digits and"),
         ('name = "str"', 'model_fields = "str"', "input.model_fields: pydantic keeps this name"),
         ('["drupe", "pome"]', "[]", "output.labels is empty"),
-        ('["drupe", "pome"]', '["a", "a"]', "output.labels: 'a' stands twice"),
+        ('["drupe", "pome"]', '["a", "a"]', "output.labels: 'a' is repeated"),
         ('["drupe", "pome"]', '["a", " b"]', "output.labels: label ' b': a label is not empty"),
         (
             '["drupe", "pome"]',
@@ -342,11 +342,11 @@ def test_every_wrong_key_is_named_at_once(folder: Folder) -> None:
     message = folder.refusal(TOML.replace("labels", "lables").replace("demos =", "demo ="))
     assert message.startswith("task.toml:\n")
     assert "output.lables" in message
-    assert "files.demo: there is no such key; did you mean 'demos'?" in message
+    assert "files.demo: unknown key; did you mean 'demos'?" in message
 
 
 def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"not found \(there is no such folder\); `promptkit new"):
+    with pytest.raises(TaskError, match=r"not found \(the folder does not exist\); `promptkit new"):
         load_task(tmp_path / "nothing")
     with pytest.raises(TaskError, match=r"task.toml: not found; `promptkit new DIR` makes a task"):
         load_task(tmp_path)
@@ -422,8 +422,8 @@ def test_repeats_can_be_dropped_and_the_caller_is_told(folder: Folder) -> None:
     assert names(list(task.demos)) == ["peach", "pear"]
     assert names(list(task.tests)) == ["plum", "fig"]
     assert told == [
-        "tests: 1 rows left out (they stand twice, or among the tests)",
-        "demos: 2 rows left out (they stand twice, or among the tests)",
+        "tests: 1 rows left out (repeated, or also among the tests)",
+        "demos: 2 rows left out (repeated, or also among the tests)",
     ]
 
 
@@ -708,7 +708,7 @@ def test_an_input_field_does_not_take_a_reserved_name(tmp_path: Path, name: str)
     from pydantic import create_model
 
     parser = ExampleParser(create_model("Input", **{name: (str, ...)}), Family, [])
-    with pytest.raises(TaskError, match=f"input field '{name}': this name is kept"):
+    with pytest.raises(TaskError, match=f"input field '{name}': this name is reserved"):
         read_examples(DataFile(tmp_path / "a.csv", ""), parser)
 
 

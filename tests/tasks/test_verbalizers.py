@@ -159,11 +159,11 @@ def test_labels_are_named_by_their_text_or_their_value(
     ("verbalizers", "reason"),
     [
         ({"plain": {**WORDS, "nut": "nut"}}, "verbalizers.plain: 'nut' is not one of the labels"),
-        ({"plain": {"drupe": "a", "pome": "b"}}, "there is no word for the label 'pepo'"),
+        ({"plain": {"drupe": "a", "pome": "b"}}, "no word for the label 'pepo'"),
         ({"plain": {**WORDS, "pome": "gourd"}}, "'gourd' stands for both 'pome' and 'pepo'"),
         ({"plain": {**WORDS, "pome": ""}}, "pome: the word '' is empty or has white space"),
         ({"plain": {**WORDS, "pome": " pip"}}, "pome: the word ' pip' is empty or has white"),
-        ({"plain": {**WORDS, "pome": 3}}, "pome: the word 3 is no text"),
+        ({"plain": {**WORDS, "pome": 3}}, "pome: the word 3 is not text"),
         ({"labels": WORDS}, "the name 'labels' is kept"),
         ({"swapped": WORDS}, "the name 'swapped' is kept"),
         ({" ": WORDS}, "a verbalizer needs a name"),
@@ -186,7 +186,7 @@ def test_a_verbalizer_of_another_task_is_an_error() -> None:
 
 
 def test_a_name_that_there_is_not_is_an_error() -> None:
-    with pytest.raises(TaskError, match="'fancy'; there is labels, plain, swapped, symbols"):
+    with pytest.raises(TaskError, match="'fancy'; choose one of: labels, plain, swapped, symbols"):
         fruit_task().verbalizer("fancy")
 
 
@@ -201,7 +201,7 @@ def test_generated_answers_have_no_words(name: str) -> None:
 
 def test_too_few_and_too_many_labels_for_a_control() -> None:
     one = Task[Fruit, Literal["a"]](name="t")
-    with pytest.raises(TaskError, match="it takes two"):
+    with pytest.raises(TaskError, match="a control needs two"):
         one.verbalizer("swapped")
     many = [f"label {i}" for i in range(27)]
     assert control("swapped", many).words["label 26"] == "label 0"
@@ -249,7 +249,7 @@ def test_words_survive_being_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('2 = "core fruit"\n', "", "output.verbalizers.plain: there is no word for the label '2'"),
+        ('2 = "core fruit"\n', "", "output.verbalizers.plain: no word for the label '2'"),
         ('2 = "core', '3 = "core', "output.verbalizers.plain: '3' is not one of the labels"),
         ('"core fruit"', '"stone fruit"', "plain: the word 'stone fruit' stands for both"),
         ('"core fruit"', "7", "output.verbalizers.plain.2: Input should be a valid string, not 7"),
@@ -317,7 +317,7 @@ def test_casings_are_the_labels_written_otherwise() -> None:
     for name, change in (("upper", str.upper), ("title", str.title)):
         words = task.verbalizer(name).words
         assert words == {label: change(label) for label in task.labels}
-    with pytest.raises(TaskError, match="lower: the labels are written so already"):
+    with pytest.raises(TaskError, match="lower: the labels already have this casing"):
         task.verbalizer("lower")
     with pytest.raises(TaskError, match="no casing"):
         cased("upper", ["फल", "सब्ज़ी"])
