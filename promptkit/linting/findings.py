@@ -52,15 +52,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing."""
+    """A fault of a task or a template, or something worth knowing about it.
+
+    Example:
+        >>> print(Finding("tab", "warning", "prompt.j2", 3, 1, "a tab", "write a space"))
+        prompt.j2:3:1: warning tab: a tab; write a space
+    """
 
     rule: str
+    """The id of the rule, as `docs/lint.md` lists it."""
     severity: Severity
+    """The severity of the rule."""
     file: str | None
     """A template or a data file; for a row of a task in Python, its place, such as `demos[3]`."""
     line: int | None
+    """The line, counted from 1."""
     column: int | None
+    """The column, counted from 1."""
     message: str
+    """A description of the fault."""
     fix: str
     """Advice about the finding."""
     edits: tuple[Edit, ...] = field(default=(), repr=False)

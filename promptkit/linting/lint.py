@@ -61,13 +61,27 @@ def lint(
     ignore: Iterable[str] = (),
     notify: Callable[[str], None] | None = None,
 ) -> tuple[Finding, ...]:
-    """What is wrong with a task or its folder, errors first.
+    """Check a task, its templates and, with a model, its tokens.
 
-    `templates` are names or paths; by default the task's own, and all in its folder that no other
-    one loads. With a `model`, its tokens are checked too, for up to `shots` shots. `ignore` names
-    rules, for all files; in a template, `{# lint: ignore RULE #}` does so for that file. `notify`
-    is told what `load_task` tells. Raises `TaskError` for what is no task at all, and for a rule
-    that there is not.
+    Args:
+        task: The task, or its folder.
+        templates: Names or paths of templates; by default the task's own, and all in its folder
+            that no other template loads.
+        model: A model whose tokens are checked too.
+        shots: The largest number of shots that prompts are checked for with the model.
+        ignore: Rules to leave out in all files; the comment `{# lint: ignore RULE #}` leaves one
+            out in its own template.
+        notify: A function that is called with the notes of `load_task`.
+
+    Returns:
+        The findings, errors first.
+
+    Raises:
+        TaskError: The folder holds no task, or a rule is unknown.
+
+    Example:
+        >>> lint("examples/fruit")
+        ()
     """
     ignored = _known_rules(ignore)
     subject = read_subject(task, notify)

@@ -53,12 +53,22 @@ def _rule(name: str) -> Order:
 
 
 def orders(count: int) -> tuple[Order, ...]:
-    """`count` orders of the same shots, `order 1/6` and so on, balanced; the first is `drawn`.
+    """Return balanced orders of the same shots, `order 1/6` and so on; the first is `drawn`.
 
     Every shot stands in every position equally often, once more or once less where the number of
     shots does not divide `count`. Over as many orders as shots (twice as many where that number is
     odd) every shot also stands behind every other one equally often (Williams 1949). Beyond that
     come rotations and their reversals, and then the first ones again.
+
+    Args:
+        count: The number of orders.
+
+    Raises:
+        TaskError: The count is less than 1.
+
+    Example:
+        >>> [order.name for order in orders(2)]
+        ['order 1/2', 'order 2/2']
     """
     if count < 1:
         raise TaskError(f"{count} orders: at least one is needed")

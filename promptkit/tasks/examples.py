@@ -36,11 +36,19 @@ RESERVED = ("id", "output")
 
 
 class Example(Typed, Generic[I, O]):
-    """An input and, where it is known, the output that belongs to it."""
+    """An input and, where it is known, its output.
+
+    Example:
+        >>> class Fruit(BaseModel):
+        ...     name: str
+        >>> Example(input=Fruit(name="plum"), output="drupe").id
+        'plum-7cfcd0d4ba'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     input: I
+    """The input, a pydantic model."""
     output: O | None = None
     """The gold output; None where it is not known, or where None is the answer (`labelled`)."""
     id: str = ""
@@ -65,7 +73,17 @@ class Example(Typed, Generic[I, O]):
 
 
 class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
-    """An ordered, immutable set of examples."""
+    """An ordered, immutable set of examples.
+
+    Args:
+        root: The examples.
+
+    Example:
+        >>> class Fruit(BaseModel):
+        ...     name: str
+        >>> ExampleSet([Example(input=Fruit(name="plum"), output="drupe", id="1")])
+        <ExampleSet of 1: 1>
+    """
 
     model_config = ConfigDict(frozen=True)
 

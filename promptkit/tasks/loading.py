@@ -28,11 +28,23 @@ from promptkit.tasks.verbalizers import Verbalizer
 
 
 def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None) -> Task[Any, Any]:
-    """The task in a folder, or in a `task.toml`.
+    """Load the task of a folder.
 
-    `notify` is told what `repeats = "drop"` left out, and which data stands in another folder.
-    Raises `TaskError` for the folder and `task.toml`, and `DataError` with every row that does not
-    fit.
+    Args:
+        folder: The folder, or its `task.toml`.
+        notify: A function that is called with notes: the rows that `repeats = "drop"` left out,
+            and data files outside the folder.
+
+    Returns:
+        The task, with the types that `task.toml` describes.
+
+    Raises:
+        TaskError: The folder or its `task.toml` is invalid.
+        DataError: Rows do not fit; `problems` lists all of them.
+
+    Example:
+        >>> load_task("examples/fruit").labels[:2]
+        ('drupe', 'pome')
     """
     source = read_folder(folder, notify=notify)
     problems = [found.as_problem(source.spec.output.column) for found in source.row_problems]

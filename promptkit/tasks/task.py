@@ -48,16 +48,31 @@ ROWS_CHECKED = {"rows": "checked"}
 
 
 class Task(Typed, Generic[I, O]):
-    """What is asked of a model: an instruction, a pool of demonstrations, and tests.
+    """An instruction, a pool of demonstrations, and tests: queries with known outputs.
 
-    Raises `DataError` with every row that does not fit, and `TaskError` for what is wrong as a
-    whole. No test stands in the pool: no input is in both.
+    `Task[Input, Output]` checks the examples against both types. No input is both in the pool and
+    among the tests.
+
+    Raises:
+        DataError: Examples do not fit; `problems` lists all of them.
+        TaskError: The task is invalid as a whole.
+
+    Example:
+        >>> class Fruit(BaseModel):
+        ...     name: str
+        >>> task = Task[Fruit, Literal["drupe", "pome"]](
+        ...     name="fruit", demos=[Example(input=Fruit(name="plum"), output="drupe")]
+        ... )
+        >>> task.labels
+        ('drupe', 'pome')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str
+    """The name in reports."""
     instruction: str = ""
+    """The text that a template prints as `{{ task.instruction }}`."""
     demos: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)
     """The pool that shots are drawn from."""
     tests: ExampleSet[I, O] = Field(default=ExampleSet(()), validate_default=True)

@@ -1,4 +1,4 @@
-"""Verbalizers: which word stands for each label of a task, in the shots and among the answers.
+"""Verbalizers: the words for the labels of a task, in the shots and among the answers.
 
 The term is of Schick and Schütze, "Exploiting cloze questions for few-shot text classification and
 natural language inference", EACL 2021. Predictions keep the task's labels, whatever the words.
@@ -31,9 +31,19 @@ _GENERATED = "words stand for labels, and the answers of this task are generated
 
 @dataclass(frozen=True)
 class Verbalizer:
-    """A word for each label. Raises `TaskError` for words that are empty, padded or the same."""
+    """A word for each label.
+
+    Raises:
+        TaskError: A word is empty, has white space around it, or stands for two labels.
+
+    Example:
+        >>> plain = Verbalizer("plain", {"drupe": "stone fruit", "pome": "core fruit"})
+        >>> plain.of(["pome", "drupe"])
+        ('core fruit', 'stone fruit')
+    """
 
     name: str
+    """The name in comparisons."""
     words: Mapping[str, str] = field(hash=False)
     """The words by the labels."""
 

@@ -23,10 +23,22 @@ from promptkit.tasks.validation import ExampleParser
 def save_task(
     task: Task[Any, Any], folder: str | Path, format: Literal["csv", "jsonl"] = "jsonl"
 ) -> None:
-    """Writes a task so that `load_task` gives an equal one, its own templates included.
+    """Write a task, with its own templates, so that `load_task` gives an equal one.
 
-    Raises `TaskError` for what a folder cannot hold: a nested input, a set, an input that its type
-    serialises in its own way, or in CSV metadata that is not text.
+    Args:
+        task: The task.
+        folder: The folder; it is created where it does not exist.
+        format: The format of the data files.
+
+    Raises:
+        TaskError: A folder cannot hold the task: an input is nested or has a serializer of its
+            own, an output holds a set, or metadata is not text and the format is CSV.
+
+    Example:
+        >>> from promptkit import load_task
+        >>> save_task(load_task("examples/fruit"), "copy", "csv")
+        >>> load_task("copy").fingerprint == load_task("examples/fruit").fingerprint
+        True
     """
     folder = Path(folder)
     if Path(task.template).is_absolute():

@@ -440,7 +440,7 @@ def test_templates_in_the_folder_are_checked_unless_another_loads_them(tmp_path:
 
 
 def test_a_rule_that_there_is_not_is_refused() -> None:
-    with pytest.raises(TaskError, match="no rule 'nothing'"):
+    with pytest.raises(TaskError, match="unknown rule 'nothing'"):
         lint(ROOT / "examples" / "fruit", ignore=["nothing"])
 
 

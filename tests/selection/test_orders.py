@@ -72,7 +72,7 @@ def test_designs_repeat_themselves_late() -> None:
 def test_orders_have_names() -> None:
     assert [order.name for order in orders(3)] == ["order 1/3", "order 2/3", "order 3/3"]
     assert {as_order(rule).name for rule in RULES} == set(RULES)
-    with pytest.raises(PromptError, match="no order 'sorted'; there is drawn, given"):
+    with pytest.raises(PromptError, match="unknown order 'sorted'; choose one of: drawn, given"):
         as_order("sorted")
     with pytest.raises(TaskError, match="0 orders"):
         orders(0)

@@ -164,8 +164,8 @@ def test_labels_are_named_by_their_text_or_their_value(
         ({"plain": {**WORDS, "pome": ""}}, "pome: the word '' is empty or has white space"),
         ({"plain": {**WORDS, "pome": " pip"}}, "pome: the word ' pip' is empty or has white"),
         ({"plain": {**WORDS, "pome": 3}}, "pome: the word 3 is not text"),
-        ({"labels": WORDS}, "the name 'labels' is kept"),
-        ({"swapped": WORDS}, "the name 'swapped' is kept"),
+        ({"labels": WORDS}, "the name 'labels' is reserved"),
+        ({"swapped": WORDS}, "the name 'swapped' is reserved"),
         ({" ": WORDS}, "a verbalizer needs a name"),
         ({3: WORDS}, "verbalizers.3: a verbalizer needs a name, not 3"),
         ({"plain": "stone"}, "verbalizers.plain: not a mapping of labels to words: 'stone'"),
@@ -319,7 +319,7 @@ def test_casings_are_the_labels_written_otherwise() -> None:
         assert words == {label: change(label) for label in task.labels}
     with pytest.raises(TaskError, match="lower: the labels already have this casing"):
         task.verbalizer("lower")
-    with pytest.raises(TaskError, match="no casing"):
+    with pytest.raises(TaskError, match="have this casing, or have none"):
         cased("upper", ["फल", "सब्ज़ी"])
     with pytest.raises(TaskError, match="'A' stands for both 'a' and 'A'"):
         cased("upper", ["a", "A"])
