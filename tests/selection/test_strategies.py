@@ -276,11 +276,13 @@ def test_a_negative_number_of_shots_is_an_error() -> None:
 
 
 def test_an_unknown_selection_is_an_error() -> None:
-    with pytest.raises(PromptError, match="no selection 'best'; there is balanced, random, first"):
+    with pytest.raises(
+        PromptError, match="unknown selection 'best'; choose one of: balanced, random, first"
+    ):
         draw(POOL, QUERY, 1, selection="best")
     with pytest.raises(PromptError, match="7 is not a selection"):
         draw(POOL, QUERY, 1, selection=7)  # type: ignore[arg-type]
-    with pytest.raises(PromptError, match="no order 'best'; there is drawn"):
+    with pytest.raises(PromptError, match="unknown order 'best'; choose one of: drawn"):
         draw(POOL, QUERY, 1, order="best")
 
 
@@ -645,7 +647,9 @@ def test_shots_are_given_by_id() -> None:
     assert ids(draw(POOL, POOL[2], 2, selection=given)) == ["fruit 7", "fruit 9"]
     with pytest.raises(PromptError, match="the list 'given' has only 3"):
         draw(POOL, QUERY, 4, selection=given)
-    with pytest.raises(PromptError, match=r"no example 'fruit2'; did you mean 'fruit 2'\?"):
+    with pytest.raises(
+        PromptError, match=r"example 'fruit2' is not in the pool; did you mean 'fruit 2'\?"
+    ):
         draw(POOL, QUERY, 1, selection=["fruit2"])
 
 

@@ -302,7 +302,7 @@ def test_pool_and_tests_may_number_their_rows_alike() -> None:
     assert task.is_test(task.tests[0])
     assert not task.is_test(task.demos[0])
     (problem,) = problems(demos=demos, tests=tests)
-    assert "example '1', field 'input', value 'apple': this test also stands in" in problem
+    assert "example '1', field 'input', value 'apple': this test is also in" in problem
 
 
 def test_every_problem_is_reported_at_once() -> None:
