@@ -8,7 +8,7 @@ from promptkit.linting.findings import Case, Rule
 from promptkit.linting.lint import RULES
 
 _INTRODUCTION = """\
-# Rules of `promptkit lint`
+# Lint rules
 
 `promptkit lint TASK` checks the task's template, the others in its `templates/` that no template
 loads, the labels and the rows, without a model; `--model M` also checks them as tokens.
@@ -16,7 +16,7 @@ Every finding has a place (`file:line:column`), the reason and what to do. The c
 when there is nothing above a note, with 1 when there is an error or a warning, and with 2 when the
 task cannot be checked. `--ignore RULE` leaves a rule out, and so does the comment
 `{# lint: ignore RULE #}` for its own template. `--json FILE` writes everything for machines.
-In Python, `promptkit.lint(task)` gives the findings.
+In Python, [`promptkit.lint`](api/templates.md#promptkit.lint) returns the findings.
 
 `compare`, `check` and `optimise` lint the task and its templates first, without a model: they
 refuse errors, report warnings in a line, and count them among the warnings of the result. Rows are

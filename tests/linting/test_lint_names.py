@@ -176,10 +176,13 @@ WRONG = {
         "unknown-field",
         "'index'",
     ),
-    "{% for tag in input.tags %}{{ tag }} {% endfor %}{{ «tag» }}": ("unknown-name", "there is"),
+    "{% for tag in input.tags %}{{ tag }} {% endfor %}{{ «tag» }}": (
+        "unknown-name",
+        "choose one of",
+    ),
     "{% for tag in input.tags %}{% set last = tag %}{{ last }}{% endfor %}{{ «last» }}": (
         "unknown-name",
-        "there is",
+        "choose one of",
     ),
     "{{ input.name | «capitalise» }}": ("unknown-filter", "'capitalize'"),
     "{{ input.name if input.rare is «ture» else '' }}": ("unknown-filter", "'true'"),
