@@ -103,9 +103,18 @@ def missing(value: object) -> Iterator[str]:
 def test_public_names_are_documented() -> None:
     found = {name: list(missing(getattr(promptkit, name))) for name in NAMES}
     assert {name for name, lacks in found.items() if lacks} <= {
-        *("Comparison", "Example", "ExampleSet", "Finding", "Model", "Prediction", "Predictor"),
-        *("Prompt", "PromptkitError", "Sampling", "Store", "Task", "Template", "Verbalizer"),
-        *("check", "compare", "lint", "load_task", "optimise", "save_task", "variants"),
+        "Comparison",
+        "Model",
+        "Prediction",
+        "Predictor",
+        "Prompt",
+        "PromptkitError",
+        "Sampling",
+        "Store",
+        "Template",
+        "check",
+        "optimise",
+        "variants",
     }
 
 
