@@ -11,7 +11,7 @@ import typer
 
 from promptkit.cli.console import say, write_json
 from promptkit.cli.options import JsonFile
-from promptkit.importing import peers
+from promptkit.importing import tools
 
 
 def import_file(
@@ -35,7 +35,7 @@ def import_file(
 
     Lists what could not be carried over. No code of the file is run.
     """
-    imported = peers.import_file(file)
+    imported = tools.import_file(file)
     written = imported.write(out if out is not None else Path(file.stem))
     if json_file is not None:
         lost = [asdict(lost) for lost in imported.lost]

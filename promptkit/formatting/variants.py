@@ -81,7 +81,7 @@ def variants(
     for combination in design([len(levels) for levels in factors]):
         chosen = [levels[index] for levels, index in zip(factors, combination, strict=True)]
         variant = reformatted(
-            original.template, Change(**{k: v for level in chosen for k, v in level.items()})
+            original.template, FormatChange(**{k: v for level in chosen for k, v in level.items()})
         )
         shown = original.check(variant, found)
         if shown is not None:
@@ -93,7 +93,7 @@ def variants(
     return list(found.values())
 
 
-class Change(NamedTuple):
+class FormatChange(NamedTuple):
     """What a variant has in place of a template's own."""
 
     separator: str | None = None
@@ -164,7 +164,7 @@ class _Original:
     def _levels(self, factor: str, known: Iterable[str]) -> list[dict[str, str]]:
         levels: dict[Hashable, dict[str, str]] = {self.shown: {}}
         for level in known:
-            shown = self.check(reformatted(self.template, Change(**{factor: level})), levels)
+            shown = self.check(reformatted(self.template, FormatChange(**{factor: level})), levels)
             if shown is not None:
                 levels[shown] = {factor: level}
         return list(levels.values())
@@ -196,7 +196,7 @@ class _Original:
         return "it has no {% example %} block and no loop over the shots that could be varied"
 
 
-def reformatted(template: Template, change: Change) -> Template:
+def reformatted(template: Template, change: FormatChange) -> Template:
     """The template with a change; there is no check of what becomes of it."""
     page = _page(template)
     found = layout(page)
@@ -223,7 +223,7 @@ def _varied_core(found: Layout) -> str | None:
     return last[0].separator.core if last and last[0].separator is not None else None
 
 
-def _text(spot: Spot, change: Change, core: str | None) -> str:
+def _text(spot: Spot, change: FormatChange, core: str | None) -> str:
     """A literal text after a change; `core` is the separator that is varied."""
     text, separator = spot.text, spot.separator
     if change.line_end is not None and spot.line_end is not None:

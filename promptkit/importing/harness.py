@@ -16,15 +16,15 @@ import jinja2
 
 from promptkit.errors import TaskError, shorten
 from promptkit.importing import jinja
-from promptkit.importing.carried import (
-    Carried,
+from promptkit.importing.imported import (
     Imported,
-    Losses,
+    ImportedTask,
+    Omissions,
     as_instruction,
     check,
     column_of,
 )
-from promptkit.importing.plain_values import Function, Source, beside, read_yaml
+from promptkit.importing.plain_values import ForeignFile, PythonFunction, beside, read_yaml
 
 _MAX_INCLUDES = 8
 
@@ -68,16 +68,16 @@ _REASONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def carry(source: Source) -> Imported:
+def carry(source: ForeignFile) -> Imported:
     """The task as a folder. Raises `TaskError` for one that cannot be carried over."""
-    losses = Losses(source)
-    source = _with_included(source, losses)
+    omissions = Omissions(source)
+    source = _with_included(source, omissions)
     config, path = source.value, source.path
     name = config.get("task") if isinstance(config.get("task"), str) else path.stem
     text = _text(source, "doc_to_text")
-    _add_unknown(config, losses)
-    labels = _labels(config, losses)
-    column = _column(config, labels, losses)
+    _add_unknown(config, omissions)
+    labels = _labels(config, omissions)
+    column = _column(config, labels, omissions)
     try:
         refused = jinja.refused(text)
         if refused is not None:
@@ -96,25 +96,25 @@ def carry(source: Source) -> Imported:
     if reason is not None:
         raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
     for field in records:
-        losses.add(
+        omissions.add(
             ["doc_to_text"],
             f"{field!r} is a list or a record, which no column of a file can hold, so that there "
             "is a template and no task.toml",
             "keep the task in Python, with a pydantic model for its input",
         )
-    task = Carried(
+    task = ImportedTask(
         name=name,
         templates={"prompt.j2": template},
         fields=None if records else {column_of(field): kind for field, kind in kinds.items()},
         instruction=instruction,
         labels=labels,
         output_column=column,
-        demos=_samples(config, list(kinds), labels, column, losses),
+        demos=_samples(config, list(kinds), labels, column, omissions),
     )
-    return Imported("lm-evaluation-harness", (task,), tuple(losses.found))
+    return Imported("lm-evaluation-harness", (task,), tuple(omissions.found))
 
 
-def _with_included(source: Source, losses: Losses, depth: int = 1) -> Source:
+def _with_included(source: ForeignFile, omissions: Omissions, depth: int = 1) -> ForeignFile:
     """The file with those that it includes, in its folder; what it says itself comes first."""
     config = dict(source.value)
     names = config.pop("include", None) or []
@@ -125,37 +125,37 @@ def _with_included(source: Source, losses: Losses, depth: int = 1) -> Source:
         try:
             inner = read_yaml(beside(source.path, str(name)))
         except TaskError as error:
-            losses.add(["include"], str(error), "write what it says into this file")
+            omissions.add(["include"], str(error), "write what it says into this file")
             continue
         if isinstance(inner.value, dict):
-            merged |= _with_included(inner, losses, depth + 1).value
+            merged |= _with_included(inner, omissions, depth + 1).value
     return replace(source, value=merged | config)
 
 
-def _text(source: Source, key: str) -> str:
+def _text(source: ForeignFile, key: str) -> str:
     """A template of the file; a bare name is a column."""
     value = source.value.get(key)
     where = f"{source.path}:{source.line(key)}" if source.line(key) else str(source.path)
     if value is None:
         raise TaskError(f"{where}: there is no {key}")
-    if isinstance(value, Function):
+    if isinstance(value, PythonFunction):
         raise TaskError(f"{where}: {key} is {value}, Python code, which is not run; write it anew")
     if not isinstance(value, str):
         raise TaskError(f"{where}: {key} is {shorten(value)}, and no template")
     return f"{{{{{value}}}}}" if jinja.is_name(value) else value
 
 
-def _add_unknown(config: Mapping[str, Any], losses: Losses) -> None:
+def _add_unknown(config: Mapping[str, Any], omissions: Omissions) -> None:
     data = [key for key in config if key in _DATA and config[key] is not None]
     named = " ".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
-    losses.add(
+    omissions.add(
         data[:1] or ["dataset_path"],
         f"nothing is downloaded, so that there are no rows of {named or 'the data'}",
         "write demos.csv and tests.csv and name them under [files] in task.toml",
     )
-    if isinstance(config.get("process_docs"), Function):
+    if isinstance(config.get("process_docs"), PythonFunction):
         why = f"{config['process_docs']} is Python code, which is not run"
-        losses.add(["process_docs"], why, "write rows as it leaves them")
+        omissions.add(["process_docs"], why, "write rows as it leaves them")
     for key, value in config.items():
         if (
             key in _CARRIED | _DATA
@@ -168,26 +168,26 @@ def _add_unknown(config: Mapping[str, Any], losses: Losses) -> None:
         ):
             continue
         why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
-        losses.add([key], f"{value} ({why})" if isinstance(value, Function) else why, do)
-        for function in _functions(value) if not isinstance(value, Function) else ():
-            losses.add([key], f"{function} is Python code, which is not run", do)
+        omissions.add([key], f"{value} ({why})" if isinstance(value, PythonFunction) else why, do)
+        for function in _functions(value) if not isinstance(value, PythonFunction) else ():
+            omissions.add([key], f"{function} is Python code, which is not run", do)
     kind = config.get("output_type", "generate_until")
     if kind not in ("multiple_choice", "generate_until"):
-        losses.add(
+        omissions.add(
             ["output_type"],
             f"{kind} scores a text and answers nothing",
             "answers are generated, or scored where they are labels",
         )
 
 
-def _functions(value: Any) -> list[Function]:
-    if isinstance(value, Function):
+def _functions(value: Any) -> list[PythonFunction]:
+    if isinstance(value, PythonFunction):
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [function for item in inner for function in _functions(item)]
 
 
-def _labels(config: Mapping[str, Any], losses: Losses) -> tuple[str, ...]:
+def _labels(config: Mapping[str, Any], omissions: Omissions) -> tuple[str, ...]:
     """The answers, where they are the same for every row."""
     choices = config.get("doc_to_choice")
     if choices is None:
@@ -197,8 +197,8 @@ def _labels(config: Mapping[str, Any], losses: Losses) -> tuple[str, ...]:
         choices = _literal(written[1]) if written else choices
     if isinstance(choices, dict):
         choices = list(choices.values())
-    if not isinstance(choices, list) or any(isinstance(c, Function) for c in choices):
-        losses.add(
+    if not isinstance(choices, list) or any(isinstance(c, PythonFunction) for c in choices):
+        omissions.add(
             ["doc_to_choice"],
             f"{shorten(str(config['doc_to_choice']))}: other choices in every row, and promptkit "
             "has one set of labels",
@@ -207,7 +207,7 @@ def _labels(config: Mapping[str, Any], losses: Losses) -> tuple[str, ...]:
         return ()
     labels = tuple(str(choice) for choice in choices)
     if len(set(labels)) < len(labels) or any(not x or x != x.strip() for x in labels):
-        losses.add(
+        omissions.add(
             ["doc_to_choice"],
             "a choice is empty, stands twice, or has white space around it",
             "the answers are generated; write `labels` under [output]",
@@ -223,7 +223,7 @@ def _literal(text: str) -> Any:
         return None
 
 
-def _column(config: Mapping[str, Any], labels: tuple[str, ...], losses: Losses) -> str:
+def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omissions) -> str:
     """The column that the answers are read from, where it needs no code."""
     target = config.get("doc_to_target")
     if isinstance(target, str) and not labels:
@@ -233,12 +233,12 @@ def _column(config: Mapping[str, Any], labels: tuple[str, ...], losses: Losses) 
         if parts is not None and len(parts) == 1 and isinstance(parts[0], jinja.Variable):
             name = parts[0].name
             return name if column_of(name) == name else "output"
-    shown = str(target) if isinstance(target, Function) else shorten(target)
+    shown = str(target) if isinstance(target, PythonFunction) else shorten(target)
     why = f"the answer is {shown} of a row"
     if labels:
         places = ", ".join(f"{i} is {label}" for i, label in enumerate(labels[:6]))
         why += f", by its place ({places}) or as it is"
-    losses.add(["doc_to_target"], why, "write it out into the column `output` of each row")
+    omissions.add(["doc_to_target"], why, "write it out into the column `output` of each row")
     return "output"
 
 
@@ -268,7 +268,7 @@ def _samples(
     fields: list[str],
     labels: tuple[str, ...],
     column: str,
-    losses: Losses,
+    omissions: Omissions,
 ) -> tuple[Mapping[str, Any], ...]:
     """The shots that stand in the file itself, where their answers need no code."""
     shots = config.get("fewshot_config")
@@ -277,7 +277,7 @@ def _samples(
     for key in shots:
         if key in _CARRIED | {"gen_prefix"} and shots[key] != config.get(key):
             why = "shots in another form than the query"
-            losses.add(["fewshot_config", key], why, "write a plain loop over the shots")
+            omissions.add(["fewshot_config", key], why, "write a plain loop over the shots")
     samples = shots.get("samples")
     if not isinstance(samples, list):
         return ()
@@ -290,7 +290,7 @@ def _samples(
             answer = labels[answer]
         if answer is None or any(field not in sample for field in fields):
             why = "the shots in the file have answers that only doc_to_target makes"
-            losses.add(["fewshot_config"], why, "write them into demos.jsonl")
+            omissions.add(["fewshot_config"], why, "write them into demos.jsonl")
             return ()
         row = {column_of(field): sample[field] for field in fields}
         rows.append(row | {column: str(answer)})

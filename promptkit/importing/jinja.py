@@ -16,7 +16,7 @@ from itertools import pairwise
 import jinja2
 from jinja2 import meta, nodes
 
-Token = tuple[int, str, str]
+LexedToken = tuple[int, str, str]
 
 _UNSAFE = re.compile(r"\{(?=[{%#\r]|$)|\r\n?")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -165,7 +165,7 @@ def _same_shape(source: str, renamed: str) -> bool:
     return shape(source) == shape(renamed)
 
 
-def _tokens(source: str, keep_newline: bool) -> list[Token]:
+def _tokens(source: str, keep_newline: bool) -> list[LexedToken]:
     """The tokens but comments and the tags of `raw`; white space is stripped where tags ask."""
     return [
         (line, kind, value)
@@ -174,7 +174,7 @@ def _tokens(source: str, keep_newline: bool) -> list[Token]:
     ]
 
 
-def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
+def _rename(tokens: Sequence[LexedToken], names: Mapping[str, str]) -> list[LexedToken]:
     code = [index for index, token in enumerate(tokens) if token[1] not in ("whitespace", "data")]
     renamed = list(tokens)
     for place, index in enumerate(code):
@@ -190,7 +190,7 @@ def _rename(tokens: Sequence[Token], names: Mapping[str, str]) -> list[Token]:
     return renamed
 
 
-def _write(tokens: Sequence[Token]) -> str:
+def _write(tokens: Sequence[LexedToken]) -> str:
     written = ""
     for index, (_, kind, value) in enumerate(tokens):
         if kind == "data":

@@ -16,16 +16,16 @@ import jinja2
 
 from promptkit.errors import TaskError, shorten
 from promptkit.importing import jinja
-from promptkit.importing.carried import (
-    Carried,
+from promptkit.importing.imported import (
     Imported,
-    Losses,
+    ImportedTask,
+    Omissions,
     as_instruction,
     check,
     column_of,
 )
 from promptkit.importing.jinja import Part, Variable
-from promptkit.importing.plain_values import Source, beside, read, read_text
+from promptkit.importing.plain_values import ForeignFile, beside, read, read_text
 
 _NOT_NEEDED = {"_type", "input_variables", "optional_variables", "validate_template", "name"}
 _READ = {
@@ -35,7 +35,7 @@ _READ = {
 
 
 @dataclass(frozen=True)
-class _Prompt:
+class _FewShotPrompt:
     """The file, its templates read."""
 
     prefix: str
@@ -48,13 +48,13 @@ class _Prompt:
     partial: Mapping[str, str]
 
 
-def carry(source: Source) -> Imported:
+def carry(source: ForeignFile) -> Imported:
     """The few-shot prompt as a task. Raises `TaskError` for one that cannot be carried over."""
-    losses = Losses(source)
-    prompt = _read(source, losses)
+    omissions = Omissions(source)
+    prompt = _read(source, omissions)
     path = source.path
     try:
-        roles = _roles(prompt, losses)
+        roles = _roles(prompt, omissions)
         template, instruction = _template(prompt, roles)
     except jinja2.TemplateSyntaxError as error:
         raise TaskError(f"{path}: the template does not parse: {error.message}") from None
@@ -63,17 +63,17 @@ def carry(source: Source) -> Imported:
     reason = check(template, "prompt.j2")
     if reason is not None:
         raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
-    demos, fields = _rows(prompt, roles, losses)
+    demos, fields = _rows(prompt, roles, omissions)
     inputs = [tuple(row[name] for name in fields) for row in demos]
     repeats = len(set(inputs)) < len(inputs)
     if repeats:
-        losses.add(["examples"], "an example stands twice", "the first is kept, by `repeats`")
-    losses.add(
+        omissions.add(["examples"], "an example stands twice", "the first is kept, by `repeats`")
+    omissions.add(
         ["examples"],
         "the file does not say which answers there are, so that they are generated",
         "where they are labels, write `labels = [...]` under [output] in task.toml",
     )
-    task = Carried(
+    task = ImportedTask(
         name=path.stem,
         templates={"prompt.j2": template},
         fields=fields,
@@ -81,13 +81,13 @@ def carry(source: Source) -> Imported:
         demos=demos,
         repeats=repeats,
     )
-    return Imported("LangChain", (task,), tuple(losses.found))
+    return Imported("LangChain", (task,), tuple(omissions.found))
 
 
 # -- Reading -------------------------------------------------------------------------------------
 
 
-def _read(source: Source, losses: Losses) -> _Prompt:
+def _read(source: ForeignFile, omissions: Omissions) -> _FewShotPrompt:
     config, path = source.value, source.path
     if config.get("_type") != "few_shot":
         raise TaskError(
@@ -95,7 +95,7 @@ def _read(source: Source, losses: Losses) -> _Prompt:
         )
     for key in config:
         if key not in _READ | _NOT_NEEDED and config[key] not in (None, [], {}, ""):
-            losses.add([key], "promptkit has nothing like it", "see whether the task needs it")
+            omissions.add([key], "promptkit has nothing like it", "see whether the task needs it")
     example, example_format = _example_prompt(source)
     examples = config.get("examples")
     if isinstance(examples, str):
@@ -108,7 +108,7 @@ def _read(source: Source, losses: Losses) -> _Prompt:
     if not (config.get("suffix") or config.get("suffix_path")):
         raise TaskError(f"{path}: there is no suffix, and so nothing is asked")
     partial = config.get("partial_variables") or {}
-    return _Prompt(
+    return _FewShotPrompt(
         prefix=_text(source, config, "prefix"),
         example=example,
         example_format=example_format,
@@ -120,7 +120,7 @@ def _read(source: Source, losses: Losses) -> _Prompt:
     )
 
 
-def _example_prompt(source: Source) -> tuple[str, str]:
+def _example_prompt(source: ForeignFile) -> tuple[str, str]:
     config = source.value
     if config.get("example_prompt_path"):
         inner = read(beside(source.path, str(config["example_prompt_path"])))
@@ -131,7 +131,7 @@ def _example_prompt(source: Source) -> tuple[str, str]:
     return _text(inner, inner.value, "template"), _format(inner, inner.value)
 
 
-def _text(source: Source, config: Mapping[str, Any], key: str) -> str:
+def _text(source: ForeignFile, config: Mapping[str, Any], key: str) -> str:
     if config.get(f"{key}_path") is not None:
         return read_text(beside(source.path, str(config[f"{key}_path"])))
     text = config.get(key, "")
@@ -140,7 +140,7 @@ def _text(source: Source, config: Mapping[str, Any], key: str) -> str:
     return text
 
 
-def _format(source: Source, config: Mapping[str, Any]) -> str:
+def _format(source: ForeignFile, config: Mapping[str, Any]) -> str:
     name = config.get("template_format", "f-string")
     if name not in ("f-string", "jinja2"):
         raise TaskError(
@@ -166,7 +166,7 @@ class _Roles:
     """Whether the suffix is the example up to its answer."""
 
 
-def _roles(prompt: _Prompt, losses: Losses) -> _Roles:
+def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
     for text, format in ((prompt.example, prompt.example_format), (prompt.suffix, prompt.format)):
         refused = jinja.refused(text) if format == "jinja2" else None
         if refused is not None:
@@ -186,7 +186,7 @@ def _roles(prompt: _Prompt, losses: Losses) -> _Roles:
         guessed = dict(zip(new, left, strict=False))
         for name, field in guessed.items():
             why = f"{{{name}}} is taken for the examples' {{{field}}}, by its place"
-            losses.add(["suffix"], why, "check it in the template")
+            omissions.add(["suffix"], why, "check it in the template")
         pairs, aligned = same | guessed, False
     else:
         (output,), aligned = rest, True
@@ -197,7 +197,7 @@ def _roles(prompt: _Prompt, losses: Losses) -> _Roles:
             if name in fields and name not in query:
                 query[name] = f"query.{fields[name]}"
             elif name not in query and name not in prompt.partial:
-                losses.add(
+                omissions.add(
                     [key],
                     f"{{{name}}} is in no example, so that it stands in the template as text",
                     "write its value there",
@@ -233,7 +233,7 @@ def _parts(template: str, format: str) -> list[Part]:
     return _merged(parts)
 
 
-def _align(prompt: _Prompt) -> dict[str, str] | None:
+def _align(prompt: _FewShotPrompt) -> dict[str, str] | None:
     """The suffix's names by the example's, if the suffix is the example up to its answer."""
     try:
         example = _parts(prompt.example, prompt.example_format)
@@ -280,7 +280,7 @@ def _filled(parts: Sequence[Part], partial: Mapping[str, str]) -> list[Part]:
     ]
 
 
-def _template(prompt: _Prompt, roles: _Roles) -> tuple[str, str]:
+def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
     """The template, and the instruction that it prints."""
     outer = {name: f'"{{{name}}}"' for name in _names(prompt.prefix, prompt.format)}
     outer |= {name: f'"{{{name}}}"' for name in _names(prompt.suffix, prompt.format)}
@@ -315,7 +315,7 @@ def _template(prompt: _Prompt, roles: _Roles) -> tuple[str, str]:
     return jinja.tag(block, "endfor") + written(suffix, outer, prompt.format), instruction
 
 
-def _twice(prompt: _Prompt, inner: Mapping[str, str], outer: Mapping[str, str]) -> str:
+def _twice(prompt: _FewShotPrompt, inner: Mapping[str, str], outer: Mapping[str, str]) -> str:
     """The example's template after both passes: its texts are formatted once more."""
     if prompt.example_format == "jinja2":
         return jinja.translate(prompt.example, inner, keep_newline=False)
@@ -334,14 +334,14 @@ def _twice(prompt: _Prompt, inner: Mapping[str, str], outer: Mapping[str, str]) 
 
 
 def _rows(
-    prompt: _Prompt, roles: _Roles, losses: Losses
+    prompt: _FewShotPrompt, roles: _Roles, omissions: Omissions
 ) -> tuple[tuple[Mapping[str, Any], ...], dict[str, str]]:
     for index, example in enumerate(prompt.examples):
         for name in (*roles.fields, roles.output):
             if name not in example:
                 raise TaskError(f"examples[{index}] has no {name!r}, which example_prompt prints")
     if any("{" in str(value) for example in prompt.examples for value in example.values()):
-        losses.add(
+        omissions.add(
             ["examples"],
             "LangChain reads braces in an example as a template",
             "nothing to do: here they stay as they are",

@@ -22,7 +22,7 @@ LINES_TO_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Function:
+class PythonFunction:
     """`!function utils.process_docs`: the name of Python code, which is never run."""
 
     name: str
@@ -32,7 +32,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Source:
+class ForeignFile:
     """What a file says."""
 
     path: Path
@@ -47,16 +47,16 @@ class Source:
         return self.lines.get(keys)
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> ForeignFile:
     """What a JSON or YAML file says. Raises `TaskError` for one that it does not read."""
     if path.suffix == ".json":
-        return Source(path, _json(read_text(path), path), {})
+        return ForeignFile(path, _json(read_text(path), path), {})
     if path.suffix in (".yaml", ".yml"):
         return read_yaml(path)
     raise TaskError(f"{path}: not a .json, .yaml or .yml file")
 
 
-def read_yaml(path: Path) -> Source:
+def read_yaml(path: Path) -> ForeignFile:
     """What a YAML file says, whatever it is called. Raises `TaskError`."""
     return _yaml(read_text(path), path)
 
@@ -117,7 +117,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
-def _yaml(text: str, path: Path) -> Source:
+def _yaml(text: str, path: Path) -> ForeignFile:
     try:
         import yaml
     except ImportError:
@@ -131,7 +131,7 @@ def _yaml(text: str, path: Path) -> Source:
             raise TaskError(f"{path}: empty")
         _measure(node, path, {}, 0)
         value = loader.construct_document(node)
-        return Source(path, value, dict(_lines(node, ())))
+        return ForeignFile(path, value, dict(_lines(node, ())))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark is not None else ""
@@ -151,8 +151,8 @@ def _loader_type() -> Any:
     class Loader(yaml.SafeLoader):
         """Safe: it makes plain values only."""
 
-    def function(loader: Any, node: Any) -> Function:
-        return Function(str(loader.construct_scalar(node)))
+    def function(loader: Any, node: Any) -> PythonFunction:
+        return PythonFunction(str(loader.construct_scalar(node)))
 
     def mapping(loader: Any, node: Any) -> Any:
         return loader.construct_mapping(node, deep=True)

@@ -14,16 +14,16 @@ import jinja2
 
 from promptkit.errors import TaskError, shorten
 from promptkit.importing import jinja
-from promptkit.importing.carried import (
-    Carried,
+from promptkit.importing.imported import (
     Imported,
-    Losses,
+    ImportedTask,
+    Omissions,
     check,
     column_of,
     slug,
     unique,
 )
-from promptkit.importing.plain_values import Source
+from promptkit.importing.plain_values import ForeignFile
 
 _SPLIT = "|||"
 
@@ -43,9 +43,9 @@ class _SkippedError(Exception):
     """Why a template is not carried over."""
 
 
-def carry(source: Source) -> Imported:
+def carry(source: ForeignFile) -> Imported:
     """The templates, as one task for every set of answers. Raises `TaskError`."""
-    losses = Losses(source)
+    omissions = Omissions(source)
     named = [source.value.get(key) for key in ("dataset", "subset")]
     dataset = "/".join(str(name) for name in named if name)
     templates = source.value.get("templates")
@@ -55,29 +55,29 @@ def carry(source: Source) -> Imported:
     for key, value in templates.items():
         keys = ["templates", str(key)]
         if not isinstance(value, dict) or not isinstance(value.get("jinja"), str):
-            losses.add(keys, "no template with `jinja`", "mend the file, or leave it out")
+            omissions.add(keys, "no template with `jinja`", "mend the file, or leave it out")
             continue
         shown = repr(str(value.get("name") or key))
         try:
-            parsed = _parse(value, shown, keys, losses)
+            parsed = _parse(value, shown, keys, omissions)
         except _SkippedError as error:
-            losses.add(keys, f"{shown} is left out: {error}", "write it anew")
+            omissions.add(keys, f"{shown} is left out: {error}", "write it anew")
             continue
         except jinja2.TemplateSyntaxError as error:
-            losses.add(keys, f"{shown} is left out: {error.message}", "mend it")
+            omissions.add(keys, f"{shown} is left out: {error.message}", "mend it")
             continue
         groups.setdefault((parsed.labels, parsed.column), []).append(parsed)
     if not groups:
-        reasons = "\n  ".join(str(lost) for lost in losses.found)
+        reasons = "\n  ".join(str(lost) for lost in omissions.found)
         raise TaskError(f"{source.path}: no template could be carried over\n  {reasons}")
-    _add_general(source, dataset, losses)
+    _add_general(source, dataset, omissions)
     tasks = tuple(_task(dataset or source.path.stem, *group) for group in groups.items())
-    return Imported("promptsource", tasks, tuple(losses.found))
+    return Imported("promptsource", tasks, tuple(omissions.found))
 
 
-def _parse(value: Mapping[str, Any], shown: str, keys: list[str], losses: Losses) -> _Parsed:
+def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omissions) -> _Parsed:
     prompt, target = _split(value["jinja"])
-    labels = _labels(value.get("answer_choices"), keys, shown, losses)
+    labels = _labels(value.get("answer_choices"), keys, shown, omissions)
     refused = jinja.refused(prompt)
     if refused is not None:
         raise _SkippedError(f"it {refused}")
@@ -100,13 +100,13 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], losses: Losses
     both = [name for name in answered if name in fields]
     if both:
         why = f"{shown} reads {both[0]!r} for the question and for the answer"
-        losses.add(keys, why, "see that the question does not give the answer away")
+        omissions.add(keys, why, "see that the question does not give the answer away")
     column = answered[0] if _only(target, answered) and answered[0] not in fields else "output"
     if column == "output":
         why = (
             f"{shown} makes the answer with {shorten(value['jinja'].partition(_SPLIT)[2].strip())}"
         )
-        losses.add(keys, why, "write what it comes to into the column `output` of each row")
+        omissions.add(keys, why, "write what it comes to into the column `output` of each row")
     types = {column: kinds[name] for name, column in fields.items()}
     return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
 
@@ -116,12 +116,12 @@ def _only(target: str, names: list[str]) -> bool:
     return len(names) == 1 and parts == [jinja.Variable(names[0])]
 
 
-def _labels(choices: Any, keys: list[str], shown: str, losses: Losses) -> tuple[str, ...]:
+def _labels(choices: Any, keys: list[str], shown: str, omissions: Omissions) -> tuple[str, ...]:
     """The answers, where they are the same for every row."""
     if not isinstance(choices, str):
         return ()
     if "{{" in choices or "{%" in choices:
-        losses.add(
+        omissions.add(
             [*keys, "answer_choices"],
             f"{shown} has other answers in every row, and promptkit one set of labels",
             "the answers are generated; edit [output] where there is one set",
@@ -130,7 +130,7 @@ def _labels(choices: Any, keys: list[str], shown: str, losses: Losses) -> tuple[
     labels = tuple(choice.strip() for choice in choices.split(_SPLIT))
     if len(set(labels)) < len(labels) or not all(labels):
         why = f"{shown} has an empty answer, or one that stands twice"
-        losses.add([*keys, "answer_choices"], why, "the answers are generated; edit [output]")
+        omissions.add([*keys, "answer_choices"], why, "the answers are generated; edit [output]")
         return ()
     return labels
 
@@ -187,14 +187,14 @@ def _template(prompt: str, names: Mapping[str, str]) -> str:
     return f"{{% example %}}\n{block} {{{{ output }}}}\n\n{{% endexample %}}\n"
 
 
-def _task(dataset: str, group: tuple[tuple[str, ...], str], parsed: list[_Parsed]) -> Carried:
+def _task(dataset: str, group: tuple[tuple[str, ...], str], parsed: list[_Parsed]) -> ImportedTask:
     labels, column = group
     names = [f"{name}.j2" for name in unique(slug(template.name) for template in parsed)]
     fields: dict[str, str] = {}
     for template in parsed:
         for name, kind in template.fields.items():
             fields[name] = kind if fields.get(name, "str") == "str" else fields[name]
-    return Carried(
+    return ImportedTask(
         name=dataset,
         templates={name: each.source for name, each in zip(names, parsed, strict=True)},
         fields=fields,
@@ -203,23 +203,23 @@ def _task(dataset: str, group: tuple[tuple[str, ...], str], parsed: list[_Parsed
     )
 
 
-def _add_general(source: Source, dataset: str, losses: Losses) -> None:
-    losses.add(
+def _add_general(source: ForeignFile, dataset: str, omissions: Omissions) -> None:
+    omissions.add(
         ["dataset"],
         f"nothing is downloaded, so that there are no rows of {dataset}",
         "write demos.csv and tests.csv and name them under [files] in task.toml",
     )
-    losses.add(
+    omissions.add(
         ["templates"],
         "promptsource asks one question at a time, and says nothing of shots",
         "shots are joined by an empty line; edit the templates for another form",
     )
-    losses.add(
+    omissions.add(
         ["templates"],
         "promptsource cuts every value at 2048 characters",
         "nothing to do: promptkit cuts nothing",
     )
-    losses.add(
+    omissions.add(
         ["templates"],
         "metadata, reference and id are not kept",
         "nothing to do: no prompt has them",

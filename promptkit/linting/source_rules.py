@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
-from promptkit.templating.source import Edit, Page, Token
+from promptkit.templating.source import Edit, LexerToken, Page
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _OUTPUT = re.compile(r"(\w+\.)?output\b")
@@ -84,7 +84,7 @@ def spaces_before_answers(page: Page) -> Iterator[Finding]:
             )
 
 
-def _expression(tokens: list[Token], index: int) -> str:
+def _expression(tokens: list[LexerToken], index: int) -> str:
     """The expression that is printed behind a text."""
     text = ""
     for token in tokens[index + 1 :]:

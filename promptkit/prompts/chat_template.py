@@ -177,7 +177,7 @@ def _render(
     try:
         compiled = _compile(template)
         text = within_bounds(compiled, lambda: compiled.render(**given, **tokens))
-    except _RefusalError as error:
+    except _TurnsRefusedError as error:
         roles = ", ".join(role for role, _ in turns)
         raise PromptError(
             f"the model's chat template refuses these turns ({roles}): {brief(str(error))}"
@@ -233,11 +233,11 @@ def _pieces(parts: Sequence[str], turns: Sequence[Message]) -> Iterator[Piece]:
             yield Piece(part, "chat")
 
 
-class _RefusalError(Exception):
+class _TurnsRefusedError(Exception):
     """What a chat template raises on purpose."""
 
 
-class _Generation(Extension):
+class _GenerationTag(Extension):
     """`{% generation %}` marks the assistant's text for training; here it changes nothing."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
@@ -247,7 +247,7 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-class _Environment(BoundedEnvironment):
+class _ChatEnvironment(BoundedEnvironment):
     concat = staticmethod(bounded_text)
 
     def __init__(self, **options: Any) -> None:
@@ -258,11 +258,11 @@ class _Environment(BoundedEnvironment):
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
     if _OPEN in template or _CLOSE in template:
-        raise _RefusalError("it writes U+E0F0 or U+E0F1, which stand for contents here")
-    environment = _Environment(
+        raise _TurnsRefusedError("it writes U+E0F0 or U+E0F1, which stand for contents here")
+    environment = _ChatEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=[_Generation, "jinja2.ext.loopcontrols"],
+        extensions=[_GenerationTag, "jinja2.ext.loopcontrols"],
     )
     environment.add_filter("tojson", _tojson)
     environment.globals["raise_exception"] = _refuse
@@ -271,14 +271,14 @@ def _compile(template: str) -> jinja2.Template:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise _RefusalError(message)
+    raise _TurnsRefusedError(message)
 
 
 def _strftime_now(format: str) -> str:
     if len(format) > _LONGEST_DATE_FORMAT:
-        raise _RefusalError(f"a date format of more than {_LONGEST_DATE_FORMAT} characters")
+        raise _TurnsRefusedError(f"a date format of more than {_LONGEST_DATE_FORMAT} characters")
     if re.search(r"%[^%A-Za-z]*[0-9]", format):  # C pads to any width
-        raise _RefusalError(f"the date format {format!r} has a width")
+        raise _TurnsRefusedError(f"the date format {format!r} has a width")
     return _TODAY.strftime(format)
 
 

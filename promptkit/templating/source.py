@@ -22,7 +22,7 @@ class Offset(int):
     offset: int
 
 
-class Token(NamedTuple):
+class LexerToken(NamedTuple):
     """A token of the lexer, white space and literal text included."""
 
     offset: int
@@ -47,7 +47,7 @@ class _Lexer(Lexer):
             yield here, kind, text
 
 
-class _Environment(TracingEnvironment):
+class _OffsetEnvironment(TracingEnvironment):
     """Parses as it is done for rendering, but syntax trees know their offsets."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Environment(TracingEnvironment):
         return _Lexer(self)
 
 
-_PARSER = _Environment()
+_PARSER = _OffsetEnvironment()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,13 @@ class Page:
             raise jinja2.TemplateSyntaxError(reason, 1, self.name, self.file) from None
 
     @cached_property
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> list[LexerToken]:
         """Everything that the lexer sees, in order. Raises `jinja2.TemplateSyntaxError`."""
         stream = _PARSER.lexer.tokeniter(self.raw, self.name, self.file)
-        return [Token(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
+        return [LexerToken(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
 
     @cached_property
-    def texts(self) -> list[Token]:
+    def texts(self) -> list[LexerToken]:
         """The literal text that the template prints."""
         return [token for token in self.tokens if token.kind == "data"]
 

@@ -212,17 +212,17 @@ def _check_inside(path: Path, folders: Sequence[Path]) -> None:
         raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
 
 
-class _Environment(TracingEnvironment):
+class _LoadingEnvironment(TracingEnvironment):
     """Finds what a template loads, by the file of the template that asks for it."""
 
-    loader: _Loader
+    loader: _TemplateLoader
 
     def join_path(self, template: str, parent: str) -> str:
         """Called by Jinja for every name that a template loads: the file that is meant."""
         return self.loader.find(template, parent) or template
 
 
-class _Loader(jinja2.FileSystemLoader):
+class _TemplateLoader(jinja2.FileSystemLoader):
     """Reads the templates that others load, and through no link that leads out of the folders."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -283,7 +283,9 @@ def _sharing(source: str, place: str, folders: tuple[Path, ...]) -> Sharing:
 
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:
-    environment = _Environment(loader=_Loader(folders), extensions=[ExampleTag, RoleTag])
+    environment = _LoadingEnvironment(
+        loader=_TemplateLoader(folders), extensions=[ExampleTag, RoleTag]
+    )
     for name, function in answer_filters.filters(environment.filters["tojson"]).items():
         environment.add_filter(name, function)
     return environment

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from promptkit import Example, Task, Template
 from promptkit.errors import TaskError, TemplateError
 from promptkit.formatting.design import design
-from promptkit.formatting.variants import JOINTS, SEPARATORS, Change, reformatted, variants
+from promptkit.formatting.variants import JOINTS, SEPARATORS, FormatChange, reformatted, variants
 from promptkit.linting.lint import lint_template
 from promptkit.templating.source import Page
 from promptkit.templating.template import BUILT_IN
@@ -204,7 +204,7 @@ def levels(template: Template) -> str:
     return "\n".join(variant.name for variant in formats_of(template)[0])
 
 
-def rendered(source: str, change: Change) -> str:
+def rendered(source: str, change: FormatChange) -> str:
     """What a changed template renders after one shot."""
     template = reformatted(Template(source, "t"), change)
     prompt = template.render(TASK, shots=TASK.demos[:1], query=TASK.tests[0])
@@ -213,11 +213,11 @@ def rendered(source: str, change: Change) -> str:
 
 @pytest.mark.slow
 def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
-    assert rendered(LOOP, Change(separator=" - ")) == (
+    assert rendered(LOOP, FormatChange(separator=" - ")) == (
         "Fruits.\nFruit - peach\nColour - orange\nType - drupe\n\n"
         "Fruit - lemon\nColour - yellow\nType -⟨ drupe⟩"
     )
-    assert rendered(LOOP, Change(casing="UPPER", gap="\n", line_end=" || ")) == (
+    assert rendered(LOOP, FormatChange(casing="UPPER", gap="\n", line_end=" || ")) == (
         "Fruits.\nFRUIT: peach\nCOLOUR: orange\nTYPE:\ndrupe || "
         "FRUIT: lemon\nCOLOUR: yellow\nTYPE:\n⟨drupe⟩"
     )
@@ -226,20 +226,22 @@ def test_a_loop_is_changed_in_shots_and_query_alike() -> None:
 
 
 def test_what_is_not_format_stays_as_it_is() -> None:
-    options = rendered(SOURCES["options"], Change(" = ", "UPPER"))
+    options = rendered(SOURCES["options"], FormatChange(" = ", "UPPER"))
     assert options.startswith("FRUIT = peach, orange\nOptions:\n- drupe\n")
     assert "\nTYPE = drupe\n" in options
-    table = rendered(SOURCES["a table"], Change(": ", joint="; "))
+    table = rendered(SOURCES["a table"], FormatChange(": ", joint="; "))
     assert table.startswith("| peach: orange: drupe |\n")
-    tokens = rendered(SOURCES["control tokens"], Change(" - ", "UPPER", line_end=" || "))
+    tokens = rendered(SOURCES["control tokens"], FormatChange(" - ", "UPPER", line_end=" || "))
     assert tokens.startswith(
         "<|im_start|>user\nFRUIT - peach orange<|im_end|>\n<|im_start|>assistant\ndrupe<|im_end|>\n"
     )
-    sentence = rendered(SOURCES["a sentence"], Change(" - ", "UPPER", gap="", line_end="\n\n"))
+    sentence = rendered(
+        SOURCES["a sentence"], FormatChange(" - ", "UPPER", gap="", line_end="\n\n")
+    )
     assert sentence.startswith("The type of peach (orange) is drupe.\n\nThe type of lemon")
-    hindi = rendered(SOURCES["hindi"], Change(" = ", "UPPER"))
+    hindi = rendered(SOURCES["hindi"], FormatChange(" = ", "UPPER"))
     assert hindi.startswith("फल = peach\n")
-    headed = rendered(SOURCES["markdown"], Change(" - ", "lower"))
+    headed = rendered(SOURCES["markdown"], FormatChange(" - ", "lower"))
     assert headed.startswith("### input -\npeach, orange\n\n### type -\ndrupe\n")
 
 
@@ -255,7 +257,7 @@ def test_two_separators_are_not_made_one() -> None:
     found = levels(Template(source, "t"))
     assert 'sep " = "' in found
     assert 'sep ": "' not in found
-    assert rendered(source, Change(" = ")).startswith("Fruit: peach = drupe\n")
+    assert rendered(source, FormatChange(" = ")).startswith("Fruit: peach = drupe\n")
 
 
 def test_the_page_names_what_is_tried() -> None:
@@ -264,7 +266,7 @@ def test_the_page_names_what_is_tried() -> None:
     assert re.findall("`([^`]+)`", rows["sep"]) == list(SEPARATORS)
     assert re.findall("`([^`]+)`", rows["joint"].replace("\\|", "|")) == list(JOINTS)
     source = "{% example %}\nQuestion: {{ input.name }}\nAnswer: {{ output }}\n\n{% endexample %}\n"
-    change = Change(" - ", "UPPER", line_end="\n")
+    change = FormatChange(" - ", "UPPER", line_end="\n")
     assert str(change) in page
     assert rendered(source, change).startswith("QUESTION - peach\nANSWER - drupe\nQUESTION - lemon")
 

@@ -11,7 +11,7 @@ from pydantic import create_model
 from promptkit import Task
 from promptkit.errors import TemplateError
 from promptkit.importing import jinja
-from promptkit.importing.carried import column_of
+from promptkit.importing.imported import column_of
 from promptkit.templating.template import Template
 
 VALUES = {"a": " x\n", "b": "y"} | {

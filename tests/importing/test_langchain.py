@@ -14,8 +14,8 @@ import pytest
 
 from promptkit import Template, load_task
 from promptkit.errors import TaskError
-from promptkit.importing.peers import import_file
 from promptkit.importing.plain_values import read
+from promptkit.importing.tools import import_file
 
 FOLDER = Path(__file__).parent
 GOLDEN: dict[str, Any] = json.loads((FOLDER / "langchain.golden.json").read_text(encoding="utf-8"))

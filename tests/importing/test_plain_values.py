@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from promptkit import Task
 from promptkit.errors import MissingExtraError, PromptkitError, TaskError
 from promptkit.importing import jinja, plain_values
-from promptkit.importing.peers import import_file
-from promptkit.importing.plain_values import Function, read
+from promptkit.importing.plain_values import PythonFunction, read
+from promptkit.importing.tools import import_file
 from promptkit.templating.template import Template
 
 
@@ -97,7 +97,7 @@ def test_aliases_and_known_tags_are_read(tmp_path: Path) -> None:
     assert source.value == {
         "a": {"b": 1},
         "c": {"b": 1},
-        "d": {"b": 1, "e": Function("m.f")},
+        "d": {"b": 1, "e": PythonFunction("m.f")},
         "f": {"jinja": "j"},
     }
     assert (source.line("d", "e"), source.line("d", "e", "x"), source.line("g")) == (5, 5, None)

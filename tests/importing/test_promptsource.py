@@ -9,7 +9,7 @@ import pytest
 
 from promptkit import Template, load_task
 from promptkit.errors import TaskError
-from promptkit.importing.peers import import_file
+from promptkit.importing.tools import import_file
 
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "templates.yaml"

@@ -14,7 +14,7 @@ import tomli_w
 from promptkit.errors import TaskError, TemplateError
 from promptkit.files import saving
 from promptkit.importing.jinja import literal
-from promptkit.importing.plain_values import Source
+from promptkit.importing.plain_values import ForeignFile
 from promptkit.tasks.examples import RESERVED
 from promptkit.templating.template import Template
 
@@ -22,7 +22,7 @@ _WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
-class Lost:
+class Omission:
     """Something that a file says and that was not carried over, or not as it stands."""
 
     what: str
@@ -38,21 +38,21 @@ class Lost:
         return f"{where}: {self.what}: {self.why}; {self.do}"
 
 
-class Losses:
+class Omissions:
     """Collects what is lost of one file."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ForeignFile) -> None:
         self._source = source
-        self.found: list[Lost] = []
+        self.found: list[Omission] = []
 
     def add(self, keys: Sequence[str], why: str, do: str) -> None:
         """`keys` leads to the value in the file."""
         line = self._source.line(*keys)
-        self.found.append(Lost(".".join(keys), str(self._source.path), line, why, do))
+        self.found.append(Omission(".".join(keys), str(self._source.path), line, why, do))
 
 
 @dataclass(frozen=True)
-class Carried:
+class ImportedTask:
     """A task folder to be: what the file says of a task, and its templates."""
 
     name: str
@@ -75,8 +75,8 @@ class Imported:
     """A file of another tool, carried over."""
 
     tool: str
-    tasks: tuple[Carried, ...]
-    lost: tuple[Lost, ...] = field(default=())
+    tasks: tuple[ImportedTask, ...]
+    lost: tuple[Omission, ...] = field(default=())
 
     def write(self, folder: Path) -> list[Path]:
         """Writes the task, or each into a folder of its own below; returns the files.
@@ -99,7 +99,7 @@ class Imported:
         return list(written)
 
 
-def _files(task: Carried) -> dict[str, str]:
+def _files(task: ImportedTask) -> dict[str, str]:
     if task.fields is None:
         return dict(task.templates)
     output: dict[str, Any] = {"labels": list(task.labels)} if task.labels else {"type": "str"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from promptkit.errors import TaskError, shorten
 from promptkit.importing import harness, langchain, promptsource
-from promptkit.importing.carried import Imported
+from promptkit.importing.imported import Imported
 from promptkit.importing.plain_values import read
 
 
