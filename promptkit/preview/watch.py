@@ -1,4 +1,4 @@
-"""Waits for files to change, by looking at them."""
+"""Detection of changed files, by polling."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SECONDS = 0.3
-"""Between two looks."""
+"""Time between two polls."""
 
 State = dict[Path, tuple[int, int]]
-"""The files that are there, with their times in nanoseconds and their sizes in bytes."""
+"""Existing files, with their times in nanoseconds and their sizes in bytes."""
 
 
 def changes(places: Sequence[Path], written: Path | None = None) -> Iterator[None]:
-    """Yields once at the beginning, and then whenever a file has changed.
+    """Yield once at the beginning, and then after every change of a file.
 
-    `places` are files, and folders with what is in them and in their `templates/`; `written` is
-    not looked at, since whoever is told of a change writes it.
+    Args:
+        places: Files, and folders with their files and those below their `templates/`.
+        written: A file to ignore, since the caller writes it after each change.
     """
     before = state(places, written)
     yield
@@ -30,7 +31,7 @@ def changes(places: Sequence[Path], written: Path | None = None) -> Iterator[Non
 
 
 def state(places: Sequence[Path], but: Path | None = None) -> State:
-    """What the files of some folders look like."""
+    """Return the state of the files in `places`."""
     found: State = {}
     for place in places:
         for path in (place, *place.glob("*"), *place.glob("templates/**/*")):

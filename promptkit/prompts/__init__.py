@@ -1,1 +1,1 @@
-"""A rendered prompt as a value, and how it is shown."""
+"""Rendered prompts as values, and their previews."""

@@ -1,7 +1,7 @@
-"""What a generated answer must look like: a JSON Schema that a model can follow to its end.
+"""Formats of generated answers: JSON Schemas that a model can follow to the end of its answer.
 
-A schema says what is valid. A model that writes under it also needs to come to an end, and to know
-what a library checks beyond the schema, so the schema is narrowed a little (`narrowed`).
+A schema describes valid answers. A model that writes under it must also come to an end, and meet
+checks of pydantic beyond the schema, so the schema is narrowed a little (`narrowed`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
-    """What a generated answer must look like."""
+    """Format that a generated answer must have."""
 
     kind: Literal["json", "text"]
-    """Whether the answer is a JSON value, or a text as it stands."""
+    """"json" for an answer that is a JSON value, "text" for plain text."""
     schema: str
-    """The JSON Schema, as JSON: of the value, or of the text as one string."""
+    """JSON Schema of the value, or of the text as one string, written as JSON."""
 
     @classmethod
     def of(cls, kind: Literal["json", "text"], schema: Any) -> AnswerFormat:
-        """A format out of a schema; the order of its properties is the order of the answer's."""
+        """Return a format from a schema; answers have their properties in the schema's order."""
         return cls(kind, json.dumps(schema, ensure_ascii=False))
 
 
@@ -75,10 +75,14 @@ _FORMATS = {
         for version in range(1, 9)
     },
 }
-"""Formats as pydantic writes and reads them; the calendar's rules are part of a date's."""
+"""Formats as pydantic writes and reads them; the calendar's rules are part of a date's.
+
+Those of the grammar library accept more than pydantic reads: 29 February of every year, leap
+seconds, durations and fractions of any length.
+"""
 
 _KNOWN_FORMATS = ("ipv4", "ipv6")
-"""Formats that the grammar library has."""
+"""Formats of which the grammar library's own definition fits."""
 
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")
 _LISTED = ("prefixItems", "anyOf", "oneOf", "allOf")
@@ -88,7 +92,7 @@ _OF_OBJECTS = {"properties", "required", "additionalProperties", "patternPropert
 
 
 def parts(schema: Any) -> Iterator[tuple[str, Any]]:
-    """The schemas that stand in a schema, with their places in it."""
+    """Yield the direct subschemas of a schema, each after its path."""
     if not isinstance(schema, Mapping):
         return
     for key, value in schema.items():
@@ -101,9 +105,12 @@ def parts(schema: Any) -> Iterator[tuple[str, Any]]:
 
 
 def as_ordered(value: Any, schema: Any, *, filled: bool = False) -> Any:
-    """A value with the keys of its objects in the order in which they are written.
+    """Return a value with the keys of its objects in the schema's order.
 
-    Where it is to be `filled`, also with the defaults of what it leaves out.
+    Args:
+        value: A JSON value.
+        schema: The schema that the value fits.
+        filled: Add the defaults of properties that the value leaves out.
     """
 
     def followed(part: Any) -> Any:
@@ -137,7 +144,7 @@ def _has_default(schema: Any) -> bool:
 
 
 def _may_be(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether an object has the properties of a schema, and no other constants; or is a list."""
+    """Return whether an object has a schema's properties and constants; true for lists."""
     if isinstance(value, list):
         return True
     named = schema.get("properties", {})
@@ -151,7 +158,7 @@ _DATA = ("const", "enum", "default", "examples")
 
 
 def unfollowed(schema: Any) -> str | None:
-    """Why a reference of the schema cannot be followed; None where all of them can."""
+    """Return the reason why a reference cannot be followed; None where all of them can."""
     for reference in _references(schema, named=False):
         seen = set()
         while isinstance(reference, str) and reference not in seen:
@@ -169,7 +176,7 @@ def unfollowed(schema: Any) -> str | None:
 
 
 def _references(schema: Any, *, named: bool) -> Iterator[Any]:
-    """All references; below `properties` and the like, `named`, keys are names."""
+    """Yield all references; `named` is true below `properties`, where keys are names."""
     if isinstance(schema, list):
         for part in schema:
             yield from _references(part, named=False)
@@ -182,7 +189,7 @@ def _references(schema: Any, *, named: bool) -> Iterator[Any]:
 
 
 def _target(schema: Any, reference: str) -> tuple[Any] | None:
-    """What a reference names, in a tuple; None where that is no part of the schema."""
+    """Return the target of a reference, in a tuple; None where it is no part of the schema."""
     base, _, pointer = reference.partition("#")
     if base and base != schema.get("$id", "").partition("#")[0]:
         return None
@@ -202,7 +209,7 @@ def _target(schema: Any, reference: str) -> tuple[Any] | None:
 
 
 def literals(schema: Any) -> Iterator[str]:
-    """The texts that an answer under this schema may have to contain, as JSON writes them."""
+    """Yield the texts that an answer under a schema may have to contain, as JSON writes them."""
     if isinstance(schema, Mapping):
         named = [*schema.get("properties", ()), *schema.get("required", ())]
         constant = [schema["const"]] if "const" in schema else []
@@ -213,10 +220,10 @@ def literals(schema: Any) -> Iterator[str]:
 
 
 def narrowed(schema: Any) -> Any:
-    """The schema as an answer is written under it; whatever it allows, `schema` allows.
+    """Return a narrower schema for writing an answer: `schema` allows whatever it allows.
 
-    Whole numbers have an end. An object that says nothing of further properties has none. Formats
-    are spelled out, and those that nobody knows are left to validation.
+    Whole numbers are bounded. An object whose schema does not mention additional properties has
+    none. Known formats become patterns; unknown ones are left to validation.
     """
     closed = not any(_joins(part) for part in _all(schema))
 
@@ -237,7 +244,7 @@ def narrowed(schema: Any) -> Any:
 
 
 def _changed(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """A copy in which every schema that stands in it is changed."""
+    """Return a copy with each direct subschema changed."""
     copy = dict(schema)
     for key, value in schema.items():
         if key in _NAMED and isinstance(value, Mapping):
@@ -256,7 +263,7 @@ def _all(schema: Any) -> Iterator[Any]:
 
 
 def _joins(schema: Any) -> bool:
-    """Whether a value answers to several schemas at once, so that none may be closed."""
+    """Return whether a value must fit several schemas at once, so that none may be closed."""
     if not isinstance(schema, Mapping):
         return False
     if "allOf" in schema or ("oneOf" in schema and "discriminator" not in schema):
@@ -274,7 +281,7 @@ def _spell_format(schema: dict[str, Any]) -> None:
 
 
 def _spell_names(part: dict[str, Any], schema: Any) -> None:
-    """Names the properties of an object of which only their form is said."""
+    """Replace `propertyNames` by the properties or patterns that it allows."""
     names = part.get("propertyNames")
     if not isinstance(names, Mapping) or {"properties", "patternProperties"} & part.keys():
         return

@@ -1,8 +1,8 @@
-"""Turns into text, through the chat template that a model carries in its file.
+"""Conversion of a chat's turns to text, by the chat template in a model's file.
 
-The template is the model's; the environment is the one that such templates are written for
-(Hugging Face transformers' `apply_chat_template`). It never sees the contents: each stands in it
-as a placeholder, so that no content is rewritten, and every character keeps its origin.
+Chat templates are written for Hugging Face transformers' `apply_chat_template`, whose environment
+is provided here. A template never sees the contents of the turns: it renders placeholders for
+them, so that no content is rewritten, and every character keeps its origin.
 """
 
 from __future__ import annotations
@@ -31,30 +31,37 @@ _PLACEHOLDER = re.compile(f"{_OPEN}(0|[1-9][0-9]{{0,8}}){_CLOSE}")
 _THOUGHT = re.compile(
     r"(?:<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)\Z"
 )
-"""The beginning of a thought at the end of a text."""
+"""Opening tag of a thought at the end of a text."""
 
 _LONGEST_TAG = 64
 _LONGEST_DATE_FORMAT = 200
 
 Turns = tuple[tuple[str, str], ...]
-"""Roles and contents."""
+"""Pairs of role and content."""
 
 _TODAY = datetime(2024, 7, 26)
-"""What templates that ask for the date are told, so that a prompt is the same on every day."""
+"""Date that templates are given, so that a prompt is the same on every day."""
 
-# transformers gives the first two to every template. An answer is asked for, not a thought.
+# transformers gives the first two to every template. The third asks for answers without thoughts.
 _ALWAYS = {"tools": None, "documents": None, "enable_thinking": False}
 
 
 def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "") -> Prompt:
-    """The prompt as raw text; a prompt without turns as it is.
+    """Return the prompt as raw text; a prompt without turns is returned as it is.
 
-    `bos` and `eos` are what the template sees as `bos_token` and `eos_token`. An assistant turn
-    at the end is the beginning of the answer. A system turn that may (`{% system or user %}`)
-    stands in front of the first user turn where the template refuses it or leaves it out. A
-    thought that the template begins for the model is ended, so that the answer stands where
-    answers stand. Raises `PromptError` where the model has no chat template, or its template
-    refuses the turns or leaves one out.
+    An assistant turn at the end is the beginning of the answer. A `{% system or user %}` turn is
+    put in front of the first user turn if the template refuses it or leaves it out. A thought
+    that the template begins for the model is closed, since an answer is asked for.
+
+    Args:
+        prompt: The prompt, with turns or without.
+        template: The chat template's source; None where the model has none.
+        bos: The template's `bos_token`.
+        eos: The template's `eos_token`.
+
+    Raises:
+        PromptError: The prompt has turns, and the model has no chat template, or its template
+            refuses the turns or leaves one out.
     """
     if not prompt.messages:
         return prompt
@@ -63,7 +70,7 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
             "the template makes turns, but this model carries no chat template; "
             "use a template without {% user %} and {% assistant %}, or a chat model"
         )
-    turns, begun = _asked(prompt)
+    turns, begun = _split_answer(prompt)
     turns = _accepted(template, turns, bos, eos)
     shown = _shown(turns)
     parts = _render(template, shown, bos, eos)
@@ -77,13 +84,13 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
 
 
 def puts_system_in_user(prompt: Prompt, template: str, *, bos: str = "", eos: str = "") -> bool:
-    """Whether `apply` puts the system turn in front of the first user turn. Raises what it does."""
-    turns = _asked(prompt)[0]
+    """Return whether `apply` puts the system turn into the first user turn. Raises as it does."""
+    turns = _split_answer(prompt)[0]
     return bool(turns) and _accepted(template, turns, bos, eos) is not turns
 
 
-def _asked(prompt: Prompt) -> tuple[tuple[Message, ...], tuple[Piece, ...]]:
-    """The turns, and what the answer begins with."""
+def _split_answer(prompt: Prompt) -> tuple[tuple[Message, ...], tuple[Piece, ...]]:
+    """Return the turns before the answer, and the beginning of the answer."""
     turns = prompt.messages
     if turns and turns[-1].role == "assistant":
         return turns[:-1], turns[-1].pieces
@@ -91,7 +98,7 @@ def _asked(prompt: Prompt) -> tuple[tuple[Message, ...], tuple[Piece, ...]]:
 
 
 def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> tuple[Message, ...]:
-    """The turns, or those with the system turn in the first user turn, if only these will do."""
+    """Return the turns, with the system turn put into the first user turn if that is needed."""
     try:
         _check(template, turns, bos, eos)
         return turns
@@ -112,7 +119,7 @@ def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> 
 
 
 def _folded(turns: tuple[Message, ...]) -> tuple[Message, ...] | None:
-    """The turns with the system turn in the first user turn, if there are these two."""
+    """Return the turns with the system turn put into the first user turn; None without both."""
     if [turn.role for turn in turns[:2]] != ["system", "user"]:
         return None
     system, user, *others = turns
@@ -121,13 +128,13 @@ def _folded(turns: tuple[Message, ...]) -> tuple[Message, ...] | None:
 
 
 def _check(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> None:
-    """Raises `PromptError` where the template refuses the turns or leaves one out."""
+    """Raise `PromptError` if the template refuses the turns or leaves one out."""
     shown = set(_render(template, _shown(turns), bos, eos)[1::2])
     for index, turn in enumerate(turns):
         if str(index) not in shown and turn.content.strip():
             raise PromptError(
                 f"the model's chat template leaves out the {turn.role} turn "
-                f"{turn.content.strip()[:40]!r}; say it in another role"
+                f"{turn.content.strip()[:40]!r}; put its text into a turn of another role"
             )
 
 
@@ -136,10 +143,14 @@ def _shown(turns: Sequence[Message]) -> Turns:
 
 
 def _missing(tail: str, opening: str) -> str:
-    """What stands between the generation prompt, which ends in `tail`, and an answer.
+    """Return the text that is missing between the generation prompt and an answer.
 
-    `opening` is what the template writes there itself. A model may be expected to write some of
-    it, such as a thought; nothing is asked there, so it is left empty.
+    A template may leave a part to the model that it writes itself in front of earlier answers,
+    such as a thought; here it is added, the thought empty.
+
+    Args:
+        tail: End of the generation prompt.
+        opening: Text that the template writes in front of an earlier answer.
     """
     rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
     if rest.strip():
@@ -149,14 +160,14 @@ def _missing(tail: str, opening: str) -> str:
     if thought is None:
         return ""
     tag = thought[0]
-    if "START" in tag:  # Cohere, whose answer has a mark of its own
+    if "START" in tag:  # Cohere's, which also marks the answer's beginning
         return tag.replace("START", "END") + opening.removeprefix(text.removesuffix(tag))
     return ("" if text != tail else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
 
 
 @lru_cache(maxsize=256)
 def _around_answer(template: str, turns: Turns, bos: str, eos: str) -> tuple[str, str]:
-    """What the template writes around an answer to these turns; empty where it shows none."""
+    """Return the texts around an answer to these turns; empty if the template shows none."""
     answer = ("assistant", _placeholder(len(turns), "answer"))
     try:
         whole = _render(template, (*turns, answer), bos, eos, goes_on=False)
@@ -170,7 +181,7 @@ def _around_answer(template: str, turns: Turns, bos: str, eos: str) -> tuple[str
 def _render(
     template: str, turns: Turns, bos: str, eos: str, goes_on: bool = True
 ) -> tuple[str, ...]:
-    """The rendered text, split at the contents: every other part is the number of a turn."""
+    """Return the rendered text split at the contents: every other part is a turn's number."""
     messages = [{"role": role, "content": content} for role, content in turns]
     given = {"messages": messages, "add_generation_prompt": goes_on, **_ALWAYS}
     tokens = {"bos_token": bos, "eos_token": eos}
@@ -191,24 +202,24 @@ def _render(
 
 
 def _check_placeholders(parts: Sequence[str], count: int) -> None:
-    """Raise `PromptError` where a template wrote marks that stand for no content.
+    """Raise `PromptError` if a template wrote placeholder characters that are no placeholder.
 
-    One that stands for a content shows it, as if the template had asked for it.
+    A forged placeholder of a turn is harmless: it shows the turn's content.
     """
     marks = [mark for part in parts[::2] for mark in (_OPEN, _CLOSE) if mark in part]
     if marks or any(int(number) >= count for number in parts[1::2]):
         raise PromptError(
-            "the model's chat template takes contents apart, or writes U+E0F0 or U+E0F1 itself, "
-            "which stand for contents here; use another model"
+            "the model's chat template takes contents apart, or writes U+E0F0 or U+E0F1, which "
+            "are placeholders of contents here; use another model"
         )
 
 
 def _line(error: Exception) -> str:
-    """Where in the template an error was raised."""
+    """Return the template's line that raised an error, in words; empty if unknown."""
     lines = []
     for frame, line in traceback.walk_tb(error.__traceback__):
         compiled = frame.f_globals.get("__jinja_template__")
-        if compiled is not None:  # not yet in the places of the template
+        if compiled is not None:  # compiled code, whose line numbers are its own
             lines.append(compiled.get_corresponding_lineno(line))
         elif frame.f_code.co_filename == "<template>":
             lines.append(line)
@@ -216,7 +227,7 @@ def _line(error: Exception) -> str:
 
 
 def _placeholder(index: int, content: str) -> str:
-    """Stands for a content, with the white space around it, which some templates trim."""
+    """Return a content's placeholder within its outer white space, which templates may trim."""
     core = content.strip()
     if not core:
         return content
@@ -225,7 +236,7 @@ def _placeholder(index: int, content: str) -> str:
 
 
 def _pieces(parts: Sequence[str], turns: Sequence[Message]) -> Iterator[Piece]:
-    """The rendered text with the contents back in their places."""
+    """Yield the rendered text with the contents in place of their placeholders."""
     for position, part in enumerate(parts):
         if position % 2:
             yield from turns[int(part)].core
@@ -234,11 +245,11 @@ def _pieces(parts: Sequence[str], turns: Sequence[Message]) -> Iterator[Piece]:
 
 
 class _TurnsRefusedError(Exception):
-    """What a chat template raises on purpose."""
+    """Refusal that a chat template raises by `raise_exception`."""
 
 
 class _GenerationTag(Extension):
-    """`{% generation %}` marks the assistant's text for training; here it changes nothing."""
+    """`{% generation %}`, which marks the assistant's text for training and has no effect here."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -258,7 +269,7 @@ class _ChatEnvironment(BoundedEnvironment):
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
     if _OPEN in template or _CLOSE in template:
-        raise _TurnsRefusedError("it writes U+E0F0 or U+E0F1, which stand for contents here")
+        raise _TurnsRefusedError("it has U+E0F0 or U+E0F1, which are placeholders of contents here")
     environment = _ChatEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,

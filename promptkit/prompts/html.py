@@ -1,4 +1,4 @@
-"""Previews as one self-contained HTML page, without scripts or network; and one for a notebook."""
+"""Previews as HTML without scripts or network access: a whole page, or one for a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""White space and other characters that cannot be seen, made visible."""
+"""Visible marks for white space and other invisible characters."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs")
 
 
 def is_quiet(character: str) -> bool:
-    """Whether it shows in a page well enough by what it does: space, newline, joiner."""
+    """Return whether a character is seen by its effect alone: a space, a newline, a joiner."""
     return character in _QUIET
 
 
 def mark(character: str, *, spaces: bool) -> str | None:
-    """What stands for a character that cannot be seen; None for one that can.
+    """Return the mark of an invisible character; None for a visible one.
 
-    Spaces, tabs and newlines can be seen well enough, and joiners by what they join, unless
-    `spaces` asks for them.
+    Spaces, tabs, newlines and joiners count as visible unless `spaces` is true.
     """
     if character in _QUIET:
         return _QUIET[character] if spaces else None
@@ -33,7 +32,7 @@ def mark(character: str, *, spaces: bool) -> str | None:
 
 
 def cells(text: str, spaces: bool = True) -> Iterator[tuple[str, str | None]]:
-    """Runs of characters that can be seen, and each character that cannot, with its mark."""
+    """Yield runs of visible characters with None, and each invisible character with its mark."""
     seen = ""
     for character in text:
         sign = mark(character, spaces=spaces)
@@ -49,16 +48,16 @@ def cells(text: str, spaces: bool = True) -> Iterator[tuple[str, str | None]]:
 
 
 def seen(text: str) -> str:
-    """A text with marks for what cannot be seen and is not quiet."""
+    """Return a text with marks for invisible characters that are not quiet."""
     return "".join(sign or part for part, sign in cells(text, spaces=False))
 
 
 def on_one_line(text: str) -> str:
-    """A text with marks for what cannot be seen, line ends and tabs included."""
+    """Return a text with marks for invisible characters, line ends and tabs included."""
     return seen(text).replace("\n", _QUIET["\n"]).replace("\t", _QUIET["\t"])
 
 
 def marked(text: str, *, spaces: bool) -> str:
-    """A text with marks for what cannot be seen; a newline also stays one."""
+    """Return a text with marks for invisible characters; a marked newline is kept, too."""
     shown = cells(text, spaces)
     return "".join(part if sign is None else sign + "\n" * (part == "\n") for part, sign in shown)

@@ -14,7 +14,7 @@ Source = Literal["template", "data", "chat"]
 Role = Literal["system", "user", "assistant"]
 
 OR_USER = "system or user"
-"""The name of a system turn that may stand in the first user turn."""
+"""Name of a system turn that may be put into the first user turn."""
 
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -27,20 +27,20 @@ class Piece(NamedTuple):
     """`slot` is where the answer goes; `open` and `close` bound a turn (`text` is its role)."""
     file: str | None = None
     line: int | None = None
-    """The template line that put the text here (for several lines, the first)."""
+    """Template line that wrote the text; the first of several."""
     example: str | None = None
-    """The id of the example that the text belongs to."""
+    """Id of the example that the text belongs to."""
     field: str | None = None
-    """The field the text was read from, such as `input.name`."""
+    """Field that the text was read from, such as `input.name`."""
     answers: tuple[str, ...] = ()
-    """For a slot, what may stand there, a text per label."""
+    """For a slot, its possible texts, one per label."""
     as_json: bool = False
-    """For a slot, whether a generated answer is written as JSON."""
+    """For a slot, true if a generated answer is written as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the characters `start` to `end` of a text came from."""
+    """Origin of the characters `start` to `end` of a text."""
 
     start: int
     end: int
@@ -58,7 +58,7 @@ class Message:
     role: Role
     pieces: tuple[Piece, ...]
     or_user: bool = False
-    """Whether a system turn may stand in front of the first user turn, in the same turn."""
+    """True for a system turn that may be put into the first user turn."""
 
     @cached_property
     def content(self) -> str:
@@ -66,7 +66,7 @@ class Message:
 
     @cached_property
     def core(self) -> tuple[Piece, ...]:
-        """The pieces without the white space around them."""
+        """The pieces without outer white space."""
         kept = list(self.pieces)
         while kept and not kept[0].text.strip():
             kept.pop(0)
@@ -83,7 +83,7 @@ class Message:
 
 
 def spans_of(pieces: Iterable[Piece]) -> Iterator[Span]:
-    """The pieces' spans in the text they make together, one per template line or datum."""
+    """Yield the spans of the pieces' joined text, one per template line or datum."""
     start = 0
     for piece in pieces:
         source: Source = piece.kind if piece.kind in ("data", "chat") else "template"

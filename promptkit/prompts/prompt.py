@@ -19,30 +19,43 @@ from promptkit.prompts.view import Preview, PromptTokens, build_preview
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads, and what may come after it.
+    """Text for a model to read, and the possible answers.
 
     A raw prompt has `pieces` only. A prompt with roles has `messages`, which become pieces once
     the model's chat template is known (`promptkit.prompts.chat_template.apply`).
+
+    Example:
+        >>> from typing import Literal
+        >>> from pydantic import create_model
+        >>> from promptkit import Task, Template
+        >>> Animal = create_model("Animal", name=(str, ...))
+        >>> task = Task[Animal, Literal["bird", "fish"]](name="animals")
+        >>> template = Template("{{ query.name }}:{% example %} {{ output }}{% endexample %}")
+        >>> prompt = template.render(task, query={"name": "owl"})
+        >>> prompt.text, prompt.candidates
+        ('owl:', (' bird', ' fish'))
+        >>> [(span.source, span.field) for span in prompt.spans]
+        [('data', 'input.name'), ('template', None)]
     """
 
     pieces: tuple[Piece, ...] = ()
-    """The text before the answer."""
+    """Text before the answer."""
     messages: tuple[Message, ...] = ()
-    """The turns before the answer; empty for a raw prompt."""
+    """Turns before the answer; empty for a raw prompt."""
     candidates: tuple[str, ...] | None = None
-    """The texts that may follow, space in front included; None where the answer is generated."""
+    """Possible answers, each with the space in front of it; None where the answer is generated."""
     lead: str = ""
-    """The space in front of the answer, which belongs to the answer."""
+    """Space in front of the answer, as a part of the answer."""
     stop: str = ""
-    """The text that ends an answer."""
+    """Text that ends an answer."""
     stop_is_chat: bool = False
-    """Whether the stop comes from the model's chat template, so that it may be a control token."""
+    """True if the stop comes from a chat template, so that it may be a control token."""
     format: AnswerFormat | None = None
-    """What a generated answer must look like; None where it may be any text."""
+    """Format of a generated answer; None where it may be any text."""
     shots: tuple[str, ...] = ()
-    """The ids of the demonstrations shown, in order."""
+    """Ids of the shots, in order."""
     query: str | None = None
-    """The id of the example that is asked."""
+    """Id of the query."""
 
     @property
     def text(self) -> str:
@@ -64,7 +77,7 @@ class Prompt:
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
     def with_pieces(self, pieces: Sequence[Piece], *, stop: str, stop_is_chat: bool) -> Prompt:
-        """The same prompt as raw text."""
+        """Return the same prompt as raw text."""
         return replace(
             self, pieces=tuple(pieces), messages=(), stop=stop, stop_is_chat=stop_is_chat
         )
@@ -103,9 +116,9 @@ class TokenizedPrompt:
     prompt: Prompt
     """The prompt as raw text, the model's chat template applied."""
     ids: tuple[int, ...]
-    """The tokens that every candidate shares, at least one."""
+    """Tokens that all candidates share, at least one."""
     candidates: tuple[tuple[int, ...], ...] = ()
-    """Per candidate, the tokens after the branch point; empty where the answer is generated."""
+    """Per candidate, its tokens after the shared ones; empty where the answer is generated."""
 
     @property
     def tokens(self) -> int:

@@ -1,4 +1,4 @@
-"""Which characters of a text a token stands for."""
+"""Alignment of tokens with the characters of a text."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 Range = tuple[int, int]
-"""The first character, and the one after the last."""
+"""First character, and the one after the last."""
 
 
 def align(text: str, pieces: Sequence[bytes]) -> list[Range] | None:
-    """The characters of each piece; those of a piece that begins or ends inside one include it.
+    """Return the range of characters of each piece; None if the pieces do not make the text.
 
-    A piece that stands for no text, as a BOS does, has an empty range. White space that no piece
-    stands for, which tokenizers drop beside some control tokens, is skipped. None where the pieces
-    do not make the text.
+    A piece that begins or ends inside a character includes it. A piece that stands for no text,
+    as a BOS does, has an empty range. White space without a piece, which tokenizers drop beside
+    some control tokens, is skipped.
+
+    Args:
+        text: The text.
+        pieces: Bytes of its tokens, in order.
     """
     raw = text.encode("utf-8", "surrogatepass")
     begins = [0, *accumulate(len(c.encode("utf-8", "surrogatepass")) for c in text)]
@@ -34,7 +38,7 @@ def align(text: str, pieces: Sequence[bytes]) -> list[Range] | None:
 
 
 def _find(raw: bytes, position: int, piece: bytes) -> Range:
-    """Where the piece begins, and how much of the text it is: nothing where it is not there."""
+    """Return the start of a piece in the text and its length there; length 0 if it is absent."""
     if not piece:
         return position, 0
     if raw.startswith(piece, position):

@@ -1,4 +1,4 @@
-"""Previews of prompts: runs of text, each of one origin and in the same tokens, and their costs."""
+"""Previews of prompts: runs of text of one origin and the same tokens, and lengths of the parts."""
 
 from __future__ import annotations
 

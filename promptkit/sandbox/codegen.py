@@ -1,4 +1,4 @@
-"""Compiles templates to code that counts its loops, texts, comparisons, slices and lists."""
+"""Compilation of templates to code that counts its loops, texts, comparisons, slices and lists."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
 
 _MOST_ENTRIES = 10_000
-"""Of a dict that is written out: keys with the same hash take quadratic time."""
+"""Entries of a dict that is written out: keys with the same hash take quadratic time."""
 
 _NODES_PER_STEP = 16
-"""Of code that takes no time to speak of."""
+"""Syntax nodes of straight code that together count as one step."""
 
 _QUICK = (nodes.Name, nodes.Const, nodes.If, nodes.Assign, nodes.Output)
 
@@ -38,7 +38,7 @@ _COMPARISONS = {
 
 
 class BoundedGenerator(CodeGenerator):
-    """Writes code that calls the methods of a `BoundedEnvironment`."""
+    """Code generator whose code calls the counting methods of a `BoundedEnvironment`."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):
@@ -129,10 +129,10 @@ class BoundedGenerator(CodeGenerator):
 
 
 class Folding(NodeTransformer):
-    """Prepares a tree: computes operators over constants, and counts bodies that are called.
+    """Transformer that computes operators over constants and puts a price on callable bodies.
 
-    Jinja computes the operators that no sandbox looks at, so that what they make is still the
-    template's own text; here the others are computed, too.
+    Jinja's optimiser leaves operators alone that a sandbox intercepts, as all are here. Computed
+    before rendering, their result is literal text of the template; else it would count as data.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -174,7 +174,7 @@ class Folding(NodeTransformer):
 
 
 def _call(name: str, *args: nodes.Node) -> nodes.Call:
-    """Call a method of the environment."""
+    """Return the call of a method of the environment."""
     method = nodes.EnvironmentAttribute(name)
     return nodes.Call(method, [*args], [], None, None, lineno=args[0].lineno)
 

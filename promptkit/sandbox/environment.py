@@ -1,9 +1,9 @@
-"""A Jinja sandbox within bounds: a template reads its data and writes text, and nothing else.
+"""A Jinja sandbox within bounds: a template can only read its data and write text.
 
-Jinja's own sandbox refuses private attributes. Here attributes and calls are refused unless they
-are known to be harmless. Whatever a template does is counted (`promptkit.sandbox.limits`), at
-prices that are known beforehand (`promptkit.sandbox.filter_costs`), and watched
-(`promptkit.sandbox.watchdog`).
+Jinja's own sandbox refuses private attributes and allows the rest. Here attributes and calls are
+refused unless they are on a list of harmless ones. The work of a template is counted
+(`promptkit.sandbox.limits`), at prices that are known before the work is done
+(`promptkit.sandbox.filter_costs`), and watched (`promptkit.sandbox.watchdog`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
     (LoopContext, _words("changed cycle")),
     (Cycler, _words("next reset")),
 )
-"""The methods that a template may call, by the kind of their object."""
+"""Methods that a template may call, by the type of their object."""
 
 _OWNERS = tuple(
     kind for kinds, _ in _METHODS for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
@@ -70,12 +70,12 @@ _HELD = (Namespace, Undefined)  # which give only what the template put there, o
 _SIZED: tuple[type[Collection[Any]], ...] = (*LISTS, str, range)
 _WITHOUT_FIELDS = (*SIMPLE, list, dict)  # but our own have some, such as their origin
 
-# By chance, for debugging, or for HTML.
+# One is random, one prints addresses, one is for HTML.
 _NO_FILTERS = ("random", "pprint", "urlize")
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """What templates run in: they call no Python, and end."""
+    """Jinja environment whose templates call no Python functions and always end."""
 
     code_generator_class = BoundedGenerator
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
@@ -101,7 +101,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             SecurityError: It was over a bound.
         """
         meter = self.meter
-        if meter.running:
+        if meter.running:  # a part of a rendering shares the bounds of the whole
             return work()
         meter.refill()
         meter.running = True
@@ -139,6 +139,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TemplateSyntaxError(_unfit(error), 1, name, filename) from None
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
+        # Jinja computes filters and tests of constants while it compiles, by the same code as in a
+        # rendering; `_check_rendering` tells the two apart.
         before, self.meter.compiling = self.meter.compiling, True
         try:
             folded = Folding(self.meter).visit(source)
@@ -158,40 +160,40 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     # Called by compiled templates.
 
     def rounds(self, values: Any, steps: int = 1) -> Any:
-        """Return what a loop goes over, whose rounds take so many steps."""
+        """Return the values that a loop iterates over, each of which takes so many steps."""
         if isinstance(values, _SIZED):
             self.meter.spend(len(values) * steps)
             return values
         return self.meter.each(values, steps)
 
     def step(self, steps: int) -> None:
-        """Count a body that is called."""
+        """Count a body that is called: a macro, a block, a whole template."""
         self.meter.spend(steps)
 
     def concatenated(self, values: tuple[Any, ...]) -> str:
-        """The texts of values, as one."""
+        """Return the texts of values, joined."""
         for value in values:
             check_text(self.meter, value)
         self.meter.write(self.meter.weigh(values))
         return "".join(map(str, values))
 
     def compared(self, value: Any) -> Any:
-        """A side of a comparison."""
+        """Return a side of a comparison, after counting the time to read it."""
         if isinstance(value, _SIZED):
             self.meter.read(value)
         return value
 
     def printed(self, value: Any) -> Any:
-        """A value that becomes text."""
+        """Return a value that becomes text. Raises `UndefinedError` where it has none."""
         check_text(self.meter, value)
         return value
 
     def sliced(self, value: Any, *bounds: Any) -> Any:
-        """A part of a text or a list."""
+        """Return a slice of a text or a list."""
         return self.made(value[slice(*bounds)])
 
     def made(self, value: Any) -> Any:
-        """A value that a template made."""
+        """Return a value that a template made, after counting it; an iterator as a `Stream`."""
         if isinstance(value, str):
             self.meter.write(len(value))
         elif isinstance(value, LISTS):
@@ -208,7 +210,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return operate(self.meter, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Calls what may be called."""
+        """Return the result of a call, if the callee is allowed."""
         self, owner = __self, getattr(__obj, "__self__", None)
         self.meter.spend(STEPS_PER_CALL)
         self.meter.read(*args, *kwargs.values())
@@ -226,7 +228,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     # What may be read and called.
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may read it."""
+        """Return whether a template may read an attribute."""
         self.meter.spend(STEPS_PER_ATTRIBUTE)
         if not super().is_safe_attribute(obj, attr, value):
             return False
@@ -235,6 +237,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, type) or (callable(obj) and not isinstance(obj, _CALLABLE)):
             return False
         if not callable(value):
+            # A plain text or number has attributes such as `origin` or `real`, and no fields.
             return not isinstance(obj, _WITHOUT_FIELDS)
         self._check_rendering()
         return any(isinstance(obj, kinds) and attr in names for kinds, names in _METHODS)
@@ -245,36 +248,36 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Whether a template may call it."""
+        """Return whether a template may call an object."""
         if isinstance(obj, (*_CALLABLE, Format)):
             return True
-        if any(obj is known for known in self.globals.values()):
+        if any(obj is known for known in self.globals.values()):  # `==` might be anybody's
             return True
         owner = getattr(obj, "__self__", None)
         return isinstance(owner, (*_OWNERS, Extension, BoundedEnvironment))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """`str.format` and `str.format_map`, within bounds."""
+        """Return `str.format` or `str.format_map` within bounds; None for other callables."""
         if super().wrap_str_format(value) is None:
             return None
         self._check_rendering()
         return Format(self, self.meter, str(value.__self__), is_map=value.__name__ == "format_map")
 
     def _check_rendering(self) -> None:
-        """Methods and streams have no text, so they are no constants."""
+        """Refuse to compute a method or a stream as a constant: they have no text."""
         if self.meter.compiling:
             raise UndefinedError("is not known before rendering")
 
     # Filters and tests.
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
-        """A filter that is counted."""
+        """Add a filter whose work is counted."""
         self.filters[name] = self._counted(name, function)
 
     def _counted(self, name: str, function: Any) -> Callable[..., Any]:
-        """`function`, counted, and what a filter of this `name` writes.
+        """Return `function` with its work counted at the price of the filter `name`.
 
-        A test has no name here: it writes nothing, and is asked of values that have no text, too.
+        A test has an empty name: it writes nothing, and takes values that have no text, too.
         """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
         meter, is_priced = self.meter, name in filter_costs.PRICED
@@ -285,7 +288,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         def counted(*args: Any, **kwargs: Any) -> Any:
             meter.spend(steps)
             given = args[skipped:] if skipped else args
-            if name in filter_costs.ALL_AT_ONCE:
+            if name in filter_costs.ALL_AT_ONCE:  # so that items are counted before use
                 given = tuple([listed(meter, v) if isinstance(v, Stream) else v for v in given])
                 args = (*args[:skipped], *given)
             meter.read(*given, *kwargs.values())
@@ -296,7 +299,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return counted
 
     def _price(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
-        """Raises `SecurityError` for what would be too much, before it is made."""
+        """Count a filter or method before it runs. Raises `SecurityError` over a bound."""
         if name in filter_costs.AS_TEXT:
             for given in (value, *args, *kwargs.values()):
                 check_text(self.meter, given)
@@ -330,7 +333,7 @@ def within_bounds(template: Template, work: Callable[[], _Result]) -> _Result:
 
 
 def bounded_text(parts: Iterable[str]) -> str:
-    """One text out of what a compiled template yields. Raises `SecurityError` for too much."""
+    """Return the parts of a rendering as one text. Raises `SecurityError` for too much."""
     kept, length = [], 0
     for part in parts:
         kept.append(part)
@@ -341,7 +344,7 @@ def bounded_text(parts: Iterable[str]) -> str:
 
 
 def _unfit(error: Exception) -> str:
-    """Why a template cannot be compiled, besides its syntax."""
+    """Return the reason why a template with valid syntax cannot be compiled."""
     if isinstance(error, SecurityError):
         return error.message or ""
     return "the template nests too deeply, or has a number that is too long"

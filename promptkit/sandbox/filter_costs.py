@@ -1,4 +1,4 @@
-"""Prices of filters, tests and methods: what they take and write, known before they run."""
+"""Prices of filters, tests and methods: their steps and output size, known before they run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATHS = {
     "sort": 2,
     "map": 99,  # by name only
 }
-"""The place of the attribute path among the arguments of a filter."""
+"""Position of the attribute path among the arguments of a filter."""
 
 
 def check_path(name: str, *args: Any, **kwargs: Any) -> None:
@@ -51,7 +51,7 @@ def check_path(name: str, *args: Any, **kwargs: Any) -> None:
 
 
 def sorted_in(name: str, count: int) -> int:
-    """Return the steps of looking at so many items at once, or of sorting them."""
+    """Return the steps of a filter that looks at `count` items at once, or sorts them."""
     return count * (STEPS_PER_ITEM[name] + count.bit_length() // 8)
 
 
@@ -71,7 +71,7 @@ ROOM: dict[str, Callable[..., int]] = {
     **dict.fromkeys(_LISTED, _items),
     **dict.fromkeys(("split", "rsplit"), _parts),
 }
-"""The room that a list of a text's characters, words or lines takes, as characters."""
+"""Memory of a list of a text's characters, words or lines, counted as characters."""
 
 
 def _sought(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -98,7 +98,7 @@ SEARCHED: dict[str, Callable[..., int]] = {
     "striptags": _tags,
     "wordwrap": _copied,
 }
-"""How many characters are compared or copied, at most, where it is more than the text has."""
+"""Upper bound of characters compared or copied, where it exceeds the text's length."""
 
 
 def _padded(meter: Meter, value: Any, width: int = 80, *_: Any, **__: Any) -> int:
@@ -196,7 +196,7 @@ WRITTEN: dict[str, Callable[..., int]] = {
     "round": _rounded,
     "tojson": _json,
 }
-"""What a filter or a method of these names writes, in characters, from what it is given."""
+"""Upper bound of characters that a filter or a method writes, from its arguments."""
 
 AS_TEXT = frozenset(
     [
@@ -205,12 +205,12 @@ AS_TEXT = frozenset(
         *("urlencode", "wordcount", "wordwrap", "xmlattr", "letter", "shuffle"),
     ]
 )
-"""The filters that take the text of whatever they are given."""
+"""Filters that convert any argument to text."""
 
 ALL_AT_ONCE = frozenset(
     [*("dictsort", "groupby", "join", "letter", "max", "min", "shuffle", "sort"), "sum", "unique"]
 )
-"""The filters that look at all items before they give any."""
+"""Filters that need all items before they return any."""
 
 PRICED = AS_TEXT.union(WRITTEN, ROOM, SEARCHED, PATHS, STEPS_PER_ITEM, STEPS_PER_LINE, ALL_AT_ONCE)
-"""The filters and methods that are looked at before they are called."""
+"""Filters and methods that are priced before they are called."""

@@ -1,4 +1,4 @@
-"""Jinja's filters that gather, done item by item within bounds."""
+"""Replacements of Jinja's filters that gather items: each item is counted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Path = str | int | None
 
 
 class Filters:
-    """`join`, `sum` and `unique`, and the function `dict`."""
+    """The filters `join`, `sum` and `unique`, and the function `dict`."""
 
     def __init__(self, environment: Environment, meter: Meter) -> None:
         self._environment, self._meter = environment, meter
 
     def join(self, value: Iterable[Any], d: Any = "", attribute: Path = None) -> str:
-        """Jinja's `join`, which sees first how long it gets."""
+        """Return the items joined, as Jinja's `join` does; their length is checked first."""
         get = make_attrgetter(self._environment, attribute)
         items = listed(self._meter, map(get, value))
         check_text(self._meter, [*items, d])
@@ -30,7 +30,7 @@ class Filters:
         return str(d).join(map(str, items))
 
     def sum(self, iterable: Iterable[Any], attribute: Path = None, start: Any = 0) -> Any:
-        """Jinja's `sum`, item by item."""
+        """Return the sum of numbers or lists, as Jinja's `sum` does."""
         get = make_attrgetter(self._environment, attribute)
         total = start
         for item in iterable:
@@ -43,7 +43,7 @@ class Filters:
     def unique(
         self, value: Iterable[Any], case_sensitive: bool = False, attribute: Path = None
     ) -> Iterator[Any]:
-        """Jinja's `unique`, without many keys of one hash."""
+        """Yield each item once, as Jinja's `unique` does; refuses many keys of one hash."""
         postprocess = None if case_sensitive else ignore_case
         get, keys = make_attrgetter(self._environment, attribute, postprocess), Keys()
         for item in value:
@@ -54,7 +54,7 @@ class Filters:
                 yield item
 
     def mapping(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        """Python's `dict`, without many keys of one hash."""
+        """Return a dict, as Python's `dict` does; refuses many keys of one hash."""
         if len(args) != 1 or isinstance(args[0], dict):
             return dict(*args, **kwargs)
         keys, made = Keys(), {}

@@ -1,8 +1,8 @@
 """Bounds of one rendering, so that no template runs for ever or fills the memory.
 
-Work is counted, not timed, so that the same template meets the same bound on every machine. A
-thousand shots of 10 KB stay far below the bounds. What is counted too low is ended by the watchdog
-(`promptkit.sandbox.watchdog`), as long as no single call of C code takes long: hence the bounds on
+Work is counted, not timed, so that a template meets the same bound on every machine. A thousand
+shots of 10 KB stay far below the bounds. Work that is counted too low is ended by the watchdog
+(`promptkit.sandbox.watchdog`), which cannot interrupt a single call of C code: hence the bounds on
 the sizes of texts, numbers and keys.
 """
 
@@ -16,16 +16,16 @@ from typing import Any
 from jinja2.exceptions import SecurityError
 
 MAX_STEPS = 20_000_000
-"""Of one rendering; a step is at most half a microsecond on a common machine, ten seconds in all.
+"""Steps of one rendering, about ten seconds: a step takes at most half a microsecond.
 
-A round of a loop is one step, a lookup or an item of a filter too; others have prices.
+A loop's iteration, a lookup and a filter's item are one step each; other work has prices.
 """
 
 MAX_TEXT = 2**25
 """Characters of one value, or of the whole prompt."""
 
 MAX_BITS = 2**11
-"""Of a whole number: products and remainders of longer ones take microseconds."""
+"""Bits of a whole number: products and remainders of longer ones take microseconds."""
 
 MAX_INDENT = 16
 """Characters per level of JSON."""
@@ -37,16 +37,16 @@ MAX_COLLISIONS = 64
 """Different keys with one hash, which a dict compares one by one."""
 
 STEPS_PER_DATUM = 5
-"""Of a printed value, which is kept with its origin."""
+"""Price of a printed value, which is kept with its origin."""
 
 STEPS_PER_CALL = 12
-"""Of a macro, a loop that calls itself, a method."""
+"""Price of a call: a macro, a recursive loop, a method."""
 
 STEPS_PER_ATTRIBUTE = 6
-"""Of an attribute that is no field of a record, such as `loop.index`."""
+"""Price of an attribute that is no field of a record, such as `loop.index`."""
 
 STEPS_PER_LOAD = 200
-"""Of an included or imported template, whose file may have changed."""
+"""Price of an included or imported template, whose file may have changed."""
 
 _CHARACTERS_PER_STEP = 5  # as a power of two: 32 characters read or written are one step
 _LONGEST_NUMBER = 640  # characters of a number: -1.7e308 in full, or of MAX_BITS
@@ -70,9 +70,9 @@ class Meter(threading.local):
         self.taken = 0
         """Steps of the rendering before this one."""
         self.running = False
-        """Whether a rendering or a compilation has begun."""
+        """True while a rendering or a compilation runs."""
         self.compiling = False
-        """Whether a template is being compiled, which computes what is constant in it."""
+        """True while a template is compiled, which computes its constants."""
 
     def refill(self) -> None:
         """Begin a rendering."""
@@ -88,7 +88,7 @@ class Meter(threading.local):
             )
 
     def read(self, *values: Any) -> None:
-        """Count what it takes to look through values."""
+        """Count the time to read through values."""
         steps = 0
         for value in values:
             weight = len(value) if isinstance(value, str) else self.weigh(value)
@@ -97,7 +97,7 @@ class Meter(threading.local):
             self.spend(steps)
 
     def write(self, characters: int) -> None:
-        """Count what it takes to make a text, before it is made."""
+        """Count the time to write a text, before it is written."""
         if characters > MAX_TEXT:
             raise too_much_text()
         steps = characters >> _CHARACTERS_PER_STEP
@@ -105,7 +105,11 @@ class Meter(threading.local):
             self.spend(steps)
 
     def weigh(self, value: Any) -> int:
-        """Return the characters of a value, with a list's items as often as they stand in it."""
+        """Return the characters of a value; an item counts as often as it stands in a list.
+
+        One list in two places of another is one object, but its text comes twice: lists of lists
+        of the same list grow exponentially as text, and not as objects.
+        """
         if isinstance(value, _TEXTS):
             return len(value)
         if isinstance(value, int):
@@ -123,7 +127,7 @@ class Meter(threading.local):
         return total
 
     def each(self, values: Iterable[Any], steps: int = 1) -> Iterator[Any]:
-        """Yield the values one by one, each of which takes so many steps."""
+        """Yield the values one by one, and count `steps` for each."""
         for value in values:
             self.spend(steps)
             yield value
@@ -135,10 +139,10 @@ class Meter(threading.local):
 
 
 class Keys:
-    """Keys of one dict, or items without duplicates; few of them have the same hash.
+    """Distinct keys, of which few may have the same hash.
 
-    The hashes of numbers and tuples are known beforehand, and a dict compares keys of one hash
-    with each other, in quadratic time.
+    Python salts the hashes of texts, but not those of numbers and tuples: a template could choose
+    many keys of one hash, which a dict compares with each other in quadratic time.
     """
 
     def __init__(self) -> None:
@@ -184,7 +188,7 @@ def check_operands(meter: Meter, operator: str, left: Any, right: Any) -> None:
 
 
 def formatted_length(meter: Meter, text: str, values: Any) -> int:
-    """Return at most how long `text % values` is."""
+    """Return an upper bound of the length of `text % values`."""
     widths = [width for pair in _WIDTHS.findall(text) for width in pair if width]
     given = values if isinstance(values, tuple) else (values,)
     fields = text.count("%")
@@ -200,7 +204,7 @@ def formatted_length(meter: Meter, text: str, values: Any) -> int:
 
 
 def spec_length(spec: str) -> int:
-    """Return at most how long a number in a format such as `:>80` is."""
+    """Return an upper bound of the length of a number in a format such as `:>80`."""
     numbers = _DIGITS.findall(spec)
     if any(len(number) > 9 for number in numbers):
         return MAX_TEXT + 1

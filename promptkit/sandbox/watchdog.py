@@ -1,12 +1,11 @@
-"""Limits of time and memory for work on untrusted input, whatever the work does.
+"""Limits of time and memory for any work on untrusted input.
 
-A daemon thread looks at the running work ten times a second and raises an exception in the thread
-of a work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
+A daemon thread checks the running work ten times a second and raises an exception in the thread
+of work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
 it works in any thread of a server or a notebook. An exception cannot interrupt a single call of C
 code, which is why callers also bound the sizes that such calls see (`promptkit.sandbox.limits`).
-Nor does it interrupt what the garbage collector runs in that thread (finalizers, callbacks): there
-Python only prints an exception, and the cleaning up, which is not the work's own, would stop
-half-way.
+Nor is it raised while the garbage collector runs finalizers or callbacks in that thread: Python
+would only print it there, and stop the cleaning up, which is not the work's own, half-way.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ MAX_BYTES = 4 * 2**30
 
 _TICK = 0.1  # seconds
 _WEAK = {of.__init__.__code__.co_filename for of in (weakref.finalize, weakref.WeakSet)}
-"""The files of finalizers, and of what takes dead objects out of weak dictionaries and sets."""
+"""Files of the code that runs finalizers and removes dead objects from weak collections."""
 _IDLE_TICKS = 20
 
 _Result = TypeVar("_Result")
 
 
 class _Overrun(BaseException):
-    """Raised in the watched thread; no `Exception`, so that nothing on its way catches it."""
+    """Exception raised in the watched thread; a `BaseException`, so that no handler catches it."""
 
     reason = ""
 
@@ -53,7 +52,7 @@ class _OverMemory(_Overrun):
 
 
 class _Work:
-    """Work that is running, and what the process had used when the watchdog first saw it."""
+    """Running work, with the time and memory used when the watchdog first saw it."""
 
     __slots__ = ("bytes", "overran", "seconds")
 
@@ -95,7 +94,7 @@ def watched(work: Callable[[], _Result]) -> _Result:
 
 
 def _leave(thread: int) -> None:
-    """No longer watches the thread, and takes back an exception that has not reached it yet."""
+    """Stop watching a thread, and cancel an exception that has not reached it yet."""
     while True:
         try:
             with _lock:
@@ -181,7 +180,7 @@ def _raise_in(thread: int, error: type[_Overrun] | None) -> None:
 
 
 def _forget() -> None:
-    """The watchdog of a parent process does not run in a forked child."""
+    """Reset the state in a forked child, where the parent's watchdog does not run."""
     global _thread, _lock
     _thread, _lock = None, threading.Lock()
     _running.clear()

@@ -1,1 +1,1 @@
-"""Jinja templates to prompts, with the origin of every character."""
+"""Rendering of Jinja templates to prompts, with the origin of every character."""

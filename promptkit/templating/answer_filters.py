@@ -1,7 +1,7 @@
-"""How a template writes answers: as a letter, as JSON, among options in a stated order.
+"""Filters for answers: as a letter, as JSON, among options in a shuffled order.
 
-A filter on the query's answer is a filter on every label, so that shots and candidates are
-written the same way: `{{ output | letter(labels) }}` makes the candidates A, B, C, …
+A filter on the query's answer applies to every label, so that shots and candidates are written
+the same way: `{{ output | letter(labels) }}` makes the candidates A, B, C, …
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Filter = Callable[..., Any]
 
 
 def filters(tojson: Filter) -> dict[str, Filter]:
-    """The filters that templates have for answers; `tojson` is the one for every other value."""
+    """Return the filters for answers by name; `tojson` is the filter of all other values."""
 
     def _tojson(value: Any, indent: int | None = None) -> Any:
         if isinstance(value, Slot):
@@ -41,9 +41,14 @@ def filters(tojson: Filter) -> dict[str, Filter]:
 
 
 def letter(value: Any, options: Iterable[Any]) -> Any:
-    """The letter of an option, A for the first; of the query's answer, one for every label.
+    """Return the letter of an option, A for the first; for the query's answer, of every label.
 
-    Raises `TemplateRuntimeError` where the value is not among the options, or there are too many.
+    Args:
+        value: An option, or the query's answer.
+        options: All options, in order.
+
+    Raises:
+        TemplateRuntimeError: The value is not among the options, or there are more than letters.
     """
     known = [str(option) for option in options]
     if isinstance(value, Slot) and known:
@@ -54,15 +59,15 @@ def letter(value: Any, options: Iterable[Any]) -> Any:
 def _letter(value: Any, known: list[str]) -> str:
     if not known:
         raise jinja2.TemplateRuntimeError(
-            "there are no options to give letters to: the answers of this task are generated, not "
-            "chosen from labels; use another template"
+            "no options for letters: the answers of this task are generated, not chosen from "
+            "labels; use another template"
         )
     if len(known) > len(ascii_uppercase):
         raise jinja2.TemplateRuntimeError(
-            f"{len(known)} options, and letters for {len(ascii_uppercase)}; print the labels"
+            f"{len(known)} options, but only {len(ascii_uppercase)} letters; print the labels"
         )
     if len(set(known)) < len(known):
-        raise jinja2.TemplateRuntimeError("an option stands twice; each has one letter")
+        raise jinja2.TemplateRuntimeError("an option occurs twice; give each option once")
     if str(value) not in known:
         raise jinja2.TemplateRuntimeError(
             f"{shorten(str(value))} is not among the options {', '.join(map(shorten, known))}"
@@ -71,7 +76,7 @@ def _letter(value: Any, known: list[str]) -> str:
 
 
 def shuffle(options: Iterable[Any], seed: int) -> list[Any]:
-    """The options in an order of their own for every seed, by digest, the same everywhere."""
+    """Return the options in an order that depends on the seed alone, by digest."""
     begun = sha256(f"{seed}\0".encode())
 
     def digest(option: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Rendered pieces to a prompt: the slot, the turns, the space before an answer, the stop."""
+"""Assembly of rendered pieces into a prompt: the slot, the turns, the space before it, the stop."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from promptkit.prompts.pieces import OR_USER, Message, Piece, Role
 from promptkit.prompts.prompt import Prompt
 
 DEFAULT_STOP = "\n"
-"""What ends an answer where neither the template nor its shots say."""
+"""Stop of an answer where neither the template nor its shots have one."""
 
 
-class Begun(NamedTuple):
-    """The beginning that many prompts share, laid out once (see `begin`)."""
+class Prefix(NamedTuple):
+    """Beginning that many prompts share, assembled once (see `as_prefix`)."""
 
     pieces: tuple[Piece, ...] = ()
     turns: tuple[Message, ...] = ()
     role: Role | None = None
-    """The role of the turn that is still open."""
+    """Role of the turn that is still open."""
     or_user: bool = False
     """See `Message`."""
     open: tuple[Piece, ...] = ()
-    """What that turn holds so far."""
+    """Pieces of that turn so far."""
 
     @property
     def has_turns(self) -> bool:
         return self.role is not None or bool(self.turns)
 
 
-def begin(pieces: Sequence[Piece], file: str) -> Begun:
-    """Lays out a beginning. Raises what `cut` raises."""
+def as_prefix(pieces: Sequence[Piece], file: str) -> Prefix:
+    """Return pieces as the prefix of prompts. Raises as `cut` does."""
     if "open" not in [piece.kind for piece in pieces]:
-        return Begun(tuple(pieces))
-    return _turns(Begun(), pieces, file)._replace(pieces=tuple(pieces))
+        return Prefix(tuple(pieces))
+    return _turns(Prefix(), pieces, file)._replace(pieces=tuple(pieces))
 
 
 def slot_in(pieces: Sequence[Piece]) -> int | None:
-    """Where the answer slot is among the pieces, if there is one."""
+    """Return the index of the answer slot among the pieces; None without one."""
     kinds = [piece.kind for piece in pieces]
     return kinds.index("slot") if "slot" in kinds else None
 
 
 def cut(
-    begun: Begun,
+    prefix: Prefix,
     pieces: Sequence[Piece],
     slot: int | None,
     labels: tuple[str, ...],
@@ -56,11 +56,21 @@ def cut(
     shots: tuple[str, ...] = (),
     query: str | None = None,
 ) -> Prompt:
-    """The prompt of what has begun and of the pieces before the slot, and the stop after it.
+    """Return the prompt up to the answer slot, with its candidates and its stop.
 
-    `slot` is the slot's place among `pieces`. Raises `TemplateError` for text that the model
-    would never read, and for turns that it cannot go on from; `file` names the template where a
-    piece does not.
+    Args:
+        prefix: Beginning of the prompt.
+        pieces: Pieces after the prefix.
+        slot: Index of the slot among `pieces`; None if the answer follows all pieces.
+        labels: Labels of the task, for a slot without answers of its own.
+        file: Template to name in errors where a piece names none.
+        format: Format of a generated answer.
+        shots: Ids of the shots.
+        query: Id of the query.
+
+    Raises:
+        TemplateError: Text that the model would never read, or turns without a place for the
+            answer.
     """
     before, after = pieces, list[Piece]()
     if slot is not None:
@@ -69,16 +79,16 @@ def cut(
         _check_asked(before, after, pieces[slot], file)
     messages: tuple[Message, ...] = ()
     raw: tuple[Piece, ...] = ()
-    if begun.has_turns or "open" in [piece.kind for piece in pieces]:
-        if not begun.has_turns:
-            begun, before = Begun(), (*begun.pieces, *before)
-        messages, lead = _with_answer(_turns(begun, before, file), pieces, slot, file)
+    if prefix.has_turns or "open" in [piece.kind for piece in pieces]:
+        if not prefix.has_turns:
+            prefix, before = Prefix(), (*prefix.pieces, *before)
+        messages, lead = _with_answer(_turns(prefix, before, file), pieces, slot, file)
     else:
         kept, lead = _split_lead(before)
         if kept:
-            raw = (*begun.pieces, *kept)
-        else:  # the space before the answer may begin in what has begun
-            kept, lead = _split_lead((*begun.pieces, *before))
+            raw = (*prefix.pieces, *kept)
+        else:  # the space before the answer may begin in the prefix
+            kept, lead = _split_lead((*prefix.pieces, *before))
             raw = tuple(kept)
     return Prompt(
         pieces=raw,
@@ -94,12 +104,12 @@ def cut(
 
 @lru_cache(maxsize=64)
 def candidates(labels: tuple[str, ...], lead: str) -> tuple[str, ...] | None:
-    """What may follow the prompt; None where the answer is generated."""
+    """Return the possible answers with the space in front; None where the answer is generated."""
     return tuple(lead + label for label in labels) or None
 
 
 def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Piece]:
-    """What follows the answer in its own block; text that the model would never see is an error."""
+    """Return the pieces after the answer in its block. Raises for text after that, never read."""
     inside: list[Piece] = []
     for index, piece in enumerate(after):
         if piece.kind == "close" or piece.example != slot.example:
@@ -118,11 +128,11 @@ def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Pie
 
 
 def _check_asked(before: Sequence[Piece], after: Sequence[Piece], slot: Piece, file: str) -> None:
-    """A query that is printed only after its answer is never read."""
+    """Raise `TemplateError` for a query that is printed only after its answer."""
     late = [p for p in after if p.kind == "data" and p.text.strip()]
     if late and not any(p.kind == "data" and p.example == slot.example for p in before):
         raise TemplateError(
-            f"{late[0].field or late[0].text!r} is printed after {{{{ output }}}} only: the model "
+            f"{late[0].field or late[0].text!r} is printed only after {{{{ output }}}}: the model "
             "answers before it could read it; print it in front of the answer",
             file=late[0].file or file,
             line=late[0].line,
@@ -130,16 +140,16 @@ def _check_asked(before: Sequence[Piece], after: Sequence[Piece], slot: Piece, f
 
 
 def _line_of_text(piece: Piece) -> int | None:
-    """The line of the first character that is no white space."""
+    """Return the line of the first character that is not white space."""
     if piece.line is None or piece.kind != "template":
         return piece.line
     return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
 
 
-def _turns(begun: Begun, pieces: Sequence[Piece], file: str) -> Begun:
-    """The turns, with what the pieces add to them."""
-    turns, role, current = list(begun.turns), begun.role, list(begun.open)
-    or_user = begun.or_user
+def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
+    """Return the prefix with the turns of the pieces added."""
+    turns, role, current = list(prefix.turns), prefix.role, list(prefix.open)
+    or_user = prefix.or_user
     for piece in pieces:
         if piece.kind == "open":
             or_user = piece.text == OR_USER
@@ -157,14 +167,14 @@ def _turns(begun: Begun, pieces: Sequence[Piece], file: str) -> Begun:
                 line=_line_of_text(piece),
             )
     kept = tuple(current) if role is not None else ()
-    return Begun(begun.pieces, tuple(turns), role, or_user, kept)
+    return Prefix(prefix.pieces, tuple(turns), role, or_user, kept)
 
 
 def _with_answer(
-    begun: Begun, pieces: Sequence[Piece], slot: int | None, file: str
+    prefix: Prefix, pieces: Sequence[Piece], slot: int | None, file: str
 ) -> tuple[tuple[Message, ...], str]:
-    """The turns up to the answer, and the space in front of it."""
-    messages, role = begun.turns, begun.role
+    """Return the turns up to the answer, and the space in front of it."""
+    messages, role = prefix.turns, prefix.role
     if slot is not None and role != "assistant":
         raise TemplateError(
             "{{ output }} stands outside {% assistant %}, which is the turn of the model",
@@ -172,7 +182,7 @@ def _with_answer(
             line=pieces[slot].line,
         )
     if role is not None:
-        messages = (*messages, Message(role, begun.open))
+        messages = (*messages, Message(role, prefix.open))
     if messages[-1].role != "assistant":
         return messages, ""
     kept, lead = _split_lead(messages[-1].pieces)
@@ -184,7 +194,7 @@ def _role(name: str) -> Role:
 
 
 def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
-    """Moves the spaces that the template puts in front of the answer to the answer."""
+    """Return the pieces without the template's spaces at their end, and these spaces."""
     kept, lead = list(pieces), ""
     while kept and kept[-1].kind == "template":
         text = kept[-1].text.rstrip(" ")
@@ -197,7 +207,7 @@ def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:
 
 
 def around_output(pieces: Sequence[Piece]) -> tuple[str, str]:
-    """The spaces before the last shot's answer, and the text after it up to a line's end."""
+    """Return the spaces before the last shot's answer, and the text after it up to a line end."""
     last = next((i for i in reversed(range(len(pieces))) if pieces[i].field == "output"), None)
     if last is None:
         return "", DEFAULT_STOP

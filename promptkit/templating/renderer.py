@@ -1,4 +1,4 @@
-"""A task's examples through a template to prompts; what prompts share is rendered once."""
+"""Rendering of a task's examples to prompts; the parts that prompts share are rendered once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from promptkit.selection.strategies import Selection, selection_for
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.templating.assembly import Begun, around_output, begin, candidates, cut, slot_in
+from promptkit.templating.assembly import Prefix, around_output, as_prefix, candidates, cut, slot_in
 from promptkit.templating.reuse import Sharing
 from promptkit.templating.tags import NOTES, Block, Notes, check_marks
 from promptkit.templating.tracing import join
@@ -30,26 +30,26 @@ Shots = Sequence[Example[Any, Any]]
 
 
 class _Frame(NamedTuple):
-    """What stands around the query's block, with these shots."""
+    """Prompt around the query's block, for one set of shots."""
 
     shots: Shots
-    begun: Begun
+    prefix: Prefix
     after: tuple[Piece, ...]
 
 
 class _Query(NamedTuple):
-    """An example that is asked, with what is made of it."""
+    """A query, with the values made of it."""
 
     example: Example[Any, Any]
     view: View
     input: View
-    """What its block sees of it: the same, called `input`."""
+    """The same view under the name `input`, for its block."""
     text: str
-    """Its `text_key`."""
+    """`text_key` of its input."""
 
 
 class Renderer:
-    """Renders one task through one template, and keeps what its prompts share."""
+    """Renderer of one task's prompts by one template; it keeps the parts that they share."""
 
     def __init__(
         self,
@@ -59,13 +59,21 @@ class Renderer:
         file: str,
         verbalizer: Verbalizer | None = None,
     ) -> None:
-        """`file` names the template in errors. Without a `verbalizer` labels are their own words.
+        """Make a renderer.
 
-        Raises `TaskError` for a verbalizer of other labels.
+        Args:
+            task: The task.
+            template: The compiled template.
+            sharing: Parts that its prompts share.
+            file: Name of the template in errors.
+            verbalizer: Words for the labels; by default the labels themselves.
+
+        Raises:
+            TaskError: The verbalizer is for other labels.
         """
         self._task, self._template, self._file = task, template, file
         self._labels = verbalizer.of(task.labels) if verbalizer is not None else task.labels
-        """What the template sees as the labels, in the order of the task's."""
+        """Labels as the template sees them, in the task's order."""
         self._words = verbalizer.words if verbalizer is not None else {}
         self._names: Mapping[str, Any] = {
             "task": View("task", {"name": task.name, "instruction": task.instruction}),
@@ -79,7 +87,7 @@ class Renderer:
         self._queries: dict[int, _Query] = {}
 
     def expect(self, queries: Sequence[Example[Any, Any]]) -> None:
-        """Says which queries come next; shots are found faster for many together."""
+        """Announce the next queries: shots are found faster for many together."""
         expect(self._task.demos, queries, apart=all(map(self._task.is_test, queries)))
 
     def render(
@@ -91,7 +99,7 @@ class Renderer:
         selection: Selection | str | None = None,
         order: Order | str | None = None,
     ) -> Prompt:
-        """See `Template.render`."""
+        """Return a prompt; see `Template.render`."""
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection_for(self._task, selection)
@@ -102,11 +110,11 @@ class Renderer:
         elif any(same(shot, asked.example, self._task.is_test(asked.example)) for shot in shots):
             raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept
-        begun, pieces = self._pieces(shots, asked)
+        prefix, pieces = self._pieces(shots, asked)
         slot = slot_in(pieces)
         ids = tuple([shot.id for shot in shots])
         prompt = cut(
-            begun,
+            prefix,
             pieces,
             slot,
             self._labels,
@@ -126,13 +134,17 @@ class Renderer:
         return environment.meter.taken if isinstance(environment, BoundedEnvironment) else 0
 
     def printed(self, shots: Shots, asked: Example[Any, Any]) -> tuple[Piece, ...]:
-        """All that the template prints, before it is cut at the answer. Raises `TemplateError`."""
+        """Return all output of the template, not cut at the answer. Raises `TemplateError`."""
         return self._rendered(shots, self._query(asked))[0]
 
     def _follow_shots(
         self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: _Query
     ) -> Prompt:
-        """A plain loop says only in its shots what stands around an answer: read it there."""
+        """Return a prompt with the space, stop and format of its shots' answers.
+
+        A template with a plain loop over the shots has no answer slot, so that only the shots
+        show what surrounds an answer.
+        """
         task = self._task
         if not shots and len(task.demos):
             pieces, _ = self._rendered([task.demos[0]], asked)
@@ -148,12 +160,12 @@ class Renderer:
         return replace(prompt, candidates=known, lead=lead, stop=stop, format=format)
 
     def _format(self, as_json: bool) -> AnswerFormat | None:
-        """The format of a generated answer, which the template may want as JSON."""
+        """Return the format of a generated answer, as JSON if the template writes it so."""
         output = self._task.output_type
         return output.json_format if as_json else output.format
 
     def _writes_json(self, pieces: Sequence[Piece], shots: Shots) -> bool:
-        """Whether a plain loop writes the answers of its shots as JSON, where that is not usual."""
+        """Return whether a plain loop writes answers as JSON that are not JSON by themselves."""
         answers: dict[str | None, Any] = {shot.id: self._answer(shot) for shot in shots}
         written = [(answers.get(p.example), p.text) for p in pieces if p.field == "output"]
         return any(
@@ -161,7 +173,10 @@ class Renderer:
         )
 
     def _check_written(self, pieces: Sequence[Piece]) -> None:
-        """A plain loop asks for the labels, so its shots must not show letters, or other words."""
+        """Raise `TemplateError` if a plain loop's shots show anything but labels as answers.
+
+        Without a slot the labels are the candidates, so that shots must not show letters.
+        """
         known = {label.casefold() for label in self._labels}
         for piece in pieces:
             if known and piece.field == "output" and piece.text.casefold() not in known:
@@ -172,18 +187,18 @@ class Renderer:
                     line=piece.line,
                 )
 
-    def _pieces(self, shots: Shots, asked: _Query) -> tuple[Begun, Sequence[Piece]]:
-        """What the prompt shares with the one before, and the pieces that follow."""
+    def _pieces(self, shots: Shots, asked: _Query) -> tuple[Prefix, Sequence[Piece]]:
+        """Return the prefix shared with the prompt before, and the pieces that follow."""
         frame = self._frame if self._frame is not None and self._frame.shots is shots else None
         block = self._blocks.get(asked.view) if self._blocks is not None else None
         if frame is None or block is None:
             pieces, notes = self._rendered(shots, asked)
-            block = notes.asked
+            block = notes.query_block
             if frame is None and self._has_frame and block is not None:
                 frame = self._frame = _around(block.pieces, pieces, shots, self._file)
         if frame is None or block is None:
-            return Begun(), pieces
-        return frame.begun, (*block.pieces, *frame.after)
+            return Prefix(), pieces
+        return frame.prefix, (*block.pieces, *frame.after)
 
     def _rendered(self, shots: Shots, asked: _Query) -> tuple[tuple[Piece, ...], Notes]:
         notes = Notes(self._blocks, input=asked.input)
@@ -234,7 +249,7 @@ class Renderer:
         return known[1]
 
     def _answer(self, shot: Example[Any, Any]) -> Any:
-        """A shot's answer as a template sees it."""
+        """Return a shot's answer as a template sees it."""
         answer = self._task.answer_of(shot)
         traced = trace(self._words.get(answer, answer), Origin(shot.id, "output"))
         if isinstance(traced, Text) and answer not in self._words:
@@ -242,7 +257,7 @@ class Renderer:
         return traced
 
     def _label(self, label: str, value: Any) -> Text:
-        """A label as a template sees it."""
+        """Return a label as a template sees it."""
         text: Text = trace(self._words.get(label, label), Origin(None, "labels"))
         if label not in self._words:
             text.json = self._task.output_type.as_json(value)
@@ -252,7 +267,7 @@ class Renderer:
 def _around(
     block: Sequence[Piece], pieces: Sequence[Piece], shots: Shots, file: str
 ) -> _Frame | None:
-    """What stands around the block, if it stands there as it is."""
+    """Return the prompt around the query's block; None if it is not printed unchanged."""
     slot, inside = slot_in(pieces), slot_in(block)
     if slot is None or inside is None:
         return None
@@ -260,13 +275,13 @@ def _around(
     if start < 0 or tuple(pieces[start:end]) != tuple(block):
         return None
     try:
-        return _Frame(shots, begin(pieces[:start], file), tuple(pieces[end:]))
+        return _Frame(shots, as_prefix(pieces[:start], file), tuple(pieces[end:]))
     except TemplateError:  # which is raised where the prompt is cut
         return None
 
 
 def _located(error: Exception, file: str) -> TemplateError:
-    """The error with the template line and the example it happened on."""
+    """Return an error with the template line and the example where it happened."""
     line: int | None = None
     record: View | None = None
     traceback = error.__traceback__
@@ -281,7 +296,7 @@ def _located(error: Exception, file: str) -> TemplateError:
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
-        reason = f"there is no template {shorten(error.name)} in its search path"
+        reason = f"no template {shorten(error.name)} in its search path"
     elif isinstance(error, NoValueError):
         reason = error.reason(record)
     elif isinstance(error, jinja2.TemplateError):
@@ -295,6 +310,6 @@ def _located(error: Exception, file: str) -> TemplateError:
 
 
 def _records_in(variables: Mapping[str, Any]) -> Iterator[View]:
-    """The records of examples among variables, the last first."""
+    """Yield the records of examples among variables, the last first."""
     views = (value for value in reversed(list(variables.values())) if isinstance(value, View))
     return (view for view in views if view._example is not None)

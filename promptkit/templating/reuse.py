@@ -1,6 +1,6 @@
-"""What prompts of one template share, read off its syntax tree.
+"""Detection of the parts that all prompts of one template share, by its syntax tree.
 
-Jinja code may depend on anything, so whatever is not plainly the same is rendered anew.
+Jinja code may depend on anything, so only parts that are plainly the same are reused.
 """
 
 from __future__ import annotations
@@ -18,18 +18,25 @@ _EXAMPLE = {"input", "output"}
 
 
 class Sharing(NamedTuple):
-    """What may be rendered once."""
+    """Parts of a template that may be rendered once."""
 
     blocks: bool = False
-    """An example's block is the same in every prompt: it shows the example and the task only."""
+    """True if an example's block shows only the example and the task: it is always the same."""
     frame: bool = False
-    """What stands around the query's block is the same for every query with the same shots."""
+    """True if the text around the query's block is the same for all queries with the same shots."""
 
 
 def sharing(environment: jinja2.Environment, source: str, place: str) -> Sharing:
-    """What the prompts of a template share. Raises what loading or parsing a template raises.
+    """Return the parts that the prompts of a template share.
 
-    `place` is what the template is to those that it loads (`Template.place`).
+    Args:
+        environment: Jinja environment that the template is rendered in.
+        source: The template's source.
+        place: Name of the template for those that it loads (`Template.place`).
+
+    Raises:
+        jinja2.TemplateError: A template that it loads is missing, or does not parse.
+        TemplateError: A template that it loads cannot be read.
     """
     trees = _trees(environment, source, place)
     tags = [tag for tree in trees for tag in tree.find_all(nodes.CallBlock) if shows_examples(tag)]
@@ -41,10 +48,10 @@ def sharing(environment: jinja2.Environment, source: str, place: str) -> Sharing
 
 
 def _trees(environment: jinja2.Environment, source: str, place: str) -> list[nodes.Template]:
-    """The template and all that it loads; nothing where that is known only as it is rendered."""
+    """Return the trees of the template and all that it loads; empty if they depend on data."""
     pages = [(place, environment.parse(source))]
     seen = {place}
-    for parent, tree in pages:  # which grows meanwhile
+    for parent, tree in pages:  # which grows in the loop
         names = set(meta.find_referenced_templates(tree))
         if None in names or environment.loader is None:
             return []
@@ -58,13 +65,13 @@ def _trees(environment: jinja2.Environment, source: str, place: str) -> list[nod
 
 
 def shows_examples(call: nodes.CallBlock) -> bool:
-    """Whether this is `{% example %}`."""
+    """Return whether a call block is `{% example %}`."""
     method = call.call.node
     return isinstance(method, nodes.ExtensionAttribute) and method.name == "_examples"
 
 
 def _shows_no_more(tag: nodes.CallBlock, environment: jinja2.Environment) -> bool:
-    """Whether a block names nothing but its example and the task."""
+    """Return whether a block names only its example and the task."""
     alone = nodes.Template(tag.body, lineno=tag.lineno)
     alone.set_environment(environment)
     if _has(alone, (nodes.Block, *_INCLUDES)) or "self" in _names([alone]):
@@ -73,7 +80,7 @@ def _shows_no_more(tag: nodes.CallBlock, environment: jinja2.Environment) -> boo
 
 
 def _assigned(trees: Sequence[nodes.Template], tag: nodes.CallBlock) -> set[str]:
-    """The names to which the templates give a meaning of their own."""
+    """Return the names that the templates assign."""
     names = [name for tree in trees for name in tree.find_all(nodes.Name)]
     own = {id(name) for name in tag.args}
     assigned = {name.name for name in names if name.ctx != "load" and id(name) not in own}
@@ -82,7 +89,7 @@ def _assigned(trees: Sequence[nodes.Template], tag: nodes.CallBlock) -> set[str]
 
 
 def _stands_alone(trees: Sequence[nodes.Template], tag: nodes.CallBlock) -> bool:
-    """Whether the block is output as it is, and nothing else in the templates knows the query."""
+    """Return whether the block is printed as it is, and nothing else reads the query."""
     direct = {id(node) for tree in trees for node in _statements(tree.body)}
     placed = [tag, *(node for tree in trees for node in tree.find_all(_INCLUDES))]
     if any(id(node) not in direct for node in placed):
@@ -91,7 +98,7 @@ def _stands_alone(trees: Sequence[nodes.Template], tag: nodes.CallBlock) -> bool
 
 
 def _statements(body: Sequence[nodes.Node]) -> Iterator[nodes.Node]:
-    """The statements whose output goes to the prompt as it is, and at most once."""
+    """Yield the statements whose output becomes part of the prompt unchanged, at most once."""
     for node in body:
         yield node
         if isinstance(node, nodes.Block):

@@ -1,4 +1,4 @@
-"""A template's source with places: its tokens and its syntax tree know their offsets."""
+"""Template sources whose tokens and syntax trees know their offsets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from promptkit.templating.tracing import TracingEnvironment
 
 
 class Offset(int):
-    """A line number that also knows where in the source its token begins."""
+    """A line number with the offset of its token in the source."""
 
     offset: int
 
@@ -48,7 +48,7 @@ class _Lexer(Lexer):
 
 
 class _OffsetEnvironment(TracingEnvironment):
-    """Parses as it is done for rendering, but syntax trees know their offsets."""
+    """Environment that parses as for rendering, to syntax trees with offsets."""
 
     def __init__(self) -> None:
         super().__init__(extensions=[ExampleTag, RoleTag])
@@ -67,18 +67,18 @@ class Page:
 
     name: str
     file: str
-    """The path, as it is shown."""
+    """Path, as messages show it."""
     raw: str
-    """The source as it stands in the file."""
+    """Source as in the file."""
 
     @cached_property
     def source(self) -> str:
-        """The source as Jinja reads it: every line ends in a newline alone."""
+        """Source as Jinja reads it: all line ends are newlines."""
         return "\n".join(newline_re.split(self.raw)[::2])
 
     @cached_property
     def tree(self) -> nodes.Template:
-        """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
+        """Syntax tree. Raises `jinja2.TemplateSyntaxError`."""
         try:
             return _PARSER.parse(self.raw, self.name, self.file)
         except (RecursionError, MemoryError, ValueError) as error:
@@ -87,22 +87,22 @@ class Page:
 
     @cached_property
     def tokens(self) -> list[LexerToken]:
-        """Everything that the lexer sees, in order. Raises `jinja2.TemplateSyntaxError`."""
+        """All tokens of the lexer, in order. Raises `jinja2.TemplateSyntaxError`."""
         stream = _PARSER.lexer.tokeniter(self.raw, self.name, self.file)
         return [LexerToken(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
 
     @cached_property
     def texts(self) -> list[LexerToken]:
-        """The literal text that the template prints."""
+        """Tokens of literal text."""
         return [token for token in self.tokens if token.kind == "data"]
 
     def at(self, offset: int) -> Where:
-        """The line and column of a character."""
+        """Return the line and column of a character."""
         line = self.source.count("\n", 0, offset) + 1
         return Where(self.file, line, offset - self.source.rfind("\n", 0, offset))
 
     def of(self, node: nodes.Node) -> Where:
-        """Where a node of the tree begins; for a field or a test, its name."""
+        """Return the location of a node's first character; for a field or a test, of its name."""
         offset = getattr(node.lineno, "offset", None)
         if offset is None:
             return Where(self.file, node.lineno)
@@ -112,7 +112,7 @@ class Page:
         return self.at(offset)
 
     def line(self, line: int | None) -> Where:
-        """A line's first character that is no white space."""
+        """Return the location of a line's first character that is not white space."""
         if line is None:
             return Where(self.file)
         text = self.source.split("\n")[line - 1 : line]
@@ -120,25 +120,32 @@ class Page:
         return Where(self.file, line, indent + 1)
 
     def edit(self, start: int, end: int, text: str) -> tuple[Edit, ...]:
-        """A change; none where the file's line ends are not the ones that Jinja reads."""
+        """Return a change; none if the file's line ends are not those that Jinja reads."""
         return (Edit(self.file, start, end, text),) if "\r" not in self.raw else ()
 
 
 class Pages:
-    """The templates that one loads, each read once."""
+    """Templates that one template loads, each read once."""
 
     def __init__(self, environment: jinja2.Environment, page: Page, place: str) -> None:
-        """`environment` is the one that `page` is rendered in, `place` is `Template.place`."""
+        """Begin with one template.
+
+        Args:
+            environment: Environment that `page` is rendered in.
+            page: The template.
+            place: Its `Template.place`.
+        """
         self.environment = environment
         self._places = {page.file: place}
         self._known: dict[str, Page | None] = {}
         self.read = [page]
-        """Every page that was opened."""
+        """All pages that were opened."""
 
     def open(self, name: str, parent: Page) -> Page | None:
-        """The template that `parent` loads by this name; None where the search path has none.
+        """Return the template that `parent` loads by a name; None if the search path has none.
 
-        Raises `TemplateError` where it is not UTF-8.
+        Raises:
+            TemplateError: The file is not UTF-8.
         """
         file = self.environment.join_path(name, self._places.get(parent.file, parent.file))
         if file not in self._known:
@@ -148,7 +155,7 @@ class Pages:
         return self._known[file]
 
     def names(self) -> list[str]:
-        """The templates that may be named."""
+        """Return the names of all templates in the search path."""
         return self.environment.list_templates(extensions=["j2"])
 
     def _find(self, file: str) -> Page | None:
@@ -170,7 +177,7 @@ class Edit(NamedTuple):
 
 
 class Where(NamedTuple):
-    """A place a person can open; line and column are counted from 1."""
+    """Location in a file; line and column are counted from 1."""
 
     file: str | None = None
     line: int | None = None

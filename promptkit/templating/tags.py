@@ -1,4 +1,4 @@
-"""The tags of a template: `{% example %}`, and a role's turn."""
+"""Tags of templates: `{% example %}`, and the turns of roles."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from promptkit.templating.tracing import Rendered, rendered
 from promptkit.templating.values import Slot, View
 
 NOTES = "promptkit_notes"
-"""Where a rendering finds its `Notes` among the names it is given."""
+"""Name of the variable that holds the `Notes` of a rendering."""
 
 Caller = Callable[[View, Any], Rendered]
 
 Mark = tuple[Literal["slot", "open"], int]
-"""The answer slot or a turn, and the line that made it."""
+"""The answer slot or a turn, and the line of its tag."""
 
 
 class Block(NamedTuple):
-    """One example's block, rendered."""
+    """Rendered block of one example."""
 
     pieces: tuple[Piece, ...]
     marks: tuple[Mark, ...]
@@ -35,19 +35,19 @@ class Block(NamedTuple):
 
 @dataclass
 class Notes:
-    """What the tags of one rendering say besides its text."""
+    """Results of the tags of one rendering besides its text."""
 
     blocks: dict[View, Block] | None = None
-    """The blocks of renderings before, by the example; None where they cannot be used again."""
+    """Blocks of earlier renderings by their example; None if they cannot be reused."""
     marks: list[Mark] = field(default_factory=list)
-    asked: Block | None = None
-    """The query's block."""
+    query_block: Block | None = None
+    """Block of the query."""
     input: View | None = None
     """The query as its block sees it."""
 
 
 class ExampleTag(Extension):
-    """`{% example %}`: its body once per shot, and once for the query up to the answer."""
+    """`{% example %}`: its body is rendered once per shot, and once for the query."""
 
     tags = {"example"}  # noqa: RUF012 - as Jinja declares it
 
@@ -63,7 +63,7 @@ class ExampleTag(Extension):
         given = context.parent
         if "shots" not in given:
             raise jinja2.TemplateRuntimeError(
-                "{% example %} stands in an imported template, which does not see the shots; "
+                "{% example %} is in an imported template, which does not see the shots; "
                 "write {% import ... with context %}"
             )
         notes: Notes = given[NOTES]
@@ -71,19 +71,21 @@ class ExampleTag(Extension):
         for shot in given["shots"]:
             pieces += _block(notes, shot, caller, shot.input, shot.output).pieces
         query = given["query"]
-        notes.asked = _block(notes, query, caller, notes.input or query, Slot(given["labels"]))
-        slots = sum(piece.kind == "slot" for piece in notes.asked.pieces)
+        notes.query_block = _block(
+            notes, query, caller, notes.input or query, Slot(given["labels"])
+        )
+        slots = sum(piece.kind == "slot" for piece in notes.query_block.pieces)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(
                 f"{{% example %}} prints {{{{ output }}}} {slots} times; "
                 "once is where the answer goes"
             )
         notes.marks.append(("slot", line))
-        return rendered([*pieces, *notes.asked.pieces])
+        return rendered([*pieces, *notes.query_block.pieces])
 
 
 def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) -> Block:
-    """One example's block, each of its pieces marked as the example's."""
+    """Return the block of an example, each of its pieces marked as the example's."""
     if notes.blocks is not None and shown in notes.blocks:
         block = notes.blocks[shown]
         notes.marks += block.marks
@@ -101,8 +103,8 @@ def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) 
 class RoleTag(Extension):
     """`{% system %}`, `{% user %}`, `{% assistant %}`: one turn of a chat.
 
-    `{% system or user %}` stands in front of the first user turn where a model's chat template
-    has no system turn.
+    The text of `{% system or user %}` is put in front of the first user turn where a model's
+    chat template has no system turn.
     """
 
     tags = set(get_args(Role))  # noqa: RUF012
@@ -130,7 +132,7 @@ class RoleTag(Extension):
 
 
 def check_marks(pieces: Sequence[Piece], marks: Sequence[Mark], file: str) -> None:
-    """Raises `TemplateError` where a filter swallowed the answer slot or the bounds of a turn."""
+    """Raise `TemplateError` if a filter removed the answer slot or the bounds of a turn."""
     for kind, line in marks:
         if all(piece.kind != kind for piece in pieces):
             what = "the answer slot" if kind == "slot" else "a turn"

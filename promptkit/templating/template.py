@@ -2,7 +2,7 @@
 
 A template sees `task`, `labels`, `shots` and `query`. `{% example %}` is rendered once per shot
 and once for the query, where `{{ output }}` is the answer slot; `{% system %}`, `{% user %}` and
-`{% assistant %}` make turns. The rendered text is the prompt: nothing touches it afterwards.
+`{% assistant %}` make turns. The rendered text is the prompt: it is not changed afterwards.
 """
 
 from __future__ import annotations
@@ -35,30 +35,48 @@ _PACKAGE = Path(__file__).parents[1]
 BUILT_IN = next(
     folder for folder in (_PACKAGE / "built_in", _PACKAGE.parent / "templates") if folder.is_dir()
 )
-"""The folder of the built-in templates: inside the installed package, or in the source tree."""
+"""Folder of the built-in templates: inside the installed package, or in the source tree."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template's name and its source.
+    """A Jinja template of prompts.
 
-    `folders` is where its own `{% include %}`, `{% import %}` and `{% extends %}` look, first to
-    last, and nowhere else; what stands among the built-in templates looks there only. `made_from`
-    is the file that a variant was made from: like that file, it never loads itself.
+    Example:
+        >>> from typing import Literal
+        >>> from pydantic import create_model
+        >>> from promptkit import Task, Template
+        >>> Animal = create_model("Animal", name=(str, ...))
+        >>> demos = [{"id": "d1", "input": {"name": "wren"}, "output": "bird"}]
+        >>> task = Task[Animal, Literal["bird", "fish"]](name="animals", demos=demos)
+        >>> template = Template("{% example %}{{ input.name }}: {{ output }}\\n{% endexample %}")
+        >>> print(template.render(task, shots=1, query={"name": "owl"}).text)
+        wren: bird
+        owl:
     """
 
     source: str
+    """Source in Jinja."""
     name: str = "<template>"
+    """Name in results and messages."""
     folders: tuple[Path, ...] = (BUILT_IN,)
+    """Search path of `{% include %}`, `{% import %}` and `{% extends %}`; built-in templates load
+    only built-in ones."""
     file: str | None = None
+    """Path of the file that it was loaded from."""
     made_from: str | None = None
+    """Path of the file that a variant was made from; like that file, it never loads itself."""
 
     @classmethod
     def load(cls, name: str | Path, folder: str | Path | None = None) -> Template:
-        """A template by path, or by name: in `folder` first, then among the built-in ones.
+        """Return a template by path, or by name: in `folder` first, then of the built-in ones.
 
-        A name has no slash in it. Raises `TemplateError` where there is none, it is not UTF-8,
-        or it does not parse.
+        Args:
+            name: A path, or a name without a slash.
+            folder: Folder of a task's own templates.
+
+        Raises:
+            TemplateError: There is none, it is not UTF-8, or it does not parse.
         """
         path, folders = find_template(name, Path(folder) if folder is not None else None)
         template = cls(_read_utf8(path), path.name, folders, str(path))
@@ -67,11 +85,11 @@ class Template:
 
     @classmethod
     def of(cls, task: Task[Any, Any], name: str | Path | None = None) -> Template:
-        """The template of a task: `name`, or the one that the task names as its own."""
+        """Return the template `name` for a task, by default the one that the task names."""
         return cls.load(name if name is not None else own_template(task), templates_of(task))
 
     def check(self) -> None:
-        """Raises `TemplateError` where the template does not parse."""
+        """Raise `TemplateError` if the template does not parse."""
         _ = self.compiled
 
     @property
@@ -81,12 +99,12 @@ class Template:
 
     @property
     def environment(self) -> TracingEnvironment:
-        """What it is compiled in, with its filters, its tests and its search path."""
+        """Environment that it is compiled in, with its filters, its tests and its search path."""
         return _environment(self.folders)
 
     @property
     def place(self) -> str:
-        """What it is for the templates that it loads: its file, or its name."""
+        """Name for the templates that it loads: its file, or its name."""
         return self.file or self.made_from or self.name
 
     def render(
@@ -100,24 +118,38 @@ class Template:
         order: Order | str | None = None,
         verbalizer: Verbalizer | None = None,
     ) -> Prompt:
-        """The prompt that asks for `query` after `shots` demonstrations.
+        """Return the prompt of a query after some shots.
 
-        `shots` is a number to draw from the task's pool, as `seed`, `selection` and `order` have
-        it, or the demonstrations themselves.
-        `query` is an `Example`, an input of the task, or a dict of its fields. `verbalizer` says
-        which words stand for the labels. Raises `TemplateError` naming file, line and example,
-        `DataError` for a query that does not fit the task, `TaskError` for a verbalizer of other
-        labels, and `PromptError` for a pool that is too small or a query among its own shots.
+        Args:
+            task: The task.
+            shots: Number of shots to draw from the task's demonstrations, or the shots themselves.
+            query: An `Example`, an input of the task, or a dict of its fields.
+            seed: Number of the draw.
+            selection: Selection of the shots; by default the task's.
+            order: Order of the shots; by default the selection's.
+            verbalizer: Words for the labels; by default the labels themselves.
+
+        Raises:
+            TemplateError: The template cannot be rendered; names file, line and example.
+            DataError: The query does not fit the task.
+            TaskError: The verbalizer is for other labels.
+            PromptError: The task has too few demonstrations, or the query is among its own shots.
         """
         renderer = self.renderer(task, verbalizer)
         return renderer.render(query, shots, seed=seed, selection=selection, order=order)
 
     def renderer(self, task: Task[Any, Any], verbalizer: Verbalizer | None = None) -> Renderer:
-        """What renders many prompts of one task, and keeps what they share.
+        """Return a renderer of many prompts of one task, which keeps the parts that they share.
 
-        Raises `TaskError` for a verbalizer of other labels.
+        Args:
+            task: The task.
+            verbalizer: Words for the labels; by default the labels themselves.
+
+        Raises:
+            TemplateError: The template does not parse.
+            TaskError: The verbalizer is for other labels.
         """
-        compiled = self.compiled  # which says first what is wrong with it
+        compiled = self.compiled  # first, since its errors say what is wrong
         shared = _sharing(self.source, self.place, self.folders)
         return Renderer(task, compiled, shared, self.file or self.name, verbalizer)
 
@@ -135,20 +167,21 @@ class Template:
 
 
 def templates_of(task: Task[Any, Any]) -> Path | None:
-    """The folder of a task's own templates. Raises `TemplateError` for one outside the task's."""
+    """Return the folder of a task's own templates. Raises `TemplateError` for one outside it."""
     if task.folder is None:
         return None
     folder = task.folder / "templates"
     if not is_inside(folder, task.folder):
-        reason = "a link that leads out of the task's folder; copy the templates there"
+        reason = "a link to a folder outside the task's folder; copy the templates there"
         raise TemplateError(reason, file=str(folder))
     return folder
 
 
 def own_template(task: Task[Any, Any]) -> Path | str:
-    """The template that a task names, which may come from anybody.
+    """Return the template that a task names: a name, or a path inside the task's folder.
 
-    In a folder, that is a name, or the path of a file inside. Raises `TemplateError` for others.
+    Raises:
+        TemplateError: The template is outside the folder: a task may come from anybody.
     """
     if task.folder is None:
         return task.template
@@ -157,7 +190,7 @@ def own_template(task: Task[Any, Any]) -> Path | str:
     found, _ = find_template(path, templates_of(task))
     if not (is_inside(found, task.folder) or is_inside(found, BUILT_IN)):
         raise TemplateError(
-            f"template {task.template!r} leads out of the task's folder; copy the file into "
+            f"template {task.template!r} is outside the task's folder; copy the file into "
             "templates/, or name it with --template",
             file=str(task.folder / "task.toml"),
         )
@@ -165,7 +198,7 @@ def own_template(task: Task[Any, Any]) -> Path | str:
 
 
 def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Path, ...]]:
-    """The file of a template, and where its includes are looked up. Raises `TemplateError`."""
+    """Return the file of a template, and its search path. Raises `TemplateError`."""
     path = Path(name)
     if path.parent != Path():  # a path
         return path, (path.parent, BUILT_IN)
@@ -179,15 +212,14 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
         return path, (Path(), BUILT_IN)
     known = sorted({f.name for place in folders if place.is_dir() for f in place.glob("*.j2")})
     raise TemplateError(
-        f"there is no template {str(name)!r}; there is {', '.join(known)}, "
-        f"and a path names any other"
+        f"unknown template {str(name)!r}; choose one of: {', '.join(known)}; or give a path"
     )
 
 
 def read_template(path: Path) -> str:
-    """The source in a file. Raises `TemplateError`, and `UnicodeDecodeError` for other text."""
+    """Return the source in a file. Raises `TemplateError`, or `UnicodeDecodeError`."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise TemplateError("this is a folder or a device, not a file", file=str(path))
         return read_bytes(path, MOST_TEXT).decode("utf-8-sig")
     except OSError as error:
@@ -195,7 +227,7 @@ def read_template(path: Path) -> str:
 
 
 def _read_utf8(path: Path) -> str:
-    """The source in a file. Raises `TemplateError`, also for what is not UTF-8."""
+    """Return the source in a file. Raises `TemplateError`, also for text that is not UTF-8."""
     try:
         return read_template(path)
     except UnicodeDecodeError as error:
@@ -207,23 +239,23 @@ def _read_utf8(path: Path) -> str:
 
 
 def _check_inside(path: Path, folders: Sequence[Path]) -> None:
-    """A folder of templates may come from anybody, and must not show the files of others."""
+    """Raise `TemplateError` for a link out of the folders, which may come from anybody."""
     if not any(is_inside(path, folder) for folder in folders):
-        raise TemplateError("a link that leads out of the templates; copy the file", file=str(path))
+        raise TemplateError("a link to a file outside the templates; copy it", file=str(path))
 
 
 class _LoadingEnvironment(TracingEnvironment):
-    """Finds what a template loads, by the file of the template that asks for it."""
+    """Environment that resolves the name of a loaded template by the file that loads it."""
 
     loader: _TemplateLoader
 
     def join_path(self, template: str, parent: str) -> str:
-        """Called by Jinja for every name that a template loads: the file that is meant."""
+        """Return the file of a name that a template loads; Jinja calls this."""
         return self.loader.find(template, parent) or template
 
 
 class _TemplateLoader(jinja2.FileSystemLoader):
-    """Reads the templates that others load, and through no link that leads out of the folders."""
+    """Loader of files inside the folders; links to files outside are refused."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__(folders)
@@ -231,10 +263,10 @@ class _TemplateLoader(jinja2.FileSystemLoader):
         self._found: dict[str, Path] = {}
 
     def find(self, name: str, parent: str) -> str | None:
-        """The file that `parent` means by a name, if there is one.
+        """Return the file that `parent` loads by a name; None if there is none.
 
-        A built-in template means a built-in one, so that nobody's file changes what it prints. No
-        template means itself, so that a copy may extend what it stands in front of.
+        A built-in template loads only built-in ones, so that a task's files cannot change its
+        output. No template loads itself, so that a file may extend a built-in one of its name.
         """
         try:
             parts = split_template_path(name)
@@ -251,7 +283,7 @@ class _TemplateLoader(jinja2.FileSystemLoader):
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
-        """The source of a file that was found."""
+        """Return the source of a file that `find` has returned."""
         path = self._found.get(template)
         if path is None:
             raise jinja2.TemplateNotFound(template)
@@ -279,7 +311,7 @@ def _sharing(source: str, place: str, folders: tuple[Path, ...]) -> Sharing:
     try:
         return sharing(_environment(folders), source, place)
     except (jinja2.TemplateError, TemplateError):
-        return Sharing()  # rendering says what is wrong, and where
+        return Sharing()  # rendering raises the error
 
 
 def _environment(folders: tuple[Path, ...]) -> TracingEnvironment:

@@ -1,4 +1,4 @@
-"""A Jinja environment whose output remembers where every character came from.
+"""A Jinja environment whose output knows the origin of every character.
 
 Jinja compiles a template to code that yields strings and joins them with the environment's
 `concat`. Here it yields `Piece`s: literal text knows its file and line, the value of an
@@ -37,7 +37,7 @@ _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Rendered(str):
-    """Text that was rendered, with its pieces."""
+    """Rendered text with its pieces."""
 
     pieces: tuple[Piece, ...]
 
@@ -46,7 +46,7 @@ class Rendered(str):
 
 
 def join(parts: Iterable[Any]) -> Rendered:
-    """Jinja's `concat`: one text out of what the compiled template yields."""
+    """Return the parts that a compiled template yields as one text."""
     pieces: list[Piece] = []
     for part in parts:
         if isinstance(part, Piece):
@@ -59,7 +59,7 @@ def join(parts: Iterable[Any]) -> Rendered:
 
 
 def rendered(pieces: Iterable[Piece]) -> Rendered:
-    """The text of `pieces`, with them."""
+    """Return the text of `pieces`, with the pieces. Raises `TemplateError` for too much."""
     pieces = tuple(pieces)
     texts = [piece.text for piece in pieces if piece.kind in ("template", "data")]
     if sum(map(len, texts)) > MAX_TEXT:
@@ -83,15 +83,15 @@ def _check_characters(pieces: Sequence[Piece]) -> None:
 
 
 class _Literal(str):
-    """Literal text on its way through the code generator."""
+    """Literal text inside the code generator."""
 
     line: int
     written: bool
-    """Whether it stands in the template as it is, and not as an expression on one line."""
+    """True for text of the template, false for the value of a constant expression on one line."""
 
 
 class _CodeGenerator(BoundedGenerator):
-    """Writes `Piece`s where Jinja writes strings."""
+    """Code generator that writes `Piece`s where Jinja's writes strings."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         literal = _Literal(super()._output_child_to_const(node, frame, finalize))
@@ -113,7 +113,7 @@ class _CodeGenerator(BoundedGenerator):
         self.fail("{% autoescape %} is for HTML, and a prompt is none; take it out", node.lineno)
 
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802
-        """As Jinja does it, but what comes out knows its line."""
+        """Write a filter block as Jinja does, whose output knows its line."""
         inner = frame.inner()
         inner.symbols.analyze_node(node)
         self.enter_frame(inner)
@@ -145,7 +145,7 @@ class _CodeGenerator(BoundedGenerator):
 
 
 def _path(node: nodes.Node) -> str:
-    """The first field an expression reads, as written: `input.name` in `input.name | upper`."""
+    """Return the first field of an expression: `input.name` in `input.name | upper`."""
     if isinstance(node, nodes.Name):
         return node.name
     if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name | nodes.Getattr):
@@ -154,7 +154,7 @@ def _path(node: nodes.Node) -> str:
 
 
 class TracingEnvironment(BoundedEnvironment):
-    """Strict, sandboxed, pure, and tracing; block lines are trimmed, the final newline stays."""
+    """Sandboxed environment for users' templates: strict, and tracing the origin of text."""
 
     code_generator_class = _CodeGenerator
 
@@ -168,12 +168,12 @@ class TracingEnvironment(BoundedEnvironment):
             **options,
         )
         self.literals: list[Rendered] = []
-        """The texts that stand in the templates, which compiled code takes from here."""
+        """Literal texts of the templates, which compiled code reads by index."""
         # Jinja's own escapes characters for HTML.
         self.add_filter("tojson", self._tojson)
 
     def concat(self, parts: Iterable[Any]) -> Rendered:
-        """What a compiled template yields, as one text."""
+        """Return the parts that a compiled template yields as one text."""
         joined = join(parts)
         self.meter.spend(len(joined.pieces) >> 1)
         return joined
@@ -181,7 +181,7 @@ class TracingEnvironment(BoundedEnvironment):
     def datum(
         self, file: str | None, line: int, path: str, names: tuple[Any, ...], value: Any
     ) -> Piece | Rendered:
-        """Called by compiled templates for the value of an expression."""
+        """Return the value of an expression as a piece; compiled templates call this."""
         self.meter.spend(STEPS_PER_DATUM)
         if isinstance(value, TRACED):
             return Piece(str(value), "data", file, line, *value.origin)
@@ -204,7 +204,7 @@ class TracingEnvironment(BoundedEnvironment):
         return Piece(str(value), "data", file, line, *_origin(path, names))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Reads a field; a record without it is undefined, with the fields that it has."""
+        """Return a field; for a record without it, an undefined value that lists its fields."""
         if isinstance(obj, View):
             if obj.has(attribute):
                 return obj.__getattr__(attribute)
@@ -212,7 +212,7 @@ class TracingEnvironment(BoundedEnvironment):
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Reads a field or an item."""
+        """Return a field or an item."""
         if isinstance(obj, View):
             self.meter.spend(1)
             return self.getattr(obj, str(argument))
@@ -236,7 +236,7 @@ class TracingEnvironment(BoundedEnvironment):
 
 
 def _origin(path: str, names: tuple[Any, ...]) -> Origin:
-    """The origin of a value that lost its own, by the first field that its expression reads."""
+    """Return the origin of a value that lost its own: the first field of its expression."""
     root = names[0] if names else None
     if isinstance(root, TRACED):
         return root.origin

@@ -1,4 +1,4 @@
-"""What a template sees of data: values that know the example and the field they come from."""
+"""Data as templates see it: values that know the example and the field they come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from promptkit.files.json_values import in_order
 
 
 class Origin(NamedTuple):
-    """The example (None for the task itself) and the field that a value was read from."""
+    """Example (None for the task itself) and field that a value was read from."""
 
     example: str | None
     field: str
@@ -22,7 +22,7 @@ class Text(str):
 
     origin: Origin
     json: str | None = None
-    """The value as JSON writes it, for an answer; other texts are written in quotes."""
+    """An answer's value as JSON; None for other texts, which JSON writes in quotes."""
 
     def __str__(self) -> str:
         return self
@@ -41,10 +41,10 @@ class Real(float):
 
 
 class View:
-    """What a template sees of a record: its fields, and nothing else.
+    """A record as a template sees it: its fields, and nothing else.
 
-    Iterating gives (field name, value) pairs. `metadata` stands beside the fields of an input: it
-    is read by that name where no field has it, and is not iterated over.
+    Iterating gives (field name, value) pairs. `metadata` of an input is read by that name unless
+    a field has it, and is not iterated over.
     """
 
     __slots__ = ("_called", "_example", "_fields", "_metadata", "_name")
@@ -58,7 +58,15 @@ class View:
         called: str | None = None,
         metadata: View | None = None,
     ) -> None:
-        """`name` stands in front of its fields' origins; errors say `called`."""
+        """Make a view of a record.
+
+        Args:
+            name: Name of the record in the origins of its fields.
+            fields: Values by field name.
+            example: Id of the example that it belongs to.
+            called: Name of the record in errors; by default `name`.
+            metadata: Metadata of the example, for an input.
+        """
         self._name, self._fields, self._example = name, dict(fields), example
         self._called, self._metadata = called or name, metadata
 
@@ -82,23 +90,25 @@ class View:
             )
 
     def has(self, field: str) -> bool:
-        """Whether a template may read this."""
+        """Return whether the record has a field."""
         return field in self._fields or (field == "metadata" and self._metadata is not None)
 
 
 class Slot:
-    """Stands for the query's answer in a template: it can be printed, and nothing else.
+    """Placeholder of the query's answer in a template: it can only be printed.
 
-    `letter` and `tojson` say how it is printed, for every label
+    The filters `letter` and `tojson` change its text for every label
     (`promptkit.templating.answer_filters`).
     """
 
     __slots__ = ("_answers", "_as_json")
 
     def __init__(self, answers: tuple[str, ...] = (), *, as_json: bool = False) -> None:
-        """`answers` is what may stand here, a text per label; empty where it is generated.
+        """Make a slot.
 
-        `as_json` is whether a generated answer is written as JSON.
+        Args:
+            answers: Possible texts, one per label; empty where the answer is generated.
+            as_json: Write a generated answer as JSON.
         """
         self._answers, self._as_json = answers, as_json
 
@@ -116,7 +126,7 @@ _READY = (*TRACED, View, Slot, bool)
 
 
 def trace(value: Any, origin: Origin) -> Any:
-    """`value` as a template sees it: equal to it, and knowing its origin where it can."""
+    """Return a value as a template sees it: equal to it, and with its origin where it can."""
     if isinstance(value, (View, Slot, bool)):
         return value
     if isinstance(value, Mapping):
@@ -137,14 +147,14 @@ def with_origin(value: Any, origin: Origin) -> Any:
 
 
 class NoValueError(UndefinedError):
-    """A template prints a value that is null."""
+    """Error for a template that prints a null value."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
 
     def reason(self, record: View | None) -> str:
-        """What is wrong; `record` is the one that the template was reading."""
+        """Return the message; `record` is the one that the template was reading."""
         empty = [name for name, value in record._fields.items() if value is None] if record else []
         what = f"{{{{ {self.path} }}}} has no value"
         if "." not in self.path and empty:
@@ -153,14 +163,14 @@ class NoValueError(UndefinedError):
 
 
 def named(path: str, field: str) -> str:
-    """A value as the template writes it, and the field that it is, where that is not the same."""
+    """Return a value's name in the template, and its field where that differs."""
     written = f"{{{{ {path} }}}}"
     is_said = "." not in field or field.endswith(path)
     return written if is_said else f"{written}, the field {field!r},"
 
 
 def check_items(path: str, items: Sequence[Any]) -> None:
-    """Raises `UndefinedError` for a list that is more than texts and numbers."""
+    """Raise `UndefinedError` for a list with other items than texts and numbers."""
     for item in items:
         if item is None or isinstance(item, View | list | tuple | Mapping):
             origin = first_origin(items)
@@ -173,7 +183,7 @@ def check_items(path: str, items: Sequence[Any]) -> None:
 
 
 def first_origin(items: Sequence[Any]) -> Origin | None:
-    """The origin of the first item that has one."""
+    """Return the origin of the first item that has one."""
     for item in items:
         if isinstance(item, TRACED):
             return item.origin

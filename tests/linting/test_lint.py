@@ -154,7 +154,7 @@ def test_what_is_no_task_is_refused(run: Any, tmp_path: Path) -> None:
     write_case(Case(), tmp_path / "task")
     ran = run("task", "--template", "nothing.j2")
     assert ran.code == 2
-    assert "there is no template 'nothing.j2'" in ran.err
+    assert "unknown template 'nothing.j2'; choose one of: " in ran.err
     (tmp_path / "task" / "task.toml").write_text("name = 3\n", encoding="utf-8")
     assert run("task").code == 2
 

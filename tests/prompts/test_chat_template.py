@@ -196,8 +196,8 @@ def test_a_template_that_leaves_a_turn_out() -> None:
     with pytest.raises(PromptError) as caught:
         applied(silent, SYSTEM, USER)
     assert str(caught.value) == (
-        "the model's chat template leaves out the system turn 'Be brief.'; say it in another role; "
-        "{% system or user %} puts it in front of the first user turn"
+        "the model's chat template leaves out the system turn 'Be brief.'; put its text "
+        "into a turn of another role; {% system or user %} puts it in front of the first user turn"
     )
     applied(silent, message("system", "  \n"), USER)  # nothing is lost
 

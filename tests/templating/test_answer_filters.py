@@ -70,10 +70,10 @@ def test_json_answers_are_written_as_json() -> None:
 @pytest.mark.parametrize(
     ("source", "task", "reason"),
     [
-        (LETTERS, FREE, "no options to give letters to: the answers of this task are generated"),
+        (LETTERS, FREE, "no options for letters: the answers of this task are generated"),
         (LETTERS.replace("labels", "labels[1:]"), TASK, "'drupe' is not among the options"),
-        (LETTERS.replace("labels", "labels + labels"), TASK, "an option stands twice"),
-        (LETTERS.replace("labels", "range(27)"), TASK, "27 options, and letters for 26"),
+        (LETTERS.replace("labels", "labels + labels"), TASK, "an option occurs twice"),
+        (LETTERS.replace("labels", "range(27)"), TASK, "27 options, but only 26 letters"),
         (
             "{% example %}{{ input.name }}: {{ output | tojson | tojson }}\n{% endexample %}",
             FREE,
