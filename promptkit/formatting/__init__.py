@@ -1,1 +1,1 @@
-"""Other formats of a template, made from its own syntax."""
+"""Variants of a template's format, made from its own syntax."""

@@ -1,4 +1,4 @@
-"""A few combinations of levels out of all, such that each level gets its share."""
+"""Balanced choice of a few combinations of levels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from itertools import combinations, product
 
 
 def design(levels: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """All combinations of levels, one level per factor, in an order that is always the same.
+    """Yield all combinations of levels, one level per factor, in a fixed order.
 
-    `levels` says how many levels each factor has. The first combination has the first level of
-    every factor. Each further one has the levels, then the pairs of levels, that came least often
-    so far. So every beginning is a nearly balanced design: a greedy fractional factorial.
+    The first combination has the first level of every factor. Each further one has the levels,
+    then the pairs of levels, that came least often so far. So every beginning of the order is a
+    nearly balanced design: a greedy fractional factorial.
+
+    Args:
+        levels: Number of levels per factor.
     """
     everything = product(*map(range, levels))
     left = sorted(everything, key=lambda one: sha256(repr(one).encode()).digest())

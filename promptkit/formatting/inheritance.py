@@ -1,4 +1,4 @@
-"""A template that extends another one, written out in full."""
+"""Templates that extend another one, written out in full."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from promptkit.templating.template import Template
 
 
 def written_out(template: Template) -> Template:
-    """A template of blocks put into the one that it extends; any other as it is.
+    """Return a template that extends another one, written out; any other as it is.
 
-    That is the case where it has nothing but blocks, and these do not call `super()`. Raises
-    `jinja2.TemplateError` for what does not parse, and for a parent that there is not.
+    Only a template of nothing but blocks is written out, and only if no block calls `super()`.
+
+    Raises:
+        jinja2.TemplateError: The template does not parse, or its parent is missing.
     """
     page = Page(template.name, template.name, template.source)
     statements = [node for node in page.tree.body if not _is_blank(node)]
@@ -34,14 +36,14 @@ def written_out(template: Template) -> Template:
 
 
 def _is_blank(node: nodes.Node) -> bool:
-    """White space between the blocks of a template that extends another is never printed."""
+    """Return whether a node is white space, which Jinja does not print between such blocks."""
     return isinstance(node, nodes.Output) and all(
         isinstance(child, nodes.TemplateData) and not child.data.strip() for child in node.nodes
     )
 
 
 def _with_blocks(parent: Template, child: Page) -> str:
-    """The parent's source with the child's blocks in place of its own."""
+    """Return the parent's source with the child's blocks in place of its own."""
     page = Page(parent.name, parent.name, parent.source)
     own, theirs = _blocks(child), _blocks(page)
     source, end = "", 0
@@ -53,7 +55,7 @@ def _with_blocks(parent: Template, child: Page) -> str:
 
 
 def _blocks(page: Page) -> dict[str, tuple[int, int]]:
-    """Where the insides of the blocks stand in the source."""
+    """Return the start and end of each block's content in the source."""
     tokens = [token for token in page.tokens if token.kind != "whitespace"]
     found: dict[str, tuple[int, int]] = {}
     open_blocks: list[tuple[str, int]] = []

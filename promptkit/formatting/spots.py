@@ -1,7 +1,7 @@
-"""Where in a template the format of its examples is literal text: names, separators, line ends.
+"""Literal text that formats the examples of a template: names, separators, line ends.
 
-Read off the syntax tree of the template's own source. What stands in expressions, in instructions
-and in templates that it loads is not looked at.
+It is found in the syntax tree of the template's own source. Expressions, instructions and loaded
+templates are not searched.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SEPARATOR = re.compile(
     r"(?P<right>[ \t]*\n?[ \t]*)\Z"
 )
 _RULES = re.compile(r"[-–—|]+")
-"""Cores that may be something else: a bullet, a hyphen, the edge of a table."""
+"""Separators that may be something else: a bullet, a hyphen, the edge of a table."""
 _NAME = re.compile(r"(?P<name>[^\W\d_][^\n.,;:!?=<>{}()\[\]\"#*|]*)[*_`]*\Z")
 _LONGEST_NAME = 3
-"""Words; more of them make a sentence."""
+"""Most words of a name; more make a sentence."""
 _QUOTES = tuple("\"'`“”‘’")
 _LINE_END = re.compile(r"[ \t]*(?:\n[ \t]*)+\Z")
 _JOINTS = (", ", "; ", " | ", " / ")
@@ -38,35 +38,35 @@ _N = TypeVar("_N", bound=nodes.Node)
 
 
 class Separator(NamedTuple):
-    """What stands between a name or a value and the next value, at the end of a text."""
+    """Separator of a name or a value from the next value, at the end of a text."""
 
     start: int
-    """Where in the text its space begins."""
+    """Start of its left space in the text."""
     core: str
     right: str
-    """The space behind it."""
+    """White space behind it."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A literal text of an example, and what in it is format."""
+    """A literal text of an example, with the parts of it that are format."""
 
     start: int
-    """Its first character in the source."""
+    """Offset of its first character in the source."""
     end: int
-    """Where the source goes on: behind the white space that Jinja strips, if there is any."""
+    """Offset after it in the source, and after white space that Jinja strips."""
     text: str
     name: tuple[int, int] | None = None
-    """Where in the text the name of a field stands."""
+    """Start and end of a field's name in the text."""
     separator: Separator | None = None
     gap: int | None = None
-    """Where in the text the space in front of the answer begins."""
+    """Start of the space in front of the answer."""
     asks: bool = False
-    """Whether the prompt ends here, so that this space belongs to the answer."""
+    """True if the prompt ends here, so that this space belongs to the answer."""
     is_joint: bool = False
-    """Whether it joins two values, as a comma does."""
+    """True if the text joins two values, as a comma does."""
     line_end: int | None = None
-    """Where in the text the line ends behind an example begin."""
+    """Start of the line ends behind an example."""
 
     @property
     def is_format(self) -> bool:
@@ -75,17 +75,17 @@ class Spot:
 
 
 class Layout(NamedTuple):
-    """What a template says of the format of its examples."""
+    """Format of a template's examples."""
 
     spots: tuple[Spot, ...]
     markup: Literal["JSON", "XML"] | None
-    """In which only white space is free."""
+    """Markup of the examples, in which only white space may vary."""
     has_examples: bool
-    """Whether the examples stand in the template's own source."""
+    """True if the examples are in the template's own source."""
 
 
 def layout(page: Page) -> Layout:
-    """The format in a template's source. Raises `jinja2.TemplateSyntaxError`."""
+    """Return the format in a template's source. Raises `jinja2.TemplateSyntaxError`."""
     regions = list(_regions(page.tree))
     spots = {spot.start: spot for region in regions for spot in _spots(region, page)}
     found = [spots[start] for start in sorted(spots)]
@@ -107,7 +107,7 @@ def _markup(regions: Iterable[_Region]) -> Literal["JSON", "XML"] | None:
 
 
 class _Event(NamedTuple):
-    """A text or a value that is printed, or the begin or end of a statement, as it is written."""
+    """A printed text or value, or the beginning or end of a statement, in source order."""
 
     kind: Literal["text", "value", "open", "close"]
     node: nodes.Node
@@ -118,7 +118,7 @@ class _Event(NamedTuple):
 
 
 class _Region(NamedTuple):
-    """A part of a template that prints an example, or the query after a loop over the shots."""
+    """Part of a template that prints an example, or the query after a loop over the shots."""
 
     events: Sequence[_Event]
     kind: Literal["example", "tail", "macro"]
@@ -129,9 +129,9 @@ class _Region(NamedTuple):
 
 
 def _regions(tree: nodes.Template) -> Iterator[_Region]:
-    """The bodies of `{% example %}`; else of loops over the shots, and what follows the last.
+    """Yield the bodies of `{% example %}`, else of loops over the shots and the part after them.
 
-    So are the bodies of macros that these call.
+    The bodies of macros that these call follow.
     """
     calls = [call for call in tree.find_all(nodes.CallBlock) if shows_examples(call)]
     found = [_Region([*_events(call.body)], "example") for call in calls]
@@ -151,12 +151,12 @@ def _regions(tree: nodes.Template) -> Iterator[_Region]:
 
 
 def _all(node: nodes.Node, kind: type[_N]) -> list[_N]:
-    """The nodes of a kind, this one included."""
+    """Return all nodes of a kind, `node` itself included."""
     return [one for one in (node, *node.find_all(kind)) if isinstance(one, kind)]
 
 
 def _name(node: nodes.Node) -> str | None:
-    """The name of a variable, or of the field that is read."""
+    """Return the name of a variable, or of the field that is read."""
     if isinstance(node, nodes.Filter) and node.node is not None:
         return _name(node.node)
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
@@ -169,7 +169,7 @@ def _is_over_shots(loop: nodes.For) -> bool:
 
 
 def _events(body: Iterable[nodes.Node]) -> Iterator[_Event]:
-    """What is printed, in order; without macros, which are printed where they are called."""
+    """Yield what a body prints, in order, without macros: a call of one is a value."""
     for node in body:
         if isinstance(node, nodes.Output):
             for child in node.nodes:
@@ -188,7 +188,7 @@ def _events(body: Iterable[nodes.Node]) -> Iterator[_Event]:
 
 
 def _spots(region: _Region, page: Page) -> Iterator[Spot]:
-    """The texts of a region."""
+    """Yield the texts of a region."""
     events = region.events
     starts = [token.offset for token in page.tokens]
     for index, event in enumerate(events):
@@ -220,7 +220,7 @@ def _spots(region: _Region, page: Page) -> Iterator[Spot]:
 
 
 def _value_after(events: Iterable[_Event]) -> nodes.Node | None:
-    """The value of an example that is printed right behind a text, if one is."""
+    """Return the value of an example that is printed right behind a text; None without one."""
     following = next((event for event in events if event.kind != "open"), None)
     if following is None or following.kind != "value":
         return None
@@ -229,7 +229,7 @@ def _value_after(events: Iterable[_Event]) -> nodes.Node | None:
 
 
 def _separator(text: str, before: _Event | None) -> Separator | None:
-    """The separator at the end of a text, if it follows a name or a value."""
+    """Return the separator at the end of a text, if it follows a name or a value."""
     match = _SEPARATOR.search(text)
     if match is None:
         return None
@@ -251,7 +251,7 @@ def _field_name(head: str) -> tuple[int, int] | None:
 
 
 def _gap(text: str, separator: Separator | None) -> int | None:
-    """Where the space in front of an answer begins, if it may be none."""
+    """Return the start of the space in front of an answer; None if it may not vary."""
     gap = len(text.rstrip(" \t\n"))
     if separator is not None:
         return gap

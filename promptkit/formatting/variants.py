@@ -28,24 +28,24 @@ from promptkit.templating.source import Page
 from promptkit.templating.template import Template
 
 SEPARATORS = (": ", " - ", " = ", " -> ", " : ", ":: ")
-"""Between a field's name and its value, and in front of the answer."""
+"""Separators of a field's name from its value, and of the answer."""
 CASINGS: Mapping[str, Callable[[str], str]] = {
     "Title": lambda name: capwords(name, " "),
     "UPPER": str.upper,
     "lower": str.lower,
 }
-"""Of the names of fields."""
+"""Casings of field names."""
 JOINTS = (", ", "; ", " | ", " / ")
-"""Between the values of fields."""
+"""Texts between the values of fields."""
 GAPS = ("", " ", "\n")
-"""In front of the answer."""
+"""White space in front of the answer."""
 LINE_ENDS = ("\n", "\n\n", "\n###\n", " || ")
-"""Behind an example."""
+"""Texts behind an example."""
 
 _SEEN = 5
-"""How many queries a variant is rendered for."""
+"""Number of queries that a variant is rendered for."""
 _SAMPLE = 12
-"""How many examples of each part a variant is checked with."""
+"""Number of examples of each part that a variant is checked with."""
 
 
 Notify = Callable[[str], None]
@@ -57,17 +57,42 @@ def variants(
     count: int,
     notify: Notify | None = None,
 ) -> list[Template]:
-    """`count` formats of a template, its own first; their names say what is changed.
+    """Return variants of a template that differ in format alone, the template itself first.
 
-    What is literal text in its examples is varied, the same in shots and query: separators, the
-    casing of field names, what joins values, the space in front of the answer and what ends an
-    example. Levels of these are combined such that each gets its share (see `design`). A variant
-    is another prompt for some of the task's examples, and breaks no rule of `lint` that the
-    template keeps. `notify` is told where there are fewer. Raises `TemplateError` where nothing
-    can be varied, and `TaskError` where `count` is below 1.
+    Literal text of its examples is varied, the same in shots and query: separators, the casing of
+    field names, the text that joins values, the space in front of the answer, the end of an
+    example. Levels of these are combined in a balanced design. Each variant gives another prompt
+    for some of the task's examples, and breaks no rule of `lint` that the template keeps.
+
+    Args:
+        task: The task.
+        template: The template.
+        count: Number of variants, the template included.
+        notify: Called with a message if only white space is varied, or there are fewer variants.
+
+    Returns:
+        The template, and variants whose names list their changes.
+
+    Raises:
+        TemplateError: Nothing in the template can be varied.
+        TaskError: `count` is below 1.
+
+    Example:
+        >>> from typing import Literal
+        >>> from pydantic import create_model
+        >>> from promptkit import Task, Template, variants
+        >>> Animal = create_model("Animal", name=(str, ...))
+        >>> demos = [{"id": "d1", "input": {"name": "wren"}, "output": "bird"}]
+        >>> task = Task[Animal, Literal["bird", "fish"]](name="animals", demos=demos)
+        >>> source = "{% example %}\\n{{ input.name }}: {{ output }}\\n{% endexample %}\\n"
+        >>> for variant in variants(task, Template(source, "colon.j2"), 3):
+        ...     print(variant.name)
+        colon.j2
+        colon.j2 [sep " : ", gap "\\n", end "\\n###\\n"]
+        colon.j2 [sep " - ", gap "", end "\\n\\n"]
     """
     if not isinstance(count, int) or count < 1:
-        raise TaskError(f"formats is {count!r}; it is a number, 1 or more")
+        raise TaskError(f"formats is {count!r}; give a number, 1 or more")
     if count == 1:
         return [template]
     original = _Original(_sample(task), _written_out(_sample(task), template))
@@ -89,12 +114,12 @@ def variants(
         if len(found) == count:
             break
     else:
-        tell(f"{template.name}: {count} formats asked, and there are {len(found)}")
+        tell(f"{template.name}: only {len(found)} of {count} formats are possible")
     return list(found.values())
 
 
 class FormatChange(NamedTuple):
-    """What a variant has in place of a template's own."""
+    """Levels that a variant has in place of the template's own."""
 
     separator: str | None = None
     casing: str | None = None
@@ -119,7 +144,7 @@ def _sample(task: Task[Any, Any]) -> Task[Any, Any]:
 
 
 def _written_out(task: Task[Any, Any], template: Template) -> Template:
-    """A template that extends another one, in full, where that renders the same."""
+    """Return a template that extends another one in full, if that renders the same."""
     shown = _shown(task, template)
     try:
         full = written_out(template)
@@ -130,7 +155,7 @@ def _written_out(task: Task[Any, Any], template: Template) -> Template:
 
 @dataclass(frozen=True)
 class _Original:
-    """A template that is varied, and some of the examples that it is for."""
+    """A template to vary, and some of its task's examples."""
 
     task: Task[Any, Any]
     template: Template
@@ -141,7 +166,7 @@ class _Original:
 
     @cached_property
     def shown(self) -> Hashable:
-        """What the template renders. Raises what rendering raises."""
+        """The template's prompts. Raises as rendering does."""
         return _shown(self.task, self.template)
 
     @cached_property
@@ -149,7 +174,7 @@ class _Original:
         return _broken(self.task, self.template)
 
     def factors(self) -> Iterator[list[dict[str, str]]]:
-        """Per factor its levels, the template's own first, each of which is another prompt."""
+        """Yield the levels of each factor, the template's own first; each gives other prompts."""
         is_free = self.layout.markup is None
         cores = {spot.separator.core for spot in self.layout.spots if spot.separator is not None}
         others = cores - {_varied_core(self.layout)}
@@ -170,7 +195,7 @@ class _Original:
         return list(levels.values())
 
     def check(self, variant: Template, known: Container[Hashable]) -> Hashable | None:
-        """What a variant renders; None where that is known already, or it cannot be used."""
+        """Return a variant's prompts; None if they are known already, or it breaks a rule."""
         try:
             shown = _shown(self.task, variant)
         except PromptkitError:
@@ -180,11 +205,11 @@ class _Original:
         return None if _broken(self.task, variant) - self.broken else shown
 
     def why_not(self) -> str:
-        """Why there is no variant."""
+        """Return the reason why there is no variant."""
         if self.layout.has_examples:
             return (
-                "nothing that stands around the values of its examples can be varied; leave out "
-                "formats, or vary another template"
+                "the text around the values of its examples cannot be varied; leave out formats, "
+                "or vary another template"
             )
         loaded = [
             name
@@ -192,12 +217,12 @@ class _Original:
             if name
         ]
         if loaded:
-            return f"its examples stand in {', '.join(loaded)}, which it loads; vary that one"
-        return "it has no {% example %} block and no loop over the shots that could be varied"
+            return f"its examples are in {', '.join(loaded)}, which it loads; vary that one"
+        return "it has no {% example %} block and no loop over the shots to vary"
 
 
 def reformatted(template: Template, change: FormatChange) -> Template:
-    """The template with a change; there is no check of what becomes of it."""
+    """Return the template with a change, without checking the result."""
     page = _page(template)
     found = layout(page)
     core = _varied_core(found)
@@ -217,14 +242,14 @@ def _page(template: Template) -> Page:
 
 
 def _varied_core(found: Layout) -> str | None:
-    """The separator that is varied: the answer's, or the last one where it has none."""
+    """Return the separator to vary: the answer's, or the last one if it has none."""
     spots = [spot for spot in found.spots if spot.separator is not None]
     last = ([spot for spot in spots if spot.gap is not None] or spots)[-1:]
     return last[0].separator.core if last and last[0].separator is not None else None
 
 
 def _text(spot: Spot, change: FormatChange, core: str | None) -> str:
-    """A literal text after a change; `core` is the separator that is varied."""
+    """Return a literal text after a change; `core` is the separator that is varied."""
     text, separator = spot.text, spot.separator
     if change.line_end is not None and spot.line_end is not None:
         return text[: spot.line_end] + change.line_end
@@ -244,7 +269,7 @@ def _text(spot: Spot, change: FormatChange, core: str | None) -> str:
 
 
 def _shown(task: Task[Any, Any], template: Template) -> Hashable:
-    """What a template makes of a few queries after up to two shots."""
+    """Return a template's prompts of a few queries after up to two shots."""
     renderer = template.renderer(task)
     prompts = []
     for query in (task.tests or task.demos)[:_SEEN]:
@@ -255,6 +280,6 @@ def _shown(task: Task[Any, Any], template: Template) -> Hashable:
 
 
 def _broken(task: Task[Any, Any], template: Template) -> set[str]:
-    """The rules that a template breaks."""
+    """Return the rules that a template breaks."""
     found = lint_template(task, template)
     return {finding.rule for finding in found if finding.severity != "note"}

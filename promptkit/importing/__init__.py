@@ -1,4 +1,4 @@
-"""Prompts that were written for other tools, as tasks and templates.
+"""Import of prompts that were written for other tools, as tasks and templates.
 
-No code is run: what only Python can say is named, not carried over.
+No code is run: parts that need Python are listed as omissions.
 """

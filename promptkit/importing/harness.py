@@ -1,7 +1,7 @@
 """Tasks of lm-evaluation-harness: doc_to_text, doc_to_target and doc_to_choice in Jinja.
 
 A shot is the text, the target delimiter, the target and the few-shot delimiter; the query is the
-text alone. What is `!function` is Python code, and is named instead.
+text alone. A `!function` is Python code, and becomes an omission.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
 
 
 def carry(source: ForeignFile) -> Imported:
-    """The task as a folder. Raises `TaskError` for one that cannot be carried over."""
+    """Return the task of a file. Raises `TaskError` if it cannot be imported."""
     omissions = Omissions(source)
     source = _with_included(source, omissions)
     config, path = source.value, source.path
@@ -115,7 +115,7 @@ def carry(source: ForeignFile) -> Imported:
 
 
 def _with_included(source: ForeignFile, omissions: Omissions, depth: int = 1) -> ForeignFile:
-    """The file with those that it includes, in its folder; what it says itself comes first."""
+    """Return a file merged with those that it includes; its own values win."""
     config = dict(source.value)
     names = config.pop("include", None) or []
     merged: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def _with_included(source: ForeignFile, omissions: Omissions, depth: int = 1) ->
 
 
 def _text(source: ForeignFile, key: str) -> str:
-    """A template of the file; a bare name is a column."""
+    """Return a template of the file; a bare name is a column."""
     value = source.value.get(key)
     where = f"{source.path}:{source.line(key)}" if source.line(key) else str(source.path)
     if value is None:
@@ -188,7 +188,7 @@ def _functions(value: Any) -> list[PythonFunction]:
 
 
 def _labels(config: Mapping[str, Any], omissions: Omissions) -> tuple[str, ...]:
-    """The answers, where they are the same for every row."""
+    """Return the labels; empty if they differ from row to row."""
     choices = config.get("doc_to_choice")
     if choices is None:
         return ()
@@ -224,7 +224,7 @@ def _literal(text: str) -> Any:
 
 
 def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omissions) -> str:
-    """The column that the answers are read from, where it needs no code."""
+    """Return the column of the answers; "output" if only code can tell."""
     target = config.get("doc_to_target")
     if isinstance(target, str) and not labels:
         parts = jinja.simple_parts(
@@ -243,7 +243,7 @@ def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omiss
 
 
 def _template(config: Mapping[str, Any], text: str, alone: bool) -> tuple[str, str]:
-    """The template, and the instruction that it prints if it does not stand `alone`."""
+    """Return the template, and the instruction that it prints; empty if it stands `alone`."""
     target_delimiter = str(config.get("target_delimiter", " "))
     shot_delimiter = str(config.get("fewshot_delimiter", "\n\n"))
     description = config.get("description") or ""
@@ -270,7 +270,7 @@ def _samples(
     column: str,
     omissions: Omissions,
 ) -> tuple[Mapping[str, Any], ...]:
-    """The shots that stand in the file itself, where their answers need no code."""
+    """Return the shots in the file itself, if their answers need no code."""
     shots = config.get("fewshot_config")
     if not isinstance(shots, dict):
         return ()

@@ -1,4 +1,4 @@
-"""What was carried over, what was not, and the folder that it is written to."""
+"""Imported tasks, their omissions, and the folder that they are written to."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _WORDS = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True)
 class Omission:
-    """Something that a file says and that was not carried over, or not as it stands."""
+    """A part of a file that was not imported, or not unchanged."""
 
     what: str
-    """The key, as the file has it."""
+    """Key in the file."""
     file: str
     line: int | None
     why: str
     do: str
-    """What to do about it."""
+    """Advice to the user."""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line is not None else self.file
@@ -39,21 +39,21 @@ class Omission:
 
 
 class Omissions:
-    """Collects what is lost of one file."""
+    """Omissions of one file."""
 
     def __init__(self, source: ForeignFile) -> None:
         self._source = source
         self.found: list[Omission] = []
 
     def add(self, keys: Sequence[str], why: str, do: str) -> None:
-        """`keys` leads to the value in the file."""
+        """Add an omission; `keys` is the path to the value in the file."""
         line = self._source.line(*keys)
         self.found.append(Omission(".".join(keys), str(self._source.path), line, why, do))
 
 
 @dataclass(frozen=True)
 class ImportedTask:
-    """A task folder to be: what the file says of a task, and its templates."""
+    """A task of a file, with its templates."""
 
     name: str
     templates: Mapping[str, str]
@@ -62,29 +62,36 @@ class ImportedTask:
     """Types by input field; None where a column cannot hold one of them."""
     instruction: str = ""
     labels: tuple[str, ...] = ()
-    """The closed set of answers; empty where they are generated."""
+    """Labels; empty where the answers are generated."""
     output_column: str = "output"
     demos: tuple[Mapping[str, Any], ...] = ()
-    """Rows of the pool."""
+    """Rows of the demonstrations."""
     repeats: bool = False
-    """Whether a row stands twice."""
+    """True if a row occurs twice."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A file of another tool, carried over."""
+    """An imported file of another tool."""
 
     tool: str
     tasks: tuple[ImportedTask, ...]
     lost: tuple[Omission, ...] = field(default=())
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes the task, or each into a folder of its own below; returns the files.
+        """Write the task, or each of several into a subfolder.
 
-        Raises `TaskError` where there is something already.
+        Args:
+            folder: A folder that does not exist yet, or is empty.
+
+        Returns:
+            The written files.
+
+        Raises:
+            TaskError: The folder exists and is not empty, or cannot be written.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise TaskError(f"{folder} is there already; name a new folder with --out")
+            raise TaskError(f"{folder} exists already; name a new folder with --out")
         written: dict[Path, str | bytes] = {}
         names = unique(slug(" ".join(task.labels[:4]) or "generated") for task in self.tasks)
         for name, task in zip(names, self.tasks, strict=True):
@@ -119,7 +126,7 @@ def _files(task: ImportedTask) -> dict[str, str]:
 
 
 def check(source: str, name: str) -> str | None:
-    """Why promptkit cannot render a template; None where it can."""
+    """Return the reason why promptkit cannot render a template; None if it can."""
     try:
         Template(source, name).check()
     except TemplateError as error:
@@ -128,13 +135,13 @@ def check(source: str, name: str) -> str | None:
 
 
 def column_of(field: str) -> str:
-    """A field's name as `task.toml` allows it."""
+    """Return a field's name as `task.toml` allows it."""
     name = re.sub(r"\W", "_", field, flags=re.ASCII).lstrip("_") or "field"
     return f"{name}_" if name in RESERVED or name[0].isdigit() else name
 
 
 def as_instruction(text: str) -> tuple[str, str]:
-    """A text in front of everything: the task's instruction, and the template that prints it."""
+    """Return the instruction in a prefix, and the template that prints the prefix."""
     core = text.strip()
     if not core:
         return "", literal(text)
@@ -143,12 +150,12 @@ def as_instruction(text: str) -> tuple[str, str]:
 
 
 def slug(text: str) -> str:
-    """A text as a name of a file."""
+    """Return a text as a file name."""
     return "-".join(_WORDS.findall(text.lower()))[:48].strip("-") or "task"
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:
-    """The names, numbered where one comes again."""
+    """Yield the names, numbered if one is repeated."""
     seen: set[str] = set()
     for name in names:
         number, one = 1, name

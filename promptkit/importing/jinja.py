@@ -1,7 +1,7 @@
-"""The Jinja of other tools in the Jinja of promptkit, so that the text stays the same.
+"""Translation of other tools' Jinja to promptkit's, which renders the same text.
 
-Others leave Jinja's white space as it is; promptkit trims the lines of block tags. So a tag that
-stands alone on its line is written `{%+ … +%}`, which trims nothing.
+Others keep Jinja's defaults for white space; promptkit trims the lines of block tags. So a tag
+that is alone on its line is written `{%+ … +%}`, which trims nothing.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _OF_LISTS = {
 _BRACES = {"variable_begin": "{{", "variable_end": "}}"}
 
 _OURS = ("task", "labels", "shots", "query", "input", "output")
-"""The names that templates of promptkit see."""
+"""Names that templates of promptkit see."""
 
 _SPECIAL: tuple[tuple[tuple[type[nodes.Node], ...], set[str]], ...] = (
     ((nodes.For,), {"loop"}),
     ((nodes.Macro, nodes.CallBlock), {"caller", "varargs", "kwargs"}),
 )
-"""The names that Jinja gives a meaning, inside a loop and inside a macro."""
+"""Names to which Jinja gives a meaning, inside a loop and inside a macro."""
 
 _LOADS = (nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)
 
@@ -59,17 +59,17 @@ Part = str | Variable
 
 
 def literal(text: str) -> str:
-    """A text as a template writes it."""
+    """Return the template that prints a text."""
     return _UNSAFE.sub(lambda match: f"{{{{ {quoted(match.group())} }}}}", text)
 
 
 def quoted(text: str) -> str:
-    """A text as a string in an expression."""
+    """Return a text as a string literal of an expression."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def emit(parts: Sequence[Part], names: Mapping[str, str]) -> str:
-    """A template of texts and values; `names` says what prints a value."""
+    """Return a template of texts and values; `names` has an expression for each value."""
     written = [
         f"{{{{ {names[part.name]} }}}}" if isinstance(part, Variable) else literal(part)
         for part in parts
@@ -78,7 +78,7 @@ def emit(parts: Sequence[Part], names: Mapping[str, str]) -> str:
 
 
 def tag(before: str, name: str) -> str:
-    """`before` and a block tag on a line that vanishes, nothing trimmed in front of it."""
+    """Return `before` and a block tag whose line vanishes; nothing before it is trimmed."""
     last = before.rpartition("\n")[2]
     plus = "+" if last and not last.strip() else ""
     return f"{before}{{%{plus} {name} %}}\n"
@@ -86,17 +86,17 @@ def tag(before: str, name: str) -> str:
 
 @lru_cache(maxsize=2)
 def _peer(keep_newline: bool) -> jinja2.Environment:
-    """Jinja as others set it up."""
+    """Return Jinja as other tools configure it."""
     return jinja2.Environment(keep_trailing_newline=keep_newline)
 
 
 def parse(source: str) -> nodes.Template:
-    """The syntax tree. Raises `jinja2.TemplateSyntaxError`."""
+    """Return the syntax tree. Raises `jinja2.TemplateSyntaxError`."""
     return _peer(True).parse(source)
 
 
 def fields(source: str) -> list[str]:
-    """The names that a template reads, in order of appearance."""
+    """Return the names that a template reads, in order of appearance."""
     tree = parse(source)
     unknown = meta.find_undeclared_variables(tree)
     seen = [node.name for node in tree.find_all(nodes.Name) if node.name in unknown]
@@ -104,7 +104,7 @@ def fields(source: str) -> list[str]:
 
 
 def simple_parts(source: str, *, keep_newline: bool) -> list[Part] | None:
-    """Texts and values of a template that has nothing else; None for any other."""
+    """Return a template's texts and values; None if it has anything else."""
     tokens = [token for token in _tokens(source, keep_newline) if token[1] != "whitespace"]
     parts: list[Part] = []
     while tokens:
@@ -120,10 +120,15 @@ def simple_parts(source: str, *, keep_newline: bool) -> list[Part] | None:
 
 
 def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> str:
-    """The template in promptkit's Jinja, with other names for what it reads.
+    """Return a template in promptkit's Jinja.
 
-    `keep_newline` is whether the tool keeps the newline at the template's end. Raises
-    `jinja2.TemplateSyntaxError`.
+    Args:
+        source: The template of another tool.
+        names: Expressions of promptkit by the names that the template reads.
+        keep_newline: The tool keeps the newline at the template's end.
+
+    Raises:
+        jinja2.TemplateSyntaxError: The template does not parse.
     """
     tree = parse(source)
     tokens = _tokens(source, keep_newline)
@@ -136,14 +141,14 @@ def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> s
                 return renamed
         except jinja2.TemplateSyntaxError:
             pass
-    # A name has several meanings: the values come in under their own names, into a scope that
-    # keeps what the template makes of them to itself.
+    # A name has several meanings, so renaming would be wrong. The values are assigned to their own
+    # names instead, in a scope that ends with the template.
     values = ", ".join(f"{name} = {expression}" for name, expression in read.items())
     return f"{{%+ with {values}{' ' if values else ''}%}}\n{_write(tokens)}{{%+ endwith +%}}"
 
 
 def _given(tree: nodes.Template) -> set[str]:
-    """The names to which a template, or Jinja inside it, gives a meaning of their own."""
+    """Return the names that a template, or Jinja inside it, assigns."""
     given = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     given |= {macro.name for macro in tree.find_all(nodes.Macro)}
     for kinds, names in _SPECIAL:
@@ -153,7 +158,7 @@ def _given(tree: nodes.Template) -> set[str]:
 
 
 def _same_shape(source: str, renamed: str) -> bool:
-    """Whether no name but those of values changed: filters, tests and arguments are the same."""
+    """Return whether two templates have the same filters, tests, arguments and own names."""
 
     def shape(text: str) -> list[str]:
         tree = parse(text)
@@ -166,7 +171,7 @@ def _same_shape(source: str, renamed: str) -> bool:
 
 
 def _tokens(source: str, keep_newline: bool) -> list[LexedToken]:
-    """The tokens but comments and the tags of `raw`; white space is stripped where tags ask."""
+    """Return the tokens without comments and `raw` tags; white space control is applied."""
     return [
         (line, kind, value)
         for line, kind, value in _peer(keep_newline).lex(source)
@@ -209,9 +214,9 @@ def _write(tokens: Sequence[LexedToken]) -> str:
 
 
 def kinds_of(source: str) -> dict[str, str]:
-    """For every name that a template reads, the type that its use asks for.
+    """Return the type of each name that a template reads, inferred from its use.
 
-    `str`, `int`, or `record` for a list or a record, which no column of a file can be.
+    A type is `str`, `int`, or `record` for a list or a record, which no column can hold.
     """
     tree = parse(source)
     kinds = dict.fromkeys(fields(source), "str")
@@ -243,7 +248,7 @@ def _set(kinds: dict[str, str], named: Sequence[nodes.Node], kind: str) -> None:
 
 
 def refused(source: str) -> str | None:
-    """What a template does that is Python and that no template of promptkit can do."""
+    """Return what a template does that promptkit's templates cannot do; None if nothing."""
     unknown, tree = set(fields(source)), parse(source)
     if next(tree.find_all(_LOADS), None) is not None:
         return "loads another template, or has a {% block %} for one"
@@ -263,7 +268,7 @@ def refused(source: str) -> str | None:
 
 
 def tags(source: str) -> list[str]:
-    """The names of the block tags of a template or a part of one, in order."""
+    """Return the names of the block tags of a template or a part of one, in order."""
     names = []
     code = [token for token in _tokens(source, True) if token[1] != "whitespace"]
     for token, following in pairwise(code):
@@ -273,7 +278,7 @@ def tags(source: str) -> list[str]:
 
 
 def begins_and_ends_in_text(source: str) -> bool:
-    """Whether text that is not white space stands at both ends of a template."""
+    """Return whether a template begins and ends with text that is not white space."""
     body = parse(source).body
     ends = []
     for node, place in ((body[0], 0), (body[-1], -1)) if body else ():
@@ -283,5 +288,5 @@ def begins_and_ends_in_text(source: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is the name of a column, and no template."""
+    """Return whether a text is the name of a column, and no template."""
     return _NAME.fullmatch(text) is not None

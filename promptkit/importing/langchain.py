@@ -1,8 +1,8 @@
 """FewShotPromptTemplate of LangChain: a prefix, examples, a suffix, joined and then formatted.
 
-LangChain formats an example, and then all of the joined text once more, so that braces in an
-example's text are written twice over. Here both passes are taken at once, and data is never read
-as a template.
+LangChain formats an example, and then the joined text once more, so that braces in an example's
+text have to be doubled twice. Here both passes are done at once, and data is never read as a
+template.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _READ = {
 
 @dataclass(frozen=True)
 class _FewShotPrompt:
-    """The file, its templates read."""
+    """A few-shot prompt of a file, its templates read."""
 
     prefix: str
     example: str
@@ -49,7 +49,7 @@ class _FewShotPrompt:
 
 
 def carry(source: ForeignFile) -> Imported:
-    """The few-shot prompt as a task. Raises `TaskError` for one that cannot be carried over."""
+    """Return the few-shot prompt as a task. Raises `TaskError` if it cannot be imported."""
     omissions = Omissions(source)
     prompt = _read(source, omissions)
     path = source.path
@@ -154,16 +154,16 @@ def _format(source: ForeignFile, config: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Roles:
-    """What the names in the templates stand for."""
+    """Meaning of the names in the templates."""
 
     fields: Mapping[str, str]
-    """The input fields, by the names that the examples have for them."""
+    """Input fields by the examples' names."""
     output: str
-    """The name that the examples have for the answer."""
+    """The examples' name of the answer."""
     query: Mapping[str, str]
-    """What prints the names of prefix and suffix."""
+    """Expressions for the names of prefix and suffix."""
     aligned: bool
-    """Whether the suffix is the example up to its answer."""
+    """True if the suffix is the example up to its answer."""
 
 
 def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
@@ -212,7 +212,7 @@ def _names(template: str, format: str) -> list[str]:
 
 
 def _parts(template: str, format: str) -> list[Part]:
-    """Raises ValueError for what is not plain text and values."""
+    """Return texts and values of a template. Raises `ValueError` for anything else."""
     if format == "jinja2":
         parts = jinja.simple_parts(template, keep_newline=False)
         if parts is None:
@@ -234,7 +234,7 @@ def _parts(template: str, format: str) -> list[Part]:
 
 
 def _align(prompt: _FewShotPrompt) -> dict[str, str] | None:
-    """The suffix's names by the example's, if the suffix is the example up to its answer."""
+    """Return the example's names by the suffix's, if the suffix is the example up to its answer."""
     try:
         example = _parts(prompt.example, prompt.example_format)
         suffix = _parts(prompt.suffix, prompt.format)
@@ -281,7 +281,7 @@ def _filled(parts: Sequence[Part], partial: Mapping[str, str]) -> list[Part]:
 
 
 def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
-    """The template, and the instruction that it prints."""
+    """Return the template, and the instruction that it prints."""
     outer = {name: f'"{{{name}}}"' for name in _names(prompt.prefix, prompt.format)}
     outer |= {name: f'"{{{name}}}"' for name in _names(prompt.suffix, prompt.format)}
     outer |= {name: jinja.quoted(value) for name, value in prompt.partial.items()}
@@ -316,7 +316,7 @@ def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
 
 
 def _twice(prompt: _FewShotPrompt, inner: Mapping[str, str], outer: Mapping[str, str]) -> str:
-    """The example's template after both passes: its texts are formatted once more."""
+    """Return the example's template after both passes."""
     if prompt.example_format == "jinja2":
         return jinja.translate(prompt.example, inner, keep_newline=False)
     written = ""

@@ -1,11 +1,10 @@
-"""Files of other tools, read as plain values: bounded in size and depth, and never as code."""
+"""Reading of other tools' files as plain values, bounded in size and depth; no code is run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,14 +15,14 @@ from promptkit.tasks.tables import not_utf8
 MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_VALUES = 200_000
-"""How many values a file may come to, with every YAML alias written out."""
+"""Most values of a file, with every YAML alias written out."""
 
 LINES_TO_DEPTH = 3
 
 
 @dataclass(frozen=True)
 class PythonFunction:
-    """`!function utils.process_docs`: the name of Python code, which is never run."""
+    """Name of a Python function, as in `!function utils.process_docs`; it is never called."""
 
     name: str
 
@@ -33,22 +32,22 @@ class PythonFunction:
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """What a file says."""
+    """Values of a file of another tool."""
 
     path: Path
     value: Any
     lines: Mapping[tuple[str, ...], int]
-    """The lines of the outer keys, where the format tells."""
+    """Lines of the outer keys, if the format gives them."""
 
     def line(self, *keys: str) -> int | None:
-        """The line of a key, or of the nearest one around it that is known."""
+        """Return the line of a key, or of the nearest known one around it."""
         while keys and keys not in self.lines:
             keys = keys[:-1]
         return self.lines.get(keys)
 
 
 def read(path: Path) -> ForeignFile:
-    """What a JSON or YAML file says. Raises `TaskError` for one that it does not read."""
+    """Return the values of a JSON or YAML file. Raises `TaskError` for others."""
     if path.suffix == ".json":
         return ForeignFile(path, _json(read_text(path), path), {})
     if path.suffix in (".yaml", ".yml"):
@@ -57,19 +56,19 @@ def read(path: Path) -> ForeignFile:
 
 
 def read_yaml(path: Path) -> ForeignFile:
-    """What a YAML file says, whatever it is called. Raises `TaskError`."""
+    """Return the values of a YAML file of any name. Raises `TaskError`."""
     return _yaml(read_text(path), path)
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file that is not too large. Raises `TaskError`."""
+    """Return the text of a UTF-8 file. Raises `TaskError`, also for one that is too large."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     if len(raw) > MAX_BYTES:
-        raise TaskError(f"{path}: larger than {MAX_BYTES // 1024**2} MB, so that it is not read")
+        raise TaskError(f"{path}: larger than {MAX_BYTES // 1024**2} MB, so it is not read")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,12 +77,12 @@ def read_text(path: Path) -> str:
 
 
 def beside(path: Path, name: str) -> Path:
-    """A file that another one names, in its folder or below. Raises `TaskError` for others."""
+    """Return a file that another one names. Raises `TaskError` outside the folder of that one."""
     named = path.parent / name
     if Path(name).is_absolute() or not is_inside(named, path.parent):
         raise TaskError(
-            f"{path}: {shorten(name)} leads out of the file's folder, so that it is not read; copy "
-            "it there"
+            f"{path}: {shorten(name)} leads out of the file's folder, so it is not read; copy it "
+            "there"
         )
     return named
 
@@ -145,11 +144,11 @@ def _yaml(text: str, path: Path) -> ForeignFile:
 
 @cache
 def _loader_type() -> Any:
-    """Return a safe loader that knows the tags of the tools and no others."""
+    """Return a safe loader that knows the tools' tags."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Safe: it makes plain values only."""
+        """Loader of plain values only."""
 
     def function(loader: Any, node: Any) -> PythonFunction:
         return PythonFunction(str(loader.construct_scalar(node)))
@@ -164,7 +163,7 @@ def _loader_type() -> Any:
 
 
 def _check_events(yaml: Any, text: str, path: Path) -> None:
-    """Refuses what would exhaust the loader, which calls itself for every level."""
+    """Refuse a file whose depth or size would exhaust the loader, which is recursive."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -180,7 +179,7 @@ def _check_events(yaml: Any, text: str, path: Path) -> None:
 def _measure(
     node: Any, path: Path, seen: dict[int, tuple[int, int] | None], depth: int
 ) -> tuple[int, int]:
-    """How many values a node comes to with its aliases written out, and how deep it goes."""
+    """Return the number of values in a node, with aliases written out, and its depth."""
     if id(node) in seen:
         known = seen[id(node)]
         if known is None:
@@ -215,11 +214,10 @@ def _lines(node: Any, keys: tuple[str, ...]) -> Any:
 
 
 def _too_deep(path: Path) -> NoReturn:
-    raise TaskError(f"{path}: nested more than {MAX_DEPTH} levels deep, so that it is not read")
+    raise TaskError(f"{path}: nested more than {MAX_DEPTH} levels deep, so it is not read")
 
 
 def _too_many(path: Path) -> NoReturn:
     raise TaskError(
-        f"{path}: comes to more than {MAX_VALUES:,} values (with every alias written out), so that "
-        "it is not read"
+        f"{path}: more than {MAX_VALUES:,} values with every alias written out, so it is not read"
     )

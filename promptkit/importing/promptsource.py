@@ -1,7 +1,6 @@
-"""promptsource: several templates for one dataset, `input ||| target` in Jinja.
+"""Templates of promptsource: several for one dataset, `input ||| target` in Jinja.
 
-promptsource strips what it renders and asks one question at a time; how shots are joined is
-promptkit's.
+promptsource strips the rendered text and has no shots; how these are joined is promptkit's choice.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ class _Parsed:
 
 
 class _SkippedError(Exception):
-    """Why a template is not carried over."""
+    """Reason why a template is not imported."""
 
 
 def carry(source: ForeignFile) -> Imported:
-    """The templates, as one task for every set of answers. Raises `TaskError`."""
+    """Return the templates as one task per set of labels. Raises `TaskError`."""
     omissions = Omissions(source)
     named = [source.value.get(key) for key in ("dataset", "subset")]
     dataset = "/".join(str(name) for name in named if name)
@@ -117,7 +116,7 @@ def _only(target: str, names: list[str]) -> bool:
 
 
 def _labels(choices: Any, keys: list[str], shown: str, omissions: Omissions) -> tuple[str, ...]:
-    """The answers, where they are the same for every row."""
+    """Return the labels; empty if they differ from row to row."""
     if not isinstance(choices, str):
         return ()
     if "{{" in choices or "{%" in choices:
@@ -136,7 +135,7 @@ def _labels(choices: Any, keys: list[str], shown: str, omissions: Omissions) -> 
 
 
 def _split(source: str) -> tuple[str, str]:
-    """The question and the answer, tags that are open at the split closed there."""
+    """Return the question and the answer, with tags closed that are open at the split."""
     if source.count(_SPLIT) != 1:
         raise _SkippedError(f"it has {source.count(_SPLIT)} `|||`, and one parts it in two")
     prompt, _, target = source.partition(_SPLIT)
@@ -154,7 +153,7 @@ def _split(source: str) -> tuple[str, str]:
 
 
 def _opened(prompt: str) -> list[str]:
-    """The tags that are open at the end."""
+    """Return the tags that are open at the end."""
     opened: list[str] = []
     for name in jinja.tags(prompt):
         if opened and name == f"end{opened[-1]}":
@@ -165,7 +164,7 @@ def _opened(prompt: str) -> list[str]:
 
 
 def _branches_after(target: str, depth: int) -> bool:
-    """Whether one of the tags that are open at the split has another branch behind it."""
+    """Return whether a tag that is open at the split has another branch after it."""
     inside = 0
     for name in jinja.tags(target):
         if name in ("endif", "endfor"):
@@ -178,7 +177,7 @@ def _branches_after(target: str, depth: int) -> bool:
 
 
 def _template(prompt: str, names: Mapping[str, str]) -> str:
-    """The question, stripped as promptsource does it, and the answer after it."""
+    """Return the template of the question, stripped as promptsource does, and the answer."""
     body = jinja.translate(prompt, names, keep_newline=False)
     if jinja.begins_and_ends_in_text(body):
         block = body.strip()

@@ -1,4 +1,4 @@
-"""Which tool a file is of."""
+"""Import of a file by the tool that it was written for."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from promptkit.importing.plain_values import read
 
 
 def import_file(path: str | Path) -> Imported:
-    """What a file of LangChain, promptsource or lm-evaluation-harness says, as tasks.
+    """Return the tasks of a file of LangChain, promptsource or lm-evaluation-harness.
 
-    Nothing is run, downloaded or written. Raises `TaskError` for a file of another kind, or one
-    of which nothing can be carried over, and `MissingExtraError` without PyYAML.
+    Nothing is run, downloaded or written.
+
+    Args:
+        path: A JSON or YAML file.
+
+    Raises:
+        TaskError: The file is of another kind, or nothing of it can be imported.
+        MissingExtraError: PyYAML is not installed.
     """
     source = read(Path(path))
     config = source.value
     if not isinstance(config, dict):
-        raise TaskError(f"{path}: {shorten(config)} is no mapping of keys to values")
+        raise TaskError(f"{path}: {shorten(config)} is not a mapping of keys to values")
     if "_type" in config or "example_prompt" in config:
         return langchain.carry(source)
     if "templates" in config:
@@ -27,6 +33,7 @@ def import_file(path: str | Path) -> Imported:
     if {"doc_to_text", "doc_to_target", "include", "dataset_path"} & set(config):
         return harness.carry(source)
     raise TaskError(
-        f"{path}: neither a FewShotPromptTemplate of LangChain (`_type: few_shot`), nor templates "
-        "of promptsource (`templates:`), nor a task of lm-evaluation-harness (`doc_to_text:`)"
+        f"{path}: unknown kind of file; promptkit imports a FewShotPromptTemplate of LangChain "
+        "(`_type: few_shot`), templates of promptsource (`templates:`) and a task of "
+        "lm-evaluation-harness (`doc_to_text:`)"
     )

@@ -155,7 +155,7 @@ class Template:
 
     @property
     def compiled(self) -> jinja2.Template:
-        """The source, compiled. Raises `TemplateError` where it does not parse."""
+        """Compiled template. Raises `TemplateError` if it does not parse."""
         try:
             return _compile(self.source, self.place, self.file or self.name, self.folders)
         except jinja2.TemplateSyntaxError as error:

@@ -38,7 +38,7 @@ CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1,
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (LAUGHS, "comes to more than 200,000 values"),
+        (LAUGHS, "more than 200,000 values"),
         ("a: &a [*a]\n", "1: an alias that contains itself"),
         (CHAIN, "nested more than 64 levels deep"),
         ("[" * 5000, "nested more than 64 levels deep"),
@@ -53,9 +53,9 @@ CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1,
         ("a: {[1]: 2}\n", "unhashable"),
         (b"a: \xff\n", "1: "),
         ("", "empty"),
-        ("- 1\n", "is no mapping of keys to values"),
-        ("a: 1\n", "neither a FewShotPromptTemplate"),
-        ("!function os.system\n", "is no mapping"),
+        ("- 1\n", "is not a mapping of keys to values"),
+        ("a: 1\n", "unknown kind of file; promptkit imports a FewShotPromptTemplate"),
+        ("!function os.system\n", "is not a mapping"),
     ],
 )
 def test_a_file_that_is_not_read(
@@ -76,7 +76,7 @@ def test_a_file_that_is_not_read(
         ("{", "1: not JSON"),
         ('{\n"a": x}', "2: not JSON"),
         ("9" * 10_000, "digits|no mapping"),
-        ("3", "is no mapping"),
+        ("3", "is not a mapping"),
     ],
 )
 def test_a_json_file_that_is_not_read(text: str, reason: str, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_command_writes_a_task_that_renders(tmp_path: Path) -> None:
     assert shown.stdout.endswith("\n\nInput: big\nOutput:")
     again = run(tmp_path, "import", str(FILES / "antonyms.json"))
     assert (again.returncode, again.stdout) == (2, "")
-    assert "antonyms is there already; name a new folder with --out" in again.stderr
+    assert "antonyms exists already; name a new folder with --out" in again.stderr
 
 
 @pytest.mark.slow
