@@ -142,7 +142,6 @@ def _yaml(text: str, path: Path) -> ForeignFile:
             loader.dispose()
 
 
-@cache
 def _loader_type() -> Any:
     """Return a safe loader that knows the tools' tags."""
     import yaml

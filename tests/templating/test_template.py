@@ -817,7 +817,8 @@ def test_a_path_is_a_path(write: Write, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "mine.j2").write_text("mine")
-    with pytest.raises(TemplateError, match=r"unknown template 'mein'; choose one of: .*colon.j2.*mine.j2"):
+    known = r"unknown template 'mein'; choose one of: .*colon.j2.*mine.j2"
+    with pytest.raises(TemplateError, match=known):
         Template.load("mein", tmp_path)
 
 
