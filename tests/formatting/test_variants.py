@@ -308,7 +308,7 @@ def test_each_level_of_a_separator_gets_its_share() -> None:
         (
             "{% example %}{{ input.name }} {{ input.colour }}{{ '\\n' }}{{ output }}{{ '\\n' }}"
             "{% endexample %}",
-            "nothing that stands around the values",
+            "the text around the values of its examples cannot be varied",
         ),
         ("{% include 'colon.j2' %}\n", "its examples are in colon.j2, which it loads"),
         ("{{ query.name }} {{ query.colour }}:", "no {% example %} block and no loop"),
@@ -330,7 +330,7 @@ def test_a_chat_of_single_fields_has_nothing_to_vary() -> None:
     task = Task[Name, Literal["a", "b"]](
         name="t", tests=[Example(input=Name(name="x"), output="a")]
     )
-    with pytest.raises(TemplateError, match="nothing that stands around the values"):
+    with pytest.raises(TemplateError, match="the text around the values of its examples cannot be varied"):
         variants(task, Template.load("chat.j2"), 3)
     assert len(variants(TASK, Template.load("chat.j2"), 3)) == 3
 
