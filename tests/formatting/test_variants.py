@@ -330,7 +330,7 @@ def test_a_chat_of_single_fields_has_nothing_to_vary() -> None:
     task = Task[Name, Literal["a", "b"]](
         name="t", tests=[Example(input=Name(name="x"), output="a")]
     )
-    with pytest.raises(TemplateError, match="the text around the values of its examples cannot be varied"):
+    with pytest.raises(TemplateError, match="the text around the values of its examples cannot be"):
         variants(task, Template.load("chat.j2"), 3)
     assert len(variants(TASK, Template.load("chat.j2"), 3)) == 3
 
