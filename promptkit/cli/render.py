@@ -15,7 +15,7 @@ from promptkit.cli import arguments, options
 from promptkit.cli.console import err, exact, fail, note, say, screen, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import PromptkitError, TaskError, escaped, shorten
-from promptkit.evaluation.label_swap import near_sentence
+from promptkit.experiments.prompt_warnings import near_sentence
 from promptkit.files import saving
 from promptkit.files.json_values import read_name
 from promptkit.models.base import Model

@@ -1,4 +1,4 @@
-"""The cell that scored highest, tested against all others."""
+"""Cell with the highest accuracy, tested against all others."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def majority(by_cell: ByCell) -> Baseline | None:
 
 
 def not_above(by_cell: ByCell, baseline: Baseline) -> tuple[int, int]:
-    """Return how many cells are not significantly above a baseline, and of how many.
+    """Return the number of cells that are not significantly above a baseline, and of all cells.
 
     Their p-values are corrected by Holm's method.
     """

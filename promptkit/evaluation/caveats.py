@@ -1,4 +1,4 @@
-"""What a careful reader must know of a comparison: each a sentence that says what to do, or None.
+"""Warnings on a comparison: each a sentence that says what to do, or None.
 
 All are pure functions over numbers. Accuracies, shares and probabilities are from 0 to 1.
 """
@@ -12,13 +12,13 @@ from promptkit.inference.cell import named
 from promptkit.text import capital, counted, listed, percent, points, quoted
 
 FEW = 100
-"""Below so many queries a comparison is warned of."""
+"""Number of queries below which a comparison has a warning."""
 
 COVERAGE = 0.5
-"""Below this probability on the labels together, something else is likelier than any of them."""
+"""Coverage below which another text is more probable than the labels together."""
 
-FLATTERED = 0.005
-"""From so much on, what picking adds to an accuracy is worth a number."""
+SHOWN_BIAS = 0.005
+"""Selection bias from which its size is given."""
 
 _SAID = 3
 
@@ -36,30 +36,30 @@ def few_queries(n: int, detectable: float | None) -> str | None:
     return f"{few}: {unseen}; add tests before you decide."
 
 
-def picked(cells: int, flattery: float) -> str | None:
-    """Whether the best of several cells was picked on the tests that judge it.
+def picked(cells: int, tests: int, bias: float) -> str | None:
+    """Return a warning of the selection bias of the best of several cells.
 
-    `flattery` is `promptkit.evaluation.variance.flattery`; where it is 0, all cells give the same
-    answers and nothing was picked.
+    Args:
+        cells: The number of cells.
+        tests: The number of queries that they were chosen on.
+        bias: The selection bias; 0 where all cells give the same answers, so nothing was chosen.
     """
-    if cells < 2 or not flattery:
+    if cells < 2 or not bias:
         return None
-    less = (
-        f"expect about {points(flattery)} less on new data, and " if flattery >= FLATTERED else ""
-    )
+    less = f"; expect about {points(bias)} less on new data" if bias >= SHOWN_BIAS else ""
     return (
-        f"Selection bias: the best of {cells} cells was chosen on the tests that judge it; {less}"
-        "confirm it on held-out tests before you report it."
+        f"Selection bias: the best of {cells} cells was chosen on the same {tests:,} tests{less}. "
+        "Confirm it on held-out tests before reporting it."
     )
 
 
 def one_seed(seeds: int) -> str | None:
-    """Whether there is a single draw of shots that others may differ from."""
+    """Return a warning of a single draw of shots."""
     if seeds > 1:
         return None
     return (
-        "There is one draw of shots, so intervals and verdicts hold for these shots only; another "
-        "draw may be several points better or worse: ask more, as --seeds 8 does."
+        "One draw of shots: intervals and verdicts hold for these shots only, and another draw may "
+        "be several points better or worse; use more seeds, such as --seeds 8."
     )
 
 
@@ -70,11 +70,14 @@ def low_coverage(
     low: tuple[int, int] = (1, 1),
     labels: int = 0,
 ) -> str | None:
-    """Say that the labels get little of the model's probability, and what gets the rest.
+    """Return a warning of low coverage, with free-form answers of the model.
 
-    `where` names the cell with the least coverage, and `coverage` is its mean; `said` are the
-    free-form answers there that are no label, and `labels` is how many are; `low` is how many
-    cells are below `COVERAGE`, and of how many.
+    Args:
+        where: The cell with the lowest coverage, in words.
+        coverage: Its mean coverage.
+        said: Its free-form answers that are no label.
+        low: The number of cells below `COVERAGE`, and of all cells.
+        labels: The number of its free-form answers that are labels.
     """
     if coverage >= COVERAGE:
         return None
@@ -110,44 +113,51 @@ def low_coverage(
 
 
 def majority(label: str, share: float, not_above: int, cells: int) -> str | None:
-    """Whether always giving the commonest gold answer may do as well as the model.
+    """Return a warning of cells that are not significantly above the majority-class baseline.
 
-    `share` is how often `label` is right; so many cells out of all are not significantly above it.
+    Args:
+        label: The commonest gold label.
+        share: Its share of the gold labels.
+        not_above: The number of cells that are not above it.
+        cells: The number of all cells.
     """
     if not not_above:
         return None
-    always = f"the majority-class baseline (always {quoted(label)}, {_percent(share)})"
+    baseline = f"the majority-class baseline ({quoted(label)}, {_percent(share)})"
     if not_above == cells:
         return (
-            f"No cell is significantly above {always}; change the template, the labels or the "
+            f"No cell significantly beats {baseline}; change the template, the labels or the "
             "model, or add tests."
         )
-    are = "is" if not_above == 1 else "are"
-    return f"{not_above} of {cells} cells {are} not significantly above {always}."
+    verb = "does" if not_above == 1 else "do"
+    return f"{not_above} of {cells} cells {verb} not significantly beat {baseline}."
 
 
 def labels_unseen(shots: int, label: object, share: float) -> str | None:
-    """Whether prompts that have room for every label show no shot of one.
+    """Return a warning of prompts with enough shots for every label that show none of one.
 
-    `share` is the part of the prompts with `shots` shots that lack `label`, the one that is
-    lacking most.
+    Args:
+        shots: The number of shots.
+        label: The label that is missing most often.
+        share: The share of the prompts with so many shots that it is missing in.
     """
     if share <= 0:
         return None
     return (
-        f"{capital(_percent(share))} of the prompts with {named('shots', shots)} show no "
-        f"example of {quoted(str(label))}, and small models seldom say what they were not shown: "
-        "try --selection balanced."
+        f"{capital(_percent(share))} of the prompts with {named('shots', shots)} have no "
+        f"shot of {quoted(str(label))}, and small models seldom answer a label without a shot: try "
+        "--selection balanced."
     )
 
 
 def ties(count: int, predictions: int) -> str | None:
-    """Whether labels have exactly equal scores, of which the first is taken."""
+    """Return a warning of labels with exactly equal scores, of which the first is the answer."""
     if not count:
         return None
     return (
-        f"In {count:,} of {predictions:,} predictions the two best labels score the same and the "
-        "first in the task is taken: look whether they have the same words."
+        f"Exact ties: in {count:,} of {predictions:,} predictions the two best labels have the "
+        "same score, and the first of them in the task is the answer; check that their words "
+        "differ."
     )
 
 
@@ -159,11 +169,15 @@ def collapsed(
     count: tuple[int, int],
     helps: Sequence[str] = (),
 ) -> str:
-    """Say that one label gets nearly all answers of a cell.
+    """Return a warning of a cell in which one label gets nearly all answers.
 
-    `where` names the cell, `share` is the label's part of the answers and `gold` that of the gold
-    labels; `count` is how many cells are so, and of how many; `helps` are options that were not
-    tried.
+    Args:
+        where: The cell in words.
+        label: The label.
+        share: Its share of the answers.
+        gold: Its share of the gold labels.
+        count: The number of such cells, and of all cells.
+        helps: Options that were not tried.
     """
     place = f" {where}" if where else ""
     more = f" ({count[0]} of {count[1]} cells collapse onto one label)" if count[0] > 1 else ""
@@ -179,9 +193,13 @@ def collapsed_draws(
     seeds: int,
     helps: Sequence[str] = (),
 ) -> str:
-    """Say that one label gets nearly all answers of single draws of shots.
+    """Return a warning of single draws of shots in which one label gets nearly all answers.
 
-    `draws` are such seeds with the label and its share of the answers, out of `seeds`.
+    Args:
+        where: The cell in words.
+        draws: Such seeds, each with the label and its share of the answers.
+        seeds: The number of all seeds.
+        helps: Options that were not tried.
     """
     shown = ", ".join(
         f"{quoted(label)} with seed {seed} ({_percent(share)})"
@@ -191,7 +209,7 @@ def collapsed_draws(
     place = f" {where}" if where else ""
     return (
         f"Label collapse{place} in {len(draws)} of {seeds} draws of shots: nearly all answers are "
-        f"{shown}{more}; there the shots decide and not the query: {_try(helps)}."
+        f"{shown}{more}; the shots decide there, not the query: {_try(helps)}."
     )
 
 
@@ -204,10 +222,15 @@ def skewed_labels(
     *,
     fitted: bool = False,
 ) -> str:
-    """Say that calibrations assume labels that are equally common, and these are not.
+    """Return a warning of calibrations that assume balanced labels, where labels are skewed.
 
-    `pool` and `queries` are the shares of the commonest label there, None where labels are not
-    skewed; `fitted` tells whether vector scaling is in the comparison.
+    Args:
+        methods: The calibrations.
+        label: The commonest label.
+        pool: Its share of the pool; None where that is not skewed.
+        queries: Its share of the queries; None where they are not skewed.
+        labels: The number of labels.
+        fitted: Whether vector scaling is in the comparison.
     """
     shares = [(pool, "of the pool"), (queries, "of the queries")]
     where = " and ".join([f"{_percent(share)} {of}" for share, of in shares if share is not None])
@@ -222,16 +245,16 @@ def skewed_labels(
 
 
 def other_frequencies(label: str, pool: float, queries: float) -> str:
-    """Say that vector scaling was fitted to label frequencies that the queries do not have."""
+    """Return a warning of vector scaling fitted to label frequencies that queries lack."""
     return (
-        f"Vector calibration is fitted to the label frequencies of the pool, and the queries have "
-        f"others: {quoted(label)} is right for {_percent(pool)} of the pool and "
-        f"{_percent(queries)} of the queries. Use a pool that is like the queries, or do without."
+        f"Vector calibration is fitted to the label frequencies of the pool, and those of the "
+        f"queries differ: {quoted(label)} is right for {_percent(pool)} of the pool and "
+        f"{_percent(queries)} of the queries. Use a pool like the queries, or another calibration."
     )
 
 
 def empty_options(label: str, empty: int, queries: int, chosen: int, answers: int) -> str:
-    """Say that an option is empty for some queries, and a candidate there all the same.
+    """Return a warning of an option that is empty for some queries, and a candidate there too.
 
     `chosen` of all `answers` are an empty option.
     """

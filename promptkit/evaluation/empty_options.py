@@ -29,7 +29,7 @@ def empty_options(task: Task[Any, Any], predictions: Sequence[Sequence[Predictio
 
 
 def _fields(task: Task[Any, Any]) -> Mapping[str, str]:
-    """The input field of each label; empty where not every label is the name of one."""
+    """Return the input field of each label; none unless every label is the name of one."""
     names = {name.casefold(): name for name in task.types()[0].model_fields}
     labels = task.labels
     if len(labels) < 2 or not all(label.casefold() in names for label in labels):

@@ -1,8 +1,7 @@
-"""What equality with the gold output asks of an answer, in a sentence for people.
+"""Note on exact match: accuracy counts an answer as right only if all of it equals the gold output.
 
-Accuracy counts an answer as right where all of it equals the gold output. For labels that is what
-everybody expects; for numbers, free text, lists and records it can make every answer wrong though
-many are nearly right.
+For labels that is what everybody expects; for numbers, free text, lists and records it can make
+every answer wrong though many are nearly right.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from promptkit.tasks.output_type import OutputType
 from promptkit.text import listed
 
 _NAMED = 3
-"""How many fields of a record are named."""
+"""Number of fields of a record that are named."""
 
 
-class _Part(NamedTuple):
+class _StrictPart(NamedTuple):
     """A part of an output that equality is strict about."""
 
     kind: str
@@ -27,11 +26,11 @@ class _Part(NamedTuple):
     path: tuple[str, ...] = ()
     """The fields that lead to it."""
     names: tuple[str, ...] = ()
-    """Of `fields`, those of the record."""
+    """Names of the fields, of a record."""
 
 
 def exactness(output: OutputType) -> str | None:
-    """Return what counts as right where a nearly right answer is wrong, None for plain labels."""
+    """Return a note on exact match; None for plain labels, where it is no surprise."""
     if output.labels:
         if len(output.labels) > 2 and all(map(_is_number, output.labels)):
             first, *_, last_but_one, last = sorted(output.labels, key=float)
@@ -55,7 +54,7 @@ def exactness(output: OutputType) -> str | None:
     return f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
 
 
-def _reasons(parts: list[_Part]) -> Iterator[str]:
+def _reasons(parts: list[_StrictPart]) -> Iterator[str]:
     kinds = {part.kind for part in parts}
     records = [part.names for part in parts if part.kind == "fields"]
     if records:
@@ -78,7 +77,7 @@ def _reasons(parts: list[_Part]) -> Iterator[str]:
 
 def _parts(
     schema: Any, root: Mapping[str, Any], path: tuple[str, ...], seen: frozenset[str]
-) -> Iterator[_Part]:
+) -> Iterator[_StrictPart]:
     """Yield what equality is strict about in a JSON Schema, going after its references once."""
     if not isinstance(schema, Mapping) or "const" in schema or "enum" in schema:
         return
@@ -94,20 +93,20 @@ def _parts(
         yield from _parts(value, root, (*path, name), seen)
 
 
-def _own_parts(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[_Part]:
+def _own_parts(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[_StrictPart]:
     """Yield what a schema itself is strict about, without what it holds."""
     kinds = schema.get("type")
     for kind in [kinds] if isinstance(kinds, str) else _items(kinds):
         if kind == "string" and not {"format", "pattern"} & schema.keys():
-            yield _Part("text", path)
+            yield _StrictPart("text", path)
         elif kind == "string" and str(schema.get("format")).startswith("date"):
-            yield _Part("date", path)
+            yield _StrictPart("date", path)
         elif kind in ("number", "integer"):
-            yield _Part(kind, path)
+            yield _StrictPart(kind, path)
         elif kind == "array" and not schema.get("uniqueItems") and "prefixItems" not in schema:
-            yield _Part("list", path)
+            yield _StrictPart("list", path)
     if len(fields := tuple(_fields(schema))) > 1:
-        yield _Part("fields", path, fields)
+        yield _StrictPart("fields", path, fields)
 
 
 def _fields(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -120,7 +119,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _at(root: Mapping[str, Any], reference: str) -> Any:
-    """What a reference into the same schema names, None for others."""
+    """Return the part of a schema that a reference names; None for a reference elsewhere."""
     found: Any = root
     if not reference.startswith("#"):
         return None
@@ -137,7 +136,7 @@ def _is_number(label: str) -> bool:
 
 
 def _list(names: Any) -> str:
-    """Names in quotation marks, each once, the first of them."""
+    """Return names in quotation marks, each once, at most `_NAMED` of them."""
     every = [f'"{name}"' for name in dict.fromkeys(names)]
     if len(every) > _NAMED:
         return f"{', '.join(every[:_NAMED])} and {len(every) - _NAMED} more fields"

@@ -10,7 +10,7 @@ from promptkit.inference.cell import named
 from promptkit.text import capital, ends, listed, percent, signed
 
 NAMED = 4
-"""Up to how many rivals a headline names."""
+"""Number of rivals up to which a headline names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,17 @@ class Leader:
     """The cell that scored highest."""
 
     levels: Mapping[str, str | int]
-    """What varies in the comparison, as this cell has it."""
+    """Its levels of the factors that vary in the comparison."""
     accuracy: float
     ci: tuple[float, float]
     separated: bool
-    """Whether it is better than every other cell, all of them taken together."""
+    """Significantly better than every other cell, corrected for their number."""
     others: int
-    """The number of other cells."""
+    """Number of other cells."""
     general: bool = True
-    """Whether `ci` and `separated` are about new draws of shots too."""
+    """Validity of `ci` and `separated` for new draws of shots too."""
     baseline: float | None = None
-    """The accuracy of always answering the commonest gold label."""
+    """Accuracy of the majority-class baseline."""
 
 
 Open = Mapping[str, str | int]
@@ -36,7 +36,7 @@ Open = Mapping[str, str | int]
 
 
 def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]) -> list[str]:
-    """Return the first sentences: whether a constant does better, and which cell scored highest.
+    """Return the first sentences: on the majority-class baseline, and on the best cell.
 
     Args:
         leader: The cell that scored highest.
@@ -66,9 +66,8 @@ def _constant(leader: Leader) -> list[str]:
         return []
     more = "more often than" if leader.baseline > leader.accuracy else "as often as"
     return [
-        f"No cell beats a constant: always answering the commonest label is right "
-        f"{percent(leader.baseline)} of the time, {more} the best cell "
-        f"({percent(leader.accuracy)})."
+        f"No cell beats the majority-class baseline: it is right {percent(leader.baseline)} of the "
+        f"time, {more} the best cell ({percent(leader.accuracy)})."
     ]
 
 

@@ -1,4 +1,4 @@
-"""How sure an accuracy or a difference is: pure functions over arrays of right and wrong.
+"""Intervals and p-values of accuracies and differences: pure functions over arrays of 0 and 1.
 
 Rows are queries, columns are seeds, that is, draws of shots. Answers to one query under several
 seeds are not new queries: everywhere the query is the unit that is sampled (Miller, "Adding error
@@ -18,8 +18,8 @@ from promptkit.evaluation.metrics import correctness
 RESAMPLES = 9999
 
 ADDED = 0.75
-"""What is added to the differences of a pair so that few disagreements do not pass for none: one
-query won by so much, and one lost."""
+"""Size of two differences that are added to those of a pair, one won and one lost, so that few
+disagreements do not pass for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,40 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better b is than a over the same queries."""
+    """Difference in accuracy of b and a over the same queries."""
 
     delta: float
     """Accuracy of b minus accuracy of a, from -1 to 1."""
     ci: Interval
     p: float
-    """The two-sided p-value of "no difference". `holm` corrects it for other comparisons."""
+    """Two-sided p-value of "no difference". `holm` corrects it for other comparisons."""
     disagreement: float
-    """The mean over queries of the squared difference; for one seed, the share of queries that
-    only one of the two has right. `promptkit.evaluation.power` plans with it."""
+    """Mean over queries of the squared difference; for one seed, the share of queries that only
+    one of the two has right. `promptkit.evaluation.power` plans with it."""
 
 
 def wilson(correct: ArrayLike, level: float = 0.95) -> Interval:
-    """The Wilson score interval of an accuracy, within [0, 1] and around the estimate.
+    """Return the Wilson score interval of an accuracy, within [0, 1] and around the estimate.
 
-    `correct` is (queries,) or (queries, seeds) of 0 and 1. The interval covers the accuracy on
-    new queries from the same source, for these draws of shots; it says nothing about new draws.
-
-    With several seeds the answers to one query are a cluster, and Wilson's formula is used with
-    n queries times `effective_seeds`. The simulated coverage of 95 % intervals is 93 to 97 %, and
-    a little more where few answers are wrong (`docs/evidence.md`).
-
-    Raises ValueError if `correct` is empty or not of 0 and 1, or if `level` is not in (0, 1).
+    The interval covers the accuracy on new queries from the same source, for these draws of shots;
+    it says nothing about new draws. With several seeds the answers to one query are a cluster, and
+    Wilson's formula is used with n queries times `effective_seeds`. The simulated coverage of 95 %
+    intervals is 93 to 97 %, and a little more where few answers are wrong (`docs/evidence.md`).
 
     Wilson, JASA 22, 1927; with an effective sample size: Dean and Pagano, J. Survey Statistics and
     Methodology 3, 2015.
+
+    Args:
+        correct: Correctness as 0 and 1, (queries,) or (queries, seeds).
+        level: The confidence, between 0 and 1.
+
+    Raises:
+        ValueError: `correct` is empty or not of 0 and 1, or `level` is out of range.
+
+    Example:
+        >>> interval = wilson([1, 1, 1, 0])
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (0.3, 0.95)
     """
     _check(level)
     table = correctness(correct)
@@ -71,9 +79,9 @@ def wilson(correct: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def effective_seeds(correct: ArrayLike) -> float:
-    """How many answers to new queries the answers to one query are worth, on average.
+    """Return the effective number of seeds: of independent answers that one query's are worth.
 
-    `correct` is as in `wilson`. It is (n p (1-p) + 1/4) / (sum_i (m_i - p)^2 + 1/4), where m_i is
+    It is (n p (1-p) + 1/4) / (sum_i (m_i - p)^2 + 1/4), where m_i is
     the mean of query i over seeds and p that of the n queries: 1 when seeds always agree, hence at
     p = 0 and p = 1 too, and the number of seeds at most, when they are as good as new queries. The
     two quarters stand for one added query, at its most variable and with seeds in agreement.
@@ -81,6 +89,9 @@ def effective_seeds(correct: ArrayLike) -> float:
     there are, and the coverage of Wilson's interval falls to 84 %.
 
     Korn and Graubard, Survey Methodology 24, 1998.
+
+    Args:
+        correct: Correctness as in `wilson`.
     """
     table = correctness(correct)
     queries, seeds = table.shape
@@ -93,11 +104,9 @@ def effective_seeds(correct: ArrayLike) -> float:
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Difference:
-    """The accuracy of `b` minus that of `a`, with an interval and a p-value.
+    """Return the accuracy of `b` minus that of `a`, with an interval and a p-value.
 
-    `a` and `b` are (queries,) or (queries, seeds) of 0 and 1 over the same queries in the same
-    order; their numbers of seeds may differ. Like `wilson`, all of it is about new queries from
-    the same source, for these draws of shots.
+    Like `wilson`, all of it is about new queries from the same source, for these draws of shots.
 
     The interval is a percentile bootstrap over queries of the mean of the per-query differences,
     to which two are added, +0.75/sqrt(s) and -0.75/sqrt(s), where s is the smaller of the two
@@ -107,19 +116,33 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     where an answer more or less is a large step (`docs/evidence.md`); without them it falls to
     78 %, with whole wins and losses it rises to 99 %. BCa does worse than the plain percentile.
 
-    The p-value is exact, from the test that flips the sign of every query's difference: with one
-    seed, the exact McNemar test. It is 1 if no query differs. With several seeds it is exact where
-    the differences are as likely to be turned around. Where one side is always of one mind, as
-    without shots, and seldom wrong, they are not, and of few queries it finds a difference in up to
-    a tenth of samples that have none; the interval allows for that, so read both.
+    The p-value is that of the sign-flip test over the queries' differences: with one seed, the
+    exact McNemar test. It is 1 if no query differs. With several seeds it is exact where the
+    differences are symmetric. If one condition is deterministic across seeds (zero-shot) and
+    rarely wrong, the sign-flip test is not exact; its type I error can reach 10 %. The interval
+    allows for that, so read both.
 
-    Swapping `a` and `b` turns every sign exactly, the order of queries does not matter, and the
-    same `seed` (of the bootstrap) gives the same result. Raises ValueError if the numbers of
-    queries differ, if there are none, if anything is not 0 or 1, or if `level` is not in (0, 1).
+    Swapping `a` and `b` turns every sign exactly, and the order of queries does not matter.
 
     McNemar, Psychometrika 12, 1947; Fisher, "The design of experiments", 1935, section 21; Efron
     and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13; Bonett and Price,
     J. Educational and Behavioral Statistics 37, 2012.
+
+    Args:
+        a: Correctness as 0 and 1, (queries,) or (queries, seeds).
+        b: The same of the other cell, over the same queries in the same order; its number of seeds
+            may differ.
+        level: The confidence, between 0 and 1.
+        seed: The seed of the bootstrap.
+
+    Raises:
+        ValueError: The numbers of queries differ, there are none, something is not 0 or 1, or
+            `level` is out of range.
+
+    Example:
+        >>> found = paired_difference([0, 0, 1, 1], [1, 1, 1, 1])
+        >>> found.delta, found.p
+        (0.5, 0.5)
     """
     _check(level)
     first, second = correctness(a), correctness(b)
@@ -144,13 +167,22 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """The p-values, (comparisons,), as they stand when all of them were looked at.
+    """Return p-values adjusted for their number by Holm's method.
 
     If none of the comparisons has a difference, the chance that any of these is at or below 0.05
-    is at most 0.05, however they depend on one another. Raises ValueError if a p-value is not in
-    [0, 1].
+    is at most 0.05, however they depend on one another.
 
     Holm, Scandinavian J. Statistics 6, 1979.
+
+    Args:
+        p_values: The p-values, (comparisons,).
+
+    Raises:
+        ValueError: A p-value is not in [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.5]).tolist()
+        [0.03, 0.08, 0.5]
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
@@ -163,7 +195,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _side(units: NDArray[np.int64]) -> int:
-    """1 or -1, and the other for the mirror image; 0 for what is its own."""
+    """Return 1 or -1, the other one for the mirror image, and 0 where both are the same."""
     in_order = np.sort(units)
     uneven = in_order + in_order[::-1]
     return int(np.sign(uneven[uneven != 0][:1]).sum())
@@ -172,7 +204,7 @@ def _side(units: NDArray[np.int64]) -> int:
 def _bootstrap(
     units: NDArray[np.int64], scale: int, added: float, level: float, seed: int
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean, whatever the order of the differences."""
+    """Return the percentile bootstrap interval of a mean, whatever the order of the differences."""
     least = units.min()
     counts = np.bincount(units - least)
     sizes = np.flatnonzero(counts)
@@ -188,7 +220,7 @@ def _bootstrap(
 
 
 def _sign_flip_p(units: NDArray[np.int64]) -> float:
-    """The chance, if every sign were a fair coin, of a sum at least as far from 0."""
+    """Return the chance, if every sign were a fair coin, of a sum at least as far from 0."""
     units = units[units != 0]
     if len(units) == 0:
         return 1.0
@@ -211,7 +243,7 @@ def _sign_flip_p(units: NDArray[np.int64]) -> float:
 
 
 def _mcnemar(wins: int, n: int) -> float:
-    """The chance, in `n` throws of a fair coin, of a number of heads at least as uneven."""
+    """Return the chance, in `n` throws of a fair coin, of a number of heads at least as uneven."""
     tail = 1
     ways = 1  # whole numbers, so that nothing is lost however small the chance
     for heads in range(min(wins, n - wins)):

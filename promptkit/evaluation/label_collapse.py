@@ -14,13 +14,13 @@ from promptkit.evaluation.pairs import levels, varied
 from promptkit.inference.cell import Cell, named
 
 SHARE = 0.9
-"""Share of the answers from which one label is said to get nearly all."""
+"""Share of the answers from which a label gets nearly all of them."""
 
 EXCESS = 0.1
-"""By how much that share is above the label's share of the gold labels, at the least."""
+"""Least difference between that share and the label's share of the gold labels."""
 
 CHANCE = 0.01
-"""The most likely that answers drawn with the gold frequencies may be to agree so much."""
+"""Highest probability of such a share among answers drawn with the gold frequencies."""
 
 
 class Collapse(NamedTuple):
@@ -28,15 +28,15 @@ class Collapse(NamedTuple):
 
     label: str
     share: float
-    """Of the answers."""
+    """Its share of the answers."""
     gold: float
-    """Of the gold labels."""
+    """Its share of the gold labels."""
 
 
 def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
     """Yield a warning of cells that collapse and one of single draws that do.
 
-    `skewed` tells whether the task's labels are, which decides the calibration that is suggested.
+    `skewed` labels decide which calibration is suggested.
     """
     cells = cells_of(by_cell)
     whole = {cell: one for cell in cells if (one := collapse(by_cell[cell])) is not None}
@@ -70,7 +70,7 @@ def collapse(one: Outcomes) -> Collapse | None:
 
 
 def _chance(times: int, n: int, p: float) -> float:
-    """The probability of so many or more out of n, where each has the probability p."""
+    """Return the probability of so many or more out of n, where each has the probability p."""
     from scipy.special import bdtrc
 
     return float(bdtrc(times - 1, n, p))
@@ -89,7 +89,7 @@ def _place(cell: Cell, by_cell: ByCell) -> str:
 
 
 def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell]) -> list[str]:
-    """The calibration under which a cell does not collapse, if one was compared.
+    """Return the calibration under which a cell does not collapse, if one was compared.
 
     `others` are all cells that do.
     """
@@ -99,7 +99,7 @@ def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell
 
 
 def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
-    """What helps against a collapse and is not in the comparison, by the factor it changes."""
+    """Return options against a collapse that the comparison lacks, by the factor they change."""
     options = {}
     if not any("balanced" in cell.selection for cell in by_cell):
         options["selection"] = "--selection balanced"

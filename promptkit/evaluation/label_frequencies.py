@@ -12,18 +12,18 @@ from promptkit.evaluation.outcomes import ByCell
 from promptkit.tasks.task import Task
 
 FAR = 0.2
-"""Part of the examples that would need another label for two sets of frequencies to be the same,
-from which they are said to differ. Below it batch calibration loses two points of accuracy or
-less, and at twice as much about twenty."""
+"""Total variation distance from which two sets of frequencies differ: the share of examples that
+would need another label to make them equal. Below it batch calibration loses two points of
+accuracy or less, and at twice as much about twenty."""
 
 CHANCE = 0.05
-"""The most likely that chance alone may be to set frequencies so far apart."""
+"""Significance level of the chi-squared test."""
 
 Shares = Mapping[str, float]
 
 
 class Frequencies(NamedTuple):
-    """How often each label is right, in the pool and among the queries; empty if unknown."""
+    """Label frequencies of the pool and the queries; empty where unknown."""
 
     pool: Shares
     queries: Shares
@@ -45,12 +45,12 @@ def frequencies(task: Task[Any, Any], by_cell: ByCell) -> Frequencies | None:
 
 
 def is_skewed(found: Frequencies) -> bool:
-    """Whether the labels of the pool or of the queries are far from equally common."""
+    """Return whether the labels of the pool or of the queries are skewed."""
     return any(_skews(found))
 
 
 def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
-    """Yield what the calibrations of a comparison assume of the labels and is not so."""
+    """Yield warnings of calibrations whose assumptions on label frequencies do not hold."""
     used = {cell.calibration for cell in by_cell}
     balanced = [name for name in ASSUME_BALANCED if name in used]
     pool, queries = _skews(found)
@@ -71,7 +71,7 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
 
 
 def _skews(found: Frequencies) -> tuple[bool, bool]:
-    """Whether the labels are skewed, of the pool and of the queries."""
+    """Return whether the labels are skewed, of the pool and of the queries."""
     even = dict.fromkeys(found.queries, 1 / max(len(found.queries), 1))
     return (
         _differ(found.pool, even, even, found.sizes[0]),
@@ -85,7 +85,7 @@ def _shares(counts: Counter[str], labels: tuple[str, ...]) -> Shares:
 
 
 def _both(found: Frequencies) -> Shares:
-    """The label frequencies of pool and queries together."""
+    """Return the label frequencies of pool and queries together."""
     pool, queries = found.sizes
     return {
         label: (pool * share + queries * found.queries[label]) / (pool + queries)
@@ -94,12 +94,12 @@ def _both(found: Frequencies) -> Shares:
 
 
 def _harmonic(found: Frequencies) -> float:
-    """The size of one sample that tells as much against known frequencies as both do."""
+    """Return the size of one sample with the power of both against known frequencies."""
     return found.sizes[0] * found.sizes[1] / sum(found.sizes)
 
 
 def _differ(a: Shares, b: Shares, expected: Shares, size: float) -> bool:
-    """Whether frequencies are far apart, and by more than chance makes them (chi-squared test)."""
+    """Return whether frequencies are far apart, and significantly so (chi-squared test)."""
     from scipy.special import chdtrc
 
     if not a or sum(abs(a[label] - b[label]) for label in a) / 2 < FAR:

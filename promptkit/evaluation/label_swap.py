@@ -1,4 +1,4 @@
-"""What words for the labels say of a model, and what a reader must know of them, in sentences.
+"""Verdicts on swapped labels: a model that reads the demonstrations against one that knows words.
 
 A model that reads the demonstrations follows them when the labels are swapped; one that knows what
 the words mean does not (Wei et al., "Larger language models do in-context learning differently",
@@ -7,24 +7,23 @@ the words mean does not (Wei et al., "Larger language models do in-context learn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from promptkit.errors import shorten
 from promptkit.evaluation.results import Pair, Row
 from promptkit.inference.cell import RAW, Cell
-from promptkit.inference.prediction import Predictor
-from promptkit.selection.draw import ALLOW_NEAR
-from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import LABELS, SWAPPED
 from promptkit.text import counted
 
 
 def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> list[str]:
-    """A sentence per model that was asked with the labels as they are and swapped.
+    """Return a sentence for each model with the labels as they are and swapped.
 
-    It is about the most shots, and the first template and selection among these. `labels` is the
-    number of labels.
+    It is about the most shots, and the first template and selection among these.
+
+    Args:
+        rows: The rows of a comparison.
+        pairs: Its pairs.
+        labels: The number of labels.
     """
     known = {row.cell: row for row in rows if row.seed is None}
     found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
@@ -54,37 +53,6 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
     return sentences
 
 
-def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
-    """Return a sentence on near-duplicates that shots leave out; empty where there are none.
-
-    Of predictors that differ in their number of shots alone, the one with the most counts.
-    """
-    most: dict[object, Predictor] = {}
-    for one in predictors:
-        key = id(one.task), one.selection, one.seed
-        if key not in most or most[key].shots < one.shots:
-            most[key] = one
-    found: dict[str, dict[str, None]] = {}
-    for one in most.values():
-        for query in queries:
-            for demo in one.left_out(query):
-                found.setdefault(query.id, {})[demo.id] = None
-    return near_sentence(found, len(queries))
-
-
-def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
-    """Return which near-duplicates were left out for which queries; empty where there are none."""
-    if not found:
-        return ""
-    query, demos = next(iter(found.items()))
-    count = len({demo for ids in found.values() for demo in ids})
-    return (
-        f"{counted(count, 'near-duplicate')} left out of the shots of {len(found):,} of "
-        f"{counted(queries, 'query', 'queries')}, such as {shorten(next(iter(demos)))} "
-        f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
-    )
-
-
 def swap_verdict(
     accuracy: float,
     swapped: float,
@@ -93,11 +61,14 @@ def swap_verdict(
     change: tuple[float, float],
     chance: float,
 ) -> str:
-    """What a swap of the labels says of a model, in a sentence.
+    """Return a sentence on a model whose labels were swapped.
 
-    `accuracy` is with the labels as they are and `swapped` after the swap, both with the same
-    shots, at least one. `change` is the interval of their paired difference, swapped minus
-    unswapped, and `chance` the accuracy of a guess. All are shares of 1.
+    Args:
+        accuracy: The accuracy with the labels as they are.
+        swapped: That after the swap, with the same shots, at least one.
+        swapped_ci: The interval of `swapped`.
+        change: The interval of the paired difference, swapped minus unswapped.
+        chance: The accuracy of a guess.
     """
     low, high = change
     moved = f"from {accuracy:.2f} to {swapped:.2f}"

@@ -9,14 +9,14 @@ import numpy as np
 
 from promptkit.errors import DataError, Problem, shorten
 from promptkit.evaluation.outcomes import Outcomes
-from promptkit.evaluation.variance import flattery
+from promptkit.evaluation.variance import selection_bias
 from promptkit.inference.cell import FACTORS, Cell, describe
 from promptkit.inference.cell import distinct as distinct_cells
 from promptkit.tasks.examples import canonical
 
 
 def chosen_for(every: Sequence[Outcomes], one: Outcomes, ids: Sequence[str]) -> tuple[int, float]:
-    """Return among how many cells of a run one was the best, and how much that flatters it.
+    """Return among how many cells of a run one was the best, and its selection bias.
 
     Args:
         every: The outcomes of all cells of the run.
@@ -25,7 +25,7 @@ def chosen_for(every: Sequence[Outcomes], one: Outcomes, ids: Sequence[str]) -> 
 
     Returns:
         The number of distinct cells and the selection bias of the accuracy
-        (`promptkit.evaluation.variance.flattery`); 1 and 0 for a cell that was not the best.
+        (`promptkit.evaluation.variance.selection_bias`); 1 and 0 for a cell that was not the best.
     """
     distinct = {*distinct_cells([other.cell for other in every])}
     tables = [other.table(ids) for other in every if other.cell in distinct]
@@ -33,15 +33,21 @@ def chosen_for(every: Sequence[Outcomes], one: Outcomes, ids: Sequence[str]) -> 
     best = max(float(table.mean()) for table in tables)
     if len(tables) < 2 or len(ids) < 2 or len(shapes) > 1 or one.table(ids).mean() < best:
         return 1, 0.0
-    return len(tables), flattery(np.stack(tables, axis=1))
+    return len(tables), selection_bias(np.stack(tables, axis=1))
 
 
 def shared(
     now: Mapping[str, tuple[Any, Any]], before: Mapping[str, tuple[Any, Any]], than: str
 ) -> list[str]:
-    """The ids of the queries that two runs have in common, in the order of the first.
+    """Return the ids of the queries that two runs have in common, in the order of the first.
 
-    Raises `DataError` where there is none, or where one of them is not the same query.
+    Args:
+        now: Input and gold output of each query by its id.
+        before: Those of the other run.
+        than: A name of the other run for messages.
+
+    Raises:
+        DataError: There is none, or one of them has another input or gold output.
     """
     common = [id for id in now if id in before]
     if not common:
@@ -61,11 +67,18 @@ def shared(
 
 
 def matched(now: Sequence[Outcomes], before: Sequence[Outcomes], than: str) -> Iterator[Outcomes]:
-    """For each cell the one of the other run that it is to be held against.
+    """Yield for each cell the one of the other run that it is compared with.
 
-    That is the one with the same model, template, selection and so on, and as many shots. A factor
-    of which both runs have one value only may differ: then it is what was changed. Raises
-    `DataError` where there is none.
+    That is the one with the same levels of all factors and as many shots. A factor of which both
+    runs have one level only may differ: it is the change that is tested.
+
+    Args:
+        now: The outcomes of the cells.
+        before: Those of the other run.
+        than: A name of the other run for messages.
+
+    Raises:
+        DataError: There is no such cell.
     """
     changed = [
         name

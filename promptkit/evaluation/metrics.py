@@ -1,4 +1,4 @@
-"""How good the predictions of one cell of a comparison are: pure functions over arrays.
+"""Metrics of the predictions of one cell: pure functions over arrays.
 
 Each takes one entry per query and returns one float, or one per query. Intervals and differences
 are in `promptkit.evaluation.intervals`.
@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NORMALISED = 1e-3
-"""How far the probabilities of one query may sum from 1; single precision stays well within."""
+"""Tolerance of the sum of the probabilities of one query; single precision stays well within."""
 
 
 def correctness(correct: ArrayLike) -> NDArray[np.int64]:
-    """Right or wrong as a (queries, seeds) table of 0 and 1.
+    """Return the correctness of answers as a (queries, seeds) table of 0 and 1.
 
-    `correct` is (queries,), which becomes one seed, or (queries, seeds), of bools or of the
-    numbers 0 and 1. Raises ValueError if it is empty, has another shape, or holds anything else:
-    a failed prediction must be counted wrong or left out before it gets here.
+    Args:
+        correct: Bools or the numbers 0 and 1, (queries,), which becomes one seed, or (queries,
+            seeds). A failed prediction counts as wrong, or is left out before.
+
+    Raises:
+        ValueError: It is empty, has another shape, or holds anything else.
     """
     table = np.asarray(correct)
     if table.ndim == 1:
@@ -36,10 +39,13 @@ def correctness(correct: ArrayLike) -> NDArray[np.int64]:
 
 
 def accuracy(correct: ArrayLike) -> float:
-    """The share of right predictions, from 0 to 1.
+    """Return the share of right predictions, from 0 to 1.
 
-    `correct` is (queries,) or (queries, seeds), see `correctness`. Raises ValueError if it is
-    empty or holds anything but 0 and 1.
+    Args:
+        correct: Correctness, (queries,) or (queries, seeds); see `correctness`.
+
+    Raises:
+        ValueError: It is empty or holds anything but 0 and 1.
     """
     return float(correctness(correct).mean())
 
@@ -47,16 +53,21 @@ def accuracy(correct: ArrayLike) -> float:
 def macro_f1(
     gold: Sequence[Hashable], predicted: Sequence[Hashable], labels: Sequence[Hashable]
 ) -> float:
-    """The mean over labels of F1, the harmonic mean of precision and recall; from 0 to 1.
+    """Return the mean over labels of F1, the harmonic mean of precision and recall; from 0 to 1.
 
-    `gold` and `predicted` are (queries,), `labels` the task's labels. The mean is taken over the
-    labels that occur in `gold` or `predicted`, as in scikit-learn: a label that was never asked
-    and never answered has no F1, and counting it as 0 would say more about the choice of queries
-    than about the model. A label that occurs and is never right counts as 0.
+    The mean is taken over the labels that occur in `gold` or `predicted`, as in scikit-learn: a
+    label that was never asked and never answered has no F1, and counting it as 0 would say more
+    about the choice of queries than about the model. A label that occurs and is never right counts
+    as 0. A prediction outside `labels`, such as None for a failure, lowers the recall of its gold
+    label and is no class of its own.
 
-    A prediction outside `labels`, such as None for a failure, lowers the recall of its gold label
-    and is no class of its own. Raises ValueError if there are no queries, if the lengths differ,
-    or if a gold label is not in `labels`.
+    Args:
+        gold: The gold labels, (queries,).
+        predicted: The answers, (queries,).
+        labels: The labels of the task.
+
+    Raises:
+        ValueError: There are no queries, the lengths differ, or a gold label is not in `labels`.
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
@@ -177,21 +188,25 @@ def brier_scores(probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float64]
 
 
 def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> float:
-    """How far the confidence in the top label is from its accuracy, on average; 0 (best) to 1.
+    """Return the mean distance of the confidence in the top label from its accuracy, 0 (best) to 1.
 
-    `probs` is (queries, labels): probabilities that are normalised over the labels. `gold_index`
-    is (queries,): the column of each query's gold label. Queries are put into `bins` bins of
-    equal width by the probability of their most probable label (the first of equals), each bin
-    open below and closed above; the result is the mean over queries of their bin's
-    |accuracy - mean confidence|.
-
-    It is biased upwards when there are few queries in a bin, so compare it only between cells
-    with the same queries. Raises ValueError if there are no queries or no bins, on shapes or
-    indices that do not fit, on NaN, and if a row is not normalised.
+    Queries are put into bins of equal width by the probability of their most probable label (the
+    first of equals), each bin open below and closed above; the result is the mean over queries of
+    their bin's |accuracy - mean confidence|. It is biased upwards when there are few queries in a
+    bin, so compare it only between cells with the same queries.
 
     Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
     binning", AAAI 2015; Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural
     networks", ICML 2017.
+
+    Args:
+        probs: (queries, labels), probabilities that are normalised over the labels.
+        gold_index: (queries,), the column of each query's gold label.
+        bins: The number of bins.
+
+    Raises:
+        ValueError: There are no queries or no bins, shapes or indices do not fit, something is
+            NaN, or a row is not normalised.
     """
     curve = reliability(probs, gold_index, bins)
     queries = sum(one.n for one in curve)
@@ -200,18 +215,18 @@ def expected_calibration_error(probs: ArrayLike, gold_index: ArrayLike, bins: in
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Queries whose top label is about as probable."""
+    """Answers of about the same confidence, the probability of the top label."""
 
     confidence: float
-    """The mean probability of the top label."""
+    """Mean confidence."""
     accuracy: float
     n: int
 
 
 def reliability(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> list[Bin]:
-    """The bins of `expected_calibration_error`, those without a query left out, least sure first.
+    """Return the bins of `expected_calibration_error` that have a query, least confident first.
 
-    Raises what that raises.
+    Args and Raises are those of `expected_calibration_error`.
     """
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
@@ -245,7 +260,7 @@ def _probabilities(
 def _scores(
     scores: ArrayLike, gold_index: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """A (queries, labels) table and a (queries,) index into its columns, checked."""
+    """Return a checked (queries, labels) table and (queries,) index into its columns."""
     table = np.asarray(scores, dtype=np.float64)
     gold = np.asarray(gold_index)
     if table.ndim != 2 or gold.shape != table.shape[:1]:

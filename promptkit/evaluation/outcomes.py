@@ -55,7 +55,7 @@ class Outcomes:
     coverage: Losses | None = None
     """Probability mass on the labels, (queries, seeds); None where answers are generated."""
     drawn: bool = True
-    """Whether another seed would have drawn other shots."""
+    """Dependence on the seed: another one would have drawn other shots."""
     queries: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     """Input and gold output by the id of the query, as JSON has them."""
     seeds: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""The pairs of a comparison, corrected for their number, and what they come to in words."""
+"""Pairs of a comparison, corrected for their number, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from promptkit.evaluation.targets import Differences
 from promptkit.inference.cell import FACTORS, Cell
 
 NAMED = ("shots", *FACTORS)
-"""What cells may differ in, in the order in which a sentence names it."""
+"""Factors in the order in which a sentence names them."""
 
 SHOWN = 8
-"""How many verdicts of a kind are listed; the others are counted."""
+"""Number of verdicts of a kind that are listed; the others are counted."""
 
 DISAGREEMENT = 0.3
-"""What two cells are taken to disagree on where there is one cell only."""
+"""Disagreement of two cells that is assumed where there is one cell only."""
 
 STATED = (0.1, 0.05)
-"""True differences of accuracy for which the number of queries is given."""
+"""True differences of accuracy for which the required number of queries is given."""
 
 
 class Found(NamedTuple):
-    """A pair and what there is to say of it."""
+    """A pair, its difference, and the values that a sentence on it needs."""
 
     a: Cell
     b: Cell
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 def compared(by_cell: ByCell) -> list[Found]:
-    """Return all pairs, their p-values corrected."""
+    """Return all pairs of a comparison, their p-values corrected."""
     pairs = list(differences(by_cell))
     corrected = intervals.holm([found.decisive.p for _, _, found in pairs]).tolist()
     names = varied(by_cell)
@@ -65,7 +65,7 @@ def compared(by_cell: ByCell) -> list[Found]:
 
 
 def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
-    """Yield the same as they stand in a comparison."""
+    """Yield the pairs as values of a comparison."""
     for a, b, both, words in found:
         general, these = both
         first, second = by_cell[a], by_cell[b]
@@ -86,26 +86,26 @@ def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
 
 
 def queries(by_cell: ByCell) -> int:
-    """Return how many queries every cell was asked."""
+    """Return the number of queries of every cell."""
     return len(next(iter(by_cell.values())).correct)
 
 
 def varied(cells: Iterable[Cell]) -> list[str]:
-    """Return what the cells differ in."""
+    """Return the factors that the cells differ in."""
     cells = list(cells)
     return [name for name in NAMED if len({getattr(cell, name) for cell in cells}) > 1]
 
 
 def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
-    """Return what a cell has there, if it says anything."""
+    """Return the levels of some factors, of those that can change the prompt of the cell."""
     return {name: getattr(cell, name) for name in names if name not in cell.idle}
 
 
 def verdicts_on(
     by_cell: ByCell, found: Sequence[Found], best: Best, planned: power.SampleSize
 ) -> Iterator[str]:
-    """Yield the headline, what else is significant, the largest difference first, what is not, and
-    what such queries and draws find."""
+    """Yield the verdicts: the headline, significant pairs (the largest difference first), equal and
+    open pairs, and the power of the comparison."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
     wins = [one for one in beside if sentences.judge(one) in ("better", "worse")]
     yield from headline.headline(*_headline(by_cell, best), wins)
@@ -125,7 +125,7 @@ def verdicts_on(
 
 
 def plan(by_cell: ByCell, found: Sequence[Found]) -> power.SampleSize:
-    """Return how differences of this comparison usually scatter, for `evaluation.power`."""
+    """Return the sample size of the comparison and the scatter of its differences."""
     draws = len(next(iter(by_cell.values())).numbers)
     scattered = [one for one in found if by_cell[one.a].drawn or by_cell[one.b].drawn]
     by_draw = [
@@ -144,7 +144,7 @@ def plan(by_cell: ByCell, found: Sequence[Found]) -> power.SampleSize:
 
 
 def found_by(by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize) -> str:
-    """Return what true difference these queries and draws find, and what stated ones take."""
+    """Return a sentence on the true difference that is found, and on the sizes for stated ones."""
     n = queries(by_cell)
     takes = []
     for delta in STATED:
@@ -156,7 +156,7 @@ def found_by(by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize)
 
 
 def _headline(by_cell: ByCell, best: Best) -> tuple[headline.Leader, list[headline.Open]]:
-    """Return the best cell and the rivals that it is not separated from, as they are named."""
+    """Return the best cell and the rivals that it is not separated from, for a headline."""
     names = varied(by_cell)
     accuracy = by_cell[best.cell].accuracy
     shown = accuracy.decisive

@@ -1,4 +1,4 @@
-"""How many queries a paired comparison needs, and what it finds with those it has.
+"""Sample size and power of paired comparisons.
 
 Both plan for stated sizes of the true difference and after a correction for the number of
 comparisons: never with the difference that was seen, which is often large by luck.
@@ -20,13 +20,12 @@ from promptkit.evaluation.crossed_intervals import TAIL, few
 from promptkit.evaluation.intervals import student
 
 STEPS = 60
-"""Halvings of the interval in which a difference is looked for."""
+"""Number of bisections in the search for a difference."""
 MOST = 1_000_000
-"""More queries than that are said to be out of reach."""
-
+"""Largest number of queries that is given."""
 
 MOST_DRAWS = 50
-"""More draws than that are said to be out of reach."""
+"""Largest number of draws that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,18 @@ class SampleSize:
     """Numbers of draws and comparisons that are planned, and how differences scatter."""
 
     disagreement: float
-    """The mean over queries of the squared difference of two cells, each its mean over draws; for
-    one draw, the share of queries that only one of the two has right."""
+    """Mean over queries of the squared difference of two cells, each its mean over draws; for one
+    draw, the share of queries that only one of the two has right."""
     by_draw: float = 0.0
-    """The variance of the difference between draws of shots; 0 where none is known or drawn."""
+    """Variance of the difference between draws of shots; 0 where none is known or drawn."""
     draws: int = 1
-    """The number of draws of shots."""
+    """Number of draws of shots."""
     comparisons: int = 1
-    """The number of pairs that are looked at, for which the p-values are corrected."""
+    """Number of pairs that the p-values are corrected for."""
     alpha: float = 0.05
-    """What the corrected two-sided p-value must not exceed."""
+    """Significance level of the corrected two-sided p-value."""
     power: float = 0.8
-    """The chance with which a difference is to be found."""
+    """Probability of finding a true difference."""
 
 
 def queries_needed(delta: float, plan: SampleSize) -> int | None:

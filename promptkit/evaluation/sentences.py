@@ -52,11 +52,11 @@ class Compared:
     context: Mapping[str, str | int]
     """Levels of the other factors that vary in the comparison."""
     general: bool = True
-    """Whether the interval is for new draws of shots too, and not for one draw only."""
+    """Validity for new draws of shots too, and not for one draw only."""
 
 
 def judge(compared: Compared) -> Kind:
-    """Return whether `b` is better than `a`: only where the p-value and the interval agree."""
+    """Return the kind of a difference; significant only if p-value and interval agree."""
     if max(-compared.low, compared.high) <= MARGIN:
         return "same"
     if compared.p <= ALPHA and compared.low > 0:

@@ -1,9 +1,4 @@
-"""What a comparison shows, and how surely: pairs with verdicts, sources of variance, warnings.
-
-The figures come from `promptkit.evaluation.intervals`, `promptkit.evaluation.power` and
-`promptkit.evaluation.variance`, the words from `promptkit.evaluation.sentences` and
-`promptkit.evaluation.caveats`; what they are asked about is decided here.
-"""
+"""Summary of a comparison: pairs, verdicts, variance components, warnings and notes."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ class Intervals(NamedTuple):
 
     @property
     def decisive(self) -> Interval:
-        """The one that is shown where there is room for one."""
+        """Interval that is shown where there is room for one."""
         return self.these if self.general is None else self.general
 
     @property
     def ends(self) -> tuple[tuple[float, float] | None, tuple[float, float]]:
-        """Their ends."""
+        """Ends of both intervals."""
         general = None if self.general is None else (self.general.low, self.general.high)
         return general, (self.these.low, self.these.high)
 
@@ -46,7 +46,7 @@ class Differences(NamedTuple):
 
     @property
     def decisive(self) -> Difference:
-        """The one that a verdict on shot counts, selections and orders is about."""
+        """Difference that verdicts on shot counts, selections and orders are about."""
         return self.these if self.general is None else self.general
 
 

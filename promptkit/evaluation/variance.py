@@ -1,9 +1,9 @@
-"""What moves an accuracy: other queries, other draws, orders, templates, words for the labels.
+"""Variance components of an accuracy: queries, draws, orders, templates, verbalizers.
 
 Tables are of 0 and 1, one axis for the queries and one for each factor. The queries are a sample,
-and the intervals are for new ones from the same source. The levels of a factor are the ones that
-were tried: what moves the accuracy is estimated among them, without the noise that a sample of
-queries adds.
+and the intervals are for new ones from the same source. The levels of a factor are fixed: the
+variance is estimated among those that were compared, without the noise that a sample of queries
+adds.
 """
 
 from __future__ import annotations
@@ -22,71 +22,77 @@ DRAWS = 1999
 STEPS = 14
 """Halvings of the interval in which an end is looked for."""
 PICKED = 0.6
-"""The chance beyond an end of a range, as a part of what it says. Which levels lie apart, and which
-beside each other, is known from the sample only; with the whole chance 91 % would be covered."""
+"""Share of the nominal chance beyond an end that the interval of a range uses. The pattern of the
+levels is known from the sample only; with the whole chance 91 % would be covered."""
 FAINT = 0.16
-"""The upper end is never lower than for what one sample in six would show of nothing at all."""
+"""Quantile of the range of pure noise, one sample in six, that bounds the upper end from below."""
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
-"""How far accuracies lie apart, those of levels along the first axis. It grows in proportion when
-they are multiplied, and does not see what all levels have in common."""
+"""Distance between accuracies, those of levels along the first axis. It grows in proportion when
+they are multiplied, and is the same when something is added to all of them."""
 
 
 class Component(NamedTuple):
-    """How much one source moves an accuracy: a standard deviation, in accuracy from 0 to 1."""
+    """Standard deviation of an accuracy by one source, in accuracy from 0 to 1."""
 
     sd: float
     ci: Interval
     truncated: bool
-    """Whether the estimate of the variance was below 0, and 0 stands for it: the source moves the
-    accuracy by less than these queries can show."""
+    """An estimate of the variance below 0, replaced by 0: the variance is smaller than these
+    queries can show."""
 
 
 class Components(NamedTuple):
-    """The sources of variance of the accuracy of one cell on these queries."""
+    """Variance components of the accuracy of one cell on these queries."""
 
     query: Component
-    """Which queries are asked: some are harder than others in all cells."""
+    """The sample of queries: some are harder than others in all cells."""
     residual: Component
     """Answers that change from cell to cell though the accuracy need not."""
     factors: tuple[Component | None, ...]
-    """What each factor does alone, the others held where they are; None for one level."""
+    """The factors, each with the others held; None for a factor of one level."""
 
 
 class Extent(NamedTuple):
-    """How far apart the levels of one factor are, in accuracy from 0 to 1."""
+    """Range of accuracies over the levels of one factor, from 0 to 1."""
 
     accuracies: tuple[float, ...]
-    """Of each level."""
+    """Accuracy of each level."""
     observed: float
-    """The largest less the smallest of them."""
+    """Largest less smallest accuracy."""
     noise: float
-    """What `observed` would be on average if all levels were equally good."""
+    """Expected value of `observed` if all levels were equally good."""
     estimate: float
-    """How far apart the best and the worst are without the noise."""
+    """Range without the noise."""
     ci: Interval
-    """Of `estimate`."""
+    """Interval of `estimate`."""
 
 
 def components(correct: ArrayLike, level: float = 0.95) -> Components:
-    """The variance of an accuracy by source, as standard deviations.
+    """Return the variance components of an accuracy, as standard deviations.
 
-    `correct` is (queries, levels of one factor, levels of another, …) of 0 and 1, all of them
-    crossed. By analysis of variance and the method of moments, from expected mean squares:
+    By analysis of variance and the method of moments, from expected mean squares:
 
     - `query` and `residual` are the two-way layout of queries and cells, each divided by the
       number of queries, since that many make the accuracy of a cell;
     - a factor's is that of the layout of queries and this factor, averaged over all cells of the
-      other factors. So it holds what the factor does together with them: an order that is good
-      for one draw of shots and bad for another moves the accuracy, though no order is best.
+      other factors. So it includes interactions: an order that is good for one draw of shots and
+      bad for another counts, though no order is best.
 
     The intervals of `query` and `residual` are percentile bootstraps over queries, with one added,
     at its most variable: without it they cover as little as 76 %. Those of the factors are found
-    as in `extent`. Raises ValueError if there are fewer than two queries or cells, or if anything
-    is not 0 or 1.
+    as in `extent`.
 
     Searle, Casella and McCulloch, "Variance components", 1992, chapter 4.
+
+    Args:
+        correct: Correctness as 0 and 1, (queries, levels of one factor, levels of another, …), all
+            of them crossed.
+        level: The confidence of the intervals.
+
+    Raises:
+        ValueError: There are fewer than two queries or cells, or something is not 0 or 1.
     """
     table = _table(correct)
     n, shape = len(table), table.shape[1:]
@@ -97,23 +103,26 @@ def components(correct: ArrayLike, level: float = 0.95) -> Components:
 
 
 def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
-    """How far apart the levels of a factor are, whichever turned out the best and the worst.
-
-    `correct` is (queries, levels) of 0 and 1, or (queries, levels, …), where what follows is
-    averaged over, draws of shots for instance.
+    """Return the range of accuracies over the levels of a factor, corrected for noise.
 
     The largest of several noisy accuracies less the smallest is too large on average, the more so
-    the more there are. So `estimate` and `ci` are found by turning a test around: what was seen
+    the more there are. So `estimate` and `ci` are found by inverting a test: the observed pattern
     is shrunk or stretched, noise with the covariance of the queries' answers is added, and the
     range is taken anew; the ends are where few of the ranges are at least, or at most, as large
-    as the one seen, and the estimate is where half of them are. The upper end is never lower than
-    it would be for a range that noise alone stays below one time in six, so that a lucky sample
-    does not pass for proof that there is no difference. `docs/evidence.md` has the coverage.
-
-    Raises ValueError as `components` does.
+    as the observed one, and the estimate is where half of them are. The upper end is never lower
+    than it would be for a range that noise alone stays below one time in six, so that a lucky
+    sample does not pass for proof that there is no difference. `docs/evidence.md` has the coverage.
 
     Carpenter, "Test inversion bootstrap confidence intervals", J. Royal Statistical Society B 61,
     1999; the bound on the upper end: Cowan, Cranmer, Gross and Vitells, arXiv 1105.3166, 2011.
+
+    Args:
+        correct: Correctness as 0 and 1, (queries, levels), or (queries, levels, …) with further
+            axes that are averaged over, such as draws of shots.
+        level: The confidence of the interval.
+
+    Raises:
+        ValueError: As `components`.
     """
     means, noise = _levels(correct)
     low, estimate, high = _invert(_range, means, noise, 1 - PICKED * (1 - level))
@@ -126,15 +135,18 @@ def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
     )
 
 
-def flattery(correct: ArrayLike) -> float:
-    """Return the selection bias of the best cell: by how much its accuracy is too high because it
-    was picked for it.
+def selection_bias(correct: ArrayLike) -> float:
+    """Return the selection bias of the best cell: the optimism from picking it by its accuracy.
 
-    `correct` is (queries, cells) of 0 and 1, or (queries, cells, …) as in `extent`. The cells are
-    taken to lie as far apart as `extent` estimates, noise is added, and the result is the mean
-    noise of whichever comes out best. Cells with the same answers are one cell, since nothing is
-    picked among them; if all are the same, the result is exactly 0. Raises ValueError as `extent`
-    does.
+    The cells are taken to lie as far apart as `extent` estimates, noise is added, and the result is
+    the mean noise of whichever comes out best. Cells with the same answers are one cell, since
+    nothing is picked among them; if all are the same, the result is exactly 0.
+
+    Args:
+        correct: Correctness as 0 and 1, (queries, cells), or (queries, cells, …) as in `extent`.
+
+    Raises:
+        ValueError: As `extent`.
     """
     apart = np.unique(_table(correct), axis=1)
     if apart.shape[1] < 2:
@@ -156,7 +168,7 @@ def _table(correct: ArrayLike) -> Floats:
 
 
 def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
-    """The accuracies of levels, all else averaged over, and how they would scatter."""
+    """Return the accuracies of levels, all else averaged over, and draws of their noise."""
     table = _table(correct)
     if table.shape[1] < 2:
         raise ValueError(f"a range needs two levels or more, got shape {table.shape}")
@@ -166,14 +178,14 @@ def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _by_query(table: Floats, level: float) -> tuple[Component, Component]:
-    """The components of (queries, cells) that queries have to do with."""
+    """Return the components `query` and `residual` of a (queries, cells) table."""
     n, cells = table.shape
     counts = np.bincount(table.sum(axis=1).astype(np.int64), minlength=cells + 1)
     means = np.arange(cells + 1) / cells
     between_cells = n * table.mean(axis=0).var() * cells
 
     def squares(counts: NDArray[np.int64]) -> Floats:
-        """Both variances, (2, ...), from how many queries have each number of right answers."""
+        """Return both variances, (2, ...), from the counts of queries by their right answers."""
         mean = counts @ means / n
         between = (counts @ means**2 - n * mean**2) / (n - 1)
         within = cells * (counts @ (means * (1 - means)))
@@ -233,13 +245,13 @@ def _range(accuracies: Floats) -> Floats:
 
 
 def _deviation(accuracies: Floats) -> Floats:
-    """The root of the variance between levels, its mean over the cells of the others (axis 1)."""
+    """Return the root of the variance between levels, averaged over the other cells (axis 1)."""
     deviation: Floats = np.sqrt(accuracies.var(axis=0, ddof=1).mean(axis=0))
     return deviation
 
 
 def _noise(table: Floats, added: float = ADDED**2) -> Floats:
-    """How the means of (queries, cells) would scatter on new queries, (cells, draws).
+    """Return draws of the noise of the means of (queries, cells) on new queries, (cells, draws).
 
     They are normal with the covariance of the queries' answers. As to the differences of a pair,
     something is added, so that cells that agree on all queries are not taken to be the same.
@@ -254,18 +266,18 @@ def _noise(table: Floats, added: float = ADDED**2) -> Floats:
 def _invert(
     measure: Measure, seen: Floats, noise: Floats, level: float
 ) -> tuple[float, float, float]:
-    """The lower end, the median-unbiased estimate and the upper end of a measure of `seen`."""
+    """Return the lower end, the median-unbiased estimate and the upper end of a measure."""
     observed = float(measure(seen))
     if not observed:  # any shape will do, since it is the noise that decides
         seen = np.broadcast_to(np.arange(len(seen)).reshape(-1, *[1] * (seen.ndim - 1)), seen.shape)
     shape = (seen - seen.mean(axis=0)) / float(measure(seen))
 
     def chance(apart: float, target: float) -> float:
-        """Of measures of at most `target`."""
+        """Return the chance of measures of at most `target`."""
         return float((measure(apart * shape[..., np.newaxis] + noise) <= target).mean())
 
     def where(target: float, wanted: float) -> float:
-        """How far apart the levels are when the chance of measures of at most `target` is this."""
+        """Return the distance of the levels at which the chance of at most `target` is `wanted`."""
         low, high = 0.0, 1.0
         if chance(0.0, target) <= wanted:
             return 0.0

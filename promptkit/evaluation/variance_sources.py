@@ -1,4 +1,4 @@
-"""What moves the accuracy of a comparison's cells: its sources of variance, and their spreads."""
+"""Variance components of the accuracy of a comparison, and spreads over the levels of factors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _prompts(one: Outcomes) -> list[int]:
 
 
 def variance(lines: Sequence[Line]) -> Iterator[Variance]:
-    """What moves the accuracy of each line in which anything does."""
+    """Yield the variance components of each line in which the prompts vary."""
     for line in lines:
         table, moving = line.correct, [name for name in SWEPT if line.moves(name)]
         if not moving:
@@ -97,7 +97,7 @@ def _component(factor: str, levels: int, component: Component) -> VarianceCompon
 
 
 def spreads(lines: Sequence[Line]) -> Iterator[Spread]:
-    """How far apart the levels of each factor are, wherever the others stand."""
+    """Yield the range over the levels of each factor, for every combination of the others."""
     for line in lines:
         for factor in SWEPT:
             if line.moves(factor):

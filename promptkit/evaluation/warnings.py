@@ -1,4 +1,4 @@
-"""What must be known of a comparison: which of the warnings hold, and for what."""
+"""Warnings on a comparison, from its outcomes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from promptkit.evaluation.empty_options import empty_options
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.pairs import levels, varied
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.evaluation.variance import flattery
+from promptkit.evaluation.variance import selection_bias
 from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
@@ -35,7 +35,7 @@ def warnings(
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[FreeAnswers] = (),
 ) -> Iterator[str]:
-    """The warnings that hold, those that concern every number first."""
+    """Yield the warnings, those that concern every number first."""
     n = len(predictions[0])
     checked = [
         caveats.few_queries(n, power.detectable(n, planned)),
@@ -65,7 +65,7 @@ def _picked(by_cell: ByCell) -> str | None:
     tables = [by_cell[cell].correct for cell in cells_of(by_cell)]
     if len(tables) < 2 or len(tables[0]) < 2:
         return None
-    return caveats.picked(len(tables), flattery(np.stack(tables, axis=1)))
+    return caveats.picked(len(tables), len(tables[0]), selection_bias(np.stack(tables, axis=1)))
 
 
 def _one_seed(by_cell: ByCell) -> str | None:
@@ -74,7 +74,7 @@ def _one_seed(by_cell: ByCell) -> str | None:
 
 
 def _low_coverage(by_cell: ByCell, free: Sequence[FreeAnswers]) -> str | None:
-    """Of the cell with the least coverage, among those whose models were asked if there are any."""
+    """Return the warning for the cell with the lowest coverage, of those with free-form answers."""
     covered = coverage_of(by_cell)
     if not covered:
         return None
@@ -101,7 +101,7 @@ def coverage_of(by_cell: ByCell) -> dict[Cell, float]:
 
 
 def _labels_unseen(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> str | None:
-    """Of the label and the number of shots for which it is most often so."""
+    """Return the warning for the label and shot count with the highest share."""
     labels = task.output_type.labels
     if not labels:
         return None

@@ -15,7 +15,6 @@ from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, summary
-from promptkit.evaluation.label_swap import near_warning
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
@@ -23,7 +22,7 @@ from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid, check_distinct
 from promptkit.experiments.identical_prompts import same_prompts
-from promptkit.experiments.label_leaks import wording_warnings
+from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
 from promptkit.inference.answering import Progress

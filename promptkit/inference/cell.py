@@ -79,12 +79,12 @@ class Cell:
 
     @property
     def cell(self) -> Cell:
-        """The cell alone, without what a row or a prediction says of it."""
+        """Cell alone, without the other fields of a row or a prediction."""
         return self.at()
 
     @property
     def is_drawn(self) -> bool:
-        """Whether another seed draws other shots, by the selection."""
+        """Dependence of the shots on the seed, by the selection."""
         return self.shots > 0 and is_seeded(self.selection)
 
     @property

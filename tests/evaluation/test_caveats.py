@@ -15,13 +15,13 @@ def test_few_queries() -> None:
 
 
 def test_picked_on_the_tests() -> None:
-    assert caveats.picked(1, 0.0) is None
-    assert caveats.picked(4, 0.0) is None  # the same answers in all cells
-    assert caveats.picked(15, 0.03) == (
-        "Selection bias: the best of 15 cells was chosen on the tests that judge it; expect about "
-        "3 points less on new data, and confirm it on held-out tests before you report it."
+    assert caveats.picked(1, 51, 0.0) is None
+    assert caveats.picked(4, 51, 0.0) is None  # the same answers in all cells
+    assert caveats.picked(15, 51, 0.03) == (
+        "Selection bias: the best of 15 cells was chosen on the same 51 tests; expect about 3 "
+        "points less on new data. Confirm it on held-out tests before reporting it."
     )
-    assert "expect" not in str(caveats.picked(2, 0.001))
+    assert "expect" not in str(caveats.picked(2, 51, 0.001))
 
 
 def test_one_seed() -> None:
@@ -63,19 +63,22 @@ def test_low_coverage_where_free_form_answers_are_labels_or_empty() -> None:
 def test_majority() -> None:
     assert caveats.majority("pome", 0.3, 0, 2) is None
     assert caveats.majority("pome", 0.3, 2, 2) == (
-        'No cell is significantly above the majority-class baseline (always "pome", 30 %); change '
-        "the template, the labels or the model, or add tests."
+        'No cell significantly beats the majority-class baseline ("pome", 30 %); change the '
+        "template, the labels or the model, or add tests."
     )
     assert caveats.majority("pome", 0.3, 1, 3) == (
-        '1 of 3 cells is not significantly above the majority-class baseline (always "pome", 30 %).'
+        '1 of 3 cells does not significantly beat the majority-class baseline ("pome", 30 %).'
     )
 
 
 def test_labels_unseen_and_ties() -> None:
     assert caveats.labels_unseen(8, "pome", 0.0) is None
     assert caveats.labels_unseen(8, "pome", 0.4) == (
-        '40 % of the prompts with 8 shots show no example of "pome", and small models seldom say '
-        "what they were not shown: try --selection balanced."
+        '40 % of the prompts with 8 shots have no shot of "pome", and small models seldom answer a '
+        "label without a shot: try --selection balanced."
     )
     assert caveats.ties(0, 10) is None
-    assert str(caveats.ties(1, 1000)).startswith("In 1 of 1,000 predictions the two best labels")
+    assert caveats.ties(1, 1000) == (
+        "Exact ties: in 1 of 1,000 predictions the two best labels have the same score, and the "
+        "first of them in the task is the answer; check that their words differ."
+    )

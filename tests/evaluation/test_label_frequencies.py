@@ -108,7 +108,7 @@ def test_draws_that_collapse_onto_different_labels_are_named() -> None:
     seeds = [[0] * 40, [1] * 40, EVEN]
     assert [*label_collapse.warnings(by_cell(EVEN, none=seeds), skewed=False)] == [
         'Label collapse at 8 shots in 2 of 3 draws of shots: nearly all answers are "A" with seed '
-        '0 (100 %), "B" with seed 1 (100 %); there the shots decide and not the query: try '
+        '0 (100 %), "B" with seed 1 (100 %); the shots decide there, not the query: try '
         "--selection balanced or --calibrate batch."
     ]
     alike = [[0] * 40, [0] * 40, [0] * 38 + [2, 3]]
@@ -174,9 +174,9 @@ def test_no_warning_where_labels_are_balanced_or_no_method_assumes_it() -> None:
 def test_vector_scaling_of_queries_unlike_the_pool_is_named() -> None:
     (only,) = warned("ABCD" * 20, "A" * 36 + "BCDB", "vector")
     assert only == (
-        "Vector calibration is fitted to the label frequencies of the pool, and the queries have "
-        'others: "A" is right for 25 % of the pool and 90 % of the queries. Use a pool that is '
-        "like the queries, or do without."
+        "Vector calibration is fitted to the label frequencies of the pool, and those of the "
+        'queries differ: "A" is right for 25 % of the pool and 90 % of the queries. Use a pool '
+        "like the queries, or another calibration."
     )
     assert not warned("ABCD" * 20, "AABC", "vector")
 

@@ -151,8 +151,8 @@ def test_many_open_rivals_are_counted() -> None:
 def test_a_constant_that_is_no_worse_comes_first() -> None:
     first, second = headline(leader(baseline=0.6), [{"shots": 1}], [])
     assert first == (
-        "No cell beats a constant: always answering the commonest label is right 60 % of the "
-        "time, more often than the best cell (57 %)."
+        "No cell beats the majority-class baseline: it is right 60 % of the time, more often than "
+        "the best cell (57 %)."
     )
     assert second.startswith("8 shots with template a.j2 scored highest")
     assert len(headline(leader(baseline=0.5), [{"shots": 1}], [])) == 1

@@ -121,7 +121,7 @@ def test_a_constant_that_beats_every_cell_comes_first() -> None:
     result = compared(models=[FakeModel(wrong)], seeds=1)
     assert result.best.baseline is not None
     assert result.best.baseline >= result.best.accuracy
-    assert result.verdicts[0].startswith("No cell beats a constant")
+    assert result.verdicts[0].startswith("No cell beats the majority-class baseline: ")
 
 
 def test_new_draws_are_no_surer_than_these() -> None:
@@ -230,19 +230,19 @@ def test_warnings_are_of_this_comparison() -> None:
     result = compared(models=[FakeModel(wrong)], seeds=1)
     text = "\n".join(result.warnings)
     assert "are few: " in text
-    assert "No cell is significantly above the majority-class baseline" in text
+    assert "No cell significantly beats the majority-class baseline" in text
     assert "The best of" not in text  # all settings give the same answers
     assert "the best of 3 cells was chosen" in "\n".join(compared(seeds=1).warnings)
     assert "--seeds 8" in text
     assert "of its probability to the labels" not in text
-    assert "show no example" not in text  # the draw is balanced
+    assert "have no shot of" not in text  # the draw is balanced
 
 
 def test_shots_without_a_label_are_said() -> None:
     result = compared(selections=["first"], shots=(2,), seeds=1)
     demos = parity_task().demos
     same = {str(demo.output) for demo in list(demos)[:2]}
-    assert ("show no example" in "\n".join(result.warnings)) == (len(same) == 1)
+    assert ("have no shot of" in "\n".join(result.warnings)) == (len(same) == 1)
     assert "--seeds" not in "\n".join(result.warnings)  # another seed shows the same shots
 
 

@@ -11,7 +11,7 @@ from scipy.stats import ncx2
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from promptkit.evaluation.variance import Component, components, extent, flattery
+from promptkit.evaluation.variance import Component, components, extent, selection_bias
 
 
 def drawn(n: int, accuracies: object, seed: int = 0, shared: float = 0.7) -> np.ndarray:
@@ -113,7 +113,7 @@ def test_small_and_constant_tables_give_finite_numbers(
     means = table.mean(axis=(0, 1, 2))
     assert spread.accuracies == pytest.approx(tuple(means))
     assert spread.observed == pytest.approx(np.ptp(means))
-    assert flattery(table.swapaxes(1, 3)) >= 0
+    assert selection_bias(table.swapaxes(1, 3)) >= 0
 
 
 @pytest.mark.parametrize("right", [0, 1])
@@ -147,28 +147,28 @@ def test_flattery_is_what_new_queries_take_back() -> None:
     said, taken = [], []
     for seed in range(150):
         table = drawn(80, np.full(10, 0.6), seed + 100, shared=0.5)
-        said.append(flattery(table))
+        said.append(selection_bias(table))
         taken.append(table.mean(axis=0).max() - 0.6)
     assert np.mean(said) == pytest.approx(np.mean(taken), abs=0.012)
     sure = rng.random((80, 2)) < [0.2, 0.9]
-    assert flattery(sure) < 0.003
+    assert selection_bias(sure) < 0.003
 
 
 def test_identical_cells_have_no_selection_bias() -> None:
     rng = np.random.default_rng(3)
     answers = rng.integers(0, 2, (50, 1, 3))
     for cells in (2, 5):
-        assert flattery(answers.repeat(cells, axis=1)) == 0.0
-        assert flattery(answers[:, :, 0].repeat(cells, axis=1)) == 0.0
-    assert flattery(np.ones((20, 4))) == 0.0
+        assert selection_bias(answers.repeat(cells, axis=1)) == 0.0
+        assert selection_bias(answers[:, :, 0].repeat(cells, axis=1)) == 0.0
+    assert selection_bias(np.ones((20, 4))) == 0.0
 
 
 def test_selection_bias_counts_cells_with_the_same_answers_once() -> None:
     rng = np.random.default_rng(4)
     two = rng.permuted(np.tile([[0], [1]], (40, 2)), axis=0)  # equal accuracy, other answers
     assert two.mean(axis=0).tolist() == [0.5, 0.5]
-    assert flattery(two) > 0.005
-    assert flattery(two[:, [0, 1, 1, 0, 0]]) == flattery(two)
+    assert selection_bias(two) > 0.005
+    assert selection_bias(two[:, [0, 1, 1, 0, 0]]) == selection_bias(two)
 
 
 def test_what_has_no_variance_is_refused() -> None:

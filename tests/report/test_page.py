@@ -162,11 +162,11 @@ def test_the_report_of_a_comparison() -> None:
         "\n"
         "! 2 queries are few: no difference would be significant; add tests before you\n"
         "  decide.\n"
-        '! No cell is significantly above the majority-class baseline (always "a", 50 %);\n'
-        "  change the template, the labels or the model, or add tests.\n"
-        "! Selection bias: the best of 2 cells was chosen on the tests that judge it;\n"
-        "  expect about 17 points less on new data, and confirm it on held-out tests\n"
-        "  before you report it.\n"
+        '! No cell significantly beats the majority-class baseline ("a", 50 %); change\n'
+        "  the template, the labels or the model, or add tests.\n"
+        "! Selection bias: the best of 2 cells was chosen on the same 2 tests; expect\n"
+        "  about 17 points less on new data. Confirm it on held-out tests before\n"
+        "  reporting it.\n"
         "! Lint: 1 warning (label-missing); see promptkit.lint(task).\n"
         "\n"
         "4 prompts: 4 asked, 0 from the store; 0.0 s, 0.0 s of it in the model.\n"

@@ -1,0 +1,80 @@
+"""Warnings on the prompts of a comparison: near-duplicates left out, and labels spelled out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from promptkit.errors import shorten
+from promptkit.inference.prediction import Predictor
+from promptkit.selection.draw import ALLOW_NEAR
+from promptkit.tasks.examples import Example
+from promptkit.text import counted
+
+_INSTRUCTION = "task.instruction"
+
+
+def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
+    """Return a sentence on near-duplicates that shots leave out; empty where there are none.
+
+    Of predictors that differ in their number of shots alone, the one with the most shots counts.
+    """
+    most: dict[object, Predictor] = {}
+    for one in predictors:
+        key = id(one.task), one.selection, one.seed
+        if key not in most or most[key].shots < one.shots:
+            most[key] = one
+    found: dict[str, dict[str, None]] = {}
+    for one in most.values():
+        for query in queries:
+            for demo in one.left_out(query):
+                found.setdefault(query.id, {})[demo.id] = None
+    return near_sentence(found, len(queries))
+
+
+def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
+    """Return a sentence on the near-duplicates left out for queries; empty where there are none."""
+    if not found:
+        return ""
+    query, demos = next(iter(found.items()))
+    count = len({demo for ids in found.values() for demo in ids})
+    return (
+        f"{counted(count, 'near-duplicate')} left out of the shots of {len(found):,} of "
+        f"{counted(queries, 'query', 'queries')}, such as {shorten(next(iter(demos)))} "
+        f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
+    )
+
+
+def wording_warnings(predictors: Iterable[Predictor]) -> list[str]:
+    """Return warnings of labels that a prompt still spells out where a verbalizer replaces them.
+
+    An instruction, or a template's own text, may spell out labels, and is not rewritten.
+
+    Raises:
+        PromptkitError: A prompt does not render.
+    """
+    wordings = {(one.template, one.verbalizer): one for one in predictors if one.verbalizer}
+    found = []
+    for (template, verbalizer), one in wordings.items():
+        labels = _spelled_out(one)
+        if verbalizer is not None and labels:
+            shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
+            found.append(
+                f"with {template.name} the prompt still spells out {shown}, for which "
+                f"{verbalizer.name!r} has other words: take the labels out of the instruction, or "
+                "print them with {{ labels }}"
+            )
+    return found
+
+
+def _spelled_out(predictor: Predictor) -> list[str]:
+    """Return the labels in a prompt, outside of its shots, that are no words of the verbalizer."""
+    task, verbalizer = predictor.task, predictor.verbalizer
+    words = verbalizer.of(task.labels) if verbalizer is not None else task.labels
+    query = (task.tests or task.demos)[0]
+    prompt = predictor.template.render(task, shots=(), query=query, verbalizer=verbalizer)
+    pieces = [*prompt.pieces, *(piece for turn in prompt.messages for piece in turn.pieces)]
+    text = "".join([p.text for p in pieces if p.kind == "template" or p.field == _INSTRUCTION])
+    gone = [label for label in task.labels if label not in words]
+    return [label for label in gone if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text)]
