@@ -33,7 +33,7 @@ from promptkit.templating.renderer import Renderer
 from promptkit.templating.template import Template
 
 Fit = Literal["error", "drop-shots"]
-"""What happens to a prompt that does not fit the context."""
+"""Rule for a prompt that does not fit the context: an error, or fewer shots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +84,13 @@ class Predictor:
     shots: int = 0
     seed: int = 0
     selection: AnySelection | None = None
-    """How shots are drawn; None for the default of the task."""
+    """Selection of the shots; None for the default of the task."""
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
     verbalizer: Verbalizer | None = None
     """Other words for the labels; None for the labels themselves."""
     order: AnyOrder | None = None
-    """How the shots are ordered; None for the order of the selection."""
+    """Order of the shots; None for the order of the selection."""
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -103,7 +103,7 @@ class Predictor:
         store: Store | None = None,
         progress: Progress | None = None,
     ) -> list[Prediction]:
-        """Answers every query, looking up what the store already has.
+        """Answer every query, looking up what the store already has.
 
         Raises what rendering and tokenizing raise, before the model runs.
         """
@@ -124,7 +124,7 @@ class Predictor:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether another seed would draw other shots."""
+        """Dependence of the shots on the seed."""
         return self.shots > 0 and self._selection.seeded
 
     @property
@@ -149,7 +149,7 @@ class Predictor:
     def tokenize(
         self, queries: Sequence[Example[Any, Any]], renderer: Renderer | None = None
     ) -> list[Request]:
-        """The queries' prompts as the model reads them.
+        """Return the prompts of the queries as the model reads them.
 
         `renderer` is the template's for the task and verbalizer, where other predictors share it.
         """
@@ -211,7 +211,7 @@ class Predictor:
         return requests
 
     def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> Request:
-        """The prompt with as many of its shots as fit, the last ones left out."""
+        """Return the prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
             try:
                 return self._tokenize(renderer, [query], shots)[0]
@@ -279,7 +279,8 @@ _UNFINISHED = {
 def _generated(
     parse: Callable[[str], Any], generation: Generation, whole: bool
 ) -> tuple[dict[str, Any], Any]:
-    """What was generated and its value; where it has to be `whole`, half a number is no value."""
+    """Return the fields of a generated answer and its value; an unfinished one of a `whole` format
+    has none."""
     said: dict[str, Any] = {
         "logprobs": None,
         "probs": None,
