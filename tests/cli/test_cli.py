@@ -409,7 +409,7 @@ def module(source: str, attribute: str = "task") -> Callable[[Path], list[object
         (bad_row, r"demos\.csv:3.*hot.*warm, cold"),
         (bad_template, r"own\.j2:3:10: lint error unknown-field: .*'colour'"),
         (bad_syntax, r"own\.j2:3: "),
-        (["compare", FRUIT, "--template", "nosuch"], "no template 'nosuch'"),
+        (["compare", FRUIT, "--template", "nosuch"], "unknown template 'nosuch'"),
         (["compare", FRUIT, "--template", "./gone/t.j2"], r"gone/t\.j2"),
         (["compare", FRUIT, "--template", "qa.j2", "--template", "qa"], "two templates"),
         (["compare", FRUIT, "--model", "nosuch"], "no model 'nosuch'"),

@@ -79,7 +79,7 @@ def test_selections_and_orders_by_name() -> None:
         Predictor(task, COLON, FakeModel(), 2, selection="best"),
         Predictor(task, COLON, FakeModel(), 2, order="best"),
     ):
-        with pytest.raises(PromptkitError, match=r"there is no .* 'best'"):
+        with pytest.raises(PromptkitError, match=r"unknown .* 'best'"):
             wrong.predict(task.tests[:1])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import nodes
 
-from promptkit.templating.source import Page, Token
+from promptkit.templating.source import Page, LexerToken
 
 Fault = Callable[[random.Random, str], str | None]
 """Changes a source: a template's, or a data file's."""
@@ -236,7 +236,7 @@ def other_separator(rng: random.Random, source: str) -> str | None:
 
 def _token(rng: random.Random, source: str, pattern: re.Pattern[str]) -> tuple[int, int] | None:
     """A match in the literal text of a template."""
-    texts: list[Token] = page(source).texts
+    texts: list[LexerToken] = page(source).texts
     found = [
         (token.offset + m.start(), token.offset + m.end())
         for token in texts

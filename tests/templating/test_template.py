@@ -837,7 +837,7 @@ def test_a_file_outside_the_search_path_is_not_included(
     outside = write(outside="secret")
     path = tmp_path / "inside" / "t.j2"
     path.write_text(f"\n{{% include '{name.format(outside=outside)}' %}}")
-    with pytest.raises(TemplateError, match=r"t.j2:2: no template .* in its search path"):
+    with pytest.raises(TemplateError, match=r"t.j2:2: template .* not found in its search path"):
         Template.load(path).render(fruits(), query={"name": "fig"})
 
 

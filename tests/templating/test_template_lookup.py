@@ -144,7 +144,7 @@ def test_a_variant_that_cannot_be_written_out_does_not_load_its_own_original(fol
 @pytest.mark.slow
 def test_what_a_template_does_not_find_is_named_as_it_is_written(folder: Path) -> None:
     write(folder, mine='{% include "colours.j2" %}')
-    with pytest.raises(TemplateError, match=r"mine\.j2:1: no template 'colours\.j2'"):
+    with pytest.raises(TemplateError, match=r"mine\.j2:1: template 'colours\.j2' not found"):
         text(folder, "mine.j2")
     write(folder, other='{% include ["colours.j2", "none.j2"] ignore missing %}a\n')
     assert text(folder, "other.j2") == "a\n"
