@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import nodes
 
-from promptkit.templating.source import Page, LexerToken
+from promptkit.templating.source import LexerToken, Page
 
 Fault = Callable[[random.Random, str], str | None]
 """Changes a source: a template's, or a data file's."""
