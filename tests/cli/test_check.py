@@ -224,7 +224,7 @@ def test_shots_are_found_and_are_a_selection(run: Run, loaded: list[str], here: 
         (["--shots", 50, "--held-out", 10], "50 shots asked, but beside the 10"),
         (["--out", "shots.txt"], r"--out shots.txt: write a file name that ends in \.json"),
         (["--out", "gone/shots.json"], "--out gone/shots.json"),
-        (["--template", "nosuch"], "no template 'nosuch'"),
+        (["--template", "nosuch"], "unknown template 'nosuch'"),
     ],
 )
 def test_what_cannot_be_searched(

@@ -359,7 +359,7 @@ def test_the_answer_stands_in_the_models_turn(body: str, shots: int) -> None:
         ("\n{{ labels.append('x') }}", "t.j2:2", "has no attribute 'append'"),
         ("\n{{ query.name + 1 }}", "t.j2:2", "TypeError"),
         ("\n{{ 1 // 0 }}", "t.j2:2", "ZeroDivisionError"),
-        ("\n{% include 'no.j2' %}", "t.j2:2", "no template 'no.j2' in its search path"),
+        ("\n{% include 'no.j2' %}", "t.j2:2", "template 'no.j2' not found in its search path"),
     ],
 )
 def test_an_error_names_file_line_and_what_there_is(source: str, where: str, reason: str) -> None:
