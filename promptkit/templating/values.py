@@ -134,7 +134,7 @@ def trace(value: Any, origin: Origin) -> Any:
     for plain, traced in ((str, Text), (int, Integer), (float, Real)):
         if isinstance(value, plain):
             return with_origin(traced(value), origin)
-    if isinstance(value, set | frozenset):
+    if isinstance(value, set | frozenset):  # whose order differs from process to process
         value = in_order(value)
     if isinstance(value, list | tuple):
         return tuple(trace(item, origin) for item in value)
