@@ -296,7 +296,7 @@ def _located(error: Exception, file: str) -> TemplateError:
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
-        reason = f"no template {shorten(error.name)} in its search path"
+        reason = f"template {shorten(error.name)} not found in its search path"
     elif isinstance(error, NoValueError):
         reason = error.reason(record)
     elif isinstance(error, jinja2.TemplateError):
