@@ -75,9 +75,6 @@ class Example(Typed, Generic[I, O]):
 class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     """An ordered, immutable set of examples.
 
-    Args:
-        root: The examples.
-
     Example:
         >>> class Fruit(BaseModel):
         ...     name: str
@@ -86,6 +83,9 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
     """
 
     model_config = ConfigDict(frozen=True)
+
+    root: tuple[Example[I, O], ...]
+    """The examples, in their order."""
 
     def __len__(self) -> int:
         return len(self.root)
