@@ -42,6 +42,14 @@ class PromptkitError(Exception):
 
     Control characters in the message, as a name or a value may hold them, become escapes; a line
     break stays one where an indented line follows. Very long lines lose their middle.
+
+    Example:
+        >>> from promptkit import load_task
+        >>> try:
+        ...     load_task("nowhere")
+        ... except PromptkitError as error:
+        ...     print(type(error).__name__)
+        TaskError
     """
 
     def __init__(self, message: str = "") -> None:

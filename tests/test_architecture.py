@@ -200,9 +200,7 @@ def test_a_file_name_means_one_thing() -> None:
 
 
 def test_a_class_name_means_one_thing() -> None:
-    assert {name for name, count in classes().items() if count > 1} <= {
-        *("Token", "_Environment"),
-    }
+    assert [name for name, count in classes().items() if count > 1] == []
 
 
 # How long things are.
@@ -227,7 +225,7 @@ def test_modules_have_a_docstring() -> None:
 def test_docstrings_do_not_open_with_a_question() -> None:
     texts = [each for path in FILES for each in docstrings(path)]
     questions = [each.place for each in texts if each.is_question]
-    assert len(questions) < 0.08 * len(texts), questions
+    assert len(questions) < 0.02 * len(texts), questions
 
 
 # What tests may read.

@@ -47,34 +47,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A grid of cells over the same queries; `print` it, or save it."""
+    """Results of a grid of cells over the same queries; `print` them, or save them.
+
+    Example:
+        >>> from promptkit import FakeModel, Store, compare, load_task
+        >>> task = load_task("examples/fruit")
+        >>> result = compare(task, models=[FakeModel()], shots=[0, 1], seeds=2, store=Store())
+        >>> [(row.shots, row.n) for row in result.rows if row.seed is None]
+        [(0, 51), (1, 51)]
+    """
 
     task: str
+    """Name of the task."""
     fingerprint: str
+    """Digest of the task."""
     models: tuple[ModelIdentity, ...]
+    """Identities of the models, each once."""
     templates: tuple[Template, ...]
+    """Templates of the grid, each once."""
     rows: tuple[Row, ...]
+    """Metrics of every cell: the aggregate over seeds, then each seed."""
     pairs: tuple[Pair, ...]
+    """Paired differences between cells."""
     best: Best
-    """The cell that scored highest, tested against all others."""
+    """Cell that scored highest, tested against all others."""
     verdicts: tuple[str, ...]
-    """What it comes to, in plain language, the most important first."""
+    """Conclusions in plain language, the most important first."""
     warnings: tuple[str, ...]
-    """What a careful reader must know."""
+    """Limits of the results that a careful reader must know."""
     notes: tuple[str, ...]
-    """How to read the figures, such as what counts as right."""
+    """Hints on reading the figures, such as what counts as right."""
     variance: tuple[Variance, ...]
+    """Variance components of the accuracy at each number of shots."""
     spreads: tuple[Spread, ...]
+    """Distances between the levels of each swept factor."""
     reliability: tuple[Reliability, ...]
+    """Reliability bins of each cell."""
     confusion: tuple[Confusion, ...]
+    """Confusion matrix of each cell."""
     calibrations: tuple[CalibrationNote, ...]
+    """Inputs that each method of calibration learnt from, per cell."""
     free_answers: tuple[FreeAnswers, ...]
+    """Free-form answers of cells with low coverage."""
     usage: Cost
+    """Prompts, tokens and seconds that the comparison took."""
     predictions: tuple[Prediction, ...]
+    """Predictions of all cells."""
     prompts: Mapping[str, Prompt]
-    """The prompts by their `prompt_sha256`."""
+    """Prompts by their `prompt_sha256`."""
     pool: Mapping[str, str]
-    """A short digest of each demonstration of the pool, by its id."""
+    """Short digest of each demonstration of the pool, by its id."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""

@@ -82,19 +82,37 @@ def check(
     seeds: int | Sequence[int] | None = None,
     **grid: Any,
 ) -> Checked:
-    """Asks every test, and holds the answers of each cell against bounds and a saved run.
+    """Ask every test, and hold the answers of each cell against bounds and a saved run.
 
-    `min` and `max` bound metrics ("accuracy", "log_loss", "coverage"); `no_worse_than` is a run, or
-    a folder that `Comparison.save` wrote, whose accuracy may be missed by `margin` (0.02 is two
-    points). A gate fails only where its whole interval is on the wrong side; with `strict` it
-    passes only where the whole interval is on the right side. The intervals hold for all gates
-    together: their level is 1 - 0.05 / (number of gates); a strict check needs no correction, since
-    all of its gates have to pass (Berger, Technometrics 24, 1982).
+    A gate fails only where its whole interval is on the wrong side; with `strict` it passes only
+    where the whole interval is on the right side. The intervals hold for all gates together: their
+    level is 1 - 0.05 / (number of gates); a strict check needs no correction, since all of its
+    gates have to pass (Berger, Technometrics 24, 1982).
 
-    `shots` are by default the most that the other run asked, or else 8, and `seeds` those of the
-    other run, or else as many as `compare` draws; `grid` is whatever else
-    `compare` takes, and with `calibrations` the calibrated answers are held against the bounds.
-    Raises `PromptkitError` for whatever is wrong, before any model runs where that can be known.
+    Args:
+        task: The task, or the path of its folder.
+        min: Lower bounds by metric ("accuracy", "log_loss", "coverage").
+        max: Upper bounds by metric.
+        no_worse_than: A run, or a folder that `Comparison.save` wrote, to compare accuracies with.
+        margin: Loss of accuracy against that run that is accepted; 0.02 is two points.
+        strict: Whether a gate has to be passed for certain.
+        shots: Numbers of shots; by default the most that the other run asked, or else 8.
+        seeds: Draws of shots, as in `compare`; by default those of the other run.
+        grid: Further arguments of `compare`. With `calibrations` the calibrated answers are held
+            against the bounds.
+
+    Returns:
+        The outcome of every gate, with the comparison behind it.
+
+    Raises:
+        PromptkitError: Something is wrong, found before any model runs where that can be.
+
+    Example:
+        >>> from promptkit import FakeModel, Store, load_task
+        >>> task = load_task("examples/fruit")
+        >>> done = check(task, min={"accuracy": 0.9}, models=[FakeModel()], store=Store())
+        >>> done.passed
+        False
     """
     demands = Demands.of(min, max, no_worse_than, margin, strict)
     task = task if isinstance(task, Task) else load_task(task)

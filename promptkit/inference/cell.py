@@ -69,13 +69,21 @@ class Cell:
     """
 
     model: str = factor(title="{}", min_shots=None)
+    """Name of the model."""
     template: str | None = factor(title="{}", swept=True)
+    """Name of the template."""
     selection: str = factor(title="{} shots", min_shots=1)
+    """Name of the selection of shots."""
     order: str | None = factor(DEFAULT, min_shots=2, swept=True)
+    """Name of the order of shots."""
     verbalizer: str | None = factor(LABELS, swept=True)
+    """Name of the verbalizer."""
     calibration: str = factor(RAW, said="{} calibration", unset="no calibration", min_shots=None)
+    """Method of calibration."""
     shots: int = field()
+    """Number of shots."""
     seed: int | None = factor(None, noun="draw", min_shots=1, swept=True)
+    """Seed of the draw of shots."""
 
     @property
     def cell(self) -> Cell:

@@ -38,11 +38,21 @@ Fit = Literal["error", "drop-shots"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction(Cell):
-    """Answer of one model to one query in one cell; `cell` is the cell alone."""
+    """Answer of one model to one query in one cell; `cell` is the cell alone.
+
+    Example:
+        >>> from promptkit import FakeModel, Predictor, Template, load_task
+        >>> task = load_task("examples/fruit")
+        >>> predictor = Predictor(task, Template.of(task), FakeModel(), shots=2)
+        >>> (prediction,) = predictor.predict(task.tests[:1])
+        >>> prediction.shots, len(prediction.shot_ids), prediction.label in task.labels
+        (2, 2, True)
+    """
 
     id: str
     """Id of the query."""
     input: Mapping[str, Any]
+    """Fields of the query."""
     gold: Any
     """Gold output, None where it is not known."""
     label: Any
@@ -67,26 +77,46 @@ class Prediction(Cell):
     shot_ids: tuple[str, ...]
     """Shots shown, in order; fewer than `shots` only where `fit` allows it."""
     prompt_sha256: str
+    """Digest of the prompt's text."""
     tokens: int
     """Number of tokens of the prompt."""
     seconds: float
+    """Share of the prompt in the time of its batches."""
     calibrated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Probabilities of the labels under each method of calibration."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A prompt with k shots, put to a model."""
+    """A prompt with k shots, put to a model.
+
+    Raises:
+        TaskError: `fit` is unknown.
+
+    Example:
+        >>> from promptkit import FakeModel, Template, load_task
+        >>> task = load_task("examples/fruit")
+        >>> predictor = Predictor(task, Template.of(task), FakeModel(), shots=4)
+        >>> len(predictor.predict(task.tests[:3]))
+        3
+    """
 
     task: Task[Any, Any]
+    """Task whose pool the shots come from."""
     template: Template
+    """Template of the prompts."""
     model: Model
+    """Model that is asked."""
     shots: int = 0
+    """Number of shots."""
     seed: int = 0
+    """Seed of the draw of shots."""
     selection: AnySelection | None = None
     """Selection of the shots; None for the default of the task."""
     fit: Fit = "error"
+    """Treatment of a prompt that does not fit the context: an error, or fewer shots."""
     sampling: Sampling = field(default_factory=Sampling)
+    """Sampling of generated answers."""
     verbalizer: Verbalizer | None = None
     """Other words for the labels; None for the labels themselves."""
     order: AnyOrder | None = None
@@ -94,7 +124,8 @@ class Predictor:
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
-            raise TaskError(f"there is no fit {self.fit!r}; there is {', '.join(get_args(Fit))}")
+            known = ", ".join(get_args(Fit))
+            raise TaskError(f"unknown fit {self.fit!r}; choose one of: {known}")
 
     def predict(
         self,

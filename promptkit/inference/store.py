@@ -44,10 +44,20 @@ def default_path() -> Path:
 
 
 class Store:
-    """A file of predictions; without a path, one in memory.
+    """A prediction store: a file of predictions, or one in memory.
 
-    Threads may share it, and so may a forked child, which opens the file anew. Raises `StoreError`
-    for a file that is no store, and wherever reading or writing fails.
+    Threads may share it, and so may a forked child, which opens the file anew.
+
+    Args:
+        path: Path of the file, which is made where it is missing; in memory by default.
+
+    Raises:
+        StoreError: The file is no store, or reading or writing fails, then or later.
+
+    Example:
+        >>> with Store() as store:
+        ...     store.damaged
+        0
     """
 
     def __init__(self, path: str | Path | None = None) -> None:

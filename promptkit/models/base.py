@@ -48,11 +48,22 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is generated; the default is greedy."""
+    """Sampling of generated answers; the default is greedy.
+
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> Sampling(max_tokens=8)
+        Sampling(max_tokens=8, temperature=0.0, seed=0)
+    """
 
     max_tokens: int = 64
+    """Budget of tokens of an answer, 1 or more."""
     temperature: float = 0.0
+    """Temperature of sampling; 0 is greedy."""
     seed: int = 0
+    """Seed of sampling, 0 or more."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -156,7 +167,13 @@ class Request(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model: three calls, each for many prompts, and an identity."""
+    """A language model: three calls, each for many prompts, and an identity.
+
+    Example:
+        >>> from promptkit import FakeModel
+        >>> isinstance(FakeModel(), Model)
+        True
+    """
 
     @property
     def identity(self) -> ModelIdentity: ...

@@ -226,6 +226,13 @@ def optimise(
     Raises:
         TaskError: The pool or the budget is too small.
         PromptkitError: The template or a prompt is wrong, before the model runs.
+
+    Example:
+        >>> from promptkit import FakeModel, Store, load_task
+        >>> task = load_task("examples/fruit")
+        >>> found = optimise(task, FakeModel(), shots=1, budget=200, store=Store())
+        >>> found.task
+        'fruit'
     """
     plan = plan_search(
         task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
