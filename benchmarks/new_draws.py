@@ -22,7 +22,7 @@ from promptkit.evaluation.intervals import Interval
 from promptkit.evaluation.matched import chosen_for
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.experiments import draw_count
-from promptkit.gates.gate import Before, no_worse
+from promptkit.gates.gate import Reference, no_worse
 from promptkit.inference.cell import Cell
 
 QUERIES = (51, 100, 300, 872)
@@ -251,7 +251,7 @@ def gate_fails(
     before = [_answers(table, number) for number, table in enumerate(saved)]
     best = max(before, key=lambda one: float(one.correct.mean()))
     count, bias = chosen_for(before, best, list(best.queries)) if allowed else (1, 0.0)
-    held = Before(best, "the last run", moved=moved, cells=count, bias=bias)
+    held = Reference(best, "the last run", other_draws=moved, cells=count, bias=bias)
     return not no_worse(_answers(now, 0), held).passed
 
 

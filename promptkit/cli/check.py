@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import note, screen, write_json
 from promptkit.cli.repeated import listed
@@ -99,7 +98,7 @@ def check(
     Exits with 0 if every gate passes, with 1 if one fails, and with 2 after an error. A gate fails
     only where its interval shows it: docs/gates.md.
     """
-    from promptkit.gates.check import Demands
+    from promptkit.gates.check import Requirements
 
     chosen: dict[str, Any] = {
         "verbalizers": verbalizer or (),
@@ -110,11 +109,11 @@ def check(
     }
     counts = arguments.numbers(shots) if shots is not None else None
     kind = arguments.choices("weights", [weights], Weights)[0]
-    demands = Demands.of(
+    requirements = Requirements.of(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
     loaded = arguments.task_named(task, near_duplicates)
-    demands.fit(loaded, limit)
+    requirements.fit(loaded, limit)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     if out is not None:
         _check_apart(out, no_worse_than)
@@ -122,12 +121,12 @@ def check(
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = arguments.models_named(model or [], adapter or [], **how)
     with arguments.progress("asking", models) as progress:
-        comparison = promptkit.compare(
+        checked = requirements.check(
             loaded,
             models=models,
             templates=template or (),
-            shots=counts or demands.shots,
-            seeds=demands.seeds if seeds is None else seeds,
+            shots=counts or None,
+            seeds=seeds,
             limit=limit,
             store=store,
             progress=progress,
@@ -135,9 +134,8 @@ def check(
             lint=not no_lint,
             **chosen,
         )
-    checked = demands.judge(loaded, comparison)
     if out is not None:
-        comparison.save(out)
+        checked.comparison.save(out)
     if json_file != "-":
         _show(str(checked).split("\n"))
     if json_file is not None:

@@ -1,13 +1,13 @@
-"""`check`: asks a task's tests, and says whether the answers are good enough."""
+"""`check`: gates on the answers to a task's tests."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -18,29 +18,26 @@ from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
-from promptkit.gates.gate import ERROR_RATE, Before, Bound, Gate, Metric, bounded, no_worse
+from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Metric, Reference, bounded, no_worse
 from promptkit.inference.cell import RAW, Cell, describe
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
 
-Pairs = Sequence[tuple[Cell, Cell]]
-"""Cells that are checked, each with the one of the other run."""
-
 SHOTS = 8
-"""How many shots are checked unasked: the most that a comparison asks unasked."""
+"""Number of shots by default: the largest of a comparison's defaults."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Every gate of a check, and the comparison behind them; `print` it."""
+    """Gates of a check, and the comparison behind them; `print` it."""
 
     gates: tuple[Gate, ...]
     comparison: Comparison
     than: str = ""
-    """The saved run that the gates compare with, where there is one."""
+    """Folder of the saved run that gates compare with; empty without one."""
     moves: Moves | None = None
-    """What changed in the pool and the draws since that run."""
+    """Changes of the pool and the draws since that run."""
 
     @property
     def passed(self) -> bool:
@@ -48,7 +45,7 @@ class Checked:
         return all(gate.passed for gate in self.gates)
 
     def to_dict(self) -> dict[str, Any]:
-        """The gates as JSON can hold them."""
+        """Return the gates as JSON can hold them."""
         gates = [encoded(gate) for gate in self.gates]
         task = {"name": self.comparison.task, "fingerprint": self.comparison.fingerprint}
         moves = None if self.moves is None else asdict(self.moves)
@@ -82,52 +79,48 @@ def check(
     seeds: int | Sequence[int] | None = None,
     **grid: Any,
 ) -> Checked:
-    """Ask every test, and hold the answers of each cell against bounds and a saved run.
+    """Return gates on the answers to a task's tests: bounds, and a comparison with a saved run.
 
-    A gate fails only where its whole interval is on the wrong side; with `strict` it passes only
-    where the whole interval is on the right side. The intervals hold for all gates together: their
-    level is 1 - 0.05 / (number of gates); a strict check needs no correction, since all of its
-    gates have to pass (Berger, Technometrics 24, 1982).
+    A gate fails only if its whole interval is on the wrong side. The intervals hold for all gates
+    together: their level is 1 - 0.05 / (number of gates). A strict check needs no correction, since
+    all of its gates have to pass (Berger, Technometrics 24, 1982).
 
     Args:
-        task: The task, or the path of its folder.
-        min: Lower bounds by metric ("accuracy", "log_loss", "coverage").
+        task: A task, its folder or its file.
+        min: Lower bounds by metric: accuracy, log_loss or coverage.
         max: Upper bounds by metric.
-        no_worse_than: A run, or a folder that `Comparison.save` wrote, to compare accuracies with.
-        margin: Loss of accuracy against that run that is accepted; 0.02 is two points.
-        strict: Whether a gate has to be passed for certain.
-        shots: Numbers of shots; by default the most that the other run asked, or else 8.
-        seeds: Draws of shots, as in `compare`; by default those of the other run.
-        grid: Further arguments of `compare`. With `calibrations` the calibrated answers are held
-            against the bounds.
+        no_worse_than: A saved run, or its folder, that the accuracy must not fall behind.
+        margin: The loss against that run that is allowed; 0.02 is two points.
+        strict: Pass only if the whole interval is on the right side.
+        shots: Numbers of shots; by default the largest of the saved run, or else 8.
+        seeds: Number of draws, or seeds; by default those of the saved run, or else 8.
+        grid: Other arguments of `compare`. With `calibrations`, the calibrated answers are checked.
 
     Returns:
-        The outcome of every gate, with the comparison behind it.
+        The gates, with the comparison behind them.
 
     Raises:
-        PromptkitError: Something is wrong, found before any model runs where that can be.
+        PromptkitError: Something is wrong; raised before any model runs where that can be known.
 
     Example:
-        >>> from promptkit import FakeModel, Store, load_task
-        >>> task = load_task("examples/fruit")
-        >>> done = check(task, min={"accuracy": 0.9}, models=[FakeModel()], store=Store())
-        >>> done.passed
+        >>> from promptkit import FakeModel, Store, check
+        >>> found = check(
+        ...     "examples/fruit", min={"accuracy": 0.9}, models=[FakeModel()], store=Store()
+        ... )
+        >>> found.passed
         False
     """
-    demands = Demands.of(min, max, no_worse_than, margin, strict)
+    requirements = Requirements.of(min, max, no_worse_than, margin, strict)
     task = task if isinstance(task, Task) else load_task(task)
-    demands.fit(task, grid.get("limit"))
-    shots = demands.shots if shots is None else shots
-    seeds = demands.seeds if seeds is None else seeds
-    return demands.judge(task, compare(task, shots=shots, seeds=seeds, **grid))
+    return requirements.check(task, shots=shots, seeds=seeds, **grid)
 
 
 @dataclass(frozen=True)
-class Demands:
-    """What is demanded of answers."""
+class Requirements:
+    """Requirements on the answers to a task's tests."""
 
     bounds: tuple[Bound, ...]
-    before: Run | None
+    saved: Run | None
     margin: float
     strict: bool
 
@@ -139,8 +132,13 @@ class Demands:
         no_worse_than: Run | str | Path | None,
         margin: float,
         strict: bool,
-    ) -> Demands:
-        """What `check` is asked. Raises `TaskError`, and `DataError` for a damaged run."""
+    ) -> Requirements:
+        """Return the requirements that arguments of `check` are.
+
+        Raises:
+            TaskError: There are none, or one is not valid.
+            DataError: The saved run is damaged.
+        """
         bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
         if not bounds and no_worse_than is None:
             raise TaskError("nothing to check: give min, max or no_worse_than")
@@ -149,72 +147,68 @@ class Demands:
             no_worse_than = read_run(no_worse_than)
         return cls(bounds, no_worse_than, margin, strict)
 
-    @property
-    def seeds(self) -> int | list[int]:
-        """Which seeds are asked where nobody says so: those of the other run."""
-        if self.before is None:
-            return SEEDS
-        return sorted({p.seed for p in self.before.predictions if p.seed is not None})
-
-    @property
-    def shots(self) -> list[int]:
-        """How many shots are asked where nobody says so."""
-        return [self.before.most_shots if self.before else SHOTS]
-
     def fit(self, task: Task[Any, Any], limit: int | None = None) -> None:
-        """Raises `PromptkitError` where a task cannot be held against it: better known at first."""
+        """Raise `PromptkitError` for a task that cannot be checked; no model is needed for that."""
         for bound in self.bounds:
             if bound.metric != "accuracy" and not task.labels:
                 raise TaskError(
                     f"{bound.metric}: only answers that are labels have one; bound the accuracy"
                 )
-        if self.before is not None:
+        if self.saved is not None:
             plain, fields = task.output_type.plain, task.fields_of
             tests = task.tests[:limit]
-            asked = {test.id: (fields(test), plain(test.output)) for test in tests}
-            then = {p.id: (p.input, p.gold) for p in self.before.predictions}
-            shared(asked, then, str(self.before.folder))
+            now = {test.id: (fields(test), plain(test.output)) for test in tests}
+            then = {p.id: (p.input, p.gold) for p in self.saved.predictions}
+            shared(now, then, str(self.saved.folder))
 
-    def judge(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
-        """Holds the answers against what is demanded."""
+    def check(
+        self,
+        task: Task[Any, Any],
+        *,
+        shots: Sequence[int] | None = None,
+        seeds: int | Sequence[int] | None = None,
+        **grid: Any,
+    ) -> Checked:
+        """Return the gates on a comparison of the task; the arguments are those of `check`."""
+        self.fit(task, grid.get("limit"))
+        if shots is None:
+            shots = [self.saved.most_shots if self.saved else SHOTS]
+        if seeds is None:
+            seeds = SEEDS
+            if self.saved is not None:
+                seeds = sorted({p.seed for p in self.saved.predictions if p.seed is not None})
+        return self._gates(task, compare(task, shots=shots, seeds=seeds, **grid))
+
+    def _gates(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
         labels = task.output_type.label_of
         found = [*outcomes(comparison.predictions, labels).values()]
-        # Whoever asks for calibrated answers wants those.
+        # With calibrations, the calibrated answers are meant.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found
-        than, there = "", list[Outcomes]()
-        rivals = list[Outcomes | None]([None] * len(now))
-        if self.before is not None:
-            than = str(self.before.folder)
-            there = [*outcomes(self.before.predictions, labels).values()]
-            rivals = [*matched(now, there, than)]
-        count = len(now) * (len(self.bounds) + (self.before is not None))
+        count = len(now) * (len(self.bounds) + (self.saved is not None))
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
-        moved = self._moves(comparison)
-        gates: list[Gate] = []
-        for mine, rival in zip(now, rivals, strict=True):
-            gates += [bounded(bound, mine, **how) for bound in self.bounds]
-            if rival is not None and moved is not None:
-                before = _before(mine, rival, there, than, moved([(mine.cell, rival.cell)]))
-                gates.append(no_worse(mine, before, margin=self.margin, **how))
-        pairs = [(m.cell, r.cell) for m, r in zip(now, rivals, strict=True) if r is not None]
-        return Checked(tuple(gates), comparison, than, moved(pairs) if moved is not None else None)
-
-    def _moves(self, comparison: Comparison) -> Callable[[Pairs], Moves] | None:
-        """What tells how pool and draws of pairs of cells changed since the other run."""
-        if self.before is None:
-            return None
-        now = comparison.pool, draws_of(comparison.predictions)
-        return partial(moves, *now, self.before.pool, draws_of(self.before.predictions))
+        gates = [[bounded(bound, cell, **how) for bound in self.bounds] for cell in now]
+        if self.saved is None:
+            return Checked(tuple(chain.from_iterable(gates)), comparison)
+        run = str(self.saved.folder)
+        then = [*outcomes(self.saved.predictions, labels).values()]
+        draws = comparison.pool, draws_of(comparison.predictions)
+        moved = partial(moves, *draws, self.saved.pool, draws_of(self.saved.predictions))
+        pairs: list[tuple[Cell, Cell]] = []
+        for own, mine, theirs in zip(gates, now, matched(now, then, run), strict=True):
+            pairs.append((mine.cell, theirs.cell))
+            reference = _reference(mine, theirs, then, run, moved(pairs[-1:]))
+            own.append(no_worse(mine, reference, margin=self.margin, **how))
+        return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
 
 
-def _before(
-    mine: Outcomes, rival: Outcomes, there: Sequence[Outcomes], than: str, moved: Moves
-) -> Before:
-    """Return what one cell is held against: the saved answers, and what is known of them."""
-    drawn = mine.cell.is_drawn or rival.cell.is_drawn
-    others = moved.moved > 0 or not {*mine.numbers} & {*rival.numbers}
-    common = shared(mine.queries, rival.queries, than)
-    return Before(rival, than, drawn and others, *chosen_for(there, rival, common))
+def _reference(
+    mine: Outcomes, theirs: Outcomes, then: Sequence[Outcomes], run: str, moved: Moves
+) -> Reference:
+    """Return the saved cell that one cell is compared with, and its selection bias."""
+    drawn = mine.cell.is_drawn or theirs.cell.is_drawn
+    others = moved.moved > 0 or not {*mine.numbers} & {*theirs.numbers}
+    common = shared(mine.queries, theirs.queries, run)
+    return Reference(theirs, run, drawn and others, *chosen_for(then, theirs, common))
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
@@ -228,7 +222,7 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
                 else "none measures how near a wrong answer is"
             )
             raise TaskError(
-                f"{kind} {shorten(metric)}: there is no such metric for a gate; choose one of "
+                f"{kind} {shorten(metric)}: not a metric of gates; choose one of: "
                 f"{', '.join(known)}; {hint}"
             )
         if (
@@ -236,7 +230,7 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise TaskError(f"{kind} {metric}: {shorten(value)} is no number")
+            raise TaskError(f"{kind} {metric}: {shorten(value)} is not a number")
         if value < 0 or (metric != "log_loss" and value > 1):
             unit = "a number of nats, 0 or more" if metric == "log_loss" else "a share from 0 to 1"
             raise TaskError(f"{kind} {metric}: {value:g} is not {unit}")
@@ -246,12 +240,12 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
 def _check_margin(margin: float, strict: bool, no_worse_than: object) -> None:
     if not 0 <= margin < 1:
         raise TaskError(
-            f"margin {margin:g}: how much worse it may be is 0 to 1; 0.02 is two points"
+            f"margin {margin:g}: not a loss of accuracy from 0 to 1; 0.02 is two points"
         )
     if margin and no_worse_than is None:
-        raise TaskError("margin: it is for no_worse_than, which is not given")
+        raise TaskError("margin: only for no_worse_than, which is not given")
     if strict and no_worse_than is not None and not margin:
         raise TaskError(
-            "strict: no number of queries can prove that nothing is lost; say with margin how much "
-            "may be, such as 0.02 for two points"
+            "strict: no number of queries can prove that nothing is lost; allow a loss with "
+            "margin, such as 0.02 for two points"
         )

@@ -1,7 +1,7 @@
-"""Gates: whether predictions are good enough, or no worse than others, decided by intervals.
+"""Gates: bounds on a metric, or on the loss against a saved run, decided by intervals.
 
-A gate fails only when it is sure: when all of the interval is on the wrong side of the bound. A
-strict gate passes only when it is sure.
+A gate fails only if the whole interval is on the wrong side of the bound. A strict gate passes only
+if the whole interval is on the right side.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from promptkit.errors import TaskError
 from promptkit.evaluation import targets
@@ -20,20 +21,20 @@ from promptkit.evaluation.mean_intervals import mean_interval
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.inference.cell import FACTORS, Cell
-from promptkit.text import signed, visible
+from promptkit.text import points, signed, visible
 
 Metric = Literal["accuracy", "log_loss", "coverage"]
-"""What a bound can be set on: what has an interval that can be trusted for tens of queries."""
+"""Metrics with bounds: those whose intervals hold for some tens of queries."""
 
 ERROR_RATE = 0.05
-"""How often the intervals of one check, all together, may miss what they estimate."""
+"""Rate at which any interval of one check may miss what it estimates."""
 
 MAX_ITEMS = 5
-"""How many queries a message names."""
+"""Number of queries that a message names."""
 
 
 class Bound(NamedTuple):
-    """A bound on a metric: `min` is the least that will do, `max` the most."""
+    """Lower (`min`) or upper (`max`) bound on a metric."""
 
     kind: Literal["min", "max"]
     metric: Metric
@@ -46,37 +47,37 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One requirement of one cell, and whether it is met."""
+    """A requirement on one cell, with the estimate and the decision."""
 
     name: str
-    """What is required, such as `accuracy at least 50 %`."""
+    """The requirement, such as `accuracy at least 50 %`."""
     cell: Cell
-    """The aggregate over seeds that it is required of."""
+    """The cell, over all seeds."""
     passed: bool
     reason: str
-    """The estimate, its interval, and what decided."""
+    """The estimate, its interval, and the reason for the decision."""
     metric: Metric
     estimate: float
-    """The metric, or how much better it is than in the other run."""
+    """The metric, or its difference from the saved run."""
     ci: tuple[float, float]
     level: float
-    """The level of `ci`, such as 0.95."""
+    """Confidence level of `ci`, such as 0.95."""
     bound: float
     queries: int
     seeds: int
     broke: tuple[str, ...] = ()
-    """The queries answered worse than in the other run, the worst first."""
+    """Queries answered worse than in the saved run, the worst first."""
     mended: tuple[str, ...] = ()
-    """The queries answered better."""
+    """Queries answered better."""
     unseen: float | None = None
-    """Smaller losses against the other run mostly pass: they fail less than four times in five.
-    None for bounds, and where so few queries can show no loss at all."""
+    """Smallest loss against the saved run that fails four times in five. None for bounds, and where
+    so few queries can show no loss at all."""
     bias: float = 0.0
-    """Selection bias of the other run's cell, which is allowed for."""
+    """Selection bias of the saved cell, which is allowed for."""
 
 
-class _Room(NamedTuple):
-    """How far an estimate and the ends of its interval are on the right side of a bound."""
+class _Sides(NamedTuple):
+    """Distances of an estimate and the ends of its interval from a bound; below 0 if missed."""
 
     estimate: float
     least: float
@@ -86,34 +87,41 @@ class _Room(NamedTuple):
         return self.least >= 0 if strict else self.most >= 0
 
     def verdict(self, missed: str, strict: bool) -> str:
-        """What there is to say, where `missed` says what the wrong side is."""
+        """Return the decision in words; empty if the bound is kept."""
         if self.most < 0:
-            return f": surely {missed}"
+            return f": significantly {missed}"
         if strict and self.least < 0:
             return f": may be {missed}"
-        return f": {missed}, but not surely" if self.estimate < 0 else ""
+        return f": {missed}, but not significantly" if self.estimate < 0 else ""
 
 
 def bounded(
     bound: Bound, found: Outcomes, level: float = 1 - ERROR_RATE, strict: bool = False
 ) -> Gate:
-    """Whether a metric keeps its bound.
+    """Return a gate that fails if a metric misses its bound.
 
-    Raises `TaskError` for a metric that generated answers do not have.
+    Args:
+        bound: The bound.
+        found: The outcomes of a cell.
+        level: The confidence level of the interval that decides.
+        strict: Pass only if the whole interval is on the right side.
+
+    Raises:
+        TaskError: Generated answers have no such metric.
     """
     estimate, interval = _measured(bound.metric, found, level)
     low, high, value = interval.low, interval.high, bound.value
     if bound.kind == "min":
-        room, side = _Room(estimate - value, low - value, high - value), "below"
+        sides, side = _Sides(estimate - value, low - value, high - value), "below"
     else:
-        room, side = _Room(value - estimate, value - high, value - low), "above"
+        sides, side = _Sides(value - estimate, value - high, value - low), "above"
     missed = f"{side} {_number(bound.metric, value)}"
     shown = _shown(bound.metric, estimate, interval)
     return Gate(
         name=str(bound),
         cell=found.cell,
-        passed=room.passes(strict),
-        reason=f"{shown} of {found.size}{room.verdict(missed, strict)}",
+        passed=sides.passes(strict),
+        reason=f"{shown} of {found.size}{sides.verdict(missed, strict)}",
         metric=bound.metric,
         estimate=estimate,
         ci=(low, high),
@@ -138,114 +146,134 @@ def _measured(metric: Metric, found: Outcomes, level: float) -> tuple[float, Int
     return estimate, Interval(max(interval.low, 0.0), min(interval.high, most), level)
 
 
-class Before(NamedTuple):
-    """The answers of a saved run that a gate holds others against."""
+class Reference(NamedTuple):
+    """Outcomes of a cell of a saved run that a gate compares others with."""
 
     outcomes: Outcomes
-    than: str
-    """What the run is called."""
-    moved: bool = False
-    """Whether shots are drawn and a draw has other shots now: then a gate is about new draws."""
+    run: str
+    """Name of the run."""
+    other_draws: bool = False
+    """Whether a draw has other shots now: then a gate is about new draws."""
     cells: int = 1
-    """Among how many cells of its run this one was the best."""
+    """Number of cells of its run among which it was the best."""
     bias: float = 0.0
-    """By how much that flatters its accuracy."""
+    """Selection bias of its accuracy."""
+
+
+class _Loss(NamedTuple):
+    """Difference in accuracy from a saved run, over the queries and seeds that both have."""
+
+    queries: Sequence[str]
+    change: npt.NDArray[np.float64]
+    """Per query, over the seeds."""
+    seeds: int
+    delta: float
+    ci: tuple[float, float]
+    unknown: bool
+    """Whether one draw, with other shots than in the saved run, cannot tell."""
 
 
 def no_worse(
     now: Outcomes,
-    before: Before,
+    reference: Reference,
     *,
     margin: float = 0.0,
     level: float = 1 - ERROR_RATE,
     strict: bool = False,
 ) -> Gate:
-    """Return whether the accuracy is no worse than in another run.
+    """Return a gate that fails if the accuracy is lower than in a saved run.
 
-    Both are judged by the queries and the seeds that they have in common. The gate is about these
-    shots; where a draw has other shots than then, it is about new draws, and one draw alone cannot
-    tell. A saved cell that was the best of many on these queries is not held to its luck: its
-    selection bias is allowed for.
+    Both are compared on the queries and seeds that they have in common. The gate is about these
+    shots; where a draw has other shots than in the saved run, it is about new draws, and one draw
+    alone cannot tell. The selection bias of a saved cell that was the best of many is allowed for.
 
     Args:
-        now: The answers of a cell.
-        before: Those of the saved run.
+        now: The outcomes of a cell.
+        reference: Those of the saved run.
         margin: The loss that is allowed, from 0 to 1.
-        level: The confidence of the interval that decides.
-        strict: Whether it passes only where it surely is no worse.
+        level: The confidence level of the interval that decides.
+        strict: Pass only if the whole interval is on the right side.
 
     Raises:
         DataError: No query is common, or one has another text or gold output.
     """
-    common = shared(now.queries, before.outcomes.queries, before.than)
-    seeds = [seed for seed in now.numbers if seed in before.outcomes.numbers]
-    mine, theirs = now.table(common, seeds), before.outcomes.table(common, seeds)
-    found, known, moved = paired_difference(theirs, mine, level), True, before.moved
-    if moved:
-        drawn = targets.difference(theirs, mine, True, level).general if len(seeds) > 1 else None
-        found, known = drawn or found, drawn is not None
-    low, high = (found.ci.low, found.ci.high) if known else (-1.0, 1.0)
-    slack = margin + before.bias
-    room = _Room(found.delta + slack, low + slack, high + slack)
+    loss = _loss(now, reference, level)
+    slack = margin + reference.bias
+    sides = _Sides(loss.delta + slack, loss.ci[0] + slack, loss.ci[1] + slack)
     by = f" by more than {100 * margin:g} points" if margin else ""
-    change = mine.mean(axis=1) - theirs.mean(axis=1)
-    plan = SampleSize(float(np.square(change).mean()), comparisons=1, alpha=1 - level)
-    visible_from = detectable(len(common), plan) if known and not moved else None
-    unseen = None if visible_from is None else min(visible_from + slack, 1.0)
-    worst = [int(index) for index in np.argsort(change, kind="stable")]
-    broke = tuple([common[i] for i in worst if change[i] < 0])
-    mended = tuple([common[i] for i in reversed(worst) if change[i] > 0])
+    unseen = None if reference.other_draws else _detectable(loss, slack, level)
+    worst = [int(index) for index in np.argsort(loss.change, kind="stable")]
+    broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
+    mended = tuple([loss.queries[i] for i in reversed(worst) if loss.change[i] > 0])
+    low, high = (signed(end, 1) for end in loss.ci)
     return Gate(
-        name=f"not worse than {before.than}{by}",
+        name=f"not worse than {reference.run}{by}",
         cell=now.cell,
-        passed=room.passes(strict),
+        passed=sides.passes(strict),
         reason=(
-            f"{signed(found.delta, 1)} points [{signed(low, 1)}, {signed(high, 1)}] over "
-            f"{_common(now, before.outcomes, common)}{_about(moved, known)}{_luck(before)}"
-            f"{room.verdict(f'worse{by}', strict)}"
-            f"{_elsewhere(now.cell, before.outcomes.cell)}{_items(broke, mended)}"
-            f"{'' if strict or room.most < 0 or moved else _passing(unseen)}"
+            f"{signed(loss.delta, 1)} points [{low}, {high}] over "
+            f"{_common(now, reference.outcomes, loss.queries)}{_draws(reference, loss)}"
+            f"{_bias(reference)}{sides.verdict(f'worse{by}', strict)}"
+            f"{_elsewhere(now.cell, reference.outcomes.cell)}{_items(broke, mended)}"
+            f"{'' if strict or sides.most < 0 or reference.other_draws else _undetected(unseen)}"
         ),
         metric="accuracy",
-        estimate=found.delta,
-        ci=(low, high),
+        estimate=loss.delta,
+        ci=loss.ci,
         level=level,
         bound=0.0 - margin,
-        queries=len(common),
-        seeds=mine.shape[1],
+        queries=len(loss.queries),
+        seeds=loss.seeds,
         broke=broke,
         mended=mended,
         unseen=unseen,
-        bias=before.bias,
+        bias=reference.bias,
     )
 
 
-def _about(moved: bool, known: bool) -> str:
-    """Say what the interval is about where it is not about these shots."""
-    if not moved:
+def _loss(now: Outcomes, reference: Reference, level: float) -> _Loss:
+    common = shared(now.queries, reference.outcomes.queries, reference.run)
+    seeds = [seed for seed in now.numbers if seed in reference.outcomes.numbers]
+    mine, theirs = now.table(common, seeds), reference.outcomes.table(common, seeds)
+    found = paired_difference(theirs, mine, level)
+    change = mine.mean(axis=1) - theirs.mean(axis=1)
+    if reference.other_draws:
+        general = targets.difference(theirs, mine, True, level).general if seeds[1:] else None
+        if general is None:
+            return _Loss(common, change, len(seeds), found.delta, (-1.0, 1.0), True)
+        found = general
+    ends = found.ci.low, found.ci.high
+    return _Loss(common, change, mine.shape[1], found.delta, ends, False)
+
+
+def _detectable(loss: _Loss, slack: float, level: float) -> float | None:
+    size = SampleSize(float(np.square(loss.change).mean()), comparisons=1, alpha=1 - level)
+    found = detectable(len(loss.queries), size)
+    return None if found is None else min(found + slack, 1.0)
+
+
+def _draws(reference: Reference, loss: _Loss) -> str:
+    if loss.unknown:
+        return (
+            ", whose draw has other shots: one draw cannot tell a loss from another draw; run both "
+            "with more seeds, as --seeds 8 does"
+        )
+    return ", for new draws since some have other shots" if reference.other_draws else ""
+
+
+def _bias(reference: Reference) -> str:
+    if not reference.bias:
         return ""
-    if known:
-        return ", for new draws since some have other shots"
     return (
-        ", whose draw has other shots: from one draw nobody can tell a loss from another draw; ask "
-        "both runs with more seeds, as --seeds 8 does"
+        f" (then the best of {reference.cells} cells, whose selection bias of about "
+        f"{points(reference.bias, 1)} is allowed)"
     )
 
 
-def _luck(before: Before) -> str:
-    if not before.bias:
-        return ""
-    return (
-        f" (then the best of {before.cells} cells, whose selection bias of about "
-        f"{100 * before.bias:.1f} points is allowed)"
-    )
-
-
-def _passing(unseen: float | None) -> str:
-    """How much worse a run may be that passes just as well."""
+def _undetected(unseen: float | None) -> str:
     if unseen is None:
         return "; so few queries can show no loss"
-    return f"; losses below about {100 * unseen:.0f} points mostly pass"
+    return f"; losses below about {points(unseen)} mostly pass"
 
 
 def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
@@ -257,7 +285,7 @@ def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
 
 
 def _elsewhere(now: Cell, before: Cell) -> str:
-    """What was another in the other run."""
+    """Return the levels of the saved cell that differ."""
     then = [
         f"{name} {getattr(before, name)}"
         for name in FACTORS
@@ -267,7 +295,6 @@ def _elsewhere(now: Cell, before: Cell) -> str:
 
 
 def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
-    """Which queries changed, the first of each."""
     parts = []
     for what, ids in (("broke", broke), ("mended", mended)):
         if ids:

@@ -81,7 +81,7 @@ def test_a_gate_that_fails(run: Run, last: str) -> None:
     assert done.code == 1
     assert "  FAIL  accuracy at least 50 %: 13.7 % [" in done.out
     assert "  FAIL  not worse than last: -86.3 points [" in done.out
-    assert "surely worse (then model good); broke " in done.out
+    assert "significantly worse (then model good); broke " in done.out
     assert "Traceback" not in done.err
     assert "error" not in done.err
 

@@ -150,12 +150,12 @@ def test_gates_say_which_there_are(
         app(["check", folder, "--max", f"{metric}=0.5"], prog_name="promptkit")
     assert caught.value.code == 2
     assert capfd.readouterr().err == (
-        f"error: max '{metric}': there is no such metric for a gate; choose one of accuracy, "
+        f"error: max '{metric}': not a metric of gates; choose one of: accuracy, "
         "log_loss, coverage; none measures how near a wrong answer is\n"
     )
 
 
 def test_a_metric_that_was_misspelt() -> None:
     task = open_task(Literal["a", "b"], "a", "b")
-    with pytest.raises(TaskError, match=r"there is no such metric.*did you mean 'accuracy'\?"):
+    with pytest.raises(TaskError, match=r"not a metric of gates.*did you mean 'accuracy'\?"):
         promptkit.check(task, min={"acuracy": 0.5}, models=[FakeModel()], templates=[COLON])

@@ -21,7 +21,7 @@ from promptkit.evaluation.outcomes import LabelScores, Outcomes, outcomes
 from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.experiments.saved_runs import read_run
 from promptkit.gates.check import Checked
-from promptkit.gates.gate import Before, Bound, Gate, bounded, no_worse
+from promptkit.gates.gate import Bound, Gate, Reference, bounded, no_worse
 from promptkit.inference.cell import RAW, Cell
 
 CELL = Cell(model="m", template="colon", selection="balanced", shots=4)
@@ -78,10 +78,10 @@ def last(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("right", "strict", "passed", "verdict"),
     [
-        (10, False, False, ": surely below 50 %"),
-        (26, False, True, ": below 50 %, but not surely"),
+        (10, False, False, ": significantly below 50 %"),
+        (26, False, True, ": below 50 %, but not significantly"),
         (30, False, True, ""),
-        (10, True, False, ": surely below 50 %"),
+        (10, True, False, ": significantly below 50 %"),
         (26, True, False, ": may be below 50 %"),
         (32, True, False, ": may be below 50 %"),
         (45, True, True, ""),
@@ -129,7 +129,7 @@ def test_log_loss_has_the_interval_of_a_mean() -> None:
     interval = mean_interval(losses)
     assert gate.ci == (interval.low, interval.high)
     assert not gate.passed
-    assert "of 50 queries and 2 seeds: surely above 0.5" in gate.reason
+    assert "of 50 queries and 2 seeds: significantly above 0.5" in gate.reason
     losses[3] = math.inf
     gate = bounded(Bound("max", "log_loss", 9), cell_of(np.ones((50, 2), int), losses))
     assert not gate.passed
@@ -142,43 +142,44 @@ def test_log_loss_has_the_interval_of_a_mean() -> None:
 def test_the_difference_is_paired_over_common_queries() -> None:
     before = cell_of([1] * 40)
     now = cell_of([1] * 15 + [0] * 15, first=10)
-    gate = no_worse(now, Before(before, "last"))
+    gate = no_worse(now, Reference(before, "last"))
     found = paired_difference([1] * 30, [1] * 15 + [0] * 15)
     assert (gate.estimate, gate.ci) == (-0.5, (found.ci.low, found.ci.high))
     assert not gate.passed
     assert gate.queries == 30
     assert gate.broke == tuple(f"q{i}" for i in range(25, 40))
-    assert "over 30 common queries (30 now, 40 then): surely worse" in gate.reason
+    assert "over 30 common queries (30 now, 40 then): significantly worse" in gate.reason
     assert gate.reason.endswith("; broke q25, q26, q27, q28, q29 and 10 more")
 
 
 def test_what_broke_most_stands_first_and_what_mended_is_told() -> None:
     before = cell_of([[1, 1, 1], [1, 1, 1], [0, 0, 0], [1, 1, 0]] + [[1, 1, 1]] * 30)
     now = cell_of([[1, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 0]] + [[1, 1, 1]] * 30)
-    gate = no_worse(now, Before(before, "last"))
+    gate = no_worse(now, Reference(before, "last"))
     assert (gate.broke, gate.mended) == (("q1", "q0"), ("q2",))
     assert gate.passed
     found = detectable(34, SampleSize((4 / 9 + 1 + 1 / 9) / 34))
     assert gate.unseen == found
     assert gate.reason.endswith(
-        ": worse, but not surely; broke q1, q0; mended q2; losses below about 22 points mostly pass"
+        ": worse, but not significantly; broke q1, q0; mended q2; losses below about 22 points "
+        "mostly pass"
     )
 
 
 def test_ids_cannot_write_lines_of_their_own() -> None:
     queries = {"a\n  pass  all\x1b[2J": ({"word": "x"}, "even"), "b" * 99: ({"word": "y"}, "odd")}
     before, now = (Outcomes(CELL, np.full((2, 1), n), queries=queries) for n in (1, 0))
-    gate = no_worse(now, Before(before, "last"))
+    gate = no_worse(now, Reference(before, "last"))
     assert f"; broke a⏎  pass  all·[2J, {'b' * 39}…; so few queries can show no loss" in gate.reason
     assert gate.broke == tuple(queries)
 
 
 def test_a_margin_is_what_may_be_lost() -> None:
     before, now = cell_of([1] * 200), cell_of([1] * 190 + [0] * 10)
-    assert not no_worse(now, Before(before, "last")).passed
-    assert no_worse(now, Before(before, "last"), margin=0.05).passed
-    assert not no_worse(now, Before(before, "last"), margin=0.05, strict=True).passed
-    gate = no_worse(now, Before(before, "last"), margin=0.1, strict=True)
+    assert not no_worse(now, Reference(before, "last")).passed
+    assert no_worse(now, Reference(before, "last"), margin=0.05).passed
+    assert not no_worse(now, Reference(before, "last"), margin=0.05, strict=True).passed
+    gate = no_worse(now, Reference(before, "last"), margin=0.1, strict=True)
     assert gate.passed
     assert gate.name == "not worse than last by more than 10 points"
 
@@ -187,8 +188,8 @@ def test_a_margin_is_what_may_be_lost() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
 def test_no_run_is_worse_than_itself_or_than_a_worse_one(pairs: list[tuple[bool, bool]]) -> None:
     one, other = (cell_of([int(pair[side]) for pair in pairs]) for side in (0, 1))
-    assert no_worse(one, Before(one, "itself")).passed
-    gates = no_worse(one, Before(other, "o")), no_worse(other, Before(one, "o"))
+    assert no_worse(one, Reference(one, "itself")).passed
+    gates = no_worse(one, Reference(other, "o")), no_worse(other, Reference(one, "o"))
     assert any(gate.passed for gate in gates)
     assert gates[0].broke == gates[1].mended or set(gates[0].broke) == set(gates[1].mended)
 
@@ -200,7 +201,7 @@ def test_a_gate_that_is_no_worse_in_truth_fails_in_one_run_of_forty_at_the_most(
     for _ in range(200):
         chance = random.beta(2, 2, size=(51, 1))  # both answer alike what is easy or hard
         now, before = (cell_of((random.random((51, 3)) < chance).astype(int)) for _ in range(2))
-        failed += not no_worse(now, Before(before, "last")).passed
+        failed += not no_worse(now, Reference(before, "last")).passed
     assert failed / 200 <= 0.03
 
 
@@ -259,7 +260,7 @@ def test_unasked_it_checks_the_most_shots_of_the_other_run(last: Path) -> None:
 @pytest.mark.slow
 def test_what_was_changed_may_be_the_template_or_the_model(last: Path) -> None:
     found = checked(2, no_worse_than=last, templates=[ARROW])
-    assert ": surely worse (then template colon); broke " in str(found)
+    assert ": significantly worse (then template colon); broke " in str(found)
     assert "(then model fake)" in str(checked(2, no_worse_than=last, models=[knows(2, "new")]))
 
 
@@ -310,8 +311,8 @@ def refused(reason: str, **changed: Any) -> None:
         ("min 'macro_f1': .* accuracy, log_loss, coverage", {"min": {"macro_f1": 0.5}}),
         ("min accuracy: 50 is not a share from 0 to 1", {"min": {"accuracy": 50}}),
         ("max log_loss: -1 is not a number of nats", {"max": {"log_loss": -1}}),
-        ("min accuracy: nan is no number", {"min": {"accuracy": math.nan}}),
-        ("min accuracy: 'x' is no number", {"min": {"accuracy": "x"}}),
+        ("min accuracy: nan is not a number", {"min": {"accuracy": math.nan}}),
+        ("min accuracy: 'x' is not a number", {"min": {"accuracy": "x"}}),
         ("margin: .* not given", {"min": {"accuracy": 0.5}, "margin": 0.1}),
         ("margin 2: .* 0.02 is two points", {"no_worse_than": ".", "margin": 2}),
         ("strict: no number of queries", {"no_worse_than": ".", "strict": True}),
@@ -477,8 +478,8 @@ def test_the_best_of_many_is_not_held_to_its_luck() -> None:
         count, bias = chosen_for(saved, best, list(best.queries))
         now = cell_of(cells[20].astype(int))
         assert count == 20
-        failed += not no_worse(now, Before(best, "last", cells=count, bias=bias)).passed
-        blamed += not no_worse(now, Before(best, "last")).passed
+        failed += not no_worse(now, Reference(best, "last", cells=count, bias=bias)).passed
+        blamed += not no_worse(now, Reference(best, "last")).passed
     assert failed <= 4 < blamed
 
 
@@ -504,25 +505,27 @@ def test_draws_that_moved_are_judged_as_new_draws() -> None:
             )
             for _ in range(2)
         )
-        failed += not no_worse(now, Before(before, "last", moved=True)).passed
-        blamed += not no_worse(now, Before(before, "last")).passed
+        failed += not no_worse(now, Reference(before, "last", other_draws=True)).passed
+        blamed += not no_worse(now, Reference(before, "last")).passed
     assert failed <= 5 < blamed
 
 
 def test_one_draw_that_moved_cannot_tell() -> None:
     before, now = cell_of([1] * 100), cell_of([0] * 100)
-    gate = no_worse(now, Before(before, "last", moved=True))
+    gate = no_worse(now, Reference(before, "last", other_draws=True))
     assert gate.passed
     assert gate.ci == (-1.0, 1.0)
-    assert "from one draw nobody can tell a loss from another draw" in gate.reason
-    assert not no_worse(now, Before(before, "last", moved=True), margin=0.1, strict=True).passed
+    assert "one draw cannot tell a loss from another draw" in gate.reason
+    assert not no_worse(
+        now, Reference(before, "last", other_draws=True), margin=0.1, strict=True
+    ).passed
 
 
 def test_common_seeds_are_compared() -> None:
     table = np.array([[1, 0, 0]] * 40)
     before = replace(cell_of(table), seeds=(0, 1, 2))
     now = replace(cell_of(table[:, :1]), seeds=(0,))
-    gate = no_worse(now, Before(before, "last"))
+    gate = no_worse(now, Reference(before, "last"))
     assert (gate.estimate, gate.seeds) == (0.0, 1)
 
 

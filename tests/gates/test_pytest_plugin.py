@@ -110,13 +110,13 @@ def test_a_gate_in_a_test_suite(pytester: pytest.Pytester, monkeypatch: pytest.M
     text = done.stdout.str()
     assert "FAIL  not worse than " in text
     assert "over 40 common queries" in text
-    assert ": surely worse (then model fake); broke t-" in text
-    assert "min 'acuracy': there is no such metric" in text
+    assert ": significantly worse (then model fake); broke t-" in text
+    assert "min 'acuracy': not a metric of gates" in text
     assert "pass  accuracy at least 90 %: 100.0 % [" in text
     # The reason, and nothing of the machinery behind it.
     assert "Traceback" not in text
     assert "pytest_plugin.py" not in text
-    assert "checks.py" not in text
+    assert "gates/check.py" not in text
 
 
 def test_the_plugin_costs_a_session_nothing() -> None:
