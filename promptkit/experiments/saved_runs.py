@@ -189,6 +189,8 @@ def _unfit_rows(results: _SavedResults) -> Iterator[tuple[str, str]]:
     drawn = {row.at(seed=None) for row in rows if row.seed is not None}
     if not whole:
         yield "rows", "no row is over all seeds"
+    if any(getattr(row, name) is None for row in rows for name in FACTORS):
+        yield "rows", "a row has no level of a factor"
     if whole != drawn or len({row.cell for row in rows}) < len(rows):
         yield "rows", "a cell needs one row over all seeds and one of each seed"
     if not {row.model for row in rows} <= {model.name for model in results.models}:
@@ -200,13 +202,15 @@ def _unfit_rows(results: _SavedResults) -> Iterator[tuple[str, str]]:
 
 def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
     """Yield the places of what is not about the cells of the rows, and the reasons."""
-    levels = {name: {None, *(getattr(row, name) for row in results.rows)} for name in FACTORS}
-    names = ("variance", "spreads", "reliability", "confusion")
+    levels = {name: {getattr(row, name) for row in results.rows} for name in FACTORS}
+    several = ("variance", "spreads")  # about several levels of a factor that is None
+    names = (*several, "reliability", "confusion")
     cells: list[tuple[str, Sequence[Cell]]] = [(name, getattr(results, name)) for name in names]
     cells += [("pairs", [getattr(pair, side) for pair in results.pairs]) for side in "ab"]
     for name, every in cells:
         for at, cell in enumerate(every):
-            if any(getattr(cell, factor) not in known for factor, known in levels.items()):
+            own = [(getattr(cell, factor), known) for factor, known in levels.items()]
+            if any(not (one in known or (one is None and name in several)) for one, known in own):
                 yield f"{name}.{at}", "no row has the levels of this cell"
     for at, matrix in enumerate(results.confusion):
         size = len(matrix.labels)
