@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -44,7 +45,7 @@ class LabelScores:
         ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """Predictions of one cell against the gold outputs, seeds side by side."""
 
@@ -78,17 +79,17 @@ class Outcomes:
         asked = counted(n, "query", "queries")
         return asked if seeds == 1 else f"{asked} and {seeds} seeds"
 
-    @property
+    @cached_property
     def accuracy(self) -> targets.Intervals:
         """Intervals of the accuracy."""
         return targets.accuracy(self.correct, self.drawn)
 
-    @property
+    @cached_property
     def log_losses(self) -> Losses | None:
         """Log loss of each answer, (queries, seeds); None without label scores."""
         return self._table(lambda logprobs, gold, _: metrics.log_losses(logprobs, gold))
 
-    @property
+    @cached_property
     def brier_scores(self) -> Losses | None:
         """Brier score of each answer, (queries, seeds); None without label scores."""
         return self._table(lambda logprobs, gold, _: metrics.brier_scores(np.exp(logprobs), gold))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -29,7 +28,7 @@ from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
 from promptkit.inference.prediction import Fit, Prediction, Predictor
-from promptkit.inference.store import Store, default_path
+from promptkit.inference.store import Store, opened
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order
@@ -143,7 +142,7 @@ def compare(
             announce(reason)
     free = FreeAnswerStage(cells)
     rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
-    with _opened(store) as kept:
+    with opened(store) as kept:
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
     notes = tuple(calibration.notes(predictions))
     others, more = _predict_others(predictors, queries, grid.seeds)
@@ -171,7 +170,7 @@ def _with_enough_draws(
     predictors = grid.predictors(task)
     if announce is not None:
         announce(_bound_of(predictors, len(queries)))
-    with _opened(store) as kept:
+    with opened(store) as kept:
         cells = batch.prepare(predictors, queries)
         predictions, cost = batch.run(
             [[AnswerStage(cells)]], kept, progress=progress, announce=announce
@@ -269,16 +268,6 @@ def _bundled() -> list[Model]:
     from promptkit.models.llama import load_model
 
     return [load_model()]
-
-
-@contextmanager
-def _opened(store: Store | str | Path | None) -> Iterator[Store]:
-    """Yield a store; one that is opened here is closed again."""
-    if isinstance(store, Store):
-        yield store
-        return
-    with Store(store or default_path()) as opened:
-        yield opened
 
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:

@@ -34,12 +34,6 @@ from promptkit.templating.template import Template
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
 """Files that `Comparison.save` always writes."""
 
-RESULTS = (
-    *("models", "templates", "rows", "pairs", "best", "verdicts", "warnings", "notes", "variance"),
-    *("spreads", "reliability", "confusion", "calibrations", "free_answers", "usage", "pool"),
-)
-"""Fields of a comparison that `comparison.json` has under the same names."""
-
 if TYPE_CHECKING:
     import altair
     import pandas
@@ -100,10 +94,15 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
+        return {**self._results(), "files": self._digests}
+
+    def _results(self) -> dict[str, Any]:
+        """Return `to_dict()` without the digests, for which all files are encoded."""
+        apart = ("task", "fingerprint", "predictions", "prompts")
+        names = [one.name for one in fields(self) if one.name not in apart]
         return {
             "task": {"name": self.task, "fingerprint": self.fingerprint},
-            **{name: encoded(getattr(self, name)) for name in RESULTS},
-            "files": self._digests,
+            **{name: encoded(getattr(self, name)) for name in names},
         }
 
     @cached_property
@@ -136,7 +135,7 @@ class Comparison:
             from promptkit.report.charts import plot as charts
         except ImportError:
             raise MissingExtraError("a plot", "report") from None
-        chart: altair.TopLevelMixin = charts.plot(self.to_dict(), what)
+        chart: altair.TopLevelMixin = charts.plot(self._results(), what)
         return chart
 
     def save(self, folder: str | Path) -> Path:
@@ -168,7 +167,7 @@ class Comparison:
     def __str__(self) -> str:
         from promptkit.report import terminal
 
-        return terminal.text(self.to_dict(), self.to_records())
+        return terminal.text(self._results(), self.to_records())
 
     __repr__ = __str__
 

@@ -67,10 +67,10 @@ class FreeAnswerStage:
         means: dict[int, float] = {}
         for number, (cell, made) in enumerate(zip(self.cells, predictions, strict=True)):
             p = cell.predictor
-            coverage = [one.coverage for one in made if one.coverage is not None]
-            if not coverage or fmean(coverage) >= LOW:
+            covered = [one.coverage for one in made if one.coverage is not None]
+            if not covered or (mean := fmean(covered)) >= LOW:
                 continue
-            means[number] = fmean(coverage)
+            means[number] = mean
             best = lines.setdefault((id(p.model), p.template, p.verbalizer), number)
             if self.cells[best].predictor.shots < p.shots:
                 lines[id(p.model), p.template, p.verbalizer] = number

@@ -50,10 +50,11 @@ class Run:
     """A saved comparison.
 
     Example:
-        >>> from promptkit.experiments.saved_runs import read_run
-        >>> run = read_run("runs/fruit")  # doctest: +SKIP
-        >>> run.predictions[0].label  # doctest: +SKIP
-        'drupe'
+        >>> from promptkit import FakeModel, Store, compare, load_task
+        >>> task = load_task("examples/fruit")
+        >>> made = compare(task, models=[FakeModel()], shots=[0], limit=3, store=Store())
+        >>> len(read_run(made.save("runs/fruit")).predictions)
+        24
     """
 
     folder: Path

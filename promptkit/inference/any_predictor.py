@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.cell import NO_PROMPT, Cell
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.prediction import UNSCORED, Prediction, answered
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
@@ -64,21 +64,12 @@ def prediction_of(
         value: The answer, of the task's output type; None for a failure.
         model: The name of the predictor.
     """
-    output = task.output_type
-    known, failed = query.labelled, value is None
+    failed = value is None
     cell = Cell(model=model, template=NO_PROMPT, selection=NO_PROMPT, shots=0, seed=0)
     return Prediction(
         **cell.factors(),
-        id=query.id,
-        input=dict(task.fields_of(query)),
-        gold=output.plain(query.output) if known else None,
-        label=None if failed else output.plain(value),
-        correct=(not failed and output.same(value, query.output)) if known else None,
-        logprobs=None,
-        probs=None,
-        margin=None,
-        near_tie=None,
-        coverage=None,
+        **answered(task, query, value, failed=failed),
+        **UNSCORED,
         text=None,
         failure="no answer to this query" if failed else None,
         shot_ids=(),

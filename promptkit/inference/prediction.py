@@ -257,22 +257,17 @@ class Predictor:
         result: Result,
         levels: Mapping[str, Any],
     ) -> Prediction:
-        output = self.task.output_type
+        output, failed = self.task.output_type, False
         if isinstance(result, Score):
             said = _scored(output.labels, result, self.model.identity.tolerance)
-            value = output.values[said["label"]]
+            value = output.values[said.pop("label")]
         else:
             format = prompt.prompt.format
             parse = partial(output.parse, as_json=format != output.format)
             said, value = _generated(parse, result, format is not None)
-        known = query.labelled
-        failed = said["failure"] is not None
-        said["label"] = None if failed else output.plain(value)
+            failed = said["failure"] is not None
         return Prediction(
-            id=query.id,
-            input=dict(self.task.fields_of(query)),
-            gold=output.plain(query.output) if known else None,
-            correct=(not failed and output.same(value, query.output)) if known else None,
+            **answered(self.task, query, value, failed=failed),
             shot_ids=prompt.prompt.shots,
             prompt_sha256=prompt.prompt.sha256,
             tokens=result.tokens,
@@ -280,6 +275,31 @@ class Predictor:
             **said,
             **levels,
         )
+
+
+def answered(
+    task: Task[Any, Any], query: Example[Any, Any], value: Any, *, failed: bool
+) -> dict[str, Any]:
+    """Return the fields of a prediction about its query, the gold output and the answer.
+
+    Args:
+        task: The task of the query.
+        query: What is asked.
+        value: The answer, of the task's output type.
+        failed: Whether there is no answer, whatever the value is.
+    """
+    output, known = task.output_type, query.labelled
+    return {
+        "id": query.id,
+        "input": dict(task.fields_of(query)),
+        "gold": output.plain(query.output) if known else None,
+        "label": None if failed else output.plain(value),
+        "correct": (not failed and output.same(value, query.output)) if known else None,
+    }
+
+
+UNSCORED: Mapping[str, Any] = dict.fromkeys(("logprobs", "probs", "margin", "near_tie", "coverage"))
+"""Fields of a prediction whose labels have no scores."""
 
 
 def _scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, Any]:
@@ -312,15 +332,7 @@ def _generated(
 ) -> tuple[dict[str, Any], Any]:
     """Return the fields of a generated answer and its value; an unfinished one of a `whole` format
     has none."""
-    said: dict[str, Any] = {
-        "logprobs": None,
-        "probs": None,
-        "margin": None,
-        "near_tie": None,
-        "coverage": None,
-        "text": generation.text,
-        "failure": None,
-    }
+    said: dict[str, Any] = {**UNSCORED, "text": generation.text, "failure": None}
     if whole and generation.finish in ("length", "stuck"):
         said["failure"] = _UNFINISHED[generation.finish]
         return said, None

@@ -43,6 +43,16 @@ def default_path() -> Path:
     return Path(os.environ.get("PROMPTKIT_STORE") or ".promptkit/predictions.sqlite")
 
 
+@contextmanager
+def opened(store: Store | str | Path | None) -> Iterator[Store]:
+    """Yield a store, given one, its path, or None for `default_path`; only one given stays open."""
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store(store or default_path()) as made:
+        yield made
+
+
 class Store:
     """A prediction store: a file of predictions, or one in memory.
 

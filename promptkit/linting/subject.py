@@ -103,13 +103,19 @@ class Subject:
         for verbalizer in self.task.verbalizers:
             yield verbalizer, self.at_key(f"output.verbalizers.{verbalizer.name}")
 
+    @cached_property
+    def _lines(self) -> Sequence[str]:
+        """The lines of `task.toml`; none for a task of no folder."""
+        if self.task_file is None:
+            return ()
+        return Path(self.task_file).read_text(encoding="utf-8-sig").split("\n")
+
     def at_key(self, key: str) -> Where:
         """Return the place of a key of `task.toml`, or of a section."""
         if self.task_file is None:
             return Where()
-        lines = Path(self.task_file).read_text(encoding="utf-8-sig").split("\n")
         said = re.compile(rf"\s*(?:{re.escape(key)}\s*=|\[{re.escape(key)}\])")
-        found = next((i for i, line in enumerate(lines, 1) if said.match(line)), 1)
+        found = next((i for i, line in enumerate(self._lines, 1) if said.match(line)), 1)
         return Where(self.task_file, found, 1)
 
 

@@ -25,7 +25,7 @@ from promptkit.files import saving
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.prediction import Prediction, Predictor
-from promptkit.inference.store import Store, default_path
+from promptkit.inference.store import Store, opened
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.budget import Method, SearchPlan, plan_search
@@ -245,16 +245,13 @@ def optimise(
         for message in said:
             announce(message)
     predictor = Predictor(task, chosen, model, shots, seed, sampling=sampling or Sampling())
-    opened = store if isinstance(store, Store) else Store(store or default_path())
-    read, damaged = model.usage.decoded_tokens, opened.damaged
-    try:
-        search = _Search(predictor, plan, opened, progress)
+    read = model.usage.decoded_tokens
+    with opened(store) as kept:
+        damaged = kept.damaged
+        search = _Search(predictor, plan, kept, progress)
         (usual,) = search.try_all([search.usual(search.asked[0])])
         found = search.greedy() if method == "greedy" else search.bootstrap()
-        tell_damaged(opened.damaged - damaged, announce)
-    finally:
-        if opened is not store:
-            opened.close()
+        tell_damaged(kept.damaged - damaged, announce)
     return Optimised(
         task.name,
         model.identity.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import comparisons
 import numpy as np
 import pytest
 from oracles import difference_interval
@@ -13,7 +14,7 @@ from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 import promptkit
-from promptkit import Comparison, FakeModel, Store, compare
+from promptkit import Comparison, FakeModel
 from promptkit.evaluation import best_cell, pairs
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.sentences import judge
@@ -24,16 +25,7 @@ CELL = Cell(model="model", template="template", selection="random", shots=0)
 
 
 def compared(**changed: Any) -> Comparison:
-    arguments: dict[str, Any] = {
-        "task": parity_task(),
-        "models": [FakeModel()],
-        "templates": [COLON],
-        "shots": (0, 1, 4),
-        "seeds": 2,
-        "store": Store(),
-    }
-    arguments |= changed
-    return compare(arguments.pop("task"), **arguments)
+    return comparisons.compared(**({"models": [FakeModel()]} | changed))
 
 
 def by_cell(tables: dict[Cell, np.ndarray]) -> dict[Cell, Outcomes]:

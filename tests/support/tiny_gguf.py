@@ -304,12 +304,7 @@ def write_lora(
         writer.add_tensor(f"{name}.lora_a", a)
         writer.add_tensor(f"{name}.lora_b", b)
         added[name] = b @ a * (alpha / rank)
-    if edit is not None:
-        edit(writer)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    _write(writer, edit)
     return added
 
 
