@@ -10,7 +10,7 @@ import inspect
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -24,6 +24,7 @@ from benchmarks import limit, peers
 from benchmarks.meter import Meter, Taken, peak_mb
 from benchmarks.peers import Answer
 from benchmarks.work import GRIDS, Asked, Grid, prompts
+from promptkit.models.base import Generation, Sampling, Score
 from promptkit.models.prepare.model_files import find
 from promptkit.prompts.prompt import TokenizedPrompt
 
@@ -58,6 +59,8 @@ class Run:
     times: float = 1.0
     """Factor by which the figures of a sample were multiplied."""
     note: str = ""
+    unique: int = 0
+    """Fewest tokens of what was asked, answers that were generated included; 0 if not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +175,38 @@ def ours(job: Job, meter: Meter, prepared: bool) -> Run:
     task = grid.task()
     with tempfile.TemporaryDirectory() as folder:
         _compare(_other(), model, Grid("other", "", Path(), (0,), 1), Path(folder) / "other.sqlite")
+        asked, written = _watched(model)
         meter.start()
         comparison = _compare(task, model, grid, Path(folder) / "predictions.sqlite")
         taken = meter.stop()
-    answers = [Answer(p.label, p.margin) for p in comparison.predictions]
-    return Run(taken, peak_mb(), tuple(answers), note=model.identity.weights)
+    answers = tuple([Answer(p.label, p.margin) for p in comparison.predictions])
+    # An answer's last token is not decoded, unless it was one that ends a text.
+    unique = limit.load_of(asked).tokens + sum(
+        answer.generated - (answer.finish != "eos") for answer in written
+    )
+    return Run(taken, peak_mb(), answers, note=model.identity.weights, unique=unique)
+
+
+def _watched(model: promptkit.LlamaModel) -> tuple[list[TokenizedPrompt], list[Generation]]:
+    """Return lists of what the model is asked from now on, and of the answers that it generates."""
+    asked: list[TokenizedPrompt] = []
+    written: list[Generation] = []
+    score, generate = model.score, model.generate
+
+    def scored(prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
+        asked.extend(prompts)
+        return score(prompts)
+
+    def generated(
+        prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Generation]]:
+        asked.extend(prompts)
+        for index, answer in generate(prompts, sampling):
+            written.append(answer)
+            yield index, answer
+
+    model.__dict__.update(score=scored, generate=generated)
+    return asked, written
 
 
 def bound(job: Job, meter: Meter) -> Run:

@@ -72,14 +72,15 @@ class Setting:
 
 
 def load_of(prompts: Iterable[TokenizedPrompt]) -> Load:
-    """Counts a plan independently of the planner: a trie as a dict, one token at a time."""
+    """Count a plan independently of the planner: a trie as a dict, one token at a time."""
     nodes: dict[tuple[int, int], int] = {}
     rows: set[int] = set()
     depths = naive = longest = 0
     for prompt in prompts:
         naive += prompt.naive_tokens
-        longest = max(longest, len(prompt.ids) + max(map(len, prompt.candidates)))
-        for candidate in prompt.candidates:
+        candidates = prompt.candidates or ((),)
+        longest = max(longest, len(prompt.ids) + max(map(len, candidates)))
+        for candidate in candidates:
             node = 0
             for depth, token in enumerate((*prompt.ids, *candidate[:-1])):
                 new = len(nodes) + 1

@@ -176,7 +176,7 @@ def goals_of(results: Sequence[Result], figures: Sequence[Figure]) -> Iterator[G
         if share is not None:
             yield Goal(f"{result.grid.name}: share of the limit", share, 0.80, 0.95)
             run = result.made(result.ours)[0]
-            read = run.taken.tokens / result.survey.load.tokens
+            read = run.taken.tokens / (run.unique or result.survey.load.tokens)
             name = f"{result.grid.name}: tokens decoded ÷ unique"
             yield Goal(name, read, 1.02, 1.0, larger_is_better=False)
             outside = 100 * result.outside(result.ours)

@@ -35,7 +35,8 @@ class FreeAnswerStage:
     """Free-form answers per model, template and verbalizer, where a mean coverage is below `LOW`.
 
     Of the cells where it is, the one with the most shots is asked: there a model knows best what
-    kind of answer is wanted. Predictions stay as they are.
+    kind of answer is wanted. Of these it is the one with the longest prompts, whose shots the model
+    has read last. Predictions stay as they are.
     """
 
     cells: Sequence[CellRequests]
@@ -72,9 +73,14 @@ class FreeAnswerStage:
                 continue
             means[number] = mean
             best = lines.setdefault((id(p.model), p.template, p.verbalizer), number)
-            if self.cells[best].predictor.shots < p.shots:
+            if _size(self.cells[best]) < _size(cell):
                 lines[id(p.model), p.template, p.verbalizer] = number
         return {number: means[number] for number in lines.values()}
+
+
+def _size(cell: CellRequests) -> tuple[int, int]:
+    """Return the number of shots of a cell, and the tokens of its longest prompt."""
+    return cell.predictor.shots, max([one.tokens for one in cell.requests], default=0)
 
 
 def _open(cell: CellRequests) -> list[Request]:

@@ -314,7 +314,8 @@ class LlamaModel:
             ]
             plan = Plan(items, self._context.limits)
             writers = [answer.go_on for answer in answers]
-            for done in executor.write(self._schedule(plan), self._context, writers):
+            schedule = self._schedule(plan, writes=True)
+            for done in executor.write(schedule, self._context, writers):
                 yield [(item, answers[item]) for item in done]
 
         for index, answer, seconds in self._run(len(prompts), begin):
@@ -362,14 +363,15 @@ class LlamaModel:
             own.decoded_tokens += self._usage.decoded_tokens - before.decoded_tokens
             own.decode_seconds += self._usage.decode_seconds - before.decode_seconds
 
-    def _schedule(self, plan: Plan) -> Schedule:
+    def _schedule(self, plan: Plan, *, writes: bool = False) -> Schedule:
         """Return the batches of a plan, without the prefix that the context still holds."""
         self._context.adapt(self._adapters)
         if self._exact:
             self._context.clear()
         prefix = plan.prefix.tokens.tolist() if plan.prefix is not None else []
         wants = plan.prefix is not None and plan.prefix.wants
-        return Schedule(plan, read=self._context.begin(prefix, wants=wants))
+        read = self._context.begin(prefix, wants=wants, writes=writes)
+        return Schedule(plan, read=read)
 
     @property
     def _access(self) -> Access:

@@ -50,6 +50,9 @@ class Step:
     """Items whose candidates are all scored after this."""
     prefix: int | None
     """The sequence that now holds exactly the plan's prefix, in the step that completes it."""
+    path: tuple[int, Ints] | None
+    """In the last step of a plan without answers: a sequence, and the tokens that it begins with,
+    which the latest prompts had in common."""
 
 
 @dataclass(slots=True, eq=False)
@@ -267,6 +270,7 @@ class Schedule:
         complete = prefix is not None and prefix.offset == prefix.length
         if complete:
             self._prefix = None
+        drops = self._advance(taken)
         return Step(
             forks=forks,
             tokens=tokens,
@@ -279,7 +283,8 @@ class Schedule:
             writes=writes,
             finished=list(self._count(reads)),
             prefix=prefix.sequence if prefix is not None and complete else None,
-            drops=self._advance(taken),
+            drops=drops,
+            path=None if self._inner or self._leaves or self._writers else _path(taken, sequences),
         )
 
     def _tokens(self, branch: _Branch, start: int, end: int) -> Ints:
@@ -373,6 +378,18 @@ class Schedule:
         for sequence in drops:
             heapq.heappush(self._free, sequence)
         return drops
+
+
+def _path(
+    taken: Sequence[tuple[_Branch, int, int]], sequences: Sequence[int]
+) -> tuple[int, Ints] | None:
+    """Return the last sequence of a batch with the tokens above its prompt, where there are any."""
+    above = taken[-1][0].above
+    while above is not None and not _children(above):
+        above = above.above
+    if above is None or above.node is None or not above.node.end:
+        return None
+    return sequences[-1], above.node.path
 
 
 def _children(branch: _Branch) -> list[Node]:

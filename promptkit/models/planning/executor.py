@@ -53,6 +53,10 @@ class Runtime(Protocol):
         """Keep the sequence that holds exactly the prefix of all prompts."""
         ...
 
+    def keep_path(self, sequence: int, tokens: Ints) -> None:
+        """Keep more: the tokens that a sequence begins with."""
+        ...
+
 
 def score(
     plan: Plan, schedule: Schedule, runtime: Runtime
@@ -100,6 +104,8 @@ def _read(step: Step, runtime: Runtime) -> Logits:
     rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs)
     if step.prefix is not None:
         runtime.keep(step.prefix)
+    if step.path is not None:
+        runtime.keep_path(*step.path)
     for sequence in step.drops:
         runtime.drop(sequence)
     return rows

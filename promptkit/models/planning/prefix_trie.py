@@ -89,8 +89,12 @@ class Node:
     @property
     def tokens(self) -> npt.NDArray[np.int32]:
         """The token ids, (end - start,)."""
-        raw = memoryview(self.key)[self.start * _WIDTH : self.end * _WIDTH]
-        return np.frombuffer(raw, np.int32)
+        return self.path[self.start :]
+
+    @property
+    def path(self) -> npt.NDArray[np.int32]:
+        """The token ids from the first of all, (end,)."""
+        return np.frombuffer(self.key, np.int32, self.end)
 
     @property
     def wants(self) -> bool:

@@ -109,6 +109,9 @@ class Context:
         """The sequence that keeps the prefix of a run."""
         self._kept: tuple[int, ...] = ()
         """The tokens that it holds."""
+        self._alone = 0
+        """The number of them that no other tokens were decoded with."""
+        self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         self._to_keep: tuple[int, ...] = ()
 
     @property
@@ -116,14 +119,17 @@ class Context:
         """True where the model continues text; an embedding model keeps no keys and values."""
         return bool(self._memory)
 
-    def begin(self, prefix: Sequence[int], *, wants: bool) -> int:
+    def begin(self, prefix: Sequence[int], *, wants: bool, writes: bool = False) -> int:
         """Forget every earlier run; return the tokens of `prefix` that sequence 0 still holds.
 
         `prefix` is what the prompts of the new run have in common; `wants` is true where the logits
         after it are wanted. What is left of it must then be decoded in the same batches as ever, so
-        that the numbers come to the same bits: hence whole batches.
+        that the numbers come to the same bits: hence whole batches. Only a run that `writes`
+        answers may begin after tokens that were decoded with others.
         """
         shared = common_prefix([self._kept, tuple(prefix)]) if prefix else 0
+        if not writes or wants or shared < len(prefix):
+            shared = min(shared, self._alone)
         if wants or shared < len(prefix):
             shared = min(shared, len(prefix) - 1) // self.limits.batch * self.limits.batch
         self._to_keep = tuple(prefix)
@@ -148,10 +154,20 @@ class Context:
         self.drop(self._prefix)
         self.fork(sequence, self._prefix)
         self._kept = self._to_keep
+        self._alone = len(self._kept)
+
+    def keep_path(self, sequence: int, tokens: Ints) -> None:
+        """Keep the tokens that `sequence` begins with, where they go on from the kept prefix."""
+        path = tuple(tokens.tolist())
+        if self._rewinds and path[: len(self._kept)] == self._kept:
+            self.drop(self._prefix)
+            self.fork(sequence, self._prefix)
+            self._lib.llama_memory_seq_rm(self._memory, self._prefix, len(path), -1)
+            self._kept = path
 
     def clear(self) -> None:
         """Forget everything."""
-        self._kept = ()
+        self._kept, self._alone = (), 0
         self._lib.llama_memory_clear(self._memory, False)
 
     def _cut(self, length: int) -> bool:
@@ -165,7 +181,7 @@ class Context:
         lib, memory, prefix = self._lib, self._memory, self._prefix
         if not lib.llama_memory_seq_rm(memory, prefix, length, -1):
             return False
-        self._kept = self._kept[:length]
+        self._kept, self._alone = self._kept[:length], min(self._alone, length)
         first: int = lib.llama_memory_seq_pos_min(memory, prefix)
         last: int = lib.llama_memory_seq_pos_max(memory, prefix)
         return first <= 0 and last == length - 1

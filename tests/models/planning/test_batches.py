@@ -88,6 +88,10 @@ class CheckedRuntime:
     def keep(self, sequence: int) -> None:
         self.kept = self.sequences[sequence]
 
+    def keep_path(self, sequence: int, tokens: np.ndarray) -> None:
+        self.path = tuple(tokens.tolist())
+        assert self.sequences[sequence][: len(self.path)] == self.path
+
     @property
     def cells(self) -> int:
         """The distinct beginnings: what sequences share stands in memory once."""
@@ -285,6 +289,9 @@ class CountingRuntime(CheckedRuntime):
     def keep(self, sequence: int) -> None:
         pass
 
+    def keep_path(self, sequence: int, tokens: np.ndarray) -> None:
+        pass
+
 
 def test_batches_of_a_comparison_are_full() -> None:
     items = chain(queries=60, shots=16)
@@ -295,6 +302,17 @@ def test_batches_of_a_comparison_are_full() -> None:
     full = [size for size in runtime.batches if size == 256]
     assert len(full) >= len(runtime.batches) - 4
     assert runtime.decoded == plan.tokens == 20 + 16 * 20 + 17 * 60 * 20
+
+
+def test_the_path_of_the_latest_prompts_is_kept() -> None:
+    demos = (1, 2, 3, 0)
+    items = [Item((4, 4), ((1,), (2,))), *(Item((4, *demos, q, 2), ((1,), (2,))) for q in (0, 1))]
+    within = Limits(4096, 64, 32, 64)
+    runtime = CheckedRuntime(within)
+    plan = Plan(items, within)
+    for _ in score(plan, Schedule(plan), runtime):
+        pass
+    assert runtime.path == (4, *demos)
 
 
 def test_few_cells_are_alive_at_once() -> None:

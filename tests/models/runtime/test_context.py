@@ -73,6 +73,36 @@ def test_the_prefix_of_a_run_is_there_for_the_next(make: Make) -> None:
         assert context.begin(prefix, wants=False) == 0, "it was let go of"
 
 
+def test_answers_go_on_from_the_path_of_the_run_before(make: Make) -> None:
+    for write in (write_llama, write_gemma3_swa, write_mamba):
+        context = make(write)
+        path = tokens_at(range(150))
+        context.begin(path[:70], wants=False)
+        read(context, 0, 0, 70)
+        context.keep(0)
+        expected = read(context, 0, 70, 160)
+        context.keep_path(0, np.array(path, np.int32))
+        rewinds = write is write_llama
+        assert context.begin(path, wants=False, writes=True) == (
+            150 if rewinds else 64 * (write is write_gemma3_swa)
+        )
+        if rewinds:
+            np.testing.assert_allclose(read(context, 0, 150, 160), expected, atol=1e-5)
+        assert context.begin(path, wants=True, writes=True) == 64 * (write is not write_mamba)
+
+
+def test_scores_do_not_begin_after_tokens_that_were_read_with_others(make: Make) -> None:
+    context = make(write_llama)
+    path = tokens_at(range(150))
+    context.begin(path[:70], wants=False)
+    read(context, 0, 0, 70)
+    context.keep(0)
+    read(context, 0, 70, 160)
+    context.keep_path(0, np.array(path, np.int32))
+    assert context.begin(path, wants=False) == 64
+    assert context.begin(path[:70], wants=False) == 64
+
+
 def test_recurrent_states_are_few(make: Make) -> None:
     assert make(write_mamba).limits.sequences == 8
     assert make(write_llama).limits.sequences == 255
