@@ -16,20 +16,13 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from pydantic import (
-    AliasChoices,
-    AliasPath,
-    BaseModel,
-    RootModel,
-    Secret,
-    SecretBytes,
-    SecretStr,
-)
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, Secret, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _SIMPLE = frozenset((str, int, float, bool))
+_LISTS = (list, tuple, deque, set, frozenset)
 
 
 class UnwritableError(ValueError):
@@ -92,14 +85,10 @@ def _settled(value: Any, dumped: Any) -> Any:
             pairs = zip(value.values(), dumped.items(), strict=True)
             return {name: _settled(inner, item) for inner, (name, item) in pairs}
         return {name: _settled(getattr(value, name, None), v) for name, v in dumped.items()}
-    if isinstance(dumped, list) and _is_list(value) and len(value) == len(dumped):
+    if isinstance(dumped, list) and isinstance(value, _LISTS) and len(value) == len(dumped):
         items = [_settled(*pair) for pair in zip(value, dumped, strict=True)]
         return in_order(items) if isinstance(value, set | frozenset) else items
     return dumped
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple | deque | set | frozenset)
 
 
 def _located(value: BaseModel, error: ValueError) -> UnwritableError:
@@ -141,11 +130,13 @@ def written(value: Any, config: Mapping[str, Any] | None = None) -> Any:
         return value.__int__() if isinstance(value, int) else value.__float__()
     if isinstance(value, RootModel):
         return written(value.root, value.model_config)
-    if isinstance(value, BaseModel) or _is_dataclass(value):
+    if isinstance(value, BaseModel) or dataclasses.is_dataclass(type(value)):
         return dict(_read_fields(value))
     if isinstance(value, Mapping):
-        return {_key(key): written(item, config) for key, item in value.items()}
-    if _is_list(value):
+        # A key is a text, as pydantic's JSON mode writes it.
+        keys = [str(*to_jsonable_python({key: None})) for key in value]
+        return {k: written(v, config) for k, v in zip(keys, value.values(), strict=True)}
+    if isinstance(value, _LISTS):
         items = [written(item, config) for item in value]
         return in_order(items) if isinstance(value, set | frozenset) else items
     config = config or {}
@@ -179,10 +170,6 @@ def in_order(items: Iterable[Any]) -> list[Any]:
     return sorted(items, key=rank)
 
 
-def _is_dataclass(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
-
-
 def _read_fields(value: Any) -> Iterator[tuple[str, Any]]:
     kind: Any = type(value)
     config = getattr(kind, "model_config", None)
@@ -209,11 +196,6 @@ def _read_field(value: Any, name: str, config: Mapping[str, Any] | None) -> Any:
             raise
         # Only its own serializer knows how to write it.
         return value.model_dump(mode="json", include={name}, by_alias=False)[name]
-
-
-def _key(key: Any) -> str:
-    """The key of an object, as pydantic's JSON mode writes it."""
-    return str(*to_jsonable_python({key: None}))
 
 
 def read_name(name: str, info: FieldInfo | None) -> str:

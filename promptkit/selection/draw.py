@@ -156,7 +156,7 @@ class Draws:
             return self._shots(selection, tuple(indices))
         shown = Shown(
             len(indices),
-            labels=lambda: [self._pool.label(index) for index in indices],
+            labels=lambda: [self._pool.labels[index] for index in indices],
             nearness=nearness,
             turn=lambda: seed + int.from_bytes(sha256(query.id.encode()).digest()[:8], "big"),
         )
@@ -212,10 +212,9 @@ class Draws:
     def _shots(self, selection: Selection, indices: tuple[int, ...]) -> Shots:
         if isinstance(selection, ByQuery):
             return tuple([self._pool[index] for index in indices])
-        known = self._tuples.get(indices)
-        if known is None:
-            known = self._tuples[indices] = tuple([self._pool[index] for index in indices])
-        return known
+        if indices not in self._tuples:
+            self._tuples[indices] = tuple([self._pool[index] for index in indices])
+        return self._tuples[indices]
 
     def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> KnownQuery:
         key = text_key(query.input) if key is None else key
@@ -251,7 +250,7 @@ class Draws:
         if head is None or head.size < size:
             from promptkit.tasks.near_duplicates import band_keys
 
-            indices = self._pool.ranked(selection, seed, size)[:size]
+            indices = selection.ranked(self._pool, seed, size)[:size]
             texts = [self._pool.normal(index) for index in indices]
             head = Head(size, indices, None if selection.allow_near else band_keys(texts))
             self._heads[key] = head
@@ -303,13 +302,10 @@ class Draws:
         return [near[index] for index in indices]
 
 
-def _source(selection: Selection) -> str:
-    return "the pool" if selection.kind != "given" else f"the list {selection.name!r}"
-
-
 def _too_few(
     selection: Selection, found: int, query: Example[Any, Any], shots: int, near: Shots
 ) -> str:
+    source = "the pool" if selection.kind != "given" else f"the list {selection.name!r}"
     left = ""
     if near:
         left = (
@@ -318,6 +314,6 @@ def _too_few(
         )
     hint = f"ask for fewer shots, or {ALLOW_NEAR}" if near else "or ask for fewer shots"
     return (
-        f"{shots} shot{'s' * (shots != 1)} asked, but {_source(selection)} has only {found} "
+        f"{shots} shot{'s' * (shots != 1)} asked, but {source} has only {found} "
         f"demonstration{'s' * (found != 1)} for example {query.id!r}{left}; add some, {hint}"
     )

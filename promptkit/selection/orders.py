@@ -7,7 +7,7 @@ choice of shots does (Lu et al. 2022, arXiv 2104.08786).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,12 +44,7 @@ AnyOrder = Order | str
 
 def as_order(order: AnyOrder) -> Order:
     """An order, or the rule of this name. Raises `PromptError`."""
-    return order if isinstance(order, Order) else _rule(order)
-
-
-@lru_cache(maxsize=16)
-def _rule(name: str) -> Order:
-    return Order(name)
+    return order if isinstance(order, Order) else Order(order)
 
 
 def orders(count: int) -> tuple[Order, ...]:
@@ -125,10 +120,5 @@ def design(shots: int) -> tuple[tuple[int, ...], ...]:
         tuple(place_of[(item + shift) % shots] for item in zigzag) for shift in range(shots)
     ]
     rotations = [tuple((place + shift) % shots for place in range(shots)) for shift in range(shots)]
-    squares = [williams, *([list(_reversed(williams))] if shots % 2 else [])]
-    squares += [rotations, list(_reversed(rotations))]
-    return tuple(row for square in squares for row in square)
-
-
-def _reversed(square: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
-    return (row[::-1] for row in square)
+    rows = [*williams, *([row[::-1] for row in williams] if shots % 2 else [])]
+    return (*rows, *rotations, *[row[::-1] for row in rotations])

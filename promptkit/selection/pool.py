@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 from promptkit.tasks.examples import (
     Example,
@@ -29,21 +29,14 @@ def digest(purpose: str, seed: int, text: str) -> bytes:
     return hashlib.sha256(canonical([purpose, seed, text])).digest()
 
 
-class PoolRanking(Protocol):
-    """A ranking of the pool that does not depend on the query."""
-
-    seeded: ClassVar[bool]
-
-    def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]: ...
-
-
 class Pool:
     """A pool that shots are drawn from; examples are known by their indices in it."""
 
     def __init__(self, examples: ExampleSet[Any, Any]) -> None:
         self.examples = examples
         self._permutations: dict[int, tuple[int, ...]] = {}
-        self._ranked: dict[tuple[PoolRanking, int], tuple[int, Sequence[int]]] = {}
+        self.rankings: dict[tuple[object, int], tuple[int, Sequence[int]]] = {}
+        """Rankings that do not depend on the query, with their lengths; see `Fixed.ranked`."""
         self._vectors: dict[Embed | None, Vectors] = {}
         self._normal: dict[int, str] = {}
         self._keys: dict[int, str] = {}
@@ -56,20 +49,17 @@ class Pool:
         """The indices by id."""
         return {example.id: index for index, example in enumerate(self.examples)}
 
-    def label(self, index: int) -> str:
-        """The `output_key` of an example, which tells labels apart."""
-        return self._labels[index]
-
     @cached_property
-    def _labels(self) -> Sequence[str]:
+    def labels(self) -> Sequence[str]:
+        """The `output_key` of each example, which tells labels apart."""
         return [output_key(example.output) for example in self.examples]
 
     @cached_property
     def by_label(self) -> Mapping[str, tuple[int, ...]]:
         """The indices of every label's examples; the labels as they first come."""
         found: dict[str, list[int]] = {}
-        for index in range(len(self)):
-            found.setdefault(self.label(index), []).append(index)
+        for index, label in enumerate(self.labels):
+            found.setdefault(label, []).append(index)
         return {label: tuple(indices) for label, indices in found.items()}
 
     @cached_property
@@ -86,47 +76,34 @@ class Pool:
         same in every Python version. The rest of the pool does not count, so that an added row
         takes a place of its own between the others and moves none of them past another.
         """
-        known = self._permutations.get(seed)
-        if known is None:
+        if seed not in self._permutations:
             digests = [digest("shots", seed, example.id) for example in self.examples]
-            known = tuple(sorted(range(len(self)), key=digests.__getitem__))
-            self._permutations[seed] = known
-        return known
-
-    def ranked(self, selection: PoolRanking, seed: int, count: int) -> Sequence[int]:
-        """At least `count` indices as the selection ranks them for this seed, or all."""
-        key = selection, seed if selection.seeded else 0
-        known = self._ranked.get(key)
-        if known is None or known[0] < count:
-            known = self._ranked[key] = count, selection.rank(self, seed, count)
-        return known[1]
+            drawn = sorted(range(len(self)), key=digests.__getitem__)
+            self._permutations[seed] = tuple(drawn)
+        return self._permutations[seed]
 
     def vectors(self, embed: Embed | None) -> Vectors:
         """The inputs as vectors, by TF-IDF where nothing else embeds them."""
-        known = self._vectors.get(embed)
-        if known is None:
+        if embed not in self._vectors:
             from promptkit.selection.similarity import Embedded, TfIdf
 
             texts = [text_of(example.input) for example in self.examples]
-            known = TfIdf(texts) if embed is None else Embedded(texts, embed)
-            self._vectors[embed] = known
-        return known
+            self._vectors[embed] = TfIdf(texts) if embed is None else Embedded(texts, embed)
+        return self._vectors[embed]
 
     def normal(self, index: int) -> str:
         """Return the `normal_form` of an example's input, for detecting near-duplicates."""
-        known = self._normal.get(index)
-        if known is None:
+        if index not in self._normal:
             from promptkit.tasks.near_duplicates import normal_form
 
-            known = self._normal[index] = normal_form(texts_of(self.examples[index].input))
-        return known
+            self._normal[index] = normal_form(texts_of(self.examples[index].input))
+        return self._normal[index]
 
     def key(self, index: int) -> str:
         """The `text_key` of an example's input."""
-        known = self._keys.get(index)
-        if known is None:
-            known = self._keys[index] = text_key(self.examples[index].input)
-        return known
+        if index not in self._keys:
+            self._keys[index] = text_key(self.examples[index].input)
+        return self._keys[index]
 
     def __getitem__(self, index: int) -> Example[Any, Any]:
         return self.examples[index]

@@ -44,15 +44,12 @@ class Vectors(Protocol):
 
     def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
         """For each text its similarity to every example, (examples,)."""
-        ...
 
     def among(self, indices: Sequence[int]) -> Matrix:
         """The similarities of some examples to each other, (indices, indices)."""
-        ...
 
     def to(self, index: int) -> Matrix:
         """The similarity of every example to one of them, (examples,)."""
-        ...
 
 
 class TfIdf:

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -61,6 +60,13 @@ class Fixed(Selection):
     def rank(self, pool: Pool, seed: int, count: int) -> Sequence[int]:
         """At least `count` indices, or all; fewer are the beginning of more."""
         raise NotImplementedError
+
+    def ranked(self, pool: Pool, seed: int, count: int) -> Sequence[int]:
+        """The same, computed once for a pool and a seed."""
+        key = self, seed if self.seeded else 0
+        if key not in pool.rankings or pool.rankings[key][0] < count:
+            pool.rankings[key] = count, self.rank(pool, seed, count)
+        return pool.rankings[key][1]
 
 
 class Ranked(NamedTuple):
@@ -136,7 +142,7 @@ class Balanced(Fixed):
             label: [] for label in sorted(labels, key=lambda each: digest("labels", block, each))
         }
         for index in pool.permutation(seed):
-            by_label[pool.label(index)].append(index)
+            by_label[pool.labels[index]].append(index)
         columns = list(by_label.values())
         columns = columns[turn:] + columns[:turn]
         ranked: list[int] = []
@@ -247,7 +253,7 @@ class BlockSimilar(ByQuery):
 
         near = similar(row, self.nearest, barred)
         block: list[int] = []
-        for index in pool.ranked(Balanced(), seed, len(pool)):
+        for index in Balanced().ranked(pool, seed, len(pool)):
             if len(near) + len(block) >= count:
                 break
             if index not in near and not barred(index):
@@ -313,7 +319,7 @@ def as_selection(selection: AnySelection) -> Selection:
         if selection not in BUILT_IN:
             known = ", ".join(SELECTIONS)
             raise PromptError(f"unknown selection {selection!r}; choose one of: {known}")
-        return _named(selection)
+        return BUILT_IN[selection]()
     if not isinstance(selection, Sequence) or not all(isinstance(id, str) for id in selection):
         raise PromptError(
             f"{shorten(selection)} is not a selection, the name of one or a list of ids"
@@ -342,11 +348,6 @@ def read_selection(text: str, embed: Embed | None = None) -> Selection:
     if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids) or not ids:
         raise TaskError(f'{text}: a selection reads {{"shots": ["id", ...]}}; this is not')
     return Given(tuple(ids), Path(text).name)
-
-
-@cache
-def _named(name: str) -> Selection:
-    return BUILT_IN[name]()
 
 
 def default_selection(task: Task[Any, Any]) -> Selection:

@@ -9,13 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.json_values import UnwritableError, plain, written
@@ -23,8 +17,6 @@ from promptkit.tasks.generic_models import Typed
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input, as in Task[I, O]
 O = TypeVar("O")  # noqa: E741
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _WORD = re.compile(r"[^\s\0-\x1f\x7f!-/:-@\[-`{-~]+")  # not \w: it lacks vowel signs
 

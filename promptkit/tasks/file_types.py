@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -157,22 +157,20 @@ class _Fits:
         from jsonschema.exceptions import best_match
 
         try:
-            error = best_match(self._validator.iter_errors(value))
+            error = best_match(_validator(self.schema).iter_errors(value))
         except RecursionError:
             raise ValueError("it nests too deeply, or its JSON Schema without end") from None
         if error is not None:
             raise ValueError(f"{error.json_path}: {error.message}")
         return value
 
-    @cached_property
-    def _validator(self) -> Any:
-        from jsonschema.validators import validator_for
 
-        schema = json.loads(self.schema)
-        return validator_for(schema)(schema)
+@lru_cache(maxsize=64)
+def _validator(text: str) -> Any:
+    from jsonschema.validators import validator_for
 
-    def __reduce__(self) -> Any:
-        return _Fits, (self.schema,)
+    schema = json.loads(text)
+    return validator_for(schema)(schema)
 
 
 def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import getitem
-from typing import Annotated, Any, ClassVar, NamedTuple, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
@@ -56,7 +56,7 @@ def _spelled(kind: Any) -> Any:
 def _recipe(kind: Any) -> Any:
     """Return the recipe of a type, or the type itself where a module holds it."""
     if get_origin(kind) is Annotated:
-        return Recipe(_annotated, tuple(map(_recipe, get_args(kind))))
+        return Recipe(_with_types, (Annotated, *map(_recipe, get_args(kind))))
     if isinstance(kind, FieldInfo):  # some of whose constraints are of a class without a module
         local = [data for data in kind.metadata if "<locals>" in type(data).__qualname__]
         named = [data for data in kind.metadata if data not in local]
@@ -68,10 +68,6 @@ def _recipe(kind: Any) -> Any:
     if generic["origin"] is None:
         return kind.recipe or kind
     return Recipe(_with_types, (generic["origin"], *map(_recipe, generic["args"])))
-
-
-def _annotated(*args: Any) -> Any:
-    return getitem(cast(Any, Annotated), args)
 
 
 def _field(given: dict[str, Any], metadata: list[Any]) -> Any:

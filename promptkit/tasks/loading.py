@@ -244,9 +244,7 @@ def _from_cell(cell: str, parser: ExampleParser) -> Any:
 
 
 def _without_repeats(
-    rows: Mapping[Part, Sequence[PlacedExample]],
-    output: OutputType,
-    notify: Callable[[str], None],
+    rows: Mapping[Part, Sequence[PlacedExample]], output: OutputType, notify: Callable[[str], None]
 ) -> dict[Part, Sequence[PlacedExample]]:
     """Return the first of equal rows each, and demonstrations that are no tests.
 

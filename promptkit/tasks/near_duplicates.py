@@ -155,11 +155,7 @@ def _sentence_alike(one: str, other: str) -> bool:
     added = _added(a, b)
     if added is None or any(word in _NEGATIONS or _DECISIVE.search(word) for word in added):
         return False
-    if max(len(one), len(other)) > _KEPT:
-        return _similarity(_shingles(one), _shingles(other)) >= ALIKE
-    parts, others = _parts(one), _parts(other)
-    both = len(parts & others)
-    return both >= ALIKE * (len(parts) + len(others) - both)
+    return _similarity(_shingles(one), _shingles(other)) >= ALIKE
 
 
 def _words(text: str) -> list[str]:
@@ -205,10 +201,6 @@ def band_keys(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _parts(text: str) -> frozenset[str]:
-    return frozenset([text[start : start + _WIDTH] for start in range(len(text) - _WIDTH + 1)])
-
-
 def _shingles(text: str) -> NDArray[np.uint64]:
     """The distinct runs of `_WIDTH` characters, as hashes in order; of many, the smallest."""
     *_, hashes = ngram_hashes(code_points(text), _WIDTH)

@@ -113,20 +113,15 @@ class OutputType:
 
         Raises `TaskError` for a schema that is nested too deeply.
         """
-        if self.values:
+        if self.json_format is None:
             return None
-        try:
-            schema = self.written_schema
-            if schema is None:
-                return None
-            if self.is_text:
-                constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
-                return AnswerFormat.of("text", schema) if constrained else None
-            if _bare(self.annotation) is float and schema == {"type": "number"}:
-                return AnswerFormat.of("text", FLOAT)
-            return AnswerFormat.of("json", narrowed(schema))
-        except RecursionError:
-            raise TaskError("the output's JSON Schema is nested too deeply") from None
+        schema = self.written_schema or {}
+        if self.is_text:
+            constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
+            return AnswerFormat.of("text", schema) if constrained else None
+        if _bare(self.annotation) is float and schema == {"type": "number"}:
+            return AnswerFormat.of("text", FLOAT)
+        return self.json_format
 
     @cached_property
     def json_format(self) -> AnswerFormat | None:
@@ -134,10 +129,8 @@ class OutputType:
 
         None for labels, and for what has no schema. Raises `TaskError` like `format`.
         """
-        if self.values:
-            return None
         try:
-            schema = self.written_schema
+            schema = None if self.values else self.written_schema
             return AnswerFormat.of("json", narrowed(schema)) if schema is not None else None
         except RecursionError:
             raise TaskError("the output's JSON Schema is nested too deeply") from None

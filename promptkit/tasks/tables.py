@@ -35,7 +35,12 @@ class DataFile:
         return str(self.path)
 
     def rows(self, problems: list[Problem], required: Sequence[str] = ()) -> Iterator[NumberedRow]:
-        """Yield the rows with their lines; see `read_rows`."""
+        """Yield the rows with the lines on which they begin; of Parquet, their numbers from 1.
+
+        Rows that cannot be read go to `problems`; a CSV file's header must name the `required`
+        columns. Raises `DataError` for a file that cannot be read as a whole, and
+        `MissingExtraError` for Parquet without pyarrow.
+        """
         if self.text is None:
             return _parquet_rows(self.path)
         reader = csv_rows if is_csv(self.path) else _jsonl_rows
@@ -58,27 +63,6 @@ def read_data_file(path: Path) -> DataFile:
     Raises `TaskError` for a file that is not there, and `DataError` for one that is not text.
     """
     return DataFile(path, None if is_parquet(path) else _read_text(path))
-
-
-def read_rows(
-    path: Path, problems: list[Problem], required: Sequence[str] = ()
-) -> Iterator[NumberedRow]:
-    """Yield the rows of a CSV, JSON Lines or Parquet file with the lines on which they begin.
-
-    Args:
-        path: The file; its suffix names the format.
-        problems: A list that rows which cannot be read are added to.
-        required: Columns that the header of a CSV file must name.
-
-    Yields:
-        Line and columns of each row; the lines of a Parquet file are its rows, counted from 1.
-
-    Raises:
-        TaskError: The file does not exist, or its suffix is not one of a data file.
-        DataError: The file cannot be read as a whole.
-        MissingExtraError: The file is Parquet and pyarrow is not installed.
-    """
-    yield from read_data_file(path).rows(problems, required)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -191,13 +175,9 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
         path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
         rows = parquet.read_table(path).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
-        raise TaskError(f"{path}: {_arrow_reason(error, path)}") from None
+        # The text of an error of pyarrow may be only the file's name.
+        text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
+        plainly = getattr(error, "strerror", None)
+        reason = plainly or f"not Parquet: {text or type(error).__name__}"
+        raise TaskError(f"{path}: {reason}") from None
     yield from enumerate(rows, start=1)
-
-
-def _arrow_reason(error: Exception, path: Path) -> str:
-    """Return the reason of an error of pyarrow, whose text may be only the file's name."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
-    return f"not Parquet: {text or type(error).__name__}"

@@ -7,7 +7,7 @@ back is in `promptkit.tasks.loading`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal
@@ -121,7 +121,9 @@ class Task(Typed, Generic[I, O]):
         try:
             task = handler(data)
         except ValidationError as error:
-            raise TaskError("; ".join(_reasons(error))) from None
+            items = error.errors(include_url=False)
+            reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items]
+            raise TaskError("; ".join(reasons)) from None
         _ = task.labels  # labels that clash are an error of the task
         if info.context != ROWS_CHECKED:
             rows = placed("demos", task.demos), placed("tests", task.tests)
@@ -190,10 +192,6 @@ class Task(Typed, Generic[I, O]):
         return tuple(found)
 
     @cached_property
-    def _input_type(self) -> type[BaseModel]:
-        return self.types()[0]
-
-    @cached_property
     def output_type(self) -> OutputType:
         """The output type, which writes and parses outputs."""
         return OutputType(self.types()[1])
@@ -256,7 +254,7 @@ class Task(Typed, Generic[I, O]):
 
     def as_query(self, query: Example[I, O] | I | Mapping[str, Any]) -> Example[I, O]:
         """An example out of an input or a dict of its fields. Raises `DataError`."""
-        if isinstance(query, Example) and type(query.input) is self._input_type:
+        if isinstance(query, Example) and type(query.input) is self.types()[0]:
             is_known = query.output is not None or self.output_type.allows_null
             if is_known or not query.labelled:
                 return query
@@ -286,8 +284,3 @@ def _label(output: OutputType, value: Any) -> Any:
 def _parts(example: Example[Any, Any]) -> dict[str, Any]:
     fields = (f for f in Example.model_fields if f != "output" or example.labelled)
     return {field: getattr(example, field) for field in fields}
-
-
-def _reasons(error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        yield f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

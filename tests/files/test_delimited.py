@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.delimited import to_csv
-from promptkit.tasks.tables import read_rows, write_rows
+from promptkit.tasks.tables import read_data_file, write_rows
 
 
 def read(
@@ -19,7 +19,7 @@ def read(
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     (folder / name).write_text(text, encoding="utf-8", newline="")
     problems: list[Problem] = []
-    return [row for _, row in read_rows(folder / name, problems, required)], problems
+    return [row for _, row in read_data_file(folder / name).rows(problems, required)], problems
 
 
 def refusal(folder: Path, text: str, name: str = "a.csv") -> list[str]:
@@ -47,7 +47,7 @@ def test_the_separator_that_excel_is_told_is_read(
     text = mark.format(separator) + end + to_csv(ROWS, separator)
     assert read(tmp_path, text) == (ROWS, [])
     (tmp_path / "b.csv").write_text(text + f"x{separator}\n", encoding="utf-8", newline="")
-    assert [line for line, _ in read_rows(tmp_path / "b.csv", [])] == [3, 4, 5]
+    assert [line for line, _ in read_data_file(tmp_path / "b.csv").rows([])] == [3, 4, 5]
 
 
 def test_one_column_needs_no_separator(tmp_path: Path) -> None:
@@ -131,5 +131,5 @@ def test_tab_separated_files_are_written_without_loss(
     write_rows(path, rows)
     assert "\t" in path.read_text("utf-8").split("\n")[0]
     problems: list[Problem] = []
-    assert [row for _, row in read_rows(path, problems, ("text", "label"))] == rows
+    assert [row for _, row in read_data_file(path).rows(problems, ("text", "label"))] == rows
     assert problems == []

@@ -19,7 +19,7 @@ from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.tasks.examples import Example, ExampleSet
 from promptkit.tasks.loading import load_task, read_examples
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.tables import DataFile, read_data_file, read_rows
+from promptkit.tasks.tables import DataFile, read_data_file
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.writing import save_task, write_examples
@@ -643,7 +643,7 @@ def test_nested_inputs_are_written_as_json_but_not_as_csv(tmp_path: Path) -> Non
 def test_a_file_of_another_kind_is_neither_read_nor_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("name\n")
     with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
-        list(read_rows(tmp_path / "a.txt", []))
+        list(read_data_file(tmp_path / "a.txt").rows([]))
     with pytest.raises(TaskError, match=r"a data file ends in .csv, .tsv, .jsonl or .parquet"):
         write_examples(tmp_path / "a.txt", ExampleSet(()), OutputType(str))
 
@@ -673,13 +673,13 @@ def test_parquet_rows_that_do_not_fit_are_named(tmp_path: Path) -> None:
 def test_what_only_looks_like_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("name,output\npeach,drupe\n")
     with pytest.raises(TaskError, match=r"a\.parquet: .*[Pp]arquet"):
-        list(read_rows(tmp_path / "a.parquet", []))
+        list(read_data_file(tmp_path / "a.parquet").rows([]))
     (tmp_path / "a.parquet").write_bytes(b"")
     with pytest.raises(TaskError, match=r"a\.parquet: not Parquet: \S+") as caught:
-        list(read_rows(tmp_path / "a.parquet", []))
+        list(read_data_file(tmp_path / "a.parquet").rows([]))
     assert str(caught.value).count("a.parquet") == 1
     with pytest.raises(TaskError, match=r"absent\.parquet: No such file or directory$") as caught:
-        list(read_rows(tmp_path / "absent.parquet", []))
+        list(read_data_file(tmp_path / "absent.parquet").rows([]))
     assert str(caught.value).count("absent.parquet") == 1
     with pytest.raises(TaskError, match="only read"):
         write_examples(tmp_path / "b.parquet", ExampleSet(()), OutputType(str))
