@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import compress
-from operator import not_
 from time import monotonic
 from typing import NamedTuple
 
 from promptkit.errors import ModelError, shorten
-from promptkit.inference.store import Result, Store, keys_of
-from promptkit.models.base import Model, ModelIdentity, Request, Sampling, Score
+from promptkit.inference.store import Result, Store, key_of
+from promptkit.models.base import Generation, Model, Request, Sampling, Score
 from promptkit.prompts.prompt import TOKEN_BYTES
 
 Progress = Callable[[int, int], None]
@@ -65,13 +63,14 @@ def answer(
     Raises:
         ModelError: A result cannot be an answer, such as a log-probability that is no number.
     """
-    keys, scored = _keys(requests, model.identity, sampling)
-    known = _stored(store, dict(zip(keys, requests, strict=True))) if store is not None else {}
+    keys = [
+        key_of(one, model.identity, None if one.candidate_tokens else sampling) for one in requests
+    ]
+    distinct = dict(zip(keys, requests, strict=True))
+    known = _stored(store, distinct) if store is not None else {}
     stored = len(known)
-    missing = {key: one for key, one in zip(keys, requests, strict=True) if key not in known}
-    to_score = {key: missing[key] for key in scored if key in missing}
-    to_write = {key: one for key, one in missing.items() if key not in to_score}
-    made = _results(model, to_score, to_write, sampling)
+    missing = {key: one for key, one in distinct.items() if key not in known}
+    made = _results(model, missing, sampling)
     asked = [*missing.values()]
     if begin is not None:
         begin(asked, stored)
@@ -90,39 +89,22 @@ def answer(
     finally:
         if store is not None and unsaved:
             store.put(unsaved)
-    written = sum(_written(known[key]) for key in missing)
+    generated = [one for key in missing if isinstance(one := known[key], Generation)]
+    # Nothing goes on from an answer's last token.
+    written = sum(one.generated - (one.finish != "eos") for one in generated)
     return RequestResults([known[key] for key in keys], asked, stored, written)
 
 
-def _keys(
-    requests: Sequence[Request], identity: ModelIdentity, sampling: Sampling
-) -> tuple[list[bytes], list[bytes]]:
-    """Return the key of each request, and the keys of those whose candidates are scored."""
-    scores = [bool(one.candidate_tokens) for one in requests]
-    scored = keys_of(compress(requests, scores), identity)
-    generated = keys_of(compress(requests, map(not_, scores)), identity, sampling)
-    each = {True: iter(scored), False: iter(generated)}
-    return [next(each[is_scored]) for is_scored in scores], scored
-
-
 def _results(
-    model: Model, scored: Requests, generated: Requests, sampling: Sampling
+    model: Model, requests: Requests, sampling: Sampling
 ) -> Iterator[tuple[bytes, Result]]:
-    """Yield the results by their keys."""
-    if scored:
-        keys = [*scored]
-        for index, score in model.score([*scored.values()]):
-            yield keys[index], score
-    if generated:
-        keys = [*generated]
-        for index, generation in model.generate([*generated.values()], sampling):
-            yield keys[index], generation
-
-
-def _written(result: Result) -> int:
-    if isinstance(result, Score):
-        return 0
-    return result.generated - (result.finish != "eos")  # nothing goes on from the last one
+    """Yield the results by their keys, those of candidates first."""
+    if scored := [key for key, one in requests.items() if one.candidate_tokens]:
+        for index, score in model.score([requests[key] for key in scored]):
+            yield scored[index], score
+    if generated := [key for key, one in requests.items() if not one.candidate_tokens]:
+        for index, generation in model.generate([requests[key] for key in generated], sampling):
+            yield generated[index], generation
 
 
 def _stored(store: Store, requests: Requests) -> dict[bytes, Result]:

@@ -21,16 +21,13 @@ class AnyPredictor(Protocol):
     @property
     def identity(self) -> ModelIdentity:
         """Everything that decides its predictions, and its name in tables."""
-        ...
 
     @property
     def usage(self) -> Usage:
         """Cost of its work so far."""
-        ...
 
     def predict(self, queries: Iterable[Example[Any, Any]], /) -> Sequence[Prediction]:
         """Return a prediction for each query, in their order."""
-        ...
 
 
 def predict_each(

@@ -13,9 +13,7 @@ from promptkit.inference.store import Result, Store
 from promptkit.models.base import Model, Request, Sampling
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
-from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.renderer import Renderer
-from promptkit.templating.template import Template
 
 Announce = Callable[[str], None]
 """Called with a sentence on what a run will cost, before it begins."""
@@ -42,13 +40,11 @@ class Stage(Protocol):
 
     def requests(self, predictions: Predictions, /) -> Sequence[ModelRequests]:
         """Return what is asked, given the predictions of earlier rounds."""
-        ...
 
     def apply(
         self, predictions: Predictions, results: Sequence[Sequence[Result]], /
     ) -> Predictions:
         """Return the predictions, given the results of `requests`, in their order."""
-        ...
 
 
 class CellRequests(NamedTuple):
@@ -74,14 +70,17 @@ def prepare(
         known: Requests of cells that may be in the grid, for the same queries: not made again.
     """
     made = {one.predictor.cell: one for one in known}
-    renderers = {_wording(one.predictor): one.renderer for one in made.values()}
+    renderers = {
+        (one.predictor.template, one.predictor.verbalizer): one.renderer for one in made.values()
+    }
     cells = []
     for one in grid:
         cell = made.get(one.cell)
         if cell is None:
-            if _wording(one) not in renderers:
-                renderers[_wording(one)] = one.template.renderer(one.task, one.verbalizer)
-            renderer = renderers[_wording(one)]
+            wording = (one.template, one.verbalizer)
+            if wording not in renderers:
+                renderers[wording] = one.template.renderer(one.task, one.verbalizer)
+            renderer = renderers[wording]
             cell = CellRequests(one, queries, one.tokenize(queries, renderer), renderer)
         cells.append(cell)
     return cells
@@ -208,10 +207,6 @@ def prompts_of(cells: Iterable[CellRequests]) -> Mapping[str, Prompt]:
     """Return the prompts by their digest."""
     prompts = (request.prompt for one in cells for request in one.requests)
     return {prompt.sha256: prompt for prompt in prompts}
-
-
-def _wording(predictor: Predictor) -> tuple[Template, Verbalizer | None]:
-    return predictor.template, predictor.verbalizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Factors of a comparison, and the cell: one combination of them.
 
-`Cell` is the one definition of the factors: their names, their order, their defaults, and how a
-level is said to people. Rows, predictions and whatever else is about a cell inherit its fields, so
-one more field here is one more factor in all of them.
+`Cell` alone defines the factors. Rows and predictions inherit its fields, so one more field here is
+one more factor in all of them.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ NO_PROMPT = "no prompt"
 
 RAW = "none"
 """Calibration of what is not calibrated."""
-
-LONGEST = 60
-"""Number of characters of a level that a sentence shows."""
 
 
 def factor(
@@ -158,7 +154,7 @@ def bare(factor: str, level: object) -> str:
     said = _FACTORS.get(factor, {})
     if said.get("unset") and level == DEFAULTS[factor]:
         return str(said["unset"])
-    text = visible(file_name(str(level)) if factor == "model" else level, LONGEST)
+    text = visible(file_name(str(level)) if factor == "model" else level, 60)
     return str(said["said"]).format(text) if said.get("said") else text
 
 

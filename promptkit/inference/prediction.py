@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
@@ -222,12 +223,10 @@ class Predictor:
         self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
     ) -> list[Request]:
         renderer.expect(queries)
-        draw: dict[str, Any] = {
-            "seed": self.seed,
-            "selection": self._selection,
-            "order": self._order,
-        }
-        return self.requests([renderer.render(query, shots, **draw) for query in queries])
+        render = partial(
+            renderer.render, seed=self.seed, selection=self._selection, order=self._order
+        )
+        return self.requests([render(query, shots) for query in queries])
 
     def requests(self, prompts: Sequence[Prompt]) -> list[Request]:
         """Return prompts as requests to the model.
@@ -244,10 +243,8 @@ class Predictor:
     def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> Request:
         """Return the prompt with as many of its shots as fit, the last ones left out."""
         for shots in range(self.shots, 0, -1):
-            try:
+            with suppress(PromptTooLongError):
                 return self._tokenize(renderer, [query], shots)[0]
-            except PromptTooLongError:
-                continue
         return self._tokenize(renderer, [query], 0)[0]
 
     def _prediction(
@@ -339,8 +336,7 @@ def _generated(
     try:
         return said, parse(generation.text.strip())
     except ValueError as error:
-        cut = (
-            " (the answer was cut at its budget of tokens)" if generation.finish == "length" else ""
-        )
-        said["failure"] = f"{error}{cut}"
+        said["failure"] = str(error)
+        if generation.finish == "length":
+            said["failure"] += " (the answer was cut at its budget of tokens)"
         return said, None

@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from hashlib import sha256
-from math import isnan
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
-from types import TracebackType
 from typing import Any, get_args
 
 from promptkit.errors import StoreError
@@ -198,12 +196,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @contextmanager
@@ -249,39 +242,34 @@ class Store:
 
 
 def key_of(request: Request, identity: ModelIdentity, sampling: Sampling | None = None) -> bytes:
-    """Return the key of one request; see `keys_of`."""
-    (key,) = keys_of([request], identity, sampling)
-    return key
-
-
-def keys_of(
-    requests: Iterable[Request], identity: ModelIdentity, sampling: Sampling | None = None
-) -> list[bytes]:
-    """Return the digest of everything that decides each result.
+    """Return the digest of everything that decides a result.
 
     Args:
-        requests: What is asked.
+        request: What is asked.
         identity: The model that is asked.
         sampling: How answers are generated; None where candidates are scored.
     """
-    model = json.dumps(identity.key)
+    prompt = request.prompt
+    rule = _rule(identity, sampling, prompt.stop, prompt.format, prompt.lead)
+    return sha256(rule + request.content).digest()
 
-    @cache
-    def rule(stop: str, format: AnswerFormat | None, lead: str) -> bytes:
-        """Return how the result comes about, and by whom, as the beginning of a JSON list."""
-        parts: list[Any] = [_SCORE_RULE]
-        if sampling is not None:
-            seed = sampling.seed if sampling.temperature > 0 else None
-            parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
-            if format is not None:
-                parts += [_FORMAT_RULE, format.kind, format.schema, lead]
-        return f"[{json.dumps(parts)}, {model}, ".encode()
 
-    return [
-        sha256(rule(prompt.stop, prompt.format, prompt.lead) + request.content).digest()
-        for request in requests
-        for prompt in [request.prompt]
-    ]
+@lru_cache
+def _rule(
+    identity: ModelIdentity,
+    sampling: Sampling | None,
+    stop: str,
+    format: AnswerFormat | None,
+    lead: str,
+) -> bytes:
+    """Return how the result comes about, and by whom, as the beginning of a JSON list."""
+    parts: list[Any] = [_SCORE_RULE]
+    if sampling is not None:
+        seed = sampling.seed if sampling.temperature > 0 else None
+        parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
+        if format is not None:
+            parts += [_FORMAT_RULE, format.kind, format.schema, lead]
+    return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
 
 
 def _text(result: Result) -> str:
@@ -289,45 +277,37 @@ def _text(result: Result) -> str:
 
 
 def _result(text: object) -> Result | None:
-    """The result that a row holds; None where something has damaged it."""
+    """Return the result that a row holds; None where something has damaged it."""
     try:
         fields = json.loads(text)  # type: ignore[arg-type]
-        return _score(fields) if "logprobs" in fields else _generation(fields)
+        kind = Score if "logprobs" in fields else Generation
+        if fields.keys() != {*kind.__slots__}:
+            return None
+        if not all(_CHECKS[name](value) for name, value in fields.items()):
+            return None
+        if kind is Score:
+            fields["logprobs"] = tuple(map(float, fields["logprobs"]))
+        return kind(**fields)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-def _score(fields: dict[str, Any]) -> Score | None:
-    if fields.keys() != _SCORE_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
-        return None
-    logprobs = fields["logprobs"]
-    if type(logprobs) is not list or not logprobs or not _NUMBERS.issuperset(map(type, logprobs)):
-        return None
-    if any(map(isnan, logprobs)):
-        return None
-    return Score(tuple(map(float, logprobs)), fields["tokens"], fields["seconds"])
+def _is_number(value: object) -> bool:
+    return type(value) in (float, int) and value == value  # not NaN
 
 
-def _generation(fields: dict[str, Any]) -> Generation | None:
-    if fields.keys() != _GENERATION_FIELDS or not _counts(fields["tokens"], fields["seconds"]):
-        return None
-    if type(fields["text"]) is not str or fields["finish"] not in _FINISHES:
-        return None
-    return Generation(**fields) if _counts(fields["generated"], 0.0) else None
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 2**53
 
 
-def _counts(tokens: object, seconds: object) -> bool:
-    """Whether these are a number of tokens and one of seconds."""
-    if type(tokens) is not int or not 0 <= tokens <= _MOST_TOKENS:
-        return False
-    return type(seconds) in _NUMBERS and seconds == seconds  # not NaN
-
-
-_SCORE_FIELDS = {*Score.__slots__}
-_GENERATION_FIELDS = {*Generation.__slots__}
-_NUMBERS = frozenset([float, int])
-_FINISHES = get_args(Finish)
-_MOST_TOKENS = 2**53
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "logprobs": lambda value: type(value) is list and value != [] and all(map(_is_number, value)),
+    "text": lambda value: type(value) is str,
+    "finish": get_args(Finish).__contains__,
+    "tokens": _is_count,
+    "generated": _is_count,
+    "seconds": _is_number,
+}
 
 
 def _make_folder(folder: Path) -> None:

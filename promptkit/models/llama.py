@@ -38,7 +38,6 @@ from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
 from promptkit.models.runtime.loaded_model import LoadedModel
-from promptkit.models.runtime.tolerance import tolerance
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template
@@ -172,7 +171,7 @@ class LlamaModel:
             runtime=runtime(),
             context=self._context.length,
             settings=f"{settings}, each prompt alone" if exact else str(settings),
-            tolerance=0.0 if exact else tolerance(source.weights, settings),
+            tolerance=0.0 if exact else settings.tolerance(source.weights),
         )
 
     @property

@@ -29,8 +29,7 @@ from promptkit.models.base import Model, Sampling, Weights
 from promptkit.models.llama import LlamaModel, load_model
 from promptkit.models.prepare.model_files import find
 from promptkit.models.runtime import context as context_module
-from promptkit.models.runtime.context import Context
-from promptkit.models.runtime.tolerance import TOLERANCES
+from promptkit.models.runtime.context import TOLERANCES, Context
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 

@@ -165,9 +165,5 @@ class Access:
 
     def _free_unused(self) -> None:
         if not self._users:
-            free, self._free = self._free, _nothing
+            free, self._free = self._free, lambda: None
             free()
-
-
-def _nothing() -> None:
-    pass

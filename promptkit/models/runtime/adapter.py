@@ -5,13 +5,12 @@ llama.cpp applies an adapter while it decodes, so one loaded model serves with a
 
 from __future__ import annotations
 
-import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from promptkit.errors import ModelError, ModelFileError
+from promptkit.errors import ModelFileError
 from promptkit.models.runtime.library import errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import LoadedModel
 
@@ -43,15 +42,3 @@ def new_adapter(model: LoadedModel, path: Path) -> Any:
         reason = errors() or "no reason given"
         raise ModelFileError(path, f"llama.cpp cannot load the adapter: {reason}")
     return pointer
-
-
-def set_adapters(context: Any, adapters: tuple[Adapter, ...]) -> None:
-    """Have a context apply these adapters; its caller forgets what the context holds."""
-    lib = library()
-    count = len(adapters)
-    pointers = (lib.llama_adapter_lora_p_ctypes * count)(
-        *(ctypes.cast(adapter.pointer, lib.llama_adapter_lora_p_ctypes) for adapter in adapters)
-    )
-    scales = (ctypes.c_float * count)(*(adapter.scale for adapter in adapters))
-    if lib.llama_set_adapters_lora(context, pointers, count, scales) != 0:
-        raise ModelError(f"llama.cpp cannot apply the adapter: {errors() or 'no reason'}")

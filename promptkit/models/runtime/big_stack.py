@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from promptkit.errors import PromptError
@@ -43,18 +43,15 @@ def with_stack(length: int, call: Callable[[], T]) -> T:
             f"this model's tokenizer splits at most {LONGEST:,}: shorten it, or break its lines"
         )
     with ThreadPoolExecutor(1) as threads:
-        return _start(threads, length, call).result()
-
-
-def _start(threads: ThreadPoolExecutor, length: int, call: Callable[[], T]) -> Future[T]:
-    """Begin a call in a thread with stack enough; how much is set for all new threads at once."""
-    with _stack_size:
-        before = threading.stack_size(2**20 + PER_BYTE * length)
-        try:
-            return threads.submit(call)
-        except RuntimeError:
-            raise PromptError(
-                f"a text of {length:,} bytes: no memory is left to split it into words; shorten it"
-            ) from None
-        finally:
-            threading.stack_size(before)
+        with _stack_size:  # which is set for all new threads at once
+            before = threading.stack_size(2**20 + PER_BYTE * length)
+            try:
+                result = threads.submit(call)
+            except RuntimeError:
+                raise PromptError(
+                    f"a text of {length:,} bytes: no memory is left to split it into words; "
+                    "shorten it"
+                ) from None
+            finally:
+                threading.stack_size(before)
+        return result.result()

@@ -18,12 +18,19 @@ from promptkit.models.base import Memory, Usage
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
-from promptkit.models.runtime.adapter import Adapter, set_adapters
+from promptkit.models.runtime.adapter import Adapter
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
+
+TOLERANCES = {"F32": 1e-3, "F16": 0.05, "BF16": 0.3}
+"""How much margins vary with what is decoded beside a prompt, by the type of the weights that run:
+two to three times the most that was measured. A difference in the last bit grows where activations
+are rounded, and most where kernels for integers round them to 8 bits."""
+
+_OF_INTEGERS = 1.0  # the tolerance of all other types
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,15 @@ class RuntimeSettings:
     flash_attention: bool = False
     cache: Precision = "f32"
     """The precision of keys and values; half precision moves scores by 0.01 nats and more."""
+
+    def tolerance(self, weights: str) -> float:
+        """Return `ModelIdentity.tolerance` of weights such as `Q4_1`, or `F16 from Q4_1`.
+
+        In front of flash attention llama.cpp casts keys and values to F16, whatever they are.
+        """
+        halves = self.flash_attention or self.cache != "f32"
+        least = TOLERANCES["F16"] if halves else 0.0
+        return max(TOLERANCES.get(weights.split()[0], _OF_INTEGERS), least)
 
     def __str__(self) -> str:
         """Return the settings that decide the numbers, as identities record them."""
@@ -145,7 +161,12 @@ class Context:
         """Apply these adapters from now on, and no others."""
         if adapters != self._adapters:
             self.clear()
-            set_adapters(self._context, adapters)
+            lib, count = self._lib, len(adapters)
+            kind = lib.llama_adapter_lora_p_ctypes
+            pointers = (kind * count)(*(ctypes.cast(one.pointer, kind) for one in adapters))
+            scales = (ctypes.c_float * count)(*(one.scale for one in adapters))
+            if lib.llama_set_adapters_lora(self._context, pointers, count, scales) != 0:
+                raise ModelError(f"llama.cpp cannot apply the adapter: {errors() or 'no reason'}")
             self._adapters = adapters
 
     def keep(self, sequence: int) -> None:
@@ -234,8 +255,8 @@ def _params(settings: RuntimeSettings, length: int, sequences: int) -> Any:
     # smaller where they outnumber the cells.
     params.n_batch = max(settings.batch, sequences)
     params.n_ubatch = settings.batch
-    # The longest prompt should leave room to work on others beside it.
-    params.n_ctx = _padded(max(length + 2 * settings.batch, params.n_batch))
+    # The longest prompt should leave room to work on others beside it; llama.cpp rounds to 256.
+    params.n_ctx = -(-max(length + 2 * settings.batch, params.n_batch) // 256) * 256
     params.n_seq_max = sequences
     params.n_threads = params.n_threads_batch = settings.threads
     whole = settings.cache == "f32"
@@ -246,11 +267,6 @@ def _params(settings: RuntimeSettings, length: int, sequences: int) -> Any:
         else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
     return params
-
-
-def _padded(cells: int) -> int:
-    """Return the cells that llama.cpp makes of so many."""
-    return -(-cells // 256) * 256
 
 
 class Batch:

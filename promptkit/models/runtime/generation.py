@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
 from promptkit.models.base import Finish, Generation, Sampling
 from promptkit.models.planning.executor import Logits, check_finite
 from promptkit.models.runtime.grammar import Grammar
+from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.prompts.prompt import TokenizedPrompt
-
-
-class Pieces(Protocol):
-    """The parts of a model's vocabulary that writing needs."""
-
-    def piece(self, token: int) -> bytes:
-        """Return the bytes that a token stands for."""
-        ...
-
-    def ends(self, token: int) -> bool:
-        """Return whether the model ends its text with this token."""
-        ...
 
 
 class AnswerWriter:
@@ -34,7 +21,7 @@ class AnswerWriter:
     def __init__(
         self,
         prompt: TokenizedPrompt,
-        vocabulary: Pieces,
+        vocabulary: Vocabulary,
         sampling: Sampling,
         grammar: Grammar | None = None,
     ) -> None:
@@ -85,7 +72,7 @@ def _best(logits: npt.NDArray[np.floating]) -> int:
 class _FreeText:
     """Any text up to its stop, which is searched for."""
 
-    def __init__(self, stop: str, vocabulary: Pieces) -> None:
+    def __init__(self, stop: str, vocabulary: Vocabulary) -> None:
         self._stop, self._vocabulary = stop.encode("utf-8"), vocabulary
         self._written = b""
         self.finish: Finish = "length"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONTINUATIONS = (range(0x80, 0x90), range(0x90, 0xA0), range(0xA0, 0xC0))
 """Bytes that continue a character; after some first bytes only one of these ranges may follow."""
+
+_JSON = json.JSONDecoder()
 
 _CLOSING = tuple(bytes([byte]) for byte in b'}]"el')
 """The ends of an object, an array, a string, true or false, and null: of all JSON but numbers."""
@@ -79,7 +81,11 @@ class Grammar:
         self.kind, self.vocabulary = prompt.format.kind, vocabulary
         self.ending = grammar_source.ending(prompt.stop, vocabulary.controls)
         schema = json.loads(prompt.format.schema)
-        _check_writable(schema, vocabulary)
+        for text in literals(schema):
+            try:
+                vocabulary.plain(text)
+            except (PromptError, UnicodeEncodeError) as error:
+                raise PromptError(f"the output's JSON Schema: {error}") from None
         if not prompt.stop and not vocabulary.endings:
             raise PromptError(
                 "nothing ends an answer, neither in the template nor in the model's vocabulary; "
@@ -180,12 +186,13 @@ class _Tokens:
     def __init__(self, vocabulary: Vocabulary) -> None:
         special = {control.id for control in vocabulary.controls.values()} | vocabulary.endings
         pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
-        bytewise = _completes({piece[0] for piece in pieces if len(piece) == 1})
+        single = {piece[0] for piece in pieces if len(piece) == 1}
+        # Whether every character that was begun can be completed, byte by byte.
+        if not all(single.intersection(group) for group in _CONTINUATIONS):
+            is_text = [piece.decode("utf-8", "ignore").encode() == piece for piece in pieces]
+            pieces = [piece if text else b"" for piece, text in zip(pieces, is_text, strict=True)]
         self.tokens = [
-            b"\xff<%d>" % token
-            if token in special
-            else (piece if bytewise or _is_text(piece) else b"")
-            for token, piece in enumerate(pieces)
+            b"\xff<%d>" % token if token in special else piece for token, piece in enumerate(pieces)
         ]
         # Ends are part of a grammar, so the library's own is a token that no model has.
         self.eos_token_id = vocabulary.size
@@ -195,39 +202,15 @@ class _Tokens:
         raise NotImplementedError  # asked only for forced tokens, which no grammar has
 
 
-def _completes(single: set[int]) -> bool:
-    """Return whether every character that was begun can be completed, byte by byte."""
-    return all(any(byte in single for byte in group) for group in _CONTINUATIONS)
-
-
-def _is_text(piece: bytes) -> bool:
-    try:
-        piece.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def fill(matcher: LLMatcher, allowed: npt.NDArray[np.int32]) -> bool:
     """Set a bit for every token that may come next; return False where none may."""
     matcher.unsafe_compute_mask_ptr(allowed.ctypes.data, allowed.nbytes)
     return not matcher.is_error()
 
 
-def _check_writable(schema: Any, vocabulary: Vocabulary) -> None:
-    for text in literals(schema):
-        try:
-            vocabulary.plain(text)
-        except (PromptError, UnicodeEncodeError) as error:
-            raise PromptError(f"the output's JSON Schema: {error}") from None
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
 def _value_end(text: str) -> int | None:
     """Return the end of the JSON value at the beginning of a text; None where it is incomplete."""
     try:
-        return _decode(text, len(text) - len(text.lstrip(" ")))[1]
+        return _JSON.raw_decode(text, len(text) - len(text.lstrip(" ")))[1]
     except (ValueError, RecursionError):
         return None

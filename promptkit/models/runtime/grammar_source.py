@@ -71,10 +71,10 @@ def source(
     lines.append(_json(schema) if kind == "json" else _text(schema))
     ends = [f"{value} {_tokens(endings)}"] if endings else []
     if ending.control is not None:
-        before = f"{_literal(ending.text)} " if ending.text else ""
+        before = f"{json.dumps(ending.text)} " if ending.text else ""
         ends.append(f"{value} {before}{_tokens([ending.control])}")
     elif ending.text:
-        lines.append(f"STOP: {_literal(ending.text)}")
+        lines.append(f"STOP: {json.dumps(ending.text)}")
         if kind == "json":
             lines.append("STOPPED: STOP ANY")
             ends.append("value STOPPED")
@@ -167,7 +167,3 @@ def _plain(reason: str) -> str:
 
 def _tokens(ids: Sequence[int]) -> str:
     return f"<[{','.join(map(str, ids))}]>"
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text)

@@ -49,9 +49,12 @@ class Vocabulary:
         self._texts = _strings(header.metadata["tokenizer.ggml.tokens"])
         self._chat_template = str(header.metadata.get("tokenizer.chat_template", ""))
         self._buffers = _Buffers(self._lib.llama_token)
+        self._pieces: dict[int, bytes] = {}
         self.cuts = self._find_cuts(header)
         default = _UNKNOWN.get(str(kinds[0]))
         self._unknown = header.metadata.get("tokenizer.ggml.unknown_token_id", default)
+        lossy = (self._lib.LLAMA_VOCAB_TYPE_UGM, self._lib.LLAMA_VOCAB_TYPE_WPM)
+        self._loses_unknown = self._type in lossy
 
     @cached_property
     def controls(self) -> Mapping[str, ControlToken]:
@@ -107,12 +110,11 @@ class Vocabulary:
         """
         self._check_writable(text)
         raw = text.encode("utf-8")
-        if self._splits:
-            tokens = with_stack(len(raw), lambda: self._tokenize(raw))
-        else:
-            tokens = self._tokenize(raw)
-        if self._has_unknown and self._unknown in tokens:
-            raise self._no_token(self._first_unknown(text), text)
+        length = len(raw) if self._splits else 0
+        tokens = with_stack(length, lambda: self._tokenize(raw))
+        if self._loses_unknown and self._unknown in tokens:
+            alone = (char for char in text if self._unknown in self._tokenize(char.encode("utf-8")))
+            raise self._no_token(next(alone, text), text)  # a word may be unknown only as a whole
         if self._control_ids.isdisjoint(tokens):
             return tokens
         return [
@@ -132,10 +134,9 @@ class Vocabulary:
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for."""
-        piece = self._pieces.get(token)
-        if piece is None:
-            piece = self._pieces[token] = self._read_piece(token)
-        return piece
+        if token not in self._pieces:
+            self._pieces[token] = self._read_piece(token)
+        return self._pieces[token]
 
     def _is_mark(self, token: int) -> bool:
         text = self._text(token)
@@ -173,7 +174,7 @@ class Vocabulary:
         """Raise `PromptError` for text that llama.cpp would lose, or end the process on."""
         if self._splits and not self._is_byte_level and not merges_newlines():
             for run in _NEWLINES.findall(text):
-                if run not in self._texts:
+                if run not in self._known:
                     raise PromptError(
                         f"this model's vocabulary has no token for {len(run)} newlines in a row, "
                         "on which this llama.cpp ends the process; write fewer, or install a "
@@ -186,15 +187,10 @@ class Vocabulary:
         if len(raw.translate(None, bytes(self._unwritable))) == len(raw):
             return
         for char in dict.fromkeys(shown):
-            known = self._keeps_characters and char in self._characters
+            known = self._keeps_characters and char in self._known
             if not known and not self._unwritable.isdisjoint(char.encode("utf-8")):
                 char = " " if char == "\u2581" and " " in text else char
                 raise self._no_token(char, text)
-
-    def _first_unknown(self, text: str) -> str:
-        """Return the first character that is not known, or the whole of a word that is not."""
-        alone = (char for char in text if self._unknown in self._tokenize(char.encode("utf-8")))
-        return next(alone, text)
 
     @staticmethod
     def _no_token(what: str, text: str) -> PromptError:
@@ -203,15 +199,9 @@ class Vocabulary:
         )
 
     @cached_property
-    def _has_unknown(self) -> bool:
-        """True where there is a token for unknown text, which loses that text."""
-        lib = self._lib
-        return self._type in (lib.LLAMA_VOCAB_TYPE_UGM, lib.LLAMA_VOCAB_TYPE_WPM)
-
-    @cached_property
     def _unwritable(self) -> frozenset[int]:
         """Bytes for which a vocabulary has no token of their own; a complete one has them all."""
-        known = set(self._texts)
+        known = self._known
         if self._is_byte_level:
             return frozenset(byte for byte in range(256) if BYTE_LETTERS[byte] not in known)
         if not self._keeps_characters:
@@ -258,8 +248,8 @@ class Vocabulary:
         )
 
     @cached_property
-    def _characters(self) -> frozenset[str]:
-        return frozenset(text for text in self._texts if len(text) == 1)
+    def _known(self) -> frozenset[str]:
+        return frozenset(self._texts)
 
     @cached_property
     def _attributes(self) -> list[int]:
@@ -280,10 +270,6 @@ class Vocabulary:
             if token not in self._control_ids and 1 <= len(piece) <= 4:
                 found[piece] = token
         return found
-
-    @cached_property
-    def _pieces(self) -> dict[int, bytes]:
-        return {}
 
     def _read_piece(self, token: int) -> bytes:
         buffer = self._buffers.piece

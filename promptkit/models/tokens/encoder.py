@@ -33,7 +33,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._whole = Reader(tokenizer, Parts(tokenizer.plain, None))
         self._kept_ending = lru_cache(KEPT)(self._ending)
-        self._one_of_equals = lru_cache(KEPT)(_itself)  # many labels take much memory
+        self._one_of_equals = lru_cache(KEPT)(lambda after: after)  # many labels take memory
         self._encoded = 0
 
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
@@ -187,10 +187,6 @@ def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
         if sequences[j][: len(sequences[i])] == sequences[i]:
             return min(i, j), max(i, j)
     return None
-
-
-def _itself(candidates: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
-    return candidates
 
 
 def _name(prompt: Prompt) -> str:

@@ -34,29 +34,27 @@ class Tokenizer(Protocol):
     @property
     def controls(self) -> Mapping[str, ControlToken]:
         """The control tokens by their text."""
-        ...
 
     @property
     def bos(self) -> int | None:
         """The token the model wants at the beginning, if it wants one."""
-        ...
 
     @property
     def cuts(self) -> Cuts | None:
         """The places where ordinary text may be cut; None where there are none."""
-        ...
 
     def plain(self, text: str) -> list[int]:
         """Return the tokens of ordinary text, never a control token."""
-        ...
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for."""
-        ...
 
 
 Areas = tuple[tuple[int, int], ...]
 """The beginnings and ends of ranges of a text, in order."""
+
+Place = Literal["start", "line", "control"]
+"""Where a text begins: with its prompt, or at a line or a control token at which it was cut."""
 
 
 class MarkedText(NamedTuple):
@@ -65,15 +63,14 @@ class MarkedText(NamedTuple):
     text: str
     data: Areas | None = None
     """The ranges of it that are data; None where it has no control token at all."""
-    place: Literal["start", "line", "control"] = "start"
-    """The text's beginning: the prompt's, or a line or a control token at which it was cut."""
+    place: Place = "start"
 
     def before(self, cut: int) -> MarkedText:
         """Return the text up to a cut."""
         data = self.data and tuple((a, min(b, cut)) for a, b in self.data if a < cut)
         return MarkedText(self.text[:cut], data, self.place)
 
-    def behind(self, cut: int, place: Literal["line", "control"]) -> MarkedText:
+    def behind(self, cut: int, place: Place) -> MarkedText:
         """Return the text from a cut on."""
         data = self.data and tuple((max(a - cut, 0), b - cut) for a, b in self.data if b > cut)
         return MarkedText(self.text[cut:], data, place)
@@ -121,7 +118,7 @@ class _KnownPrefix(NamedTuple):
 
     source: MarkedText = MarkedText("")
     cut: int = 0
-    place: Literal["line", "control"] = "line"
+    place: Place = "line"
     ids: Sequence[int] = ()
 
 
@@ -149,9 +146,7 @@ class Reader:
 
     def tokens(self, source: MarkedText, *, before: str = "") -> list[int]:
         """Return the tokens of a text; `before` is the character after a cut at its end."""
-        after = "\n" if source.place == "line" else ""
-        stretches = self._stretches(source)
-        return self._with_bos(self._ids(source, stretches, after=after, before=before), source)
+        return self._with_bos(self._ids(source, self._stretches(source), before), source)
 
     def tokens_with(self, source: MarkedText, label: str) -> list[int]:
         """Return the tokens of a text and a label, cut between them where that is allowed."""
@@ -182,14 +177,13 @@ class Reader:
         """Cut a text at its last line, or at its last control token that leaves space before it."""
         text, stretches = source.text, self._stretches(source)
         last = stretches[-1]
-        after = "\n" if source.place == "line" else ""
         cut = self.parts.last_line(text, last.start)
         if cut is not None:
             stretches[-1] = _Stretch(last.control, last.start, cut)
-            ids = self._ids(source, stretches, after=after, before=text[cut])
+            ids = self._ids(source, stretches, text[cut])
             rest = source.behind(cut, "line")
         elif last.control is not None and not last.control.strips_left:
-            ids = self._ids(source, stretches[:-1], after=after)
+            ids = self._ids(source, stretches[:-1])
             rest = source.behind(stretches[-2].end, "control")
         else:
             return [], source
@@ -209,9 +203,7 @@ class Reader:
         while ids and len(shared.text) - cut < self._longest_control:
             ids, rest = self._cut(shared.before(cut))
             cut -= len(rest.text)
-        self._prefix = _KnownPrefix(
-            shared, cut, "control" if rest.place == "control" else "line", ids
-        )
+        self._prefix = _KnownPrefix(shared, cut, rest.place, ids)
 
     def _with_bos(self, ids: list[int], source: MarkedText) -> list[int]:
         bos = self._tokenizer.bos
@@ -220,14 +212,10 @@ class Reader:
         return [bos, *ids]
 
     def _ids(
-        self,
-        source: MarkedText,
-        stretches: Sequence[_Stretch],
-        *,
-        after: str = "",
-        before: str = "",
+        self, source: MarkedText, stretches: Sequence[_Stretch], before: str = ""
     ) -> list[int]:
         """Return the tokens of stretches; the first may begin and the last end at a cut."""
+        after = "\n" if source.place == "line" else ""
         ids: list[int] = []
         for stretch in stretches:
             if stretch.control is not None:
