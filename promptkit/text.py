@@ -6,7 +6,7 @@ Shares and differences of shares are from -1 to 1; the texts give them in points
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, AnyStr
 
 
 def number(share: float, digits: int = 0) -> str:
@@ -101,3 +101,15 @@ def shown(value: Any) -> str:
 def file_name(name: str) -> str:
     """Return a model's name, without the folders of one that is called by the path of its file."""
     return name.rpartition("/")[2] if name.endswith(".gguf") else name
+
+
+def shared_length(one: AnyStr, two: AnyStr, unit: int = 1) -> int:
+    """Return the number of leading units, each of so many items, that both share."""
+    low, high = 0, min(len(one), len(two)) // unit
+    while low < high:  # by halves, since slices compare in C
+        middle = (low + high + 1) // 2
+        if one[low * unit : middle * unit] == two[low * unit : middle * unit]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

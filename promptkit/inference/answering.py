@@ -11,6 +11,7 @@ from promptkit.errors import ModelError, shorten
 from promptkit.inference.store import Result, Store, key_of
 from promptkit.models.base import Generation, Model, Request, Sampling, Score
 from promptkit.prompts.prompt import TOKEN_BYTES
+from promptkit.text import shared_length
 
 Progress = Callable[[int, int], None]
 """Called with the number of requests that are done, and with the number of all."""
@@ -141,13 +142,6 @@ def unique_tokens(requests: Iterable[Request]) -> int:
     before = b""
     # In sorted order a sequence follows the one with which it shares most.
     for sequence in sorted({one for request in requests for one in request.sequences()}):
-        total += len(sequence) // TOKEN_BYTES - _shared(before, sequence)
+        total += len(sequence) // TOKEN_BYTES - shared_length(before, sequence, TOKEN_BYTES)
         before = sequence
     return total
-
-
-def _shared(a: bytes, b: bytes) -> int:
-    """Return the number of leading tokens that two sequences share."""
-    length = min(len(a), len(b))
-    differs = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
-    return (8 * length - differs.bit_length()) // (8 * TOKEN_BYTES)

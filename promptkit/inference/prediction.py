@@ -213,11 +213,29 @@ class Predictor:
         results: Sequence[Result],
     ) -> list[Prediction]:
         """Return the predictions that the results of the queries' prompts make."""
-        levels = self.cell.factors()
-        return [
-            self._prediction(query, prompt, result, levels)
-            for query, prompt, result in zip(queries, prompts, results, strict=True)
-        ]
+        output, levels, predictions = self.task.output_type, self.cell.factors(), []
+        for query, prompt, result in zip(queries, prompts, results, strict=True):
+            failed = False
+            if isinstance(result, Score):
+                said = _scored(output.labels, result, self.model.identity.tolerance)
+                value = output.values[said.pop("label")]
+            else:
+                format = prompt.prompt.format
+                parse = partial(output.parse, as_json=format != output.format)
+                said, value = _generated(parse, result, format is not None)
+                failed = said["failure"] is not None
+            predictions.append(
+                Prediction(
+                    **answered(self.task, query, value, failed=failed),
+                    shot_ids=prompt.prompt.shots,
+                    prompt_sha256=prompt.prompt.sha256,
+                    tokens=result.tokens,
+                    seconds=result.seconds,
+                    **said,
+                    **levels,
+                )
+            )
+        return predictions
 
     def _tokenize(
         self, renderer: Renderer, queries: Sequence[Example[Any, Any]], shots: int
@@ -246,32 +264,6 @@ class Predictor:
             with suppress(PromptTooLongError):
                 return self._tokenize(renderer, [query], shots)[0]
         return self._tokenize(renderer, [query], 0)[0]
-
-    def _prediction(
-        self,
-        query: Example[Any, Any],
-        prompt: Request,
-        result: Result,
-        levels: Mapping[str, Any],
-    ) -> Prediction:
-        output, failed = self.task.output_type, False
-        if isinstance(result, Score):
-            said = _scored(output.labels, result, self.model.identity.tolerance)
-            value = output.values[said.pop("label")]
-        else:
-            format = prompt.prompt.format
-            parse = partial(output.parse, as_json=format != output.format)
-            said, value = _generated(parse, result, format is not None)
-            failed = said["failure"] is not None
-        return Prediction(
-            **answered(self.task, query, value, failed=failed),
-            shot_ids=prompt.prompt.shots,
-            prompt_sha256=prompt.prompt.sha256,
-            tokens=result.tokens,
-            seconds=result.seconds,
-            **said,
-            **levels,
-        )
 
 
 def answered(

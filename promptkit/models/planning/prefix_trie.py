@@ -22,6 +22,7 @@ from promptkit.models.planning.candidate_trie import (
     candidate_trie,
     forks_needed,
 )
+from promptkit.text import shared_length
 
 _WIDTH = array("i").itemsize
 Key = bytes
@@ -208,7 +209,7 @@ def _grow(root: Node, ends: dict[Key, _End]) -> None:
     path = [root]  # from the root to the end of the key before
     before = b""
     for key, end in ends.items():
-        shared = _shared(before, key)
+        shared = shared_length(before, key, _WIDTH)
         while path[-1].end > shared:
             node = path.pop()
             if node.start < shared:
@@ -224,18 +225,6 @@ def _grow(root: Node, ends: dict[Key, _End]) -> None:
 
 def _key(ids: Sequence[int]) -> Key:
     return array("i", ids).tobytes()
-
-
-def _shared(a: Key, b: Key) -> int:
-    """Return the number of leading tokens that two keys share; slices compare in C."""
-    low, high = 0, min(len(a), len(b)) // _WIDTH
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low * _WIDTH : middle * _WIDTH] == b[low * _WIDTH : middle * _WIDTH]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _split(node: Node, depth: int) -> Node:

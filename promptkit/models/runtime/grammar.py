@@ -187,10 +187,9 @@ class _Tokens:
         special = {control.id for control in vocabulary.controls.values()} | vocabulary.endings
         pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
         single = {piece[0] for piece in pieces if len(piece) == 1}
-        # Whether every character that was begun can be completed, byte by byte.
+        # Without a token for each such byte, a character that was begun might never be completed.
         if not all(single.intersection(group) for group in _CONTINUATIONS):
-            is_text = [piece.decode("utf-8", "ignore").encode() == piece for piece in pieces]
-            pieces = [piece if text else b"" for piece, text in zip(pieces, is_text, strict=True)]
+            pieces = [p if p.decode("utf-8", "ignore").encode() == p else b"" for p in pieces]
         self.tokens = [
             b"\xff<%d>" % token if token in special else piece for token, piece in enumerate(pieces)
         ]

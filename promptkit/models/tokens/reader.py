@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from promptkit.models.tokens.part_cache import Cuts, Parts
 from promptkit.prompts.pieces import Piece
+from promptkit.text import shared_length
 
 _SPACE = " \t\n\v\f\r"  # the characters that C's isspace() strips
 
@@ -96,7 +97,7 @@ class MarkedText(NamedTuple):
 
     def shared(self, other: MarkedText) -> MarkedText:
         """Return the prefix that both texts share, with the same marks."""
-        length = _shared(self.text, other.text)
+        length = shared_length(self.text, other.text)
         if self.data is not None and other.data is not None:
             for ours, theirs in zip_longest(self.data, other.data):
                 if ours != theirs or ours[1] > length:
@@ -263,15 +264,3 @@ class Reader:
     @cached_property
     def _longest_control(self) -> int:
         return max(map(len, self._tokenizer.controls), default=0)
-
-
-def _shared(one: str, two: str) -> int:
-    """Return the number of leading characters that two texts share."""
-    low, high = 0, min(len(one), len(two))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == two[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
