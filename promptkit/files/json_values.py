@@ -171,11 +171,18 @@ def in_order(items: Iterable[Any]) -> list[Any]:
 
 
 def _read_fields(value: Any) -> Iterator[tuple[str, Any]]:
-    kind: Any = type(value)
-    config = getattr(kind, "model_config", None)
-    for name, key in _read_names(kind):
-        if hasattr(value, name):
-            yield key, _read_field(value, name, config)
+    config = getattr(value, "model_config", None)
+    for name, key in _read_names(type(value)):
+        if not hasattr(value, name):
+            continue
+        try:
+            item = written(getattr(value, name), config)
+        except ValueError:
+            if not isinstance(value, BaseModel):
+                raise
+            # Only its own serializer knows how to write it.
+            item = value.model_dump(mode="json", include={name}, by_alias=False)[name]
+        yield key, item
     for key, item in (getattr(value, "__pydantic_extra__", None) or {}).items():
         yield key, written(item)
 
@@ -186,16 +193,6 @@ def _read_names(kind: Any) -> tuple[tuple[str, str], ...]:
     infos: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
     names = infos or [field.name for field in dataclasses.fields(kind)]
     return tuple((name, read_name(name, infos.get(name))) for name in names)
-
-
-def _read_field(value: Any, name: str, config: Mapping[str, Any] | None) -> Any:
-    try:
-        return written(getattr(value, name), config)
-    except ValueError:
-        if not isinstance(value, BaseModel):
-            raise
-        # Only its own serializer knows how to write it.
-        return value.model_dump(mode="json", include={name}, by_alias=False)[name]
 
 
 def read_name(name: str, info: FieldInfo | None) -> str:

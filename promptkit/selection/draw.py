@@ -93,7 +93,8 @@ def left_out(
     chosen = as_selection(selection)
     if shots == 0 or chosen.allow_near:
         return ()
-    return draws_of(pool).left_out(query, shots, seed, chosen, apart)
+    draws = draws_of(pool)
+    return draws.left_out(draws.known(query, None, apart), shots, seed, chosen)
 
 
 @lru_cache(maxsize=4)
@@ -143,14 +144,14 @@ class Draws:
     ) -> Shots:
         """See `draw`."""
         for each, other in self._waiting:
-            self._query(each, None, other)
+            self.known(each, None, other)
         self._waiting.clear()
         if len(self._queries) >= MOST + len(self._expected):
             self._forget()
-        asked = self._query(query, text, apart)
+        asked = self.known(query, text, apart)
         indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
-            near = self._left_out(selection, seed, asked, shots)
+            near = self.left_out(asked, shots, seed, selection)
             raise PromptError(_too_few(selection, len(indices), query, shots, near))
         if order.row is None and order.name in ("drawn", "given"):
             return self._shots(selection, tuple(indices))
@@ -162,21 +163,9 @@ class Draws:
         )
         return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
 
-    def left_out(
-        self,
-        query: Example[Any, Any],
-        shots: int,
-        seed: int,
-        selection: Selection,
-        apart: bool = False,
-    ) -> Shots:
-        """See `left_out`."""
-        asked = self._query(query, None, apart)
-        self._chosen(selection, seed, asked, shots)
-        return self._left_out(selection, seed, asked, shots)
-
-    def _left_out(self, selection: Selection, seed: int, asked: KnownQuery, shots: int) -> Shots:
+    def left_out(self, asked: KnownQuery, shots: int, seed: int, selection: Selection) -> Shots:
         """The near-duplicates in front of the last shot, as drawn."""
+        self._chosen(selection, seed, asked, shots)
         seed = seed if selection.seeded else 0
         if isinstance(selection, ByQuery):
             near = self._near.get((selection, seed, asked.number), {})
@@ -216,7 +205,8 @@ class Draws:
             self._tuples[indices] = tuple([self._pool[index] for index in indices])
         return self._tuples[indices]
 
-    def _query(self, query: Example[Any, Any], key: str | None, apart: bool) -> KnownQuery:
+    def known(self, query: Example[Any, Any], key: str | None, apart: bool) -> KnownQuery:
+        """Return what is kept of a query; `key` is its `text_key`, if that is known."""
         key = text_key(query.input) if key is None else key
         id = None if apart else query.id
         asked = self._asked.get((id, key))
@@ -272,13 +262,10 @@ class Draws:
         if found is None or len(found.indices) < shots:
             # Those that come next are ranked too, unless they are already.
             count = max(HEAD // 2, 1 << (shots - 1).bit_length())
-            coming = self._queries[asked.number : asked.number + AHEAD]
             coming = [
                 each
-                for each in coming
-                if each is asked
-                or (ranked := known.get(each.number)) is None
-                or len(ranked.indices) < shots
+                for each in self._queries[asked.number : asked.number + AHEAD]
+                if each.number not in known or len(known[each.number].indices) < shots
             ]
             rows = self._pool.vectors(selection.embed).rows([each.text for each in coming])
             for each, row in zip(coming, rows, strict=True):

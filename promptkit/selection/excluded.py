@@ -63,18 +63,13 @@ class Head:
 
     def _own(self, pool: Pool, queries: Sequence[KnownQuery]) -> dict[int, set[int]]:
         """The examples of the head that are the query, by the query's number."""
-        ids: dict[str | None, int] = {pool[index].id: index for index in self.indices}
-        texts: dict[str, list[int]] = {}
+        ids: dict[str | None, set[int]] = {pool[index].id: {index} for index in self.indices}
+        texts: dict[str, set[int]] = {}
         for index in self.indices:
-            texts.setdefault(pool.key(index), []).append(index)
-        found: dict[int, set[int]] = {}
-        for asked in queries:
-            own = texts.get(asked.key, [])
-            if asked.id in ids:
-                own = [*own, ids[asked.id]]
-            if own:
-                found[asked.number] = set(own)
-        return found
+            texts.setdefault(pool.key(index), set()).add(index)
+        none: set[int] = set()
+        found = {q.number: texts.get(q.key, none) | ids.get(q.id, none) for q in queries}
+        return {number: own for number, own in found.items() if own}
 
     def left_out(self, asked: KnownQuery, shots: int) -> list[int]:
         """Return the near-duplicates in front of a query's last shot."""

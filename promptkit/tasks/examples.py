@@ -124,7 +124,7 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
 
 def text_key(value: BaseModel) -> str:
     """Return a text that equal inputs share, and no others."""
-    return canonical(plain(value)).decode("utf-8", "surrogatepass")
+    return canonical_text(plain(value))
 
 
 def text_of(value: BaseModel) -> str:
@@ -154,15 +154,11 @@ def output_key(value: Any) -> str:
     An enum's member reads as its value, a model or a dataclass as its fields; a set is sorted. So
     labels have the same keys as the values that they are read from.
     """
-    form = _form(value)
-    return form if isinstance(form, str) else canonical(form).decode("utf-8", "surrogatepass")
-
-
-def _form(value: Any) -> Any:
     try:
-        return written(value)
+        form = written(value)
     except ValueError:  # of a class of its own, whose text may be an address
-        return [type(value).__qualname__, getattr(value, "__dict__", None)]
+        form = [type(value).__qualname__, getattr(value, "__dict__", None)]
+    return form if isinstance(form, str) else canonical_text(form)
 
 
 def content_id(value: BaseModel) -> str:
@@ -174,11 +170,12 @@ def content_id(value: BaseModel) -> str:
     return f"{words}-{digest}" if words else digest
 
 
-_encode = json.JSONEncoder(
+canonical_text = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str
 ).encode
+"""Encoder of plain values as canonical JSON."""
 
 
 def canonical(value: Any) -> bytes:
     """Return a plain value as canonical JSON, for digests."""
-    return _encode(value).encode("utf-8", "surrogatepass")
+    return canonical_text(value).encode("utf-8", "surrogatepass")

@@ -19,7 +19,6 @@ from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.generic_models import Recipe, Typed
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.task_file import TYPES, Scalar, TaskFile
-from promptkit.tasks.verbalizers import Verbalizer, own
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
@@ -108,17 +107,6 @@ def output_type(spec: TaskFile, path: Path) -> Any:
             "the file there"
         )
     return schema_type(_read_schema(schema), section.type or "json")
-
-
-def verbalizers(spec: TaskFile, output: OutputType, path: Path) -> list[Verbalizer]:
-    """Return the verbalizers of `[output.verbalizers]`. Raises `TaskError`."""
-    found = []
-    for name, words in spec.output.verbalizers.items():
-        try:
-            found.append(own(name, words, output.labels))
-        except TaskError as error:
-            raise TaskError(f"{path}: output.verbalizers.{name}: {error}") from None
-    return found
 
 
 def _read_schema(path: Path) -> Any:

@@ -36,7 +36,9 @@ class Typed(BaseModel):
         args: tuple[Any, ...] = made.__pydantic_generic_metadata__["args"]
         if len(args) == 2 and args[0] is types[0] and repr(args[1]) != repr(types[1]):
             # pydantic remembers classes, and Literal["a", "b"] equals Literal["b", "a"].
-            return super().__class_getitem__((types[0], _spelled(types[1])))
+            return super().__class_getitem__(
+                (types[0], Annotated[types[1], Spelled(repr(types[1]))])
+            )
         return made
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -47,10 +49,6 @@ class Typed(BaseModel):
 
     def __reduce__(self) -> Any:
         return _restored, (_recipe(type(self)), self.__getstate__())
-
-
-def _spelled(kind: Any) -> Any:
-    return Annotated[kind, Spelled(repr(kind))]
 
 
 def _recipe(kind: Any) -> Any:

@@ -17,14 +17,14 @@ from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.delimited import column_hint
 from promptkit.files.paths import is_inside
 from promptkit.tasks.examples import RESERVED, Example, Place, content_id, text_key
-from promptkit.tasks.file_types import input_type, output_type, verbalizers
+from promptkit.tasks.file_types import input_type, output_type
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet, read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
 from promptkit.tasks.task_file import TaskFile, read_task_file
 from promptkit.tasks.validation import ExampleParser
-from promptkit.tasks.verbalizers import Verbalizer
+from promptkit.tasks.verbalizers import Verbalizer, own
 
 
 def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None) -> Task[Any, Any]:
@@ -104,7 +104,7 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     path = path / "task.toml" if path.name != "task.toml" else path
     spec = read_task_file(path)
     parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
-    words = verbalizers(spec, parser.output, path)
+    words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
     rows: dict[Part, Sequence[PlacedExample]] = {}
     for part, name in zip(PARTS, (spec.files.demos, spec.files.tests), strict=True):
         rows[part] = ()

@@ -188,11 +188,7 @@ def band_keys(texts: Sequence[str]) -> NDArray[np.uint64]:
     long = [index for index, text in enumerate(texts) if len(text) >= SHORTEST]
     for begin in range(0, len(long), _BLOCK):
         block = long[begin : begin + _BLOCK]
-        signature = _signature([_shingles(texts[index]) for index in block])
-        bands = np.zeros((_BANDS, len(block)), np.uint64)
-        for row in range(_ROWS):
-            bands = bands * np.uint64(0x9E3779B97F4A7C15) + signature[row::_ROWS]
-        keys[block] = bands.T
+        keys[block] = _bands([_shingles(texts[index]) for index in block]).T
     for index, text in enumerate(texts):
         if len(text) < SHORTEST:  # which are alike only where they are equal
             digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -222,15 +218,17 @@ def _similarity(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
     return float(np.count_nonzero(repeated & (both[1:] <= last)) / _KEPT)
 
 
-def _signature(shingles: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """The MinHash signatures of sets of hashes, (bands x rows, sets)."""
+def _bands(shingles: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """The MinHash signatures of sets of hashes, the rows of a band as one hash, (bands, sets)."""
     starts = np.cumsum([0, *map(len, shingles[:-1])])
     joined = np.concatenate(shingles)
     odd = np.random.default_rng(0).integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * 2 + 1
-    signature = np.empty((len(odd), len(shingles)), np.uint64)
+    bands = np.zeros((_BANDS, len(shingles)), np.uint64)
     for row, factor in enumerate(odd):
-        signature[row] = np.minimum.reduceat(mixed(joined * np.uint64(factor), 31), starts)
-    return signature
+        smallest = np.minimum.reduceat(mixed(joined * np.uint64(factor), 31), starts)
+        band = row // _ROWS
+        bands[band] = bands[band] * np.uint64(0x9E3779B97F4A7C15) + smallest
+    return bands
 
 
 def _candidates(shingles: Sequence[NDArray[np.uint64]]) -> Counter[tuple[int, int]]:
@@ -238,12 +236,10 @@ def _candidates(shingles: Sequence[NDArray[np.uint64]]) -> Counter[tuple[int, in
     votes = Counter[tuple[int, int]]()
     if len(shingles) < 2:
         return votes
-    signature = _signature(shingles)
-    for band in range(_BANDS):
-        keys = np.ascontiguousarray(signature[band * _ROWS : (band + 1) * _ROWS].T)
-        buckets: dict[bytes, list[int]] = {}
-        for index, key in enumerate(keys):
-            buckets.setdefault(key.tobytes(), []).append(index)
+    for keys in _bands(shingles):
+        buckets: dict[int, list[int]] = {}
+        for index, key in enumerate(keys.tolist()):
+            buckets.setdefault(key, []).append(index)
         for bucket in buckets.values():
             near = bucket if len(bucket) <= _MOST else bucket[:1]
             votes.update((a, b) for a in near for b in bucket if a < b)

@@ -166,9 +166,7 @@ class OutputType:
         return _label(value) if self._closed else self._text(self.form(value)[0])
 
     def _text(self, form: Any) -> str:
-        if isinstance(form, str) and not self._is_json:
-            return form
-        return literal(form)
+        return form if isinstance(form, str) and not self._is_json else literal(form)
 
     def as_json(self, value: Any) -> str:
         """A value as JSON writes it, on one line."""
@@ -255,28 +253,26 @@ class OutputType:
 
     def validate(self, value: Any) -> Any:
         """`value` as the type has it: a label or a value of the type. Raises ValueError."""
-        if self.values:
-            known = (v for v in self.values.values() if _is(value, v) or _is(value, unwrapped(v)))
-            found = next(known, _NO_LABEL)
-            if found is _NO_LABEL and not isinstance(value, Enum):
-                texts = (self.values[text] for text in label_texts(value) if text in self.values)
-                found = next(texts, _NO_LABEL)
-            if found is _NO_LABEL:
-                shown = value if isinstance(value, Enum) else unwrapped(value)
-                raise ValueError(self._not_a_label(shown))
-            return found
-        try:
-            return self._adapter.validate_python(
-                value if isinstance(value, Enum) else unwrapped(value)
-            )
-        except ValidationError as error:
-            raise ValueError(first_reason(error)) from None
+        simple = value if isinstance(value, Enum) else unwrapped(value)
+        if not self.values:
+            try:
+                return self._adapter.validate_python(simple)
+            except ValidationError as error:
+                raise ValueError(first_reason(error)) from None
+        for known in self.values.values():
+            if _is(value, known) or _is(value, unwrapped(known)):
+                return known
+        for text in () if isinstance(value, Enum) else label_texts(value):
+            if text in self.values:
+                return self.values[text]
+        raise ValueError(self._not_a_label(simple))
 
     def _not_a_label(self, value: Any) -> str:
         if isinstance(value, bool | int | float):
             kind = "truth value" if isinstance(value, bool) else "number"
             return f"not one of the labels ({self._shown}), but the {kind} {literal(value)}"
-        same = [label for label in self.labels if _composed(label) == _composed(str(value))]
+        composed = unicodedata.normalize("NFC", str(value))  # a letter and its marks as one
+        same = [label for label in self.labels if unicodedata.normalize("NFC", label) == composed]
         if same:
             return (
                 f"it looks like the label {same[0]!r}, but is written in other Unicode characters "
@@ -297,9 +293,6 @@ class OutputType:
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.annotation)
-
-
-_NO_LABEL = object()
 
 
 def _is(value: Any, other: Any) -> bool:
@@ -329,11 +322,6 @@ def label_texts(value: Any) -> Iterator[str]:
         yield literal(value)
     elif isinstance(value, float) and value.is_integer():
         yield str(int(value))
-
-
-def _composed(text: str) -> str:
-    """Return a text in Unicode NFC, in which a letter and its marks are one character."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _bare(annotation: Any) -> Any:

@@ -117,9 +117,6 @@ def _read_text(path: Path) -> str:
     return text
 
 
-# --- JSON Lines ---------------------------------------------------------------------------------
-
-
 def _jsonl_rows(
     path: Path, text: str, problems: list[Problem], required: Sequence[str]
 ) -> Iterator[NumberedRow]:
@@ -160,9 +157,6 @@ def _to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
         except (TypeError, ValueError) as error:
             raise TaskError(f"example {row['id']!r}: JSON cannot hold this row: {error}") from None
     return "".join(lines)
-
-
-# --- Parquet ------------------------------------------------------------------------------------
 
 
 def _parquet_rows(path: Path) -> Iterator[NumberedRow]:

@@ -29,16 +29,7 @@ from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.validation import ExampleParser
-from promptkit.tasks.verbalizers import (
-    BUILT_IN,
-    CASINGS,
-    CONTROLS,
-    LABELS,
-    Verbalizer,
-    cased,
-    control,
-    own,
-)
+from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in, own
 
 NearDuplicates = Literal["exclude", "allow"]
 """The treatment of demonstrations that are near-duplicates of a query."""
@@ -181,15 +172,10 @@ class Task(Typed, Generic[I, O]):
         else:
             raise TaskError(f"verbalizers: not a mapping of names to words: {shorten(given)}")
         output = OutputType(cls.types()[1])
-        found = []
         for name, words in words_of.items():
             if isinstance(words, Mapping) and output.labels:
-                words = {_label(output, key): word for key, word in words.items()}
-            try:
-                found.append(own(name, words, output.labels))
-            except TaskError as error:
-                raise TaskError(f"verbalizers.{name}: {error}") from None
-        return tuple(found)
+                words_of[name] = {_label(output, key): word for key, word in words.items()}
+        return own(words_of, output.labels, "verbalizers")
 
     @cached_property
     def output_type(self) -> OutputType:
@@ -222,14 +208,10 @@ class Task(Typed, Generic[I, O]):
         known = {verbalizer.name: verbalizer for verbalizer in self.verbalizers}
         if name in known:
             return known[name]
-        if name in CONTROLS:
-            return control(name, self.labels)
-        if name in CASINGS:
-            return cased(name, self.labels)
-        if name != LABELS:
+        if name not in (LABELS, *BUILT_IN):
             names = ", ".join((LABELS, *known, *BUILT_IN))
             raise TaskError(f"unknown verbalizer {name!r}; choose one of: {names}")
-        return Verbalizer(name, {label: label for label in self.labels})
+        return built_in(name, self.labels)
 
     def is_test(self, example: Example[Any, Any]) -> bool:
         """Return whether an example is one of the tests, so that its id is unique among these."""

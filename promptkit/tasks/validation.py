@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
-from promptkit.tasks.examples import Example, ExampleSet, Place, canonical, content_id
+from promptkit.tasks.examples import Example, ExampleSet, Place, canonical_text, content_id
 from promptkit.tasks.output_type import OutputType
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -62,7 +62,7 @@ class ExampleParser:
         metadata = value.get("metadata") or {}
         found += _flaws("id", id)
         if metadata:
-            found += _flaws("metadata", canonical(metadata).decode("utf-8", "surrogatepass"))
+            found += _flaws("metadata", canonical_text(metadata))
         for key in value:
             if key not in Example.model_fields:
                 reason = f"an example has no such field; it has {', '.join(Example.model_fields)}"

@@ -82,13 +82,29 @@ class Verbalizer:
         return tuple([self.words[label] for label in labels])
 
 
-def own(name: str, words: Mapping[str, str], labels: Sequence[str]) -> Verbalizer:
-    """A task's own verbalizer. Raises `TaskError` where it does not fit the labels."""
-    if name in (LABELS, *BUILT_IN):
-        raise TaskError(f"the name {name!r} is reserved for a built-in verbalizer")
-    verbalizer = Verbalizer(name, words)
-    verbalizer.of(labels)
-    return verbalizer
+def own(
+    given: Mapping[str, Mapping[str, str]], labels: Sequence[str], where: str
+) -> tuple[Verbalizer, ...]:
+    """A task's own verbalizers. Raises `TaskError` for one that does not fit the labels."""
+    found = []
+    for name, words in given.items():
+        try:
+            if name in (LABELS, *BUILT_IN):
+                raise TaskError(f"the name {name!r} is reserved for a built-in verbalizer")
+            found.append(Verbalizer(name, words))
+            found[-1].of(labels)
+        except TaskError as error:
+            raise TaskError(f"{where}.{name}: {error}") from None
+    return tuple(found)
+
+
+def built_in(name: str, labels: Sequence[str]) -> Verbalizer:
+    """The verbalizer `labels`, a control or a casing. Raises `TaskError` like these."""
+    if name in CONTROLS:
+        return control(name, labels)
+    if name in CASINGS:
+        return cased(name, labels)
+    return Verbalizer(name, {label: label for label in labels})
 
 
 def cased(name: str, labels: Sequence[str]) -> Verbalizer:
