@@ -1,8 +1,4 @@
-"""Rows of CSV files as they come: separated by commas, semicolons, tabs or bars.
-
-The separator is the one with which the header names the columns that are asked for, or what a first
-line such as `sep=;` says. Columns without a name are left out.
-"""
+"""Rows of CSV files as they come: separated by commas, semicolons, tabs or bars."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from typing import Any, Literal
 from promptkit.errors import DataError, Problem, TaskError, shorten
 
 SEPARATORS = (",", ";", "\t", "|")
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 _SAID = re.compile(r'"?sep=([^"\r\n])"?\r?(?:\n|$)', re.IGNORECASE)
 """The first line that names the separator, as Excel reads it."""
@@ -37,8 +34,9 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a CSV file with the lines on which they begin.
 
-    Rows that cannot be read go to `problems`, and the others are read all the same. Raises
-    `DataError` for a header that lacks a `required` column or names one twice.
+    Columns without a name are left out. Rows that cannot be read go to `problems`, and the others
+    are read all the same. Raises `DataError` for a header that lacks a `required`
+    column or names one twice.
     """
     lines = list(io.StringIO(text, newline=""))
     said = _SAID.fullmatch(lines[0])
@@ -58,7 +56,8 @@ def csv_rows(
             elif any(cells[len(header) :]) or len(cells) < named:
                 reason = f"{len(cells)} fields, but the header names {named}"
                 if len(cells) > named:
-                    reason += f"; put a cell that holds {_name(separator)} in quotation marks"
+                    name = _NAMES.get(separator, repr(separator))
+                    reason += f"; put a cell that holds {name} in quotation marks"
                 problems.append(Problem(reason, str(path), line, value=separator.join(cells)))
             else:
                 yield line, {k: cell for k, cell in zip(header, cells, strict=False) if k}
@@ -77,10 +76,8 @@ def _separator(lines: Sequence[str], required: Sequence[str], *, tabbed: bool) -
 
 
 def _first(lines: Sequence[str], separator: str) -> Sequence[str]:
-    for _, cells in _records(lines, 0, separator):
-        if cells:
-            return () if isinstance(cells, str) else cells
-    return ()
+    cells = next((cells for _, cells in _records(lines, 0, separator) if cells), ())
+    return () if isinstance(cells, str) else cells
 
 
 def _records(
@@ -151,10 +148,6 @@ def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
 def _shown(text: str, limit: int = 40) -> str:
     text = text.rstrip("\r\n")
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _name(separator: str) -> str:
-    return {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(separator, repr(separator))
 
 
 @contextmanager

@@ -33,9 +33,6 @@ class UnwritableError(ValueError):
         super().__init__(reason)
 
 
-# --- inputs -------------------------------------------------------------------------------------
-
-
 def plain(value: BaseModel) -> Mapping[str, Any]:
     """The fields of an input, as pydantic's JSON mode has them. Raises `UnwritableError`."""
     fields = value.__dict__
@@ -108,9 +105,6 @@ def _said(error: ValueError) -> str:
     return str(error).removeprefix("Error serializing to JSON: ")
 
 
-# --- outputs ------------------------------------------------------------------------------------
-
-
 def written(value: Any, config: Mapping[str, Any] | None = None) -> Any:
     """A value with the names and in the form that its type reads.
 
@@ -171,8 +165,9 @@ def in_order(items: Iterable[Any]) -> list[Any]:
 
 
 def _read_fields(value: Any) -> Iterator[tuple[str, Any]]:
-    config = getattr(value, "model_config", None)
-    for name, key in _read_names(type(value)):
+    kind: Any = type(value)
+    config = getattr(kind, "model_config", None)
+    for name, key in _read_names(kind):
         if not hasattr(value, name):
             continue
         try:

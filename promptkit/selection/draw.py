@@ -1,8 +1,7 @@
 """Draws of the shots of queries, by a selection and an order.
 
-The shots for k are the first k of one ranking (`strategies`), as a set, so that more shots are
-never mixed up with other shots; then they are ordered (`orders`). A query is never among its own
-shots, and neither are its near-duplicates, unless the selection allows them.
+They are the first of one ranking (`strategies`), in an order (`orders`). A query is never among its
+own shots, and neither are its near-duplicates, unless the selection allows them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
 from promptkit.selection.excluded import Head, KnownQuery, barred_for
-from promptkit.selection.orders import AnyOrder, Order, Shown, arranged, as_order
+from promptkit.selection.orders import AnyOrder, Order, arranged, as_order
 from promptkit.selection.pool import Pool
 from promptkit.selection.strategies import (
     AnySelection,
@@ -155,13 +154,14 @@ class Draws:
             raise PromptError(_too_few(selection, len(indices), query, shots, near))
         if order.row is None and order.name in ("drawn", "given"):
             return self._shots(selection, tuple(indices))
-        shown = Shown(
+        places = arranged(
+            order,
             len(indices),
             labels=lambda: [self._pool.labels[index] for index in indices],
             nearness=nearness,
             turn=lambda: seed + int.from_bytes(sha256(query.id.encode()).digest()[:8], "big"),
         )
-        return self._shots(selection, tuple([indices[p] for p in arranged(order, shown)]))
+        return self._shots(selection, tuple([indices[place] for place in places]))
 
     def left_out(self, asked: KnownQuery, shots: int, seed: int, selection: Selection) -> Shots:
         """The near-duplicates in front of the last shot, as drawn."""

@@ -70,43 +70,34 @@ def orders(count: int) -> tuple[Order, ...]:
     return tuple(Order(f"order {row + 1}/{count}", row) for row in range(count))
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Drawn shots, as far as orders ask about them; what is costly is asked where it is needed."""
+def arranged(
+    order: Order,
+    count: int,
+    labels: Callable[[], Sequence[str]],
+    nearness: Callable[[], Sequence[float]],
+    turn: Callable[[], int],
+) -> Sequence[int]:
+    """The places of drawn shots in the order in which they stand.
 
-    count: int
-    labels: Callable[[], Sequence[str]]
-    """Their labels, as they were drawn."""
-    nearness: Callable[[], Sequence[float]]
-    """Their similarities to the query; minus infinity for those of a fixed block."""
-    turn: Callable[[], int]
-    """A number that selects the label of the last shot."""
-
-
-def arranged(order: Order, shown: Shown) -> Sequence[int]:
-    """The places of drawn shots in the order in which they stand."""
-    drawn = range(shown.count)
+    What is costly is asked where it is needed: the shots' labels, their similarities to the query
+    (minus infinity for those of a fixed block), and a number that selects the last one's label.
+    """
+    drawn = range(count)
     if order.row is not None:
-        rows = design(shown.count)
+        rows = design(count)
         return rows[order.row % len(rows)]
     if order.name == "reversed":
         return drawn[::-1]
     if order.name == "nearest-last":
-        near = shown.nearness()
+        near = nearness()
         return sorted(drawn, key=lambda p: (near[p], p if near[p] == -math.inf else -p))
-    if order.name == "rotated":
-        return _rotated(shown)
+    if order.name == "rotated" and count:
+        known = labels()
+        distinct = sorted(set(known))
+        last = distinct[turn() % len(distinct)]
+        end = max(place for place, label in enumerate(known) if label == last) + 1
+        return [*drawn[end:], *drawn[:end]]
     return drawn
-
-
-def _rotated(shown: Shown) -> Sequence[int]:
-    labels = shown.labels()
-    if not labels:
-        return ()
-    distinct = sorted(set(labels))
-    last = distinct[shown.turn() % len(distinct)]
-    end = max(place for place, label in enumerate(labels) if label == last) + 1
-    return [*range(end, shown.count), *range(end)]
 
 
 @lru_cache(maxsize=128)

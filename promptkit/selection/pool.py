@@ -7,18 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from promptkit.tasks.examples import (
-    Example,
-    ExampleSet,
-    canonical,
-    output_key,
-    text_key,
-    text_of,
-    texts_of,
-)
+from promptkit.tasks.examples import canonical, output_key, text_key, text_of, texts_of
 
 if TYPE_CHECKING:
     from promptkit.selection.similarity import Embed, Vectors
+    from promptkit.tasks.examples import Example, ExampleSet
 
 
 def digest(purpose: str, seed: int, text: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import getitem
 from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin
 
@@ -18,13 +17,6 @@ class Recipe(NamedTuple):
     args: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Spelled:
-    """The text of a type, which tells apart what `typing` takes for equal."""
-
-    text: str
-
-
 class Typed(BaseModel):
     """A model that can be pickled although no module holds its class."""
 
@@ -36,9 +28,8 @@ class Typed(BaseModel):
         args: tuple[Any, ...] = made.__pydantic_generic_metadata__["args"]
         if len(args) == 2 and args[0] is types[0] and repr(args[1]) != repr(types[1]):
             # pydantic remembers classes, and Literal["a", "b"] equals Literal["b", "a"].
-            return super().__class_getitem__(
-                (types[0], Annotated[types[1], Spelled(repr(types[1]))])
-            )
+            # The text of the type, which pydantic ignores, tells them apart.
+            return super().__class_getitem__((types[0], Annotated[types[1], repr(types[1])]))
         return made
 
     def __getstate__(self) -> dict[Any, Any]:

@@ -246,10 +246,7 @@ def _from_cell(cell: str, parser: ExampleParser) -> Any:
 def _without_repeats(
     rows: Mapping[Part, Sequence[PlacedExample]], output: OutputType, notify: Callable[[str], None]
 ) -> dict[Part, Sequence[PlacedExample]]:
-    """Return the first of equal rows each, and demonstrations that are no tests.
-
-    Different rows with one id are kept, under ids made from their inputs.
-    """
+    """Return the first of equal rows each, and demonstrations that are no tests."""
     asked = {text_key(row.example.input) for row in rows["tests"]}
     kept: dict[Part, Sequence[PlacedExample]] = {}
     for part in reversed(PARTS):

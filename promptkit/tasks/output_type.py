@@ -194,10 +194,7 @@ class OutputType:
         return json.loads(self.format.schema) if self.format is not None else {}
 
     def _read_form(self, value: Any) -> tuple[Any, bool]:
-        """A value with the names that its type reads.
-
-        Where a type is only read as its own serializer writes it, that is how it is written.
-        """
+        """A value as its type reads it: with the names of its fields, or as it serialises it."""
         if self._given is not None or self.annotation in (str, int, float):
             return written(value), True
         forms = []

@@ -1,7 +1,4 @@
-"""Checks of a task's rows against each other: repeats, contradictions, tests in the pool.
-
-Loading a task raises what is found here, and linting reports it.
-"""
+"""Checks of a task's rows against each other: repeats, contradictions, tests in the pool."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Rows of data files, read with their line numbers and written without loss: CSV and JSON Lines.
-
-Parquet files are read too, for data that comes from elsewhere.
-"""
+"""Rows of data files with their line numbers: CSV, JSON Lines and, to be read only, Parquet."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A task: an instruction, a pool of demonstrations, and the tests that are asked.
-
-`Task[Fruit, Family]` checks both against its types. Reading a task from a folder and writing it
-back is in `promptkit.tasks.loading`.
-"""
+"""A task: an instruction, a pool of demonstrations, and the tests that are asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Parsing of examples: each is checked against the input and output types of its task.
-
-All problems are collected, so that a file needs to be corrected only once.
-"""
+"""Parsing of examples against the types of their task; all problems are collected."""
 
 from __future__ import annotations
 

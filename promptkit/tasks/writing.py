@@ -84,10 +84,7 @@ def _outside(folder: str, names: list[str]) -> list[str]:
 
 
 def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None:
-    """Check that the types a folder can name parse every example to the same values.
-
-    Raises `TaskError`.
-    """
+    """Raise `TaskError` where the types that a folder can name parse an example differently."""
     known, path = TaskFile.model_validate(spec), Path("task.toml")
     kind = known.output.type or "json"
     output = output_type(known, path) if schema is None else schema_type(schema, kind)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.selection.orders import RULES, Order, Shown, arranged, as_order, design, orders
+from promptkit.selection.orders import RULES, Order, arranged, as_order, design, orders
 
 
 def shown(
     labels: str = "", near: tuple[float, ...] = (), turn: int = 0, count: int | None = None
-) -> Shown:
+) -> tuple[Any, ...]:
     length = max(len(labels), len(near)) if count is None else count
-    return Shown(length, lambda: labels, lambda: near, lambda: turn)
+    return (length, lambda: labels, lambda: near, lambda: turn)
 
 
-def placed(order: Order | str, drawn: Shown) -> list[int]:
-    return list(arranged(as_order(order), drawn))
+def placed(order: Order | str, drawn: tuple[Any, ...]) -> list[int]:
+    return list(arranged(as_order(order), *drawn))
 
 
 def test_rules() -> None:
