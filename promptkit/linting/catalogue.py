@@ -1,209 +1,112 @@
-"""The rules about templates: severity, reason, an example that breaks and one that keeps each.
-
-`row_catalogue` and `token_catalogue` have the others. `docs/lint.md` is made from all of them, and
-the tests run the examples.
-"""
+"""Every lint rule: its name, its severity and its reason, in the order of `docs/lint.md`."""
 
 from __future__ import annotations
 
-from promptkit.linting.findings import Case, Rule
-
-BLOCK = "{% example %}\n{{ input.name }}: {{ output }}\n{% endexample %}\n"
-_LOOP = (
-    "{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n{% endfor %}\n"
-    "{{ query.name }}:"
-)
-TURNS = (
-    "{% example %}\n{% user %}{{ input.name }}{% enduser %}\n"
-    "{% assistant %}{{ output }}{% endassistant %}\n{% endexample %}\n"
-)
-_COLOURED = {
-    "labels": '["bird", "fish"]',
-    "input": 'name = "str"\ncolour = "str"',
-    "header": "name,colour,output",
-    "demos": "owl,brown,bird\ntuna,blue,fish\n",
-    "tests": "hen,white,bird\ncod,grey,fish\n",
-}
-
-
-def block(line: str, **more: str) -> Case:
-    return Case(f"{{% example %}}\n{line}\n{{% endexample %}}\n", **more)
-
-
-def _loop(query: str) -> Case:
-    return Case(_LOOP.replace("{{ query.name }}:", query))
-
+from promptkit.linting.findings import Rule
 
 # --- names and fields, read off the syntax tree ---------------------------------------------------
 
-SYNTAX = Rule(
-    "syntax",
-    "error",
-    "A template that does not parse renders nothing.",
-    block("{{ input.name }: {{ output }}"),
-    Case(BLOCK),
-)
+SYNTAX = Rule("syntax", "error", "A template that does not parse renders nothing.")
 UNKNOWN_NAME = Rule(
-    "unknown-name",
-    "error",
-    "An undefined name is an error when the template is rendered.",
-    block("{{ inptu.name }}: {{ output }}"),
-    Case(BLOCK),
+    "unknown-name", "error", "An undefined name is an error when the template is rendered."
 )
 UNKNOWN_FIELD = Rule(
     "unknown-field",
     "error",
     "A field that the task does not have is an error when the template is rendered.",
-    block("{{ input.nmae }}: {{ output }}"),
-    Case(BLOCK),
 )
 NEVER_DEFINED = Rule(
     "never-defined",
     "warning",
     "A misspelt field with `default` or `is defined` silently renders as nothing.",
-    block('{{ input.name }}{{ input.colr | default("") }}: {{ output }}'),
-    Case(BLOCK),
 )
 UNKNOWN_FILTER = Rule(
-    "unknown-filter",
-    "error",
-    "A filter or test that Jinja does not have stops the template.",
-    block("{{ input.name | uper }}: {{ output }}"),
-    block("{{ input.name | upper }}: {{ output }}"),
+    "unknown-filter", "error", "A filter or test that Jinja does not have stops the template."
 )
 MISSING_TEMPLATE = Rule(
     "missing-template",
     "error",
     "Templates that are included, imported or extended are only found in the search path.",
-    Case('{% extends "colour.j2" %}\n'),
-    Case('{% extends "colon.j2" %}\n'),
 )
 LOST_TEXT = Rule(
-    "lost-text",
-    "warning",
-    "In a template that extends another, only its blocks are printed.",
-    Case('{% extends "colon.j2" %}\nAnswer in one word.\n'),
-    Case('{% extends "colon.j2" %}\n{% block labels %}\nAnswer in one word.\n{% endblock %}\n'),
+    "lost-text", "warning", "In a template that extends another, only its blocks are printed."
 )
 NOT_TEXT = Rule(
     "not-text",
     "warning",
     "A list prints as its items with commas between; a record or a function has no text.",
-    Case("One of {{ labels }}.\n" + BLOCK),
-    Case('One of {{ labels | join(", ") }}.\n' + BLOCK),
 )
 ANSWER_USED = Rule(
     "answer-used",
     "error",
     "A template that looks at the answer would treat the shots and the query differently.",
-    block("{{ input.name }}: {{ output | upper }}"),
-    Case(BLOCK),
 )
 
 # --- what comes out of rendering ------------------------------------------------------------------
 
-RENDERING = Rule(
-    "rendering",
-    "error",
-    "The template does not render an example of the task.",
-    block("{{ input.name }} is {{ output }} or {{ output }}"),
-    Case(BLOCK),
-)
+RENDERING = Rule("rendering", "error", "The template does not render an example of the task.")
 SLOW = Rule(
     "slow",
     "warning",
     "Long loops slow down every prompt; such a template is rendered only once here.",
-    Case("{% for i in range(99999) %}{% for j in range(9) %}{% endfor %}{% endfor %}\n" + _LOOP),
-    Case(_LOOP),
 )
 SHOTS_IGNORED = Rule(
     "shots-ignored",
     "error",
     "Without inputs and answers of the shots, every number of shots is zero shots.",
-    Case("{{ query.name }}:"),
-    Case(_LOOP),
 )
 QUERY_IGNORED = Rule(
     "query-ignored",
     "error",
     "A prompt that does not show the query has the same answer for all queries.",
-    _loop("The next one:"),
-    Case(_LOOP),
 )
 ANSWER_REVEALED = Rule(
-    "answer-revealed",
-    "error",
-    "An answer in the query's own text tells the model what to say.",
-    _loop("{{ query.name }}: {{ shots[0].output }}"),
-    Case(_LOOP),
+    "answer-revealed", "error", "An answer in the query's own text tells the model what to say."
 )
 UNUSED_FIELD = Rule(
-    "unused-field",
-    "warning",
-    "A field that the prompt never shows cannot help the model.",
-    Case(BLOCK, **_COLOURED),
-    block("{{ input.colour }} {{ input.name }}: {{ output }}", **_COLOURED),
+    "unused-field", "warning", "A field that the prompt never shows cannot help the model."
 )
 SHOTS_DIFFER = Rule(
     "shots-differ",
     "warning",
     "The model continues the pattern of the shots, so the query must match it up to the answer.",
-    _loop("{{ query.name }} :"),
-    Case(_LOOP),
 )
 FINAL_NEWLINE = Rule(
     "final-newline",
     "warning",
     "The newline that an editor puts at the end of a file ends the prompt, unlike the shots.",
-    Case(_LOOP + "\n"),
-    Case(_LOOP),
     fixable=True,
 )
 NO_SEPARATOR = Rule(
     "no-separator",
     "error",
     "Without a separator after an answer, the model cannot tell where it ends.",
-    Case("{% example %}\n{{ input.name }}: {{ output }}{% endexample %}\n"),
-    Case(BLOCK),
     fixable=True,
 )
 SHOTS_ON_A_LINE = Rule(
     "shots-on-a-line",
     "warning",
     "With a space alone after an answer, an answer of two words ends after the first.",
-    Case("{% example %}{{ input.name }}: {{ output }} {% endexample %}"),
-    Case(BLOCK),
 )
 GLUED_WORDS = Rule(
     "glued-words",
     "warning",
     "The newline behind a block tag is dropped (`trim_blocks`), so two texts may run together.",
-    block("Name: {% if input.name %}{{ input.name }}{% endif %}\nClass: {{ output }}"),
-    block("Name: {{ input.name }}\nClass: {{ output }}"),
 )
 BREAKS_OUT = Rule(
     "breaks-out",
     "warning",
     "A value that contains what ends an answer looks like the beginning of another example.",
-    Case(demos='"wolf\ndog",mammal\n'),
-    Case(demos="wolf,mammal\n"),
 )
 UNREACHABLE_ANSWER = Rule(
     "unreachable-answer",
     "warning",
     "A generated answer ends at the template's stop, so a gold answer must not contain it.",
-    Case(output='type = "str"', demos="owl,bird\n", tests='hen,"bird\nof prey"\n'),
-    Case(output='type = "str"', demos="owl,bird\n", tests="hen,bird of prey\n"),
 )
 BROKEN_JSON = Rule(
     "broken-json",
     "warning",
     "A quote or a newline in a value breaks JSON that is written by hand; `tojson` escapes both.",
-    block('{"name": "{{ input.name }}", "class": "{{ output }}"}', demos='"the ""wolf""",mammal\n'),
-    block(
-        '{"name": {{ input.name | tojson }}, "class": {{ output | tojson }}}',
-        demos='"the ""wolf""",mammal\n',
-    ),
 )
 
 # --- white space and characters of the template ---------------------------------------------------
@@ -212,60 +115,156 @@ SPACE_BEFORE_ANSWER = Rule(
     "space-before-answer",
     "warning",
     "Other white space than one space in front of an answer makes tokens that text rarely has.",
-    block("{{ input.name }}:  {{ output }}"),
-    Case(BLOCK),
     fixable=True,
 )
 TRAILING_SPACE = Rule(
     "trailing-space",
     "warning",
     "White space at the end of a line or of the prompt is invisible, but the model reads it.",
-    block("{{ input.name }}: {{ output }} "),
-    Case(BLOCK),
     fixable=True,
 )
 TAB = Rule(
     "tab",
     "warning",
     'A tab looks like spaces and is another token; write {{ "\\t" }} where you mean it.',
-    block("{{ input.name }}:\t{{ output }}"),
-    Case(BLOCK),
     fixable=True,
 )
 CARRIAGE_RETURN = Rule(
     "carriage-return",
     "warning",
     "Jinja reads a carriage return as a newline, so the model does not read the file as it is.",
-    Case(BLOCK.replace("\n", "\r\n")),
-    Case(BLOCK),
     fixable=True,
 )
 INVISIBLE = Rule(
     "invisible-character",
     "warning",
     "An invisible character changes the tokens, and makes equal texts unequal.",
-    Case(demos="wo\u200blf,mammal\n"),
-    Case(demos="wolf,mammal\n"),
     fixable=True,
 )
 MIXED_SCRIPTS = Rule(
     "mixed-scripts",
     "warning",
     "A word of two alphabets has a letter that looks like another one and has other tokens.",
-    Case(demos="w\u043elf,mammal\n"),
-    Case(demos="wolf,mammal\n\u0432\u043e\u043b\u043a,mammal\n"),
 )
 SINGLE_BRACES = Rule(
-    "single-braces",
-    "warning",
-    "A name in single braces is printed as it stands; Jinja takes two.",
-    block("{input.name} is {{ input.name }}: {{ output }}"),
-    Case(BLOCK),
+    "single-braces", "warning", "A name in single braces is printed as it stands; Jinja takes two."
 )
 CONTROL_TOKEN = Rule(
     "control-token",
     "warning",
     "Control tokens typed by hand fit one model; role tags use the template of every model.",
-    block("<|im_start|>user\n{{ input.name }}: {{ output }}"),
-    Case(TURNS),
 )
+
+# --- rows and labels ------------------------------------------------------------------------------
+
+BAD_ROW = Rule(
+    "bad-row", "error", "A row that does not fit the task's types stops every other command."
+)
+REPEATED_ROW = Rule("repeated-row", "error", "A repeated row counts twice.")
+CONTRADICTION = Rule(
+    "contradiction", "error", "One of two rows with the same input and different outputs is wrong."
+)
+LEAK = Rule("leak", "error", "A test that can be its own demonstration measures nothing.")
+NEAR_REPEAT = Rule(
+    "near-repeat",
+    "warning",
+    "Rows that differ in case, punctuation or a word may count twice, and leak like equal ones.",
+)
+LABEL_MISSING = Rule("label-missing", "warning", "A label without demonstrations cannot be shown.")
+LABEL_UNTESTED = Rule("label-untested", "note", "A label without tests is not evaluated.")
+IMBALANCE = Rule(
+    "imbalance",
+    "warning",
+    "With imbalanced labels, always answering the commonest one looks accurate.",
+)
+PADDED = Rule(
+    "padded-value", "warning", "White space around a value is part of every prompt that shows it."
+)
+ANSWER_IN_INPUT = Rule(
+    "answer-in-input",
+    "warning",
+    "Where most inputs contain their own label, copying it looks like a correct answer.",
+)
+LABEL_NFC = Rule(
+    "label-nfc",
+    "warning",
+    "A label that Unicode NFC changes is not what a keyboard, a file or a model writes.",
+)
+LABEL_CHARACTERS = Rule(
+    "label-characters",
+    "warning",
+    "Labels that differ only in case, or contain an invisible character, are easily confused.",
+)
+
+# --- a model's tokens -----------------------------------------------------------------------------
+
+CANNOT_ASK = Rule(
+    "cannot-ask",
+    "error",
+    "A prompt that this model cannot be asked stops every other command.",
+    needs_model=True,
+)
+BASE_MODEL_CHAT = Rule(
+    "base-model-chat", "error", "A model without a chat template has no turns.", needs_model=True
+)
+CHAT_MODEL_RAW = Rule(
+    "chat-model-raw",
+    "note",
+    "A chat model may answer better in turns than in raw text; a comparison says so.",
+    needs_model=True,
+)
+SYSTEM_IN_USER = Rule(
+    "system-in-user",
+    "note",
+    "Where a chat template has no system turn, `{% system or user %}` stands in the user's.",
+    needs_model=True,
+)
+DOUBLE_BOS = Rule(
+    "double-bos",
+    "error",
+    "The beginning of a text is marked once, and promptkit does that.",
+    needs_model=True,
+)
+TOO_LONG = Rule(
+    "too-long", "warning", "A prompt that exceeds the context cannot be run.", needs_model=True
+)
+LABEL_PREFIX = Rule(
+    "label-prefix",
+    "warning",
+    "Where a label's tokens are a prefix of another's, only the answer's end distinguishes them.",
+    needs_model=True,
+)
+LABEL_MERGES = Rule(
+    "label-merges",
+    "warning",
+    "A label that merges with the text in front of it is scored by other tokens than it has alone.",
+    needs_model=True,
+)
+LABEL_ROUND_TRIP = Rule(
+    "label-round-trip",
+    "error",
+    "A label that the tokenizer writes in another way is not the label that is scored.",
+    needs_model=True,
+)
+LABEL_START = Rule(
+    "label-start",
+    "note",
+    "Labels that share their first token are only distinguished by later tokens.",
+    needs_model=True,
+)
+LABEL_LENGTHS = Rule(
+    "label-lengths",
+    "note",
+    "The score is a sum over tokens, so a label of many tokens scores lower than one of few.",
+    needs_model=True,
+)
+TOKEN_COST = Rule(
+    "token-cost",
+    "note",
+    "Scripts that a vocabulary covers poorly take more tokens, so that fewer shots fit.",
+    needs_model=True,
+)
+
+
+RULES = tuple(rule for rule in list(vars().values()) if isinstance(rule, Rule))
+"""Every rule, in the order of `docs/lint.md`."""

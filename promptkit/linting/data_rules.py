@@ -10,8 +10,7 @@ from functools import partial
 
 from promptkit.errors import shorten
 from promptkit.files.json_values import plain
-from promptkit.linting import row_catalogue as rules
-from promptkit.linting.catalogue import INVISIBLE, MIXED_SCRIPTS
+from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
 from promptkit.linting.subject import Subject, at
@@ -179,10 +178,10 @@ def _padded(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]
 def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
     for _, name in invisible(text.strip()):
         message = f"{field} {_escaped(text)} contains {name}"
-        yield INVISIBLE.at(at(), message, "delete it, or write a space")
+        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
     for _, word, odd in mixed(text):
         message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
-        yield MIXED_SCRIPTS.at(at(), message, "type the word anew")
+        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:

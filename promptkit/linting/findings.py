@@ -14,33 +14,13 @@ Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
-class Case:
-    """Parts of a task that show a rule; the rest is what `promptkit new` writes."""
-
-    template: str | None = None
-    demos: str | None = None
-    """Rows of `name,output` that are added to the pool."""
-    tests: str | None = None
-    """Rows that are added to the tests."""
-    labels: str | None = None
-    """As `task.toml` lists them; there are no rows then but those given here."""
-    output: str | None = None
-    """The content of `[output]` instead of labels; again there are no rows but those given here."""
-    input: str = 'name = "str"'
-    """The content of `[input]`, with `labels` or `output`."""
-    header: str = "name,output"
-
-
-@dataclass(frozen=True)
 class Rule:
-    """A rule and its reason, with an example that breaks it and one that keeps it."""
+    """A rule and its reason."""
 
     id: str
     severity: Severity
     reason: str
     """One line: why it matters."""
-    bad: Case
-    good: Case
     fixable: bool = False
     """True where `--fix` can correct a template, at least where that is safe."""
     needs_model: bool = False

@@ -14,9 +14,10 @@ import jinja2.meta
 
 from promptkit.errors import PromptkitError, TaskError, TemplateError, brief
 from promptkit.linting import catalogue as rules
-from promptkit.linting import rendered, row_catalogue, token_catalogue
+from promptkit.linting import rendered
+from promptkit.linting.catalogue import RULES
 from promptkit.linting.data_rules import DATA_RULES, padding
-from promptkit.linting.findings import Finding, Rule, did_you_mean
+from promptkit.linting.findings import Finding, did_you_mean
 from promptkit.linting.names import NameChecker
 from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
@@ -37,14 +38,6 @@ from promptkit.templating.template import (
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
-
-RULES: tuple[Rule, ...] = tuple(
-    rule
-    for catalogue in (rules, row_catalogue, token_catalogue)
-    for rule in vars(catalogue).values()
-    if isinstance(rule, Rule)
-)
-"""Every rule, in the order of `docs/lint.md`."""
 
 SAMPLE = 40
 """Number of a task's examples that are rendered, evenly spread."""
@@ -98,7 +91,7 @@ def lint(
     if model is not None:
         found |= dict.fromkeys(token_costs(subject, model))
     if any(_makes_turns(some) for some in seen):
-        ignored.add(token_catalogue.CHAT_MODEL_RAW.id)  # they are compared with it
+        ignored.add(rules.CHAT_MODEL_RAW.id)  # they are compared with it
     kept = [finding for finding in found if finding.rule not in ignored]
     return tuple(sorted(kept, key=_order))
 
@@ -147,7 +140,7 @@ def _shows(subject: Subject, template: Template) -> bool:
 def _makes_turns(findings: Sequence[Finding]) -> bool:
     """Return whether a template without errors suits a chat model: it has turns."""
     wrong = {one.rule for one in findings if one.severity == "error"}
-    return not wrong and all(one.rule != token_catalogue.CHAT_MODEL_RAW.id for one in findings)
+    return not wrong and all(one.rule != rules.CHAT_MODEL_RAW.id for one in findings)
 
 
 # --- which templates ------------------------------------------------------------------------------

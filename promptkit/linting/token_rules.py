@@ -9,8 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
-from promptkit.linting import token_catalogue as rules
-from promptkit.linting.catalogue import CONTROL_TOKEN
+from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import asked_for, rendering_error
@@ -93,7 +92,7 @@ def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
         for text in controls:
             at = token.text.find(text)
             if at >= 0 and not CONTROL.fullmatch(text):
-                yield CONTROL_TOKEN.at(
+                yield rules.CONTROL_TOKEN.at(
                     page.at(token.offset + at),
                     f"{text!r} is a control token of {model.identity.name}",
                     "write {% system %}, {% user %} and {% assistant %}",

@@ -10,18 +10,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import lint_page
 import pytest
 from command_line import Run
-from lint_cases import write_case
+from lint_cases import Case, write_case
+from lint_examples import EXAMPLES
 from pydantic import BaseModel
 
 from promptkit import Example, Task, lint
 from promptkit.errors import TaskError
+from promptkit.linting.catalogue import RULES
 from promptkit.linting.characters import invisible, mixed
-from promptkit.linting.findings import Case, Rule
+from promptkit.linting.findings import Rule
 from promptkit.linting.fixes import fix
-from promptkit.linting.lint import RULES
-from promptkit.linting.manual import manual
 from promptkit.linting.show import MOST
 from promptkit.tasks.near_duplicates import near_pairs, normalised
 
@@ -134,7 +135,7 @@ def test_json_has_everything(run: Any, tmp_path: Path) -> None:
 
 def test_notes_are_no_failure(run: Any, tmp_path: Path) -> None:
     (rule,) = [rule for rule in RULES if rule.id == "label-untested"]
-    write_case(rule.bad, tmp_path / "task")
+    write_case(EXAMPLES[rule.id].bad, tmp_path / "task")
     ran = run("task")
     assert ran.code == 0
     assert "note label-untested" in ran.out
@@ -448,11 +449,13 @@ def test_a_rule_that_there_is_not_is_refused() -> None:
 
 
 def test_the_manual_is_what_the_rules_say() -> None:
-    page = (ROOT / "docs" / "lint.md").read_text("utf-8")
-    assert page == manual(), "python -m promptkit.linting.manual > docs/lint.md"
+    written = (ROOT / "docs" / "lint.md").read_text("utf-8")
+    assert written == lint_page.page(), "python tests/support/lint_page.py > docs/lint.md"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_the_manual_shows_every_rule(rule: Rule) -> None:
-    (line,) = [line for line in manual().splitlines() if line.startswith(f"| `{rule.id}` |")]
+    (line,) = [
+        line for line in lint_page.page().splitlines() if line.startswith(f"| `{rule.id}` |")
+    ]
     assert re.search(r"\| `[^`]+`(<br>`[^`]+`)* \|$", line)

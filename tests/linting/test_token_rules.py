@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lint_cases import write_case
+from lint_cases import Case, write_case
+from lint_examples import EXAMPLES
 from tiny_gguf import CHATML, write_llama
 
-from promptkit.linting.findings import Case, Rule
-from promptkit.linting.lint import RULES, lint
+from promptkit.linting.catalogue import RULES
+from promptkit.linting.findings import Rule
+from promptkit.linting.lint import lint
 from promptkit.models.llama import LlamaModel, load_model
 
 NO_SYSTEM = (
@@ -44,12 +46,12 @@ def found(rule: Rule, case: Case, model: LlamaModel, folder: Path) -> list[str]:
 @pytest.mark.parametrize("rule", [r for r in BY_MODEL if r.id in TINY], ids=lambda rule: rule.id)
 def test_a_tiny_model_shows_a_rule(rule: Rule, tmp_path: Path) -> None:
     model = load_model(TINY[rule.id](tmp_path / "model.gguf"), threads=1)
-    assert rule.id in found(rule, rule.bad, model, tmp_path / "bad")
-    assert rule.id not in found(rule, rule.good, model, tmp_path / "good")
+    assert rule.id in found(rule, EXAMPLES[rule.id].bad, model, tmp_path / "bad")
+    assert rule.id not in found(rule, EXAMPLES[rule.id].good, model, tmp_path / "good")
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("rule", BUNDLED, ids=lambda rule: rule.id)
 def test_the_bundled_model_shows_a_rule(rule: Rule, tmp_path: Path, smollm2: LlamaModel) -> None:
-    assert rule.id in found(rule, rule.bad, smollm2, tmp_path / "bad")
-    assert rule.id not in found(rule, rule.good, smollm2, tmp_path / "good")
+    assert rule.id in found(rule, EXAMPLES[rule.id].bad, smollm2, tmp_path / "bad")
+    assert rule.id not in found(rule, EXAMPLES[rule.id].good, smollm2, tmp_path / "good")

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from promptkit.linting.findings import Case
 from promptkit.tasks.scaffold import write_task
+
+
+@dataclass(frozen=True)
+class Case:
+    """Parts of a task that show a rule; the rest is what `promptkit new` writes."""
+
+    template: str | None = None
+    demos: str | None = None
+    """Rows of `name,output` that are added to the pool."""
+    tests: str | None = None
+    """Rows that are added to the tests."""
+    labels: str | None = None
+    """As `task.toml` lists them; there are no rows then but those given here."""
+    output: str | None = None
+    """The content of `[output]` instead of labels; again there are no rows but those given here."""
+    input: str = 'name = "str"'
+    """The content of `[input]`, with `labels` or `output`."""
+    header: str = "name,output"
 
 
 def write_case(case: Case, folder: Path) -> Path:

@@ -1,11 +1,13 @@
-"""`docs/lint.md`, made from the rules: `python -m promptkit.linting.manual > docs/lint.md`."""
+"""`docs/lint.md`, made from the rules: `python tests/support/lint_page.py > docs/lint.md`."""
 
 from __future__ import annotations
 
 import sys
 
-from promptkit.linting.findings import Case, Rule
-from promptkit.linting.lint import RULES
+from lint_examples import EXAMPLES, LintExample
+
+from promptkit.linting.catalogue import RULES
+from promptkit.linting.findings import Rule
 
 _INTRODUCTION = """\
 # Lint rules
@@ -34,7 +36,7 @@ _VISIBLE = str.maketrans(
 )
 
 
-def manual() -> str:
+def page() -> str:
     """The whole page."""
     plain = [rule for rule in RULES if not rule.needs_model]
     model = [rule for rule in RULES if rule.needs_model]
@@ -49,11 +51,12 @@ def _table(rules: list[Rule]) -> list[str]:
 def _line(rule: Rule) -> str:
     severity = f"{rule.severity}, *fix*" if rule.fixable else rule.severity
     reason = rule.reason.replace("|", "\\|")
-    return f"| `{rule.id}` | {severity} | {reason} | {_shown(rule.bad, rule.good)} |"
+    return f"| `{rule.id}` | {severity} | {reason} | {_shown(EXAMPLES[rule.id])} |"
 
 
-def _shown(bad: Case, good: Case) -> str:
+def _shown(example: LintExample) -> str:
     """Return the difference of the bad example from the good one."""
+    bad, good = example
     said = f"labels = {bad.labels}" if bad.labels is not None else bad.output
     parts = [said]
     if said is None or bad.template is not None:
@@ -78,4 +81,4 @@ def _short(text: str, limit: int = 90) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(manual())
+    sys.stdout.write(page())
