@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any, cast
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame, optimizeconst
+from jinja2.compiler import CodeGenerator, Frame, operators, optimizeconst
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.visitor import NodeTransformer
 
@@ -25,17 +25,6 @@ _NODES_PER_STEP = 16
 
 _QUICK = (nodes.Name, nodes.Const, nodes.If, nodes.Assign, nodes.Output)
 
-_COMPARISONS = {
-    "eq": "==",
-    "ne": "!=",
-    "gt": ">",
-    "gteq": ">=",
-    "lt": "<",
-    "lteq": "<=",
-    "in": "in",
-    "notin": "not in",
-}
-
 
 class BoundedGenerator(CodeGenerator):
     """Code generator whose code calls the counting methods of a `BoundedEnvironment`."""
@@ -49,11 +38,14 @@ class BoundedGenerator(CodeGenerator):
     def visit_Call(  # noqa: N802
         self, node: nodes.Call, frame: Frame, forward_caller: bool = False
     ) -> None:
-        if not isinstance(node.node, nodes.EnvironmentAttribute):
+        if isinstance(node.node, nodes.EnvironmentAttribute):  # our own, which needs no check
+            self._write_call(node.node.name, node.args, frame)
+        else:
             super().visit_Call(node, frame, forward_caller=forward_caller)
-            return
-        self.write(f"environment.{node.node.name}(")  # our own, which needs no check
-        for argument in node.args:
+
+    def _write_call(self, name: str, args: Iterable[nodes.Expr], frame: Frame) -> None:
+        self.write(f"environment.{name}(")
+        for argument in args:
             self.visit(argument, frame)
             self.write(", ")
         self.write(")")
@@ -65,11 +57,7 @@ class BoundedGenerator(CodeGenerator):
 
     @optimizeconst
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
-        self.write("environment.concatenated((")
-        for part in node.nodes:
-            self.visit(part, frame)
-            self.write(", ")
-        self.write("))")
+        self._write_call("concatenated", node.nodes, frame)
 
     @optimizeconst
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
@@ -80,16 +68,14 @@ class BoundedGenerator(CodeGenerator):
         self.write(")")
 
     def visit_Operand(self, node: nodes.Operand, frame: Frame) -> None:  # noqa: N802
-        self.write(f" {_COMPARISONS[node.op]} ")
+        self.write(f" {operators[node.op]} ")
         self._visit_read(node.expr, frame)
 
     def _visit_read(self, node: nodes.Expr, frame: Frame) -> None:
         if isinstance(node, nodes.Const):
             self.visit(node, frame)
-            return
-        self.write("environment.compared(")
-        self.visit(node, frame)
-        self.write(")")
+        else:
+            self._write_call("compared", [node], frame)
 
     def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802
         self._gather(super().visit_List, node, frame)
@@ -110,22 +96,12 @@ class BoundedGenerator(CodeGenerator):
 
     @optimizeconst
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
-        if not isinstance(node.arg, nodes.Slice):
-            self.write("environment.getitem(")
-            self.visit(node.node, frame)
-            self.write(", ")
-            self.visit(node.arg, frame)
-            self.write(")")
-            return
-        self.write("environment.sliced(")
-        self.visit(node.node, frame)
-        for bound in (node.arg.start, node.arg.stop, node.arg.step):
-            self.write(", ")
-            if bound is None:
-                self.write("None")
-            else:
-                self.visit(bound, frame)
-        self.write(")")
+        if isinstance(node.arg, nodes.Slice):
+            bounds = (node.arg.start, node.arg.stop, node.arg.step)
+            given = [bound or nodes.Const(None) for bound in bounds]
+            self._write_call("sliced", [node.node, *given], frame)
+        else:
+            self._write_call("getitem", [node.node, node.arg], frame)
 
 
 class Folding(NodeTransformer):

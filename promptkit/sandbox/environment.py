@@ -9,6 +9,7 @@ refused unless they are on a list of harmless ones. The work of a template is co
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, time
 from functools import wraps
 from typing import Any, TypeVar
@@ -141,21 +142,23 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         # Jinja computes filters and tests of constants while it compiles, by the same code as in a
         # rendering; `_check_rendering` tells the two apart.
-        before, self.meter.compiling = self.meter.compiling, True
-        try:
+        with self._compiling(True):
             folded = Folding(self.meter).visit(source)
             folded.set_environment(self)
             return super()._generate(folded, *args, **options)
-        finally:
-            self.meter.compiling = before
 
     def _load_template(self, name: str, globals: Any) -> Template:
         self.meter.spend(STEPS_PER_LOAD)
-        compiling, self.meter.compiling = self.meter.compiling, False
-        try:
+        with self._compiling(False):
             return super()._load_template(name, globals)
+
+    @contextmanager
+    def _compiling(self, compiling: bool) -> Iterator[None]:
+        before, self.meter.compiling = self.meter.compiling, compiling
+        try:
+            yield
         finally:
-            self.meter.compiling = compiling
+            self.meter.compiling = before
 
     # Called by compiled templates.
 
@@ -170,7 +173,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Count a body that is called: a macro, a block, a whole template."""
         self.meter.spend(steps)
 
-    def concatenated(self, values: tuple[Any, ...]) -> str:
+    def concatenated(self, *values: Any) -> str:
         """Return the texts of values, joined."""
         for value in values:
             check_text(self.meter, value)
@@ -281,8 +284,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
         meter, is_priced = self.meter, name in filter_costs.PRICED
-        usual = filter_costs.STEPS_PER_FILTER if name else filter_costs.STEPS_PER_TEST
-        steps = filter_costs.STEPS_PER_USE.get(name, usual)
+        steps = filter_costs.STEPS_PER_USE.get(name, filter_costs.STEPS_PER_FILTER)
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -304,10 +306,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             for given in (value, *args, *kwargs.values()):
                 check_text(self.meter, given)
         if isinstance(value, str):
-            if (
-                name in filter_costs.ROOM
-                and filter_costs.ROOM[name](value, *args, **kwargs) > MAX_TEXT
-            ):
+            room = filter_costs.ROOM.get(name)
+            if room is not None and room(value, *args, **kwargs) > MAX_TEXT:
                 raise too_much_text()
             lines = len(value) * filter_costs.STEPS_PER_LINE.get(name, 0)
             if name in filter_costs.SEARCHED:

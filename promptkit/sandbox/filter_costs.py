@@ -11,7 +11,7 @@ from jinja2.exceptions import SecurityError
 from promptkit.sandbox.limits import MAX_INDENT, MAX_PATH, Meter, formatted_length
 
 STEPS_PER_FILTER = 5
-STEPS_PER_TEST = 5
+"""Steps of a filter or a test."""
 
 STEPS_PER_USE: dict[str, int] = {"attr": 8, "wordwrap": 20, "groupby": 10, "sort": 8}
 """Steps of the filters that take more than `STEPS_PER_FILTER`, by name."""
@@ -153,12 +153,8 @@ def _rounded(meter: Meter, value: Any, precision: int = 0, *_: Any, **__: Any) -
     return 0
 
 
-def _escaped(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
-    return 12 * meter.weigh(value)
-
-
-def _cased(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
-    return 3 * meter.weigh(value)
+def _times(factor: int) -> Callable[..., int]:
+    return lambda meter, value, *_, **__: factor * meter.weigh(value)
 
 
 def _as_int(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
@@ -184,8 +180,8 @@ def _depth(value: Any) -> int:
 
 WRITTEN: dict[str, Callable[..., int]] = {
     **dict.fromkeys(("center", "ljust", "rjust", "zfill"), _padded),
-    **dict.fromkeys(("escape", "e", "forceescape", "urlencode", "xmlattr"), _escaped),
-    **dict.fromkeys(("upper", "lower", "casefold", "swapcase", "title", "capitalize"), _cased),
+    **dict.fromkeys(("escape", "e", "forceescape", "urlencode", "xmlattr"), _times(12)),
+    **dict.fromkeys(("upper", "lower", "casefold", "swapcase", "title", "capitalize"), _times(3)),
     **dict.fromkeys(("batch", "slice"), _gathered),
     **dict.fromkeys(("int", "float"), _as_int),
     "replace": _replaced,

@@ -100,8 +100,7 @@ class Meter(threading.local):
         """Count the time to write a text, before it is written."""
         if characters > MAX_TEXT:
             raise too_much_text()
-        steps = characters >> _CHARACTERS_PER_STEP
-        if steps:
+        if steps := characters >> _CHARACTERS_PER_STEP:
             self.spend(steps)
 
     def weigh(self, value: Any) -> int:
@@ -178,7 +177,8 @@ def check_operands(meter: Meter, operator: str, left: Any, right: Any) -> None:
         value, times = (right, left) if isinstance(left, int) else (left, right)
         if isinstance(times, int) and not isinstance(value, float):
             meter.write(meter.weigh(value) * max(times, 0))
-            meter.spend(_length(value) * max(times, 0))
+            items = len(value) if isinstance(value, list | tuple) else 0
+            meter.spend(items * max(times, 0))
     elif operator == "+":
         meter.write(meter.weigh(left) + meter.weigh(right))
     elif operator == "%" and isinstance(left, str):
@@ -209,7 +209,3 @@ def spec_length(spec: str) -> int:
     if any(len(number) > 9 for number in numbers):
         return MAX_TEXT + 1
     return _LONGEST_NUMBER + sum(map(int, numbers))
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple) else 0
