@@ -134,7 +134,6 @@ class Optimised:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON; `shots` is what a selection is made of."""
-        numbers = ("prompts", "cached", "tokens", "decoded_tokens")
         return {
             **self.found.to_dict(),
             "task": self.task,
@@ -142,22 +141,20 @@ class Optimised:
             "template": self.template,
             "usual": self.usual.to_dict(),
             "plan": asdict(self.plan),
-            **{name: getattr(self, name) for name in numbers},
+            "prompts": self.prompts,
+            "cached": self.cached,
+            "tokens": self.tokens,
+            "decoded_tokens": self.decoded_tokens,
             "trials": [
-                {
-                    "shots": list(trial.shots),
-                    "accuracy": trial.accuracy,
-                    "log_loss": encoded(trial.log_loss),
-                }
-                for trial in self.trials
+                {"shots": list(t.shots), "accuracy": t.accuracy, "log_loss": encoded(t.log_loss)}
+                for t in self.trials
             ],
         }
 
     def save(self, file: str | Path) -> Path:
         """Write `to_dict()` as JSON. Raise OSError where it cannot be written."""
         file = Path(file)
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
-        saving.write(file, text)
+        saving.write(file, json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n")
         return file
 
     def __str__(self) -> str:
@@ -344,20 +341,14 @@ class _Search:
         requests = self._predictor.requests(
             [self._renderer.render(query, shots) for query, shots in asked]
         )
-        before, most = self.prompts, self._plan.prompts
-        progress = self._progress
+        before = self.prompts
 
         def told(done: int, _: int) -> None:
-            if progress is not None:
-                progress(before + done, most)
+            if self._progress is not None:
+                self._progress(before + done, self._plan.prompts)
 
-        found = answer(
-            self._predictor.model,
-            requests,
-            self._predictor.sampling,
-            store=self._store,
-            progress=told,
-        )
+        model, sampling = self._predictor.model, self._predictor.sampling
+        found = answer(model, requests, sampling, store=self._store, progress=told)
         self.prompts += len(found.asked) + found.stored
         self.cached += found.stored
         self.tokens += sum(request.tokens for request in requests)
