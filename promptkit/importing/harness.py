@@ -142,30 +142,23 @@ def _text(source: ForeignFile, key: str) -> str:
         raise TaskError(f"{where}: {key} is {value}, Python code, which is not run; write it anew")
     if not isinstance(value, str):
         raise TaskError(f"{where}: {key} is {shorten(value)}, and no template")
-    return f"{{{{{value}}}}}" if jinja.is_name(value) else value
+    return _as_template(value)
+
+
+def _as_template(text: str) -> str:
+    return f"{{{{{text}}}}}" if jinja.is_name(text) else text
 
 
 def _add_unknown(config: Mapping[str, Any], omissions: Omissions) -> None:
     data = [key for key in config if key in _DATA and config[key] is not None]
     named = " ".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
-    omissions.add(
-        data[:1] or ["dataset_path"],
-        f"nothing is downloaded, so that there are no rows of {named or 'the data'}",
-        "write demos.csv and tests.csv and name them under [files] in task.toml",
-    )
+    omissions.add_data(data[0] if data else "dataset_path", named or "the data")
     if isinstance(config.get("process_docs"), PythonFunction):
         why = f"{config['process_docs']} is Python code, which is not run"
         omissions.add(["process_docs"], why, "write rows as it leaves them")
     for key, value in config.items():
-        if (
-            key in _CARRIED | _DATA
-            or value in (None, False, [], {}, "")
-            or (key, value)
-            == (
-                "repeats",
-                1,
-            )
-        ):
+        is_default = value in (None, False, [], {}, "") or (key, value) == ("repeats", 1)
+        if key in _CARRIED | _DATA or is_default:
             continue
         why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
         omissions.add([key], f"{value} ({why})" if isinstance(value, PythonFunction) else why, do)
@@ -227,12 +220,9 @@ def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omiss
     """Return the column of the answers; "output" if only code can tell."""
     target = config.get("doc_to_target")
     if isinstance(target, str) and not labels:
-        parts = jinja.simple_parts(
-            f"{{{{{target}}}}}" if jinja.is_name(target) else target, keep_newline=True
-        )
-        if parts is not None and len(parts) == 1 and isinstance(parts[0], jinja.Variable):
-            name = parts[0].name
-            return name if column_of(name) == name else "output"
+        match jinja.simple_parts(_as_template(target), keep_newline=True):
+            case [jinja.Variable(name)]:
+                return name if column_of(name) == name else "output"
     shown = str(target) if isinstance(target, PythonFunction) else shorten(target)
     why = f"the answer is {shown} of a row"
     if labels:

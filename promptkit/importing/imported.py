@@ -18,8 +18,6 @@ from promptkit.importing.plain_values import ForeignFile
 from promptkit.tasks.examples import RESERVED
 from promptkit.templating.template import Template
 
-_WORDS = re.compile(r"[^\W_]+")
-
 
 @dataclass(frozen=True)
 class Omission:
@@ -49,6 +47,13 @@ class Omissions:
         """Add an omission; `keys` is the path to the value in the file."""
         line = self._source.line(*keys)
         self.found.append(Omission(".".join(keys), str(self._source.path), line, why, do))
+
+    def add_data(self, key: str, name: str) -> None:
+        """Add the omission of a data set."""
+        why = f"nothing is downloaded, so that there are no rows of {name}"
+        self.add(
+            [key], why, "write demos.csv and tests.csv and name them under [files] in task.toml"
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def as_instruction(text: str) -> tuple[str, str]:
 
 def slug(text: str) -> str:
     """Return a text as a file name."""
-    return "-".join(_WORDS.findall(text.lower()))[:48].strip("-") or "task"
+    return "-".join(re.findall(r"[^\W_]+", text.lower()))[:48].strip("-") or "task"
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:

@@ -21,7 +21,6 @@ LexedToken = tuple[int, str, str]
 _UNSAFE = re.compile(r"\{(?=[{%#\r]|$)|\r\n?")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
-
 _OF_LISTS = {
     *("join", "map", "select", "selectattr", "reject", "rejectattr", "sum", "sort", "unique"),
     *("first", "last", "batch", "slice", "items", "dictsort", "groupby", "max", "min"),
@@ -32,12 +31,6 @@ _BRACES = {"variable_begin": "{{", "variable_end": "}}"}
 
 _OURS = ("task", "labels", "shots", "query", "input", "output")
 """Names that templates of promptkit see."""
-
-_SPECIAL: tuple[tuple[tuple[type[nodes.Node], ...], set[str]], ...] = (
-    ((nodes.For,), {"loop"}),
-    ((nodes.Macro, nodes.CallBlock), {"caller", "varargs", "kwargs"}),
-)
-"""Names to which Jinja gives a meaning, inside a loop and inside a macro."""
 
 _LOADS = (nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)
 
@@ -55,7 +48,6 @@ class Variable:
 
 
 Part = str | Variable
-"""Text, or a value."""
 
 
 def literal(text: str) -> str:
@@ -70,11 +62,10 @@ def quoted(text: str) -> str:
 
 def emit(parts: Sequence[Part], names: Mapping[str, str]) -> str:
     """Return a template of texts and values; `names` has an expression for each value."""
-    written = [
+    return "".join(
         f"{{{{ {names[part.name]} }}}}" if isinstance(part, Variable) else literal(part)
         for part in parts
-    ]
-    return "".join(written)
+    )
 
 
 def tag(before: str, name: str) -> str:
@@ -99,8 +90,8 @@ def fields(source: str) -> list[str]:
     """Return the names that a template reads, in order of appearance."""
     tree = parse(source)
     unknown = meta.find_undeclared_variables(tree)
-    seen = [node.name for node in tree.find_all(nodes.Name) if node.name in unknown]
-    return list(dict.fromkeys(seen))
+    names = (node.name for node in tree.find_all(nodes.Name))
+    return [name for name in dict.fromkeys(names) if name in unknown]
 
 
 def simple_parts(source: str, *, keep_newline: bool) -> list[Part] | None:
@@ -148,26 +139,25 @@ def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> s
 
 
 def _given(tree: nodes.Template) -> set[str]:
-    """Return the names that a template, or Jinja inside it, assigns."""
+    """Return the names that a template assigns, or Jinja in its loops and macros."""
     given = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     given |= {macro.name for macro in tree.find_all(nodes.Macro)}
-    for kinds, names in _SPECIAL:
-        if next(tree.find_all(kinds), None) is not None:
-            given |= names
+    if any(tree.find_all(nodes.For)):
+        given.add("loop")
+    if any(tree.find_all((nodes.Macro, nodes.CallBlock))):
+        given |= {"caller", "varargs", "kwargs"}
     return given
 
 
 def _same_shape(source: str, renamed: str) -> bool:
     """Return whether two templates have the same filters, tests, arguments and own names."""
-
-    def shape(text: str) -> list[str]:
-        tree = parse(text)
+    shapes = []
+    for tree in (parse(source), parse(renamed)):
         kinds = (nodes.Filter, nodes.Test, nodes.Keyword, nodes.Macro)
         names = [getattr(node, "name", getattr(node, "key", "")) for node in tree.find_all(kinds)]
         local = [node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"]
-        return [*names, *local]
-
-    return shape(source) == shape(renamed)
+        shapes.append([*names, *local])
+    return shapes[0] == shapes[1]
 
 
 def _tokens(source: str, keep_newline: bool) -> list[LexedToken]:
@@ -227,11 +217,9 @@ def kinds_of(source: str) -> dict[str, str]:
     for item in tree.find_all(nodes.Getitem):
         _set(kinds, [item.arg], "int")
         _set(kinds, [item.node], "record")
-    methods = {
-        id(call.node) for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Getattr)
-    }
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
     for access in tree.find_all(nodes.Getattr):
-        if id(access) not in methods or not hasattr(str, access.attr):
+        if id(access) not in called or not hasattr(str, access.attr):
             _set(kinds, [access.node], "record")
     loops = [loop.iter for loop in tree.find_all(nodes.For)]
     for filtered in tree.find_all(nodes.Filter):
@@ -250,7 +238,7 @@ def _set(kinds: dict[str, str], named: Sequence[nodes.Node], kind: str) -> None:
 def refused(source: str) -> str | None:
     """Return what a template does that promptkit's templates cannot do; None if nothing."""
     unknown, tree = set(fields(source)), parse(source)
-    if next(tree.find_all(_LOADS), None) is not None:
+    if any(tree.find_all(_LOADS)):
         return "loads another template, or has a {% block %} for one"
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
     own = _given(tree)
@@ -269,22 +257,19 @@ def refused(source: str) -> str | None:
 
 def tags(source: str) -> list[str]:
     """Return the names of the block tags of a template or a part of one, in order."""
-    names = []
     code = [token for token in _tokens(source, True) if token[1] != "whitespace"]
-    for token, following in pairwise(code):
-        if token[1] == "block_begin":
-            names.append(following[2])
-    return names
+    return [name for (_, kind, _), (_, _, name) in pairwise(code) if kind == "block_begin"]
 
 
 def begins_and_ends_in_text(source: str) -> bool:
     """Return whether a template begins and ends with text that is not white space."""
     body = parse(source).body
-    ends = []
-    for node, place in ((body[0], 0), (body[-1], -1)) if body else ():
-        end = node.nodes[place] if isinstance(node, nodes.Output) else node
-        ends.append(isinstance(end, nodes.TemplateData) and bool(end.data.strip()))
-    return bool(ends) and all(ends)
+    for place in (0, -1):
+        end = body[place] if body else None
+        end = end.nodes[place] if isinstance(end, nodes.Output) else end
+        if not isinstance(end, nodes.TemplateData) or not end.data.strip():
+            return False
+    return True
 
 
 def is_name(text: str) -> bool:

@@ -56,10 +56,9 @@ def carry(source: ForeignFile) -> Imported:
     try:
         roles = _roles(prompt, omissions)
         template, instruction = _template(prompt, roles)
-    except jinja2.TemplateSyntaxError as error:
-        raise TaskError(f"{path}: the template does not parse: {error.message}") from None
-    except ValueError as error:
-        raise TaskError(f"{path}: the template does not parse: {error}") from None
+    except (jinja2.TemplateSyntaxError, ValueError) as error:
+        why = error.message if isinstance(error, jinja2.TemplateSyntaxError) else error
+        raise TaskError(f"{path}: the template does not parse: {why}") from None
     reason = check(template, "prompt.j2")
     if reason is not None:
         raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
@@ -249,9 +248,7 @@ def _align(prompt: _FewShotPrompt) -> dict[str, str] | None:
         if isinstance(shown, Variable) and isinstance(asked, Variable):
             pairs[asked.name] = shown.name
             continue
-        if isinstance(shown, Variable) or isinstance(asked, Variable):
-            return None
-        is_end = last and asked == shown.rstrip(" ")
+        is_end = last and isinstance(shown, str) and asked == shown.rstrip(" ")
         if asked != shown and not is_end:
             return None
     rest = example[len(suffix) :]
@@ -282,8 +279,8 @@ def _filled(parts: Sequence[Part], partial: Mapping[str, str]) -> list[Part]:
 
 def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
     """Return the template, and the instruction that it prints."""
-    outer = {name: f'"{{{name}}}"' for name in _names(prompt.prefix, prompt.format)}
-    outer |= {name: f'"{{{name}}}"' for name in _names(prompt.suffix, prompt.format)}
+    named = [_names(text, prompt.format) for text in (prompt.prefix, prompt.suffix)]
+    outer = {name: f'"{{{name}}}"' for names in named for name in names}
     outer |= {name: jinja.quoted(value) for name, value in prompt.partial.items()}
     outer |= roles.query
 
@@ -352,12 +349,9 @@ def _rows(
     }
     rows = []
     for example in prompt.examples:
-        row: dict[str, Any] = {}
-        for name, column in roles.fields.items():
-            value = example[name]
-            row[column] = str(value) if types[column] == "str" else value
-        row["output"] = str(example[roles.output])
-        rows.append(row)
+        values = {column: example[name] for name, column in roles.fields.items()}
+        row = {c: str(value) if types[c] == "str" else value for c, value in values.items()}
+        rows.append(row | {"output": str(example[roles.output])})
     return tuple(rows), types
 
 

@@ -105,15 +105,12 @@ def _check_depth(value: Any, path: Path) -> None:
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for item in level:
-            inner += item.values() if isinstance(item, dict) else item if _is_list(item) else ()
+            if isinstance(item, dict | list):
+                inner += item.values() if isinstance(item, dict) else item
         if not inner:
             return
         level = inner
     _too_deep(path)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 def _yaml(text: str, path: Path) -> ForeignFile:
@@ -123,7 +120,7 @@ def _yaml(text: str, path: Path) -> ForeignFile:
         raise MissingExtraError("reading YAML", "import") from None
     loader = None
     try:
-        loader = _loader_type()(text)
+        loader = _loader_type(yaml)(text)
         _check_events(yaml, text, path)
         node = loader.get_single_node()
         if node is None:
@@ -142,12 +139,11 @@ def _yaml(text: str, path: Path) -> ForeignFile:
             loader.dispose()
 
 
-def _loader_type() -> Any:
+def _loader_type(yaml: Any) -> Any:
     """Return a safe loader that knows the tools' tags."""
-    import yaml
 
-    class Loader(yaml.SafeLoader):
-        """Loader of plain values only."""
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        pass
 
     def function(loader: Any, node: Any) -> PythonFunction:
         return PythonFunction(str(loader.construct_scalar(node)))

@@ -26,6 +26,15 @@ from promptkit.importing.plain_values import ForeignFile
 
 _SPLIT = "|||"
 
+_REASONS = {
+    "promptsource asks one question at a time, and says nothing of shots": (
+        "shots are joined by an empty line; edit the templates for another form"
+    ),
+    "promptsource cuts every value at 2048 characters": "nothing to do: promptkit cuts nothing",
+    "metadata, reference and id are not kept": "nothing to do: no prompt has them",
+}
+"""Advice by what is lost of every file."""
+
 
 @dataclass(frozen=True)
 class _Parsed:
@@ -69,7 +78,9 @@ def carry(source: ForeignFile) -> Imported:
     if not groups:
         reasons = "\n  ".join(str(lost) for lost in omissions.found)
         raise TaskError(f"{source.path}: no template could be carried over\n  {reasons}")
-    _add_general(source, dataset, omissions)
+    omissions.add_data("dataset", dataset)
+    for why, do in _REASONS.items():
+        omissions.add(["templates"], why, do)
     tasks = tuple(_task(dataset or source.path.stem, *group) for group in groups.items())
     return Imported("promptsource", tasks, tuple(omissions.found))
 
@@ -100,19 +111,15 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
     if both:
         why = f"{shown} reads {both[0]!r} for the question and for the answer"
         omissions.add(keys, why, "see that the question does not give the answer away")
-    column = answered[0] if _only(target, answered) and answered[0] not in fields else "output"
+    parts = jinja.simple_parts(target.strip(), keep_newline=False)
+    is_column = len(answered) == 1 and parts == [jinja.Variable(answered[0])] and not both
+    column = answered[0] if is_column else "output"
     if column == "output":
-        why = (
-            f"{shown} makes the answer with {shorten(value['jinja'].partition(_SPLIT)[2].strip())}"
-        )
+        written = value["jinja"].partition(_SPLIT)[2].strip()
+        why = f"{shown} makes the answer with {shorten(written)}"
         omissions.add(keys, why, "write what it comes to into the column `output` of each row")
     types = {column: kinds[name] for name, column in fields.items()}
     return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
-
-
-def _only(target: str, names: list[str]) -> bool:
-    parts = jinja.simple_parts(target.strip(), keep_newline=False)
-    return len(names) == 1 and parts == [jinja.Variable(names[0])]
 
 
 def _labels(choices: Any, keys: list[str], shown: str, omissions: Omissions) -> tuple[str, ...]:
@@ -144,12 +151,13 @@ def _split(source: str) -> tuple[str, str]:
         raise _SkippedError("`|||` stands in a loop or a block")
     if opened and _branches_after(target, len(opened)):
         raise _SkippedError("`|||` stands in one of several branches")
+    prompt += "{% endif %}" * len(opened)
     try:
-        jinja.parse(prompt + "{% endif %}" * len(opened))
+        jinja.parse(prompt)
     except jinja2.TemplateSyntaxError as error:
         why = f"what stands in front of `|||` does not parse: {error.message}"
         raise _SkippedError(why) from None
-    return prompt + "{% endif %}" * len(opened), "{% if true %}" * len(opened) + target
+    return prompt, "{% if true %}" * len(opened) + target
 
 
 def _opened(prompt: str) -> list[str]:
@@ -199,27 +207,4 @@ def _task(dataset: str, group: tuple[tuple[str, ...], str], parsed: list[_Parsed
         fields=fields,
         labels=labels,
         output_column=column,
-    )
-
-
-def _add_general(source: ForeignFile, dataset: str, omissions: Omissions) -> None:
-    omissions.add(
-        ["dataset"],
-        f"nothing is downloaded, so that there are no rows of {dataset}",
-        "write demos.csv and tests.csv and name them under [files] in task.toml",
-    )
-    omissions.add(
-        ["templates"],
-        "promptsource asks one question at a time, and says nothing of shots",
-        "shots are joined by an empty line; edit the templates for another form",
-    )
-    omissions.add(
-        ["templates"],
-        "promptsource cuts every value at 2048 characters",
-        "nothing to do: promptkit cuts nothing",
-    )
-    omissions.add(
-        ["templates"],
-        "metadata, reference and id are not kept",
-        "nothing to do: no prompt has them",
     )
