@@ -169,7 +169,10 @@ class Store:
 
         Those of damaged rows do not.
         """
-        rows = [(key, _text(result)) for key, result in results.items()]
+        rows = [
+            (key, json.dumps({name: getattr(one, name) for name in one.__slots__}))
+            for key, one in results.items()
+        ]
         with self._used(), self._transaction():
             damaged = [(key,) for key in self._damaged.intersection(results)]
             self._db.executemany("DELETE FROM predictions WHERE key = ?", damaged)
@@ -270,10 +273,6 @@ def _rule(
         if format is not None:
             parts += [_FORMAT_RULE, format.kind, format.schema, lead]
     return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
-
-
-def _text(result: Result) -> str:
-    return json.dumps({name: getattr(result, name) for name in result.__slots__})
 
 
 def _result(text: object) -> Result | None:

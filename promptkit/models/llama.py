@@ -32,12 +32,11 @@ from promptkit.models.prepare.adapter_file import load_adapter
 from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.prepare.prepare import Notify, log, prepared
 from promptkit.models.runtime.access import Access
-from promptkit.models.runtime.adapter import Adapter
 from promptkit.models.runtime.context import Context
 from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
-from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template

@@ -11,8 +11,7 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf.checks import TENSOR_ALIGNMENT
 from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.prepare.model_files import digest, try_once
-from promptkit.models.runtime.adapter import Adapter, new_adapter
-from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
 
 _TYPES = ("F32", "F16", "BF16")
 

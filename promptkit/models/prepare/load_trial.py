@@ -15,10 +15,9 @@ from promptkit.models.gguf.header import read_header
 from promptkit.models.planning.executor import check_finite
 from promptkit.models.prepare.adapter_file import check_weights
 from promptkit.models.prepare.isolated import serve
-from promptkit.models.runtime.adapter import Adapter, new_adapter
 from promptkit.models.runtime.context import Context, RuntimeSettings
 from promptkit.models.runtime.library import library
-from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
 from promptkit.models.runtime.vocabulary import Vocabulary
 
 _LENGTH = 256

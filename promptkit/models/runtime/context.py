@@ -18,9 +18,8 @@ from promptkit.models.base import Memory, Usage
 from promptkit.models.planning.batches import Ints
 from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
-from promptkit.models.runtime.adapter import Adapter
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
-from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]

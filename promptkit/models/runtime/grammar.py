@@ -1,8 +1,7 @@
 """Grammars that keep an answer to its format while it is written.
 
-A grammar is an answer's format and what ends it, compiled for one vocabulary by llguidance; a
-matcher follows one answer and says which tokens may come next. What is written is a value of the
-format, then the beginning of what follows it in the prompt, or the model's own end.
+What is written is a value of the format, then the beginning of what follows it in the prompt, or
+the model's own end.
 """
 
 from __future__ import annotations

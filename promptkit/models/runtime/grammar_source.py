@@ -93,12 +93,9 @@ def explained(schema: Any, error: str) -> str:
     """Return a message about an error of llguidance: the part of the schema, and what to do."""
     place, part = "$", schema
     reason = _error(schema, schema) or _reason(error)
-    while True:
-        inside = (found for found in parts(part) if _error(found[1], schema) == reason)
-        below = next(inside, None)
-        if below is None:
-            break
-        place, part = f"{place}.{below[0]}", below[1]
+    while inside := [each for each in parts(part) if _error(each[1], schema) == reason]:
+        name, part = inside[0]
+        place = f"{place}.{name}"
     return (
         f"the output's JSON Schema, {place}: {_plain(reason)} (in {shorten(part)}); "
         "simplify the output type"

@@ -47,7 +47,7 @@ class Encoder:
         self._encoded += 1
         try:
             tokenized = self._encode_cut(prompt)
-        except (UnicodeEncodeError, PromptError, _EncodingError):
+        except (UnicodeEncodeError, PromptError):
             return self.encode_whole(prompt)  # which names the prompt and shows its text
         if self._encoded <= _FIRST or self._encoded % _EVERY == 0:
             whole = self.encode_whole(prompt)
@@ -96,7 +96,7 @@ class Encoder:
                 f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
                 f"{shorten(error.object)} is half of a surrogate pair, not a character"
             ) from None
-        except (_EncodingError, PromptError) as error:
+        except PromptError as error:
             raise PromptError(f"{_name(prompt)}: {error}") from None
 
     def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
@@ -115,20 +115,19 @@ class Encoder:
     ) -> tuple[Tokens, tuple[Tokens, ...]]:
         """Return the tokens that all candidates share, and each candidate's own after them.
 
-        Every candidate is tokenized together with its prompt, since the end of one may merge with
-        the beginning of the other. Where one label is a prefix of another, as `plum` is of
+        Where one label is a prefix of another, as `plum` is of
         `plum tree`, each is taken with the stop's first token, so that both end somewhere.
         """
         ids = reader.tokens(source)
         least = 1 if source.place == "start" else 0
         if candidates is None:
             if len(ids) < least:
-                raise _EncodingError("the prompt is empty")
+                raise PromptError("the prompt is empty")
             return tuple(ids), ()
         whole = [reader.tokens_with(source, label) for label in candidates]
         if _clash(whole):
             if not stop:
-                raise _EncodingError(
+                raise PromptError(
                     "one label begins another, and nothing in the template ends an "
                     "answer; let a newline follow {{ output }}"
                 )
@@ -140,14 +139,14 @@ class Encoder:
             ]
             if pair := _clash(whole):
                 first, second = (candidates[index] for index in pair)
-                raise _EncodingError(
+                raise PromptError(
                     f"this model's tokens cannot tell the labels {first!r} and {second!r} apart; "
                     "rename one"
                 )
         branch = common_prefix([*whole, ids]) if len(whole) == 1 else common_prefix(whole)
         branch = min(branch, min(map(len, whole)) - 1)
         if branch < least:
-            raise _EncodingError(
+            raise PromptError(
                 "nothing stands in front of the answer, and this model has no token for a "
                 "beginning; put some text before {{ output }}"
             )
@@ -163,11 +162,7 @@ class Encoder:
             rest -= len(self._tokenizer.piece(longer[end])) or 1
             if rest < 0:
                 return longer[: end + 1]
-        raise _EncodingError(f"the stop {stop!r} has no token of its own")
-
-
-class _EncodingError(Exception):
-    """The reason why a prompt cannot be encoded, without the prompt's name."""
+        raise PromptError(f"the stop {stop!r} has no token of its own")
 
 
 def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) -> int:
