@@ -250,7 +250,7 @@ def _judged(
         free_answers=free,
         usage=usage,
         predictions=every,
-        prompts=batch.prompts_of(cells),
+        prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,6 @@ from promptkit.inference.answering import Progress, answer, unique_tokens
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import Model, Request, Sampling
-from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 
@@ -201,12 +200,6 @@ def _ask_model(
         decoded_tokens=model.usage.decoded_tokens - before.decoded_tokens,
         decode_seconds=model.usage.decode_seconds - before.decode_seconds,
     )
-
-
-def prompts_of(cells: Iterable[CellRequests]) -> Mapping[str, Prompt]:
-    """Return the prompts by their digest."""
-    prompts = (request.prompt for one in cells for request in one.requests)
-    return {prompt.sha256: prompt for prompt in prompts}
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,16 @@ def library() -> Any:
 
 @cache
 def _initialised() -> Any:
-    with _short_waits():
+    # Waiting threads of GNU's OpenMP spin for milliseconds. Where something else uses the cores,
+    # they then hold the very core that the thread they wait for should have: all is far slower.
+    unset = not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    if unset:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+    try:
         import llama_cpp
-
+    finally:
+        if unset:
+            del os.environ["GOMP_SPINCOUNT"]
     llama_cpp.llama_log_set(_callback(llama_cpp), ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     _initialised_in.append(os.getpid())
@@ -99,23 +106,6 @@ def _with_errors(function: Callable[..., T], arguments: Sequence[Any]) -> tuple[
 @cache
 def _computing(_process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "promptkit-compute")
-
-
-@contextmanager
-def _short_waits() -> Iterator[None]:
-    """Have waiting threads of the OpenMP library that is loaded meanwhile sleep soon.
-
-    GNU's lets them spin for milliseconds. Where something else uses the cores, they then hold the
-    very core that the thread they wait for should have, and all is many times slower.
-    """
-    if os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
-        yield  # as the user wants it
-        return
-    os.environ["GOMP_SPINCOUNT"] = SPINS
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
 
 
 @cache

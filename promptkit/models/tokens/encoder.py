@@ -46,9 +46,13 @@ class Encoder:
             return self.encode_whole(prompt)
         self._encoded += 1
         try:
-            tokenized = self._encode_cut(prompt)
+            reader = self._reader
+            head, rest = reader.cut(reader.source(prompt.pieces))
+            ending = self._kept_ending if head else self._ending
+            shared, candidates = ending(rest, prompt.candidates, prompt.stop, reader)
         except (UnicodeEncodeError, PromptError):
             return self.encode_whole(prompt)  # which names the prompt and shows its text
+        tokenized = TokenizedPrompt(prompt, (*head, *shared), candidates)
         if self._encoded <= _FIRST or self._encoded % _EVERY == 0:
             whole = self.encode_whole(prompt)
             if whole != tokenized:
@@ -98,13 +102,6 @@ class Encoder:
             ) from None
         except PromptError as error:
             raise PromptError(f"{_name(prompt)}: {error}") from None
-
-    def _encode_cut(self, prompt: Prompt) -> TokenizedPrompt:
-        reader = self._reader
-        head, rest = reader.cut(reader.source(prompt.pieces))
-        ending = self._kept_ending if head else self._ending
-        shared, candidates = ending(rest, prompt.candidates, prompt.stop, reader)
-        return TokenizedPrompt(prompt, (*head, *shared), candidates)
 
     def _ending(
         self,
