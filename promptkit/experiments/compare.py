@@ -147,7 +147,12 @@ def compare(
     notes = tuple(calibration.notes(predictions))
     others, more = _predict_others(predictors, queries, grid.seeds)
     usage += more
-    usage = replace(_together(pilot, usage), wall_seconds=perf_counter() - started)
+    usage = replace(
+        pilot + usage,
+        prompts=usage.prompts,  # where the run found those of the pilot in the store
+        cached=usage.cached - (pilot.prompts - pilot.cached),
+        wall_seconds=perf_counter() - started,
+    )
     result = _judged(task, cells, [*predictions, *others], free.found, notes, usage)
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
@@ -169,33 +174,22 @@ def _with_enough_draws(
     """
     predictors = grid.predictors(task)
     if announce is not None:
-        announce(_bound_of(predictors, len(queries)))
-    with opened(store) as kept:
-        cells = batch.prepare(predictors, queries)
-        predictions, cost = batch.run(
-            [[AnswerStage(cells)]], kept, progress=progress, announce=announce
+        drawn = sum(one.is_drawn for one in predictors)
+        cells = len(predictors) - drawn + drawn * draw_count.MOST // draw_count.PILOT
+        announce(
+            f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the "
+            f"most, which is {cells * len(queries):,} predictions"
         )
+    with opened(store) as kept:
+        prepared = batch.prepare(predictors, queries)
+        stages: list[list[Stage]] = [[AnswerStage(prepared)]]
+        predictions, cost = batch.run(stages, kept, progress=progress, announce=announce)
     made = chain.from_iterable(predictions)
     enough = draw_count.enough(outcomes(made, task.output_type.label_of))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
-    return replace(grid, seeds=range(enough)), cost, cells
-
-
-def _bound_of(predictors: Sequence[Predictor], queries: int) -> str:
-    drawn = sum(one.is_drawn for one in predictors)
-    most = (len(predictors) - drawn + drawn * draw_count.MOST // draw_count.PILOT) * queries
-    return (
-        f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the most, "
-        f"which is {most:,} predictions"
-    )
-
-
-def _together(pilot: Cost, usage: Cost) -> Cost:
-    """Return the cost of a run with its pilot, whose prompts the run found in the store."""
-    asked = pilot.prompts - pilot.cached
-    return replace(pilot + usage, prompts=usage.prompts, cached=usage.cached - asked)
+    return replace(grid, seeds=range(enough)), cost, prepared
 
 
 def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:

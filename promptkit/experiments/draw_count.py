@@ -1,10 +1,8 @@
-"""How many draws of shots a comparison takes: until they are the smaller part of its error.
+"""The number of draws of shots that makes them the smaller part of a comparison's error.
 
-Two stages, as in Stein's method: a pilot estimates how the accuracy of each cell scatters over
-queries and over draws, and the number of draws is set once from that, without looking at which cell
-is better. So the intervals of the whole hold (`docs/evidence.md`).
-
-Stein, Annals of Mathematical Statistics 16, 1945.
+Two stages, as in Stein's method (Annals of Mathematical Statistics 16, 1945): a pilot estimates how
+the accuracy of each cell scatters over queries and over draws, and the number of draws is set once
+from that, without looking at which cell is better, so that intervals hold (`docs/evidence.md`).
 """
 
 from __future__ import annotations
@@ -25,11 +23,7 @@ MOST = 20
 def enough(by_cell: ByCell) -> int:
     """Return how many draws make new draws add less to the error of an accuracy than new queries.
 
-    Args:
-        by_cell: The outcomes of a pilot of `PILOT` draws.
-
-    Returns:
-        The largest number that a cell takes, from `PILOT` to `MOST`.
+    Of the cells of a pilot of `PILOT` draws, the one that needs most counts, up to `MOST`.
     """
     raw = [one for cell, one in by_cell.items() if cell.calibration == RAW]
     return max([PILOT, *(_enough(one.correct) for one in raw if one.drawn)])

@@ -18,12 +18,10 @@ from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
-from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.prediction import Prediction
 from promptkit.inference.store import Result
 from promptkit.models.base import Generation, Request, Sampling
 
-LOW = COVERAGE
-"""Mean coverage below which free-form answers are generated."""
 ANSWERS = 5
 """Number of queries that are answered freely."""
 SAMPLING = Sampling(max_tokens=8)
@@ -32,7 +30,7 @@ SAMPLING = Sampling(max_tokens=8)
 
 @dataclass
 class FreeAnswerStage:
-    """Free-form answers per model, template and verbalizer, where a mean coverage is below `LOW`.
+    """Free-form answers per model, template and verbalizer, where a mean coverage is low.
 
     Of the cells where it is, the one with the most shots is asked: there a model knows best what
     kind of answer is wanted. Of these it is the one with the longest prompts, whose shots the model
@@ -54,11 +52,9 @@ class FreeAnswerStage:
         """Keep what was generated."""
         low = self._low(predictions)
         self.found = tuple(
-            [
-                _free(self.cells[number], predictions[number], coverage, written)
-                for (number, coverage), written in zip(low.items(), results, strict=True)
-                if written
-            ]
+            _free(self.cells[number], predictions[number], coverage, written)
+            for (number, coverage), written in zip(low.items(), results, strict=True)
+            if written
         )
         return predictions
 
@@ -69,12 +65,12 @@ class FreeAnswerStage:
         for number, (cell, made) in enumerate(zip(self.cells, predictions, strict=True)):
             p = cell.predictor
             covered = [one.coverage for one in made if one.coverage is not None]
-            if not covered or (mean := fmean(covered)) >= LOW:
+            if not covered or (mean := fmean(covered)) >= COVERAGE:
                 continue
             means[number] = mean
-            best = lines.setdefault((id(p.model), p.template, p.verbalizer), number)
-            if _size(self.cells[best]) < _size(cell):
-                lines[id(p.model), p.template, p.verbalizer] = number
+            line = (id(p.model), p.template, p.verbalizer)
+            if _size(self.cells[lines.setdefault(line, number)]) < _size(cell):
+                lines[line] = number
         return {number: means[number] for number in lines.values()}
 
 
@@ -102,7 +98,9 @@ def _free(
     results: Sequence[Result],
 ) -> FreeAnswers:
     written = [result for result in results if isinstance(result, Generation)]
-    words = _words(cell.predictor)
+    labels, verbalizer = cell.predictor.task.labels, cell.predictor.verbalizer
+    shown = verbalizer.of(labels) if verbalizer is not None else labels
+    words = dict(zip(shown, labels, strict=True))
     return FreeAnswers(
         **predictions[0].factors(),
         coverage=coverage,
@@ -124,17 +122,10 @@ def label_written(answer: Generation, words: Mapping[str, str]) -> str | None:
         for part in (text, first):
             if form(part) and form(part) in known:
                 return known[form(part)]
-    if text and answer.finish == "length":
-        begun = [label for word, label in words.items() if _folded(word).startswith(_folded(text))]
-        return begun[0] if begun else None
-    return None
-
-
-def _words(predictor: Predictor) -> Mapping[str, str]:
-    """The task's labels by the words that stand for them."""
-    labels = predictor.task.labels
-    words = predictor.verbalizer.of(labels) if predictor.verbalizer is not None else labels
-    return dict(zip(words, labels, strict=True))
+    if not text or answer.finish != "length":
+        return None
+    begun = (label for word, label in words.items() if _folded(word).startswith(_folded(text)))
+    return next(begun, None)
 
 
 def _readable(text: str) -> str:

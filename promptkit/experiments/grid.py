@@ -82,19 +82,9 @@ class Grid:
             sorted(set(self.shots)),
             dict.fromkeys(self.seeds),
         )
+        how = self.fit, self.sampling
         return [
-            Predictor(
-                task,
-                template,
-                model,
-                shots,
-                seed,
-                selection,
-                self.fit,
-                self.sampling,
-                verbalizer,
-                order,
-            )
+            Predictor(task, template, model, shots, seed, selection, *how, verbalizer, order)
             for model, template, verbalizer, selection, order, shots, seed in cells
         ]
 
@@ -110,10 +100,7 @@ def _named_apart(templates: Sequence[Template]) -> list[Template]:
     """Templates from files of one name are told apart by their paths."""
     names = Counter(template.name for template in templates)
     return [
-        replace(template, name=template.file or template.name)
-        if names[template.name] > 1
-        else template
-        for template in templates
+        replace(one, name=one.file or one.name) if names[one.name] > 1 else one for one in templates
     ]
 
 

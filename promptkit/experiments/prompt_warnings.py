@@ -10,9 +10,8 @@ from promptkit.errors import shorten
 from promptkit.inference.prediction import Predictor
 from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example
+from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.text import counted
-
-_INSTRUCTION = "task.instruction"
 
 
 def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
@@ -54,27 +53,29 @@ def wording_warnings(predictors: Iterable[Predictor]) -> list[str]:
     Raises:
         PromptkitError: A prompt does not render.
     """
-    wordings = {(one.template, one.verbalizer): one for one in predictors if one.verbalizer}
+    wordings = {(p.template, v): (p, v) for p in predictors if (v := p.verbalizer) is not None}
     found = []
-    for (template, verbalizer), one in wordings.items():
-        labels = _spelled_out(one)
-        if verbalizer is not None and labels:
+    for predictor, verbalizer in wordings.values():
+        labels = _spelled_out(predictor, verbalizer)
+        if labels:
             shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
             found.append(
-                f"with {template.name} the prompt still spells out {shown}, for which "
+                f"with {predictor.template.name} the prompt still spells out {shown}, for which "
                 f"{verbalizer.name!r} has other words: take the labels out of the instruction, or "
                 "print them with {{ labels }}"
             )
     return found
 
 
-def _spelled_out(predictor: Predictor) -> list[str]:
+def _spelled_out(predictor: Predictor, verbalizer: Verbalizer) -> list[str]:
     """Return the labels in a prompt, outside of its shots, that are no words of the verbalizer."""
-    task, verbalizer = predictor.task, predictor.verbalizer
-    words = verbalizer.of(task.labels) if verbalizer is not None else task.labels
+    task = predictor.task
+    words = verbalizer.of(task.labels)
     query = (task.tests or task.demos)[0]
     prompt = predictor.template.render(task, shots=(), query=query, verbalizer=verbalizer)
     pieces = [*prompt.pieces, *(piece for turn in prompt.messages for piece in turn.pieces)]
-    text = "".join([p.text for p in pieces if p.kind == "template" or p.field == _INSTRUCTION])
+    text = "".join(
+        [p.text for p in pieces if p.kind == "template" or p.field == "task.instruction"]
+    )
     gone = [label for label in task.labels if label not in words]
     return [label for label in gone if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text)]

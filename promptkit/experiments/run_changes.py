@@ -42,15 +42,8 @@ class Moves:
         draws = f"{self.moved:,} of {self.draws:,} draws have other shots" if self.moved else ""
         if self.added is None:
             return f"which pool {than} had is not saved; {draws}" if draws else ""
-        parts = [
-            _counted(what, ids or ())
-            for what, ids in (
-                ("added", self.added),
-                ("removed", self.removed),
-                ("changed", self.changed),
-            )
-            if ids
-        ]
+        kinds = {"added": self.added, "removed": self.removed, "changed": self.changed}
+        parts = [_counted(what, ids) for what, ids in kinds.items() if ids]
         if not parts:
             return f"the pool is that of {than}, but {draws}" if draws else ""
         same = "no draw has other shots" if self.draws else ""
@@ -59,12 +52,8 @@ class Moves:
 
 def pool_digests(pool: ExampleSet[Any, Any]) -> dict[str, str]:
     """Return a short digest of each demonstration's input and output, by its id."""
-    return {
-        demo.id: hashlib.sha256(
-            canonical([plain(demo.input), output_key(demo.output)])
-        ).hexdigest()[:12]
-        for demo in pool
-    }
+    texts = {demo.id: canonical([plain(demo.input), output_key(demo.output)]) for demo in pool}
+    return {id: hashlib.sha256(text).hexdigest()[:12] for id, text in texts.items()}
 
 
 def moves(
@@ -78,13 +67,10 @@ def moves(
 
     `pairs` are the cells that are compared, each with its cell in the other run.
     """
-    added: tuple[str, ...] | None = None
-    removed: tuple[str, ...] | None = None
-    changed: tuple[str, ...] | None = None
-    if pool_before is not None:
-        added = tuple([id for id in pool if id not in pool_before])
-        removed = tuple([id for id in pool_before if id not in pool])
-        changed = tuple([id for id in pool if pool_before.get(id, pool[id]) != pool[id]])
+    then = pool if pool_before is None else pool_before
+    added = tuple([id for id in pool if id not in then])
+    removed = tuple([id for id in then if id not in pool])
+    changed = tuple([id for id in pool if then.get(id, pool[id]) != pool[id]])
     compared = [
         (shots, before[other.at(seed=cell.seed, calibration=RAW)])
         for mine, other in dict(pairs).items()
@@ -92,8 +78,10 @@ def moves(
         if cell.at(seed=None) == mine.at(calibration=RAW)
         and other.at(seed=cell.seed, calibration=RAW) in before
     ]
-    other_text = frozenset(changed or ())
+    other_text = frozenset(changed)
     moved = sum(_differ(mine, other, other_text) for mine, other in compared)
+    if pool_before is None:
+        return Moves(None, None, None, len(compared), moved)
     return Moves(added, removed, changed, len(compared), moved)
 
 

@@ -44,6 +44,8 @@ MOST_BYTES = 8 << 30
 
 _AGAIN = "run promptkit compare again, or restore the file"
 
+_adapter = cache(TypeAdapter)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -127,7 +129,8 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     file = folder / "comparison.json"
     results: _SavedResults = _parsed(_SavedResults, upgraded(_json(_bytes(file), file)), file)
-    _check_results(results, file)
+    for place, reason in chain(_unfit_rows(results), _unfit_cells(results)):
+        raise _bad(file, f"{reason}; {_AGAIN}", field=place)
     file = folder / "predictions.jsonl"
     raw = _bytes(file)
     predictions = tuple(_predictions(file, raw))
@@ -165,22 +168,13 @@ def read_prompts(run: Run) -> dict[str, Any] | None:
 
 
 def _check_digest(digests: Mapping[str, str], file: Path, raw: bytes) -> None:
-    """Raise `DataError` for a file that was not saved with `comparison.json`.
-
-    Runs of versions that saved no digests pass.
-    """
+    """Raise `DataError` for a file that was not saved with `comparison.json`, if digests were."""
     if file.name in digests and saving.digest(raw) != digests[file.name]:
         raise _bad(
             file,
             "not the file that was saved with comparison.json: it was changed, or saving a later "
             f"run was interrupted; {_AGAIN}",
         )
-
-
-def _check_results(results: _SavedResults, file: Path) -> None:
-    """Raise `DataError` where results do not fit each other as those of one comparison do."""
-    for place, reason in chain(_unfit_rows(results), _unfit_cells(results)):
-        raise _bad(file, f"{reason}; {_AGAIN}", field=place)
 
 
 def _unfit_rows(results: _SavedResults) -> Iterator[tuple[str, str]]:
@@ -261,11 +255,6 @@ def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = N
         value = None if isinstance(first["input"], dict) else first["input"]
         reason = f"{first['msg']}; {_AGAIN}"
         raise _bad(file, reason, line, field=place, value=value) from None
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
 
 
 def _bytes(file: Path) -> bytes:

@@ -81,9 +81,6 @@ Those of the grammar library accept more than pydantic reads: 29 February of eve
 seconds, durations and fractions of any length.
 """
 
-_KNOWN_FORMATS = ("ipv4", "ipv6")
-"""Formats of which the grammar library's own definition fits."""
-
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")
 _LISTED = ("prefixItems", "anyOf", "oneOf", "allOf")
 _SINGLE = ("items", "additionalItems", "additionalProperties")
@@ -130,17 +127,14 @@ def as_ordered(value: Any, schema: Any, *, filled: bool = False) -> Any:
             rest = [part.get("items")] * (len(value) - len(first))
             return [*map(order, value, (*first, *rest))]
         named = part.get("properties", {})
-        defaults = {k: v["default"] for k, v in named.items() if filled and _has_default(v)}
-        value = {**defaults, **value}
+        if filled:
+            given = {k: v for k, v in named.items() if isinstance(v, Mapping)}
+            value = {**{k: v["default"] for k, v in given.items() if "default" in v}, **value}
         keys = [*(k for k in named if k in value), *(k for k in value if k not in named)]
         others = part.get("additionalProperties")
         return {key: order(value[key], named.get(key, others)) for key in keys}
 
     return order(value, schema)
-
-
-def _has_default(schema: Any) -> bool:
-    return isinstance(schema, Mapping) and "default" in schema
 
 
 def _may_be(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -273,8 +267,8 @@ def _joins(schema: Any) -> bool:
 
 def _spell_format(schema: dict[str, Any]) -> None:
     name = schema.get("format")
-    if not isinstance(name, str) or name in _KNOWN_FORMATS:
-        return
+    if not isinstance(name, str) or name in ("ipv4", "ipv6"):
+        return  # the grammar library's own definition of these two fits
     del schema["format"]
     if name in _FORMATS:
         schema.setdefault("pattern", f"^(?:{_FORMATS[name]})$")

@@ -33,17 +33,8 @@ _THOUGHT = re.compile(
 )
 """Opening tag of a thought at the end of a text."""
 
-_LONGEST_TAG = 64
-_LONGEST_DATE_FORMAT = 200
-
 Turns = tuple[tuple[str, str], ...]
 """Pairs of role and content."""
-
-_TODAY = datetime(2024, 7, 26)
-"""Date that templates are given, so that a prompt is the same on every day."""
-
-# transformers gives the first two to every template. The third asks for answers without thoughts.
-_ALWAYS = {"tools": None, "documents": None, "enable_thinking": False}
 
 
 def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "") -> Prompt:
@@ -145,18 +136,14 @@ def _shown(turns: Sequence[Message]) -> Turns:
 def _missing(tail: str, opening: str) -> str:
     """Return the text that is missing between the generation prompt and an answer.
 
-    A template may leave a part to the model that it writes itself in front of earlier answers,
-    such as a thought; here it is added, the thought empty.
-
-    Args:
-        tail: End of the generation prompt.
-        opening: Text that the template writes in front of an earlier answer.
+    A template may leave a part to the model that it writes itself in front of earlier answers
+    (`opening`), such as a thought; here it is added, the thought empty.
     """
     rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
     if rest.strip():
         return rest
     text = tail.rstrip()
-    thought = _THOUGHT.search(text[-_LONGEST_TAG:])  # whose time is quadratic
+    thought = _THOUGHT.search(text[-64:])  # whose time is quadratic
     if thought is None:
         return ""
     tag = thought[0]
@@ -183,11 +170,12 @@ def _render(
 ) -> tuple[str, ...]:
     """Return the rendered text split at the contents: every other part is a turn's number."""
     messages = [{"role": role, "content": content} for role, content in turns]
-    given = {"messages": messages, "add_generation_prompt": goes_on, **_ALWAYS}
-    tokens = {"bos_token": bos, "eos_token": eos}
+    given = {"messages": messages, "add_generation_prompt": goes_on}
+    given |= {"bos_token": bos, "eos_token": eos, "tools": None, "documents": None}
+    given["enable_thinking"] = False  # asks for answers without thoughts
     try:
         compiled = _compile(template)
-        text = within_bounds(compiled, lambda: compiled.render(**given, **tokens))
+        text = within_bounds(compiled, lambda: compiled.render(given))
     except _TurnsRefusedError as error:
         roles = ", ".join(role for role, _ in turns)
         raise PromptError(
@@ -197,21 +185,14 @@ def _render(
         reason = brief(f"{type(error).__name__}: {error}")
         raise PromptError(f"the model's chat template fails{_line(error)}: {reason}") from error
     parts = tuple(_PLACEHOLDER.split(text))
-    _check_placeholders(parts, len(turns))
-    return parts
-
-
-def _check_placeholders(parts: Sequence[str], count: int) -> None:
-    """Raise `PromptError` if a template wrote placeholder characters that are no placeholder.
-
-    A forged placeholder of a turn is harmless: it shows the turn's content.
-    """
+    # A forged placeholder of a turn is harmless: it shows the turn's content.
     marks = [mark for part in parts[::2] for mark in (_OPEN, _CLOSE) if mark in part]
-    if marks or any(int(number) >= count for number in parts[1::2]):
+    if marks or any(int(number) >= len(turns) for number in parts[1::2]):
         raise PromptError(
             "the model's chat template takes contents apart, or writes U+E0F0 or U+E0F1, which "
             "are placeholders of contents here; use another model"
         )
+    return parts
 
 
 def _line(error: Exception) -> str:
@@ -261,10 +242,6 @@ class _GenerationTag(Extension):
 class _ChatEnvironment(BoundedEnvironment):
     concat = staticmethod(bounded_text)
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.finalize = self.printed
-
 
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
@@ -275,6 +252,7 @@ def _compile(template: str) -> jinja2.Template:
         lstrip_blocks=True,
         extensions=[_GenerationTag, "jinja2.ext.loopcontrols"],
     )
+    environment.finalize = environment.printed
     environment.add_filter("tojson", _tojson)
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = _strftime_now
@@ -286,11 +264,11 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _strftime_now(format: str) -> str:
-    if len(format) > _LONGEST_DATE_FORMAT:
-        raise _TurnsRefusedError(f"a date format of more than {_LONGEST_DATE_FORMAT} characters")
+    if len(format) > 200:
+        raise _TurnsRefusedError("a date format of more than 200 characters")
     if re.search(r"%[^%A-Za-z]*[0-9]", format):  # C pads to any width
         raise _TurnsRefusedError(f"the date format {format!r} has a width")
-    return _TODAY.strftime(format)
+    return datetime(2024, 7, 26).strftime(format)  # so that a prompt is the same on every day
 
 
 def _tojson(
@@ -301,9 +279,5 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )

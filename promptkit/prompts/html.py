@@ -27,13 +27,8 @@ def fragment(shown: Preview) -> str:
 def tip(run: TextRun, shown: Preview) -> str:
     """Return the tooltip of a run: its owner, its template line, its field, its tokens."""
     tokens = [shown.tokens[index] for index in run.tokens]
-    said = [
-        run.owner,
-        run.place,
-        run.field or "",
-        *(f"token {token.id} {token.text!r}" for token in tokens),
-    ]
-    return " · ".join(filter(None, said))
+    said = [f"token {token.id} {token.text!r}" for token in tokens]
+    return " · ".join(filter(None, (run.owner, run.place, run.field, *said)))
 
 
 def _classes(run: TextRun) -> str:

@@ -16,7 +16,7 @@ Role = Literal["system", "user", "assistant"]
 OR_USER = "system or user"
 """Name of a system turn that may be put into the first user turn."""
 
-_LINES = re.compile(r"[^\n]*\n|[^\n]+")
+LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Piece(NamedTuple):
@@ -87,7 +87,7 @@ def spans_of(pieces: Iterable[Piece]) -> Iterator[Span]:
     start = 0
     for piece in pieces:
         source: Source = piece.kind if piece.kind in ("data", "chat") else "template"
-        runs = _LINES.findall(piece.text) if source == "template" else [piece.text]
+        runs = LINES.findall(piece.text) if source == "template" else [piece.text]
         for offset, run in enumerate(runs):
             line = piece.line + offset if piece.line is not None else None
             yield Span(

@@ -77,14 +77,7 @@ def _letter(value: Any, known: list[str]) -> str:
 
 def shuffle(options: Iterable[Any], seed: int) -> list[Any]:
     """Return the options in an order that depends on the seed alone, by digest."""
-    begun = sha256(f"{seed}\0".encode())
-
-    def digest(option: Any) -> bytes:
-        whole = begun.copy()
-        whole.update(str(option).encode())
-        return whole.digest()
-
-    return sorted(options, key=digest)
+    return sorted(options, key=lambda option: sha256(f"{seed}\0{option!s}".encode()).digest())
 
 
 def _for_every_label(slot: Slot, write: Callable[[str], str]) -> Slot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast
 
 from promptkit.errors import TemplateError
 from promptkit.prompts.answer_format import AnswerFormat
@@ -153,7 +153,7 @@ def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
     for piece in pieces:
         if piece.kind == "open":
             or_user = piece.text == OR_USER
-            role, current = "system" if or_user else _role(piece.text), []
+            role, current = "system" if or_user else cast(Role, piece.text), []
         elif piece.kind == "close" and role is not None:
             turns.append(Message(role, tuple(current), or_user))
             role = None
@@ -187,10 +187,6 @@ def _with_answer(
         return messages, ""
     kept, lead = _split_lead(messages[-1].pieces)
     return (*messages[:-1], Message("assistant", tuple(kept))), lead
-
-
-def _role(name: str) -> Role:
-    return next(role for role in get_args(Role) if role == name)
 
 
 def _split_lead(pieces: Sequence[Piece]) -> tuple[list[Piece], str]:

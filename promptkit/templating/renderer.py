@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -77,7 +77,10 @@ class Renderer:
         self._words = verbalizer.words if verbalizer is not None else {}
         self._names: Mapping[str, Any] = {
             "task": View("task", {"name": task.name, "instruction": task.instruction}),
-            "labels": tuple(itertools.starmap(self._label, task.output_type.values.items())),
+            "labels": tuple(
+                self._written(label, value, Origin(None, "labels"))
+                for label, value in task.output_type.values.items()
+            ),
         }
         self._blocks: dict[View, Block] | None = {} if sharing.blocks else None
         self._has_frame = sharing.frame
@@ -112,7 +115,6 @@ class Renderer:
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         prefix, pieces = self._pieces(shots, asked)
         slot = slot_in(pieces)
-        ids = tuple([shot.id for shot in shots])
         prompt = cut(
             prefix,
             pieces,
@@ -120,7 +122,7 @@ class Renderer:
             self._labels,
             self._file,
             format=self._format(slot is not None and pieces[slot].as_json),
-            shots=ids,
+            shots=tuple([shot.id for shot in shots]),
             query=asked.example.id,
         )
         if slot is None:
@@ -210,11 +212,9 @@ class Renderer:
                 NOTES: notes,
             }
         )
-        template = self._template
+        output = self._template.root_render_func
         try:
-            pieces = within_bounds(
-                template, lambda: join(template.root_render_func(context)).pieces
-            )
+            pieces = within_bounds(self._template, lambda: join(output(context)).pieces)
             check_marks(pieces, notes.marks, self._file)
             return pieces, notes
         except (DataError, TemplateError):
@@ -227,10 +227,8 @@ class Renderer:
         if known is None:
             fields = self._task.fields_of(example)
             metadata = View("metadata", example.metadata, example.id)
-            view, input = (
-                View("input", fields, example.id, called=called, metadata=metadata)
-                for called in ("query", "input")
-            )
+            view = View("input", fields, example.id, called="query", metadata=metadata)
+            input = View("input", fields, example.id, metadata=metadata)
             known = _Query(example, view, input, text_key(example.input))
             self._queries[id(example)] = known
         return known
@@ -250,18 +248,14 @@ class Renderer:
 
     def _answer(self, shot: Example[Any, Any]) -> Any:
         """Return a shot's answer as a template sees it."""
-        answer = self._task.answer_of(shot)
-        traced = trace(self._words.get(answer, answer), Origin(shot.id, "output"))
-        if isinstance(traced, Text) and answer not in self._words:
-            traced.json = self._task.output_type.as_json(shot.output)
-        return traced
+        return self._written(self._task.answer_of(shot), shot.output, Origin(shot.id, "output"))
 
-    def _label(self, label: str, value: Any) -> Text:
-        """Return a label as a template sees it."""
-        text: Text = trace(self._words.get(label, label), Origin(None, "labels"))
-        if label not in self._words:
-            text.json = self._task.output_type.as_json(value)
-        return text
+    def _written(self, answer: Any, value: Any, origin: Origin) -> Any:
+        """Return an answer or a label as a template sees it; JSON writes its value."""
+        traced = trace(self._words.get(answer, answer), origin)
+        if isinstance(traced, Text) and answer not in self._words:
+            traced.json = self._task.output_type.as_json(value)
+        return traced
 
 
 def _around(
@@ -284,15 +278,12 @@ def _located(error: Exception, file: str) -> TemplateError:
     """Return an error with the template line and the example where it happened."""
     line: int | None = None
     record: View | None = None
-    traceback = error.__traceback__
-    while traceback is not None:
-        frame = traceback.tb_frame
+    for frame, number in traceback.walk_tb(error.__traceback__):
         compiled = frame.f_globals.get("__jinja_template__")
         if compiled is not None:
             file = compiled.filename or compiled.name or file
-            line = compiled.get_corresponding_lineno(traceback.tb_lineno)
+            line = compiled.get_corresponding_lineno(number)
             record = next(_records_in(frame.f_locals), record)
-        traceback = traceback.tb_next
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):

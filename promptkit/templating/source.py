@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +37,6 @@ class LexerToken(NamedTuple):
 
 class _Lexer(Lexer):
     def tokeniter(self, source: str, *args: Any, **more: Any) -> Iterator[tuple[int, str, str]]:
-        source = "\n".join(newline_re.split(source)[::2])
         end = 0
         for line, kind, text in super().tokeniter(source, *args, **more):
             # Between two tokens there is only white space that the lexer strips.
@@ -80,7 +80,7 @@ class Page:
     def tree(self) -> nodes.Template:
         """Syntax tree. Raises `jinja2.TemplateSyntaxError`."""
         try:
-            return _PARSER.parse(self.raw, self.name, self.file)
+            return _PARSER.parse(self.source, self.name, self.file)
         except (RecursionError, MemoryError, ValueError) as error:
             reason = f"it nests too deeply, or holds a number that is too long: {error}"
             raise jinja2.TemplateSyntaxError(reason, 1, self.name, self.file) from None
@@ -88,7 +88,7 @@ class Page:
     @cached_property
     def tokens(self) -> list[LexerToken]:
         """All tokens of the lexer, in order. Raises `jinja2.TemplateSyntaxError`."""
-        stream = _PARSER.lexer.tokeniter(self.raw, self.name, self.file)
+        stream = _PARSER.lexer.tokeniter(self.source, self.name, self.file)
         return [LexerToken(line.offset, kind, text) for line, kind, text in stream]  # type: ignore[attr-defined]
 
     @cached_property
@@ -149,22 +149,17 @@ class Pages:
         """
         file = self.environment.join_path(name, self._places.get(parent.file, parent.file))
         if file not in self._known:
-            self._known[file] = page = self._find(file)
-            if page is not None:
+            assert self.environment.loader is not None
+            self._known[file] = None
+            with suppress(jinja2.TemplateNotFound):
+                source, _, _ = self.environment.loader.get_source(self.environment, file)
+                self._known[file] = page = Page(Path(file).name, file, source)
                 self.read.append(page)
         return self._known[file]
 
     def names(self) -> list[str]:
         """Return the names of all templates in the search path."""
         return self.environment.list_templates(extensions=["j2"])
-
-    def _find(self, file: str) -> Page | None:
-        assert self.environment.loader is not None
-        try:
-            source, _, _ = self.environment.loader.get_source(self.environment, file)
-        except jinja2.TemplateNotFound:
-            return None
-        return Page(Path(file).name, file, source)
 
 
 class Edit(NamedTuple):

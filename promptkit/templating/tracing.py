@@ -8,7 +8,6 @@ expression knows the line that printed it and the example and field it was read 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from jinja2.compiler import Frame
 from jinja2.exceptions import UndefinedError
 
 from promptkit.errors import TemplateError, shorten
-from promptkit.prompts.pieces import Piece
+from promptkit.prompts.pieces import LINES, Piece
 from promptkit.sandbox.codegen import BoundedGenerator
 from promptkit.sandbox.environment import BoundedEnvironment
 from promptkit.sandbox.limits import MAX_TEXT, STEPS_PER_DATUM, too_much_text
@@ -32,8 +31,6 @@ from promptkit.templating.values import (
     first_origin,
     named,
 )
-
-_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Rendered(str):
@@ -101,7 +98,7 @@ class _CodeGenerator(BoundedGenerator):
     def _output_const_repr(self, group: Iterable[Any]) -> str:
         pieces: list[Piece] = []
         for literal in group:
-            texts = [str(literal)] if literal.written else _LINES.findall(literal)
+            texts = [str(literal)] if literal.written else LINES.findall(literal)
             pieces += [Piece(text, "template", self._file, literal.line) for text in texts]
         literals = self.environment.literals  # type: ignore[attr-defined]
         literals.append(rendered(pieces))

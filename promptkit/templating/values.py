@@ -84,10 +84,7 @@ class View:
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for field in self._fields:
-            yield (
-                with_origin(Text(field), Origin(None, "task.input")),
-                getattr(self, field),
-            )
+            yield with_origin(Text(field), Origin(None, "task.input")), getattr(self, field)
 
     def has(self, field: str) -> bool:
         """Return whether the record has a field."""
