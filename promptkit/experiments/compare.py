@@ -168,10 +168,7 @@ def _with_enough_draws(
     progress: Progress | None,
     announce: Announce | None,
 ) -> tuple[Grid, Cost, list[CellRequests]]:
-    """Run a pilot; return the grid with enough draws, the cost of the pilot, and its requests.
-
-    The results of the pilot are in the store, and are not asked again.
-    """
+    """Return the grid with as many draws as a pilot shows, and the pilot's cost and requests."""
     predictors = grid.predictors(task)
     if announce is not None:
         drawn = sum(one.is_drawn for one in predictors)
@@ -251,11 +248,11 @@ def _judged(
 
 def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
     """Return the seeds of the first run; with "auto" more may follow."""
-    if not isinstance(seeds, int | str):
-        return seeds
-    if isinstance(seeds, str) and seeds != "auto":
+    if seeds == "auto":
+        return range(draw_count.PILOT)
+    if isinstance(seeds, str):
         raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
-    return range(draw_count.PILOT if isinstance(seeds, str) else seeds)
+    return range(seeds) if isinstance(seeds, int) else seeds
 
 
 def _bundled() -> list[Model]:

@@ -1,9 +1,8 @@
 """Free-form answers of models that give the labels little of their probability.
 
 A label's score ranks the labels against each other, however unlikely they all are. Where their
-coverage is low, a few answers are generated without constraint, so that a person sees what the
-model took the prompt for: another kind of answer, or the labels after all, in which case its
-probability is spread over other ways to go on.
+coverage is low, a few answers generated without constraint show what the model took the prompt for:
+another kind of answer, or the labels after all among many other ways to go on.
 """
 
 from __future__ import annotations

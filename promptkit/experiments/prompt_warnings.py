@@ -74,8 +74,7 @@ def _spelled_out(predictor: Predictor, verbalizer: Verbalizer) -> list[str]:
     query = (task.tests or task.demos)[0]
     prompt = predictor.template.render(task, shots=(), query=query, verbalizer=verbalizer)
     pieces = [*prompt.pieces, *(piece for turn in prompt.messages for piece in turn.pieces)]
-    text = "".join(
-        [p.text for p in pieces if p.kind == "template" or p.field == "task.instruction"]
-    )
+    own = [p for p in pieces if p.kind == "template" or p.field == "task.instruction"]
+    text = "".join([piece.text for piece in own])
     gone = [label for label in task.labels if label not in words]
     return [label for label in gone if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text)]

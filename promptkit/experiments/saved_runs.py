@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -72,8 +72,7 @@ class Run:
     @property
     def pool(self) -> Mapping[str, str] | None:
         """Digest of each demonstration by its id (`Comparison.pool`); None if not saved."""
-        pool: Mapping[str, str] | None = self.data["pool"]
-        return pool
+        return cast("Mapping[str, str] | None", self.data["pool"])
 
     @property
     def most_shots(self) -> int:

@@ -134,11 +134,8 @@ def _shown(turns: Sequence[Message]) -> Turns:
 
 
 def _missing(tail: str, opening: str) -> str:
-    """Return the text that is missing between the generation prompt and an answer.
-
-    A template may leave a part to the model that it writes itself in front of earlier answers
-    (`opening`), such as a thought; here it is added, the thought empty.
-    """
+    """Return what is missing between a generation prompt and an answer; a thought is empty."""
+    # A template may leave to the model what it writes itself in front of earlier answers.
     rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
     if rest.strip():
         return rest

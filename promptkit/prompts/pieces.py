@@ -37,6 +37,13 @@ class Piece(NamedTuple):
     as_json: bool = False
     """For a slot, true if a generated answer is written as JSON."""
 
+    def lstripped(self) -> Piece:
+        """Return the piece without white space at its start, and with the line of the rest."""
+        text, line = self.text.lstrip(), self.line
+        if line is not None and self.kind == "template":
+            line += self.text[: len(self.text) - len(text)].count("\n")
+        return self._replace(text=text, line=line)
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -73,11 +80,7 @@ class Message:
         while kept and not kept[-1].text.strip():
             kept.pop()
         if kept:
-            first = kept[0]
-            text = first.text.lstrip()
-            skipped = first.text[: len(first.text) - len(text)].count("\n")
-            line = None if first.line is None else first.line + skipped
-            kept[0] = first._replace(text=text, line=line)
+            kept[0] = kept[0].lstripped()
             kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
         return tuple(kept)
 

@@ -120,7 +120,7 @@ def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Pie
                     f"{text.strip()[:40]!r} comes after the query's answer, where the model never "
                     "reads it; move it before the examples",
                     file=rest[0].file or file,
-                    line=_line_of_text(rest[0]),
+                    line=rest[0].lstripped().line,
                 )
             break
         inside.append(piece)
@@ -137,13 +137,6 @@ def _check_asked(before: Sequence[Piece], after: Sequence[Piece], slot: Piece, f
             file=late[0].file or file,
             line=late[0].line,
         )
-
-
-def _line_of_text(piece: Piece) -> int | None:
-    """Return the line of the first character that is not white space."""
-    if piece.line is None or piece.kind != "template":
-        return piece.line
-    return piece.line + piece.text[: -len(piece.text.lstrip())].count("\n")
 
 
 def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
@@ -164,7 +157,7 @@ def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
                 f"{piece.text.strip()[:40]!r} stands outside the turns; put it into "
                 "{% system %}, {% user %} or {% assistant %}",
                 file=piece.file or file,
-                line=_line_of_text(piece),
+                line=piece.lstripped().line,
             )
     kept = tuple(current) if role is not None else ()
     return Prefix(prefix.pieces, tuple(turns), role, or_user, kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -142,11 +142,7 @@ class Renderer:
     def _follow_shots(
         self, prompt: Prompt, pieces: Sequence[Piece], shots: Shots, asked: _Query
     ) -> Prompt:
-        """Return a prompt with the space, stop and format of its shots' answers.
-
-        A template with a plain loop over the shots has no answer slot, so that only the shots
-        show what surrounds an answer.
-        """
+        """Return a prompt without a slot, with the space, stop and format of its shots' answers."""
         task = self._task
         if not shots and len(task.demos):
             pieces, _ = self._rendered([task.demos[0]], asked)
@@ -175,10 +171,7 @@ class Renderer:
         )
 
     def _check_written(self, pieces: Sequence[Piece]) -> None:
-        """Raise `TemplateError` if a plain loop's shots show anything but labels as answers.
-
-        Without a slot the labels are the candidates, so that shots must not show letters.
-        """
+        """Raise `TemplateError` if a plain loop's shots show others than labels, its candidates."""
         known = {label.casefold() for label in self._labels}
         for piece in pieces:
             if known and piece.field == "output" and piece.text.casefold() not in known:
@@ -283,7 +276,9 @@ def _located(error: Exception, file: str) -> TemplateError:
         if compiled is not None:
             file = compiled.filename or compiled.name or file
             line = compiled.get_corresponding_lineno(number)
-            record = next(_records_in(frame.f_locals), record)
+            for value in frame.f_locals.values():
+                if isinstance(value, View) and value._example is not None:
+                    record = value
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
@@ -298,9 +293,3 @@ def _located(error: Exception, file: str) -> TemplateError:
         reason = f"{type(error).__name__}: {error}"
     example = record._example if record is not None else None
     return TemplateError(reason, file=file, line=line, example=example)
-
-
-def _records_in(variables: Mapping[str, Any]) -> Iterator[View]:
-    """Yield the records of examples among variables, the last first."""
-    views = (value for value in reversed(list(variables.values())) if isinstance(value, View))
-    return (view for view in views if view._example is not None)

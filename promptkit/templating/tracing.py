@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, nodes
@@ -79,29 +80,18 @@ def _check_characters(pieces: Sequence[Piece]) -> None:
             raise TemplateError(reason, file=piece.file, line=piece.line) from None
 
 
-class _Literal(str):
-    """Literal text inside the code generator."""
-
-    line: int
-    written: bool
-    """True for text of the template, false for the value of a constant expression on one line."""
-
-
 class _CodeGenerator(BoundedGenerator):
     """Code generator that writes `Piece`s where Jinja's writes strings."""
 
-    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
-        literal = _Literal(super()._output_child_to_const(node, frame, finalize))
-        literal.line, literal.written = node.lineno, isinstance(node, nodes.TemplateData)
-        return literal
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:
+        text = super()._output_child_to_const(node, frame, finalize)
+        # A constant expression stands on one line, whatever its value.
+        texts = [text] if isinstance(node, nodes.TemplateData) else LINES.findall(text)
+        return [Piece(text, "template", self._file, node.lineno) for text in texts]
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
-        pieces: list[Piece] = []
-        for literal in group:
-            texts = [str(literal)] if literal.written else LINES.findall(literal)
-            pieces += [Piece(text, "template", self._file, literal.line) for text in texts]
         literals = self.environment.literals  # type: ignore[attr-defined]
-        literals.append(rendered(pieces))
+        literals.append(rendered(chain.from_iterable(group)))
         return f"environment.literals[{len(literals) - 1}]"
 
     def visit_ScopedEvalContextModifier(  # noqa: N802
@@ -203,9 +193,10 @@ class TracingEnvironment(BoundedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a field; for a record without it, an undefined value that lists its fields."""
         if isinstance(obj, View):
-            if obj.has(attribute):
+            try:
                 return obj.__getattr__(attribute)
-            return self._no_field(obj, attribute)
+            except AttributeError:
+                return self._no_field(obj, attribute)
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:

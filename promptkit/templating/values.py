@@ -86,10 +86,6 @@ class View:
         for field in self._fields:
             yield with_origin(Text(field), Origin(None, "task.input")), getattr(self, field)
 
-    def has(self, field: str) -> bool:
-        """Return whether the record has a field."""
-        return field in self._fields or (field == "metadata" and self._metadata is not None)
-
 
 class Slot:
     """Placeholder of the query's answer in a template: it can only be printed.

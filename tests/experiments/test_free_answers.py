@@ -44,7 +44,7 @@ def test_a_model_that_wants_no_label_says_what_it_wants() -> None:
     model = Unwilling()
     result = compared(models=[model], shots=[0, 2], seeds=2)
     (free,) = result.free_answers
-    assert (free.model, free.template, free.shots, free.seed) == ("fake", "colon", 2, 0)
+    assert (free.model, free.template, free.shots, free.seed) == ("fake", "colon", 2, 1)
     assert free.texts == ("seen 2",) * ANSWERS
     rows = [row for row in result.rows if row.shots == 2 and row.seed == 0]
     assert free.coverage == rows[0].coverage
