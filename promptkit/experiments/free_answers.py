@@ -81,12 +81,11 @@ def _size(cell: CellRequests) -> tuple[int, int]:
 def _open(cell: CellRequests) -> list[Request]:
     """Return a few prompts of a cell without candidates, as far as an answer fits."""
     # Tokenized anew: the tokens of a scored prompt end with those that all labels begin with.
-    prompts = [replace(one.prompt, candidates=None) for one in cell.requests[:ANSWERS]]
     predictor = replace(cell.predictor, sampling=SAMPLING)
     fitting: list[Request] = []
-    for prompt in prompts:
+    for one in cell.requests[:ANSWERS]:
         with suppress(PromptTooLongError):
-            fitting += predictor.requests([prompt])
+            fitting += predictor.requests([replace(one.prompt, candidates=None)])
     return fitting
 
 

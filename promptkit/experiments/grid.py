@@ -47,18 +47,20 @@ class Grid:
                 raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
 
     def originals(self, task: Task[Any, Any]) -> list[Template]:
-        """The templates that are compared, each in its own format.
-
-        Raises `TemplateError` for one that there is not, or that does not parse.
-        """
-        templates = [_template(task, template) for template in self.templates]
-        return _named_apart(templates or [Template.of(task)])
+        """Return the compared templates, each in its own format. Raises `TemplateError`."""
+        given: Sequence[Template | str | None] = self.templates or [None]
+        templates = [one if isinstance(one, Template) else Template.of(task, one) for one in given]
+        names = Counter(template.name for template in templates)
+        # Templates from files of one name are told apart by their paths.
+        return [
+            replace(one, name=one.file or one.name) if names[one.name] > 1 else one
+            for one in templates
+        ]
 
     def predictors(self, task: Task[Any, Any], notify: Notify | None = None) -> list[Predictor]:
-        """One for each cell and seed; the seeds of a cell side by side, its shot counts too.
+        """Return one for each cell and seed; the seeds of a cell side by side, its shot counts too.
 
-        `notify` is told of templates with fewer formats than are asked. Raises `PromptkitError`
-        for what the task does not have, or what goes by one name.
+        `notify` is told of templates with fewer formats than are asked. Raises `PromptkitError`.
         """
         templates = [
             one
@@ -96,20 +98,8 @@ def check_distinct(what: str, names: Sequence[str]) -> None:
         raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")
 
 
-def _named_apart(templates: Sequence[Template]) -> list[Template]:
-    """Templates from files of one name are told apart by their paths."""
-    names = Counter(template.name for template in templates)
-    return [
-        replace(one, name=one.file or one.name) if names[one.name] > 1 else one for one in templates
-    ]
-
-
 def _verbalizer(task: Task[Any, Any], verbalizer: Verbalizer | str) -> Verbalizer | None:
     """None where the labels are their own words."""
     if isinstance(verbalizer, Verbalizer):
         return verbalizer
     return None if verbalizer == LABELS else task.verbalizer(verbalizer)
-
-
-def _template(task: Task[Any, Any], template: Template | str) -> Template:
-    return template if isinstance(template, Template) else Template.of(task, template)

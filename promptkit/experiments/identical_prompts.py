@@ -10,8 +10,6 @@ from promptkit.inference.cell import FACTORS, MIN_SHOTS, bare, noun
 from promptkit.models.base import Request
 from promptkit.text import counted, listed
 
-Levels = tuple[str, ...]
-
 
 def same_prompts(cells: Sequence[CellRequests]) -> Iterator[str]:
     """Yield a sentence on the levels of each factor that have the same prompts."""
@@ -35,7 +33,7 @@ _SO = "their figures are the same by construction"
 def _of_factor(
     factor: str, cells: Sequence[Mapping[str, Any]], digests: Sequence[int]
 ) -> Iterator[str]:
-    found: dict[Levels, list[int]] = {}
+    found: dict[tuple[str, ...], list[int]] = {}
     counts = sorted({cell["shots"] for cell in cells if cell["shots"] >= MIN_SHOTS[factor]})
     for count in counts:
         these = [i for i, cell in enumerate(cells) if cell["shots"] == count]
@@ -43,7 +41,8 @@ def _of_factor(
             found.setdefault(levels, []).append(count)
     for levels, where in found.items():
         names = listed([bare(factor, level) for level in levels])
-        place = "at every number of shots" if where == counts else f"with {_shots(where)}"
+        shots = listed([*map(str, where[:-1]), counted(where[-1], "shot")])
+        place = "at every number of shots" if where == counts else f"with {shots}"
         yield f"{noun(factor)}s {names} give the same prompts {place}: {_SO}"
 
 
@@ -64,9 +63,3 @@ def _groups(
 def _digest(requests: Sequence[Request]) -> int:
     """Return a hash, equal within one process for requests that a model answers alike."""
     return hash(tuple([hash((p.content, p.prompt.stop)) for p in requests]))
-
-
-def _shots(counts: Sequence[int]) -> str:
-    """Return shot counts in words: `1 shot`, `2 and 4 shots`."""
-    *rest, last = counts
-    return listed([*map(str, rest), counted(last, "shot")])

@@ -46,7 +46,7 @@ def test_a_model_that_wants_no_label_says_what_it_wants() -> None:
     (free,) = result.free_answers
     assert (free.model, free.template, free.shots, free.seed) == ("fake", "colon", 2, 1)
     assert free.texts == ("seen 2",) * ANSWERS
-    rows = [row for row in result.rows if row.shots == 2 and row.seed == 0]
+    rows = [row for row in result.rows if row.shots == 2 and row.seed == 1]
     assert free.coverage == rows[0].coverage
     assert len(model.freely) == ANSWERS
     assert not any(prompt.candidates for prompt in model.freely)
