@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.evaluation import intervals, sentences, targets
-from promptkit.evaluation.cell_differences import cells_of, difference
 from promptkit.evaluation.outcomes import ByCell
+from promptkit.evaluation.pairs import cells_of, difference
 from promptkit.evaluation.results import Best, Rival
 from promptkit.inference.cell import Cell, distinct
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from promptkit.inference.cell import named
-from promptkit.text import capital, counted, listed, percent, points, quoted
+from promptkit.text import capital, counted, percent, points, quoted
 
 FEW = 100
 """Number of queries below which a comparison has a warning."""
@@ -83,7 +83,9 @@ def low_coverage(
         return None
     beside = f" (and less than half in {low[0]} of {low[1]} cells)" if low[0] > 1 else ""
     place = f" {where}" if where else ""
-    gives = f"The model gives {_percent(coverage)} of its probability to the labels{place}{beside}"
+    gives = (
+        f"The model gives {share_text(coverage)} of its probability to the labels{place}{beside}"
+    )
     total = len(said) + labels
     shown = [
         f"{quoted(text)} ({count} of {total})"
@@ -123,7 +125,7 @@ def majority(label: str, share: float, not_above: int, cells: int) -> str | None
     """
     if not not_above:
         return None
-    baseline = f"the majority-class baseline ({quoted(label)}, {_percent(share)})"
+    baseline = f"the majority-class baseline ({quoted(label)}, {share_text(share)})"
     if not_above == cells:
         return (
             f"No cell significantly beats {baseline}; change the template, the labels or the "
@@ -144,7 +146,7 @@ def labels_unseen(shots: int, label: object, share: float) -> str | None:
     if share <= 0:
         return None
     return (
-        f"{capital(_percent(share))} of the prompts with {named('shots', shots)} have no "
+        f"{capital(share_text(share))} of the prompts with {named('shots', shots)} have no "
         f"shot of {quoted(str(label))}, and small models seldom answer a label without a shot: try "
         "--selection balanced."
     )
@@ -161,119 +163,6 @@ def ties(count: int, predictions: int) -> str | None:
     )
 
 
-def collapsed(
-    where: str,
-    label: str,
-    share: float,
-    gold: float,
-    count: tuple[int, int],
-    helps: Sequence[str] = (),
-) -> str:
-    """Return a warning of a cell in which one label gets nearly all answers.
-
-    Args:
-        where: The cell in words.
-        label: The label.
-        share: Its share of the answers.
-        gold: Its share of the gold labels.
-        count: The number of such cells, and of all cells.
-        helps: Options that were not tried.
-    """
-    place = f" {where}" if where else ""
-    more = f" ({count[0]} of {count[1]} cells collapse onto one label)" if count[0] > 1 else ""
-    return (
-        f"Label collapse: {_percent(share)} of the answers{place} are {quoted(label)}, the gold "
-        f"label of {_percent(gold)} of the queries{more}: {_try(helps)}."
-    )
-
-
-def collapsed_draws(
-    where: str,
-    draws: Sequence[tuple[int | None, str, float]],
-    seeds: int,
-    helps: Sequence[str] = (),
-) -> str:
-    """Return a warning of single draws of shots in which one label gets nearly all answers.
-
-    Args:
-        where: The cell in words.
-        draws: Such seeds, each with the label and its share of the answers.
-        seeds: The number of all seeds.
-        helps: Options that were not tried.
-    """
-    shown = ", ".join(
-        f"{quoted(label)} with seed {seed} ({_percent(share)})"
-        for seed, label, share in draws[:_SAID]
-    )
-    more = ", …" if len(draws) > _SAID else ""
-    place = f" {where}" if where else ""
-    return (
-        f"Label collapse{place} in {len(draws)} of {seeds} draws of shots: nearly all answers are "
-        f"{shown}{more}; the shots decide there, not the query: {_try(helps)}."
-    )
-
-
-def skewed_labels(
-    methods: Sequence[str],
-    label: str,
-    pool: float | None,
-    queries: float | None,
-    labels: int,
-    *,
-    fitted: bool = False,
-) -> str:
-    """Return a warning of calibrations that assume balanced labels, where labels are skewed.
-
-    Args:
-        methods: The calibrations.
-        label: The commonest label.
-        pool: Its share of the pool; None where that is not skewed.
-        queries: Its share of the queries; None where they are not skewed.
-        labels: The number of labels.
-        fitted: Whether vector scaling is in the comparison.
-    """
-    shares = [(pool, "of the pool"), (queries, "of the queries")]
-    where = " and ".join([f"{_percent(share)} {of}" for share, of in shares if share is not None])
-    verbs = ("assumes", "gives") if len(methods) == 1 else ("assume", "give")
-    instead = "prefer" if fitted else "try"
-    return (
-        f"The labels are skewed: {quoted(label)} is right for {where}, {_percent(1 / labels)} "
-        f"would be balanced. {capital(listed(methods))} calibration {verbs[0]} balanced labels and "
-        f"{verbs[1]} rare ones too many answers, which can cost 20 points of accuracy and more: "
-        f"{instead} vector, which is fitted to the label frequencies of the pool."
-    )
-
-
-def other_frequencies(label: str, pool: float, queries: float) -> str:
-    """Return a warning of vector scaling fitted to label frequencies that queries lack."""
-    return (
-        f"Vector calibration is fitted to the label frequencies of the pool, and those of the "
-        f"queries differ: {quoted(label)} is right for {_percent(pool)} of the pool and "
-        f"{_percent(queries)} of the queries. Use a pool like the queries, or another calibration."
-    )
-
-
-def empty_options(label: str, empty: int, queries: int, chosen: int, answers: int) -> str:
-    """Return a warning of an option that is empty for some queries, and a candidate there too.
-
-    `chosen` of all `answers` are an empty option.
-    """
-    return (
-        f"The option {quoted(label)} is empty for {empty:,} of {queries:,} queries, and a "
-        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
-        f"{answers:,} answers are an empty option. Compare queries with as many options as a task."
-    )
-
-
-def _try(helps: Sequence[str]) -> str:
-    if helps:
-        return f"try {' or '.join(helps)}"
-    return "read the prompt, and try another template, order or model"
-
-
-def _are(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one} is" if n == 1 else f"{n:,} {many} are"
-
-
-def _percent(share: float) -> str:
+def share_text(share: float) -> str:
+    """Return a share as whole percent, `less than 1 %` for a small one."""
     return "less than 1 %" if 0 < share < 0.005 else percent(share)

@@ -6,8 +6,8 @@ every answer wrong though many are nearly right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 
@@ -18,15 +18,9 @@ _NAMED = 3
 """Number of fields of a record that are named."""
 
 
-class _StrictPart(NamedTuple):
-    """A part of an output that equality is strict about."""
-
-    kind: str
-    """`text`, `number`, `integer`, `date`, `list` or `fields`."""
-    path: tuple[str, ...] = ()
-    """The fields that lead to it."""
-    names: tuple[str, ...] = ()
-    """Names of the fields, of a record."""
+Part = tuple[str, Sequence[str]]
+"""What equality is strict about: `text`, `number`, `integer`, `date`, `list` or `fields`; with the
+name of the field that holds it, if one does, or with the names of the fields."""
 
 
 def exactness(output: OutputType) -> str | None:
@@ -45,24 +39,21 @@ def exactness(output: OutputType) -> str | None:
             "explanation makes a text wrong."
         )
     try:
-        parts = [*_parts(output.schema, output.schema, (), frozenset())]
+        reasons = [*_reasons([*_parts(output.schema, output.schema, (), frozenset())])]
     except (PydanticInvalidForJsonSchema, RecursionError):
-        return "Equality of the whole answer is what counts: what is nearly right is wrong."
-    reasons = [*_reasons(parts)]
+        reasons = ["what is nearly right is wrong"]
     if not reasons:
         return None
     return f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
 
 
-def _reasons(parts: list[_StrictPart]) -> Iterator[str]:
-    kinds = {part.kind for part in parts}
-    records = [part.names for part in parts if part.kind == "fields"]
-    if records:
-        yield (
-            f"{_list(records[0])} have to be right together, and there is no accuracy of one field"
-        )
+def _reasons(parts: Sequence[Part]) -> Iterator[str]:
+    kinds = {kind for kind, _ in parts}
+    if "fields" in kinds:
+        names = next(names for kind, names in parts if kind == "fields")
+        yield f"{_list(names)} have to be right together, and there is no accuracy of one field"
     if "text" in kinds:
-        fields = [part.path[-1] for part in parts if part.kind == "text" and part.path]
+        fields = [name for kind, names in parts if kind == "text" for name in names]
         where = f" of {_list(fields)}" if fields else ""
         yield f"the text{where} has to match character by character"
     if "number" in kinds:
@@ -76,37 +67,37 @@ def _reasons(parts: list[_StrictPart]) -> Iterator[str]:
 
 
 def _parts(
-    schema: Any, root: Mapping[str, Any], path: tuple[str, ...], seen: frozenset[str]
-) -> Iterator[_StrictPart]:
+    schema: Any, root: Mapping[str, Any], field: Sequence[str], seen: frozenset[str]
+) -> Iterator[Part]:
     """Yield what equality is strict about in a JSON Schema, going after its references once."""
     if not isinstance(schema, Mapping) or "const" in schema or "enum" in schema:
         return
-    yield from _own_parts(schema, path)
+    yield from _own_parts(schema, field)
     target = schema.get("$ref")
     if isinstance(target, str) and target not in seen:
-        yield from _parts(_at(root, target), root, path, seen | {target})
+        yield from _parts(_at(root, target), root, field, seen | {target})
     several = ("anyOf", "oneOf", "allOf", "prefixItems")
     same = [option for name in several for option in _items(schema.get(name))]
     for below in (*same, schema.get("items"), schema.get("additionalProperties")):
-        yield from _parts(below, root, path, seen)
+        yield from _parts(below, root, field, seen)
     for name, value in _fields(schema).items():
-        yield from _parts(value, root, (*path, name), seen)
+        yield from _parts(value, root, (name,), seen)
 
 
-def _own_parts(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[_StrictPart]:
+def _own_parts(schema: Mapping[str, Any], field: Sequence[str]) -> Iterator[Part]:
     """Yield what a schema itself is strict about, without what it holds."""
     kinds = schema.get("type")
     for kind in [kinds] if isinstance(kinds, str) else _items(kinds):
         if kind == "string" and not {"format", "pattern"} & schema.keys():
-            yield _StrictPart("text", path)
+            yield "text", field
         elif kind == "string" and str(schema.get("format")).startswith("date"):
-            yield _StrictPart("date", path)
+            yield "date", field
         elif kind in ("number", "integer"):
-            yield _StrictPart(kind, path)
+            yield kind, field
         elif kind == "array" and not schema.get("uniqueItems") and "prefixItems" not in schema:
-            yield _StrictPart("list", path)
+            yield "list", field
     if len(fields := tuple(_fields(schema))) > 1:
-        yield _StrictPart("fields", path, fields)
+        yield "fields", fields
 
 
 def _fields(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptkit.evaluation.sentences import Compared, context, is_plural
+from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import named
 from promptkit.text import capital, ends, listed, percent, signed
 
@@ -49,16 +49,16 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
     only = "" if leader.general else ", for this draw of shots"
     if not leader.others:
         return [*first, f"{subject + ': ' if subject else ''}{right}{only}."]
-    better = [f"{_loser(c)} ({_gain(c)})" for c in wins]
-    beats = f"better than {listed(better)}" if better else ""
+    beats = f"better than {listed([*map(_win, wins)])}" if wins else ""
     if leader.separated:
-        verb = "are" if _are_many(leader.levels) else "is"
-        rest = f"separated from {_all_others(leader.others)}"
-        said = "; ".join(filter(None, [beats, rest]))
-        return [*first, f"{subject} {verb} best, {right}: {said}{only}."]
-    rest = f"not separated from {_unsettled(unsettled, leader.others)}"
+        verb = "are" if leader.levels.get("shots", 1) != 1 else "is"
+        others = "the other cell" if leader.others == 1 else f"all {leader.others:,} other cells"
+        opening, rest = f"{verb} best", f"separated from {others}"
+    else:
+        rest = f"not separated from {_unsettled(unsettled, leader.others)}"
+        opening = "scored highest"
     said = "; ".join(filter(None, [beats, rest]))
-    return [*first, f"{subject} scored highest, {right}: {said}{only}."]
+    return [*first, f"{subject} {opening}, {right}: {said}{only}."]
 
 
 def _constant(leader: Leader) -> list[str]:
@@ -74,27 +74,14 @@ def _constant(leader: Leader) -> list[str]:
 def _subject(levels: Mapping[str, str | int]) -> str:
     if not levels:
         return ""
-    factor = next(iter(levels))
-    rest = context({name: value for name, value in levels.items() if name != factor})
-    return capital(named(factor, levels[factor]) + (f" {rest}" if rest else ""))
+    (factor, level), *others = levels.items()
+    rest = context(dict(others))
+    return capital(named(factor, level) + (f" {rest}" if rest else ""))
 
 
-def _are_many(levels: Mapping[str, str | int]) -> bool:
-    factor = next(iter(levels), "")
-    return bool(factor) and is_plural(factor, levels[factor])
-
-
-def _loser(c: Compared) -> str:
-    return named(c.factor, c.a if c.delta >= 0 else c.b)
-
-
-def _gain(c: Compared) -> str:
-    low, high = (c.low, c.high) if c.delta >= 0 else (-c.high, -c.low)
-    return f"{signed(abs(c.delta))} [{signed(low)}, {signed(high)}]"
-
-
-def _all_others(others: int) -> str:
-    return "the other cell" if others == 1 else f"all {others:,} other cells"
+def _win(c: Compared) -> str:
+    worse, low, high = (c.a, c.low, c.high) if c.delta >= 0 else (c.b, -c.high, -c.low)
+    return f"{named(c.factor, worse)} ({signed(abs(c.delta))} [{signed(low)}, {signed(high)}])"
 
 
 def _unsettled(unsettled: Sequence[Open], others: int) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from promptkit.calibration.methods import ASSUME_BALANCED
-from promptkit.evaluation import caveats, sentences
-from promptkit.evaluation.cell_differences import cells_of
+from promptkit.evaluation import sentences
+from promptkit.evaluation.caveats import share_text
 from promptkit.evaluation.outcomes import ByCell, Outcomes
-from promptkit.evaluation.pairs import levels, varied
+from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.inference.cell import Cell, named
+from promptkit.text import quoted
 
 SHARE = 0.9
 """Share of the answers from which a label gets nearly all of them."""
@@ -21,6 +22,10 @@ EXCESS = 0.1
 
 CHANCE = 0.01
 """Highest probability of such a share among answers drawn with the gold frequencies."""
+
+
+NAMED = 3
+"""Number of draws that a warning names."""
 
 
 class Collapse(NamedTuple):
@@ -45,35 +50,43 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
     untried = _untried(by_cell, skewed=skewed)
     if whole:
         worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
-        count = len(whole), len(cells)
+        label, share, gold = whole[worst]
+        more = f" ({len(whole)} of {len(cells)} cells collapse onto one label)"
         helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
-        yield caveats.collapsed(_place(worst, by_cell), *whole[worst], count, helps)
+        yield (
+            f"Label collapse: {share_text(share)} of the answers{_place(worst, by_cell)} are "
+            f"{quoted(label)}, the gold label of {share_text(gold)} of the queries"
+            f"{more if len(whole) > 1 else ''}: {_try(helps)}."
+        )
     if draws:
         worst = max(draws, key=lambda cell: len(draws[cell]))
-        shown = [(seed, one.label, one.share) for seed, one in draws[worst].items()]
-        seeds = len(by_cell[worst].numbers)
-        yield caveats.collapsed_draws(_place(worst, by_cell), shown, seeds, _help(worst, untried))
+        shown = [
+            f"{quoted(one.label)} with seed {seed} ({share_text(one.share)})"
+            for seed, one in draws[worst].items()
+        ]
+        more = ", …" if len(shown) > NAMED else ""
+        yield (
+            f"Label collapse{_place(worst, by_cell)} in {len(shown)} of "
+            f"{len(by_cell[worst].numbers)} draws of shots: nearly all answers are "
+            f"{', '.join(shown[:NAMED])}{more}; the shots decide there, not the query: "
+            f"{_try(_help(worst, untried))}."
+        )
 
 
 def collapse(one: Outcomes) -> Collapse | None:
     """Return the label that gets nearly all answers of a cell, if one does."""
+    from scipy.special import bdtrc
+
     scores = one.scores
     if scores is None:
         return None
     ((label, times),) = Counter(scores.said.T.ravel().tolist()).most_common(1)
     n, right = len(scores.gold), int((scores.gold == label).sum())
     share, gold = times / scores.said.size, right / n
-    likely = _chance(round(share * n), n, (right + 1) / (n + 2))
+    likely = float(bdtrc(round(share * n) - 1, n, (right + 1) / (n + 2)))
     if share < SHARE or share - gold < EXCESS - 1e-9 or likely > CHANCE:
         return None
     return Collapse(scores.labels[label], share, gold)
-
-
-def _chance(times: int, n: int, p: float) -> float:
-    """Return the probability of so many or more out of n, where each has the probability p."""
-    from scipy.special import bdtrc
-
-    return float(bdtrc(times - 1, n, p))
 
 
 def _draws(outcomes: Outcomes) -> dict[int | None, Collapse]:
@@ -85,7 +98,8 @@ def _draws(outcomes: Outcomes) -> dict[int | None, Collapse]:
 
 
 def _place(cell: Cell, by_cell: ByCell) -> str:
-    return sentences.context(levels(cell, dict.fromkeys(["shots", *varied(by_cell)])))
+    where = sentences.context(levels(cell, dict.fromkeys(["shots", *varied(by_cell)])))
+    return f" {where}" if where else ""
 
 
 def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell]) -> list[str]:
@@ -106,6 +120,12 @@ def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
     if not {cell.calibration for cell in by_cell} & {*ASSUME_BALANCED, "vector"}:
         options["calibration"] = f"--calibrate {'vector' if skewed else 'batch'}"
     return options
+
+
+def _try(helps: Sequence[str]) -> str:
+    if helps:
+        return f"try {' or '.join(helps)}"
+    return "read the prompt, and try another template, order or model"
 
 
 def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:

@@ -28,16 +28,15 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
     known = {row.cell: row for row in rows if row.seed is None}
     found: dict[str, tuple[Cell, Cell, tuple[float, float]]] = {}
     for pair in pairs:
-        low, high = pair.ci or pair.ci_fixed
-        plain, swapped, change = pair.a, pair.b, (low, high)
-        if (plain.verbalizer, swapped.verbalizer) == (SWAPPED, LABELS):
-            plain, swapped, change = swapped, plain, (-high, -low)
+        plain, swapped, (low, high) = pair.a, pair.b, pair.ci or pair.ci_fixed
+        if plain.verbalizer == SWAPPED:
+            plain, swapped, low, high = swapped, plain, -high, -low
         if (plain.verbalizer, swapped.verbalizer) != (LABELS, SWAPPED):
             continue
         if plain.calibration != RAW or plain.shots == 0:  # nothing says what the words stand for
             continue
         if plain.model not in found or found[plain.model][0].shots < plain.shots:
-            found[plain.model] = plain, swapped, change
+            found[plain.model] = plain, swapped, (low, high)
     sentences = []
     for model, (plain, swapped, change) in found.items():
         sentence = swap_verdict(
@@ -71,23 +70,18 @@ def swap_verdict(
         chance: The accuracy of a guess.
     """
     low, high = change
-    moved = f"from {accuracy:.2f} to {swapped:.2f}"
-    if high < 0 and swapped_ci[0] > chance:
-        return (
-            f"with the labels swapped accuracy falls {moved}, above the {chance:.2f} of a guess: "
-            "the model reads the demonstrations, and leans on what the words mean"
+    falls, reads = high < 0, swapped_ci[0] > chance
+    moved = f"{'falls' if falls else 'goes'} from {accuracy:.2f} to {swapped:.2f}"
+    if falls and reads:
+        moved += f", above the {chance:.2f} of a guess"
+        meaning = "the model reads the demonstrations, and leans on what the words mean"
+    elif falls:
+        meaning = "the model follows the words, not the demonstrations"
+    else:
+        moved += f", a change between {low:+.2f} and {high:+.2f}"
+        meaning = (
+            "the model reads the demonstrations, whatever the words mean"
+            if reads
+            else "too little to say whether the model reads the demonstrations"
         )
-    if high < 0:
-        return (
-            f"with the labels swapped accuracy falls {moved}: the model follows the words, not the "
-            "demonstrations"
-        )
-    if swapped_ci[0] > chance:
-        return (
-            f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
-            f"{high:+.2f}: the model reads the demonstrations, whatever the words mean"
-        )
-    return (
-        f"with the labels swapped accuracy goes {moved}, a change between {low:+.2f} and "
-        f"{high:+.2f}: too little to say whether the model reads the demonstrations"
-    )
+    return f"with the labels swapped accuracy {moved}: {meaning}"

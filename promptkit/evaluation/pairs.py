@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from promptkit.evaluation import crossed_intervals, headline, intervals, power, sentences
-from promptkit.evaluation.cell_differences import differences, loss_difference
-from promptkit.evaluation.outcomes import ByCell
-from promptkit.evaluation.results import Best, Pair
-from promptkit.evaluation.targets import Differences
-from promptkit.inference.cell import FACTORS, Cell
+from promptkit.calibration.methods import SAME_ANSWERS
+from promptkit.evaluation import (
+    crossed_intervals,
+    headline,
+    intervals,
+    power,
+    sentences,
+    targets,
+)
+from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes
+from promptkit.evaluation.results import Best, LossDifference, Pair
+from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell, distinct
 
 NAMED = ("shots", *FACTORS)
 """Factors in the order in which a sentence names them."""
@@ -33,13 +40,16 @@ class Found(NamedTuple):
 
     a: Cell
     b: Cell
-    differences: Differences
+    differences: targets.Differences
     compared: sentences.Compared
 
 
 def compared(by_cell: ByCell) -> list[Found]:
     """Return all pairs of a comparison, their p-values corrected."""
-    pairs = list(differences(by_cell))
+    pairs = [
+        (a, b, difference(by_cell[a], by_cell[b]))
+        for a, b in dict.fromkeys(_in_one_factor(by_cell))
+    ]
     corrected = intervals.holm([found.decisive.p for _, _, found in pairs]).tolist()
     names = varied(by_cell)
     found = []
@@ -80,9 +90,19 @@ def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
             these.p,
             words.p,
             sentences.verdict(words),
-            log_loss=loss_difference(first.log_losses, second.log_losses, drawn),
-            brier=loss_difference(first.brier_scores, second.brier_scores, drawn),
+            log_loss=_loss_difference(first.log_losses, second.log_losses, drawn),
+            brier=_loss_difference(first.brier_scores, second.brier_scores, drawn),
         )
+
+
+def cells_of(by_cell: ByCell) -> list[Cell]:
+    """Return the cells whose answers can differ: of equal ones the first."""
+    return [cell for cell in distinct(by_cell) if cell.calibration not in SAME_ANSWERS]
+
+
+def difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> targets.Differences:
+    """Return the accuracy of `b` less that of `a`, over the same queries and seeds."""
+    return targets.difference(a.correct, b.correct, a.drawn or b.drawn, level)
 
 
 def queries(by_cell: ByCell) -> int:
@@ -111,8 +131,7 @@ def verdicts_on(
     yield from headline.headline(*_headline(by_cell, best), wins)
     by_kind: dict[str, list[sentences.Compared]] = {"sure": [], "same": [], "unsure": []}
     for one in (one.compared for one in found if one.compared not in wins):
-        kind = sentences.judge(one)
-        by_kind[kind if kind in by_kind else "sure"].append(one)
+        by_kind.get(sentences.judge(one), by_kind["sure"]).append(one)
     by_kind["sure"].sort(key=lambda one: -abs(one.delta))
     for name, some in by_kind.items():
         # Where many pairs are open, what is open is clear from the number alone.
@@ -153,6 +172,39 @@ def found_by(by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize)
         takes.append((delta, needed, draws))
     drawn = planned.draws if any(by_cell[one.b].drawn for one in found) else None
     return sentences.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
+
+
+def _loss_difference(a: Losses | None, b: Losses | None, drawn: bool) -> LossDifference | None:
+    """Return the loss of `b` less that of `a`; None for generated answers and infinite losses."""
+    if a is None or b is None or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
+    found = targets.mean(b - a, drawn)
+    return None if found is None else LossDifference(float((b - a).mean()), *found.ends)
+
+
+def _in_one_factor(by_cell: ByCell) -> Iterator[tuple[Cell, Cell]]:
+    """Yield the pairs of cells that are compared, which differ in one factor only.
+
+    Each shot count is compared with the one before and with the fewest, each level of another
+    factor with the first, and a predictor without a prompt with the first model at each shot count.
+    Cells whose answers are those of another are left out.
+    """
+    cells = [cell for cell in by_cell if cell.calibration not in SAME_ANSWERS]
+    for _, line in groupby(cells, key=lambda cell: cell.at(shots=0, calibration=RAW)):
+        by_method: dict[str, list[Cell]] = {}
+        for cell in line:
+            by_method.setdefault(cell.calibration, []).append(cell)
+        for same in by_method.values():
+            yield from pairwise(same)
+            yield from ((same[0], cell) for cell in same[2:])
+    known, first = set(cells), cells[0]
+    for b in distinct(cells):
+        for factor in FACTORS:
+            a = b.at(**{factor: getattr(first, factor)})
+            if a != b and a in known:
+                yield a, b
+        if b.template == NO_PROMPT != first.template:
+            yield from ((a, b) for a in cells if a.at(shots=first.shots) == first)
 
 
 def _headline(by_cell: ByCell, best: Best) -> tuple[headline.Leader, list[headline.Open]]:

@@ -12,15 +12,16 @@ the numbers given here its power is 0.76 to 0.9 where 0.8 is asked.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from promptkit.evaluation.crossed_intervals import TAIL, few
 from promptkit.evaluation.intervals import student
 
-STEPS = 60
-"""Number of bisections in the search for a difference."""
+FINE = 2**50
+"""Number of differences between 0 and 1 among which the smallest one is searched."""
+
 MOST = 1_000_000
 """Largest number of queries that is given."""
 
@@ -64,7 +65,7 @@ def queries_needed(delta: float, plan: SampleSize) -> int | None:
     _check(plan)
     if not 0 < abs(delta) <= 1:
         raise ValueError(f"a difference to be found is from -1 to 1 and not 0, got {delta}")
-    enough = _first(lambda n: _finds(abs(delta), n, plan))
+    enough = bisect_left(range(MOST + 1), True, key=lambda n: _finds(abs(delta), n, plan))
     return None if enough > MOST else enough
 
 
@@ -80,12 +81,9 @@ def draws_needed(delta: float, n: int, plan: SampleSize) -> int | None:
         The number of draws, or None where `MOST_DRAWS` are not enough.
     """
     _check(plan)
-    enough = (
-        draws
-        for draws in range(2, MOST_DRAWS + 1)
-        if _finds(abs(delta), n, replace(plan, draws=draws))
-    )
-    return next(enough, None)
+    every = range(2, MOST_DRAWS + 1)
+    found = (draws for draws in every if _finds(abs(delta), n, replace(plan, draws=draws)))
+    return next(found, None)
 
 
 def detectable(n: int, plan: SampleSize) -> float | None:
@@ -104,16 +102,8 @@ def detectable(n: int, plan: SampleSize) -> float | None:
     _check(plan)
     if n < 1:
         raise ValueError(f"there must be at least one query, got {n}")
-    low, high = 0.0, 1.0
-    if not _finds(high, n, plan):
-        return None
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        if _finds(middle, n, plan):
-            high = middle
-        else:
-            low = middle
-    return high
+    step = bisect_left(range(FINE + 1), True, key=lambda step: _finds(step / FINE, n, plan))
+    return None if step > FINE else step / FINE
 
 
 def _finds(delta: float, n: int, plan: SampleSize) -> bool:
@@ -139,20 +129,6 @@ def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
         return most
     squares = by_query**2 / (n - 1.0) + by_draw**2 / (draws - 1)
     return min(max(few(draws) * (by_query + by_draw) ** 2 / squares, draws - 1.0), most)
-
-
-def _first(holds: Callable[[int], bool]) -> int:
-    """Return the first whole number for which it holds, or one above `MOST`."""
-    high = 2
-    while not holds(high):
-        high *= 2
-        if high > 2 * MOST:
-            return MOST + 1
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
 
 
 def _check(plan: SampleSize) -> None:

@@ -69,7 +69,7 @@ def judge(compared: Compared) -> Kind:
 def verdict(compared: Compared) -> str:
     """Return one sentence on a pair."""
     c = compared
-    change = f"{_versus(c)}: {_change(c)}"
+    change = f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}: {_change(c)}"
     kind, several = judge(c), c.comparisons > 1
     if kind == "same":
         rest = f", no difference of more than {points(MARGIN)}"
@@ -80,7 +80,7 @@ def verdict(compared: Compared) -> str:
         rest = f", significant ({'Holm-adjusted ' if several else ''}{p_value(c.p)})"
     only = "" if c.general else " for this draw of shots"
     where = context(c.context)
-    return sentence(f"{where}: {change}{rest}{only}" if where else f"{change}{rest}{only}")
+    return sentence(f"{where + ': ' if where else ''}{change}{rest}{only}")
 
 
 def component(factor: str, levels: int, sd: float, ci: tuple[float, float], low: bool) -> str:
@@ -187,15 +187,6 @@ def context(levels: Mapping[str, str | int]) -> str:
     at = [f"at {named('shots', levels['shots'])}"] if "shots" in levels else []
     rest = [named(factor, value) for factor, value in levels.items() if factor != "shots"]
     return " ".join([*at, *([f"with {listed(rest)}"] if rest else [])])
-
-
-def is_plural(factor: str, value: str | int) -> bool:
-    """Return whether a level takes a plural verb."""
-    return factor == "shots" and value != 1
-
-
-def _versus(c: Compared) -> str:
-    return f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}"
 
 
 def _change(c: Compared) -> str:

@@ -9,6 +9,7 @@ adds.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,8 +20,8 @@ from promptkit.evaluation.intervals import ADDED, Interval
 
 DRAWS = 1999
 """Resampled means behind an interval."""
-STEPS = 14
-"""Halvings of the interval in which an end is looked for."""
+FINE = 2**14
+"""Number of distances between 0 and 1 among which an end is looked for."""
 PICKED = 0.6
 """Share of the nominal chance beyond an end that the interval of a range uses. The pattern of the
 levels is known from the sample only; with the whole chance 91 % would be covered."""
@@ -278,16 +279,10 @@ def _invert(
 
     def where(target: float, wanted: float) -> float:
         """Return the distance of the levels at which the chance of at most `target` is `wanted`."""
-        low, high = 0.0, 1.0
         if chance(0.0, target) <= wanted:
             return 0.0
-        for _ in range(STEPS):
-            middle = (low + high) / 2
-            if chance(middle, target) > wanted:
-                low = middle
-            else:
-                high = middle
-        return high
+        steps = range(FINE)
+        return bisect_left(steps, True, key=lambda k: chance(k / FINE, target) <= wanted) / FINE
 
     tail = 0.5 - level / 2
     faint = float(np.quantile(measure(noise), FAINT))

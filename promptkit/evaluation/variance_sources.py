@@ -55,28 +55,26 @@ def lines(by_cell: ByCell) -> Iterator[Line]:
         shape = [len(levels[name]) for name in SWEPT]
         grid = [by_cell[cells[0].at(**each)] for each in crossed]
         correct = np.array([one.correct for one in grid])
+        prompts = [
+            [hash((one.cell.template, one.cell.verbalizer, prompts)) for prompts in one.prompts]
+            for one in grid
+        ]
         yield Line(
             cells[0],
             np.moveaxis(correct, 1, 0).reshape(correct.shape[1], *shape),
-            np.array([_prompts(one) for one in grid]).reshape(shape),
+            np.array(prompts).reshape(shape),
             levels,
         )
-
-
-def _prompts(one: Outcomes) -> list[int]:
-    """Return a hash of the prompts of each seed, and of how their answers are written."""
-    return [hash((one.cell.template, one.cell.verbalizer, prompts)) for prompts in one.prompts]
 
 
 def variance(lines: Sequence[Line]) -> Iterator[Variance]:
     """Yield the variance components of each line in which the prompts vary."""
     for line in lines:
-        table, moving = line.correct, [name for name in SWEPT if line.moves(name)]
+        moving = [name for name in SWEPT if line.moves(name)]
         if not moving:
             continue
-        for axis, name in enumerate(SWEPT, 1):
-            if name not in moving:
-                table = table.take([0], axis)
+        places = [slice(None) if name in moving else slice(1) for name in SWEPT]
+        table = line.correct[(slice(None), *places)]
         found = components(table)
         sources = [("query", len(table), found.query)]
         for name, component in zip(SWEPT, found.factors, strict=True):
@@ -105,22 +103,20 @@ def spreads(lines: Sequence[Line]) -> Iterator[Spread]:
 
 
 def _spreads(line: Line, factor: str) -> Iterator[Spread]:
-    held = [name for name in _HELD if name != factor]
-    axes = [SWEPT.index(name) for name in held]
-    for places in product(*(range(len(line.levels[name])) for name in held)):
-        where: list[Any] = [slice(None)] * len(SWEPT)
-        for axis, place in zip(axes, places, strict=True):
-            where[axis] = place
+    every = slice(None)
+    places = [
+        [every] if name in (factor, "seed") else range(len(line.levels[name])) for name in SWEPT
+    ]
+    for where in product(*places):
         # What is left is (queries, levels, seeds), or (queries, seeds).
-        found = extent(line.correct[(slice(None), *where)])
-        accuracies = found.accuracies
-        ends = found.ci.low, found.ci.high
-        names: dict[str, Any] = {
-            name: line.levels[name][place] for name, place in zip(held, places, strict=True)
+        found = extent(line.correct[(every, *where)])
+        accuracies, ends = found.accuracies, (found.ci.low, found.ci.high)
+        levels = {
+            name: None if place == every else line.levels[name][place]
+            for name, place in zip(SWEPT, where, strict=True)
         }
-        cell = line.cell.at(**names)
         yield Spread(
-            **cell.at(**dict.fromkeys([factor, "seed"])).factors(),
+            **line.cell.at(**levels).factors(),
             factor=factor,
             levels=tuple(str(level) for level in line.levels[factor]),
             accuracies=accuracies,

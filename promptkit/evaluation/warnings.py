@@ -16,15 +16,14 @@ from promptkit.evaluation import (
     power,
     sentences,
 )
-from promptkit.evaluation.cell_differences import cells_of
-from promptkit.evaluation.empty_options import empty_options
 from promptkit.evaluation.outcomes import ByCell
-from promptkit.evaluation.pairs import levels, varied
+from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.evaluation.variance import selection_bias
 from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
+from promptkit.text import quoted
 
 
 def warnings(
@@ -45,7 +44,7 @@ def warnings(
         _low_coverage(by_cell, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
-        empty_options(task, predictions),
+        _empty_options(task, predictions),
     ]
     yield from (warning for warning in checked if warning is not None)
     labels = label_frequencies.frequencies(task, by_cell)
@@ -122,3 +121,37 @@ def _labels_unseen(task: Task[Any, Any], predictions: Sequence[Sequence[Predicti
 def _ties(predictions: Sequence[Sequence[Prediction]]) -> str | None:
     margins = [prediction.margin for cell in predictions for prediction in cell]
     return caveats.ties(sum(margin == 0 for margin in margins), len(margins))
+
+
+def _empty_options(task: Task[Any, Any], predictions: Sequence[Sequence[Prediction]]) -> str | None:
+    """Return a warning of options that are empty for some queries, and are candidates there too.
+
+    As in multiple choice, every label names the input field with the text of an option.
+    """
+    names = {name.casefold(): name for name in task.types()[0].model_fields}
+    fields = {label: names.get(label.casefold()) for label in task.labels}
+    if len(fields) < 2 or None in fields.values():
+        return None
+    queries = [
+        {label for label, field in fields.items() if _is_blank(one.input.get(field))}
+        for one in predictions[0]
+    ]
+    counts = Counter(label for empty in queries for label in empty)
+    if not counts:
+        return None
+    chosen = sum(
+        prediction.label is not None and str(prediction.label) in empty
+        for cell in predictions
+        for prediction, empty in zip(cell, queries, strict=True)
+    )
+    ((label, times),) = counts.most_common(1)
+    return (
+        f"The option {quoted(label)} is empty for {times:,} of {len(queries):,} queries, and a "
+        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
+        f"{sum(map(len, predictions)):,} answers are an empty option. Compare queries with as many "
+        "options as a task."
+    )
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or not str(value).strip()
