@@ -136,7 +136,7 @@ def plan(
     known: dict[Callable[..., Any], list[Probes]] = {}
     left_out: dict[str, list[str]] = {}
     for method in methods:
-        source = _SOURCES[method]
+        source, _ = _METHODS[method]
         try:
             if source not in known:
                 known[source] = [*source(cells)]
@@ -186,21 +186,12 @@ def _calibrated(
     method: Calibration, scores: Scores, probes: Probes, heard: Sequence[ArrayLike]
 ) -> Scores:
     """Return calibrated log-probabilities of all queries, each part by its own probes."""
+    _, calibrated = _METHODS[method]
     table = np.empty_like(scores)
     for (queries, _), said in zip(probes.parts, heard, strict=True):
         rows = [*queries]
-        table[rows] = _METHODS[method](scores[rows], said, probes.gold)
+        table[rows] = calibrated(scores[rows], said, probes.gold)
     return table
-
-
-_METHODS: Mapping[Calibration, Callable[[Scores, ArrayLike, Sequence[int]], Scores]] = {
-    "contextual": lambda scores, said, _: calibrate.contextual(scores, said),
-    "domain-context": lambda scores, said, _: calibrate.domain_context(scores, said),
-    "batch": lambda scores, *_: calibrate.batch(scores),
-    "pmi": lambda scores, said, _: calibrate.pmi(scores, said),
-    "temperature": lambda scores, *held: calibrate.temperature(scores, HeldOut(*held)),
-    "vector": lambda scores, *held: calibrate.vector(scores, HeldOut(*held)),
-}
 
 
 def _content_free(cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -232,11 +223,11 @@ def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     numbers = {label: number for number, label in enumerate(task.labels)}
     shown: dict[object, set[str]] = {}
     for one in cells:
-        draw = shown.setdefault(_draw(one), set())
+        draw = shown.setdefault((one.predictor.selection, one.predictor.seed), set())
         draw.update(id for request in one.requests for id in request.prompt.shots)
     held = {draw: inputs.held_out(task, ids) for draw, ids in shown.items()}
     for one in cells:
-        examples = held[_draw(one)]
+        examples = held[one.predictor.selection, one.predictor.seed]
         requests = one.predictor.tokenize(examples, one.renderer)
         yield Probes(
             "labelled examples of the pool that are no shots",
@@ -244,21 +235,6 @@ def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
             [(range(len(one.requests)), requests)],
             [numbers[task.output_type.text(example.output)] for example in examples],
         )
-
-
-def _draw(cell: CellRequests) -> object:
-    """Return what decides which examples are shots, but for their number."""
-    return cell.predictor.selection, cell.predictor.seed
-
-
-_SOURCES: Mapping[Calibration, Callable[[Sequence[CellRequests]], Iterator[Probes]]] = {
-    "contextual": _content_free,
-    "domain-context": _random_texts,
-    "batch": _queries,
-    "pmi": _premise,
-    "temperature": _held_out,
-    "vector": _held_out,
-}
 
 
 def _after_shots(cell: CellRequests, made: Examples, what: str) -> Probes:
@@ -291,6 +267,29 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
             f"no probe of a calibration can be asked after {len(shots)} shots: {reason}"
         )
     return requests
+
+
+_METHODS: Mapping[
+    Calibration,
+    tuple[
+        Callable[[Sequence[CellRequests]], Iterator[Probes]],
+        Callable[[Scores, ArrayLike, Sequence[int]], Scores],
+    ],
+] = {
+    "contextual": (_content_free, lambda scores, said, _: calibrate.contextual(scores, said)),
+    "domain-context": (
+        _random_texts,
+        lambda scores, said, _: calibrate.domain_context(scores, said),
+    ),
+    "batch": (_queries, lambda scores, *_: calibrate.batch(scores)),
+    "pmi": (_premise, lambda scores, said, _: calibrate.pmi(scores, said)),
+    "temperature": (
+        _held_out,
+        lambda scores, *held: calibrate.temperature(scores, HeldOut(*held)),
+    ),
+    "vector": (_held_out, lambda scores, *held: calibrate.vector(scores, HeldOut(*held))),
+}
+"""The probes of each method, and the function that calibrates by their scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,9 @@ def random_texts(
     if not len(task.demos):
         raise TaskError("domain-context calibration draws words from the pool, which is empty")
     texts = _text_fields(task)
-    urns = {name: _Urn(task, name, seed, words=name in texts) for name in _names(task)}
+    urns = {
+        name: _Urn(task, name, seed, words=name in texts) for name in task.types()[0].model_fields
+    }
     made: dict[str, Example[Any, Any]] = {}
     for turn in range(_TRIES * count):
         fields = {name: urn.draw(turn) for name, urn in urns.items()}
@@ -168,8 +170,8 @@ def _unlike(
     tests: Iterable[Example[Any, Any]], examples: Sequence[Example[Any, Any]]
 ) -> list[Example[Any, Any]]:
     """Return the examples that are no near-duplicates of a test."""
-    every = [*tests, *examples]
-    first = len(every) - len(examples)
+    tests = [*tests]
+    every, first = [*tests, *examples], len(tests)
     alike = set(range(first))
     texts = [normal_form(texts_of(example.input)) for example in every]
     for before, after in sorted(near_pairs(texts), key=lambda pair: pair[1]):
@@ -182,11 +184,11 @@ def _blank(task: Task[Any, Any], texts: Sequence[str], what: str) -> tuple[Examp
     names = _text_fields(task)
     rest = _commonest(task, names)
     made = [
-        _accepted(task, {**rest, **dict.fromkeys(names, text)}, f"{what} {text!r}")
+        _accepted(task, rest | dict.fromkeys(names, text), f"{what} {text!r}")
         for text in texts
         if names
     ]
-    probes = tuple(probe for probe in made if probe is not None)
+    probes = tuple(filter(None, made))
     if not probes:
         raise TaskError(
             f"contextual and pmi calibration ask about a content-free input, but no field "
@@ -199,7 +201,7 @@ def _blank(task: Task[Any, Any], texts: Sequence[str], what: str) -> tuple[Examp
 def _text_fields(task: Task[Any, Any]) -> tuple[str, ...]:
     """Return the fields of an input that may hold a content-free text."""
     if not len(task.demos):
-        return _names(task)
+        return tuple(task.types()[0].model_fields)
     fields = _fields(task.demos[0])
     return tuple(
         name
@@ -208,9 +210,9 @@ def _text_fields(task: Task[Any, Any]) -> tuple[str, ...]:
     )
 
 
-def _commonest(task: Task[Any, Any], without: Collection[str]) -> Mapping[str, Any]:
+def _commonest(task: Task[Any, Any], without: Collection[str]) -> dict[str, Any]:
     """Return the commonest values of the other fields of an input, together."""
-    found: dict[bytes, Mapping[str, Any]] = {}
+    found: dict[bytes, dict[str, Any]] = {}
     counts: Counter[bytes] = Counter()
     for demo in task.demos:
         rest = {name: value for name, value in _fields(demo).items() if name not in without}
@@ -235,10 +237,6 @@ def _accepted(
     while task.demos.by_id(name) is not None or task.tests.by_id(name) is not None:
         name += "'"
     return example.model_copy(update={"id": name})
-
-
-def _names(task: Task[Any, Any]) -> tuple[str, ...]:
-    return tuple(task.types()[0].model_fields)
 
 
 def _fields(example: Example[Any, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def spreads(lines: Sequence[Line]) -> Iterator[Spread]:
 
 def _spreads(line: Line, factor: str) -> Iterator[Spread]:
     every = slice(None)
-    places = [
+    places: list[Sequence[Any]] = [
         [every] if name in (factor, "seed") else range(len(line.levels[name])) for name in SWEPT
     ]
     for where in product(*places):

@@ -129,8 +129,8 @@ def _empty_options(task: Task[Any, Any], predictions: Sequence[Sequence[Predicti
     As in multiple choice, every label names the input field with the text of an option.
     """
     names = {name.casefold(): name for name in task.types()[0].model_fields}
-    fields = {label: names.get(label.casefold()) for label in task.labels}
-    if len(fields) < 2 or None in fields.values():
+    fields = {label: names.get(label.casefold(), "") for label in task.labels}
+    if len(fields) < 2 or "" in fields.values():
         return None
     queries = [
         {label for label, field in fields.items() if _is_blank(one.input.get(field))}
