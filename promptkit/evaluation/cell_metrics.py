@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from promptkit.evaluation import metrics, targets
+from promptkit.evaluation.metric import metrics_of
 from promptkit.evaluation.outcomes import ByCell, LabelScores, Losses, Outcomes
-from promptkit.evaluation.results import Confusion, Reliability, Row
+from promptkit.evaluation.results import Confusion, Figure, Reliability, Row
 
 
 def rows(by_cell: ByCell) -> Iterator[Row]:
@@ -31,7 +32,18 @@ def _row(one: Outcomes) -> Row:
         tokens=sum(one.tokens),
         seconds=math.fsum(one.seconds),
         **_label_metrics(one),
+        figures=dict(_figures(one)),
     )
+
+
+def _figures(one: Outcomes) -> Iterator[tuple[str, Figure]]:
+    """Yield the metrics that are no fields of a row, by name."""
+    for metric in metrics_of(one):
+        value = None if metric.name in Row.__slots__ else metric.value(one)
+        if value is None or not math.isfinite(value):
+            continue
+        found = metric.intervals(one) if one.cell.seed is None else None
+        yield metric.name, Figure(value, *(found.ends if found is not None else ()))
 
 
 def _label_metrics(one: Outcomes) -> dict[str, Any]:

@@ -114,8 +114,8 @@ def mean_interval(values: ArrayLike, these: Interval) -> Interval:
     return _hull(mean - half, mean + half, these)
 
 
-def difference(differences: ArrayLike, these: Difference) -> Difference:
-    """Return a paired difference of accuracies as it holds for new queries and new draws.
+def difference(differences: ArrayLike, these: Difference, most: float = 1.0) -> Difference:
+    """Return a paired difference as it holds for new queries and new draws.
 
     The p-value is that of Student's t with the standard error of the crossed layout, and at least
     the one for these draws, which is exact where few answers differ.
@@ -124,6 +124,7 @@ def difference(differences: ArrayLike, these: Difference) -> Difference:
         differences: Per query and draw the correctness of b less that of a, (queries, draws).
         these: The same difference for these draws
         (`promptkit.evaluation.intervals.paired_difference`).
+        most: The largest that it can be: 1 for accuracies.
 
     Raises:
         ValueError: As `variance_by_draw`.
@@ -136,7 +137,7 @@ def difference(differences: ArrayLike, these: Difference) -> Difference:
 
         tail = min(freedom, TAIL * (table.shape[1] - 1.0))
         p = max(p, 2 * float(stdtr(tail, -abs(mean) / error)))
-    hull = _hull(max(mean - half, -1.0), min(mean + half, 1.0), these.ci)
+    hull = _hull(max(mean - half, -most), min(mean + half, most), these.ci)
     return Difference(these.delta, hull, p, these.disagreement)
 
 

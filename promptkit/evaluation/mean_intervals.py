@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from promptkit.evaluation.intervals import Interval, student
+from promptkit.evaluation.intervals import Difference, Interval, student
 
 SYMMETRIC = 1e-9
 """The skewness below which Student's interval is left as it is."""
@@ -37,21 +37,62 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
+    n, mean, error, skew = _moments(values)
+    if n == 1:
+        return Interval(-math.inf, math.inf, level)
+    if error <= np.spacing(abs(mean)):
+        return Interval(mean, mean, level)
+    quantile = student(0.5 + level / 2, n - 1)
+    low, high = (mean - error * _untransformed(q, skew) for q in (quantile, -quantile))
+    return Interval(min(low, mean), max(high, mean), level)
+
+
+def mean_difference(values: ArrayLike, level: float = 0.95) -> Difference:
+    """Return the difference of two means over the same queries, for these draws of shots.
+
+    Its interval is that of `mean_interval`, and its p-value one less the level at which that
+    interval ends at 0.
+
+    Args:
+        values: The numbers of one cell less those of the other, (queries,) or (queries, seeds).
+        level: The confidence, between 0 and 1.
+
+    Raises:
+        ValueError: As `mean_interval`.
+    """
+    from scipy.special import stdtr
+
+    interval = mean_interval(values, level)
+    n, mean, error, skew = _moments(values)
+    p = 1.0
+    if n > 1 and error > np.spacing(abs(mean)):
+        p = min(2 * float(stdtr(n - 1, -abs(_transformed(mean / error, skew)))), 1.0)
+    elif n > 1 and mean:
+        p = 0.0
+    table = np.asarray(values, dtype=np.float64).reshape(n, -1)
+    return Difference(mean, interval, p, float(np.square(table.mean(axis=1)).mean()))
+
+
+def _moments(values: ArrayLike) -> tuple[int, float, float, float]:
+    """Return the number of queries, the mean, its standard error, and the skewness over root n."""
     table = np.asarray(values, dtype=np.float64)
     if table.size == 0 or not np.isfinite(table).all():
         raise ValueError("a mean needs finite values, one at least")
     means = np.sort(table if table.ndim == 1 else table.mean(axis=1))
     n, mean = len(means), float(means.mean())
-    if n == 1:
-        return Interval(-math.inf, math.inf, level)
-    error = float(means.std(ddof=1)) / math.sqrt(n)
-    if error <= np.spacing(abs(mean)):
-        return Interval(mean, mean, level)
     centred = means - mean
-    skew = float((centred**3).mean() / (centred**2).mean() ** 1.5) / math.sqrt(n)
-    quantile = student(0.5 + level / 2, n - 1)
-    low, high = (mean - error * _untransformed(q, skew) for q in (quantile, -quantile))
-    return Interval(min(low, mean), max(high, mean), level)
+    square = float((centred**2).mean())
+    if n == 1 or not square:
+        return n, mean, 0.0, 0.0
+    skew = float((centred**3).mean() / square**1.5) / math.sqrt(n)
+    return n, mean, float(means.std(ddof=1)) / math.sqrt(n), skew
+
+
+def _transformed(distance: float, skew: float) -> float:
+    """Return the quantile that Hall's transformation takes a studentized distance to."""
+    if abs(skew) < SYMMETRIC:
+        return distance
+    return float(((1 + skew * distance / 3) ** 3 - 1) / skew + skew / 6)
 
 
 def _untransformed(quantile: float, skew: float) -> float:

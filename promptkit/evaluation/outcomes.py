@@ -45,6 +45,16 @@ class LabelScores:
         ]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """Answers that are numbers, against the gold ones."""
+
+    gold: Losses
+    """Gold number of each query, (queries,)."""
+    said: Losses
+    """Answers, (queries, seeds); NaN where there is none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Predictions of one cell against the gold outputs, seeds side by side."""
@@ -66,6 +76,11 @@ class Outcomes:
     failures: tuple[int, ...] = ()
     tokens: tuple[int, ...] = ()
     seconds: tuple[float, ...] = ()
+    measures: Mapping[str, Losses] = field(default_factory=dict)
+    """Measures of each answer by name (`Prediction.measures`), (queries, seeds); NaN where there
+    is none."""
+    values: Numbers | None = None
+    """None where gold outputs are no numbers."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -132,6 +147,8 @@ class Outcomes:
                 seeds=(seed,),
                 prompts=self.prompts[one],
                 failures=self.failures[one],
+                measures={name: table[:, one] for name, table in self.measures.items()},
+                values=self.values and replace(self.values, said=self.values.said[:, one]),
                 tokens=self.tokens[one],
                 seconds=self.seconds[one],
             )
@@ -182,6 +199,8 @@ def _outcomes(
         tuple([sum(p.failure is not None for p in column) for column in columns]),
         tuple([sum(p.tokens for p in column) for column in columns]),
         tuple([math.fsum(p.seconds for p in column) for column in columns]),
+        _measures(rows),
+        _numbers(rows, labels),
     )
     yield replace(raw, scores=_known(raw.scores))
     for method in rows[0][0].calibrated:
@@ -193,7 +212,47 @@ def _outcomes(
                 cell=cell.at(calibration=method),
                 correct=right.astype(np.int64),
                 scores=_known(scores),
+                measures={},
+                values=_numbers_of_labels(raw.values, scores),
             )
+
+
+def _measures(rows: Sequence[Sequence[Prediction]]) -> dict[str, Losses]:
+    """Return the measures of the answers by name, (queries, seeds)."""
+    names = dict.fromkeys(name for row in rows for p in row for name in p.measures)
+    return {
+        name: np.array([[p.measures.get(name, math.nan) for p in row] for row in rows])
+        for name in names
+    }
+
+
+def _numbers(rows: Sequence[Sequence[Prediction]], labels: Mapping[Any, str]) -> Numbers | None:
+    """Return answers and gold outputs as numbers; labels are numbers where all of them are."""
+    if not all(number_of(label) is not None for label in labels.values()):
+        return None
+    gold = [number_of(row[0].gold, text=bool(labels)) for row in rows]
+    if None in gold:
+        return None
+    said = [[number_of(p.label, text=bool(labels)) for p in row] for row in rows]
+    return Numbers(np.array(gold, np.float64), np.array(said, np.float64))
+
+
+def _numbers_of_labels(values: Numbers | None, scores: LabelScores) -> Numbers | None:
+    """Return the numbers that the most probable labels stand for, where labels are numbers."""
+    if values is None:
+        return None
+    return replace(values, said=np.array([number_of(name) for name in scores.labels])[scores.said])
+
+
+def number_of(value: Any, *, text: bool = True) -> float | None:
+    """Return a value as a finite number, a text that writes one too if `text`; else None."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) or text):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from promptkit.evaluation.metrics import Bin
 from promptkit.inference.cell import Cell
 
 Ends = tuple[float, float]
 """Both ends of an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric of one cell, with its intervals."""
+
+    value: float
+    ci: Ends | None = None
+    """95 %, for new queries and new draws; None where nothing can be said of them."""
+    ci_fixed: Ends | None = None
+    """95 %, for new queries and these shots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,9 @@ class Row(Cell):
     brier_ci_fixed: Ends | None = None
     coverage_ci: Ends | None = None
     coverage_ci_fixed: Ends | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """Other metrics by name (`promptkit.evaluation.metric`); in JSON each is a field of its own,
+    with its intervals in `…_ci` and `…_ci_fixed`. One seed alone has no intervals here."""
 
 
 @dataclass(frozen=True, slots=True)

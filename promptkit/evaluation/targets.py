@@ -108,6 +108,30 @@ def difference(a: ArrayLike, b: ArrayLike, drawn: bool, level: float = 0.95) -> 
     return Differences(crossed_intervals.difference(second - first, these), these)
 
 
+def mean_difference(
+    a: ArrayLike, b: ArrayLike, drawn: bool, *, most: float = math.inf, level: float = 0.95
+) -> Differences | None:
+    """Return the mean of `b` less that of `a`, over the same queries and seeds.
+
+    Args:
+        a: Numbers of the answers of a cell, (queries, draws).
+        b: The same of the other cell, with as many draws.
+        drawn: Whether another seed would have drawn other shots for one of the two.
+        most: The largest that the difference can be.
+        level: The confidence of each interval.
+
+    Returns:
+        The difference; None for a single query and numbers that are not finite.
+    """
+    change = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    if len(change) < 2 or not np.isfinite(change).all():
+        return None
+    these = mean_intervals.mean_difference(change, level)
+    if not drawn or not _is_crossed(change):
+        return Differences(None if drawn else these, these)
+    return Differences(crossed_intervals.difference(change, these, most), these)
+
+
 def _is_crossed(table: NDArray[Any]) -> bool:
     return table.ndim == 2 and min(table.shape) > 1
 

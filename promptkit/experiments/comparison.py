@@ -122,7 +122,7 @@ class Comparison:
             import pandas
         except ImportError:
             raise MissingExtraError("a data frame", "pandas") from None
-        return pandas.DataFrame([asdict(row) for row in self.rows])
+        return pandas.DataFrame([_flat(asdict(row)) for row in self.rows])
 
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.
@@ -217,8 +217,19 @@ def encoded(value: Any) -> Any:
         return [encoded(item) for item in value]
     if is_dataclass(value):
         kind: Any = type(value)
-        return {name: encoded(getattr(value, field)) for field, name in _names(kind)}
+        found = {name: encoded(getattr(value, field)) for field, name in _names(kind)}
+        return _flat(found) if kind is Row else found
     return value
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose figures are fields: `mae`, `mae_ci`, `mae_ci_fixed`."""
+    figures = {
+        name if part == "value" else f"{name}_{part}": value
+        for name, figure in row["figures"].items()
+        for part, value in figure.items()
+    }
+    return {name: value for name, value in row.items() if name != "figures"} | figures
 
 
 @cache

@@ -7,15 +7,17 @@ unchanged: it is checked afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from promptkit.evaluation.intervals import holm
+from promptkit.evaluation.results import Row
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     """Return `comparison.json` of any version with the fields of this one."""
     changes: dict[str, Callable[[Any], Any]] = {
-        "rows": _with_fixed_intervals,
+        "rows": lambda row: _with_figures(_with_fixed_intervals(row)),
         "pairs": _with_fixed_intervals,
         "confusion": _sparse,
     }
@@ -37,6 +39,18 @@ def _with_fixed_intervals(value: dict[str, Any]) -> dict[str, Any]:
             if "p" in value:
                 value |= {"p_fixed": value["p"], "p": None}
     return value
+
+
+def _with_figures(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the metrics that are no fields of it in one, as `Row` has them."""
+    known = {one.name for one in fields(Row)}
+    names = [name for name in row if f"{name}_ci_fixed" in row and name not in known]
+    parts = {"value": "", "ci": "_ci", "ci_fixed": "_ci_fixed"}
+    figures = {
+        name: {part: row[name + suffix] for part, suffix in parts.items() if name + suffix in row}
+        for name in names
+    }
+    return {**row, "figures": figures}
 
 
 def _corrected(pairs: list[Any]) -> list[Any]:

@@ -85,6 +85,8 @@ class Prediction(Cell):
     """Share of the prompt in the time of its batches."""
     calibrated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Probabilities of the labels under each method of calibration."""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    """Measures of the answer against the gold output, beside equality, by name."""
 
 
 @dataclass(frozen=True)
@@ -278,12 +280,15 @@ def answered(
         failed: Whether there is no answer, whatever the value is.
     """
     output, known = task.output_type, query.labelled
+    gold = output.plain(query.output) if known else None
+    label = None if failed else output.plain(value)
     return {
         "id": query.id,
         "input": dict(task.fields_of(query)),
-        "gold": output.plain(query.output) if known else None,
-        "label": None if failed else output.plain(value),
+        "gold": gold,
+        "label": label,
         "correct": (not failed and output.same(value, query.output)) if known else None,
+        "measures": task.scoring.measures(label, gold) if known else {},
     }
 
 

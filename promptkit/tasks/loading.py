@@ -18,6 +18,7 @@ from promptkit.files.delimited import column_hint
 from promptkit.files.paths import is_inside
 from promptkit.tasks.examples import RESERVED, Example, Place, content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
+from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet, read_data_file
@@ -84,6 +85,7 @@ class TaskFolder:
                 "template": self.spec.template,
                 "verbalizers": self.verbalizers,
                 "near_duplicates": self.spec.near_duplicates,
+                "scoring": Scoring(within=self.spec.output.within),
                 "folder": self.path.parent,
                 **{
                     part: self.parser.set_of(() if empty else [row.example for row in rows])

@@ -22,6 +22,7 @@ from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.json_values import plain
 from promptkit.tasks.examples import Example, ExampleSet, I, O, canonical
 from promptkit.tasks.generic_models import Typed
+from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.validation import ExampleParser
@@ -70,6 +71,8 @@ class Task(Typed, Generic[I, O]):
     """Other words for the labels, to compare with; `verbalizer` finds them by name."""
     near_duplicates: NearDuplicates = "exclude"
     """`allow` lets near-duplicates of a query be among its shots."""
+    scoring: Scoring = Scoring()
+    """What else than equality answers are measured by."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -85,6 +88,7 @@ class Task(Typed, Generic[I, O]):
             template: str = "colon.j2",
             verbalizers: Mapping[str, Mapping[Any, str]] | Iterable[Verbalizer] = (),
             near_duplicates: NearDuplicates = "exclude",
+            scoring: Scoring = Scoring(),
             folder: Path | None = None,
         ) -> None: ...
 

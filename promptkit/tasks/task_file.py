@@ -71,6 +71,8 @@ class OutputSection(_Section):
     Answers are JSON, or with `type = "str"` texts as they stand."""
     column: str = "output"
     """The column that holds the output."""
+    within: float | None = Field(default=None, ge=0)
+    """For numbers: the distance from the gold number up to which an answer is near enough."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 

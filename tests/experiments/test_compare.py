@@ -238,6 +238,11 @@ ROW = [
         for ci in ("ci", "ci_fixed")
     ),
 ]
+FIGURES = [
+    f"{name}{end}"
+    for name in ("balanced_accuracy", "mcc", "kappa", "auroc", "aurc")
+    for end in ("", "_ci", "_ci_fixed")
+]
 PREDICTION = [
     *("id", "input", "gold", "label", "logprobs", "probs", "margin", "near_tie"),
     *("coverage", "shots", "seed"),
@@ -252,7 +257,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     assert data["task"] == {"name": "parity", "fingerprint": task.fingerprint}
     assert data["models"][0]["sha256"] == FakeModel().identity.sha256
     extra = {"coverage", "failures", "order", "verbalizer"}
-    assert all(set(row) == {*ROW, *extra} for row in data["rows"])
+    assert all(set(row) == {*ROW, *FIGURES, *extra} for row in data["rows"])
     assert all(list(pair) == PAIR for pair in data["pairs"])
     assert all(list(pair["a"]) == list(FIELDS) for pair in data["pairs"])
     assert set(data["usage"]) == {
@@ -260,7 +265,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
         *("wall_seconds", "cached"),
     }
     extra = {"correct", "text", "failure", "shot_ids", "selection", "tokens", "seconds"}
-    extra |= {"order", "verbalizer", "calibrated"}
+    extra |= {"order", "verbalizer", "calibrated", "measures"}
     assert all(set(record) == {*PREDICTION, *extra} for record in compared().to_records())
 
 
@@ -293,7 +298,8 @@ def test_a_data_frame() -> None:
     result = compared()
     frame = result.to_pandas()
     assert len(frame) == len(result.rows)
-    assert set(frame.columns) == {*ROW, "order", "verbalizer", "coverage", "failures"}
+    extra = {"order", "verbalizer", "coverage", "failures"}
+    assert set(frame.columns) == {*ROW, *FIGURES, *extra}
     assert frame[frame.seed.isna()].accuracy.tolist() == [1 / 6, 2 / 6, 5 / 6]
 
 

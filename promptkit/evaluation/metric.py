@@ -1,0 +1,194 @@
+"""Metrics of a cell by name: what a table, a verdict, a gate or a search may look at.
+
+A metric is each answer's share in it, (queries, seeds); see `promptkit.evaluation.shares`. So its
+value, its intervals and its paired differences come of one table, and a new metric is one function
+here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+
+import numpy as np
+
+from promptkit.errors import TaskError, shorten
+from promptkit.evaluation import class_metrics, confidence_metrics, number_metrics, targets
+from promptkit.evaluation.outcomes import LabelScores, Losses, Outcomes
+
+OfLabels = Callable[[LabelScores, int], Losses]
+OfNumbers = Callable[[Losses, Losses], Losses]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of a cell, with what it takes to compare and to say it."""
+
+    name: str
+    """Its usual name, which is also its field in the rows of JSON."""
+    noun: str
+    """What a sentence calls it."""
+    shares: Callable[[Outcomes], Losses | None]
+    """Each answer's share in it, (queries, seeds); None for a cell that has no such metric."""
+    least: float = 0.0
+    most: float = 1.0
+    larger_is_better: bool = True
+
+    @property
+    def is_share(self) -> bool:
+        """Return whether it is from 0 to 1, so that it is said in percent and points."""
+        return (self.least, self.most) == (0.0, 1.0)
+
+    def table(self, one: Outcomes) -> Losses | None:
+        """Return the shares in it of queries that have one with every seed, (queries, seeds)."""
+        found = self.shares(one)
+        if found is None:
+            return None
+        known = ~np.isnan(found).any(axis=1)
+        return found[known] if known.any() else None
+
+    def value(self, one: Outcomes) -> float | None:
+        """Return it for a cell: the mean over seeds of each seed's own; None where it has none."""
+        found = self.shares(one)
+        if found is None:
+            return None
+        known = ~np.isnan(found)
+        if not known.any(axis=0).all():
+            return None
+        return float(
+            np.mean([column[rows].mean() for column, rows in zip(found.T, known.T, strict=True)])
+        )
+
+    def intervals(self, one: Outcomes) -> targets.Intervals | None:
+        """Return its intervals for a cell; None where nothing can be said."""
+        table = self.table(one)
+        if table is None:
+            return None
+        if self.is_share and np.isin(table, (0, 1)).all():
+            return targets.accuracy(table.astype(np.int64), one.drawn)
+        return targets.mean(table, one.drawn, least=self.least, most=self.most)
+
+
+def _measure(name: str, one: Outcomes) -> Losses | None:
+    return one.measures.get(name)
+
+
+def _of_labels(shares: OfLabels, one: Outcomes, *, least: int, most: float) -> Losses | None:
+    """Return shares by the label scores of each seed, for a number of labels."""
+    scores = one.scores
+    if scores is None or not least <= len(scores.labels) <= most:
+        return None
+    return np.stack([shares(scores, seed) for seed in range(scores.said.shape[1])], axis=1)
+
+
+def _of_classes(statistic: class_metrics.Statistic, scores: LabelScores, seed: int) -> Losses:
+    return class_metrics.shares(statistic, scores.gold, scores.said[:, seed], len(scores.labels))
+
+
+def _top(k: int, scores: LabelScores, seed: int) -> Losses:
+    return confidence_metrics.top_k(scores.logprobs[:, seed], scores.gold, k)
+
+
+def _auroc(scores: LabelScores, seed: int) -> Losses:
+    logprobs = scores.logprobs[:, seed]
+    with np.errstate(invalid="ignore"):  # of two labels without any probability
+        return confidence_metrics.auroc(logprobs[:, 1] - logprobs[:, 0], scores.gold == 1)
+
+
+def _aurc(scores: LabelScores, seed: int) -> Losses:
+    confidence = scores.logprobs[:, seed].max(axis=1)
+    return confidence_metrics.aurc(confidence, scores.said[:, seed] != scores.gold)
+
+
+def _of_numbers(shares: OfNumbers, one: Outcomes) -> Losses | None:
+    """Return shares by the numbers of each seed."""
+    numbers = one.values
+    if numbers is None:
+        return None
+    return np.stack([shares(numbers.gold, said) for said in numbers.said.T], axis=1)
+
+
+def _quadratic_kappa(one: Outcomes) -> Losses | None:
+    """Return shares in the weighted kappa of labels that are numbers."""
+    numbers, scores = one.values, one.scores
+    if numbers is None or scores is None:
+        return None
+    statistic = class_metrics.quadratic_kappa([float(label) for label in scores.labels])
+    return _classes(statistic)(one)
+
+
+ACCURACY = Metric("accuracy", "accuracy", lambda one: one.correct.astype(np.float64))
+
+
+def _labels(
+    shares: OfLabels, *, least: int = 2, most: float = math.inf
+) -> Callable[[Outcomes], Losses | None]:
+    return partial(_of_labels, shares, least=least, most=most)
+
+
+def _classes(statistic: class_metrics.Statistic) -> Callable[[Outcomes], Losses | None]:
+    return _labels(partial(_of_classes, statistic))
+
+
+def _numbers(shares: OfNumbers) -> Callable[[Outcomes], Losses | None]:
+    return partial(_of_numbers, shares)
+
+
+METRICS: tuple[Metric, ...] = (
+    ACCURACY,
+    Metric("macro_f1", "macro-F1", lambda one: one.f1_shares),
+    Metric("log_loss", "log loss", lambda one: one.log_losses, 0, math.inf, False),
+    Metric("brier", "Brier score", lambda one: one.brier_scores, 0, 2, False),
+    Metric("coverage", "coverage", lambda one: None if one.scores is None else one.coverage),
+    Metric("balanced_accuracy", "balanced accuracy", _classes(class_metrics.balanced_accuracy)),
+    Metric("mcc", "Matthews correlation", _classes(class_metrics.mcc), -1),
+    Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
+    Metric("auroc", "AUROC", _labels(_auroc, most=2)),
+    Metric("top_2_accuracy", "top-2 accuracy", _labels(partial(_top, 2), least=3)),
+    Metric("top_3_accuracy", "top-3 accuracy", _labels(partial(_top, 3), least=4)),
+    Metric("aurc", "risk-coverage area", _labels(_aurc), larger_is_better=False),
+    Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
+    Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
+    Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, False),
+    Metric("pearson", "Pearson correlation", _numbers(number_metrics.pearson), -1),
+    Metric("spearman", "Spearman correlation", _numbers(number_metrics.spearman), -1),
+    Metric("quadratic_kappa", "quadratic-weighted kappa", _quadratic_kappa, -1),
+)
+"""Metrics in the order of tables."""
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def metrics_of(one: Outcomes) -> Iterator[Metric]:
+    """Yield the metrics that a cell has, those that its answers were measured by last."""
+    yield from (metric for metric in METRICS if metric.shares(one) is not None)
+    yield from map(measured, one.measures)
+
+
+def measured(name: str) -> Metric:
+    """Return the metric that is the mean of a measure of each answer (`Prediction.measures`)."""
+    return BY_NAME.get(name) or Metric(name, name.replace("_", " "), partial(_measure, name))
+
+
+def metric_named(name: str, one: Outcomes) -> Metric:
+    """Return the metric of a cell by its name.
+
+    Args:
+        name: Its name, such as `mae`.
+        one: Outcomes that should have it.
+
+    Raises:
+        TaskError: There is no such metric of these answers.
+    """
+    known = {metric.name: metric for metric in metrics_of(one)}
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise TaskError(
+            f"metric {shorten(name)}: these answers have no such metric{hint} "
+            f"They have: {', '.join(known)}"
+        )
+    return known[name]
