@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.text import Text
 
@@ -94,11 +94,6 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
         model = model_named(name, **how)
         models += [model, *(model.adapted(adapter) for adapter in adapters)]
     return models
-
-
-def seeds(text: str) -> int | Literal["auto"]:
-    """Return a number of draws, or "auto"."""
-    return "auto" if text == "auto" else int(text)
 
 
 def numbers(texts: Sequence[str]) -> list[int]:

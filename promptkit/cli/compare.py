@@ -51,7 +51,7 @@ def compare(
         "selections": arguments.selections(selection or [], embedder),
         "orders": arguments.orders(order or [], orders),
         "shots": arguments.numbers(shots or ["0", "1", "2", "4", "8"]),
-        "seeds": arguments.seeds(seeds),
+        "seeds": seeds if seeds == "auto" else int(seeds),
         "fit": arguments.choices("fit", [fit], Fit)[0],
         "sampling": arguments.sampling(max_tokens, temperature),
     }

@@ -40,8 +40,8 @@ def has_draws(rows: Sequence[Data]) -> bool:
     return any(row["accuracy_ci"] not in (None, row["accuracy_ci_fixed"]) for row in rows)
 
 
-def brackets(data: Data) -> str:
-    """Return what the intervals of a comparison are about, in a sentence or two."""
+def brackets(data: Data, as_drawn: bool = True) -> str:
+    """Return what the intervals are about; `as_drawn` if a column of that name is shown."""
     rows = aggregates(data)
     paired = "A change is paired over the same queries."
     if any(row["accuracy_ci"] is None for row in rows):
@@ -51,7 +51,8 @@ def brackets(data: Data) -> str:
         )
     if not has_draws(rows):
         return f"Brackets are 95 % intervals for new queries. {paired}"
+    column = "; under “as drawn”, for new queries and just the shots that were drawn"
     return (
-        "Brackets are 95 % intervals for new queries and new draws of shots; under “as drawn”, "
-        f"for new queries and just the shots that were drawn. {paired}"
+        "Brackets are 95 % intervals for new queries and new draws of shots"
+        f"{column if as_drawn else ''}. {paired}"
     )

@@ -1,7 +1,7 @@
 "use strict";
 
 // The items of a comparison: found, listed a page at a time, and opened one by one.
-// The data stands in #data: JSON, compressed, in base 64 (promptkit/report/items.py).
+// The data stands in #data: JSON, compressed, in base 64 (promptkit/report/page_data.py).
 
 const PER_PAGE = 50;
 const LOW_MARGIN = 0.1; // nats
@@ -109,7 +109,7 @@ class Items {
   }
 }
 
-/** Whether the commonest answer changes with the shots, within one line of the grid. */
+/** Whether the commonest answer changes with the shots, within one cell, shots aside. */
 function changes(answers) {
   const common = new Map();
   for (const [key, tally] of answers) {

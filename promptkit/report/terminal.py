@@ -63,7 +63,7 @@ def _accuracies(data: Data, width: int) -> Iterator[RenderableType]:
         yield from _accuracy(key, rows, data)
         if key != [*cells][-1]:
             yield ""
-    yield Text(interval_text.brackets(data), "dim")
+    yield Text(interval_text.brackets(data, as_drawn=len(cells) <= MAX_TABLES), "dim")
 
 
 def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[RenderableType]:
