@@ -18,7 +18,7 @@ import promptkit
 from promptkit.cli.console import err, note
 from promptkit.errors import PromptkitError, TaskError, escaped
 from promptkit.inference.answering import Progress
-from promptkit.models.base import Model, Sampling, Weights
+from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection
@@ -73,18 +73,11 @@ def _place(error: BaseException) -> str:
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
 
 
-def model_named(
-    name: str,
-    context: int | None,
-    weights: Weights,
-    threads: int | None = None,
-    exact: bool = False,
-) -> LlamaModel:
+def model_named(name: str, **settings: Any) -> LlamaModel:
+    """Return a model, loaded with the settings of `promptkit.load_model`."""
     doing = Text(f"loading {escaped(name)} (the first time, it is tried in a process of its own)")
     with err.status(doing):
-        return promptkit.load_model(
-            name, context=context, threads=threads, exact=exact, weights=weights, notify=note
-        )
+        return promptkit.load_model(name, notify=note, **settings)
 
 
 def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> list[Model]:

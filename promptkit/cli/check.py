@@ -138,8 +138,7 @@ def check(
         checked.comparison.save(out)
     if json_file != "-":
         _show(str(checked).split("\n"))
-    if json_file is not None:
-        write_json(json_file, checked.to_dict())
+    write_json(json_file, checked.to_dict())
     if not checked.passed:
         raise typer.Exit(1)
 

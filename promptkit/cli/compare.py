@@ -83,5 +83,4 @@ def compare(
         console.print(terminal.render(data, result.to_records(), console.width))
         more = ", formats/" if (folder / "formats").is_dir() else ""
         say(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
-    if json_file is not None:
-        write_json(json_file, data)
+    write_json(json_file, data)

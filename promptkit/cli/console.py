@@ -149,8 +149,10 @@ def exact(text: str) -> None:
     _exact(sys.stdout).write(text)
 
 
-def write_json(file: str, data: Any) -> None:
-    """Write a value as JSON to a file, or to standard output for `-`."""
+def write_json(file: str | None, data: Any) -> None:
+    """Write a value as JSON to a file, or to standard output for `-`; without a file, nowhere."""
+    if file is None:
+        return
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     text = _UNREADABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if file == "-":

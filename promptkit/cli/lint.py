@@ -45,7 +45,9 @@ def lint(
 
     is_folder = Path(task).exists() or ":" not in task
     subject = task if is_folder else arguments.task_named(task)
-    loaded = arguments.model_named(model, context, "as-is") if model is not None else None
+    loaded = None
+    if model is not None:
+        loaded = arguments.model_named(model, context=context, weights="as-is")
 
     def find(notify: Callable[[str], None] | None = None) -> Sequence[Finding]:
         return promptkit.lint(
@@ -65,7 +67,6 @@ def lint(
         findings = find() if changed else findings
     if json_file != "-":
         show.show(findings, screen())
-    if json_file is not None:
-        write_json(json_file, {"findings": show.as_json(findings)})
+    write_json(json_file, {"findings": show.as_json(findings)})
     if show.fails(findings):
         raise typer.Exit(1)

@@ -47,8 +47,7 @@ def list_models(json_file: JsonFile = None) -> None:
             _print(_list(choices))
         total = sum({choice.made: choice.made_bytes for choice in choices}.values())
         say(f"{_size(total)} in {root()}")
-    if json_file is not None:
-        write_json(json_file, [_data(choice) for choice in choices])
+    write_json(json_file, [_data(choice) for choice in choices])
 
 
 @app.command(cls=Command)
@@ -84,8 +83,7 @@ def prepare(
     if json_file != "-":
         _print(_measured(choice))
         print(_outcome(choice))
-    if json_file is not None:
-        write_json(json_file, _data(choice))
+    write_json(json_file, _data(choice))
 
 
 @app.command(cls=Command)
@@ -105,8 +103,7 @@ def remove(
     freed = sum(map(forget, dict.fromkeys(found)))
     if json_file != "-":
         print(f"{_size(freed)} freed")
-    if json_file is not None:
-        write_json(json_file, {"freed_bytes": freed})
+    write_json(json_file, {"freed_bytes": freed})
 
 
 def _digests(name: str) -> list[str]:

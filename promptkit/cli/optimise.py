@@ -69,7 +69,9 @@ def optimise(
     _check_file(out)
     outputs.check_file("--out", out)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
-    runtime = arguments.model_named(model, context, kind, threads, exact)
+    runtime = arguments.model_named(
+        model, context=context, weights=kind, threads=threads, exact=exact
+    )
     with arguments.progress("searching", [runtime]) as progress:
         found = promptkit.optimise(
             loaded,
@@ -93,8 +95,7 @@ def optimise(
         if near_duplicates is not None:
             words += ["--near-duplicates", near_duplicates]
         say(f"Written to {out}. Now: {shlex.join(words)}")
-    if json_file is not None:
-        write_json(json_file, found.to_dict())
+    write_json(json_file, found.to_dict())
 
 
 def _check_file(out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from promptkit.cli.outputs import file_option
+from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.repeated import listed
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
@@ -60,7 +60,7 @@ JsonFile = Annotated[
         "--json",
         metavar="FILE",
         help="Write the results as JSON; - is standard output.",
-        callback=file_option("--json"),
+        callback=checked(check_file, "--json"),
     ),
 ]
 WeightsName = Annotated[
@@ -77,7 +77,7 @@ HtmlFile = Annotated[
         "--html",
         metavar="FILE",
         help="Write an interactive page that needs no network.",
-        callback=file_option("--html"),
+        callback=checked(check_file, "--html"),
     ),
 ]
 Whitespace = Annotated[

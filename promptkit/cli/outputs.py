@@ -30,7 +30,9 @@ def check_folder(option: str, folder: Path) -> None:
 
 
 def check_file(option: str, file: Path) -> None:
-    """Raise `TaskError` for a file that cannot be written."""
+    """Raise `TaskError` for a file that cannot be written; `-` is standard output."""
+    if str(file) == "-":
+        return
     try:
         place = Path(os.path.realpath(file))
         mode = place.stat().st_mode
@@ -52,23 +54,12 @@ def check_file(option: str, file: Path) -> None:
         raise TaskError(f"{option} {file}: {blocked}; name another")
 
 
-def file_option(option: str) -> Callable[[T], T]:
-    """Return a callback that checks an option for a file; `-` is standard output."""
+def checked(check: Callable[[str, Path], None], option: str) -> Callable[[T], T]:
+    """Return a callback that checks the file or folder of an option."""
 
-    def check(value: T) -> T:
-        if value is not None and str(value) != "-":
-            check_file(option, Path(value))
-        return value
-
-    return check
-
-
-def folder_option(option: str) -> Callable[[Path | None], Path | None]:
-    """Return a callback that checks an option for a folder."""
-
-    def check(value: Path | None) -> Path | None:
+    def callback(value: T) -> T:
         if value is not None:
-            check_folder(option, value)
+            check(option, Path(value))
         return value
 
-    return check
+    return callback

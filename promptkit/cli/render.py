@@ -105,7 +105,7 @@ def render(
             for test in asked
         ]
         if runtime is None and (model or tokens):
-            runtime = arguments.model_named(model or "smollm2", context, "as-is")
+            runtime = arguments.model_named(model or "smollm2", context=context, weights="as-is")
         if json_file is not None:
             data = [lines.as_json(prompt, runtime) for prompt in prompts]
             write_json(json_file, data if every or len(data) > 1 else data[0])

@@ -9,34 +9,29 @@ from typing import Annotated, Any
 import typer
 
 from promptkit.cli.console import note, say
-from promptkit.cli.outputs import file_option, folder_option
+from promptkit.cli.outputs import check_file, check_folder, checked
 from promptkit.errors import MissingExtraError
 from promptkit.files import saving
 
+
+def _plots(kind: str) -> Any:
+    return typer.Option(
+        metavar="FOLDER",
+        help=f"Write each plot as {kind.upper()} in this folder.",
+        callback=checked(check_folder, f"--{kind}"),
+    )
+
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Saved run, such as runs/fruit.")]
-Png = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Write each plot as PNG in this folder.",
-        callback=folder_option("--png"),
-    ),
-]
-Svg = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Write each plot as SVG in this folder.",
-        callback=folder_option("--svg"),
-    ),
-]
+Png = Annotated[Path | None, _plots("png")]
+Svg = Annotated[Path | None, _plots("svg")]
 Page = Annotated[
     Path | None,
     typer.Option(
         "--html",
         metavar="FILE",
         help="File of the page; by default DIR/report.html.",
-        callback=file_option("--html"),
+        callback=checked(check_file, "--html"),
     ),
 ]
 
