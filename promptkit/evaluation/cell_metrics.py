@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from promptkit.evaluation import metrics, targets
+from promptkit.evaluation import metrics
 from promptkit.evaluation.metric import metrics_of
-from promptkit.evaluation.outcomes import ByCell, LabelScores, Losses, Outcomes
+from promptkit.evaluation.outcomes import ByCell, LabelScores, Outcomes
 from promptkit.evaluation.results import Confusion, Figure, Reliability, Row
 
 
@@ -23,72 +23,49 @@ def rows(by_cell: ByCell) -> Iterator[Row]:
 
 
 def _row(one: Outcomes) -> Row:
+    own, figures = _metrics(one)
     return Row(
         **one.cell.factors(),
         n=len(one.correct),
-        accuracy=metrics.accuracy(one.correct),
-        **_ends("accuracy", one.accuracy),
         failures=sum(one.failures),
         tokens=sum(one.tokens),
         seconds=math.fsum(one.seconds),
-        **_label_metrics(one),
-        figures=dict(_figures(one)),
+        ece=_calibration_error(one),
+        **own,
+        figures=figures,
     )
 
 
-def _figures(one: Outcomes) -> Iterator[tuple[str, Figure]]:
-    """Yield the metrics that are no fields of a row, by name."""
-    for metric in metrics_of(one):
-        value = None if metric.name in Row.__slots__ else metric.value(one)
-        if value is None or not math.isfinite(value):
-            continue
-        found = metric.intervals(one) if one.cell.seed is None else None
-        yield metric.name, Figure(value, *(found.ends if found is not None else ()))
+def _metrics(one: Outcomes) -> tuple[dict[str, Any], dict[str, Figure]]:
+    """Return the metrics that are fields of a row with their intervals, and the others by name.
 
-
-def _label_metrics(one: Outcomes) -> dict[str, Any]:
-    """Return the metrics of scored labels, each the mean over seeds; none without scores.
-
-    Pooled over seeds, opposite biases would cancel: a seed that always answers A and another that
-    always answers B would look like a model that tells them apart half of the time.
+    Each is the mean over seeds. Pooled over seeds, opposite biases would cancel: a seed that always
+    answers A and another that always answers B would look like a model that tells them apart half
+    of the time.
     """
+    own: dict[str, Any] = {}
+    figures: dict[str, Figure] = {}
+    for metric in metrics_of(one):
+        name, value = metric.name, metric.value(one)
+        is_own = name in Row.__slots__
+        if value is None or not (is_own or math.isfinite(value)):
+            continue
+        found = metric.intervals(one) if is_own or one.cell.seed is None else None
+        ends = (None, None) if found is None else found.ends
+        if is_own:
+            own |= {name: value, f"{name}_ci": ends[0], f"{name}_ci_fixed": ends[1]}
+        else:
+            figures[name] = Figure(value, *ends)
+    return own, figures
+
+
+def _calibration_error(one: Outcomes) -> float | None:
     if one.scores is None:
-        return {}
-    found: dict[str, Any] = {
-        name: float(np.mean(one.scores.each(metric))) for name, metric in _METRICS.items()
-    }
-    if one.coverage is not None:
-        found["coverage"] = float(np.mean(one.coverage.mean(axis=0)))
-    for name, (tabled, most) in _TABLES.items():
-        table = tabled(one)
-        if table is not None:
-            found |= _ends(name, targets.mean(table, one.drawn, least=0.0, most=most))
-    return found
-
-
-_METRICS: Mapping[str, Callable[..., float]] = {
-    "macro_f1": lambda logprobs, gold, said: metrics.macro_f1(
-        gold.tolist(), said.tolist(), range(logprobs.shape[1])
-    ),
-    "log_loss": lambda logprobs, gold, _: metrics.log_loss(logprobs, gold),
-    "brier": lambda logprobs, gold, _: metrics.brier_score(np.exp(logprobs), gold),
-    "ece": lambda logprobs, gold, _: metrics.expected_calibration_error(np.exp(logprobs), gold),
-}
-"""Fields of a row by name, each computed from the label scores of one seed."""
-
-_TABLES: Mapping[str, tuple[Callable[[Outcomes], Losses | None], float]] = {
-    "macro_f1": (lambda one: one.f1_shares, 1.0),
-    "log_loss": (lambda one: one.log_losses, math.inf),
-    "brier": (lambda one: one.brier_scores, 2.0),
-    "coverage": (lambda one: one.coverage, 1.0),
-}
-"""Fields of a row that have intervals: the table of each, and the most that it can be."""
-
-
-def _ends(name: str, found: targets.Intervals | None) -> dict[str, Any]:
-    """Return the fields of a row that hold the intervals of a metric."""
-    general, these = (None, None) if found is None else found.ends
-    return {f"{name}_ci": general, f"{name}_ci_fixed": these}
+        return None
+    errors = one.scores.each(
+        lambda logprobs, gold, _: metrics.expected_calibration_error(np.exp(logprobs), gold)
+    )
+    return float(np.mean(errors))
 
 
 def reliability(by_cell: ByCell) -> Iterator[Reliability]:

@@ -36,6 +36,8 @@ class Metric:
     least: float = 0.0
     most: float = 1.0
     larger_is_better: bool = True
+    counts: bool = False
+    """True where shares may be 0 and 1 alone, as right and wrong: then it is a proportion."""
 
     @property
     def is_share(self) -> bool:
@@ -67,7 +69,7 @@ class Metric:
         table = self.table(one)
         if table is None:
             return None
-        if self.is_share and np.isin(table, (0, 1)).all():
+        if self.counts and np.isin(table, (0, 1)).all():
             return targets.accuracy(table.astype(np.int64), one.drawn)
         return targets.mean(table, one.drawn, least=self.least, most=self.most)
 
@@ -120,7 +122,7 @@ def _quadratic_kappa(one: Outcomes) -> Losses | None:
     return _classes(statistic)(one)
 
 
-ACCURACY = Metric("accuracy", "accuracy", lambda one: one.correct.astype(np.float64))
+ACCURACY = Metric("accuracy", "accuracy", lambda one: one.correct.astype(np.float64), counts=True)
 
 
 def _labels(
@@ -139,7 +141,7 @@ def _numbers(shares: OfNumbers) -> Callable[[Outcomes], Losses | None]:
 
 METRICS: tuple[Metric, ...] = (
     ACCURACY,
-    Metric("macro_f1", "macro-F1", lambda one: one.f1_shares),
+    Metric("macro_f1", "macro-F1", _classes(class_metrics.macro_f1)),
     Metric("log_loss", "log loss", lambda one: one.log_losses, 0, math.inf, False),
     Metric("brier", "Brier score", lambda one: one.brier_scores, 0, 2, False),
     Metric("coverage", "coverage", lambda one: None if one.scores is None else one.coverage),
@@ -147,8 +149,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mcc", "Matthews correlation", _classes(class_metrics.mcc), -1),
     Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
     Metric("auroc", "AUROC", _labels(_auroc, most=2)),
-    Metric("top_2_accuracy", "top-2 accuracy", _labels(partial(_top, 2), least=3)),
-    Metric("top_3_accuracy", "top-3 accuracy", _labels(partial(_top, 3), least=4)),
+    Metric("top_2_accuracy", "top-2 accuracy", _labels(partial(_top, 2), least=3), counts=True),
+    Metric("top_3_accuracy", "top-3 accuracy", _labels(partial(_top, 3), least=4), counts=True),
     Metric("aurc", "risk-coverage area", _labels(_aurc), larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
@@ -170,7 +172,8 @@ def metrics_of(one: Outcomes) -> Iterator[Metric]:
 
 def measured(name: str) -> Metric:
     """Return the metric that is the mean of a measure of each answer (`Prediction.measures`)."""
-    return BY_NAME.get(name) or Metric(name, name.replace("_", " "), partial(_measure, name))
+    known = BY_NAME.get(name)
+    return known or Metric(name, name.replace("_", " "), partial(_measure, name), counts=True)
 
 
 def metric_named(name: str, one: Outcomes) -> Metric:

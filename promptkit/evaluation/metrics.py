@@ -6,7 +6,6 @@ are in `promptkit.evaluation.intervals`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,100 +37,6 @@ def correctness(correct: ArrayLike) -> NDArray[np.int64]:
     return table.astype(np.int64)
 
 
-def accuracy(correct: ArrayLike) -> float:
-    """Return the share of right predictions, from 0 to 1.
-
-    Args:
-        correct: Correctness, (queries,) or (queries, seeds); see `correctness`.
-
-    Raises:
-        ValueError: It is empty or holds anything but 0 and 1.
-    """
-    return float(correctness(correct).mean())
-
-
-def macro_f1(
-    gold: Sequence[Hashable], predicted: Sequence[Hashable], labels: Sequence[Hashable]
-) -> float:
-    """Return the mean over labels of F1, the harmonic mean of precision and recall; from 0 to 1.
-
-    The mean is taken over the labels that occur in `gold` or `predicted`, as in scikit-learn: a
-    label that was never asked and never answered has no F1, and counting it as 0 would say more
-    about the choice of queries than about the model. A label that occurs and is never right counts
-    as 0. A prediction outside `labels`, such as None for a failure, lowers the recall of its gold
-    label and is no class of its own.
-
-    Args:
-        gold: The gold labels, (queries,).
-        predicted: The answers, (queries,).
-        labels: The labels of the task.
-
-    Raises:
-        ValueError: There are no queries, the lengths differ, or a gold label is not in `labels`.
-    """
-    if len(gold) != len(predicted):
-        raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
-    if len(gold) == 0:
-        raise ValueError("no predictions to judge")
-    position = {label: i for i, label in enumerate(labels)}
-    unknown = [label for label in gold if label not in position]
-    if unknown:
-        raise ValueError(f"gold label {unknown[0]!r} is not one of the labels {list(labels)!r}")
-    truth = np.array([position[label] for label in gold])
-    answer = np.array([position.get(label, len(labels)) for label in predicted])
-    hits = np.bincount(truth[truth == answer], minlength=len(labels))
-    # F1 is twice the hits over how often the label was right and how often it was said.
-    times = np.bincount(np.append(truth, answer), minlength=len(labels))[: len(labels)]
-    occurs = times > 0
-    return float((2 * hits[occurs] / times[occurs]).mean())
-
-
-def log_loss(log_probs: ArrayLike, gold_index: ArrayLike) -> float:
-    """Return the mean negative log-probability of the gold label, in nats; 0 is best.
-
-    Args and Raises are those of `log_losses`.
-    """
-    return float(log_losses(log_probs, gold_index).mean())
-
-
-def macro_f1_shares(
-    gold: Sequence[Hashable], predicted: Sequence[Hashable], labels: Sequence[Hashable]
-) -> NDArray[np.float64]:
-    """Return each query's share in macro-F1, (queries,), by the jackknife.
-
-    The shares are Tukey's pseudo-values, moved so that their mean is macro-F1; how they scatter
-    is how macro-F1 would over new queries. Arguments and errors are those of `macro_f1`.
-
-    Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 11.
-    """
-    whole = macro_f1(gold, predicted, labels)
-    n, places = len(gold), {label: place for place, label in enumerate(labels)}
-    right, asked, said = (np.zeros(len(labels)) for _ in range(3))
-    pairs = [(places[g], places.get(p)) for g, p in zip(gold, predicted, strict=True)]
-    for g, p in pairs:
-        asked[g] += 1
-        if p is not None:
-            said[p] += 1
-            right[p] += p == g
-    if n < 2:
-        return np.full(n, whole)
-
-    def without(g: int, p: int | None) -> float:
-        """Return macro-F1 over all other queries."""
-        total, hits = asked + said, 2 * right
-        total[g] -= 1
-        if p is not None:
-            total[p] -= 1
-            hits[p] -= 2 * (p == g)
-        occurs = total > 0
-        return float((hits[occurs] / total[occurs]).mean())
-
-    known = {pair: without(*pair) for pair in set(pairs)}
-    values = n * whole - (n - 1) * np.array([known[pair] for pair in pairs])
-    shares: NDArray[np.float64] = values - values.mean() + whole
-    return shares
-
-
 def log_losses(log_probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float64]:
     """Return the negative log-probability of each query's gold label, in nats, (queries,).
 
@@ -153,14 +58,6 @@ def log_losses(log_probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float6
     # The sum with 0.0 turns a perfect -0.0 into 0.0.
     losses: NDArray[np.float64] = -scores[np.arange(len(gold)), gold] + 0.0
     return losses
-
-
-def brier_score(probs: ArrayLike, gold_index: ArrayLike) -> float:
-    """Return the mean squared distance from the probabilities to the gold labels; 0 is best.
-
-    Args and Raises are those of `brier_scores`.
-    """
-    return float(brier_scores(probs, gold_index).mean())
 
 
 def brier_scores(probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float64]:

@@ -109,15 +109,6 @@ class Outcomes:
         """Brier score of each answer, (queries, seeds); None without label scores."""
         return self._table(lambda logprobs, gold, _: metrics.brier_scores(np.exp(logprobs), gold))
 
-    @property
-    def f1_shares(self) -> Losses | None:
-        """Share of each answer in the macro-F1 of its seed; None without label scores."""
-        return self._table(
-            lambda logprobs, gold, said: metrics.macro_f1_shares(
-                gold.tolist(), said.tolist(), range(logprobs.shape[1])
-            )
-        )
-
     def _table(self, of_seed: Callable[..., Losses]) -> Losses | None:
         return None if self.scores is None else np.stack(self.scores.each(of_seed), axis=1)
 
