@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
-from promptkit.report.cell_names import Data, Key
+from promptkit.report.cell_names import Data, Key, aggregates, grouped
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.text import percent
 
@@ -22,11 +21,12 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
 
     Nothing where no cell is calibrated.
     """
-    cells: dict[Key, list[Data]] = {}
-    for row in data["rows"]:
-        if row["seed"] is None and row["log_loss"] is not None:
-            cells.setdefault(_raw(levels_of(row)), []).append(row)
-    cells = {key: rows for key, rows in cells.items() if len({*map(_method, rows)}) > 1}
+    scored = [row for row in aggregates(data) if row["log_loss"] is not None]
+    cells = {
+        key: rows
+        for key, rows in grouped(scored, lambda row: _raw(levels_of(row))).items()
+        if len({row["calibration"] for row in rows}) > 1
+    }
     for key, rows in cells.items():
         of = f" · {' · '.join(line_title(key))}" if len(cells) > 1 else ""
         yield titled(f"Calibrated, against the model's own probabilities{of}")
@@ -38,12 +38,11 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
 
 
 def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data]) -> Table:
-    made = table(
-        "shots:", "calibration", *("accuracy:", "against raw:", "log loss:", "cal. error:")
-    )
-    for shots, group in groupby(sorted(rows, key=_shots), key=_shots):
-        every = [*group]
-        for place, row in enumerate(every):
+    numbers = ("accuracy:", "against raw:", "log loss:", "cal. error:")
+    made = table("shots:", "calibration", *numbers)
+    by_shots = grouped(rows, lambda row: int(row["shots"]))
+    for shots, group in sorted(by_shots.items()):
+        for place, row in enumerate(group):
             made.add_row(
                 "" if place else str(shots),
                 row["calibration"],
@@ -51,7 +50,7 @@ def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data]) -> Tab
                 change(changes.get((row["calibration"], shots))),
                 f"{row['log_loss']:.2f}",
                 f"{row['ece']:.2f}",
-                end_section=row is every[-1],
+                end_section=row is group[-1],
             )
     return made
 
@@ -87,11 +86,3 @@ def _changes(pairs: Sequence[Data], key: Key) -> dict[tuple[str, int], Data]:
 
 def _raw(key: Key) -> Key:
     return (*key[:_METHOD], RAW, *key[_METHOD + 1 :])
-
-
-def _method(row: Data) -> str:
-    return str(row["calibration"])
-
-
-def _shots(row: Data) -> int:
-    return int(row["shots"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from promptkit.inference.cell import FACTORS, RAW, levels_of
 from promptkit.text import counted, file_name, visible
 
 Data = Mapping[str, Any]
 Records = Sequence[Data]
+
+Group = TypeVar("Group")
 
 Key = tuple[Any, ...]
 """Levels of a cell, as `levels_of` returns them."""
@@ -73,13 +75,19 @@ def aggregates(data: Data) -> list[Data]:
     return [row for row in data["rows"] if row["seed"] is None]
 
 
+def grouped(rows: Iterable[Data], key: Callable[[Data], Group]) -> dict[Group, list[Data]]:
+    """Return the rows by their key, in the order of the first row of each."""
+    groups: dict[Group, list[Data]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
 def by_draw(data: Data) -> dict[tuple[Key, int], list[float]]:
     """Return the accuracies of the single seeds, by cell and number of shots."""
-    accuracies: dict[tuple[Key, int], list[float]] = {}
-    for row in data["rows"]:
-        if row["seed"] is not None:
-            accuracies.setdefault((levels_of(row), row["shots"]), []).append(row["accuracy"])
-    return accuracies
+    drawn = (row for row in data["rows"] if row["seed"] is not None)
+    groups = grouped(drawn, lambda row: (levels_of(row), row["shots"]))
+    return {cell: [row["accuracy"] for row in rows] for cell, rows in groups.items()}
 
 
 def fewest_and_most(cells: Sequence[Data]) -> list[Data]:

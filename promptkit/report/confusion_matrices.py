@@ -21,10 +21,7 @@ def entries(matrix: Data) -> Iterator[tuple[int, int, int]]:
 
 def golds(matrix: Data) -> list[int]:
     """Return the number of queries, over all seeds, of each gold label."""
-    totals = [0] * len(matrix["labels"])
-    for gold, _, count in entries(matrix):
-        totals[gold] += count
-    return totals
+    return [sum(count for _, count in row) for row in matrix["counts"]]
 
 
 def dense(matrix: Data) -> list[list[int]]:

@@ -19,7 +19,7 @@ from promptkit.evaluation.sentences import component_name
 from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices, interval_text, page_data, pair_names
 from promptkit.report.calibration_table import learnt
-from promptkit.report.cell_names import CellNames, Data, Key, Records
+from promptkit.report.cell_names import CellNames, Data, Records
 from promptkit.report.changed_answers import changed
 from promptkit.report.notes import cost, notes
 from promptkit.text import capital, counted, file_name, number, percent, shown, signed
@@ -55,7 +55,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "brackets": interval_text.brackets(data),
         "scored": any(row["coverage"] is not None for row in data["rows"]),
         "pairs": [(*pair_names.compared(pair, names, 200), pair) for pair in data["pairs"]],
-        "reliability": [(name, one["bins"]) for name, one in _named(data, "reliability", names)],
+        "reliability": [(names.with_shots(cell), cell["bins"]) for cell in data["reliability"]],
         "learnt": [*learnt(data["calibrations"])],
         "confusion": _matrices(data, names),
         "matrices": len(data["confusion"]),
@@ -106,10 +106,7 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
         )
     drawn = {
         what: [
-            {
-                "title": panel.title,
-                "svg": _labelled(style.svg(panel.chart), panel.alternative),
-            }
+            {"title": panel.title, "svg": _labelled(style.svg(panel.chart), panel.alternative)}
             for panel in make(data)
         ]
         for what, make in plot.PLOTS.items()
@@ -155,26 +152,16 @@ def _few(names: Sequence[str], many: str) -> str:
 def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
     """Return the rows of the table, a group per cell, shots and seeds aside."""
     seeds = cell_names.by_draw(data)
-    lines: dict[Key, list[Data]] = {}
-    for row in cell_names.aggregates(data):
-        lines.setdefault(levels_of(row), []).append(row)
     named = []
-    for key, rows in lines.items():
+    for key, rows in cell_names.grouped(cell_names.aggregates(data), levels_of).items():
         changes = pair_names.changes_of(data["pairs"], key)
-        cells = [
-            (row, changes.get(row["shots"]), _drawn(seeds.get((key, row["shots"]), [])))
-            for row in rows
-        ]
+        cells = []
+        for row in rows:
+            drawn = seeds.get((key, row["shots"]), [])
+            spread = interval_text.range_of(drawn) if len(drawn) > 1 else ""
+            cells.append((row, changes.get(row["shots"]), spread))
         named.append({"name": names.of(key, limit=200), "rows": cells})
     return named
-
-
-def _drawn(accuracies: Sequence[float]) -> str:
-    return interval_text.range_of(accuracies) if len(accuracies) > 1 else ""
-
-
-def _named(data: Data, what: str, names: CellNames) -> list[tuple[str, Data]]:
-    return [(names.with_shots(cell), cell) for cell in data[what]]
 
 
 def _matrices(data: Data, names: CellNames) -> list[tuple[str, Sequence[str], Any]]:
@@ -212,8 +199,7 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
         ("wrong", "most often wrong first"),
         ("margin", "least margin first"),
     ]
-    chosen.append(("sort", "Order", "as in the tests", sorts))
-    return chosen
+    return [*chosen, ("sort", "Order", "as in the tests", sorts)]
 
 
 def _plain(records: Records) -> dict[str, Any]:
@@ -244,11 +230,6 @@ def _beginning(text: str, limit: int = 1000) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _unbroken(text: str) -> str:
-    """Return a sentence in which no line ends between a number and its percent sign."""
-    return text.replace(" %", "\u00a0%")
-
-
 def _digest(text: str) -> str:
     """Return a text's hash as a Content-Security-Policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -273,7 +254,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "digest": _digest,
         "verdict": pair_names.verdict,
-        "unbroken": _unbroken,
+        "unbroken": lambda text: text.replace(" %", "\u00a0%"),  # no line ends before the %
         "ends": interval_text.ends_of,
     }
     return environment.from_string(_file("page.html"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any
 
 from promptkit.inference.cell import levels_of
@@ -16,34 +18,24 @@ MOST_LABELS = 12
 """Number of labels that keep their probability: the most probable, and the gold one besides."""
 
 
-class _Numbers:
-    """Numbers of values, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[Any, int] = {}
-
-    def __call__(self, value: Any) -> int:
-        return self.numbers.setdefault(value, len(self.numbers))
-
-
 def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
     """Return the predictions as columns of numbers, and tables of what the numbers stand for.
 
     `prompts` is what `packed_prompts.packed` makes, or None where the prompts were not saved.
     """
-    labels, lines, ids, draws, shas = (_Numbers() for _ in range(5))
+    labels, lines, ids, draws, shas = (defaultdict[Any, int](count().__next__) for _ in range(5))
     queries: dict[str, list[Any]] = {}
     methods = list(dict.fromkeys(m for r in records for m in r.get("calibrated") or ()))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for record in records:
-        gold = None if record["correct"] is None else labels(shown(record["gold"]))
+        gold = None if record["correct"] is None else labels[shown(record["gold"])]
         query = record["id"]
         queries.setdefault(query, [len(queries), query, shown(record["input"]), gold])
-        said = None if record["failure"] is not None else labels(shown(record["label"]))
+        said = None if record["failure"] is not None else labels[shown(record["label"])]
         calibrated = record.get("calibrated") or {}
         values = (
             queries[query][0],
-            lines(levels_of(record)),
+            lines[levels_of(record)],
             record["shots"],
             record["seed"],
             said,
@@ -52,8 +44,8 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
             int(bool(record["near_tie"])),
             _rounded(record["coverage"], 4),
             record["tokens"],
-            shas(record["prompt_sha256"]),
-            draws(tuple(map(ids, record["shot_ids"]))),
+            shas[record["prompt_sha256"]],
+            draws[tuple(ids[id] for id in record["shot_ids"])],
             _probabilities(record["probs"], gold, labels),
             [_probabilities(calibrated.get(method), gold, labels) for method in methods],
             record["failure"] or record["text"],
@@ -62,14 +54,14 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
             column.append(value)
     names = CellNames(records)
     return {
-        "labels": list(labels.numbers),
-        "lines": [names.of(line) for line in lines.numbers],
+        "labels": [*labels],
+        "lines": [names.of(line) for line in lines],
         "methods": methods,
         "queries": [query[1:] for query in queries.values()],
-        "ids": list(ids.numbers),
-        "draws": list(draws.numbers),
-        "shas": [sha[:16] for sha in shas.numbers],
-        **_of_these(prompts, shas.numbers),
+        "ids": [*ids],
+        "draws": [*draws],
+        "shas": [sha[:16] for sha in shas],
+        **_of_these(prompts, shas),
         "size": len(records),
         "names": COLUMNS,
         "columns": {name: column for name, column in columns.items() if any(column)},
@@ -96,12 +88,14 @@ def _of_these(prompts: Data | None, shas: Iterable[str]) -> dict[str, Any]:
     return {"blocks": prompts["blocks"], "prompts": [places.get(sha) for sha in shas]}
 
 
-def _probabilities(probs: Data | None, gold: int | None, labels: _Numbers) -> list[int] | None:
+def _probabilities(
+    probs: Data | None, gold: int | None, labels: defaultdict[Any, int]
+) -> list[int] | None:
     """Return label, thousandths, label, thousandths, …, the most probable first."""
     if probs is None:
         return None
     ranked = sorted(
-        ((labels(name), p) for name, p in probs.items()), key=lambda one: -(one[1] or 0)
+        ((labels[name], p) for name, p in probs.items()), key=lambda one: -(one[1] or 0)
     )
     kept = [one for i, one in enumerate(ranked) if i < MOST_LABELS or one[0] == gold]
     return [number for label, p in kept for number in (label, round(1000 * (p or 0)))]

@@ -13,7 +13,6 @@ from promptkit.report.charts.panels import (
     FEW,
     Chart,
     Panel,
-    fixed,
     inline,
     percent_axis,
     points_of,
@@ -55,8 +54,7 @@ def _curves(
             "line": name,
             "shots": row["shots"],
             "accuracy": row["accuracy"],
-            "low": ends_of(row, "accuracy_ci")[0],
-            "high": ends_of(row, "accuracy_ci")[1],
+            **dict(zip(("low", "high"), ends_of(row, "accuracy_ci"), strict=True)),
         }
         for name, row in cells
     ]
@@ -78,22 +76,22 @@ def _curves(
             y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2=alt.Y2("high:Q")
         ),
         base.mark_line(strokeWidth=2).encode(y=y),
-        points_of(base, lines, y),
+        points_of(base.encode(y=y), lines),
     ]
     if len(draws) > len(values):
         small = base.mark_point(size=14, opacity=0.55, filled=False, strokeWidth=1)
         layers.insert(0, small.encode(y=alt.Y("draw:Q")).properties(data=inline(draws)))
     if majority is not None:
-        layers.insert(0, _level(majority, ["majority", "baseline"]))
+        layers.insert(0, _majority_line(majority))
     return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)
 
 
-def _level(at: float, words: Sequence[str]) -> Chart:
-    """Return a line across the chart, with words at its end."""
+def _majority_line(at: float) -> Chart:
     base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
-    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
+    words = ["majority", "baseline"]
+    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=words)
     rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
-    return rule + text.encode(x=fixed(alt.XValue, WIDTH - ASIDE))
+    return rule + text.encode(x=alt.value(WIDTH - ASIDE))
 
 
 def _majority(data: Data) -> float | None:
@@ -142,21 +140,19 @@ def _costs(
         y=percent_axis(alt.Y, "accuracy:Q", "accuracy", domain),
         **told_apart(lines),
     )
-    words = base.mark_text(dy=-11, fontSize=11).encode(text=alt.Text("shots:O"))
     layers = alt.layer(
         base.mark_line(strokeWidth=1.5, opacity=0.5).encode(order=alt.Order("shots:Q")),
-        points_of(base, lines, None),
-        words,
+        points_of(base, lines),
+        base.mark_text(dy=-11, fontSize=11).encode(text=alt.Text("shots:O")),
         data=inline(values),
     )
     return layers.properties(width=WIDTH, height=180)
 
 
 def _costs_in_words(values: Sequence[Data]) -> str:
-    ends = (values[0], values[-1])
     said = [
         f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, {percent(v['accuracy'])} right"
-        for v in ends
+        for v in (values[0], values[-1])
     ]
     return f"Accuracy against the tokens of a prompt. {'; '.join(said)}."
 
@@ -164,9 +160,7 @@ def _costs_in_words(values: Sequence[Data]) -> str:
 def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     """Return the rows over all seeds as lines of panels, at most a line per colour in each."""
     names = CellNames(data["rows"])
-    lines: dict[Key, list[Data]] = {}
-    for row in cell_names.aggregates(data):
-        lines.setdefault(levels_of(row), []).append(row)
+    lines = cell_names.grouped(cell_names.aggregates(data), levels_of)
     if len(lines) <= len(COLOURS):
         return [("", {names.of(key): own for key, own in lines.items()})]
     counts = {i: len({key[i] for key in lines}) for i in names.factors}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from promptkit.report import pair_names
-from promptkit.report.cell_names import CellNames, Data
-from promptkit.report.charts.panels import Panel, intervals
+from promptkit.report.cell_names import CellNames, Data, grouped
+from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.report.interval_text import ends_of
 from promptkit.text import signed
 
@@ -17,35 +16,26 @@ MAX_PAIRS = 16
 
 def differences(data: Data) -> list[Panel]:
     """Return panels of paired differences with their intervals, one per factor."""
-    by_factor: dict[str, list[Data]] = {}
-    for pair in data["pairs"]:
-        by_factor.setdefault(pair_names.factor_of(pair), []).append(pair)
     names = CellNames(data["rows"])
+    by_factor = grouped(data["pairs"], pair_names.factor_of)
     return [_forest(factor, pairs, names) for factor, pairs in by_factor.items()]
 
 
 def _forest(factor: str, pairs: Sequence[Data], names: CellNames) -> Panel:
     largest = sorted(pairs, key=lambda pair: -abs(pair["delta"]))[:MAX_PAIRS]
     shown = [pair for pair in pairs if pair in largest]
-    values = [_values(row, pair, names) for row, pair in enumerate(shown)]
+    rows = [
+        interval_row(
+            *pair_names.compared(pair, names),
+            pair["delta"],
+            ends_of(pair),
+            signed,
+            pair_names.verdict(pair),
+        )
+        for pair in shown
+    ]
     title = "More shots" if factor == "shots" else factor.capitalize()
     title += f", the {len(shown)} largest of {len(pairs)}" if len(shown) < len(pairs) else ""
-    said = "; ".join(f"{v['name']} {v['context']}: {v['number']} points" for v in values)
-    return Panel(
-        title, intervals(values, "points of accuracy", signs=True), f"Paired differences. {said}."
-    )
-
-
-def _values(row: int, pair: Data, names: CellNames) -> dict[str, Any]:
-    name, context = pair_names.compared(pair, names)
-    low, high = ends_of(pair)
-    return {
-        "row": row,
-        "name": name,
-        "context": context,
-        "at": 100 * pair["delta"],
-        "low": 100 * low,
-        "high": 100 * high,
-        "verdict": pair_names.verdict(pair),
-        "number": f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]",
-    }
+    said = "; ".join(f"{v['name']} {v['context']}: {v['number']} points" for v in rows)
+    chart = intervals(rows, "points of accuracy", signs=True)
+    return Panel(title, chart, f"Paired differences. {said}.")

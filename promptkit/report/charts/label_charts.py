@@ -10,7 +10,7 @@ import altair as alt
 
 from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report import cell_names
-from promptkit.report.cell_names import CellNames, Data, few, fewest_and_most
+from promptkit.report.cell_names import CellNames, Data, few, fewest_and_most, grouped
 from promptkit.report.charts.panels import (
     FEW,
     Chart,
@@ -47,7 +47,7 @@ def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
         y=percent_axis(alt.Y, "accuracy:Q", "accuracy", (0, 1)),
         **told_apart(lines),
     )
-    points = points_of(base, lines, None).encode(
+    points = points_of(base, lines).encode(
         size=alt.Size("n:Q", scale=alt.Scale(range=[25, 300]), legend=None)
     )
     ends = inline([{"at": 0}, {"at": 1}])
@@ -127,7 +127,4 @@ def _matrix_in_words(matrix: Data) -> str:
 def _by_shots(cells: Sequence[Data], names: CellNames) -> list[tuple[str, list[Data]]]:
     """Return groups of cells that differ in their calibration only."""
     factors = [i for i in names.factors if FACTORS[i] != "calibration"]
-    groups: dict[str, list[Data]] = {}
-    for cell in cells:
-        groups.setdefault(names.with_shots(cell, factors), []).append(cell)
-    return list(groups.items())
+    return [*grouped(cells, lambda cell: names.with_shots(cell, factors)).items()]

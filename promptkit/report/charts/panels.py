@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -29,32 +29,27 @@ class Panel(NamedTuple):
 def told_apart(lines: Mapping[str, Any]) -> dict[str, Any]:
     """Return a colour per line, or one colour for a single line."""
     if len(lines) == 1:
-        return {"color": fixed(alt.ColorValue, COLOURS[0])}
+        return {"color": alt.value(COLOURS[0])}
     scale = alt.Scale(domain=[*lines], range=[*COLOURS[: len(lines)]])
     return {"color": alt.Color("line:N", scale=scale, legend=alt.Legend())}
 
 
-def points_of(base: Chart, lines: Mapping[str, Any], y: Any) -> Chart:
+def points_of(base: Chart, lines: Mapping[str, Any]) -> Chart:
     """Return points with a shape for each line."""
     points = base.mark_point(filled=True, size=60, opacity=1)
-    if y is not None:
-        points = points.encode(y=y)
     if len(lines) == 1:
         return points
     scale = alt.Scale(domain=[*lines], range=[*SHAPES[: len(lines)]])
     return points.encode(shape=alt.Shape("line:N", scale=scale, legend=alt.Legend()))
 
 
-def percent_axis(channel: Any, field: str, title: str, domain: Sequence[float]) -> Any:
-    """Return a channel, `alt.X` or `alt.Y`, for shares."""
-    axis = alt.Axis(format=SHARE, tickCount=5)
+def percent_axis(
+    channel: Any, field: str, title: str, domain: Sequence[float], **settings: Any
+) -> Any:
+    """Return a channel, `alt.X` or `alt.Y`, for shares, with more settings of its axis."""
+    axis = alt.Axis(format=SHARE, tickCount=5, **settings)
     scale = alt.Scale(domain=[*domain], nice=False, zero=False)
     return channel(field, title=title, scale=scale, axis=axis)
-
-
-def fixed(channel: Any, value: object) -> Any:
-    """Return a channel with one value, in pixels or as a colour, for all marks."""
-    return channel(value)
 
 
 def inline(values: Sequence[Mapping[str, Any]]) -> alt.InlineData:
@@ -71,16 +66,35 @@ SIGNS = {
 """Shape and colour of a point by its verdict; the last for intervals that have none."""
 
 
-def intervals(values: Sequence[Mapping[str, Any]], title: str, *, signs: bool = False) -> Chart:
-    """Return a chart with an interval per row of `values`.
+def interval_row(
+    name: str,
+    context: str,
+    at: float,
+    ends: Sequence[float],
+    write: Callable[[float], str],
+    verdict: str = "",
+) -> dict[str, Any]:
+    """Return a row of `intervals`, in points; its verdict is one of `SIGNS`."""
+    low, high = ends
+    return {
+        "name": name,
+        "context": context,
+        "verdict": verdict,
+        "at": 100 * at,
+        "low": 100 * low,
+        "high": 100 * high,
+        "number": f"{write(at)} [{write(low)}, {write(high)}]",
+    }
 
-    Args:
-        values: Per row `low`, `high` and `at`, the texts `name`, `context` and `number`, and
-            `verdict`, one of `SIGNS`.
-        title: The title of the axis.
-        signs: Whether the axis shows signed numbers.
-    """
-    two_lines = any(value["context"] for value in values)
+
+def numbered(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+    """Return rows as data with their numbers."""
+    return inline([{"row": number, **row} for number, row in enumerate(rows)])
+
+
+def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: bool = False) -> Chart:
+    """Return a chart with a row per interval; with `signs`, its axis shows signed numbers."""
+    two_lines = any(row["context"] for row in rows)
     above, below = (-15, 14) if two_lines else (-8, 8)
     shapes, colours = zip(*SIGNS.values(), strict=True)
     base = alt.Chart().encode(
@@ -93,28 +107,23 @@ def intervals(values: Sequence[Mapping[str, Any]], title: str, *, signs: bool = 
     axis = alt.Axis(labelExpr=ticks, tickCount=6, grid=False)
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*shapes]), legend=None)
     points = base.mark_point(filled=True, size=80, opacity=1, yOffset=below)
+    zero = alt.Chart(inline([{"at": 0}])).mark_rule(color=DIM, opacity=0.4)
     layers = [
-        upright(0),
+        zero.encode(x=alt.X("at:Q")),
         base.mark_rule(strokeWidth=2, yOffset=below).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         points.encode(x=alt.X("at:Q", title=title, axis=axis), shape=shape),
         *words(base, above, two_lines, plain=not signs),
     ]
     height = alt.Step(56 if two_lines else 40)
-    return alt.layer(*layers, data=inline(values)).properties(width=WIDTH, height=height)
-
-
-def upright(at: float) -> Chart:
-    """Return a vertical line across all rows."""
-    line = alt.Chart(inline([{"at": at}])).mark_rule(color=DIM, opacity=0.4)
-    return line.encode(x=alt.X("at:Q"))
+    return alt.layer(*layers, data=numbered(rows)).properties(width=WIDTH, height=height)
 
 
 def words(base: Chart, above: int, context: bool, *, plain: bool) -> list[Chart]:
     """Return a row's `name` on the left and its `number` on the right, and its `context` below."""
     name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - 104)
     number = base.mark_text(align="right", yOffset=above, fontSize=12)
-    left, ink, dim = fixed(alt.XValue, 0), fixed(alt.ColorValue, INK), fixed(alt.ColorValue, DIM)
-    number = number.encode(x=fixed(alt.XValue, WIDTH), text=alt.Text("number:N"))
+    left, ink, dim = alt.value(0), alt.value(INK), alt.value(DIM)
+    number = number.encode(x=alt.value(WIDTH), text=alt.Text("number:N"))
     layers = [
         name.encode(x=left, text=alt.Text("name:N"), color=ink),
         number.encode(color=dim) if plain else number,

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from promptkit.evaluation.sentences import component_name
-from promptkit.report.cell_names import CellNames, Data, few
-from promptkit.report.charts.panels import FEW, Chart, Panel, inline, intervals, words
-from promptkit.report.charts.style import COLOURS, LINE, SHARE, WIDTH
+from promptkit.report.cell_names import CellNames, Data, few, grouped
+from promptkit.report.charts.panels import (
+    FEW,
+    Chart,
+    Panel,
+    inline,
+    interval_row,
+    intervals,
+    numbered,
+    percent_axis,
+    words,
+)
+from promptkit.report.charts.style import COLOURS, LINE, WIDTH
 from promptkit.text import capital, counted, number
 
 MOST = 12
@@ -24,33 +34,23 @@ def variance(data: Data) -> list[Panel]:
     return [
         Panel(
             names.place(one),
-            intervals([_source(row, s) for row, s in enumerate(one["sources"])], "points"),
+            intervals(
+                [
+                    interval_row(component_name(s["factor"]), "", s["sd"], s["ci"], number)
+                    for s in one["sources"]
+                ],
+                "points",
+            ),
             " ".join(source["sentence"] for source in one["sources"]),
         )
         for one in found
     ]
 
 
-def _source(row: int, source: Data) -> dict[str, Any]:
-    low, high = source["ci"]
-    return {
-        "row": row,
-        "name": component_name(source["factor"]),
-        "context": "",
-        "at": 100 * source["sd"],
-        "low": 100 * low,
-        "high": 100 * high,
-        "verdict": "",
-        "number": f"{number(source['sd'])} [{number(low)}, {number(high)}]",
-    }
-
-
 def spread(data: Data) -> list[Panel]:
     """Return panels of the accuracies of the levels, one per factor."""
     names = CellNames(data["rows"])
-    factors: dict[str, list[Data]] = {}
-    for one in data["spreads"]:
-        factors.setdefault(one["factor"], []).append(one)
+    factors = grouped(data["spreads"], lambda one: str(one["factor"]))
     return [
         Panel(
             capital(component_name(factor)), _spreads(few(found, MOST), names), found[0]["sentence"]
@@ -61,37 +61,31 @@ def spread(data: Data) -> list[Panel]:
 
 def _spreads(found: Sequence[Data], names: CellNames) -> Chart:
     """Return a row per range, from the lowest to the highest accuracy, with all levels."""
-    rows = [_row(row, one, names) for row, one in enumerate(found)]
     dots = [
         {"row": row, "accuracy": accuracy}
         for row, one in enumerate(found)
         for accuracy in one["accuracies"]
     ]
     y = alt.Y("row:O", axis=None)
-    base = alt.Chart(inline(rows)).encode(y=y)
+    base = alt.Chart(numbered([_row(one, names) for one in found])).encode(y=y)
     line = base.mark_rule(strokeWidth=2, yOffset=14, color=LINE)
     levels = alt.Chart(inline(dots)).mark_point(
         filled=True, size=70, yOffset=14, color=COLOURS[0], opacity=0.6
     )
+    low, high = (end(dot["accuracy"] for dot in dots) for end in (min, max))
+    domain = max(0.0, low - 0.05), min(1.0, high + 0.05)
+    axis = percent_axis(alt.X, "accuracy:Q", "accuracy", domain, grid=False)
     layers = [
         line.encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
-        levels.encode(y=y, x=_accuracy_axis(dots)),
+        levels.encode(y=y, x=axis),
         *words(base, -15, True, plain=True),
     ]
     return alt.layer(*layers).properties(width=WIDTH, height=alt.Step(56))
 
 
-def _accuracy_axis(dots: Sequence[Mapping[str, Any]]) -> Any:
-    low, high = (f(dot["accuracy"] for dot in dots) for f in (min, max))
-    scale = alt.Scale(domain=[max(0.0, low - 0.05), min(1.0, high + 0.05)], nice=False, zero=False)
-    axis = alt.Axis(format=SHARE, tickCount=5, grid=False)
-    return alt.X("accuracy:Q", title="accuracy", scale=scale, axis=axis)
-
-
-def _row(row: int, one: Data, names: CellNames) -> dict[str, Any]:
+def _row(one: Data, names: CellNames) -> dict[str, Any]:
     low, high = one["ci"]
     return {
-        "row": row,
         "name": counted(one["shots"], "shot"),
         "context": names.held(one),
         "low": min(one["accuracies"]),
