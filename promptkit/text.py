@@ -5,7 +5,8 @@ Shares and differences of shares are from -1 to 1; the texts give them in points
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, AnyStr
 
 
@@ -63,6 +64,14 @@ def counted(n: int, one: str, many: str = "") -> str:
 def listed(parts: Sequence[str], last: str = "and") -> str:
     """Return words in a row, `last` in front of the last one: `a, b and c`."""
     return f" {last} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
+
+
+def did_you_mean(name: str, known: Iterable[str], lead: str = "") -> str:
+    """Return `did you mean 'NAME'?` behind `lead`, where a known name is close to `name`."""
+    names = list(known)
+    same = [other for other in names if other.casefold() == name.casefold()]
+    close = get_close_matches(name, names, n=1, cutoff=0.65) or same
+    return f"{lead}did you mean {close[0]!r}?" if close else ""
 
 
 def capital(text: str) -> str:

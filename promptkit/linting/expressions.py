@@ -12,7 +12,7 @@ from jinja2 import nodes
 from jinja2.visitor import NodeVisitor
 
 from promptkit.linting import catalogue as rules
-from promptkit.linting.findings import Finding, Rule, did_you_mean
+from promptkit.linting.findings import Finding, Rule
 from promptkit.linting.shapes import (
     ANY,
     INPUT,
@@ -30,6 +30,7 @@ from promptkit.linting.shapes import (
     same_or_any,
 )
 from promptkit.templating.source import Page
+from promptkit.text import did_you_mean
 
 Scope = ChainMap[str, Shape]
 
@@ -114,10 +115,6 @@ class Expressions(NodeVisitor):
             return scope[node.name]
         if node.name in self._guarded or node.ctx != "load":
             return ANY
-        self._unknown_name(node, scope)
-        return ANY
-
-    def _unknown_name(self, node: nodes.Name, scope: Scope) -> None:
         if node.name in ("input", "output"):
             fix = "it is known inside {% example %}; elsewhere write query.FIELD, or shot.output"
         elif node.name in _GIVEN:
@@ -125,8 +122,9 @@ class Expressions(NodeVisitor):
         else:
             known = [name for name in scope if name not in self._globals]
             close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
-            fix = f"did you mean {close!r}?" if close else f"choose one of: {listed(known)}"
+            fix = close or f"choose one of: {listed(known)}"
         self._say(rules.UNKNOWN_NAME, node, f"unknown name {node.name!r}", fix)
+        return ANY
 
     def visit_Getattr(self, node: nodes.Getattr, scope: Scope) -> Shape:  # noqa: N802
         return self._field(node, node.attr, self._used(node.node, scope))
@@ -176,7 +174,7 @@ class Expressions(NodeVisitor):
         elif name in beside:
             fix = f"write {path_of(node)}.metadata.{name}"
         elif close:
-            fix = f"did you mean {close!r}?"
+            fix = close
         elif kind == "a list":
             fix = "loop over it with {% for ... %}, or take one item, as in [0]"
         elif kind:
@@ -246,8 +244,7 @@ class Expressions(NodeVisitor):
         return ANY
 
     def _unknown(self, what: str, node: nodes.Filter | nodes.Test, known: Any) -> None:
-        close = did_you_mean(node.name, known)
-        fix = f"did you mean {close!r}?" if close else f"see Jinja's list of built-in {what}s"
+        fix = did_you_mean(node.name, known) or f"see Jinja's list of built-in {what}s"
         self._say(rules.UNKNOWN_FILTER, node, f"unknown {what} {node.name!r}", fix)
 
     def _arguments(self, node: Any, scope: Scope) -> None:
@@ -259,16 +256,12 @@ class Expressions(NodeVisitor):
         if isinstance(callee, Macro) and node.dyn_args is None and node.dyn_kwargs is None:
             given = [self._shape(argument, scope) for argument in node.args]
             named = {k.key: self._shape(k.value, scope) for k in node.kwargs}
-            self._call_macro(callee, given, named)
+            expected = callee.node.args
+            rest = [named.get(argument.name, ANY) for argument in expected[len(given) :]]
+            self._macro_body(callee, given[: len(expected)] + rest)
             return TEXT
         self._arguments(node, scope)
         return ANY
-
-    def _call_macro(self, macro: Macro, given: list[Shape], named: dict[str, Shape]) -> None:
-        shapes = given[: len(macro.node.args)]
-        for argument in macro.node.args[len(shapes) :]:
-            shapes.append(named.get(argument.name, ANY))
-        self._macro_body(macro, shapes)
 
     def _macro_body(self, macro: Macro, shapes: list[Shape]) -> None:
         key = id(macro.node), tuple(shapes)
@@ -294,22 +287,17 @@ class Expressions(NodeVisitor):
         shapes += [self._shape(node.expr2, scope)] if node.expr2 is not None else []
         return same_or_any(shapes)
 
-    def visit_Compare(self, node: nodes.Compare, scope: Scope) -> Shape:  # noqa: N802
-        self._used(node.expr, scope)
-        for operand in node.ops:
-            self._used(operand.expr, scope)
-        return ANY
-
     def _operands(self, node: Any, scope: Scope) -> Shape:
         pending = [node]  # long chains are not followed by recursion
         while pending:
             for child in pending.pop().iter_child_nodes():
-                if isinstance(child, nodes.BinExpr | nodes.UnaryExpr):
+                if isinstance(child, nodes.BinExpr | nodes.UnaryExpr | nodes.Operand):
                     pending.append(child)
                 else:
                     self._used(child, scope)
         return ANY
 
+    visit_Compare = _operands  # noqa: N815
     visit_And = visit_Or = visit_Not = visit_Add = visit_Sub = visit_Mul = _operands  # noqa: N815
     visit_Div = visit_FloorDiv = visit_Mod = visit_Pow = visit_Neg = visit_Pos = _operands  # noqa: N815
 
@@ -317,17 +305,19 @@ class Expressions(NodeVisitor):
         return TEXT if isinstance(node.value, str) else ANY
 
     def _check_text(
-        self, node: nodes.Expr, shape: Shape, how: str = "as its items with commas between"
+        self,
+        node: nodes.Expr,
+        shape: Shape,
+        how: str = "as its items with commas between",
+        path: str = "",
     ) -> None:
         """Report a printed value that is not text; `how` describes how a list prints."""
-        self._check_text_of(node, shape, path_of(node, whole=True) or "this", how)
-
-    def _check_text_of(self, node: nodes.Expr, shape: Shape, path: str, how: str) -> None:
+        path = path or path_of(node, whole=True) or "this"
         match shape:
             case OneOf(fields):
                 for name, one in fields if path not in self._told_apart else ():
                     if isinstance(one, Items | Record):
-                        self._check_text_of(node, one, f"{path}, the field {name!r},", how)
+                        self._check_text(node, one, how, f"{path}, the field {name!r},")
                 return
             case Items(Items() | TupleShape() | Record()):
                 what, fix = "a list of more than texts", "loop over it, or write | tojson"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal
 
 from promptkit.templating.source import Edit, Where
@@ -63,12 +62,3 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.where}: " if self.file or self.line else ""
         return f"{where}{self.severity} {self.rule}: {self.message}; {self.fix}"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is closest to `name`, if one is close."""
-    known = list(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.65) or [
-        other for other in known if other.casefold() == name.casefold()
-    ]
-    return close[0] if close else None

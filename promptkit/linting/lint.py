@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 import jinja2.meta
 
-from promptkit.errors import PromptkitError, TaskError, TemplateError, brief
+from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.linting import catalogue as rules
 from promptkit.linting import rendered
 from promptkit.linting.catalogue import RULES
 from promptkit.linting.data_rules import DATA_RULES, padding
-from promptkit.linting.findings import Finding, did_you_mean
+from promptkit.linting.findings import Finding
 from promptkit.linting.names import NameChecker
 from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
@@ -27,7 +27,7 @@ from promptkit.linting.subject import Subject, demonstrations, inputs, read_subj
 from promptkit.linting.token_rules import check_prompts, token_costs
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
-from promptkit.templating.source import Page, Pages
+from promptkit.templating.source import Page, Pages, Where
 from promptkit.templating.template import (
     Template,
     find_template,
@@ -35,6 +35,7 @@ from promptkit.templating.template import (
     read_template,
     templates_of,
 )
+from promptkit.text import did_you_mean
 
 if TYPE_CHECKING:
     from promptkit.models.llama import LlamaModel
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 SAMPLE = 40
 """Number of a task's examples that are rendered, evenly spread."""
 _IGNORE = re.compile(r"\{#[-+]?\s*lint:\s*ignore\s+([\w, \t-]*?)\s*[-+]?#\}")
-_LEVELS = ("error", "warning", "note")
 
 
 def lint(
@@ -81,12 +81,9 @@ def lint(
     found: dict[Finding, None] = {}
     for check in DATA_RULES:
         found |= dict.fromkeys(check(subject))
-    pages = list(_templates(subject, templates, found))
-    found |= dict.fromkeys(padding_shown(subject, [template for _, template in pages]))
-    seen = [
-        list(_check_template(subject, page, template, _Depth(model, shots)))
-        for page, template in pages
-    ]
+    chosen = list(_templates(subject, templates, found))
+    found |= dict.fromkeys(padding_shown(subject, chosen))
+    seen = [list(_check_template(subject, one, _Depth(model, shots))) for one in chosen]
     found |= dict.fromkeys(finding for some in seen for finding in some)
     if model is not None:
         found |= dict.fromkeys(token_costs(subject, model))
@@ -105,12 +102,11 @@ def check_template(
     subject: Subject, template: Template, sample: int = SAMPLE
 ) -> tuple[Finding, ...]:
     """Return the findings about a template; `sample` examples are rendered, evenly spread."""
-    page = Page(template.name, template.file or template.name, template.source)
-    return tuple(dict.fromkeys(_check_template(subject, page, template, _Depth(sample=sample))))
+    return tuple(dict.fromkeys(_check_template(subject, template, _Depth(sample=sample))))
 
 
 def _order(finding: Finding) -> tuple[int, str, int, int]:
-    level = _LEVELS.index(finding.severity)
+    level = ("error", "warning", "note").index(finding.severity)
     return level, finding.file or "", finding.line or 0, finding.column or 0
 
 
@@ -118,8 +114,7 @@ def _known_rules(names: Iterable[str]) -> set[str]:
     known = {rule.id for rule in RULES}
     for name in (names := set(names)):
         if name not in known:
-            close = did_you_mean(name, known)
-            hint = f"did you mean {close!r}?" if close else "see docs/lint.md"
+            hint = did_you_mean(name, known) or "see docs/lint.md"
             raise TaskError(f"unknown rule {name!r}; {hint}")
     return names
 
@@ -127,14 +122,7 @@ def _known_rules(names: Iterable[str]) -> set[str]:
 def padding_shown(subject: Subject, templates: Sequence[Template]) -> list[Finding]:
     """Return white space around values of inputs, unless every template trims it."""
     found = list(padding(subject))
-    return found if found and any(_shows(subject, one) for one in templates) else []
-
-
-def _shows(subject: Subject, template: Template) -> bool:
-    try:
-        return shows_padding(subject, template.renderer(subject.task))
-    except PromptkitError:  # said where the template is checked
-        return True
+    return found if found and any(shows_padding(subject, one) for one in templates) else []
 
 
 def _makes_turns(findings: Sequence[Finding]) -> bool:
@@ -148,15 +136,14 @@ def _makes_turns(findings: Sequence[Finding]) -> bool:
 
 def _templates(
     subject: Subject, names: Sequence[str | Path], found: dict[Finding, None]
-) -> Iterator[tuple[Page, Template]]:
+) -> Iterator[Template]:
     """The templates to check; one that cannot be read is a finding."""
-    task = subject.task
-    folder = templates_of(task)
-    chosen: list[str | Path | None] = [*names] or [None, *_own(folder)]
+    folder = templates_of(subject.task)
     seen = set()
+    chosen: Sequence[str | Path | None] = names or [None, *_own(folder)]
     for name in chosen:
         try:
-            path, folders = find_template(own_template(task) if name is None else name, folder)
+            path, folders = find_template(name or own_template(subject.task), folder)
         except TemplateError as error:
             if name in names:
                 raise
@@ -170,12 +157,11 @@ def _templates(
             raw = read_template(path)
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            where = Page(path.name, str(path), "").line(line)
+            where = Where(str(path), line, 1)
             finding = rules.SYNTAX.at(where, "this is not UTF-8", "save the template as UTF-8")
             found[finding] = None
             continue
-        page = Page(path.name, str(path), raw)
-        yield page, Template(raw, path.name, folders, str(path))
+        yield Template(raw, path.name, folders, str(path))
 
 
 def _own(folder: Path | None) -> list[Path]:
@@ -206,11 +192,10 @@ class _Depth(NamedTuple):
     """Number of the task's examples that are rendered."""
 
 
-def _check_template(
-    subject: Subject, page: Page, template: Template, depth: _Depth
-) -> Iterator[Finding]:
+def _check_template(subject: Subject, template: Template, depth: _Depth) -> Iterator[Finding]:
+    page = Page(template.name, template.file or template.name, template.source)
     pages = Pages(template.environment, page, template.place)
-    found = list(_all_of_template(subject, page, template, pages, depth))
+    found = list(_all_of_template(subject, template, pages, depth))
     ignored = {one.file: _ignored_in(one) for one in pages.read}
     for finding in found:
         if finding.rule not in ignored.get(finding.file or "", ()):
@@ -221,31 +206,27 @@ def _ignored_in(page: Page) -> set[str]:
     """The rules that a template's own comments leave out."""
     ignored: set[str] = set()
     for comment in _IGNORE.finditer(page.source):
-        line = page.source.count("\n", 0, comment.start()) + 1
         try:
             ignored |= _known_rules(re.split(r"[,\s]+", comment[1]))
         except TaskError as error:
+            line = page.at(comment.start()).line
             raise TemplateError(str(error), file=page.file, line=line) from None
     return ignored
 
 
 def _all_of_template(
-    subject: Subject,
-    page: Page,
-    template: Template,
-    pages: Pages,
-    depth: _Depth,
+    subject: Subject, template: Template, pages: Pages, depth: _Depth
 ) -> Iterator[Finding]:
+    page = pages.read[0]
     names = NameChecker(pages, _given(subject))
     try:
         names.check(page)
         _ = page.tokens
     except TemplateError as error:  # a template that it loads is not UTF-8
-        yield rendered.rendering_error(error, page, pages.read)
+        yield rendered.rendering_error(error, pages.read)
         return
     except jinja2.TemplateSyntaxError as error:
-        where = page.line(error.lineno)
-        yield rules.SYNTAX.at(where, brief(error.message or "syntax error"), "correct the syntax")
+        yield rendered.syntax_error(error, page)
         return
     except RecursionError:
         reason, fix = "an expression nests too deeply to be checked", "split it with {% set %}"
@@ -257,17 +238,16 @@ def _all_of_template(
             yield from check(one)
     if any(finding.severity == "error" for finding in names.findings):
         return  # it does not render, or not what its author means
-    seen = list(_check_rendered(subject, page, template, pages.read, depth.sample))
+    seen = list(_check_rendered(subject, template, pages.read, depth.sample))
     yield from seen
     if any(finding.severity == "error" for finding in seen):
         return
     fields = subject.task.types()[0].model_fields
     unused = [name for name, info in fields.items() if not info.exclude and name not in names.read]
-    misspelt = any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings)
-    for name in unused if not misspelt else []:
-        yield rules.UNUSED_FIELD.at(
-            page.line(1), f"the field {name!r} is never shown", "print it, or drop the field"
-        )
+    if not any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings):
+        for name in unused:
+            message = f"the field {name!r} is never shown"
+            yield rules.UNUSED_FIELD.at(page.line(1), message, "print it, or drop the field")
     if depth.model is not None:
         yield from check_prompts(subject, page, template, depth.model, depth.shots)
 
@@ -292,11 +272,11 @@ def _given(subject: Subject) -> dict[str, Shape]:
 
 
 def _check_rendered(
-    subject: Subject, page: Page, template: Template, pages: Sequence[Page], sample: int
+    subject: Subject, template: Template, pages: Sequence[Page], sample: int
 ) -> Iterator[Finding]:
     try:
         renderer = template.renderer(subject.task)
-        probe = _probe(subject, renderer, page, pages)
+        probe = _probe(subject, renderer, pages)
         if probe is None:
             return
         unseen = [finding for check in SHOWN_RULES for finding in check(probe)]
@@ -306,21 +286,19 @@ def _check_rendered(
                 yield from text_check(probe)
             yield from check_examples(subject, renderer, probe, sample)
     except PromptkitError as error:
-        yield rendered.rendering_error(error, page, pages)
+        yield rendered.rendering_error(error, pages)
 
 
-def _probe(
-    subject: Subject, renderer: Renderer, page: Page, pages: Sequence[Page]
-) -> rendered.Probe | None:
+def _probe(subject: Subject, renderer: Renderer, pages: Sequence[Page]) -> rendered.Probe | None:
     """The template, rendered for checks; None for a task of which no example is known."""
     values = inputs(subject)
     demos = demonstrations(subject, values[-1]) if values else []
     if not demos:
         return None
     try:
-        return rendered.render(renderer, page, pages, values, demos)
+        return rendered.render(renderer, pages, values, demos)
     except PromptkitError:
         # A template may rightly refuse a value that is made up.
         if len(values) == 1 or not subject.is_made_up(values[1]):
             raise
-        return rendered.render(renderer, page, pages, values[:1], demos)
+        return rendered.render(renderer, pages, values[:1], demos)

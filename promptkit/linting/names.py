@@ -7,7 +7,7 @@ includes and imports. Only what is certain is said.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import jinja2
@@ -15,7 +15,7 @@ from jinja2 import nodes
 
 from promptkit.linting import catalogue as rules
 from promptkit.linting.expressions import DEEPEST, Expressions, Scope, listed, path_of
-from promptkit.linting.findings import did_you_mean
+from promptkit.linting.rendered import syntax_error
 from promptkit.linting.shapes import (
     ANY,
     LOOP,
@@ -29,6 +29,7 @@ from promptkit.linting.shapes import (
     same_or_any,
 )
 from promptkit.templating.source import Page, Pages
+from promptkit.text import did_you_mean
 
 _KINDS = ("string", "iterable", "sequence", "mapping", "number")
 """Tests that tell a list from a text."""
@@ -56,8 +57,9 @@ class NameChecker(Expressions):
         if self._depth > DEEPEST:
             return
         with self._on(page):
-            self._guarded |= _tested(page.tree, "defined", "undefined") | _defaulted(page.tree)
-            self._told_apart |= _tested(page.tree, *_KINDS)
+            self._guarded |= _asked(page.tree, nodes.Test, "defined", "undefined")
+            self._guarded |= _asked(page.tree, nodes.Filter, "default", "d")
+            self._told_apart |= _asked(page.tree, nodes.Test, *_KINDS)
             extends = next(page.tree.find_all(nodes.Extends), None)
             for block in page.tree.find_all(nodes.Block):
                 self._blocks.setdefault(block.name, []).append((page, block))
@@ -72,7 +74,7 @@ class NameChecker(Expressions):
     def _child(self, page: Page, extends: nodes.Extends, scope: Scope) -> None:
         silent = (nodes.Block, nodes.Extends, nodes.Output)
         self._each([node for node in page.tree.body if not isinstance(node, silent)], scope)
-        parent = self._load(extends.template, extends)
+        parent = self._load(extends.template)
         if parent is None:
             return
         self._whole(parent, scope)
@@ -84,49 +86,34 @@ class NameChecker(Expressions):
     def _check_printed(self, node: nodes.Node, known: set[str], parent: Page) -> None:
         """Report nodes of a child outside the blocks of its parent, which are never printed."""
         if isinstance(node, nodes.Block) and node.name not in known:
-            close = did_you_mean(node.name, known)
-            self._say(
-                rules.LOST_TEXT,
-                node,
-                f"{parent.name} has no block {node.name!r}, so this one is never printed",
-                f"did you mean {close!r}?" if close else f"it has {listed(known)}",
-            )
+            message = f"{parent.name} has no block {node.name!r}, so this one is never printed"
+            fix = did_you_mean(node.name, known) or f"it has {listed(known)}"
+            self._say(rules.LOST_TEXT, node, message, fix)
         for child in node.nodes if isinstance(node, nodes.Output) else [node]:
             if isinstance(child, nodes.TemplateData):
                 is_lost = bool(child.data.strip())
             else:
                 is_lost = isinstance(node, nodes.Output | nodes.CallBlock)
             if is_lost:
-                self._say(
-                    rules.LOST_TEXT,
-                    child,
-                    f"this stands outside the blocks of {parent.name}, so it is never printed",
-                    "move it into a {% block %}",
-                )
+                message = f"this stands outside the blocks of {parent.name}, so it is never printed"
+                self._say(rules.LOST_TEXT, child, message, "move it into a {% block %}")
                 return
 
-    def _load(self, template: nodes.Expr, node: nodes.Node, missing: bool = False) -> Page | None:
+    def _load(self, template: nodes.Expr, may_miss: bool = False) -> Page | None:
         if not isinstance(template, nodes.Const) or not isinstance(template.value, str):
             return None
         page = self._pages.open(template.value, self._page)
         if page is None:
-            if not missing:
+            if not may_miss:
+                message = f"template {template.value!r} not found in its search path"
                 known = self._pages.names()
-                close = did_you_mean(template.value, known)
-                self._say(
-                    rules.MISSING_TEMPLATE,
-                    template,
-                    f"template {template.value!r} not found in its search path",
-                    f"did you mean {close!r}?" if close else f"choose one of: {listed(known)}",
-                )
+                fix = did_you_mean(template.value, known) or f"choose one of: {listed(known)}"
+                self._say(rules.MISSING_TEMPLATE, template, message, fix)
             return None
         try:
             _ = page.tree
         except jinja2.TemplateSyntaxError as error:
-            where = page.line(error.lineno)
-            self.findings[
-                rules.SYNTAX.at(where, error.message or "syntax error", "correct the syntax")
-            ] = None
+            self.findings[syntax_error(error, page)] = None
             return None
         return page
 
@@ -141,10 +128,10 @@ class NameChecker(Expressions):
         branches = []
         self._used(node.test, scope)
         for body in (node.body, node.else_):
-            branches.append(_copy(scope))
+            branches.append(scope.copy())
             self._each(body, branches[-1])
         for other in node.elif_:
-            branches.append(_copy(scope))
+            branches.append(scope.copy())
             self._used(other.test, branches[-1])
             self._each(other.body, branches[-1])
         for name in {name for branch in branches for name in branch.maps[0]}:
@@ -206,13 +193,7 @@ class NameChecker(Expressions):
         self._each(node.body, inner)
 
     def visit_Include(self, node: nodes.Include, scope: Scope) -> None:  # noqa: N802
-        page = self._load(node.template, node, node.ignore_missing)
-        if page is not None and self._depth < DEEPEST:
-            inner = scope.new_child() if node.with_context else ChainMap({}, self._globals)
-            before, self._blocks = self._blocks, {}
-            root, self._root = self._root, inner
-            self._whole(page, inner)
-            self._blocks, self._root = before, root
+        self._module(node, scope, node.ignore_missing)
 
     def visit_Import(self, node: nodes.Import, scope: Scope) -> None:  # noqa: N802
         scope[node.target] = self._module(node, scope) or ANY
@@ -223,23 +204,24 @@ class NameChecker(Expressions):
             name, alias = item if isinstance(item, tuple) else (item, item)
             scope[alias] = ANY if module is None else module.shapes.get(name, ANY)
             if module is not None and name not in module.shapes:
-                close = did_you_mean(name, module.shapes)
-                self._say(
-                    rules.UNKNOWN_NAME,
-                    node,
-                    f"{module.name} has no {name!r}",
-                    f"did you mean {close!r}?" if close else f"it has {listed(module.shapes)}",
-                )
+                fix = did_you_mean(name, module.shapes) or f"it has {listed(module.shapes)}"
+                self._say(rules.UNKNOWN_NAME, node, f"{module.name} has no {name!r}", fix)
 
-    def _module(self, node: nodes.Import | nodes.FromImport, scope: Scope) -> Record | None:
-        page = self._load(node.template, node)
+    def _module(
+        self,
+        node: nodes.Include | nodes.Import | nodes.FromImport,
+        scope: Scope,
+        may_miss: bool = False,
+    ) -> Record | None:
+        """Walk a page whose blocks are its own, and return its public names."""
+        page = self._load(node.template, may_miss)
         if page is None or self._depth >= DEEPEST:
             return None
-        inner: Scope = ChainMap({}, *(scope.maps if node.with_context else [self._globals]))
-        before, self._blocks = self._blocks, {}
-        root, self._root = self._root, inner
+        inner: Scope = scope.new_child() if node.with_context else ChainMap({}, self._globals)
+        before = self._blocks, self._root
+        self._blocks, self._root = {}, inner
         self._whole(page, inner)
-        self._blocks, self._root = before, root
+        self._blocks, self._root = before
         public = ((name, shape) for name, shape in inner.maps[0].items() if name[0] != "_")
         return Record(page.name, tuple(public))
 
@@ -253,20 +235,9 @@ class NameChecker(Expressions):
                 self._assign(item, part, scope)
 
 
-def _copy(scope: Scope) -> Scope:
-    return ChainMap(dict(scope.maps[0]), *scope.maps[1:])
-
-
-def _tested(tree: nodes.Template, *tests: str) -> set[str]:
-    """The names and fields that a template asks one of these tests of."""
-    return _paths(test.node for test in tree.find_all(nodes.Test) if test.name in tests)
-
-
-def _defaulted(tree: nodes.Template) -> set[str]:
-    """The names and fields for which a template has a default."""
-    return _paths(f.node for f in tree.find_all(nodes.Filter) if f.name in ("default", "d"))
-
-
-def _paths(found: Iterable[nodes.Node | None]) -> set[str]:
-    paths = (path_of(node, whole=True) for node in found if node is not None)
-    return {path for path in paths if path}
+def _asked(
+    tree: nodes.Template, kind: type[nodes.Test] | type[nodes.Filter], *names: str
+) -> set[str]:
+    """Return the names and fields that a template puts to one of these tests or filters."""
+    found = [one.node for one in tree.find_all(kind) if one.name in names]
+    return {path_of(node, whole=True) for node in found if node is not None} - {""}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from promptkit.errors import shorten
+from promptkit.errors import PromptkitError, shorten
 from promptkit.linting import catalogue as rules
 from promptkit.linting.data_rules import is_padded
 from promptkit.linting.findings import Finding
@@ -16,9 +17,9 @@ from promptkit.linting.rendered import Probe
 from promptkit.linting.subject import Subject, at
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
-from promptkit.tasks.examples import Example
 from promptkit.tasks.row_checks import PlacedExample
 from promptkit.templating.renderer import Renderer
+from promptkit.templating.template import Template
 
 _PADDED = 5
 """Number of rows with white space around a value that are rendered."""
@@ -71,36 +72,36 @@ def _show(subject: Subject, renderer: Renderer, row: PlacedExample) -> _Shown:
     """Render a test after a demonstration, or a demonstration as the shot of a query."""
     is_shot = row.part == "demos" and subject.label(row) is not None
     others = (is_shot and subject.rows["tests"]) or subject.rows["demos"]
-    other = next(
-        (
-            other.example
-            for other in others[:3]
-            if _differ(other.example, row.example) and (is_shot or subject.label(other) is not None)
-        ),
-        None,
-    )
-    query, shot = (other, row.example) if is_shot and other is not None else (row.example, other)
-    return _Shown(row, renderer.render(query, [shot] if shot is not None else []))
+    usable = [
+        other.example
+        for other in others[:3]
+        if other.example.id != row.example.id
+        and other.example.input != row.example.input
+        and (is_shot or subject.label(other) is not None)
+    ]
+    if is_shot and usable:
+        return _Shown(row, renderer.render(usable[0], [row.example]))
+    return _Shown(row, renderer.render(row.example, usable[:1]))
 
 
-def shows_padding(subject: Subject, renderer: Renderer) -> bool:
+def shows_padding(subject: Subject, template: Template) -> bool:
     """Return whether white space around values is printed, in a few of the rows that have some.
 
-    Raises what rendering raises.
+    True for a template that does not render, which is reported where it is checked.
     """
     padded = (
         (row, [text for _, text in subject.texts(row) if is_padded(text)])
         for row in subject.all_rows
     )
-    for row, texts in islice((one for one in padded if one[1]), _PADDED):
-        own = [p.text for p in _show(subject, renderer, row).pieces if p.example == row.example.id]
-        if any(text in shown for text in texts for shown in own):
-            return True
-    return False
-
-
-def _differ(one: Example[Any, Any], other: Example[Any, Any]) -> bool:
-    return bool(one.id != other.id and one.input != other.input)
+    with suppress(PromptkitError):
+        renderer = template.renderer(subject.task)
+        for row, texts in islice((one for one in padded if one[1]), _PADDED):
+            pieces = _show(subject, renderer, row).pieces
+            own = [piece.text for piece in pieces if piece.example == row.example.id]
+            if any(text in shown for text in texts for shown in own):
+                return True
+        return False
+    return True
 
 
 # --- where an answer ends -------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from promptkit.errors import PromptkitError, TemplateError
+import jinja2
+
+from promptkit.errors import PromptkitError, TemplateError, brief
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding
 from promptkit.prompts.pieces import Piece
@@ -29,6 +31,7 @@ _MARKS = {"open": "\x02{}\x03", "close": "\x04", "slot": ""}
 _BEGUN = "\x02assistant\x03"
 _BETWEEN_TURNS = re.compile("\x04\\s+(?=\x02|\\Z)")
 _NUMBER = re.compile(r"\d+")
+_MAKE_SAME = "make them the same, or write an {% example %} block, in which they cannot differ"
 _WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
 
 
@@ -36,9 +39,8 @@ _WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
 class Probe:
     """A template, rendered with two shots and a query that have the same input."""
 
-    page: Page
     pages: Sequence[Page]
-    """This page and those that it loads."""
+    """The template's page and those that it loads."""
     pieces: tuple[Piece, ...]
     alone: tuple[Piece, ...] | None = None
     """The same without shots; None where that cannot be."""
@@ -64,19 +66,11 @@ class Probe:
 
     def at(self, piece: Piece | None) -> Where:
         """The template line that printed a piece."""
-        if piece is None:
-            return self.page.line(1)
-        page = next((page for page in self.pages if page.file == piece.file), self.page)
-        return page.line(piece.line)
-
-    @property
-    def end(self) -> Where:
-        return self.page.at(len(self.page.source.rstrip("\n")) or 0)
+        return _line(self.pages, piece.file, piece.line) if piece else self.pages[0].line(1)
 
 
 def render(
     renderer: Renderer,
-    page: Page,
     pages: Sequence[Page],
     inputs: Sequence[Any],
     demos: Sequence[Example[Any, Any]],
@@ -93,7 +87,7 @@ def render(
         return renderer.printed(shots, asked_for(asked, like.metadata))
 
     (first, *others), (demo, *other_demos) = inputs, demos
-    probe = Probe(page, pages, pieces(first, first, demo))
+    probe = Probe(pages, pieces(first, first, demo))
     if renderer.steps > SLOW_STEPS:
         return replace(probe, slow=renderer.steps)
     if others:
@@ -104,6 +98,11 @@ def render(
     with suppress(TemplateError):  # said where real examples are rendered
         probe = replace(probe, alone=pieces(first, first, demo, ()))
     return probe
+
+
+def _line(pages: Sequence[Page], file: str | None, line: int | None) -> Where:
+    """Return a line of the page with this file, or of the first page."""
+    return next((page for page in pages if page.file == file), pages[0]).line(line)
 
 
 def asked_for(value: Any, metadata: Mapping[str, Any]) -> Example[Any, Any]:
@@ -194,7 +193,7 @@ def answers_end(probe: Probe) -> Iterator[Finding]:
     is_word = between[:1].isalnum() and pieces[0].line != probe.pieces[first].line
     if not between or is_word:
         message = "nothing stands between an answer and what follows it"
-        edits = _newline_before_end(probe.page)
+        edits = _newline_before_end(probe.pages[0])
         yield rules.NO_SEPARATOR.at(where, message, fix, edits)
     elif not between.strip(" "):
         message = "only a space stands between an answer and the next example"
@@ -214,24 +213,20 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
     asked = [i for i in probe.of(QUERY) if last is not None and i > last]
     if probe.has_slot or first is None or last is None or not asked or second[0] < first:
         return
-    pieces = probe.pieces
+    pieces, page = probe.pieces, probe.pages[0]
     shot, query = _core(pieces[second[0] : last]), _core(pieces[asked[0] :])
-    end = probe.page.source.rstrip("\n")
     if query.rstrip("\n") != query != shot and query.rstrip("\n ") == shot.rstrip("\n "):
-        edit = probe.page.edit(len(end), len(probe.page.source), "")
+        start, end = len(page.source.rstrip("\n")), len(page.source)
         yield rules.FINAL_NEWLINE.at(
-            probe.end,
+            page.at(start),
             "the prompt ends in a newline, and the shots have none in front of the answer",
             "delete the newline at the end of the file, or write an {% example %} block",
-            edit if len(end) < len(probe.page.source) else (),
+            page.edit(start, end, "") if start < end else (),
         )
     elif (difference := _difference(shot, query)) is not None:
-        yield rules.SHOTS_DIFFER.at(
-            probe.at(pieces[asked[-1]]),
-            f"up to the answer a shot reads {_shown(shot, difference)}, "
-            f"and the query {_shown(query, difference)}",
-            "make them the same, or write an {% example %} block, in which they cannot differ",
-        )
+        said = f"{_shown(shot, difference)}, and the query {_shown(query, difference)}"
+        message = f"up to the answer a shot reads {said}"
+        yield rules.SHOTS_DIFFER.at(probe.at(pieces[asked[-1]]), message, _MAKE_SAME)
     yield from _separators(probe, first, second[0], last, asked[0])
 
 
@@ -271,12 +266,9 @@ def _separators(probe: Probe, first: int, second: int, last: int, asked: int) ->
     added = final[len(tail) : len(final) - len(head)]
     fits = final.startswith(tail) and final.endswith(head) and len(final) > len(usual)
     if not fits or not added.strip():  # a sentence in between is the author's
-        yield rules.SHOTS_DIFFER.at(
-            probe.at(probe.pieces[asked]),
-            f"between shots stands {_shown(usual, 0)}, "
-            f"and between the last one and the query {_shown(final, 0)}",
-            "make them the same, or write an {% example %} block, in which they cannot differ",
-        )
+        said = f"{_shown(usual, 0)}, and between the last one and the query {_shown(final, 0)}"
+        message = f"between shots stands {said}"
+        yield rules.SHOTS_DIFFER.at(probe.at(probe.pieces[asked]), message, _MAKE_SAME)
 
 
 def _between_turns(pieces: Sequence[Piece]) -> str:
@@ -335,16 +327,21 @@ SHOWN_RULES = (is_quick, shots_are_shown, query_is_shown, answer_is_hidden)
 TEXT_RULES = (answers_end, query_looks_like_shots, words_are_apart)
 
 
-# --- real examples --------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
-def rendering_error(error: PromptkitError, page: Page, pages: Sequence[Page]) -> Finding:
-    """Return the finding about an error of the renderer, at its place."""
-    reason, where = str(error), page.line(1)
+def syntax_error(error: jinja2.TemplateSyntaxError, page: Page) -> Finding:
+    """Return the finding about a template that does not parse."""
+    reason = brief(error.message or "syntax error")
+    return rules.SYNTAX.at(page.line(error.lineno), reason, "correct the syntax")
+
+
+def rendering_error(error: PromptkitError, pages: Sequence[Page]) -> Finding:
+    """Return the finding about an error of the renderer, at its place in one of the pages."""
+    reason, where = str(error), pages[0].line(1)
     if isinstance(error, TemplateError):
         reason = error.reason
         if error.example and error.example not in (*SHOTS, QUERY):
             reason += f" (example {error.example!r})"
-        found = next((page for page in pages if page.file == error.file), page)
-        where = found.line(error.line or 1)
+        where = _line(pages, error.file, error.line or 1)
     return rules.RENDERING.at(where, reason, "correct the template; see docs/templates.md")

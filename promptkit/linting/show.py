@@ -13,7 +13,6 @@ from rich.text import Text
 
 from promptkit.errors import escaped
 from promptkit.linting.findings import Finding
-from promptkit.templating.source import Where
 
 MOST = 10
 """Number of findings of one rule that a terminal shows."""
@@ -27,8 +26,9 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         shown[finding.rule] += 1
         if shown[finding.rule] > MOST:
             continue
+        where = finding.where._replace(file=shown_path(finding.file or ""))
         head = Text.assemble(
-            f"{escaped(_place(finding.where))}: " if finding.file else "",
+            f"{escaped(str(where))}: " if finding.file else "",
             (finding.severity, _COLOURS[finding.severity]),
             (f" {finding.rule}", "bold"),
         )
@@ -60,11 +60,6 @@ def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 def fails(findings: Iterable[Finding]) -> bool:
     """Return whether there is an error or a warning."""
     return any(finding.severity != "note" for finding in findings)
-
-
-def _place(where: Where) -> str:
-    """The place, its file relative to the working folder where it stands inside."""
-    return str(where._replace(file=shown_path(where.file or "")))
 
 
 def shown_path(file: str) -> str:

@@ -24,13 +24,14 @@ def carriage_returns(page: Page) -> Iterator[Finding]:
     if "\r" not in page.raw:
         return
     first = page.raw.index("\r")
-    line = page.raw.count("\n", 0, first) + 1
-    where = page.line(line)._replace(column=first - page.raw.rfind("\n", 0, first))
     count = page.raw.count("\r")
     what = "a carriage return" if count == 1 else f"{count} carriage returns, the first"
     edit = Edit(page.file, 0, len(page.raw), page.source)
     yield rules.CARRIAGE_RETURN.at(
-        where, f"{what} at the end of a line or inside one", "save it with newlines alone", [edit]
+        page.at(first),
+        f"{what} at the end of a line or inside one",
+        "save it with newlines alone",
+        [edit],
     )
 
 

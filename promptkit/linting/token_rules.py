@@ -76,10 +76,9 @@ def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
     if prompt.messages and model.chat_template is not None:
         words = model.vocabulary
         if puts_system_in_user(prompt, model.chat_template, bos=words.bos_text, eos=words.eos_text):
+            tag = page.at(max(page.source.find("system or user"), 0))
             yield rules.SYSTEM_IN_USER.at(
-                page.line(
-                    page.source.count("\n", 0, max(page.source.find("system or user"), 0)) + 1
-                ),
+                page.line(tag.line),
                 f"{model.identity.name} has no system turn: it begins the first user turn instead",
                 "nothing, if that is meant",
             )
@@ -130,7 +129,7 @@ def _wordings(
             seen.add(prompt.candidates)
             (tokenized,) = model.tokenize([prompt])
         except TemplateError as error:
-            yield rendering_error(error, page, [page])
+            yield rendering_error(error, [page])
         except PromptTooLongError:
             continue  # said below
         except PromptError as error:
@@ -207,7 +206,7 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Itera
         before = tokenized.prompt.text[-10:]
         has_space = bool(tokenized.prompt.lead)
         yield rules.LABEL_MERGES.at(
-            page.line(page.source.count("\n", 0, page.source.rfind("output")) + 1),
+            page.line(page.at(page.source.rfind("output")).line),
             f"{merged[0]!r} merges with the text in front of it, {before!r}",
             "let other text stand there" if has_space else "put a space in front of the answer",
         )
