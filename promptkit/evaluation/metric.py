@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import class_metrics, confidence_metrics, number_metrics, targets
 from promptkit.evaluation.outcomes import LabelScores, Losses, Outcomes
+from promptkit.text import did_you_mean
 
 OfLabels = Callable[[LabelScores, int], Losses]
 OfNumbers = Callable[[Losses, Losses], Losses]
@@ -188,8 +188,7 @@ def metric_named(name: str, one: Outcomes) -> Metric:
     """
     known = {metric.name: metric for metric in metrics_of(one)}
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, known, lead="; ")
         raise TaskError(
             f"metric {shorten(name)}: these answers have no such metric{hint} "
             f"They have: {', '.join(known)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import re
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
+from promptkit.text import did_you_mean
 
 SEPARATORS = (",", ";", "\t", "|")
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -138,9 +138,8 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
 
 def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
     """Return a hint for a missing column: the closest of `others`, or the columns of the header."""
-    close = difflib.get_close_matches(name, others, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    if hint := did_you_mean(name, others, lead="; "):
+        return hint
     shown = [_shown(column) for column in header[:_SHOWN]] + ["…"] * (len(header) > _SHOWN)
     return f"; the columns are {', '.join(shown)}"
 

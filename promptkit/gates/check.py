@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -22,7 +21,7 @@ from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Metric, Reference, bou
 from promptkit.inference.cell import RAW, Cell, describe
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
-from promptkit.text import sentence
+from promptkit.text import did_you_mean, sentence
 
 SHOTS = 8
 """Number of shots by default: the largest of a comparison's defaults."""
@@ -215,12 +214,7 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
     for metric, value in values.items():
         known = get_args(Metric)
         if metric not in known:
-            close = get_close_matches(str(metric), known, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?"
-                if close
-                else "none measures how near a wrong answer is"
-            )
+            hint = did_you_mean(str(metric), known) or "none measures how near a wrong answer is"
             raise TaskError(
                 f"{kind} {shorten(metric)}: not a metric of gates; choose one of: "
                 f"{', '.join(known)}; {hint}"

@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -20,6 +19,7 @@ from promptkit.errors import PromptError, TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.selection.pool import Pool, digest
 from promptkit.tasks.task import Task
+from promptkit.text import did_you_mean
 
 if TYPE_CHECKING:
     from promptkit.selection.ranking import Barred, Similarities
@@ -281,8 +281,7 @@ class Given(Fixed):
         """Return the indices of the ids. Raises `PromptError` for an unknown id."""
         for id in self.ids:
             if id not in pool.indices:
-                close = get_close_matches(id, pool.indices, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
+                hint = did_you_mean(id, pool.indices, lead="; ")
                 raise PromptError(f"{self.called}: example {shorten(id)} is not in the pool{hint}")
         return [pool.indices[id] for id in dict.fromkeys(self.ids)]
 

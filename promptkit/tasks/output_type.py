@@ -7,7 +7,6 @@ digits, anything else from JSON.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import unicodedata
@@ -32,6 +31,7 @@ from promptkit.files.json_values import (
 )
 from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
 from promptkit.tasks.json_schema import WrittenSchema
+from promptkit.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -275,8 +275,7 @@ class OutputType:
                 f"it looks like the label {same[0]!r}, but is written in other Unicode characters "
                 f"({value!a}, not {same[0]!a}); write both the same way"
             )
-        close = difflib.get_close_matches(str(value), self.labels, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(str(value), self.labels, lead="; ")
         return f"not one of the labels ({self._shown}){hint}"
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pydantic import (
 from promptkit.errors import TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.tables import not_utf8
+from promptkit.text import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -188,8 +188,7 @@ def _reasons(error: ValidationError) -> Iterator[str]:
             sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
             model = sections.get(section, TaskFile)
             known = [field.alias or key for key, field in model.model_fields.items()]
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(known)}"
+            hint = did_you_mean(name, known) or f"choose one of: {', '.join(known)}"
             reason = f"unknown key; {hint}"
         elif item["type"] == "missing":
             reason = "missing"
