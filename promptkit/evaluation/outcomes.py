@@ -16,6 +16,7 @@ from promptkit.errors import DataError, Problem
 from promptkit.evaluation import metrics, targets
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
+from promptkit.tasks.measures import number_of
 from promptkit.text import counted
 
 Table = npt.NDArray[np.int64]
@@ -233,17 +234,6 @@ def _numbers_of_labels(values: Numbers | None, scores: LabelScores) -> Numbers |
     if values is None:
         return None
     return replace(values, said=np.array([number_of(name) for name in scores.labels])[scores.said])
-
-
-def number_of(value: Any, *, text: bool = True) -> float | None:
-    """Return a value as a finite number, a text that writes one too if `text`; else None."""
-    if isinstance(value, bool) or not (isinstance(value, int | float) or text):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,18 @@ class Scoring:
             value: The answer, as a prediction holds it; None where there is none.
             gold: The gold output, in the same form.
         """
-        if self.within is None or not _is_number(gold):
+        if self.within is None or (right := number_of(gold)) is None:
             return {}
-        near = _is_number(value) and abs(value - gold) <= self.within
-        return {"within": float(near)}
+        said = number_of(value)
+        return {"within": float(said is not None and abs(said - right) <= self.within)}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def number_of(value: Any, *, text: bool = True) -> float | None:
+    """Return a value as a finite number, a text that writes one too if `text`; else None."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) or text):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
