@@ -175,6 +175,16 @@ Calibrate = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask only the first N tests.")]
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        callback=listed,
+        metavar="COLUMN",
+        help="Column whose values make slices, each with its own figures: an input field, another "
+        "column of the tests, or output.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of the results; by default runs/TASK."),

@@ -18,11 +18,12 @@ from promptkit.evaluation.results import Confusion, Figure, Reliability, Row
 def rows(by_cell: ByCell) -> Iterator[Row]:
     """Yield the row of each cell over all seeds, then one for each seed."""
     for one in by_cell.values():
-        yield _row(one)
-        yield from map(_row, one.by_seed())
+        yield row(one)
+        yield from map(row, one.by_seed())
 
 
-def _row(one: Outcomes) -> Row:
+def row(one: Outcomes) -> Row:
+    """Return the metrics of one cell."""
     own, figures = _metrics(one)
     return Row(
         **one.cell.factors(),

@@ -218,3 +218,65 @@ class FreeAnswers(Cell):
     """Answers to its first queries, cut after a few tokens."""
     labels: tuple[str | None, ...]
     """Label that each answer writes, in any casing; None for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDifference:
+    """Difference in accuracy that concerns one slice of the queries."""
+
+    delta: float
+    ci: Ends | None
+    """95 %, for new queries and new draws of shots; None where there is one draw only."""
+    ci_fixed: Ends
+    """95 %, for new queries and these shots."""
+    p: float
+    """P-value of this slice alone."""
+    p_holm: float
+    """`p` adjusted for the number of slices (Holm)."""
+
+    @property
+    def ends(self) -> Ends:
+        """Interval that is shown."""
+        return self.ci_fixed if self.ci is None else self.ci
+
+    @property
+    def significant(self) -> bool:
+        """Agreement of the adjusted p-value and the interval that there is a difference."""
+        low, high = self.ends
+        return self.p_holm <= 0.05 and (low > 0 or high < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Queries that share one value of a column."""
+
+    level: str
+    """The value, as text."""
+    n: int
+    """Number of queries."""
+    small: bool
+    """So few queries that nothing is compared."""
+    rows: tuple[Row, ...]
+    """Metrics of the cells over these queries and all seeds."""
+    change: SliceDifference | None
+    """Accuracy of `Slicing.b` less that of `Slicing.a` over these queries; None for a small slice
+    and for a comparison of one cell."""
+    rest: SliceDifference | None
+    """Accuracy of `Slicing.b` over these queries less that over all others; None for a small slice
+    and where there are no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slicing:
+    """Slices of the queries by the values of one column."""
+
+    by: str
+    """Name of the column."""
+    a: Cell | None
+    b: Cell
+    """Cells that are compared in every slice: the first one and the best one; where the first is
+    the best, the next best one is `a`. None in a comparison of one cell."""
+    slices: tuple[Slice, ...]
+    """Those of most queries first."""
+    sentences: tuple[str, ...]
+    """The differences in words."""

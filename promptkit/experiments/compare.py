@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
-from promptkit.evaluation import cell_metrics, summary
+from promptkit.evaluation import cell_metrics, slices, summary
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
@@ -65,6 +65,7 @@ def compare(
     announce: Announce | None = None,
     lint: bool = True,
     predictors: Sequence[AnyPredictor] = (),
+    by: str | Sequence[str] = (),
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -91,6 +92,7 @@ def compare(
         announce: Called with a sentence on what each model will be asked, before it runs.
         lint: Whether templates are checked first: errors are raised, warnings announced.
         predictors: Predictors without a prompt that are compared with the grid, such as a table.
+        by: Columns whose values group the queries into slices: input fields, metadata, `output`.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -114,6 +116,7 @@ def compare(
     """
     started = perf_counter()
     queries = _queries(task, limit)
+    columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -153,7 +156,7 @@ def compare(
         cached=usage.cached - (pilot.prompts - pilot.cached),
         wall_seconds=perf_counter() - started,
     )
-    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage)
+    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, columns)
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
@@ -222,9 +225,11 @@ def _judged(
     free: tuple[FreeAnswers, ...],
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
+    columns: Mapping[str, slices.Levels],
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
-    by_cell = outcomes(every, task.output_type.label_of)
+    labels = task.output_type.label_of
+    by_cell = outcomes(every, labels)
     rows = tuple(cell_metrics.rows(by_cell))
     weighed = summary.weigh(task, by_cell, rows, predictions, free)
     models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
@@ -243,6 +248,7 @@ def _judged(
         predictions=every,
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
+        slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best)),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.calibration.apply import CalibrationNote
-from promptkit.errors import MissingExtraError
+from promptkit.errors import MissingExtraError, TaskError
 from promptkit.evaluation.results import (
     Best,
     Confusion,
@@ -20,6 +20,7 @@ from promptkit.evaluation.results import (
     Pair,
     Reliability,
     Row,
+    Slicing,
     Spread,
     Variance,
 )
@@ -91,6 +92,8 @@ class Comparison:
     """Prompts by their `prompt_sha256`."""
     pool: Mapping[str, str]
     """Short digest of each demonstration of the pool, by its id."""
+    slices: tuple[Slicing, ...] = ()
+    """Metrics of the queries that share a value of a column, by column."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
@@ -116,13 +119,27 @@ class Comparison:
         """The predictions as JSON can hold them."""
         return records(self.predictions)
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """One line per cell. Raises `MissingExtraError` without pandas."""
+    def to_pandas(self, what: str = "rows") -> pandas.DataFrame:
+        """One line per cell, or one per slice and cell where `what` is slices.
+
+        Raises `MissingExtraError` without pandas, and `TaskError` for another `what`.
+        """
+        if what not in ("rows", "slices"):
+            raise TaskError(f"unknown table {what!r}; choose one of: rows, slices")
         try:
             import pandas
         except ImportError:
             raise MissingExtraError("a data frame", "pandas") from None
-        return pandas.DataFrame([_flat(asdict(row)) for row in self.rows])
+        if what == "rows":
+            return pandas.DataFrame([_flat(asdict(row)) for row in self.rows])
+        return pandas.DataFrame(
+            [
+                {"by": one.by, "level": part.level, "small": part.small, **_flat(asdict(row))}
+                for one in self.slices
+                for part in one.slices
+                for row in part.rows
+            ]
+        )
 
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.

@@ -28,7 +28,21 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     }
     if "pairs" in lists:
         lists["pairs"] = _corrected(lists["pairs"])
+    if isinstance(data.get("slices"), list):
+        lists["slices"] = [_with_rows(one) for one in data["slices"]]
     return {**data, **lists}
+
+
+def _with_rows(slicing: Any) -> Any:
+    """Return the slices of a column with rows as `Row` has them."""
+    try:
+        parts = [
+            {**part, "rows": [_with_figures(row) for row in part["rows"]]}
+            for part in slicing["slices"]
+        ]
+    except (KeyError, TypeError):
+        return slicing
+    return {**slicing, "slices": parts}
 
 
 def _with_fixed_intervals(value: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from promptkit.evaluation.results import (
     Pair,
     Reliability,
     Row,
+    Slicing,
     Spread,
     Variance,
 )
@@ -107,6 +108,7 @@ class _SavedResults:
     free_answers: tuple[FreeAnswers, ...] = ()
     usage: Cost
     pool: Mapping[str, str] | None = None
+    slices: tuple[Slicing, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ def verdicts(data: Data) -> Iterator[RenderableType]:
     """Yield the verdicts on the differences, the headline first."""
     every = data["verdicts"]
     for place, sentence in enumerate(every[: 1 + SHOWN]):
-        yield _item(sentence, "bold" if place == 0 else "")
+        yield item(sentence, "bold" if place == 0 else "")
     if every:
         yield from _rest(every[1 + SHOWN :])
         yield ""
@@ -34,7 +34,7 @@ def spreads(data: Data) -> Iterator[RenderableType]:
     yield Text("Ranges", "bold")
     names = CellNames(data["rows"])
     for one in found[:SHOWN]:
-        yield _item(f"{names.place(one)}: {one['sentence']}")
+        yield item(f"{names.place(one)}: {one['sentence']}")
     yield from _rest(found[SHOWN:])
     yield ""
 
@@ -42,12 +42,13 @@ def spreads(data: Data) -> Iterator[RenderableType]:
 def warnings(data: Data) -> Iterator[RenderableType]:
     """Yield the warnings."""
     for sentence in data["warnings"]:
-        yield _item(sentence, "yellow", "!")
+        yield item(sentence, "yellow", "!")
     if data["warnings"]:
         yield ""
 
 
-def _item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
+def item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
+    """Return a sentence of a list."""
     grid = Table.grid(padding=(0, 1))
     grid.add_row(Text(mark, style), Text(printable(sentence), style))
     return grid

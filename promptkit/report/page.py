@@ -17,7 +17,14 @@ from markupsafe import Markup
 from promptkit.errors import escaped
 from promptkit.evaluation.sentences import component_name
 from promptkit.inference.cell import levels_of
-from promptkit.report import cell_names, confusion_matrices, interval_text, page_data, pair_names
+from promptkit.report import (
+    cell_names,
+    confusion_matrices,
+    interval_text,
+    page_data,
+    pair_names,
+    slice_tables,
+)
 from promptkit.report.calibration_table import learnt
 from promptkit.report.cell_names import CellNames, Data, Records
 from promptkit.report.changed_answers import changed
@@ -67,6 +74,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             (f"{capital(component_name(one['factor']))}, {names.place(one)}", [one["sentence"]])
             for one in data["spreads"]
         ],
+        "slices": slice_tables.tables(data),
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
@@ -85,6 +93,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
     titles = {
         "accuracy": "Accuracy",
         "differences": "Differences" if context["pairs"] else "",
+        "slices": "Slices" if context["slices"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
         "variance": "Variance" if context["variance"] or context["spreads"] else "",

@@ -17,6 +17,7 @@ from promptkit.report.cell_names import Data, Key, Records
 from promptkit.report.changed_answers import changed_answers
 from promptkit.report.notes import cost, notes
 from promptkit.report.rich_tables import change, table, titled
+from promptkit.report.slice_tables import sliced
 from promptkit.text import counted, file_name, visible
 
 MAX_TABLES = 3
@@ -46,6 +47,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     parts += conclusions.verdicts(data)
     parts += _differences(data["pairs"], width)
     parts += calibrated(data)
+    parts += sliced(data, width)
     parts += conclusions.spreads(data)
     parts += changed_answers(records, width)
     parts += conclusions.warnings(data)

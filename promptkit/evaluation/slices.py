@@ -1,0 +1,262 @@
+"""Slices of a comparison: the queries that share a value of a column, judged on their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from promptkit.errors import TaskError, shorten
+from promptkit.evaluation import cell_metrics, sentences, targets
+from promptkit.evaluation import pairs as paired
+from promptkit.evaluation.intervals import RESAMPLES, Difference, Interval, holm
+from promptkit.evaluation.outcomes import ByCell, Outcomes, Table, outcomes
+from promptkit.evaluation.results import Best, Ends, Slice, SliceDifference, Slicing
+from promptkit.inference.cell import RAW, Cell
+from promptkit.inference.prediction import Prediction
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.text import counted, listed, p_value, percent, quoted, shown, signed
+
+MOST_LEVELS = 50
+"""Largest number of slices of one column."""
+
+SMALL = 20
+"""Number of queries below which a slice is small: it is shown and not compared."""
+
+EACH = 4
+"""Number of cells up to which every cell is shown; of more, the two that are compared."""
+
+NONE = "(none)"
+"""Level of queries without a value."""
+
+Levels = Mapping[str, Sequence[str]]
+"""The ids of queries by their level of a column."""
+
+
+def levels_by_column(
+    task: Task[Any, Any], queries: Sequence[Example[Any, Any]], names: Iterable[str]
+) -> dict[str, Levels]:
+    """Return the queries of each slice, by column; those of most queries first.
+
+    Args:
+        task: The task of the queries.
+        queries: What is asked.
+        names: Input fields, columns of metadata, or `output`.
+
+    Raises:
+        TaskError: There is no such column, or it has too many values.
+    """
+    rows = {query.id: _columns(task, query) for query in queries}
+    known = list(dict.fromkeys(name for row in rows.values() for name in row))
+    return {name: _levels(name, rows, known) for name in dict.fromkeys(names)}
+
+
+def _columns(task: Task[Any, Any], query: Example[Any, Any]) -> dict[str, Any]:
+    fields = {**query.metadata, **task.fields_of(query)}
+    return fields | {"output": task.output_type.plain(query.output)} if query.labelled else fields
+
+
+def _levels(name: str, rows: Mapping[str, Mapping[str, Any]], known: Sequence[str]) -> Levels:
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; they have: {', '.join(known)}"
+        raise TaskError(f"by {shorten(name)}: the tests have no such column{hint}")
+    found: dict[str, list[str]] = {}
+    for id, row in rows.items():
+        value = row.get(name)
+        found.setdefault(NONE if value in (None, "") else shown(value), []).append(id)
+    if len(found) > MOST_LEVELS:
+        raise TaskError(
+            f"by {name!r}: {len(found):,} different values in {len(rows):,} tests, and slices are "
+            f"made of at most {MOST_LEVELS}; name a column with fewer, such as a group of values"
+        )
+    return dict(sorted(found.items(), key=lambda level: -len(level[1])))
+
+
+class _Part(NamedTuple):
+    """A slice before its p-values are corrected."""
+
+    level: str
+    n: int
+    by_cell: ByCell
+    change: targets.Differences | None
+    rest: targets.Differences | None
+
+
+def slicings(
+    columns: Mapping[str, Levels],
+    predictions: Sequence[Prediction],
+    labels: Mapping[Any, str],
+    by_cell: ByCell,
+    best: Best,
+) -> Iterator[Slicing]:
+    """Yield the slices of each column.
+
+    Two differences are tested in every slice that is not small, each corrected for the number of
+    slices (Holm): between two cells, and between the slice and all other queries in the best cell.
+
+    Args:
+        columns: The queries by column and level, as `levels_by_column` returns them.
+        predictions: The predictions of all cells.
+        labels: The label of each gold output (`OutputType.label_of`).
+        by_cell: The outcomes of the predictions.
+        best: The best cell.
+    """
+    a, b = _compared(by_cell, best)
+    raw = [cell for cell in paired.cells_of(by_cell) if cell.calibration == RAW]
+    cells = raw if len(raw) <= EACH else [*filter(None, (a, b))]
+    for name, levels in columns.items():
+        parts = []
+        for level, ids in levels.items():
+            own = {*ids}
+            some = outcomes([one for one in predictions if one.id in own], labels)
+            change = rest = None
+            if len(own) >= SMALL:
+                change = None if a is None else paired.difference(some[a], some[b])
+                rest = from_rest(by_cell[b], [id in own for id in by_cell[b].queries])
+            parts.append(_Part(level, len(own), some, change, rest))
+        yield _slicing(name, a, b, cells, parts)
+
+
+def _compared(by_cell: ByCell, best: Best) -> tuple[Cell | None, Cell]:
+    """Return the first cell and the best one; the next best where the first is the best."""
+    every = paired.cells_of(by_cell)
+    first, others = every[0], every[1:]
+    if best.cell != first or not others:
+        return (first if others else None), best.cell
+    return max(others, key=lambda cell: float(by_cell[cell].correct.mean())), first
+
+
+def from_rest(one: Outcomes, inside: Sequence[bool]) -> targets.Differences | None:
+    """Return the accuracy in a slice less that of all other queries; None without others.
+
+    The p-value is that of the permutation test: were the slice a draw of so many of the queries,
+    how often would its accuracy be at least as far from theirs? The interval is made from those of
+    both accuracies (Newcombe's hybrid).
+
+    Newcombe, "Interval estimation for the difference between independent proportions", Statistics
+    in Medicine 17, 1998.
+
+    Args:
+        one: The outcomes of a cell.
+        inside: For each query, whether it is in the slice.
+    """
+    mask = np.array(inside)
+    if mask.all() or not mask.any():
+        return None
+    own, rest = one.correct[mask], one.correct[~mask]
+    delta = float(own.mean() - rest.mean())
+    p = _permutation_p(one.correct.sum(axis=1), mask)
+    both = [targets.accuracy(table, one.drawn) for table in (own, rest)]
+    these = _hybrid(delta, own, rest, [found.these for found in both], p)
+    if any(found.general is None for found in both):
+        return targets.Differences(None, these)
+    general = [found.decisive for found in both]
+    return targets.Differences(_hybrid(delta, own, rest, general, p), these)
+
+
+def _hybrid(
+    delta: float, own: Table, rest: Table, ends: Sequence[Interval], p: float
+) -> Difference:
+    here, there, first, second = float(own.mean()), float(rest.mean()), *ends
+    low = delta - math.hypot(here - first.low, second.high - there)
+    high = delta + math.hypot(first.high - here, there - second.low)
+    return Difference(delta, Interval(low, high), p, abs(delta))
+
+
+def _permutation_p(right: Table, inside: Any) -> float:
+    """Return the p-value of the permutation test over queries, by their number of right seeds."""
+    values, counts = np.unique(right, return_counts=True)
+    n = int(inside.sum())
+    drawn = np.random.default_rng(0).multivariate_hypergeometric(counts, n, size=RESAMPLES)
+    centre = len(right) * n * right.mean()  # in whole units, so that ties are exact
+    far = np.abs(len(right) * (drawn @ values) - centre)
+    own = abs(len(right) * right[inside].sum() - centre)
+    return float((1 + (far >= own - 1e-6).sum()) / (1 + RESAMPLES))
+
+
+def _slicing(
+    name: str, a: Cell | None, b: Cell, cells: Sequence[Cell], parts: Sequence[_Part]
+) -> Slicing:
+    changes = _corrected([part.change for part in parts])
+    # Of two slices, one is the rest of the other: a single comparison.
+    rests = _corrected([part.rest for part in parts], single=len(parts) == 2)
+    found = tuple(
+        Slice(
+            part.level,
+            part.n,
+            part.n < SMALL,
+            tuple(cell_metrics.row(part.by_cell[cell]) for cell in cells),
+            change,
+            rest,
+        )
+        for part, change, rest in zip(parts, changes, rests, strict=True)
+    )
+    return Slicing(name, a, b, found, tuple(_sentences(name, a, b, found)))
+
+
+def _corrected(
+    found: Sequence[targets.Differences | None], *, single: bool = False
+) -> Iterator[SliceDifference | None]:
+    p_values = [one.decisive.p for one in found if one is not None]
+    corrected = iter(p_values if single else holm(p_values).tolist())
+    for one in found:
+        yield None if one is None else _difference(one, next(corrected))
+
+
+def _difference(one: targets.Differences, p_holm: float) -> SliceDifference:
+    general = None if one.general is None else _ends(one.general)
+    decisive = one.decisive
+    return SliceDifference(decisive.delta, general, _ends(one.these), decisive.p, p_holm)
+
+
+def _ends(one: Difference) -> Ends:
+    return one.ci.low, one.ci.high
+
+
+def _sentences(name: str, a: Cell | None, b: Cell, slices: Sequence[Slice]) -> Iterator[str]:
+    """Yield the significant differences of slices, and the slices that are too small."""
+    large = [one for one in slices if not one.small]
+    apart = [one for one in large if one.rest is not None and one.rest.significant]
+    for one in apart:
+        assert one.rest is not None
+        accuracy = next(row.accuracy for row in one.rows if row.at(seed=None) == b)
+        yield (
+            f"{name} = {quoted(one.level)}: {percent(accuracy)} right, {_change(one.rest)} against "
+            f"the other queries, significant (Holm-adjusted {p_value(one.rest.p_holm)})."
+        )
+    if len(large) > 1 and not apart:
+        yield f"No slice by {name} differs significantly from the other queries."
+    if a is not None and large:
+        yield _changes(name, a, b, large)
+    if small := [one for one in slices if one.small]:
+        names = [quoted(one.level) for one in small[:3]]
+        names += [f"{len(small) - 3} more"] if small[3:] else []
+        yield (
+            f"{counted(len(small), 'slice')} by {name} {'has' if len(small) == 1 else 'have'} "
+            f"fewer than {SMALL} queries ({listed(names)}): too few to compare."
+        )
+
+
+def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice]) -> str:
+    """Return a sentence on the slices in which two cells differ."""
+    apart = [(one, one.change) for one in large if one.change and one.change.significant]
+    names = paired.varied([a, b])
+    new, old = (sentences.context(paired.levels(cell, names)) for cell in (b, a))
+    between = f"{new or 'the best cell'} vs {old.removeprefix('at ') or 'the first'}"
+    if not apart:
+        return f"By {name}, {between}: no significant difference in any slice."
+    said = [f"{quoted(one.level)} ({_change(change)})" for one, change in apart]
+    return (
+        f"By {name}, {between}: a significant difference in {len(apart)} of "
+        f"{counted(len(large), 'slice')}, {listed(said[:5])}."
+    )
+
+
+def _change(one: SliceDifference) -> str:
+    low, high = one.ends
+    return f"{signed(one.delta)} points [{signed(low)}, {signed(high)}]"
