@@ -22,6 +22,7 @@ from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.tasks.examples import Example as Example
 from promptkit.tasks.examples import ExampleSet as ExampleSet
 from promptkit.tasks.loading import load_task as load_task
+from promptkit.tasks.measures import Scoring as Scoring
 from promptkit.tasks.task import Task as Task
 from promptkit.tasks.verbalizers import Verbalizer as Verbalizer
 from promptkit.tasks.writing import save_task as save_task

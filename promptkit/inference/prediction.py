@@ -28,6 +28,7 @@ from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Selection, selection_for
 from promptkit.tasks.examples import Example
+from promptkit.tasks.judging import judge
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.renderer import Renderer
@@ -59,7 +60,8 @@ class Prediction(Cell):
     label: Any
     """Answer: a label, or the validated value of a generated text; None after a failure."""
     correct: bool | None
-    """Equality of the answer with the gold output; None where that is not known."""
+    """Whether the answer is right: equality with the gold output, or what the task's scoring
+    declares; None where the gold output is not known."""
     logprobs: Mapping[str, float] | None
     """Log-probability of each label, in nats; None for generated answers."""
     probs: Mapping[str, float] | None
@@ -280,15 +282,17 @@ def answered(
         failed: Whether there is no answer, whatever the value is.
     """
     output, known = task.output_type, query.labelled
-    gold = output.plain(query.output) if known else None
-    label = None if failed else output.plain(value)
+    judged = None
+    if known:
+        golds = [query.output]
+        judged = judge(task.scoring, output, value, golds, failed=failed, example=query.id)
     return {
         "id": query.id,
         "input": dict(task.fields_of(query)),
-        "gold": gold,
-        "label": label,
-        "correct": (not failed and output.same(value, query.output)) if known else None,
-        "measures": task.scoring.measures(label, gold) if known else {},
+        "gold": output.plain(query.output) if known else None,
+        "label": None if failed else output.plain(value),
+        "correct": judged and judged.correct,
+        "measures": judged.measures if judged else {},
     }
 
 

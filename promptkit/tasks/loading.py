@@ -63,6 +63,7 @@ class TaskFolder:
     spec: TaskFile
     parser: ExampleParser
     verbalizers: Sequence[Verbalizer]
+    scoring: Scoring
     rows: Mapping[Part, Sequence[PlacedExample]]
 
     @property
@@ -85,7 +86,7 @@ class TaskFolder:
                 "template": self.spec.template,
                 "verbalizers": self.verbalizers,
                 "near_duplicates": self.spec.near_duplicates,
-                "scoring": Scoring(within=self.spec.output.within),
+                "scoring": self.scoring,
                 "folder": self.path.parent,
                 **{
                     part: self.parser.set_of(() if empty else [row.example for row in rows])
@@ -107,6 +108,7 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     spec = read_task_file(path)
     parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
     words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
+    scoring = _scoring(spec, path, parser.output)
     rows: dict[Part, Sequence[PlacedExample]] = {}
     for part, name in zip(PARTS, (spec.files.demos, spec.files.tests), strict=True):
         rows[part] = ()
@@ -126,7 +128,18 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
         rows[part] = [PlacedExample(part, i, example, file, line) for i, (example, line) in pairs]
     if spec.files.repeats == "drop":
         rows = _without_repeats(rows, parser.output, notify or (lambda message: None))
-    return TaskFolder(path, spec, parser, words, rows)
+    return TaskFolder(path, spec, parser, words, scoring, rows)
+
+
+def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:
+    """Return the scoring that `[output]` declares. Raises `TaskError`."""
+    section = spec.output
+    try:
+        scoring = Scoring(section.within, section.match, section.pattern, section.language)
+        scoring.check(output)
+    except TaskError as error:
+        raise TaskError(f"{path}: output.{error}") from None
+    return scoring
 
 
 def read_examples(

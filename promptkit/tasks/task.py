@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal
@@ -72,7 +72,7 @@ class Task(Typed, Generic[I, O]):
     near_duplicates: NearDuplicates = "exclude"
     """`allow` lets near-duplicates of a query be among its shots."""
     scoring: Scoring = Scoring()
-    """What else than equality answers are measured by."""
+    """What counts as right, and what answers are measured by besides."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -116,12 +116,24 @@ class Task(Typed, Generic[I, O]):
             reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items]
             raise TaskError("; ".join(reasons)) from None
         _ = task.labels  # labels that clash are an error of the task
+        task.scoring.check(task.output_type)
+        if problems := [*task._without_answer()]:
+            raise DataError(problems)
         if info.context != ROWS_CHECKED:
             rows = placed("demos", task.demos), placed("tests", task.tests)
             problems = [one.as_problem("output") for one in check_rows(*rows, task.output_type)]
             if problems:
                 raise DataError(problems)
         return task
+
+    def _without_answer(self) -> Iterator[Problem]:
+        """Yield the gold outputs that no answer can match."""
+        if self.scoring.match == "exact":
+            return
+        for example in (*self.demos, *self.tests):
+            reason = self.scoring.flaw(example.output) if example.labelled else None
+            if reason is not None:
+                yield Problem(reason, example=example.id, field="output", value=example.output)
 
     @classmethod
     def types(cls) -> tuple[type[BaseModel], Any]:
@@ -191,13 +203,16 @@ class Task(Typed, Generic[I, O]):
     def fingerprint(self) -> str:
         """A digest of the types, the instruction, the pool and the tests; names do not count.
 
-        Verbalizers are wording, as templates are, and change nothing.
+        How texts are matched counts too. Verbalizers are wording, as templates are, and change
+        nothing.
         """
         input_type, _ = self.types()
         names = ("title", "description")
         schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
         output = list(self.labels) or self.output_type.schema
         parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
+        if self.scoring.match != "exact":
+            parts.append(dict(self.scoring.declared))
         return hashlib.sha256(canonical(parts)).hexdigest()
 
     def verbalizer(self, name: str) -> Verbalizer:

@@ -20,6 +20,8 @@ from pydantic import (
 
 from promptkit.errors import TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
+from promptkit.tasks.answer_texts import Language
+from promptkit.tasks.measures import Match
 from promptkit.tasks.tables import not_utf8
 from promptkit.text import did_you_mean
 
@@ -73,6 +75,14 @@ class OutputSection(_Section):
     """The column that holds the output."""
     within: float | None = Field(default=None, ge=0)
     """For numbers: the distance from the gold number up to which an answer is near enough."""
+    match: Match = "exact"
+    """For texts: the comparison that makes an answer right. `normalised` leaves out case,
+    punctuation and articles; `contains` looks for the gold answer's words in the answer; `regex`
+    compares what `pattern` captures; `number` compares the last number, up to `within`."""
+    pattern: str | None = None
+    """For `regex`: a regular expression with one group, around the answer: `answer is (.*)`."""
+    language: Language = "en"
+    """The language of texts, for articles and numbers."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 

@@ -32,7 +32,8 @@ def save_task(
 
     Raises:
         TaskError: A folder cannot hold the task: an input is nested or has a serializer of its
-            own, an output holds a set, or metadata is not text and the format is CSV.
+            own, an output holds a set, there is a scorer, or metadata is not text and the format
+            is CSV.
 
     Example:
         >>> from promptkit import load_task
@@ -46,6 +47,11 @@ def save_task(
             f"template {task.template!r}: a task folder holds its own templates; put the file into "
             "a folder templates/ and name it without its path"
         )
+    if task.scoring.scorer is not None:
+        raise TaskError(
+            "the task has a scorer, which is code, and a folder holds data only; keep the task in "
+            "Python and name it package.module:attribute"
+        )
     schema_file = "answer.schema.json"
     parts = {part: f"{part}.{format}" for part in ("demos", "tests") if len(getattr(task, part))}
     spec: dict[str, Any] = {
@@ -58,6 +64,7 @@ def save_task(
     }
     schema = task.output_type.written_schema if "schema" in spec["output"] else None
     _check_kept(task, spec, schema)
+    spec["output"] |= task.scoring.declared
     if task.near_duplicates != "exclude":
         spec["near_duplicates"] = task.near_duplicates
     if task.verbalizers:
