@@ -6,6 +6,7 @@ pytest imports this in every session, so it imports nothing of ours until the fi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _promptkit_models() -> dict[str, Model]:
-    """The models that were loaded, by name; each is loaded once a session."""
-    return {}
+def _promptkit_load() -> Callable[[str], Model]:
+    """Loads a model by its name, once a session."""
+    import promptkit
+
+    return cache(promptkit.load_model)
 
 
 @pytest.fixture
 def gate(
-    request: pytest.FixtureRequest, _promptkit_models: dict[str, Model]
+    request: pytest.FixtureRequest, _promptkit_load: Callable[[str], Model]
 ) -> Callable[..., Checked]:
     """Checks a task as `promptkit check` does, and fails the test with the reason.
 
@@ -36,15 +39,9 @@ def gate(
         __tracebackhide__ = True
         import promptkit
 
-        def loaded(name: Model | str) -> Model:
-            if not isinstance(name, str):
-                return name
-            if name not in _promptkit_models:
-                _promptkit_models[name] = promptkit.load_model(name)
-            return _promptkit_models[name]
-
         try:
-            checked = promptkit.check(task, models=[loaded(each) for each in models], **arguments)
+            loaded = [_promptkit_load(one) if isinstance(one, str) else one for one in models]
+            checked = promptkit.check(task, models=loaded, **arguments)
         except promptkit.PromptkitError as error:
             pytest.fail(str(error), pytrace=False)
         if not checked.passed:

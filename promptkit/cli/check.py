@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from promptkit.cli import arguments, options, outputs
-from promptkit.cli.console import note, screen, write_json
+from promptkit.cli.console import Screen, note, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.prediction import Fit
@@ -116,7 +116,11 @@ def check(
     requirements.fit(loaded, limit)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     if out is not None:
-        _check_apart(out, no_worse_than)
+        if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
+            raise TaskError(
+                f"--out {out} is the run that this one is compared with; save it elsewhere, and "
+                "replace the other if this one shall count from now on"
+            )
         outputs.check_run("--out", out)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     models = arguments.models_named(model or [], adapter or [], **how)
@@ -137,7 +141,7 @@ def check(
     if out is not None:
         checked.comparison.save(out)
     if json_file != "-":
-        _show(str(checked).split("\n"))
+        _show(str(checked))
     write_json(json_file, checked.to_dict())
     if not checked.passed:
         raise typer.Exit(1)
@@ -160,21 +164,9 @@ def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
     return bounds
 
 
-def _check_apart(out: Path, no_worse_than: Path | None) -> None:
-    """Raise `TaskError` if a run would be saved over the one that it is compared with."""
-    if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
-        raise TaskError(
-            f"--out {out} is the run that this one is compared with; save it elsewhere, and "
-            "replace the other if this one shall count from now on"
-        )
-
-
-def _show(lines: Sequence[str]) -> None:
-    """Print the gates, one a line."""
-    console = screen(soft_wrap=True)
-    for line in lines:
-        text = Text(line)
-        text.highlight_regex(r"^  FAIL", "bold red")
-        text.highlight_regex(r"^  pass", "green")
-        console.print(text)
+def _show(gates: str) -> None:
+    text = Text(gates)
+    text.highlight_regex(r"(?m)^  FAIL", "bold red")
+    text.highlight_regex(r"(?m)^  pass", "green")
+    Screen(soft_wrap=True).print(text)
     sys.stdout.flush()

@@ -15,19 +15,16 @@ import typer
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit.cli import (
-    check,
-    compare,
-    console,
-    importing,
-    lint,
-    models,
-    new,
-    optimise,
-    render,
-    report,
-)
+from promptkit.cli import console, models
+from promptkit.cli.check import check
+from promptkit.cli.compare import compare
+from promptkit.cli.importing import import_file
+from promptkit.cli.lint import lint
+from promptkit.cli.new import new
+from promptkit.cli.optimise import optimise
+from promptkit.cli.render import render
 from promptkit.cli.repeated import Command
+from promptkit.cli.report import report
 from promptkit.errors import PromptkitError, shorten
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
@@ -110,16 +107,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-app.command(cls=Command)(render.render)
-app.command(cls=Command)(lint.lint)
-app.command(cls=Command)(new.new)
-app.command(cls=Command)(compare.compare)
-app.command(cls=Command)(check.check)
-app.command(cls=Command)(optimise.optimise)
-app.command("import", cls=Command)(importing.import_file)
-app.command(cls=Command)(report.report)
+for command in (render, lint, new, compare, check, optimise):
+    app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_file)
+app.command(cls=Command)(report)
 app.add_typer(models.app, name="models")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import promptkit
 from promptkit.cli import arguments, options, outputs
-from promptkit.cli.console import note, say, screen, write_json
+from promptkit.cli.console import Screen, note, say, write_json
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
 
@@ -81,7 +81,7 @@ def compare(
     if json_file != "-":
         from promptkit.report import terminal
 
-        console = screen(width=None if sys.stdout.isatty() else 120)
+        console = Screen(width=None if sys.stdout.isatty() else 120)
         console.print(terminal.render(data, result.to_records(), console.width))
         more = ", formats/" if (folder / "formats").is_dir() else ""
         say(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")

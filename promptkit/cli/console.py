@@ -104,11 +104,6 @@ class Screen(Console):
 err = Screen(stderr=True)
 
 
-def screen(**settings: Any) -> Screen:
-    """Return a console on standard output."""
-    return Screen(**settings)
-
-
 @contextmanager
 def streams() -> Iterator[None]:
     """Escape control characters on standard output and standard error."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import promptkit
 from promptkit.cli import arguments, options
-from promptkit.cli.console import err, note, screen, write_json
+from promptkit.cli.console import Screen, err, note, write_json
 from promptkit.cli.repeated import listed
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def lint(
             err.print(Text(diff), soft_wrap=True, end="")
         findings = find() if changed else findings
     if json_file != "-":
-        show.show(findings, screen())
+        show.show(findings, Screen())
     write_json(json_file, {"findings": show.as_json(findings)})
     if show.fails(findings):
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from promptkit.cli.console import err, say, screen, write_json
+from promptkit.cli.console import Screen, err, say, write_json
 from promptkit.cli.options import JsonFile
 from promptkit.cli.repeated import Command
 from promptkit.errors import ModelError, escaped
@@ -179,7 +179,7 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    screen(width=None if sys.stdout.isatty() else 120).print(table)
+    Screen(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _size(count: int) -> str:

@@ -66,7 +66,10 @@ def optimise(
     kind = arguments.choices("weights", [weights], Weights)[0]
     sampling = arguments.sampling(max_tokens, temperature)
     loaded = arguments.task_named(task, near_duplicates)
-    _check_file(out)
+    if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
+        raise TaskError(
+            f"--out {out}: write a file name that ends in .json, in a folder that exists"
+        )
     outputs.check_file("--out", out)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
     runtime = arguments.model_named(
@@ -96,11 +99,3 @@ def optimise(
             words += ["--near-duplicates", near_duplicates]
         say(f"Written to {out}. Now: {shlex.join(words)}")
     write_json(json_file, found.to_dict())
-
-
-def _check_file(out: Path) -> None:
-    """Raise `TaskError` if the shots could not be written, or not be read as a selection."""
-    if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
-        raise TaskError(
-            f"--out {out}: write a file name that ends in .json, in a folder that exists"
-        )

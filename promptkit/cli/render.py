@@ -6,13 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from promptkit.cli import arguments, options
-from promptkit.cli.console import err, exact, fail, note, say, screen, write_json
+from promptkit.cli.console import Screen, err, exact, fail, note, say, write_json
 from promptkit.cli.repeated import listed
 from promptkit.errors import PromptkitError, TaskError, escaped, shorten
 from promptkit.experiments.prompt_warnings import near_sentence
@@ -30,6 +30,7 @@ from promptkit.selection.orders import as_order
 from promptkit.selection.strategies import selection_for
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
+from promptkit.text import counted
 
 
 def render(
@@ -110,10 +111,11 @@ def render(
             data = [lines.as_json(prompt, runtime) for prompt in prompts]
             write_json(json_file, data if every or len(data) > 1 else data[0])
         if html_file is not None:
-            _write_page(html_file, loaded.name, prompts, runtime)
+            page = html.html(loaded.name, [preview(prompt, runtime) for prompt in prompts])
+            saving.write(html_file, page)
+            say(f"Written to {html_file}")
         if html_file is None and json_file is None:
-            look = Look(tokens=tokens, spans=spans, whitespace=whitespace)
-            _print(prompts, runtime, look)
+            _print(prompts, runtime, tokens=tokens, spans=spans, whitespace=whitespace)
         drawn = selection_for(loaded, chosen)
         found = {
             test.id: [demo.id for demo in out]
@@ -153,38 +155,25 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     )
 
 
-class Look(NamedTuple):
-    """The parts of a prompt that are shown."""
-
-    tokens: bool = False
-    spans: bool = False
-    whitespace: bool = False
-
-
-def _print(prompts: Sequence[Prompt], model: Model | None, look: Look) -> None:
+def _print(
+    prompts: Sequence[Prompt], model: Model | None, *, tokens: bool, spans: bool, whitespace: bool
+) -> None:
     """Print prompts: in colour on a terminal, and to the byte where output is redirected."""
     for prompt in prompts:
         if len(prompts) > 1:
             sys.stdout.flush()
-            number = f"{len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+            number = counted(len(prompt.shots), "shot")
             err.print(Text(f"\n── {number}, {escaped(str(prompt.query))}", "dim"), soft_wrap=True)
-        if look.tokens and model is not None:
+        if tokens and model is not None:
             sys.stdout.write(lines.token_lines(prompt, model))
-        elif look.spans:
+        elif spans:
             sys.stdout.write(lines.span_lines(prompt, model))
         elif sys.stdout.isatty():
-            colour.show(screen(), preview(prompt, model), whitespace=look.whitespace)
-        elif look.whitespace:
+            colour.show(Screen(), preview(prompt, model), whitespace=whitespace)
+        elif whitespace:
             print(marked(str(read_by(prompt, model)), spaces=True))
         else:
             exact(str(read_by(prompt, model)))
-
-
-def _write_page(file: Path, title: str, prompts: Sequence[Prompt], model: Model | None) -> None:
-    """Write prompts as an interactive page."""
-    text = html.html(title, [preview(prompt, model) for prompt in prompts])
-    saving.write(file, text)
-    say(f"Written to {file}")
 
 
 def _sources(task: str, template: str | None) -> list[Path]:
@@ -201,7 +190,7 @@ def _watch(watched: Sequence[Path], written: Path | None, show: Callable[[], Non
     try:
         for _ in changes(watched, written):
             if sys.stdout.isatty():
-                screen().clear()
+                Screen().clear()
             try:
                 show()
             except PromptkitError as error:

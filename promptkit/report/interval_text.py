@@ -10,11 +10,8 @@ from promptkit.text import number, percent
 
 def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
     """Return an interval: for new draws of shots, or for these shots where there is one draw."""
-    general: Sequence[float] | None = values[name]
-    if general is not None:
-        return general
-    these: Sequence[float] = values[f"{name}_fixed"]
-    return these
+    ends: Sequence[float] = values[name] or values[f"{name}_fixed"]
+    return ends
 
 
 def accuracy(row: Data) -> str:

@@ -10,40 +10,25 @@ from promptkit.text import counted, visible
 
 def notes(data: Data, records: Records) -> list[str]:
     """Return what a reader should know of the metrics and the predictions, a sentence each."""
-    own = [visible(note, 1000) for note in data["notes"]]
-    return [*own, *_left_out(records), *_failed(records), *_near_ties(records)]
-
-
-def _left_out(records: Records) -> list[str]:
-    fewer = sum(len(record["shot_ids"]) < record["shots"] for record in records)
-    if not fewer:
-        return []
-    return [
-        f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since "
-        "more did not fit the context."
-    ]
-
-
-def _failed(records: Records) -> list[str]:
+    lines = [visible(note, 1000) for note in data["notes"]]
+    answers = counted(len(records), "answer")
+    if fewer := sum(len(record["shot_ids"]) < record["shots"] for record in records):
+        lines.append(
+            f"{fewer:,} of {counted(len(records), 'prediction')} saw fewer shots than asked, since "
+            "more did not fit the context."
+        )
     reasons = Counter(r["failure"] for r in records if r["failure"] is not None)
-    if not reasons:
-        return []
-    (reason, times), *_ = reasons.most_common(1)
-    return [
-        f"{sum(reasons.values()):,} of {counted(len(records), 'answer')} failed; "
-        f"{times:,} of them: {visible(reason, 120)}"
-    ]
-
-
-def _near_ties(records: Records) -> list[str]:
-    near = sum(bool(record["near_tie"]) for record in records)
-    if not near:
-        return []
-    ties = "is a near-tie" if near == 1 else "are near-ties"
-    return [
-        f"{near:,} of {counted(len(records), 'answer')} {ties}: in another batch the second label "
-        "may come first (near_tie in predictions.jsonl)."
-    ]
+    for reason, times in reasons.most_common(1):
+        lines.append(
+            f"{reasons.total():,} of {answers} failed; {times:,} of them: {visible(reason, 120)}"
+        )
+    if near := sum(bool(record["near_tie"]) for record in records):
+        ties = "is a near-tie" if near == 1 else "are near-ties"
+        lines.append(
+            f"{near:,} of {answers} {ties}: in another batch the second label may come first "
+            "(near_tie in predictions.jsonl)."
+        )
+    return lines
 
 
 def cost(usage: Data) -> list[str]:
