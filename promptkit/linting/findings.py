@@ -17,9 +17,9 @@ class Rule:
     """A rule and its reason."""
 
     id: str
-    severity: Severity
     reason: str
     """One line: why it matters."""
+    severity: Severity
     fixable: bool = False
     """True where `--fix` can correct a template, at least where that is safe."""
     needs_model: bool = False
