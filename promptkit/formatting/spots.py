@@ -29,7 +29,8 @@ _LONGEST_NAME = 3
 """Most words of a name; more make a sentence."""
 _QUOTES = tuple("\"'`“”‘’")
 _LINE_END = re.compile(r"[ \t]*(?:\n[ \t]*)+\Z")
-_JOINTS = (", ", "; ", " | ", " / ")
+JOINTS = (", ", "; ", " | ", " / ")
+"""Texts between the values of fields."""
 _TAG = re.compile(r"</?(?:[^\W\d_]|\Z)")
 _KEY = re.compile(r"\"\s*:")
 
@@ -136,7 +137,11 @@ def _regions(tree: nodes.Template) -> Iterator[_Region]:
     calls = [call for call in tree.find_all(nodes.CallBlock) if shows_examples(call)]
     found = [_Region([*_events(call.body)], "example") for call in calls]
     if not calls:
-        loops = [loop for loop in tree.find_all(nodes.For) if _is_over_shots(loop)]
+        loops = [
+            loop
+            for loop in tree.find_all(nodes.For)
+            if any(name.name == "shots" for name in _all(loop.iter, nodes.Name))
+        ]
         found = [_Region([*_events(loop.body)], "example") for loop in loops]
         if loops:
             events = [*_events(tree.body)]
@@ -162,10 +167,6 @@ def _name(node: nodes.Node) -> str | None:
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         return str(node.arg.value)
     return getattr(node, "name", None) or getattr(node, "attr", None)
-
-
-def _is_over_shots(loop: nodes.For) -> bool:
-    return any(name.name == "shots" for name in _all(loop.iter, nodes.Name))
 
 
 def _events(body: Iterable[nodes.Node]) -> Iterator[_Event]:
@@ -214,7 +215,7 @@ def _spots(region: _Region, page: Page) -> Iterator[Spot]:
             separator=separator,
             gap=_gap(text, separator) if answers else None,
             asks=asks,
-            is_joint=text in _JOINTS and before is not None,
+            is_joint=text in JOINTS and before is not None,
             line_end=line_end.start() if line_end is not None else None,
         )
 

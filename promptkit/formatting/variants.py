@@ -20,7 +20,7 @@ import jinja2.meta
 from promptkit.errors import PromptkitError, TaskError, TemplateError
 from promptkit.formatting.design import design
 from promptkit.formatting.inheritance import written_out
-from promptkit.formatting.spots import Layout, Spot, layout
+from promptkit.formatting.spots import JOINTS, Layout, Spot, layout
 from promptkit.linting.lint import lint_template
 from promptkit.selection.draw import same
 from promptkit.tasks.task import Task
@@ -35,8 +35,6 @@ CASINGS: Mapping[str, Callable[[str], str]] = {
     "lower": str.lower,
 }
 """Casings of field names."""
-JOINTS = (", ", "; ", " | ", " / ")
-"""Texts between the values of fields."""
 GAPS = ("", " ", "\n")
 """White space in front of the answer."""
 LINE_ENDS = ("\n", "\n\n", "\n###\n", " || ")
@@ -211,12 +209,8 @@ class _Original:
                 "the text around the values of its examples cannot be varied; leave out formats, "
                 "or vary another template"
             )
-        loaded = [
-            name
-            for name in jinja2.meta.find_referenced_templates(_page(self.template).tree)
-            if name
-        ]
-        if loaded:
+        named = jinja2.meta.find_referenced_templates(_page(self.template).tree)
+        if loaded := list(filter(None, named)):
             return f"its examples are in {', '.join(loaded)}, which it loads; vary that one"
         return "it has no {% example %} block and no loop over the shots to vary"
 

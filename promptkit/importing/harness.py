@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +21,11 @@ from promptkit.importing.imported import (
     Imported,
     ImportedTask,
     Omissions,
+    RefusedError,
     as_instruction,
     check,
     column_of,
+    labels_of,
 )
 from promptkit.importing.plain_values import ForeignFile, PythonFunction, beside, read_yaml
 
@@ -79,22 +82,19 @@ def carry(source: ForeignFile) -> Imported:
     labels = _labels(config, omissions)
     column = _column(config, labels, omissions)
     try:
-        refused = jinja.refused(text)
-        if refused is not None:
-            raise TaskError(f"{path}: doc_to_text {refused}; write it anew")
+        if refused := jinja.refused(text):
+            raise RefusedError(f"doc_to_text {refused}")
         kinds = jinja.kinds_of(text)
         if not kinds:
-            raise TaskError(
-                f"{path}: doc_to_text prints nothing of a row, so that nothing is asked"
-            )
+            raise RefusedError("doc_to_text prints nothing of a row, so that nothing is asked")
         records = [field for field, kind in kinds.items() if kind == "record"]
         template, instruction = _template(config, text, bool(records))
+        check(template, "prompt.j2")
     except jinja2.TemplateSyntaxError as error:
         line = source.line("doc_to_text")
         raise TaskError(f"{path}:{line}: the template does not parse: {error.message}") from None
-    reason = check(template, "prompt.j2")
-    if reason is not None:
-        raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
+    except RefusedError as error:
+        raise TaskError(f"{path}: {error}; write the template anew") from None
     for field in records:
         omissions.add(
             ["doc_to_text"],
@@ -187,33 +187,13 @@ def _labels(config: Mapping[str, Any], omissions: Omissions) -> tuple[str, ...]:
         return ()
     if isinstance(choices, str):
         written = re.fullmatch(r"\s*\{\{\s*(\[.*\])\s*\}\}\s*", choices, re.DOTALL)
-        choices = _literal(written[1]) if written else choices
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            choices = ast.literal_eval(written[1]) if written else choices
     if isinstance(choices, dict):
         choices = list(choices.values())
-    if not isinstance(choices, list) or any(isinstance(c, PythonFunction) for c in choices):
-        omissions.add(
-            ["doc_to_choice"],
-            f"{shorten(str(config['doc_to_choice']))}: other choices in every row, and promptkit "
-            "has one set of labels",
-            "the answers are generated; where there is one set, write `labels` under [output]",
-        )
-        return ()
-    labels = tuple(str(choice) for choice in choices)
-    if len(set(labels)) < len(labels) or any(not x or x != x.strip() for x in labels):
-        omissions.add(
-            ["doc_to_choice"],
-            "a choice is empty, stands twice, or has white space around it",
-            "the answers are generated; write `labels` under [output]",
-        )
-        return ()
-    return labels
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
+    is_fixed = isinstance(choices, list) and not any(isinstance(c, PythonFunction) for c in choices)
+    labels = [str(choice) for choice in choices] if is_fixed else None
+    return labels_of(labels, ["doc_to_choice"], shorten(str(config["doc_to_choice"])), omissions)
 
 
 def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omissions) -> str:

@@ -130,13 +130,31 @@ def _files(task: ImportedTask) -> dict[str, str]:
     return files | {f"templates/{name}": source for name, source in task.templates.items()}
 
 
-def check(source: str, name: str) -> str | None:
-    """Return the reason why promptkit cannot render a template; None if it can."""
+class RefusedError(Exception):
+    """Reason why a template cannot be imported."""
+
+
+def check(source: str, name: str) -> None:
+    """Raise `RefusedError` if promptkit cannot render a template."""
     try:
         Template(source, name).check()
     except TemplateError as error:
-        return error.reason
-    return None
+        raise RefusedError(f"its Jinja is not promptkit's: {error.reason}") from None
+
+
+def labels_of(
+    choices: Sequence[str] | None, keys: Sequence[str], shown: str, omissions: Omissions
+) -> tuple[str, ...]:
+    """Return the labels; empty, with an omission, if they clash or differ by row (None)."""
+    if choices is None:
+        why = "other choices in every row, and promptkit has one set of labels"
+    elif len(set(choices)) < len(choices) or any(not x or x != x.strip() for x in choices):
+        why = "a choice is empty, stands twice, or has white space around it"
+    else:
+        return tuple(choices)
+    do = "the answers are generated; where there is one set, write `labels` under [output]"
+    omissions.add(keys, f"{shown}: {why}", do)
+    return ()
 
 
 def column_of(field: str) -> str:

@@ -20,6 +20,7 @@ from promptkit.importing.imported import (
     Imported,
     ImportedTask,
     Omissions,
+    RefusedError,
     as_instruction,
     check,
     column_of,
@@ -56,12 +57,12 @@ def carry(source: ForeignFile) -> Imported:
     try:
         roles = _roles(prompt, omissions)
         template, instruction = _template(prompt, roles)
+        check(template, "prompt.j2")
     except (jinja2.TemplateSyntaxError, ValueError) as error:
         why = error.message if isinstance(error, jinja2.TemplateSyntaxError) else error
         raise TaskError(f"{path}: the template does not parse: {why}") from None
-    reason = check(template, "prompt.j2")
-    if reason is not None:
-        raise TaskError(f"{path}: its Jinja is not promptkit's: {reason}; write the template anew")
+    except RefusedError as error:
+        raise TaskError(f"{path}: {error}; write the template anew") from None
     demos, fields = _rows(prompt, roles, omissions)
     inputs = [tuple(row[name] for name in fields) for row in demos]
     repeats = len(set(inputs)) < len(inputs)
@@ -167,9 +168,8 @@ class _Roles:
 
 def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
     for text, format in ((prompt.example, prompt.example_format), (prompt.suffix, prompt.format)):
-        refused = jinja.refused(text) if format == "jinja2" else None
-        if refused is not None:
-            raise ValueError(f"it {refused}")
+        if format == "jinja2" and (refused := jinja.refused(text)):
+            raise RefusedError(f"it {refused}")
     shown = _names(prompt.example, prompt.example_format)
     asked = [name for name in _names(prompt.suffix, prompt.format) if name not in prompt.partial]
     if len(shown) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,27 +90,14 @@ def beside(path: Path, name: str) -> Path:
 def _json(text: str, path: Path) -> Any:
     try:
         value = json.loads(text)
+        _measure(value, path, {}, 0)
+        return value
     except RecursionError:
         _too_deep(path)
     except json.JSONDecodeError as error:
         raise TaskError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except ValueError as error:  # a number of thousands of digits
         raise TaskError(f"{path}: {error}") from None
-    _check_depth(value, path)
-    return value
-
-
-def _check_depth(value: Any, path: Path) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict | list):
-                inner += item.values() if isinstance(item, dict) else item
-        if not inner:
-            return
-        level = inner
-    _too_deep(path)
 
 
 def _yaml(text: str, path: Path) -> ForeignFile:
@@ -174,7 +161,9 @@ def _check_events(yaml: Any, text: str, path: Path) -> None:
 def _measure(
     node: Any, path: Path, seen: dict[int, tuple[int, int] | None], depth: int
 ) -> tuple[int, int]:
-    """Return the number of values in a node, with aliases written out, and its depth."""
+    """Return the number of values in a value or a node, with aliases written out, and its depth."""
+    if depth >= MAX_DEPTH:
+        _too_deep(path)
     if id(node) in seen:
         known = seen[id(node)]
         if known is None:
@@ -193,10 +182,14 @@ def _measure(
     return size, height
 
 
-def _children(node: Any) -> Sequence[Any]:
-    if node.id == "mapping":
+def _children(node: Any) -> Iterable[Any]:
+    """Return the values in a value of JSON, or the nodes in a node of YAML."""
+    if isinstance(node, dict):
+        return node.values()
+    kind = getattr(node, "id", None)
+    if kind == "mapping":
         return [child for pair in node.value for child in pair]
-    return node.value if node.id == "sequence" else ()
+    return node.value if kind == "sequence" else node if isinstance(node, list) else ()
 
 
 def _lines(node: Any, keys: tuple[str, ...]) -> Any:

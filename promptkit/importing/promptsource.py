@@ -17,8 +17,10 @@ from promptkit.importing.imported import (
     Imported,
     ImportedTask,
     Omissions,
+    RefusedError,
     check,
     column_of,
+    labels_of,
     slug,
     unique,
 )
@@ -47,10 +49,6 @@ class _Parsed:
     column: str
 
 
-class _SkippedError(Exception):
-    """Reason why a template is not imported."""
-
-
 def carry(source: ForeignFile) -> Imported:
     """Return the templates as one task per set of labels. Raises `TaskError`."""
     omissions = Omissions(source)
@@ -68,7 +66,7 @@ def carry(source: ForeignFile) -> Imported:
         shown = repr(str(value.get("name") or key))
         try:
             parsed = _parse(value, shown, keys, omissions)
-        except _SkippedError as error:
+        except RefusedError as error:
             omissions.add(keys, f"{shown} is left out: {error}", "write it anew")
             continue
         except jinja2.TemplateSyntaxError as error:
@@ -87,25 +85,27 @@ def carry(source: ForeignFile) -> Imported:
 
 def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omissions) -> _Parsed:
     prompt, target = _split(value["jinja"])
-    labels = _labels(value.get("answer_choices"), keys, shown, omissions)
-    refused = jinja.refused(prompt)
-    if refused is not None:
-        raise _SkippedError(f"it {refused}")
+    choices = value.get("answer_choices")
+    labels: tuple[str, ...] = ()
+    if isinstance(choices, str):
+        is_fixed = "{{" not in choices and "{%" not in choices
+        found = [choice.strip() for choice in choices.split(_SPLIT)] if is_fixed else None
+        labels = labels_of(found, [*keys, "answer_choices"], shown, omissions)
+    if refused := jinja.refused(prompt):
+        raise RefusedError(f"it {refused}")
     read = [name for name in jinja.fields(prompt) if name != "answer_choices"]
     if "answer_choices" in jinja.fields(prompt) and not labels:
-        raise _SkippedError("it shows answer_choices, which are not the same for every row")
+        raise RefusedError("it shows answer_choices, which are not the same for every row")
     if not read:
-        raise _SkippedError("it prints nothing of a row")
+        raise RefusedError("it prints nothing of a row")
     kinds = jinja.kinds_of(prompt)
     records = [name for name in read if kinds[name] == "record"]
     if records:
-        raise _SkippedError(f"{records[0]!r} is a list or a record, which no column can hold")
+        raise RefusedError(f"{records[0]!r} is a list or a record, which no column can hold")
     fields = {name: column_of(name) for name in read}
     names = {name: f"input.{column}" for name, column in fields.items()}
     source = _template(prompt, names | {"answer_choices": "labels"})
-    reason = check(source, f"{slug(str(value.get('name')))}.j2")
-    if reason is not None:
-        raise _SkippedError(f"its Jinja is not promptkit's: {reason}")
+    check(source, f"{slug(str(value.get('name')))}.j2")
     answered = [name for name in jinja.fields(target) if name != "answer_choices"]
     both = [name for name in answered if name in fields]
     if both:
@@ -122,41 +122,22 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
     return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
 
 
-def _labels(choices: Any, keys: list[str], shown: str, omissions: Omissions) -> tuple[str, ...]:
-    """Return the labels; empty if they differ from row to row."""
-    if not isinstance(choices, str):
-        return ()
-    if "{{" in choices or "{%" in choices:
-        omissions.add(
-            [*keys, "answer_choices"],
-            f"{shown} has other answers in every row, and promptkit one set of labels",
-            "the answers are generated; edit [output] where there is one set",
-        )
-        return ()
-    labels = tuple(choice.strip() for choice in choices.split(_SPLIT))
-    if len(set(labels)) < len(labels) or not all(labels):
-        why = f"{shown} has an empty answer, or one that stands twice"
-        omissions.add([*keys, "answer_choices"], why, "the answers are generated; edit [output]")
-        return ()
-    return labels
-
-
 def _split(source: str) -> tuple[str, str]:
     """Return the question and the answer, with tags closed that are open at the split."""
     if source.count(_SPLIT) != 1:
-        raise _SkippedError(f"it has {source.count(_SPLIT)} `|||`, and one parts it in two")
+        raise RefusedError(f"it has {source.count(_SPLIT)} `|||`, and one parts it in two")
     prompt, _, target = source.partition(_SPLIT)
     opened = _opened(prompt)
     if any(name != "if" for name in opened):
-        raise _SkippedError("`|||` stands in a loop or a block")
+        raise RefusedError("`|||` stands in a loop or a block")
     if opened and _branches_after(target, len(opened)):
-        raise _SkippedError("`|||` stands in one of several branches")
+        raise RefusedError("`|||` stands in one of several branches")
     prompt += "{% endif %}" * len(opened)
     try:
         jinja.parse(prompt)
     except jinja2.TemplateSyntaxError as error:
         why = f"what stands in front of `|||` does not parse: {error.message}"
-        raise _SkippedError(why) from None
+        raise RefusedError(why) from None
     return prompt, "{% if true %}" * len(opened) + target
 
 

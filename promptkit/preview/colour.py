@@ -53,9 +53,8 @@ def _parts(shown: Preview) -> Table:
     if shown.tokens:
         table.add_column("tokens", justify="right")
     for cost in (*shown.costs, total(shown)):
-        counts = (
-            [f"{cost.characters:,}", _count(cost)] if shown.tokens else [f"{cost.characters:,}"]
-        )
+        tokens = "?" if cost.tokens is None else f"{cost.tokens:,}"
+        counts = (f"{cost.characters:,}", tokens)[: 1 + bool(shown.tokens)]
         table.add_row(Text(on_one_line(cost.owner), style(cost.part, cost.shot)), *counts)
     return table
 
@@ -66,17 +65,12 @@ def total(shown: Preview) -> PartCost:
     return PartCost("all", "template", None, characters, len(shown.tokens))
 
 
-def _count(cost: PartCost) -> str:
-    return "?" if cost.tokens is None else f"{cost.tokens:,}"
-
-
 def _answers(shown: Preview) -> Iterator[Text]:
     if not shown.candidates:
         yield Text.assemble(("answer  ", "dim"), "generated")
     for index, candidate in enumerate(shown.candidates):
-        line = Text.assemble(
-            ("answer  " if index == 0 else "        ", "dim"), repr(candidate.text)
-        )
+        head = "" if index else "answer"
+        line = Text.assemble((f"{head:8}", "dim"), repr(candidate.text))
         for token in candidate.tokens:
             line.append(f"  {token.id} {token.text!r}", "dim")
         yield line

@@ -122,16 +122,8 @@ def _width(width: int | str) -> int:
     return len(width) if isinstance(width, str) else max(width, 0)
 
 
-def _wrapped(
-    meter: Meter,
-    value: Any,
-    width: int = 79,
-    break_long_words: bool = True,
-    wrapstring: str | None = None,
-    *_: Any,
-    **__: Any,
-) -> int:
-    return meter.weigh(value) * (1 + len(wrapstring or "\n"))
+def _wrapped(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> int:
+    return meter.weigh(value) * (1 + len(_sought(args, kwargs) or "\n"))
 
 
 def _gathered(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> int:

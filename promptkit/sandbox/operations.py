@@ -31,38 +31,34 @@ class Stream:
         return self._meter.each(self._values)
 
 
-class Format:
+class Format(SandboxedFormatter):
     """`str.format` or `str.format_map` of one text, within bounds."""
 
     def __init__(
         self, environment: SandboxedEnvironment, meter: Meter, text: str, *, is_map: bool
     ) -> None:
-        self._formatter, self._text, self._is_map = _Formatter(environment), text, is_map
-        self._formatter.meter = meter
+        super().__init__(environment)
+        self._meter, self._text, self._is_map = meter, text, is_map
 
     def __call__(self, *args: Any, **kwargs: Any) -> str:
         if self._is_map:
             (kwargs,), args = args, ()
-        return self._formatter.vformat(self._text, args, kwargs)
-
-
-class _Formatter(SandboxedFormatter):
-    meter: Meter
+        return self.vformat(self._text, args, kwargs)
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        self.meter.spend(field_name.count(".") + field_name.count("["))
+        self._meter.spend(field_name.count(".") + field_name.count("["))
         return super().get_field(field_name, args, kwargs)
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        self.meter.spend(STEPS_PER_CALL)
-        check_text(self.meter, value)
-        self.meter.write(self.meter.weigh(value) + spec_length(format_spec))
+        self._meter.spend(STEPS_PER_CALL)
+        check_text(self._meter, value)
+        self._meter.write(self._meter.weigh(value) + spec_length(format_spec))
         return super().format_field(value, format_spec)
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion is not None:
-            check_text(self.meter, value)
-            self.meter.write(self.meter.weigh(value))
+            check_text(self._meter, value)
+            self._meter.write(self._meter.weigh(value))
         return super().convert_field(value, conversion)
 
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from promptkit import Example, Task, Template
 from promptkit.errors import TaskError, TemplateError
 from promptkit.formatting.design import design
-from promptkit.formatting.variants import JOINTS, SEPARATORS, FormatChange, reformatted, variants
+from promptkit.formatting.spots import JOINTS
+from promptkit.formatting.variants import SEPARATORS, FormatChange, reformatted, variants
 from promptkit.linting.lint import lint_template
 from promptkit.templating.source import Page
 from promptkit.templating.template import BUILT_IN
