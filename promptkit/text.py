@@ -5,6 +5,7 @@ Shares and differences of shares are from -1 to 1; the texts give them in points
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, AnyStr
@@ -43,6 +44,27 @@ def decimals(low: float, high: float) -> int:
     """Return 0 where whole points keep two ends apart, and their signs; else 1."""
     hidden = any(end and round(100 * end) == 0 for end in (low, high))
     return int(round(100 * low) == round(100 * high) or (hidden and low * high > 0))
+
+
+def plain(value: float, digits: int, sign: str = "") -> str:
+    """Return a number of any unit with so many decimals: `0.42`, `12,400`; never `-0`.
+
+    Args:
+        value: The number; one of ten digits or more becomes `1.23e+17`.
+        digits: The number of decimals.
+        sign: "+" for a sign in front of positive numbers too, but of none that rounds to 0.
+    """
+    if abs(value) >= 1e9:
+        return f"{value:{sign}.3g}"
+    text = f"{value:{sign},.{digits}f}"
+    return text.lstrip("+-") if not float(text.replace(",", "")) else text
+
+
+def places(width: float) -> int:
+    """Return the decimals that show two digits of a width: 2 of 0.12, 0 of 25."""
+    if not 0 < width < math.inf:
+        return 2
+    return min(max(1 - math.floor(math.log10(width)), 0), 6)
 
 
 def p_value(p: float) -> str:

@@ -1,4 +1,4 @@
-"""Cell with the highest accuracy, tested against all others."""
+"""Cell with the best value of a metric, tested against all others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.evaluation import intervals, sentences, targets
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell
-from promptkit.evaluation.pairs import cells_of, difference
+from promptkit.evaluation.pairs import cells_of
 from promptkit.evaluation.results import Best, Rival
 from promptkit.inference.cell import Cell, distinct
 
@@ -24,8 +25,8 @@ class Baseline(NamedTuple):
     """Its correctness, (queries,)."""
 
 
-def best(by_cell: ByCell, baseline: Baseline | None) -> Best:
-    """Return the cell with the highest accuracy, of equal ones that with the fewest shots.
+def best(by_cell: ByCell, baseline: Baseline | None, metric: Metric = ACCURACY) -> Best:
+    """Return the cell with the best value of a metric, of equal ones that with the fewest shots.
 
     It is tested against every other cell, whichever came out best: by multiple comparisons with
     the best, in Bonferroni's form, which holds however the cells depend on one another. In 95 % of
@@ -34,23 +35,33 @@ def best(by_cell: ByCell, baseline: Baseline | None) -> Best:
     Args:
         by_cell: The outcomes of a comparison.
         baseline: The majority-class baseline, where answers are labels.
+        metric: The metric; some cell has it.
 
     Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
     """
-    right = {cell: float(by_cell[cell].correct.mean()) for cell in cells_of(by_cell)}
-    leader = max(right, key=lambda cell: (right[cell], -cell.shots))
-    others = [cell for cell in right if cell != leader]
+    values = {
+        cell: value
+        for cell in cells_of(by_cell)
+        if (value := metric.value(by_cell[cell])) is not None
+    }
+    leader = max(values, key=lambda cell: (metric.sign * values[cell], -cell.shots))
+    others = [cell for cell in values if cell != leader]
     alpha = sentences.ALPHA / max(len(others), 1)
-    rivals = tuple(_rival(by_cell, cell, leader, alpha) for cell in others)
+    rivals = tuple(_rival(by_cell, cell, leader, alpha, metric) for cell in others)
     separated = all(rival.separated for rival in rivals)
+    right = float(by_cell[leader].correct.mean())
     accuracy = None if baseline is None else baseline.accuracy
-    return Best(leader, right[leader], rivals, separated, accuracy)
+    return Best(leader, right, rivals, separated, accuracy, values[leader])
 
 
-def _rival(by_cell: ByCell, cell: Cell, leader: Cell, alpha: float) -> Rival:
-    found = difference(by_cell[cell], by_cell[leader], 1 - alpha).decisive
-    separated = found.p <= alpha and found.ci.low > 0
-    return Rival(cell, found.delta, (found.ci.low, found.ci.high), found.p, separated)
+def _rival(by_cell: ByCell, cell: Cell, leader: Cell, alpha: float, metric: Metric) -> Rival:
+    both = metric.difference(by_cell[cell], by_cell[leader], 1 - alpha)
+    if both is None:
+        return Rival(cell, None, None, 1.0, False)
+    found = both.decisive
+    ends = found.ci.low, found.ci.high
+    separated = found.p <= alpha and min(metric.sign * end for end in ends) > 0
+    return Rival(cell, found.delta, ends, found.p, separated)
 
 
 def majority(by_cell: ByCell) -> Baseline | None:

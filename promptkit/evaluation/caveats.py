@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import named
-from promptkit.text import capital, counted, percent, points, quoted
+from promptkit.text import capital, counted, percent, quoted
 
 FEW = 100
 """Number of queries below which a comparison has a warning."""
@@ -23,30 +25,36 @@ SHOWN_BIAS = 0.005
 _SAID = 3
 
 
-def few_queries(n: int, detectable: float | None) -> str | None:
+def few_queries(n: int, detectable: float | None, metric: Metric = ACCURACY) -> str | None:
     """Return a warning where the tests are few; `detectable` is what `power.detectable` gives."""
     if n >= FEW:
         return None
     unseen = (
         "no difference would be significant"
         if detectable is None
-        else f"true differences below about {points(detectable)} mostly go unseen"
+        else f"true differences{metric_text.of(metric)} below about "
+        f"{metric_text.size(metric, detectable)} mostly go unseen"
     )
     few = f"{counted(n, 'query', 'queries')} {'is' if n == 1 else 'are'} few"
     return f"{few}: {unseen}; add tests before you decide."
 
 
-def picked(cells: int, tests: int, bias: float) -> str | None:
+def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> str | None:
     """Return a warning of the selection bias of the best of several cells.
 
     Args:
         cells: The number of cells.
         tests: The number of queries that they were chosen on.
         bias: The selection bias; 0 where all cells give the same answers, so nothing was chosen.
+        metric: The metric that they were chosen by.
     """
     if cells < 2 or not bias:
         return None
-    less = f"; expect about {points(bias)} less on new data" if bias >= SHOWN_BIAS else ""
+    less = ""
+    if not metric.is_share or bias >= SHOWN_BIAS:
+        worse = "more" if metric.sign < 0 else "less"
+        noun = "" if metric == ACCURACY else f"a {metric.noun} of "
+        less = f"; expect {noun}about {metric_text.size(metric, bias)} {worse} on new data"
     return (
         f"Selection bias: the best of {cells} cells was chosen on the same {tests:,} tests{less}. "
         "Confirm it on held-out tests before reporting it."

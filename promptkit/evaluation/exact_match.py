@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.tasks.output_type import OutputType
 from promptkit.text import listed
 
@@ -23,8 +24,17 @@ Part = tuple[str, Sequence[str]]
 name of the field that holds it, if one does, or with the names of the fields."""
 
 
-def exactness(output: OutputType) -> str | None:
-    """Return a note on exact match; None for plain labels, where it is no surprise."""
+def exactness(output: OutputType, metric: Metric = ACCURACY) -> str | None:
+    """Return a note on exact match; None for plain labels, where it is no surprise.
+
+    Args:
+        output: The output type.
+        metric: What the comparison looks at; another one than accuracy stands first in its table.
+    """
+    if metric != ACCURACY:
+        if output.labels:
+            return None
+        return "Accuracy, beside it, is the share of answers that equal the gold output exactly."
     if output.labels:
         if len(output.labels) > 2 and all(map(_is_number, output.labels)):
             first, *_, last_but_one, last = sorted(output.labels, key=float)

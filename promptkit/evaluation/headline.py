@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import named
-from promptkit.text import capital, ends, listed, percent, signed
+from promptkit.text import capital, listed, percent
 
 NAMED = 4
 """Number of rivals up to which a headline names them."""
@@ -19,8 +21,9 @@ class Leader:
 
     levels: Mapping[str, str | int]
     """Its levels of the factors that vary in the comparison."""
-    accuracy: float
-    ci: tuple[float, float]
+    value: float
+    """The metric of the cell."""
+    ci: tuple[float, float] | None
     separated: bool
     """Significantly better than every other cell, corrected for their number."""
     others: int
@@ -28,7 +31,8 @@ class Leader:
     general: bool = True
     """Validity of `ci` and `separated` for new draws of shots too."""
     baseline: float | None = None
-    """Accuracy of the majority-class baseline."""
+    """Accuracy of the majority-class baseline, where accuracy is the metric."""
+    metric: Metric = ACCURACY
 
 
 Open = Mapping[str, str | int]
@@ -43,7 +47,7 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         unsettled: The rivals that it is not separated from.
         wins: Significant comparisons of the leader with cells that differ in one factor.
     """
-    right = f"{percent(leader.accuracy)} right [{', '.join(ends(*leader.ci))}]"
+    right = metric_text.said(leader.metric, leader.value, leader.ci)
     subject = _subject(leader.levels)
     first = _constant(leader)
     only = "" if leader.general else ", for this draw of shots"
@@ -56,18 +60,18 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         opening, rest = f"{verb} best", f"separated from {others}"
     else:
         rest = f"not separated from {_unsettled(unsettled, leader.others)}"
-        opening = "scored highest"
+        opening = "scored lowest" if leader.metric.sign < 0 else "scored highest"
     said = "; ".join(filter(None, [beats, rest]))
     return [*first, f"{subject} {opening}, {right}: {said}{only}."]
 
 
 def _constant(leader: Leader) -> list[str]:
-    if leader.baseline is None or leader.baseline < leader.accuracy:
+    if leader.baseline is None or leader.baseline < leader.value:
         return []
-    more = "more often than" if leader.baseline > leader.accuracy else "as often as"
+    more = "more often than" if leader.baseline > leader.value else "as often as"
     return [
         f"No cell beats the majority-class baseline: it is right {percent(leader.baseline)} of the "
-        f"time, {more} the best cell ({percent(leader.accuracy)})."
+        f"time, {more} the best cell ({percent(leader.value)})."
     ]
 
 
@@ -80,8 +84,10 @@ def _subject(levels: Mapping[str, str | int]) -> str:
 
 
 def _win(c: Compared) -> str:
-    worse, low, high = (c.a, c.low, c.high) if c.delta >= 0 else (c.b, -c.high, -c.low)
-    return f"{named(c.factor, worse)} ({signed(abs(c.delta))} [{signed(low)}, {signed(high)}])"
+    worse, delta, low, high = c.a, c.delta, c.low, c.high
+    if c.metric.sign * delta < 0:
+        worse, delta, low, high = c.b, -delta, -high, -low
+    return f"{named(c.factor, worse)} ({metric_text.change(c.metric, delta, low, high)})"
 
 
 def _unsettled(unsettled: Sequence[Open], others: int) -> str:

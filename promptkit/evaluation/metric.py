@@ -35,7 +35,8 @@ class Metric:
     """Each answer's share in it, (queries, seeds); None for a cell that has no such metric."""
     least: float = 0.0
     most: float = 1.0
-    larger_is_better: bool = True
+    larger_is_better: bool | None = True
+    """None where neither larger nor smaller is, as for a bias: nothing is chosen by it."""
     counts: bool = False
     """True where shares may be 0 and 1 alone, as right and wrong: then it is a proportion."""
 
@@ -43,6 +44,11 @@ class Metric:
     def is_share(self) -> bool:
         """Return whether it is from 0 to 1, so that it is said in percent and points."""
         return (self.least, self.most) == (0.0, 1.0)
+
+    @property
+    def sign(self) -> int:
+        """Return -1 where smaller is better, else 1."""
+        return -1 if self.larger_is_better is False else 1
 
     def table(self, one: Outcomes) -> Losses | None:
         """Return the shares in it of queries that have one with every seed, (queries, seeds)."""
@@ -60,18 +66,56 @@ class Metric:
         known = ~np.isnan(found)
         if not known.any(axis=0).all():
             return None
+        if self.counts and known.all():
+            return float(found.mean())
         return float(
             np.mean([column[rows].mean() for column, rows in zip(found.T, known.T, strict=True)])
         )
 
-    def intervals(self, one: Outcomes) -> targets.Intervals | None:
+    def intervals(self, one: Outcomes, level: float = 0.95) -> targets.Intervals | None:
         """Return its intervals for a cell; None where nothing can be said."""
         table = self.table(one)
         if table is None:
             return None
         if self.counts and np.isin(table, (0, 1)).all():
-            return targets.accuracy(table.astype(np.int64), one.drawn)
-        return targets.mean(table, one.drawn, least=self.least, most=self.most)
+            return targets.accuracy(table.astype(np.int64), one.drawn, level)
+        return targets.mean(table, one.drawn, least=self.least, most=self.most, level=level)
+
+    def paired(self, a: Outcomes, b: Outcomes) -> tuple[Losses, Losses] | None:
+        """Return the shares of two cells in it, of the queries that have one in both.
+
+        The shares of a cell are kept, since it is compared with many.
+        """
+        first, second = self._kept(a), self._kept(b)
+        if first is None or second is None:
+            return None
+        known = ~np.isnan(first + second).any(axis=1)
+        return (first[known], second[known]) if known.any() else None
+
+    def difference(
+        self, a: Outcomes, b: Outcomes, level: float = 0.95
+    ) -> targets.Differences | None:
+        """Return that of `b` less that of `a`, over the queries that have one in both.
+
+        Args:
+            a: The outcomes of a cell.
+            b: Those of another one, with the same queries and seeds.
+            level: The confidence of each interval.
+
+        Returns:
+            The difference; None where nothing can be said, as of a single query.
+        """
+        shares, drawn = self.paired(a, b), a.drawn or b.drawn
+        if shares is None:
+            return None
+        if self.counts and all(np.isin(table, (0, 1)).all() for table in shares):
+            return targets.difference(*shares, drawn, level)
+        return targets.mean_difference(*shares, drawn, most=self.most - self.least, level=level)
+
+    def _kept(self, one: Outcomes) -> Losses | None:
+        if self.name not in one.kept_shares:
+            one.kept_shares[self.name] = self.shares(one)
+        return one.kept_shares[self.name]
 
 
 def _measure(name: str, one: Outcomes) -> Losses | None:
@@ -154,7 +198,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("aurc", "risk-coverage area", _labels(_aurc), larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
-    Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, False),
+    Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),
     Metric("pearson", "Pearson correlation", _numbers(number_metrics.pearson), -1),
     Metric("spearman", "Spearman correlation", _numbers(number_metrics.spearman), -1),
     Metric("quadratic_kappa", "quadratic-weighted kappa", _quadratic_kappa, -1),
@@ -190,7 +234,7 @@ def metric_named(name: str, one: Outcomes) -> Metric:
     if name not in known:
         hint = did_you_mean(name, known, lead="; ")
         raise TaskError(
-            f"metric {shorten(name)}: these answers have no such metric{hint} "
-            f"They have: {', '.join(known)}"
+            f"metric {shorten(name)}: these answers have no such metric; choose one of: "
+            f"{', '.join(known)}{hint}"
         )
     return known[name]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import DataError, Problem
-from promptkit.evaluation import metrics, targets
+from promptkit.evaluation import metrics
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.measures import number_of
@@ -96,9 +96,9 @@ class Outcomes:
         return asked if seeds == 1 else f"{asked} and {seeds} seeds"
 
     @cached_property
-    def accuracy(self) -> targets.Intervals:
-        """Intervals of the accuracy."""
-        return targets.accuracy(self.correct, self.drawn)
+    def kept_shares(self) -> dict[str, Losses | None]:
+        """Shares of the answers in metrics by name, for those that are compared with many."""
+        return {}
 
     @cached_property
     def log_losses(self) -> Losses | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from statistics import median
@@ -18,7 +19,8 @@ from promptkit.evaluation import (
     sentences,
     targets,
 )
-from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes
+from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.outcomes import ByCell, Losses
 from promptkit.evaluation.results import Best, LossDifference, Pair
 from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell, distinct
 
@@ -44,11 +46,19 @@ class Found(NamedTuple):
     compared: sentences.Compared
 
 
-def compared(by_cell: ByCell) -> list[Found]:
-    """Return all pairs of a comparison, their p-values corrected."""
+def compared(by_cell: ByCell, metric: Metric = ACCURACY) -> list[Found]:
+    """Return all pairs of a comparison, their p-values corrected.
+
+    Pairs of which nothing can be said are left out, such as those of a cell without the metric.
+
+    Args:
+        by_cell: The outcomes of a comparison.
+        metric: The metric whose differences they are.
+    """
     pairs = [
-        (a, b, difference(by_cell[a], by_cell[b]))
+        (a, b, both)
         for a, b in dict.fromkeys(_in_one_factor(by_cell))
+        if (both := metric.difference(by_cell[a], by_cell[b])) is not None
     ]
     corrected = intervals.holm([found.decisive.p for _, _, found in pairs]).tolist()
     names = varied(by_cell)
@@ -69,6 +79,7 @@ def compared(by_cell: ByCell) -> list[Found]:
             len(pairs),
             levels(a, others) | levels(b, others),
             general=both.general is not None,
+            metric=metric,
         )
         found.append(Found(a, b, both, words))
     return found
@@ -100,11 +111,6 @@ def cells_of(by_cell: ByCell) -> list[Cell]:
     return [cell for cell in distinct(by_cell) if cell.calibration not in SAME_ANSWERS]
 
 
-def difference(a: Outcomes, b: Outcomes, level: float = 0.95) -> targets.Differences:
-    """Return the accuracy of `b` less that of `a`, over the same queries and seeds."""
-    return targets.difference(a.correct, b.correct, a.drawn or b.drawn, level)
-
-
 def queries(by_cell: ByCell) -> int:
     """Return the number of queries of every cell."""
     return len(next(iter(by_cell.values())).correct)
@@ -122,13 +128,17 @@ def levels(cell: Cell, names: Iterable[str]) -> dict[str, str | int]:
 
 
 def verdicts_on(
-    by_cell: ByCell, found: Sequence[Found], best: Best, planned: power.SampleSize
+    by_cell: ByCell,
+    found: Sequence[Found],
+    best: Best,
+    planned: power.SampleSize,
+    metric: Metric = ACCURACY,
 ) -> Iterator[str]:
     """Yield the verdicts: the headline, significant pairs (the largest difference first), equal and
     open pairs, and the power of the comparison."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
     wins = [one for one in beside if sentences.judge(one) in ("better", "worse")]
-    yield from headline.headline(*_headline(by_cell, best), wins)
+    yield from headline.headline(*_headline(by_cell, best, metric), wins)
     by_kind: dict[str, list[sentences.Compared]] = {"sure": [], "same": [], "unsure": []}
     for one in (one.compared for one in found if one.compared not in wins):
         by_kind.get(sentences.judge(one), by_kind["sure"]).append(one)
@@ -138,19 +148,18 @@ def verdicts_on(
         shown = SHOWN if name != "unsure" or len(some) <= SHOWN else 0
         yield from map(sentences.verdict, some[:shown])
         if some[shown:]:
-            yield sentences.others(len(some[shown:]), len(found), name)
+            yield sentences.others(len(some[shown:]), len(found), name, metric)
     if found:
-        yield found_by(by_cell, found, planned)
+        yield found_by(by_cell, found, planned, metric)
 
 
-def plan(by_cell: ByCell, found: Sequence[Found]) -> power.SampleSize:
+def plan(by_cell: ByCell, found: Sequence[Found], metric: Metric = ACCURACY) -> power.SampleSize:
     """Return the sample size of the comparison and the scatter of its differences."""
     draws = len(next(iter(by_cell.values())).numbers)
     scattered = [one for one in found if by_cell[one.a].drawn or by_cell[one.b].drawn]
+    changes = [_change(metric.paired(by_cell[one.a], by_cell[one.b])) for one in scattered]
     by_draw = [
-        crossed_intervals.variance_by_draw(by_cell[one.b].correct - by_cell[one.a].correct)
-        for one in scattered
-        if min(draws, queries(by_cell)) > 1
+        crossed_intervals.variance_by_draw(change) for change in changes if min(change.shape) > 1
     ]
     return power.SampleSize(
         disagreement=median(
@@ -159,19 +168,32 @@ def plan(by_cell: ByCell, found: Sequence[Found]) -> power.SampleSize:
         by_draw=float(np.median(by_draw)) if by_draw else 0.0,
         draws=draws if scattered else 1,
         comparisons=max(len(found), 1),
+        counts=metric.counts,
     )
 
 
-def found_by(by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize) -> str:
-    """Return a sentence on the true difference that is found, and on the sizes for stated ones."""
+def _change(shares: tuple[Losses, Losses] | None) -> Losses:
+    first, second = shares or (np.zeros((0, 0)),) * 2
+    return second - first
+
+
+def found_by(
+    by_cell: ByCell, found: Sequence[Found], planned: power.SampleSize, metric: Metric = ACCURACY
+) -> str:
+    """Return a sentence on the true difference that is found, and on the sizes for stated ones.
+
+    Where no difference has a meaning of its own, as of a MAE, the stated one is half as large as
+    what is found.
+    """
     n = queries(by_cell)
-    takes = []
-    for delta in STATED:
+    takes, detectable = [], power.detectable(n, planned)
+    half = (detectable / 2,) if detectable else ()
+    for delta in STATED if metric.is_share else half:
         needed = power.queries_needed(delta, planned)
         draws = power.draws_needed(delta, n, planned) if needed is None else None
         takes.append((delta, needed, draws))
     drawn = planned.draws if any(by_cell[one.b].drawn for one in found) else None
-    return sentences.finds(n, drawn, planned.comparisons, power.detectable(n, planned), takes)
+    return sentences.finds(n, drawn, planned.comparisons, detectable, takes, metric)
 
 
 def _loss_difference(a: Losses | None, b: Losses | None, drawn: bool) -> LossDifference | None:
@@ -207,19 +229,21 @@ def _in_one_factor(by_cell: ByCell) -> Iterator[tuple[Cell, Cell]]:
             yield from ((a, b) for a in cells if a.at(shots=first.shots) == first)
 
 
-def _headline(by_cell: ByCell, best: Best) -> tuple[headline.Leader, list[headline.Open]]:
+def _headline(
+    by_cell: ByCell, best: Best, metric: Metric
+) -> tuple[headline.Leader, list[headline.Open]]:
     """Return the best cell and the rivals that it is not separated from, for a headline."""
     names = varied(by_cell)
-    accuracy = by_cell[best.cell].accuracy
-    shown = accuracy.decisive
+    around = metric.intervals(by_cell[best.cell])
     leader = headline.Leader(
         levels(best.cell, names),
-        best.accuracy,
-        (shown.low, shown.high),
+        math.inf if best.value is None else best.value,
+        None if around is None else (around.decisive.low, around.decisive.high),
         best.separated,
         len(best.rivals),
-        general=accuracy.general is not None,
+        general=around is None or around.general is not None,
         baseline=best.baseline,
+        metric=metric,
     )
     unsettled: list[headline.Open] = []
     for rival in best.rivals:

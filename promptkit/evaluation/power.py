@@ -6,7 +6,8 @@ comparisons: never with the difference that was seen, which is often large by lu
 Connor, "Sample size for testing differences in proportions for the paired-sample design",
 Biometrics 43, 1987; where draws of shots scatter too, they are crossed with the queries as in
 `promptkit.evaluation.crossed_intervals`. The exact test of one draw needs a few queries more: at
-the numbers given here its power is 0.76 to 0.9 where 0.8 is asked.
+the numbers given here its power is 0.76 to 0.9 where 0.8 is asked. Means of other numbers than
+right and wrong are planned by Student's t with the variance of the differences.
 """
 
 from __future__ import annotations
@@ -46,13 +47,16 @@ class SampleSize:
     """Significance level of the corrected two-sided p-value."""
     power: float = 0.8
     """Probability of finding a true difference."""
+    counts: bool = True
+    """Answers that are right or wrong; else numbers of any size, of which the means are compared,
+    and `disagreement` is the mean square of their differences in their own unit."""
 
 
 def queries_needed(delta: float, plan: SampleSize) -> int | None:
     """Return the number of queries at which a true difference of `delta` is found.
 
     Args:
-        delta: A difference of accuracies from -1 to 1, and not 0.
+        delta: A difference of accuracies from -1 to 1, or of other means, and not 0.
         plan: What is planned.
 
     Returns:
@@ -63,7 +67,7 @@ def queries_needed(delta: float, plan: SampleSize) -> int | None:
         ValueError: Something is out of range.
     """
     _check(plan)
-    if not 0 < abs(delta) <= 1:
+    if not 0 < abs(delta) <= (1 if plan.counts else math.inf):
         raise ValueError(f"a difference to be found is from -1 to 1 and not 0, got {delta}")
     enough = bisect_left(range(MOST + 1), True, key=lambda n: _finds(abs(delta), n, plan))
     return None if enough > MOST else enough
@@ -102,12 +106,16 @@ def detectable(n: int, plan: SampleSize) -> float | None:
     _check(plan)
     if n < 1:
         raise ValueError(f"there must be at least one query, got {n}")
+    if not plan.counts:
+        return _detectable_mean(n, plan) if n > 1 else None
     step = bisect_left(range(FINE + 1), True, key=lambda step: _finds(step / FINE, n, plan))
     return None if step > FINE else step / FINE
 
 
 def _finds(delta: float, n: int, plan: SampleSize) -> bool:
     """Return whether a true difference is found with the power that is planned."""
+    if not plan.counts:
+        return n > 1 and delta >= _detectable_mean(n, plan)
     alpha = plan.alpha / plan.comparisons
     if n < max(1 - math.log2(alpha), 2):
         return False  # not even when all queries agree is the exact p-value less than 2 ** (1 - n)
@@ -122,6 +130,14 @@ def _finds(delta: float, n: int, plan: SampleSize) -> bool:
     return delta >= student(1 - alpha / 2, freedom) * without + student(plan.power, freedom) * given
 
 
+def _detectable_mean(n: int, plan: SampleSize) -> float:
+    """Return the smallest true difference of means that is found with the power that is planned."""
+    queries, draws = plan.disagreement / n, plan.by_draw / plan.draws
+    freedom = n - 1.0 if plan.draws == 1 else _freedom(queries, draws, n, plan.draws)
+    reach = student(1 - plan.alpha / plan.comparisons / 2, freedom) + student(plan.power, freedom)
+    return reach * math.sqrt(queries + draws)
+
+
 def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
     """Return the degrees of freedom of a p-value, by Satterthwaite's formula."""
     most = min(n - 1.0, TAIL * (draws - 1.0))
@@ -132,7 +148,7 @@ def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
 
 
 def _check(plan: SampleSize) -> None:
-    if not 0 <= plan.disagreement <= 1 or plan.by_draw < 0:
+    if not 0 <= plan.disagreement <= (1 if plan.counts else math.inf) or plan.by_draw < 0:
         raise ValueError(f"disagreement is from 0 to 1, and a variance 0 or more, got {plan}")
     if plan.draws < 1 or plan.comparisons < 1:
         raise ValueError(f"draws and comparisons are 1 or more, got {plan}")

@@ -78,12 +78,13 @@ class LossDifference:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Difference in accuracy between two cells, over the same queries and all seeds."""
+    """Difference in the metric of a comparison between two cells, over the same queries and all
+    seeds: in accuracy, where no other metric is chosen (`Comparison.metric`)."""
 
     a: Cell
     b: Cell
     delta: float
-    """Accuracy of `b` less that of `a`."""
+    """The metric of `b` less that of `a`."""
     ci: Ends | None
     """95 %, for this pair alone, for new queries and new draws of shots; None where there is one
     draw only. Where neither cell draws shots, it is `ci_fixed`."""
@@ -107,9 +108,10 @@ class Rival:
     """A cell that is compared with the best one."""
 
     cell: Cell
-    delta: float
-    """Accuracy of the best cell less that of this one."""
-    ci: Ends
+    delta: float | None
+    """The metric of the best cell less that of this one. None, as `ci`, where nothing can be said,
+    as of a single query."""
+    ci: Ends | None
     """Simultaneous 95 % with those of all other rivals, for new queries and new draws, or for these
     shots where there is one draw only."""
     p: float
@@ -120,7 +122,8 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Cell with the highest accuracy, against all others (multiple comparisons with the best)."""
+    """Cell with the best value of the metric of a comparison, against all others (multiple
+    comparisons with the best)."""
 
     cell: Cell
     accuracy: float
@@ -128,7 +131,11 @@ class Best:
     separated: bool
     """Separated from every rival: only then it is the best."""
     baseline: float | None
-    """Accuracy of the majority-class baseline; None for generated answers."""
+    """Accuracy of the majority-class baseline; None for generated answers, and where another metric
+    than accuracy is chosen."""
+    value: float | None = None
+    """The metric of the cell: its accuracy, where no other one is chosen. None in runs of earlier
+    versions."""
 
 
 @dataclass(frozen=True, slots=True)

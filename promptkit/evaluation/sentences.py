@@ -1,6 +1,6 @@
 """Sentences on the results of a comparison: text out of numbers.
 
-Accuracies are from 0 to 1 here, and points of a hundred in the texts.
+Accuracies and other shares are from 0 to 1 here, and points of a hundred in the texts.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import bare, named, noun
 from promptkit.text import (
     about,
     capital,
     counted,
-    decimals,
     ends,
     listed,
     number,
     p_value,
     points,
     sentence,
-    signed,
 )
 
 ALPHA = 0.05
 """Chance of any significant difference in a comparison in which nothing differs."""
 
 MARGIN = 0.02
-"""A difference of accuracies below this does not matter."""
+"""A difference of accuracies, or of other shares, below this does not matter."""
 
 Kind = Literal["better", "worse", "same", "unsure"]
 
@@ -42,7 +42,7 @@ class Compared:
     b: str | int
     """Levels of the two cells."""
     delta: float
-    """Accuracy of `b` less that of `a`."""
+    """The metric of `b` less that of `a`."""
     low: float
     high: float
     """Interval of `delta`, for this pair alone."""
@@ -53,26 +53,26 @@ class Compared:
     """Levels of the other factors that vary in the comparison."""
     general: bool = True
     """Validity for new draws of shots too, and not for one draw only."""
+    metric: Metric = ACCURACY
 
 
 def judge(compared: Compared) -> Kind:
     """Return the kind of a difference; significant only if p-value and interval agree."""
-    if max(-compared.low, compared.high) <= MARGIN:
+    if max(-compared.low, compared.high) <= (MARGIN if compared.metric.is_share else 0):
         return "same"
-    if compared.p <= ALPHA and compared.low > 0:
-        return "better"
-    if compared.p <= ALPHA and compared.high < 0:
-        return "worse"
-    return "unsure"
+    if compared.p > ALPHA or compared.low <= 0 <= compared.high:
+        return "unsure"
+    return "better" if compared.metric.sign * compared.low > 0 else "worse"
 
 
 def verdict(compared: Compared) -> str:
     """Return one sentence on a pair."""
     c = compared
-    change = f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}: {_change(c)}"
+    moved = metric_text.difference(c.metric, c.delta, c.low, c.high)
+    change = f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}: {moved}"
     kind, several = judge(c), c.comparisons > 1
     if kind == "same":
-        rest = f", no difference of more than {points(MARGIN)}"
+        rest = f", {_none(c.metric)}"
     elif kind == "unsure":
         after = f" after correcting for {c.comparisons:,} comparisons" if several else ""
         rest = f", not significant{after} ({p_value(c.p)})"
@@ -134,11 +134,15 @@ def spread(
     )
 
 
-def others(count: int, pairs: int, kind: str) -> str:
+def _none(metric: Metric) -> str:
+    return f"no difference of more than {points(MARGIN)}" if metric.is_share else "no difference"
+
+
+def others(count: int, pairs: int, kind: str, metric: Metric = ACCURACY) -> str:
     """Return one sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
     what = {
         "sure": "the difference is significant",
-        "same": f"there is no difference of more than {points(MARGIN)}",
+        "same": f"there is {_none(metric)}",
         "unsure": "the difference is not significant",
     }[kind]
     more = "" if kind == "unsure" else " more"
@@ -151,6 +155,7 @@ def finds(
     comparisons: int,
     detectable: float | None,
     takes: Sequence[tuple[float, int | None, int | None]],
+    metric: Metric = ACCURACY,
 ) -> str:
     """Return one sentence on the true differences that a comparison finds.
 
@@ -161,25 +166,29 @@ def finds(
         detectable: The smallest true difference that is found four times in five, if any is.
         takes: True differences, and how many queries find each as often; None where only more draws
             do, and then how many do with these queries, None where they do not either.
+        metric: What the differences are of.
     """
     drawn = "" if draws is None else f" with {counted(draws, 'draw')} of shots"
     among = f"among {comparisons:,} comparisons, " if comparisons > 1 else ""
     shown = (
         "no difference, however large"
         if detectable is None
-        else f"a true difference of about {points(detectable)} four times in five"
+        else f"a true difference{metric_text.of(metric)} of about "
+        f"{metric_text.size(metric, detectable)} four times in five"
     )
     verb = "finds" if n == 1 else "find"
-    rest = ", ".join(_takes(delta, needed, more) for delta, needed, more in takes)
-    return f"{capital(among)}{counted(n, 'query', 'queries')}{drawn} {verb} {shown}; {rest}."
+    rest = ["; " + ", ".join(_takes(metric, *one) for one in takes)] if takes else []
+    among += f"{counted(n, 'query', 'queries')}{drawn} {verb} {shown}"
+    return "".join([capital(among), *rest, "."])
 
 
-def _takes(delta: float, needed: int | None, draws: int | None) -> str:
+def _takes(metric: Metric, delta: float, needed: int | None, draws: int | None) -> str:
+    one = f"one of {metric_text.bare_size(metric, delta)} takes"
     if needed is not None:
-        return f"one of {number(delta)} takes about {about(needed)} queries"
+        return f"{one} about {about(needed)} queries"
     if draws is not None:
-        return f"one of {number(delta)} takes more draws (about {draws})"
-    return f"one of {number(delta)} takes more queries and more draws"
+        return f"{one} more draws (about {draws})"
+    return f"{one} more queries and more draws"
 
 
 def context(levels: Mapping[str, str | int]) -> str:
@@ -187,11 +196,3 @@ def context(levels: Mapping[str, str | int]) -> str:
     at = [f"at {named('shots', levels['shots'])}"] if "shots" in levels else []
     rest = [named(factor, value) for factor, value in levels.items() if factor != "shots"]
     return " ".join([*at, *([f"with {listed(rest)}"] if rest else [])])
-
-
-def _change(c: Compared) -> str:
-    """Return a difference with its interval: `+12 points [+4, +20]`."""
-    digits = decimals(c.low, c.high)
-    low, high = signed(c.low, digits), signed(c.high, digits)
-    change = signed(c.delta, digits)
-    return f"{change} {'point' if change in ('+1', '-1') else 'points'} [{low}, {high}]"

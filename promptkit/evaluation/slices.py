@@ -13,6 +13,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, sentences, targets
 from promptkit.evaluation import pairs as paired
 from promptkit.evaluation.intervals import RESAMPLES, Difference, Interval, holm
+from promptkit.evaluation.metric import ACCURACY
 from promptkit.evaluation.outcomes import ByCell, Outcomes, Table, outcomes
 from promptkit.evaluation.results import Best, Ends, Slice, SliceDifference, Slicing
 from promptkit.inference.cell import RAW, Cell
@@ -116,7 +117,7 @@ def slicings(
             some = outcomes([one for one in predictions if one.id in own], labels)
             change = rest = None
             if len(own) >= SMALL:
-                change = None if a is None else paired.difference(some[a], some[b])
+                change = None if a is None else ACCURACY.difference(some[a], some[b])
                 rest = from_rest(by_cell[b], [id in own for id in by_cell[b].queries])
             parts.append(_Part(level, len(own), some, change, rest))
         yield _slicing(name, a, b, cells, parts)

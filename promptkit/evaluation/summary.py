@@ -10,6 +10,7 @@ from promptkit.evaluation import pairs as paired
 from promptkit.evaluation import warnings as warned
 from promptkit.evaluation.exact_match import exactness
 from promptkit.evaluation.label_swap import swap_verdicts
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, FreeAnswers, Pair, Row, Spread, Variance
 from promptkit.inference.prediction import Prediction
@@ -35,20 +36,33 @@ def weigh(
     rows: Sequence[Row],
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[FreeAnswers] = (),
+    metric: Metric = ACCURACY,
 ) -> Summary:
-    """Return the summary of the outcomes of a task, given free-form answers of its models."""
-    found = paired.compared(by_cell)
+    """Return the summary of the outcomes of a task.
+
+    Args:
+        task: The task.
+        by_cell: The outcomes.
+        rows: The rows of the outcomes.
+        predictions: The predictions behind them.
+        free: Free-form answers of the models.
+        metric: What the pairs, the best cell and the verdicts are about. Variance components and
+            ranges are about accuracy whatever it is.
+    """
+    found = paired.compared(by_cell, metric)
     pairs = tuple(paired.pairs(by_cell, found))
-    planned, baseline = paired.plan(by_cell, found), best_cell.majority(by_cell)
-    best = best_cell.best(by_cell, baseline)
+    planned = paired.plan(by_cell, found, metric)
+    baseline = best_cell.majority(by_cell) if metric == ACCURACY else None
+    best = best_cell.best(by_cell, baseline, metric)
+    verdicts = paired.verdicts_on(by_cell, found, best, planned, metric)
     lines = list(variance_sources.lines(by_cell))
-    swaps = swap_verdicts(rows, pairs, len(task.output_type.labels))
+    swaps = swap_verdicts(rows, pairs, len(task.output_type.labels)) if metric == ACCURACY else []
     return Summary(
         pairs,
         best,
-        (*paired.verdicts_on(by_cell, found, best, planned), *map(sentence, swaps)),
-        tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free)),
-        tuple(filter(None, [exactness(task.output_type)])),
+        (*verdicts, *map(sentence, swaps)),
+        tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
+        tuple(filter(None, [exactness(task.output_type, metric)])),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),
     )

@@ -7,6 +7,7 @@ the same. Where shots are drawn and there is one draw, nothing can be said of ot
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,7 +127,8 @@ def mean_difference(
     change = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     if len(change) < 2 or not np.isfinite(change).all():
         return None
-    these = mean_intervals.mean_difference(change, level)
+    found = mean_intervals.mean_difference(change, level)
+    these = replace(found, ci=_within(found.ci, -most, most))
     if not drawn or not _is_crossed(change):
         return Differences(None if drawn else these, these)
     return Differences(crossed_intervals.difference(change, these, most), these)

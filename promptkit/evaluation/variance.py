@@ -152,7 +152,29 @@ def selection_bias(correct: ArrayLike) -> float:
     apart = np.unique(_table(correct), axis=1)
     if apart.shape[1] < 2:
         return 0.0
-    means, noise = _levels(apart)
+    return _optimism(*_levels(apart))
+
+
+def selection_bias_of_means(values: ArrayLike) -> float:
+    """Return the selection bias of the best cell by the mean of numbers of any size.
+
+    It is estimated as by `selection_bias`, in the unit of the numbers.
+
+    Args:
+        values: Numbers of which larger ones are better, (queries, cells), or (queries, cells, …).
+    """
+    table = np.asarray(values, dtype=np.float64)
+    apart = np.unique(table, axis=1)
+    if len(apart) < 2 or apart.shape[1] < 2:
+        return 0.0
+    size = float(np.ptp(apart))
+    by_level = apart.reshape(*apart.shape[:2], -1).mean(axis=2) / size
+    added = max(float(by_level.var()), 1e-12)  # as little as one more query
+    return size * _optimism(by_level.mean(axis=0), _noise(by_level, added))
+
+
+def _optimism(means: Floats, noise: Floats) -> float:
+    """Return the mean noise of whichever of some means comes out best."""
     _, estimate, _ = _invert(_range, means, noise, 0.95)
     shrunk = means * min(estimate / max(float(_range(means)), 1e-9), 1.0)
     best = (noise + shrunk[:, np.newaxis]).argmax(axis=0)

@@ -6,20 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from promptkit.evaluation import (
     best_cell,
     caveats,
     label_collapse,
     label_frequencies,
+    metric_bias,
     power,
     sentences,
 )
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.evaluation.variance import selection_bias
 from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
@@ -33,13 +32,14 @@ def warnings(
     baseline: best_cell.Baseline | None,
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[FreeAnswers] = (),
+    metric: Metric = ACCURACY,
 ) -> Iterator[str]:
     """Yield the warnings, those that concern every number first."""
     n = len(predictions[0])
     checked = [
-        caveats.few_queries(n, power.detectable(n, planned)),
+        caveats.few_queries(n, power.detectable(n, planned), metric),
         _majority(by_cell, baseline),
-        _picked(by_cell),
+        _picked(by_cell, metric),
         _one_seed(by_cell),
         _low_coverage(by_cell, free),
         _labels_unseen(task, predictions),
@@ -60,11 +60,10 @@ def _majority(by_cell: ByCell, baseline: best_cell.Baseline | None) -> str | Non
     return caveats.majority(baseline.label, baseline.accuracy, not_above, cells)
 
 
-def _picked(by_cell: ByCell) -> str | None:
-    tables = [by_cell[cell].correct for cell in cells_of(by_cell)]
-    if len(tables) < 2 or len(tables[0]) < 2:
-        return None
-    return caveats.picked(len(tables), len(tables[0]), selection_bias(np.stack(tables, axis=1)))
+def _picked(by_cell: ByCell, metric: Metric) -> str | None:
+    cells = [by_cell[cell] for cell in cells_of(by_cell)]
+    bias = metric_bias.selection_bias(cells, metric)
+    return None if bias is None else caveats.picked(len(cells), len(cells[0].correct), bias, metric)
 
 
 def _one_seed(by_cell: ByCell) -> str | None:

@@ -113,7 +113,7 @@ def test_better_needs_both_the_interval_and_the_p_value(
 def leader(**changed: Any) -> Leader:
     given: dict[str, Any] = {
         "levels": {"shots": 8, "template": "a.j2"},
-        "accuracy": 0.57,
+        "value": 0.57,
         "ci": (0.41, 0.72),
         "separated": False,
         "others": 4,
