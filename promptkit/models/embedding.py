@@ -114,7 +114,15 @@ class Embedder:
         access = self._model.access
         with access.use(), access.lock:
             tokens = [self._vocabulary.whole(text) for text in texts]
-        self._check_lengths(texts, tokens)
+        length = self._context.length
+        long = [index for index, ids in enumerate(tokens) if len(ids) > length]
+        if long:
+            first = long[0]
+            raise PromptError(
+                f"{self.name}: {len(long)} of {len(texts)} texts are longer than its context of "
+                f"{length} tokens; the first has {len(tokens[first])}: "
+                f"{shorten(texts[first])}; shorten them, or load it with a larger context"
+            )
         found = np.zeros((len(texts), self.dimensions), np.float32)
         for batch in self._batches(tokens):
             with access.alone():
@@ -134,17 +142,6 @@ class Embedder:
         except ModelError as error:
             raise ModelError(f"{self.name}: {error}") from None
         return found
-
-    def _check_lengths(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
-        length = self._context.length
-        long = [index for index, ids in enumerate(tokens) if len(ids) > length]
-        if long:
-            first = long[0]
-            raise PromptError(
-                f"{self.name}: {len(long)} of {len(texts)} texts are longer than its context of "
-                f"{length} tokens; the first has {len(tokens[first])}: "
-                f"{shorten(texts[first])}; shorten them, or load it with a larger context"
-            )
 
     def _batches(self, tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Yield the indices of texts that are read together, similar lengths side by side."""

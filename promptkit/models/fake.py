@@ -9,14 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from promptkit.models.base import (
-    Generation,
-    ModelIdentity,
-    Sampling,
-    Score,
-    Usage,
-    check_fits,
-)
+from promptkit.models.base import Generation, ModelIdentity, Sampling, Score, Usage, check_fits
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts import chat_template as chat

@@ -116,16 +116,14 @@ class Schedule:
         self._prefix: _Branch | None = None
         self._open(root)
         if plan.prefix is not None:
-            (self._prefix,) = (*self._inner, *self._leaves)
-            self._resume(self._prefix, read)
-
-    def _resume(self, prefix: _Branch, read: int) -> None:
-        prefix.offset = read
-        if read == prefix.length:
-            self._prefix = None
-            self._inner.clear()
-            self._begin(prefix, [], desperate=True)
-            self._open(prefix)
+            (prefix,) = (*self._inner, *self._leaves)
+            prefix.offset = read
+            if read < prefix.length:
+                self._prefix = prefix
+            else:
+                self._inner.clear()
+                self._begin(prefix, [], desperate=True)
+                self._open(prefix)
 
     def steps(self) -> Iterator[Step]:
         """Yield the batches in order; `write` or `end` each item of a batch's `writes` after it."""
@@ -346,18 +344,10 @@ class Schedule:
         """Yield segments of an item's candidates that continue from a branch's end."""
         depth = branch.depth + branch.length
         for index in indices:
-            segment = self._plan.tries[item].segments[index]
-            order = (branch.order[0], index + 1)
-            length = len(segment.tokens)
+            new = self._plan.tries[item].segments[index]
+            order, length = (branch.order[0], index + 1), len(new.tokens)
             yield _Branch(
-                order,
-                length,
-                depth,
-                branch,
-                segment.height,
-                segment.need,
-                segment=segment,
-                item=item,
+                order, length, depth, branch, new.height, new.need, segment=new, item=item
             )
 
     def _heap(self, branch: _Branch) -> list[_Branch]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -52,40 +52,36 @@ class Item:
     """The most tokens that may be written, where there are no candidates."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class _End:
+    """The items that want logits after the last token of a key."""
+
+    reads: list[tuple[int, int]] = field(default_factory=list)
+    """(item, point) of the logits."""
+    tries: list[int] = field(default_factory=list)
+    """Items whose whole candidate trie hangs here, with nothing else below."""
+    writers: list[int] = field(default_factory=list)
+    """Items whose answer is written from here."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """Tokens that everything below them shares."""
 
-    __slots__ = (
-        "budget",
-        "children",
-        "end",
-        "height",
-        "key",
-        "need",
-        "order",
-        "parent",
-        "reads",
-        "start",
-        "tries",
-        "writers",
-    )
-
-    def __init__(self, key: Key, start: int, end: int, parent: Node | None) -> None:
-        self.key, self.start, self.end, self.parent = key, start, end, parent
-        self.children: list[Node] = []
-        self.reads: list[tuple[int, int]] = []
-        """(item, point) of the logits after the last token."""
-        self.tries: list[int] = []
-        """Items whose whole candidate trie hangs here, with nothing else below."""
-        self.writers: list[int] = []
-        """Items whose answer is written from here."""
-        self.budget = 0
-        self.height = 0
-        """The tokens on the longest path from here down, this node included."""
-        self.need = 0
-        """The sequences that finishing everything below takes, besides the node's own."""
-        self.order = 0
-        """The place in depth-first order, the lowest child first."""
+    key: Key
+    start: int
+    end: int
+    parent: Node | None
+    children: list[Node] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+    tries: list[int] = field(default_factory=list)
+    writers: list[int] = field(default_factory=list)
+    height: int = 0
+    """The tokens on the longest path from here down, this node included."""
+    need: int = 0
+    """The sequences that finishing everything below takes, besides the node's own."""
+    order: int = 0
+    """The place in depth-first order, the lowest child first."""
 
     @property
     def tokens(self) -> npt.NDArray[np.int32]:
@@ -141,7 +137,7 @@ class Plan:
             length = node.end - node.start
             node.height = length + max(heights, default=0)
             node.need = forks_needed(needs)
-            node.children.sort(key=_height)
+            node.children.sort(key=lambda child: child.height)
             self.tokens += length + sum(trie.tokens for trie in tries)
             self.rows += bool(node.reads) + sum(len(trie.prefixes) - 1 for trie in tries)
         stack, order = [self.root], 0
@@ -149,21 +145,6 @@ class Plan:
             node = stack.pop()
             node.order = order = order + 1
             stack += reversed(node.children)
-
-
-def _height(node: Node) -> int:
-    return node.height
-
-
-class _End:
-    """The items that want logits where a key ends."""
-
-    __slots__ = ("reads", "tries", "writers")
-
-    def __init__(self) -> None:
-        self.reads: list[tuple[int, int]] = []
-        self.tries: list[int] = []
-        self.writers: list[int] = []
 
 
 def _keys(items: Sequence[Item], tries: Sequence[CandidateTrie]) -> dict[Key, _End]:

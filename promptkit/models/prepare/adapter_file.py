@@ -41,6 +41,11 @@ def load_adapter(model: LoadedModel, path: Path, scale: float) -> Adapter:
 
 def check_adapter(header: Header, architecture: str) -> None:
     """Raise `ModelFileError` for an adapter that llama.cpp would abort on."""
+    if fault := _fault(header, architecture):
+        raise ModelFileError(header.path, fault)
+
+
+def _fault(header: Header, architecture: str) -> str | None:
     for key, want in (
         ("general.type", "adapter"),
         ("adapter.type", "lora"),
@@ -48,32 +53,24 @@ def check_adapter(header: Header, architecture: str) -> None:
     ):
         value = header.metadata.get(key)
         if value != want:
-            raise ModelFileError(
-                header.path,
-                f"no LoRA adapter for this model: {key} is {value!r}; it must be {want!r}",
-            )
+            return f"no LoRA adapter for this model: {key} is {value!r}; it must be {want!r}"
     alpha = header.types.get("adapter.lora.alpha", "f32")
     if alpha != "f32":
-        raise ModelFileError(header.path, f"adapter.lora.alpha is of type {alpha}; it must be f32")
+        return f"adapter.lora.alpha is of type {alpha}; it must be f32"
     if "adapter.alora.invocation_tokens" in header.metadata:
-        raise ModelFileError(
-            header.path, "an activated adapter (aLoRA), which works from some token on only"
-        )
+        return "an activated adapter (aLoRA), which works from some token on only"
     pairs = [tensor for tensor in header.tensors if not tensor.name.endswith("_norm.weight")]
     if not pairs:
-        raise ModelFileError(header.path, "the adapter has no tensors")
+        return "the adapter has no tensors"
     for tensor in pairs:
         if tensor.type not in _TYPES or len(tensor.shape) != 2:
-            raise ModelFileError(
-                header.path,
+            return (
                 f"tensor {tensor.name} is of type {tensor.type} with {len(tensor.shape)} "
-                f"dimensions; an adapter has matrices in {', '.join(_TYPES)}",
+                f"dimensions; an adapter has matrices in {', '.join(_TYPES)}"
             )
         if tensor.offset % TENSOR_ALIGNMENT:
-            raise ModelFileError(
-                header.path,
-                f"the data of tensor {tensor.name} is not {TENSOR_ALIGNMENT}-byte aligned",
-            )
+            return f"the data of tensor {tensor.name} is not {TENSOR_ALIGNMENT}-byte aligned"
+    return None
 
 
 def check_weights(header: Header) -> None:

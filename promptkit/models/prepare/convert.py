@@ -21,9 +21,6 @@ from promptkit.models.runtime.library import errors, forget_errors, library
 FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 """The types that matrices can be converted to, with their numbers in `llama_ftype`."""
 
-SECONDS = 900
-"""The most time that it may take."""
-
 _RENEWED = ("general.file_type", "general.quantization_version")
 
 
@@ -35,7 +32,7 @@ def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
         ModelFileError: The file that it wrote is not usable.
     """
     source = file.header
-    run("convert", str(source.path), str(target), kind, seconds=SECONDS, doing="converting it")
+    run("convert", str(source.path), str(target), kind, seconds=900, doing="converting it")
     made = verify(target)
     if _described(source) != _described(made.header):
         raise FailedError(f"llama.cpp changes more than its weights when it makes it {kind}")

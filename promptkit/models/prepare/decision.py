@@ -53,14 +53,13 @@ def is_settled(readings: Sequence[Sequence[float]]) -> bool:
     What else the machine does only lengthens a reading, so the shortest is the best estimate. It is
     trusted once it has not improved for some rounds and two other readings have come close to it.
     """
-    return all(_is_settled(seconds) for seconds in readings)
-
-
-def _is_settled(seconds: Sequence[float]) -> bool:
-    if len(seconds) <= ROUNDS:
-        return False
-    best, _, third = sorted(seconds)[:3]
-    return min(seconds[:-ROUNDS]) <= IMPROVEMENT * best and third <= CONFIRMED * best
+    for seconds in readings:
+        if len(seconds) <= ROUNDS:
+            return False
+        best, _, third = sorted(seconds)[:3]
+        if min(seconds[:-ROUNDS]) > IMPROVEMENT * best or third > CONFIRMED * best:
+            return False
+    return True
 
 
 def fastest_weights(speeds: Mapping[str, float], sizes: Mapping[str, int]) -> str:

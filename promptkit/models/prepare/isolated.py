@@ -59,7 +59,7 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
 
 def _signal(code: int) -> str:
     """Return the cause of death of a process that printed none itself."""
-    if code == -_ILLEGAL:
+    if code == -4:  # SIGILL, which Windows has not
         return (
             "illegal instruction: it was compiled for another processor, or with AMX by a compiler "
             "that gets it wrong, such as GCC 12; install llama-cpp-python "
@@ -68,28 +68,24 @@ def _signal(code: int) -> str:
     return "killed"
 
 
-_ILLEGAL = 4  # SIGILL, which Windows has not
-
-
 def serve(work: Callable[..., str]) -> NoReturn:
     """Do the work of a process that `run` started: print the answer, or the reason of a failure."""
     _end_with_parent()
-    code = 0
     try:
-        answer = work(*sys.argv[1:])
+        answer, code = work(*sys.argv[1:]), 0
     except PromptkitError as error:
         reason = getattr(error, "reason", str(error))  # without the file's name
         answer, code = reason.replace("\n", " "), 1
-    print(answer)
-    sys.stdout.flush()
+    print(answer, flush=True)
     sys.exit(code)
 
 
 def _end_with_parent() -> None:
     """Have this process end when the one that started it does, even if that is killed."""
     if sys.platform == "linux":  # at once, and where a fork of the parent holds the pipe open
+        set_parent_death_signal = 1  # as Linux numbers what prctl does
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     threading.Thread(target=_wait_for_end, daemon=True).start()
 
 
@@ -97,6 +93,3 @@ def _wait_for_end() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
-
-
-_SET_PARENT_DEATH_SIGNAL = 1  # as Linux numbers what prctl does

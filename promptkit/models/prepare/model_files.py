@@ -92,7 +92,10 @@ def try_once(identity: str, *files: Path, trial: str = "load_trial") -> None:
     tried = f"{trial} {_TRIAL_VERSION} {identity} {runtime()}"
     passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()
     if not passed.exists():
-        _try(trial, *files)
+        try:
+            run(trial, *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
+        except FailedError as error:
+            raise ModelFileError(files[-1], str(error)) from None
         _remember(passed, "")
 
 
@@ -137,13 +140,6 @@ def _fetched(name: str) -> Path:
     raise ModelError(f"{name}: {reason}")
 
 
-def _try(trial: str, *files: Path) -> None:
-    try:
-        run(trial, *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
-    except FailedError as error:
-        raise ModelFileError(files[-1], str(error)) from None
-
-
 def digest(path: Path) -> str:
     """Return the SHA-256 of the file, kept until the file changes in any way. Raises `OSError`."""
     stat = path.stat()
@@ -151,10 +147,8 @@ def digest(path: Path) -> str:
     known = cache.folder() / "digests" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     # A file may change twice within one tick of its clock, so a fresh one is not remembered.
     settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
-    try:
+    with suppress(OSError):
         return known.read_text()
-    except OSError:
-        pass
     sha256 = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

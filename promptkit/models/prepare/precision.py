@@ -28,8 +28,6 @@ TEXTS = (
     "Review: Two hours of my life that I will not get back.\nSentiment: negative\n",
     "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
 )
-SECONDS = 900
-"""The most time that it may take."""
 
 LENGTH = 128
 """Tokens of each text that are read, at most."""
@@ -49,7 +47,7 @@ def distances(trials: Sequence[tuple[Path, RuntimeSettings]]) -> list[float | No
         FailedError: The process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = run("precision", json.dumps(job), seconds=SECONDS, doing="checking its precision")
+    answer = run("precision", json.dumps(job), seconds=900, doing="checking its precision")
     found: list[float | None] = json.loads(answer)
     return found
 

@@ -28,7 +28,6 @@ from promptkit.models.prepare.record import (
     ATTEMPTS,
     Choice,
     Measured,
-    lock_file,
     machine,
     place,
     recall,
@@ -97,7 +96,10 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
             notify(f"{error}; it runs as {'it is' if choice is None else 'before'}")
             if choice is None:
                 return as_is
-            _postpone(choice)
+            # The next attempt to measure waits.
+            later = {"attempts": choice.attempts + 1, "measured_at": now()}
+            with suppress(OSError):
+                remember(choice.model_copy(update=later))
     return Prepared(choice.made or header.path, choice.label, choice.settings)
 
 
@@ -114,7 +116,7 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
     before = recall(file.sha256, weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_file(folder))
+        lock = FileLock(folder / "lock")
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
@@ -205,22 +207,19 @@ def _fastest(
     sizes = {kind: path.stat().st_size for kind, path in candidates.paths.items()}
     best = forced or fastest_weights(by_weights, sizes)
     gain = by_weights[best] / by_weights[own]
-    for changes in (partial(_attentions, candidates, own, best), _batches, _threads):
-        tried = dict.fromkeys([settings, *changes(settings)])
+    changes: tuple[Callable[[RuntimeSettings], list[RuntimeSettings]], ...] = (
+        partial(_attentions, candidates, own, best),
+        lambda known: [replace(known, batch=batch) for batch in BATCHES],
+        lambda known: [replace(known, threads=cores(physical=True))],
+    )
+    for change in changes:
+        tried = dict.fromkeys([settings, *change(settings)])
         if len(tried) > 1:
             found = trials.speeds((best, one) for one in tried)
             before = found[best, settings]
             _, settings = fastest_settings(found)
             gain *= found[best, settings] / before
     return best, settings, gain
-
-
-def _batches(settings: RuntimeSettings) -> list[RuntimeSettings]:
-    return [replace(settings, batch=batch) for batch in BATCHES]
-
-
-def _threads(settings: RuntimeSettings) -> list[RuntimeSettings]:
-    return [replace(settings, threads=cores(physical=True))]
 
 
 def _attentions(
@@ -243,13 +242,6 @@ def _attentions(
     _, *found = distances([(whole, settings), *((candidates.paths[best], kind) for kind in kinds)])
     least = max(known, AS_PRECISE)
     return [kind for kind, d in zip(kinds, found, strict=True) if d is not None and d <= least]
-
-
-def _postpone(choice: Choice) -> None:
-    """Have the next attempt to measure wait, where this one failed."""
-    later = choice.model_copy(update={"attempts": choice.attempts + 1, "measured_at": now()})
-    with suppress(OSError):
-        remember(later)
 
 
 def _outcome(choice: Choice) -> str:

@@ -107,29 +107,26 @@ def machine() -> str:
 def recall(sha256: str, asked: str) -> Choice | None:
     """Return the choice on this machine, unless the file that it needs is gone or damaged."""
     choice = _read(_record(sha256, asked))
-    if choice is None:
-        return None
-    try:
-        intact = choice.made is None or digest(choice.made) == choice.made_sha256
-    except OSError:
-        return None
-    return choice if intact else None
+    with suppress(OSError):
+        if choice and (choice.made is None or digest(choice.made) == choice.made_sha256):
+            return choice
+    return None
 
 
 def remember(choice: Choice) -> None:
     """Write the record, and delete weights that no record of the file names. Raises `OSError`."""
     cache.write(_record(choice.sha256, choice.asked), choice.model_dump_json(indent=1))
-    folder = place(choice.sha256)
-    named = {known.made for known in _records(folder)}
-    for made in folder.glob("*.gguf"):
+    named = {one.made for one in known(choice.sha256)}
+    for made in place(choice.sha256).glob("*.gguf"):
         if made not in named:
             made.unlink()
 
 
-def known() -> Iterator[Choice]:
-    """Yield every choice, whatever the machine."""
-    for sha256 in digests():
-        yield from _records(place(sha256))
+def known(sha256: str = "*") -> Iterator[Choice]:
+    """Yield every choice for a file, by default for any, whatever the machine."""
+    for file in sorted(root().glob(f"{sha256}/*.json")):
+        if choice := _read(file):
+            yield choice
 
 
 def digests() -> list[str]:
@@ -151,25 +148,13 @@ def sweep() -> None:
     for partial in root().glob("*/partial-*"):
         from filelock import FileLock
 
-        with suppress(OSError), FileLock(lock_file(partial.parent), timeout=0):
+        with suppress(OSError), FileLock(partial.with_name("lock"), timeout=0):
             shutil.rmtree(partial)
-
-
-def lock_file(folder: Path) -> Path:
-    """Return the file that is locked while something is written into a folder."""
-    return folder / "lock"
 
 
 def _record(sha256: str, asked: str) -> Path:
     where = hashlib.sha256(machine().encode()).hexdigest()[:16]
     return place(sha256) / f"{asked}-{where}.json"
-
-
-def _records(folder: Path) -> Iterator[Choice]:
-    for file in sorted(folder.glob("*.json")):
-        choice = _read(file)
-        if choice is not None:
-            yield choice
 
 
 def _read(file: Path) -> Choice | None:

@@ -28,12 +28,6 @@ from promptkit.models.runtime.loaded_model import LoadedModel
 ROWS = 8
 """Tokens for each row of logits; few-shot grids have one for 2 to 30."""
 
-LIMIT = 900
-"""Seconds that it may take in all."""
-
-PATIENCE = 20
-"""Seconds for which readings are repeated until they settle."""
-
 SECONDS = 0.6
 """Seconds that one reading should take at the most, where the fewest tokens allow."""
 
@@ -63,7 +57,7 @@ def speeds(trials: Sequence[tuple[Path, RuntimeSettings]]) -> Speeds:
         FailedError: The process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = json.loads(run("speed", json.dumps(job), seconds=LIMIT, doing="measuring it"))
+    answer = json.loads(run("speed", json.dumps(job), seconds=900, doing="measuring it"))
     return Speeds(tuple(answer["tokens_per_second"]), answer["settled"])
 
 
@@ -71,10 +65,11 @@ def main(job: str) -> str:
     """Return the answer to `speeds`, as JSON."""
     trials = [(one["path"], RuntimeSettings(**one["settings"])) for one in json.loads(job)]
     models = {path: LoadedModel(Path(path)) for path, _ in trials}
+    batches = {settings.batch for _, settings in trials}
     # Some architectures know no places beyond those they were trained for.
     trained = min(model.trained_length for model in models.values())
     prefix = min(PREFIX, trained // 2)
-    most = min(max(MOST, *_batches(trials)), trained - prefix)
+    most = min(max(MOST, *batches), trained - prefix)
     contexts = [
         Context(models[path], length=prefix + most, settings=settings) for path, settings in trials
     ]
@@ -83,22 +78,17 @@ def main(job: str) -> str:
         _decode(context, 0, 0, prefix)  # which also brings the weights into memory
     count = min(FEWEST, most)
     seconds = max(_read(context, prefix, count, watch) for context in contexts)
-    longest = SECONDS_FOR_BATCHES if len(_batches(trials)) > 1 else SECONDS
+    longest = SECONDS_FOR_BATCHES if len(batches) > 1 else SECONDS
     while count < most and 2 * seconds <= longest:
         count, seconds = min(2 * count, most), 2 * seconds
     readings = read_until_settled(
         lambda index: _read(contexts[index], prefix, count, watch),
         len(contexts),
         clock=perf_counter,
-        limit=PATIENCE,
+        limit=20,
     )
     found = [count / min(seconds) for seconds in readings]
     return json.dumps({"tokens_per_second": found, "settled": is_settled(readings)})
-
-
-def _batches(trials: Sequence[tuple[str, RuntimeSettings]]) -> set[int]:
-    """Return the sizes of micro-batches."""
-    return {settings.batch for _, settings in trials}
 
 
 def _stopwatch(settings: Sequence[RuntimeSettings]) -> Callable[[], float]:

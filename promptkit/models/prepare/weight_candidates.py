@@ -109,7 +109,8 @@ def _wider(own: str) -> list[str]:
 
 def _shortage(header: Header, kinds: Collection[str], folder: Path) -> str | None:
     """Return the reason why there is no room for files of these kinds, if there is none."""
-    needed = sum(_size(header, kind) for kind in kinds)
+    blocks = {name: (weights, nbytes) for name, weights, nbytes in GGML_TYPES.values()}
+    needed = sum(header.elements * blocks[kind][1] // blocks[kind][0] for kind in kinds)
     for what, free in (("disk", shutil.disk_usage(folder).free), ("memory", free_memory())):
         if needed > free / 2:
             return (
@@ -117,8 +118,3 @@ def _shortage(header: Header, kinds: Collection[str], folder: Path) -> str | Non
                 f"{free / 1e9:.2f} GB that are free half is left alone"
             )
     return None
-
-
-def _size(header: Header, kind: str) -> int:
-    (block, nbytes) = next((b, n) for name, b, n in GGML_TYPES.values() if name == kind)
-    return header.elements * nbytes // block
