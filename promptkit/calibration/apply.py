@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,7 @@ from promptkit.inference.prediction import Prediction
 from promptkit.inference.store import Result
 from promptkit.models.base import Request, Score
 from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
 
 ALL = "all"
 """Name for every method that a task allows."""
@@ -133,7 +135,7 @@ def plan(
         PromptkitError: The task has no probes for a method, and the plan is not lenient.
     """
     found: dict[Calibration, list[Probes]] = {}
-    known: dict[Callable[..., Any], list[Probes]] = {}
+    known: dict[_Source, list[Probes]] = {}
     left_out: dict[str, list[str]] = {}
     for method in methods:
         source, _ = _METHODS[method]
@@ -166,19 +168,14 @@ def _calibrated_cell(
         one: [[*islice(rest, len(requests))] for _, requests in one.parts]
         for one in dict.fromkeys(probes.values())
     }
-    tables = {
-        method: np.exp(_calibrated(method, scores, one, heard[one])).tolist()
-        for method, one in probes.items()
-    }
+    by_query: list[dict[str, dict[str, float]]] = [{} for _ in predictions]
+    for method, one in probes.items():
+        table = np.exp(_calibrated(method, scores, one, heard[one])).tolist()
+        for calibrated, row in zip(by_query, table, strict=True):
+            calibrated[method] = dict(zip(labels, row, strict=True))
     return [
-        replace(
-            prediction,
-            calibrated={
-                method: dict(zip(labels, table[number], strict=True))
-                for method, table in tables.items()
-            },
-        )
-        for number, prediction in enumerate(predictions)
+        replace(prediction, calibrated=calibrated)
+        for prediction, calibrated in zip(predictions, by_query, strict=True)
     ]
 
 
@@ -190,18 +187,21 @@ def _calibrated(
     table = np.empty_like(scores)
     for (queries, _), said in zip(probes.parts, heard, strict=True):
         rows = [*queries]
-        table[rows] = calibrated(scores[rows], said, probes.gold)
+        table[rows] = calibrated(scores[rows], HeldOut(said, probes.gold) if probes.gold else said)
     return table
 
 
-def _content_free(cells: Sequence[CellRequests]) -> Iterator[Probes]:
-    made = inputs.content_free(cells[0].predictor.task)
-    return (_after_shots(one, made, "content-free inputs") for one in cells)
-
-
-def _random_texts(cells: Sequence[CellRequests]) -> Iterator[Probes]:
-    made = inputs.random_texts(cells[0].predictor.task)
-    return (_after_shots(one, made, "inputs of random words of the pool") for one in cells)
+def _after_shots(
+    make: Callable[[Task[Any, Any]], Examples], what: str, cells: Sequence[CellRequests]
+) -> Iterator[Probes]:
+    """Yield the probes after the shots of every query, once for all with the same shots."""
+    made = make(cells[0].predictor.task)
+    for cell in cells:
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, request in enumerate(cell.requests):
+            groups.setdefault(request.prompt.shots, []).append(number)
+        parts = [(queries, _tokenized(cell, made, ids)) for ids, queries in groups.items()]
+        yield Probes(what, max(len(requests) for _, requests in parts), parts)
 
 
 def _queries(cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -237,15 +237,6 @@ def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
         )
 
 
-def _after_shots(cell: CellRequests, made: Examples, what: str) -> Probes:
-    """Return the probes after the shots of every query, once for all with the same shots."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for number, request in enumerate(cell.requests):
-        groups.setdefault(request.prompt.shots, []).append(number)
-    parts = [(queries, _tokenized(cell, made, ids)) for ids, queries in groups.items()]
-    return Probes(what, max(len(requests) for _, requests in parts), parts)
-
-
 def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[Request]:
     """Return the probes after these shots, but for those that a template or model cannot take.
 
@@ -253,8 +244,7 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
         TaskError: None is left.
     """
     predictor = cell.predictor
-    found = [predictor.task.demos.by_id(id) for id in ids]
-    shots = tuple([shot for shot in found if shot is not None])
+    shots = tuple(filter(None, map(predictor.task.demos.by_id, ids)))
     requests: list[Request] = []
     reason: PromptkitError | None = None
     for probe in made:
@@ -269,25 +259,20 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
     return requests
 
 
-_METHODS: Mapping[
-    Calibration,
-    tuple[
-        Callable[[Sequence[CellRequests]], Iterator[Probes]],
-        Callable[[Scores, ArrayLike, Sequence[int]], Scores],
-    ],
-] = {
-    "contextual": (_content_free, lambda scores, said, _: calibrate.contextual(scores, said)),
+_Source = Callable[[Sequence[CellRequests]], Iterator[Probes]]
+_METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
+    "contextual": (
+        partial(_after_shots, inputs.content_free, "content-free inputs"),
+        calibrate.contextual,
+    ),
     "domain-context": (
-        _random_texts,
-        lambda scores, said, _: calibrate.domain_context(scores, said),
+        partial(_after_shots, inputs.random_texts, "inputs of random words of the pool"),
+        calibrate.domain_context,
     ),
-    "batch": (_queries, lambda scores, *_: calibrate.batch(scores)),
-    "pmi": (_premise, lambda scores, said, _: calibrate.pmi(scores, said)),
-    "temperature": (
-        _held_out,
-        lambda scores, *held: calibrate.temperature(scores, HeldOut(*held)),
-    ),
-    "vector": (_held_out, lambda scores, *held: calibrate.vector(scores, HeldOut(*held))),
+    "batch": (_queries, lambda scores, _: calibrate.batch(scores)),
+    "pmi": (_premise, calibrate.pmi),
+    "temperature": (_held_out, calibrate.temperature),
+    "vector": (_held_out, calibrate.vector),
 }
 """The probes of each method, and the function that calibrates by their scores."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit.errors import PromptkitError, TaskError
+from promptkit.errors import TaskError
 from promptkit.files.json_values import read_name
 from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, canonical, output_key, text_key, texts_of
@@ -170,10 +170,9 @@ def _unlike(
     tests: Iterable[Example[Any, Any]], examples: Sequence[Example[Any, Any]]
 ) -> list[Example[Any, Any]]:
     """Return the examples that are no near-duplicates of a test."""
-    tests = [*tests]
-    every, first = [*tests, *examples], len(tests)
+    texts = [normal_form(texts_of(example.input)) for example in (*tests, *examples)]
+    first = len(texts) - len(examples)
     alike = set(range(first))
-    texts = [normal_form(texts_of(example.input)) for example in every]
     for before, after in sorted(near_pairs(texts), key=lambda pair: pair[1]):
         if before in alike:
             alike.add(after)
@@ -230,9 +229,9 @@ def _accepted(
     try:
         infos = task.types()[0].model_fields
         example = task.as_query({read_name(k, infos[k]): value for k, value in fields.items()})
-    except PromptkitError:
-        return None
-    except Exception:  # whatever a validator of the input's own raises for a text like no other
+    except (
+        Exception
+    ):  # also whatever a validator of the input's own raises for a text like no other
         return None
     while task.demos.by_id(name) is not None or task.tests.by_id(name) is not None:
         name += "'"
