@@ -127,21 +127,17 @@ class Embedder:
         for batch in self._batches(tokens):
             with access.alone():
                 self._model.file.check()
-                found[batch] = self._read([tokens[index] for index in batch])
+                try:
+                    found[batch] = self._context.read([tokens[index] for index in batch])
+                    check_finite(found[batch])
+                except ModelError as error:
+                    raise ModelError(f"{self.name}: {error}") from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(lengths > 0, lengths, 1))
 
     def close(self) -> None:
         """Free the model's memory; the embedder cannot be used afterwards."""
         self._model.access.close()
-
-    def _read(self, texts: Sequence[Sequence[int]]) -> Floats:
-        try:
-            found = self._context.read(texts)
-            check_finite(found)
-        except ModelError as error:
-            raise ModelError(f"{self.name}: {error}") from None
-        return found
 
     def _batches(self, tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Yield the indices of texts that are read together, similar lengths side by side."""

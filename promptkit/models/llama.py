@@ -31,7 +31,6 @@ from promptkit.models.planning.prefix_trie import Item, Plan
 from promptkit.models.prepare.adapter_file import load_adapter
 from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.prepare.prepare import Notify, log, prepared
-from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.context import Context
 from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
@@ -146,7 +145,7 @@ class LlamaModel:
             source.path, name=name or path.name, since=since if source.path == path else None
         )
         settings = replace(source.settings, threads=threads or source.settings.threads)
-        self._model, self._exact = model, exact
+        self._model, self._access, self._exact = model, model.access, exact
         self._usage, self._usages = Usage(), _Usages()
         self._context = Context(
             model,
@@ -370,7 +369,3 @@ class LlamaModel:
         wants = plan.prefix is not None and plan.prefix.wants
         read = self._context.begin(prefix, wants=wants, writes=writes)
         return Schedule(plan, read=read)
-
-    @property
-    def _access(self) -> Access:
-        return self._model.access

@@ -27,13 +27,6 @@ Writer = Callable[[Logits], int | None]
 the next token, or None where the answer is complete."""
 
 
-_FEW = 32
-"""Rows that are too few to be worth a second thread."""
-
-_SAFE = (1e-20, 1e30)
-"""Between these, a sum of exponentials has lost nothing to the range of 32 bits."""
-
-
 class Runtime(Protocol):
     """An engine that a plan runs on."""
 
@@ -63,8 +56,7 @@ def score(
 ) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
     """Yield, after each batch, the items that it completed, with log-probabilities per candidate.
 
-    Raises:
-        ModelError: The runtime fails, or its numbers are not finite.
+    Raises `ModelError` where the runtime fails, or its numbers are not finite.
     """
     edges: dict[int, Floats] = {}
     for step in schedule.steps():
@@ -114,10 +106,9 @@ def _read(step: Step, runtime: Runtime) -> Logits:
 def log_totals(rows: Logits) -> Floats:
     """Return the number to subtract from each row of logits to make them log-probabilities.
 
-    Raises:
-        ModelError: A row is not finite.
+    Raises `ModelError` where a row is not finite.
     """
-    if len(rows) < _FEW:
+    if len(rows) < 32:  # too few to be worth a second thread
         totals = _totals(rows)
     else:  # numpy lets other threads run meanwhile
         half = len(rows) // 2
@@ -133,7 +124,8 @@ def _totals(rows: Logits) -> Floats:
     with np.errstate(all="ignore"):
         for index, row in enumerate(rows):
             peak, total = 0.0, np.exp(row, out=scratch).sum()
-            if not _SAFE[0] < total < _SAFE[1]:  # too large or small for this, as few logits are
+            # Between these, a sum of exponentials has lost nothing to the range of 32 bits.
+            if not 1e-20 < total < 1e30:
                 peak = row.max()
                 total = np.exp(np.subtract(row, peak, out=scratch), out=scratch).sum()
             totals[index] = peak + np.log(total)

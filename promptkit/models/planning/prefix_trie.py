@@ -53,29 +53,20 @@ class Item:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _End:
-    """The items that want logits after the last token of a key."""
-
-    reads: list[tuple[int, int]] = field(default_factory=list)
-    """(item, point) of the logits."""
-    tries: list[int] = field(default_factory=list)
-    """Items whose whole candidate trie hangs here, with nothing else below."""
-    writers: list[int] = field(default_factory=list)
-    """Items whose answer is written from here."""
-
-
-@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """Tokens that everything below them shares."""
 
     key: Key
-    start: int
     end: int
-    parent: Node | None
+    start: int = 0
+    parent: Node | None = None
     children: list[Node] = field(default_factory=list)
     reads: list[tuple[int, int]] = field(default_factory=list)
+    """(item, point) of the logits that are wanted after the last token."""
     tries: list[int] = field(default_factory=list)
+    """Items whose whole candidate trie hangs here, with nothing else below."""
     writers: list[int] = field(default_factory=list)
+    """Items whose answer is written from here."""
     height: int = 0
     """The tokens on the longest path from here down, this node included."""
     need: int = 0
@@ -105,13 +96,12 @@ class Plan:
     def __init__(self, items: Sequence[Item], limits: Limits) -> None:
         self.items, self.limits = items, limits
         self.tries: list[CandidateTrie] = [candidate_trie(item.candidates) for item in items]
-        self.root = Node(b"", 0, 0, None)
+        self.root = _grown(_ends(items, self.tries))
         """An empty node above the first tokens."""
         self.tokens = 0
         """The number of distinct tokens, each of which is decoded once."""
         self.rows = 0
         """The rows of logits that are wanted, without those of answers."""
-        _grow(self.root, _keys(items, self.tries))
         self.prefix = self.root.children[0] if len(self.root.children) == 1 else None
         """The tokens that all prompts share, up to where one of them ends or differs."""
         self._measure()
@@ -147,15 +137,15 @@ class Plan:
             stack += reversed(node.children)
 
 
-def _keys(items: Sequence[Item], tries: Sequence[CandidateTrie]) -> dict[Key, _End]:
-    """Return the keys in order, with the items that want logits at their ends.
+def _ends(items: Sequence[Item], tries: Sequence[CandidateTrie]) -> list[Node]:
+    """Return the nodes, in the order of their keys, at whose ends items want logits.
 
     A candidate trie hangs below its prompt as it is, unless another prompt continues there too:
     then each of its points is a key, so that what the two share is decoded once.
     """
-    ends: dict[Key, _End] = {}
+    ends: dict[Key, Node] = {}
     for index, item in enumerate(items):
-        end = ends.setdefault(_key(item.ids), _End())
+        end = _end(ends, array("i", item.ids).tobytes())
         if item.candidates:
             end.reads.append((index, 0))
             end.tries.append(index)
@@ -166,14 +156,18 @@ def _keys(items: Sequence[Item], tries: Sequence[CandidateTrie]) -> dict[Key, _E
         for key in crowded:
             for index in ends[key].tries:
                 for point, prefix in enumerate(tries[index].prefixes[1:], start=1):
-                    inner = ends.setdefault(key + _key(prefix), _End())
+                    inner = _end(ends, key + array("i", prefix).tobytes())
                     inner.reads.append((index, point))
             ends[key].tries = []
         order = sorted(ends)
-    return {key: ends[key] for key in order}
+    return [ends[key] for key in order]
 
 
-def _crowded(order: Sequence[Key], ends: dict[Key, _End]) -> Iterable[Key]:
+def _end(ends: dict[Key, Node], key: Key) -> Node:
+    return ends.setdefault(key, Node(key, len(key) // _WIDTH))
+
+
+def _crowded(order: Sequence[Key], ends: dict[Key, Node]) -> Iterable[Key]:
     """Yield the keys whose candidates are not alone below them."""
     after = [*order[1:], b""]
     for key, following in zip(order, after, strict=True):
@@ -182,37 +176,30 @@ def _crowded(order: Sequence[Key], ends: dict[Key, _End]) -> Iterable[Key]:
             yield key
 
 
-def _grow(root: Node, ends: dict[Key, _End]) -> None:
-    """Add the keys below the root as a radix tree; every key ends at the end of a node.
+def _grown(ends: list[Node]) -> Node:
+    """Return the root of a radix tree of these nodes, each of which is cut where others branch off.
 
     The keys come in order, so each shares with the one before it all that it shares with any.
     """
-    path = [root]  # from the root to the end of the key before
-    before = b""
-    for key, end in ends.items():
-        shared = shared_length(before, key, _WIDTH)
+    root = ends.pop(0) if ends and not ends[0].end else Node(b"", 0)
+    path, before = [root], root.key  # from the root to the end of the key before
+    for new in ends:
+        shared = shared_length(before, new.key, _WIDTH)
         while path[-1].end > shared:
             node = path.pop()
             if node.start < shared:
                 path.append(_split(node, shared))
-        if len(key) // _WIDTH > shared:
-            node = Node(key, shared, len(key) // _WIDTH, path[-1])
-            path[-1].children.append(node)
-            path.append(node)
-        tip = path[-1]
-        tip.reads, tip.tries, tip.writers = end.reads, end.tries, end.writers
-        before = key
-
-
-def _key(ids: Sequence[int]) -> Key:
-    return array("i", ids).tobytes()
+        new.start, new.parent = shared, path[-1]
+        path[-1].children.append(new)
+        path.append(new)
+        before = new.key
+    return root
 
 
 def _split(node: Node, depth: int) -> Node:
     """Cut a node at a depth inside it; return the new upper part."""
     assert node.parent is not None
-    upper = Node(node.key, node.start, depth, node.parent)
-    upper.children = [node]
+    upper = Node(node.key, depth, node.start, node.parent, [node])
     node.parent.children[-1] = upper  # the latest key's node is the last child
     node.start, node.parent = depth, upper
     return upper

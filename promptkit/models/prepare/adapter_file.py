@@ -13,8 +13,6 @@ from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.prepare.model_files import digest, try_once
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
 
-_TYPES = ("F32", "F16", "BF16")
-
 _EXPONENTS: Mapping[str, tuple[type[np.unsignedinteger], int]] = {
     "F32": (np.uint32, 0x7F80_0000),
     "F16": (np.uint16, 0x7C00),
@@ -63,10 +61,10 @@ def _fault(header: Header, architecture: str) -> str | None:
     if not pairs:
         return "the adapter has no tensors"
     for tensor in pairs:
-        if tensor.type not in _TYPES or len(tensor.shape) != 2:
+        if tensor.type not in _EXPONENTS or len(tensor.shape) != 2:
             return (
                 f"tensor {tensor.name} is of type {tensor.type} with {len(tensor.shape)} "
-                f"dimensions; an adapter has matrices in {', '.join(_TYPES)}"
+                f"dimensions; an adapter has matrices in {', '.join(_EXPONENTS)}"
             )
         if tensor.offset % TENSOR_ALIGNMENT:
             return f"the data of tensor {tensor.name} is not {TENSOR_ALIGNMENT}-byte aligned"

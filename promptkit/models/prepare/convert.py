@@ -1,6 +1,5 @@
-"""The conversion of a model file to another type of weights.
+"""The conversion of a model file to another type of weights, in a process of its own.
 
-`python -m promptkit.models.prepare.convert SOURCE TARGET TYPE` does it, in a process of its own.
 llama.cpp converts the matrices and copies the rest, vocabulary and chat template included.
 """
 
@@ -27,9 +26,7 @@ _RENEWED = ("general.file_type", "general.quantization_version")
 def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
     """Write the model to `target` with its matrices as `kind`, one of `FTYPES`, and verify it.
 
-    Raises:
-        FailedError: llama.cpp refuses.
-        ModelFileError: The file that it wrote is not usable.
+    Raises `FailedError` where llama.cpp refuses, `ModelFileError` for a file that is not usable.
     """
     source = file.header
     run("convert", str(source.path), str(target), kind, seconds=900, doing="converting it")

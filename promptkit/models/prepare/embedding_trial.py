@@ -1,8 +1,4 @@
-"""A trial of a model file for embeddings, in a process of its own.
-
-`python -m promptkit.models.prepare.embedding_trial FILE` embeds some texts. It exits with 0, or
-with 1 after printing the reason; a crash is for the caller to see.
-"""
+"""A trial of a model file for embeddings, in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,18 +11,15 @@ from promptkit.models.runtime.embedding_context import EmbeddingContext
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
 
-_LENGTH = 64
-_TEXTS = ("a 1\n", "a", "")
-
 
 def main(path: str) -> str:
     """Embed some texts. Raises `PromptkitError` for a file that cannot be used."""
     header = read_header(path)
     model = LoadedModel(Path(path), check=True)
-    length = model.context_length(None, _LENGTH)
+    length = model.context_length(None, 64)
     context = EmbeddingContext(model, header, length=length, threads=1)
     vocabulary = Vocabulary(model, header)
-    texts = [ids for text in _TEXTS if (ids := vocabulary.whole(text)[:length])]
+    texts = [ids for text in ("a 1\n", "a", "") if (ids := vocabulary.whole(text)[:length])]
     if texts:
         check_finite(context.read(texts))
     return ""

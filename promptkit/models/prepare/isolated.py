@@ -23,8 +23,7 @@ class FailedError(Exception):
 def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
     """Return what a module of `promptkit.models.prepare` prints, given these arguments.
 
-    Raises:
-        FailedError: It refuses or crashes, or `doing` it takes longer than `seconds`.
+    Raises `FailedError` where it refuses or crashes, or `doing` it takes longer than `seconds`.
     """
     command = [sys.executable, "-m", f"promptkit.models.prepare.{module}", *arguments]
     source = str(Path(__file__).parents[3])

@@ -1,8 +1,4 @@
-"""A trial of a model file, and of an adapter for it, in a process of its own.
-
-`python -m promptkit.models.prepare.load_trial FILE [ADAPTER]` loads it and decodes a few tokens. It
-exits with 0, or with 1 after printing the reason; a crash is for the caller to see.
-"""
+"""A trial of a model file, and of an adapter for it, in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,8 +16,6 @@ from promptkit.models.runtime.library import library
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
 from promptkit.models.runtime.vocabulary import Vocabulary
 
-_LENGTH = 256
-
 
 def main(path: str, lora: str | None = None) -> str:
     """Decode a few tokens. Raises `PromptkitError` for a file that cannot be used."""
@@ -33,7 +27,7 @@ def main(path: str, lora: str | None = None) -> str:
         adapters = (Adapter(new_adapter(model, Path(lora)), "", 1.0),)
     vocabulary = Vocabulary(model, read_header(path))
     settings = RuntimeSettings(threads=1, batch=64)
-    context = Context(model, length=model.context_length(None, _LENGTH), settings=settings)
+    context = Context(model, length=model.context_length(None, 256), settings=settings)
     if not context.has_memory:
         raise ModelError("not a model that continues text")
     tokens = [token for token in (vocabulary.bos,) if token is not None]

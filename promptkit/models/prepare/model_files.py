@@ -66,10 +66,8 @@ def find(name: str | Path) -> Path:
 def verify(path: Path, trial: str = "load_trial") -> ModelFile:
     """Return the file's header and digest, once llama.cpp is known to survive it.
 
-    `trial` is the module that tries it.
-
-    Raises:
-        ModelFileError: The file is missing or damaged, or llama.cpp cannot run it.
+    `trial` is the module that tries it. Raises `ModelFileError` where the file is missing or
+    damaged, or llama.cpp cannot run it.
     """
     header = read_header(path)
     check_header(header)
@@ -84,10 +82,7 @@ def verify(path: Path, trial: str = "load_trial") -> ModelFile:
 def try_once(identity: str, *files: Path, trial: str = "load_trial") -> None:
     """Load a model, and an adapter for it, in a process of its own, unless that worked before.
 
-    `identity` is made of the files' digests.
-
-    Raises:
-        ModelFileError: It fails; the message names the last file.
+    `identity` is made of the files' digests. Raises `ModelFileError`, which names the last file.
     """
     tried = f"{trial} {_TRIAL_VERSION} {identity} {runtime()}"
     passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()

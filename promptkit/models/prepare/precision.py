@@ -1,7 +1,6 @@
 """Distances between a model's log-probabilities under different weights and settings.
 
-`python -m promptkit.models.prepare.precision JOB` compares them with the first ones, in a process
-of its own, since a damaged file can end it.
+They are measured in a process of its own, since a damaged file can end it.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ TEXTS = (
     "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
 )
 
-LENGTH = 128
-"""Tokens of each text that are read, at most."""
-
 LIKELIEST = 10
 """Next tokens that are compared at each place, the likeliest by the first file."""
 
@@ -41,10 +37,7 @@ def distances(trials: Sequence[tuple[Path, RuntimeSettings]]) -> list[float | No
 
     It is the mean absolute difference of the log-probabilities of the likeliest next tokens at
     every place of some short texts; None where numbers are not finite, or llama.cpp cannot run the
-    file so.
-
-    Raises:
-        FailedError: The process fails.
+    file so. Raises `FailedError` where the process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
     answer = run("precision", json.dumps(job), seconds=900, doing="checking its precision")
@@ -73,7 +66,7 @@ def _logprobs(file: str, settings: RuntimeSettings) -> Logits:
     """Return the log-probabilities after every token of the texts, (tokens, vocabulary)."""
     model = LoadedModel(Path(file))
     vocabulary = Vocabulary(model, read_header(file))
-    most = model.context_length(None, LENGTH)
+    most = model.context_length(None, 128)
     context = Context(model, length=most, settings=settings)
     found: list[Logits] = []
     for text in TEXTS:

@@ -65,10 +65,8 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
     """Return the file to run for a model file; at first use, finding out takes some seconds.
 
     `auto` takes the file as it is where no other can be had. A choice that had not settled, since
-    the machine was busy, is measured again now and then, and stays where that fails.
-
-    Raises:
-        ModelError: A type that was named cannot be had.
+    the machine was busy, is measured again now and then, and stays where that fails. Raises
+    `ModelError` where a type that was named cannot be had.
     """
     if weights not in get_args(Weights):
         raise ModelError(
@@ -106,8 +104,7 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
 def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.info) -> Choice:
     """Measure which weights and settings run a file fastest on this machine, and keep them.
 
-    Raises:
-        ModelError: That cannot be done.
+    Raises `ModelError` where that cannot be done.
     """
     from filelock import FileLock, Timeout
 

@@ -1,8 +1,7 @@
 """The speed at which llama.cpp decodes with given weights and settings.
 
 The work is that of scoring: full micro-batches behind a prefix that is there already, with a row
-of logits now and then. `python -m promptkit.models.prepare.speed JOB` does it, in a process of its
-own, since a damaged file can end it.
+of logits now and then. It runs in a process of its own, since a damaged file can end it.
 
 Other work on the machine makes a reading on the clock several times longer, and one candidate's
 more than another's. So where the processor does all of the work, a reading counts the time that it
@@ -34,9 +33,6 @@ SECONDS = 0.6
 SECONDS_FOR_BATCHES = 2.4
 """The same where micro-batches are compared, of which a reading should fill the largest."""
 
-PREFIX = 128
-"""Tokens in front of those that a reading decodes."""
-
 FEWEST, MOST = 64, 256
 """Tokens that one reading decodes; more where a micro-batch holds more."""
 
@@ -51,11 +47,7 @@ class Speeds:
 
 
 def speeds(trials: Sequence[tuple[Path, RuntimeSettings]]) -> Speeds:
-    """Return the speed of each model file and settings, measured in turns.
-
-    Raises:
-        FailedError: The process fails.
-    """
+    """Return the speed of each file and settings, measured in turns. Raises `FailedError`."""
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
     answer = json.loads(run("speed", json.dumps(job), seconds=900, doing="measuring it"))
     return Speeds(tuple(answer["tokens_per_second"]), answer["settled"])
@@ -68,7 +60,7 @@ def main(job: str) -> str:
     batches = {settings.batch for _, settings in trials}
     # Some architectures know no places beyond those they were trained for.
     trained = min(model.trained_length for model in models.values())
-    prefix = min(PREFIX, trained // 2)
+    prefix = min(128, trained // 2)
     most = min(max(MOST, *batches), trained - prefix)
     contexts = [
         Context(models[path], length=prefix + most, settings=settings) for path, settings in trials

@@ -52,11 +52,7 @@ class Access:
         """A lock for work that changes the model's caches in Python, such as tokenizing."""
 
     def check(self) -> None:
-        """Check that the model can be used here and now.
-
-        Raises:
-            ModelError: It is closed, or was loaded and used in the process that forked this one.
-        """
+        """Raise `ModelError` where the model is closed, or was used in a process forked since."""
         if self._closed:
             raise ModelError(f"the model {self._name} is closed")
         if self._process != os.getpid():
@@ -133,10 +129,10 @@ class Access:
 
         Runs of other threads end with a `ModelError` after the batch that they are reading.
         """
-        if self._process != os.getpid() and self._used:
-            self._closed = True
-            return
         if self._process != os.getpid():
+            if self._used:
+                self._closed = True
+                return
             self._begin_in_process()
         with self._changed:
             self._closed = True

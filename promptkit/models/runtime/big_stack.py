@@ -15,12 +15,6 @@ from typing import TypeVar
 from promptkit.errors import PromptError
 from promptkit.models.runtime.access import lock_of_process
 
-PER_BYTE = 1024
-"""Bytes of stack for a byte of text; between 256 and 512 were measured."""
-
-SHORT = 2_000
-"""Bytes of text for which any stack is large enough."""
-
 LONGEST = 2**20
 """Bytes of text that are split at most."""
 
@@ -30,12 +24,8 @@ _stack_size = lock_of_process()
 
 
 def with_stack(length: int, call: Callable[[], T]) -> T:
-    """Return the result of a call on a text of so many bytes, with stack enough for it.
-
-    Raises:
-        PromptError: The text is too long.
-    """
-    if length <= SHORT:
+    """Return the result of a call on so many bytes of text. Raises `PromptError` for too many."""
+    if length <= 2_000:  # for which any stack is large enough
         return call()
     if length > LONGEST:
         raise PromptError(
@@ -44,7 +34,8 @@ def with_stack(length: int, call: Callable[[], T]) -> T:
         )
     with ThreadPoolExecutor(1) as threads:
         with _stack_size:  # which is set for all new threads at once
-            before = threading.stack_size(2**20 + PER_BYTE * length)
+            # A byte of text was measured to take between 256 and 512 bytes of stack.
+            before = threading.stack_size(2**20 + 1024 * length)
             try:
                 result = threads.submit(call)
             except RuntimeError:

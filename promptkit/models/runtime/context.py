@@ -26,10 +26,8 @@ Precision = Literal["f32", "f16"]
 
 TOLERANCES = {"F32": 1e-3, "F16": 0.05, "BF16": 0.3}
 """How much margins vary with what is decoded beside a prompt, by the type of the weights that run:
-two to three times the most that was measured. A difference in the last bit grows where activations
-are rounded, and most where kernels for integers round them to 8 bits."""
-
-_OF_INTEGERS = 1.0  # the tolerance of all other types
+two to three times the most that was measured; 1 for all other types. A difference in the last bit
+grows where activations are rounded, and most where kernels for integers round them to 8 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class RuntimeSettings:
         """
         halves = self.flash_attention or self.cache != "f32"
         least = TOLERANCES["F16"] if halves else 0.0
-        return max(TOLERANCES.get(weights.split()[0], _OF_INTEGERS), least)
+        return max(TOLERANCES.get(weights.split()[0], 1.0), least)
 
     def __str__(self) -> str:
         """Return the settings that decide the numbers, as identities record them."""
@@ -59,9 +57,6 @@ class RuntimeSettings:
 
 _LOGITS = 2**24
 """The numbers that the rows of one batch may come to, 64 MB; a large vocabulary makes many."""
-
-_STATES = 8
-"""Sequences of recurrent models, each of which has a state of its own in memory."""
 
 
 class Context:
@@ -101,7 +96,8 @@ class Context:
         recurrent = recurrent or lib.llama_model_is_hybrid(model.pointer)
         rows = max(_LOGITS // self.n_vocab, 16)
         most = lib.llama_max_parallel_sequences() - 1
-        sequences = min(_STATES if recurrent else rows, most)
+        # Each sequence of a recurrent model has a state of its own in memory.
+        sequences = min(8 if recurrent else rows, most)
         params = _params(settings, length, sequences + 1)
         self.limits = Limits(
             cells=params.n_ctx,
@@ -210,9 +206,7 @@ class Context:
         """Decode a batch, and return the logits after the tokens at the indices `outputs`.
 
         The array, (outputs, vocabulary), is valid until the next call, and may be written to.
-
-        Raises:
-            ModelError: The batch breaks the rules of llama.cpp, or llama.cpp fails.
+        Raises `ModelError` where the batch breaks the rules of llama.cpp, or llama.cpp fails.
         """
         count, limits = len(tokens), self.limits
         if not 0 < count <= limits.batch or len(outputs) > limits.outputs:

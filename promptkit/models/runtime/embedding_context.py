@@ -21,9 +21,6 @@ from promptkit.models.runtime.loaded_model import LoadedModel
 SEQUENCES = 64
 """Texts that are read at once, at most."""
 
-_RANK = 4
-"""llama.cpp's number for models that judge pairs of texts, and have no vectors."""
-
 Floats = NDArray[np.float32]
 
 
@@ -33,9 +30,7 @@ class EmbeddingContext:
     def __init__(self, model: LoadedModel, header: Header, *, length: int, threads: int) -> None:
         """Open a context, which is freed with its model.
 
-        Raises:
-            ModelFileError: The model makes no vectors.
-            ModelError: There is not the memory.
+        Raises `ModelFileError` where it makes no vectors, `ModelError` where memory is short.
         """
         self._lib = lib = library()
         self._model = model  # it frees this context when it goes away
@@ -61,11 +56,7 @@ class EmbeddingContext:
         self._batch = Batch(lib, self.size)
 
     def read(self, texts: Sequence[Sequence[int]]) -> Floats:
-        """Return the vectors, (texts, dimensions), of a batch of texts as tokens.
-
-        Raises:
-            ModelError: llama.cpp fails, or gives no vectors for this model.
-        """
+        """Return the vectors, (texts, dimensions), of texts as tokens. Raises `ModelError`."""
         lib = self._lib
         lengths = [len(ids) for ids in texts]
         count = sum(lengths)
@@ -91,7 +82,7 @@ class EmbeddingContext:
 def _pooling(header: Header, lib: Any) -> int:
     """Return the pooling of tokens to one vector: as the file says, else their mean."""
     said = header.metadata.get(f"{header.architecture}.pooling_type", 0)
-    if said == _RANK:
+    if said == 4:  # LLAMA_POOLING_TYPE_RANK
         raise ModelFileError(header.path, "a model that ranks pairs of texts, and makes no vectors")
     known = (lib.LLAMA_POOLING_TYPE_CLS, lib.LLAMA_POOLING_TYPE_LAST)
     return said if said in known else lib.LLAMA_POOLING_TYPE_MEAN  # type: ignore[return-value]

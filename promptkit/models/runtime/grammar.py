@@ -42,10 +42,8 @@ class Grammars:
     def of(self, prompt: Prompt) -> Grammar | None:
         """Return the grammar of a prompt's answer; None where the answer may be any text.
 
-        A text whose constraints cannot be expressed is left to validation.
-
-        Raises:
-            PromptError: No grammar can express the format, or this vocabulary cannot write it.
+        A text whose constraints cannot be expressed is left to validation. Raises `PromptError`
+        where no grammar can express another format, or this vocabulary cannot write it.
         """
         if prompt.format is None:
             return None
@@ -98,16 +96,14 @@ class Grammar:
             raise PromptError(grammar_source.explained(schema, self._matcher.get_error()))
         self.allowed: npt.NDArray[np.int32] = np.zeros((vocabulary.size + 32) // 32, np.int32)
         """The tokens that may come first, a bit for each, and one for the library's own end."""
-        if not fill(self._matcher, self.allowed) or not self._begins():
+        can_begin = fill(self._matcher, self.allowed)
+        first = np.unpackbits(self.allowed.view(np.uint8), bitorder="little").nonzero()[0]
+        # A value must be able to begin, and not only the spaces in front of it.
+        if not can_begin or not any(vocabulary.piece(int(token)).strip(b" ") for token in first):
             raise PromptError(
                 f"no answer under the schema {shorten(schema)} can begin: it contradicts itself, "
                 "or this model's vocabulary cannot write it; simplify the output type"
             )
-
-    def _begins(self) -> bool:
-        """Return whether a value may begin, and not only the spaces in front of it."""
-        first = np.unpackbits(self.allowed.view(np.uint8), bitorder="little").nonzero()[0]
-        return any(self.vocabulary.piece(int(token)).strip(b" ") for token in first)
 
     def start(self) -> Matcher:
         """Return a matcher for an answer that is about to be written."""

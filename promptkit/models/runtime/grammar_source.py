@@ -47,11 +47,7 @@ def ending(stop: str, controls: Mapping[str, ControlToken]) -> Ending:
 
 
 def source(
-    kind: Literal["json", "text"],
-    schema: Any,
-    spaces: int,
-    ending: Ending,
-    endings: Sequence[int],
+    kind: Literal["json", "text"], schema: Any, spaces: int, ending: Ending, endings: Sequence[int]
 ) -> str:
     """Return the grammar of an answer: spaces, a value of the schema, and an end.
 

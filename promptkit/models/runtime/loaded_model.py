@@ -14,8 +14,6 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.library import errors, forget_errors, held_interrupts, library
 
-_NOT_FINITE = re.compile(r"tensor '([^']*)' has invalid data")
-
 
 class WatchedFile:
     """A model file that is watched for changes: llama.cpp maps it into memory.
@@ -24,11 +22,7 @@ class WatchedFile:
     """
 
     def __init__(self, path: Path, since: os.stat_result | None = None) -> None:
-        """Open a file whose status was `since` when it was verified, which may be some time ago.
-
-        Raises:
-            ModelFileError: The file cannot be opened.
-        """
+        """Open a file whose status was `since` when it was verified. Raises `ModelFileError`."""
         self._path = path
         try:
             self._file = os.open(path, os.O_RDONLY)
@@ -96,8 +90,7 @@ class LoadedModel:
     def context_length(self, asked: int | None, default: int) -> int:
         """Return the tokens of a context: as asked, else the default where the model allows it.
 
-        Raises:
-            ModelError: The model was not trained for so many.
+        Raises `ModelError` where the model was not trained for so many.
         """
         length = min(self.trained_length, default) if asked is None else asked
         if not 0 < length <= self.trained_length:
@@ -152,8 +145,7 @@ class Adapter:
 def new_adapter(model: LoadedModel, path: Path) -> Any:
     """Return llama.cpp's pointer to an adapter; a damaged file can end the process.
 
-    Raises:
-        ModelFileError: llama.cpp cannot load it.
+    Raises `ModelFileError` where llama.cpp cannot load it.
     """
     forget_errors()
     pointer = library().llama_adapter_lora_init(model.pointer, os.fsencode(path))
@@ -175,7 +167,7 @@ def _load(path: Path, check: bool) -> Any:
     if model:
         return model
     reason = errors() or "no reason given"
-    if (damaged := _NOT_FINITE.search(reason)) is not None:
+    if damaged := re.search(r"tensor '([^']*)' has invalid data", reason):
         raise ModelFileError(
             path,
             f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "

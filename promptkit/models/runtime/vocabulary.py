@@ -79,19 +79,19 @@ class Vocabulary:
     @cached_property
     def bos(self) -> int | None:
         """The token the model wants at the beginning, if it wants one."""
-        if not self._lib.llama_vocab_get_add_bos(self._vocab):
-            return None
-        return self._special(self._lib.llama_vocab_bos)
+        wanted = self._lib.llama_vocab_get_add_bos(self._vocab)
+        token: int = self._lib.llama_vocab_bos(self._vocab)
+        return token if wanted and 0 <= token < self.size else None
 
     @cached_property
     def bos_text(self) -> str:
         """The `bos_token` of chat templates; empty where there is none."""
-        return self._text_of_special(self._lib.llama_vocab_bos)
+        return self._text_of_special(self._lib.llama_vocab_bos(self._vocab))
 
     @cached_property
     def eos_text(self) -> str:
         """The `eos_token` of chat templates; empty where there is none."""
-        return self._text_of_special(self._lib.llama_vocab_eos)
+        return self._text_of_special(self._lib.llama_vocab_eos(self._vocab))
 
     def ends(self, token: int) -> bool:
         """Return whether the model ends its text with this token."""
@@ -105,8 +105,7 @@ class Vocabulary:
     def plain(self, text: str) -> list[int]:
         """Return the tokens of ordinary text, never a control token.
 
-        Raises:
-            PromptError: This vocabulary cannot write the text.
+        Raises `PromptError` for a text that this vocabulary cannot write.
         """
         self._check_writable(text)
         raw = text.encode("utf-8")
@@ -124,11 +123,7 @@ class Vocabulary:
         ]
 
     def whole(self, text: str) -> list[int]:
-        """Return the tokens of a text with those that the model wants at its beginning and end.
-
-        Raises:
-            PromptError: This vocabulary cannot write the text.
-        """
+        """Return the tokens of a text with those that the model wants around it, like `plain`."""
         self._check_writable(text)
         return self._tokenize(text.encode("utf-8"), ends=True)
 
@@ -283,13 +278,8 @@ class Vocabulary:
         raw: bytes = self._lib.llama_vocab_get_text(self._vocab, token)
         return raw.decode("utf-8", "replace")
 
-    def _special(self, read: Any) -> int | None:
-        token: int = read(self._vocab)
-        return token if 0 <= token < self.size else None
-
-    def _text_of_special(self, read: Any) -> str:
-        token = self._special(read)
-        return "" if token is None else self._text(token)
+    def _text_of_special(self, token: int) -> str:
+        return self._text(token) if 0 <= token < self.size else ""
 
 
 class _Buffers(threading.local):

@@ -39,8 +39,7 @@ class Encoder:
     def encode(self, prompt: Prompt) -> TokenizedPrompt:
         """Return a prompt with its tokens and its candidates'.
 
-        Raises:
-            PromptError: Labels have the same tokens, or a text is not Unicode.
+        Raises `PromptError` where labels have the same tokens, or a text is not Unicode.
         """
         if not self.cuts:
             return self.encode_whole(prompt)
@@ -86,11 +85,7 @@ class Encoder:
         return self._reader is not self._whole
 
     def encode_whole(self, prompt: Prompt) -> TokenizedPrompt:
-        """Return what `encode` does, without cutting any text.
-
-        Raises:
-            PromptError: As `encode` does.
-        """
+        """Return, or raise, what `encode` does, without cutting any text."""
         try:
             source = self._whole.source(prompt.pieces)
             ending = self._ending(source, prompt.candidates, prompt.stop, self._whole)
@@ -112,8 +107,8 @@ class Encoder:
     ) -> tuple[Tokens, tuple[Tokens, ...]]:
         """Return the tokens that all candidates share, and each candidate's own after them.
 
-        Where one label is a prefix of another, as `plum` is of
-        `plum tree`, each is taken with the stop's first token, so that both end somewhere.
+        Where one label begins another, as `plum` begins `plum tree`, each is taken with the stop's
+        first token, so that both end somewhere.
         """
         ids = reader.tokens(source)
         least = 1 if source.place == "start" else 0
