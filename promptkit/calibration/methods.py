@@ -29,10 +29,6 @@ ASSUME_BALANCED: tuple[Calibration, ...] = ("contextual", "domain-context", "bat
 
 Scores = NDArray[np.float64]
 
-FLOOR = -50.0
-"""What a log-probability in a held-out set counts as where it is lower, so that one label without
-a chance does not decide the fit."""
-
 
 class HeldOut(NamedTuple):
     """Label scores of labelled examples that are neither queries nor shots."""
@@ -197,7 +193,8 @@ def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]
         )
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:
         raise ValueError(f"gold indices must be integers from 0 to {labels - 1}")
-    return np.maximum(rows, FLOOR), gold.astype(np.int64)
+    # With a floor, so that one label without a chance does not decide the fit.
+    return np.maximum(rows, -50.0), gold.astype(np.int64)
 
 
 def _checked(scores: ArrayLike) -> Scores:

@@ -35,8 +35,6 @@ HELD_OUT = 64
 LEAST_HELD_OUT = 10
 """Number of them from which scaling is fitted, at least."""
 
-_TRIES = 10  # draws for each random text, where the input's type refuses some
-
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -79,7 +77,7 @@ def random_texts(
         name: _Urn(task, name, seed, words=name in texts) for name in task.types()[0].model_fields
     }
     made: dict[str, Example[Any, Any]] = {}
-    for turn in range(_TRIES * count):
+    for turn in range(10 * count):  # the input's type may refuse some
         fields = {name: urn.draw(turn) for name, urn in urns.items()}
         probe = _accepted(task, fields, f"random text {len(made) + 1}")
         if probe is not None:

@@ -55,12 +55,9 @@ _TEXT_BYTES = (*range(0xC0), *range(0xC2, 0xF5))
 
 
 def check_header(header: Header) -> None:
-    """Check a header for what llama.cpp would abort on, or misread text because of.
+    """Raise `ModelFileError` for what llama.cpp would abort on, or misread text because of.
 
     That is the sizes that most architectures share, the vocabulary and the types of the tensors.
-
-    Raises:
-        ModelFileError: Something is wrong with it.
     """
     _check_sizes(header)
     _check_vocabulary(header)

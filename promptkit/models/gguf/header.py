@@ -294,9 +294,7 @@ def _read(cursor: _Cursor) -> Header:
         if key in metadata:
             raise cursor.error(f"damaged: the metadata key {shorten(key)} comes twice")
         metadata[key], types[key] = cursor.value(key)
-    _check_whole(cursor, metadata, types)
     alignment = _alignment(cursor, metadata, types)
-
     entries = [cursor.tensor(index) for index in range(n_tensors)]
     if not entries:
         raise cursor.error("it holds no tensors: only a vocabulary, or metadata")
@@ -326,8 +324,8 @@ def _read_start(cursor: _Cursor) -> tuple[int, int, int]:
     return version, n_tensors, n_entries
 
 
-def _check_whole(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[str, str]) -> None:
-    """Raise `ModelFileError` for a file that is not a complete model."""
+def _alignment(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[str, str]) -> int:
+    """Return the alignment of tensors; raise `ModelFileError` for a file that is not whole."""
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture.isascii() or not architecture:
         raise cursor.error(
@@ -339,9 +337,6 @@ def _check_whole(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping
             f"one of {shorten(parts)} parts of a split model; join them first with "
             "llama.cpp's llama-gguf-split --merge, or take the model in one file"
         )
-
-
-def _alignment(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[str, str]) -> int:
     alignment = metadata.get("general.alignment", 32)
     if types.get("general.alignment", "u32") != "u32" or not isinstance(alignment, int):
         raise cursor.error(

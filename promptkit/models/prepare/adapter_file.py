@@ -24,9 +24,8 @@ _EXPONENTS: Mapping[str, tuple[type[np.unsignedinteger], int]] = {
 def load_adapter(model: LoadedModel, path: Path, scale: float) -> Adapter:
     """Load an adapter beside its model, once a process of its own has survived it.
 
-    Raises:
-        ModelFileError: The file is missing, damaged, no LoRA adapter or made for another model.
-        ModelError: The scale is not a number other than 0.
+    Raises `ModelFileError` where the file is missing, damaged, no LoRA adapter or made for another
+    model, and `ModelError` for a scale that is not a number other than 0.
     """
     if not 0 < abs(scale) < float("inf"):
         raise ModelError(f"an adapter scale of {scale}; it is a number other than 0")

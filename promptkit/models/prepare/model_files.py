@@ -44,11 +44,8 @@ class ModelFile:
 def find(name: str | Path) -> Path:
     """Return the file that a model's name stands for.
 
-    The name is a path, `smollm2`, or `hf:owner/repo/file.gguf`.
-
-    Raises:
-        ModelError: The name means nothing, or a file cannot be fetched.
-        MissingExtraError: The name needs a package that is not installed.
+    The name is a path, `smollm2`, or `hf:owner/repo/file.gguf`. Raises `ModelError` where it means
+    nothing or cannot be fetched, `MissingExtraError` where it needs a package that is missing.
     """
     name = str(name)
     if name == "smollm2":

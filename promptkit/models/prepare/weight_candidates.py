@@ -40,11 +40,8 @@ class Candidates:
 def gather(file: ModelFile, forced: str | None, folder: Path) -> Candidates:
     """Write the candidates for a file into `folder`.
 
-    Where no type is `forced`, they are those that are as precise as the file's own weights.
-
-    Raises:
-        FailedError: There is no room for them, or the forced type cannot be had.
-        OSError: A file cannot be written.
+    Where no type is `forced`, they are those that are as precise as the file's own weights. Raises
+    `FailedError` where there is no room for them, or the forced type cannot be had, and `OSError`.
     """
     header, own = file.header, file.header.weight_type
     kinds = [kind for kind in ([forced] if forced else _wider(own)) if kind != own]
