@@ -52,7 +52,7 @@ class Access:
         """A lock for work that changes the model's caches in Python, such as tokenizing."""
 
     def check(self) -> None:
-        """Raise `ModelError` where the model is closed, or was used in a process forked since."""
+        """Raise `ModelError` for a closed model, or one used in the process that forked this."""
         if self._closed:
             raise ModelError(f"the model {self._name} is closed")
         if self._process != os.getpid():
