@@ -19,8 +19,8 @@ from promptkit.models.llama import LlamaModel as LlamaModel
 from promptkit.models.llama import load_model as load_model
 from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
+from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example
-from promptkit.tasks.examples import ExampleSet as ExampleSet
 from promptkit.tasks.loading import load_task as load_task
 from promptkit.tasks.measures import Scoring as Scoring
 from promptkit.tasks.task import Task as Task

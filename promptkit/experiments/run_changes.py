@@ -11,7 +11,8 @@ from promptkit.errors import shorten
 from promptkit.files.json_values import plain
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Prediction
-from promptkit.tasks.examples import ExampleSet, canonical, output_key
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import canonical, output_key
 from promptkit.text import counted
 
 MAX_NAMED = 3

@@ -31,7 +31,8 @@ from promptkit.models.base import Model, Sampling
 from promptkit.optimising.budget import Method, SearchPlan, plan_search
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
-from promptkit.tasks.examples import Example, ExampleSet
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
 

@@ -23,7 +23,8 @@ from promptkit.selection.strategies import (
     Selection,
     as_selection,
 )
-from promptkit.tasks.examples import Example, ExampleSet, text_key, text_of, texts_of
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example, text_key, text_of, texts_of
 
 if TYPE_CHECKING:
     from promptkit.selection.excluded import Keys

@@ -11,7 +11,8 @@ from promptkit.tasks.examples import canonical, output_key, text_key, text_of, t
 
 if TYPE_CHECKING:
     from promptkit.selection.similarity import Embed, Vectors
-    from promptkit.tasks.examples import Example, ExampleSet
+    from promptkit.tasks.example_set import ExampleSet
+    from promptkit.tasks.examples import Example
 
 
 def digest(purpose: str, seed: int, text: str) -> bytes:

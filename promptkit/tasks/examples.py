@@ -1,4 +1,4 @@
-"""Typed examples, sets of them, and what makes two of them the same."""
+"""Typed examples, and what makes two of them the same."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from promptkit.errors import DataError, Problem
 from promptkit.files.json_values import UnwritableError, plain, written
@@ -62,64 +61,6 @@ class Example(Typed, Generic[I, O]):
     def labelled(self) -> bool:
         """Return whether the output is known; None can be an output."""
         return self.output is not None or "output" in self.model_fields_set
-
-
-class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
-    """An ordered, immutable set of examples.
-
-    Example:
-        >>> class Fruit(BaseModel):
-        ...     name: str
-        >>> ExampleSet([Example(input=Fruit(name="plum"), output="drupe", id="1")])
-        <ExampleSet of 1: 1>
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    root: tuple[Example[I, O], ...]
-    """The examples, in their order."""
-
-    def __len__(self) -> int:
-        return len(self.root)
-
-    def __iter__(self) -> Iterator[Example[I, O]]:  # type: ignore[override]
-        return iter(self.root)
-
-    @overload
-    def __getitem__(self, index: int) -> Example[I, O]: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Example[I, O], ...]: ...
-    def __getitem__(self, index: int | slice) -> Example[I, O] | tuple[Example[I, O], ...]:
-        return self.root[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ExampleSet) and self.root == other.root
-
-    def __hash__(self) -> int:
-        return hash(self.fingerprint)
-
-    def __repr__(self) -> str:
-        shown = ", ".join([*(e.id for e in self.root[:3]), "…"][: len(self)])
-        return f"<ExampleSet of {len(self)}{': ' if shown else ''}{shown}>"
-
-    __str__ = __repr__
-
-    def by_id(self, id: str) -> Example[I, O] | None:
-        """Return the example with this id, or None."""
-        return self._index.get(id)
-
-    @cached_property
-    def _index(self) -> Mapping[str, Example[I, O]]:
-        return {example.id: example for example in self.root}
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A digest of all ids, inputs and outputs, in order; metadata does not count."""
-        digest = hashlib.sha256()
-        for example in self.root:
-            gold = None if example.output is None else output_key(example.output)
-            digest.update(canonical([example.id, plain(example.input), gold]))
-        return digest.hexdigest()
 
 
 def text_key(value: BaseModel) -> str:

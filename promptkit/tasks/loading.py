@@ -7,21 +7,22 @@ each with its file and line.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from promptkit.errors import DataError, Problem, TaskError
-from promptkit.files.delimited import column_hint
 from promptkit.files.paths import is_inside
-from promptkit.tasks.examples import RESERVED, Example, Place, content_id, text_key
+from promptkit.tasks.example_set import set_of
+from promptkit.tasks.examples import content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.reading import read_examples
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
-from promptkit.tasks.tables import DataFile, is_csv, is_parquet, read_data_file
+from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
 from promptkit.tasks.task_file import TaskFile, read_task_file
 from promptkit.tasks.validation import ExampleParser
@@ -89,7 +90,7 @@ class TaskFolder:
                 "scoring": self.scoring,
                 "folder": self.path.parent,
                 **{
-                    part: self.parser.set_of(() if empty else [row.example for row in rows])
+                    part: set_of(self.parser, () if empty else [row.example for row in rows])
                     for part, rows in self.rows.items()
                 },
             },
@@ -118,9 +119,8 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
             notify(f"{path} reads data outside its folder: {name}")
         try:
             file = read_data_file(path.parent / name)
-            found = read_examples(
-                file, parser, spec.output.column, labelled=True, columns=spec.columns
-            )
+            columns = {**spec.columns, "output": spec.output.column}
+            found = read_examples(file, parser, columns, labelled=True)
         except DataError as error:  # of the file as a whole
             parser.problems += error.problems
             continue
@@ -140,122 +140,6 @@ def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:
     except TaskError as error:
         raise TaskError(f"{path}: output.{error}") from None
     return scoring
-
-
-def read_examples(
-    file: DataFile,
-    parser: ExampleParser,
-    output_column: str = "output",
-    *,
-    labelled: bool = False,
-    columns: Mapping[str, str] | None = None,
-) -> tuple[list[Example[Any, Any]], list[int]]:
-    """Return the examples of a data file, and the lines on which they begin.
-
-    Rows that do not fit are added to the parser's problems, which name columns as the file does.
-
-    Args:
-        file: The file.
-        parser: The parser of its rows.
-        output_column: The name of the column of outputs.
-        labelled: Whether the file has to have that column.
-        columns: The columns of fields whose names differ from them.
-
-    Raises:
-        DataError: The file cannot be read as a whole.
-        TaskError: An input field is called `id` or `output`.
-    """
-    fields = parser.input_type.model_fields
-    reserved = set(RESERVED) & set(fields)
-    if reserved:
-        raise TaskError(f"input field {min(reserved)!r}: this name is reserved")
-    textual, parquet = is_csv(file.path), is_parquet(file.path)
-    named = {name: column for name, column in (columns or {}).items() if name != column}
-    required = [named.get(key, key) for key in parser.required]
-    nullable = _nullable(parser)
-    kept = {*nullable, output_column} if parser.output.allows_null else nullable.keys()
-    if labelled:
-        required.append(output_column)
-    examples, lines = [], []
-    before = len(parser.problems)
-    for line, row in file.rows(parser.problems, required):
-        place = (str(file), line)
-        if parquet:  # whose rows have every column
-            row = {key: cell for key, cell in row.items() if cell is not None or key in kept}
-        if not textual and (missing := [column for column in required if column not in row]):
-            parser.problems += _misnamed(missing, required, row, place)
-            continue
-        row = _renamed(row, named) if named else row
-        if textual:
-            row |= {k: None for k, text in nullable.items() if row.get(k) == "" and not text}
-        value = _split_row(row, parser, output_column)
-        if textual and isinstance(value.get("output"), str):
-            value["output"] = _from_cell(value["output"], parser)
-        example = parser.parse(value, place=place, column=output_column)
-        if example is not None:
-            examples.append(example)
-            lines.append(line)
-    parser.problems[before:] = [
-        replace(problem, field=named.get(problem.field or "", problem.field))
-        for problem in parser.problems[before:]
-    ]
-    if not examples and len(parser.problems) == before:
-        parser.problems.append(Problem("the file has a header but no rows", str(file)))
-    return examples, lines
-
-
-def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """The row under the names of its fields; a column that shares one with a field is left out."""
-    taken = {*columns, *columns.values()}
-    rest = {name: value for name, value in row.items() if name not in taken}
-    return {name: row[column] for name, column in columns.items() if column in row} | rest
-
-
-def _misnamed(
-    missing: Sequence[str], required: Sequence[str], row: Mapping[str, Any], place: Place
-) -> Iterator[Problem]:
-    """Columns that a row of JSON Lines or Parquet lacks, or holds under other names."""
-    id = row.get("id")
-    for column in missing:
-        reason = f"missing{column_hint(column, [c for c in row if c not in required], [*row])}"
-        yield Problem(reason, *place, None if id is None else str(id), column)
-
-
-def _split_row(row: dict[str, Any], parser: ExampleParser, output_column: str) -> dict[str, Any]:
-    given = {"output": row[output_column]} if output_column in row else {}
-    return given | {
-        "id": row.get("id"),
-        "input": {key: row[key] for key in parser.keys if key in row},
-        "metadata": {
-            name: value
-            for name, value in row.items()
-            if name not in parser.keys and name not in ("id", output_column)
-        },
-    }
-
-
-def _nullable(parser: ExampleParser) -> Mapping[str, bool]:
-    """The keys of inputs that may be None, and whether an empty text is a value of theirs too."""
-    found = {}
-    for key, name in parser.keys.items():
-        info = parser.input_type.model_fields[name]
-        annotation = info.annotation
-        if info.metadata:
-            annotation = Annotated[(annotation, *info.metadata)]  # type: ignore[assignment]
-        field = OutputType(annotation)
-        if field.allows_null:
-            found[key] = field.allows("")
-    return found
-
-
-def _from_cell(cell: str, parser: ExampleParser) -> Any:
-    """The output that a CSV cell writes; an empty cell is no output unless the output is text."""
-    if cell == "" and not parser.output.is_text:
-        return None
-    try:
-        return parser.output.parse(cell)
-    except ValueError:
-        return cell  # the parser says what is wrong
 
 
 def _without_repeats(

@@ -20,7 +20,8 @@ from pydantic import (
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.json_values import plain
-from promptkit.tasks.examples import Example, ExampleSet, I, O, canonical
+from promptkit.tasks.example_set import ExampleSet, set_of
+from promptkit.tasks.examples import Example, I, O, canonical
 from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
@@ -156,7 +157,7 @@ class Task(Typed, Generic[I, O]):
     ) -> ExampleSet[Any, Any]:
         """Examples of the task's types out of examples or dicts; what does not fit is a problem."""
         parser = ExampleParser(*cls.types(), problems)
-        if isinstance(values, parser.set_type):
+        if isinstance(values, ExampleSet) and type(values) is type(set_of(parser, ())):
             return values
         if not isinstance(values, Iterable):
             raise TaskError(f"{part}: not a sequence of examples: {shorten(values)}")
@@ -172,7 +173,7 @@ class Task(Typed, Generic[I, O]):
             example = parser.parse(value, example=name)
             if example is not None:
                 examples.append(example)
-        return parser.set_of(examples)
+        return set_of(parser, examples)
 
     @classmethod
     def _verbalizers(cls, given: Any) -> tuple[Verbalizer, ...]:

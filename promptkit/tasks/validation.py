@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
-from promptkit.tasks.examples import Example, ExampleSet, Place, canonical_text, content_id
+from promptkit.tasks.examples import Example, Place, canonical_text, content_id
 from promptkit.tasks.output_type import OutputType
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,11 +31,6 @@ class ExampleParser:
         self.input_type, self.output = input_type, OutputType(output_type)
         self.problems = problems
         self.example_type = Example[input_type, output_type]  # type: ignore[valid-type]
-        self.set_type = ExampleSet[input_type, output_type]  # type: ignore[valid-type]
-
-    def set_of(self, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:
-        """Return a set of examples that this parser made, without checking them again."""
-        return self.set_type.model_construct(tuple(examples))
 
     def parse(
         self,

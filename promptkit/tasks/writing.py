@@ -11,7 +11,8 @@ from promptkit.errors import TaskError, shorten
 from promptkit.files import saving
 from promptkit.files.json_values import plain, written
 from promptkit.files.paths import is_inside
-from promptkit.tasks.examples import Example, ExampleSet
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example
 from promptkit.tasks.file_types import input_spec, input_type, output_spec, output_type, schema_type
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.tables import is_csv, write_rows

@@ -18,7 +18,7 @@ from promptkit.errors import PromptTooLongError, TaskError
 from promptkit.optimising.budget import SearchPlan, plan_search
 from promptkit.optimising.search import Optimised
 from promptkit.selection.strategies import read_selection
-from promptkit.tasks.examples import ExampleSet
+from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.near_duplicates import alike, normalised
 
 ROOT = Path(__file__).parents[2]

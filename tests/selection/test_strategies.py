@@ -41,7 +41,8 @@ from promptkit.selection.strategies import (
     read_selection,
     selection_for,
 )
-from promptkit.tasks.examples import Example, ExampleSet, texts_of
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from strategies import Family, Fruit, Kind, examples, fruits, some_text
 
 from promptkit.errors import MAX_SHOWN, DataError, TaskError
-from promptkit.tasks.examples import Example, ExampleSet, content_id, text_key
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example, content_id, text_key
 from promptkit.tasks.task import Task
 
 

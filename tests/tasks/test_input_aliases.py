@@ -11,7 +11,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, comp
 from promptkit import Task, Template, lint
 from promptkit.calibration.probes import content_free, random_texts
 from promptkit.errors import DataError
-from promptkit.tasks.loading import read_examples
+from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
 

@@ -16,9 +16,11 @@ from pydantic import BaseModel
 from strategies import Family, Fruit, Kind, fruits, some_text, texts
 
 from promptkit.errors import DataError, PromptkitError, TaskError
-from promptkit.tasks.examples import Example, ExampleSet
-from promptkit.tasks.loading import load_task, read_examples
+from promptkit.tasks.example_set import ExampleSet
+from promptkit.tasks.examples import Example
+from promptkit.tasks.loading import load_task
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import DataFile, read_data_file
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser

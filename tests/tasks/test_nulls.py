@@ -15,7 +15,7 @@ from promptkit import Example, Store, Task, Template, compare, load_task, save_t
 from promptkit.errors import DataError
 from promptkit.models.fake import FakeModel
 from promptkit.tasks.file_types import schema_type
-from promptkit.tasks.loading import read_examples
+from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
 

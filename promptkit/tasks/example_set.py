@@ -1,0 +1,285 @@
+"""Sets of typed examples, and the data that they are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from promptkit.errors import DataError, TaskError, shorten
+from promptkit.files.json_values import plain
+from promptkit.tasks.examples import Example, I, O, canonical, output_key
+from promptkit.tasks.generic_models import Typed
+from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.reading import read_examples, record_examples
+from promptkit.tasks.tables import read_data_file
+from promptkit.tasks.validation import ExampleParser
+
+if TYPE_CHECKING:
+    import pandas
+
+Labels = Mapping[Any, Any]
+"""Labels by the codes that stand for them in data: `{0: "negative", 1: "positive"}`."""
+
+
+class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
+    """An ordered, immutable set of examples.
+
+    Example:
+        >>> class Fruit(BaseModel):
+        ...     name: str
+        >>> ExampleSet([Example(input=Fruit(name="plum"), output="drupe", id="1")])
+        <ExampleSet of 1: 1>
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    root: tuple[Example[I, O], ...]
+    """The examples, in their order."""
+
+    @classmethod
+    def from_records(
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        columns: Mapping[str, str] | None = None,
+        labels: Labels | None = None,
+    ) -> ExampleSet[I, O]:
+        """Return the examples of flat records: dicts, or a `Dataset` of Hugging Face.
+
+        A record holds the fields of the input and, where it is known, the output; other columns are
+        metadata. None stands for a value that is not there. Columns of a Hugging Face `Dataset`
+        that number their classes are read by the names of these.
+
+        Args:
+            rows: The records.
+            columns: The column of an input field, of `output` or of `id`, where its name differs.
+            labels: Labels by the codes that the records have for them.
+
+        Returns:
+            A set of this class, which has types: `ExampleSet[Input, Output]`.
+
+        Raises:
+            DataError: Records do not fit the types; `problems` lists all of them, with the number
+                of each row.
+            TaskError: The class has no types, or `columns` or `labels` name what is not there.
+
+        Example:
+            >>> from typing import Literal
+            >>> from pydantic import BaseModel
+            >>> class Review(BaseModel):
+            ...     text: str
+            >>> rows = [{"sentence": "A joy.", "label": 1}, {"sentence": "Dull.", "label": 0}]
+            >>> examples = ExampleSet[Review, Literal["bad", "good"]].from_records(
+            ...     rows,
+            ...     columns={"text": "sentence", "output": "label"},
+            ...     labels={0: "bad", 1: "good"},
+            ... )
+            >>> [example.output for example in examples]
+            ['good', 'bad']
+        """
+        if isinstance(rows, Mapping):
+            split = next(iter(rows), "train")
+            raise TaskError(f"rows: a mapping, not a sequence of records; choose one: [{split!r}]")
+        parser = cls._parser()
+        codes = codes_of(labels or {}, parser.output)
+        rows = _with_class_names(rows, columns or {}, parser)
+        return set_of(parser, record_examples(rows, parser, columns, codes=codes))
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: pandas.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        labels: Labels | None = None,
+    ) -> ExampleSet[I, O]:
+        """Return the examples of a data frame's rows; NaN stands for a value that is not there.
+
+        Args:
+            frame: The data frame; its index does not count.
+            columns: The column of an input field, of `output` or of `id`, where its name differs.
+            labels: Labels by the codes that the frame has for them.
+
+        Raises:
+            DataError: Rows do not fit the types; `problems` lists all of them, with the number of
+                each row, as `frame.iloc` counts.
+            TaskError: As `from_records`, or the frame has two columns of one name.
+
+        Example:
+            >>> from typing import Literal
+            >>> import pandas
+            >>> from pydantic import BaseModel
+            >>> class Fruit(BaseModel):
+            ...     name: str
+            >>> frame = pandas.DataFrame({"name": ["plum", "pear"], "family": ["drupe", "pome"]})
+            >>> examples = ExampleSet[Fruit, Literal["drupe", "pome"]].from_pandas(
+            ...     frame, columns={"output": "family"}
+            ... )
+            >>> examples[0].input.name, examples[0].output
+            ('plum', 'drupe')
+        """
+        parser = cls._parser()
+        names = [str(name) for name in frame.columns]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise TaskError(f"the data frame has two columns {twice[0]!r}; rename or drop one")
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        codes = codes_of(labels or {}, parser.output)
+        found = record_examples(rows, parser, columns, codes=codes, name="iloc[{}]")
+        return set_of(parser, found)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        labels: Labels | None = None,
+    ) -> ExampleSet[I, O]:
+        """Return the examples of a CSV file, with any separator.
+
+        JSON Lines and Parquet are read too, by the suffix of the file, and `.gz` behind a suffix.
+
+        Args:
+            path: The file.
+            columns: The column of an input field, of `output` or of `id`, where its name differs.
+            labels: Labels by the codes that the file has for them.
+
+        Raises:
+            DataError: Rows do not fit the types; `problems` lists all of them, each with its line.
+            TaskError: As `from_records`, or the file cannot be read.
+
+        Example:
+            >>> from pydantic import BaseModel
+            >>> class Fruit(BaseModel):
+            ...     name: str
+            >>> len(ExampleSet[Fruit, str].from_csv("examples/fruit/tests.csv"))
+            51
+        """
+        parser = cls._parser()
+        codes = codes_of(labels or {}, parser.output)
+        labelled = "output" in (columns or {})
+        file = read_data_file(Path(path))
+        found, _ = read_examples(file, parser, columns, labelled=labelled, codes=codes)
+        if parser.problems:
+            raise DataError(parser.problems)
+        return set_of(parser, found)
+
+    @classmethod
+    def _parser(cls) -> ExampleParser:
+        """Return a parser of the set's types. Raises `TaskError` for a bare `ExampleSet`."""
+        args = cls.__pydantic_generic_metadata__["args"]
+        if len(args) != 2 or not (isinstance(args[0], type) and issubclass(args[0], BaseModel)):
+            raise TaskError(
+                f"{cls.__name__} has no input and output type; write ExampleSet[Input, Output] "
+                "with a pydantic model for the input"
+            )
+        return ExampleParser(*args, [])
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def __iter__(self) -> Iterator[Example[I, O]]:  # type: ignore[override]
+        return iter(self.root)
+
+    @overload
+    def __getitem__(self, index: int) -> Example[I, O]: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Example[I, O], ...]: ...
+    def __getitem__(self, index: int | slice) -> Example[I, O] | tuple[Example[I, O], ...]:
+        return self.root[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExampleSet) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        shown = ", ".join([*(e.id for e in self.root[:3]), "…"][: len(self)])
+        return f"<ExampleSet of {len(self)}{': ' if shown else ''}{shown}>"
+
+    __str__ = __repr__
+
+    def by_id(self, id: str) -> Example[I, O] | None:
+        """Return the example with this id, or None."""
+        return self._index.get(id)
+
+    @cached_property
+    def _index(self) -> Mapping[str, Example[I, O]]:
+        return {example.id: example for example in self.root}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all ids, inputs and outputs, in order; metadata does not count."""
+        digest = hashlib.sha256()
+        for example in self.root:
+            gold = None if example.output is None else output_key(example.output)
+            digest.update(canonical([example.id, plain(example.input), gold]))
+        return digest.hexdigest()
+
+
+def set_of(parser: ExampleParser, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:
+    """Return a set of examples that a parser made, without checking them again."""
+    kind = ExampleSet[parser.input_type, parser.output.annotation]  # type: ignore[name-defined]
+    return kind.model_construct(tuple(examples))
+
+
+def codes_of(labels: Labels, output: OutputType) -> dict[str, str]:
+    """Return labels by the texts of their codes. Raises `TaskError` for one that is no label."""
+    found = {}
+    for code, value in labels.items():
+        try:
+            label = output.text(output.validate(value)) if output.labels else None
+        except ValueError as error:
+            raise TaskError(f"labels: {shorten(code)}: {shorten(value)} is {error}") from None
+        if label is None:
+            raise TaskError("labels: the output type has no closed set of labels")
+        if str(code) in output.labels and str(code) != label:
+            raise TaskError(
+                f"labels: {str(code)!r} is a label itself, and cannot be the code of {label!r}"
+            )
+        found[str(code)] = label
+    return found
+
+
+def _with_class_names(
+    rows: Iterable[Any], columns: Mapping[str, str], parser: ExampleParser
+) -> Iterable[Any]:
+    """Return rows with the names of classes that a Hugging Face `Dataset` holds as numbers.
+
+    A number that is a value of its field stays, and a number without a name is a missing value.
+    """
+    features: Any = getattr(rows, "features", None)
+    if not isinstance(features, Mapping):
+        return rows
+    types = {key: parser.input_type.model_fields[name] for key, name in parser.keys.items()}
+    outputs = {key: OutputType(info.annotation) for key, info in types.items()}
+    outputs["output"] = parser.output
+    kept = {columns.get(key, key): output for key, output in outputs.items()}
+    names = {
+        column: known
+        for column, feature in features.items()
+        if isinstance(known := getattr(feature, "names", None), list)
+    }
+
+    def named(column: str, value: Any) -> Any:
+        if column not in names or not isinstance(value, int):
+            return value
+        if column in kept and _reads(kept[column], value):
+            return value
+        return names[column][value] if 0 <= value < len(names[column]) else None
+
+    return ({column: named(column, value) for column, value in row.items()} for row in rows)
+
+
+def _reads(output: OutputType, value: Any) -> bool:
+    try:
+        output.validate(value)
+    except ValueError:
+        return False
+    return True
