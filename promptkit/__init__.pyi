@@ -1,6 +1,7 @@
 """The public names, and the module that each is defined in: the only list of them."""
 
 from promptkit.errors import PromptkitError as PromptkitError
+from promptkit.evaluation.selective import selective as selective
 from promptkit.experiments.compare import compare as compare
 from promptkit.experiments.comparison import Comparison as Comparison
 from promptkit.formatting.variants import variants as variants

@@ -185,6 +185,14 @@ By = Annotated[
         "column of the tests, or output.",
     ),
 ]
+MaxError = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Share of wrong answers, such as 0.1: says how many queries the best cell can answer "
+        "if it may hold back answers of low probability.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of the results; by default runs/TASK."),

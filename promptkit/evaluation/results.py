@@ -287,3 +287,55 @@ class Slicing:
     """Those of most queries first."""
     sentences: tuple[str, ...]
     """The differences in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPoint:
+    """A point of a risk-coverage curve."""
+
+    share: float
+    """Share of the queries that are answered, the most confident first."""
+    risk: float
+    """Share of wrong answers among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selective(Cell):
+    """Queries that one cell can answer with a stated error, and hold back the others.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task = pk.load_task("examples/fruit")
+        >>> predictor = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+        >>> found = pk.selective(predictor.predict(task.tests), error=0.2)
+        >>> found.answered, found.threshold
+        (0, None)
+    """
+
+    error: float
+    """Largest share of wrong answers among those given."""
+    level: float
+    """Confidence that the error on new queries is no larger."""
+    n: int
+    """Number of queries that the threshold was tested on."""
+    threshold: float | None
+    """Probability above which an answer is given; 0 where all are, and None where no threshold is
+    shown to keep the error."""
+    answered: int
+    """Number of these queries that are answered."""
+    wrong: int
+    """Number of wrong answers among them."""
+    bound: float | None
+    """Upper bound on the error, corrected for all thresholds and cells."""
+    choices: int
+    """Number of cells that this one was chosen from."""
+    queries_needed: int | None
+    """About how many queries would show a threshold; None where there is one, or none would."""
+    curve: tuple[RiskPoint, ...]
+    """Risk-coverage curve."""
+    sentence: str
+
+    @property
+    def share(self) -> float:
+        """Share of the queries that are answered."""
+        return self.answered / self.n

@@ -13,7 +13,7 @@ from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
-from promptkit.evaluation import cell_metrics, slices, summary
+from promptkit.evaluation import cell_metrics, selective, slices, summary
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
@@ -66,6 +66,7 @@ def compare(
     lint: bool = True,
     predictors: Sequence[AnyPredictor] = (),
     by: str | Sequence[str] = (),
+    max_error: float | None = None,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -93,6 +94,8 @@ def compare(
         lint: Whether templates are checked first: errors are raised, warnings announced.
         predictors: Predictors without a prompt that are compared with the grid, such as a table.
         by: Columns whose values group the queries into slices: input fields, metadata, `output`.
+        max_error: Share of wrong answers that the best cell may give when it holds back answers of
+            low probability; the result says how many queries it can then answer (`selective`).
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -116,6 +119,8 @@ def compare(
     """
     started = perf_counter()
     queries = _queries(task, limit)
+    if max_error is not None:
+        selective.check_error(max_error)
     columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
     grid = Grid(
         models=_bundled() if models is None else models,
@@ -157,6 +162,8 @@ def compare(
         wall_seconds=perf_counter() - started,
     )
     result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, columns)
+    if max_error is not None:
+        result = _with_selective(result, task, max_error)
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
@@ -250,6 +257,18 @@ def _judged(
         pool=pool_digests(task.demos),
         slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best)),
     )
+
+
+def _with_selective(result: Comparison, task: Task[Any, Any], max_error: float) -> Comparison:
+    """Return the result with the selective answering of its best cell, or a warning."""
+    by_cell = outcomes(result.predictions, task.output_type.label_of)
+    try:
+        found = selective.of_best(by_cell, result.best.cell, result.predictions, max_error)
+    except TaskError as error:
+        return replace(
+            result, warnings=(*result.warnings, sentence(f"Selective answering: {error}"))
+        )
+    return replace(result, selective=found)
 
 
 def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:

@@ -20,6 +20,7 @@ from promptkit.evaluation.results import (
     Pair,
     Reliability,
     Row,
+    Selective,
     Slicing,
     Spread,
     Variance,
@@ -94,6 +95,8 @@ class Comparison:
     """Short digest of each demonstration of the pool, by its id."""
     slices: tuple[Slicing, ...] = ()
     """Metrics of the queries that share a value of a column, by column."""
+    selective: Selective | None = None
+    """Queries that the best cell can answer with a stated error."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
@@ -144,9 +147,9 @@ class Comparison:
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.
 
-        `what` is accuracy, differences, reliability, confusion, variance, spread or cost. Raises
-        `TaskError` for another and for what there is none of, and `MissingExtraError` without the
-        extra report.
+        `what` is accuracy, differences, reliability, confusion, variance, spread, cost or risk.
+        Raises `TaskError` for another and for what there is none of, and `MissingExtraError`
+        without the extra report.
         """
         try:
             from promptkit.report.charts import plot as charts

@@ -26,6 +26,7 @@ from promptkit.evaluation.results import (
     Pair,
     Reliability,
     Row,
+    Selective,
     Slicing,
     Spread,
     Variance,
@@ -109,6 +110,7 @@ class _SavedResults:
     usage: Cost
     pool: Mapping[str, str] | None = None
     slices: tuple[Slicing, ...] = ()
+    selective: Selective | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
 

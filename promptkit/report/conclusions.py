@@ -26,6 +26,15 @@ def verdicts(data: Data) -> Iterator[RenderableType]:
         yield ""
 
 
+def selective(data: Data) -> Iterator[RenderableType]:
+    """Yield the queries that the best cell can answer with a stated error."""
+    if data["selective"] is not None:
+        yield Text("Selective answering", "bold")
+        names = CellNames(data["rows"])
+        yield item(f"{names.with_shots(data['selective'])}: {data['selective']['sentence']}")
+        yield ""
+
+
 def spreads(data: Data) -> Iterator[RenderableType]:
     """Yield the ranges of accuracies over the levels of each factor, calibrations aside."""
     found = [one for one in data["spreads"] if one["calibration"] in (None, RAW)]

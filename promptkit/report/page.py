@@ -75,6 +75,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             for one in data["spreads"]
         ],
         "slices": slice_tables.tables(data),
+        "selective": data["selective"],
+        "selected": data["selective"] and names.with_shots(data["selective"]),
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],
@@ -94,6 +96,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
         "accuracy": "Accuracy",
         "differences": "Differences" if context["pairs"] else "",
         "slices": "Slices" if context["slices"] else "",
+        "selective": "Selective answering" if context["selective"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
         "variance": "Variance" if context["variance"] or context["spreads"] else "",

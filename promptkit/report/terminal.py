@@ -45,6 +45,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     """
     parts: list[RenderableType] = [*_accuracies(data, width), *map(Text, notes(data, records)), ""]
     parts += conclusions.verdicts(data)
+    parts += conclusions.selective(data)
     parts += _differences(data["pairs"], width)
     parts += calibrated(data)
     parts += sliced(data, width)
