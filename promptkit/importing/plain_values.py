@@ -49,15 +49,10 @@ class ForeignFile:
 def read(path: Path) -> ForeignFile:
     """Return the values of a JSON or YAML file. Raises `TaskError` for others."""
     if path.suffix == ".json":
-        return ForeignFile(path, _json(read_text(path), path), {})
+        return ForeignFile(path, _json(path), {})
     if path.suffix in (".yaml", ".yml"):
         return read_yaml(path)
     raise TaskError(f"{path}: not a .json, .yaml or .yml file")
-
-
-def read_yaml(path: Path) -> ForeignFile:
-    """Return the values of a YAML file of any name. Raises `TaskError`."""
-    return _yaml(read_text(path), path)
 
 
 def read_text(path: Path) -> str:
@@ -87,7 +82,8 @@ def beside(path: Path, name: str) -> Path:
     return named
 
 
-def _json(text: str, path: Path) -> Any:
+def _json(path: Path) -> Any:
+    text = read_text(path)
     try:
         value = json.loads(text)
         _measure(value, path, {}, 0)
@@ -100,7 +96,9 @@ def _json(text: str, path: Path) -> Any:
         raise TaskError(f"{path}: {error}") from None
 
 
-def _yaml(text: str, path: Path) -> ForeignFile:
+def read_yaml(path: Path) -> ForeignFile:
+    """Return the values of a YAML file of any name. Raises `TaskError`."""
+    text = read_text(path)
     try:
         import yaml
     except ImportError:
@@ -130,17 +128,15 @@ def _loader_type(yaml: Any) -> Any:
     """Return a safe loader that knows the tools' tags."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        pass
+        def function(self, node: Any) -> PythonFunction:
+            return PythonFunction(str(self.construct_scalar(node)))
 
-    def function(loader: Any, node: Any) -> PythonFunction:
-        return PythonFunction(str(loader.construct_scalar(node)))
+        def mapping(self, node: Any) -> Any:
+            return self.construct_mapping(node, deep=True)
 
-    def mapping(loader: Any, node: Any) -> Any:
-        return loader.construct_mapping(node, deep=True)
-
-    Loader.add_constructor("!function", function)
-    Loader.add_constructor("!Template", mapping)
-    Loader.add_constructor("!TemplateMetadata", mapping)
+    Loader.add_constructor("!function", Loader.function)
+    Loader.add_constructor("!Template", Loader.mapping)
+    Loader.add_constructor("!TemplateMetadata", Loader.mapping)
     return Loader
 
 

@@ -66,7 +66,8 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
         first, row = rows[i], rows[j]
         if _equal(first, row):
             continue  # reported by `row_problems`
-        message = f"near-duplicate of {first} ({shorten(_short(subject, first), 50)})"
+        shown = next((text for _, text in subject.texts(first)), first.example.id)
+        message = f"near-duplicate of {first} ({shorten(shown, 50)})"
         fix = "keep one"
         if first.part != row.part:
             if subject.task.near_duplicates == "allow":
@@ -84,10 +85,6 @@ def _equal(first: PlacedExample, row: PlacedExample) -> bool:
     return canonical(plain(first.example.input)) == canonical(plain(row.example.input))
 
 
-def _short(subject: Subject, row: PlacedExample) -> str:
-    return next((text for _, text in subject.texts(row)), row.example.id)
-
-
 def counts(subject: Subject) -> Iterator[Finding]:
     """Yield labels without rows, and labels that have most of them."""
     labels = subject.task.labels
@@ -97,14 +94,11 @@ def counts(subject: Subject) -> Iterator[Finding]:
             continue
         found = Counter(label for row in rows if (label := subject.label(row)) is not None)
         missing = [label for label in labels if label not in found]
-        where = subject.at_key("labels")
-        if missing and part == "demos":
-            yield rules.LABEL_MISSING.at(
-                where, f"no demonstration has {_listed(missing)}", "add some, or drop the label"
-            )
-        elif missing:
-            message = f"no test has {_listed(missing)}"
-            yield rules.LABEL_UNTESTED.at(where, message, "add some, or drop the label")
+        if missing:
+            rule = rules.LABEL_MISSING if part == "demos" else rules.LABEL_UNTESTED
+            row = "demonstration" if part == "demos" else "test"
+            message = f"no {row} has {_listed(missing)}"
+            yield rule.at(subject.at_key("labels"), message, "add some, or drop the label")
         (most, n), (least, m) = found.most_common()[0], found.most_common()[-1]
         if n >= LOPSIDED * m and len(rows) >= ENOUGH * len(found) and len(found) > 1:
             yield rules.IMBALANCE.at(
@@ -143,10 +137,7 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
 def characters(subject: Subject) -> Iterator[Finding]:
     """Yield white space around texts, invisible characters and words of two alphabets."""
     instruction = subject.task.instruction
-
-    def at_key() -> Where:
-        return subject.at_key("instruction")
-
+    at_key = partial(subject.at_key, "instruction")
     yield from _padded("instruction", instruction, at_key)
     yield from _of_text("instruction", instruction, at_key)
     for row in subject.all_rows:

@@ -19,10 +19,12 @@ from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.row_checks import PlacedExample
 from promptkit.templating.renderer import Renderer
+from promptkit.templating.source import Where
 from promptkit.templating.template import Template
 
 _PADDED = 5
 """Number of rows with white space around a value that are rendered."""
+_ELSEWHERE = "use a template whose examples end otherwise, such as xml.j2"
 _OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
 
@@ -58,12 +60,13 @@ def check_examples(
     for row in rows:
         texts = [text for _, text in subject.texts(row) if ending in text.strip()]
         if texts and _stands_in(ending, _show(subject, renderer, row)):
-            yield rules.BREAKS_OUT.at(
-                at(row, texts[0]),
-                f"{texts[0]!r:.60} contains {ending!r}, which ends an answer",
-                "take it out of the value, or print the value with | tojson",
-            )
-    yield from _labels_end(subject, prompt, ending)
+            fix = "take it out of the value, or print the value with | tojson"
+            yield _breaks_out(at(row, texts[0]), f"{texts[0]!r:.60}", ending, fix)
+    for label in prompt.candidates or ():
+        if ending in label:
+            fix = f"rename it, or {_ELSEWHERE}"
+            where = subject.at_key("labels")
+            yield _breaks_out(where, f"the label {label.strip()!r}", ending, fix)
     if prompt.candidates is None and (prompt.format is None or prompt.format.kind == "text"):
         yield from _answers_end(subject, prompt.stop, ending)
 
@@ -121,27 +124,22 @@ def _stands_in(ending: str, shown: _Shown) -> bool:
     return any(ending in piece.text for piece in own if piece.field != "output")
 
 
-def _labels_end(subject: Subject, prompt: Prompt, ending: str) -> Iterator[Finding]:
-    for candidate in prompt.candidates or ():
-        if ending in candidate:
-            yield rules.BREAKS_OUT.at(
-                subject.at_key("labels"),
-                f"the label {candidate.strip()!r} contains {ending!r}, which ends an answer",
-                "rename it, or use a template whose examples end otherwise, such as xml.j2",
-            )
-
-
 def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
     """Yield free-form answers that contain what ends an answer."""
-    other = "use a template whose examples end otherwise, such as xml.j2 or json.j2"
+    fix = f"{_ELSEWHERE} or json.j2"
     for row in subject.all_rows:
         answer = (subject.label(row) or "").strip()
+        what = f"the answer {shorten(answer)}"
         if row.part == "tests" and stop in answer:
-            message = f"the answer {shorten(answer)} contains {stop!r}, at which every answer ends"
-            yield rules.UNREACHABLE_ANSWER.at(at(row, answer), message, other)
+            message = f"{what} contains {stop!r}, at which every answer ends"
+            yield rules.UNREACHABLE_ANSWER.at(at(row, answer), message, fix)
         elif ending in answer:
-            message = f"the answer {shorten(answer)} contains {ending!r}, which ends an answer"
-            yield rules.BREAKS_OUT.at(at(row, answer), message, other)
+            yield _breaks_out(at(row, answer), what, ending, fix)
+
+
+def _breaks_out(where: Where, what: str, ending: str, fix: str) -> Finding:
+    message = f"{what} contains {ending!r}, which ends an answer"
+    return rules.BREAKS_OUT.at(where, message, fix)
 
 
 # --- JSON -----------------------------------------------------------------------------------------

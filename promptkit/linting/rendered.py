@@ -115,36 +115,27 @@ def asked_for(value: Any, metadata: Mapping[str, Any]) -> Example[Any, Any]:
 
 def shots_are_shown(probe: Probe) -> Iterator[Finding]:
     """Yield a finding where shots do not show their inputs or answers."""
-    if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
-        yield rules.SHOTS_IGNORED.at(
-            probe.at(None),
-            "the shots are never shown",
-            "write an {% example %} block, or {% for shot in shots %}",
-        )
-        return
-    shown = probe.of(SHOTS[-1])
+    shown = [probe.pieces[i] for i in probe.of(SHOTS[-1])]
     has_answer = probe.answer_of(SHOTS[-1]) is not None
-    if _same(probe, probe.other_answers, shown=has_answer):
-        where = probe.at(probe.pieces[shown[-1]] if shown else None)
-        yield rules.SHOTS_IGNORED.at(
-            where, "the shots' answers are never shown", "print {{ shot.output }}"
-        )
+    piece: Piece | None = None
+    if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
+        what, fix = "shots", "write an {% example %} block, or {% for shot in shots %}"
+    elif _same(probe, probe.other_answers, shown=has_answer):
+        piece = shown[-1] if shown else None
+        what, fix = "shots' answers", "print {{ shot.output }}"
     elif _same(probe, probe.other_shots, shown=len(shown) > 1):
-        yield rules.SHOTS_IGNORED.at(
-            probe.at(probe.pieces[shown[0]] if shown else None),
-            "the shots' inputs are never shown",
-            "print the fields of shot.input",
-        )
+        piece = shown[0] if shown else None
+        what, fix = "shots' inputs", "print the fields of shot.input"
+    else:
+        return
+    yield rules.SHOTS_IGNORED.at(probe.at(piece), f"the {what} are never shown", fix)
 
 
 def is_quick(probe: Probe) -> Iterator[Finding]:
     """Yield a finding where a rendering takes half a second or more."""
     if probe.slow:
-        yield rules.SLOW.at(
-            probe.at(None),
-            f"one rendering takes {probe.slow:,} of {MAX_STEPS:,} steps",
-            "loop over less",
-        )
+        message = f"one rendering takes {probe.slow:,} of {MAX_STEPS:,} steps"
+        yield rules.SLOW.at(probe.at(None), message, "loop over less")
 
 
 def query_is_shown(probe: Probe) -> Iterator[Finding]:
@@ -166,9 +157,8 @@ def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
         return
     for piece in probe.pieces[begin:]:
         if piece.kind == "data" and piece.field == "output":
-            yield rules.ANSWER_REVEALED.at(
-                probe.at(piece), "an answer stands in the query's text", "end the prompt before it"
-            )
+            message = "an answer stands in the query's text"
+            yield rules.ANSWER_REVEALED.at(probe.at(piece), message, "end the prompt before it")
             return
 
 

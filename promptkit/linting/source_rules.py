@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
@@ -11,12 +11,14 @@ from promptkit.linting.findings import Finding
 from promptkit.templating.source import Edit, LexerToken, Page
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
+_TABS = re.compile(r"\t+")
 _OUTPUT = re.compile(r"(\w+\.)?output\b")
 _SINGLE = re.compile(r"\{ *((?:task|labels|shots?|query|input|output)\b[^{}\n]*?) *\}")
 CONTROL = re.compile(
     r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?INST\]|<</?SYS>>|<｜[^<>]{1,40}｜>"
 )
+USE_ROLES = "write {% system %}, {% user %} and {% assistant %}"
 
 
 def carriage_returns(page: Page) -> Iterator[Finding]:
@@ -52,22 +54,28 @@ def trailing_spaces(page: Page) -> Iterator[Finding]:
 
 
 def _trailing(page: Page) -> Iterator[tuple[int, int]]:
-    for token in page.texts:
-        for match in _TRAILING.finditer(token.text):
-            start, end = token.offset + match.start(), token.offset + match.end()
-            if page.source[end : end + 1] in ("\n", ""):
-                yield start, end
+    for start, match in _matches(_TRAILING, page.texts):
+        end = start + len(match[0])
+        if page.source[end : end + 1] in ("\n", ""):
+            yield start, end
+
+
+def _matches(
+    pattern: re.Pattern[str], tokens: Iterable[LexerToken]
+) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield the matches in tokens, each with its offset in the source."""
+    for token in tokens:
+        for match in pattern.finditer(token.text):
+            yield token.offset + match.start(), match
 
 
 def tabs(page: Page) -> Iterator[Finding]:
     """Yield tabs that the model reads."""
     trailing = {start for start, _ in _trailing(page)}
-    for token in page.texts:
-        for match in re.finditer(r"\t+", token.text):
-            start, end = token.offset + match.start(), token.offset + match.end()
-            if start not in trailing:
-                edits = page.edit(start, end, " ")
-                yield rules.TAB.at(page.at(start), "a tab", "write a space", edits)
+    for start, match in _matches(_TABS, page.texts):
+        if start not in trailing:
+            edits = page.edit(start, start + len(match[0]), " ")
+            yield rules.TAB.at(page.at(start), "a tab", "write a space", edits)
 
 
 def spaces_before_answers(page: Page) -> Iterator[Finding]:
@@ -121,26 +129,17 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
 
 def single_braces(page: Page) -> Iterator[Finding]:
     """Yield names of the task in single braces."""
-    for token in page.texts:
-        for match in _SINGLE.finditer(token.text):
-            start, name = token.offset + match.start(), match[1]
-            yield rules.SINGLE_BRACES.at(
-                page.at(start),
-                f"{match.group()!r} is printed as it stands",
-                f"write {{{{ {name} }}}}",
-            )
+    for start, match in _matches(_SINGLE, page.texts):
+        message = f"{match[0]!r} is printed as it stands"
+        yield rules.SINGLE_BRACES.at(page.at(start), message, f"write {{{{ {match[1]} }}}}")
 
 
 def control_tokens(page: Page) -> Iterator[Finding]:
     """Yield texts that are control tokens of some models."""
-    for token in page.tokens:
-        if token.kind in ("data", "string"):
-            for match in CONTROL.finditer(token.text):
-                yield rules.CONTROL_TOKEN.at(
-                    page.at(token.offset + match.start()),
-                    f"{match.group()!r} is a control token of some models, and text for others",
-                    "write {% system %}, {% user %} and {% assistant %}",
-                )
+    texts = (token for token in page.tokens if token.kind in ("data", "string"))
+    for start, match in _matches(CONTROL, texts):
+        message = f"{match[0]!r} is a control token of some models, and text for others"
+        yield rules.CONTROL_TOKEN.at(page.at(start), message, USE_ROLES)
 
 
 SOURCE_RULES = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,7 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding
 from promptkit.linting.rendered import asked_for, rendering_error
-from promptkit.linting.source_rules import CONTROL
+from promptkit.linting.source_rules import CONTROL, USE_ROLES
 from promptkit.linting.subject import Subject, demonstrations, inputs
 from promptkit.prompts.chat_template import puts_system_in_user
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
@@ -59,17 +60,15 @@ def check_prompts(
 
 
 def _kind(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
-    name = model.identity.name
+    name, where = model.identity.name, page.line(1)
     if prompt.messages and model.chat_template is None:
         message = f"the template makes turns, and {name} has no chat template"
-        yield rules.BASE_MODEL_CHAT.at(
-            page.line(1), message, "use a template without role tags, or a chat model"
-        )
+        fix = "use a template without role tags, or a chat model"
+        yield rules.BASE_MODEL_CHAT.at(where, message, fix)
     elif not prompt.messages and model.chat_template is not None:
         message = f"raw text for {name}, which has a chat template"
-        yield rules.CHAT_MODEL_RAW.at(
-            page.line(1), message, "compare it with chat.j2, or with role tags of your own"
-        )
+        fix = "compare it with chat.j2, or with role tags of your own"
+        yield rules.CHAT_MODEL_RAW.at(where, message, fix)
 
 
 def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
@@ -91,11 +90,8 @@ def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
         for text in controls:
             at = token.text.find(text)
             if at >= 0 and not CONTROL.fullmatch(text):
-                yield rules.CONTROL_TOKEN.at(
-                    page.at(token.offset + at),
-                    f"{text!r} is a control token of {model.identity.name}",
-                    "write {% system %}, {% user %} and {% assistant %}",
-                )
+                message = f"{text!r} is a control token of {model.identity.name}"
+                yield rules.CONTROL_TOKEN.at(page.at(token.offset + at), message, USE_ROLES)
 
 
 def _double_bos(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
@@ -237,12 +233,9 @@ def _lengths(
             return False
         return True
 
-    low, high = -1, len(demos)
-    if fits(high):
+    if fits(len(demos)):
         return
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+    low = bisect_left(range(len(demos)), True, key=lambda number: not fits(number)) - 1
     fix = f"ask for {low} shots at most" if low > 0 else "shorten it"
     yield rules.TOO_LONG.at(
         page.line(1),
@@ -261,13 +254,9 @@ def token_costs(subject: Subject, model: LlamaModel) -> Iterator[Finding]:
     rows = subject.all_rows
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:
         for _, text in subject.texts(row):
-            if text.isascii():
-                continue
-            letters = [char for char in text if char.isalpha()]
-            if letters:
-                texts[max(set(map(script, letters)), key=list(map(script, letters)).count)].append(
-                    text
-                )
+            scripts = Counter(script(char) for char in text if char.isalpha())
+            if scripts and not text.isascii():
+                texts[scripts.most_common(1)[0][0]].append(text)
     plain = model.vocabulary.plain
     english = len(plain(ENGLISH)) / len(ENGLISH)
     for name, written in sorted(texts.items()):

@@ -51,19 +51,17 @@ _TEXT = _words(
     "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex",
     "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill",
 )
-_METHODS: tuple[tuple[type | tuple[type, ...], frozenset[str]], ...] = (
-    (str, _TEXT),
+_METHODS: tuple[tuple[tuple[type, ...], frozenset[str]], ...] = (
+    ((str,), _TEXT),
     ((list, tuple, dict, range), _words("copy count get index items keys values")),
     ((int, float), _words("is_integer")),
     ((date, time), _words("date isoformat isoweekday time weekday")),
-    (LoopContext, _words("changed cycle")),
-    (Cycler, _words("next reset")),
+    ((LoopContext,), _words("changed cycle")),
+    ((Cycler,), _words("next reset")),
 )
 """Methods that a template may call, by the type of their object."""
 
-_OWNERS = tuple(
-    kind for kinds, _ in _METHODS for kind in (kinds if isinstance(kinds, tuple) else (kinds,))
-)
+_OWNERS = tuple(kind for kinds, _ in _METHODS for kind in kinds)
 _CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
 _HELD = (Namespace, Undefined)  # which give only what the template put there, or an error
 
