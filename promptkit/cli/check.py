@@ -109,7 +109,7 @@ def check(
     }
     counts = arguments.numbers(shots) if shots is not None else None
     kind = arguments.choices("weights", [weights], Weights)[0]
-    requirements = Requirements.of(
+    requirements = Requirements(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
     loaded = arguments.task_named(task, near_duplicates)

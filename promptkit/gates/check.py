@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.matched import chosen_for, matched, shared
-from promptkit.evaluation.outcomes import Outcomes, outcomes
+from promptkit.evaluation.outcomes import outcomes
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
@@ -109,42 +109,35 @@ def check(
         >>> found.passed
         False
     """
-    requirements = Requirements.of(min, max, no_worse_than, margin, strict)
+    requirements = Requirements(min, max, no_worse_than, margin, strict)
     task = task if isinstance(task, Task) else load_task(task)
     return requirements.check(task, shots=shots, seeds=seeds, **grid)
 
 
-@dataclass(frozen=True)
 class Requirements:
-    """Requirements on the answers to a task's tests."""
+    """Requirements on the answers to a task's tests: the arguments of `check` that state them.
 
-    bounds: tuple[Bound, ...]
-    saved: Run | None
-    margin: float
-    strict: bool
+    Raises:
+        TaskError: There are none, or one is not valid.
+        DataError: The saved run is damaged.
+    """
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         min: Mapping[str, float] | None,
         max: Mapping[str, float] | None,
         no_worse_than: Run | str | Path | None,
         margin: float,
         strict: bool,
-    ) -> Requirements:
-        """Return the requirements that arguments of `check` are.
-
-        Raises:
-            TaskError: There are none, or one is not valid.
-            DataError: The saved run is damaged.
-        """
-        bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
-        if not bounds and no_worse_than is None:
+    ) -> None:
+        self.bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
+        if not self.bounds and no_worse_than is None:
             raise TaskError("nothing to check: give min, max or no_worse_than")
         _check_margin(margin, strict, no_worse_than)
         if isinstance(no_worse_than, str | Path):
             no_worse_than = read_run(no_worse_than)
-        return cls(bounds, no_worse_than, margin, strict)
+        self.saved = no_worse_than
+        self.margin, self.strict = margin, strict
 
     def fit(self, task: Task[Any, Any], limit: int | None = None) -> None:
         """Raise `PromptkitError` for a task that cannot be checked; no model is needed for that."""
@@ -195,19 +188,12 @@ class Requirements:
         pairs: list[tuple[Cell, Cell]] = []
         for own, mine, theirs in zip(gates, now, matched(now, then, run), strict=True):
             pairs.append((mine.cell, theirs.cell))
-            reference = _reference(mine, theirs, then, run, moved(pairs[-1:]))
+            drawn = mine.cell.is_drawn or theirs.cell.is_drawn
+            others = moved(pairs[-1:]).moved > 0 or not {*mine.numbers} & {*theirs.numbers}
+            bias = chosen_for(then, theirs, shared(mine.queries, theirs.queries, run))
+            reference = Reference(theirs, run, drawn and others, *bias)
             own.append(no_worse(mine, reference, margin=self.margin, **how))
         return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
-
-
-def _reference(
-    mine: Outcomes, theirs: Outcomes, then: Sequence[Outcomes], run: str, moved: Moves
-) -> Reference:
-    """Return the saved cell that one cell is compared with, and its selection bias."""
-    drawn = mine.cell.is_drawn or theirs.cell.is_drawn
-    others = moved.moved > 0 or not {*mine.numbers} & {*theirs.numbers}
-    common = shared(mine.queries, theirs.queries, run)
-    return Reference(theirs, run, drawn and others, *chosen_for(then, theirs, common))
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
@@ -219,11 +205,8 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
                 f"{kind} {shorten(metric)}: not a metric of gates; choose one of: "
                 f"{', '.join(known)}; {hint}"
             )
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if not numeric or not math.isfinite(value):
             raise TaskError(f"{kind} {metric}: {shorten(value)} is not a number")
         if value < 0 or (metric != "log_loss" and value > 1):
             unit = "a number of nats, 0 or more" if metric == "log_loss" else "a share from 0 to 1"

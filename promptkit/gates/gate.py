@@ -202,6 +202,11 @@ def no_worse(
     sides = _Sides(loss.delta + slack, loss.ci[0] + slack, loss.ci[1] + slack)
     by = f" by more than {100 * margin:g} points" if margin else ""
     unseen = None if reference.other_draws else _detectable(loss, slack, level)
+    missable = (
+        "so few queries can show no loss"
+        if unseen is None
+        else f"losses below about {points(unseen)} mostly pass"
+    )
     worst = [int(index) for index in np.argsort(loss.change, kind="stable")]
     broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
     mended = tuple([loss.queries[i] for i in reversed(worst) if loss.change[i] > 0])
@@ -212,10 +217,10 @@ def no_worse(
         passed=sides.passes(strict),
         reason=(
             f"{signed(loss.delta, 1)} points [{low}, {high}] over "
-            f"{_common(now, reference.outcomes, loss.queries)}{_draws(reference, loss)}"
-            f"{_bias(reference)}{sides.verdict(f'worse{by}', strict)}"
+            f"{_common(now, reference.outcomes, loss.queries)}{_conditions(reference, loss)}"
+            f"{sides.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, reference.outcomes.cell)}{_items(broke, mended)}"
-            f"{'' if strict or sides.most < 0 or reference.other_draws else _undetected(unseen)}"
+            f"{'' if strict or sides.most < 0 or reference.other_draws else '; ' + missable}"
         ),
         metric="accuracy",
         estimate=loss.delta,
@@ -252,56 +257,43 @@ def _detectable(loss: _Loss, slack: float, level: float) -> float | None:
     return None if found is None else min(found + slack, 1.0)
 
 
-def _draws(reference: Reference, loss: _Loss) -> str:
+def _conditions(reference: Reference, loss: _Loss) -> str:
+    """Return what a gate says of other draws and of selection bias."""
+    draws = ", for new draws since some have other shots" if reference.other_draws else ""
     if loss.unknown:
-        return (
+        draws = (
             ", whose draw has other shots: one draw cannot tell a loss from another draw; run both "
             "with more seeds, as --seeds 8 does"
         )
-    return ", for new draws since some have other shots" if reference.other_draws else ""
-
-
-def _bias(reference: Reference) -> str:
     if not reference.bias:
-        return ""
+        return draws
     return (
-        f" (then the best of {reference.cells} cells, whose selection bias of about "
+        f"{draws} (then the best of {reference.cells} cells, whose selection bias of about "
         f"{points(reference.bias, 1)} is allowed)"
     )
 
 
-def _undetected(unseen: float | None) -> str:
-    if unseen is None:
-        return "; so few queries can show no loss"
-    return f"; losses below about {points(unseen)} mostly pass"
-
-
 def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
-    if len(common) == len(now.queries) == len(before.queries):
-        return f"{len(common):,} common queries"
-    return (
-        f"{len(common):,} common queries ({len(now.queries):,} now, {len(before.queries):,} then)"
-    )
+    counts = f" ({len(now.queries):,} now, {len(before.queries):,} then)"
+    same = len(common) == len(now.queries) == len(before.queries)
+    return f"{len(common):,} common queries{'' if same else counts}"
 
 
 def _elsewhere(now: Cell, before: Cell) -> str:
     """Return the levels of the saved cell that differ."""
-    then = [
-        f"{name} {getattr(before, name)}"
-        for name in FACTORS
-        if getattr(now, name) != getattr(before, name)
-    ]
+    levels = ((name, getattr(before, name), getattr(now, name)) for name in FACTORS)
+    then = [f"{name} {old}" for name, old, new in levels if old != new]
     return f" (then {', '.join(then)})" if then else ""
 
 
 def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
-    parts = []
+    text = ""
     for what, ids in (("broke", broke), ("mended", mended)):
         if ids:
             shown = ", ".join(visible(id, 40) for id in ids[:MAX_ITEMS])
             more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
-            parts.append(f"{what} {shown}{more}")
-    return "".join(f"; {part}" for part in parts)
+            text += f"; {what} {shown}{more}"
+    return text
 
 
 def _number(metric: Metric, value: float) -> str:
