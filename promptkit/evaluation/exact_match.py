@@ -1,7 +1,8 @@
 """Note on exact match: accuracy counts an answer as right only if all of it equals the gold output.
 
 For labels that is what everybody expects; for numbers, free text, lists and records it can make
-every answer wrong though many are nearly right.
+every answer wrong though many are nearly right. The note names what judges parts of an answer, and
+what `[output]` of task.toml, or `Scoring` in Python, declares instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.record_fields import output_fields
 from promptkit.text import listed
 
 _NAMED = 3
@@ -24,13 +27,18 @@ Part = tuple[str, Sequence[str]]
 name of the field that holds it, if one does, or with the names of the fields."""
 
 
-def exactness(output: OutputType, metric: Metric = ACCURACY) -> str | None:
-    """Return a note on exact match; None for plain labels, where it is no surprise.
+def exactness(
+    output: OutputType, metric: Metric = ACCURACY, scoring: Scoring = Scoring()
+) -> str | None:
+    """Return a note on what counts as right; None for plain labels, where it is no surprise.
 
     Args:
         output: The output type.
         metric: What the comparison looks at; another one than accuracy stands first in its table.
+        scoring: What the task declares.
     """
+    if (declared := _declared(output, scoring)) is not None:
+        return declared
     if metric != ACCURACY:
         if output.labels:
             return None
@@ -46,7 +54,8 @@ def exactness(output: OutputType, metric: Metric = ACCURACY) -> str | None:
     if output.is_text:
         return (
             "Equality of the whole answer is what counts: another casing, a full stop or an "
-            "explanation makes a text wrong."
+            "explanation makes a text wrong. token_f1 says how near texts are; [output] match "
+            '("normalised", "contains", "regex" or "number") declares what is right.'
         )
     try:
         reasons = [*_reasons([*_parts(output.schema, output.schema, (), frozenset())])]
@@ -54,14 +63,45 @@ def exactness(output: OutputType, metric: Metric = ACCURACY) -> str | None:
         reasons = ["what is nearly right is wrong"]
     if not reasons:
         return None
-    return f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
+    note = f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
+    names = [_quoted(field.name) for field in output_fields(output)]
+    if len(names) > 1:
+        note += (
+            f" field.NAME is the accuracy of each field; [output] counted, such as [{names[-1]}], "
+            "declares which fields have to be right."
+        )
+    return note
+
+
+def _declared(output: OutputType, scoring: Scoring) -> str | None:
+    """Return what is declared to count as right; None where equality is."""
+    if scoring.scorer is not None and not output.labels:
+        name = getattr(scoring.scorer, "__name__", type(scoring.scorer).__name__)
+        return f"An answer is right where its score by {name!r} is 1; the mean score is score."
+    if scoring.counted:
+        near = "up to their tolerance" if scoring.tolerances or scoring.within else "equal"
+        return (
+            f"An answer is right where {_list(scoring.counted)} "
+            f"{'is' if len(scoring.counted) == 1 else 'are'} right ({near}); the other fields do "
+            "not count."
+        )
+    rules = {
+        "normalised": "equals the gold text without case, punctuation and articles",
+        "contains": "has the words of the gold text in it",
+        "regex": "has a capture of the pattern that equals the gold text, normalised",
+        "number": "has the number of the gold text as its last number",
+    }
+    if scoring.match in rules:
+        near = f", up to {scoring.within:g}" if scoring.match == "number" and scoring.within else ""
+        return f"An answer is right where it {rules[scoring.match]}{near}; exact_match is equality."
+    return None
 
 
 def _reasons(parts: Sequence[Part]) -> Iterator[str]:
     kinds = {kind for kind, _ in parts}
     if "fields" in kinds:
         names = next(names for kind, names in parts if kind == "fields")
-        yield f"{_list(names)} have to be right together, and there is no accuracy of one field"
+        yield f"{_list(names)} have to be right together"
     if "text" in kinds:
         fields = [name for kind, names in parts if kind == "text" for name in names]
         where = f" of {_list(fields)}" if fields else ""
@@ -136,9 +176,13 @@ def _is_number(label: str) -> bool:
         return False
 
 
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
 def _list(names: Any) -> str:
     """Return names in quotation marks, each once, at most `_NAMED` of them."""
-    every = [f'"{name}"' for name in dict.fromkeys(names)]
+    every = [*map(_quoted, dict.fromkeys(names))]
     if len(every) > _NAMED:
         return f"{', '.join(every[:_NAMED])} and {len(every) - _NAMED} more fields"
     return listed(every)

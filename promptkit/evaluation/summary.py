@@ -62,7 +62,7 @@ def weigh(
         best,
         (*verdicts, *map(sentence, swaps)),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
-        tuple(filter(None, [exactness(task.output_type, metric)])),
+        tuple(filter(None, [exactness(task.output_type, metric, task.scoring)])),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),
     )

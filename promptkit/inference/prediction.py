@@ -28,7 +28,6 @@ from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Selection, selection_for
 from promptkit.tasks.examples import Example
-from promptkit.tasks.judging import judge
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.renderer import Renderer
@@ -284,8 +283,7 @@ def answered(
     output, known = task.output_type, query.labelled
     judged = None
     if known:
-        golds = [query.output]
-        judged = judge(task.scoring, output, value, golds, failed=failed, example=query.id)
+        judged = task.judge(value, [query.output], failed=failed, example=query.id)
     return {
         "id": query.id,
         "input": dict(task.fields_of(query)),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +20,7 @@ from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.generic_models import Recipe, Typed
 from promptkit.tasks.output_type import OutputType, label_texts
-from promptkit.tasks.task_file import TYPES, Scalar, TaskFile
+from promptkit.tasks.task_file import TYPES, OutputFieldSection, Scalar, TaskFile
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
@@ -98,6 +100,8 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         except TaskError as error:
             raise TaskError(f"{path}: output.labels: {error}") from None
         return annotation
+    if section.fields is not None:
+        return schema_type(_record_schema(section.fields, path))
     if section.schema_file is None:
         return TYPES[section.type or "str"]
     schema = path.parent / section.schema_file
@@ -107,6 +111,43 @@ def output_type(spec: TaskFile, path: Path) -> Any:
             "the file there"
         )
     return schema_type(_read_schema(schema), section.type or "json")
+
+
+def _record_schema(fields: Mapping[str, Any], path: Path) -> Any:
+    """Return the JSON Schema of a record with these fields. Raises `TaskError`."""
+    try:
+        import_module("jsonschema")
+    except ImportError:
+        raise MissingExtraError("an output with fields", "schema") from None
+    if not fields:
+        raise TaskError(f"{path}: [output.fields] names no field")
+    return {
+        "type": "object",
+        "properties": {
+            name: _field_schema(f"{path}: output.fields.{name}", one)
+            for name, one in fields.items()
+        },
+        "required": [*fields],
+        "additionalProperties": False,
+    }
+
+
+def _field_schema(place: str, field: Any) -> dict[str, Any]:
+    section = field if isinstance(field, OutputFieldSection) else OutputFieldSection(type=field)
+    names = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    if isinstance(section.type, list):
+        if not section.type:
+            raise TaskError(f"{place}: the list of allowed values is empty")
+        schema: dict[str, Any] = {"enum": section.type}
+        if section.many:
+            schema = {"type": "array", "items": schema}
+    elif section.many:
+        raise TaskError(f'{place}: many goes with a list of values; write type = "list[str]"')
+    elif section.type.startswith("list["):
+        schema = {"type": "array", "items": {"type": names[section.type[5:-1]]}}
+    else:
+        schema = {"type": names[section.type]}
+    return {"anyOf": [schema, {"type": "null"}]} if section.optional else schema
 
 
 def _read_schema(path: Path) -> Any:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from promptkit.errors import DataError, Problem, TaskError
+from promptkit.errors import DataError, Problem
 from promptkit.tasks.answer_texts import token_f1
 from promptkit.tasks.measures import Scorer, Scoring
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.record_fields import (
+    OutputField,
+    check_names,
+    field_measures,
+    output_fields,
+    right_fields,
+)
 
 
 class Judgement(NamedTuple):
@@ -19,60 +28,91 @@ class Judgement(NamedTuple):
     measures: dict[str, float]
 
 
-def judge(
-    scoring: Scoring,
-    output: OutputType,
-    value: Any,
-    golds: Sequence[Any],
-    *,
-    failed: bool = False,
-    example: str | None = None,
-) -> Judgement:
-    """Return the judgement of an answer.
-
-    Args:
-        scoring: What counts as right.
-        output: The output type of the task.
-        value: The answer, of the output type.
-        golds: The gold outputs, any of which is right; the best of them gives each measure.
-        failed: Whether there is no answer, whatever the value is.
-        example: The id of the query, for messages.
+@dataclass(frozen=True)
+class Judge:
+    """Judges the answers of a task.
 
     Raises:
-        DataError: A scorer raised an exception, or returned no number from 0 to 1.
+        TaskError: The scoring does not fit the output type.
     """
-    same = not failed and any(output.same(value, gold) for gold in golds)
-    said = None if failed else output.plain(value)
-    forms = [output.plain(gold) for gold in golds]
-    measures = scoring.measures(said, forms[0])
-    if output.labels or not output.is_text:
-        found = Judgement(same, measures)
-    else:
-        found = _text(scoring, said, forms, same)
-    if scoring.scorer is None:
-        return found
-    scores = [0.0 if failed else _score(scoring.scorer, value, gold, example) for gold in golds]
-    # Calibrated labels are compared with the gold label alone, and raw ones as they are.
-    correct = found.correct if output.labels else max(scores) == 1
-    return Judgement(correct, {**found.measures, "score": max(scores)})
 
+    scoring: Scoring
+    output: OutputType
 
-def _text(scoring: Scoring, said: str | None, golds: Sequence[str], same: bool) -> Judgement:
-    """Return the judgement of a text, of which `same` says whether it equals a gold one."""
-    f1 = max(0.0 if said is None else token_f1(said, gold, scoring.language) for gold in golds)
-    measures = {"token_f1": f1}
-    if scoring.match == "exact":
-        return Judgement(same, measures)
-    correct = said is not None and any(scoring.matches(said, gold) for gold in golds)
-    return Judgement(correct, {**measures, "exact_match": float(same)})
+    def __post_init__(self) -> None:
+        self.scoring.check(self.output)
+        if self.scoring.counted or self.scoring.tolerances:
+            check_names("counted", self.scoring.counted, self.fields)
+            check_names("tolerances", self.scoring.tolerances, self.fields)
+
+    @cached_property
+    def fields(self) -> tuple[OutputField, ...]:
+        """The fields of outputs; none where they are no records."""
+        return output_fields(self.output)
+
+    @cached_property
+    def _within(self) -> Mapping[str, float]:
+        names = [one.name for one in self.fields]
+        return {**dict.fromkeys(names, self.scoring.within or 0.0), **self.scoring.tolerances}
+
+    def __call__(
+        self,
+        value: Any,
+        golds: Sequence[Any],
+        *,
+        failed: bool = False,
+        example: str | None = None,
+    ) -> Judgement:
+        """Return the judgement of an answer.
+
+        Args:
+            value: The answer, of the output type.
+            golds: The gold outputs, any of which is right; the best of them gives each measure.
+            failed: Whether there is no answer, whatever the value is.
+            example: The id of the query, for messages.
+
+        Raises:
+            DataError: A scorer raised an exception, or returned no number from 0 to 1.
+        """
+        scorer, said = self.scoring.scorer, None if failed else self.output.plain(value)
+        found = [self._against(gold, value, said, failed) for gold in golds]
+        correct = any(one.correct for one in found)
+        measures = {n: max(one.measures[n] for one in found) for n in found[0].measures}
+        if scorer is None:
+            return Judgement(correct, measures)
+        score = max(0.0 if failed else _score(scorer, value, gold, example) for gold in golds)
+        # Calibrated labels are compared with the gold label alone, and raw ones as they are.
+        return Judgement(correct if self.output.labels else score == 1, measures | {"score": score})
+
+    def _against(self, gold: Any, value: Any, said: Any, failed: bool) -> Judgement:
+        """Return the judgement of an answer against one gold output; `said` is its form in JSON."""
+        same = not failed and self.output.same(value, gold)
+        form = self.output.plain(gold)
+        measures = self.scoring.measures(said, form)
+        if self.output.is_text and not self.output.labels:
+            found = self._text(said, form, same)
+            return Judgement(found.correct, measures | found.measures)
+        if not self.fields or not isinstance(form, Mapping):
+            return Judgement(same, measures)
+        right = right_fields(self.fields, said, form, self._within)
+        measures |= field_measures(self.fields, right, said, form)
+        if not self.scoring.counted:
+            return Judgement(same, measures)
+        return Judgement(all(right[name] for name in self.scoring.counted), measures)
+
+    def _text(self, said: str | None, gold: str, same: bool) -> Judgement:
+        """Return the judgement of a text, of which `same` says whether it equals the gold one."""
+        f1 = 0.0 if said is None else token_f1(said, gold, self.scoring.language)
+        if self.scoring.match == "exact":
+            return Judgement(same, {"token_f1": f1})
+        correct = said is not None and self.scoring.matches(said, gold)
+        return Judgement(correct, {"token_f1": f1, "exact_match": float(same)})
 
 
 def _score(scorer: Scorer, value: Any, gold: Any, example: str | None) -> float:
     name = getattr(scorer, "__name__", type(scorer).__name__)
     try:
         score = float(scorer(value, gold))
-    except TaskError:
-        raise
     except Exception as error:
         reason = f"the scorer {name!r} raised {type(error).__name__}: {error}"
         raise DataError([Problem(reason, example=example, value=value)]) from error

@@ -18,6 +18,7 @@ from promptkit.files.paths import is_inside
 from promptkit.tasks.example_set import set_of
 from promptkit.tasks.examples import content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
+from promptkit.tasks.judging import Judge
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.reading import read_examples
@@ -135,8 +136,15 @@ def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:
     """Return the scoring that `[output]` declares. Raises `TaskError`."""
     section = spec.output
     try:
-        scoring = Scoring(section.within, section.match, section.pattern, section.language)
-        scoring.check(output)
+        scoring = Scoring(
+            within=section.within,
+            match=section.match,
+            pattern=section.pattern,
+            language=section.language,
+            counted=tuple(section.counted),
+            tolerances=section.tolerances_of_fields,
+        )
+        Judge(scoring, output)  # says where the two do not fit
     except TaskError as error:
         raise TaskError(f"{path}: output.{error}") from None
     return scoring

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
@@ -35,6 +35,10 @@ class Scoring:
         language: The language of texts, for articles and numbers.
         scorer: A function `(answer, gold) -> float` from 0 to 1. It gives the measure `score`; a
             generated answer is right where it is 1. Answers that failed are not shown to it.
+        counted: For records: the fields that have to be right, each exactly or within its
+            tolerance; without them the whole record has to be equal.
+        tolerances: For records: the distance up to which a field that is a number is right, by
+            name; `within` is that of the others.
 
     Raises:
         TaskError: The arguments do not fit together.
@@ -51,6 +55,8 @@ class Scoring:
     pattern: str | None = None
     language: Language = "en"
     scorer: Scorer | None = None
+    counted: tuple[str, ...] = ()
+    tolerances: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -72,10 +78,15 @@ class Scoring:
     @property
     def declared(self) -> Mapping[str, Any]:
         """Return what differs from the defaults, as task.toml has it; a scorer is left out."""
-        names = ("within", "match", "pattern", "language")
-        default = Scoring()
-        values = {name: getattr(self, name) for name in names}
-        return {name: v for name, v in values.items() if v != getattr(default, name)}
+        found: dict[str, Any] = {
+            "within": self.within,
+            "match": None if self.match == "exact" else self.match,
+            "pattern": self.pattern,
+            "language": None if self.language == "en" else self.language,
+            "counted": [*self.counted] or None,
+            "tolerances": dict(self.tolerances) or None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def check(self, output: OutputType) -> None:
         """Raise `TaskError` where the declaration does not fit an output type."""

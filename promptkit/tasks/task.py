@@ -23,6 +23,7 @@ from promptkit.files.json_values import plain
 from promptkit.tasks.example_set import ExampleSet, set_of
 from promptkit.tasks.examples import Example, I, O, canonical
 from promptkit.tasks.generic_models import Typed
+from promptkit.tasks.judging import Judge
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
@@ -117,7 +118,7 @@ class Task(Typed, Generic[I, O]):
             reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items]
             raise TaskError("; ".join(reasons)) from None
         _ = task.labels  # labels that clash are an error of the task
-        task.scoring.check(task.output_type)
+        _ = task.judge  # so is a scoring that does not fit
         if problems := [*task._without_answer()]:
             raise DataError(problems)
         if info.context != ROWS_CHECKED:
@@ -196,6 +197,11 @@ class Task(Typed, Generic[I, O]):
         return OutputType(self.types()[1])
 
     @property
+    def judge(self) -> Judge:
+        """The judge of answers, by the task's scoring."""
+        return Judge(self.scoring, self.output_type)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The closed set of answers; empty where answers are generated."""
         return self.output_type.labels
@@ -204,15 +210,15 @@ class Task(Typed, Generic[I, O]):
     def fingerprint(self) -> str:
         """A digest of the types, the instruction, the pool and the tests; names do not count.
 
-        How texts are matched counts too. Verbalizers are wording, as templates are, and change
-        nothing.
+        How texts are matched and which fields count are part of it. Verbalizers are wording, as
+        templates are, and change nothing.
         """
         input_type, _ = self.types()
         names = ("title", "description")
         schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
         output = list(self.labels) or self.output_type.schema
         parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
-        if self.scoring.match != "exact":
+        if self.scoring.match != "exact" or self.scoring.counted:
             parts.append(dict(self.scoring.declared))
         return hashlib.sha256(canonical(parts)).hexdigest()
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -50,8 +50,24 @@ class FieldSection(_Section):
     """The column that holds the field, in any spelling."""
 
 
+ItemType = TypeName | Literal["list[str]", "list[int]", "list[float]"]
+
+
+class OutputFieldSection(_Section):
+    """A field of an output: `{ type = "float", within = 0.01 }`."""
+
+    type: ItemType | list[Scalar]
+    """str, int, float, bool, a list of values, or list[str], list[int] or list[float]."""
+    many: bool = False
+    """For a list of values: the field is a list of some of them."""
+    optional: bool = False
+    """Allow null, for a field that an input may not tell."""
+    within: float | None = Field(default=None, ge=0)
+    """For numbers: the distance from the gold number up to which the field is right."""
+
+
 def _one_kind(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema")]
+    schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema", "fields")]
     schema["not"] = {
         "required": ["labels"],
         "anyOf": [{"required": ["type"]}, {"required": ["schema"]}],
@@ -59,7 +75,10 @@ def _one_kind(schema: dict[str, Any]) -> None:
 
 
 class OutputSection(_Section):
-    """`[output]`: one of `labels`, `type` and `schema`; `type = "str"` may have a `schema` too."""
+    """`[output]`: one of `labels`, `type`, `schema` and `fields`.
+
+    `type = "str"` may have a `schema` too.
+    """
 
     model_config = ConfigDict(json_schema_extra=_one_kind)
 
@@ -71,6 +90,13 @@ class OutputSection(_Section):
     """The file of a JSON Schema that generated answers fit, relative to the task's folder.
 
     Answers are JSON, or with `type = "str"` texts as they stand."""
+    fields: dict[str, ItemType | list[Scalar] | OutputFieldSection] | None = None
+    """The fields of a record, and their types: str, int, float, bool, a list of values, list[str],
+    list[int] or list[float]. Answers are JSON objects."""
+    counted: list[str] = []
+    """For records: the fields that have to be right; without it the whole record."""
+    tolerances: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """For records: the distance up to which a field that is a number is right, by name."""
     column: str = "output"
     """The column that holds the output."""
     within: float | None = Field(default=None, ge=0)
@@ -85,6 +111,16 @@ class OutputSection(_Section):
     """The language of texts, for articles and numbers."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
+
+    @property
+    def tolerances_of_fields(self) -> dict[str, float]:
+        """The tolerance of each field that has one."""
+        inline = {
+            name: one.within
+            for name, one in (self.fields or {}).items()
+            if isinstance(one, OutputFieldSection) and one.within is not None
+        }
+        return inline | self.tolerances
 
 
 class FilesSection(_Section):
@@ -168,11 +204,12 @@ def read_task_file(path: Path) -> TaskFile:
         spec = TaskFile.model_validate(data)
     except ValidationError as error:
         raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
-    chosen = [spec.output.labels, spec.output.type, spec.output.schema_file]
-    is_text = spec.output.type == "str" and spec.output.labels is None
+    section = spec.output
+    chosen = [section.labels, section.type, section.schema_file, section.fields]
+    is_text = section.type == "str" and section.labels is None and section.fields is None
     if not is_text and sum(choice is not None for choice in chosen) != 1:
         raise TaskError(
-            f"{path}: [output] has exactly one of labels, type and schema, or schema with "
+            f"{path}: [output] has exactly one of labels, type, schema and fields, or schema with "
             'type = "str" for a text'
         )
     return spec
@@ -194,6 +231,13 @@ def _reasons(error: ValidationError) -> Iterator[str]:
                     "a list is not supported, such as options that differ from row to row; write "
                     'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'
                 )
+        elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
+            keys = keys[:3]
+            reason = (
+                "a type is str, int, float, bool, list[str], list[int], list[float] or a list of "
+                'allowed values, or a table such as { type = "float", within = 0.01 }, not '
+                f"{shorten(item['input'])}"
+            )
         elif item["type"] == "extra_forbidden":
             sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
             model = sections.get(section, TaskFile)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from samples import COLON, open_task
 
 import promptkit
-from promptkit import FakeModel, Store, compare, load_task
+from promptkit import FakeModel, Scoring, Store, compare, load_task
 from promptkit.cli import app
 from promptkit.errors import TaskError
 from promptkit.evaluation.exact_match import exactness
@@ -63,7 +63,13 @@ class Scored(BaseModel):
         (int, [f"{WHOLE}: 4 for 5 is as wrong as 1."]),
         (Annotated[int, Field(ge=1, le=5)], ["4 for 5 is as wrong as 1"]),
         (Optional[int], ["4 for 5 is as wrong as 1"]),  # noqa: UP045
-        (str, [f"{WHOLE}: another casing, a full stop or an explanation makes a text wrong."]),
+        (
+            str,
+            [
+                f"{WHOLE}: another casing, a full stop or an explanation makes a text wrong. ",
+                'token_f1 says how near texts are; [output] match ("normalised", "contains", ',
+            ],
+        ),
         (date, ["a date that is a day off is as wrong as any other"]),
         (list[str], ["the text has to match", "the same items in the same order"]),
         (list[Literal["a", "b"]], [f"{WHOLE}: a list has to have the same items in the same"]),
@@ -71,8 +77,9 @@ class Scored(BaseModel):
         (
             Reasoned,
             [
-                '"rationale" and "answer" have to be right together, and there is no accuracy of '
-                'one field; the text of "rationale" has to match character by character.'
+                '"rationale" and "answer" have to be right together; the text of "rationale" has '
+                "to match character by character. field.NAME is the accuracy of each field; "
+                '[output] counted, such as ["answer"], declares which fields have to be right.'
             ],
         ),
         (Flags, ['"late" and "paid" have to be right together']),
@@ -95,6 +102,22 @@ def test_what_equality_asks_is_said(output: Any, says: list[str]) -> None:
 )
 def test_where_nothing_can_be_nearly_right_nothing_is_said(output: Any) -> None:
     assert exactness(OutputType(output)) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "scoring", "says"),
+    [
+        (str, Scoring(match="contains"), "it has the words of the gold text in it; exact_match is"),
+        (str, Scoring(match="number", within=0.5), "as its last number, up to 0.5; exact_match"),
+        (str, Scoring(scorer=max), "where its score by 'max' is 1; the mean score is score."),
+        (Reasoned, Scoring(counted=("answer",)), 'where "answer" is right (equal); the other fie'),
+        (Flags, Scoring(counted=("late", "paid")), 'where "late" and "paid" are right (equal)'),
+    ],
+)
+def test_what_is_declared_is_said(output: Any, scoring: Scoring, says: str) -> None:
+    said = exactness(OutputType(output), scoring=scoring)
+    assert said is not None
+    assert says in said
 
 
 def test_it_stands_in_the_terminal_on_the_page_and_in_json(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from samples import COLON, Word, asked_word, open_task
 from promptkit import Example, FakeModel, Scoring, Store, Task, compare, load_task, save_task
 from promptkit.errors import DataError, TaskError
 from promptkit.tasks.answer_texts import contains, normalised, number_in, token_f1
-from promptkit.tasks.judging import judge
+from promptkit.tasks.judging import Judge
 from promptkit.tasks.output_type import OutputType
 
 TEXT = OutputType(str)
@@ -131,13 +131,13 @@ def test_the_last_number_in_a_text(text: str, language: Any, number: float | Non
     ],
 )
 def test_what_is_right(scoring: Scoring, said: str, gold: str, right: bool) -> None:
-    found = judge(scoring, TEXT, said, [gold])
+    found = Judge(scoring, TEXT)(said, [gold])
     assert found.correct is right
     assert ("exact_match" in found.measures) is (scoring.match != "exact")
 
 
 def test_the_best_of_several_gold_answers_counts() -> None:
-    found = judge(Scoring(match="normalised"), TEXT, "New York City", ["NYC", "new york city"])
+    found = Judge(Scoring(match="normalised"), TEXT)("New York City", ["NYC", "new york city"])
     assert found == (True, {"token_f1": 1.0, "exact_match": 0.0})
 
 
@@ -145,7 +145,7 @@ def test_no_answer_is_wrong_and_is_not_shown_to_a_scorer() -> None:
     def never(said: Any, gold: Any) -> float:
         raise AssertionError
 
-    found = judge(Scoring(scorer=never), TEXT, None, ["x"], failed=True)
+    found = Judge(Scoring(scorer=never), TEXT)(None, ["x"], failed=True)
     assert found == (False, {"token_f1": 0.0, "score": 0.0})
 
 
@@ -177,7 +177,7 @@ def test_a_scorer_gives_a_metric_with_intervals() -> None:
 )
 def test_a_scorer_that_fails_names_the_example(scorer: Any, says: str) -> None:
     with pytest.raises(DataError, match=rf"example 'w1'.*scorer '<lambda>' {re.escape(says)}"):
-        judge(Scoring(scorer=scorer), TEXT, "a", ["b"], example="w1")
+        Judge(Scoring(scorer=scorer), TEXT)("a", ["b"], example="w1")
 
 
 @pytest.mark.parametrize(

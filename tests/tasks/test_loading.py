@@ -319,8 +319,12 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
             '["a", 1.5]',
             "output.labels.1: a label is text or a whole number",
         ),
-        ("labels =", 'type = "str"\nlabels =', "[output] has exactly one of labels, type and"),
-        ('labels = ["drupe", "pome"]', "", "[output] has exactly one of labels, type and schema"),
+        ("labels =", 'type = "str"\nlabels =', "exactly one of labels, type, schema and fields"),
+        (
+            'labels = ["drupe", "pome"]',
+            "",
+            "[output] has exactly one of labels, type, schema and fields",
+        ),
         ("labels =", 'column = "name"\nlabels =', "output.column: 'name' is not the output's own"),
         (
             "[files]",
