@@ -46,8 +46,7 @@ def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:
     if near_duplicates is None:
         return _loaded(name)
     choices("near-duplicates", [near_duplicates], NearDuplicates)
-    task = _loaded(name)
-    return task.model_copy(update={"near_duplicates": near_duplicates})
+    return _loaded(name).model_copy(update={"near_duplicates": near_duplicates})
 
 
 def _loaded(name: str) -> Task[Any, Any]:

@@ -32,12 +32,8 @@ def verdict(pair: Data) -> str:
 def changes_of(pairs: Sequence[Data], key: Key) -> dict[int, Data]:
     """Return the pair of each number of shots with the number before it, all else equal."""
     along = [pair for pair in pairs if levels_of(pair["a"]) == levels_of(pair["b"]) == key]
-    changes: dict[int, Data] = {}
-    for pair in along:
-        known = changes.setdefault(pair["b"]["shots"], pair)
-        if pair["a"]["shots"] > known["a"]["shots"]:
-            changes[pair["b"]["shots"]] = pair
-    return changes
+    along.sort(key=lambda pair: int(pair["a"]["shots"]))
+    return {pair["b"]["shots"]: pair for pair in along}
 
 
 def compared(pair: Data, names: CellNames, limit: int = 40) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from promptkit.report.charts.difference_chart import differences
 from promptkit.report.charts.label_charts import confusion, reliability
 from promptkit.report.charts.panels import Chart, Panel
 from promptkit.report.charts.risk_chart import risk
-from promptkit.report.charts.style import styled
+from promptkit.report.charts.style import STYLE
 from promptkit.report.charts.variance_chart import spread, variance
 
 PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
@@ -52,4 +52,4 @@ def plot(data: Data, what: str) -> Chart:
     panels = PLOTS[what](data)
     if not panels:
         raise TaskError(f"nothing to plot as {what!r}: this comparison has none of it")
-    return styled(together(panels))
+    return together(panels).properties(config=alt.Config(**STYLE))

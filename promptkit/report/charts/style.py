@@ -53,11 +53,6 @@ STYLE: dict[str, Any] = {
 """Vega-Lite's configuration of every chart."""
 
 
-def styled(chart: Any) -> Any:
-    """Return the chart with this style, for use as an object."""
-    return chart.properties(config=alt.Config(**STYLE))
-
-
 def svg(chart: Any) -> str:
     """Return the chart as SVG."""
     return str(vl_convert.vegalite_to_svg(_spec(chart), vl_version=_VERSION))
