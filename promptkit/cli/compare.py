@@ -9,6 +9,7 @@ from typing import Any
 import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import Screen, note, say, write_json
+from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
 
@@ -30,6 +31,7 @@ def compare(
     limit: options.Limit = None,
     by: options.By = None,
     max_error: options.MaxError = None,
+    metric: options.Metric = None,
     out: options.Out = None,
     store: options.StoreFile = None,
     fit: options.Fitting = "error",
@@ -60,6 +62,7 @@ def compare(
     kind = arguments.choices("weights", [weights], Weights)[0]
     loaded = arguments.task_named(task, near_duplicates)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
+    chosen_metric(loaded, metric)
     folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
@@ -72,6 +75,7 @@ def compare(
             limit=limit,
             by=by or (),
             max_error=max_error,
+            metric=metric,
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,

@@ -193,6 +193,14 @@ MaxError = Annotated[
         "if it may hold back answers of low probability.",
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Metric by which cells are compared, such as balanced_accuracy, macro_f1, log_loss "
+        "or mae; by default accuracy, and mae for numbers.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of the results; by default runs/TASK."),

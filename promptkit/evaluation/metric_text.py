@@ -54,11 +54,14 @@ def said(metric: Metric, value: float, interval: tuple[float, float] | None) -> 
 
 def change(metric: Metric, delta: float, low: float, high: float) -> str:
     """Return a difference as tables have it: `+12 [+4, +20]`, `-0.08 [-0.14, -0.02]`."""
-    if metric.is_share:
-        return f"{signed(delta)} [{signed(low)}, {signed(high)}]"
-    digits = _digits(delta, (low, high))
-    one, *others = (plain(each, digits, "+") for each in (delta, low, high))
+    one, *others = (signed_end(metric, (low, high), each) for each in (delta, low, high))
     return f"{one} [{', '.join(others)}]"
+
+
+def signed_end(metric: Metric, interval: Sequence[float], value: float) -> str:
+    """Return a difference, or an end of its interval, with its sign: `+12`, `-0.08`."""
+    low, high = interval
+    return signed(value) if metric.is_share else plain(value, _digits(value, (low, high)), "+")
 
 
 def difference(metric: Metric, delta: float, low: float, high: float) -> str:
@@ -86,6 +89,11 @@ def size(metric: Metric, amount: float, digits: int = 0) -> str:
 def bare_size(metric: Metric, amount: float) -> str:
     """Return the size of a difference without a unit: `12`, `0.31`."""
     return number(amount) if metric.is_share else size(metric, amount)
+
+
+def unit(metric: Metric) -> str:
+    """Return the unit of a difference: `points of accuracy`, `MAE`."""
+    return f"points of {metric.noun}" if metric.is_share else metric.noun
 
 
 def of(metric: Metric) -> str:

@@ -14,6 +14,7 @@ from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, selective, slices, summary
+from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
@@ -67,6 +68,7 @@ def compare(
     predictors: Sequence[AnyPredictor] = (),
     by: str | Sequence[str] = (),
     max_error: float | None = None,
+    metric: str | None = None,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -96,6 +98,8 @@ def compare(
         by: Columns whose values group the queries into slices: input fields, metadata, `output`.
         max_error: Share of wrong answers that the best cell may give when it holds back answers of
             low probability; the result says how many queries it can then answer (`selective`).
+        metric: Metric by which cells are compared, such as "macro_f1"; by default the accuracy, and
+            for numbers the mean absolute error, "mae".
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -122,6 +126,7 @@ def compare(
     if max_error is not None:
         selective.check_error(max_error)
     columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
+    chosen_metric(task, metric)  # raises for one that the answers do not have
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -161,7 +166,9 @@ def compare(
         cached=usage.cached - (pilot.prompts - pilot.cached),
         wall_seconds=perf_counter() - started,
     )
-    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, columns)
+    result = _judged(
+        task, cells, [*predictions, *others], free.found, notes, usage, columns, metric
+    )
     if max_error is not None:
         result = _with_selective(result, task, max_error)
     identities = [one.identity for one in predictors]
@@ -233,12 +240,14 @@ def _judged(
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
     columns: Mapping[str, slices.Levels],
+    metric: str | None,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
     labels = task.output_type.label_of
     by_cell = outcomes(every, labels)
     rows = tuple(cell_metrics.rows(by_cell))
-    weighed = summary.weigh(task, by_cell, rows, predictions, free)
+    by = usable_metric(chosen_metric(task, metric), by_cell, chosen=metric is not None)
+    weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
     models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
     return Comparison(
         task.name,
@@ -256,6 +265,7 @@ def _judged(
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
         slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best)),
+        metric=by.name,
     )
 
 

@@ -97,6 +97,9 @@ class Comparison:
     """Metrics of the queries that share a value of a column, by column."""
     selective: Selective | None = None
     """Queries that the best cell can answer with a stated error."""
+    metric: str = "accuracy"
+    """Name of the metric that pairs, the best cell, verdicts and charts are about; variance
+    components, spreads and slices are about accuracy."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""

@@ -111,6 +111,7 @@ class _SavedResults:
     pool: Mapping[str, str] | None = None
     slices: tuple[Slicing, ...] = ()
     selective: Selective | None = None
+    metric: str = "accuracy"
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -8,10 +8,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import Metric
 from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
 from promptkit.report.cell_names import Data, Key, aggregates, grouped
+from promptkit.report.interval_text import metric_of
 from promptkit.report.rich_tables import change, table, titled
-from promptkit.text import percent
 
 _METHOD = FACTORS.index("calibration")
 
@@ -30,15 +32,15 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
     for key, rows in cells.items():
         of = f" · {' · '.join(line_title(key))}" if len(cells) > 1 else ""
         yield titled(f"Calibrated, against the model's own probabilities{of}")
-        yield _table(rows, _changes(data["pairs"], key))
+        yield _table(rows, _changes(data["pairs"], key), metric_of(data))
         yield ""
     if cells:
         yield from (Text(line, "dim") for line in learnt(data["calibrations"]))
         yield ""
 
 
-def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data]) -> Table:
-    numbers = ("accuracy:", "against raw:", "log loss:", "cal. error:")
+def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric) -> Table:
+    numbers = (f"{metric.noun}:", "against raw:", "log loss:", "cal. error:")
     made = table("shots:", "calibration", *numbers)
     by_shots = grouped(rows, lambda row: int(row["shots"]))
     for shots, group in sorted(by_shots.items()):
@@ -46,8 +48,8 @@ def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data]) -> Tab
             made.add_row(
                 "" if place else str(shots),
                 row["calibration"],
-                percent(row["accuracy"]),
-                change(changes.get((row["calibration"], shots))),
+                metric_text.figure(metric, row.get(metric.name)),
+                change(changes.get((row["calibration"], shots)), metric),
                 f"{row['log_loss']:.2f}",
                 f"{row['ece']:.2f}",
                 end_section=row is group[-1],

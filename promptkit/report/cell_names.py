@@ -84,10 +84,14 @@ def grouped(rows: Iterable[Data], key: Callable[[Data], Group]) -> dict[Group, l
 
 
 def by_draw(data: Data) -> dict[tuple[Key, int], list[float]]:
-    """Return the accuracies of the single seeds, by cell and number of shots."""
+    """Return the metric of a comparison for each seed, by cell and number of shots."""
     drawn = (row for row in data["rows"] if row["seed"] is not None)
     groups = grouped(drawn, lambda row: (levels_of(row), row["shots"]))
-    return {cell: [row["accuracy"] for row in rows] for cell, rows in groups.items()}
+    name = data["metric"]
+    return {
+        cell: [row[name] for row in rows if row.get(name) is not None]
+        for cell, rows in groups.items()
+    }
 
 
 def fewest_and_most(cells: Sequence[Data]) -> list[Data]:

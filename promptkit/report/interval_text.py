@@ -1,11 +1,12 @@
-"""Intervals of accuracies as text, and the sentence that says what they are about."""
+"""Metrics of rows with their intervals as text, and what the intervals are about."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric, measured
 from promptkit.report.cell_names import Data, aggregates
-from promptkit.text import number, percent
 
 
 def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
@@ -14,21 +15,33 @@ def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
     return ends
 
 
+def metric_of(data: Data) -> Metric:
+    """Return the metric that a comparison looks at."""
+    return measured(data["metric"])
+
+
+def figure(metric: Metric, row: Data) -> str:
+    """Return a metric of a row with its interval; `–` where it has none."""
+    general = row.get(f"{metric.name}_ci")
+    ends = row.get(f"{metric.name}_ci_fixed") if general is None else general
+    return metric_text.figure(metric, row.get(metric.name), ends)
+
+
 def accuracy(row: Data) -> str:
     """Return the accuracy of a row with its interval."""
-    low, high = ends_of(row, "accuracy_ci")
-    return f"{percent(row['accuracy'])} [{number(low)}, {number(high)}]"
+    return figure(ACCURACY, row)
 
 
-def fixed(row: Data) -> str:
+def fixed(metric: Metric, row: Data) -> str:
     """Return the interval for the shots that were drawn; empty where none are."""
-    low, high = row["accuracy_ci_fixed"]
-    return f"[{number(low)}, {number(high)}]" if row["shots"] else ""
+    return metric_text.bracket(metric, row.get(f"{metric.name}_ci_fixed")) if row["shots"] else ""
 
 
-def range_of(accuracies: Sequence[float]) -> str:
-    """Return the range of accuracies over draws of shots."""
-    low, high = number(min(accuracies)), number(max(accuracies))
+def range_of(metric: Metric, values: Sequence[float]) -> str:
+    """Return the range of a metric over draws of shots; empty where no draw has it."""
+    if not values:
+        return ""
+    low, high = metric_text.edges(metric, min(values), max(values))
     return low if low == high else f"{low}–{high}"
 
 

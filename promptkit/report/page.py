@@ -15,11 +15,14 @@ import jinja2
 from markupsafe import Markup
 
 from promptkit.errors import escaped
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY
 from promptkit.evaluation.sentences import component_name
 from promptkit.inference.cell import levels_of
 from promptkit.report import (
     cell_names,
     confusion_matrices,
+    figure_tables,
     interval_text,
     page_data,
     pair_names,
@@ -51,9 +54,13 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
     """
     charts, no_charts = _charts(data)
     payload = page_data.payload(records, prompts)
-    names = CellNames(data["rows"])
+    names, metric = CellNames(data["rows"]), interval_text.metric_of(data)
     context = {
         "task": data["task"],
+        "metric": metric,
+        "accuracy": ACCURACY,
+        "unit": metric_text.unit(metric),
+        "others": figure_tables.others(data["rows"], metric),
         "verdicts": data["verdicts"],
         "warnings": data["warnings"],
         "facts": _facts(data),
@@ -93,7 +100,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
 
 def _contents(context: Data) -> list[tuple[str, str]]:
     titles = {
-        "accuracy": "Accuracy",
+        "accuracy": capital(context["metric"].noun),
         "differences": "Differences" if context["pairs"] else "",
         "slices": "Slices" if context["slices"] else "",
         "selective": "Selective answering" if context["selective"] else "",
@@ -163,14 +170,14 @@ def _few(names: Sequence[str], many: str) -> str:
 
 def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
     """Return the rows of the table, a group per cell, shots and seeds aside."""
-    seeds = cell_names.by_draw(data)
+    metric, seeds = interval_text.metric_of(data), cell_names.by_draw(data)
     named = []
     for key, rows in cell_names.grouped(cell_names.aggregates(data), levels_of).items():
         changes = pair_names.changes_of(data["pairs"], key)
         cells = []
         for row in rows:
             drawn = seeds.get((key, row["shots"]), [])
-            spread = interval_text.range_of(drawn) if len(drawn) > 1 else ""
+            spread = interval_text.range_of(metric, drawn) if len(drawn) > 1 else ""
             cells.append((row, changes.get(row["shots"]), spread))
         named.append({"name": names.of(key, limit=200), "rows": cells})
     return named
@@ -266,6 +273,12 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "digest": _digest,
         "verdict": pair_names.verdict,
+        "figure": lambda row, metric: interval_text.figure(metric, row).partition(" ["),
+        "fixed": lambda row, metric: interval_text.fixed(metric, row),
+        "moved": lambda pair, metric: metric_text.change(
+            metric, pair["delta"], *interval_text.ends_of(pair)
+        ).partition(" "),
+        "capital": capital,
         "unbroken": lambda text: text.replace(" %", "\u00a0%"),  # no line ends before the %
         "ends": interval_text.ends_of,
     }

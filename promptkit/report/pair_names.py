@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report.cell_names import CellNames, Data, Key
 from promptkit.report.interval_text import ends_of
@@ -13,7 +14,7 @@ ALPHA = 0.05
 """Largest p-value of a significant difference."""
 
 
-def direction(pair: Data) -> int:
+def direction(pair: Data, metric: Metric = ACCURACY) -> int:
     """Return 1 where b is significantly better, -1 where it is worse, 0 where neither.
 
     The corrected p-value and the interval have to agree.
@@ -21,12 +22,12 @@ def direction(pair: Data) -> int:
     low, high = ends_of(pair)
     if pair["p_holm"] > ALPHA:
         return 0
-    return 1 if low > 0 else -1 if high < 0 else 0
+    return metric.sign * (1 if low > 0 else -1 if high < 0 else 0)
 
 
-def verdict(pair: Data) -> str:
+def verdict(pair: Data, metric: Metric = ACCURACY) -> str:
     """Return `better` or `worse`, for b against a, or `not significant`."""
-    return ("not significant", "better", "worse")[direction(pair)]
+    return ("not significant", "better", "worse")[direction(pair, metric)]
 
 
 def changes_of(pairs: Sequence[Data], key: Key) -> dict[int, Data]:

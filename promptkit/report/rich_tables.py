@@ -8,10 +8,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import ends_of
 from promptkit.report.pair_names import direction
-from promptkit.text import signed, visible
+from promptkit.text import visible
 
 
 def titled(line: str) -> Text:
@@ -28,10 +30,10 @@ def table(*columns: str) -> Table:
     return made
 
 
-def change(pair: Data | None) -> Text:
+def change(pair: Data | None, metric: Metric = ACCURACY) -> Text:
     """Return a paired difference with its interval, coloured where it is significant."""
     if pair is None:
         return Text()
     low, high = ends_of(pair)
-    style = ("", "green", "red")[direction(pair)]
-    return Text(f"{signed(pair['delta'])} [{signed(low)}, {signed(high)}]", style)
+    style = ("", "green", "red")[direction(pair, metric)]
+    return Text(metric_text.change(metric, pair["delta"], low, high), style)

@@ -10,15 +10,18 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from promptkit.errors import escaped
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
 from promptkit.report import cell_names, conclusions, interval_text, pair_names
 from promptkit.report.calibration_table import calibrated
 from promptkit.report.cell_names import Data, Key, Records
 from promptkit.report.changed_answers import changed_answers
+from promptkit.report.figure_tables import beside
 from promptkit.report.notes import cost, notes
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.report.slice_tables import sliced
-from promptkit.text import counted, file_name, visible
+from promptkit.text import counted, file_name, percent, visible
 
 MAX_TABLES = 3
 """Largest number of cells, shots and seeds aside, that have a table each."""
@@ -46,7 +49,7 @@ def render(data: Data, records: Records, width: int = 110) -> RenderableType:
     parts: list[RenderableType] = [*_accuracies(data, width), *map(Text, notes(data, records)), ""]
     parts += conclusions.verdicts(data)
     parts += conclusions.selective(data)
-    parts += _differences(data["pairs"], width)
+    parts += _differences(data["pairs"], interval_text.metric_of(data), width)
     parts += calibrated(data)
     parts += sliced(data, width)
     parts += conclusions.spreads(data)
@@ -75,7 +78,9 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
     n = counted(first[0]["n"], "query", "queries")
     varied = cell_names.varied(cells)
     shared = line_title(next(iter(cells)), [i for i in range(len(FACTORS)) if i not in varied])
-    yield titled(" · ".join([data["task"]["name"], *shared, n]))
+    metric = interval_text.metric_of(data)
+    of = [] if metric == ACCURACY else [metric.noun]
+    yield titled(" · ".join([data["task"]["name"], *shared, n, *of]))
     counts = list(dict.fromkeys(row["shots"] for row in first))
     made = table(*(FACTORS[i] for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
     left = width - 16 * len(counts)
@@ -84,7 +89,7 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
         by_shots = {row["shots"]: row for row in rows if row["seed"] is None}
         made.add_row(
             *(Text(visible(file_name(key[i]), room)) for i in varied),
-            *(interval_text.accuracy(by_shots[count]) for count in counts),
+            *(interval_text.figure(metric, by_shots[count]) for count in counts),
         )
     yield made
 
@@ -100,12 +105,14 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
     whole = [row for row in rows if row["seed"] is None]
     scored = any(row["coverage"] is not None for row in whole)
     draws = interval_text.has_draws(whole)
+    metric = interval_text.metric_of(data)
     made = table(
         "shots:",
-        "accuracy:",
+        f"{metric.noun}:",
         *(["as drawn:"] if draws else []),
         "change:",
         "draws",
+        *(["accuracy:"] if metric != ACCURACY else []),
         "coverage:" if scored else "failed:",
         "tokens:",
         "time:",
@@ -115,18 +122,20 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
     for row in whole:
         made.add_row(
             str(row["shots"]),
-            interval_text.accuracy(row),
-            *([interval_text.fixed(row)] if draws else []),
-            change(changes.get(row["shots"])),
-            interval_text.range_of(seeds[key, row["shots"]]),
+            interval_text.figure(metric, row),
+            *([interval_text.fixed(metric, row)] if draws else []),
+            change(changes.get(row["shots"]), metric),
+            interval_text.range_of(metric, seeds[key, row["shots"]]),
+            *([percent(row["accuracy"])] if metric != ACCURACY else []),
             f"{row['coverage']:.2f}" if scored else str(row["failures"]),
             f"{row['tokens']:,}",
             f"{row['seconds']:.1f} s",
         )
     yield made
+    yield from beside(whole, metric)
 
 
-def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
+def _differences(pairs: Sequence[Data], metric: Metric, width: int) -> Iterator[RenderableType]:
     """Yield a table of the differences of levels from the first level, calibrations aside."""
     pairs = [
         pair
@@ -136,7 +145,7 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
     if not 0 < len(pairs) <= MAX_PAIRS:
         return
     varied = cell_names.varied(levels_of(pair[side]) for pair in pairs for side in "ab")
-    yield titled("Against the first, in points of accuracy over the same queries")
+    yield titled(f"Against the first, in {metric_text.unit(metric)} over the same queries")
     made = table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
     room = 18 if width < 100 else 28
     for factor in varied:
@@ -146,6 +155,6 @@ def _differences(pairs: Sequence[Data], width: int) -> Iterator[RenderableType]:
                 others = ", ".join(b[i] for i in varied if i != factor)
                 cells = [b[factor], a[factor], *([others] if len(varied) > 1 else [])]
                 texts = [Text(visible(cell, room)) for cell in cells]
-                made.add_row(*texts, str(pair["b"]["shots"]), change(pair))
+                made.add_row(*texts, str(pair["b"]["shots"]), change(pair, metric))
     yield made
     yield ""

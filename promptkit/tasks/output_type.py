@@ -140,6 +140,11 @@ class OutputType:
         """Return whether outputs are plain text."""
         return _bare(self.annotation) is str
 
+    @property
+    def is_number(self) -> bool:
+        """Return whether outputs are numbers that are generated, and no labels."""
+        return _bare(self.annotation) in (int, float)
+
     @cached_property
     def _closed(self) -> list[Any]:
         return _closed_values(self.annotation)

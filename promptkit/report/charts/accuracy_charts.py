@@ -1,11 +1,14 @@
-"""Charts of accuracy against the number of shots, and against the tokens of a prompt."""
+"""Charts of accuracy, or of another metric, against the number of shots and against tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices
 from promptkit.report.cell_names import CellNames, Data, Key
@@ -19,8 +22,8 @@ from promptkit.report.charts.panels import (
     told_apart,
 )
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
-from promptkit.report.interval_text import ends_of
-from promptkit.text import counted, percent
+from promptkit.report.interval_text import metric_of
+from promptkit.text import capital, counted
 
 MANY = 12
 """Largest number of panels of accuracies: a reader looks at them first."""
@@ -30,31 +33,54 @@ ASIDE = 72
 
 
 def accuracy(data: Data) -> list[Panel]:
-    """Return panels of accuracy against shots with its intervals, a line per cell."""
-    whole = cell_names.aggregates(data)
-    ends = [end for row in whole for end in ends_of(row, "accuracy_ci")]
-    domain = _domain([*ends, *(row["accuracy"] for row in data["rows"])])
+    """Return panels of the metric against shots with its intervals, a line per cell."""
+    metric = metric_of(data)
+    whole = _having(metric, cell_names.aggregates(data))
+    ends = [end for row in whole for end in _ends(metric, row)]
+    values = [row[metric.name] for row in _having(metric, data["rows"])]
+    domain = _domain(metric, [*ends, *values])
     seeds = cell_names.by_draw(data)
+    level = _majority(data) if metric == ACCURACY else None
     return [
-        Panel(title, _curves(lines, seeds, domain, _majority(data)), _in_words(lines))
+        Panel(title, _curves(metric, lines, seeds, domain, level), _in_words(metric, lines))
         for title, lines in _panels(data)[:MANY]
     ]
 
 
+def _having(metric: Metric, rows: Iterable[Data]) -> list[Data]:
+    return [row for row in rows if row.get(metric.name) is not None]
+
+
+def _ends(metric: Metric, row: Data) -> tuple[float, float]:
+    """Return the interval of a row; its value twice where nothing can be said."""
+    general, value = row.get(f"{metric.name}_ci"), row[metric.name]
+    low, high = general or row.get(f"{metric.name}_ci_fixed") or (value, value)
+    return (value if low is None else low), (value if high is None else high)
+
+
+def _axis(metric: Metric, domain: Sequence[float]) -> Any:
+    field = f"{metric.name}:Q"
+    if metric.is_share:
+        return percent_axis(alt.Y, field, metric.noun, domain)
+    scale = alt.Scale(domain=[*domain], nice=False, zero=False)
+    return alt.Y(field, title=metric.noun, scale=scale, axis=alt.Axis(tickCount=5))
+
+
 def _curves(
+    metric: Metric,
     lines: Mapping[str, Sequence[Data]],
     seeds: Mapping[tuple[Key, int], Sequence[float]],
     domain: Sequence[float],
     majority: float | None,
 ) -> Chart:
     """Return lines through accuracies with their intervals, and a small point for every draw."""
-    cells = [(name, row) for name, rows in lines.items() for row in rows]
+    cells = [(name, row) for name, rows in lines.items() for row in _having(metric, rows)]
     values = [
         {
             "line": name,
             "shots": row["shots"],
-            "accuracy": row["accuracy"],
-            **dict(zip(("low", "high"), ends_of(row, "accuracy_ci"), strict=True)),
+            metric.name: row[metric.name],
+            **dict(zip(("low", "high"), _ends(metric, row), strict=True)),
         }
         for name, row in cells
     ]
@@ -69,7 +95,7 @@ def _curves(
     )
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
-    y = percent_axis(alt.Y, "accuracy:Q", "accuracy", domain)
+    y = _axis(metric, domain)
     width = WIDTH - (0 if majority is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
@@ -102,19 +128,22 @@ def _majority(data: Data) -> float | None:
     return max(golds) / max(1, sum(golds))
 
 
-def _in_words(lines: Mapping[str, Sequence[Data]]) -> str:
+def _in_words(metric: Metric, lines: Mapping[str, Sequence[Data]]) -> str:
     said = []
     for name, rows in list(lines.items())[:MANY]:
         steps = ", ".join(
-            f"{percent(row['accuracy'])} with {counted(row['shots'], 'shot')}" for row in rows
+            f"{metric_text.figure(metric, row[metric.name])} with {counted(row['shots'], 'shot')}"
+            for row in _having(metric, rows)
         )
         said.append(f"{name}: {steps}" if name else steps)
-    return f"Accuracy against shots. {'; '.join(said)}."
+    return f"{capital(metric.noun)} against shots. {'; '.join(said)}."
 
 
 def cost(data: Data) -> list[Panel]:
-    """Return panels of accuracy against the tokens of a prompt."""
-    domain = _domain(row["accuracy"] for row in cell_names.aggregates(data))
+    """Return panels of the metric against the tokens of a prompt."""
+    metric = metric_of(data)
+    whole = _having(metric, cell_names.aggregates(data))
+    domain = _domain(metric, [row[metric.name] for row in whole])
     seeds = cell_names.by_draw(data)
     panels = []
     for title, lines in _panels(data)[:FEW]:
@@ -122,22 +151,27 @@ def cost(data: Data) -> list[Panel]:
             {
                 "line": name,
                 "shots": row["shots"],
-                "accuracy": row["accuracy"],
+                metric.name: row[metric.name],
                 "tokens": row["tokens"] / row["n"] / len(seeds[levels_of(row), row["shots"]]),
             }
             for name, rows in lines.items()
-            for row in rows
+            for row in _having(metric, rows)
         ]
-        panels.append(Panel(title, _costs(values, lines, domain), _costs_in_words(values)))
+        if values:
+            chart = _costs(metric, values, lines, domain)
+            panels.append(Panel(title, chart, _costs_in_words(metric, values)))
     return panels
 
 
 def _costs(
-    values: Sequence[Data], lines: Mapping[str, Sequence[Data]], domain: Sequence[float]
+    metric: Metric,
+    values: Sequence[Data],
+    lines: Mapping[str, Sequence[Data]],
+    domain: Sequence[float],
 ) -> Chart:
     base = alt.Chart().encode(
         x=alt.X("tokens:Q", title="tokens of a prompt", axis=alt.Axis(tickCount=5, grid=False)),
-        y=percent_axis(alt.Y, "accuracy:Q", "accuracy", domain),
+        y=_axis(metric, domain),
         **told_apart(lines),
     )
     layers = alt.layer(
@@ -149,12 +183,14 @@ def _costs(
     return layers.properties(width=WIDTH, height=180)
 
 
-def _costs_in_words(values: Sequence[Data]) -> str:
+def _costs_in_words(metric: Metric, values: Sequence[Data]) -> str:
+    right = " right" if metric == ACCURACY else ""
     said = [
-        f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, {percent(v['accuracy'])} right"
+        f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, "
+        f"{metric_text.figure(metric, v[metric.name])}{right}"
         for v in (values[0], values[-1])
     ]
-    return f"Accuracy against the tokens of a prompt. {'; '.join(said)}."
+    return f"{capital(metric.noun)} against the tokens of a prompt. {'; '.join(said)}."
 
 
 def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
@@ -172,9 +208,13 @@ def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     return list(panels.items())
 
 
-def _domain(shares: Iterable[float]) -> tuple[float, float]:
-    """Return whole tenths around shares, at least 0.4 apart so that noise looks small."""
-    values = [*shares]
+def _domain(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
+    """Return what an axis shows: for shares whole tenths, 0.4 apart so that noise looks small."""
+    if not values:
+        return 0.0, 1.0
+    if not metric.is_share:
+        margin = 0.1 * (max(values) - min(values)) or 1.0
+        return max(min(values) - margin, metric.least), min(max(values) + margin, metric.most)
     low, high = int(min(values) * 10) / 10, -int(-max(values) * 10 // 1) / 10
     while high - low < 0.4:
         low, high = max(0.0, low - 0.1), min(1.0, high + 0.1)

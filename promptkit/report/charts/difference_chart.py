@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import Metric
 from promptkit.report import pair_names
 from promptkit.report.cell_names import CellNames, Data, grouped
 from promptkit.report.charts.panels import Panel, interval_row, intervals
-from promptkit.report.interval_text import ends_of
-from promptkit.text import signed
+from promptkit.report.interval_text import ends_of, metric_of
 
 MAX_PAIRS = 16
 """Largest number of differences in one panel."""
@@ -18,10 +20,11 @@ def differences(data: Data) -> list[Panel]:
     """Return panels of paired differences with their intervals, one per factor."""
     names = CellNames(data["rows"])
     by_factor = grouped(data["pairs"], pair_names.factor_of)
-    return [_forest(factor, pairs, names) for factor, pairs in by_factor.items()]
+    metric = metric_of(data)
+    return [_forest(factor, pairs, names, metric) for factor, pairs in by_factor.items()]
 
 
-def _forest(factor: str, pairs: Sequence[Data], names: CellNames) -> Panel:
+def _forest(factor: str, pairs: Sequence[Data], names: CellNames, metric: Metric) -> Panel:
     largest = sorted(pairs, key=lambda pair: -abs(pair["delta"]))[:MAX_PAIRS]
     shown = [pair for pair in pairs if pair in largest]
     rows = [
@@ -29,13 +32,15 @@ def _forest(factor: str, pairs: Sequence[Data], names: CellNames) -> Panel:
             *pair_names.compared(pair, names),
             pair["delta"],
             ends_of(pair),
-            signed,
-            pair_names.verdict(pair),
+            partial(metric_text.signed_end, metric, ends_of(pair)),
+            pair_names.verdict(pair, metric),
+            100 if metric.is_share else 1,
         )
         for pair in shown
     ]
     title = "More shots" if factor == "shots" else factor.capitalize()
     title += f", the {len(shown)} largest of {len(pairs)}" if len(shown) < len(pairs) else ""
-    said = "; ".join(f"{v['name']} {v['context']}: {v['number']} points" for v in rows)
-    chart = intervals(rows, "points of accuracy", signs=True)
+    points = " points" if metric.is_share else f" {metric.noun}"
+    said = "; ".join(f"{v['name']} {v['context']}: {v['number']}{points}" for v in rows)
+    chart = intervals(rows, metric_text.unit(metric), signs="+d" if metric.is_share else "+~g")
     return Panel(title, chart, f"Paired differences. {said}.")

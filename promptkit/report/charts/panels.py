@@ -73,16 +73,17 @@ def interval_row(
     ends: Sequence[float],
     write: Callable[[float], str],
     verdict: str = "",
+    unit: float = 100,
 ) -> dict[str, Any]:
-    """Return a row of `intervals`, in points; its verdict is one of `SIGNS`."""
+    """Return a row of `intervals`, by default in points; its verdict is one of `SIGNS`."""
     low, high = ends
     return {
         "name": name,
         "context": context,
         "verdict": verdict,
-        "at": 100 * at,
-        "low": 100 * low,
-        "high": 100 * high,
+        "at": unit * at,
+        "low": unit * low,
+        "high": unit * high,
         "number": f"{write(at)} [{write(low)}, {write(high)}]",
     }
 
@@ -92,8 +93,8 @@ def numbered(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     return inline([{"row": number, **row} for number, row in enumerate(rows)])
 
 
-def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: bool = False) -> Chart:
-    """Return a chart with a row per interval; with `signs`, its axis shows signed numbers."""
+def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: str = "") -> Chart:
+    """Return a chart with a row per interval; `signs` is the format of signed numbers, if any."""
     two_lines = any(row["context"] for row in rows)
     above, below = (-15, 14) if two_lines else (-8, 8)
     shapes, colours = zip(*SIGNS.values(), strict=True)
@@ -103,7 +104,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: bool = Fa
             "verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*colours]), legend=None
         ),
     )
-    ticks = "datum.value ? format(datum.value, '+d') : '0'" if signs else "datum.label"
+    ticks = f"datum.value ? format(datum.value, '{signs}') : '0'" if signs else "datum.label"
     axis = alt.Axis(labelExpr=ticks, tickCount=6, grid=False)
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*shapes]), legend=None)
     points = base.mark_point(filled=True, size=80, opacity=1, yOffset=below)

@@ -1,0 +1,116 @@
+"""Metric that a comparison looks at: chosen by name, or the default of the kind of task."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from promptkit.errors import TaskError, shorten
+from promptkit.evaluation.metric import ACCURACY, BY_NAME, Metric, metric_named
+from promptkit.evaluation.outcomes import ByCell, outcomes
+from promptkit.inference.cell import Cell
+from promptkit.inference.prediction import UNSCORED, Prediction, answered
+from promptkit.tasks.task import Task
+
+ASKED = 8
+"""Number of tests whose gold outputs say which metrics their answers can have."""
+
+
+def default_metric(task: Task[Any, Any]) -> Metric:
+    """Return the metric that fits the kind of a task: the MAE of numbers, else the accuracy.
+
+    Labels that are numbers are labels: their accuracy.
+
+    Args:
+        task: The task.
+
+    Example:
+        >>> from promptkit import load_task
+        >>> default_metric(load_task("examples/fruit")).name
+        'accuracy'
+    """
+    return BY_NAME["mae"] if task.output_type.is_number else ACCURACY
+
+
+def known_metric(task: Task[Any, Any], name: str) -> Metric:
+    """Return a metric of a task's answers by its name, before any model runs.
+
+    Args:
+        task: The task; its tests say which measures they have.
+        name: The name, such as `mae`.
+
+    Raises:
+        TaskError: Its answers have no such metric.
+    """
+    found = [*outcomes(_right(task), task.output_type.label_of).values()]
+    return metric_named(name, found[0]) if found else BY_NAME.get(name, ACCURACY)
+
+
+def chosen_metric(task: Task[Any, Any], name: str | None) -> Metric:
+    """Return the metric that cells are chosen by.
+
+    Args:
+        task: The task.
+        name: The name of the metric; None for the default of the kind.
+
+    Raises:
+        TaskError: Its answers have no such metric, or none of its values is the best.
+    """
+    if name is None:
+        return default_metric(task)
+    metric = known_metric(task, name)
+    if metric.larger_is_better is None:
+        raise TaskError(
+            f"metric {shorten(name)}: neither a larger nor a smaller one is better, so that cells "
+            "cannot be compared by it; choose mae, which counts errors in both directions"
+        )
+    return metric
+
+
+def usable_metric(metric: Metric, by_cell: ByCell, *, chosen: bool) -> Metric:
+    """Return a metric that some cell has: the accuracy, where none has the default one.
+
+    Args:
+        metric: The metric.
+        by_cell: The outcomes of a comparison.
+        chosen: Whether somebody asked for just this metric.
+
+    Raises:
+        TaskError: No cell has the chosen metric.
+    """
+    if any(metric.value(one) is not None for one in by_cell.values()):
+        return metric
+    if not chosen:
+        return ACCURACY
+    raise TaskError(
+        f"metric {shorten(metric.name)}: no cell has one, since {_reason(metric)}; what was "
+        "computed is stored, so choose another metric and run this again"
+    )
+
+
+def _reason(metric: Metric) -> str:
+    if metric.name in ("pearson", "spearman"):
+        return "all answers of a cell, or all gold numbers, are the same"
+    return "no seed has an answer that it can be computed from"
+
+
+def _right(task: Task[Any, Any]) -> list[Prediction]:
+    """Return predictions of the gold outputs of the first tests."""
+    labels = task.labels
+    logprobs = {label: -math.log(len(labels)) for label in labels} or None
+    said: dict[str, Any] = {**UNSCORED, "logprobs": logprobs, "text": None, "failure": None}
+    if labels:
+        said["coverage"] = 1.0
+    cell = Cell(model="", template="", selection="", shots=0, seed=0).factors()
+    return [
+        Prediction(
+            **answered(task, query, query.output, failed=False),
+            **said,
+            shot_ids=(),
+            prompt_sha256="",
+            tokens=0,
+            seconds=0.0,
+            **cell,
+        )
+        for query in [query for query in task.tests if query.labelled][:ASKED]
+    ]

@@ -1,0 +1,54 @@
+"""Metrics of a comparison beside the one that it looks at, in a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+
+from promptkit.evaluation.metric import BY_NAME, Metric, measured
+from promptkit.evaluation.results import Row
+from promptkit.report.cell_names import Data
+from promptkit.report.interval_text import figure
+from promptkit.report.rich_tables import table
+
+NUMBERS = ("mae", "rmse", "bias", "pearson")
+"""Metrics of numbers that a terminal shows."""
+
+MOST = 5
+"""Largest number of metrics beside the main one in a terminal; the page has all of them."""
+
+
+def others(rows: Sequence[Data], metric: Metric) -> list[Metric]:
+    """Return the metrics that are no columns of the main table, in the order of the rows.
+
+    Args:
+        rows: Rows of a comparison.
+        metric: The one that it looks at.
+    """
+    names = dict.fromkeys(
+        name.removesuffix("_ci_fixed")
+        for row in rows
+        for name in row
+        if name.endswith("_ci_fixed") and name not in Row.__slots__
+    )
+    return [measured(name) for name in names if name != metric.name]
+
+
+def beside(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
+    """Yield a table of the errors of numbers, and of the measures that a task declares.
+
+    Args:
+        rows: The rows of one cell over all seeds, one per number of shots.
+        metric: The one that the main table shows.
+    """
+    if any(row["coverage"] is not None for row in rows):
+        return
+    every = others(rows, metric)
+    chosen = [one for one in every if one.name in NUMBERS or one.name not in BY_NAME][:MOST]
+    if not chosen:
+        return
+    made = table("shots:", *(f"{one.noun}:" for one in chosen))
+    for row in rows:
+        made.add_row(str(row["shots"]), *(figure(one, row) for one in chosen))
+    yield made
