@@ -52,22 +52,24 @@ def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> st
         return None
     less = ""
     if not metric.is_share or bias >= SHOWN_BIAS:
-        worse = "more" if metric.sign < 0 else "less"
-        noun = "" if metric == ACCURACY else f"a {metric.noun} of "
-        less = f"; expect {noun}about {metric_text.size(metric, bias)} {worse} on new data"
+        size = metric_text.size(metric, bias)
+        worse = "higher" if metric.sign < 0 else "lower"
+        other = f"the {metric.noun} to be about {size} {worse}"
+        less = f"; expect {f'about {size} less' if metric == ACCURACY else other} on new data"
     return (
         f"Selection bias: the best of {cells} cells was chosen on the same {tests:,} tests{less}. "
         "Confirm it on held-out tests before reporting it."
     )
 
 
-def one_seed(seeds: int) -> str | None:
+def one_seed(seeds: int, metric: Metric = ACCURACY) -> str | None:
     """Return a warning of a single draw of shots."""
     if seeds > 1:
         return None
+    much = "several points" if metric.is_share else "much"
     return (
         "One draw of shots: intervals and verdicts hold for these shots only, and another draw may "
-        "be several points better or worse; use more seeds, such as --seeds 8."
+        f"be {much} better or worse; use more seeds, such as --seeds 8."
     )
 
 

@@ -40,7 +40,7 @@ def warnings(
         caveats.few_queries(n, power.detectable(n, planned), metric),
         _majority(by_cell, baseline),
         _picked(by_cell, metric),
-        _one_seed(by_cell),
+        _one_seed(by_cell, metric),
         _low_coverage(by_cell, free),
         _labels_unseen(task, predictions),
         _ties(predictions),
@@ -66,9 +66,9 @@ def _picked(by_cell: ByCell, metric: Metric) -> str | None:
     return None if bias is None else caveats.picked(len(cells), len(cells[0].correct), bias, metric)
 
 
-def _one_seed(by_cell: ByCell) -> str | None:
+def _one_seed(by_cell: ByCell, metric: Metric) -> str | None:
     seeds = [len(one.numbers) for one in by_cell.values() if one.drawn]
-    return caveats.one_seed(max(seeds)) if seeds else None
+    return caveats.one_seed(max(seeds), metric) if seeds else None
 
 
 def _low_coverage(by_cell: ByCell, free: Sequence[FreeAnswers]) -> str | None:

@@ -127,6 +127,7 @@ def test_it_stands_in_the_terminal_on_the_page_and_in_json(tmp_path: Path) -> No
         templates=[COLON],
         shots=[0],
         seeds=1,
+        metric="accuracy",
         store=Store(),
     )
     note = f"{WHOLE}: 4.9 for 5.0 is as wrong as 0.1."
@@ -140,6 +141,20 @@ def test_it_stands_in_the_terminal_on_the_page_and_in_json(tmp_path: Path) -> No
     (tmp_path / "run" / "comparison.json").write_text(json.dumps(data), "utf-8")
     run = read_run(tmp_path / "run")
     assert note not in page.html(run.data, result.to_records(), None)
+
+
+def test_where_errors_are_looked_at_equality_is_said_to_be_beside_them() -> None:
+    result = compare(
+        open_task(float, 4.9, 0.4, 3.1),
+        models=[FakeModel(lambda _: "5.0")],
+        templates=[COLON],
+        shots=[0],
+        seeds=1,
+        store=Store(),
+    )
+    assert result.notes == (
+        "Accuracy, beside it, is the share of answers that equal the gold output exactly.",
+    )
 
 
 def test_a_schema_in_a_file_is_looked_through(tmp_path: Path) -> None:
