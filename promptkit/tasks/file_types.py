@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, create_model
 
@@ -20,7 +20,7 @@ from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.generic_models import Recipe, Typed
 from promptkit.tasks.output_type import OutputType, label_texts
-from promptkit.tasks.task_file import TYPES, OutputFieldSection, Scalar, TaskFile
+from promptkit.tasks.task_file import FIELD_TYPES, TYPES, OutputFieldSection, TaskFile
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
@@ -36,9 +36,25 @@ def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
             )
         if name.startswith("model_") and hasattr(BaseModel, name):
             raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
-        if not kind:
-            raise TaskError(f"{path}: input.{name}: the list of allowed values is empty")
+        _check_kind(kind, f"{path}: input.{name}")
     return _input_model(json.dumps(spec.kinds))
+
+
+def _check_kind(kind: Any, where: str) -> None:
+    """Raise `TaskError` for a type without values, or a record whose fields have no names."""
+    if not kind:
+        is_record = isinstance(kind, dict)
+        what = "record has no field" if is_record else "list of allowed values is empty"
+        raise TaskError(f"{where}: the {what}")
+    if isinstance(kind, list) and isinstance(kind[0], dict):
+        _check_kind(kind[0], where)
+    for name, inner in kind.items() if isinstance(kind, dict) else ():
+        if not name.isidentifier() or name.startswith("_") or hasattr(BaseModel, name):
+            raise TaskError(
+                f"{where}.{name}: a field's name is letters, digits and underscores, does not "
+                "begin with one, and is none that pydantic keeps; choose another"
+            )
+        _check_kind(inner, f"{where}.{name}")
 
 
 class _Input(Typed):
@@ -59,9 +75,14 @@ def _input_model(fields: str) -> type[BaseModel]:
     return made
 
 
-def _field_type(kind: str | list[Scalar]) -> Any:
+def _field_type(kind: Any) -> Any:
+    """Return the type of a field, given as task.toml writes it."""
     if isinstance(kind, str):
-        return TYPES[kind]
+        return FIELD_TYPES[kind]
+    if isinstance(kind, dict):
+        return _input_model(json.dumps(kind))
+    if isinstance(kind[0], dict):
+        return list[_field_type(kind[0])]  # type: ignore[misc]
     return Annotated[Literal[tuple(kind)], BeforeValidator(_FromText(tuple(kind)))]
 
 
@@ -69,7 +90,7 @@ def _field_type(kind: str | list[Scalar]) -> Any:
 class _FromText:
     """Takes the text of a value, or its number, for the value, as files of data frames have it."""
 
-    values: tuple[Scalar, ...]
+    values: tuple[str | int | float, ...]
 
     def __call__(self, value: Any) -> Any:
         if value in self.values:
@@ -81,20 +102,29 @@ class _FromText:
 def output_type(spec: TaskFile, path: Path) -> Any:
     """The type that `[output]` describes. Raises `TaskError`."""
     section = spec.output
-    taken = [*spec.columns.values(), "id"]
-    if section.column in taken:
-        raise TaskError(f"{path}: output.column: {section.column!r} is not the output's own column")
+    columns = dict(spec.columns)
+    column = columns.pop("output")
+    taken = [*columns.values()]
+    if column in taken:
+        raise TaskError(f"{path}: output.column: {column!r} is not the output's own column")
     if len(set(taken)) < len(taken):
         column = max(taken, key=taken.count)
-        reason = "is the row's own" if column == "id" else "belongs to two fields"
+        reason = "is the row's own" if column == columns["id"] else "belongs to two fields"
         raise TaskError(f"{path}: input: the column {column!r} {reason}")
     if section.labels is not None:
         if not section.labels:
             raise TaskError(f"{path}: output.labels is empty")
-        twice = {label for label in section.labels if section.labels.count(label) > 1}
+        known = [*(section.codes.values() or section.labels)]
+        twice = {label for label in known if known.count(label) > 1}
         if twice:
             raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
-        annotation: Any = Literal[tuple(section.labels)]
+        for code, label in section.codes.items():
+            if code in known and code != label:
+                raise TaskError(
+                    f"{path}: output.labels: {code!r} is a label itself, and cannot be the code of "
+                    f"{label!r}"
+                )
+        annotation: Any = Literal[tuple(known)]
         try:
             _ = OutputType(annotation).labels
         except TaskError as error:
@@ -208,15 +238,21 @@ def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
 
 
 def _field_spec(name: str, annotation: Any) -> Any:
-    for key, kind in TYPES.items():
-        if annotation is kind:
+    for key, kind in FIELD_TYPES.items():
+        if annotation == kind:
             return key
+    record = get_args(annotation)[0] if get_origin(annotation) is list else annotation
+    if isinstance(record, type) and issubclass(record, BaseModel):
+        fields = {f"{name}.{k}": f.annotation for k, f in record.model_fields.items()}
+        spec = {key.rpartition(".")[2]: _field_spec(key, kind) for key, kind in fields.items()}
+        return spec if record is annotation else [spec]
     values = [unwrapped(value) for value in OutputType(annotation).values.values()]
     if values and all(type(value) in (str, int, float) for value in values):
         return values
     raise TaskError(
-        f"input field {name!r}: task.toml knows str, int, float, bool and lists of values, "
-        f"not {annotation!r}; keep the task in Python and name it package.module:attribute"
+        f"input field {name!r}: task.toml knows str, int, float, bool, lists and records of these, "
+        f"and lists of values, not {annotation!r}; keep the task in Python and name it "
+        "package.module:attribute"
     )
 
 

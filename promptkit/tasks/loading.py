@@ -50,7 +50,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
         ('drupe', 'pome')
     """
     source = read_folder(folder, notify=notify)
-    problems = [found.as_problem(source.spec.output.column) for found in source.row_problems]
+    problems = [found.as_problem(source.spec.columns["output"]) for found in source.row_problems]
     if source.problems or problems:
         raise DataError([*source.problems, *problems])
     return source.task()
@@ -120,8 +120,8 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
             notify(f"{path} reads data outside its folder: {name}")
         try:
             file = read_data_file(path.parent / name)
-            columns = {**spec.columns, "output": spec.output.column}
-            found = read_examples(file, parser, columns, labelled=True)
+            codes = spec.output.codes
+            found = read_examples(file, parser, spec.columns, labelled=True, codes=codes)
         except DataError as error:  # of the file as a whole
             parser.problems += error.problems
             continue

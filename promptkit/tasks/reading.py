@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from promptkit.tasks.examples import RESERVED, Example, Place
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet
 from promptkit.tasks.validation import ExampleParser
+from promptkit.text import did_you_mean
 
 Columns = Mapping[str, str]
 """The columns of input fields, `output` and `id`, where a column has another name."""
@@ -139,7 +139,7 @@ class _RowReader:
         self._columns = {name: column for name, column in columns.items() if name != column}
         for name in columns:
             if name not in (*parser.keys, *RESERVED):
-                raise TaskError(f"columns: {_unknown(name, [*parser.keys, *RESERVED])}")
+                raise TaskError(f"columns: {unknown_part(name, parser.keys)}")
         self.output_column = self._columns.get("output", "output")
         self.required = [self._columns.get(key, key) for key in parser.required]
         nullable = self._nullable.keys()
@@ -251,9 +251,10 @@ def _listed(value: Any) -> Any:
     return value.tolist() if getattr(value, "ndim", 0) and hasattr(value, "tolist") else value
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(known)}"
+def unknown_part(name: str, fields: Iterable[str]) -> str:
+    """Return a message on a name that is no part of an example."""
+    known = [*fields, *RESERVED]
+    hint = did_you_mean(name, known) or f"choose one of: {', '.join(known)}"
     return f"unknown field {name!r}; {hint}"
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    RootModel,
     StrictFloat,
     StrictInt,
     StrictStr,
@@ -21,7 +22,9 @@ from pydantic import (
 from promptkit.errors import TaskError, shorten
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.answer_texts import Language
+from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.measures import Match
+from promptkit.tasks.reading import unknown_part
 from promptkit.tasks.tables import not_utf8
 from promptkit.text import did_you_mean
 
@@ -33,6 +36,10 @@ else:
 TypeName = Literal["str", "int", "float", "bool"]
 Scalar = StrictStr | StrictInt | StrictFloat
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+FieldType = Literal[
+    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "list[bool]"
+]
+FIELD_TYPES: dict[str, Any] = TYPES | {f"list[{name}]": list[kind] for name, kind in TYPES.items()}  # type: ignore[valid-type]
 
 
 class _Section(BaseModel):
@@ -44,8 +51,8 @@ class _Section(BaseModel):
 class FieldSection(_Section):
     """A field of an input whose column has another name: `{ type = "str", column = "Title" }`."""
 
-    type: TypeName | list[Scalar]
-    """str, int, float, bool, or a list of values."""
+    type: FieldType | list[Scalar]
+    """str, int, float, bool, a list of one of these (list[str]), or a list of allowed values."""
     column: str
     """The column that holds the field, in any spelling."""
 
@@ -66,6 +73,25 @@ class OutputFieldSection(_Section):
     """For numbers: the distance from the gold number up to which the field is right."""
 
 
+class RecordSection(RootModel[dict[str, "FieldType | list[Scalar] | RecordSection | Records"]]):
+    """A record as a field, `[input.author]`, with the types of its own fields."""
+
+
+Records = Annotated[list[RecordSection], Field(min_length=1, max_length=1)]
+"""A list of records as a field, `[[input.turns]]`: the types of one record's fields."""
+
+Kind = FieldType | list[Scalar] | FieldSection | RecordSection | Records
+
+
+def _kind(field: Any) -> Any:
+    """Return the type of a field as JSON has it."""
+    if isinstance(field, FieldSection):
+        return field.type
+    if isinstance(field, RecordSection):
+        return {name: _kind(inner) for name, inner in field.root.items()}
+    return [*map(_kind, field)] if isinstance(field, list) else field
+
+
 def _one_kind(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema", "fields")]
     schema["not"] = {
@@ -82,8 +108,9 @@ class OutputSection(_Section):
 
     model_config = ConfigDict(json_schema_extra=_one_kind)
 
-    labels: list[StrictStr | StrictInt] | None = None
-    """The labels that the model scores."""
+    labels: list[StrictStr | StrictInt] | dict[str, StrictStr] | None = None
+    """The labels that the model scores; where rows have codes for them, a label for each code:
+    `{ 0 = "negative", 1 = "positive" }`."""
     type: TypeName | None = None
     """The type of a generated answer; for bool, the labels true and false are scored."""
     schema_file: str | None = Field(default=None, alias="schema")
@@ -122,6 +149,11 @@ class OutputSection(_Section):
         }
         return inline | self.tolerances
 
+    @property
+    def codes(self) -> dict[str, str]:
+        """Labels by their codes."""
+        return self.labels if isinstance(self.labels, dict) else {}
+
 
 class FilesSection(_Section):
     """`[files]`, relative to the task's folder."""
@@ -130,6 +162,9 @@ class FilesSection(_Section):
     """The pool that shots are drawn from: CSV, JSON Lines or Parquet."""
     tests: str | None = None
     """The examples that are asked; they never overlap the pool."""
+    columns: dict[str, str] = {}
+    """The columns of input fields, of `output` and of `id` whose names differ:
+    `{ text = "sentence", output = "label" }`."""
     repeats: Literal["error", "drop"] = "error"
     """The treatment of repeated rows, and of demonstrations that are also tests."""
 
@@ -144,9 +179,10 @@ class TaskFile(_Section):
     template: str = "colon.j2"
     """The default template: a name in templates/ or of a built-in template, or a path in the task's
     folder."""
-    input: dict[str, TypeName | list[Scalar] | FieldSection]
-    """The fields of an input and their types: str, int, float, bool, or a list of values; with the
-    name of their column where it is another."""
+    input: dict[str, Annotated[Kind, Field(union_mode="left_to_right")]]
+    """The fields of an input and their types: str, int, float, bool, a list of one of these such as
+    list[str], or a list of allowed values; with the name of their column where it is another. A
+    table of fields, [input.author], is a record; [[input.turns]] is a list of records."""
     output: OutputSection
     near_duplicates: Literal["exclude", "allow"] = "exclude"
     """The treatment of demonstrations that are near-duplicates of a query: excluded from its
@@ -154,20 +190,18 @@ class TaskFile(_Section):
     files: FilesSection = FilesSection()
 
     @property
-    def kinds(self) -> dict[str, TypeName | list[Scalar]]:
-        """The type of each field."""
-        return {
-            name: field.type if isinstance(field, FieldSection) else field
-            for name, field in self.input.items()
-        }
+    def kinds(self) -> dict[str, Any]:
+        """The type of each field; a record is a mapping of types."""
+        return {name: _kind(field) for name, field in self.input.items()}
 
     @property
     def columns(self) -> dict[str, str]:
-        """The column of each field."""
-        return {
+        """The column of each field, of the output and of the id."""
+        own = {
             name: field.column if isinstance(field, FieldSection) else name
             for name, field in self.input.items()
         }
+        return {**own, "output": self.output.column, "id": "id", **self.files.columns}
 
 
 def json_schema() -> str:
@@ -212,7 +246,20 @@ def read_task_file(path: Path) -> TaskFile:
             f"{path}: [output] has exactly one of labels, type, schema and fields, or schema with "
             'type = "str" for a text'
         )
+    _check_columns(spec, path)
     return spec
+
+
+def _check_columns(spec: TaskFile, path: Path) -> None:
+    """Raise `TaskError` for columns of no field, or said twice."""
+    named = [name for name, field in spec.input.items() if isinstance(field, FieldSection)]
+    if spec.output.column != "output":
+        named.append("output")
+    for name in spec.files.columns:
+        if name not in (*spec.input, *RESERVED):
+            raise TaskError(f"{path}: files.columns: {unknown_part(name, spec.input)}")
+        if name in named:
+            raise TaskError(f"{path}: files.columns.{name}: its column is named twice; keep one")
 
 
 def _reasons(error: ValidationError) -> Iterator[str]:
@@ -223,13 +270,14 @@ def _reasons(error: ValidationError) -> Iterator[str]:
         if keys[0] == "input" and len(keys) > 1:
             keys = keys[:2]
             reason = (
-                "a type is str, int, float, bool or a list of allowed values, or a table such as "
+                "a type is str, int, float, bool, list[str] or a list of allowed values, or a "
+                "table such as "
                 f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
             )
             if str(item["input"]).startswith(("list", "array")):
                 reason = (
-                    "a list is not supported, such as options that differ from row to row; write "
-                    'a column for each option (A = "str", B = "str", …) and labels = ["A", "B", …]'
+                    "a list is list[str], list[int], list[float] or list[bool], not "
+                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]"
                 )
         elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
             keys = keys[:3]
@@ -246,6 +294,8 @@ def _reasons(error: ValidationError) -> Iterator[str]:
             reason = f"unknown key; {hint}"
         elif item["type"] == "missing":
             reason = "missing"
+        elif item["type"] == "dict_type" and isinstance(item["input"], list):
+            continue  # said of the items of the list
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
             reason = f"a label is text or a whole number, not {shorten(item['input'])}"

@@ -128,6 +128,11 @@ def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
     return {**values, "output": output.plain(example.output)} if example.labelled else values
 
 
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of CSV: a list or a record as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
 def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputType) -> None:
     """Write examples as CSV or JSON Lines, by the file's suffix, without loss."""
     textual = is_csv(path)
@@ -138,6 +143,8 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         if textual and example.labelled:
             gold = output.text(example.output)
         row = {"id": example.id, **values["input"]}
+        if textual:
+            row = {name: _cell(value) for name, value in row.items()}
         if example.labelled or textual:
             row["output"] = gold
         for column, value in example.metadata.items():

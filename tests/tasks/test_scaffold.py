@@ -36,7 +36,7 @@ def test_the_schema_is_made_from_the_types() -> None:
 def test_every_key_is_described() -> None:
     schema = json.loads(json_schema())
     for section in (schema, *schema["definitions"].values()):
-        for key, said in section["properties"].items():
+        for key, said in section.get("properties", {}).items():
             assert "description" in said or "$ref" in said, key
 
 
@@ -56,6 +56,12 @@ VALID: dict[str, Any] = {
         {"output": {"type": "int"}},
         {"output": {"schema": "answer.json", "column": "family"}},
         {"files": {"repeats": "drop"}},
+        {"output": {"labels": {"0": "a", "1": "b"}}},
+        {"output": {"labels": {"0": 1}}},
+        {"input": {"words": "list[str]", "author": {"name": "str", "years": "list[int]"}}},
+        {"input": {"turns": [{"speaker": ["a", "b"], "text": "str"}]}},
+        {"input": {"author": {"name": "text"}}},
+        {"input": {"author": {"name": "text"}}, "files": {"columns": {"author": 1}}},
         {"outputs": {}},
         {"name": 1},
         {"input": {"word": "text"}},

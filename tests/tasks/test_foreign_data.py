@@ -1,0 +1,184 @@
+"""Data files as people have them: foreign columns, codes of labels, lists and records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from promptkit import FakeModel, Store, Template, compare, load_task, save_task
+from promptkit.errors import DataError, TaskError
+from promptkit.linting.lint import lint
+
+
+def folder(path: Path, toml: str, **files: str) -> Path:
+    """Return a task's folder with a task.toml and files, whose names have `_` for the dot."""
+    (path / "task.toml").write_text(f'name = "t"\n{toml}', "utf-8")
+    for name, text in files.items():
+        (path / name.replace("_", ".")).write_text(text, "utf-8")
+    return path
+
+
+MOODS = """
+[input]
+text = "str"
+[output]
+labels = { 0 = "negative", 1 = "positive" }
+[files]
+demos = "demos.csv"
+columns = { text = "sentence", output = "label", id = "guid" }
+"""
+
+
+def test_foreign_columns_and_codes(tmp_path: Path) -> None:
+    rows = "guid;id;sentence;label\na;1;A joy;1\nb;1;Dull;0\nc;1;Fine;positive\n"
+    task = load_task(folder(tmp_path, MOODS, demos_csv=rows))
+    assert [demo.output for demo in task.demos] == ["positive", "negative", "positive"]
+    assert [demo.id for demo in task.demos] == ["a", "b", "c"]
+    assert task.labels == ("negative", "positive")
+
+
+def test_problems_name_the_foreign_columns(tmp_path: Path) -> None:
+    rows = "guid,sentence,label\na,A joy,2\n"
+    with pytest.raises(
+        DataError, match=r"demos\.csv:2, example 'a', field 'label', value '2': not"
+    ):
+        load_task(folder(tmp_path, MOODS, demos_csv=rows))
+    with pytest.raises(DataError, match=r"field 'sentence': column not found"):
+        load_task(folder(tmp_path, MOODS, demos_csv="guid,text,label\na,A joy,1\n"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("text =", "txt =", "files.columns: unknown field 'txt'; did you mean 'text'?"),
+        ('"str"', '{ type = "str", column = "t" }', "files.columns.text: its column is named twi"),
+        ('"sentence"', '"label"', "output.column: 'label' is not the output's own column"),
+        ('0 = "negative"', 'positive = "negative"', "output.labels: 'positive' is a label itself"),
+        ('0 = "negative"', '0 = "positive"', "output.labels: 'positive' is repeated"),
+        ('{ 0 = "negative", 1 = "positive" }', "{ 0 = 1 }", "output.labels"),
+        ('{ 0 = "negative", 1 = "positive" }', "{}", "output.labels is empty"),
+    ],
+)
+def test_wrong_names_in_task_toml(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    toml = MOODS.replace(f"{{ {old}", f"{{ {new}") if old == "text =" else MOODS.replace(old, new)
+    with pytest.raises(TaskError) as caught:
+        load_task(folder(tmp_path, toml, demos_csv="guid,sentence,label\na,A joy,1\n"))
+    assert reason in str(caught.value)
+
+
+PASSAGES = """
+template = "own.j2"
+[input]
+passages = "list[str]"
+years = "list[int]"
+[input.author]
+name = "str"
+born = "int"
+[[input.turns]]
+speaker = ["A", "B"]
+text = "str"
+[output]
+type = "str"
+[files]
+demos = "demos.jsonl"
+"""
+ROW: dict[str, Any] = {
+    "passages": ["One", "Two"],
+    "years": [1, 2],
+    "author": {"name": "Ann", "born": 1970},
+    "turns": [{"speaker": "A", "text": "Hi"}, {"speaker": "B", "text": "Ho"}],
+    "output": "x",
+}
+OWN = """\
+{% example %}
+{{ input.passages | join("; ") }} ({{ input.passages }}; {{ input.years }}) {{ input.author.name }}
+{% for turn in input.turns %}
+{{ turn.speaker }}: {{ turn.text }}
+{% endfor %}
+Answer: {{ output }}
+{% endexample %}
+"""
+
+
+def passages(path: Path) -> Path:
+    (path / "templates").mkdir()
+    (path / "templates" / "own.j2").write_text(OWN)
+    return folder(path, PASSAGES, demos_jsonl=json.dumps(ROW) + "\n")
+
+
+def test_lists_and_records_are_typed_printed_and_traced(tmp_path: Path) -> None:
+    task = load_task(passages(tmp_path))
+    prompt = Template.of(task).render(task, query=task.demos[0].input)
+    assert prompt.text == "One; Two (One, Two; 1, 2) Ann\nA: Hi\nB: Ho\nAnswer:"
+    fields = {p.field for p in prompt.pieces if p.kind == "data"}
+    assert fields >= {"input.passages", "input.years"}
+    assert [finding for finding in lint(task) if finding.severity == "error"] == []
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_lists_and_records_are_saved_and_loaded(tmp_path: Path, format: Any) -> None:
+    task = load_task(passages(tmp_path))
+    save_task(task, tmp_path / "copy", format)
+    assert load_task(tmp_path / "copy").demos == task.demos
+
+
+def test_parquet_holds_lists_and_records(tmp_path: Path) -> None:
+    task = load_task(passages(tmp_path))
+    table = pyarrow.Table.from_pylist([ROW])
+    parquet.write_table(table, tmp_path / "demos.parquet")
+    toml = tmp_path / "task.toml"
+    toml.write_text(toml.read_text().replace("demos.jsonl", "demos.parquet"))
+    assert load_task(tmp_path).demos == task.demos
+
+
+def test_items_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    bad = {**ROW, "passages": ["One", 2], "author": {"name": "Ann", "born": "?"}}
+    place = folder(tmp_path, PASSAGES, demos_jsonl=json.dumps(bad) + "\n")
+    with pytest.raises(DataError) as caught:
+        load_task(place)
+    assert [p.field for p in caught.value.problems] == ["passages.1", "author.born"]
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ('passages = "list"', "a list is list[str], list[int], list[float] or list[bool]"),
+        ('passages = "list[text]"', "a list is list[str]"),
+        ("author = {}", "the record has no field"),
+        ('author = { _name = "str" }', "input.author._name: a field's name"),
+        ('author = { name = "text" }', "input.author: a type is str"),
+        ("turns = [{}]", "the record has no field"),
+        ('turns = [{ a = "str" }, { b = "str" }]', "input.turns"),
+    ],
+)
+def test_types_that_are_none(tmp_path: Path, field: str, reason: str) -> None:
+    toml = f'[input]\n{field}\n[output]\ntype = "str"\n'
+    with pytest.raises(TaskError) as caught:
+        load_task(folder(tmp_path, toml))
+    assert reason in str(caught.value)
+
+
+def test_a_table_with_type_and_column_is_a_field(tmp_path: Path) -> None:
+    toml = '[input.text]\ntype = "str"\ncolumn = "str"\n[output]\ntype = "str"\n'
+    toml += '[files]\ndemos = "demos.csv"\n'
+    task = load_task(folder(tmp_path, toml, demos_csv="str,output\na,b\n"))
+    assert task.types()[0].model_fields["text"].annotation is str
+
+
+def test_a_task_of_lists_is_compared(tmp_path: Path) -> None:
+    toml = '[input]\nwords = "list[str]"\n[output]\nlabels = ["a", "b"]\n'
+    toml += '[files]\ndemos = "demos.csv"\ntests = "tests.csv"\n'
+    rows = ['"[""x{}"", ""y""]",a', '"[""z{}""]",b']
+    files = {
+        f"{part}_csv": "words,output\n" + "\n".join(row.format(part) for row in rows) + "\n"
+        for part in ("demos", "tests")
+    }
+    task = load_task(folder(tmp_path, toml, **files))
+    result = compare(task, models=[FakeModel()], shots=[1], seeds=2, store=Store())
+    assert next(iter(result.prompts.values())).text.count("y") >= 1
+    assert {row.n for row in result.rows} == {2}
