@@ -99,6 +99,11 @@ def held_out(
     that are near-duplicates of a test are left out. Raises `TaskError` where fewer than
     `LEAST_HELD_OUT` are left.
     """
+    if task.folds:
+        raise TaskError(
+            "temperature and vector calibration learn from examples that are no tests, and with "
+            "folds every example is one; split them (split = 0.5 in [files] of task.toml)"
+        )
     left = [demo for demo in task.demos if demo.id not in shown]
     kept = _unlike(task.tests, _in_proportion(left, task.demos)[: 2 * size])[:size]
     if len(kept) < LEAST_HELD_OUT:

@@ -117,12 +117,12 @@ def render(
         if html_file is None and json_file is None:
             _print(prompts, runtime, tokens=tokens, spans=spans, whitespace=whitespace)
         drawn = selection_for(loaded, chosen)
-        found = {
-            test.id: [demo.id for demo in out]
-            for s in (range(seeds) if every else [seed])
-            for test in asked
-            if (out := left_out(loaded.demos, test, max(counts), s, drawn, loaded.is_test(test)))
-        }
+        found: dict[str, list[str]] = {}
+        for s in range(seeds) if every else [seed]:
+            for test in asked:
+                pool, apart = loaded.pool_of(test), loaded.is_test(test)
+                if out := left_out(pool, test, max(counts), s, drawn, apart):
+                    found[test.id] = [demo.id for demo in out]
         if found:
             note(near_sentence(found, len(asked)))
 

@@ -169,7 +169,7 @@ class Predictor:
     def left_out(self, query: Example[Any, Any]) -> Shots:
         """Return the near-duplicates of a query that its shots leave out."""
         return left_out(
-            self.task.demos,
+            self.task.pool_of(query),
             query,
             self.shots,
             self.seed,

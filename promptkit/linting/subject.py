@@ -127,7 +127,10 @@ def read_subject(
     Raises `TaskError` for a folder that holds no task.
     """
     if isinstance(task, Task):
-        return Subject(task, {part: placed(part, getattr(task, part)) for part in PARTS})
+        tests = () if task.folds else task.tests
+        return Subject(
+            task, {"demos": placed("demos", task.demos), "tests": placed("tests", tests)}
+        )
     folder = read_folder(task, notify=notify)
     is_broken = bool(folder.problems or folder.row_problems)
     return Subject(folder.task(empty=is_broken), folder.rows, folder)

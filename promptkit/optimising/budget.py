@@ -73,6 +73,11 @@ def plan_search(
     near-duplicates are no candidates, unless the task allows them. Raises `TaskError` where the
     pool or the budget is too small.
     """
+    if task.folds:
+        raise TaskError(
+            f"task {task.name!r}: with folds every example is a test, and a search would learn "
+            "from the tests; split them (split = 0.5 in [files] of task.toml, or ExampleSet.split)"
+        )
     if method not in get_args(Method):
         known = " or ".join(get_args(Method))
         raise TaskError(f"there is no method {method!r}; there is {known}")

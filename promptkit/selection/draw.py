@@ -42,6 +42,9 @@ ALLOW_NEAR = (
 )
 """Advice where too many near-duplicates are excluded."""
 
+MOST_POOLS = 40
+"""Number of pools whose draws are remembered: those of all folds, and some more."""
+
 MOST = 100_000
 """Number of queries remembered that were not announced by `expect`."""
 
@@ -97,7 +100,7 @@ def left_out(
     return draws.left_out(draws.known(query, None, apart), shots, seed, chosen)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=MOST_POOLS)
 def draws_of(pool: ExampleSet[Any, Any]) -> Draws:
     """Return the draws from this pool."""
     return Draws(pool)

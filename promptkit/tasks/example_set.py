@@ -22,6 +22,8 @@ from promptkit.tasks.validation import ExampleParser
 if TYPE_CHECKING:
     import pandas
 
+MOST_FOLDS = 32
+
 Labels = Mapping[Any, Any]
 """Labels by the codes that stand for them in data: `{0: "negative", 1: "positive"}`."""
 
@@ -204,6 +206,72 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         return f"<ExampleSet of {len(self)}{': ' if shown else ''}{shown}>"
 
     __str__ = __repr__
+
+    def split(
+        self, tests: float = 0.5, *, seed: int = 0
+    ) -> tuple[ExampleSet[I, O], ExampleSet[I, O]]:
+        """Return a pool and tests: a random split of the set.
+
+        Labels are spread evenly, and near-duplicates are never on both sides. The same for one seed
+        and set, in every process.
+
+        Args:
+            tests: The share of tests.
+            seed: Number of the draw.
+
+        Raises:
+            TaskError: `tests` is not between 0 and 1, or leaves one side empty.
+
+        Example:
+            >>> from promptkit import load_task
+            >>> pool, tests = load_task("examples/fruit").tests.split(0.3)
+            >>> len(pool), len(tests)
+            (36, 15)
+        """
+        from promptkit.tasks.splitting import tests_of
+
+        if not 0 < tests < 1:
+            raise TaskError(f"tests is {shorten(tests)}; it is a share between 0 and 1")
+        chosen = tests_of(self.root, tests, seed)
+        if not 0 < len(chosen) < len(self):
+            raise TaskError(
+                f"{len(self)} examples cannot be split: near-duplicates stay together, and nothing "
+                "is left for the pool or the tests"
+            )
+        made = self.model_construct
+        pool = made(tuple([e for i, e in enumerate(self.root) if i not in chosen]))
+        return pool, made(tuple([self.root[index] for index in sorted(chosen)]))
+
+    def folds(self, count: int, *, seed: int = 0) -> Mapping[str, int]:
+        """Return the fold of each example by its id, for `Task(folds=...)`.
+
+        Labels are spread evenly, and near-duplicates are in one fold. The same for one seed and
+        set, in every process.
+
+        Args:
+            count: Number of folds.
+            seed: Number of the draw.
+
+        Raises:
+            TaskError: The set has too few examples for so many folds.
+
+        Example:
+            >>> from promptkit import load_task
+            >>> folds = load_task("examples/fruit").tests.folds(3)
+            >>> [list(folds.values()).count(fold) for fold in range(3)]
+            [17, 17, 17]
+        """
+        from promptkit.tasks.splitting import folds_of
+
+        if not 2 <= count <= MOST_FOLDS:
+            raise TaskError(f"{shorten(count)} folds; it is a number from 2 to {MOST_FOLDS}")
+        folds = folds_of(self.root, count, seed)
+        if len({*folds}) < count:
+            raise TaskError(
+                f"{len(self)} examples do not make {count} folds, since near-duplicates stay "
+                "together; choose fewer"
+            )
+        return {example.id: fold for example, fold in zip(self.root, folds, strict=True)}
 
     def by_id(self, id: str) -> Example[I, O] | None:
         """Return the example with this id, or None."""

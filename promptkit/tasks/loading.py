@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from promptkit.tasks.task import ROWS_CHECKED, Task
 from promptkit.tasks.task_file import TaskFile, read_task_file
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer, own
+from promptkit.text import counted
 
 
 def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None) -> Task[Any, Any]:
@@ -36,7 +37,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
     Args:
         folder: The folder, or its `task.toml`.
         notify: A function that is called with notes: the rows that `repeats = "drop"` left out,
-            and data files outside the folder.
+            the sizes of the parts of a split file, and data files outside the folder.
 
     Returns:
         The task, with the types that `task.toml` describes.
@@ -67,6 +68,9 @@ class TaskFolder:
     verbalizers: Sequence[Verbalizer]
     scoring: Scoring
     rows: Mapping[Part, Sequence[PlacedExample]]
+    """With folds, all of them are in the pool."""
+    folds: Mapping[str, int] = field(default_factory=dict)
+    """The fold of each row by its id, where rows are asked fold by fold."""
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -93,7 +97,9 @@ class TaskFolder:
                 **{
                     part: set_of(self.parser, () if empty else [row.example for row in rows])
                     for part, rows in self.rows.items()
+                    if rows or not self.folds
                 },
+                "folds": {} if empty else self.folds,
             },
             context=ROWS_CHECKED,
         )
@@ -111,25 +117,81 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
     words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
     scoring = _scoring(spec, path, parser.output)
+    notify = notify or (lambda message: None)
+    names = spec.files.data or spec.files.demos, spec.files.tests
     rows: dict[Part, Sequence[PlacedExample]] = {}
-    for part, name in zip(PARTS, (spec.files.demos, spec.files.tests), strict=True):
-        rows[part] = ()
-        if name is None:
-            continue
-        if notify is not None and not is_inside(path.parent / name, path.parent):
-            notify(f"{path} reads data outside its folder: {name}")
-        try:
-            file = read_data_file(path.parent / name)
-            codes = spec.output.codes
-            found = read_examples(file, parser, spec.columns, labelled=True, codes=codes)
-        except DataError as error:  # of the file as a whole
-            parser.problems += error.problems
-            continue
-        pairs = enumerate(zip(*found, strict=True))
-        rows[part] = [PlacedExample(part, i, example, file, line) for i, (example, line) in pairs]
+    for part, name in zip(PARTS, names, strict=True):
+        rows[part] = [] if name is None else _read_rows(part, name, spec, path, parser, notify)
     if spec.files.repeats == "drop":
-        rows = _without_repeats(rows, parser.output, notify or (lambda message: None))
-    return TaskFolder(path, spec, parser, words, scoring, rows)
+        rows = _without_repeats(rows, parser.output, notify)
+    folds: Mapping[str, int] = {}
+    if spec.files.data is not None and not parser.problems:
+        rows, folds = _divided(rows["demos"], spec, path, parser, notify)
+    return TaskFolder(path, spec, parser, words, scoring, rows, folds)
+
+
+def _read_rows(
+    part: Part,
+    name: str,
+    spec: TaskFile,
+    path: Path,
+    parser: ExampleParser,
+    notify: Callable[[str], None],
+) -> list[PlacedExample]:
+    """Return the rows of a data file; what does not fit is among the parser's problems."""
+    if not is_inside(path.parent / name, path.parent):
+        notify(f"{path} reads data outside its folder: {name}")
+    try:
+        file = read_data_file(path.parent / name)
+        codes = spec.output.codes
+        found = read_examples(file, parser, spec.columns, labelled=True, codes=codes)
+    except DataError as error:  # of the file as a whole
+        parser.problems += error.problems
+        return []
+    pairs = enumerate(zip(*found, strict=True))
+    return [PlacedExample(part, i, example, file, line) for i, (example, line) in pairs]
+
+
+def _divided(
+    rows: Sequence[PlacedExample],
+    spec: TaskFile,
+    path: Path,
+    parser: ExampleParser,
+    notify: Callable[[str], None],
+) -> tuple[dict[Part, Sequence[PlacedExample]], Mapping[str, int]]:
+    """Return the rows of one file as pool and tests, or as a pool with its folds."""
+    files, examples = spec.files, set_of(parser, [row.example for row in rows])
+    try:
+        if isinstance(files.folds, str):
+            folds = _folds_by(files.folds, rows, parser.problems)
+        elif files.folds is not None:
+            folds = examples.folds(files.folds, seed=files.seed)
+        else:
+            _, tests = examples.split(files.split or 0.5, seed=files.seed)
+            chosen = {id(example) for example in tests}
+            asked = [row._replace(part="tests") for row in rows if id(row.example) in chosen]
+            pool = [row for row in rows if id(row.example) not in chosen]
+            sizes = f"{counted(len(pool), 'row')} in the pool and {counted(len(asked), 'test')}"
+            notify(f"{files.data}: {sizes}, drawn with seed {files.seed}")
+            return {"demos": pool, "tests": asked}, {}
+    except TaskError as error:
+        raise TaskError(f"{path}: {files.data}: {error}") from None
+    sizes = f"{counted(len(rows), 'row')} in {len({*folds.values()})} folds"
+    notify(f"{files.data}: {sizes}, each asked with shots from the other folds")
+    return {"demos": rows, "tests": []}, folds
+
+
+def _folds_by(
+    column: str, rows: Sequence[PlacedExample], problems: list[Problem]
+) -> Mapping[str, int]:
+    """Return the folds that a column names; a row without one is a problem."""
+    folds, numbers = {}, dict[str, int]()
+    for row in rows:
+        name = row.example.metadata.get(column)
+        if name in (None, ""):
+            problems.append(Problem("missing", str(row.file), row.line, row.example.id, column))
+        folds[row.example.id] = numbers.setdefault(str(name), len(numbers))
+    return folds
 
 
 def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:

@@ -33,6 +33,7 @@ _WIDTH, _BANDS, _ROWS = 5, 10, 4
 _KEPT = 256  # the smallest hashes of a text, which stand for all of them
 _BLOCK = 4096  # texts whose hashes are in memory at once
 _MOST = 10  # texts in a bucket that are compared pair by pair, and pairs of a text that are tried
+_NEIGHBOURS = 200  # texts in a bucket that a text is compared with, for groups
 _FIELD = "\f"  # between the normalised fields of an input; their sentences stand on lines
 
 _FOREIGN_ENDS = re.compile("[。।॥？！｡]+")  # they need no white space behind them
@@ -124,6 +125,32 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         if alike(texts[long[a]], texts[long[b]]):
             paired.add(long[b])
             yield long[a], long[b]
+
+
+def near_groups(texts: Sequence[str]) -> list[int]:
+    """Return the group of each normalised text, named by the first of its texts.
+
+    Near-duplicates are in one group, and so are those of which each is one of a third.
+    """
+    parent = list(range(len(texts)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = index = parent[parent[index]]
+        return index
+
+    for keys in band_keys(texts).T:
+        order = np.argsort(keys, kind="stable")
+        bounds = np.flatnonzero(np.diff(keys[order])) + 1
+        for bucket in np.split(order, bounds):
+            members = bucket.tolist()
+            for place, index in enumerate(members):
+                for other in members[max(place - _NEIGHBOURS, 0) : place]:
+                    one, two = sorted((root(index), root(other)))
+                    mine, theirs = texts[index], texts[other]
+                    if one != two and (mine == theirs or alike(mine, theirs)):
+                        parent[two] = one
+    return [root(index) for index in range(len(texts))]
 
 
 def alike(one: str, other: str) -> bool:

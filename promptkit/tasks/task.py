@@ -20,7 +20,7 @@ from pydantic import (
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.json_values import plain
-from promptkit.tasks.example_set import ExampleSet, set_of
+from promptkit.tasks.example_set import MOST_FOLDS, ExampleSet, set_of
 from promptkit.tasks.examples import Example, I, O, canonical
 from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.judging import Judge
@@ -29,6 +29,7 @@ from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in, own
+from promptkit.text import counted
 
 NearDuplicates = Literal["exclude", "allow"]
 """The treatment of demonstrations that are near-duplicates of a query."""
@@ -75,6 +76,9 @@ class Task(Typed, Generic[I, O]):
     """`allow` lets near-duplicates of a query be among its shots."""
     scoring: Scoring = Scoring()
     """What counts as right, and what answers are measured by besides."""
+    folds: Mapping[str, int] = Field(default_factory=dict, repr=False)
+    """The fold of each example by its id (`ExampleSet.folds`). With folds, every demonstration is
+    also a test, with shots from the other folds."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -91,6 +95,7 @@ class Task(Typed, Generic[I, O]):
             verbalizers: Mapping[str, Mapping[Any, str]] | Iterable[Verbalizer] = (),
             near_duplicates: NearDuplicates = "exclude",
             scoring: Scoring = Scoring(),
+            folds: Mapping[str, int] = {},
             folder: Path | None = None,
         ) -> None: ...
 
@@ -107,6 +112,8 @@ class Task(Typed, Generic[I, O]):
             for part in ("demos", "tests"):
                 if part in data:
                     data[part] = cls._parse_set(part, data[part], problems)
+                elif data.get("folds"):
+                    data[part] = data.get("demos", ())
             if "verbalizers" in data:
                 data["verbalizers"] = cls._verbalizers(data["verbalizers"])
         if problems:
@@ -121,8 +128,10 @@ class Task(Typed, Generic[I, O]):
         _ = task.judge  # so is a scoring that does not fit
         if problems := [*task._without_answer()]:
             raise DataError(problems)
+        task._check_folds()
         if info.context != ROWS_CHECKED:
-            rows = placed("demos", task.demos), placed("tests", task.tests)
+            tests = () if task.folds else task.tests
+            rows = placed("demos", task.demos), placed("tests", tests)
             problems = [one.as_problem("output") for one in check_rows(*rows, task.output_type)]
             if problems:
                 raise DataError(problems)
@@ -191,6 +200,40 @@ class Task(Typed, Generic[I, O]):
                 words_of[name] = {_label(output, key): word for key, word in words.items()}
         return own(words_of, output.labels, "verbalizers")
 
+    def _check_folds(self) -> None:
+        """Raise `TaskError` for folds that are not those of all examples."""
+        count = len({*self.folds.values()})
+        if self.folds and not 2 <= count <= MOST_FOLDS:
+            raise TaskError(f"folds: {counted(count, 'fold')}; there are from 2 to {MOST_FOLDS}")
+        if self.folds and self.tests != self.demos:
+            raise TaskError(
+                "folds: every demonstration is a test, and nothing else; leave out tests"
+            )
+        for demo in self.demos if self.folds else ():
+            if demo.id not in self.folds:
+                raise TaskError(f"folds: no fold for the example {demo.id!r}")
+
+    def pool_of(self, query: Example[I, O]) -> ExampleSet[I, O]:
+        """Return the examples that shots of a query are drawn from: with folds, the other folds.
+
+        Args:
+            query: A query; one that is no example of the task sees the whole pool.
+        """
+        known = self.demos.by_id(query.id) if self.folds else None
+        if known is None or not (known is query or known.input == query.input):
+            return self.demos
+        return self._pools[self.folds[query.id]]
+
+    @cached_property
+    def _pools(self) -> Mapping[int, ExampleSet[I, O]]:
+        """The examples outside each fold."""
+        return {
+            fold: self.demos.model_construct(
+                tuple([demo for demo in self.demos if self.folds[demo.id] != fold])
+            )
+            for fold in {*self.folds.values()}
+        }
+
     @cached_property
     def output_type(self) -> OutputType:
         """The output type, which writes and parses outputs."""
@@ -217,9 +260,19 @@ class Task(Typed, Generic[I, O]):
         names = ("title", "description")
         schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
         output = list(self.labels) or self.output_type.schema
-        parts = [schema, output, self.instruction, self.demos.fingerprint, self.tests.fingerprint]
+        parts: list[Any] = [
+            schema,
+            output,
+            self.instruction,
+            self.demos.fingerprint,
+            self.tests.fingerprint,
+        ]
         if self.scoring.match != "exact" or self.scoring.counted:
             parts.append(dict(self.scoring.declared))
+        if self.folds:
+            numbers: dict[int, int] = {}
+            folds = [self.folds[demo.id] for demo in self.demos]
+            parts.append([numbers.setdefault(fold, len(numbers)) for fold in folds])
         return hashlib.sha256(canonical(parts)).hexdigest()
 
     def verbalizer(self, name: str) -> Verbalizer:
@@ -272,6 +325,9 @@ class Task(Typed, Generic[I, O]):
         return example
 
     def __repr__(self) -> str:
+        if self.folds:
+            folds = len({*self.folds.values()})
+            return f"<Task {self.name!r}: {len(self.demos)} examples in {folds} folds>"
         return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
 
     __str__ = __repr__

@@ -155,13 +155,31 @@ class OutputSection(_Section):
         return self.labels if isinstance(self.labels, dict) else {}
 
 
+def _one_split(schema: dict[str, Any]) -> None:
+    schema["dependencies"] = {name: ["data"] for name in ("split", "folds", "seed")}
+    apart = (("data", "demos"), ("data", "tests"), ("split", "folds"))
+    schema["not"] = {"anyOf": [{"required": [*pair]} for pair in apart]}
+
+
 class FilesSection(_Section):
     """`[files]`, relative to the task's folder."""
+
+    model_config = ConfigDict(json_schema_extra=_one_split)
 
     demos: str | None = None
     """The pool that shots are drawn from: CSV, JSON Lines or Parquet."""
     tests: str | None = None
     """The examples that are asked; they never overlap the pool."""
+    data: str | None = None
+    """One file of all examples, in place of `demos` and `tests`: a draw splits it. Near-duplicates
+    stay together, and the labels are spread evenly."""
+    split: float | None = Field(default=None, gt=0, lt=1)
+    """The share of the rows of `data` that become tests; 0.5 by default."""
+    folds: Annotated[int, Field(ge=2, le=32)] | str | None = None
+    """Number of folds of `data`: every row is a test, with shots from the other folds. Or the name
+    of a column with the fold of each row, such as its author."""
+    seed: int = 0
+    """Number of the draw that splits `data`."""
     columns: dict[str, str] = {}
     """The columns of input fields, of `output` and of `id` whose names differ:
     `{ text = "sentence", output = "label" }`."""
@@ -247,7 +265,20 @@ def read_task_file(path: Path) -> TaskFile:
             'type = "str" for a text'
         )
     _check_columns(spec, path)
+    _check_files(spec.files, path)
     return spec
+
+
+def _check_files(files: FilesSection, path: Path) -> None:
+    """Raise `TaskError` for keys of `[files]` that exclude each other."""
+    given = files.model_fields_set
+    if files.data is None:
+        if lone := sorted(given & {"split", "folds", "seed"}):
+            raise TaskError(f"{path}: files.{lone[0]}: this splits the file of files.data; name it")
+    elif twice := sorted(given & {"demos", "tests"}):
+        raise TaskError(f"{path}: files.{twice[0]}: files.data holds all rows; keep one of them")
+    elif {"split", "folds"} <= given:
+        raise TaskError(f"{path}: files.folds: the rows are split already; keep split or folds")
 
 
 def _check_columns(spec: TaskFile, path: Path) -> None:

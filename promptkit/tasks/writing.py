@@ -54,7 +54,8 @@ def save_task(
             "Python and name it package.module:attribute"
         )
     schema_file = "answer.schema.json"
-    parts = {part: f"{part}.{format}" for part in ("demos", "tests") if len(getattr(task, part))}
+    known = () if task.folds else ("demos", "tests")
+    parts = {part: f"{part}.{format}" for part in known if len(getattr(task, part))}
     spec: dict[str, Any] = {
         "name": task.name,
         "instruction": task.instruction,
@@ -77,6 +78,10 @@ def save_task(
         saving.write(folder / schema_file, text + "\n")
     for part, name in parts.items():
         write_examples(folder / name, getattr(task, part), task.output_type)
+    if task.folds:
+        data, column = _with_folds(task)
+        write_examples(folder / f"data.{format}", data, task.output_type)
+        spec["files"] = {"data": f"data.{format}", "folds": column}
     if task.folder is not None and task.folder.resolve() != folder.resolve():
         own = task.folder / "templates"
         if own.is_dir():
@@ -84,6 +89,18 @@ def save_task(
     import tomli_w
 
     saving.write(folder / "task.toml", tomli_w.dumps(spec))
+
+
+def _with_folds(task: Task[Any, Any]) -> tuple[ExampleSet[Any, Any], str]:
+    """Return the examples with their folds among the metadata, and the name of this column."""
+    taken = {column for demo in task.demos for column in demo.metadata}
+    column = next(f"fold{n}" for n in ("", *range(2, len(taken) + 3)) if f"fold{n}" not in taken)
+
+    def with_fold(demo: Example[Any, Any]) -> Example[Any, Any]:
+        metadata = {**demo.metadata, column: str(task.folds[demo.id])}
+        return demo.model_copy(update={"metadata": metadata})
+
+    return task.demos.model_construct(tuple(map(with_fold, task.demos))), column
 
 
 def _outside(folder: str, names: list[str]) -> list[str]:

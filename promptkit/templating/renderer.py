@@ -91,7 +91,11 @@ class Renderer:
 
     def expect(self, queries: Sequence[Example[Any, Any]]) -> None:
         """Announce the next queries: shots are found faster for many together."""
-        expect(self._task.demos, queries, apart=all(map(self._task.is_test, queries)))
+        task = self._task
+        pools = {id(pool): pool for pool in map(task.pool_of, queries)}
+        for pool in pools.values():
+            own = [q for q in queries if task.pool_of(q) is pool] if len(pools) > 1 else queries
+            expect(pool, own, apart=all(map(task.is_test, own)))
 
     def render(
         self,
@@ -106,7 +110,8 @@ class Renderer:
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection_for(self._task, selection)
-            pool, example, text = self._task.demos, asked.example, asked.text
+            example, text = asked.example, asked.text
+            pool = self._task.pool_of(example)
             apart = self._task.is_test(example)
             draw_it: dict[str, Any] = {"seed": seed, "selection": chosen, "order": order}
             shots = draw(pool, example, shots, **draw_it, text=text, apart=apart)
