@@ -10,13 +10,14 @@ from promptkit.evaluation.metric import BY_NAME, Metric, measured
 from promptkit.evaluation.results import Row
 from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import figure
+from promptkit.report.measures_table import measures_table
 from promptkit.report.rich_tables import table
 
 NUMBERS = ("mae", "rmse", "bias", "pearson")
 """Metrics of numbers that a terminal shows."""
 
 MOST = 5
-"""Largest number of metrics beside the main one in a terminal; the page has all of them."""
+"""Largest number of metrics that are columns in a terminal; more of them are rows."""
 
 
 def others(rows: Sequence[Data], metric: Metric) -> list[Metric]:
@@ -45,8 +46,11 @@ def beside(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
     if any(row["coverage"] is not None for row in rows):
         return
     every = others(rows, metric)
-    chosen = [one for one in every if one.name in NUMBERS or one.name not in BY_NAME][:MOST]
+    chosen = [one for one in every if one.name in NUMBERS or one.name not in BY_NAME]
     if not chosen:
+        return
+    if len(chosen) > MOST:
+        yield from measures_table(rows, chosen)
         return
     made = table("shots:", *(f"{one.noun}:" for one in chosen))
     for row in rows:

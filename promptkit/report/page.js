@@ -446,6 +446,10 @@ class Detail {
       facts.push(["margin", `${of.margin[index]} nats${of.nearTie[index] ? ", a near-tie" : ""}`]);
       facts.push(["coverage", `${percent(of.coverage[index])} of all probability is on the labels`]);
     }
+    this.items.measured.forEach((name, at) => {
+      const value = of.measures[index]?.[at] ?? null;
+      if (value !== null) facts.push([name, percent(value)]);
+    });
     facts.push(["SHA-256", `${shas[of.prompt[index]]}…`]);
     return make("dl", { class: "meta" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }

@@ -26,13 +26,14 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
     labels, lines, ids, draws, shas = (defaultdict[Any, int](count().__next__) for _ in range(5))
     queries: dict[str, list[Any]] = {}
     methods = list(dict.fromkeys(m for r in records for m in r.get("calibrated") or ()))
+    measured = list(dict.fromkeys(name for r in records for name in r.get("measures") or ()))
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for record in records:
         gold = None if record["correct"] is None else labels[shown(record["gold"])]
         query = record["id"]
         queries.setdefault(query, [len(queries), query, shown(record["input"]), gold])
         said = None if record["failure"] is not None else labels[shown(record["label"])]
-        calibrated = record.get("calibrated") or {}
+        calibrated, measures = record.get("calibrated") or {}, record.get("measures") or {}
         values = (
             queries[query][0],
             lines[levels_of(record)],
@@ -49,6 +50,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
             _probabilities(record["probs"], gold, labels),
             [_probabilities(calibrated.get(method), gold, labels) for method in methods],
             record["failure"] or record["text"],
+            [_rounded(measures.get(name), 3) for name in measured] if measures else None,
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
@@ -57,6 +59,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
         "labels": [*labels],
         "lines": [names.of(line) for line in lines],
         "methods": methods,
+        "measured": measured,
         "queries": [query[1:] for query in queries.values()],
         "ids": [*ids],
         "draws": [*draws],
@@ -70,7 +73,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
 
 COLUMNS = (
     *("query", "line", "shots", "seed", "said", "right", "margin", "nearTie", "coverage"),
-    *("tokens", "prompt", "draw", "probs", "calibrated", "text"),
+    *("tokens", "prompt", "draw", "probs", "calibrated", "text", "measures"),
 )
 """Columns with a value per prediction; one of nothing but nulls and zeros is left out."""
 
