@@ -87,6 +87,8 @@ def mean(
     if len(table) < 2 or not np.isfinite(table).all():
         return None
     raw = mean_intervals.mean_interval(table, level)
+    if raw.low == raw.high and least > -math.inf and most < math.inf:
+        raw = _of_equals(raw, len(table), least, most)
     these = _within(raw, least, most)
     if not drawn or not _is_crossed(table):
         return Intervals(None if drawn else these, these)
@@ -136,6 +138,17 @@ def mean_difference(
 
 def _is_crossed(table: NDArray[Any]) -> bool:
     return table.ndim == 2 and min(table.shape) > 1
+
+
+def _of_equals(interval: Interval, n: int, least: float, most: float) -> Interval:
+    """Return the interval of a bounded mean where all of n queries have the same value.
+
+    Other values are at most so frequent that n queries show none of them in one of 20 samples; they
+    may lie at either bound.
+    """
+    rare = 1 - (1 - interval.level) ** (1 / n)
+    low, high = interval.low - least, most - interval.high
+    return Interval(interval.low - rare * low, interval.high + rare * high, interval.level)
 
 
 def _within(interval: Interval, least: float, most: float) -> Interval:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
+from promptkit.evaluation import targets
 from promptkit.evaluation.mean_intervals import mean_interval
 
 
@@ -80,3 +81,17 @@ def test_what_no_interval_can_say() -> None:
     for level in levels:
         with pytest.raises(ValueError, match="level"):
             mean_interval([1.0, 2.0], level)
+
+
+def test_equal_values_of_a_bounded_mean_leave_room_for_rare_others() -> None:
+    found = targets.mean(np.ones((60, 1)), False, least=0, most=1)
+    assert found is not None
+    assert (found.these.low, found.these.high) == (pytest.approx(0.05 ** (1 / 60)), 1.0)
+    exact = scipy_stats.binomtest(60, 60).proportion_ci(0.90, method="exact")
+    assert found.these.low == pytest.approx(exact.low)
+    half = targets.mean(np.full((2, 1), 0.5), False, least=0, most=1)
+    assert half is not None
+    assert half.these.low < 0.15 < 0.85 < half.these.high
+    loss = targets.mean(np.zeros((60, 1)), False, least=0)
+    assert loss is not None
+    assert (loss.these.low, loss.these.high) == (0.0, 0.0)
