@@ -24,6 +24,7 @@ from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example
 from promptkit.tasks.loading import load_task as load_task
 from promptkit.tasks.measures import Scoring as Scoring
+from promptkit.tasks.options import Options as Options
 from promptkit.tasks.task import Task as Task
 from promptkit.tasks.verbalizers import Verbalizer as Verbalizer
 from promptkit.tasks.writing import save_task as save_task

@@ -17,12 +17,13 @@ from promptkit.inference.cell import Cell, distinct
 
 
 class Baseline(NamedTuple):
-    """Majority-class baseline: always the commonest gold label."""
+    """Answers without a model: always the commonest gold label, or an option by chance."""
 
-    label: str
+    label: str | None
+    """The label; None for chance."""
     accuracy: float
-    correct: NDArray[np.bool_]
-    """Its correctness, (queries,)."""
+    correct: NDArray[np.bool_] | NDArray[np.float64]
+    """Its correctness, (queries,); the chance of it by chance."""
 
 
 def best(by_cell: ByCell, baseline: Baseline | None, metric: Metric = ACCURACY) -> Best:
@@ -34,7 +35,7 @@ def best(by_cell: ByCell, baseline: Baseline | None, metric: Metric = ACCURACY) 
 
     Args:
         by_cell: The outcomes of a comparison.
-        baseline: The majority-class baseline, where answers are labels.
+        baseline: The baseline, where answers are scored.
         metric: The metric; some cell has it.
 
     Hsu, "Multiple comparisons: theory and methods", 1996, chapter 4.
@@ -64,11 +65,17 @@ def _rival(by_cell: ByCell, cell: Cell, leader: Cell, alpha: float, metric: Metr
     return Rival(cell, found.delta, ends, found.p, separated)
 
 
-def majority(by_cell: ByCell) -> Baseline | None:
-    """Return the majority-class baseline of the queries; None where answers are generated."""
+def baseline(by_cell: ByCell) -> Baseline | None:
+    """Return the baseline of the queries: the majority class, or chance among their own options.
+
+    None where answers are generated.
+    """
     scores = next(iter(by_cell.values())).scores
     if scores is None:
         return None
+    if not scores.labels:
+        chances = 1 / np.isfinite(scores.logprobs[:, 0]).sum(axis=1)
+        return Baseline(None, float(chances.mean()), chances)
     ((gold, times),) = Counter(scores.gold.tolist()).most_common(1)
     right = scores.gold == gold
     return Baseline(scores.labels[gold], times / len(right), right)
@@ -83,9 +90,12 @@ def not_above(by_cell: ByCell, baseline: Baseline) -> tuple[int, int]:
     for cell in distinct(by_cell):
         one = by_cell[cell]
         constant = np.broadcast_to(baseline.correct[:, np.newaxis], one.correct.shape)
-        found.append(targets.difference(constant, one.correct, one.drawn).decisive)
+        if baseline.label is not None:
+            found.append(targets.difference(constant, one.correct, one.drawn).decisive)
+        elif (above := targets.mean_difference(constant, one.correct, one.drawn)) is not None:
+            found.append(above.decisive)
     corrected = intervals.holm([one.p for one in found])
-    above = sum(
+    beat = sum(
         p <= sentences.ALPHA and one.ci.low > 0 for p, one in zip(corrected, found, strict=True)
     )
-    return len(found) - above, len(found)
+    return len(found) - beat, len(found)

@@ -124,23 +124,24 @@ def low_coverage(
     )
 
 
-def majority(label: str, share: float, not_above: int, cells: int) -> str | None:
-    """Return a warning of cells that are not significantly above the majority-class baseline.
+def not_above_baseline(label: str | None, share: float, not_above: int, cells: int) -> str | None:
+    """Return a warning of cells that are not significantly above a baseline.
 
     Args:
-        label: The commonest gold label.
-        share: Its share of the gold labels.
+        label: The commonest gold label; None where the baseline is chance.
+        share: The accuracy of the baseline.
         not_above: The number of cells that are not above it.
         cells: The number of all cells.
     """
     if not not_above:
         return None
-    baseline = f"the majority-class baseline ({quoted(label)}, {share_text(share)})"
+    baseline = f"the majority-class baseline ({quoted(label or '')}, {share_text(share)})"
+    if label is None:
+        baseline = f"chance ({share_text(share)})"
     if not_above == cells:
-        return (
-            f"No cell significantly beats {baseline}; change the template, the labels or the "
-            "model, or add tests."
-        )
+        labels = "" if label is None else ", the labels"
+        what = f"the template{labels} or the model"
+        return f"No cell significantly beats {baseline}; change {what}, or add tests."
     verb = "does" if not_above == 1 else "do"
     return f"{not_above} of {cells} cells {verb} not significantly beat {baseline}."
 

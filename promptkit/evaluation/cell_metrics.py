@@ -87,6 +87,8 @@ def confusion(by_cell: ByCell) -> Iterator[Confusion]:
     It is for display: the macro-F1 of a row is the mean of its seeds' own.
     """
     for cell, scores in _scored(by_cell):
+        if not scores.labels:
+            continue
         counts: list[Counter[int]] = [Counter() for _ in scores.labels]
         for gold, said in zip(scores.gold, scores.said.tolist(), strict=True):
             counts[gold].update(said)

@@ -31,8 +31,10 @@ class Leader:
     general: bool = True
     """Validity of `ci` and `separated` for new draws of shots too."""
     baseline: float | None = None
-    """Accuracy of the majority-class baseline, where accuracy is the metric."""
+    """Accuracy of the baseline, where accuracy is the metric."""
     metric: Metric = ACCURACY
+    chance: bool = False
+    """True where the baseline is chance, false where it is the majority class."""
 
 
 Open = Mapping[str, str | int]
@@ -40,7 +42,7 @@ Open = Mapping[str, str | int]
 
 
 def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]) -> list[str]:
-    """Return the first sentences: on the majority-class baseline, and on the best cell.
+    """Return the first sentences: on the baseline, and on the best cell.
 
     Args:
         leader: The cell that scored highest.
@@ -48,6 +50,8 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         wins: Significant comparisons of the leader with cells that differ in one factor.
     """
     right = metric_text.said(leader.metric, leader.value, leader.ci)
+    if leader.chance and leader.baseline is not None:
+        right += f" (chance: {percent(leader.baseline)})"
     subject = _subject(leader.levels)
     first = _constant(leader)
     only = "" if leader.general else ", for this draw of shots"
@@ -68,6 +72,8 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
 def _constant(leader: Leader) -> list[str]:
     if leader.baseline is None or leader.baseline < leader.value:
         return []
+    if leader.chance:
+        return [f"No cell beats chance, which is right {percent(leader.baseline)} of the time."]
     more = "more often than" if leader.baseline > leader.value else "as often as"
     return [
         f"No cell beats the majority-class baseline: it is right {percent(leader.baseline)} of the "

@@ -78,7 +78,7 @@ def collapse(one: Outcomes) -> Collapse | None:
     from scipy.special import bdtrc
 
     scores = one.scores
-    if scores is None:
+    if scores is None or not scores.labels:
         return None
     ((label, times),) = Counter(scores.said.T.ravel().tolist()).most_common(1)
     n, right = len(scores.gold), int((scores.gold == label).sum())

@@ -35,9 +35,9 @@ class Frequencies(NamedTuple):
 
 
 def frequencies(task: Task[Any, Any], by_cell: ByCell) -> Frequencies | None:
-    """Return the label frequencies of a comparison, None where answers are generated."""
+    """Return the label frequencies of a comparison, None where answers are no labels."""
     scored = next(iter(by_cell.values())).scores
-    if scored is None:
+    if scored is None or not scored.labels:
         return None
     pool = Counter(task.output_type.text(demo.output) for demo in task.demos)
     return Frequencies(

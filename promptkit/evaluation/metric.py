@@ -122,10 +122,14 @@ def _measure(name: str, one: Outcomes) -> Losses | None:
     return one.measures.get(name)
 
 
-def _of_labels(shares: OfLabels, one: Outcomes, *, least: int, most: float) -> Losses | None:
-    """Return shares by the label scores of each seed, for a number of labels."""
+def _of_labels(
+    shares: OfLabels, one: Outcomes, *, least: int, most: float, options: bool
+) -> Losses | None:
+    """Return shares by the label scores of each seed, for a number of labels or options."""
     scores = one.scores
-    if scores is None or not least <= len(scores.labels) <= most:
+    if scores is None or not (options or scores.labels):
+        return None
+    if not least <= scores.logprobs.shape[2] <= most:
         return None
     return np.stack([shares(scores, seed) for seed in range(scores.said.shape[1])], axis=1)
 
@@ -160,7 +164,7 @@ def _of_numbers(shares: OfNumbers, one: Outcomes) -> Losses | None:
 def _quadratic_kappa(one: Outcomes) -> Losses | None:
     """Return shares in the weighted kappa of labels that are numbers."""
     numbers, scores = one.values, one.scores
-    if numbers is None or scores is None:
+    if numbers is None or scores is None or not scores.labels:
         return None
     statistic = class_metrics.quadratic_kappa([float(label) for label in scores.labels])
     return _classes(statistic)(one)
@@ -170,9 +174,12 @@ ACCURACY = Metric("accuracy", "accuracy", lambda one: one.correct.astype(np.floa
 
 
 def _labels(
-    shares: OfLabels, *, least: int = 2, most: float = math.inf
+    shares: OfLabels, *, least: int = 2, most: float = math.inf, options: bool = False
 ) -> Callable[[Outcomes], Losses | None]:
-    return partial(_of_labels, shares, least=least, most=most)
+    return partial(_of_labels, shares, least=least, most=most, options=options)
+
+
+_scored = partial(_labels, options=True)
 
 
 def _classes(statistic: class_metrics.Statistic) -> Callable[[Outcomes], Losses | None]:
@@ -193,9 +200,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("mcc", "Matthews correlation", _classes(class_metrics.mcc), -1),
     Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
     Metric("auroc", "AUROC", _labels(_auroc, most=2)),
-    Metric("top_2_accuracy", "top-2 accuracy", _labels(partial(_top, 2), least=3), counts=True),
-    Metric("top_3_accuracy", "top-3 accuracy", _labels(partial(_top, 3), least=4), counts=True),
-    Metric("aurc", "risk-coverage area", _labels(_aurc), larger_is_better=False),
+    Metric("top_2_accuracy", "top-2 accuracy", _scored(partial(_top, 2), least=3), counts=True),
+    Metric("top_3_accuracy", "top-3 accuracy", _scored(partial(_top, 3), least=4), counts=True),
+    Metric("aurc", "risk-coverage area", _scored(_aurc), larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
     Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),

@@ -31,8 +31,10 @@ class LabelScores:
     """Scores of the labels under one cell; labels by their number."""
 
     labels: tuple[str, ...]
+    """Empty where each query has options of its own, which are numbered instead."""
     logprobs: npt.NDArray[np.float64]
-    """Log-probabilities, normalised over the labels, (queries, seeds, labels)."""
+    """Log-probabilities, normalised over the labels, (queries, seeds, labels); -inf beyond the
+    last option of a query."""
     gold: Table
     """Gold label of each query, (queries,)."""
     said: Table
@@ -155,7 +157,8 @@ def outcomes(predictions: Iterable[Prediction], labels: Mapping[Any, str]) -> By
 
     Args:
         predictions: The predictions of any number of cells.
-        labels: The label of each gold output (`OutputType.label_of`); empty for generated answers.
+        labels: The label of each gold output (`OutputType.label_of`); empty for generated answers
+            and for options of each query.
 
     Raises:
         DataError: The seeds of a cell were not asked the same queries, or a gold output is not
@@ -250,20 +253,38 @@ def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> No
 def _scores(
     rows: Sequence[Sequence[Prediction]], labels: Mapping[Any, str], method: str
 ) -> LabelScores | None:
-    """Return the label scores under a calibration; a gold output that is no label has number -1."""
+    """Return the scores under a calibration; a gold output that is no label has number -1."""
     if not all(p.logprobs for row in rows for p in row):
         return None
-    names = tuple(rows[0][0].logprobs or ())
-    numbers = {name: number for number, name in enumerate(names)}
-    values = np.array([[_values(p, method, names) for p in row] for row in rows])
+    if labels:
+        names = tuple(rows[0][0].logprobs or ())
+        numbers = {name: number for number, name in enumerate(names)}
+        values = np.array([[_values(p, method, names) for p in row] for row in rows])
+        gold = [numbers.get(labels.get(row[0].gold, ""), -1) for row in rows]
+    else:
+        names = ()
+        own = [tuple(row[0].logprobs or ()) for row in rows]
+        values = _padded(rows, own, method)
+        pairs = zip(own, rows, strict=True)
+        gold = [own.index(row[0].gold) if row[0].gold in own else -1 for own, row in pairs]
     if method == RAW:
         logprobs = values - np.logaddexp.reduce(values, axis=2, keepdims=True)
     else:
         with np.errstate(divide="ignore"):  # a probability of nothing
             logprobs = np.log(values)
-    gold = [numbers.get(labels.get(row[0].gold, ""), -1) for row in rows]
     # The most probable label is found before logarithms make neighbouring probabilities equal.
     return LabelScores(names, logprobs, np.array(gold), values.argmax(axis=2))
+
+
+def _padded(
+    rows: Sequence[Sequence[Prediction]], options: Sequence[Sequence[str]], method: str
+) -> Losses:
+    """Return the values of each query's own options, with no probability beyond the last one."""
+    size = len(rows), len(rows[0]), max(map(len, options))
+    values = np.full(size, -math.inf if method == RAW else 0.0)
+    for number, (row, own) in enumerate(zip(rows, options, strict=True)):
+        values[number, :, : len(own)] = [_values(p, method, own) for p in row]
+    return values
 
 
 def _values(prediction: Prediction, method: str, labels: Sequence[str]) -> list[float]:

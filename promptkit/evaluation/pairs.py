@@ -244,6 +244,7 @@ def _headline(
         general=around is None or around.general is not None,
         baseline=best.baseline,
         metric=metric,
+        chance=(scores := by_cell[best.cell].scores) is not None and not scores.labels,
     )
     unsettled: list[headline.Open] = []
     for rival in best.rivals:

@@ -131,8 +131,8 @@ class Best:
     separated: bool
     """Separated from every rival: only then it is the best."""
     baseline: float | None
-    """Accuracy of the majority-class baseline; None for generated answers, and where another metric
-    than accuracy is chosen."""
+    """Accuracy of the baseline, the majority class or chance among the options of each query; None
+    for generated answers, and where another metric than accuracy is chosen."""
     value: float | None = None
     """The metric of the cell: its accuracy, where no other one is chosen. None in runs of earlier
     versions."""

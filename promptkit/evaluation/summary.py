@@ -15,7 +15,20 @@ from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, FreeAnswers, Pair, Row, Spread, Variance
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
-from promptkit.text import sentence
+from promptkit.text import percent, sentence
+
+
+def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | None:
+    """Return a hint on reading the figures: what counts as right, or how often chance is."""
+    if task.options is None:
+        return exactness(task.output_type, metric, task.scoring)
+    chance = best_cell.baseline(by_cell)
+    if chance is None:
+        return None
+    return (
+        f"Chance is {percent(chance.accuracy)}: the mean over queries of 1 / the number of their "
+        "options."
+    )
 
 
 class Summary(NamedTuple):
@@ -52,7 +65,7 @@ def weigh(
     found = paired.compared(by_cell, metric)
     pairs = tuple(paired.pairs(by_cell, found))
     planned = paired.plan(by_cell, found, metric)
-    baseline = best_cell.majority(by_cell) if metric == ACCURACY else None
+    baseline = best_cell.baseline(by_cell) if metric == ACCURACY else None
     best = best_cell.best(by_cell, baseline, metric)
     verdicts = paired.verdicts_on(by_cell, found, best, planned, metric)
     lines = list(variance_sources.lines(by_cell))
@@ -62,7 +75,7 @@ def weigh(
         best,
         (*verdicts, *map(sentence, swaps)),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
-        tuple(filter(None, [exactness(task.output_type, metric, task.scoring)])),
+        tuple(filter(None, [_reading(task, by_cell, metric)])),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),
     )

@@ -38,7 +38,7 @@ def warnings(
     n = len(predictions[0])
     checked = [
         caveats.few_queries(n, power.detectable(n, planned), metric),
-        _majority(by_cell, baseline),
+        _not_above(by_cell, baseline),
         _picked(by_cell, metric),
         _one_seed(by_cell, metric),
         _low_coverage(by_cell, free),
@@ -53,11 +53,11 @@ def warnings(
         yield from label_frequencies.warnings(labels, by_cell)
 
 
-def _majority(by_cell: ByCell, baseline: best_cell.Baseline | None) -> str | None:
+def _not_above(by_cell: ByCell, baseline: best_cell.Baseline | None) -> str | None:
     if baseline is None:
         return None
     not_above, cells = best_cell.not_above(by_cell, baseline)
-    return caveats.majority(baseline.label, baseline.accuracy, not_above, cells)
+    return caveats.not_above_baseline(baseline.label, baseline.accuracy, not_above, cells)
 
 
 def _picked(by_cell: ByCell, metric: Metric) -> str | None:
@@ -74,7 +74,8 @@ def _one_seed(by_cell: ByCell, metric: Metric) -> str | None:
 def _low_coverage(by_cell: ByCell, free: Sequence[FreeAnswers]) -> str | None:
     """Return the warning for the cell with the lowest coverage, of those with free-form answers."""
     covered = coverage_of(by_cell)
-    if not covered:
+    scores = next(iter(by_cell.values())).scores
+    if not covered or scores is None or not scores.labels:
         return None
     asked = {one.at(seed=None): one for one in free}
     least = min(asked or covered, key=lambda cell: covered[cell])

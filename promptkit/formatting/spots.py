@@ -226,7 +226,7 @@ def _value_after(events: Iterable[_Event]) -> nodes.Node | None:
     if following is None or following.kind != "value":
         return None
     names = {name.name for name in _all(following.node, nodes.Name)}
-    return None if names and names <= {"task", "labels"} else following.node
+    return None if names and names <= {"task", "labels", "options"} else following.node
 
 
 def _separator(text: str, before: _Event | None) -> Separator | None:

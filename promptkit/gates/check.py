@@ -142,7 +142,7 @@ class Requirements:
     def fit(self, task: Task[Any, Any], limit: int | None = None) -> None:
         """Raise `PromptkitError` for a task that cannot be checked; no model is needed for that."""
         for bound in self.bounds:
-            if bound.metric != "accuracy" and not task.labels:
+            if bound.metric != "accuracy" and not task.is_scored:
                 raise TaskError(
                     f"{bound.metric}: only answers that are labels have one; bound the accuracy"
                 )

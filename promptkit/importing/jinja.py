@@ -29,7 +29,7 @@ _OF_LISTS = {
 
 _BRACES = {"variable_begin": "{{", "variable_end": "}}"}
 
-_OURS = ("task", "labels", "shots", "query", "input", "output")
+_OURS = ("task", "labels", "shots", "query", "input", "output", "options")
 """Names that templates of promptkit see."""
 
 _LOADS = (nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)

@@ -220,8 +220,10 @@ class Predictor:
         for query, prompt, result in zip(queries, prompts, results, strict=True):
             failed = False
             if isinstance(result, Score):
-                said = _scored(output.labels, result, self.model.identity.tolerance)
-                value = output.values[said.pop("label")]
+                answers = self.task.answers_of(query)
+                said = _scored(answers, result, self.model.identity.tolerance)
+                label = said.pop("label")
+                value = output.values.get(label, label)
             else:
                 format = prompt.prompt.format
                 parse = partial(output.parse, as_json=format != output.format)

@@ -243,7 +243,8 @@ def _all_of_template(
     if any(finding.severity == "error" for finding in seen):
         return
     fields = subject.task.types()[0].model_fields
-    unused = [name for name, info in fields.items() if not info.exclude and name not in names.read]
+    shown = {*names.read, subject.task.options}  # options are candidates, printed or not
+    unused = [name for name, info in fields.items() if not info.exclude and name not in shown]
     if not any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings):
         for name in unused:
             message = f"the field {name!r} is never shown"
@@ -258,10 +259,12 @@ def _given(subject: Subject) -> dict[str, Shape]:
     rows = subject.rows["demos"]
     keys = dict.fromkeys(key for row in subject.all_rows for key in row.example.metadata)
     metadata = Record("metadata", tuple((key, ANY) for key in keys), open=not rows)
-    record = replace(record_of(task.types()[0]), metadata=metadata)
+    known = record_of(task.types()[0])
+    shown = tuple([field for field in known.fields if field[0] != task.options])
+    record = replace(known, fields=shown, metadata=metadata, options=task.options)
     kinds = {type(row.example.output) for row in rows}
     is_number = not task.labels and kinds and kinds <= {int, float}
-    output = NUMBER if is_number else TEXT if task.labels else ANY
+    output = NUMBER if is_number else TEXT if task.is_scored else ANY
     fields = (("id", TEXT), ("input", record), ("output", output), ("metadata", metadata))
     return {
         "task": Record("task", (("name", TEXT), ("instruction", TEXT))),

@@ -21,6 +21,7 @@ from promptkit.linting.shapes import (
     LOOP,
     TEXT,
     AnswerShape,
+    Items,
     Macro,
     Record,
     Shape,
@@ -185,7 +186,8 @@ class NameChecker(Expressions):
         method = node.call.node
         if isinstance(method, nodes.ExtensionAttribute):
             if method.name == "_examples":
-                inner |= {"input": self._query, "output": AnswerShape()}
+                options = Items(TEXT)
+                inner |= {"input": self._query, "output": AnswerShape(), "options": options}
         else:
             self.visit(node.call, scope)
             for argument in node.args:

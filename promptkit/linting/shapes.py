@@ -71,10 +71,14 @@ class Record(Shape):
     open: bool = False
     metadata: Record | None = None
     """The metadata beside an input's fields: read by that name, and not iterated over."""
+    options: str | None = None
+    """The field of the options of an input's answer: a list that is not iterated over either."""
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
         found = dict(self.fields)
+        if self.options is not None:
+            found[self.options] = Items(TEXT)
         if self.metadata is not None:
             found.setdefault("metadata", self.metadata)
         return found

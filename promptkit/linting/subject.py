@@ -141,7 +141,11 @@ def inputs(subject: Subject) -> list[BaseModel]:
     found = [row.example.input for row in subject.all_rows[:_LOOKED_AT]]
     made = [made_up(subject.task.types()[0], number) for number in range(2)]
     found += [value for value in made if value is not None and _is_plain(value)]
-    others = (value for value in found[1:] if _apart(found[0], value))
+    options = subject.task.options
+    if options is not None and found:  # so that an answer to one input is one to the other
+        same = {options: getattr(found[0], options)}
+        found = [value.model_copy(update=same) for value in found]
+    others = (value for value in found[1:] if _apart(found[0], value, options))
     return [*found[:1], *islice(others, 1)]
 
 
@@ -154,9 +158,10 @@ def _is_plain(value: BaseModel) -> bool:
     return True
 
 
-def _apart(one: BaseModel, other: BaseModel) -> bool:
+def _apart(one: BaseModel, other: BaseModel, options: str | None) -> bool:
+    """Return whether inputs differ in every field but their options."""
     mine, theirs = plain(one), plain(other)
-    return all(mine[name] != theirs.get(name) for name in mine)
+    return all(mine[name] != theirs.get(name) for name in mine if name != options)
 
 
 def demonstrations(subject: Subject, value: BaseModel) -> list[Example[Any, Any]]:
@@ -165,9 +170,10 @@ def demonstrations(subject: Subject, value: BaseModel) -> list[Example[Any, Any]
     The outputs are real, or made up where the rows have none.
     """
     output = subject.task.output_type
-    rows = subject.all_rows[:_LOOKED_AT]
+    rows = subject.all_rows[:_LOOKED_AT] if subject.task.options is None else ()
     found = [row.example.output for row in rows if row.example.labelled]
     found += output.values.values()
+    found += getattr(value, subject.task.options or "", ())
     made = (_value(output.annotation, "answer", number) for number in range(2))
     found += [value for value in made if value is not None]
     others = (value for value in found[1:] if value != found[0])

@@ -19,6 +19,7 @@ from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.generic_models import Recipe, Typed
+from promptkit.tasks.options import Options, is_mark
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.task_file import FIELD_TYPES, TYPES, OutputFieldSection, TaskFile
 
@@ -77,6 +78,8 @@ def _input_model(fields: str) -> type[BaseModel]:
 
 def _field_type(kind: Any) -> Any:
     """Return the type of a field, given as task.toml writes it."""
+    if kind == "options":
+        return Annotated[list[str], Options()]
     if isinstance(kind, str):
         return FIELD_TYPES[kind]
     if isinstance(kind, dict):
@@ -104,7 +107,9 @@ def output_type(spec: TaskFile, path: Path) -> Any:
     section = spec.output
     columns = dict(spec.columns)
     column = columns.pop("output")
-    taken = [*columns.values()]
+    taken = [
+        one for named in columns.values() for one in ([named] if isinstance(named, str) else named)
+    ]
     if column in taken:
         raise TaskError(f"{path}: output.column: {column!r} is not the output's own column")
     if len(set(taken)) < len(taken):
@@ -234,7 +239,10 @@ def _validator(text: str) -> Any:
 
 def input_spec(input_type: type[BaseModel]) -> dict[str, Any]:
     """Return the `[input]` section of a type. Raises `TaskError` where none describes it."""
-    return {name: _field_spec(name, f.annotation) for name, f in input_type.model_fields.items()}
+    return {
+        name: "options" if any(map(is_mark, f.metadata)) else _field_spec(name, f.annotation)
+        for name, f in input_type.model_fields.items()
+    }
 
 
 def _field_spec(name: str, annotation: Any) -> Any:
@@ -256,11 +264,13 @@ def _field_spec(name: str, annotation: Any) -> Any:
     )
 
 
-def output_spec(output: OutputType, schema_file: str) -> dict[str, Any]:
+def output_spec(output: OutputType, schema_file: str, options: str | None = None) -> dict[str, Any]:
     """Return the `[output]` section of a type; `schema_file` is for its JSON Schema.
 
     Raises `TaskError` for what it cannot say.
     """
+    if options is not None:
+        return {"options": options}
     for key, kind in TYPES.items():
         if output.annotation is kind or _is_named(output, kind):
             return {"type": key}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from promptkit.errors import DataError, Problem
+from promptkit.errors import DataError, Problem, TaskError
 from promptkit.tasks.answer_texts import token_f1
 from promptkit.tasks.measures import Scorer, Scoring
 from promptkit.tasks.output_type import OutputType
@@ -38,12 +38,20 @@ class Judge:
 
     scoring: Scoring
     output: OutputType
+    options: bool = False
+    """Whether answers are chosen from options, which are equal or not, as labels are."""
 
     def __post_init__(self) -> None:
         self.scoring.check(self.output)
+        if self.options and self.scoring.match != "exact":
+            raise TaskError(f'match = "{self.scoring.match}" compares generated texts, not options')
         if self.scoring.counted or self.scoring.tolerances:
             check_names("counted", self.scoring.counted, self.fields)
             check_names("tolerances", self.scoring.tolerances, self.fields)
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.options or bool(self.output.labels)
 
     @cached_property
     def fields(self) -> tuple[OutputField, ...]:
@@ -82,14 +90,14 @@ class Judge:
             return Judgement(correct, measures)
         score = max(0.0 if failed else _score(scorer, value, gold, example) for gold in golds)
         # Calibrated labels are compared with the gold label alone, and raw ones as they are.
-        return Judgement(correct if self.output.labels else score == 1, measures | {"score": score})
+        return Judgement(correct if self._is_closed else score == 1, measures | {"score": score})
 
     def _against(self, gold: Any, value: Any, said: Any, failed: bool) -> Judgement:
         """Return the judgement of an answer against one gold output; `said` is its form in JSON."""
         same = not failed and self.output.same(value, gold)
         form = self.output.plain(gold)
         measures = self.scoring.measures(said, form)
-        if self.output.is_text and not self.output.labels:
+        if self.output.is_text and not self._is_closed:
             found = self._text(said, form, same)
             return Judgement(found.correct, measures | found.measures)
         if not self.fields or not isinstance(form, Mapping):

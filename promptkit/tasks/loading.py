@@ -51,7 +51,7 @@ def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None
         ('drupe', 'pome')
     """
     source = read_folder(folder, notify=notify)
-    problems = [found.as_problem(source.spec.columns["output"]) for found in source.row_problems]
+    problems = [found.as_problem(source.spec.output_column) for found in source.row_problems]
     if source.problems or problems:
         raise DataError([*source.problems, *problems])
     return source.task()

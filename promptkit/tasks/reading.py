@@ -18,8 +18,9 @@ from promptkit.tasks.tables import DataFile, is_csv, is_parquet
 from promptkit.tasks.validation import ExampleParser
 from promptkit.text import did_you_mean
 
-Columns = Mapping[str, str]
-"""The columns of input fields, `output` and `id`, where a column has another name."""
+Columns = Mapping[str, str | Sequence[str]]
+"""The columns of input fields, `output` and `id`, where a column has another name; options may have
+a column each."""
 
 
 def read_examples(
@@ -136,14 +137,24 @@ class _RowReader:
         if reserved:
             raise TaskError(f"input field {min(reserved)!r}: this name is reserved")
         self._parser, self._codes, self._textual, self._sparse = parser, codes, textual, sparse
-        self._columns = {name: column for name, column in columns.items() if name != column}
+        self._listed = {name: one for name, one in columns.items() if not isinstance(one, str)}
+        self._columns = {
+            name: column
+            for name, column in columns.items()
+            if isinstance(column, str) and name != column
+        }
         for name in columns:
             if name not in (*parser.keys, *RESERVED):
                 raise TaskError(f"columns: {unknown_part(name, parser.keys)}")
         self.output_column = self._columns.get("output", "output")
-        self.required = [self._columns.get(key, key) for key in parser.required]
+        self.required = [
+            column
+            for key in parser.required
+            for column in self._listed.get(key, [self._columns.get(key, key)])
+        ]
         nullable = self._nullable.keys()
         self._kept = {self._columns.get(key, key) for key in nullable}
+        self._kept.update(*self._listed.values())
         if parser.output.allows_null:
             self._kept.add(self.output_column)
 
@@ -157,8 +168,27 @@ class _RowReader:
         self, row: Mapping[str, Any], *, place: Place | None = None, name: str | None = None
     ) -> Example[Any, Any] | None:
         """Return the example of a row, or None after adding the reasons to the problems."""
+        if self._listed:
+            row = dict(row)
+            problems = [*self._join(row)]
+            if problems:
+                file, line = place or (None, None)
+                self._parser.problems += [
+                    replace(one, file=file, line=line, example=name) for one in problems
+                ]
+                return None
         parts = self._split(self._renamed(row) if self._columns else row)
         return self._parser.parse(parts, place=place, example=name)
+
+    def _join(self, row: dict[str, Any]) -> Iterator[Problem]:
+        """Put the options of a row into one list; only the last ones may be empty."""
+        for field, columns in self._listed.items():
+            cells = [row.pop(column, None) for column in columns]
+            filled = [cell not in (None, "") for cell in cells]
+            row[field] = cells[: sum(filled)]
+            if not all(filled[: sum(filled)]):
+                reason = "empty, and a later option is not, so that letters and indices are unclear"
+                yield Problem(reason, field=columns[filled.index(False)])
 
     def as_named(self, problem: Problem) -> Problem:
         """Return a problem with the name of the field as a column."""
@@ -186,7 +216,7 @@ class _RowReader:
         if self._textual:
             nullable = self._nullable
             given |= {k: None for k, text in nullable.items() if row.get(k) == "" and not text}
-            for key in self._structured & given.keys():
+            for key in (self._structured & given.keys()) - self._listed.keys():
                 given[key] = _from_json(given[key])
         return {
             **({"output": self._output(row["output"])} if "output" in row else {}),
@@ -205,7 +235,7 @@ class _RowReader:
             value = next((self._codes[t] for t in label_texts(value) if t in self._codes), value)
         if not self._textual or not isinstance(value, str):
             return value
-        if value == "" and not output.is_text:
+        if value == "" and (not output.is_text or self._parser.options is not None):
             return None
         try:
             return output.parse(value)

@@ -25,6 +25,7 @@ from promptkit.tasks.examples import Example, I, O, canonical
 from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.judging import Judge
 from promptkit.tasks.measures import Scoring
+from promptkit.tasks.options import options_field
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.validation import ExampleParser
@@ -124,7 +125,7 @@ class Task(Typed, Generic[I, O]):
             items = error.errors(include_url=False)
             reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items]
             raise TaskError("; ".join(reasons)) from None
-        _ = task.labels  # labels that clash are an error of the task
+        _ = task.labels, task.options  # labels that clash are an error of the task
         _ = task.judge  # so is a scoring that does not fit
         if problems := [*task._without_answer()]:
             raise DataError(problems)
@@ -242,12 +243,28 @@ class Task(Typed, Generic[I, O]):
     @property
     def judge(self) -> Judge:
         """The judge of answers, by the task's scoring."""
-        return Judge(self.scoring, self.output_type)
+        return Judge(self.scoring, self.output_type, self.options is not None)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The closed set of answers; empty where answers are generated."""
+        """The closed set of answers; empty where answers are generated or options."""
         return self.output_type.labels
+
+    @cached_property
+    def options(self) -> str | None:
+        """The input field of the options that outputs are chosen from (`Options`), if there is."""
+        return options_field(self.types()[0], self.output_type)
+
+    @property
+    def is_scored(self) -> bool:
+        """Return whether answers are scored: labels, or options of each query."""
+        return bool(self.labels) or self.options is not None
+
+    def answers_of(self, example: Example[I, O]) -> tuple[str, ...]:
+        """The possible answers to an example: the labels, or its own options, else none."""
+        if self.options is None:
+            return self.labels
+        return tuple(getattr(example.input, self.options))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -51,10 +51,20 @@ class _Section(BaseModel):
 class FieldSection(_Section):
     """A field of an input whose column has another name: `{ type = "str", column = "Title" }`."""
 
-    type: FieldType | list[Scalar]
-    """str, int, float, bool, a list of one of these (list[str]), or a list of allowed values."""
+    type: FieldType | Literal["options"] | list[Scalar]
+    """str, int, float, bool, a list of one of these (list[str]), options, or a list of allowed
+    values."""
     column: str
     """The column that holds the field, in any spelling."""
+
+
+class OptionsSection(_Section):
+    """Options in a column each: `{ type = "options", columns = ["A", "B", "C", "D"] }`."""
+
+    type: Literal["options"]
+    """Options: the output is one of them."""
+    columns: list[str] = Field(min_length=2)
+    """The columns, in order; a row leaves the last ones empty where it has fewer options."""
 
 
 ItemType = TypeName | Literal["list[str]", "list[int]", "list[float]"]
@@ -80,28 +90,44 @@ class RecordSection(RootModel[dict[str, "FieldType | list[Scalar] | RecordSectio
 Records = Annotated[list[RecordSection], Field(min_length=1, max_length=1)]
 """A list of records as a field, `[[input.turns]]`: the types of one record's fields."""
 
-Kind = FieldType | list[Scalar] | FieldSection | RecordSection | Records
+Kind = (
+    FieldType
+    | Literal["options"]
+    | list[Scalar]
+    | FieldSection
+    | OptionsSection
+    | RecordSection
+    | Records
+)
 
 
 def _kind(field: Any) -> Any:
     """Return the type of a field as JSON has it."""
-    if isinstance(field, FieldSection):
+    if isinstance(field, FieldSection | OptionsSection):
         return field.type
     if isinstance(field, RecordSection):
         return {name: _kind(inner) for name, inner in field.root.items()}
     return [*map(_kind, field)] if isinstance(field, list) else field
 
 
+def _columns(name: str, field: Any) -> str | list[str]:
+    """Return the column of a field, or those of its options."""
+    if isinstance(field, OptionsSection):
+        return field.columns
+    return field.column if isinstance(field, FieldSection) else name
+
+
 def _one_kind(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"required": [name]} for name in ("labels", "type", "schema", "fields")]
+    kinds = ("labels", "type", "schema", "fields", "options")
+    schema["anyOf"] = [{"required": [name]} for name in kinds]
+    apart = {"labels": ("type", "schema", "options"), "options": ("type", "schema", "fields")}
     schema["not"] = {
-        "required": ["labels"],
-        "anyOf": [{"required": ["type"]}, {"required": ["schema"]}],
+        "anyOf": [{"required": [name, other]} for name in apart for other in apart[name]]
     }
 
 
 class OutputSection(_Section):
-    """`[output]`: one of `labels`, `type`, `schema` and `fields`.
+    """`[output]`: one of `labels`, `options`, `type`, `schema` and `fields`.
 
     `type = "str"` may have a `schema` too.
     """
@@ -111,6 +137,9 @@ class OutputSection(_Section):
     labels: list[StrictStr | StrictInt] | dict[str, StrictStr] | None = None
     """The labels that the model scores; where rows have codes for them, a label for each code:
     `{ 0 = "negative", 1 = "positive" }`."""
+    options: str | None = None
+    """The input field of the type options: the output is one of its row's own, which the model
+    scores. Rows give its text, its letter (A for the first) or its index, counted from 0."""
     type: TypeName | None = None
     """The type of a generated answer; for bool, the labels true and false are scored."""
     schema_file: str | None = Field(default=None, alias="schema")
@@ -199,8 +228,9 @@ class TaskFile(_Section):
     folder."""
     input: dict[str, Annotated[Kind, Field(union_mode="left_to_right")]]
     """The fields of an input and their types: str, int, float, bool, a list of one of these such as
-    list[str], or a list of allowed values; with the name of their column where it is another. A
-    table of fields, [input.author], is a record; [[input.turns]] is a list of records."""
+    list[str], options (a list of texts of which the output is one), or a list of allowed values;
+    with the name of their column where it is another. A table of fields, [input.author], is a
+    record; [[input.turns]] is a list of records."""
     output: OutputSection
     near_duplicates: Literal["exclude", "allow"] = "exclude"
     """The treatment of demonstrations that are near-duplicates of a query: excluded from its
@@ -213,13 +243,15 @@ class TaskFile(_Section):
         return {name: _kind(field) for name, field in self.input.items()}
 
     @property
-    def columns(self) -> dict[str, str]:
-        """The column of each field, of the output and of the id."""
-        own = {
-            name: field.column if isinstance(field, FieldSection) else name
-            for name, field in self.input.items()
-        }
-        return {**own, "output": self.output.column, "id": "id", **self.files.columns}
+    def columns(self) -> dict[str, str | list[str]]:
+        """The column of each field, of the output and of the id; options may have several."""
+        own = {name: _columns(name, field) for name, field in self.input.items()}
+        return {**own, "output": self.output_column, "id": "id", **self.files.columns}
+
+    @property
+    def output_column(self) -> str:
+        """The column of the output."""
+        return self.files.columns.get("output", self.output.column)
 
 
 def json_schema() -> str:
@@ -257,15 +289,16 @@ def read_task_file(path: Path) -> TaskFile:
     except ValidationError as error:
         raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
     section = spec.output
-    chosen = [section.labels, section.type, section.schema_file, section.fields]
-    is_text = section.type == "str" and section.labels is None and section.fields is None
+    chosen = [section.labels, section.options, section.type, section.schema_file, section.fields]
+    is_text = section.type == "str" and chosen[:2] == [None, None] and section.fields is None
     if not is_text and sum(choice is not None for choice in chosen) != 1:
         raise TaskError(
-            f"{path}: [output] has exactly one of labels, type, schema and fields, or schema with "
-            'type = "str" for a text'
+            f"{path}: [output] has exactly one of labels, type, schema, fields and options, or "
+            'schema with type = "str" for a text'
         )
     _check_columns(spec, path)
     _check_files(spec.files, path)
+    _check_options(spec, path)
     return spec
 
 
@@ -281,9 +314,27 @@ def _check_files(files: FilesSection, path: Path) -> None:
         raise TaskError(f"{path}: files.folds: the rows are split already; keep split or folds")
 
 
+def _check_options(spec: TaskFile, path: Path) -> None:
+    """Raise `TaskError` where a field of options is not the one that the output is chosen from."""
+    fields, named = [name for name, kind in spec.kinds.items() if kind == "options"], spec.output
+    if named.options is not None and named.options not in fields:
+        raise TaskError(
+            f"{path}: output.options: {named.options!r} is no input field of the type options; "
+            f'write {named.options} = "options" in [input]'
+        )
+    others = [name for name in fields if name != named.options]
+    if others:
+        reason = f"the options of {named.options!r} are" if named.options else "its options are not"
+        raise TaskError(
+            f"{path}: input.{others[0]}: {reason} what the output is chosen from; write options = "
+            f'"{others[0]}" in [output]'
+        )
+
+
 def _check_columns(spec: TaskFile, path: Path) -> None:
     """Raise `TaskError` for columns of no field, or said twice."""
-    named = [name for name, field in spec.input.items() if isinstance(field, FieldSection)]
+    tables = FieldSection | OptionsSection
+    named = [name for name, field in spec.input.items() if isinstance(field, tables)]
     if spec.output.column != "output":
         named.append("output")
     for name in spec.files.columns:
@@ -301,14 +352,15 @@ def _reasons(error: ValidationError) -> Iterator[str]:
         if keys[0] == "input" and len(keys) > 1:
             keys = keys[:2]
             reason = (
-                "a type is str, int, float, bool, list[str] or a list of allowed values, or a "
-                "table such as "
+                "a type is str, int, float, bool, list[str], options or a list of allowed values, "
+                "or a table such as "
                 f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
             )
             if str(item["input"]).startswith(("list", "array")):
                 reason = (
                     "a list is list[str], list[int], list[float] or list[bool], not "
-                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]"
+                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]; "
+                    "options that differ from row to row are of the type options"
                 )
         elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
             keys = keys[:3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
 from promptkit.tasks.examples import Example, Place, canonical_text, content_id
+from promptkit.tasks.options import chosen, options_field
 from promptkit.tasks.output_type import OutputType
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,6 +30,8 @@ class ExampleParser:
         self, input_type: type[BaseModel], output_type: Any, problems: list[Problem]
     ) -> None:
         self.input_type, self.output = input_type, OutputType(output_type)
+        self.options = options_field(input_type, self.output)
+        """The field of the options that outputs are chosen from; None where there is none."""
         self.problems = problems
         self.example_type = Example[input_type, output_type]  # type: ignore[valid-type]
 
@@ -50,7 +53,8 @@ class ExampleParser:
         given = value.get("id")
         id = str(given) if given is not None else ""
         parsed = self._input(value.get("input"), found)
-        gold = self._output(value, column, found)
+        options = None if self.options is None else getattr(parsed, self.options, ())
+        gold = self._output(value, column, found, options)
         metadata = value.get("metadata") or {}
         found += _flaws("id", id)
         if metadata:
@@ -71,14 +75,20 @@ class ExampleParser:
         )
 
     def _output(
-        self, value: Mapping[str, Any], column: str, found: list[_Flaw]
+        self,
+        value: Mapping[str, Any],
+        column: str,
+        found: list[_Flaw],
+        options: Sequence[str] | None,
     ) -> Mapping[str, Any]:
-        """The output by its name; nothing where it is not known."""
+        """The output by its name; nothing where it is not known, or its options are not."""
         gold = value.get("output")
         if "output" not in value or (gold is None and not self.output.allows_null):
             return {}
+        if options is not None and not options:
+            return {}
         try:
-            gold = self.output.validate(gold)
+            gold = self.output.validate(gold if options is None else chosen(gold, options))
         except ValueError as error:
             found.append((str(error), column, gold))
             return {}

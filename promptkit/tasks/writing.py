@@ -61,7 +61,7 @@ def save_task(
         "instruction": task.instruction,
         "template": task.template,
         "input": input_spec(task.types()[0]),
-        "output": output_spec(task.output_type, schema_file),
+        "output": output_spec(task.output_type, schema_file, task.options),
         "files": parts,
     }
     schema = task.output_type.written_schema if "schema" in spec["output"] else None

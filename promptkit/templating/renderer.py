@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -124,7 +124,7 @@ class Renderer:
             prefix,
             pieces,
             slot,
-            self._labels,
+            self._task.answers_of(asked.example) if self._task.options else self._labels,
             self._file,
             format=self._format(slot is not None and pieces[slot].as_json),
             shots=tuple([shot.id for shot in shots]),
@@ -151,7 +151,12 @@ class Renderer:
         task = self._task
         if not shots and len(task.demos):
             pieces, _ = self._rendered([task.demos[0]], asked)
-        self._check_written(pieces)
+        labels = self._labels
+        known = {*labels}
+        if task.options is not None:
+            labels = task.answers_of(asked.example)
+            known = {option for shot in shots or task.demos[:1] for option in task.answers_of(shot)}
+        self._check_written(pieces, known)
         lead, stop = around_output(pieces)
         format = self._format(self._writes_json(pieces, shots or task.demos[:1]))
         if prompt.messages:
@@ -159,12 +164,14 @@ class Renderer:
             if prompt.messages[-1].role != "assistant":  # the answer is a turn of its own
                 lead = ""
         lead = prompt.lead or lead
-        known = candidates(self._labels, lead)
-        return replace(prompt, candidates=known, lead=lead, stop=stop, format=format)
+        scored = candidates(labels, lead)
+        return replace(prompt, candidates=scored, lead=lead, stop=stop, format=format)
 
     def _format(self, as_json: bool) -> AnswerFormat | None:
         """Return the format of a generated answer, as JSON if the template writes it so."""
         output = self._task.output_type
+        if self._task.options is not None:
+            return None
         return output.json_format if as_json else output.format
 
     def _writes_json(self, pieces: Sequence[Piece], shots: Shots) -> bool:
@@ -175,9 +182,9 @@ class Renderer:
             isinstance(answer, Text) and answer.json == text != answer for answer, text in written
         )
 
-    def _check_written(self, pieces: Sequence[Piece]) -> None:
+    def _check_written(self, pieces: Sequence[Piece], labels: Collection[str]) -> None:
         """Raise `TemplateError` if a plain loop's shots show others than labels, its candidates."""
-        known = {label.casefold() for label in self._labels}
+        known = {label.casefold() for label in labels}
         for piece in pieces:
             if known and piece.field == "output" and piece.text.casefold() not in known:
                 raise TemplateError(
@@ -201,7 +208,7 @@ class Renderer:
         return frame.prefix, (*block.pieces, *frame.after)
 
     def _rendered(self, shots: Shots, asked: _Query) -> tuple[tuple[Piece, ...], Notes]:
-        notes = Notes(self._blocks, input=asked.input)
+        notes = Notes(self._blocks, input=asked.input, options=self._task.options)
         context = self._template.new_context(
             {
                 **self._names,
@@ -223,10 +230,8 @@ class Renderer:
     def _query(self, example: Example[Any, Any]) -> _Query:
         known = self._queries.get(id(example))
         if known is None:
-            fields = self._task.fields_of(example)
-            metadata = View("metadata", example.metadata, example.id)
-            view = View("input", fields, example.id, called="query", metadata=metadata)
-            input = View("input", fields, example.id, metadata=metadata)
+            input = self._input_view(example)
+            view = self._input_view(example, called="query")
             known = _Query(example, view, input, text_key(example.input))
             self._queries[id(example)] = known
         return known
@@ -234,15 +239,23 @@ class Renderer:
     def _shot_view(self, shot: Example[Any, Any]) -> View:
         known = self._shots.get(id(shot))
         if known is None:
-            metadata = View("metadata", shot.metadata, shot.id)
+            input = self._input_view(shot)
             fields: Mapping[str, Any] = {
                 "id": shot.id,
-                "input": View("input", self._task.fields_of(shot), shot.id, metadata=metadata),
+                "input": input,
                 "output": self._answer(shot),
-                "metadata": metadata,
+                "metadata": View("metadata", shot.metadata, shot.id),
             }
             known = self._shots[id(shot)] = shot, View("shot", fields, shot.id)
         return known[1]
+
+    def _input_view(self, example: Example[Any, Any], called: str = "input") -> View:
+        """Return an input as a template sees it; its options are those of `options`."""
+        fields, field = dict(self._task.fields_of(example)), self._task.options
+        beside: dict[str, Any] = {"metadata": View("metadata", example.metadata, example.id)}
+        if field is not None:
+            beside[field] = trace(fields.pop(field), Origin(example.id, f"input.{field}"))
+        return View("input", fields, example.id, called=called, beside=beside)
 
     def _answer(self, shot: Example[Any, Any]) -> Any:
         """Return a shot's answer as a template sees it."""

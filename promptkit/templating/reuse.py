@@ -14,7 +14,7 @@ from jinja2 import meta, nodes
 _IMPORTS = (nodes.Import, nodes.FromImport)
 _INCLUDES = (nodes.Extends, nodes.Include)
 _TASK = {"task", "labels"}
-_EXAMPLE = {"input", "output"}
+_EXAMPLE = {"input", "output", "options"}
 
 
 class Sharing(NamedTuple):

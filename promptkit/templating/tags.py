@@ -20,7 +20,10 @@ from promptkit.templating.values import Slot, View
 NOTES = "promptkit_notes"
 """Name of the variable that holds the `Notes` of a rendering."""
 
-Caller = Callable[[View, Any], Rendered]
+Answers = tuple[Any, ...]
+"""Possible answers to an example, as templates see them."""
+
+Caller = Callable[[View, Any, Answers], Rendered]
 
 Mark = tuple[Literal["slot", "open"], int]
 """The answer slot or a turn, and the line of its tag."""
@@ -44,6 +47,12 @@ class Notes:
     """Block of the query."""
     input: View | None = None
     """The query as its block sees it."""
+    options: str | None = None
+    """Field of inputs that holds the options of their answers; None where these are labels."""
+
+    def options_of(self, input: View, labels: Answers) -> Answers:
+        """Return the possible answers to an input: its own, or the labels."""
+        return labels if self.options is None else getattr(input, self.options)
 
 
 class ExampleTag(Extension):
@@ -55,7 +64,7 @@ class ExampleTag(Extension):
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endexample",), drop_needle=True)
         call = self.call_method("_examples", [nodes.ContextReference(), nodes.Const(line)])
-        names = [nodes.Name("input", "param"), nodes.Name("output", "param")]
+        names = [nodes.Name(name, "param") for name in ("input", "output", "options")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
 
     def _examples(self, context: Context, line: int, caller: Caller) -> Rendered:
@@ -69,10 +78,12 @@ class ExampleTag(Extension):
         notes: Notes = given[NOTES]
         pieces: list[Piece] = []
         for shot in given["shots"]:
-            pieces += _block(notes, shot, caller, shot.input, shot.output).pieces
+            options = notes.options_of(shot.input, given["labels"])
+            pieces += _block(notes, shot, caller, shot.input, shot.output, options).pieces
         query = given["query"]
+        options = notes.options_of(query, given["labels"])
         notes.query_block = _block(
-            notes, query, caller, notes.input or query, Slot(given["labels"])
+            notes, query, caller, notes.input or query, Slot(options), options
         )
         slots = sum(piece.kind == "slot" for piece in notes.query_block.pieces)
         if slots != 1:
@@ -84,7 +95,9 @@ class ExampleTag(Extension):
         return rendered([*pieces, *notes.query_block.pieces])
 
 
-def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) -> Block:
+def _block(
+    notes: Notes, shown: View, caller: Caller, input: View, output: Any, options: Answers
+) -> Block:
     """Return the block of an example, each of its pieces marked as the example's."""
     if notes.blocks is not None and shown in notes.blocks:
         block = notes.blocks[shown]
@@ -92,7 +105,8 @@ def _block(notes: Notes, shown: View, caller: Caller, input: View, output: Any) 
         return block
     before = len(notes.marks)
     owned = [
-        p if p.example else p._replace(example=shown._example) for p in caller(input, output).pieces
+        p if p.example else p._replace(example=shown._example)
+        for p in caller(input, output, options).pieces
     ]
     block = Block(tuple(owned), tuple(notes.marks[before:]))
     if notes.blocks is not None:

@@ -217,8 +217,10 @@ class TracingEnvironment(BoundedEnvironment):
         return json.dumps(value, ensure_ascii=False, indent=indent, default=plain)
 
     def _no_field(self, view: View, field: str) -> Undefined:
-        has = ", ".join(map(shorten, view._fields)) or "no fields"
-        if view._metadata is not None and field in view._metadata._fields:
+        others = [name for name in view._beside if name != "metadata"]
+        has = ", ".join(map(shorten, (*view._fields, *others))) or "no fields"
+        metadata = view._beside.get("metadata")
+        if isinstance(metadata, View) and field in metadata._fields:
             has += f", and its metadata has {field!r}: write {view._called}.metadata.{field}"
         return self.undefined(f"{view._called!r} has no field {shorten(field)}; it has {has}")
 

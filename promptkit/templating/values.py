@@ -43,11 +43,12 @@ class Real(float):
 class View:
     """A record as a template sees it: its fields, and nothing else.
 
-    Iterating gives (field name, value) pairs. `metadata` of an input is read by that name unless
-    a field has it, and is not iterated over.
+    Iterating gives (field name, value) pairs. What stands beside the fields of an input, its
+    metadata and the options of its answer, is read by name unless a field has the name, and is not
+    iterated over.
     """
 
-    __slots__ = ("_called", "_example", "_fields", "_metadata", "_name")
+    __slots__ = ("_beside", "_called", "_example", "_fields", "_name")
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class View:
         example: str | None = None,
         *,
         called: str | None = None,
-        metadata: View | None = None,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         """Make a view of a record.
 
@@ -65,17 +66,17 @@ class View:
             fields: Values by field name.
             example: Id of the example that it belongs to.
             called: Name of the record in errors; by default `name`.
-            metadata: Metadata of the example, for an input.
+            beside: Values, as templates see them, that are not iterated over.
         """
         self._name, self._fields, self._example = name, dict(fields), example
-        self._called, self._metadata = called or name, metadata
+        self._called, self._beside = called or name, beside or {}
 
     def __getattr__(self, field: str) -> Any:
         try:
             value = self._fields[field]
         except KeyError:
-            if field == "metadata" and self._metadata is not None:
-                return self._metadata
+            if field in self._beside:
+                return self._beside[field]
             raise AttributeError(field) from None
         if not isinstance(value, _READY):
             origin = Origin(self._example, f"{self._name}.{field}")

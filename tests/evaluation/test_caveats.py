@@ -61,12 +61,12 @@ def test_low_coverage_where_free_form_answers_are_labels_or_empty() -> None:
 
 
 def test_majority() -> None:
-    assert caveats.majority("pome", 0.3, 0, 2) is None
-    assert caveats.majority("pome", 0.3, 2, 2) == (
+    assert caveats.not_above_baseline("pome", 0.3, 0, 2) is None
+    assert caveats.not_above_baseline("pome", 0.3, 2, 2) == (
         'No cell significantly beats the majority-class baseline ("pome", 30 %); change the '
         "template, the labels or the model, or add tests."
     )
-    assert caveats.majority("pome", 0.3, 1, 3) == (
+    assert caveats.not_above_baseline("pome", 0.3, 1, 3) == (
         '1 of 3 cells does not significantly beat the majority-class baseline ("pome", 30 %).'
     )
 

@@ -93,8 +93,8 @@ def test_a_missing_column_is_named_with_what_it_may_be(tmp_path: Path) -> None:
         ('"class"', '"Review Text"', "input: the column 'Review Text' belongs to two fields"),
         ('"class"', '"id"', "input: the column 'id' is the row's own"),
         ('"class"', '"label-coarse"', "output.column: 'label-coarse' is not the output's own"),
-        ('"class" }', '"class", x = 1 }', "input.kind: a type is str, int, float, bool or"),
-        ('type = "int", ', "", "input.stars: a type is str, int, float, bool or"),
+        ('"class" }', '"class", x = 1 }', "input.kind: a type is str, int, float, bool, list[str]"),
+        ('type = "int", ', "", "input.stars: a type is str, int, float, bool, list[str]"),
         ("stars =", '"x y" = "str"\nstars =', 'FIELD = { type = "str", column = "x y" }'),
     ],
 )

@@ -300,7 +300,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
     [
         ("instruction", "instructon", "instructon: unknown key; did you mean 'instr"),
         ("labels", "lables", "output.lables: unknown key; did you mean 'labels'"),
-        ("demos =", "xyzzy =", "files.xyzzy: unknown key; choose one of: demos, tests, repeats"),
+        ("demos =", "xyzzy =", "files.xyzzy: unknown key; choose one of: demos, tests, columns"),
         ('"Name the family."', "3", "instruction: Input should be a valid string, not 3"),
         (
             'name = "str"',
@@ -323,11 +323,15 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
             '["a", 1.5]',
             "output.labels.1: a label is text or a whole number",
         ),
-        ("labels =", 'type = "str"\nlabels =', "exactly one of labels, type, schema and fields"),
+        (
+            "labels =",
+            'type = "str"\nlabels =',
+            "exactly one of labels, type, schema, fields and options",
+        ),
         (
             'labels = ["drupe", "pome"]',
             "",
-            "[output] has exactly one of labels, type, schema and fields",
+            "[output] has exactly one of labels, type, schema, fields and options",
         ),
         ("labels =", 'column = "name"\nlabels =', "output.column: 'name' is not the output's own"),
         (

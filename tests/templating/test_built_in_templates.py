@@ -92,8 +92,8 @@ def test_the_orders_of_options_differ_and_nothing_else_does() -> None:
         (BUILT_IN / f"letters{order}.j2").read_text(encoding="utf-8").partition("\n")[2]
         for order in ("", "-reversed", "-shuffled")
     ]
-    assert sources[1].replace("labels | reverse", "labels") == sources[0]
-    assert sources[2].replace("labels | shuffle(2)", "labels") == sources[0]
+    assert sources[1].replace("options | reverse", "options") == sources[0]
+    assert sources[2].replace("options | shuffle(2)", "options") == sources[0]
 
 
 def test_json_lines_are_json() -> None:

@@ -40,7 +40,7 @@ def accuracy(data: Data) -> list[Panel]:
     values = [row[metric.name] for row in _having(metric, data["rows"])]
     domain = _domain(metric, [*ends, *values])
     seeds = cell_names.by_draw(data)
-    level = _majority(data) if metric == ACCURACY else None
+    level = _baseline(data) if metric == ACCURACY else None
     return [
         Panel(title, _curves(metric, lines, seeds, domain, level), _in_words(metric, lines))
         for title, lines in _panels(data)[:MANY]
@@ -71,7 +71,7 @@ def _curves(
     lines: Mapping[str, Sequence[Data]],
     seeds: Mapping[tuple[Key, int], Sequence[float]],
     domain: Sequence[float],
-    majority: float | None,
+    baseline: tuple[float, Sequence[str]] | None,
 ) -> Chart:
     """Return lines through accuracies with their intervals, and a small point for every draw."""
     cells = [(name, row) for name, rows in lines.items() for row in _having(metric, rows)]
@@ -96,7 +96,7 @@ def _curves(
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
     y = _axis(metric, domain)
-    width = WIDTH - (0 if majority is None else ASIDE)
+    width = WIDTH - (0 if baseline is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
             y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2=alt.Y2("high:Q")
@@ -107,25 +107,28 @@ def _curves(
     if len(draws) > len(values):
         small = base.mark_point(size=14, opacity=0.55, filled=False, strokeWidth=1)
         layers.insert(0, small.encode(y=alt.Y("draw:Q")).properties(data=inline(draws)))
-    if majority is not None:
-        layers.insert(0, _majority_line(majority))
+    if baseline is not None:
+        layers.insert(0, _baseline_line(*baseline))
     return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)
 
 
-def _majority_line(at: float) -> Chart:
+def _baseline_line(at: float, words: Sequence[str]) -> Chart:
     base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
-    words = ["majority", "baseline"]
-    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=words)
+    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
     rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
     return rule + text.encode(x=alt.value(WIDTH - ASIDE))
 
 
-def _majority(data: Data) -> float | None:
-    """Return the accuracy of the majority-class baseline; None where no labels are scored."""
-    if not data["confusion"]:
-        return None
-    golds = confusion_matrices.golds(data["confusion"][0])
-    return max(golds) / max(1, sum(golds))
+def _baseline(data: Data) -> tuple[float, Sequence[str]] | None:
+    """Return the accuracy of the majority class, or of chance, and its name; None without either.
+
+    Only labels have confusion matrices, and the baseline of options is chance.
+    """
+    if data["confusion"]:
+        golds = confusion_matrices.golds(data["confusion"][0])
+        return max(golds) / max(1, sum(golds)), ["majority", "baseline"]
+    chance = (data.get("best") or {}).get("baseline")
+    return None if chance is None else (chance, ["chance"])
 
 
 def _in_words(metric: Metric, lines: Mapping[str, Sequence[Data]]) -> str:

@@ -1,0 +1,110 @@
+"""Tasks whose queries have options of their own, from the data to the page."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from promptkit import Comparison, FakeModel, Predictor, Store, Template, check, compare, load_task
+from promptkit.experiments.saved_runs import read_run
+
+QUIZ = load_task("examples/quiz")
+CHANCE = fmean(1 / len(QUIZ.answers_of(test)) for test in QUIZ.tests)
+
+
+@pytest.fixture(scope="module")
+def result() -> Comparison:
+    return compare(
+        QUIZ,
+        models=[FakeModel()],
+        templates=["letters.j2", "lines.j2"],
+        shots=[0, 2],
+        seeds=2,
+        store=Store(),
+    )
+
+
+def test_predictions_are_over_the_querys_own_options(result: Comparison) -> None:
+    assert {len(one.probs or ()) for one in result.predictions} == {3, 4, 5}
+    for one in result.predictions:
+        options = one.input["choices"]
+        assert [*(one.logprobs or {})] == [*(one.probs or {})] == options
+        assert sum((one.probs or {}).values()) == pytest.approx(1)
+        assert one.label == max(one.probs or {}, key=(one.probs or {}).__getitem__)
+        assert one.correct == (one.label == one.gold)
+        assert one.gold in options
+        assert one.text is None
+        assert one.failure is None
+
+
+def test_losses_are_those_of_each_querys_options(result: Comparison) -> None:
+    for row in (row for row in result.rows if row.seed is not None):
+        own = [one for one in result.predictions if one.cell == row.cell]
+        losses = [-math.log((one.probs or {})[one.gold]) for one in own]
+        brier = [
+            sum((p - (o == one.gold)) ** 2 for o, p in (one.probs or {}).items()) for one in own
+        ]
+        assert row.accuracy == fmean(bool(one.correct) for one in own)
+        assert row.log_loss == pytest.approx(fmean(losses))
+        assert row.brier == pytest.approx(fmean(brier))
+        table = np.zeros((len(own), 5))
+        for line, one in zip(table, own, strict=True):
+            line[: len(one.probs or {})] = [*(one.probs or {}).values()]
+        gold = [[*(one.probs or {})].index(one.gold) for one in own]
+        assert row.log_loss == pytest.approx(log_loss(gold, table, labels=range(5)))
+
+
+def test_metrics_of_one_set_of_labels_are_left_out(result: Comparison) -> None:
+    for row in result.rows:
+        assert row.macro_f1 is None
+        assert not {"mcc", "kappa", "balanced_accuracy", "auroc"} & row.figures.keys()
+        assert {"top_2_accuracy", "aurc"} <= row.figures.keys()
+    assert result.confusion == ()
+    assert result.free_answers == ()
+    assert result.reliability
+    assert not any("collapse" in one or "coverage" in one for one in result.warnings)
+
+
+def test_chance_is_the_baseline(result: Comparison) -> None:
+    assert result.best.baseline == pytest.approx(CHANCE)
+    text = " ".join(str(result).split())
+    assert f"(chance: {100 * CHANCE:.0f} %)" in text
+    assert f"Chance is {100 * CHANCE:.0f} %" in text
+    assert f"No cell significantly beats chance ({100 * CHANCE:.0f} %)" in text
+
+
+def test_a_run_is_saved_read_and_shown(result: Comparison, tmp_path: Path) -> None:
+    folder = result.save(tmp_path / "run")
+    saved = read_run(folder)
+    assert [one.probs for one in saved.predictions] == [one.probs for one in result.predictions]
+    page = (folder / "report.html").read_text("utf-8")
+    assert "chance" in page
+    assert "the Thames" in page
+
+
+def test_a_model_that_knows_is_right_with_texts_and_letters() -> None:
+    gold = {test.input.question: test for test in QUIZ.tests}
+
+    def answer(prompt: Any, letters: bool) -> str:
+        asked = next(test for text, test in gold.items() if text in prompt.text.split("\n\n", 1)[1])
+        index = list(QUIZ.answers_of(asked)).index(asked.output)
+        return "ABCDE"[index] if letters else asked.output
+
+    for name in ("letters.j2", "lines.j2"):
+        is_letters = name == "letters.j2"
+        model = FakeModel(lambda prompt, letters=is_letters: answer(prompt, letters))
+        made = Predictor(QUIZ, Template.of(QUIZ, name), model).predict(QUIZ.tests)
+        assert all(one.correct for one in made)
+
+
+def test_gates_bound_accuracy_and_log_loss() -> None:
+    checked = check(
+        QUIZ, models=[FakeModel()], shots=[0], seeds=1, max={"log_loss": 9.0}, store=Store()
+    )
+    assert checked.passed
