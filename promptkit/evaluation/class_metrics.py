@@ -101,14 +101,20 @@ def quadratic_kappa(values: ArrayLike) -> Statistic:
     return lambda counts: _kappa(counts, weights)
 
 
-def per_class(counts: Matrices) -> tuple[NDArray[np.float64], NDArray[np.float64], Matrices]:
-    """Return precision, recall and F1 of each class, (..., classes); 0 where nothing is in it.
+def per_class(hits: ArrayLike, gold: ArrayLike, said: ArrayLike) -> NDArray[np.float64]:
+    """Return precision, recall and F1 of each class, (3, classes); 0 where nothing is in it.
 
     Args:
-        counts: Confusion matrices, (..., classes, classes).
+        hits: The number of right answers of each class, (classes,).
+        gold: The number of queries of each class, (classes,).
+        said: The number of answers of each class, (classes,).
+
+    Example:
+        >>> per_class([3, 1], [4, 2], [4, 2]).tolist()
+        [[0.75, 0.5], [0.75, 0.5], [0.75, 0.5]]
     """
-    hits, gold, said = _hits(counts), counts.sum(axis=-1), counts.sum(axis=-2)
-    return _ratio(hits, said), _ratio(hits, gold), _ratio(2 * hits, gold + said)
+    right, of, times = (np.asarray(one, dtype=np.float64) for one in (hits, gold, said))
+    return np.stack([_ratio(right, times), _ratio(right, of), _ratio(2 * right, of + times)])
 
 
 def shares(statistic: Statistic, gold: ArrayLike, said: ArrayLike, classes: int) -> Shares:

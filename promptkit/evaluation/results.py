@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from promptkit.evaluation import class_metrics
 from promptkit.evaluation.metrics import Bin
 from promptkit.inference.cell import Cell
 
@@ -196,6 +199,20 @@ class Reliability(Cell):
     """By confidence, empty bins left out; `n` counts answers, of every seed."""
 
 
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """Precision, recall and F1 of each label, in the order of the labels; 0 where undefined."""
+
+    precision: tuple[float, ...]
+    """Share of right ones among the answers that name the label."""
+    recall: tuple[float, ...]
+    """Share of right answers among the queries of the label."""
+    f1: tuple[float, ...]
+    """Harmonic mean of precision and recall."""
+    support: tuple[int, ...]
+    """Number of queries of the label, counted once per seed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion(Cell):
     """Confusion matrix of one cell, the counts of its seeds summed.
@@ -213,6 +230,18 @@ class Confusion(Cell):
         """Counts with a row per gold label and a column per answer, of all queries and seeds."""
         every = range(len(self.labels))
         return tuple(tuple(map(dict(row).get, every, [0] * len(every))) for row in self.answers)
+
+    @property
+    def per_class(self) -> PerClass:
+        """Precision, recall, F1 and support of each label, from the counts of all seeds."""
+        hits, gold, said = np.zeros((3, len(self.labels)), dtype=np.int64)
+        for label, row in enumerate(self.answers):
+            for answer, count in row:
+                gold[label] += count
+                said[answer] += count
+                hits[label] += count if answer == label else 0
+        precision, recall, f1 = map(tuple, class_metrics.per_class(hits, gold, said).tolist())
+        return PerClass(precision, recall, f1, tuple(gold.tolist()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

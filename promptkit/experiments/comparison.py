@@ -262,8 +262,10 @@ def _names(kind: Any) -> list[tuple[str, str]]:
         return [("name", "name"), ("source", "source")]
     # What is about several cells together has no seed, and a confusion matrix no zeros.
     unset = "seed" if issubclass(kind, Variance | Spread | Reliability | Confusion) else ""
-    renamed = {"answers": "counts"} if kind is Confusion else {}
-    return [(f.name, renamed.get(f.name, f.name)) for f in fields(kind) if f.name != unset]
+    names = [(f.name, f.name) for f in fields(kind) if f.name != unset]
+    if kind is Confusion:
+        return [*names[:-1], ("answers", "counts"), ("per_class", "per_class")]
+    return names
 
 
 def _file_name(template: Template, number: int) -> str:

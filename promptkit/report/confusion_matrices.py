@@ -33,6 +33,20 @@ def dense(matrix: Data) -> list[list[int]]:
     return rows
 
 
+def per_class(matrix: Data, drawn: Data) -> list[tuple[str, float, float, float, int]]:
+    """Return label, precision, recall, F1 and support of each label that is drawn.
+
+    Args:
+        matrix: The matrix with all labels.
+        drawn: The same one, cut to the labels that are shown.
+    """
+    found = matrix["per_class"]
+    columns = [found[name] for name in ("precision", "recall", "f1", "support")]
+    kept = set(drawn["labels"])
+    every = zip(matrix["labels"], *columns, strict=True)
+    return [one for one in every if one[0] in kept]
+
+
 def cut(matrix: Data, most: int = MOST) -> dict[str, Any]:
     """Return a matrix of at most `most` labels, the last of them all others together.
 

@@ -183,19 +183,20 @@ def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
     return named
 
 
-def _matrices(data: Data, names: CellNames) -> list[tuple[str, Sequence[str], Any]]:
+def _matrices(data: Data, names: CellNames) -> list[tuple[str, Sequence[str], Any, Any]]:
     """Return confusion matrices of at most `CELLS` together, fewest and most shots first.
 
-    The first one is always there.
+    The first one is always there. Each is followed by the metrics of its labels.
     """
-    kept: list[tuple[str, Sequence[str], Any]] = []
+    kept: list[tuple[str, Sequence[str], Any, Any]] = []
     cells = 0
     for one in cell_names.fewest_and_most(data["confusion"]):
         drawn = confusion_matrices.cut(one)
         cells += len(drawn["labels"]) ** 2
         if kept and cells > CELLS:
             break
-        kept.append((names.with_shots(one), drawn["labels"], confusion_matrices.dense(drawn)))
+        counts, figures = confusion_matrices.dense(drawn), confusion_matrices.per_class(one, drawn)
+        kept.append((names.with_shots(one), drawn["labels"], counts, figures))
     return kept
 
 

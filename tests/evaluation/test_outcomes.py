@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import Word
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from promptkit.evaluation import cell_metrics
@@ -98,6 +98,22 @@ def test_the_confusion_is_the_sum_of_the_seeds(one: Outcomes) -> None:
     assert scores is not None
     expected = sum(confusion_matrix(scores.gold, seed, labels=[0, 1, 2]) for seed in scores.said.T)
     assert np.array_equal(found.counts, expected)
+
+
+@settings(deadline=None)
+@given(several_seeds())
+def test_figures_per_class_are_those_of_scikit_learn(one: Outcomes) -> None:
+    (found,) = cell_metrics.confusion({CELL: one})
+    scores = one.scores
+    assert scores is not None
+    gold, said = np.repeat(scores.gold, scores.said.shape[1]), scores.said.ravel()
+    labels = range(len(scores.labels))
+    known = precision_recall_fscore_support(gold, said, labels=labels, zero_division=0)
+    ours = found.per_class
+    for own, theirs in zip(
+        (ours.precision, ours.recall, ours.f1, ours.support), known, strict=True
+    ):
+        np.testing.assert_allclose(own, theirs, atol=1e-12)
 
 
 @settings(deadline=None)

@@ -48,6 +48,7 @@ def test_runs_with_all_counts_are_read_and_drawn_alike(tmp_path: Path) -> None:
     old = {**new, "confusion": [dict(one) for one in new["confusion"]]}
     for matrix, one in zip(result.confusion, old["confusion"], strict=True):
         one["counts"] = [list(row) for row in matrix.counts]
+        del one["per_class"]
     result.save(tmp_path)
     (tmp_path / "comparison.json").write_text(json.dumps(old), "utf-8")
     assert read_run(tmp_path).data == new
