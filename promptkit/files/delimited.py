@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
+from promptkit.files.paths import plain_path
 from promptkit.text import did_you_mean
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -26,7 +27,7 @@ _SHOWN = 10  # columns that a message lists
 
 def is_tabbed(path: Path) -> bool:
     """Return whether a file's name says that tabs separate its columns."""
-    return path.suffix.lower() in (".tsv", ".tab")
+    return plain_path(path).suffix.lower() in (".tsv", ".tab")
 
 
 def csv_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -22,6 +23,37 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     check_file(path, most)
     with path.open("rb") as file:
         return file.read(most)
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether a file's name says that it is compressed with gzip."""
+    return path.suffix.lower() == ".gz"
+
+
+def plain_path(path: Path) -> Path:
+    """Return a path without the suffix of gzip."""
+    return path.with_suffix("") if is_compressed(path) else path
+
+
+def read_compressed(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return the content of a file of gzip; no more than `most` bytes are decompressed.
+
+    Raises OSError like `read_bytes`, and for what is not whole.
+    """
+    import gzip
+    import zlib
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(read_bytes(path, most))) as file:
+            content = file.read(most + 1)
+    except gzip.BadGzipFile as error:
+        raise OSError(errno.EINVAL, f"not gzip: {error}", str(path)) from None
+    except (EOFError, zlib.error):
+        raise OSError(errno.EINVAL, "damaged gzip: the file is not whole", str(path)) from None
+    if len(content) > most:
+        size = f"more than {most / 1e9:.1g} GB when decompressed, which is the most that is read"
+        raise OSError(errno.EFBIG, size, str(path))
+    return content
 
 
 def check_file(path: Path, most: int = MOST_BYTES) -> None:

@@ -1,4 +1,4 @@
-"""Rows of data files with their line numbers: CSV, JSON Lines and, to be read only, Parquet."""
+"""Rows of data files with their line numbers: CSV and JSON Lines, perhaps in gzip, and Parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from typing import Any
 from promptkit.errors import DataError, MissingExtraError, Problem, TaskError
 from promptkit.files import saving
 from promptkit.files.delimited import csv_rows, is_tabbed, to_csv
-from promptkit.files.paths import check_file, read_bytes
+from promptkit.files.paths import (
+    check_file,
+    is_compressed,
+    plain_path,
+    read_bytes,
+    read_compressed,
+)
 
 NumberedRow = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
@@ -64,8 +70,9 @@ def read_data_file(path: Path) -> DataFile:
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as CSV or JSON Lines. Raises `TaskError` for values the format cannot hold."""
-    if is_parquet(path):
-        raise TaskError(f"{path}: Parquet is only read; write CSV or JSON Lines")
+    if is_parquet(path) or is_compressed(path):
+        what = "Parquet" if is_parquet(path) else "a .gz file"
+        raise TaskError(f"{path}: {what} is only read; write CSV or JSON Lines")
     text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
     saving.write(path, text)
 
@@ -75,9 +82,13 @@ def is_csv(path: Path) -> bool:
 
     Raises `TaskError` for one that is no data file at all.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet"):
-        raise TaskError(f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet")
+    suffix = plain_path(path).suffix.lower()
+    textual = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
+    if suffix not in textual and path.suffix.lower() != ".parquet":
+        raise TaskError(
+            f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet, or in .gz behind one of "
+            "the first three"
+        )
     return suffix in (".csv", ".tsv", ".tab")
 
 
@@ -98,7 +109,7 @@ def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:
 
 def _read_text(path: Path) -> str:
     try:
-        raw = read_bytes(path)
+        raw = (read_compressed if is_compressed(path) else read_bytes)(path)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):

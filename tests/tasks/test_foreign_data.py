@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from pyarrow import parquet
 
 from promptkit import FakeModel, Store, Template, compare, load_task, save_task
 from promptkit.errors import DataError, TaskError
+from promptkit.files.paths import read_compressed
 from promptkit.linting.lint import lint
+from promptkit.tasks.tables import write_rows
 
 
 def folder(path: Path, toml: str, **files: str) -> Path:
@@ -182,3 +185,60 @@ def test_a_task_of_lists_is_compared(tmp_path: Path) -> None:
     result = compare(task, models=[FakeModel()], shots=[1], seeds=2, store=Store())
     assert next(iter(result.prompts.values())).text.count("y") >= 1
     assert {row.n for row in result.rows} == {2}
+
+
+GZIPPED = '[input]\ntext = "str"\n[output]\ntype = "str"\n[files]\ndemos = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("d.csv.gz", "text,output\na,b\n"),
+        ("d.csv.gz", "\ufeffsep=;\r\ntext;output\r\na;b\r\n"),
+        ("d.tsv.gz", "text\toutput\na\tb\n"),
+        ("d.jsonl.gz", '{"text": "a", "output": "b"}\n'),
+    ],
+)
+def test_gzip_is_read(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    task = load_task(folder(tmp_path, GZIPPED.format(name)))
+    assert [(demo.id[0], demo.output) for demo in task.demos] == [("a", "b")]
+
+
+def test_lines_of_gzip_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress(b"text,output\na\n"))
+    with pytest.raises(DataError, match=r"d\.csv\.gz:2, value 'a': 1 fields"):
+        load_task(folder(tmp_path, GZIPPED.format("d.csv.gz")))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"text,output\na,b\n", "not gzip"),
+        (gzip.compress(b"text,output\na,b\n")[:-9], "damaged gzip"),
+        (gzip.compress(b"text,output\na,b\n")[:12] + b"\xff\xff" * 9, "damaged gzip"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_damaged_gzip_is_an_error(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "d.csv.gz").write_bytes(content)
+    with pytest.raises((TaskError, DataError), match=rf"d\.csv\.gz: .*{reason}|{reason}"):
+        load_task(folder(tmp_path, GZIPPED.format("d.csv.gz")))
+
+
+def test_decompression_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(OSError, match="when decompressed"):
+        read_compressed(path, 10_000)
+
+
+@pytest.mark.parametrize("name", ["d.parquet.gz", "d.txt.gz", "d.gz"])
+def test_other_files_of_gzip_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TaskError, match=r"a data file ends in .*or in \.gz"):
+        load_task(folder(tmp_path, GZIPPED.format(name)))
+
+
+def test_gzip_is_not_written() -> None:
+    with pytest.raises(TaskError, match=r"a \.gz file is only read"):
+        write_rows(Path("a.csv.gz"), [])
