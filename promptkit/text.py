@@ -125,8 +125,15 @@ def quoted(value: object, limit: int = 20) -> str:
 def shown(value: Any) -> str:
     """Return an input or an answer as one text: the values of a record, `null` for None."""
     if isinstance(value, Mapping):
-        return " · ".join(str(field) for field in value.values())
+        return " · ".join(map(_inner, value.values()))
     return "null" if value is None else str(value)
+
+
+def _inner(value: Any) -> str:
+    """Return a value in a record as text: the items of a list with commas between."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_inner, value))
+    return shown(value) if isinstance(value, Mapping) else str(value)
 
 
 def file_name(name: str) -> str:

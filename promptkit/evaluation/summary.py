@@ -75,7 +75,13 @@ def weigh(
         best,
         (*verdicts, *map(sentence, swaps)),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
-        tuple(filter(None, [_reading(task, by_cell, metric)])),
+        tuple(filter(None, [_reading(task, by_cell, metric), _folds(task)])),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),
     )
+
+
+def _folds(task: Task[Any, Any]) -> str | None:
+    """Return a note on the pool of each query; None without folds."""
+    count = len({*task.folds.values()})
+    return f"Each query has shots from the other {count - 1} of {count} folds." if count else None

@@ -131,6 +131,7 @@ def test_every_row_of_folds_is_asked_with_shots_from_the_others(tmp_path: Path) 
     for p in result.predictions:
         assert len(p.shot_ids) == p.shots
         assert all(task.folds[shot] != task.folds[p.id] for shot in p.shot_ids)
+    assert result.notes == ("Each query has shots from the other 4 of 5 folds.",)
     assert not [finding for finding in lint(tmp_path) if finding.severity == "error"]
 
 
