@@ -20,18 +20,27 @@ from promptkit.models.base import Weights
 
 Least = Annotated[
     list[str] | None,
-    typer.Option("--min", metavar="METRIC=N", callback=listed, help="Lower bound: accuracy=0.5."),
+    typer.Option(
+        "--min",
+        metavar="METRIC=N",
+        callback=listed,
+        help="Lower bound: accuracy=0.5, macro_f1=0.4.",
+    ),
 ]
 Most = Annotated[
     list[str] | None,
-    typer.Option("--max", metavar="METRIC=N", callback=listed, help="Upper bound: log_loss=1.2."),
+    typer.Option(
+        "--max", metavar="METRIC=N", callback=listed, help="Upper bound: log_loss=1.2, mae=0.5."
+    ),
 ]
 NoWorseThan = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Saved run that the accuracy must not fall behind."),
+    typer.Option(
+        metavar="DIR", help="Saved run that the accuracy, or --metric, must not fall behind."
+    ),
 ]
 Margin = Annotated[
-    float, typer.Option(metavar="X", help="Loss of accuracy that is allowed; 0.02 is two points.")
+    float, typer.Option(metavar="X", help="Loss that is allowed: 0.02 is two points of accuracy.")
 ]
 Strict = Annotated[
     bool,
@@ -80,6 +89,7 @@ def check(
     shots: ShotCounts = None,
     seeds: SeedCount = None,
     limit: options.Limit = None,
+    metric: options.Metric = None,
     out: Out = None,
     store: options.StoreFile = None,
     fit: options.Fitting = "error",
@@ -113,7 +123,7 @@ def check(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
     loaded = arguments.task_named(task, near_duplicates)
-    requirements.fit(loaded, limit)
+    requirements.fit(loaded, limit, metric)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     if out is not None:
         if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
@@ -132,6 +142,7 @@ def check(
             shots=counts or None,
             seeds=seeds,
             limit=limit,
+            metric=metric,
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,

@@ -44,6 +44,14 @@ def optimise(
         typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")] = 0,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Metric that the search improves; by default the log loss of labels, the mae of "
+            "numbers and the accuracy of other answers.",
+        ),
+    ] = None,
     near_duplicates: options.NearDuplicates = None,
     store: options.StoreFile = None,
     max_tokens: options.MaxTokens = 64,
@@ -61,6 +69,7 @@ def optimise(
     the result: promptkit compare TASK --selection shots.json --selection balanced
     """
     from promptkit.optimising.budget import Method, plan_search
+    from promptkit.optimising.search import search_metric
 
     how = arguments.choices("method", [method], Method)[0]
     kind = arguments.choices("weights", [weights], Weights)[0]
@@ -71,6 +80,7 @@ def optimise(
             f"--out {out}: write a file name that ends in .json, in a folder that exists"
         )
     outputs.check_file("--out", out)
+    search_metric(loaded, metric)
     plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
     runtime = arguments.model_named(
         model, context=context, weights=kind, threads=threads, exact=exact
@@ -86,6 +96,7 @@ def optimise(
             template=template,
             seed=seed,
             sampling=sampling,
+            metric=metric,
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
@@ -95,22 +97,28 @@ def _reason(metric: Metric) -> str:
 
 
 def _right(task: Task[Any, Any]) -> list[Prediction]:
-    """Return predictions of the gold outputs of the first tests."""
-    labels = task.labels
-    logprobs = {label: -math.log(len(labels)) for label in labels} or None
-    said: dict[str, Any] = {**UNSCORED, "logprobs": logprobs, "text": None, "failure": None}
-    if labels:
-        said["coverage"] = 1.0
+    """Return predictions of the gold outputs of the first tests, or of the pool without tests."""
+    known = (query for query in chain(task.tests, task.demos) if query.labelled)
     cell = Cell(model="", template="", selection="", shots=0, seed=0).factors()
     return [
         Prediction(
             **answered(task, query, query.output, failed=False),
-            **said,
+            **_scores(task.answers_of(query)),
+            text=None,
+            failure=None,
             shot_ids=(),
             prompt_sha256="",
             tokens=0,
             seconds=0.0,
             **cell,
         )
-        for query in [query for query in task.tests if query.labelled][:ASKED]
+        for query in islice(known, ASKED)
     ]
+
+
+def _scores(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a prediction whose labels are equally probable."""
+    if not labels:
+        return {**UNSCORED}
+    logprobs = dict.fromkeys(labels, -math.log(len(labels)))
+    return {**UNSCORED, "logprobs": logprobs, "coverage": 1.0}

@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from promptkit.errors import DataError, Problem, shorten
+from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.metric_bias import selection_bias
 from promptkit.evaluation.outcomes import Outcomes
-from promptkit.evaluation.variance import selection_bias
 from promptkit.inference.cell import FACTORS, Cell, describe
 from promptkit.inference.cell import distinct as distinct_cells
 from promptkit.tasks.examples import canonical
 
 
-def chosen_for(every: Sequence[Outcomes], one: Outcomes, ids: Sequence[str]) -> tuple[int, float]:
+def chosen_for(
+    every: Sequence[Outcomes], one: Outcomes, ids: Sequence[str], metric: Metric = ACCURACY
+) -> tuple[int, float]:
     """Return among how many cells of a run one was the best, and its selection bias.
 
     Args:
         every: The outcomes of all cells of the run.
         one: One of them.
         ids: The queries that it is judged by.
+        metric: What it is judged by.
 
     Returns:
-        The number of distinct cells and the selection bias of the accuracy
-        (`promptkit.evaluation.variance.selection_bias`); 1 and 0 for a cell that was not the best.
+        The number of distinct cells and the selection bias of the metric
+        (`promptkit.evaluation.metric_bias`); 1 and 0 for a cell that was not the best.
     """
     distinct = {*distinct_cells([other.cell for other in every])}
-    tables = [other.table(ids) for other in every if other.cell in distinct]
-    shapes = {table.shape for table in tables}
-    best = max(float(table.mean()) for table in tables)
-    if len(tables) < 2 or len(ids) < 2 or len(shapes) > 1 or one.table(ids).mean() < best:
+    cells = [other.of(ids) for other in every if other.cell in distinct]
+    values = [value for cell in cells if (value := metric.value(cell)) is not None]
+    own = metric.value(one.of(ids))
+    if own is None or metric.sign * own < max(metric.sign * value for value in values):
         return 1, 0.0
-    return len(tables), selection_bias(np.stack(tables, axis=1))
+    bias = selection_bias(cells, metric)
+    return (1, 0.0) if bias is None else (len(cells), bias)
 
 
 def shared(

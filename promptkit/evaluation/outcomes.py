@@ -115,16 +115,32 @@ class Outcomes:
     def _table(self, of_seed: Callable[..., Losses]) -> Losses | None:
         return None if self.scores is None else np.stack(self.scores.each(of_seed), axis=1)
 
-    def table(self, ids: Sequence[str], seeds: Sequence[int] = ()) -> Table:
-        """Return the correctness of the answers to some queries, (ids, seeds).
+    def of(self, ids: Sequence[str], seeds: Sequence[int] = ()) -> Outcomes:
+        """Return the outcomes of some queries and seeds, without what they took.
 
         Args:
             ids: The queries.
             seeds: The seeds; all of them where none are named.
         """
         at = {id: index for index, id in enumerate(self.queries)}
+        rows = [at[id] for id in ids]
         columns = [self.numbers.index(seed) for seed in seeds] or [*range(self.correct.shape[1])]
-        return self.correct[np.ix_([at[id] for id in ids], columns)]
+        place, scores, values = np.ix_(rows, columns), self.scores, self.values
+        if scores is not None:
+            scores = LabelScores(
+                scores.labels, scores.logprobs[place], scores.gold[rows], scores.said[place]
+            )
+        return Outcomes(
+            self.cell,
+            self.correct[place],
+            scores,
+            None if self.coverage is None else self.coverage[place],
+            self.drawn,
+            {id: self.queries[id] for id in ids},
+            tuple([self.numbers[column] for column in columns]),
+            measures={name: table[place] for name, table in self.measures.items()},
+            values=values and Numbers(values.gold[rows], values.said[place]),
+        )
 
     def by_seed(self) -> Iterator[Outcomes]:
         """Yield the outcomes of each seed alone."""

@@ -8,20 +8,22 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from promptkit.errors import TaskError, escaped, shorten
+from promptkit.evaluation.chosen_metric import chosen_metric, known_metric
 from promptkit.evaluation.matched import chosen_for, matched, shared
+from promptkit.evaluation.metric import ACCURACY, Metric, measured
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
-from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Metric, Reference, bounded, no_worse
+from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
 from promptkit.inference.cell import RAW, Cell, describe
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
-from promptkit.text import did_you_mean, sentence
+from promptkit.text import sentence
 
 SHOTS = 8
 """Number of shots by default: the largest of a comparison's defaults."""
@@ -86,9 +88,10 @@ def check(
 
     Args:
         task: A task, its folder or its file.
-        min: Lower bounds by metric: accuracy, log_loss or coverage.
-        max: Upper bounds by metric.
-        no_worse_than: A saved run, or its folder, that the accuracy must not fall behind.
+        min: Lower bounds by metric, such as accuracy, macro_f1 or coverage.
+        max: Upper bounds by metric, such as log_loss or mae.
+        no_worse_than: A saved run, or its folder, that the answers must not fall behind: by their
+            accuracy, or by the `metric` of the comparison.
         margin: The loss against that run that is allowed; 0.02 is two points.
         strict: Pass only if the whole interval is on the right side.
         shots: Numbers of shots; by default the largest of the saved run, or else 8.
@@ -139,13 +142,15 @@ class Requirements:
         self.saved = no_worse_than
         self.margin, self.strict = margin, strict
 
-    def fit(self, task: Task[Any, Any], limit: int | None = None) -> None:
+    def fit(
+        self, task: Task[Any, Any], limit: int | None = None, metric: str | None = None
+    ) -> None:
         """Raise `PromptkitError` for a task that cannot be checked; no model is needed for that."""
         for bound in self.bounds:
-            if bound.metric != "accuracy" and not task.is_scored:
-                raise TaskError(
-                    f"{bound.metric}: only answers that are labels have one; bound the accuracy"
-                )
+            _check_bound(bound, known_metric(task, bound.metric))
+        chosen = chosen_metric(task, metric)
+        if chosen.is_share and self.margin >= 1:
+            raise TaskError(_margin(self.margin, chosen))
         if self.saved is not None:
             plain, fields = task.output_type.plain, task.fields_of
             tests = task.tests[:limit]
@@ -162,7 +167,7 @@ class Requirements:
         **grid: Any,
     ) -> Checked:
         """Return the gates on a comparison of the task; the arguments are those of `check`."""
-        self.fit(task, grid.get("limit"))
+        self.fit(task, grid.get("limit"), grid.get("metric"))
         if shots is None:
             shots = [self.saved.most_shots if self.saved else SHOTS]
         if seeds is None:
@@ -185,40 +190,45 @@ class Requirements:
         then = [*outcomes(self.saved.predictions, labels).values()]
         draws = comparison.pool, draws_of(comparison.predictions)
         moved = partial(moves, *draws, self.saved.pool, draws_of(self.saved.predictions))
+        metric = measured(comparison.metric)
         pairs: list[tuple[Cell, Cell]] = []
         for own, mine, theirs in zip(gates, now, matched(now, then, run), strict=True):
             pairs.append((mine.cell, theirs.cell))
             drawn = mine.cell.is_drawn or theirs.cell.is_drawn
             others = moved(pairs[-1:]).moved > 0 or not {*mine.numbers} & {*theirs.numbers}
-            bias = chosen_for(then, theirs, shared(mine.queries, theirs.queries, run))
+            bias = chosen_for(then, theirs, shared(mine.queries, theirs.queries, run), metric)
             reference = Reference(theirs, run, drawn and others, *bias)
-            own.append(no_worse(mine, reference, margin=self.margin, **how))
+            own.append(no_worse(mine, reference, metric, margin=self.margin, **how))
         return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
     for metric, value in values.items():
-        known = get_args(Metric)
-        if metric not in known:
-            hint = did_you_mean(str(metric), known) or "none measures how near a wrong answer is"
-            raise TaskError(
-                f"{kind} {shorten(metric)}: not a metric of gates; choose one of: "
-                f"{', '.join(known)}; {hint}"
-            )
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if not numeric or not math.isfinite(value):
             raise TaskError(f"{kind} {metric}: {shorten(value)} is not a number")
-        if value < 0 or (metric != "log_loss" and value > 1):
-            unit = "a number of nats, 0 or more" if metric == "log_loss" else "a share from 0 to 1"
-            raise TaskError(f"{kind} {metric}: {value:g} is not {unit}")
-        yield Bound(kind, cast(Metric, metric), value)
+        yield Bound(kind, str(metric), value)
+
+
+def _check_bound(bound: Bound, metric: Metric) -> None:
+    """Raise `TaskError` for a bound beyond what a metric can be."""
+    if metric.least <= bound.value <= metric.most:
+        return
+    unit = f"a number from {metric.least:g} to {metric.most:g}"
+    if metric.is_share:
+        unit = "a share from 0 to 1"
+    elif not math.isfinite(metric.most):
+        unit = "a number of nats, 0 or more" if metric.name == "log_loss" else "0 or more"
+    raise TaskError(f"{bound.kind} {metric.name}: {bound.value:g} is not {unit}")
+
+
+def _margin(margin: float, metric: Metric = ACCURACY) -> str:
+    return f"margin {margin:g}: not a loss of {metric.noun} from 0 to 1; 0.02 is two points"
 
 
 def _check_margin(margin: float, strict: bool, no_worse_than: object) -> None:
-    if not 0 <= margin < 1:
-        raise TaskError(
-            f"margin {margin:g}: not a loss of accuracy from 0 to 1; 0.02 is two points"
-        )
+    if not 0 <= margin < math.inf:
+        raise TaskError(_margin(margin))
     if margin and no_worse_than is None:
         raise TaskError("margin: only for no_worse_than, which is not given")
     if strict and no_worse_than is not None and not margin:

@@ -6,6 +6,7 @@ if the whole interval is on the right side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -14,17 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import TaskError
-from promptkit.evaluation import targets
-from promptkit.evaluation.intervals import Interval, paired_difference, wilson
+from promptkit.evaluation import metric_text, targets
+from promptkit.evaluation.intervals import Interval, paired_difference
 from promptkit.evaluation.matched import shared
-from promptkit.evaluation.mean_intervals import mean_interval
+from promptkit.evaluation.mean_intervals import mean_difference
+from promptkit.evaluation.metric import ACCURACY, Metric, measured, metric_named
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.power import SampleSize, detectable
-from promptkit.inference.cell import FACTORS, Cell
-from promptkit.text import points, signed, visible
-
-Metric = Literal["accuracy", "log_loss", "coverage"]
-"""Metrics with bounds: those whose intervals hold for some tens of queries."""
+from promptkit.inference.cell import FACTORS, Cell, describe
+from promptkit.text import places, plain, signed, visible
 
 ERROR_RATE = 0.05
 """Rate at which any interval of one check may miss what it estimates."""
@@ -37,12 +36,13 @@ class Bound(NamedTuple):
     """Lower (`min`) or upper (`max`) bound on a metric."""
 
     kind: Literal["min", "max"]
-    metric: Metric
+    metric: str
     value: float
 
     def __str__(self) -> str:
         side = "at least" if self.kind == "min" else "at most"
-        return f"{self.metric.replace('_', ' ')} {side} {_number(self.metric, self.value)}"
+        metric = measured(self.metric)
+        return f"{_name(metric)} {side} {_number(metric, self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Gate:
     passed: bool
     reason: str
     """The estimate, its interval, and the reason for the decision."""
-    metric: Metric
+    metric: str
+    """Name of the metric that it is about."""
     estimate: float
     """The metric, or its difference from the saved run."""
     ci: tuple[float, float]
@@ -107,16 +108,17 @@ def bounded(
         strict: Pass only if the whole interval is on the right side.
 
     Raises:
-        TaskError: Generated answers have no such metric.
+        TaskError: The answers have no such metric.
     """
-    estimate, interval = _measured(bound.metric, found, level)
+    metric = metric_named(bound.metric, found)
+    estimate, interval = _measured(metric, found, level)
     low, high, value = interval.low, interval.high, bound.value
     if bound.kind == "min":
         sides, side = _Sides(estimate - value, low - value, high - value), "below"
     else:
         sides, side = _Sides(value - estimate, value - high, value - low), "above"
-    missed = f"{side} {_number(bound.metric, value)}"
-    shown = _shown(bound.metric, estimate, interval)
+    missed = f"{side} {_number(metric, value)}"
+    shown = _shown(metric, estimate, interval)
     return Gate(
         name=str(bound),
         cell=found.cell,
@@ -133,17 +135,15 @@ def bounded(
 
 
 def _measured(metric: Metric, found: Outcomes, level: float) -> tuple[float, Interval]:
-    if metric == "accuracy":
-        return float(found.correct.mean()), wilson(found.correct, level)
-    table = found.log_losses if metric == "log_loss" else found.coverage
-    if table is None:
-        raise TaskError(f"{metric}: only answers that are labels have one")
-    estimate = float(table.mean())
-    if not np.isfinite(estimate):  # a gold label of no probability at all
+    estimate = metric.value(found)
+    if estimate is None:
+        raise TaskError(f"{metric.name}: {describe(found.cell)} has no answer that has one")
+    if not math.isfinite(estimate):  # a gold label of no probability at all
         return estimate, Interval(estimate, estimate, level)
-    interval = mean_interval(table, level)
-    most = 1.0 if metric == "coverage" else np.inf
-    return estimate, Interval(max(interval.low, 0.0), min(interval.high, most), level)
+    intervals = metric.intervals(found, level)
+    if intervals is None:
+        return estimate, Interval(metric.least, metric.most, level)
+    return estimate, intervals.these
 
 
 class Reference(NamedTuple):
@@ -157,15 +157,15 @@ class Reference(NamedTuple):
     cells: int = 1
     """Number of cells of its run among which it was the best."""
     bias: float = 0.0
-    """Selection bias of its accuracy."""
+    """Selection bias of its metric."""
 
 
 class _Loss(NamedTuple):
-    """Difference in accuracy from a saved run, over the queries and seeds that both have."""
+    """Difference in a metric from a saved run, over the queries and seeds that both have."""
 
     queries: Sequence[str]
     change: npt.NDArray[np.float64]
-    """Per query, over the seeds."""
+    """Per query, over the seeds: above 0 where the answers are better now."""
     seeds: int
     delta: float
     ci: tuple[float, float]
@@ -176,12 +176,13 @@ class _Loss(NamedTuple):
 def no_worse(
     now: Outcomes,
     reference: Reference,
+    metric: Metric = ACCURACY,
     *,
     margin: float = 0.0,
     level: float = 1 - ERROR_RATE,
     strict: bool = False,
 ) -> Gate:
-    """Return a gate that fails if the accuracy is lower than in a saved run.
+    """Return a gate that fails if the accuracy, or another metric, is worse than in a saved run.
 
     Both are compared on the queries and seeds that they have in common. The gate is about these
     shots; where a draw has other shots than in the saved run, it is about new draws, and one draw
@@ -190,43 +191,46 @@ def no_worse(
     Args:
         now: The outcomes of a cell.
         reference: Those of the saved run.
-        margin: The loss that is allowed, from 0 to 1.
+        metric: What must not be worse.
+        margin: The loss that is allowed, in the unit of the metric: from 0 to 1 for a share.
         level: The confidence level of the interval that decides.
         strict: Pass only if the whole interval is on the right side.
 
     Raises:
         DataError: No query is common, or one has another text or gold output.
+        TaskError: One of the two has no such metric.
     """
-    loss = _loss(now, reference, level)
+    loss = _loss(now, reference, metric, level)
     slack = margin + reference.bias
-    sides = _Sides(loss.delta + slack, loss.ci[0] + slack, loss.ci[1] + slack)
-    by = f" by more than {100 * margin:g} points" if margin else ""
-    unseen = None if reference.other_draws else _detectable(loss, slack, level)
+    ends = sorted(metric.sign * end for end in loss.ci)
+    sides = _Sides(*(each + slack for each in (metric.sign * loss.delta, *ends)))
+    by = f" by more than {_margin(metric, margin)}" if margin else ""
+    unseen = None if reference.other_draws else _detectable(loss, metric, slack, level)
     missable = (
         "so few queries can show no loss"
         if unseen is None
-        else f"losses below about {points(unseen)} mostly pass"
+        else f"losses below about {metric_text.size(metric, unseen)} mostly pass"
     )
     worst = [int(index) for index in np.argsort(loss.change, kind="stable")]
     broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
     mended = tuple([loss.queries[i] for i in reversed(worst) if loss.change[i] > 0])
-    low, high = (signed(end, 1) for end in loss.ci)
+    of = "" if metric == ACCURACY else f"{_name(metric)} "
     return Gate(
-        name=f"not worse than {reference.run}{by}",
+        name=f"{of}not worse than {reference.run}{by}",
         cell=now.cell,
         passed=sides.passes(strict),
         reason=(
-            f"{signed(loss.delta, 1)} points [{low}, {high}] over "
-            f"{_common(now, reference.outcomes, loss.queries)}{_conditions(reference, loss)}"
-            f"{sides.verdict(f'worse{by}', strict)}"
+            f"{_change(metric, loss)} over "
+            f"{_common(now, reference.outcomes, loss.queries)}"
+            f"{_conditions(reference, metric, loss)}{sides.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, reference.outcomes.cell)}{_items(broke, mended)}"
             f"{'' if strict or sides.most < 0 or reference.other_draws else '; ' + missable}"
         ),
-        metric="accuracy",
+        metric=metric.name,
         estimate=loss.delta,
         ci=loss.ci,
         level=level,
-        bound=0.0 - margin,
+        bound=0.0 - metric.sign * margin,
         queries=len(loss.queries),
         seeds=loss.seeds,
         broke=broke,
@@ -236,28 +240,53 @@ def no_worse(
     )
 
 
-def _loss(now: Outcomes, reference: Reference, level: float) -> _Loss:
+def _loss(now: Outcomes, reference: Reference, metric: Metric, level: float) -> _Loss:
     common = shared(now.queries, reference.outcomes.queries, reference.run)
     seeds = [seed for seed in now.numbers if seed in reference.outcomes.numbers]
-    mine, theirs = now.table(common, seeds), reference.outcomes.table(common, seeds)
-    found = paired_difference(theirs, mine, level)
+    tables = [metric.shares(one.of(common, seeds)) for one in (now, reference.outcomes)]
+    if tables[0] is None or tables[1] is None:
+        where = reference.run if tables[1] is None else "this comparison"
+        raise TaskError(f"{metric.name}: {where} has no such metric; compare anew, or by another")
+    known = ~np.isnan(tables[0].mean(axis=1) + tables[1].mean(axis=1))
+    if not known.any():
+        raise TaskError(f"{metric.name}: no common query has one in both runs")
+    common = [id for id, kept in zip(common, known, strict=True) if kept]
+    mine, theirs = tables[0][known], tables[1][known]
     change = mine.mean(axis=1) - theirs.mean(axis=1)
+    counts = metric.counts and np.isin(mine, (0, 1)).all() and np.isin(theirs, (0, 1)).all()
+    found = paired_difference(theirs, mine, level) if counts else mean_difference(change, level)
+    most, better = metric.most - metric.least, metric.sign * change
     if reference.other_draws:
-        general = targets.difference(theirs, mine, True, level).general if seeds[1:] else None
+        general = None
+        if seeds[1:] and counts:
+            general = targets.difference(theirs, mine, True, level).general
+        elif seeds[1:]:
+            both = targets.mean_difference(theirs, mine, True, most=most, level=level)
+            general = None if both is None else both.general
         if general is None:
-            return _Loss(common, change, len(seeds), found.delta, (-1.0, 1.0), True)
+            return _Loss(common, better, len(seeds), found.delta, (-most, most), True)
         found = general
-    ends = found.ci.low, found.ci.high
-    return _Loss(common, change, mine.shape[1], found.delta, ends, False)
+    ends = max(found.ci.low, -most), min(found.ci.high, most)
+    return _Loss(common, better, mine.shape[1], found.delta, ends, False)
 
 
-def _detectable(loss: _Loss, slack: float, level: float) -> float | None:
-    size = SampleSize(float(np.square(loss.change).mean()), comparisons=1, alpha=1 - level)
+def _detectable(loss: _Loss, metric: Metric, slack: float, level: float) -> float | None:
+    square = float(np.square(loss.change).mean())
+    size = SampleSize(square, comparisons=1, alpha=1 - level, counts=metric.counts)
     found = detectable(len(loss.queries), size)
-    return None if found is None else min(found + slack, 1.0)
+    return None if found is None else min(found + slack, metric.most - metric.least)
 
 
-def _conditions(reference: Reference, loss: _Loss) -> str:
+def _change(metric: Metric, loss: _Loss) -> str:
+    """Return the difference with its interval: `-1.3 points [-7.5, +5.0]`."""
+    of = "" if metric == ACCURACY else f"{_name(metric)} "
+    if not metric.is_share:
+        return of + metric_text.change(metric, loss.delta, *loss.ci)
+    low, high = (signed(end, 1) for end in loss.ci)
+    return f"{of}{signed(loss.delta, 1)} points [{low}, {high}]"
+
+
+def _conditions(reference: Reference, metric: Metric, loss: _Loss) -> str:
     """Return what a gate says of other draws and of selection bias."""
     draws = ", for new draws since some have other shots" if reference.other_draws else ""
     if loss.unknown:
@@ -269,7 +298,7 @@ def _conditions(reference: Reference, loss: _Loss) -> str:
         return draws
     return (
         f"{draws} (then the best of {reference.cells} cells, whose selection bias of about "
-        f"{points(reference.bias, 1)} is allowed)"
+        f"{metric_text.size(metric, reference.bias, 1)} is allowed)"
     )
 
 
@@ -296,11 +325,23 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
     return text
 
 
+def _name(metric: Metric) -> str:
+    """Return the name of a metric in a line."""
+    return metric.name.replace("_", " ")
+
+
 def _number(metric: Metric, value: float) -> str:
-    return f"{value:g}" if metric == "log_loss" else f"{100 * value:g} %"
+    return f"{100 * value:g} %" if metric.is_share else f"{value:g}"
+
+
+def _margin(metric: Metric, margin: float) -> str:
+    return f"{100 * margin:g} points" if metric.is_share else f"{margin:g}"
 
 
 def _shown(metric: Metric, estimate: float, interval: Interval) -> str:
-    if metric == "log_loss":
-        return f"{estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    return f"{100 * estimate:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    low, high = interval.low, interval.high
+    if metric.is_share:
+        return f"{100 * estimate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    digits = min(max(places(high - low), 3), 6)
+    one, *ends = (plain(value, digits) for value in (estimate, low, high))
+    return f"{one} [{', '.join(ends)}]"

@@ -6,22 +6,15 @@ only the tests say what it is worth.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from promptkit.errors import escaped
-from promptkit.evaluation.intervals import Interval, wilson
-from promptkit.evaluation.mean_intervals import mean_interval
-from promptkit.evaluation.outcomes import outcomes
-from promptkit.experiments.comparison import encoded
-from promptkit.files import saving
+from promptkit.evaluation.chosen_metric import chosen_metric
+from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.outcomes import Outcomes, outcomes
+from promptkit.evaluation.results import Ends
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.prediction import Prediction, Predictor
@@ -29,6 +22,7 @@ from promptkit.inference.store import Store, opened
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.budget import Method, SearchPlan, plan_search
+from promptkit.optimising.found_shots import Optimised, Trial
 from promptkit.selection.draw import draw, expect
 from promptkit.selection.strategies import default_selection
 from promptkit.tasks.example_set import ExampleSet
@@ -37,143 +31,6 @@ from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
 
 Shots = tuple[Example[Any, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """Result of some shots on the held-out queries."""
-
-    shots: tuple[str, ...]
-    """Ids of the shots, in order."""
-    correct: tuple[bool, ...]
-    """Correctness of the answer to each held-out query."""
-    losses: tuple[float, ...] | None
-    """Per held-out query, the negative log-probability of the gold label; None where answers are
-    generated."""
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers."""
-        return sum(self.correct) / len(self.correct)
-
-    @property
-    def log_loss(self) -> float | None:
-        """Mean loss, in nats; None where answers are generated."""
-        return sum(self.losses) / len(self.losses) if self.losses else None
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Sort key, larger for better shots: by log loss where there is one, which is finer."""
-        if self.log_loss is None:
-            return self.accuracy, 0.0
-        return -self.log_loss, self.accuracy
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the trial as JSON, with 95 % intervals that ignore the selection of the best."""
-        data = {
-            "shots": list(self.shots),
-            "accuracy": self.accuracy,
-            "accuracy_ci": _ends(wilson(self.correct)),
-        }
-        if self.losses is not None:
-            data |= {"log_loss": encoded(self.log_loss), "log_loss_ci": _ends(self._around())}
-        return data
-
-    def _around(self) -> Interval:
-        """Return the interval of the log loss."""
-        if self.losses is None or not np.isfinite(self.losses).all():
-            return Interval(0.0, math.inf)
-        found = mean_interval(self.losses)
-        return Interval(max(found.low, 0.0), found.high)
-
-    def __str__(self) -> str:
-        right = wilson(self.correct)
-        text = f"{100 * self.accuracy:.0f} % right [{100 * right.low:.0f}, {100 * right.high:.0f}]"
-        if self.log_loss is None:
-            return text
-        around = self._around()
-        return f"{text}, log loss {self.log_loss:.2f} [{around.low:.2f}, {around.high:.2f}]"
-
-
-def _ends(interval: Interval) -> list[float | None]:
-    return [encoded(interval.low), encoded(interval.high)]
-
-
-@dataclass(frozen=True)
-class Optimised:
-    """Shots that a search found, with their scores and all trials.
-
-    `save` writes a file that `compare` takes as a selection.
-    """
-
-    task: str
-    model: str
-    template: str
-    plan: SearchPlan
-    found: Trial
-    """Its scores are the best of many on the same queries, and so too good."""
-    usual: Trial
-    """As many shots that nobody chose, on the same queries."""
-    trials: tuple[Trial, ...]
-    """Everything that was tried, in order."""
-    prompts: int
-    """Prompts that were looked up or asked."""
-    cached: int
-    """How many of them the store had."""
-    tokens: int
-    """Tokens of all these prompts, one by one."""
-    decoded_tokens: int
-    """Tokens that the model read."""
-
-    @property
-    def shots(self) -> tuple[str, ...]:
-        """The ids of the shots found, in the order in which they are shown.
-
-        Fewer shots are the first of them.
-        """
-        return self.found.shots
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON; `shots` is what a selection is made of."""
-        return {
-            **self.found.to_dict(),
-            "task": self.task,
-            "model": self.model,
-            "template": self.template,
-            "usual": self.usual.to_dict(),
-            "plan": asdict(self.plan),
-            "prompts": self.prompts,
-            "cached": self.cached,
-            "tokens": self.tokens,
-            "decoded_tokens": self.decoded_tokens,
-            "trials": [
-                {"shots": list(t.shots), "accuracy": t.accuracy, "log_loss": encoded(t.log_loss)}
-                for t in self.trials
-            ],
-        }
-
-    def save(self, file: str | Path) -> Path:
-        """Write `to_dict()` as JSON. Raise OSError where it cannot be written."""
-        file = Path(file)
-        saving.write(file, json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n")
-        return file
-
-    def __str__(self) -> str:
-        plan = self.plan
-        level = "" if self.found.rank > self.usual.rank else ", which is no worse"
-        lines = [
-            f"{self.task} · {self.model} · {self.template} · {plan.method}, {plan.shots} shots",
-            f"found: {', '.join(self.shots)}",
-            f"  {self.found}, of {len(plan.held_out)} held-out queries",
-            f"  {self.usual} with shots drawn as usual{level}",
-            f"{self.prompts:,} prompts, {self.cached:,} of them from the store; "
-            f"{self.decoded_tokens:,} tokens read, {self.tokens:,} one by one.",
-            f"The best of {len(self.trials):,} tries on the same queries looks better than it is: "
-            "compare it on the tests.",
-        ]
-        return "\n".join(map(escaped, lines))
-
-    __repr__ = __str__
 
 
 def optimise(
@@ -191,6 +48,7 @@ def optimise(
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
     lint: bool = True,
+    metric: str | None = None,
 ) -> Optimised:
     """Search the pool for `shots` demonstrations that serve this model and template well.
 
@@ -217,6 +75,8 @@ def optimise(
         progress: Called after each result, with counts of the whole search.
         announce: Called with the plan before it runs, and with warnings.
         lint: Whether the template is checked first: errors are raised, warnings announced.
+        metric: Metric that the search improves; by default the log loss of labels, the "mae" of
+            numbers and the accuracy of other answers.
 
     Returns:
         The demonstrations, their scores on the held-out queries, and everything that was tried.
@@ -232,6 +92,7 @@ def optimise(
         >>> found.task
         'fruit'
     """
+    improved = search_metric(task, metric)
     plan = plan_search(
         task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
     )
@@ -246,7 +107,7 @@ def optimise(
     read = model.usage.decoded_tokens
     with opened(store) as kept:
         damaged = kept.damaged
-        search = _Search(predictor, plan, kept, progress)
+        search = _Search(predictor, plan, kept, progress, improved)
         (usual,) = search.try_all([search.usual(search.asked[0])])
         found = search.greedy() if method == "greedy" else search.bootstrap()
         tell_damaged(kept.damaged - damaged, announce)
@@ -265,12 +126,35 @@ def optimise(
     )
 
 
+def search_metric(task: Task[Any, Any], name: str | None) -> Metric | None:
+    """Return the metric that a search improves; None for the log loss, or else the accuracy.
+
+    The tests are not read.
+
+    Args:
+        task: The task.
+        name: The name of the metric; None for the default of the kind.
+
+    Raises:
+        TaskError: Its answers have no such metric, or none of its values is the best.
+    """
+    pool_only = task.model_copy(update={"tests": ExampleSet(())})
+    metric = chosen_metric(pool_only, name)
+    return None if name is None and metric == ACCURACY else metric
+
+
 class _Search:
     """State of a search: its trials and its cost so far."""
 
     def __init__(
-        self, predictor: Predictor, plan: SearchPlan, store: Store, progress: Progress | None
+        self,
+        predictor: Predictor,
+        plan: SearchPlan,
+        store: Store,
+        progress: Progress | None,
+        metric: Metric | None,
     ) -> None:
+        self._metric = metric
         self._predictor, self._plan = predictor, plan
         self._store, self._progress = store, progress
         self._renderer = predictor.template.renderer(predictor.task)
@@ -336,7 +220,16 @@ class _Search:
             tuple([shot.id for shot in shots]),
             tuple(found.correct[:, 0].astype(bool).tolist()),
             None if losses is None else tuple(losses[:, 0].tolist()),
+            *self._value(found),
         )
+
+    def _value(self, found: Outcomes) -> tuple[str | None, float | None, Ends | None]:
+        """Return the metric that is improved, its value and its interval."""
+        if self._metric is None:
+            return None, None, None
+        around = self._metric.intervals(found)
+        ends = None if around is None else around.ends[1]
+        return self._metric.name, self._metric.value(found), ends
 
     def _ask(self, asked: Sequence[tuple[Example[Any, Any], Shots]]) -> list[Prediction]:
         requests = self._predictor.requests(

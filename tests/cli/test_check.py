@@ -136,7 +136,7 @@ def of_another_task(folder: str) -> None:
         (["--min", "accuracy"], "--min 'accuracy': write a metric and a number"),
         (["--min", "accuracy=high"], "--min 'accuracy=high'"),
         (["--min", "accuracy=50"], "50 is not a share from 0 to 1"),
-        (["--min", "acc=0.5"], "min 'acc': .*accuracy, log_loss, coverage"),
+        (["--min", "acc=0.5"], "metric 'acc': .*accuracy, macro_f1, log_loss"),
         (["--min", "accuracy=0.5", "--min", "accuracy=0.6"], "accuracy is bounded twice"),
         (["--no-worse-than", "gone"], r"gone/comparison\.json: No such file.*--out writes it"),
         (["--no-worse-than", "last", "--margin", "2"], "margin 2"),

@@ -16,8 +16,9 @@ from promptkit import Example, FakeModel, Prompt, Store, check, compare
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.evaluation.intervals import paired_difference, wilson
 from promptkit.evaluation.matched import chosen_for
-from promptkit.evaluation.mean_intervals import mean_interval
-from promptkit.evaluation.outcomes import LabelScores, Outcomes, outcomes
+from promptkit.evaluation.mean_intervals import mean_difference, mean_interval
+from promptkit.evaluation.metric import measured
+from promptkit.evaluation.outcomes import LabelScores, Numbers, Outcomes, outcomes
 from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.experiments.saved_runs import read_run
 from promptkit.gates.check import Checked
@@ -273,7 +274,7 @@ def test_generated_answers_are_checked_too(tmp_path: Path) -> None:
     assert check(task, models=[good], no_worse_than=folder, **arguments).passed
     found = check(task, models=[bad], no_worse_than=folder, min={"accuracy": 0.3}, **arguments)
     assert [gate.passed for gate in found.gates] == [False, False]
-    with pytest.raises(TaskError, match="log_loss: only answers that are labels have one"):
+    with pytest.raises(TaskError, match="metric 'log_loss': these answers have no such metric"):
         check(task, models=[good], max={"log_loss": 1}, **arguments)
 
 
@@ -308,13 +309,15 @@ def refused(reason: str, **changed: Any) -> None:
     ("reason", "arguments"),
     [
         ("nothing to check", {}),
-        ("min 'macro_f1': .* accuracy, log_loss, coverage", {"min": {"macro_f1": 0.5}}),
+        ("metric 'mae': .* accuracy, macro_f1, log_loss", {"max": {"mae": 0.5}}),
+        ("min mcc: -2 is not a number from -1 to 1", {"min": {"mcc": -2}}),
+        ("max brier: 3 is not a number from 0 to 2", {"max": {"brier": 3}}),
         ("min accuracy: 50 is not a share from 0 to 1", {"min": {"accuracy": 50}}),
         ("max log_loss: -1 is not a number of nats", {"max": {"log_loss": -1}}),
         ("min accuracy: nan is not a number", {"min": {"accuracy": math.nan}}),
         ("min accuracy: 'x' is not a number", {"min": {"accuracy": "x"}}),
         ("margin: .* not given", {"min": {"accuracy": 0.5}, "margin": 0.1}),
-        ("margin 2: .* 0.02 is two points", {"no_worse_than": ".", "margin": 2}),
+        ("margin -1: .* 0.02 is two points", {"no_worse_than": ".", "margin": -1}),
         ("strict: no number of queries", {"no_worse_than": ".", "strict": True}),
         ("nowhere/comparison.json: No such file", {"no_worse_than": "nowhere"}),
     ],
@@ -536,3 +539,77 @@ def test_a_check_asks_the_seeds_of_the_saved_run(tmp_path: Path) -> None:
     result = checked(6, task=parity_task(asked=20), no_worse_than=saved, seeds=None)
     assert {p.seed for p in result.comparison.predictions} == {3, 5}
     assert checked(6, min={"accuracy": 0.1}, seeds=None).gates[0].seeds == 8
+
+
+# Other metrics.
+
+
+def far(errors: Any) -> Outcomes:
+    """Numbers that are so far from the gold ones."""
+    table = np.asarray(errors, dtype=float)
+    table = table if table.ndim == 2 else table[:, np.newaxis]
+    queries = {f"q{i}": ({"word": "x"}, float(i)) for i in range(len(table))}
+    gold = np.arange(len(table), dtype=float)
+    values = Numbers(gold, gold[:, np.newaxis] + table)
+    return Outcomes(CELL, (table == 0).astype(int), queries=queries, values=values)
+
+
+def test_an_error_is_bounded_by_its_interval() -> None:
+    errors = np.random.default_rng(0).normal(0, 1, (60, 2))
+    interval = mean_interval(np.abs(errors))
+    gate = bounded(Bound("max", "mae", 0.5), far(errors))
+    assert (gate.metric, gate.ci) == ("mae", pytest.approx((interval.low, interval.high)))
+    assert not gate.passed
+    assert gate.name == "mae at most 0.5"
+    assert ": significantly above 0.5" in gate.reason
+    assert bounded(Bound("max", "mae", 2), far(errors), strict=True).passed
+
+
+def test_one_query_decides_no_bound_of_an_error() -> None:
+    gate = bounded(Bound("max", "mae", 0.5), far([3.0]))
+    assert (gate.passed, gate.estimate) == (True, 3.0)
+    assert gate.reason.startswith("3.000 [0.000, inf] of 1 query: above 0.5, but not")
+
+
+def test_larger_errors_are_worse_than_smaller_ones() -> None:
+    rng = np.random.default_rng(0)
+    small, large = rng.normal(0, 0.5, 80), rng.normal(0, 2, 80)
+    mae = measured("mae")
+    gate = no_worse(far(large), Reference(far(small), "last"), mae)
+    found = mean_difference(np.abs(large) - np.abs(small))
+    assert gate.estimate == pytest.approx(found.delta)
+    assert gate.ci == pytest.approx((found.ci.low, found.ci.high))
+    assert not gate.passed
+    assert gate.name == "mae not worse than last"
+    assert gate.reason.startswith("mae +")
+    assert ": significantly worse; broke q" in gate.reason
+    better = no_worse(far(small), Reference(far(large), "last"), mae)
+    assert better.passed
+    assert set(better.broke) == set(gate.mended)
+    assert no_worse(far(large), Reference(far(small), "last"), mae, margin=3, strict=True).passed
+
+
+def test_macro_f1_is_that_of_the_common_queries() -> None:
+    losses = np.random.default_rng(0).exponential(1, (60, 1))
+    now = cell_of(np.ones((60, 1), int), losses)
+    before = cell_of(np.ones((40, 1), int), losses[:40])
+    gate = no_worse(now, Reference(before, "last"), measured("macro_f1"))
+    assert (gate.estimate, gate.queries, gate.passed) == (0.0, 40, True)
+
+
+def test_a_run_that_measured_nothing_is_refused() -> None:
+    now = replace(far([0.0, 1.0]), measures={"within": np.ones((2, 1))})
+    with pytest.raises(TaskError, match="within: last has no such metric; compare anew"):
+        no_worse(now, Reference(far([0.0, 1.0]), "last"), measured("within"))
+
+
+def test_numbers_are_checked_by_their_errors(tmp_path: Path) -> None:
+    task = open_task(float, *range(30))
+    arguments: dict[str, Any] = {"templates": [COLON], "seeds": 1, "store": Store(), "shots": [0]}
+    good = FakeModel(lambda prompt: asked_word(prompt)[1:])
+    off = FakeModel(lambda prompt: str(float(asked_word(prompt)[1:]) + 2), name="off")
+    folder = compare(task, models=[good], **arguments).save(tmp_path / "r")
+    found = check(task, models=[off], no_worse_than=folder, max={"mae": 3}, **arguments)
+    assert [(gate.metric, gate.passed) for gate in found.gates] == [("mae", True), ("mae", False)]
+    assert not check(task, models=[off], max={"bias": 1}, **arguments).passed
+    json.dumps(found.to_dict(), allow_nan=False)

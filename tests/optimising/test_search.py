@@ -16,7 +16,7 @@ from samples import COLON, CountingModel, Word, asked_word, open_task, parity, p
 from promptkit import Example, FakeModel, Prompt, Store, load_task, optimise
 from promptkit.errors import PromptTooLongError, TaskError
 from promptkit.optimising.budget import SearchPlan, plan_search
-from promptkit.optimising.search import Optimised
+from promptkit.optimising.found_shots import Optimised
 from promptkit.selection.strategies import read_selection
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.near_duplicates import alike, normalised
@@ -351,3 +351,30 @@ def test_an_added_row_moves_few_held_out_queries(seed: int) -> None:
             for pool in (demos, more)
         )
         assert len(before - after) == len(after - before) <= 2
+
+
+def test_a_search_improves_the_metric_that_is_named() -> None:
+    found = searched(metric="accuracy", method="bootstrap")
+    assert found.found.metric == "accuracy"
+    assert found.found.accuracy == max(trial.accuracy for trial in found.trials)
+    assert found.to_dict()["metric"] == "accuracy"
+    assert searched().to_dict()["metric"] is None
+    with pytest.raises(TaskError, match="did you mean 'accuracy'"):
+        searched(metric="acuracy")
+
+
+def test_a_search_makes_the_errors_of_numbers_small() -> None:
+    demos = [Example(input=Word(word=f"w{n}"), output=float(n)) for n in range(30)]
+    task = type(open_task(float))(name="numbers", demos=demos)
+
+    def near(prompt: Prompt) -> str:
+        """Nearer, the more the word of the shot is alike in length."""
+        return str(float(asked_word(prompt)[1:]) + len(prompt.shots[0]))
+
+    found = searched(task=task, model=FakeModel(near), shots=1, method="greedy")
+    assert found.found.metric == "mae"
+    assert found.found.value == min(
+        trial.value for trial in found.trials if trial.value is not None
+    )
+    assert "MAE " in str(found)
+    assert found.to_dict()["mae_ci"][0] <= found.to_dict()["mae"] <= found.to_dict()["mae_ci"][1]
