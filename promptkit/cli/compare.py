@@ -37,6 +37,7 @@ def compare(
     fit: options.Fitting = "error",
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
+    rationale_tokens: options.RationaleTokens = 128,
     context: options.Context = None,
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
@@ -58,6 +59,7 @@ def compare(
         "seeds": seeds if seeds == "auto" else int(seeds),
         "fit": arguments.choices("fit", [fit], Fit)[0],
         "sampling": arguments.sampling(max_tokens, temperature),
+        "rationale_tokens": rationale_tokens,
     }
     kind = arguments.choices("weights", [weights], Weights)[0]
     loaded = arguments.task_named(task, near_duplicates)

@@ -214,6 +214,14 @@ Fitting = Annotated[
 MaxTokens = Annotated[
     int, typer.Option(metavar="N", min=1, help="Tokens of the longest generated answer.")
 ]
+RationaleTokens = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Tokens of the longest rationale, where a template prints {{ rationale }}.",
+    ),
+]
 Temperature = Annotated[
     float,
     typer.Option(metavar="X", min=0.0, help="Temperature of generated answers; 0 is greedy."),

@@ -17,7 +17,7 @@ from promptkit.evaluation import cell_metrics, selective, slices, summary
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
 from promptkit.evaluation.outcomes import outcomes
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.experiments import draw_count
+from promptkit.experiments import draw_count, rationales
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid, check_distinct
@@ -25,7 +25,7 @@ from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.inference import batch
-from promptkit.inference.answering import Progress
+from promptkit.inference.answering import RATIONALE_TOKENS, Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
 from promptkit.inference.prediction import Fit, Prediction, Predictor
@@ -69,6 +69,7 @@ def compare(
     by: str | Sequence[str] = (),
     max_error: float | None = None,
     metric: str | None = None,
+    rationale_tokens: int = RATIONALE_TOKENS,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -100,6 +101,7 @@ def compare(
             low probability; the result says how many queries it can then answer (`selective`).
         metric: Metric by which cells are compared, such as "macro_f1"; by default the accuracy, and
             for numbers the mean absolute error, "mae".
+        rationale_tokens: Budget of tokens of a rationale, where a template prints {{ rationale }}.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -138,6 +140,7 @@ def compare(
         seeds=_seeds(seeds),
         fit=fit,
         sampling=sampling or Sampling(),
+        rationale_tokens=rationale_tokens,
     )
     _check_others(grid, predictors)
     said = screen(task, grid.originals(task), shots) if lint else []
@@ -147,7 +150,10 @@ def compare(
     methods = apply.methods_of(calibrations, task.labels)
     prompted = grid.predictors(task, announce)
     cells = batch.prepare(prompted, queries, known)
-    said += same_prompts(cells)
+    methods, unusable = rationales.usable(methods, cells, lenient=calibrations == ALL)
+    with opened(store) as kept:
+        cells, first = batch.reasoned(cells, kept, progress=progress, announce=announce)
+    said += [*unusable, *rationales.cut_off(cells), *same_prompts(cells)]
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
     if announce is not None:
@@ -164,8 +170,8 @@ def compare(
         pilot + usage,
         prompts=usage.prompts,  # where the run found those of the pilot in the store
         cached=usage.cached - (pilot.prompts - pilot.cached),
-        wall_seconds=perf_counter() - started,
     )
+    usage = replace(usage + first, wall_seconds=perf_counter() - started)
     result = _judged(
         task, cells, [*predictions, *others], free.found, notes, usage, columns, metric
     )
@@ -196,8 +202,10 @@ def _with_enough_draws(
         )
     with opened(store) as kept:
         prepared = batch.prepare(predictors, queries)
+        prepared, first = batch.reasoned(prepared, kept, progress=progress, announce=announce)
         stages: list[list[Stage]] = [[AnswerStage(prepared)]]
         predictions, cost = batch.run(stages, kept, progress=progress, announce=announce)
+        cost += first
     made = chain.from_iterable(predictions)
     enough = draw_count.enough(outcomes(made, task.output_type.label_of))
     if announce is not None:

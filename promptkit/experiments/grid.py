@@ -10,6 +10,7 @@ from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.formatting.variants import Notify, variants
+from promptkit.inference.answering import RATIONALE_TOKENS
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
@@ -33,6 +34,7 @@ class Grid:
     seeds: Sequence[int]
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
+    rationale_tokens: int = RATIONALE_TOKENS
 
     def __post_init__(self) -> None:
         needed = ("models", "shots", "seeds")
@@ -86,7 +88,18 @@ class Grid:
         )
         how = self.fit, self.sampling
         return [
-            Predictor(task, template, model, shots, seed, selection, *how, verbalizer, order)
+            Predictor(
+                task,
+                template,
+                model,
+                shots,
+                seed,
+                selection,
+                *how,
+                verbalizer,
+                order,
+                self.rationale_tokens,
+            )
             for model, template, verbalizer, selection, order, shots, seed in cells
         ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.inference.answering import Progress, answer, unique_tokens
+from promptkit.inference.answering import Progress, Rationales, answer, unique_tokens
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import Model, Request, Sampling
@@ -54,6 +54,8 @@ class CellRequests(NamedTuple):
     requests: Sequence[Request]
     renderer: Renderer
     """The renderer of the prompts."""
+    rationales: Rationales = ()
+    """Rationales that stand in the prompts; empty where none do."""
 
 
 def prepare(
@@ -103,9 +105,65 @@ class AnswerStage:
     ) -> list[list[Prediction]]:
         """Return the predictions of every cell."""
         return [
-            cell.predictor.join(cell.queries, cell.requests, own)
+            cell.predictor.join(cell.queries, cell.requests, own, cell.rationales)
             for cell, own in zip(self.cells, results, strict=True)
         ]
+
+
+@dataclass
+class RationaleStage:
+    """Rationales of the prompts that ask for one; the prompts of the answers follow from them."""
+
+    cells: Sequence[CellRequests]
+    """Cells whose prompts ask for the answers, once the rationales are generated."""
+
+    def requests(self, predictions: Predictions) -> list[ModelRequests]:
+        """Return the requests of every cell for rationales."""
+        return [
+            ModelRequests(
+                one.predictor.model,
+                one.predictor.rationale_sampling,
+                [request for request in one.requests if request.prompt.asks_rationale],
+            )
+            for one in self.cells
+        ]
+
+    def apply(self, predictions: Predictions, results: Sequence[Sequence[Result]]) -> Predictions:
+        """Make the prompts of the answers."""
+        self.cells = [
+            _answering(cell, own) if own else cell
+            for cell, own in zip(self.cells, results, strict=True)
+        ]
+        return predictions
+
+
+def _answering(cell: CellRequests, results: Sequence[Result]) -> CellRequests:
+    requests, rationales = cell.predictor.after_rationales(
+        cell.queries, cell.renderer, cell.requests, results
+    )
+    return cell._replace(requests=requests, rationales=rationales)
+
+
+def reasoned(
+    cells: list[CellRequests],
+    store: Store,
+    *,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
+) -> tuple[list[CellRequests], Cost]:
+    """Return the cells with the prompts of their answers, after rationales where they ask for some.
+
+    Args:
+        cells: The requests of every cell.
+        store: Rationales that need not be generated again; new ones are added.
+        progress: Called after each rationale.
+        announce: Called with what a model will be asked.
+    """
+    if not any(one.prompt.asks_rationale for cell in cells for one in cell.requests):
+        return cells, Cost()
+    stage = RationaleStage(cells)
+    _, cost = run([[stage]], store, progress=progress, announce=announce)
+    return [*stage.cells], cost
 
 
 def run(

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
 from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.inference.answering import Progress, answer
+from promptkit.inference.answering import (
+    RATIONALE_TOKENS,
+    Progress,
+    Rationales,
+    answer,
+    rationale_text,
+)
 from promptkit.inference.cell import Cell
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import (
@@ -88,6 +94,8 @@ class Prediction(Cell):
     """Probabilities of the labels under each method of calibration."""
     measures: Mapping[str, float] = field(default_factory=dict)
     """Measures of the answer against the gold output, beside equality, by name."""
+    rationale: str | None = None
+    """Text that the model generated before the answer, where the template asks for one."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,8 @@ class Predictor:
     """Other words for the labels; None for the labels themselves."""
     order: AnyOrder | None = None
     """Order of the shots; None for the order of the selection."""
+    rationale_tokens: int = RATIONALE_TOKENS
+    """Budget of tokens of a rationale, where the template asks for one."""
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -143,9 +153,15 @@ class Predictor:
         Raises what rendering and tokenizing raise, before the model runs.
         """
         queries = list(queries)
-        prompts = self.tokenize(queries)
+        renderer = self.template.renderer(self.task, self.verbalizer)
+        prompts = self.tokenize(queries, renderer)
+        rationales: Rationales = ()
+        if reasoned := [one for one in prompts if one.prompt.asks_rationale]:
+            how = self.rationale_sampling
+            said = answer(self.model, reasoned, how, store=store, progress=progress).results
+            prompts, rationales = self.after_rationales(queries, renderer, prompts, said)
         answers = answer(self.model, prompts, self.sampling, store=store, progress=progress)
-        return self.join(queries, prompts, answers.results)
+        return self.join(queries, prompts, answers.results, rationales)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -197,6 +213,35 @@ class Predictor:
         return [self._fitting(renderer, query) for query in queries]
 
     @property
+    def rationale_sampling(self) -> Sampling:
+        """Sampling of rationales."""
+        return replace(self.sampling, max_tokens=self.rationale_tokens)
+
+    def after_rationales(
+        self,
+        queries: Sequence[Example[Any, Any]],
+        renderer: Renderer,
+        prompts: Sequence[Request],
+        results: Iterable[Result],
+    ) -> tuple[list[Request], Rationales]:
+        """Return the prompts of the answers, and the rationales that stand in them.
+
+        `results` are those of the prompts that ask for a rationale, in their order.
+        """
+        rest = iter(results)
+        rationales = [next(rest) if one.prompt.asks_rationale else None for one in prompts]
+        how: Any = {"seed": self.seed, "selection": self._selection, "order": self._order}
+        rendered = [
+            one.prompt
+            if said is None
+            else renderer.render(
+                query, len(one.prompt.shots), rationale=rationale_text(said), **how
+            )
+            for query, one, said in zip(queries, prompts, rationales, strict=True)
+        ]
+        return self.requests(rendered), rationales
+
+    @property
     def cell(self) -> Cell:
         """Cell of the predictions."""
         return Cell(
@@ -214,10 +259,14 @@ class Predictor:
         queries: Sequence[Example[Any, Any]],
         prompts: Sequence[Request],
         results: Sequence[Result],
+        rationales: Rationales = (),
     ) -> list[Prediction]:
         """Return the predictions that the results of the queries' prompts make."""
+        rationales = rationales or [None] * len(queries)
         output, levels, predictions = self.task.output_type, self.cell.factors(), []
-        for query, prompt, result in zip(queries, prompts, results, strict=True):
+        for query, prompt, result, reason in zip(
+            queries, prompts, results, rationales, strict=True
+        ):
             failed = False
             if isinstance(result, Score):
                 answers = self.task.answers_of(query)
@@ -235,7 +284,8 @@ class Predictor:
                     shot_ids=prompt.prompt.shots,
                     prompt_sha256=prompt.prompt.sha256,
                     tokens=result.tokens,
-                    seconds=result.seconds,
+                    seconds=result.seconds + (0.0 if reason is None else reason.seconds),
+                    rationale=None if reason is None else rationale_text(reason),
                     **said,
                     **levels,
                 )
@@ -260,6 +310,7 @@ class Predictor:
         requests = [*self.model.tokenize(prompts)]
         for request in requests:
             budget = 0 if request.candidate_tokens else self.sampling.max_tokens
+            budget += self.rationale_tokens if request.prompt.asks_rationale else 0
             check_fits(request, self.model.identity.context, budget)
         return requests
 

@@ -115,7 +115,7 @@ class Expressions(NodeVisitor):
             return scope[node.name]
         if node.name in self._guarded or node.ctx != "load":
             return ANY
-        if node.name in ("input", "output", "options"):
+        if node.name in ("input", "output", "options", "rationale"):
             fix = "it is known inside {% example %}; elsewhere write query.FIELD, or shot.output"
         elif node.name in _GIVEN:
             fix = "import the template {% import ... with context %}"

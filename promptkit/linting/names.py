@@ -186,8 +186,8 @@ class NameChecker(Expressions):
         method = node.call.node
         if isinstance(method, nodes.ExtensionAttribute):
             if method.name == "_examples":
-                options = Items(TEXT)
-                inner |= {"input": self._query, "output": AnswerShape(), "options": options}
+                inner |= {"input": self._query, "output": AnswerShape(), "options": Items(TEXT)}
+                inner["rationale"] = AnswerShape()
         else:
             self.visit(node.call, scope)
             for argument in node.args:

@@ -70,6 +70,8 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     missing = _missing(parts[-1], opening)
     if missing:
         pieces.append(Piece(missing, "chat"))
+    if prompt.asks_rationale:  # which ends within the turn
+        return prompt.with_pieces([*pieces, *begun], stop=prompt.stop, stop_is_chat=False)
     stop = prompt.stop + (end or eos)
     return prompt.with_pieces([*pieces, *begun], stop=stop, stop_is_chat=True)
 

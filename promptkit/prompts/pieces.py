@@ -23,8 +23,9 @@ class Piece(NamedTuple):
     """A run of rendered text with one origin, or a mark between two runs."""
 
     text: str
-    kind: Literal["template", "data", "chat", "slot", "open", "close"]
-    """`slot` is where the answer goes; `open` and `close` bound a turn (`text` is its role)."""
+    kind: Literal["template", "data", "chat", "slot", "rationale", "open", "close"]
+    """`slot` is where the answer goes, `rationale` where the query's rationale goes; `open` and
+    `close` bound a turn (`text` is its role)."""
     file: str | None = None
     line: int | None = None
     """Template line that wrote the text; the first of several."""

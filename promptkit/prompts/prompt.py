@@ -56,6 +56,8 @@ class Prompt:
     """Ids of the shots, in order."""
     query: str | None = None
     """Id of the query."""
+    asks_rationale: bool = False
+    """True if a rationale is asked for: the prompt of the answer is made once it is known."""
 
     @property
     def text(self) -> str:

@@ -297,7 +297,7 @@ class Detail {
     const side = make("div", { class: "side" });
     if (index !== undefined) {
       main.append(this.prompt(index));
-      side.append(this.probabilities(), this.demonstrations(index), this.facts(index));
+      side.append(this.probabilities(), ...this.rationales(), this.demonstrations(index), this.facts(index));
     }
     this.element.replaceChildren(this.chooser(), main, side);
   }
@@ -374,6 +374,18 @@ class Detail {
     return make("section", {}, make("h3", {}, "Answers"),
       make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Answers of this query" },
         make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+  }
+
+  /** What was generated before each answer; nothing where the template asks for no rationale. */
+  rationales() {
+    const texts = this.items.of.rationale;
+    const counts = this.choices("shots").filter((n) => this.at(n) !== undefined);
+    if (counts.every((n) => typeof texts[this.at(n)] !== "string")) return [];
+    const rows = counts.map((n) => make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
+      make("td", { class: "text" }, ...visible(texts[this.at(n)] || ""))));
+    return [make("section", {}, make("h3", {}, "Rationale before the answer"),
+      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Rationales of this query" },
+        make("table", {}, make("tbody", {}, ...rows))))];
   }
 
   prompt(index) {

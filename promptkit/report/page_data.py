@@ -51,6 +51,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
             [_probabilities(calibrated.get(method), gold, labels) for method in methods],
             record["failure"] or record["text"],
             [_rounded(measures.get(name), 3) for name in measured] if measures else None,
+            record.get("rationale"),
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
@@ -74,6 +75,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
 COLUMNS = (
     *("query", "line", "shots", "seed", "said", "right", "margin", "nearTie", "coverage"),
     *("tokens", "prompt", "draw", "probs", "calibrated", "text", "measures"),
+    "rationale",
 )
 """Columns with a value per prediction; one of nothing but nulls and zeros is left out."""
 

@@ -93,6 +93,7 @@ class TaskFolder:
                 "verbalizers": self.verbalizers,
                 "near_duplicates": self.spec.near_duplicates,
                 "scoring": self.scoring,
+                "rationale": self.spec.output.rationale,
                 "folder": self.path.parent,
                 **{
                     part: set_of(self.parser, () if empty else [row.example for row in rows])

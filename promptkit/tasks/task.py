@@ -80,6 +80,8 @@ class Task(Typed, Generic[I, O]):
     folds: Mapping[str, int] = Field(default_factory=dict, repr=False)
     """The fold of each example by its id (`ExampleSet.folds`). With folds, every demonstration is
     also a test, with shots from the other folds."""
+    rationale: str = "rationale"
+    """The metadata that holds the rationales of demonstrations, which {{ rationale }} prints."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -97,6 +99,7 @@ class Task(Typed, Generic[I, O]):
             near_duplicates: NearDuplicates = "exclude",
             scoring: Scoring = Scoring(),
             folds: Mapping[str, int] = {},
+            rationale: str = "rationale",
             folder: Path | None = None,
         ) -> None: ...
 

@@ -165,6 +165,8 @@ class OutputSection(_Section):
     """For `regex`: a regular expression with one group, around the answer: `answer is (.*)`."""
     language: Language = "en"
     """The language of texts, for articles and numbers."""
+    rationale: str = "rationale"
+    """The column that holds the rationales of demonstrations, which {{ rationale }} prints."""
     verbalizers: dict[str, dict[str, StrictStr]] = {}
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 

@@ -67,6 +67,8 @@ def save_task(
     schema = task.output_type.written_schema if "schema" in spec["output"] else None
     _check_kept(task, spec, schema)
     spec["output"] |= task.scoring.declared
+    if task.rationale != "rationale":
+        spec["output"]["rationale"] = task.rationale
     if task.near_duplicates != "exclude":
         spec["near_duplicates"] = task.near_duplicates
     if task.verbalizers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -106,6 +107,56 @@ def cut(
 def candidates(labels: tuple[str, ...], lead: str) -> tuple[str, ...] | None:
     """Return the possible answers with the space in front; None where the answer is generated."""
     return tuple(lead + label for label in labels) or None
+
+
+def rationale_in(pieces: Sequence[Piece]) -> int | None:
+    """Return the index of the place for the query's rationale; None without one."""
+    return next((i for i, piece in enumerate(pieces) if piece.kind == "rationale"), None)
+
+
+def cut_at_rationale(
+    prefix: Prefix,
+    pieces: Sequence[Piece],
+    at: int,
+    file: str,
+    *,
+    shots: tuple[str, ...] = (),
+    query: str | None = None,
+) -> Prompt:
+    """Return the prompt up to the rationale, which the text in front of the answer ends.
+
+    Args:
+        prefix: Beginning of the prompt.
+        pieces: Pieces after the prefix.
+        at: Index of the rationale among `pieces`.
+        file: Template to name in errors where a piece names none.
+        shots: Ids of the shots.
+        query: Id of the query.
+
+    Raises:
+        TemplateError: As `cut` does, and where no text is between the rationale and what follows.
+    """
+    prompt = cut(prefix, pieces, at, (), file, shots=shots, query=query)
+    text = ""
+    for piece in pieces[at + 1 :]:
+        if piece.kind != "template":
+            break
+        text += piece.text
+    stop = text.rstrip(" ") if text.strip() else text.strip(" ")
+    if not stop:
+        raise TemplateError(
+            "no text follows {{ rationale }}, so nothing says where it ends; write some between "
+            "it and {{ output }}, such as a new line with 'Answer: '",
+            file=pieces[at].file or file,
+            line=pieces[at].line,
+        )
+    return replace(prompt, stop=stop, asks_rationale=True)
+
+
+def with_rationale(pieces: Sequence[Piece], at: int, rationale: str) -> list[Piece]:
+    """Return the pieces with a generated text in the place of the query's rationale."""
+    said = pieces[at]._replace(text=rationale, kind="data", field="rationale")
+    return [*pieces[:at], *([said] if rationale else []), *pieces[at + 1 :]]
 
 
 def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Piece]:

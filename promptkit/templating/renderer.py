@@ -20,7 +20,17 @@ from promptkit.selection.strategies import Selection, selection_for
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.templating.assembly import Prefix, around_output, as_prefix, candidates, cut, slot_in
+from promptkit.templating.assembly import (
+    Prefix,
+    around_output,
+    as_prefix,
+    candidates,
+    cut,
+    cut_at_rationale,
+    rationale_in,
+    slot_in,
+    with_rationale,
+)
 from promptkit.templating.reuse import Sharing
 from promptkit.templating.tags import NOTES, Block, Notes, check_marks
 from promptkit.templating.tracing import join
@@ -105,8 +115,13 @@ class Renderer:
         seed: int = 0,
         selection: Selection | str | None = None,
         order: Order | str | None = None,
+        rationale: str | None = None,
     ) -> Prompt:
-        """Return a prompt; see `Template.render`."""
+        """Return a prompt; see `Template.render`.
+
+        Where the template prints {{ rationale }}, it is the prompt that asks for the query's, or
+        with `rationale` the prompt that asks for the answer after it.
+        """
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection_for(self._task, selection)
@@ -119,17 +134,18 @@ class Renderer:
             raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         prefix, pieces = self._pieces(shots, asked)
+        of: dict[str, Any] = {
+            "shots": tuple([shot.id for shot in shots]),
+            "query": asked.example.id,
+        }
+        if (at := rationale_in(pieces)) is not None:
+            if rationale is None:
+                return cut_at_rationale(prefix, pieces, at, self._file, **of)
+            pieces = with_rationale(pieces, at, rationale)
         slot = slot_in(pieces)
-        prompt = cut(
-            prefix,
-            pieces,
-            slot,
-            self._task.answers_of(asked.example) if self._task.options else self._labels,
-            self._file,
-            format=self._format(slot is not None and pieces[slot].as_json),
-            shots=tuple([shot.id for shot in shots]),
-            query=asked.example.id,
-        )
+        labels = self._task.answers_of(asked.example) if self._task.options else self._labels
+        format = self._format(slot is not None and pieces[slot].as_json)
+        prompt = cut(prefix, pieces, slot, labels, self._file, format=format, **of)
         if slot is None:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
@@ -208,7 +224,10 @@ class Renderer:
         return frame.prefix, (*block.pieces, *frame.after)
 
     def _rendered(self, shots: Shots, asked: _Query) -> tuple[tuple[Piece, ...], Notes]:
-        notes = Notes(self._blocks, input=asked.input, options=self._task.options)
+        task = self._task
+        notes = Notes(
+            self._blocks, input=asked.input, options=task.options, rationale=task.rationale
+        )
         context = self._template.new_context(
             {
                 **self._names,

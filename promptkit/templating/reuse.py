@@ -14,7 +14,7 @@ from jinja2 import meta, nodes
 _IMPORTS = (nodes.Import, nodes.FromImport)
 _INCLUDES = (nodes.Extends, nodes.Include)
 _TASK = {"task", "labels"}
-_EXAMPLE = {"input", "output", "options"}
+_EXAMPLE = {"input", "output", "options", "rationale"}
 
 
 class Sharing(NamedTuple):

@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from promptkit.errors import TemplateError
 from promptkit.prompts.pieces import OR_USER, Piece, Role
 from promptkit.templating.tracing import Rendered, rendered
-from promptkit.templating.values import Slot, View
+from promptkit.templating.values import RationaleSlot, Slot, View
 
 NOTES = "promptkit_notes"
 """Name of the variable that holds the `Notes` of a rendering."""
@@ -23,7 +23,7 @@ NOTES = "promptkit_notes"
 Answers = tuple[Any, ...]
 """Possible answers to an example, as templates see them."""
 
-Caller = Callable[[View, Any, Answers], Rendered]
+Caller = Callable[[View, Any, Answers, Any], Rendered]
 
 Mark = tuple[Literal["slot", "open"], int]
 """The answer slot or a turn, and the line of its tag."""
@@ -49,6 +49,8 @@ class Notes:
     """The query as its block sees it."""
     options: str | None = None
     """Field of inputs that holds the options of their answers; None where these are labels."""
+    rationale: str = "rationale"
+    """Column of metadata that has the rationales of the shots."""
 
     def options_of(self, input: View, labels: Answers) -> Answers:
         """Return the possible answers to an input: its own, or the labels."""
@@ -64,7 +66,7 @@ class ExampleTag(Extension):
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endexample",), drop_needle=True)
         call = self.call_method("_examples", [nodes.ContextReference(), nodes.Const(line)])
-        names = [nodes.Name(name, "param") for name in ("input", "output", "options")]
+        names = [nodes.Name(name, "param") for name in ("input", "output", "options", "rationale")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
 
     def _examples(self, context: Context, line: int, caller: Caller) -> Rendered:
@@ -79,11 +81,18 @@ class ExampleTag(Extension):
         pieces: list[Piece] = []
         for shot in given["shots"]:
             options = notes.options_of(shot.input, given["labels"])
-            pieces += _block(notes, shot, caller, shot.input, shot.output, options).pieces
+            reason = self._rationale(shot, notes.rationale)
+            pieces += _block(notes, shot, caller, shot.input, shot.output, options, reason).pieces
         query = given["query"]
         options = notes.options_of(query, given["labels"])
         notes.query_block = _block(
-            notes, query, caller, notes.input or query, Slot(options), options
+            notes,
+            query,
+            caller,
+            notes.input or query,
+            Slot(options),
+            options,
+            RationaleSlot(),
         )
         slots = sum(piece.kind == "slot" for piece in notes.query_block.pieces)
         if slots != 1:
@@ -91,12 +100,34 @@ class ExampleTag(Extension):
                 f"{{% example %}} prints {{{{ output }}}} {slots} times; "
                 "once is where the answer goes"
             )
+        kinds = [p.kind for p in notes.query_block.pieces if p.kind in ("rationale", "slot")]
+        if kinds not in (["slot"], ["rationale", "slot"]):
+            raise jinja2.TemplateRuntimeError(
+                "{% example %} prints {{ rationale }} twice or after {{ output }}; "
+                "it is generated once, before the answer"
+            )
         notes.marks.append(("slot", line))
         return rendered([*pieces, *notes.query_block.pieces])
 
+    def _rationale(self, shot: View, column: str) -> Any:
+        """Return a shot's rationale; printing one that it does not have is an error."""
+        value = getattr(shot.metadata, column, None)
+        if value is not None and value != "":
+            return value
+        return self.environment.undefined(
+            f"{{{{ rationale }}}} has no value: the metadata of this shot has no {column!r}; add "
+            "the column to the demonstrations, or name another one as `rationale` in [output]"
+        )
+
 
 def _block(
-    notes: Notes, shown: View, caller: Caller, input: View, output: Any, options: Answers
+    notes: Notes,
+    shown: View,
+    caller: Caller,
+    input: View,
+    output: Any,
+    options: Answers,
+    rationale: Any,
 ) -> Block:
     """Return the block of an example, each of its pieces marked as the example's."""
     if notes.blocks is not None and shown in notes.blocks:
@@ -106,7 +137,7 @@ def _block(
     before = len(notes.marks)
     owned = [
         p if p.example else p._replace(example=shown._example)
-        for p in caller(input, output, options).pieces
+        for p in caller(input, output, options, rationale).pieces
     ]
     block = Block(tuple(owned), tuple(notes.marks[before:]))
     if notes.blocks is not None:

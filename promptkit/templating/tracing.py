@@ -26,6 +26,7 @@ from promptkit.templating.values import (
     TRACED,
     NoValueError,
     Origin,
+    RationaleSlot,
     Slot,
     View,
     check_items,
@@ -176,6 +177,8 @@ class TracingEnvironment(BoundedEnvironment):
             return value
         if isinstance(value, Slot):
             return Piece("", "slot", file, line, answers=value._answers, as_json=value._as_json)
+        if isinstance(value, RationaleSlot):
+            return Piece("", "rationale", file, line)
         if value is None:
             raise NoValueError(path)
         if isinstance(value, View):

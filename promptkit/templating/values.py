@@ -115,6 +115,19 @@ class Slot:
     __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
 
 
+class RationaleSlot:
+    """Placeholder of the query's rationale in a template: it can only be printed."""
+
+    __slots__ = ()
+
+    def __str__(self, *_: Any) -> str:
+        raise UndefinedError(
+            "the query's rationale is not known, so {{ rationale }} can only be printed as it is"
+        )
+
+    __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
+
+
 TRACED = (Text, Integer, Real)
 _READY = (*TRACED, View, Slot, bool)
 
