@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike
 
 from promptkit.calibration import methods as calibrate
 from promptkit.calibration import probes as inputs
-from promptkit.calibration.methods import CALIBRATIONS, Calibration, HeldOut, Scores
+from promptkit.calibration.methods import (
+    CALIBRATIONS,
+    OPTION_CALIBRATIONS,
+    Calibration,
+    HeldOut,
+    Scores,
+)
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
 from promptkit.inference.cell import Cell
@@ -46,6 +52,8 @@ class Probes:
     """Queries by their number, each once, and the requests that tell about them."""
     gold: Sequence[int] = ()
     """For labelled examples, the number of each one's label."""
+    lengths: Sequence[Sequence[int]] = ()
+    """For normalisation by length, the length of every candidate of each query."""
 
     @property
     def requests(self) -> list[Request]:
@@ -93,32 +101,36 @@ class CalibrationStage:
                 )
 
 
-def methods_of(methods: Sequence[str], labels: Sequence[str]) -> tuple[Calibration, ...]:
-    """Return the methods by name, each once and in one order; all of them for `ALL`.
+def methods_of(methods: Sequence[str], task: Task[Any, Any]) -> tuple[Calibration, ...]:
+    """Return the methods by name, each once and in one order; all that fit the task for `ALL`.
 
     Args:
         methods: Names of methods, or `ALL`.
-        labels: The labels of the task; none where answers are generated.
+        task: The task, whose answers are labels or options.
 
     Raises:
-        TaskError: A name is unknown, or the task has no labels.
+        TaskError: A name is unknown, or the method is not for the answers of the task.
     """
     if not methods:
         return ()
-    if not labels:
+    if not task.is_scored:
         raise TaskError(
             "calibration corrects the probabilities of labels, and the answers of this task are "
             "generated"
         )
+    fitting = CALIBRATIONS if task.options is None else OPTION_CALIBRATIONS
     if methods == ALL:
-        return CALIBRATIONS
+        return fitting
     if isinstance(methods, str):
         raise TaskError(f"calibrations: {methods!r} is no list; write [{methods!r}], or {ALL!r}")
     for method in methods:
-        if method not in CALIBRATIONS:
-            known = ", ".join(CALIBRATIONS)
-            raise TaskError(f"there is no calibration {method!r}; there is {known}, and {ALL}")
-    return tuple(name for name in CALIBRATIONS if name in methods)
+        if method not in fitting:
+            known = ", ".join(fitting)
+            where = "" if task.options is None else " for options of each query"
+            raise TaskError(
+                f"there is no calibration {method!r}{where}; there is {known}, and {ALL}"
+            )
+    return tuple(name for name in fitting if name in methods)
 
 
 def plan(
@@ -161,22 +173,28 @@ def _calibrated_cell(
     """Return the calibrated predictions of a cell, given the results of its probes."""
     if not probes:
         return [*predictions]
-    labels = [*(predictions[0].logprobs or {})]
-    scores = np.array([[*(p.logprobs or {}).values()] for p in predictions])
+    labels = [[*(p.logprobs or {})] for p in predictions]
+    width = max(map(len, labels))
+    scores = _padded([[*(p.logprobs or {}).values()] for p in predictions], width, -np.inf)
     rest = iter([result.logprobs for result in results if isinstance(result, Score)])
     heard = {
-        one: [[*islice(rest, len(requests))] for _, requests in one.parts]
+        one: [_padded([*islice(rest, len(requests))], width, -np.inf) for _, requests in one.parts]
         for one in dict.fromkeys(probes.values())
     }
     by_query: list[dict[str, dict[str, float]]] = [{} for _ in predictions]
     for method, one in probes.items():
         table = np.exp(_calibrated(method, scores, one, heard[one])).tolist()
-        for calibrated, row in zip(by_query, table, strict=True):
-            calibrated[method] = dict(zip(labels, row, strict=True))
+        for calibrated, own, row in zip(by_query, labels, table, strict=True):
+            calibrated[method] = dict(zip(own, row, strict=False))  # without the padding
     return [
         replace(prediction, calibrated=calibrated)
         for prediction, calibrated in zip(predictions, by_query, strict=True)
     ]
+
+
+def _padded(rows: Sequence[Sequence[float]], width: int, value: float) -> Scores:
+    """Return rows as a table, those of fewer options with a value at their end."""
+    return np.array([[*row, *[value] * (width - len(row))] for row in rows], dtype=np.float64)
 
 
 def _calibrated(
@@ -187,7 +205,10 @@ def _calibrated(
     table = np.empty_like(scores)
     for (queries, _), said in zip(probes.parts, heard, strict=True):
         rows = [*queries]
-        table[rows] = calibrated(scores[rows], HeldOut(said, probes.gold) if probes.gold else said)
+        known: Any = HeldOut(said, probes.gold) if probes.gold else said
+        if probes.lengths:
+            known = _padded([probes.lengths[row] for row in rows], scores.shape[1], 1)
+        table[rows] = calibrated(scores[rows], known)
     return table
 
 
@@ -210,12 +231,36 @@ def _queries(cells: Sequence[CellRequests]) -> Iterator[Probes]:
         yield Probes("tests of the cell, without their labels", len(every), [(every, [])])
 
 
-def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
-    made = inputs.premise(cells[0].predictor.task)
+def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    """Yield the lengths of the candidates, for which nothing is asked."""
     for one in cells:
-        requests = replace(one.predictor, shots=0).tokenize([made], one.renderer)
-        parts = [(range(len(one.requests)), requests)]
-        yield Probes("content-free input, without shots", 1, parts)
+        every = range(len(one.requests))
+        lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in one.requests]
+        saw = f"tests of the cell, for the lengths of their options in {unit}"
+        yield Probes(saw, len(every), [(every, [])], lengths=[[*map(_one, row)] for row in lengths])
+
+
+def _bytes(request: Request) -> list[int]:
+    """Return the bytes of each candidate, without the space in front of it."""
+    return [len(text.strip().encode()) for text in request.prompt.candidates or ()]
+
+
+def _one(length: int) -> int:
+    return max(length, 1)
+
+
+def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
+    task = cells[0].predictor.task
+    made = inputs.premise(task)
+    for one in cells:
+        every, saw, probes = [range(len(one.requests))], "content-free input, without shots", [made]
+        if task.options is not None:  # whose candidates are those of each query
+            every = [range(number, number + 1) for number in every[0]]
+            saw = "content-free inputs with the options of each query, without shots"
+            probes = [inputs.with_options(task, made, query) for query in one.queries]
+        requests = replace(one.predictor, shots=0).tokenize(probes, one.renderer)
+        parts = [(own, [request]) for own, request in zip(every, requests, strict=True)]
+        yield Probes(saw, len(probes), parts)
 
 
 def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -273,6 +318,8 @@ _METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
     "pmi": (_premise, calibrate.pmi),
     "temperature": (_held_out, calibrate.temperature),
     "vector": (_held_out, calibrate.vector),
+    "by_byte": (partial(_lengths, "bytes"), calibrate.by_length),
+    "by_token": (partial(_lengths, "tokens"), calibrate.by_length),
 }
 """The probes of each method, and the function that calibrates by their scores."""
 

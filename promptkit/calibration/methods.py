@@ -16,10 +16,15 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Calibration = Literal["contextual", "domain-context", "batch", "pmi", "temperature", "vector"]
-"""Names of the methods, which are the functions below."""
+OfLabels = Literal["contextual", "domain-context", "batch", "pmi", "temperature", "vector"]
+Calibration = Literal[OfLabels, "by_byte", "by_token"]
+"""Names of the methods, which are the functions below; `by_length` has two."""
 
-CALIBRATIONS: tuple[Calibration, ...] = get_args(Calibration)
+CALIBRATIONS: tuple[Calibration, ...] = get_args(OfLabels)
+"""The methods for labels."""
+
+OPTION_CALIBRATIONS: tuple[Calibration, ...] = ("pmi", "by_byte", "by_token")
+"""The methods for options of each query."""
 
 SAME_ANSWERS: tuple[Calibration, ...] = ("temperature",)
 """The methods that move probabilities and never the answer."""
@@ -102,6 +107,17 @@ def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
     probability answer isn't always right", EMNLP 2021.
     """
     return _over(scores, _mean_chance(premise))
+
+
+def by_length(scores: ArrayLike, lengths: ArrayLike) -> Scores:
+    """Return log-probabilities from the scores of answers by unit of their length, normalised.
+
+    `lengths`, (queries, labels), are the bytes or tokens of the answers. Longer answers have lower
+    scores, whatever they say; the mean score of a byte or token makes up for that.
+
+    Brown et al., "Language models are few-shot learners", NeurIPS 2020, section 2.4.
+    """
+    return normalised(_checked(scores) / np.asarray(lengths, dtype=np.float64))
 
 
 def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:

@@ -60,6 +60,15 @@ def premise(task: Task[Any, Any]) -> Example[Any, Any]:
     return _blank(task, ("", "N/A", "[MASK]"), "premise")[0]
 
 
+def with_options(
+    task: Task[Any, Any], probe: Example[Any, Any], query: Example[Any, Any]
+) -> Example[Any, Any]:
+    """Return a probe with the options of a query, under an id of its own."""
+    options = {task.options or "": list(task.answers_of(query))}
+    update = {"input": probe.input.model_copy(update=options), "id": f"{probe.id} {query.id}"}
+    return probe.model_copy(update=update)
+
+
 def random_texts(
     task: Task[Any, Any], count: int = RANDOM_TEXTS, seed: int = 0
 ) -> tuple[Example[Any, Any], ...]:

@@ -125,9 +125,9 @@ def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
     from promptkit.calibration.apply import ALL, methods_of
 
     others = [name for name in names if name != ALL]
-    methods = methods_of(others, task.labels)  # refuses unknown names, beside "all" too
+    methods = methods_of(others, task)  # refuses unknown names, beside "all" too
     if ALL in names:
-        methods_of(ALL, task.labels)
+        methods_of(ALL, task)
     return ALL if ALL in names else methods
 
 

@@ -171,7 +171,7 @@ Calibrate = Annotated[
         callback=listed,
         metavar="METHOD",
         help="Correct label bias, beside the raw figures: contextual, domain-context, batch, pmi, "
-        "temperature, vector, or all.",
+        "temperature, vector, or all; for options of each query: pmi, by_byte, by_token, or all.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask only the first N tests.")]

@@ -13,6 +13,7 @@ from promptkit.evaluation.label_swap import swap_verdicts
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, FreeAnswers, Pair, Row, Spread, Variance
+from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 from promptkit.text import percent, sentence
@@ -25,9 +26,14 @@ def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | Non
     chance = best_cell.baseline(by_cell)
     if chance is None:
         return None
+    used = {cell.calibration for cell in by_cell} != {RAW}
+    hint = (
+        " Scores are sums over the tokens of an option; --calibrate all compares them with scores "
+        "per byte, per token and PMI."
+    )
     return (
         f"Chance is {percent(chance.accuracy)}: the mean over queries of 1 / the number of their "
-        "options."
+        f"options.{'' if used else hint}"
     )
 
 

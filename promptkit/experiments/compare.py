@@ -147,7 +147,7 @@ def compare(
     pilot, known = Cost(), list[CellRequests]()
     if seeds == "auto":
         grid, pilot, known = _with_enough_draws(grid, task, queries, store, progress, announce)
-    methods = apply.methods_of(calibrations, task.labels)
+    methods = apply.methods_of(calibrations, task)
     prompted = grid.predictors(task, announce)
     cells = batch.prepare(prompted, queries, known)
     methods, unusable = rationales.usable(methods, cells, lenient=calibrations == ALL)

@@ -316,8 +316,8 @@ def test_unknown_methods_are_refused(methods: Any, says: str) -> None:
 
 
 def test_methods_stand_once() -> None:
-    assert methods_of(["pmi", "batch", "pmi"], ["a"]) == ("batch", "pmi")
-    assert methods_of((), ()) == ()
+    assert methods_of(["pmi", "batch", "pmi"], parity_task()) == ("batch", "pmi")
+    assert methods_of((), parity_task()) == ()
 
 
 def test_generated_answers_are_not_calibrated() -> None:

@@ -108,3 +108,12 @@ def test_gates_bound_accuracy_and_log_loss() -> None:
         QUIZ, models=[FakeModel()], shots=[0], seeds=1, max={"log_loss": 9.0}, store=Store()
     )
     assert checked.passed
+
+
+@pytest.mark.model
+def test_a_model_answers_far_better_than_by_chance(tmp_path: Path) -> None:
+    made = compare(QUIZ, templates=["lines.j2"], shots=[0], calibrations="all", store=Store())
+    accuracies = {row.calibration: row.accuracy for row in made.rows if row.seed is None}
+    assert accuracies.keys() == {"none", "pmi", "by_byte", "by_token"}
+    assert min(accuracies.values()) > 2 * CHANCE
+    assert made.save(tmp_path).joinpath("report.html").stat().st_size > 10_000

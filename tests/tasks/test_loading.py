@@ -300,7 +300,7 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
     [
         ("instruction", "instructon", "instructon: unknown key; did you mean 'instr"),
         ("labels", "lables", "output.lables: unknown key; did you mean 'labels'"),
-        ("demos =", "xyzzy =", "files.xyzzy: unknown key; choose one of: demos, tests, columns"),
+        ("demos =", "xyzzy =", "files.xyzzy: unknown key; choose one of: demos, tests, data"),
         ('"Name the family."', "3", "instruction: Input should be a valid string, not 3"),
         (
             'name = "str"',
