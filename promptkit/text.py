@@ -61,10 +61,10 @@ def plain(value: float, digits: int, sign: str = "") -> str:
 
 
 def places(width: float) -> int:
-    """Return the decimals that show two digits of a width: 2 of 0.12, 0 of 25."""
+    """Return the decimals that show one or two digits of a width: 2 of 0.12, 0 of 25."""
     if not 0 < width < math.inf:
         return 2
-    return min(max(1 - math.floor(math.log10(width)), 0), 6)
+    return min(max(round(1 - math.log10(width)), 0), 6)
 
 
 def p_value(p: float) -> str:

@@ -111,4 +111,4 @@ def _known(interval: Ends | None) -> tuple[float, float] | None:
 def _digits(value: float, interval: tuple[float, float] | None) -> int:
     """Return the decimals that an interval needs; without a width, those of three digits."""
     width = interval[1] - interval[0] if interval is not None else 0.0
-    return places(width) if width else places(abs(value) / 10)
+    return places(width) if width > 1e-6 * abs(value) else places(abs(value) / 10)

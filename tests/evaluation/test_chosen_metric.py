@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from samples import parity_task
 
-from promptkit import Comparison, Example, FakeModel, Prompt, Store, Task, Template, compare
+from promptkit import (
+    Comparison,
+    Example,
+    FakeModel,
+    Prompt,
+    Store,
+    Task,
+    Template,
+    check,
+    compare,
+)
 from promptkit.errors import TaskError
 from promptkit.evaluation import best_cell, pairs
 from promptkit.evaluation.chosen_metric import chosen_metric, default_metric
@@ -25,6 +35,7 @@ from promptkit.evaluation.sentences import judge
 from promptkit.evaluation.variance import selection_bias_of_means
 from promptkit.experiments.saved_runs import read_run
 from promptkit.inference.cell import Cell
+from promptkit.models.llama import LlamaModel
 
 MAE = BY_NAME["mae"]
 CELL = Cell(model="model", template="template", selection="random", shots=0)
@@ -210,3 +221,19 @@ def test_labels_that_are_numbers_stay_labels() -> None:
     task = Task[Text, Literal[1, 2, 3]](name="stars", tests=[{"input": {"text": "a"}, "output": 2}])
     assert default_metric(task).name == "accuracy"
     assert chosen_metric(task, "quadratic_kappa").name == "quadratic_kappa"
+
+
+@pytest.mark.model
+def test_the_bundled_model_rates_and_is_checked_by_its_errors(smollm2: LlamaModel) -> None:
+    remarks = ("awful", "bad", "poor", "fair", "good", "great")
+    rows = [
+        Example[Text, int](input=Text(text=f"{word} {thing}"), output=stars)
+        for thing in ("lamp", "chair")
+        for stars, word in enumerate(remarks)
+    ]
+    task = Task[Text, int](name="stars", demos=rows[:6], tests=rows[6:])
+    source = "{% example %}{{ input.text }}: {{ output }}\n{% endexample %}"
+    asked = {"templates": [Template(source)], "shots": [4], "seeds": 2, "lint": False}
+    found = check(task, max={"mae": 1e9}, models=[smollm2], store=Store(), **asked)
+    assert found.comparison.metric == "mae"
+    assert found.gates[0].estimate == pytest.approx(found.comparison.best.value)
