@@ -85,5 +85,6 @@ def test_intervals_of_folds_cover_the_truth(
         general += found.general.low <= truth <= found.general.high
         these += found.these.low <= truth + added <= found.these.high
     print(f"coverage {general / draws:.3f} for k shots in general, {these / draws:.3f} for these")
+    # 400 draws tell a coverage within two points; few draws of shots make the first one cautious.
     assert 0.93 <= general / draws <= 0.99
-    assert 0.93 <= these / draws <= 0.97
+    assert 0.92 <= these / draws <= 0.98

@@ -16,6 +16,7 @@ from promptkit.errors import DataError, TaskError
 from promptkit.files.paths import read_compressed
 from promptkit.linting.lint import lint
 from promptkit.tasks.tables import write_rows
+from promptkit.text import shown
 
 
 def folder(path: Path, toml: str, **files: str) -> Path:
@@ -242,3 +243,8 @@ def test_other_files_of_gzip_are_refused(tmp_path: Path, name: str) -> None:
 def test_gzip_is_not_written() -> None:
     with pytest.raises(TaskError, match=r"a \.gz file is only read"):
         write_rows(Path("a.csv.gz"), [])
+
+
+def test_lists_and_records_are_shown_in_tables() -> None:
+    value = {"passages": ["a", "b"], "author": {"name": "Ann", "born": None}, "n": 3}
+    assert shown(value) == "a, b · Ann · None · 3"
