@@ -336,7 +336,7 @@ def answered(
     output, known = task.output_type, query.labelled
     judged = None
     if known:
-        judged = task.judge(value, [query.output], failed=failed, example=query.id)
+        judged = task.judge(value, query.golds, failed=failed, example=query.id)
     return {
         "id": query.id,
         "input": dict(task.fields_of(query)),

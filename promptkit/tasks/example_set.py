@@ -287,7 +287,9 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         digest = hashlib.sha256()
         for example in self.root:
             gold = None if example.output is None else output_key(example.output)
-            digest.update(canonical([example.id, plain(example.input), gold]))
+            others = [*map(output_key, example.alternatives)]
+            parts = [example.id, plain(example.input), gold, *([others] if others else [])]
+            digest.update(canonical(parts))
         return digest.hexdigest()
 
 

@@ -46,6 +46,8 @@ class Example(Typed, Generic[I, O]):
     """Unique in its set; where none is given, a digest of the input."""
     metadata: Mapping[str, Any] = Field(default_factory=dict)
     """The other columns of the row; a model sees only those that its template prints."""
+    alternatives: tuple[O, ...] = ()
+    """Other outputs that are right too; shots show `output`."""
 
     @model_validator(mode="after")
     def _fill_id(self) -> Example[I, O]:
@@ -56,6 +58,11 @@ class Example(Typed, Generic[I, O]):
                 problem = Problem(str(error), field=error.field, value=error.value)
                 raise DataError([problem]) from None
         return self
+
+    @property
+    def golds(self) -> tuple[O | None, ...]:
+        """Return the outputs that are right, the one that shots show first."""
+        return (self.output, *self.alternatives)
 
     @property
     def labelled(self) -> bool:

@@ -115,7 +115,8 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     path = Path(folder)
     path = path / "task.toml" if path.name != "task.toml" else path
     spec = read_task_file(path)
-    parser = ExampleParser(input_type(spec, path), output_type(spec, path), [])
+    types = input_type(spec, path), output_type(spec, path)
+    parser = ExampleParser(*types, [], several=spec.output.several)
     words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
     scoring = _scoring(spec, path, parser.output)
     notify = notify or (lambda message: None)
@@ -208,6 +209,8 @@ def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:
             tolerances=section.tolerances_of_fields,
         )
         Judge(scoring, output)  # says where the two do not fit
+        if section.several and not output.is_text:
+            raise TaskError('several: it goes with type = "str"')
     except TaskError as error:
         raise TaskError(f"{path}: output.{error}") from None
     return scoring

@@ -146,9 +146,9 @@ class Task(Typed, Generic[I, O]):
         if self.scoring.match == "exact":
             return
         for example in (*self.demos, *self.tests):
-            reason = self.scoring.flaw(example.output) if example.labelled else None
-            if reason is not None:
-                yield Problem(reason, example=example.id, field="output", value=example.output)
+            for gold in example.golds if example.labelled else ():
+                if (reason := self.scoring.flaw(gold)) is not None:
+                    yield Problem(reason, example=example.id, field="output", value=gold)
 
     @classmethod
     def types(cls) -> tuple[type[BaseModel], Any]:

@@ -163,6 +163,9 @@ class OutputSection(_Section):
     compares what `pattern` captures; `number` compares the last number, up to `within`."""
     pattern: str | None = None
     """For `regex`: a regular expression with one group, around the answer: `answer is (.*)`."""
+    several: bool = False
+    """For texts: the column may hold a list (in CSV, as JSON) of answers that are all right. Shots
+    show the first."""
     language: Language = "en"
     """The language of texts, for articles and numbers."""
     rationale: str = "rationale"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -27,12 +28,25 @@ class ExampleParser:
     """Makes examples of two types out of their parts, and collects what does not fit."""
 
     def __init__(
-        self, input_type: type[BaseModel], output_type: Any, problems: list[Problem]
+        self,
+        input_type: type[BaseModel],
+        output_type: Any,
+        problems: list[Problem],
+        *,
+        several: bool = False,
     ) -> None:
+        """Make a parser.
+
+        Args:
+            input_type: The type of inputs.
+            output_type: The type of outputs.
+            problems: The list that problems are added to.
+            several: Whether an output may be a list, or the JSON of one, of which all are right.
+        """
         self.input_type, self.output = input_type, OutputType(output_type)
         self.options = options_field(input_type, self.output)
         """The field of the options that outputs are chosen from; None where there is none."""
-        self.problems = problems
+        self.problems, self.several = problems, several
         self.example_type = Example[input_type, output_type]  # type: ignore[valid-type]
 
     def parse(
@@ -53,8 +67,14 @@ class ExampleParser:
         given = value.get("id")
         id = str(given) if given is not None else ""
         parsed = self._input(value.get("input"), found)
+        if self.several and "output" in value:
+            value = _with_alternatives(value)
         options = None if self.options is None else getattr(parsed, self.options, ())
         gold = self._output(value, column, found, options)
+        others = [
+            self._output({"output": other}, column, found, options)
+            for other in value.get("alternatives") or ()
+        ]
         metadata = value.get("metadata") or {}
         found += _flaws("id", id)
         if metadata:
@@ -71,7 +91,11 @@ class ExampleParser:
             )
             return None
         return self.example_type.model_construct(
-            input=parsed, **gold, id=id or content_id(parsed), metadata=metadata
+            input=parsed,
+            **gold,
+            id=id or content_id(parsed),
+            metadata=metadata,
+            alternatives=tuple(other["output"] for other in others if other),
         )
 
     def _output(
@@ -150,6 +174,19 @@ class ExampleParser:
             found.append((str(error), error.field, error.value))
             return None
         return parsed
+
+
+def _with_alternatives(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parts of an example with the first of its outputs and the rest."""
+    golds = value["output"]
+    if isinstance(golds, str) and golds.lstrip().startswith("["):
+        try:
+            golds = json.loads(golds)
+        except (ValueError, RecursionError):
+            return value
+    if not isinstance(golds, list | tuple) or not golds:
+        return value
+    return {**value, "output": golds[0], "alternatives": golds[1:]}
 
 
 def _flaws(field: str, value: Any) -> Iterator[_Flaw]:

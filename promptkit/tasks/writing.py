@@ -64,6 +64,13 @@ def save_task(
         "output": output_spec(task.output_type, schema_file, task.options),
         "files": parts,
     }
+    if any(example.alternatives for example in (*task.demos, *task.tests)):
+        if not task.output_type.is_text:
+            raise TaskError(
+                "examples have alternatives, and a folder holds several answers of texts only; "
+                "keep the task in Python and name it package.module:attribute"
+            )
+        spec["output"]["several"] = True
     schema = task.output_type.written_schema if "schema" in spec["output"] else None
     _check_kept(task, spec, schema)
     spec["output"] |= task.scoring.declared
@@ -115,7 +122,7 @@ def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None
     known, path = TaskFile.model_validate(spec), Path("task.toml")
     kind = known.output.type or "json"
     output = output_type(known, path) if schema is None else schema_type(schema, kind)
-    parser = ExampleParser(input_type(known, path), output, [])
+    parser = ExampleParser(input_type(known, path), output, [], several=known.output.several)
     if parser.output.format != task.output_type.format:
         raise TaskError(
             f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that "
@@ -144,7 +151,10 @@ def _values(example: Example[Any, Any], output: OutputType) -> dict[str, Any]:
         "input": {name: written(value) for name, value in fields.items()},
         "metadata": example.metadata,
     }
-    return {**values, "output": output.plain(example.output)} if example.labelled else values
+    if not example.labelled:
+        return values
+    golds = [output.plain(gold) for gold in example.golds]
+    return {**values, "output": golds if example.alternatives else golds[0]}
 
 
 def _cell(value: Any) -> Any:
@@ -160,7 +170,7 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         values = _values(example, output)
         gold = values.get("output")
         if textual and example.labelled:
-            gold = output.text(example.output)
+            gold = _cell(gold) if example.alternatives else output.text(example.output)
         row = {"id": example.id, **values["input"]}
         if textual:
             row = {name: _cell(value) for name, value in row.items()}

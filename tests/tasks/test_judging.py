@@ -258,3 +258,57 @@ def test_answers_are_right_by_the_declared_match() -> None:
     row = result.rows[0]
     assert row.accuracy == 0.5
     assert (row.figures["exact_match"].value, row.figures["token_f1"].value) == (0, 0.5)
+
+
+SEVERAL = 'type = "str"\nmatch = "normalised"\nseveral = true'
+
+
+def test_a_row_may_have_several_right_answers(tmp_path: Path) -> None:
+    cell = '"[""New York City"", ""NYC""]"'
+    task = load_task(folder(tmp_path / "a", SEVERAL, f"w0,{cell}", "w1,Paris", f"w2,{cell}"))
+    assert [example.golds for example in task.tests] == [
+        ("New York City", "NYC"),
+        ("Paris",),
+        ("New York City", "NYC"),
+    ]
+    said = {"w0": "the NYC", "w1": "Rome", "w2": "New York"}
+    model = FakeModel(lambda prompt: said[asked_word(prompt)])
+    result = compare(task, models=[model], templates=[COLON], shots=[0], seeds=1, store=Store())
+    assert [p.correct for p in result.predictions] == [True, False, False]
+    assert [p.gold for p in result.predictions] == ["New York City", "Paris", "New York City"]
+    f1 = [p.measures["token_f1"] for p in result.predictions]
+    assert f1 == pytest.approx([1, 0, 0.8])
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_several_answers_are_saved(format: Any, tmp_path: Path) -> None:
+    tests = [
+        Example(input=Word(word="w0"), output="a", alternatives=("b", "c")),
+        Example(input=Word(word="w1"), output="d"),
+    ]
+    task = Task[Word, str](name="t", tests=tests)
+    save_task(task, tmp_path / "b", format)
+    again = load_task(tmp_path / "b")
+    assert [example.golds for example in again.tests] == [("a", "b", "c"), ("d",)]
+    assert again.fingerprint == task.fingerprint
+    alone = [example.model_copy(update={"alternatives": ()}) for example in tests]
+    assert Task[Word, str](name="t", tests=alone).fingerprint != task.fingerprint
+
+
+def test_shots_show_the_first_of_several_answers() -> None:
+    demos = [Example(input=Word(word="d"), output="a", alternatives=("b",))]
+    task = Task[Word, str](name="t", demos=demos)
+    assert "d: a\n" in COLON.render(task, shots=1, query=Word(word="q")).text
+
+
+@pytest.mark.parametrize(
+    ("output", "row", "says"),
+    [
+        ('labels = ["a"]\nseveral = true', "w,a", 'output.several: it goes with type = "str"'),
+        (SEVERAL, 'w,"[1, 2]"', "t.csv:2"),
+        (SEVERAL, 'w,"[""a"", 2]"', "t.csv:2"),
+    ],
+)
+def test_several_answers_that_do_not_fit(output: str, row: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises((TaskError, DataError), match=re.escape(says)):
+        load_task(folder(tmp_path / "a", output, row))
