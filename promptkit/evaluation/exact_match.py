@@ -16,7 +16,7 @@ from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.record_fields import output_fields
-from promptkit.text import listed
+from promptkit.text import counted, listed
 
 _NAMED = 3
 """Number of fields of a record that are named."""
@@ -184,5 +184,5 @@ def _list(names: Any) -> str:
     """Return names in quotation marks, each once, at most `_NAMED` of them."""
     every = [*map(_quoted, dict.fromkeys(names))]
     if len(every) > _NAMED:
-        return f"{', '.join(every[:_NAMED])} and {len(every) - _NAMED} more fields"
+        return f"{', '.join(every[:_NAMED])} and {counted(len(every) - _NAMED, 'more field')}"
     return listed(every)
