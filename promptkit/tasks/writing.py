@@ -48,11 +48,6 @@ def save_task(
             f"template {task.template!r}: a task folder holds its own templates; put the file into "
             "a folder templates/ and name it without its path"
         )
-    if task.scoring.scorer is not None:
-        raise TaskError(
-            "the task has a scorer, which is code, and a folder holds data only; keep the task in "
-            "Python and name it package.module:attribute"
-        )
     schema_file = "answer.schema.json"
     known = () if task.folds else ("demos", "tests")
     parts = {part: f"{part}.{format}" for part in known if len(getattr(task, part))}
@@ -64,16 +59,9 @@ def save_task(
         "output": output_spec(task.output_type, schema_file, task.options),
         "files": parts,
     }
-    if any(example.alternatives for example in (*task.demos, *task.tests)):
-        if not task.output_type.is_text:
-            raise TaskError(
-                "examples have alternatives, and a folder holds several answers of texts only; "
-                "keep the task in Python and name it package.module:attribute"
-            )
-        spec["output"]["several"] = True
+    spec["output"] |= _scoring(task)
     schema = task.output_type.written_schema if "schema" in spec["output"] else None
     _check_kept(task, spec, schema)
-    spec["output"] |= task.scoring.declared
     if task.rationale != "rationale":
         spec["output"]["rationale"] = task.rationale
     if task.near_duplicates != "exclude":
@@ -110,6 +98,24 @@ def _with_folds(task: Task[Any, Any]) -> tuple[ExampleSet[Any, Any], str]:
         return demo.model_copy(update={"metadata": metadata})
 
     return task.demos.model_construct(tuple(map(with_fold, task.demos))), column
+
+
+def _scoring(task: Task[Any, Any]) -> dict[str, Any]:
+    """Return the keys of `[output]` on what counts as right. Raises `TaskError`."""
+    if task.scoring.scorer is not None:
+        raise TaskError(
+            "the task has a scorer, which is code, and a folder holds data only; keep the task in "
+            "Python and name it package.module:attribute"
+        )
+    declared = dict(task.scoring.declared)
+    if any(example.alternatives for example in (*task.demos, *task.tests)):
+        if not task.output_type.is_text:
+            raise TaskError(
+                "examples have alternatives, and a folder holds several answers of texts only; "
+                "keep the task in Python and name it package.module:attribute"
+            )
+        declared["several"] = True
+    return declared
 
 
 def _outside(folder: str, names: list[str]) -> list[str]:
