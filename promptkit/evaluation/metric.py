@@ -21,6 +21,7 @@ from promptkit.text import did_you_mean
 
 OfLabels = Callable[[LabelScores, int], Losses]
 OfNumbers = Callable[[Losses, Losses], Losses]
+OfDistribution = Callable[[Losses, Losses], Losses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,16 @@ def _of_numbers(shares: OfNumbers, one: Outcomes) -> Losses | None:
     return np.stack([shares(numbers.gold, said) for said in numbers.said.T], axis=1)
 
 
+def _of_distributions(centre: OfDistribution, shares: OfNumbers, one: Outcomes) -> Losses | None:
+    """Return shares by a mean or median over labels that are numbers, of each seed."""
+    numbers, scores = one.values, one.scores
+    if numbers is None or scores is None:
+        return None
+    values = np.array([float(label) for label in scores.labels])
+    each = [centre(scores.logprobs[:, seed], values) for seed in range(scores.said.shape[1])]
+    return np.stack([shares(numbers.gold, said) for said in each], axis=1)
+
+
 def _quadratic_kappa(one: Outcomes) -> Losses | None:
     """Return shares in the weighted kappa of labels that are numbers."""
     numbers, scores = one.values, one.scores
@@ -190,6 +201,16 @@ def _numbers(shares: OfNumbers) -> Callable[[Outcomes], Losses | None]:
     return partial(_of_numbers, shares)
 
 
+def _mean(shares: OfNumbers) -> Callable[[Outcomes], Losses | None]:
+    return partial(_of_distributions, number_metrics.distribution_means, shares)
+
+
+def _median(shares: OfNumbers) -> Callable[[Outcomes], Losses | None]:
+    return partial(_of_distributions, number_metrics.distribution_medians, shares)
+
+
+_DISTANCES = number_metrics.absolute_errors
+
 METRICS: tuple[Metric, ...] = (
     ACCURACY,
     Metric("macro_f1", "macro-F1", _classes(class_metrics.macro_f1)),
@@ -208,6 +229,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),
     Metric("pearson", "Pearson correlation", _numbers(number_metrics.pearson), -1),
     Metric("spearman", "Spearman correlation", _numbers(number_metrics.spearman), -1),
+    Metric("mae_of_mean", "MAE of the mean", _mean(_DISTANCES), 0, math.inf, False),
+    Metric("rmse_of_mean", "RMSE of the mean", _mean(number_metrics.rmse), 0, math.inf, False),
+    Metric("mae_of_median", "MAE of the median", _median(_DISTANCES), 0, math.inf, False),
     Metric("quadratic_kappa", "quadratic-weighted kappa", _quadratic_kappa, -1),
 )
 """Metrics in the order of tables."""

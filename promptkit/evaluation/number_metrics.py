@@ -13,6 +13,8 @@ from promptkit.evaluation.shares import Shares, jackknifed, where
 
 Numbers = NDArray[np.float64]
 
+_ROUNDING = 1e-12
+
 
 def absolute_errors(gold: ArrayLike, said: ArrayLike) -> Shares:
     """Return the distance of each answer from its gold number: their mean is the MAE.
@@ -79,6 +81,40 @@ def spearman(gold: ArrayLike, said: ArrayLike) -> Shares:
     x, y = np.asarray(gold, dtype=np.float64), np.asarray(said, dtype=np.float64)
     known = ~np.isnan(y)
     return where(known, _pearson(_ranks(x[known]), _ranks(y[known])))
+
+
+def distribution_means(logprobs: ArrayLike, values: ArrayLike) -> Numbers:
+    """Return the probability-weighted mean of the values of each answer, (queries,).
+
+    Args:
+        logprobs: Log-probabilities, normalised over the values, (queries, values).
+        values: The values in any order, (values,).
+
+    Example:
+        >>> distribution_means(np.log([[0.5, 0.25, 0.25]]), [1, 2, 5]).tolist()
+        [2.25]
+    """
+    means: Numbers = np.exp(np.asarray(logprobs, np.float64)) @ np.asarray(values, np.float64)
+    return means
+
+
+def distribution_medians(logprobs: ArrayLike, values: ArrayLike) -> Numbers:
+    """Return the smallest value up to which each answer has half of its probability, (queries,).
+
+    Args:
+        logprobs: Log-probabilities, normalised over the values, (queries, values).
+        values: The values in any order, (values,).
+
+    Example:
+        >>> distribution_medians(np.log([[0.5, 0.5, 0], [0.2, 0.2, 0.6]]), [1, 2, 5]).tolist()
+        [1.0, 5.0]
+    """
+    known: Numbers = np.asarray(values, dtype=np.float64)
+    order = np.argsort(known)
+    below = np.cumsum(np.exp(np.asarray(logprobs, np.float64))[:, order], axis=1)
+    # Sums of rounded probabilities miss a half by a little.
+    medians: Numbers = known[order][(below >= 0.5 - _ROUNDING).argmax(axis=1)]
+    return medians
 
 
 def _pearson(x: Numbers, y: Numbers) -> Shares:

@@ -168,13 +168,17 @@ ByCell = Mapping[Cell, Outcomes]
 """The outcomes of a run by their cells, all over the same queries."""
 
 
-def outcomes(predictions: Iterable[Prediction], labels: Mapping[Any, str]) -> ByCell:
+def outcomes(
+    predictions: Iterable[Prediction], labels: Mapping[Any, str], within: float | None = None
+) -> ByCell:
     """Return the outcomes of a run by cell, raw and under each calibration.
 
     Args:
         predictions: The predictions of any number of cells.
         labels: The label of each gold output (`OutputType.label_of`); empty for generated answers
             and for options of each query.
+        within: The tolerance that the task declares (`Scoring.within`), for the most probable
+            labels under a calibration; predictions hold what came of it for the raw ones.
 
     Raises:
         DataError: The seeds of a cell were not asked the same queries, or a gold output is not
@@ -184,12 +188,12 @@ def outcomes(predictions: Iterable[Prediction], labels: Mapping[Any, str]) -> By
     cells: dict[Any, dict[str, list[Prediction]]] = {}
     for prediction in predictions:
         cells.setdefault(place(prediction), {}).setdefault(prediction.id, []).append(prediction)
-    found = [one for by_query in cells.values() for one in _outcomes(by_query, labels)]
+    found = [one for by_query in cells.values() for one in _outcomes(by_query, labels, within)]
     return {one.cell: one for one in found}
 
 
 def _outcomes(
-    by_query: Mapping[str, Sequence[Prediction]], labels: Mapping[Any, str]
+    by_query: Mapping[str, Sequence[Prediction]], labels: Mapping[Any, str], within: float | None
 ) -> Iterator[Outcomes]:
     """Yield the outcomes of one cell: raw, then under each calibration."""
     rows = list(by_query.values())
@@ -218,13 +222,14 @@ def _outcomes(
         scores = _scores(rows, labels, method)
         if scores is not None:
             right = scores.said == scores.gold[:, np.newaxis]
+            values = _numbers_of_labels(raw.values, scores)
             yield replace(
                 raw,
                 cell=cell.at(calibration=method),
                 correct=right.astype(np.int64),
                 scores=_known(scores),
-                measures={},
-                values=_numbers_of_labels(raw.values, scores),
+                measures=_near(values, within),
+                values=values,
             )
 
 
@@ -253,6 +258,14 @@ def _numbers_of_labels(values: Numbers | None, scores: LabelScores) -> Numbers |
     if values is None:
         return None
     return replace(values, said=np.array([number_of(name) for name in scores.labels])[scores.said])
+
+
+def _near(values: Numbers | None, within: float | None) -> dict[str, Losses]:
+    """Return the measure `within` of labels that are numbers."""
+    if values is None or within is None:
+        return {}
+    distances = np.abs(values.said - values.gold[:, np.newaxis])
+    return {"within": (distances <= within).astype(np.float64)}
 
 
 def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> None:

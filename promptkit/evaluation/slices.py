@@ -94,6 +94,7 @@ def slicings(
     labels: Mapping[Any, str],
     by_cell: ByCell,
     best: Best,
+    within: float | None = None,
 ) -> Iterator[Slicing]:
     """Yield the slices of each column.
 
@@ -106,6 +107,7 @@ def slicings(
         labels: The label of each gold output (`OutputType.label_of`).
         by_cell: The outcomes of the predictions.
         best: The best cell.
+        within: The tolerance that the task declares (`Scoring.within`).
     """
     a, b = _compared(by_cell, best)
     raw = [cell for cell in paired.cells_of(by_cell) if cell.calibration == RAW]
@@ -114,7 +116,7 @@ def slicings(
         parts = []
         for level, ids in levels.items():
             own = {*ids}
-            some = outcomes([one for one in predictions if one.id in own], labels)
+            some = outcomes([one for one in predictions if one.id in own], labels, within)
             change = rest = None
             if len(own) >= SMALL:
                 change = None if a is None else ACCURACY.difference(some[a], some[b])

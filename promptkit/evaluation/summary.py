@@ -13,6 +13,7 @@ from promptkit.evaluation.label_swap import swap_verdicts
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.results import Best, FreeAnswers, Pair, Row, Spread, Variance
+from promptkit.evaluation.scale_means import mean_verdict
 from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
@@ -79,7 +80,7 @@ def weigh(
     return Summary(
         pairs,
         best,
-        (*verdicts, *map(sentence, swaps)),
+        (*verdicts, *map(sentence, swaps), *filter(None, [mean_verdict(by_cell, best)])),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
         tuple(filter(None, [_reading(task, by_cell, metric), _folds(task)])),
         tuple(variance_sources.variance(lines)),

@@ -251,8 +251,8 @@ def _judged(
     metric: str | None,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
-    labels = task.output_type.label_of
-    by_cell = outcomes(every, labels)
+    labels, within = task.output_type.label_of, task.scoring.within
+    by_cell = outcomes(every, labels, within)
     rows = tuple(cell_metrics.rows(by_cell))
     by = usable_metric(chosen_metric(task, metric), by_cell, chosen=metric is not None)
     weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
@@ -272,7 +272,7 @@ def _judged(
         predictions=every,
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
-        slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best)),
+        slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best, within)),
         metric=by.name,
     )
 

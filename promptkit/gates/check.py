@@ -177,8 +177,8 @@ class Requirements:
         return self._gates(task, compare(task, shots=shots, seeds=seeds, **grid))
 
     def _gates(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
-        labels = task.output_type.label_of
-        found = [*outcomes(comparison.predictions, labels).values()]
+        judged = task.output_type.label_of, task.scoring.within
+        found = [*outcomes(comparison.predictions, *judged).values()]
         # With calibrations, the calibrated answers are meant.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found
         count = len(now) * (len(self.bounds) + (self.saved is not None))
@@ -187,7 +187,7 @@ class Requirements:
         if self.saved is None:
             return Checked(tuple(chain.from_iterable(gates)), comparison)
         run = str(self.saved.folder)
-        then = [*outcomes(self.saved.predictions, labels).values()]
+        then = [*outcomes(self.saved.predictions, *judged).values()]
         draws = comparison.pool, draws_of(comparison.predictions)
         moved = partial(moves, *draws, self.saved.pool, draws_of(self.saved.predictions))
         metric = measured(comparison.metric)

@@ -18,10 +18,17 @@ from promptkit.files.json_values import unwrapped, written
 from promptkit.files.paths import MOST_TEXT, is_inside, read_bytes
 from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
+from promptkit.tasks.file_numbers import bounded_type, bounds_of, is_scale, scale_type
 from promptkit.tasks.generic_models import Recipe, Typed
 from promptkit.tasks.options import Options, is_mark
 from promptkit.tasks.output_type import OutputType, label_texts
-from promptkit.tasks.task_file import FIELD_TYPES, TYPES, OutputFieldSection, TaskFile
+from promptkit.tasks.task_file import (
+    FIELD_TYPES,
+    TYPES,
+    OutputFieldSection,
+    OutputSection,
+    TaskFile,
+)
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
@@ -116,25 +123,12 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         column = max(taken, key=taken.count)
         reason = "is the row's own" if column == columns["id"] else "belongs to two fields"
         raise TaskError(f"{path}: input: the column {column!r} {reason}")
+    if section.min is not None or section.max is not None:
+        return bounded_type(section, path)
+    if section.scale is not None:
+        return scale_type(section.scale, path)
     if section.labels is not None:
-        if not section.labels:
-            raise TaskError(f"{path}: output.labels is empty")
-        known = [*(section.codes.values() or section.labels)]
-        twice = {label for label in known if known.count(label) > 1}
-        if twice:
-            raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
-        for code, label in section.codes.items():
-            if code in known and code != label:
-                raise TaskError(
-                    f"{path}: output.labels: {code!r} is a label itself, and cannot be the code of "
-                    f"{label!r}"
-                )
-        annotation: Any = Literal[tuple(known)]
-        try:
-            _ = OutputType(annotation).labels
-        except TaskError as error:
-            raise TaskError(f"{path}: output.labels: {error}") from None
-        return annotation
+        return _label_type(section, path)
     if section.fields is not None:
         return schema_type(_record_schema(section.fields, path))
     if section.schema_file is None:
@@ -146,6 +140,28 @@ def output_type(spec: TaskFile, path: Path) -> Any:
             "the file there"
         )
     return schema_type(_read_schema(schema), section.type or "json")
+
+
+def _label_type(section: OutputSection, path: Path) -> Any:
+    """Return the closed set of the labels. Raises `TaskError`."""
+    if not section.labels:
+        raise TaskError(f"{path}: output.labels is empty")
+    known = [*(section.codes.values() or section.labels)]
+    twice = {label for label in known if known.count(label) > 1}
+    if twice:
+        raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
+    for code, label in section.codes.items():
+        if code in known and code != label:
+            raise TaskError(
+                f"{path}: output.labels: {code!r} is a label itself, and cannot be the code of "
+                f"{label!r}"
+            )
+    annotation: Any = Literal[tuple(known)]
+    try:
+        _ = OutputType(annotation).labels
+    except TaskError as error:
+        raise TaskError(f"{path}: output.labels: {error}") from None
+    return annotation
 
 
 def _record_schema(fields: Mapping[str, Any], path: Path) -> Any:
@@ -274,8 +290,12 @@ def output_spec(output: OutputType, schema_file: str, options: str | None = None
     for key, kind in TYPES.items():
         if output.annotation is kind or _is_named(output, kind):
             return {"type": key}
+    if (bounds := bounds_of(output)) is not None:
+        return bounds
     if output.labels:
         values = [written(value) for value in output.values.values()]
+        if is_scale(values) and not all(type(value) is int for value in values):
+            return {"scale": values}
         kept = all(type(value) in (str, int) for value in values)
         return {"labels": values if kept else list(output.labels)}
     reason = None

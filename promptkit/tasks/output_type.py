@@ -267,6 +267,9 @@ class OutputType:
         for text in () if isinstance(value, Enum) else label_texts(value):
             if text in self.values:
                 return self.values[text]
+        for known in self.values.values():
+            if isinstance(known, float) and _equals(simple, known):
+                return known
         raise ValueError(self._not_a_label(simple))
 
     def _not_a_label(self, value: Any) -> str:
@@ -298,6 +301,13 @@ class OutputType:
 
 def _is(value: Any, other: Any) -> bool:
     return type(value) is type(other) and bool(value == other)
+
+
+def _equals(value: Any, number: float) -> bool:
+    """Return whether a value is a number, or writes one in digits: 1 and "1.50" of 1.0 and 1.5."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+        return float(value) == number
+    return type(value) in (int, float) and bool(value == number)
 
 
 def _label(value: Any) -> str:

@@ -118,16 +118,20 @@ def _columns(name: str, field: Any) -> str | list[str]:
 
 
 def _one_kind(schema: dict[str, Any]) -> None:
-    kinds = ("labels", "type", "schema", "fields", "options")
+    kinds = ("labels", "scale", "type", "schema", "fields", "options")
     schema["anyOf"] = [{"required": [name]} for name in kinds]
-    apart = {"labels": ("type", "schema", "options"), "options": ("type", "schema", "fields")}
+    apart = {
+        "labels": ("scale", "type", "schema", "options"),
+        "scale": ("type", "schema", "fields", "options"),
+        "options": ("type", "schema", "fields"),
+    }
     schema["not"] = {
         "anyOf": [{"required": [name, other]} for name in apart for other in apart[name]]
     }
 
 
 class OutputSection(_Section):
-    """`[output]`: one of `labels`, `options`, `type`, `schema` and `fields`.
+    """`[output]`: one of `labels`, `scale`, `options`, `type`, `schema` and `fields`.
 
     `type = "str"` may have a `schema` too.
     """
@@ -140,8 +144,15 @@ class OutputSection(_Section):
     options: str | None = None
     """The input field of the type options: the output is one of its row's own, which the model
     scores. Rows give its text, its letter (A for the first) or its index, counted from 0."""
+    scale: list[StrictInt | StrictFloat] | None = None
+    """Numbers in ascending order that the model scores as labels: `[1, 2, 3, 4, 5]`. Beside the
+    most probable one, the probability-weighted mean and the median are measured."""
     type: TypeName | None = None
     """The type of a generated answer; for bool, the labels true and false are scored."""
+    min: StrictInt | StrictFloat | None = None
+    """For int and float: the smallest number that an output may be."""
+    max: StrictInt | StrictFloat | None = None
+    """For int and float: the largest number that an output may be."""
     schema_file: str | None = Field(default=None, alias="schema")
     """The file of a JSON Schema that generated answers fit, relative to the task's folder.
 
@@ -294,12 +305,13 @@ def read_task_file(path: Path) -> TaskFile:
     except ValidationError as error:
         raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
     section = spec.output
-    chosen = [section.labels, section.options, section.type, section.schema_file, section.fields]
-    is_text = section.type == "str" and chosen[:2] == [None, None] and section.fields is None
+    others = [section.labels, section.scale, section.options, section.fields]
+    chosen = [*others, section.type, section.schema_file]
+    is_text = section.type == "str" and not any(other is not None for other in others)
     if not is_text and sum(choice is not None for choice in chosen) != 1:
         raise TaskError(
-            f"{path}: [output] has exactly one of labels, type, schema, fields and options, or "
-            'schema with type = "str" for a text'
+            f"{path}: [output] has exactly one of labels, scale, type, schema, fields and "
+            'options, or schema with type = "str" for a text'
         )
     _check_columns(spec, path)
     _check_files(spec.files, path)
@@ -349,6 +361,9 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
             raise TaskError(f"{path}: files.columns.{name}: its column is named twice; keep one")
 
 
+_NUMBERS = [["output", name] for name in ("scale", "min", "max")]
+
+
 def _reasons(error: ValidationError) -> Iterator[str]:
     seen = set()
     for item in error.errors(include_url=False):
@@ -387,6 +402,9 @@ def _reasons(error: ValidationError) -> Iterator[str]:
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
             reason = f"a label is text or a whole number, not {shorten(item['input'])}"
+        elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
+            keys = keys[:-1]
+            reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
         else:
             reason = f"{item['msg']}, not {shorten(item['input'])}"
         where = ".".join(keys)

@@ -62,3 +62,28 @@ def test_bias_has_a_sign() -> None:
 
 def test_constant_numbers_do_not_correlate() -> None:
     assert np.isnan(number_metrics.pearson([1, 1, 1], [1, 2, 3])).all()
+
+
+@given(
+    st.lists(st.integers(-50, 50), min_size=2, max_size=8, unique=True),
+    st.lists(st.integers(0, 20), min_size=8, max_size=8),
+)
+def test_mean_and_median_of_a_distribution_are_those_of_scipy(
+    values: list[int], weights: list[int]
+) -> None:
+    weights = weights[: len(values)]
+    assume(sum(weights))
+    probs = np.array(weights) / sum(weights)
+    # Halves that are met exactly are decided by rounding in scipy.
+    below = np.cumsum(np.array(weights)[np.argsort(values)])
+    assume(not (2 * below == sum(weights)).any())
+    known = stats.rv_discrete(values=(sorted(values), probs[np.argsort(values)]))
+    with np.errstate(divide="ignore"):
+        logprobs = np.log(probs)[np.newaxis]
+    assert number_metrics.distribution_means(logprobs, values)[0] == pytest.approx(known.mean())
+    assert number_metrics.distribution_medians(logprobs, values)[0] == known.median()
+
+
+def test_the_median_is_the_value_at_which_a_half_is_met() -> None:
+    thirds = np.log([[1 / 6, 1 / 6, 1 / 6, 1 / 2]])
+    assert number_metrics.distribution_medians(thirds, [1, 2, 3, 4]).tolist() == [3.0]

@@ -326,12 +326,12 @@ def test_an_unhashable_value_in_a_list_of_values_is_reported(folder: Folder) -> 
         (
             "labels =",
             'type = "str"\nlabels =',
-            "exactly one of labels, type, schema, fields and options",
+            "exactly one of labels, scale, type, schema, fields and options",
         ),
         (
             'labels = ["drupe", "pome"]',
             "",
-            "[output] has exactly one of labels, type, schema, fields and options",
+            "[output] has exactly one of labels, scale, type, schema, fields and options",
         ),
         ("labels =", 'column = "name"\nlabels =', "output.column: 'name' is not the output's own"),
         (

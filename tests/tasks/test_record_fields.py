@@ -156,8 +156,14 @@ def test_fields_are_declared_inline(tmp_path: Path) -> None:
         ("[output.fields]\na = []", "output.fields.a: the list of allowed values is empty"),
         ('[output.fields]\na = "string"', "output.fields.a: a type is str, int, float, bool"),
         ('[output.fields]\na = { type = "str", many = true }', "many goes with a list of values"),
-        ('[output]\ntype = "int"\n[output.fields]\na = "str"', "exactly one of labels, type, sch"),
-        ('[output]\ntype = "str"\n[output.fields]\na = "str"', "exactly one of labels, type, sch"),
+        (
+            '[output]\ntype = "int"\n[output.fields]\na = "str"',
+            "exactly one of labels, scale, type, sch",
+        ),
+        (
+            '[output]\ntype = "str"\n[output.fields]\na = "str"',
+            "exactly one of labels, scale, type, sch",
+        ),
         ('[output]\ncounted = ["b"]\n[output.fields]\na = "str"', "output.counted: unknown field"),
     ],
 )
