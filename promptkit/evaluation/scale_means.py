@@ -11,7 +11,7 @@ from promptkit.evaluation.metric import BY_NAME
 from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.results import Best
 from promptkit.inference.cell import Cell
-from promptkit.text import capital, counted, p_value, sentence
+from promptkit.text import capital, p_value, sentence
 
 LEAST = 3
 """Number of labels from which a mean is compared: of two, none is between them."""
@@ -60,9 +60,9 @@ def _said(
     moved = metric_text.difference(BY_NAME["mae"], one.delta, one.ci.low, one.ci.high)
     where = capital(sentences.context(pairs.levels(cell, pairs.varied(by_cell))))
     adjusted = "Holm-adjusted " if cells > 1 else ""
-    among = f", as in {sure:,} of {counted(cells, 'cell')}" if cells > 1 else ""
+    among = f"; so it is in {sure:,} of {cells:,} cells" if cells > 1 else ""
     only = "" if found.general is not None else " for this draw of shots"
     return sentence(
         f"{where + ': ' if where else ''}probability-weighted mean of the labels vs the most "
-        f"probable label: {moved}, significant ({adjusted}{p_value(p)}){among}{only}"
+        f"probable label: {moved}, significant ({adjusted}{p_value(p)}){only}{among}"
     )

@@ -16,6 +16,9 @@ from promptkit.report.rich_tables import table
 NUMBERS = ("mae", "rmse", "bias", "pearson")
 """Metrics of numbers that a terminal shows."""
 
+SCALES = ("mae", "mae_of_mean", "mae_of_median", "quadratic_kappa")
+"""Metrics of labels that are numbers that a terminal shows."""
+
 MOST = 5
 """Largest number of metrics that are columns in a terminal; more of them are rows."""
 
@@ -39,14 +42,18 @@ def others(rows: Sequence[Data], metric: Metric) -> list[Metric]:
 def beside(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
     """Yield a table of the errors of numbers, and of the measures that a task declares.
 
+    Labels have it where they are numbers, more than two of them.
+
     Args:
         rows: The rows of one cell over all seeds, one per number of shots.
         metric: The one that the main table shows.
     """
-    if any(row["coverage"] is not None for row in rows):
-        return
+    scored = any(row["coverage"] is not None for row in rows)
     every = others(rows, metric)
-    chosen = [one for one in every if one.name in NUMBERS or one.name not in BY_NAME]
+    if scored and not any({"mae_of_mean", "top_2_accuracy"} <= row.keys() for row in rows):
+        return
+    named = SCALES if scored else NUMBERS
+    chosen = [one for one in every if one.name in named or one.name not in BY_NAME]
     if not chosen:
         return
     if len(chosen) > MOST:

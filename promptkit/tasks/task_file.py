@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,14 +18,14 @@ from pydantic import (
     ValidationError,
 )
 
-from promptkit.errors import TaskError, shorten
+from promptkit.errors import TaskError
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.answer_texts import Language
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.measures import Match
 from promptkit.tasks.reading import unknown_part
 from promptkit.tasks.tables import not_utf8
-from promptkit.text import did_you_mean
+from promptkit.tasks.task_file_errors import reasons
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -303,7 +302,7 @@ def read_task_file(path: Path) -> TaskFile:
     try:
         spec = TaskFile.model_validate(data)
     except ValidationError as error:
-        raise TaskError("\n  ".join([f"{path}:", *_reasons(error)])) from None
+        raise TaskError("\n  ".join([f"{path}:", *reasons(error, _known())])) from None
     section = spec.output
     others = [section.labels, section.scale, section.options, section.fields]
     chosen = [*others, section.type, section.schema_file]
@@ -361,53 +360,10 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
             raise TaskError(f"{path}: files.columns.{name}: its column is named twice; keep one")
 
 
-_NUMBERS = [["output", name] for name in ("scale", "min", "max")]
-
-
-def _reasons(error: ValidationError) -> Iterator[str]:
-    seen = set()
-    for item in error.errors(include_url=False):
-        keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
-        section, name = ".".join(keys[:-1]), keys[-1]
-        if keys[0] == "input" and len(keys) > 1:
-            keys = keys[:2]
-            reason = (
-                "a type is str, int, float, bool, list[str], options or a list of allowed values, "
-                "or a table such as "
-                f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
-            )
-            if str(item["input"]).startswith(("list", "array")):
-                reason = (
-                    "a list is list[str], list[int], list[float] or list[bool], not "
-                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]; "
-                    "options that differ from row to row are of the type options"
-                )
-        elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
-            keys = keys[:3]
-            reason = (
-                "a type is str, int, float, bool, list[str], list[int], list[float] or a list of "
-                'allowed values, or a table such as { type = "float", within = 0.01 }, not '
-                f"{shorten(item['input'])}"
-            )
-        elif item["type"] == "extra_forbidden":
-            sections: dict[str, type[_Section]] = {"output": OutputSection, "files": FilesSection}
-            model = sections.get(section, TaskFile)
-            known = [field.alias or key for key, field in model.model_fields.items()]
-            hint = did_you_mean(name, known) or f"choose one of: {', '.join(known)}"
-            reason = f"unknown key; {hint}"
-        elif item["type"] == "missing":
-            reason = "missing"
-        elif item["type"] == "dict_type" and isinstance(item["input"], list):
-            continue  # said of the items of the list
-        elif keys[:2] == ["output", "labels"] and len(keys) > 2:
-            keys = keys[:3]
-            reason = f"a label is text or a whole number, not {shorten(item['input'])}"
-        elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
-            keys = keys[:-1]
-            reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
-        else:
-            reason = f"{item['msg']}, not {shorten(item['input'])}"
-        where = ".".join(keys)
-        if where not in seen:
-            seen.add(where)
-            yield f"{where}: {reason}"
+def _known() -> dict[str, list[str]]:
+    """Return the keys of the sections."""
+    sections = {"": TaskFile, "output": OutputSection, "files": FilesSection}
+    return {
+        name: [field.alias or key for key, field in model.model_fields.items()]
+        for name, model in sections.items()
+    }

@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+from walkthrough import ROOT
 
-from promptkit import Example, FakeModel, Store, Task, Template, compare
+from promptkit import Example, FakeModel, LlamaModel, Store, Task, Template, compare, load_task
 from promptkit.calibration.methods import Calibration
 from promptkit.evaluation.metric import BY_NAME, metric_named
 from promptkit.evaluation.outcomes import Outcomes, outcomes
@@ -145,3 +146,20 @@ def test_labels_that_are_no_numbers_have_no_mean() -> None:
         task, models=[FakeModel()], templates=[Template(SOURCE)], shots=[0], store=Store()
     )
     assert not any("mean" in name for row in result.rows for name in row.figures)
+
+
+@pytest.mark.model
+def test_the_bundled_model_rates_on_a_scale(smollm2: LlamaModel) -> None:
+    task = load_task(ROOT / "examples" / "ratings")
+    assert task.labels == ("1", "2", "3", "4", "5")
+    result = compare(
+        task, models=[smollm2], shots=[0], seeds=1, limit=12, calibrations=("batch",), store=Store()
+    )
+    raw, calibrated = (row for row in result.rows if row.seed is None)
+    for row in (raw, calibrated):
+        assert {"mae", "mae_of_mean", "rmse_of_mean", "mae_of_median", "within"} <= {*row.figures}
+    asked = [(p.gold, p.probs or {}) for p in result.predictions]
+    means = [sum(float(label) * p for label, p in probs.items()) for _, probs in asked]
+    expected = mean_absolute_error([float(gold) for gold, _ in asked], means)
+    assert raw.figures["mae_of_mean"].value == pytest.approx(expected)
+    assert calibrated.figures["mae_of_mean"].value != raw.figures["mae_of_mean"].value

@@ -150,7 +150,7 @@ def test_a_missing_column_of_options_is_named(tmp_path: Path) -> None:
     [
         (TOML.replace('options = "choices"', 'type = "str"'), 'write options = "choices" in'),
         (TOML.replace('options = "choices"', 'options = "others"'), "'others' is no input field"),
-        (TOML.replace("[files]", 'labels = ["a"]\n[files]'), "exactly one of labels, type"),
+        (TOML.replace("[files]", 'labels = ["a"]\n[files]'), "exactly one of labels, scale, type"),
         (
             TOML.replace('choices = "options"', 'choices = "options"\nmore = "options"'),
             "input.more: the options of 'choices' are what the output is chosen from",

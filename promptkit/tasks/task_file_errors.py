@@ -1,0 +1,65 @@
+"""Reasons why a `task.toml` is wrong, in the words of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from promptkit.errors import shorten
+from promptkit.text import did_you_mean
+
+_NUMBERS = [["output", name] for name in ("scale", "min", "max")]
+
+
+def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield each wrong key of a `task.toml` with the reason.
+
+    Args:
+        error: What pydantic says of the file.
+        known: The keys of its sections by their names; those of the file itself by "".
+    """
+    seen = set()
+    for item in error.errors(include_url=False):
+        keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
+        section, name = ".".join(keys[:-1]), keys[-1]
+        if keys[0] == "input" and len(keys) > 1:
+            keys = keys[:2]
+            reason = (
+                "a type is str, int, float, bool, list[str], options or a list of allowed values, "
+                "or a table such as "
+                f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
+            )
+            if str(item["input"]).startswith(("list", "array")):
+                reason = (
+                    "a list is list[str], list[int], list[float] or list[bool], not "
+                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]; "
+                    "options that differ from row to row are of the type options"
+                )
+        elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
+            keys = keys[:3]
+            reason = (
+                "a type is str, int, float, bool, list[str], list[int], list[float] or a list of "
+                'allowed values, or a table such as { type = "float", within = 0.01 }, not '
+                f"{shorten(item['input'])}"
+            )
+        elif item["type"] == "extra_forbidden":
+            names = known.get(section, known[""])
+            hint = did_you_mean(name, names) or f"choose one of: {', '.join(names)}"
+            reason = f"unknown key; {hint}"
+        elif item["type"] == "missing":
+            reason = "missing"
+        elif item["type"] == "dict_type" and isinstance(item["input"], list):
+            continue  # said of the items of the list
+        elif keys[:2] == ["output", "labels"] and len(keys) > 2:
+            keys = keys[:3]
+            reason = f"a label is text or a whole number, not {shorten(item['input'])}"
+        elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
+            keys = keys[:-1]
+            reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
+        else:
+            reason = f"{item['msg']}, not {shorten(item['input'])}"
+        where = ".".join(keys)
+        if where not in seen:
+            seen.add(where)
+            yield f"{where}: {reason}"
