@@ -93,9 +93,9 @@ def test_answers_outside_the_bounds_are_failures(tmp_path: Path) -> None:
         ("scale = [1, 1.0]", "output.scale: 1.0 is repeated"),
         ("scale = [1, nan]", "output.scale: nan is no finite number"),
         ('scale = [1, "b"]', "output.scale.1: a number, such as 1 or 0.5, not 'b'"),
-        ("scale = [1, 2]\nlabels = [1, 2]", "exactly one of labels, scale, type, schema and"),
-        ('scale = [1, 2]\ntype = "int"', "exactly one of labels, scale, type, schema and"),
-        ('scale = [1, 2]\ntype = "str"', "exactly one of labels, scale, type, schema and"),
+        ("scale = [1, 2]\nlabels = [1, 2]", "exactly one of labels, scale, type, schema, "),
+        ('scale = [1, 2]\ntype = "int"', "exactly one of labels, scale, type, schema, "),
+        ('scale = [1, 2]\ntype = "str"', "exactly one of labels, scale, type, schema, "),
     ],
 )
 def test_what_does_not_fit_is_an_error_of_the_task(
