@@ -362,7 +362,11 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
 
 def _known() -> dict[str, list[str]]:
     """Return the keys of the sections."""
-    sections = {"": TaskFile, "output": OutputSection, "files": FilesSection}
+    sections: dict[str, type[_Section]] = {
+        "": TaskFile,
+        "output": OutputSection,
+        "files": FilesSection,
+    }
     return {
         name: [field.alias or key for key, field in model.model_fields.items()]
         for name, model in sections.items()
