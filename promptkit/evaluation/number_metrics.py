@@ -91,8 +91,8 @@ def distribution_means(logprobs: ArrayLike, values: ArrayLike) -> Numbers:
         values: The values in any order, (values,).
 
     Example:
-        >>> distribution_means(np.log([[0.5, 0.25, 0.25]]), [1, 2, 5]).tolist()
-        [2.25]
+        >>> round(float(distribution_means(np.log([[0.5, 0.25, 0.25]]), [1, 2, 5])[0]), 6)
+        2.25
     """
     means: Numbers = np.exp(np.asarray(logprobs, np.float64)) @ np.asarray(values, np.float64)
     return means
@@ -106,7 +106,7 @@ def distribution_medians(logprobs: ArrayLike, values: ArrayLike) -> Numbers:
         values: The values in any order, (values,).
 
     Example:
-        >>> distribution_medians(np.log([[0.5, 0.5, 0], [0.2, 0.2, 0.6]]), [1, 2, 5]).tolist()
+        >>> distribution_medians(np.log([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6]]), [1, 2, 5]).tolist()
         [1.0, 5.0]
     """
     known: Numbers = np.asarray(values, dtype=np.float64)
