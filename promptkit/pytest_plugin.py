@@ -21,7 +21,7 @@ def _promptkit_load() -> Callable[[str], Model]:
     """Loads a model by its name, once a session."""
     import promptkit
 
-    return cache(promptkit.load_model)
+    return cache(lambda name: promptkit.load_model(name))
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_gate_in_a_test_suite(pytester: pytest.Pytester, monkeypatch: pytest.M
     assert "FAIL  not worse than " in text
     assert "over 40 common queries" in text
     assert ": significantly worse (then model fake); broke t-" in text
-    assert "min 'acuracy': not a metric of gates" in text
+    assert "metric 'acuracy': these answers have no such metric" in text
     assert "pass  accuracy at least 90 %: 100.0 % [" in text
     # The reason, and nothing of the machinery behind it.
     assert "Traceback" not in text
