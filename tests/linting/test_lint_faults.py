@@ -32,7 +32,7 @@ QA_LOOP = (
 
 def templates() -> dict[str, str]:
     """The sources of templates without a fault."""
-    files = [*BUILT_IN.glob("*.j2"), *(ROOT / "examples").glob("*/templates/*.j2")]
+    files = [*BUILT_IN.glob("*.j2"), *(ROOT / "examples" / "fruit").glob("templates/*.j2")]
     sources = {f"{path.parent.parent.name}/{path.name}": path.read_text("utf-8") for path in files}
     assert LOOP is not None
     return {**sources, "docs/loop": LOOP[1], "qa loop": QA_LOOP}
