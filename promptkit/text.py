@@ -96,6 +96,11 @@ def did_you_mean(name: str, known: Iterable[str], lead: str = "") -> str:
     return f"{lead}did you mean {close[0]!r}?" if close else ""
 
 
+def first_names(names: Sequence[str], most: int = 12) -> str:
+    """Return the first of some names with commas between them, and `…` behind where more follow."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
 def capital(text: str) -> str:
     """Return the text with a capital in front."""
     return text[:1].upper() + text[1:]

@@ -46,12 +46,13 @@ def _metrics(one: Outcomes) -> tuple[dict[str, Any], dict[str, Figure]]:
     """
     own: dict[str, Any] = {}
     figures: dict[str, Figure] = {}
-    for metric in metrics_of(one):
-        name, value = metric.name, metric.value(one)
+    for metric, shares in metrics_of(one):
+        name, value = metric.name, metric.value_of(shares)
         is_own = name in Row.__slots__
         if value is None or not (is_own or math.isfinite(value)):
             continue
-        found = metric.intervals(one) if is_own or one.cell.seed is None else None
+        whole = is_own or one.cell.seed is None
+        found = metric.intervals_of(shares, one.drawn) if whole else None
         ends = (None, None) if found is None else found.ends
         if is_own:
             own |= {name: value, f"{name}_ci": ends[0], f"{name}_ci_fixed": ends[1]}

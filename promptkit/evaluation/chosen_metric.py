@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation.metric import ACCURACY, BY_NAME, Metric, metric_named
 from promptkit.evaluation.outcomes import ByCell, outcomes
-from promptkit.inference.cell import Cell
-from promptkit.inference.prediction import UNSCORED, Prediction, answered
+from promptkit.inference.any_predictor import prediction_of
+from promptkit.inference.prediction import Prediction
+from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
 ASKED = 8
@@ -99,26 +100,15 @@ def _reason(metric: Metric) -> str:
 def _right(task: Task[Any, Any]) -> list[Prediction]:
     """Return predictions of the gold outputs of the first tests, or of the pool without tests."""
     known = (query for query in chain(task.tests, task.demos) if query.labelled)
-    cell = Cell(model="", template="", selection="", shots=0, seed=0).factors()
     return [
-        Prediction(
-            **answered(task, query, query.output, failed=False),
-            **_scores(task.answers_of(query)),
-            text=None,
-            failure=None,
-            shot_ids=(),
-            prompt_sha256="",
-            tokens=0,
-            seconds=0.0,
-            **cell,
-        )
+        replace(prediction_of(task, query, query.output, model=""), **_scores(task, query))
         for query in islice(known, ASKED)
     ]
 
 
-def _scores(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a prediction whose labels are equally probable."""
+def _scores(task: Task[Any, Any], query: Example[Any, Any]) -> dict[str, Any]:
+    """Return the fields of a prediction whose labels are equally probable; none without labels."""
+    labels = task.answers_of(query)
     if not labels:
-        return {**UNSCORED}
-    logprobs = dict.fromkeys(labels, -math.log(len(labels)))
-    return {**UNSCORED, "logprobs": logprobs, "coverage": 1.0}
+        return {}
+    return {"logprobs": dict.fromkeys(labels, -math.log(len(labels))), "coverage": 1.0}

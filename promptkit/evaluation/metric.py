@@ -51,19 +51,13 @@ class Metric:
         """Return -1 where smaller is better, else 1."""
         return -1 if self.larger_is_better is False else 1
 
-    def table(self, one: Outcomes) -> Losses | None:
-        """Return the shares in it of queries that have one with every seed, (queries, seeds)."""
-        found = self.shares(one)
-        if found is None:
-            return None
-        known = ~np.isnan(found).any(axis=1)
-        return found[known] if known.any() else None
-
     def value(self, one: Outcomes) -> float | None:
         """Return it for a cell: the mean over seeds of each seed's own; None where it has none."""
         found = self.shares(one)
-        if found is None:
-            return None
+        return None if found is None else self.value_of(found)
+
+    def value_of(self, found: Losses) -> float | None:
+        """Return it for the shares of a cell; see `value`."""
         known = ~np.isnan(found)
         if not known.any(axis=0).all():
             return None
@@ -75,12 +69,25 @@ class Metric:
 
     def intervals(self, one: Outcomes, level: float = 0.95) -> targets.Intervals | None:
         """Return its intervals for a cell; None where nothing can be said."""
-        table = self.table(one)
-        if table is None:
+        found = self.shares(one)
+        return None if found is None else self.intervals_of(found, one.drawn, level)
+
+    def intervals_of(
+        self, found: Losses, drawn: bool, level: float = 0.95
+    ) -> targets.Intervals | None:
+        """Return its intervals for the shares of a cell, by queries that have one with every seed.
+
+        Args:
+            found: The shares, (queries, seeds).
+            drawn: Whether another seed would have drawn other shots.
+            level: The confidence of each interval.
+        """
+        table = found[~np.isnan(found).any(axis=1)]
+        if not len(table):
             return None
         if self.counts and np.isin(table, (0, 1)).all():
-            return targets.accuracy(table.astype(np.int64), one.drawn, level)
-        return targets.mean(table, one.drawn, least=self.least, most=self.most, level=level)
+            return targets.accuracy(table.astype(np.int64), drawn, level)
+        return targets.mean(table, drawn, least=self.least, most=self.most, level=level)
 
     def paired(self, a: Outcomes, b: Outcomes) -> tuple[Losses, Losses] | None:
         """Return the shares of two cells in it, of the queries that have one in both.
@@ -239,10 +246,12 @@ METRICS: tuple[Metric, ...] = (
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
-def metrics_of(one: Outcomes) -> Iterator[Metric]:
-    """Yield the metrics that a cell has, those that its answers were measured by last."""
-    yield from (metric for metric in METRICS if metric.shares(one) is not None)
-    yield from map(measured, one.measures)
+def metrics_of(one: Outcomes) -> Iterator[tuple[Metric, Losses]]:
+    """Yield the metrics that a cell has with its shares, those of measures last."""
+    for metric in (*METRICS, *map(measured, one.measures)):
+        shares = metric.shares(one)
+        if shares is not None:
+            yield metric, shares
 
 
 def measured(name: str) -> Metric:
@@ -261,7 +270,7 @@ def metric_named(name: str, one: Outcomes) -> Metric:
     Raises:
         TaskError: There is no such metric of these answers.
     """
-    known = {metric.name: metric for metric in metrics_of(one)}
+    known = {metric.name: metric for metric, _ in metrics_of(one)}
     if name not in known:
         hint = did_you_mean(name, known, lead="; ")
         raise TaskError(

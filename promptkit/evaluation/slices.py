@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.text import counted, listed, p_value, percent, quoted, shown, signed
+from promptkit.text import counted, did_you_mean, listed, p_value, percent, quoted, shown, signed
 
 MOST_LEVELS = 50
 """Largest number of slices of one column."""
@@ -63,8 +62,7 @@ def _columns(task: Task[Any, Any], query: Example[Any, Any]) -> dict[str, Any]:
 
 def _levels(name: str, rows: Mapping[str, Mapping[str, Any]], known: Sequence[str]) -> Levels:
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; they have: {', '.join(known)}"
+        hint = did_you_mean(name, known, lead="; ") or f"; they have: {', '.join(known)}"
         raise TaskError(f"by {shorten(name)}: the tests have no such column{hint}")
     found: dict[str, list[str]] = {}
     for id, row in rows.items():

@@ -15,7 +15,7 @@ from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, selective, slices, summary
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
-from promptkit.evaluation.outcomes import outcomes
+from promptkit.evaluation.outcomes import ByCell, outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count, rationales
 from promptkit.experiments.comparison import Comparison
@@ -153,15 +153,14 @@ def compare(
     methods, unusable = rationales.usable(methods, cells, lenient=calibrations == ALL)
     with opened(store) as kept:
         cells, first = batch.reasoned(cells, kept, progress=progress, announce=announce)
-    said += [*unusable, *rationales.cut_off(cells), *same_prompts(cells)]
-    calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
-    said += left_out
-    if announce is not None:
-        for reason in said:
-            announce(reason)
-    free = FreeAnswerStage(cells)
-    rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
-    with opened(store) as kept:
+        said += [*unusable, *rationales.cut_off(cells), *same_prompts(cells)]
+        calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
+        said += left_out
+        if announce is not None:
+            for reason in said:
+                announce(reason)
+        free = FreeAnswerStage(cells)
+        rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
     notes = tuple(calibration.notes(predictions))
     others, more = _predict_others(predictors, queries, grid.seeds)
@@ -173,10 +172,8 @@ def compare(
     )
     usage = replace(usage + first, wall_seconds=perf_counter() - started)
     result = _judged(
-        task, cells, [*predictions, *others], free.found, notes, usage, columns, metric
+        task, cells, [*predictions, *others], free.found, notes, usage, columns, metric, max_error
     )
-    if max_error is not None:
-        result = _with_selective(result, task, max_error)
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
@@ -249,6 +246,7 @@ def _judged(
     usage: Cost,
     columns: Mapping[str, slices.Levels],
     metric: str | None,
+    max_error: float | None,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
     labels, within = task.output_type.label_of, task.scoring.within
@@ -257,7 +255,7 @@ def _judged(
     by = usable_metric(chosen_metric(task, metric), by_cell, chosen=metric is not None)
     weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
     models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
-    return Comparison(
+    made = Comparison(
         task.name,
         task.fingerprint,
         models=tuple(models.values()),
@@ -275,11 +273,11 @@ def _judged(
         slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best, within)),
         metric=by.name,
     )
+    return made if max_error is None else _with_selective(made, by_cell, max_error)
 
 
-def _with_selective(result: Comparison, task: Task[Any, Any], max_error: float) -> Comparison:
+def _with_selective(result: Comparison, by_cell: ByCell, max_error: float) -> Comparison:
     """Return the result with the selective answering of its best cell, or a warning."""
-    by_cell = outcomes(result.predictions, task.output_type.label_of)
     try:
         found = selective.of_best(by_cell, result.best.cell, result.predictions, max_error)
     except TaskError as error:

@@ -110,17 +110,12 @@ def as_ordered(value: Any, schema: Any, *, filled: bool = False) -> Any:
         filled: Add the defaults of properties that the value leaves out.
     """
 
-    def followed(part: Any) -> Any:
-        while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
-            part = (_target(schema, part["$ref"]) or ({},))[0]
-        return part if isinstance(part, Mapping) else {}
-
     def order(value: Any, part: Any) -> Any:
         if not isinstance(value, dict | list):
             return value
-        part = followed(part)
+        part = followed(part, schema)
         for key in ("anyOf", "oneOf", "allOf"):
-            for branch in map(followed, part.get(key, ())):
+            for branch in (followed(one, schema) for one in part.get(key, ())):
                 value = order(value, branch) if _may_be(value, branch) else value
         if isinstance(value, list):
             first = part.get("prefixItems", ())
@@ -180,6 +175,13 @@ def _references(schema: Any, *, named: bool) -> Iterator[Any]:
                 yield part
             elif named or key not in _DATA:
                 yield from _references(part, named=key in _NAMED and not named)
+
+
+def followed(part: Any, schema: Any) -> Mapping[str, Any]:
+    """Return a part of a schema behind its references; an empty one where they lead nowhere."""
+    while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
+        part = (_target(schema, part["$ref"]) or ({},))[0]
+    return part if isinstance(part, Mapping) else {}
 
 
 def _target(schema: Any, reference: str) -> tuple[Any] | None:

@@ -22,8 +22,7 @@ def metric_of(data: Data) -> Metric:
 
 def figure(metric: Metric, row: Data) -> str:
     """Return a metric of a row with its interval; `–` where it has none."""
-    general = row.get(f"{metric.name}_ci")
-    ends = row.get(f"{metric.name}_ci_fixed") if general is None else general
+    ends = row.get(f"{metric.name}_ci") or row.get(f"{metric.name}_ci_fixed")
     return metric_text.figure(metric, row.get(metric.name), ends)
 
 

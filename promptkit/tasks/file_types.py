@@ -150,12 +150,6 @@ def _label_type(section: OutputSection, path: Path) -> Any:
     twice = {label for label in known if known.count(label) > 1}
     if twice:
         raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
-    for code, label in section.codes.items():
-        if code in known and code != label:
-            raise TaskError(
-                f"{path}: output.labels: {code!r} is a label itself, and cannot be the code of "
-                f"{label!r}"
-            )
     annotation: Any = Literal[tuple(known)]
     try:
         _ = OutputType(annotation).labels

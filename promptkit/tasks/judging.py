@@ -82,8 +82,8 @@ class Judge:
         Raises:
             DataError: A scorer raised an exception, or returned no number from 0 to 1.
         """
-        scorer, said = self.scoring.scorer, None if failed else self.output.plain(value)
-        found = [self._against(gold, value, said, failed) for gold in golds]
+        scorer = self.scoring.scorer
+        found = [self._against(gold, value, failed) for gold in golds]
         correct = any(one.correct for one in found)
         measures = {n: max(one.measures[n] for one in found) for n in found[0].measures}
         if scorer is None:
@@ -92,10 +92,12 @@ class Judge:
         # Calibrated labels are compared with the gold label alone, and raw ones as they are.
         return Judgement(correct if self._is_closed else score == 1, measures | {"score": score})
 
-    def _against(self, gold: Any, value: Any, said: Any, failed: bool) -> Judgement:
-        """Return the judgement of an answer against one gold output; `said` is its form in JSON."""
+    def _against(self, gold: Any, value: Any, failed: bool) -> Judgement:
+        """Return the judgement of an answer against one gold output."""
         same = not failed and self.output.same(value, gold)
-        form = self.output.plain(gold)
+        if self._is_closed and self.scoring.within is None:
+            return Judgement(same, {})
+        said, form = None if failed else self.output.plain(value), self.output.plain(gold)
         measures = self.scoring.measures(said, form)
         if self.output.is_text and not self._is_closed:
             found = self._text(said, form, same)

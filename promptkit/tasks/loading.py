@@ -15,13 +15,13 @@ from typing import Any
 
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.paths import is_inside
-from promptkit.tasks.example_set import set_of
+from promptkit.tasks.example_set import codes_of, set_of
 from promptkit.tasks.examples import content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
 from promptkit.tasks.judging import Judge
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.reading import read_examples
+from promptkit.tasks.reading import Columns, read_examples
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
@@ -117,13 +117,21 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     spec = read_task_file(path)
     types = input_type(spec, path), output_type(spec, path)
     parser = ExampleParser(*types, [], several=spec.output.several)
+    try:
+        codes = codes_of(spec.output.codes, parser.output)
+    except TaskError as error:
+        raise TaskError(f"{path}: output.{error}") from None
     words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
     scoring = _scoring(spec, path, parser.output)
     notify = notify or (lambda message: None)
     names = spec.files.data or spec.files.demos, spec.files.tests
     rows: dict[Part, Sequence[PlacedExample]] = {}
     for part, name in zip(PARTS, names, strict=True):
-        rows[part] = [] if name is None else _read_rows(part, name, spec, path, parser, notify)
+        if name is not None and not is_inside(path.parent / name, path.parent):
+            notify(f"{path} reads data outside its folder: {name}")
+        rows[part] = []
+        if name is not None:
+            rows[part] = _read_rows(part, path.parent / name, spec.columns, parser, codes)
     if spec.files.repeats == "drop":
         rows = _without_repeats(rows, parser.output, notify)
     folds: Mapping[str, int] = {}
@@ -134,19 +142,15 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
 
 def _read_rows(
     part: Part,
-    name: str,
-    spec: TaskFile,
     path: Path,
+    columns: Columns,
     parser: ExampleParser,
-    notify: Callable[[str], None],
+    codes: Mapping[str, str],
 ) -> list[PlacedExample]:
     """Return the rows of a data file; what does not fit is among the parser's problems."""
-    if not is_inside(path.parent / name, path.parent):
-        notify(f"{path} reads data outside its folder: {name}")
     try:
-        file = read_data_file(path.parent / name)
-        codes = spec.output.codes
-        found = read_examples(file, parser, spec.columns, labelled=True, codes=codes)
+        file = read_data_file(path)
+        found = read_examples(file, parser, columns, labelled=True, codes=codes)
     except DataError as error:  # of the file as a whole
         parser.problems += error.problems
         return []

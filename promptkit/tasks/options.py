@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 from promptkit.errors import TaskError, shorten
 from promptkit.files.json_values import unwrapped
 from promptkit.tasks.output_type import OutputType
+from promptkit.text import first_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +118,4 @@ def chosen(value: Any, options: Sequence[str]) -> str:
 
 def shown(options: Sequence[str]) -> str:
     """Return options as a message lists them."""
-    return ", ".join(map(shorten, options[:12])) + (", …" if len(options) > 12 else "")
+    return first_names([*map(shorten, options)])

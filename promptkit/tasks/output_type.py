@@ -31,7 +31,7 @@ from promptkit.files.json_values import (
 )
 from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
 from promptkit.tasks.json_schema import WrittenSchema
-from promptkit.text import did_you_mean
+from promptkit.text import did_you_mean, first_names
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ class OutputType:
 
     @property
     def _shown(self) -> str:
-        return ", ".join(self.labels[:12]) + (", …" if len(self.labels) > 12 else "")
+        return first_names(self.labels)
 
     def _dumped(self, value: Any) -> Any:
         """A value as its type serialises it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptkit.errors import TaskError
 from promptkit.files.json_values import value_key
+from promptkit.prompts.answer_format import followed
 from promptkit.tasks.output_type import OutputType
 
 
@@ -28,7 +29,7 @@ def output_fields(output: OutputType) -> tuple[OutputField, ...]:
         schema = None if output.labels or output.is_text else output.written_schema
     except TaskError:
         return ()
-    record = _followed(schema, schema)
+    record = followed(schema, schema)
     properties = record.get("properties")
     if not isinstance(properties, Mapping):
         return ()
@@ -36,7 +37,7 @@ def output_fields(output: OutputType) -> tuple[OutputField, ...]:
         OutputField(
             name,
             part.get("default") if isinstance(part, Mapping) else None,
-            _is_list(_followed(part, schema), schema),
+            _is_list(followed(part, schema), schema),
         )
         for name, part in properties.items()
     )
@@ -127,16 +128,5 @@ def _is_number(value: Any) -> bool:
 
 def _is_list(schema: Mapping[str, Any], root: Any) -> bool:
     """Return whether a schema allows lists, perhaps beside null."""
-    options = [_followed(part, root) for part in schema.get("anyOf", ())]
+    options = [followed(part, root) for part in schema.get("anyOf", ())]
     return any(part.get("type") == "array" for part in (schema, *options))
-
-
-def _followed(schema: Any, root: Any) -> Mapping[str, Any]:
-    """Return a part of a schema behind its references, which are known to lead somewhere."""
-    while isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-        found = root
-        for step in schema["$ref"].removeprefix("#").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(step) if isinstance(found, Mapping) else None
-        schema = found
-    return schema if isinstance(schema, Mapping) else {}

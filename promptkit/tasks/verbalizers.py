@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from promptkit.errors import TaskError, shorten
+from promptkit.text import first_names
 
 LABELS = "labels"
 """The name of the default, in which each label stands for itself."""
@@ -74,8 +75,9 @@ class Verbalizer:
             raise TaskError(_GENERATED)
         for label in self.words:
             if label not in labels:
-                shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-                raise TaskError(f"{shorten(label)} is not one of the labels ({shown})")
+                raise TaskError(
+                    f"{shorten(label)} is not one of the labels ({first_names(labels)})"
+                )
         for label in labels:
             if label not in self.words:
                 raise TaskError(f"no word for the label {label!r}")

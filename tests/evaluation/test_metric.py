@@ -74,6 +74,6 @@ def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
     (one,) = outcomes(result.predictions, {}).values()
     with pytest.raises(TaskError, match="did you mean 'rmse'"):
         metric_named("rsme", one)
-    names = [metric.name for metric in metrics_of(one)]
+    names = [metric.name for metric, _ in metrics_of(one)]
     assert names == ["accuracy", "mae", "rmse", "bias", "pearson", "spearman", "within"]
     assert {metric.name for metric in METRICS} >= {*names} - {"within"}

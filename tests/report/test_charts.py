@@ -42,7 +42,7 @@ def fruit(**more: Any) -> Comparison:
 
 @pytest.fixture(scope="module")
 def result() -> Comparison:
-    return fruit()
+    return fruit(max_error=0.5)
 
 
 def moved(result: Comparison) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def saved(result: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", [name for name in plot.PLOTS if name != "risk"])
+@pytest.mark.parametrize("what", plot.PLOTS)
 def test_a_plot_is_an_altair_chart_and_a_picture(result: Comparison, what: str) -> None:
     chart = plot.plot(moved(result), what)
     assert isinstance(chart, alt.TopLevelMixin)

@@ -334,7 +334,9 @@ def test_the_page_has_every_row_pair_and_answer() -> None:
     for row in result.rows:
         if row.seed is None:
             low, high = (round(100 * end) for end in row.accuracy_ci or row.accuracy_ci_fixed)
-            assert f" {row.shots}{100 * row.accuracy:.0f} % [{low}, {high}]" in source
+            fixed = [round(100 * end) for end in row.accuracy_ci_fixed]
+            drawn = f"{fixed}" if row.shots else " "
+            assert f" {row.shots}{100 * row.accuracy:.0f} % [{low}, {high}]{drawn}" in source
             assert f"{row.tokens:,}" in source
     for pair in result.pairs:
         assert f"{signed(pair.delta)} [{signed(pair.ci[0])}" in source
