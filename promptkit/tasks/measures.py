@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError, shorten
+from promptkit.tasks.answer_patterns import answer_pattern
 from promptkit.tasks.answer_texts import RULES, Language, contains, normalised, number_in
-from promptkit.tasks.linear_patterns import linear_pattern
 from promptkit.tasks.output_type import OutputType
 
 Match = Literal["exact", "normalised", "contains", "regex", "number"]
@@ -71,7 +71,7 @@ class Scoring:
             raise TaskError('pattern: it goes with match = "regex", such as "answer is (.*)"')
         if self.pattern is not None:
             try:
-                linear_pattern(self.pattern)
+                answer_pattern(self.pattern)
             except TaskError as error:
                 raise TaskError(f"pattern: {shorten(self.pattern)}: {error}") from None
 
@@ -112,7 +112,7 @@ class Scoring:
             case "contains":
                 return contains(said, gold, self.language)
             case "regex":
-                captured = linear_pattern(self.pattern or "").last_capture(said)
+                captured = answer_pattern(self.pattern or "").last_capture(said)
                 return captured is not None and self._same(captured, gold)
             case "number":
                 ours, theirs = number_in(said, self.language), number_in(gold, self.language)
