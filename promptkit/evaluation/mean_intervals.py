@@ -73,6 +73,29 @@ def mean_difference(values: ArrayLike, level: float = 0.95) -> Difference:
     return Difference(mean, interval, p, float(np.square(table.mean(axis=1)).mean()))
 
 
+def apart(one: ArrayLike, other: ArrayLike) -> float:
+    """Return the p-value of the difference of two means over different queries, by Welch's t-test.
+
+    Args:
+        one: Finite numbers, (queries, seeds), whose rows are clusters; two queries or more.
+        other: Those of the other queries.
+
+    Welch, "The generalization of Student's problem", Biometrika 34, 1947.
+    """
+    from scipy.special import stdtr
+
+    means = [np.asarray(table, dtype=np.float64).mean(axis=1) for table in (one, other)]
+    squares = np.array([values.var(ddof=1) / len(values) for values in means])
+    distance = abs(float(means[0].mean() - means[1].mean()))
+    error = math.sqrt(squares.sum())
+    if error <= np.spacing(distance):
+        return float(distance == 0)
+    freedom = squares.sum() ** 2 / sum(
+        square**2 / (len(values) - 1) for square, values in zip(squares, means, strict=True)
+    )
+    return float(2 * stdtr(freedom, -distance / error))
+
+
 def _moments(values: ArrayLike) -> tuple[int, float, float, float]:
     """Return the number of queries, the mean, its standard error, and the skewness over root n."""
     table = np.asarray(values, dtype=np.float64)

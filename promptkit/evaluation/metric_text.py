@@ -42,6 +42,12 @@ def edges(metric: Metric, low: float, high: float) -> tuple[str, str]:
     return plain(low, digits), plain(high, digits)
 
 
+def within(metric: Metric, interval: tuple[float, float], value: float) -> str:
+    """Return a value, or an end of its interval, in the unit of a metric: `12`, `0.31`."""
+    low, high = interval
+    return number(value) if metric.is_share else plain(value, _digits(value, (low, high)))
+
+
 def said(metric: Metric, value: float, interval: tuple[float, float] | None) -> str:
     """Return a value in a sentence: `62 % right [54, 70]`, `MAE 0.42 [0.36, 0.48]`."""
     if not metric.is_share or interval is None:

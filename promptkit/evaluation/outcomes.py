@@ -16,6 +16,7 @@ from promptkit.errors import DataError, Problem
 from promptkit.evaluation import metrics
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
+from promptkit.tasks.judging import OfLabel
 from promptkit.tasks.measures import number_of
 from promptkit.text import counted
 
@@ -169,7 +170,7 @@ ByCell = Mapping[Cell, Outcomes]
 
 
 def outcomes(
-    predictions: Iterable[Prediction], labels: Mapping[Any, str], within: float | None = None
+    predictions: Iterable[Prediction], labels: Mapping[Any, str], judge: OfLabel | None = None
 ) -> ByCell:
     """Return the outcomes of a run by cell, raw and under each calibration.
 
@@ -177,8 +178,8 @@ def outcomes(
         predictions: The predictions of any number of cells.
         labels: The label of each gold output (`OutputType.label_of`); empty for generated answers
             and for options of each query.
-        within: The tolerance that the task declares (`Scoring.within`), for the most probable
-            labels under a calibration; predictions hold what came of it for the raw ones.
+        judge: Measures of the most probable labels under a calibration (`Judge.of_label`), if the
+            task has any; predictions hold those of the raw ones.
 
     Raises:
         DataError: The seeds of a cell were not asked the same queries, or a gold output is not
@@ -188,12 +189,12 @@ def outcomes(
     cells: dict[Any, dict[str, list[Prediction]]] = {}
     for prediction in predictions:
         cells.setdefault(place(prediction), {}).setdefault(prediction.id, []).append(prediction)
-    found = [one for by_query in cells.values() for one in _outcomes(by_query, labels, within)]
+    found = [one for by_query in cells.values() for one in _outcomes(by_query, labels, judge)]
     return {one.cell: one for one in found}
 
 
 def _outcomes(
-    by_query: Mapping[str, Sequence[Prediction]], labels: Mapping[Any, str], within: float | None
+    by_query: Mapping[str, Sequence[Prediction]], labels: Mapping[Any, str], judge: OfLabel | None
 ) -> Iterator[Outcomes]:
     """Yield the outcomes of one cell: raw, then under each calibration."""
     rows = list(by_query.values())
@@ -222,14 +223,13 @@ def _outcomes(
         scores = _scores(rows, labels, method)
         if scores is not None:
             right = scores.said == scores.gold[:, np.newaxis]
-            values = _numbers_of_labels(raw.values, scores)
             yield replace(
                 raw,
                 cell=cell.at(calibration=method),
                 correct=right.astype(np.int64),
                 scores=_known(scores),
-                measures=_near(values, within),
-                values=values,
+                measures={} if judge is None else _judged(rows, scores, judge),
+                values=_numbers_of_labels(raw.values, scores),
             )
 
 
@@ -260,12 +260,15 @@ def _numbers_of_labels(values: Numbers | None, scores: LabelScores) -> Numbers |
     return replace(values, said=np.array([number_of(name) for name in scores.labels])[scores.said])
 
 
-def _near(values: Numbers | None, within: float | None) -> dict[str, Losses]:
-    """Return the measure `within` of labels that are numbers."""
-    if values is None or within is None:
-        return {}
-    distances = np.abs(values.said - values.gold[:, np.newaxis])
-    return {"within": (distances <= within).astype(np.float64)}
+def _judged(
+    rows: Sequence[Sequence[Prediction]], scores: LabelScores, judge: OfLabel
+) -> dict[str, Losses]:
+    """Return the measures of the most probable labels by name, (queries, seeds)."""
+    found = []
+    for row, said in zip(rows, scores.said.tolist(), strict=True):
+        labels = scores.labels or tuple(row[0].logprobs or ())
+        found.append([judge(labels[number], row[0].gold) for number in said])
+    return {name: np.array([[one[name] for one in row] for row in found]) for name in found[0][0]}
 
 
 def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> None:

@@ -67,6 +67,15 @@ class Row(Cell):
     """Other metrics by name (`promptkit.evaluation.metric`); in JSON each is a field of its own,
     with its intervals in `…_ci` and `…_ci_fixed`. One seed alone has no intervals here."""
 
+    def figure(self, name: str) -> Figure | None:
+        """Return a metric by its name, be it a field or one of `figures`; None if there is none."""
+        if name in self.figures:
+            return self.figures[name]
+        value = getattr(self, name, None)
+        if value is None:
+            return None
+        return Figure(value, getattr(self, f"{name}_ci"), getattr(self, f"{name}_ci_fixed"))
+
 
 @dataclass(frozen=True, slots=True)
 class LossDifference:
@@ -143,15 +152,15 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class VarianceComponent:
-    """Part of the variance of an accuracy; see `promptkit.evaluation.variance`."""
+    """Part of the variance of a metric; see `promptkit.evaluation.variance`."""
 
     factor: str
     """A factor of the cell; `query` for the sample of queries, `residual` for answers that change
-    from cell to cell though the accuracy need not."""
+    from cell to cell though the metric need not."""
     levels: int
     """Number of levels in the comparison."""
     sd: float
-    """Standard deviation, in accuracy from 0 to 1."""
+    """Standard deviation, in the unit of the metric: for an accuracy from 0 to 1."""
     ci: Ends
     truncated: bool
     """An estimate of the variance below 0, replaced by 0."""
@@ -160,24 +169,25 @@ class VarianceComponent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variance(Cell):
-    """Variance components of the accuracy at one number of shots; None for factors that vary."""
+    """Variance components of the metric at one number of shots; None for factors that vary."""
 
     n: int
-    """Number of queries."""
+    """Number of queries that have the metric in all cells."""
     sources: tuple[VarianceComponent, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread(Cell):
-    """Range of accuracies over the levels of one factor, all else held, so that it is None here."""
+    """Range of the metric of a comparison over the levels of one factor, all else held, so that it
+    is None here."""
 
     factor: str
     """One of `promptkit.inference.cell.SWEPT`."""
     levels: tuple[str, ...]
     accuracies: tuple[float, ...]
-    """Accuracy of each level, over all seeds."""
+    """The metric of each level, over all seeds: its accuracy, where no other one is chosen."""
     observed: float
-    """Highest less lowest accuracy."""
+    """Highest less lowest value."""
     noise: float
     """Expected range if all levels were equally good."""
     estimate: float
@@ -258,7 +268,7 @@ class FreeAnswers(Cell):
 
 @dataclass(frozen=True, slots=True)
 class SliceDifference:
-    """Difference in accuracy that concerns one slice of the queries."""
+    """Difference in the metric of a comparison that concerns one slice of the queries."""
 
     delta: float
     ci: Ends | None
@@ -295,11 +305,11 @@ class Slice:
     rows: tuple[Row, ...]
     """Metrics of the cells over these queries and all seeds."""
     change: SliceDifference | None
-    """Accuracy of `Slicing.b` less that of `Slicing.a` over these queries; None for a small slice
+    """The metric of `Slicing.b` less that of `Slicing.a` over these queries; None for a small slice
     and for a comparison of one cell."""
     rest: SliceDifference | None
-    """Accuracy of `Slicing.b` over these queries less that over all others; None for a small slice
-    and where there are no others."""
+    """The metric of `Slicing.b` over these queries less that over all others; None for a small
+    slice and where there are no others."""
 
 
 @dataclass(frozen=True, slots=True)

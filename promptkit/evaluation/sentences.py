@@ -20,6 +20,8 @@ from promptkit.text import (
     listed,
     number,
     p_value,
+    places,
+    plain,
     points,
     sentence,
 )
@@ -83,24 +85,34 @@ def verdict(compared: Compared) -> str:
     return sentence(f"{where + ': ' if where else ''}{change}{rest}{only}")
 
 
-def component(factor: str, levels: int, sd: float, ci: tuple[float, float], low: bool) -> str:
+def component(
+    factor: str,
+    levels: int,
+    sd: float,
+    ci: tuple[float, float],
+    low: bool,
+    metric: Metric = ACCURACY,
+) -> str:
     """Return one sentence on a variance component.
 
     Args:
         factor: A factor, `query` or `residual`.
         levels: The number of its levels.
-        sd: The standard deviation, from 0 to 1.
+        sd: The standard deviation, in the unit of the metric.
         ci: The ends of its interval.
         low: Whether the variance was estimated below 0, and 0 stands for it.
+        metric: The metric.
     """
-    bottom, top = ends(*ci)
+    bottom, top = ends(*ci) if metric.is_share else metric_text.edges(metric, *ci)
     names = component_name(factor)
     among = "" if factor in ("query", "residual") else f" among {levels} {names}"
     if factor == "residual":
         names += " (answers that change from cell to cell)"
     if low:
-        return f"{capital(names)}: no variance seen{among}, standard deviation up to {top} points."
-    return f"{capital(names)}: standard deviation of {points(sd)} [{bottom}, {top}]{among}."
+        unit = " points" if metric.is_share else ""
+        return f"{capital(names)}: no variance seen{among}, standard deviation up to {top}{unit}."
+    shown = points(sd) if metric.is_share else metric_text.edges(metric, sd, ci[1])[0]
+    return f"{capital(names)}: standard deviation of {shown} [{bottom}, {top}]{among}."
 
 
 def component_name(factor: str) -> str:
@@ -111,26 +123,39 @@ def component_name(factor: str) -> str:
 def spread(
     factor: str,
     levels: int,
-    accuracies: tuple[float, float],
+    values: tuple[float, float],
     noise: float,
     estimate: float,
     ci: tuple[float, float],
+    metric: Metric = ACCURACY,
 ) -> str:
-    """Return one sentence on the range of accuracies over the levels of a factor.
+    """Return one sentence on the range of a metric over the levels of a factor.
 
     Args:
         factor: The factor.
         levels: The number of its levels.
-        accuracies: The lowest and the highest accuracy.
+        values: The lowest and the highest value.
         noise: The expected range of equally good levels.
         estimate: The range without the noise.
         ci: The ends of its interval.
+        metric: The metric.
     """
-    (lowest, highest), (low, high) = (round(share, 2) for share in accuracies), ends(*ci)
+    if metric.is_share:
+        (lowest, highest), (low, high) = (round(share, 2) for share in values), ends(*ci)
+        what = "" if metric == ACCURACY else f"{metric.noun} "
+        right = " right" if metric == ACCURACY else ""
+        return (
+            f"{levels} {noun(factor)}s: {what}{number(lowest)} to {number(highest)} %{right}, a "
+            f"range of {points(highest - lowest)}; noise alone would make {number(noise)}, and "
+            f"without it the range is about {points(estimate)} [{low}, {high}]."
+        )
+    digits = places(max(values[1] - values[0], ci[1]))
+    shown = [plain(one, digits) for one in (*values, values[1] - values[0], noise, estimate, *ci)]
+    least, most, apart, by_noise, around, bottom, top = shown
     return (
-        f"{levels} {noun(factor)}s: {number(lowest)} to {number(highest)} % right, a range of "
-        f"{points(highest - lowest)}; noise alone would make {number(noise)}, and without it the "
-        f"range is about {points(estimate)} [{low}, {high}]."
+        f"{levels} {noun(factor)}s: {metric.noun} {least} to {most}, a range of {apart}; noise "
+        f"alone would make {by_noise}, and without it the range is about {around} "
+        f"[{bottom}, {top}]."
     )
 
 

@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from promptkit.errors import TaskError, shorten
-from promptkit.evaluation import cell_metrics, sentences, targets
+from promptkit.evaluation import cell_metrics, mean_intervals, metric_text, sentences, targets
 from promptkit.evaluation import pairs as paired
 from promptkit.evaluation.intervals import RESAMPLES, Difference, Interval, holm
-from promptkit.evaluation.metric import ACCURACY
-from promptkit.evaluation.outcomes import ByCell, Outcomes, Table, outcomes
-from promptkit.evaluation.results import Best, Ends, Slice, SliceDifference, Slicing
+from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes, Table, outcomes
+from promptkit.evaluation.results import Best, Ends, Row, Slice, SliceDifference, Slicing
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import Example
+from promptkit.tasks.judging import OfLabel
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean, listed, p_value, percent, quoted, shown, signed
 
@@ -89,10 +90,10 @@ class _Part(NamedTuple):
 def slicings(
     columns: Mapping[str, Levels],
     predictions: Sequence[Prediction],
-    labels: Mapping[Any, str],
+    judged: tuple[Mapping[Any, str], OfLabel | None],
     by_cell: ByCell,
     best: Best,
-    within: float | None = None,
+    metric: Metric = ACCURACY,
 ) -> Iterator[Slicing]:
     """Yield the slices of each column.
 
@@ -102,68 +103,95 @@ def slicings(
     Args:
         columns: The queries by column and level, as `levels_by_column` returns them.
         predictions: The predictions of all cells.
-        labels: The label of each gold output (`OutputType.label_of`).
+        judged: The label of each gold output, and the measures of labels, as for `outcomes`.
         by_cell: The outcomes of the predictions.
         best: The best cell.
-        within: The tolerance that the task declares (`Scoring.within`).
+        metric: The metric of the differences.
     """
-    a, b = _compared(by_cell, best)
+    a, b = _compared(by_cell, best, metric)
     raw = [cell for cell in paired.cells_of(by_cell) if cell.calibration == RAW]
     cells = raw if len(raw) <= EACH else [*filter(None, (a, b))]
     for name, levels in columns.items():
         parts = []
         for level, ids in levels.items():
             own = {*ids}
-            some = outcomes([one for one in predictions if one.id in own], labels, within)
+            some = outcomes([one for one in predictions if one.id in own], *judged)
             change = rest = None
             if len(own) >= SMALL:
-                change = None if a is None else ACCURACY.difference(some[a], some[b])
-                rest = from_rest(by_cell[b], [id in own for id in by_cell[b].queries])
+                change = None if a is None else metric.difference(some[a], some[b])
+                rest = from_rest(by_cell[b], [id in own for id in by_cell[b].queries], metric)
             parts.append(_Part(level, len(own), some, change, rest))
-        yield _slicing(name, a, b, cells, parts)
+        yield _slicing(name, a, b, cells, parts, metric)
 
 
-def _compared(by_cell: ByCell, best: Best) -> tuple[Cell | None, Cell]:
-    """Return the first cell and the best one; the next best where the first is the best."""
-    every = paired.cells_of(by_cell)
-    first, others = every[0], every[1:]
+def _compared(by_cell: ByCell, best: Best, metric: Metric) -> tuple[Cell | None, Cell]:
+    """Return the first cell and the best one; the next best where the first is the best.
+
+    Cells without the metric are left out.
+    """
+    values = {
+        cell: metric.sign * value
+        for cell in paired.cells_of(by_cell)
+        if (value := metric.value(by_cell[cell])) is not None
+    }
+    first, *others = values
     if best.cell != first or not others:
         return (first if others else None), best.cell
-    return max(others, key=lambda cell: float(by_cell[cell].correct.mean())), first
+    return max(others, key=lambda cell: values[cell]), first
 
 
-def from_rest(one: Outcomes, inside: Sequence[bool]) -> targets.Differences | None:
-    """Return the accuracy in a slice less that of all other queries; None without others.
+def from_rest(
+    one: Outcomes, inside: Sequence[bool], metric: Metric = ACCURACY
+) -> targets.Differences | None:
+    """Return a metric in a slice less that of all other queries; None without others.
 
-    The p-value is that of the permutation test: were the slice a draw of so many of the queries,
-    how often would its accuracy be at least as far from theirs? The interval is made from those of
-    both accuracies (Newcombe's hybrid).
+    The p-value of an accuracy is that of the permutation test: were the slice a draw of so many of
+    the queries, how often would its accuracy be at least as far from theirs? That of another metric
+    is from Welch's t-test of the shares of the queries, which need not scatter alike on both sides.
+    The interval is made from those of both sides (Newcombe's hybrid).
 
     Newcombe, "Interval estimation for the difference between independent proportions", Statistics
-    in Medicine 17, 1998.
+    in Medicine 17, 1998; Zou and Donner, "Construction of confidence limits about effect measures",
+    Statistics in Medicine 27, 2008.
 
     Args:
         one: The outcomes of a cell.
         inside: For each query, whether it is in the slice.
+        metric: The metric.
     """
     mask = np.array(inside)
     if mask.all() or not mask.any():
         return None
-    own, rest = one.correct[mask], one.correct[~mask]
-    delta = float(own.mean() - rest.mean())
-    p = _permutation_p(one.correct.sum(axis=1), mask)
-    both = [targets.accuracy(table, one.drawn) for table in (own, rest)]
-    these = _hybrid(delta, own, rest, [found.these for found in both], p)
-    if any(found.general is None for found in both):
+    if metric == ACCURACY:
+        own, rest = one.correct[mask].astype(np.float64), one.correct[~mask].astype(np.float64)
+        p = _permutation_p(one.correct.sum(axis=1), mask)
+    else:
+        ids = np.array([*one.queries])
+        sides = [metric.shares(one.of(ids[side].tolist())) for side in (mask, ~mask)]
+        own, rest = (_known(side) for side in sides)
+        if min(len(own), len(rest)) < 2:
+            return None
+        p = mean_intervals.apart(own, rest)
+    here, there = (metric.intervals_of(table, one.drawn) for table in (own, rest))
+    if here is None or there is None:
+        return None
+    these = _hybrid(own, rest, here.these, there.these, p)
+    if here.general is None or there.general is None:
         return targets.Differences(None, these)
-    general = [found.decisive for found in both]
-    return targets.Differences(_hybrid(delta, own, rest, general, p), these)
+    return targets.Differences(_hybrid(own, rest, here.general, there.general, p), these)
 
 
-def _hybrid(
-    delta: float, own: Table, rest: Table, ends: Sequence[Interval], p: float
-) -> Difference:
-    here, there, first, second = float(own.mean()), float(rest.mean()), *ends
+def _known(shares: Losses | None) -> Losses:
+    """Return the shares of the queries that have one with every seed."""
+    if shares is None:
+        return np.zeros((0, 1))
+    known: Losses = shares[np.isfinite(shares).all(axis=1)]
+    return known
+
+
+def _hybrid(own: Losses, rest: Losses, first: Interval, second: Interval, p: float) -> Difference:
+    here, there = float(own.mean()), float(rest.mean())
+    delta = float(own.mean() - rest.mean())
     low = delta - math.hypot(here - first.low, second.high - there)
     high = delta + math.hypot(first.high - here, there - second.low)
     return Difference(delta, Interval(low, high), p, abs(delta))
@@ -181,7 +209,12 @@ def _permutation_p(right: Table, inside: Any) -> float:
 
 
 def _slicing(
-    name: str, a: Cell | None, b: Cell, cells: Sequence[Cell], parts: Sequence[_Part]
+    name: str,
+    a: Cell | None,
+    b: Cell,
+    cells: Sequence[Cell],
+    parts: Sequence[_Part],
+    metric: Metric,
 ) -> Slicing:
     changes = _corrected([part.change for part in parts])
     # Of two slices, one is the rest of the other: a single comparison.
@@ -197,7 +230,7 @@ def _slicing(
         )
         for part, change, rest in zip(parts, changes, rests, strict=True)
     )
-    return Slicing(name, a, b, found, tuple(_sentences(name, a, b, found)))
+    return Slicing(name, a, b, found, tuple(_sentences(name, a, b, found, metric)))
 
 
 def _corrected(
@@ -219,21 +252,24 @@ def _ends(one: Difference) -> Ends:
     return one.ci.low, one.ci.high
 
 
-def _sentences(name: str, a: Cell | None, b: Cell, slices: Sequence[Slice]) -> Iterator[str]:
+def _sentences(
+    name: str, a: Cell | None, b: Cell, slices: Sequence[Slice], metric: Metric
+) -> Iterator[str]:
     """Yield the significant differences of slices, and the slices that are too small."""
     large = [one for one in slices if not one.small]
     apart = [one for one in large if one.rest is not None and one.rest.significant]
     for one in apart:
         assert one.rest is not None
-        accuracy = next(row.accuracy for row in one.rows if row.at(seed=None) == b)
+        row = next(row for row in one.rows if row.at(seed=None) == b)
         yield (
-            f"{name} = {quoted(one.level)}: {percent(accuracy)} right, {_change(one.rest)} against "
-            f"the other queries, significant (Holm-adjusted {p_value(one.rest.p_holm)})."
+            f"{name} = {quoted(one.level)}: {_value(row, metric)}, {_change(one.rest, metric)} "
+            "against the other queries, significant (Holm-adjusted "
+            f"{p_value(one.rest.p_holm)})."
         )
     if len(large) > 1 and not apart:
         yield f"No slice by {name} differs significantly from the other queries."
     if a is not None and large:
-        yield _changes(name, a, b, large)
+        yield _changes(name, a, b, large, metric)
     if small := [one for one in slices if one.small]:
         names = [quoted(one.level) for one in small[:3]]
         names += [f"{len(small) - 3} more"] if small[3:] else []
@@ -243,7 +279,7 @@ def _sentences(name: str, a: Cell | None, b: Cell, slices: Sequence[Slice]) -> I
         )
 
 
-def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice]) -> str:
+def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice], metric: Metric) -> str:
     """Return a sentence on the slices in which two cells differ."""
     apart = [(one, one.change) for one in large if one.change and one.change.significant]
     names = paired.varied([a, b])
@@ -251,13 +287,23 @@ def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice]) -> str:
     between = f"{new or 'the best cell'} vs {old.removeprefix('at ') or 'the first'}"
     if not apart:
         return f"By {name}, {between}: no significant difference in any slice."
-    said = [f"{quoted(one.level)} ({_change(change)})" for one, change in apart]
+    said = [f"{quoted(one.level)} ({_change(change, metric)})" for one, change in apart]
     return (
         f"By {name}, {between}: a significant difference in {len(apart)} of "
         f"{counted(len(large), 'slice')}, {listed(said[:5])}."
     )
 
 
-def _change(one: SliceDifference) -> str:
+def _value(row: Row, metric: Metric) -> str:
+    if metric == ACCURACY:
+        return f"{percent(row.accuracy)} right"
+    found = row.figure(metric.name)
+    assert found is not None  # it has been compared
+    return metric_text.said(metric, found.value, None)
+
+
+def _change(one: SliceDifference, metric: Metric) -> str:
     low, high = one.ends
-    return f"{signed(one.delta)} points [{signed(low)}, {signed(high)}]"
+    if metric == ACCURACY:
+        return f"{signed(one.delta)} points [{signed(low)}, {signed(high)}]"
+    return metric_text.difference(metric, one.delta, low, high)

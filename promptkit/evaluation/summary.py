@@ -66,8 +66,8 @@ def weigh(
         rows: The rows of the outcomes.
         predictions: The predictions behind them.
         free: Free-form answers of the models.
-        metric: What the pairs, the best cell and the verdicts are about. Variance components and
-            ranges are about accuracy whatever it is.
+        metric: What the pairs, the best cell, the verdicts, the variance components and the ranges
+            are about.
     """
     found = paired.compared(by_cell, metric)
     pairs = tuple(paired.pairs(by_cell, found))
@@ -75,7 +75,7 @@ def weigh(
     baseline = best_cell.baseline(by_cell) if metric == ACCURACY else None
     best = best_cell.best(by_cell, baseline, metric)
     verdicts = paired.verdicts_on(by_cell, found, best, planned, metric)
-    lines = list(variance_sources.lines(by_cell))
+    lines = list(variance_sources.lines(by_cell, metric))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels)) if metric == ACCURACY else []
     return Summary(
         pairs,

@@ -1,6 +1,7 @@
-"""Variance components of an accuracy: queries, draws, orders, templates, verbalizers.
+"""Variance components of a metric: queries, draws, orders, templates, verbalizers.
 
-Tables are of 0 and 1, one axis for the queries and one for each factor. The queries are a sample,
+Tables are of 0 and 1 for an accuracy, and of shares of any size for another metric (`shares`), one
+axis for the queries and one for each factor. The queries are a sample,
 and the intervals are for new ones from the same source. The levels of a factor are fixed: the
 variance is estimated among those that were compared, without the noise that a sample of queries
 adds.
@@ -8,18 +9,25 @@ adds.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from promptkit.evaluation.intervals import ADDED, Interval
+from promptkit.evaluation.query_variance import (
+    DRAWS,
+    Component,
+    Floats,
+    Kinds,
+    by_query,
+    component,
+    counted,
+    listed,
+)
 
-DRAWS = 1999
-"""Resampled means behind an interval."""
 FINE = 2**14
 """Number of distances between 0 and 1 among which an end is looked for."""
 PICKED = 0.6
@@ -28,40 +36,29 @@ levels is known from the sample only; with the whole chance 91 % would be covere
 FAINT = 0.16
 """Quantile of the range of pure noise, one sample in six, that bounds the upper end from below."""
 
-Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
 """Distance between accuracies, those of levels along the first axis. It grows in proportion when
 they are multiplied, and is the same when something is added to all of them."""
 
 
-class Component(NamedTuple):
-    """Standard deviation of an accuracy by one source, in accuracy from 0 to 1."""
-
-    sd: float
-    ci: Interval
-    truncated: bool
-    """An estimate of the variance below 0, replaced by 0: the variance is smaller than these
-    queries can show."""
-
-
 class Components(NamedTuple):
-    """Variance components of the accuracy of one cell on these queries."""
+    """Variance components of the metric of one cell on these queries."""
 
     query: Component
     """The sample of queries: some are harder than others in all cells."""
     residual: Component
-    """Answers that change from cell to cell though the accuracy need not."""
+    """Answers that change from cell to cell though the metric need not."""
     factors: tuple[Component | None, ...]
     """The factors, each with the others held; None for a factor of one level."""
 
 
 class Extent(NamedTuple):
-    """Range of accuracies over the levels of one factor, from 0 to 1."""
+    """Range of a metric over the levels of one factor, in its unit."""
 
-    accuracies: tuple[float, ...]
-    """Accuracy of each level."""
+    values: tuple[float, ...]
+    """Metric of each level."""
     observed: float
-    """Largest less smallest accuracy."""
+    """Largest less smallest value."""
     noise: float
     """Expected value of `observed` if all levels were equally good."""
     estimate: float
@@ -96,9 +93,37 @@ def components(correct: ArrayLike, level: float = 0.95) -> Components:
         ValueError: There are fewer than two queries or cells, or something is not 0 or 1.
     """
     table = _table(correct)
+    return _components(table, counted(table.reshape(len(table), -1)), ADDED**2, level)
+
+
+def components_of_means(values: ArrayLike, level: float = 0.95) -> Components:
+    """Return the variance components of the mean of numbers of any size, in their unit.
+
+    They are estimated as by `components`. Where it adds a query at its most variable, this adds the
+    most variable one that there is.
+
+    Args:
+        values: Finite numbers, (queries, levels of one factor, levels of another, …), all of them
+            crossed.
+        level: The confidence of the intervals.
+
+    Raises:
+        ValueError: There are fewer than two queries or cells.
+    """
+    table, size = _scaled(values)
+    cells = table.reshape(len(table), -1)
+    found = _components(table, listed(cells), _added(cells), level)
+    return Components(
+        _times(found.query, size),
+        _times(found.residual, size),
+        tuple([one and _times(one, size) for one in found.factors]),
+    )
+
+
+def _components(table: Floats, kinds: Kinds, added: float, level: float) -> Components:
     n, shape = len(table), table.shape[1:]
-    query, residual = _by_query(table.reshape(n, -1), level)
-    noise = _noise(table.reshape(n, -1)).reshape(*shape, -1)
+    query, residual = by_query(table.reshape(n, -1), kinds, level)
+    noise = _noise(table.reshape(n, -1), added).reshape(*shape, -1)
     factors = [_alone(table, noise, axis, level) for axis in range(len(shape))]
     return Components(query, residual, tuple(factors))
 
@@ -125,7 +150,35 @@ def extent(correct: ArrayLike, level: float = 0.95) -> Extent:
     Raises:
         ValueError: As `components`.
     """
-    means, noise = _levels(correct)
+    return _extent(*_levels(correct), level)
+
+
+def extent_of_means(values: ArrayLike, level: float = 0.95) -> Extent:
+    """Return the range of the means of numbers of any size over the levels of a factor.
+
+    It is estimated as by `extent`, in the unit of the numbers.
+
+    Args:
+        values: Finite numbers, (queries, levels), or (queries, levels, …) as in `extent`.
+        level: The confidence of the interval.
+
+    Raises:
+        ValueError: There are fewer than two queries or levels.
+    """
+    table, size = _scaled(values)
+    by_level = table.reshape(*table.shape[:2], -1).mean(axis=2)
+    centre = float(np.asarray(values, dtype=np.float64).mean())
+    found = _extent(by_level.mean(axis=0), _noise(by_level, _added(by_level)), level)
+    return Extent(
+        tuple([centre + size * value for value in found.values]),
+        size * found.observed,
+        size * found.noise,
+        size * found.estimate,
+        Interval(size * found.ci.low, size * found.ci.high, level),
+    )
+
+
+def _extent(means: Floats, noise: Floats, level: float) -> Extent:
     low, estimate, high = _invert(_range, means, noise, 1 - PICKED * (1 - level))
     return Extent(
         tuple(means.tolist()),
@@ -167,10 +220,9 @@ def selection_bias_of_means(values: ArrayLike) -> float:
     apart = np.unique(table, axis=1)
     if len(apart) < 2 or apart.shape[1] < 2:
         return 0.0
-    size = float(np.ptp(apart))
-    by_level = apart.reshape(*apart.shape[:2], -1).mean(axis=2) / size
-    added = max(float(by_level.var()), 1e-12)  # as little as one more query
-    return size * _optimism(by_level.mean(axis=0), _noise(by_level, added))
+    scaled, size = _scaled(apart)
+    by_level = scaled.reshape(*scaled.shape[:2], -1).mean(axis=2)
+    return size * _optimism(by_level.mean(axis=0), _noise(by_level, _added(by_level)))
 
 
 def _optimism(means: Floats, noise: Floats) -> float:
@@ -190,6 +242,25 @@ def _table(correct: ArrayLike) -> Floats:
     return table.astype(np.float64)
 
 
+def _scaled(values: ArrayLike) -> tuple[Floats, float]:
+    """Return numbers of any size around 0 and in units of their range, and the range."""
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim < 2 or len(table) < 2 or table[0].size < 2:
+        raise ValueError(f"expected two queries and two cells or more, got shape {table.shape}")
+    size = float(np.ptp(table)) or 1.0
+    return (table - table.mean()) / size, size
+
+
+def _added(by_level: Floats) -> float:
+    """Return what is added to the variances of numbers: as little as one more query."""
+    return max(float(by_level.var()), 1e-12)
+
+
+def _times(one: Component, size: float) -> Component:
+    ends = Interval(size * one.ci.low, size * one.ci.high, one.ci.level)
+    return Component(size * one.sd, ends, one.truncated)
+
+
 def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
     """Return the accuracies of levels, all else averaged over, and draws of their noise."""
     table = _table(correct)
@@ -198,45 +269,6 @@ def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
     answers = table.reshape(*table.shape[:2], -1)
     by_level = answers.mean(axis=2)
     return by_level.mean(axis=0), _noise(by_level, ADDED**2 / answers.shape[2])
-
-
-def _by_query(table: Floats, level: float) -> tuple[Component, Component]:
-    """Return the components `query` and `residual` of a (queries, cells) table."""
-    n, cells = table.shape
-    counts = np.bincount(table.sum(axis=1).astype(np.int64), minlength=cells + 1)
-    means = np.arange(cells + 1) / cells
-    between_cells = n * table.mean(axis=0).var() * cells
-
-    def squares(counts: NDArray[np.int64]) -> Floats:
-        """Return both variances, (2, ...), from the counts of queries by their right answers."""
-        mean = counts @ means / n
-        between = (counts @ means**2 - n * mean**2) / (n - 1)
-        within = cells * (counts @ (means * (1 - means)))
-        residual = (within - between_cells) / ((n - 1) * (cells - 1))
-        both: Floats = np.stack([between - residual / cells, residual]) / n
-        return both
-
-    found = squares(counts)
-    # One query is added, at its most variable, lest a rare kind be taken to be none.
-    extremes = np.isin(means, (0, 1))
-    query, residual = (
-        _component(float(found[which]), *_ends(squares, counts, added / added.sum(), which, level))
-        for which, added in enumerate((extremes, ~extremes))
-    )
-    return query, residual
-
-
-def _ends(
-    squares: Callable[[NDArray[np.int64]], Floats],
-    counts: NDArray[np.int64],
-    added: Floats,
-    which: int,
-    level: float,
-) -> tuple[float, float, float]:
-    n = counts.sum()
-    drawn = np.random.default_rng(0).multinomial(n, (counts + added) / (n + 1), size=DRAWS)
-    ends = np.quantile(squares(drawn)[which], [0.5 - level / 2, 0.5 + level / 2])
-    return _root(ends[0]), _root(ends[1]), level
 
 
 def _alone(table: Floats, noise: Floats, axis: int, level: float) -> Component | None:
@@ -250,16 +282,7 @@ def _alone(table: Floats, noise: Floats, axis: int, level: float) -> Component |
     interplay = centred.var(axis=0, ddof=1).sum(axis=0) / (levels - 1)
     variance = means.var(axis=0, ddof=1) - interplay / n
     low, _, high = _invert(_deviation, means, drawn, level)
-    return _component(float(variance.mean()), low, high, level)
-
-
-def _component(variance: float, low: float, high: float, level: float) -> Component:
-    sd = _root(variance)
-    return Component(sd, Interval(min(low, sd), max(high, sd), level), variance < 0)
-
-
-def _root(variance: float) -> float:
-    return math.sqrt(max(variance, 0.0))
+    return component(float(variance.mean()), low, high, level)
 
 
 def _range(accuracies: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Variance components of the accuracy of a comparison, and spreads over the levels of factors."""
+"""Variance components of the metric of a comparison, and spreads over the levels of factors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.evaluation import sentences
+from promptkit.evaluation import variance as estimates
+from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell, Outcomes
+from promptkit.evaluation.query_variance import Component
 from promptkit.evaluation.results import Spread, Variance, VarianceComponent
-from promptkit.evaluation.variance import Component, components, extent
 from promptkit.inference.cell import SWEPT, Cell
 
 _HELD = tuple(name for name in SWEPT if name != "seed")
@@ -23,8 +25,10 @@ class Line(NamedTuple):
 
     cell: Cell
     """The first of them."""
-    correct: npt.NDArray[np.int64]
-    """Correctness of the answers, the queries, then an axis for each of `SWEPT`."""
+    metric: Metric
+    shares: npt.NDArray[np.float64]
+    """Shares of the answers in the metric, the queries that have one in all cells, then an axis for
+    each of `SWEPT`."""
     prompts: npt.NDArray[np.int64]
     """Hashes of the prompts, the same axes without queries: equal numbers are equal prompts."""
     levels: Mapping[str, Sequence[str | int | None]]
@@ -34,9 +38,19 @@ class Line(NamedTuple):
         axis = SWEPT.index(factor)
         return bool((self.prompts != self.prompts.take([0], axis)).any())
 
+    @property
+    def counts(self) -> bool:
+        """Whether answers are right or wrong."""
+        return self.metric.counts and bool(np.isin(self.shares, (0, 1)).all())
 
-def lines(by_cell: ByCell) -> Iterator[Line]:
-    """Yield the tables of a comparison that has two queries or more, all levels crossed."""
+
+def lines(by_cell: ByCell, metric: Metric = ACCURACY) -> Iterator[Line]:
+    """Yield the tables of a comparison that has two queries or more, all levels crossed.
+
+    Args:
+        by_cell: The outcomes of a comparison.
+        metric: The metric; lines with a cell that does not have it are left out.
+    """
     by_line: dict[Cell, list[Outcomes]] = {}
     for cell, one in by_cell.items():
         by_line.setdefault(cell.at(**dict.fromkeys(_HELD)), []).append(one)
@@ -54,14 +68,21 @@ def lines(by_cell: ByCell) -> Iterator[Line]:
             continue
         shape = [len(levels[name]) for name in SWEPT]
         grid = [by_cell[cells[0].at(**each)] for each in crossed]
-        correct = np.array([one.correct for one in grid])
+        shares = [metric.shares(one) for one in grid]
+        if any(table is None for table in shares):
+            continue
+        table = np.moveaxis(np.array(shares, dtype=np.float64), 1, 0)
+        table = table[np.isfinite(table).reshape(len(table), -1).all(axis=1)]
+        if len(table) < 2:
+            continue
         prompts = [
             [hash((one.cell.template, one.cell.verbalizer, prompts)) for prompts in one.prompts]
             for one in grid
         ]
         yield Line(
             cells[0],
-            np.moveaxis(correct, 1, 0).reshape(correct.shape[1], *shape),
+            metric,
+            table.reshape(len(table), *shape),
             np.array(prompts).reshape(shape),
             levels,
         )
@@ -74,8 +95,9 @@ def variance(lines: Sequence[Line]) -> Iterator[Variance]:
         if not moving:
             continue
         places = [slice(None) if name in moving else slice(1) for name in SWEPT]
-        table = line.correct[(slice(None), *places)]
-        found = components(table)
+        table = line.shares[(slice(None), *places)]
+        estimate = estimates.components if line.counts else estimates.components_of_means
+        found = estimate(table)
         sources = [("query", len(table), found.query)]
         for name, component in zip(SWEPT, found.factors, strict=True):
             if component is not None and name in moving:
@@ -84,13 +106,13 @@ def variance(lines: Sequence[Line]) -> Iterator[Variance]:
         yield Variance(
             **line.cell.at(**dict.fromkeys([*moving, "seed"])).factors(),
             n=len(table),
-            sources=tuple(_component(*source) for source in sources),
+            sources=tuple(_component(*source, line.metric) for source in sources),
         )
 
 
-def _component(factor: str, levels: int, component: Component) -> VarianceComponent:
+def _component(factor: str, levels: int, component: Component, metric: Metric) -> VarianceComponent:
     ends = component.ci.low, component.ci.high
-    sentence = sentences.component(factor, levels, component.sd, ends, component.truncated)
+    sentence = sentences.component(factor, levels, component.sd, ends, component.truncated, metric)
     return VarianceComponent(factor, levels, component.sd, ends, component.truncated, sentence)
 
 
@@ -109,8 +131,9 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
     ]
     for where in product(*places):
         # What is left is (queries, levels, seeds), or (queries, seeds).
-        found = extent(line.correct[(every, *where)])
-        accuracies, ends = found.accuracies, (found.ci.low, found.ci.high)
+        estimate = estimates.extent if line.counts else estimates.extent_of_means
+        found = estimate(line.shares[(every, *where)])
+        values, ends = found.values, (found.ci.low, found.ci.high)
         levels = {
             name: None if place == every else line.levels[name][place]
             for name, place in zip(SWEPT, where, strict=True)
@@ -119,17 +142,18 @@ def _spreads(line: Line, factor: str) -> Iterator[Spread]:
             **line.cell.at(**levels).factors(),
             factor=factor,
             levels=tuple(str(level) for level in line.levels[factor]),
-            accuracies=accuracies,
+            accuracies=values,
             observed=found.observed,
             noise=found.noise,
             estimate=found.estimate,
             ci=ends,
             sentence=sentences.spread(
                 factor,
-                len(accuracies),
-                (min(accuracies), max(accuracies)),
+                len(values),
+                (min(values), max(values)),
                 found.noise,
                 found.estimate,
                 ends,
+                line.metric,
             ),
         )

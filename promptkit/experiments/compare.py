@@ -15,6 +15,7 @@ from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, selective, slices, summary
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
+from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.outcomes import ByCell, outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count, rationales
@@ -128,7 +129,7 @@ def compare(
     if max_error is not None:
         selective.check_error(max_error)
     columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
-    chosen_metric(task, metric)  # raises for one that the answers do not have
+    by_metric = chosen_metric(task, metric)
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -146,7 +147,9 @@ def compare(
     said = screen(task, grid.originals(task), shots) if lint else []
     pilot, known = Cost(), list[CellRequests]()
     if seeds == "auto":
-        grid, pilot, known = _with_enough_draws(grid, task, queries, store, progress, announce)
+        grid, pilot, known = _with_enough_draws(
+            grid, task, queries, by_metric, store, progress, announce
+        )
     methods = apply.methods_of(calibrations, task)
     prompted = grid.predictors(task, announce)
     cells = batch.prepare(prompted, queries, known)
@@ -172,7 +175,16 @@ def compare(
     )
     usage = replace(usage + first, wall_seconds=perf_counter() - started)
     result = _judged(
-        task, cells, [*predictions, *others], free.found, notes, usage, columns, metric, max_error
+        task,
+        cells,
+        [*predictions, *others],
+        free.found,
+        notes,
+        usage,
+        columns,
+        by_metric,
+        metric is not None,
+        max_error,
     )
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
@@ -184,6 +196,7 @@ def _with_enough_draws(
     grid: Grid,
     task: Task[Any, Any],
     queries: Sequence[Example[Any, Any]],
+    metric: Metric,
     store: Store | str | Path | None,
     progress: Progress | None,
     announce: Announce | None,
@@ -204,7 +217,8 @@ def _with_enough_draws(
         predictions, cost = batch.run(stages, kept, progress=progress, announce=announce)
         cost += first
     made = chain.from_iterable(predictions)
-    enough = draw_count.enough(outcomes(made, task.output_type.label_of))
+    by_cell = outcomes(made, task.output_type.label_of)
+    enough = draw_count.enough(by_cell, usable_metric(metric, by_cell, chosen=False))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
@@ -245,14 +259,15 @@ def _judged(
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
     columns: Mapping[str, slices.Levels],
-    metric: str | None,
+    metric: Metric,
+    chosen: bool,
     max_error: float | None,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
-    labels, within = task.output_type.label_of, task.scoring.within
-    by_cell = outcomes(every, labels, within)
+    judged = task.output_type.label_of, task.judge.of_label
+    by_cell = outcomes(every, *judged)
     rows = tuple(cell_metrics.rows(by_cell))
-    by = usable_metric(chosen_metric(task, metric), by_cell, chosen=metric is not None)
+    by = usable_metric(metric, by_cell, chosen=chosen)
     weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
     models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
     made = Comparison(
@@ -270,7 +285,7 @@ def _judged(
         predictions=every,
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
-        slices=tuple(slices.slicings(columns, every, labels, by_cell, weighed.best, within)),
+        slices=tuple(slices.slicings(columns, every, judged, by_cell, weighed.best, by)),
         metric=by.name,
     )
     return made if max_error is None else _with_selective(made, by_cell, max_error)

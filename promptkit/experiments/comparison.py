@@ -74,7 +74,7 @@ class Comparison:
     notes: tuple[str, ...]
     """Hints on reading the figures, such as what counts as right."""
     variance: tuple[Variance, ...]
-    """Variance components of the accuracy at each number of shots."""
+    """Variance components of the metric at each number of shots."""
     spreads: tuple[Spread, ...]
     """Distances between the levels of each swept factor."""
     reliability: tuple[Reliability, ...]
@@ -98,8 +98,8 @@ class Comparison:
     selective: Selective | None = None
     """Queries that the best cell can answer with a stated error."""
     metric: str = "accuracy"
-    """Name of the metric that pairs, the best cell, verdicts and charts are about; variance
-    components, spreads and slices are about accuracy."""
+    """Name of the metric that pairs, the best cell, verdicts, variance components, spreads, slices
+    and charts are about."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""

@@ -1,7 +1,7 @@
 """The number of draws of shots that makes them the smaller part of a comparison's error.
 
 Two stages, as in Stein's method (Annals of Mathematical Statistics 16, 1945): a pilot estimates how
-the accuracy of each cell scatters over queries and over draws, and the number of draws is set once
+the metric of each cell scatters over queries and over draws, and the number of draws is set once
 from that, without looking at which cell is better, so that intervals hold (`docs/evidence.md`).
 """
 
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from promptkit.evaluation import crossed_intervals
-from promptkit.evaluation.outcomes import ByCell, Table
+from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.outcomes import ByCell, Losses
 from promptkit.inference.cell import RAW
 
 PILOT = 5
@@ -20,16 +23,22 @@ MOST = 20
 """How many draws are asked at the most."""
 
 
-def enough(by_cell: ByCell) -> int:
-    """Return how many draws make new draws add less to the error of an accuracy than new queries.
+def enough(by_cell: ByCell, metric: Metric = ACCURACY) -> int:
+    """Return how many draws make new draws add less to the error of a metric than new queries.
 
     Of the cells of a pilot of `PILOT` draws, the one that needs most counts, up to `MOST`.
+
+    Args:
+        by_cell: The outcomes of the pilot.
+        metric: The metric; cells without it need no more than the pilot.
     """
-    raw = [one for cell, one in by_cell.items() if cell.calibration == RAW]
-    return max([PILOT, *(_enough(one.correct) for one in raw if one.drawn)])
+    raw = [one for cell, one in by_cell.items() if cell.calibration == RAW and one.drawn]
+    tables = [found for one in raw if (found := metric.shares(one)) is not None]
+    return max([PILOT, *map(_enough, tables)])
 
 
-def _enough(table: Table) -> int:
+def _enough(shares: Losses) -> int:
+    table = shares[np.isfinite(shares).all(axis=1)]
     if min(table.shape) < 2:
         return PILOT
     by_query, by_draw, rest = crossed_intervals.components(table)

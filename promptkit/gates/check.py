@@ -177,7 +177,7 @@ class Requirements:
         return self._gates(task, compare(task, shots=shots, seeds=seeds, **grid))
 
     def _gates(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
-        judged = task.output_type.label_of, task.scoring.within
+        judged = task.output_type.label_of, task.judge.of_label
         found = [*outcomes(comparison.predictions, *judged).values()]
         # With calibrations, the calibrated answers are meant.
         now = [cell for cell in found if cell.cell.calibration != RAW] or found

@@ -20,8 +20,9 @@ SHOWN = 12
 
 def sliced(data: Data, width: int) -> Iterator[RenderableType]:
     """Yield a table per column: a row per slice, a column per cell, and the sentences on them."""
+    metric = interval_text.metric_of(data)
     for one in tables(data):
-        yield titled(f"By {one['by']}, accuracy")
+        yield titled(f"By {one['by']}, {metric.noun}")
         names = [f"{name}:" for name in one["names"]]
         last = [
             *(["change:"] if one["changed"] else []),
@@ -33,9 +34,9 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
             made.add_row(
                 Text(visible(part["level"], max(width // 5, 12)), style),
                 Text(f"{part['n']:,}{' (small)' if part['small'] else ''}", style),
-                *(Text(interval_text.accuracy(row), style) for row in part["rows"]),
-                *([change(part["change"])] if one["changed"] else []),
-                *([change(part["rest"])] if one["rests"] else []),
+                *(Text(interval_text.figure(metric, row), style) for row in part["rows"]),
+                *([change(part["change"], metric)] if one["changed"] else []),
+                *([change(part["rest"], metric)] if one["rests"] else []),
             )
         yield made
         if len(one["slices"]) > SHOWN:

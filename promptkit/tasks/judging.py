@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from promptkit.errors import DataError, Problem, TaskError
@@ -19,6 +19,9 @@ from promptkit.tasks.record_fields import (
     output_fields,
     right_fields,
 )
+
+OfLabel = Callable[[str, Any], Mapping[str, float]]
+"""Measures by name of a label, or of an option, against a gold output as a prediction holds it."""
 
 
 class Judgement(NamedTuple):
@@ -91,6 +94,19 @@ class Judge:
         score = max(0.0 if failed else _score(scorer, value, gold, example) for gold in golds)
         # Calibrated labels are compared with the gold label alone, and raw ones as they are.
         return Judgement(correct if self._is_closed else score == 1, measures | {"score": score})
+
+    @cached_property
+    def of_label(self) -> OfLabel | None:
+        """The measures of labels that no prediction has judged; None where there are none."""
+        if not self._is_closed or (self.scoring.within is None and self.scoring.scorer is None):
+            return None
+        values, label_of = self.output.values, self.output.label_of
+
+        def judged(label: str, gold: str) -> Mapping[str, float]:
+            return self(values.get(label, label), [values.get(gold, gold)]).measures
+
+        known = cache(judged)
+        return lambda label, gold: known(label, label_of.get(gold, gold))
 
     def _against(self, gold: Any, value: Any, failed: bool) -> Judgement:
         """Return the judgement of an answer against one gold output."""

@@ -17,11 +17,13 @@ from promptkit.evaluation.metric import BY_NAME, metric_named
 from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.experiments.comparison import Comparison
 from promptkit.inference.cell import RAW
+from promptkit.tasks.judging import Judge
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 
 Stars = Literal[1, 2, 3, 4, 5]
 LABELS = OutputType(Stars).label_of
+JUDGE = Judge(Scoring(within=1), OutputType(Stars))
 
 
 class Text(BaseModel):
@@ -59,7 +61,7 @@ def compared(
 
 
 def of_cells(result: Comparison) -> list[Outcomes]:
-    return [*outcomes(result.predictions, LABELS, 1).values()]
+    return [*outcomes(result.predictions, LABELS, JUDGE.of_label).values()]
 
 
 def test_the_metrics_are_those_of_scikit_learn_and_scipy() -> None:

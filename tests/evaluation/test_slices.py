@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from pydantic import BaseModel
-from scipy.stats import fisher_exact
+from scipy.stats import fisher_exact, ttest_ind
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from promptkit import FakeModel, Prompt, Store, Task, Template, compare
 from promptkit.errors import TaskError
-from promptkit.evaluation.outcomes import Outcomes
+from promptkit.evaluation.metric import BY_NAME
+from promptkit.evaluation.outcomes import Numbers, Outcomes
 from promptkit.evaluation.slices import from_rest
 from promptkit.experiments.saved_runs import read_run
 from promptkit.inference.cell import Cell
@@ -140,6 +141,56 @@ def test_a_slice_drawn_at_random_is_rarely_significant() -> None:
         assert rest is not None
         found.append(rest.these.p)
     assert np.mean(np.array(found) <= 0.05) <= 0.08
+
+
+def with_errors(errors: Any) -> Outcomes:
+    """Outcomes whose answers are so far from their gold numbers, (queries, seeds)."""
+    table = np.asarray(errors, dtype=float)
+    queries = {f"q{i}": ({}, 0) for i in range(len(table))}
+    cell = Cell(model="m", template="t", selection="random", shots=0)
+    values = Numbers(np.zeros(len(table)), table)
+    right = (table == 0).astype(np.int64)
+    return Outcomes(cell, right, drawn=False, queries=queries, values=values)
+
+
+def test_the_difference_of_an_error_from_the_rest_against_scipy() -> None:
+    rng = np.random.default_rng(3)
+    errors = np.r_[rng.exponential(2, (30, 2)), rng.exponential(1, (90, 2))]
+    errors[5] = np.nan  # no answer
+    found = from_rest(with_errors(errors), [True] * 30 + [False] * 90, BY_NAME["mae"])
+    assert found is not None
+    own, rest = np.delete(errors[:30], 5, axis=0).mean(axis=1), errors[30:].mean(axis=1)
+    assert found.these.p == pytest.approx(ttest_ind(own, rest, equal_var=False).pvalue)
+    assert found.these.delta == pytest.approx(own.mean() - rest.mean())
+    assert found.these.ci.low < found.these.delta < found.these.ci.high
+    correlated = from_rest(with_errors(errors), [True] * 30 + [False] * 90, BY_NAME["pearson"])
+    assert correlated is None  # all gold numbers are the same
+
+
+def test_a_random_slice_of_errors_is_rarely_significant_and_its_interval_covers() -> None:
+    rng, p, covered = np.random.default_rng(0), [], []
+    for _ in range(400):
+        found = from_rest(
+            with_errors(rng.exponential(1, (100, 1))), [True] * 25 + [False] * 75, BY_NAME["mae"]
+        )
+        assert found is not None
+        p.append(found.these.p)
+        covered.append(found.these.ci.low <= 0 <= found.these.ci.high)
+    assert np.mean(np.array(p) <= 0.05) <= 0.08
+    assert np.mean(covered) >= 0.92
+
+
+def test_slices_follow_the_chosen_metric() -> None:
+    made = result({"forum": 30, "shop": 40}, "source", metric="macro_f1")
+    (slicing,) = made.slices
+    _, forum = slicing.slices
+    assert forum.change.delta == pytest.approx(1)
+    figures = [row.figure("macro_f1") for row in forum.rows]
+    assert [one.value for one in figures] == [row.macro_f1 for row in forum.rows]
+    assert "By source, 1 shot vs" not in slicing.sentences[0]
+    assert any("macro-F1" in one for one in slicing.sentences), slicing.sentences
+    assert "By source, macro-F1" in str(made)
+    assert "Macro-F1 over the queries that share" in page.html(made.to_dict(), made.to_records())
 
 
 def test_they_are_saved_shown_and_framed(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from scipy.stats import ncx2
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from promptkit.evaluation.variance import Component, components, extent, selection_bias
+from promptkit.evaluation.query_variance import Component
+from promptkit.evaluation.variance import (
+    components,
+    components_of_means,
+    extent,
+    extent_of_means,
+    selection_bias,
+)
 
 
 def drawn(n: int, accuracies: object, seed: int = 0, shared: float = 0.7) -> np.ndarray:
@@ -111,7 +118,7 @@ def test_small_and_constant_tables_give_finite_numbers(
     assert 0 <= spread.ci.low <= spread.estimate <= spread.ci.high <= 1
     assert spread.noise > 0
     means = table.mean(axis=(0, 1, 2))
-    assert spread.accuracies == pytest.approx(tuple(means))
+    assert spread.values == pytest.approx(tuple(means))
     assert spread.observed == pytest.approx(np.ptp(means))
     assert selection_bias(table.swapaxes(1, 3)) >= 0
 
@@ -179,3 +186,56 @@ def test_what_has_no_variance_is_refused() -> None:
         components([[0.5, 1], [0, 1]])
     with pytest.raises(ValueError, match="two levels"):
         extent(np.ones((3, 1, 2)))
+
+
+def errors(n: int, means: object, seed: int = 0) -> np.ndarray:
+    """Absolute errors, (queries, *cells), skewed and shared in part."""
+    rng, place = np.random.default_rng(seed), np.asarray(means, dtype=float)
+    hard = rng.exponential(1, (n, *[1] * place.ndim))
+    return place * (0.5 * hard + 0.5 * rng.exponential(1, (n, *place.shape)))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 3e5])
+def test_components_of_numbers_are_those_of_statsmodels_too(unit: float) -> None:
+    table = unit * errors(30, [1.0, 1.5, 2.0, 2.5])
+    squares, found = mean_squares(table), components_of_means(table)
+    (factor,) = found.factors
+    assert factor is not None
+    level = (squares["C(level)"] - squares["Residual"]) / 30
+    query = (squares["C(q)"] - squares["Residual"]) / 4
+    assert factor.sd == pytest.approx(level**0.5)
+    assert found.query.sd == pytest.approx((query / 30) ** 0.5)
+    assert found.residual.sd == pytest.approx((squares["Residual"] / 30) ** 0.5)
+    for one in (factor, found.query, found.residual):
+        assert one.ci.low <= one.sd <= one.ci.high
+
+
+def test_components_of_right_and_wrong_are_the_same_as_of_numbers() -> None:
+    table = drawn(60, [[0.4, 0.5], [0.6, 0.8]])
+    one, other = components(table), components_of_means(table)
+    assert other.query.sd == pytest.approx(one.query.sd)
+    assert other.residual.sd == pytest.approx(one.residual.sd)
+    assert [f and f.sd for f in other.factors] == pytest.approx([f and f.sd for f in one.factors])
+    apart, also = extent(table), extent_of_means(table)
+    assert also.values == pytest.approx(apart.values)
+    assert also.estimate == pytest.approx(apart.estimate, abs=0.01)
+
+
+def test_the_interval_of_the_queries_covers_what_their_sample_does() -> None:
+    found = [components_of_means(errors(80, [2.0, 2.0, 2.0], seed)).query for seed in range(200)]
+    true = (4 * 0.25 / 80) ** 0.5  # of half of an exponential of mean 2, over 80 queries
+    assert np.mean([one.ci.low <= true <= one.ci.high for one in found]) >= 0.85
+    assert np.mean([one.sd for one in found]) == pytest.approx(true, rel=0.05)
+
+
+def test_a_range_of_numbers_is_without_noise_and_in_their_unit() -> None:
+    equal = [extent_of_means(errors(100, np.full(6, 2.0), seed)) for seed in range(60)]
+    assert np.mean([one.ci.low > 0 for one in equal]) <= 0.06
+    observed = np.mean([one.observed for one in equal])
+    assert observed == pytest.approx(np.mean([one.noise for one in equal]), rel=0.1)
+    apart = [extent_of_means(errors(200, [1.0, 2.0], seed)) for seed in range(60)]
+    assert np.mean([one.ci.low <= 1 <= one.ci.high for one in apart]) >= 0.9
+    table = errors(50, [1.0, 1.2, 2.0])
+    one, other = extent_of_means(table), extent_of_means(1000 + 50 * table)
+    assert other.estimate == pytest.approx(50 * one.estimate, rel=1e-3)
+    assert other.values == pytest.approx(1000 + 50 * table.mean(axis=0))

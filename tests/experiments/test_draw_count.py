@@ -10,7 +10,8 @@ from samples import COLON, asked_word, parity, parity_task
 
 from promptkit import FakeModel, Prompt, Store, compare
 from promptkit.errors import TaskError
-from promptkit.evaluation.outcomes import Outcomes
+from promptkit.evaluation.metric import BY_NAME
+from promptkit.evaluation.outcomes import Numbers, Outcomes
 from promptkit.experiments import draw_count
 from promptkit.experiments.compare import Comparison
 from promptkit.inference.cell import Cell
@@ -33,6 +34,16 @@ def test_draws_that_scatter_take_more_of_them() -> None:
     assert draw_count.PILOT < np.mean(some) < draw_count.MOST
     few = [draw_count.enough({CELL: cell(0.2, n=40, seed=seed)}) for seed in range(20)]
     assert np.mean(few) < np.mean(some)  # few queries are the larger part of the error
+
+
+def test_the_draws_of_the_chosen_metric_count() -> None:
+    rng = np.random.default_rng(0)
+    noise, luck = rng.exponential(1, (300, draw_count.PILOT)), 2.0 + rng.normal(0, 1, 5)
+    for said, many in ((noise, False), (noise + luck, True)):
+        values = Numbers(np.zeros(300), np.abs(said))
+        one = Outcomes(CELL, np.zeros((300, 5), dtype=int), values=values)
+        assert draw_count.enough({CELL: one}) == draw_count.PILOT  # none is right
+        assert (draw_count.enough({CELL: one}, BY_NAME["mae"]) > draw_count.PILOT) == many
 
 
 def run(**changed: Any) -> Comparison:

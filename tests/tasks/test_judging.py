@@ -4,7 +4,7 @@ import re
 import string
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -164,6 +164,40 @@ def test_a_scorer_gives_a_metric_with_intervals() -> None:
     figure = result.rows[0].figures["score"]
     assert figure.value == pytest.approx(sum(scores) / 4)
     assert figure.ci is not None or figure.ci_fixed is not None
+
+
+@pytest.mark.parametrize("label", [Literal["ab", "abc", "b"], Literal[1, 2, 30]])
+def test_a_scorer_judges_calibrated_labels_too(label: Any) -> None:
+    def shared(said: Any, gold: Any) -> float:
+        assert type(said) is type(gold)
+        return len({*str(said)} & {*str(gold)}) / len({*str(said)} | {*str(gold)})
+
+    first, second, _ = get_args(label)
+    demos = [Example(input=Word(word=f"d{i}"), output=[first, second][i % 2]) for i in range(6)]
+    tests = [Example(input=Word(word=f"w{i}"), output=[first, second][i % 2]) for i in range(8)]
+    task = Task[Word, label](  # type: ignore[valid-type]
+        name="t", demos=demos, tests=tests, scoring=Scoring(scorer=shared)
+    )
+    result = compare(
+        task,
+        models=[FakeModel()],
+        templates=[COLON],
+        shots=[2],
+        seeds=2,
+        calibrations=["contextual"],
+        store=Store(),
+        metric="score",
+    )
+    raw, calibrated = (row for row in result.rows if row.seed is None)
+    by_text = {str(value): value for value in get_args(label)}
+    scores = []
+    for p in result.predictions:
+        found = p.calibrated["contextual"]
+        scores.append(shared(by_text[max(found, key=lambda one: found[one])], by_text[p.gold]))
+    assert (raw.calibration, calibrated.calibration) == ("none", "contextual")
+    assert calibrated.figures["score"].value == pytest.approx(sum(scores) / len(scores))
+    assert calibrated.figures["score"].ci_fixed is not None
+    assert any("none" in pair.a.calibration for pair in result.pairs)
 
 
 @pytest.mark.parametrize(
