@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from promptkit.calibration import apply
 from promptkit.calibration.apply import ALL, CalibrationNote
@@ -126,10 +126,7 @@ def compare(
     """
     started = perf_counter()
     queries = _queries(task, limit)
-    if max_error is not None:
-        selective.check_error(max_error)
-    columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
-    by_metric = chosen_metric(task, metric)
+    wanted = _wanted(task, queries, by, max_error, metric)
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -148,7 +145,7 @@ def compare(
     pilot, known = Cost(), list[CellRequests]()
     if seeds == "auto":
         grid, pilot, known = _with_enough_draws(
-            grid, task, queries, by_metric, store, progress, announce
+            grid, task, queries, wanted.metric, store, progress, announce
         )
     methods = apply.methods_of(calibrations, task)
     prompted = grid.predictors(task, announce)
@@ -174,22 +171,36 @@ def compare(
         cached=usage.cached - (pilot.prompts - pilot.cached),
     )
     usage = replace(usage + first, wall_seconds=perf_counter() - started)
-    result = _judged(
-        task,
-        cells,
-        [*predictions, *others],
-        free.found,
-        notes,
-        usage,
-        columns,
-        by_metric,
-        metric is not None,
-        max_error,
-    )
+    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, wanted)
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
     return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
+
+
+class _Wanted(NamedTuple):
+    """What the predictions are judged by."""
+
+    columns: Mapping[str, slices.Levels]
+    """Queries of each slice, by column."""
+    max_error: float | None
+    """Largest error of selective answering."""
+    metric: Metric
+    chosen: bool
+    """Whether somebody asked for just this metric."""
+
+
+def _wanted(
+    task: Task[Any, Any],
+    queries: Sequence[Example[Any, Any]],
+    by: str | Sequence[str],
+    max_error: float | None,
+    metric: str | None,
+) -> _Wanted:
+    if max_error is not None:
+        selective.check_error(max_error)
+    columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
+    return _Wanted(columns, max_error, chosen_metric(task, metric), metric is not None)
 
 
 def _with_enough_draws(
@@ -258,16 +269,13 @@ def _judged(
     free: tuple[FreeAnswers, ...],
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
-    columns: Mapping[str, slices.Levels],
-    metric: Metric,
-    chosen: bool,
-    max_error: float | None,
+    wanted: _Wanted,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
     judged = task.output_type.label_of, task.judge.of_label
     by_cell = outcomes(every, *judged)
     rows = tuple(cell_metrics.rows(by_cell))
-    by = usable_metric(metric, by_cell, chosen=chosen)
+    by = usable_metric(wanted.metric, by_cell, chosen=wanted.chosen)
     weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
     models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
     made = Comparison(
@@ -285,10 +293,12 @@ def _judged(
         predictions=every,
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
-        slices=tuple(slices.slicings(columns, every, judged, by_cell, weighed.best, by)),
+        slices=tuple(slices.slicings(wanted.columns, every, judged, by_cell, weighed.best, by)),
         metric=by.name,
     )
-    return made if max_error is None else _with_selective(made, by_cell, max_error)
+    if wanted.max_error is None:
+        return made
+    return _with_selective(made, by_cell, wanted.max_error)
 
 
 def _with_selective(result: Comparison, by_cell: ByCell, max_error: float) -> Comparison:
