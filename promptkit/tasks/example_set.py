@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from promptkit.errors import DataError, TaskError, shorten
 from promptkit.files.json_values import plain
+from promptkit.tasks.dataset_features import dataset_rows
 from promptkit.tasks.examples import Example, I, O, canonical, output_key
 from promptkit.tasks.generic_models import Typed
 from promptkit.tasks.output_type import OutputType
@@ -85,11 +86,11 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
             ['good', 'bad']
         """
         if isinstance(rows, Mapping):
-            split = next(iter(rows), "train")
-            raise TaskError(f"rows: a mapping, not a sequence of records; choose one: [{split!r}]")
+            splits = ", ".join(f"[{split!r}]" for split in [*rows][:5]) or "['train']"
+            raise TaskError(f"rows: a mapping, not a sequence of records; choose one: {splits}")
         parser = cls._parser()
         codes = codes_of(labels or {}, parser.output)
-        rows = _with_class_names(rows, columns or {}, parser)
+        rows = dataset_rows(rows, columns or {}, parser)
         return set_of(parser, record_examples(rows, parser, columns, codes=codes))
 
     @classmethod
@@ -315,41 +316,3 @@ def codes_of(labels: Labels, output: OutputType) -> dict[str, str]:
             )
         found[str(code)] = label
     return found
-
-
-def _with_class_names(
-    rows: Iterable[Any], columns: Mapping[str, str], parser: ExampleParser
-) -> Iterable[Any]:
-    """Return rows with the names of classes that a Hugging Face `Dataset` holds as numbers.
-
-    A number that is a value of its field stays, and a number without a name is a missing value.
-    """
-    features: Any = getattr(rows, "features", None)
-    if not isinstance(features, Mapping):
-        return rows
-    types = {key: parser.input_type.model_fields[name] for key, name in parser.keys.items()}
-    outputs = {key: OutputType(info.annotation) for key, info in types.items()}
-    outputs["output"] = parser.output
-    kept = {columns.get(key, key): output for key, output in outputs.items()}
-    names = {
-        column: known
-        for column, feature in features.items()
-        if isinstance(known := getattr(feature, "names", None), list)
-    }
-
-    def named(column: str, value: Any) -> Any:
-        if column not in names or not isinstance(value, int):
-            return value
-        if column in kept and _reads(kept[column], value):
-            return value
-        return names[column][value] if 0 <= value < len(names[column]) else None
-
-    return ({column: named(column, value) for column, value in row.items()} for row in rows)
-
-
-def _reads(output: OutputType, value: Any) -> bool:
-    try:
-        output.validate(value)
-    except ValueError:
-        return False
-    return True

@@ -294,8 +294,9 @@ def _misnamed(
     row: Mapping[str, Any],
     place: tuple[str, int | None],
 ) -> Iterator[Problem]:
-    """Columns that a row of JSON Lines or Parquet lacks, or holds under other names."""
+    """Columns that a row lacks or has no value in, or holds under other names."""
     id = row.get("id")
     for column in missing:
-        reason = f"missing{column_hint(column, [c for c in row if c not in required], [*row])}"
+        hint = column_hint(column, [c for c in row if c not in required], [*row])
+        reason = "missing value" if column in row else f"missing{hint}"
         yield Problem(reason, *place, None if id is None else str(id), column)

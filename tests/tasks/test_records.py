@@ -38,6 +38,20 @@ class Names:
         self.names = [*names]
 
 
+class Listed:
+    """A feature whose values are lists."""
+
+    def __init__(self, feature: Any) -> None:
+        self.feature = feature
+
+
+class Image:
+    """A feature whose values are decoded from files."""
+
+    def decode_example(self, value: Any) -> Any:
+        return value
+
+
 class Dataset:
     """The part of a Hugging Face `Dataset` that is read."""
 
@@ -129,6 +143,54 @@ def test_classes_stay_numbers_where_the_type_reads_numbers() -> None:
     data = Dataset({"output": Names("bad", "good")}, [{"text": "A joy.", "output": 1}])
     (example,) = ExampleSet[Review, int].from_records(data)  # type: ignore[arg-type]
     assert example.output == 1
+
+
+def test_classes_in_lists_are_read_by_their_names() -> None:
+    data = Dataset({"output": Listed(Names("new", "used"))}, [{"text": "A.", "output": [1, 0]}])
+    (example,) = ExampleSet[Review, list[Literal["new", "used"]]].from_records(data)  # type: ignore[arg-type]
+    assert example.output == ["used", "new"]
+
+
+@pytest.mark.parametrize("feature", [Image(), Listed(Image())])
+def test_images_are_refused_before_they_are_read(feature: Any) -> None:
+    data = Dataset({"text": None, "photo": feature}, [])
+    expected = r"the dataset's column 'photo' is of the type \w+, .*remove_columns\(\['photo'\]\)"
+    with pytest.raises(TaskError, match=expected):
+        Reviews.from_records(data)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_datasets_of_hugging_face_are_read_whatever_their_format() -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "sentence": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["bad", "good"]),
+            "topics": datasets.List(datasets.ClassLabel(names=["new", "used"])),
+        }
+    )
+    columns: dict[str, list[Any]] = {"sentence": ["A joy.", "Dull.", "?"], "label": [1, 0, -1]}
+    data = datasets.Dataset.from_dict(columns | {"topics": [[0, 1], [], [1]]}, features=features)
+    golds, topics = ["good", "bad", None], [["new", "used"], [], ["used"]]
+    formats = [data.with_format(name) for name in (None, "numpy", "pandas", "arrow")]
+    for one in (*formats, data.to_iterable_dataset()):
+        found = Reviews.from_records(one, columns=COLUMNS)
+        assert [example.input.text for example in found] == columns["sentence"]
+        assert [example.output for example in found] == golds
+        assert [example.metadata["topics"] for example in found] == topics
+    shuffled = Reviews.from_records(data.shuffle(seed=1).select([0, 1]), columns=COLUMNS)
+    assert len(shuffled) == 2
+    with pytest.raises(TaskError, match=r"choose one: \['train'\], \['test'\]"):
+        Reviews.from_records(datasets.DatasetDict({"train": data, "test": data}))
+    image = datasets.Features({"text": datasets.Value("string"), "photo": datasets.Image()})
+    with pytest.raises(TaskError, match="the dataset's column 'photo' is of the type Image"):
+        Reviews.from_records(datasets.Dataset.from_dict({"text": [], "photo": []}, features=image))
+
+
+def test_a_record_without_a_value_is_named_with_its_field() -> None:
+    with pytest.raises(DataError, match=r"'rows\[1\]', field 'text': missing value$"):
+        Reviews.from_records([{"text": "A joy."}, {"text": None}])
 
 
 def test_a_data_frame_with_missing_values_and_arrays() -> None:
