@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from promptkit.calibration import methods as calibrate
+from promptkit.calibration import option_orders
 from promptkit.calibration import probes as inputs
 from promptkit.calibration.methods import (
     CALIBRATIONS,
@@ -26,6 +26,7 @@ from promptkit.calibration.methods import (
     Scores,
 )
 from promptkit.errors import PromptkitError, TaskError
+from promptkit.inference.answering import unique_tokens
 from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
 from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
@@ -54,6 +55,8 @@ class Probes:
     """For labelled examples, the number of each one's label."""
     lengths: Sequence[Sequence[int]] = ()
     """For normalisation by length, the length of every candidate of each query."""
+    columns: Sequence[Sequence[Sequence[int]]] = ()
+    """For options in other orders, per part and request the place of each option in its scores."""
 
     @property
     def requests(self) -> list[Request]:
@@ -61,7 +64,7 @@ class Probes:
         return [request for _, requests in self.parts for request in requests]
 
 
-CellProbes = Mapping[Calibration, Probes]
+CellProbes = Mapping[str, Probes]
 """Probes of one cell by method; some methods share them."""
 
 
@@ -91,13 +94,15 @@ class CalibrationStage:
 
     def notes(self, predictions: Predictions) -> Iterator[CalibrationNote]:
         """Yield what each method learnt from in each cell."""
-        for probes, made in zip(self.probes, predictions, strict=True):
+        for cell, probes, made in zip(self.cells, self.probes, predictions, strict=True):
+            more = {one: _more_tokens(cell, one) for one in dict.fromkeys(probes.values())}
             for method, one in probes.items():
                 yield CalibrationNote(
                     **made[0].at(calibration=method).factors(),
                     saw=one.saw,
                     inputs=one.inputs,
                     prompts=len(one.requests),
+                    tokens=more[one],
                 )
 
 
@@ -134,23 +139,23 @@ def methods_of(methods: Sequence[str], task: Task[Any, Any]) -> tuple[Calibratio
 
 
 def plan(
-    methods: Sequence[Calibration], cells: Sequence[CellRequests], *, lenient: bool = False
+    methods: Sequence[str], cells: Sequence[CellRequests], *, lenient: bool = False
 ) -> tuple[CalibrationStage, list[str]]:
     """Return the probes of the cells, and why methods were left out.
 
     Args:
-        methods: The methods to apply.
+        methods: The methods to apply, by name.
         cells: The requests of every cell.
         lenient: Whether a method that the task has no probes for is left out.
 
     Raises:
         PromptkitError: The task has no probes for a method, and the plan is not lenient.
     """
-    found: dict[Calibration, list[Probes]] = {}
-    known: dict[_Source, list[Probes]] = {}
+    found: dict[str, list[Probes | None]] = {}
+    known: dict[_Source, list[Probes | None]] = {}
     left_out: dict[str, list[str]] = {}
     for method in methods:
-        source, _ = _METHODS[method]
+        source, _ = _method(method)
         try:
             if source not in known:
                 known[source] = [*source(cells)]
@@ -160,11 +165,21 @@ def plan(
             left_out.setdefault(str(error), []).append(method)
             continue
         found[method] = known[source]
+        if idle := [cell for cell, one in zip(cells, known[source], strict=True) if one is None]:
+            left_out.setdefault(option_orders.without_effect(idle), []).append(method)
     reasons = [f"{', '.join(names)} left out: {reason}" for reason, names in left_out.items()]
     probes = [
-        {method: every[number] for method, every in found.items()} for number in range(len(cells))
+        {method: one for method, every in found.items() if (one := every[number]) is not None}
+        for number in range(len(cells))
     ]
     return CalibrationStage(cells, probes), reasons
+
+
+def _more_tokens(cell: CellRequests, probes: Probes) -> int:
+    """Return the tokens to decode for probes beside those of the cell's own prompts."""
+    if not (requests := probes.requests):
+        return 0
+    return unique_tokens([*cell.requests, *requests]) - unique_tokens(cell.requests)
 
 
 def _calibrated_cell(
@@ -197,17 +212,18 @@ def _padded(rows: Sequence[Sequence[float]], width: int, value: float) -> Scores
     return np.array([[*row, *[value] * (width - len(row))] for row in rows], dtype=np.float64)
 
 
-def _calibrated(
-    method: Calibration, scores: Scores, probes: Probes, heard: Sequence[ArrayLike]
-) -> Scores:
+def _calibrated(method: str, scores: Scores, probes: Probes, heard: Sequence[Scores]) -> Scores:
     """Return calibrated log-probabilities of all queries, each part by its own probes."""
-    _, calibrated = _METHODS[method]
+    _, calibrated = _method(method)
     table = np.empty_like(scores)
-    for (queries, _), said in zip(probes.parts, heard, strict=True):
+    for number, ((queries, _), said) in enumerate(zip(probes.parts, heard, strict=True)):
         rows = [*queries]
         known: Any = HeldOut(said, probes.gold) if probes.gold else said
         if probes.lengths:
             known = _padded([probes.lengths[row] for row in rows], scores.shape[1], 1)
+        if probes.columns:
+            own = zip(said, probes.columns[number], strict=True)
+            known = _padded([line[[*places]] for line, places in own], scores.shape[1], -np.inf)
         table[rows] = calibrated(scores[rows], known)
     return table
 
@@ -263,6 +279,20 @@ def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
         yield Probes(saw, len(probes), parts)
 
 
+def _orders(count: int, cells: Sequence[CellRequests]) -> Iterator[Probes | None]:
+    """Yield the queries of each cell with their options in other orders, if that differs."""
+    made = [option_orders.turned(one, count) for one in cells]
+    if not any(made):
+        raise TaskError(f"option orders: {option_orders.without_effect(cells)}")
+    saw = f"tests of the cell, with their options in {count} orders, or as many as they have"
+    for turned in made:
+        if turned is None:
+            yield None
+        else:
+            parts = [([number], one.requests) for number, one in enumerate(turned)]
+            yield Probes(saw, len(turned), parts, columns=[one.columns for one in turned])
+
+
 def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     task = cells[0].predictor.task
     numbers = {label: number for number, label in enumerate(task.labels)}
@@ -304,7 +334,7 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
     return requests
 
 
-_Source = Callable[[Sequence[CellRequests]], Iterator[Probes]]
+_Source = Callable[[Sequence[CellRequests]], Iterator[Probes | None]]
 _METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
     "contextual": (
         partial(_after_shots, inputs.content_free, "content-free inputs"),
@@ -324,6 +354,13 @@ _METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
 """The probes of each method, and the function that calibrates by their scores."""
 
 
+def _method(name: str) -> tuple[_Source, Callable[..., Scores]]:
+    count = option_orders.count_of(name)
+    if count is not None:
+        return partial(_orders, count), calibrate.orders
+    return _METHODS[cast(Calibration, name)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationNote(Cell):
     """Inputs that a method of calibration learnt from, for one cell."""
@@ -334,3 +371,5 @@ class CalibrationNote(Cell):
     """Their kind, in words that go on from the number."""
     prompts: int
     """Number of probes that were asked beside the cell's own prompts; methods may share them."""
+    tokens: int = 0
+    """Number of tokens to decode for them that no prompt of the cell has decoded already."""

@@ -34,6 +34,9 @@ ASSUME_BALANCED: tuple[Calibration, ...] = ("contextual", "domain-context", "bat
 
 Scores = NDArray[np.float64]
 
+_LEAST = -50.0
+"""Floor of log-probabilities, so that one label without a chance does not decide a fit or mean."""
+
 
 class HeldOut(NamedTuple):
     """Label scores of labelled examples that are neither queries nor shots."""
@@ -118,6 +121,23 @@ def by_length(scores: ArrayLike, lengths: ArrayLike) -> Scores:
     Brown et al., "Language models are few-shot learners", NeurIPS 2020, section 2.4.
     """
     return normalised(_checked(scores) / np.asarray(lengths, dtype=np.float64))
+
+
+def orders(scores: ArrayLike, others: ArrayLike) -> Scores:
+    """Return the mean log-probabilities of a query's options over several orders, normalised.
+
+    `scores`, (1, options), are those of the order that is given, and `others`, (orders, options),
+    those of the same options in other orders. What a place among the options multiplies their
+    chances by, cancels where each option was once in every place. An option without a chance in one
+    order has e^-50 there, so that one order does not decide.
+
+    Zheng, Zhou, Meng, Zhou and Huang, "Large language models are not robust multiple choice
+    selectors", ICLR 2024, who average the probabilities.
+    """
+    rows = normalised(np.concatenate([_checked(scores), _checked(others)]))
+    possible = np.isfinite(rows).any(axis=0)
+    mean = np.maximum(rows, _LEAST).mean(axis=0, keepdims=True)
+    return normalised(np.where(possible, mean, -np.inf))
 
 
 def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
@@ -209,8 +229,7 @@ def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]
         )
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:
         raise ValueError(f"gold indices must be integers from 0 to {labels - 1}")
-    # With a floor, so that one label without a chance does not decide the fit.
-    return np.maximum(rows, -50.0), gold.astype(np.int64)
+    return np.maximum(rows, _LEAST), gold.astype(np.int64)
 
 
 def _checked(scores: ArrayLike) -> Scores:

@@ -131,6 +131,14 @@ def calibrations(names: Sequence[str], task: Task[Any, Any]) -> Sequence[str]:
     return ALL if ALL in names else methods
 
 
+def option_orders(count: int, task: Task[Any, Any]) -> int:
+    """Return a number of orders of options, checked before a model is loaded."""
+    from promptkit.calibration.option_orders import methods_of
+
+    methods_of(count, task)
+    return count
+
+
 def sampling(max_tokens: int, temperature: float) -> Sampling:
     try:
         return Sampling(max_tokens, temperature)

@@ -86,6 +86,7 @@ def check(
     near_duplicates: options.NearDuplicates = None,
     order: options.OrderNames = None,
     calibrate: options.Calibrate = None,
+    option_orders: options.OptionOrders = 1,
     shots: ShotCounts = None,
     seeds: SeedCount = None,
     limit: options.Limit = None,
@@ -125,6 +126,7 @@ def check(
     loaded = arguments.task_named(task, near_duplicates)
     requirements.fit(loaded, limit, metric)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
+    chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
     if out is not None:
         if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
             raise TaskError(

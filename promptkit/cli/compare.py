@@ -26,6 +26,7 @@ def compare(
     order: options.OrderNames = None,
     orders: options.OrderCount = None,
     calibrate: options.Calibrate = None,
+    option_orders: options.OptionOrders = 1,
     shots: options.Shots = None,
     seeds: options.SeedsOrAuto = "8",
     limit: options.Limit = None,
@@ -64,6 +65,7 @@ def compare(
     kind = arguments.choices("weights", [weights], Weights)[0]
     loaded = arguments.task_named(task, near_duplicates)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
+    chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
     chosen_metric(loaded, metric)
     folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)

@@ -174,6 +174,15 @@ Calibrate = Annotated[
         "temperature, vector, or all; for options of each query: pmi, by_byte, by_token, or all.",
     ),
 ]
+OptionOrders = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Number of cyclic orders of each query's own options, over which the scores of an "
+        "option are averaged, beside the raw figures; 1 for no average.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask only the first N tests.")]
 By = Annotated[
     list[str] | None,

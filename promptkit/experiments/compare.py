@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from promptkit.calibration import apply
+from promptkit.calibration import option_orders as averages
 from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
@@ -57,6 +58,7 @@ def compare(
     orders: Sequence[Order | str] | int = (),
     verbalizers: Sequence[Verbalizer | str] = (),
     calibrations: Sequence[Calibration] | Literal["all"] = (),
+    option_orders: int = 1,
     shots: Sequence[int] = (0, 1, 2, 4, 8),
     seeds: int | Sequence[int] | Literal["auto"] = SEEDS,
     limit: int | None = None,
@@ -86,6 +88,8 @@ def compare(
         verbalizers: Verbalizers of the labels, or names of those of the task.
         calibrations: Methods that correct label bias, beside the raw probabilities; "all" for those
             that the task allows.
+        option_orders: Number of cyclic orders of each query's own options, over which the scores of
+            an option are averaged, beside those of the given order; 1 for no average.
         shots: Numbers of shots.
         seeds: Number of draws of shots, the seeds themselves, or "auto": as many draws, up to a
             bound, as make them the smaller part of the error.
@@ -127,6 +131,10 @@ def compare(
     started = perf_counter()
     queries = _queries(task, limit)
     wanted = _wanted(task, queries, by, max_error, metric)
+    corrected = (
+        *apply.methods_of(calibrations, task),
+        *averages.methods_of(option_orders, task),
+    )
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -147,10 +155,9 @@ def compare(
         grid, pilot, known = _with_enough_draws(
             grid, task, queries, wanted.metric, store, progress, announce
         )
-    methods = apply.methods_of(calibrations, task)
     prompted = grid.predictors(task, announce)
     cells = batch.prepare(prompted, queries, known)
-    methods, unusable = rationales.usable(methods, cells, lenient=calibrations == ALL)
+    methods, unusable = rationales.usable(corrected, cells, lenient=calibrations == ALL)
     with opened(store) as kept:
         cells, first = batch.reasoned(cells, kept, progress=progress, announce=announce)
         said += [*unusable, *rationales.cut_off(cells), *same_prompts(cells)]

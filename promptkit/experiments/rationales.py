@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
 from promptkit.inference.batch import CellRequests
 from promptkit.models.base import Generation
 from promptkit.text import counted, listed
 
-WITHOUT_PROBES: tuple[Calibration, ...] = ("batch",)
+WITHOUT_PROBES = ("batch", "by_byte", "by_token")
 """Methods of calibration that ask nothing besides the queries."""
 
 
 def usable(
-    methods: Sequence[Calibration], cells: Sequence[CellRequests], *, lenient: bool
-) -> tuple[tuple[Calibration, ...], list[str]]:
+    methods: Sequence[str], cells: Sequence[CellRequests], *, lenient: bool
+) -> tuple[tuple[str, ...], list[str]]:
     """Return the methods of calibration that answers after rationales may have.
 
     Args:
@@ -31,9 +30,12 @@ def usable(
     others = [name for name in methods if name not in WITHOUT_PROBES]
     if not asked or not others:
         return tuple(methods), []
-    reason = "a template asks for a rationale, and calibration inputs have none"
+    reason = "a template asks for a rationale, and the prompts that they add have none"
     if not lenient:
-        raise TaskError(f"calibration {listed(others)}: {reason}; choose batch, or none")
+        raise TaskError(
+            f"calibration {listed(others)}: {reason}; choose batch for labels, by_byte or by_token "
+            "for options, or none"
+        )
     kept = tuple(name for name in methods if name in WITHOUT_PROBES)
     return kept, [f"{', '.join(others)} left out: {reason}"]
 

@@ -180,7 +180,8 @@ class Requirements:
         judged = task.output_type.label_of, task.judge.of_label
         found = [*outcomes(comparison.predictions, *judged).values()]
         # With calibrations, the calibrated answers are meant.
-        now = [cell for cell in found if cell.cell.calibration != RAW] or found
+        corrected = {one.cell.at(calibration=RAW) for one in found if one.cell.calibration != RAW}
+        now = [one for one in found if one.cell not in corrected]
         count = len(now) * (len(self.bounds) + (self.saved is not None))
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
         gates = [[bounded(bound, cell, **how) for bound in self.bounds] for cell in now]

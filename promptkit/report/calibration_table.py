@@ -59,14 +59,16 @@ def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric
 
 def learnt(notes: Sequence[Data]) -> Iterator[str]:
     """Yield what the methods learnt from, a line per kind of evidence."""
-    by_saw: dict[str, tuple[dict[str, None], set[int], set[int]]] = {}
+    by_saw: dict[str, tuple[dict[str, None], set[int], set[int], set[int]]] = {}
     for note in notes:
-        methods, inputs, prompts = by_saw.setdefault(note["saw"], ({}, set(), set()))
+        methods, inputs, prompts, tokens = by_saw.setdefault(note["saw"], ({}, set(), set(), set()))
         methods[note["calibration"]] = None
         inputs.add(note["inputs"])
         prompts.add(note["prompts"])
-    for saw, (methods, inputs, prompts) in by_saw.items():
-        cost = f" (probes per cell: {_range(prompts)})" if max(prompts) else ""
+        tokens.add(note.get("tokens") or 0)
+    for saw, (methods, inputs, prompts, tokens) in by_saw.items():
+        more = f", {_range(tokens)} more tokens" if max(tokens) else ""
+        cost = f" (probes per cell: {_range(prompts)}{more})" if max(prompts) else ""
         yield f"{' and '.join(methods)}: from {_range(inputs)} {saw}{cost}."
 
 
