@@ -1,11 +1,13 @@
 """The public names, and the module that each is defined in: the only list of them."""
 
+from promptkit.calibration.frozen import load_predictor as load_predictor
 from promptkit.errors import PromptkitError as PromptkitError
 from promptkit.evaluation.selective import selective as selective
 from promptkit.experiments.compare import compare as compare
 from promptkit.experiments.comparison import Comparison as Comparison
 from promptkit.formatting.variants import variants as variants
 from promptkit.gates.check import check as check
+from promptkit.inference.frozen_file import freeze as freeze
 from promptkit.inference.prediction import Prediction as Prediction
 from promptkit.inference.prediction import Predictor as Predictor
 from promptkit.inference.store import Store as Store

@@ -66,7 +66,7 @@ def contextual(scores: ArrayLike, content_free: ArrayLike) -> Scores:
     Zhao, Wallace, Feng, Klein and Singh, "Calibrate before use: improving few-shot performance of
     language models", ICML 2021.
     """
-    return _over(scores, _mean_chance(content_free))
+    return over(scores, mean_chance(content_free))
 
 
 def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
@@ -77,7 +77,7 @@ def domain_context(scores: ArrayLike, random_texts: ArrayLike) -> Scores:
 
     Fei, Hou, Chen and Bosselut, "Mitigating label biases for in-context learning", ACL 2023.
     """
-    return _over(scores, _mean_chance(random_texts))
+    return over(scores, mean_chance(random_texts))
 
 
 def batch(scores: ArrayLike) -> Scores:
@@ -92,12 +92,7 @@ def batch(scores: ArrayLike) -> Scores:
     in-context learning and prompt engineering", ICLR 2024, equations 1 and 2 (`p` there are
     logits).
     """
-    rows = normalised(scores)
-    possible = np.isfinite(rows)
-    sums = np.where(possible, rows, 0.0).sum(axis=0)
-    times = possible.sum(axis=0)
-    mean = np.where(times > 0, sums / np.maximum(times, 1), -np.inf)
-    return _over(rows, mean)
+    return over(scores, mean_logprob(scores))
 
 
 def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
@@ -109,7 +104,7 @@ def pmi(scores: ArrayLike, premise: ArrayLike) -> Scores:
     Holtzman, West, Shwartz, Choi and Zettlemoyer, "Surface form competition: why the highest
     probability answer isn't always right", EMNLP 2021.
     """
-    return _over(scores, _mean_chance(premise))
+    return over(scores, mean_chance(premise))
 
 
 def by_length(scores: ArrayLike, lengths: ArrayLike) -> Scores:
@@ -150,16 +145,8 @@ def temperature(scores: ArrayLike, held_out: HeldOut) -> Scores:
 
     Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
-    from scipy.optimize import minimize_scalar
-
-    rows = normalised(scores)
-    known, gold = _labelled(held_out, rows.shape[1])
-
-    def loss(inverse: float) -> float:
-        return _log_loss(inverse * known, gold)[0] + (inverse - 1) ** 2 / 2
-
-    found = minimize_scalar(loss, bounds=(0.01, 100), method="bounded", options={"xatol": 1e-9})
-    return normalised(found.x * rows)
+    _check_width(scores, held_out)
+    return scaled(scores, best_temperature(held_out))
 
 
 def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
@@ -170,11 +157,37 @@ def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
 
     Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
+    _check_width(scores, held_out)
+    return scaled(scores, *best_scales(held_out))
+
+
+def scaled(scores: ArrayLike, factors: ArrayLike, shifts: ArrayLike = 0.0) -> Scores:
+    """Return log-probabilities per label times a number, plus another, normalised."""
+    rows = normalised(scores)
+    possible = np.isfinite(rows)
+    table = np.where(possible, rows, 0.0) * np.asarray(factors) + np.asarray(shifts)
+    return normalised(np.where(possible, table, -np.inf))
+
+
+def best_temperature(held_out: HeldOut) -> float:
+    """Return the factor of `temperature`, the inverse of the paper's temperature."""
+    from scipy.optimize import minimize_scalar
+
+    known, gold = _labelled(held_out)
+
+    def loss(inverse: float) -> float:
+        return _log_loss(inverse * known, gold)[0] + (inverse - 1) ** 2 / 2
+
+    found = minimize_scalar(loss, bounds=(0.01, 100), method="bounded", options={"xatol": 1e-9})
+    return float(found.x)
+
+
+def best_scales(held_out: HeldOut) -> tuple[Scores, Scores]:
+    """Return the factors and shifts of `vector`, one of each per label."""
     from scipy.optimize import minimize
 
-    rows = normalised(scores)
-    labels = rows.shape[1]
-    known, gold = _labelled(held_out, labels)
+    known, gold = _labelled(held_out)
+    labels = known.shape[1]
 
     def loss(numbers: Scores) -> tuple[float, Scores]:
         factors, shifts = numbers.reshape(2, labels)
@@ -189,13 +202,11 @@ def vector(scores: ArrayLike, held_out: HeldOut) -> Scores:
     options = {"maxfun": 5000}
     found = minimize(loss, start, jac=True, bounds=bounds, method="TNC", tol=1e-12, options=options)
     factors, shifts = found.x.reshape(2, labels)
-    possible = np.isfinite(rows)
-    scaled = np.where(possible, rows, 0.0) * factors + shifts
-    return normalised(np.where(possible, scaled, -np.inf))
+    return factors, shifts
 
 
-def _over(scores: ArrayLike, prior: Scores) -> Scores:
-    """The chances over what they are worth, both as logarithms.
+def over(scores: ArrayLike, prior: Scores) -> Scores:
+    """Return the chances over what they are worth, both as logarithms, normalised.
 
     Where the prior has no chance at all for a label, it counts as the least chance of another.
     """
@@ -206,10 +217,19 @@ def _over(scores: ArrayLike, prior: Scores) -> Scores:
     return normalised(rows - np.maximum(prior, least))
 
 
-def _mean_chance(scores: ArrayLike) -> Scores:
+def mean_chance(scores: ArrayLike) -> Scores:
     """Return the logarithm of each label's mean probability over the inputs, not normalised."""
     rows = _checked(scores)
     return np.asarray(np.logaddexp.reduce(rows, axis=0) - np.log(len(rows)))
+
+
+def mean_logprob(scores: ArrayLike) -> Scores:
+    """Return each label's mean log-probability over the queries for which it has a chance."""
+    rows = normalised(scores)
+    possible = np.isfinite(rows)
+    sums = np.where(possible, rows, 0.0).sum(axis=0)
+    times = possible.sum(axis=0)
+    return np.asarray(np.where(times > 0, sums / np.maximum(times, 1), -np.inf))
 
 
 def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
@@ -221,11 +241,18 @@ def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
     return float((totals - scores[rows, gold]).sum()), slope
 
 
-def _labelled(held_out: HeldOut, labels: int) -> tuple[Scores, NDArray[np.int64]]:
+def _check_width(scores: ArrayLike, held_out: HeldOut) -> None:
+    labels, known = _checked(scores).shape[1], np.shape(held_out.scores)[-1]
+    if labels != known:
+        raise ValueError(f"expected (examples, {labels}), got {np.shape(held_out.scores)}")
+
+
+def _labelled(held_out: HeldOut) -> tuple[Scores, NDArray[np.int64]]:
     rows, gold = normalised(held_out.scores), np.asarray(held_out.gold)
-    if rows.shape[1] != labels or gold.shape != rows.shape[:1]:
+    labels = rows.shape[1]
+    if gold.shape != rows.shape[:1]:
         raise ValueError(
-            f"expected (examples, {labels}) and (examples,), got {rows.shape} and {gold.shape}"
+            f"expected (examples, labels) and (examples,), got {rows.shape} and {gold.shape}"
         )
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:
         raise ValueError(f"gold indices must be integers from 0 to {labels - 1}")

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from promptkit.errors import TaskError, shorten
+from promptkit.inference.answer_fields import UNSCORED, answered
 from promptkit.inference.cell import NO_PROMPT, Cell
-from promptkit.inference.prediction import UNSCORED, Prediction, answered
+from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from math import log
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from promptkit.errors import PromptTooLongError, TaskError
+from promptkit.inference.answer_fields import answered, generated, scored
 from promptkit.inference.answering import (
     RATIONALE_TOKENS,
     Progress,
@@ -17,10 +18,9 @@ from promptkit.inference.answering import (
     answer,
     rationale_text,
 )
-from promptkit.inference.cell import Cell
+from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import (
-    Generation,
     Model,
     ModelIdentity,
     Request,
@@ -96,6 +96,35 @@ class Prediction(Cell):
     """Measures of the answer against the gold output, beside equality, by name."""
     rationale: str | None = None
     """Text that the model generated before the answer, where the template asks for one."""
+    abstained: bool = False
+    """The answer was held back: its probability is not above the predictor's threshold."""
+
+
+Ask = Callable[[Sequence[Request]], Sequence[Result]]
+"""Returns the results of requests, stored or new."""
+
+
+class Calibrator(Protocol):
+    """A calibration that has learnt; `promptkit.calibration.fitted.FittedCalibration` is one."""
+
+    @property
+    def method(self) -> str: ...
+
+    def calibrated(
+        self, predictor: Predictor, asked: Asked, predictions: Sequence[Prediction], ask: Ask, /
+    ) -> Sequence[Mapping[str, float]]:
+        """Return the calibrated probabilities of the labels of each query."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Asked(NamedTuple):
+    """Queries with their requests."""
+
+    queries: Sequence[Example[Any, Any]]
+    requests: Sequence[Request]
+    renderer: Renderer
+    """The renderer of the prompts."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +159,15 @@ class Predictor:
     sampling: Sampling = field(default_factory=Sampling)
     """Sampling of generated answers."""
     verbalizer: Verbalizer | None = None
-    """Other words for the labels; None for the labels themselves."""
+    """Other words for the labels."""
     order: AnyOrder | None = None
-    """Order of the shots; None for the order of the selection."""
+    """Order of the shots; the selection's by default."""
     rationale_tokens: int = RATIONALE_TOKENS
     """Budget of tokens of a rationale, where the template asks for one."""
+    calibration: Calibrator | None = None
+    """Calibration of the answers; None for the model's own probabilities."""
+    threshold: float | None = None
+    """Probability that an answer must be above, or it is held back; None to give every answer."""
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -160,8 +193,42 @@ class Predictor:
             how = self.rationale_sampling
             said = answer(self.model, reasoned, how, store=store, progress=progress).results
             prompts, rationales = self.after_rationales(queries, renderer, prompts, said)
-        answers = answer(self.model, prompts, self.sampling, store=store, progress=progress)
-        return self.join(queries, prompts, answers.results, rationales)
+
+        def ask(asked: Sequence[Request]) -> Sequence[Result]:
+            return answer(self.model, asked, self.sampling, store=store, progress=progress).results
+
+        made = self.join(queries, prompts, ask(prompts), rationales)
+        return self._decided(Asked(queries, prompts, renderer), made, ask)
+
+    def _decided(
+        self, asked: Asked, predictions: Sequence[Prediction], ask: Ask
+    ) -> list[Prediction]:
+        """Return the predictions after the calibration and the threshold."""
+        made = [*predictions]
+        if self.calibration is not None:
+            probs = self.calibration.calibrated(self, asked, made, ask)
+            made = [*map(self._calibrated, asked.queries, made, probs)]
+        if self.threshold is None:
+            return made
+        return [_held_back(one, self.threshold) for one in made]
+
+    def _calibrated(
+        self, query: Example[Any, Any], made: Prediction, probs: Mapping[str, float]
+    ) -> Prediction:
+        """Return a prediction of the most probable label under a calibration."""
+        assert self.calibration is not None
+        label = max(probs, key=probs.__getitem__)
+        value = self.task.output_type.values.get(label, label)
+        ranked = sorted(probs.values(), reverse=True)
+        margin = log(ranked[0] / ranked[1]) if len(ranked) > 1 and ranked[1] else None
+        return replace(
+            made,
+            **answered(self.task, query, value, failed=False),
+            probs=probs,
+            margin=margin,
+            near_tie=margin is not None and margin <= self.model.identity.tolerance,
+            calibrated={self.calibration.method: probs},
+        )
 
     @property
     def identity(self) -> ModelIdentity:
@@ -252,6 +319,7 @@ class Predictor:
             verbalizer=self.verbalizer.name if self.verbalizer is not None else LABELS,
             shots=self.shots,
             seed=self.seed,
+            calibration=self.calibration.method if self.calibration is not None else RAW,
         )
 
     def join(
@@ -270,13 +338,13 @@ class Predictor:
             failed = False
             if isinstance(result, Score):
                 answers = self.task.answers_of(query)
-                said = _scored(answers, result, self.model.identity.tolerance)
+                said = scored(answers, result, self.model.identity.tolerance)
                 label = said.pop("label")
                 value = output.values.get(label, label)
             else:
                 format = prompt.prompt.format
                 parse = partial(output.parse, as_json=format != output.format)
-                said, value = _generated(parse, result, format is not None)
+                said, value = generated(parse, result, format is not None)
                 failed = said["failure"] is not None
             predictions.append(
                 Prediction(
@@ -322,73 +390,11 @@ class Predictor:
         return self._tokenize(renderer, [query], 0)[0]
 
 
-def answered(
-    task: Task[Any, Any], query: Example[Any, Any], value: Any, *, failed: bool
-) -> dict[str, Any]:
-    """Return the fields of a prediction about its query, the gold output and the answer.
-
-    Args:
-        task: The task of the query.
-        query: What is asked.
-        value: The answer, of the task's output type.
-        failed: Whether there is no answer, whatever the value is.
-    """
-    output, known = task.output_type, query.labelled
-    judged = None
-    if known:
-        judged = task.judge(value, query.golds, failed=failed, example=query.id)
-    return {
-        "id": query.id,
-        "input": dict(task.fields_of(query)),
-        "gold": output.plain(query.output) if known else None,
-        "label": None if failed else output.plain(value),
-        "correct": judged and judged.correct,
-        "measures": judged.measures if judged else {},
-    }
-
-
-UNSCORED: Mapping[str, Any] = dict.fromkeys(("logprobs", "probs", "margin", "near_tie", "coverage"))
-"""Fields of a prediction whose labels have no scores."""
-
-
-def _scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, Any]:
-    peak = max(score.logprobs)
-    weights = [math.exp(logprob - peak) for logprob in score.logprobs]
-    total = sum(weights)
-    ranked = sorted(score.logprobs, reverse=True)
-    margin = ranked[0] - ranked[1] if len(ranked) > 1 else None
-    return {
-        "label": labels[score.logprobs.index(peak)],
-        "logprobs": dict(zip(labels, score.logprobs, strict=True)),
-        "probs": {label: weight / total for label, weight in zip(labels, weights, strict=True)},
-        "margin": margin,
-        "near_tie": margin is not None and margin <= tolerance,
-        "coverage": sum(map(math.exp, score.logprobs)),
-        "text": None,
-        "failure": None,
-    }
-
-
-_UNFINISHED = {
-    "length": "the answer was cut at its budget of tokens before it was complete; "
-    "allow more of them (max_tokens)",
-    "stuck": "the model's vocabulary has no token with which the answer's format can go on",
-}
-
-
-def _generated(
-    parse: Callable[[str], Any], generation: Generation, whole: bool
-) -> tuple[dict[str, Any], Any]:
-    """Return the fields of a generated answer and its value; an unfinished one of a `whole` format
-    has none."""
-    said: dict[str, Any] = {**UNSCORED, "text": generation.text, "failure": None}
-    if whole and generation.finish in ("length", "stuck"):
-        said["failure"] = _UNFINISHED[generation.finish]
-        return said, None
-    try:
-        return said, parse(generation.text.strip())
-    except ValueError as error:
-        said["failure"] = str(error)
-        if generation.finish == "length":
-            said["failure"] += " (the answer was cut at its budget of tokens)"
-        return said, None
+def _held_back(made: Prediction, threshold: float) -> Prediction:
+    """Return a prediction without its answer, where its probability is not above the threshold."""
+    probability = max((made.probs or {}).values(), default=None)
+    if made.failure is not None or probability is None or probability > threshold:
+        return made
+    reason = f"held back: a probability of {probability:.3g} is not above {threshold:.3g}"
+    wrong = None if made.correct is None else False
+    return replace(made, label=None, correct=wrong, failure=reason, measures={}, abstained=True)

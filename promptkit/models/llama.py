@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
@@ -103,6 +103,17 @@ def load_model(
     return model.adapted(adapter) if adapter is not None else model
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How a model was loaded: the arguments of `load_model` that decide its numbers."""
+
+    name: str
+    weights: Weights
+    exact: bool
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Paths of adapters and their scales."""
+
+
 class LlamaModel:
     """A GGUF model (`promptkit.models.base.Model`), for the process that loaded it.
 
@@ -158,6 +169,8 @@ class LlamaModel:
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._adapters: tuple[Adapter, ...] = ()
+        self.origin = Origin(name or str(path), weights, exact)
+        """How to load it again."""
         template = library().llama_model_chat_template(model.pointer, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
@@ -206,6 +219,8 @@ class LlamaModel:
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
         model.identity = replace(self.identity, name=name, adapter=applied)
+        adapters = (*self.origin.adapters, (str(path), scale))
+        model.origin = replace(self.origin, adapters=adapters)
         return model
 
     def close(self) -> None:

@@ -60,8 +60,8 @@ class Template:
     name: str = "<template>"
     """Name in results and messages."""
     folders: tuple[Path, ...] = (BUILT_IN,)
-    """Search path of `{% include %}`, `{% import %}` and `{% extends %}`; built-in templates load
-    only built-in ones."""
+    """Search path of `{% include %}`, `{% import %}` and `{% extends %}`; the last one is that of
+    the built-in templates, which load only each other."""
     file: str | None = None
     """Path of the file that it was loaded from."""
     made_from: str | None = None
@@ -265,15 +265,16 @@ class _TemplateLoader(jinja2.FileSystemLoader):
     def find(self, name: str, parent: str) -> str | None:
         """Return the file that `parent` loads by a name; None if there is none.
 
-        A built-in template loads only built-in ones, so that a task's files cannot change its
-        output. No template loads itself, so that a file may extend a built-in one of its name.
+        A template of the last folder, a built-in one, loads only from there, so that a task's files
+        cannot change its output. No template loads itself, so that a file may extend a built-in one
+        of its name.
         """
         try:
             parts = split_template_path(name)
         except jinja2.TemplateNotFound:
             return None
-        inside = Path(parent).is_relative_to(BUILT_IN)
-        for folder in (BUILT_IN,) if inside else self._folders:
+        inside = Path(parent).is_relative_to(self._folders[-1])
+        for folder in self._folders[-1:] if inside else self._folders:
             path = folder.joinpath(*parts)
             if path != Path(parent) and path.is_file():
                 self._found[str(path)] = path

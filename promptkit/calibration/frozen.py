@@ -1,0 +1,221 @@
+"""Frozen predictors: loaded from their file, with the model that they were frozen with."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from promptkit.calibration.fitted import FittedCalibration
+from promptkit.errors import DataError, ModelError, Problem, PromptkitError
+from promptkit.inference.answering import Progress
+from promptkit.inference.cell import Cell
+from promptkit.inference.frozen_file import FrozenFile, read_frozen
+from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Store
+from promptkit.models.base import Model, ModelIdentity, Sampling
+from promptkit.selection.orders import Order
+from promptkit.selection.saved_selection import selection_from_dict
+from promptkit.tasks.examples import Example
+from promptkit.tasks.loading import load_task
+from promptkit.tasks.verbalizers import Verbalizer
+from promptkit.templating.template import Template
+
+
+@dataclass(frozen=True)
+class FrozenPredictor(Predictor):
+    """A predictor that was loaded from a file; its name is the file's.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task, model = pk.load_task("examples/fruit"), pk.FakeModel()
+        >>> predictor = pk.Predictor(task, pk.Template.of(task), model, shots=4)
+        >>> file = pk.freeze(predictor, "fruit.promptkit")
+        >>> frozen = pk.load_predictor(file, model=model)
+        >>> [one.label for one in frozen.predict([frozen.query({"name": "lemon"})])]
+        ['drupe']
+    """
+
+    name: str = ""
+    """Name in tables."""
+    evidence: Mapping[str, Any] | None = field(default=None, hash=False)
+    """What was known of its answers when it was frozen."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Identity of the model, under the name of the predictor."""
+        return replace(self.model.identity, name=self.name)
+
+    @property
+    def cell(self) -> Cell:
+        """Cell of the predictions."""
+        return super().cell.at(model=self.name)
+
+    def query(self, fields: Mapping[str, Any]) -> Example[Any, Any]:
+        """Return a query out of the fields of its input. Raises `DataError`."""
+        return self.task.as_query(fields)
+
+    def predict(
+        self,
+        queries: Iterable[Example[Any, Any]],
+        *,
+        store: Store | None = None,
+        progress: Progress | None = None,
+    ) -> list[Prediction]:
+        """Answer every query; one that has the id of a demonstration is another example."""
+        queries = list(queries)
+        asked = [*map(self._apart, queries)]
+        made = super().predict(asked, store=store, progress=progress)
+        return [replace(one, id=query.id) for one, query in zip(made, queries, strict=True)]
+
+    def _apart(self, query: Example[Any, Any]) -> Example[Any, Any]:
+        """Return a query under an id that no demonstration has, unless it is that one."""
+        id = query.id
+        while (demo := self.task.demos.by_id(id)) is not None and demo.input != query.input:
+            id += "'"
+        return query if id == query.id else query.model_copy(update={"id": id})
+
+
+def load_predictor(
+    path: str | Path,
+    model: Model | None = None,
+    *,
+    any_model: bool = False,
+    threads: int | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> FrozenPredictor:
+    """Load a frozen predictor with its model.
+
+    Args:
+        path: The file, as `promptkit.freeze` or `promptkit freeze` writes it.
+        model: The model; by default the one that the file names.
+        any_model: Whether another model than the frozen one may answer.
+        threads: The threads that compute; by default as many as were measured to be fastest.
+        notify: A function that is called with notes, such as that the weights run as another type.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        DataError: The file is missing, damaged or of a later version.
+        ModelError: The model is not found, or not the frozen one.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task, model = pk.load_task("examples/fruit"), pk.FakeModel()
+        >>> file = pk.freeze(pk.Predictor(task, pk.Template.of(task), model), "fruit.promptkit")
+        >>> load_predictor(file, model=model).shots
+        0
+    """
+    frozen = read_frozen(path)
+    folder = Path(mkdtemp(prefix="promptkit-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # templates are loaded from it
+    try:
+        frozen.unpack(folder)
+        task = load_task(folder / "task")
+        template = _template(frozen, folder)
+        settings = _settings(frozen.data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(frozen, error) from None
+    if task.fingerprint != frozen.data["task"]["fingerprint"]:
+        raise _damaged(frozen, "its task is read differently by this version of promptkit")
+    if model is None:
+        model = _loaded(frozen, threads, notify)
+    _check_model(frozen, model.identity, any_model, notify)
+    return FrozenPredictor(
+        task,
+        template,
+        model,
+        **settings,
+        name=frozen.path.stem,
+        evidence=frozen.data["evidence"],
+    )
+
+
+def _template(frozen: FrozenFile, folder: Path) -> Template:
+    data = frozen.data["template"]
+    templates = folder / "templates"
+    folders = tuple([templates / str(number) for number in range(data["folders"])])
+    for one in folders:
+        one.mkdir(parents=True, exist_ok=True)
+    place = None if data["place"] is None else str(templates / data["place"])
+    source = frozen.files["template.j2"].decode()
+    template = Template(source, data["name"], folders, made_from=place)
+    template.check()
+    return template
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    words, order, learnt = data["verbalizer"], data["order"], data["calibration"]
+    return {
+        "shots": data["shots"],
+        "seed": data["seed"],
+        "selection": selection_from_dict(data["selection"]),
+        "fit": data["fit"],
+        "sampling": Sampling(**data["sampling"]),
+        "verbalizer": None if words is None else Verbalizer(words["name"], words["words"]),
+        "order": None if order is None else Order(**order),
+        "rationale_tokens": data["rationale_tokens"],
+        "calibration": None if learnt is None else FittedCalibration.from_dict(learnt),
+        "threshold": data["threshold"],
+    }
+
+
+def _loaded(frozen: FrozenFile, threads: int | None, notify: Callable[[str], None] | None) -> Model:
+    """Return the model that a file names."""
+    from promptkit.models.llama import load_model
+
+    origin, identity = frozen.data["model"]["origin"], frozen.data["model"]["identity"]
+    if origin is None:
+        raise ModelError(
+            f"{frozen.path}: frozen with {identity['name']}, which is no model file; give the "
+            "model: load_predictor(file, model=...)"
+        )
+    how: dict[str, Any] = {} if notify is None else {"notify": notify}
+    try:
+        model = load_model(
+            origin["name"],
+            context=identity["context"],
+            weights=origin["weights"],
+            exact=origin["exact"],
+            threads=threads,
+            **how,
+        )
+        for path, scale in origin["adapters"]:
+            model = model.adapted(path, scale=scale)
+    except PromptkitError as error:
+        raise ModelError(
+            f"{frozen.path}: its model {origin['name']} (SHA-256 {identity['sha256'][:12]}…) "
+            f"cannot be loaded: {error}; name the file with --model"
+        ) from None
+    return model
+
+
+def _check_model(
+    frozen: FrozenFile,
+    found: ModelIdentity,
+    any_model: bool,
+    notify: Callable[[str], None] | None,
+) -> None:
+    """Raise `ModelError` for another model than the frozen one; tell of other settings."""
+    wanted = {k: v for k, v in frozen.data["model"]["identity"].items() if k in found.key}
+    other = [key for key, value in found.key.items() if wanted.get(key) != value]
+    if {"sha256", "adapter"} & {*other} and not any_model:
+        raise ModelError(
+            f"{frozen.path}: frozen with {frozen.data['model']['identity']['name']} (SHA-256 "
+            f"{str(wanted['sha256'])[:12]}…), and this is {found.name} ({found.sha256[:12]}…), or "
+            "its adapter is another; to use it all the same, allow any model (--any-model), and "
+            "compare it first"
+        )
+    if other and notify is not None:
+        changes = [f"{key} {found.key[key]}, not {wanted.get(key)}" for key in other]
+        notify(f"{frozen.path.name}: the model runs with {'; '.join(changes)}: scores may differ")
+
+
+def _damaged(frozen: FrozenFile, reason: object) -> DataError:
+    said = f"it cannot be read ({reason}); freeze the predictor again"
+    return DataError([Problem(said, file=str(frozen.path))])

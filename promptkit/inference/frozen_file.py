@@ -1,0 +1,240 @@
+"""Predictors as files: one zip of JSON and text, with everything but the model.
+
+It holds the task with its pool, the template with the files that it loads, the way in which shots
+are drawn, the words for labels, the calibration, the threshold, the model's identity, the evidence,
+and the digest of every part. There is no code and no pickle in it, and templates run in their
+sandbox as ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from promptkit.errors import DataError, Problem, TaskError
+from promptkit.files import saving
+from promptkit.files.paths import MOST_BYTES, read_bytes
+from promptkit.inference.prediction import Predictor
+from promptkit.selection.orders import as_order
+from promptkit.selection.pool import Pool
+from promptkit.selection.saved_selection import selection_to_dict
+from promptkit.selection.strategies import Fixed, selection_for
+from promptkit.tasks.measures import Scoring
+from promptkit.tasks.task import Task
+from promptkit.tasks.writing import save_task
+from promptkit.templating.loaded_files import loaded_files, placed
+
+SUFFIX = ".promptkit"
+"""Suffix of the files."""
+
+FORMAT = 1
+"""Version of the format; files of a later one are refused."""
+
+MANIFEST = "frozen.json"
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the zip
+    *(KeyError, ValueError, TypeError),  # of the manifest; RecursionError is a RuntimeError
+)
+_AGAIN = "freeze the predictor again, or restore the file"
+
+
+@dataclass(frozen=True)
+class FrozenFile:
+    """A file that was read and checked."""
+
+    path: Path
+    data: Mapping[str, Any]
+    """Its manifest."""
+    files: Mapping[str, bytes]
+    """Everything else, by name."""
+
+    def unpack(self, folder: Path) -> None:
+        """Write everything but the manifest to a folder."""
+        for name, content in self.files.items():
+            target = folder.joinpath(*PurePosixPath(name).parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+
+def freeze(
+    predictor: Predictor, path: str | Path, evidence: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a predictor to a file, which `promptkit.load_predictor` reads.
+
+    Args:
+        predictor: The predictor.
+        path: The file; its suffix is `.promptkit`.
+        evidence: What is known of its answers, such as its accuracy and the interval.
+
+    Returns:
+        The file.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task, model = pk.load_task("examples/fruit"), pk.FakeModel()
+        >>> freeze(pk.Predictor(task, pk.Template.of(task), model, 4), "fruit.promptkit").name
+        'fruit.promptkit'
+
+    Raises:
+        TaskError: The task is one that only Python can hold, or the suffix is another.
+        PromptError: The selection is one that only Python can hold.
+        TemplateError: The template loads files by names that it computes.
+        OSError: The file cannot be written; what was there before is unchanged.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise TaskError(f"{path}: the file of a frozen predictor is named like fruit{SUFFIX}")
+    task = _lasting(predictor.task)
+    files = _task_files(task)
+    template = predictor.template
+    for file, source in loaded_files(template).items():
+        files[f"templates/{placed(file, template.folders)}"] = source.encode()
+    files["template.j2"] = template.source.encode()
+    data: dict[str, Any] = {
+        "format": FORMAT,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "task": {"name": task.name, "fingerprint": task.fingerprint},
+        "template": {
+            "name": template.name,
+            "place": placed(Path(template.place), template.folders),
+            "folders": len(template.folders),
+        },
+        **_settings(predictor),
+        "model": _model(predictor),
+        "evidence": dict(evidence) if evidence is not None else None,
+        "files": {name: _digest(content) for name, content in files.items()},
+    }
+    data["checksum"] = _checksum(data)
+    written = json.dumps(data, ensure_ascii=False, indent=1).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {MANIFEST: written, **files}.items():
+            archive.writestr(name, content)
+    saving.write(path, buffer.getvalue())
+    return path
+
+
+def read_frozen(path: str | Path) -> FrozenFile:
+    """Return the parts of a frozen predictor.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: The file is missing, damaged, of another kind or of a later version.
+    """
+    path = Path(path)
+    try:
+        files = _unzipped(read_bytes(path, MOST_BYTES))
+        data = json.loads(files.pop(MANIFEST))
+        version, digests = data["format"], data["files"]
+    except OSError as error:
+        raise _bad(path, error.strerror or str(error)) from None
+    except _DAMAGE as error:
+        reason = f"no frozen predictor, or a damaged one ({error}); {_AGAIN}"
+        raise _bad(path, reason) from None
+    if version != FORMAT:
+        raise _bad(path, f"format {version!r}, and this promptkit reads {FORMAT}; update promptkit")
+    if data.get("checksum") != _checksum(data):
+        raise _bad(path, f"its manifest was changed after it was written; {_AGAIN}")
+    found = {name: _digest(content) for name, content in files.items()}
+    for name in sorted({*found, *digests}):
+        if found.get(name) != digests.get(name):
+            raise _bad(path, f"{name} in it was changed, added or lost; {_AGAIN}")
+    return FrozenFile(path, data, files)
+
+
+def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
+    """Return a task as a frozen predictor needs it: without tests, and without its own scorer."""
+    plain = task.scoring.scorer is None
+    if task.folds and plain:
+        return task
+    return type(task)(
+        name=task.name,
+        instruction=task.instruction,
+        demos=task.demos,
+        near_duplicates=task.near_duplicates,
+        scoring=task.scoring if plain else Scoring(),
+        verbalizers=task.verbalizers,
+        folds=task.folds,
+        rationale=task.rationale,
+    )
+
+
+def _task_files(task: Task[Any, Any]) -> dict[str, bytes]:
+    with TemporaryDirectory(prefix="promptkit-") as folder:
+        save_task(task, folder)
+        files = [file for file in Path(folder).rglob("*") if file.is_file()]
+        return {f"task/{file.relative_to(folder).as_posix()}": file.read_bytes() for file in files}
+
+
+def _settings(predictor: Predictor) -> dict[str, Any]:
+    selection = selection_for(predictor.task, predictor.selection)
+    order = None if predictor.order is None else as_order(predictor.order)
+    words, calibration = predictor.verbalizer, predictor.calibration
+    return {
+        "shots": predictor.shots,
+        "seed": predictor.seed,
+        "selection": selection_to_dict(selection),
+        "order": None if order is None else asdict(order),
+        "shot_ids": _shot_ids(predictor, selection),
+        "verbalizer": None if words is None else {"name": words.name, "words": dict(words.words)},
+        "fit": predictor.fit,
+        "sampling": asdict(predictor.sampling),
+        "rationale_tokens": predictor.rationale_tokens,
+        "calibration": None if calibration is None else calibration.to_dict(),
+        "threshold": predictor.threshold,
+    }
+
+
+def _shot_ids(predictor: Predictor, selection: Any) -> list[str] | None:
+    """Return the shots of a query that is near none of them; None if each query has its own."""
+    if not isinstance(selection, Fixed):
+        return None
+    pool = Pool(predictor.task.demos)
+    ranked = selection.ranked(pool, predictor.seed, predictor.shots)[: predictor.shots]
+    return [predictor.task.demos[index].id for index in ranked]
+
+
+def _model(predictor: Predictor) -> dict[str, Any]:
+    origin = getattr(predictor.model, "origin", None)
+    return {
+        "identity": asdict(predictor.model.identity),
+        "origin": asdict(origin) if is_dataclass(origin) and not isinstance(origin, type) else None,
+    }
+
+
+def _unzipped(raw: bytes) -> dict[str, bytes]:
+    """Return the files of a zip within bounds. Raises `BadZipFile` and ValueError."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > MOST_BYTES:
+            raise ValueError("more than 1 GB when decompressed")
+        for entry in entries:
+            parts = PurePosixPath(entry.filename).parts
+            strange = entry.filename.startswith("/") or "\\" in entry.filename or ":" in parts[0]
+            if strange or ".." in parts:
+                raise ValueError(f"a file named {entry.filename!r}")
+        return {entry.filename: archive.read(entry) for entry in entries if not entry.is_dir()}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+    parts = {key: value for key, value in data.items() if key != "checksum"}
+    return _digest(json.dumps(parts, sort_keys=True).encode())
+
+
+def _bad(path: Path, reason: str) -> DataError:
+    return DataError([Problem(reason, file=str(path))])
