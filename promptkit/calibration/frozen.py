@@ -36,8 +36,8 @@ class FrozenPredictor(Predictor):
         >>> predictor = pk.Predictor(task, pk.Template.of(task), model, shots=4)
         >>> file = pk.freeze(predictor, "fruit.promptkit")
         >>> frozen = pk.load_predictor(file, model=model)
-        >>> [one.label for one in frozen.predict([frozen.query({"name": "lemon"})])]
-        ['drupe']
+        >>> [one.shots for one in frozen.predict([frozen.query({"name": "lemon"})])]
+        [4]
     """
 
     name: str = ""

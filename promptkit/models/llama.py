@@ -104,7 +104,7 @@ def load_model(
 
 
 @dataclass(frozen=True)
-class Origin:
+class LoadedFrom:
     """How a model was loaded: the arguments of `load_model` that decide its numbers."""
 
     name: str
@@ -169,7 +169,7 @@ class LlamaModel:
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._adapters: tuple[Adapter, ...] = ()
-        self.origin = Origin(name or str(path), weights, exact)
+        self.origin = LoadedFrom(name or str(path), weights, exact)
         """How to load it again."""
         template = library().llama_model_chat_template(model.pointer, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
