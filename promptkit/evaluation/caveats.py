@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from promptkit.evaluation import metric_text
-from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.inference.cell import named
 from promptkit.text import capital, counted, percent, quoted
 
@@ -121,6 +121,53 @@ def low_coverage(
     return (
         f"{gives}{instead}: name the labels in the template, word them as the model would, or add "
         "shots."
+    )
+
+
+def not_above_constant(
+    name: str, value: float, not_above: int, cells: int, metric: Metric
+) -> str | None:
+    """Return a warning of cells that are not significantly better than a baseline in a metric.
+
+    Args:
+        name: The baseline in words.
+        value: The metric of the baseline.
+        not_above: The number of cells that are not better.
+        cells: The number of all cells.
+        metric: The metric.
+    """
+    if not not_above:
+        return None
+    baseline = f"{name}, {metric.noun} {metric_text.figure(metric, value)}"
+    if not_above == cells:
+        return (
+            f"No cell significantly beats {baseline}; change the template or the model, or add "
+            "tests."
+        )
+    verb = "does" if not_above == 1 else "do"
+    return f"{not_above} of {cells} cells {verb} not significantly beat {baseline}."
+
+
+def unanswered(where: str, share: float, many: int, cells: int, metric: Metric) -> str | None:
+    """Return a warning of cells with many answers that have no metric, such as no numbers.
+
+    Args:
+        where: The cell with the most of them, in words.
+        share: Their share in that cell.
+        many: The number of cells with more than `UNANSWERED` of them.
+        cells: The number of all cells.
+        metric: The metric.
+    """
+    if not many:
+        return None
+    place = f" {where}" if where else ""
+    beside = (
+        f" (and more than {percent(UNANSWERED)} in {many} of {cells} cells)" if many > 1 else ""
+    )
+    so = "look at what failed" if many == cells else "so such a cell is not called best"
+    return (
+        f"{capital(share_text(share))} of the answers{place} have no {metric.noun}{beside}, which "
+        f"is over the others alone: these may be the easy ones, {so}."
     )
 
 

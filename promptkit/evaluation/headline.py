@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptkit.evaluation import metric_text
-from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import named
 from promptkit.text import capital, listed, percent
@@ -31,10 +31,16 @@ class Leader:
     general: bool = True
     """Validity of `ci` and `separated` for new draws of shots too."""
     baseline: float | None = None
-    """Accuracy of the baseline, where accuracy is the metric."""
+    """The metric of the baseline."""
+    constant: str = ""
+    """The baseline in words."""
     metric: Metric = ACCURACY
     chance: bool = False
     """True where the baseline is chance, false where it is the majority class."""
+    unanswered: float = 0.0
+    """Share of the answers of the cell that have no metric."""
+    left_out: bool = False
+    """Whether another cell answers too seldom to be the best."""
 
 
 Open = Mapping[str, str | int]
@@ -50,7 +56,9 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         wins: Significant comparisons of the leader with cells that differ in one factor.
     """
     right = metric_text.said(leader.metric, leader.value, leader.ci)
-    if leader.chance and leader.baseline is not None:
+    if leader.unanswered > UNANSWERED:
+        right += f" of the {percent(1 - leader.unanswered)} of its answers that have one"
+    if leader.chance and leader.baseline is not None and leader.metric == ACCURACY:
         right += f" (chance: {percent(leader.baseline)})"
     subject = _subject(leader.levels)
     first = _constant(leader)
@@ -65,13 +73,19 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
     else:
         rest = f"not separated from {_unsettled(unsettled, leader.others)}"
         opening = "scored lowest" if leader.metric.sign < 0 else "scored highest"
+        if leader.left_out:
+            opening += " of the cells that mostly answer"
     said = "; ".join(filter(None, [beats, rest]))
     return [*first, f"{subject} {opening}, {right}: {said}{only}."]
 
 
 def _constant(leader: Leader) -> list[str]:
-    if leader.baseline is None or leader.baseline < leader.value:
+    sign = leader.metric.sign
+    if leader.baseline is None or sign * leader.baseline < sign * leader.value:
         return []
+    if leader.metric != ACCURACY:
+        has, best = (metric_text.figure(leader.metric, v) for v in (leader.baseline, leader.value))
+        return [f"No cell beats {leader.constant}: {leader.metric.noun} {has}, the best {best}."]
     if leader.chance:
         return [f"No cell beats chance, which is right {percent(leader.baseline)} of the time."]
     more = "more often than" if leader.baseline > leader.value else "as often as"

@@ -19,6 +19,9 @@ from promptkit.evaluation import class_metrics, confidence_metrics, number_metri
 from promptkit.evaluation.outcomes import LabelScores, Losses, Outcomes
 from promptkit.text import did_you_mean
 
+UNANSWERED = 0.05
+"""Share of answers without a metric from which the others may be the easy ones."""
+
 OfLabels = Callable[[LabelScores, int], Losses]
 OfNumbers = Callable[[Losses, Losses], Losses]
 OfDistribution = Callable[[Losses, Losses], Losses]
@@ -66,6 +69,11 @@ class Metric:
         return float(
             np.mean([column[rows].mean() for column, rows in zip(found.T, known.T, strict=True)])
         )
+
+    def unanswered(self, one: Outcomes) -> float:
+        """Return the share of the answers of a cell that it is not about, such as no numbers."""
+        found = self._kept(one)
+        return 1.0 if found is None else float(np.isnan(found).mean())
 
     def intervals(self, one: Outcomes, level: float = 0.95) -> targets.Intervals | None:
         """Return its intervals for a cell; None where nothing can be said."""

@@ -19,8 +19,8 @@ from promptkit.evaluation import (
     sentences,
     targets,
 )
-from promptkit.evaluation.metric import ACCURACY, Metric
-from promptkit.evaluation.outcomes import ByCell, Losses
+from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
+from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes
 from promptkit.evaluation.results import Best, LossDifference, Pair
 from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell, distinct
 
@@ -80,9 +80,16 @@ def compared(by_cell: ByCell, metric: Metric = ACCURACY) -> list[Found]:
             levels(a, others) | levels(b, others),
             general=both.general is not None,
             metric=metric,
+            answered=_answered(by_cell[a], by_cell[b], metric),
         )
         found.append(Found(a, b, both, words))
     return found
+
+
+def _answered(a: Outcomes, b: Outcomes, metric: Metric) -> tuple[int, int]:
+    """Return the number of queries with a metric in both cells, and of all."""
+    shares = metric.paired(a, b)
+    return 0 if shares is None else len(shares[0]), len(a.correct)
 
 
 def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
@@ -103,6 +110,7 @@ def pairs(by_cell: ByCell, found: Iterable[Found]) -> Iterator[Pair]:
             sentences.verdict(words),
             log_loss=_loss_difference(first.log_losses, second.log_losses, drawn),
             brier=_loss_difference(first.brier_scores, second.brier_scores, drawn),
+            n=words.answered[0],
         )
 
 
@@ -243,7 +251,10 @@ def _headline(
         len(best.rivals),
         general=around is None or around.general is not None,
         baseline=best.baseline,
+        constant=best.baseline_name,
         metric=metric,
+        unanswered=metric.unanswered(by_cell[best.cell]),
+        left_out=any(metric.unanswered(by_cell[rival.cell]) > UNANSWERED for rival in best.rivals),
         chance=(scores := by_cell[best.cell].scores) is not None and not scores.labels,
     )
     unsettled: list[headline.Open] = []

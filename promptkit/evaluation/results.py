@@ -113,6 +113,9 @@ class Pair:
     log_loss: LossDifference | None = None
     """None for generated answers."""
     brier: LossDifference | None = None
+    n: int | None = None
+    """Number of queries that it is over, those that have the metric in both cells. None in runs of
+    earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +146,14 @@ class Best:
     separated: bool
     """Separated from every rival: only then it is the best."""
     baseline: float | None
-    """Accuracy of the baseline, the majority class or chance among the options of each query; None
-    for generated answers, and where another metric than accuracy is chosen."""
+    """The metric of answers without a model (`promptkit.evaluation.baselines`): the majority class,
+    chance among the options of each query, or a constant number. None where there are none, as for
+    texts."""
     value: float | None = None
     """The metric of the cell: its accuracy, where no other one is chosen. None in runs of earlier
     versions."""
+    baseline_name: str = ""
+    """What answers so without a model, such as `a constant 3.0 (the median of the pool)`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ class Compared:
     general: bool = True
     """Validity for new draws of shots too, and not for one draw only."""
     metric: Metric = ACCURACY
+    answered: tuple[int, int] = (0, 0)
+    """Number of queries that have the metric in both cells, and of all."""
 
 
 def judge(compared: Compared) -> Kind:
@@ -81,6 +83,8 @@ def verdict(compared: Compared) -> str:
     else:
         rest = f", significant ({'Holm-adjusted ' if several else ''}{p_value(c.p)})"
     only = "" if c.general else " for this draw of shots"
+    if c.answered[0] < c.answered[1]:
+        only += f"; over the {c.answered[0]:,} of {c.answered[1]:,} queries that both answered"
     where = context(c.context)
     return sentence(f"{where + ': ' if where else ''}{change}{rest}{only}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from promptkit.evaluation import best_cell, variance_sources
+from promptkit.evaluation import baselines, best_cell, metric_text, variance_sources
 from promptkit.evaluation import pairs as paired
 from promptkit.evaluation import warnings as warned
 from promptkit.evaluation.exact_match import exactness
@@ -24,7 +24,7 @@ def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | Non
     """Return a hint on reading the figures: what counts as right, or how often chance is."""
     if task.options is None:
         return exactness(task.output_type, metric, task.scoring)
-    chance = best_cell.baseline(by_cell)
+    chance = baselines.baseline(by_cell)
     if chance is None:
         return None
     used = {cell.calibration for cell in by_cell} != {RAW}
@@ -33,7 +33,7 @@ def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | Non
         "per byte, per token and PMI."
     )
     return (
-        f"Chance is {percent(chance.accuracy)}: the mean over queries of 1 / the number of their "
+        f"Chance is {percent(chance.value)}: the mean over queries of 1 / the number of their "
         f"options.{'' if used else hint}"
     )
 
@@ -72,20 +72,29 @@ def weigh(
     found = paired.compared(by_cell, metric)
     pairs = tuple(paired.pairs(by_cell, found))
     planned = paired.plan(by_cell, found, metric)
-    baseline = best_cell.baseline(by_cell) if metric == ACCURACY else None
+    baseline = baselines.baseline(by_cell, metric, task)
     best = best_cell.best(by_cell, baseline, metric)
     verdicts = paired.verdicts_on(by_cell, found, best, planned, metric)
     lines = list(variance_sources.lines(by_cell, metric))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels)) if metric == ACCURACY else []
+    notes = _reading(task, by_cell, metric), _level(baseline, metric), _folds(task)
     return Summary(
         pairs,
         best,
         (*verdicts, *map(sentence, swaps), *filter(None, [mean_verdict(by_cell, best)])),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),
-        tuple(filter(None, [_reading(task, by_cell, metric), _folds(task)])),
+        tuple(filter(None, notes)),
         tuple(variance_sources.variance(lines)),
         tuple(variance_sources.spreads(lines)),
     )
+
+
+def _level(baseline: baselines.Baseline | None, metric: Metric) -> str | None:
+    """Return a note on the metric of answers without a model; the warnings name an accuracy's."""
+    if baseline is None or metric == ACCURACY:
+        return None
+    level = metric_text.figure(metric, baseline.value)
+    return sentence(f"{baseline.name} would have {metric.noun} {level}")
 
 
 def _folds(task: Task[Any, Any]) -> str | None:

@@ -72,7 +72,8 @@ def lines(by_cell: ByCell, metric: Metric = ACCURACY) -> Iterator[Line]:
         if any(table is None for table in shares):
             continue
         table = np.moveaxis(np.array(shares, dtype=np.float64), 1, 0)
-        table = table[np.isfinite(table).reshape(len(table), -1).all(axis=1)]
+        known = np.isfinite(table).reshape(len(table), -1).all(axis=1)
+        table = table if known.all() else table[known]
         if len(table) < 2:
             continue
         prompts = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from promptkit.evaluation import (
-    best_cell,
+    baselines,
     caveats,
     label_collapse,
     label_frequencies,
@@ -15,7 +15,7 @@ from promptkit.evaluation import (
     power,
     sentences,
 )
-from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.evaluation.results import FreeAnswers
@@ -29,7 +29,7 @@ def warnings(
     task: Task[Any, Any],
     by_cell: ByCell,
     planned: power.SampleSize,
-    baseline: best_cell.Baseline | None,
+    baseline: baselines.Baseline | None,
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[FreeAnswers] = (),
     metric: Metric = ACCURACY,
@@ -38,7 +38,8 @@ def warnings(
     n = len(predictions[0])
     checked = [
         caveats.few_queries(n, power.detectable(n, planned), metric),
-        _not_above(by_cell, baseline),
+        _unanswered(by_cell, metric),
+        _not_above(by_cell, baseline, metric),
         _picked(by_cell, metric),
         _one_seed(by_cell, metric),
         _low_coverage(by_cell, free),
@@ -53,11 +54,22 @@ def warnings(
         yield from label_frequencies.warnings(labels, by_cell)
 
 
-def _not_above(by_cell: ByCell, baseline: best_cell.Baseline | None) -> str | None:
+def _unanswered(by_cell: ByCell, metric: Metric) -> str | None:
+    """Return the warning for the cell with the most answers that have no metric."""
+    shares = {cell: metric.unanswered(by_cell[cell]) for cell in distinct(by_cell)}
+    worst = max(shares, key=lambda cell: shares[cell])
+    where = sentences.context(levels(worst, varied(by_cell)))
+    many = sum(share > UNANSWERED for share in shares.values())
+    return caveats.unanswered(where, shares[worst], many, len(shares), metric)
+
+
+def _not_above(by_cell: ByCell, baseline: baselines.Baseline | None, metric: Metric) -> str | None:
     if baseline is None:
         return None
-    not_above, cells = best_cell.not_above(by_cell, baseline)
-    return caveats.not_above_baseline(baseline.label, baseline.accuracy, not_above, cells)
+    counts = baselines.not_above(by_cell, baseline, metric)
+    if metric == ACCURACY:
+        return caveats.not_above_baseline(baseline.label, baseline.value, *counts)
+    return caveats.not_above_constant(baseline.name, baseline.value, *counts, metric)
 
 
 def _picked(by_cell: ByCell, metric: Metric) -> str | None:

@@ -14,10 +14,11 @@ from promptkit.errors import escaped
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.intervals import Interval, wilson
 from promptkit.evaluation.mean_intervals import mean_interval
-from promptkit.evaluation.metric import measured
+from promptkit.evaluation.metric import UNANSWERED, measured
 from promptkit.experiments.comparison import encoded
 from promptkit.files import saving
 from promptkit.optimising.budget import SearchPlan
+from promptkit.text import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Trial:
     """Its value; None where no answer has one."""
     ci: tuple[float, float] | None = None
     """95 % interval of `value`, which ignores the selection of the best."""
+    unanswered: float = 0.0
+    """Share of the answers that it is not about, such as no numbers."""
 
     @property
     def accuracy(self) -> float:
@@ -54,7 +57,9 @@ class Trial:
         """Sort key, larger for better shots: by the metric, or else by log loss or accuracy."""
         if self.metric is not None:
             sign = measured(self.metric).sign
-            return (-math.inf if self.value is None else sign * self.value), self.accuracy
+            if self.value is None or self.unanswered > UNANSWERED:
+                return -math.inf, -self.unanswered
+            return sign * self.value, self.accuracy
         if self.log_loss is None:
             return self.accuracy, 0.0
         return -self.log_loss, self.accuracy
@@ -87,6 +92,8 @@ class Trial:
             text += f", log loss {self.log_loss:.2f} [{around.low:.2f}, {around.high:.2f}]"
         if self.metric in (None, "accuracy", "log_loss") or self.value is None:
             return text
+        if self.unanswered:
+            text += f", {percent(self.unanswered)} without a {measured(self.metric).noun}"
         return f"{metric_text.said(measured(self.metric), self.value, self.ci)}, {text}"
 
 

@@ -223,13 +223,14 @@ class _Search:
             *self._value(found),
         )
 
-    def _value(self, found: Outcomes) -> tuple[str | None, float | None, Ends | None]:
-        """Return the metric that is improved, its value and its interval."""
+    def _value(self, found: Outcomes) -> tuple[str | None, float | None, Ends | None, float]:
+        """Return the metric that is improved, its value and interval, and what it leaves out."""
         if self._metric is None:
-            return None, None, None
+            return None, None, None, 0.0
         around = self._metric.intervals(found)
         ends = None if around is None else around.ends[1]
-        return self._metric.name, self._metric.value(found), ends
+        left_out = self._metric.unanswered(found)
+        return self._metric.name, self._metric.value(found), ends, left_out
 
     def _ask(self, asked: Sequence[tuple[Example[Any, Any], Shots]]) -> list[Prediction]:
         requests = self._predictor.requests(

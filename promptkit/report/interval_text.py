@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, Metric, measured
-from promptkit.report.cell_names import Data, aggregates
+from promptkit.inference.cell import levels_of
+from promptkit.report.cell_names import Data, Key, aggregates
+from promptkit.text import percent
 
 
 def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
@@ -42,6 +45,22 @@ def range_of(metric: Metric, values: Sequence[float]) -> str:
         return ""
     low, high = metric_text.edges(metric, min(values), max(values))
     return low if low == high else f"{low}–{high}"
+
+
+def failed(data: Data) -> dict[tuple[Key, int], str]:
+    """Return the number of answers that are none, by cell and number of shots.
+
+    Their share stands behind it where another metric than accuracy is chosen, which counts them as
+    wrong.
+    """
+    metric, seeds = metric_of(data), Counter[tuple[Key, int]]()
+    seeds.update((levels_of(row), row["shots"]) for row in data["rows"] if row["seed"] is not None)
+    found = {}
+    for row in aggregates(data):
+        place, count = (levels_of(row), row["shots"]), row["failures"]
+        share = percent(count / (row["n"] * max(seeds[place], 1)))
+        found[place] = f"{count:,} ({share})" if count and metric != ACCURACY else str(count)
+    return found
 
 
 def has_draws(rows: Sequence[Data]) -> bool:

@@ -171,6 +171,7 @@ def _few(names: Sequence[str], many: str) -> str:
 def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
     """Return the rows of the table, a group per cell, shots and seeds aside."""
     metric, seeds = interval_text.metric_of(data), cell_names.by_draw(data)
+    failed = interval_text.failed(data)
     named = []
     for key, rows in cell_names.grouped(cell_names.aggregates(data), levels_of).items():
         changes = pair_names.changes_of(data["pairs"], key)
@@ -178,7 +179,8 @@ def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
         for row in rows:
             drawn = seeds.get((key, row["shots"]), [])
             spread = interval_text.range_of(metric, drawn) if len(drawn) > 1 else ""
-            cells.append((row, changes.get(row["shots"]), spread))
+            shown = {**row, "failed": failed[key, row["shots"]]}
+            cells.append((shown, changes.get(row["shots"]), spread))
         named.append({"name": names.of(key, limit=200), "rows": cells})
     return named
 

@@ -118,7 +118,7 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
         "time:",
     )
     changes = pair_names.changes_of(data["pairs"], key)
-    seeds = cell_names.by_draw(data)
+    seeds, failed = cell_names.by_draw(data), interval_text.failed(data)
     for row in whole:
         made.add_row(
             str(row["shots"]),
@@ -127,7 +127,7 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
             change(changes.get(row["shots"]), metric),
             interval_text.range_of(metric, seeds[key, row["shots"]]),
             *([percent(row["accuracy"])] if metric != ACCURACY else []),
-            f"{row['coverage']:.2f}" if scored else str(row["failures"]),
+            f"{row['coverage']:.2f}" if scored else failed[key, row["shots"]],
             f"{row['tokens']:,}",
             f"{row['seconds']:.1f} s",
         )

@@ -38,9 +38,10 @@ def accuracy(data: Data) -> list[Panel]:
     whole = _having(metric, cell_names.aggregates(data))
     ends = [end for row in whole for end in _ends(metric, row)]
     values = [row[metric.name] for row in _having(metric, data["rows"])]
-    domain = _domain(metric, [*ends, *values])
+    level = _baseline(data, metric)
+    others = [] if level is None or metric == ACCURACY else [level[0]]
+    domain = _domain(metric, [*ends, *values, *others])
     seeds = cell_names.by_draw(data)
-    level = _baseline(data) if metric == ACCURACY else None
     return [
         Panel(title, _curves(metric, lines, seeds, domain, level), _in_words(metric, lines))
         for title, lines in _panels(data)[:MANY]
@@ -119,11 +120,16 @@ def _baseline_line(at: float, words: Sequence[str]) -> Chart:
     return rule + text.encode(x=alt.value(WIDTH - ASIDE))
 
 
-def _baseline(data: Data) -> tuple[float, Sequence[str]] | None:
-    """Return the accuracy of the majority class, or of chance, and its name; None without either.
+def _baseline(data: Data, metric: Metric) -> tuple[float, Sequence[str]] | None:
+    """Return the metric of answers without a model, and their name; None without any.
 
     Only labels have confusion matrices, and the baseline of options is chance.
     """
+    if metric != ACCURACY:
+        best = data.get("best") or {}
+        name, level = best.get("baseline_name") or "", best.get("baseline")
+        shown = ["chance"] if name == "chance" else ["constant", "answer"]
+        return (level, shown) if name and level is not None else None
     if data["confusion"]:
         golds = confusion_matrices.golds(data["confusion"][0])
         return max(golds) / max(1, sum(golds)), ["majority", "baseline"]
