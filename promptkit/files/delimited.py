@@ -49,8 +49,8 @@ def csv_rows(
         for line, cells in _records(lines, begin, separator):
             if isinstance(cells, str):
                 problems.append(Problem(cells, str(path), line, value=_shown(lines[line - 1])))
-            elif not cells:  # a blank line
-                continue
+            elif not cells or (len(cells) > 1 and not any(cells)):
+                continue  # a blank line, or an empty row of a spreadsheet
             elif header is None:
                 header = _header(path, line, cells, required)
                 named = max([place for place, name in enumerate(header, 1) if name], default=0)
@@ -128,8 +128,9 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
             reason = f"column not found{column_hint(name, others, header)}"
             if none and "did you mean" not in reason:
                 reason += (
-                    "; the first line is read as the names of the columns: where it is a row, put "
-                    "a line with their names above it"
+                    "; the first line is read as the names of the columns: name those that hold "
+                    "the fields in `columns`, or where it is a row, put a line with their names "
+                    "above it"
                 )
             problems.append(Problem(reason, str(path), line, field=name))
     if problems:

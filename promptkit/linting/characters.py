@@ -9,7 +9,7 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SUSPECTS = re.compile(
-    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
     "\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffd"
     "\U000e0000-\U000e01ef]"
 )

@@ -53,11 +53,11 @@ def read_examples(
     before = len(parser.problems)
     for line, row in file.rows(parser.problems, required):
         place = (str(file), line)
-        row = dict(reader.known(row))
-        if not textual and (missing := [column for column in required if column not in row]):
+        known = dict(reader.known(row))
+        if not textual and (missing := [column for column in required if column not in known]):
             parser.problems += _misnamed(missing, required, row, place)
             continue
-        example = reader.example(row, place=place)
+        example = reader.example(known, place=place)
         if example is not None:
             examples.append(example)
             lines.append(line)
@@ -193,6 +193,7 @@ class _RowReader:
     def as_named(self, problem: Problem) -> Problem:
         """Return a problem with the name of the field as a column."""
         field, dot, rest = (problem.field or "").partition(".")
+        problem = replace(problem, reason=problem.reason + self._advice(problem))
         if self._textual and field in self._structured and "JSON" not in problem.reason:
             reason = f'{problem.reason}; in CSV it is written as JSON, such as ["a", "b"]'
             problem = replace(problem, reason=reason)
@@ -201,6 +202,17 @@ class _RowReader:
             if (field in self._columns)
             else problem
         )
+
+    def _advice(self, problem: Problem) -> str:
+        """Return what to write instead of values that spreadsheets and data sets often hold."""
+        reason, value = problem.reason, str(problem.value)
+        if "valid number" in reason or "valid integer" in reason:
+            return "; write it with a decimal point, as 1234.5" if "," in value else ""
+        if "valid boolean" in reason:
+            return "; write true or false"
+        if reason.startswith("not one of the labels") and value.isdigit() and not self._codes:
+            return "; where numbers stand for labels, say which in `labels`"
+        return ""
 
     def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The row under the names of its parts; a column that shares one of these is left out."""
@@ -298,5 +310,7 @@ def _misnamed(
     id = row.get("id")
     for column in missing:
         hint = column_hint(column, [c for c in row if c not in required], [*row])
+        if "did you mean" not in hint:
+            hint += "; name the one that holds it in `columns`"
         reason = "missing value" if column in row else f"missing{hint}"
         yield Problem(reason, *place, None if id is None else str(id), column)

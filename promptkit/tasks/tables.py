@@ -85,9 +85,10 @@ def is_csv(path: Path) -> bool:
     suffix = plain_path(path).suffix.lower()
     textual = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
     if suffix not in textual and path.suffix.lower() != ".parquet":
+        book = "; save the sheet as CSV UTF-8" if suffix in (".xlsx", ".xls", ".ods") else ""
         raise TaskError(
             f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet, or in .gz behind one of "
-            "the first three"
+            f"the first three{book}"
         )
     return suffix in (".csv", ".tsv", ".tab")
 
@@ -114,11 +115,16 @@ def _read_text(path: Path) -> str:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         reason = "column 1: this is UTF-16; save the file as UTF-8"
+        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
         raise DataError([Problem(reason, str(path), 1)])
+    if raw.startswith(b"PK\3\4"):
+        reason = "not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8"
+        raise DataError([Problem(reason, str(path))])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, reason = not_utf8(raw, error)
+        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
         raise DataError([Problem(reason, str(path), line)]) from None
     if not text.strip():
         raise DataError([Problem("the file is empty", str(path))])

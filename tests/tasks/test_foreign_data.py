@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,78 @@ def test_foreign_columns_and_codes(tmp_path: Path) -> None:
     assert [demo.output for demo in task.demos] == ["positive", "negative", "positive"]
     assert [demo.id for demo in task.demos] == ["a", "b", "c"]
     assert task.labels == ("negative", "positive")
+
+
+REMARKS = [
+    ("7", 'She said "great; really" – größer', "positive"),
+    ("8", "Line one\nline two, and\ta tab", "negative"),
+    ("9", "", "negative"),
+]
+
+
+def as_written(name: str) -> bytes:
+    """Return the rows of `REMARKS` as a program writes them to a file of this name."""
+    table = [("guid", "sentence", "label"), *REMARKS]
+    if name == "demos.parquet":
+        sink = pyarrow.BufferOutputStream()
+        columns = dict(zip(table[0], map(list, zip(*REMARKS, strict=True)), strict=True))
+        parquet.write_table(pyarrow.table(columns), sink)
+        return bytes(sink.getvalue())
+    separator = "\t" if ".tsv" in name else ";"
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=separator, lineterminator="\r\n").writerows(table)
+    text = file.getvalue()
+    if name == "demos.csv":  # Excel's, with an empty row that was deleted
+        return ("\ufeffsep=;\r\n" + text + ";;\r\n").encode()
+    return gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+
+
+@pytest.mark.parametrize("name", ["demos.csv", "demos.tsv", "demos.csv.gz", "demos.parquet"])
+def test_a_table_is_the_same_in_every_format(tmp_path: Path, name: str) -> None:
+    folder(tmp_path, MOODS.replace("demos.csv", name))
+    (tmp_path / name).write_bytes(as_written(name))
+    demos = load_task(tmp_path).demos
+    assert [(demo.id, demo.input.text, demo.output) for demo in demos] == REMARKS
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "advice"),
+    [
+        ("float", '"3,5"', "write it with a decimal point, as 1234.5"),
+        ("int", '"1,200"', "write it with a decimal point, as 1234.5"),
+        ("bool", "WAHR", "write true or false"),
+    ],
+)
+def test_values_of_spreadsheets_get_advice(
+    tmp_path: Path, field: str, cell: str, advice: str
+) -> None:
+    toml = MOODS.replace('text = "str"', f'text = "{field}"')
+    with pytest.raises(DataError, match=f"field 'sentence', value .*; {advice}$"):
+        load_task(folder(tmp_path, toml, demos_csv=f"guid,sentence,label\na,{cell},1\n"))
+
+
+def test_numbers_for_labels_that_nothing_names_get_advice(tmp_path: Path) -> None:
+    toml = MOODS.replace('{ 0 = "negative", 1 = "positive" }', '["negative", "positive"]')
+    with pytest.raises(DataError, match="numbers stand for labels, say which in `labels`"):
+        load_task(folder(tmp_path, toml, demos_csv="guid,sentence,label\na,Dull,0\n"))
+
+
+def test_carriage_returns_within_cells_are_found(tmp_path: Path) -> None:
+    rows = 'guid,sentence,label\r\na,"A joy,\r\nstill",1\r\nb,Dull,0\r\n'
+    toml = f'template = "colon.j2"\n{MOODS}'
+    found = list(lint(folder(tmp_path, toml, demos_csv=rows)))
+    assert [f.rule for f in found if "U+000D" in f.message] == ["invisible-character"]
+
+
+def test_missing_records_of_parquet_are_missing_values(tmp_path: Path) -> None:
+    toml = MOODS.replace("demos.csv", "demos.parquet")
+    table = pyarrow.table({"sentence": ["A joy", None], "label": [1, 0], "guid": ["a", "b"]})
+    parquet.write_table(table, folder(tmp_path, toml) / "demos.parquet")
+    with pytest.raises(DataError, match=r"parquet:2, .*field 'sentence': missing value"):
+        load_task(tmp_path)
+    parquet.write_table(pyarrow.table({"quote": ["A"], "mood": [1]}), tmp_path / "demos.parquet")
+    with pytest.raises(DataError, match="the columns are quote, mood; name the one that holds it"):
+        load_task(tmp_path)
 
 
 def test_problems_name_the_foreign_columns(tmp_path: Path) -> None:

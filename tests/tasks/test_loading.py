@@ -207,6 +207,16 @@ def test_cells_that_are_no_numbers_are_reported(folder: Folder) -> None:
     ]
 
 
+def test_an_empty_row_of_a_spreadsheet_is_none(folder: Folder) -> None:
+    (demo,) = folder.demos("name,output\n,\npeach,drupe\n,\n\n")
+    assert demo.output == "drupe"
+
+
+def test_a_workbook_is_refused_by_name(folder: Folder) -> None:
+    (problem,) = folder.problems(b"PK\x03\x04" + b"\0" * 99)
+    assert "not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8" in problem
+
+
 # --- encodings ------------------------------------------------------------------------------------
 
 
@@ -223,14 +233,15 @@ def test_cells_that_are_no_numbers_are_reported(folder: Folder) -> None:
 def test_a_wrong_byte_is_reported_with_line_and_column(
     folder: Folder, content: bytes, where: str
 ) -> None:
-    assert folder.problems(content) == [f"{where} is not UTF-8; save the file as UTF-8"]
+    advice = 'save the file as UTF-8 (in Excel, as "CSV UTF-8")'
+    assert folder.problems(content) == [f"{where} is not UTF-8; {advice}"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
 def test_utf_16_is_refused_by_name(folder: Folder, encoding: str) -> None:
     content = ("\ufeff" if encoding == "utf-16-be" else "") + "name,output\npeach,drupe\n"
     assert folder.problems(content.encode(encoding)) == [
-        "demos.csv:1: column 1: this is UTF-16; save the file as UTF-8"
+        'demos.csv:1: column 1: this is UTF-16; save the file as UTF-8 (in Excel, as "CSV UTF-8")'
     ]
 
 
