@@ -180,8 +180,10 @@ class Expressions(NodeVisitor):
         elif kind:
             fix = "print it as it is"
         else:
-            names = [one for one in known if one != "metadata" or beside or not is_input]
-            fix = f"it has {listed(names)}"
+            implied = () if beside or not is_input else ("metadata",)
+            if is_input and isinstance(of, Record) and of.options != "options":
+                implied = (*implied, "options")
+            fix = f"it has {listed([one for one in known if one not in implied])}"
         rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
         effect = ", so this is never defined" if guarded else ""
         self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)

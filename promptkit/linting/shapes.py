@@ -72,7 +72,8 @@ class Record(Shape):
     metadata: Record | None = None
     """The metadata beside an input's fields: read by that name, and not iterated over."""
     options: str | None = None
-    """The field of the options of an input's answer: a list that is not iterated over either."""
+    """The field of the options of an input's answer, a list that is not iterated over either; any
+    input has its possible answers as `options`."""
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -81,6 +82,7 @@ class Record(Shape):
             found[self.options] = Items(TEXT)
         if self.metadata is not None:
             found.setdefault("metadata", self.metadata)
+            found.setdefault("options", Items(TEXT))
         return found
 
 

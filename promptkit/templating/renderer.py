@@ -271,9 +271,11 @@ class Renderer:
     def _input_view(self, example: Example[Any, Any], called: str = "input") -> View:
         """Return an input as a template sees it; its options are those of `options`."""
         fields, field = dict(self._task.fields_of(example)), self._task.options
-        beside: dict[str, Any] = {"metadata": View("metadata", example.metadata, example.id)}
+        metadata = View("metadata", example.metadata, example.id)
+        beside: dict[str, Any] = {"metadata": metadata, "options": self._names["labels"]}
         if field is not None:
-            beside[field] = trace(fields.pop(field), Origin(example.id, f"input.{field}"))
+            options = trace(fields.pop(field), Origin(example.id, f"input.{field}"))
+            beside |= {"options": options, field: options}
         return View("input", fields, example.id, called=called, beside=beside)
 
     def _answer(self, shot: Example[Any, Any]) -> Any:

@@ -220,7 +220,7 @@ class TracingEnvironment(BoundedEnvironment):
         return json.dumps(value, ensure_ascii=False, indent=indent, default=plain)
 
     def _no_field(self, view: View, field: str) -> Undefined:
-        others = [name for name in view._beside if name != "metadata"]
+        others = [name for name in view._beside if name not in ("metadata", "options")]
         has = ", ".join(map(shorten, (*view._fields, *others))) or "no fields"
         metadata = view._beside.get("metadata")
         if isinstance(metadata, View) and field in metadata._fields:

@@ -27,7 +27,8 @@ are shown as turns, before they go through a model's own chat template. This pag
 `promptkit compare TASK --template colon.j2 --template xml.j2` compares formats on your task. A copy
 in the task's own `templates/` is yours to change.
 
-Most have a twin that lists the labels after the instruction, `colon-labels.j2` and so on:
+Most have a twin that lists the labels after the instruction, `colon-labels.j2` and so on (or, where
+each query has options of its own, these options in each example):
 
 """
 

@@ -63,13 +63,57 @@ def test_every_built_in_template_scores_the_options_of_the_query(path: Any) -> N
     assert made.candidates is not None
     assert len(made.candidates) == 3
     assert made.format is None
-    assert "(" not in made.text
+    assert "('" not in made.text
     assert [one.rule for one in lint(TASK, templates=[path.name]) if one.severity == "error"] == []
+
+
+TWINS = {
+    "colon": "Which one is red? (grass, snow, blood):",
+    "lines": "Text: Which one is red?\nOptions: grass, snow, blood\nAnswer:",
+    "qa": "Question: Which one is red?\nOptions: grass, snow, blood\nAnswer:",
+    "xml": "<text>Which one is red?</text>\n<options>grass, snow, blood</options>\n<answer>",
+    "json": '{"text": "Which one is red?", "options": ["grass", "snow", "blood"], "answer":',
+    "instruction-last": "Which one is red?\n\nAnswer.\n"
+    "Answer with one of: grass, snow, blood.\nAnswer:",
+    "chat": "Which one is red? (grass, snow, blood)",
+    "chat-one-turn": "Which one is red? (grass, snow, blood):",
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BUILT_IN.glob("*-labels.j2")))
+def test_every_twin_lists_the_options_of_each_example(name: str) -> None:
+    made = prompt(name)
+    shown = "".join(m.content for m in made.messages) if made.messages else made.text
+    query = TWINS[name.removesuffix("-labels.j2")]
+    shot = query.replace("Which one is red?", "Which one swims?")
+    assert shown.endswith(query)
+    assert (
+        shot.replace("grass, snow, blood", "owl, cod").replace(
+            '"grass", "snow", "blood"', '"owl", "cod"'
+        )
+        in shown
+    )
+    assert lint(TASK, templates=[name]) == lint(TASK, templates=[name.replace("-labels", "")])
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BUILT_IN.glob("*-labels.j2")))
+def test_twins_list_no_field_that_is_called_options_but_is_not(name: str) -> None:
+    class Quoted(BaseModel):
+        options: str
+
+    demos: list[Any] = [{"input": {"options": "a or b"}, "output": "a"}]
+    task = Task[Quoted, str](name="t", demos=demos)
+    query = {"options": "c or d"}
+    with_list = Template.load(name).render(task, shots=1, query=query)
+    without = Template.load(name.replace("-labels", "")).render(task, shots=1, query=query)
+    assert with_list.text == without.text
 
 
 @pytest.mark.parametrize(
     "source",
     [
+        "{% for shot in shots %}{{ shot.input.text }} ({{ shot.input.options | join('/') }}) "
+        "{{ shot.output }}\n{% endfor %}{{ query.text }} ({{ query.options | join('/') }})",
         "{% for shot in shots %}{{ shot.input.text }} ({{ shot.input.choices | join('/') }}) "
         "{{ shot.output }}\n{% endfor %}{{ query.text }} ({{ query.choices | join('/') }})",
         "{% example %}{{ input.text }} ({{ input.choices | join('/') }}) {{ output }}\n"
