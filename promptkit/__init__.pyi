@@ -24,6 +24,7 @@ from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example
+from promptkit.tasks.label_sets import ManyLabels as ManyLabels
 from promptkit.tasks.loading import load_task as load_task
 from promptkit.tasks.measures import Scoring as Scoring
 from promptkit.tasks.options import Options as Options

@@ -123,6 +123,11 @@ def methods_of(methods: Sequence[str], task: Task[Any, Any]) -> tuple[Calibratio
             "calibration corrects the probabilities of labels, and the answers of this task are "
             "generated"
         )
+    if task.many:
+        raise TaskError(
+            "calibration is for one label per answer; where there are several, the threshold of "
+            "each label takes its bias out"
+        )
     fitting = CALIBRATIONS if task.options is None else OPTION_CALIBRATIONS
     if methods == ALL:
         return fitting

@@ -20,7 +20,8 @@ ASKED = 8
 
 
 def default_metric(task: Task[Any, Any]) -> Metric:
-    """Return the metric that fits the kind of a task: the MAE of numbers, else the accuracy.
+    """Return the metric that fits the kind of a task: the MAE of numbers, the micro-F1 of lists of
+    labels, else the accuracy.
 
     Labels that are numbers are labels: their accuracy.
 
@@ -32,6 +33,8 @@ def default_metric(task: Task[Any, Any]) -> Metric:
         >>> default_metric(load_task("examples/fruit")).name
         'accuracy'
     """
+    if task.many:
+        return BY_NAME["micro_f1"]
     return BY_NAME["mae"] if task.output_type.is_number else ACCURACY
 
 

@@ -39,6 +39,10 @@ def exactness(
     """
     if (declared := _declared(output, scoring)) is not None:
         return declared
+    if output.items is not None:
+        return (
+            "Accuracy is exact match: the share of queries with all of their labels and no others."
+        )
     if metric != ACCURACY:
         if output.labels:
             return None

@@ -15,7 +15,13 @@ from functools import partial
 import numpy as np
 
 from promptkit.errors import TaskError, shorten
-from promptkit.evaluation import class_metrics, confidence_metrics, number_metrics, targets
+from promptkit.evaluation import (
+    class_metrics,
+    confidence_metrics,
+    number_metrics,
+    set_metrics,
+    targets,
+)
 from promptkit.evaluation.outcomes import LabelScores, Losses, Outcomes
 from promptkit.text import did_you_mean
 
@@ -135,7 +141,39 @@ class Metric:
 
 
 def _measure(name: str, one: Outcomes) -> Losses | None:
-    return one.measures.get(name)
+    """Return a measure of the answers, or the shares in a metric of one label (`f1.LABEL`)."""
+    found = one.measures.get(name)
+    statistic, _, label = name.partition(".")
+    if found is not None or one.sets is None or statistic not in set_metrics.OF_LABEL:
+        return found
+    return _of_sets(set_metrics.OF_LABEL[statistic], one, label)
+
+
+def _of_sets(
+    statistic: set_metrics.Statistic, one: Outcomes, label: str | None = None
+) -> Losses | None:
+    """Return shares by the lists of labels of each seed: of all labels, or of one."""
+    sets = one.sets
+    if sets is None or (label is not None and label not in sets.labels):
+        return None
+    which = slice(None) if label is None else sets.labels.index(label)
+    gold, said = sets.gold, sets.said.swapaxes(0, 1)
+    counts = [set_metrics.counts(gold, each)[:, which] for each in said]
+    return np.stack([set_metrics.shares(statistic, each) for each in counts], axis=1)
+
+
+def _rankings(one: Outcomes) -> Losses | None:
+    sets = one.sets
+    if sets is None or sets.logprobs is None:
+        return None
+    each = sets.logprobs.swapaxes(0, 1)
+    return np.stack([set_metrics.ranking_precision(scores, sets.gold) for scores in each], axis=1)
+
+
+def _macro_f1(one: Outcomes) -> Losses | None:
+    if one.sets is not None:
+        return _of_sets(set_metrics.macro_f1, one)
+    return _classes(class_metrics.macro_f1)(one)
 
 
 def _of_labels(
@@ -228,10 +266,16 @@ _DISTANCES = number_metrics.absolute_errors
 
 METRICS: tuple[Metric, ...] = (
     ACCURACY,
-    Metric("macro_f1", "macro-F1", _classes(class_metrics.macro_f1)),
+    Metric("micro_f1", "micro-F1", partial(_of_sets, set_metrics.micro_f1)),
+    Metric("macro_f1", "macro-F1", _macro_f1),
+    Metric("jaccard", "Jaccard index", partial(_measure, "jaccard")),
+    Metric(
+        "hamming_loss", "Hamming loss", partial(_measure, "hamming_loss"), larger_is_better=False
+    ),
+    Metric("ranking_precision", "label ranking precision", _rankings),
     Metric("log_loss", "log loss", lambda one: one.log_losses, 0, math.inf, False),
     Metric("brier", "Brier score", lambda one: one.brier_scores, 0, 2, False),
-    Metric("coverage", "coverage", lambda one: None if one.scores is None else one.coverage),
+    Metric("coverage", "coverage", lambda one: one.coverage if one.scores or one.sets else None),
     Metric("balanced_accuracy", "balanced accuracy", _classes(class_metrics.balanced_accuracy)),
     Metric("mcc", "Matthews correlation", _classes(class_metrics.mcc), -1),
     Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
@@ -255,8 +299,13 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def metrics_of(one: Outcomes) -> Iterator[tuple[Metric, Losses]]:
-    """Yield the metrics that a cell has with its shares, those of measures last."""
-    for metric in (*METRICS, *map(measured, one.measures)):
+    """Yield the metrics that a cell has with its shares, those of measures and labels last."""
+    labels = () if one.sets is None else one.sets.labels
+    names = [
+        *(name for name in one.measures if name not in BY_NAME),
+        *(f"{name}.{label}" for name in set_metrics.OF_LABEL for label in labels),
+    ]
+    for metric in (*METRICS, *map(measured, names)):
         shares = metric.shares(one)
         if shares is not None:
             yield metric, shares

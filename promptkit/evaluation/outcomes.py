@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from promptkit.errors import DataError, Problem
 from promptkit.evaluation import metrics
+from promptkit.evaluation.set_outcomes import LabelSets, label_sets
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.judging import OfLabel
@@ -85,6 +86,8 @@ class Outcomes:
     is none."""
     values: Numbers | None = None
     """None where gold outputs are no numbers."""
+    sets: LabelSets | None = None
+    """None unless answers are lists of labels."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -141,6 +144,7 @@ class Outcomes:
             tuple([self.numbers[column] for column in columns]),
             measures={name: table[place] for name, table in self.measures.items()},
             values=values and Numbers(values.gold[rows], values.said[place]),
+            sets=self.sets and self.sets.at(rows, columns),
         )
 
     def by_seed(self) -> Iterator[Outcomes]:
@@ -160,6 +164,7 @@ class Outcomes:
                 failures=self.failures[one],
                 measures={name: table[:, one] for name, table in self.measures.items()},
                 values=self.values and replace(self.values, said=self.values.said[:, one]),
+                sets=self.sets and self.sets.at(slice(None), one),
                 tokens=self.tokens[one],
                 seconds=self.seconds[one],
             )
@@ -217,6 +222,7 @@ def _outcomes(
         tuple([math.fsum(p.seconds for p in column) for column in columns]),
         _measures(rows),
         _numbers(rows, labels),
+        label_sets(rows),
     )
     yield replace(raw, scores=_known(raw.scores))
     for method in rows[0][0].calibrated:
@@ -286,7 +292,7 @@ def _scores(
     rows: Sequence[Sequence[Prediction]], labels: Mapping[Any, str], method: str
 ) -> LabelScores | None:
     """Return the scores under a calibration; a gold output that is no label has number -1."""
-    if not all(p.logprobs for row in rows for p in row):
+    if not all(p.logprobs for row in rows for p in row) or isinstance(rows[0][0].gold, list):
         return None
     if labels:
         names = tuple(rows[0][0].logprobs or ())

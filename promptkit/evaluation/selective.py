@@ -111,6 +111,11 @@ def _confidence(one: Prediction) -> float:
         raise TaskError(
             f"{describe(one.cell)}: its answers have no probabilities, so none can be held back"
         )
+    if isinstance(one.label, list):
+        raise TaskError(
+            f"{describe(one.cell)}: its answers are lists of labels, which have no probability as "
+            "a whole"
+        )
     return max(one.probs.values())
 
 

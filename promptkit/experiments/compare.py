@@ -32,6 +32,7 @@ from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
 from promptkit.inference.prediction import Fit, Prediction, Predictor
 from promptkit.inference.store import Store, opened
+from promptkit.inference.threshold_stage import ThresholdStage, sentence_on
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order
@@ -104,8 +105,8 @@ def compare(
         by: Columns whose values group the queries into slices: input fields, metadata, `output`.
         max_error: Share of wrong answers that the best cell may give when it holds back answers of
             low probability; the result says how many queries it can then answer (`selective`).
-        metric: Metric by which cells are compared, such as "macro_f1"; by default the accuracy, and
-            for numbers the mean absolute error, "mae".
+        metric: Metric by which cells are compared, such as "macro_f1"; by default the accuracy, for
+            numbers the mean absolute error, "mae", and for lists of labels "micro_f1".
         rationale_tokens: Budget of tokens of a rationale, where a template prints {{ rationale }}.
 
     Returns:
@@ -166,8 +167,8 @@ def compare(
         if announce is not None:
             for reason in said:
                 announce(reason)
-        free = FreeAnswerStage(cells)
-        rounds: list[list[Stage]] = [[AnswerStage(cells), calibration], [free]]
+        free, thresholds = FreeAnswerStage(cells), ThresholdStage.of(cells)
+        rounds: list[list[Stage]] = [[AnswerStage(cells), calibration, thresholds], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
     notes = tuple(calibration.notes(predictions))
     others, more = _predict_others(predictors, queries, grid.seeds)
@@ -182,7 +183,13 @@ def compare(
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
-    return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
+    return replace(
+        result,
+        warnings=(*result.warnings, *told),
+        notes=(*result.notes, *sentence_on(thresholds.found)),
+        thresholds=thresholds.found,
+        models=(*result.models, *identities),
+    )
 
 
 class _Wanted(NamedTuple):
@@ -231,7 +238,7 @@ def _with_enough_draws(
     with opened(store) as kept:
         prepared = batch.prepare(predictors, queries)
         prepared, first = batch.reasoned(prepared, kept, progress=progress, announce=announce)
-        stages: list[list[Stage]] = [[AnswerStage(prepared)]]
+        stages: list[list[Stage]] = [[AnswerStage(prepared), ThresholdStage.of(prepared)]]
         predictions, cost = batch.run(stages, kept, progress=progress, announce=announce)
         cost += first
     made = chain.from_iterable(predictions)

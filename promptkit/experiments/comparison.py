@@ -29,6 +29,7 @@ from promptkit.files import saving
 from promptkit.inference.batch import Cost
 from promptkit.inference.cell import FIELDS
 from promptkit.inference.prediction import Prediction
+from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
 from promptkit.templating.template import Template
@@ -97,6 +98,8 @@ class Comparison:
     """Metrics of the queries that share a value of a column, by column."""
     selective: Selective | None = None
     """Queries that the best cell can answer with a stated error."""
+    thresholds: tuple[Thresholds, ...] = ()
+    """Thresholds of the labels of each cell, where an answer is a list of labels."""
     metric: str = "accuracy"
     """Name of the metric that pairs, the best cell, verdicts, variance components, spreads, slices
     and charts are about."""

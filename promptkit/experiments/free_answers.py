@@ -63,7 +63,8 @@ class FreeAnswerStage:
         means: dict[int, float] = {}
         for number, (cell, made) in enumerate(zip(self.cells, predictions, strict=True)):
             p = cell.predictor
-            if p.task.options is not None:  # an option is seldom what a model would write
+            # An option, or a list of labels, is seldom what a model would write.
+            if p.task.options is not None or p.task.many:
                 continue
             covered = [one.coverage for one in made if one.coverage is not None]
             if not covered or (mean := fmean(covered)) >= COVERAGE:

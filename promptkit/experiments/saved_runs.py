@@ -38,6 +38,7 @@ from promptkit.files.paths import read_bytes
 from promptkit.inference.batch import Cost
 from promptkit.inference.cell import FACTORS, FIELDS, RAW, Cell
 from promptkit.inference.prediction import Prediction
+from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.report.packed_prompts import Block
 
@@ -111,6 +112,7 @@ class _SavedResults:
     pool: Mapping[str, str] | None = None
     slices: tuple[Slicing, ...] = ()
     selective: Selective | None = None
+    thresholds: tuple[Thresholds, ...] = ()
     metric: str = "accuracy"
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -203,7 +205,7 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
     """Yield the places of what is not about the cells of the rows, and the reasons."""
     levels = {name: {getattr(row, name) for row in results.rows} for name in FACTORS}
     several = ("variance", "spreads")  # about several levels of a factor that is None
-    names = (*several, "reliability", "confusion")
+    names = (*several, "reliability", "confusion", "thresholds")
     cells: list[tuple[str, Sequence[Cell]]] = [(name, getattr(results, name)) for name in names]
     cells += [("pairs", [getattr(pair, side) for pair in results.pairs]) for side in "ab"]
     for name, every in cells:
@@ -217,6 +219,9 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
         fit = all(0 <= answer < size and count >= 0 for answer, count in pairs)
         if not fit or not 0 < size == len(matrix.answers):
             yield f"confusion.{at}", "counts need a row and a column per label"
+    for at, chosen in enumerate(results.thresholds):
+        if not 0 < len(chosen.labels) == len(chosen.values):
+            yield f"thresholds.{at}", "a label needs a threshold"
     for at, spread in enumerate(results.spreads):
         if not spread.accuracies:
             yield f"spreads.{at}.accuracies", "no accuracy"

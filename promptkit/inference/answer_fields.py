@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from promptkit.models.base import Generation, Score
@@ -82,3 +83,13 @@ def generated(
         if generation.finish == "length":
             said["failure"] += " (the answer was cut at its budget of tokens)"
         return said, None
+
+
+def held_back(made: Any, threshold: float) -> Any:
+    """Return a prediction without its answer, where its probability is not above the threshold."""
+    probability = max((made.probs or {}).values(), default=None)
+    if made.failure is not None or probability is None or probability > threshold:
+        return made
+    reason = f"held back: a probability of {probability:.3g} is not above {threshold:.3g}"
+    wrong = None if made.correct is None else False
+    return replace(made, label=None, correct=wrong, failure=reason, measures={}, abstained=True)

@@ -10,7 +10,7 @@ from math import log
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.inference.answer_fields import answered, generated, scored
+from promptkit.inference.answer_fields import answered, generated, held_back, scored
 from promptkit.inference.answering import (
     RATIONALE_TOKENS,
     Progress,
@@ -19,6 +19,7 @@ from promptkit.inference.answering import (
     rationale_text,
 )
 from promptkit.inference.cell import RAW, Cell
+from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import (
     Model,
@@ -70,9 +71,10 @@ class Prediction(Cell):
     logprobs: Mapping[str, float] | None
     """Log-probability of each label, in nats; None for generated answers."""
     probs: Mapping[str, float] | None
-    """Probability of each label, normalised over the labels."""
+    """Probability of each label, normalised over the labels; of several labels each one's own."""
     margin: float | None
-    """Difference between the log-probabilities of the best label and the second, in nats."""
+    """Difference between the log-probabilities of the best label and the second, in nats; of
+    several labels the smallest distance of one from its threshold."""
     near_tie: bool | None
     """A margin so small that rounding decides: in another batch the second label may come first.
     None for generated answers."""
@@ -173,6 +175,8 @@ class Predictor:
         if self.fit not in get_args(Fit):
             known = ", ".join(get_args(Fit))
             raise TaskError(f"unknown fit {self.fit!r}; choose one of: {known}")
+        if self.task.many and (self.threshold is not None or self.calibration is not None):
+            raise TaskError("calibration and threshold are for answers of one label, not lists")
 
     def predict(
         self,
@@ -198,6 +202,8 @@ class Predictor:
             return answer(self.model, asked, self.sampling, store=store, progress=progress).results
 
         made = self.join(queries, prompts, ask(prompts), rationales)
+        if pool := pool_rows(self, queries, renderer):
+            made = decide(self, queries, made, pool, ask(pool_requests(pool)))
         return self._decided(Asked(queries, prompts, renderer), made, ask)
 
     def _decided(
@@ -210,7 +216,7 @@ class Predictor:
             made = [*map(self._calibrated, asked.queries, made, probs)]
         if self.threshold is None:
             return made
-        return [_held_back(one, self.threshold) for one in made]
+        return [held_back(one, self.threshold) for one in made]
 
     def _calibrated(
         self, query: Example[Any, Any], made: Prediction, probs: Mapping[str, float]
@@ -340,7 +346,7 @@ class Predictor:
                 answers = self.task.answers_of(query)
                 said = scored(answers, result, self.model.identity.tolerance)
                 label = said.pop("label")
-                value = output.values.get(label, label)
+                value = [label] if self.task.many else output.values.get(label, label)
             else:
                 format = prompt.prompt.format
                 parse = partial(output.parse, as_json=format != output.format)
@@ -388,13 +394,3 @@ class Predictor:
             with suppress(PromptTooLongError):
                 return self._tokenize(renderer, [query], shots)[0]
         return self._tokenize(renderer, [query], 0)[0]
-
-
-def _held_back(made: Prediction, threshold: float) -> Prediction:
-    """Return a prediction without its answer, where its probability is not above the threshold."""
-    probability = max((made.probs or {}).values(), default=None)
-    if made.failure is not None or probability is None or probability > threshold:
-        return made
-    reason = f"held back: a probability of {probability:.3g} is not above {threshold:.3g}"
-    wrong = None if made.correct is None else False
-    return replace(made, label=None, correct=wrong, failure=reason, measures={}, abstained=True)

@@ -92,7 +92,9 @@ def counts(subject: Subject) -> Iterator[Finding]:
         rows = subject.rows[part]
         if not labels or not rows or subject.problems:
             continue
-        found = Counter(label for row in rows if (label := subject.label(row)) is not None)
+        found = Counter(label for row in rows for label in subject.labels(row))
+        if not found:
+            continue
         missing = [label for label in labels if label not in found]
         if missing:
             rule = rules.LABEL_MISSING if part == "demos" else rules.LABEL_UNTESTED
@@ -123,8 +125,8 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
         return
     copies = []
     for row in rows:
-        pattern = labels[subject.label(row) or ""]
-        if any(pattern.search(text) for _, text in subject.texts(row)):
+        patterns = [*map(labels.__getitem__, subject.labels(row))]
+        if any(one.search(text) for one in patterns for _, text in subject.texts(row)):
             copies.append(row)
     if len(copies) >= COPIES * len(rows):
         yield rules.ANSWER_IN_INPUT.at(

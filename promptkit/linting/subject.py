@@ -92,6 +92,15 @@ class Subject:
         example = row.example
         return self.task.output_type.text(example.output) if example.labelled else None
 
+    def labels(self, row: PlacedExample) -> Sequence[str]:
+        """The labels of a row: one, or several where outputs are lists of them."""
+        output, example = self.task.output_type, row.example
+        if not example.labelled:
+            return ()
+        if output.items is None:
+            return (output.text(example.output),)
+        return [output.items.text(label) for label in example.output or ()]
+
     def same_output(self, one: PlacedExample, other: PlacedExample) -> bool:
         """Return whether two rows have the same output."""
         return self.task.output_type.same(one.example.output, other.example.output)

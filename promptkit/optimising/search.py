@@ -7,16 +7,18 @@ only the tests say what it is worth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from promptkit.evaluation.chosen_metric import chosen_metric
-from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.evaluation.metric import ACCURACY, BY_NAME, Metric
 from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.evaluation.results import Ends
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.batch import tell_damaged
+from promptkit.inference.label_thresholds import crossed
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
 from promptkit.linting.screening import screen
@@ -76,7 +78,7 @@ def optimise(
         announce: Called with the plan before it runs, and with warnings.
         lint: Whether the template is checked first: errors are raised, warnings announced.
         metric: Metric that the search improves; by default the log loss of labels, the "mae" of
-            numbers and the accuracy of other answers.
+            numbers, the "ranking_precision" of lists of labels and the accuracy of other answers.
 
     Returns:
         The demonstrations, their scores on the held-out queries, and everything that was tried.
@@ -140,6 +142,8 @@ def search_metric(task: Task[Any, Any], name: str | None) -> Metric | None:
     """
     pool_only = task.model_copy(update={"tests": ExampleSet(())})
     metric = chosen_metric(pool_only, name)
+    if name is None and task.many:
+        return BY_NAME["ranking_precision"]  # as fine as a log loss, without thresholds
     return None if name is None and metric == ACCURACY else metric
 
 
@@ -190,6 +194,7 @@ class _Search:
         """Return the best trial of random sets of candidates that the model answers right."""
         expect(self._candidates, self._candidates)
         answers = self._ask([(demo, self.usual(demo)) for demo in self._candidates])
+        answers = [*self._decided([*self._candidates], answers)]
         said = list(zip(self._candidates, answers, strict=True))
         right = ExampleSet(tuple([demo for demo, answer in said if answer.correct]))
         wrong = ExampleSet(tuple([demo for demo, answer in said if not answer.correct]))
@@ -214,7 +219,7 @@ class _Search:
         return trials
 
     def _trial(self, shots: Shots, predictions: Sequence[Prediction]) -> Trial:
-        (found,) = outcomes(predictions, self._labels).values()
+        (found,) = outcomes(self._decided(self.asked, predictions), self._labels).values()
         losses = found.log_losses
         return Trial(
             tuple([shot.id for shot in shots]),
@@ -222,6 +227,20 @@ class _Search:
             None if losses is None else tuple(losses[:, 0].tolist()),
             *self._value(found),
         )
+
+    def _decided(
+        self, queries: Sequence[Example[Any, Any]], predictions: Sequence[Prediction]
+    ) -> Sequence[Prediction]:
+        """Return predictions with the labels above thresholds that other queries give.
+
+        Those of one label stay as they are.
+        """
+        task, tolerance = self._predictor.task, self._predictor.model.identity.tolerance
+        if not task.many:
+            return predictions
+        logprobs = [one.logprobs or {} for one in predictions]
+        fields = crossed(task, queries, logprobs, tolerance)
+        return [replace(one, **own) for one, own in zip(predictions, fields, strict=True)]
 
     def _value(self, found: Outcomes) -> tuple[str | None, float | None, Ends | None, float]:
         """Return the metric that is improved, its value and interval, and what it leaves out."""

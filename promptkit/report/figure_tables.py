@@ -19,6 +19,9 @@ NUMBERS = ("mae", "rmse", "bias", "pearson")
 SCALES = ("mae", "mae_of_mean", "mae_of_median", "quadratic_kappa")
 """Metrics of labels that are numbers that a terminal shows."""
 
+LISTS = ("micro_f1", "macro_f1", "jaccard", "hamming_loss")
+"""Metrics of lists of labels that a terminal shows."""
+
 MOST = 5
 """Largest number of metrics that are columns in a terminal; more of them are rows."""
 
@@ -48,6 +51,9 @@ def beside(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
         rows: The rows of one cell over all seeds, one per number of shots.
         metric: The one that the main table shows.
     """
+    if any("micro_f1" in row for row in rows):
+        yield from _of_lists(rows, metric)
+        return
     scored = any(row["coverage"] is not None for row in rows)
     every = others(rows, metric)
     if scored and not any({"mae_of_mean", "top_2_accuracy"} <= row.keys() for row in rows):
@@ -59,7 +65,19 @@ def beside(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
     if len(chosen) > MOST:
         yield from measures_table(rows, chosen)
         return
-    made = table("shots:", *(f"{one.noun}:" for one in chosen))
+    yield _columns(rows, chosen)
+
+
+def _of_lists(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
+    """Yield the metrics of lists of labels, and a table with the F1 of each label."""
+    yield _columns(rows, [BY_NAME[name] for name in LISTS if name != metric.name])
+    labels = [one for one in others(rows, metric) if one.name.startswith("f1.")]
+    yield from measures_table(rows, labels)
+
+
+def _columns(rows: Sequence[Data], metrics: Sequence[Metric]) -> RenderableType:
+    """Return a table with a row per number of shots and a column per metric."""
+    made = table("shots:", *(f"{one.noun}:" for one in metrics))
     for row in rows:
-        made.add_row(str(row["shots"]), *(figure(one, row) for one in chosen))
-    yield made
+        made.add_row(str(row["shots"]), *(figure(one, row) for one in metrics))
+    return made

@@ -24,8 +24,13 @@ def notes(data: Data, records: Records) -> list[str]:
         )
     if near := sum(bool(record["near_tie"]) for record in records):
         ties = "is a near-tie" if near == 1 else "are near-ties"
+        other = (
+            "a label may be given or not"
+            if data["thresholds"]
+            else "the second label may come first"
+        )
         lines.append(
-            f"{near:,} of {answers} {ties}: in another batch the second label may come first "
+            f"{near:,} of {answers} {ties}: in another batch {other} "
             "(near_tie in predictions.jsonl)."
         )
     return lines

@@ -84,6 +84,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "slices": slice_tables.tables(data),
         "selective": data["selective"],
         "selected": data["selective"] and names.with_shots(data["selective"]),
+        "thresholds": [(names.with_shots(one), one) for one in data["thresholds"]],
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
         "models": data["models"],

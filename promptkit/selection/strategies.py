@@ -350,8 +350,11 @@ def read_selection(text: str, embed: Embed | None = None) -> Selection:
 
 
 def default_selection(task: Task[Any, Any]) -> Selection:
-    """Return `Balanced` for labels, as other draws favour the commonest, else `Random`."""
-    return selection_for(task, "balanced" if task.labels else "random")
+    """Return `Balanced` for labels, as other draws favour the commonest, else `Random`.
+
+    Lists of labels are too many to be balanced.
+    """
+    return selection_for(task, "balanced" if task.labels and not task.many else "random")
 
 
 def selection_for(task: Task[Any, Any], selection: AnySelection | None) -> Selection:

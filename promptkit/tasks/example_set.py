@@ -303,6 +303,7 @@ def set_of(parser: ExampleParser, examples: Iterable[Example[Any, Any]]) -> Exam
 def codes_of(labels: Labels, output: OutputType) -> dict[str, str]:
     """Return labels by the texts of their codes. Raises `TaskError` for one that is no label."""
     found = {}
+    output = output.items or output
     for code, value in labels.items():
         try:
             label = output.text(output.validate(value)) if output.labels else None

@@ -20,6 +20,7 @@ from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.file_numbers import bounded_type, bounds_of, is_scale, scale_type
 from promptkit.tasks.generic_models import Recipe, Typed
+from promptkit.tasks.label_sets import ManyLabels
 from promptkit.tasks.options import Options, is_mark
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.task_file import (
@@ -151,8 +152,11 @@ def _label_type(section: OutputSection, path: Path) -> Any:
     if twice:
         raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
     annotation: Any = Literal[tuple(known)]
+    if section.many:
+        annotation = Annotated[list[annotation], ManyLabels()]
     try:
-        _ = OutputType(annotation).labels
+        output = OutputType(annotation)
+        _ = output.items or output.labels
     except TaskError as error:
         raise TaskError(f"{path}: output.labels: {error}") from None
     return annotation
@@ -286,6 +290,8 @@ def output_spec(output: OutputType, schema_file: str, options: str | None = None
             return {"type": key}
     if (bounds := bounds_of(output)) is not None:
         return bounds
+    if output.items is not None:
+        return {"labels": list(output.items.labels), "many": True}
     if output.labels:
         values = [written(value) for value in output.values.values()]
         if is_scale(values) and not all(type(value) is int for value in values):

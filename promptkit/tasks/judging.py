@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from promptkit.errors import DataError, Problem, TaskError
+from promptkit.tasks import label_sets
 from promptkit.tasks.answer_texts import token_f1
 from promptkit.tasks.measures import Scorer, Scoring
 from promptkit.tasks.output_type import OutputType
@@ -114,6 +115,8 @@ class Judge:
         if self._is_closed and self.scoring.within is None:
             return Judgement(same, {})
         said, form = None if failed else self.output.plain(value), self.output.plain(gold)
+        if self.output.items is not None:
+            return Judgement(same, {**label_sets.measures(said, form, self.output.items.labels)})
         measures = self.scoring.measures(said, form)
         if self.output.is_text and not self._is_closed:
             found = self._text(said, form, same)

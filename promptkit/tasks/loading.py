@@ -121,7 +121,11 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
         codes = codes_of(spec.output.codes, parser.output)
     except TaskError as error:
         raise TaskError(f"{path}: output.{error}") from None
-    words = own(spec.output.verbalizers, parser.output.labels, f"{path}: output.verbalizers")
+    words = own(
+        spec.output.verbalizers,
+        (parser.output.items or parser.output).labels,
+        f"{path}: output.verbalizers",
+    )
     scoring = _scoring(spec, path, parser.output)
     notify = notify or (lambda message: None)
     names = spec.files.data or spec.files.demos, spec.files.tests

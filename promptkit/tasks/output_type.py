@@ -1,8 +1,8 @@
 """Output types: how values are written in prompts, asked of a model, and parsed.
 
-`Literal`, `Enum` and `bool` are closed: their values are labels, which a model scores. Every
-other type is generated as text and validated: `str` as it stands, `int` and `float` from their
-digits, anything else from JSON.
+`Literal`, `Enum` and `bool` are closed: their values are labels, which a model scores; so are lists
+of them that are marked with `ManyLabels`. Every other type is generated as text and validated:
+`str` as it stands, `int` and `float` from their digits, anything else from JSON.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from promptkit.files.json_values import (
     written,
 )
 from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
+from promptkit.tasks import label_sets
 from promptkit.tasks.json_schema import WrittenSchema
 from promptkit.text import did_you_mean, first_names
 
@@ -69,6 +70,24 @@ class OutputType:
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the type; empty for a type that is generated."""
         return tuple(self.values)
+
+    @cached_property
+    def items(self) -> OutputType | None:
+        """The type of one label, where outputs are lists of labels (`ManyLabels`); else None.
+
+        Raises `TaskError` for a mark on anything but a list of labels.
+        """
+        annotation = getattr(self.annotation, "__value__", self.annotation)
+        if not any(map(label_sets.is_mark, get_args(annotation)[1:])):
+            return None
+        kind = _bare(annotation)
+        items = OutputType(get_args(kind)[0]) if get_origin(kind) is list else None
+        if items is None or not items.labels:
+            raise TaskError(
+                f"ManyLabels marks a list of labels, such as list[Literal['a', 'b']], not {kind!r}"
+            )
+        label_sets.check_labels(items.labels)
+        return items
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -130,7 +149,7 @@ class OutputType:
         None for labels, and for what has no schema. Raises `TaskError` like `format`.
         """
         try:
-            schema = None if self.values else self.written_schema
+            schema = None if self.values or self.items else self.written_schema
             return AnswerFormat.of("json", narrowed(schema)) if schema is not None else None
         except RecursionError:
             raise TaskError("the output's JSON Schema is nested too deeply") from None
@@ -168,6 +187,8 @@ class OutputType:
 
     def text(self, value: Any) -> str:
         """Return a value as prompts write it."""
+        if self.items is not None:
+            return label_sets.joined(self.plain(value))
         return _label(value) if self._closed else self._text(self.form(value)[0])
 
     def _text(self, form: Any) -> str:
@@ -182,6 +203,8 @@ class OutputType:
         """A value as JSON can hold it: a label, or what its type reads."""
         if self.values:
             return value if self.annotation is bool else self.text(value)
+        if self.items is not None:
+            return [self.items.plain(label) for label in value]
         return self.form(value)[0]
 
     def form(self, value: Any) -> tuple[Any, bool]:
@@ -189,6 +212,8 @@ class OutputType:
 
         Raises `TaskError` for what JSON cannot hold.
         """
+        if self.items is not None:
+            return self.plain(value), True
         form, is_read = self._read_form(value)
         if isinstance(form, dict | list) and self.format is not None:
             return as_ordered(form, self._layout), is_read
@@ -226,6 +251,8 @@ class OutputType:
     def key(self, value: Any) -> str:
         """Return a text that equal outputs share, and no others."""
         form = self.plain(value)
+        if self.items is not None:  # whose order does not count
+            form = sorted(form, key=str)
         if self._given is not None:  # a type fills its defaults in itself
             form = as_ordered(form, self._given, filled=True)
         return value_key(form)
@@ -238,6 +265,8 @@ class OutputType:
         if self.values:
             # Spreadsheets and data frames write TRUE and True.
             return self.validate(text.lower() if _bare(self.annotation) is bool else text)
+        if self.items is not None:
+            return self.validate(text)
         value = self._read(text, as_json=as_json)
         if not is_finite(self.plain(value)):
             raise ValueError("not a finite number")
@@ -255,6 +284,8 @@ class OutputType:
 
     def validate(self, value: Any) -> Any:
         """`value` as the type has it: a label or a value of the type. Raises ValueError."""
+        if (items := self.items) is not None:
+            return label_sets.validated(value, items.labels, items.validate, items.text)
         simple = value if isinstance(value, Enum) else unwrapped(value)
         if not self.values:
             try:

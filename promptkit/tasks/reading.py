@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, get_origin
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.delimited import column_hint
 from promptkit.tasks.examples import RESERVED, Example, Place
+from promptkit.tasks.label_sets import items_of
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet
 from promptkit.tasks.validation import ExampleParser
@@ -243,8 +245,11 @@ class _RowReader:
         An empty cell of CSV is no output unless the output is text.
         """
         output = self._parser.output
+        if self._codes and output.items is not None:
+            with suppress(ValueError):  # the parser says what is wrong
+                return [*map(self._decoded, items_of(value))] if value not in (None, "") else None
         if self._codes:
-            value = next((self._codes[t] for t in label_texts(value) if t in self._codes), value)
+            value = self._decoded(value)
         if not self._textual or not isinstance(value, str):
             return value
         if value == "" and (not output.is_text or self._parser.options is not None):
@@ -253,6 +258,10 @@ class _RowReader:
             return output.parse(value)
         except ValueError:
             return value  # the parser says what is wrong
+
+    def _decoded(self, value: Any) -> Any:
+        """Return the label that a code stands for; other values are unchanged."""
+        return next((self._codes[t] for t in label_texts(value) if t in self._codes), value)
 
     @cached_property
     def _nullable(self) -> Mapping[str, bool]:

@@ -198,7 +198,8 @@ class Task(Typed, Generic[I, O]):
             words_of = {verbalizer.name: verbalizer.words for verbalizer in given}
         else:
             raise TaskError(f"verbalizers: not a mapping of names to words: {shorten(given)}")
-        output = OutputType(cls.types()[1])
+        own_type = OutputType(cls.types()[1])
+        output = own_type.items or own_type
         for name, words in words_of.items():
             if isinstance(words, Mapping) and output.labels:
                 words_of[name] = {_label(output, key): word for key, word in words.items()}
@@ -250,8 +251,16 @@ class Task(Typed, Generic[I, O]):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The closed set of answers; empty where answers are generated or options."""
-        return self.output_type.labels
+        """The closed set of answers; empty where answers are generated or options.
+
+        Where `many` is true, an answer is a list of these.
+        """
+        return (self.output_type.items or self.output_type).labels
+
+    @property
+    def many(self) -> bool:
+        """Whether an output is a list of labels, each of them scored (`ManyLabels`)."""
+        return self.output_type.items is not None
 
     @cached_property
     def options(self) -> str | None:
@@ -279,7 +288,7 @@ class Task(Typed, Generic[I, O]):
         input_type, _ = self.types()
         names = ("title", "description")
         schema = {k: v for k, v in input_type.model_json_schema().items() if k not in names}
-        output = list(self.labels) or self.output_type.schema
+        output = list(self.output_type.labels) or self.output_type.schema
         parts: list[Any] = [
             schema,
             output,
@@ -287,6 +296,8 @@ class Task(Typed, Generic[I, O]):
             self.demos.fingerprint,
             self.tests.fingerprint,
         ]
+        if self.many:
+            parts.append("many")
         if self.scoring.match != "exact" or self.scoring.counted:
             parts.append(dict(self.scoring.declared))
         if self.folds:

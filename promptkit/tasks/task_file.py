@@ -119,6 +119,7 @@ def _columns(name: str, field: Any) -> str | list[str]:
 def _one_kind(schema: dict[str, Any]) -> None:
     kinds = ("labels", "scale", "type", "schema", "fields", "options")
     schema["anyOf"] = [{"required": [name]} for name in kinds]
+    schema["dependencies"] = {"many": ["labels"]}
     apart = {
         "labels": ("scale", "type", "schema", "options"),
         "scale": ("type", "schema", "fields", "options"),
@@ -140,6 +141,9 @@ class OutputSection(_Section):
     labels: list[StrictStr | StrictInt] | dict[str, StrictStr] | None = None
     """The labels that the model scores; where rows have codes for them, a label for each code:
     `{ 0 = "negative", 1 = "positive" }`."""
+    many: bool = False
+    """For labels: an output is a list of them, each scored; thresholds chosen on the pool decide
+    which are given. In CSV they have `;` between them, or are a JSON list; `none` is no label."""
     options: str | None = None
     """The input field of the type options: the output is one of its row's own, which the model
     scores. Rows give its text, its letter (A for the first) or its index, counted from 0."""
@@ -312,6 +316,8 @@ def read_task_file(path: Path) -> TaskFile:
             f"{path}: [output] has exactly one of labels, scale, type, schema, fields and "
             'options, or schema with type = "str" for a text'
         )
+    if section.many and section.labels is None:
+        raise TaskError(f"{path}: output.many: it goes with labels, of which an output has several")
     _check_columns(spec, path)
     _check_files(spec.files, path)
     _check_options(spec, path)

@@ -176,7 +176,8 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         values = _values(example, output)
         gold = values.get("output")
         if textual and example.labelled:
-            gold = _cell(gold) if example.alternatives else output.text(example.output)
+            listed = example.alternatives or output.items is not None
+            gold = _cell(gold) if listed else output.text(example.output)
         row = {"id": example.id, **values["input"]}
         if textual:
             row = {name: _cell(value) for name, value in row.items()}

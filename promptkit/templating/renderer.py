@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from promptkit.selection.draw import draw, expect, same
 from promptkit.selection.orders import Order
 from promptkit.selection.strategies import Selection, selection_for
 from promptkit.tasks.examples import Example, text_key
+from promptkit.tasks.label_sets import joined
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.assembly import (
@@ -88,8 +90,8 @@ class Renderer:
         self._names: Mapping[str, Any] = {
             "task": View("task", {"name": task.name, "instruction": task.instruction}),
             "labels": tuple(
-                self._written(label, value, Origin(None, "labels"))
-                for label, value in task.output_type.values.items()
+                self._label(label, value, Origin(None, "labels"))
+                for label, value in (task.output_type.items or task.output_type).values.items()
             ),
         }
         self._blocks: dict[View, Block] | None = {} if sharing.blocks else None
@@ -172,7 +174,7 @@ class Renderer:
         if task.options is not None:
             labels = task.answers_of(asked.example)
             known = {option for shot in shots or task.demos[:1] for option in task.answers_of(shot)}
-        self._check_written(pieces, known)
+        self._check_written(pieces, () if task.many else known)
         lead, stop = around_output(pieces)
         format = self._format(self._writes_json(pieces, shots or task.demos[:1]))
         if prompt.messages:
@@ -280,7 +282,21 @@ class Renderer:
 
     def _answer(self, shot: Example[Any, Any]) -> Any:
         """Return a shot's answer as a template sees it."""
+        if self._task.many and shot.labelled:
+            words = [
+                self._words.get(each, each) for each in self._task.output_type.plain(shot.output)
+            ]
+            return _with_json(joined(words), words, Origin(shot.id, "output"))
         return self._written(self._task.answer_of(shot), shot.output, Origin(shot.id, "output"))
+
+    def _label(self, label: str, value: Any, origin: Origin) -> Any:
+        """Return a label as a template sees it; of several, JSON writes the first of a list."""
+        if not self._task.many:
+            return self._written(label, value, origin)
+        word = self._words.get(label, label)
+        traced = _with_json(word, [word], origin)
+        traced.json = traced.json.removesuffix("]")
+        return traced
 
     def _written(self, answer: Any, value: Any, origin: Origin) -> Any:
         """Return an answer or a label as a template sees it; JSON writes its value."""
@@ -288,6 +304,13 @@ class Renderer:
         if isinstance(traced, Text) and answer not in self._words:
             traced.json = self._task.output_type.as_json(value)
         return traced
+
+
+def _with_json(text: str, value: Any, origin: Origin) -> Any:
+    """Return a text as a template sees it, which JSON writes as a value."""
+    traced = trace(text, origin)
+    traced.json = json.dumps(value, ensure_ascii=False)
+    return traced
 
 
 def _around(
