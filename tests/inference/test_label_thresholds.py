@@ -40,7 +40,7 @@ def topics(**more: object) -> Task[Note, object]:
 
 
 @given(st.integers(4, 30), st.integers(0, 2**32 - 1), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_the_threshold_has_the_highest_f1(count: int, seed: int, tied: bool) -> None:
     random = np.random.default_rng(seed)
     scores = random.normal(size=(count, 1))
