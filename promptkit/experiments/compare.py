@@ -183,13 +183,14 @@ def compare(
     identities = [one.identity for one in predictors]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
-    return replace(
-        result,
-        warnings=(*result.warnings, *told),
-        notes=(*result.notes, *sentence_on(thresholds.found)),
-        thresholds=thresholds.found,
-        models=(*result.models, *identities),
-    )
+    result = _with_thresholds(result, thresholds)
+    return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
+
+
+def _with_thresholds(result: Comparison, stage: ThresholdStage) -> Comparison:
+    """Return the result with the thresholds of labels, and a note on them."""
+    notes = (*result.notes, *sentence_on(stage.found))
+    return replace(result, notes=notes, thresholds=stage.found)
 
 
 class _Wanted(NamedTuple):
