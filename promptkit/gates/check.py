@@ -62,6 +62,7 @@ class Checked:
             ]
         if self.moves is not None and (said := self.moves.sentence(self.than)):
             lines.append(sentence(said))
+        lines += self.comparison.notes
         lines.append(f"Brackets are {100 * self.gates[0].level:.4g} % intervals.")
         return "\n".join(map(escaped, lines))
 

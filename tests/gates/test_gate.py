@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import ARROW, COLON, Word, asked_word, open_task, parity, parity_task
+from samples import ARROW, COLON, Parity, Word, asked_word, open_task, parity, parity_task
 
-from promptkit import Example, FakeModel, Prompt, Store, check, compare
+from promptkit import Example, FakeModel, Prompt, Store, Task, check, compare
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.evaluation.intervals import paired_difference, wilson
 from promptkit.evaluation.matched import chosen_for
@@ -613,3 +613,26 @@ def test_numbers_are_checked_by_their_errors(tmp_path: Path) -> None:
     assert [(gate.metric, gate.passed) for gate in found.gates] == [("mae", True), ("mae", False)]
     assert not check(task, models=[off], max={"bias": 1}, **arguments).passed
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def folded_task(folds: int) -> Task[Any, Any]:
+    """A task whose examples are tests with shots from the other folds."""
+    whole = parity_task(pool=40).demos
+    return Task[Word, Parity](name="parity", demos=whole, folds=whole.folds(folds))
+
+
+def test_folds_are_checked_and_compared_with_a_saved_run(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"templates": [COLON], "shots": [4], "seeds": 2}
+    task = folded_task(5)
+    run = compare(task, models=[knows(6)], store=Store(), **arguments).save(tmp_path / "run")
+    found = checked(6, task=task, no_worse_than=run, min={"accuracy": 0.2})
+    assert found.passed
+    assert found.moves is not None
+    assert (found.moves.draws, found.moves.moved) == (2, 0)
+    note = "Each query has shots from the other 4 of 5 folds."
+    assert note in str(found).splitlines()
+    assert note in (run / "report.html").read_text("utf-8")
+    other = checked(6, task=folded_task(4), no_worse_than=run)
+    assert f"The pool is that of {run}, but 2 of 2 draws have other shots." in str(other)
+    assert "Each query has shots from the other 3 of 4 folds." in str(other)
+    assert not checked(1, task=task, no_worse_than=run).passed
