@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from promptkit.calibration import apply, methods
 from promptkit.calibration.methods import Calibration, HeldOut, Scores
+from promptkit.calibration.option_orders import count_of
 from promptkit.errors import TaskError
 from promptkit.inference.batch import CellRequests
 from promptkit.inference.prediction import Ask, Asked, Prediction, Predictor
@@ -41,8 +42,8 @@ class FittedCalibration:
         {'method': 'temperature', 'learnt': {'': [[0.5]]}}
     """
 
-    method: Calibration
-    """Name of the method."""
+    method: str
+    """Name of the method; `orders=N` averages over orders of options."""
     learnt: Mapping[str, Numbers] = field(default_factory=dict)
     """Numbers by the ids of the shots, joined by newlines; by "" where they do not matter."""
 
@@ -97,8 +98,10 @@ class FittedCalibration:
     def from_dict(cls, data: Mapping[str, Any]) -> FittedCalibration:
         """Return a calibration that `to_dict` has written. Raises `TaskError`."""
         try:
-            if data["method"] not in {*methods.CALIBRATIONS, *methods.OPTION_CALIBRATIONS}:
-                raise ValueError(f"there is no method {data['method']!r}")
+            method = data["method"]
+            known = {*methods.CALIBRATIONS, *methods.OPTION_CALIBRATIONS}
+            if method not in known and count_of(method) is None:
+                raise ValueError(f"there is no method {method!r}")
             learnt = {
                 str(key): tuple(
                     [tuple([-np.inf if one is None else float(one) for one in row]) for row in rows]
@@ -107,7 +110,7 @@ class FittedCalibration:
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TaskError(f"this is no calibration: {error}") from None
-        return cls(cast("Calibration", data["method"]), learnt)
+        return cls(method, learnt)
 
 
 def fit(
@@ -131,6 +134,8 @@ def fit(
         TaskError: There is no such method, or the task has no probes for it.
     """
     task = cell.predictor.task
+    if count_of(method) is not None:  # of each query's own options
+        return FittedCalibration(method)
     (name,) = apply.methods_of([method], task)
     if name == "batch":
         table = [[*(made.logprobs or {}).values()] for made in predictions]
@@ -149,7 +154,7 @@ def fit(
     return FittedCalibration(name, learnt)
 
 
-def _learn(method: Calibration, heard: HeldOut) -> Numbers:
+def _learn(method: str, heard: HeldOut) -> Numbers:
     """Return what a method learns from the scores of its probes."""
     if method == "temperature":
         return ((methods.best_temperature(heard),),)
@@ -159,7 +164,7 @@ def _learn(method: Calibration, heard: HeldOut) -> Numbers:
     return (_row(methods.mean_chance(heard.scores)),)
 
 
-def _probabilities(method: Calibration, made: Prediction, numbers: Numbers) -> dict[str, float]:
+def _probabilities(method: str, made: Prediction, numbers: Numbers) -> dict[str, float]:
     if made.logprobs is None:
         raise TaskError("calibration corrects the probabilities of labels; this answer has none")
     scores = [[*made.logprobs.values()]]

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from promptkit.calibration import apply
 from promptkit.calibration import option_orders as averages
 from promptkit.calibration.apply import ALL, CalibrationNote
+from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, selective, slices, summary
@@ -26,6 +27,7 @@ from promptkit.experiments.grid import Grid, check_distinct
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.run_changes import pool_digests
+from promptkit.experiments.setup import setup_of
 from promptkit.inference import batch
 from promptkit.inference.answering import RATIONALE_TOKENS, Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
@@ -253,7 +255,8 @@ def _with_enough_draws(
 
 def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
     for one in predictors:
-        if isinstance(one, Predictor) or not isinstance(one, AnyPredictor):
+        prompted = isinstance(one, Predictor) and not isinstance(one, FrozenPredictor)
+        if prompted or not isinstance(one, AnyPredictor):
             raise TaskError(
                 f"predictors: {shorten(one)} cannot stand beside the grid; a prompted model is "
                 "given by models, templates and shots"
@@ -310,6 +313,8 @@ def _judged(
         pool=pool_digests(task.demos),
         slices=tuple(slices.slicings(wanted.columns, every, judged, by_cell, weighed.best, by)),
         metric=by.name,
+        setup=setup_of(task, [one.predictor for one in cells]),
+        cells=tuple(cells),
     )
     if wanted.max_error is None:
         return made

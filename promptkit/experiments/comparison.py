@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,13 @@ from promptkit.evaluation.results import (
     Spread,
     Variance,
 )
+from promptkit.experiments.setup import Setup
+from promptkit.experiments.winner import calibrated_predictor
 from promptkit.files import saving
-from promptkit.inference.batch import Cost
-from promptkit.inference.cell import FIELDS
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.batch import CellRequests, Cost
+from promptkit.inference.cell import FIELDS, RAW, Cell, describe
+from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Store
 from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
@@ -104,13 +107,45 @@ class Comparison:
     """Name of the metric that pairs, the best cell, verdicts, variance components, spreads, slices
     and charts are about."""
 
+    setup: Setup | None = None
+    """What the comparison was made of, so that a predictor of a cell can be made again."""
+    cells: tuple[CellRequests, ...] = field(default=(), repr=False, compare=False)
+    """Requests of every cell and seed; not saved."""
+
+    def predictor(
+        self,
+        cell: Cell | None = None,
+        *,
+        seed: int | None = None,
+        store: Store | str | Path | None = None,
+    ) -> Predictor:
+        """Return the predictor of a cell, with its calibration, and its threshold if it has one.
+
+        `cell` is by default the best one, and `seed` its first draw. What the comparison asked is
+        looked up in `store`, by default the one in the current folder. Raises `TaskError` for a
+        cell that it does not have.
+        """
+        chosen = (cell or self.best.cell).at(seed=None)
+        raw = chosen.at(calibration=RAW)
+        known = [one for one in self.cells if one.predictor.cell.at(seed=None) == raw]
+        seeds = [one.predictor.seed for one in known]
+        if not known or (seed is not None and seed not in seeds):
+            raise TaskError(f"the comparison asked no prompts of {describe(chosen)}, seed {seed}")
+        one = known[0 if seed is None else seeds.index(seed)]
+        most = max(other.predictor.shots for other in self.cells)
+        found, _ = calibrated_predictor(one.predictor, chosen.calibration, one.queries, most, store)
+        kept = self.selective
+        if kept is None or kept.threshold is None or kept.at(seed=None) != chosen:
+            return found
+        return replace(found, threshold=kept.threshold)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
         return {**self._results(), "files": self._digests}
 
     def _results(self) -> dict[str, Any]:
         """Return `to_dict()` without the digests, for which all files are encoded."""
-        apart = ("task", "fingerprint", "predictions", "prompts")
+        apart = ("task", "fingerprint", "predictions", "prompts", "cells")
         names = [one.name for one in fields(self) if one.name not in apart]
         return {
             "task": {"name": self.task, "fingerprint": self.fingerprint},

@@ -33,6 +33,7 @@ from promptkit.evaluation.results import (
 )
 from promptkit.experiments.comparison import encoded
 from promptkit.experiments.earlier_runs import upgraded
+from promptkit.experiments.setup import Setup
 from promptkit.files import saving
 from promptkit.files.paths import read_bytes
 from promptkit.inference.batch import Cost
@@ -114,6 +115,7 @@ class _SavedResults:
     selective: Selective | None = None
     thresholds: tuple[Thresholds, ...] = ()
     metric: str = "accuracy"
+    setup: Setup | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import inf, log
 from typing import Any, Protocol, runtime_checkable
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.answer_fields import UNSCORED, answered
-from promptkit.inference.cell import NO_PROMPT, Cell
+from promptkit.inference.cell import NO_PROMPT, RAW, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example
@@ -47,8 +48,17 @@ def predict_each(
         if [prediction.id for prediction in made] != [query.id for query in queries]:
             name = shorten(one.identity.name)
             raise TaskError(f"{name}: its predictions are not one for each query, in their order")
-        found += [[replace(prediction, seed=seed) for prediction in made] for seed in seeds]
+        own = [*map(_uncalibrated, made)]
+        found += [[replace(prediction, seed=seed) for prediction in own] for seed in seeds]
     return found
+
+
+def _uncalibrated(made: Prediction) -> Prediction:
+    """Return a prediction whose probabilities, calibrated or not, count as its own."""
+    if made.calibration == RAW or made.probs is None:
+        return made
+    logprobs = {label: log(p) if p else -inf for label, p in made.probs.items()}
+    return replace(made, calibration=RAW, calibrated={}, logprobs=logprobs)
 
 
 def prediction_of(

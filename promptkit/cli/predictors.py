@@ -1,0 +1,64 @@
+"""Predictors that arguments of commands name: a frozen one, or a prompt of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+import promptkit
+from promptkit.calibration.frozen import FrozenPredictor
+from promptkit.cli import arguments
+from promptkit.cli.console import err, note
+from promptkit.errors import TaskError, escaped
+from promptkit.inference.frozen_file import SUFFIX
+from promptkit.models.base import Model
+from promptkit.models.llama import LlamaModel
+
+TASK_OR_FROZEN = f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX})."
+"""Help for an argument that names a predictor."""
+
+
+def is_frozen(name: str) -> bool:
+    """Return whether an argument names a frozen predictor."""
+    return name.endswith(SUFFIX) and not Path(name).is_dir()
+
+
+def frozen_named(
+    name: str, model: str | None = None, *, any_model: bool = False, threads: int | None = None
+) -> FrozenPredictor:
+    """Return a frozen predictor, with another model where one is named."""
+    if model is None:
+        with err.status(Text(f"loading {escaped(name)}")):
+            return promptkit.load_predictor(name, threads=threads, notify=note)
+    loaded = arguments.model_named(model, threads=threads)
+    return promptkit.load_predictor(name, loaded, any_model=any_model, notify=note)
+
+
+def model_again(
+    name: str | None, known: str, origin: Mapping[str, Any] | None, context: int
+) -> Model:
+    """Return a model of a run, loaded as it was then.
+
+    Args:
+        name: Another place of its file; None for that of the run.
+        known: Its name in the run.
+        origin: How it was loaded, as the run says.
+        context: Its context in the run, in tokens.
+
+    Raises:
+        TaskError: The run does not say how it was loaded.
+    """
+    if origin is None:
+        raise TaskError(f"the run does not say how {known} was loaded; freeze it in Python")
+    model: LlamaModel = arguments.model_named(
+        name or origin["name"],
+        context=context,
+        weights=origin["weights"],
+        exact=origin["exact"],
+    )
+    for path, scale in origin["adapters"]:
+        model = model.adapted(path, scale=scale)
+    return model

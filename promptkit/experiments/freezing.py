@@ -1,0 +1,122 @@
+"""Freezing of a cell of a saved run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from promptkit.errors import TaskError
+from promptkit.experiments.saved_runs import Run
+from promptkit.experiments.setup import Setup
+from promptkit.experiments.winner import calibrated_predictor, chosen_cell, differing, evidence
+from promptkit.inference.cell import FIELDS, RAW, Cell, describe
+from promptkit.inference.frozen_file import freeze
+from promptkit.inference.store import Store
+from promptkit.models.base import Model
+from promptkit.tasks.task import Task
+from promptkit.text import counted
+
+
+def setup_in(run: Run) -> Setup:
+    """Return the setup of a run. Raises `TaskError` for a run of an earlier version."""
+    setup = run.data["setup"]
+    if setup is None:
+        raise TaskError(
+            f"{run.folder}: a run of an earlier version does not say what it was made of; run "
+            "promptkit compare again, which takes its predictions from the store"
+        )
+    return Setup(**setup)
+
+
+def cell_in(run: Run, levels: Mapping[str, str]) -> Cell:
+    """Return the cell of a run that has these levels, by default the best.
+
+    Args:
+        run: A saved run.
+        levels: Levels by the name of the factor, as text.
+
+    Raises:
+        TaskError: No cell has the levels, or several have.
+    """
+    if levels:
+        return chosen_cell([_cell(row) for row in run.data["rows"]], levels)
+    if run.data["best"] is None:
+        raise TaskError(f"{run.folder}: the run has no best cell; name one with --cell")
+    return _cell(run.data["best"]["cell"]).at(seed=None)
+
+
+def freeze_cell(
+    run: Run,
+    cell: Cell,
+    out: str | Path,
+    *,
+    task: Task[Any, Any],
+    load: Callable[[str], Model],
+    seed: int | None = None,
+    threshold: float | None = None,
+    store: Store | str | Path | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Path:
+    """Write the predictor of a cell to a file, once it gives the answers of the run.
+
+    Args:
+        run: The saved run.
+        cell: The cell (`cell_in`).
+        out: The file.
+        task: The task of the run, with the same content.
+        load: A function from a name of a model of the run to the model.
+        seed: The draw of shots; by default the first of the run.
+        threshold: The probability that an answer must be above; by default that of the run's
+            selective answering, where it is about this cell.
+        store: The prediction store of the run.
+        notify: A function that is called with notes.
+
+    Returns:
+        The file.
+
+    Raises:
+        TaskError: The task has changed since the run, or the run has no such draw.
+    """
+    setup = setup_in(run)
+    if task.fingerprint != run.data["task"]["fingerprint"]:
+        raise TaskError(
+            f"task {task.name!r} has changed since the run: its pool, tests, types or instruction; "
+            "run promptkit compare again"
+        )
+    raw = cell.at(calibration=RAW)
+    made = [one for one in run.predictions if one.at(seed=None) == raw]
+    seeds = sorted({one.seed or 0 for one in made})
+    if not made or (seed is not None and seed not in seeds):
+        draws = f"; its draws are {', '.join(map(str, seeds))}" if seeds else ""
+        raise TaskError(f"the run asked no prompts of {describe(cell)} with seed {seed}{draws}")
+    drawn = seeds[0] if seed is None else seed
+    own = [one for one in made if one.seed == drawn]
+    templates = {one["name"]: one["source"] for one in run.data["templates"]}
+    plain = setup.predictor(cell.at(seed=drawn), task, load(cell.model), templates)
+    known = {test.id: test for test in task.tests}
+    queries = [known[one.id] for one in own]
+    predictor, after = calibrated_predictor(plain, cell.calibration, queries, run.most_shots, store)
+    other = differing(own, after, cell.calibration, task)
+    if other and notify is not None:
+        notify(
+            f"{counted(len(other), 'answer')} of {len(own)} differ from those of the run, first "
+            f"that to {other[0].id}: the model, its settings or its weights are others"
+        )
+    if threshold is None:
+        threshold = _threshold(run, cell)
+    said = evidence(run.data, cell, drawn, str(run.folder))
+    return freeze(replace(predictor, threshold=threshold), out, said)
+
+
+def _threshold(run: Run, cell: Cell) -> float | None:
+    """Return the threshold of the run's selective answering, where it is about this cell."""
+    found = run.data["selective"]
+    if found is None or found["threshold"] is None or _cell(found).at(seed=None) != cell:
+        return None
+    return float(found["threshold"])
+
+
+def _cell(levels: Mapping[str, Any]) -> Cell:
+    return Cell(**{name: levels[name] for name in FIELDS if name in levels})

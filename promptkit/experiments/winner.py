@@ -1,0 +1,143 @@
+"""The predictor of a cell of a comparison, with the calibration and the threshold that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from promptkit.calibration.fitted import fit
+from promptkit.errors import TaskError
+from promptkit.inference import batch
+from promptkit.inference.answering import answer
+from promptkit.inference.cell import FACTORS, RAW, Cell
+from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Result, Store, opened
+from promptkit.models.base import Request
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+from promptkit.text import listed
+
+
+def chosen_cell(rows: Sequence[Cell], levels: Mapping[str, str]) -> Cell:
+    """Return the only cell that has these levels.
+
+    Args:
+        rows: Cells of a comparison.
+        levels: Levels by the name of the factor, as text: `{"shots": "4"}`.
+
+    Raises:
+        TaskError: A name is no factor, or no cell has the levels, or several have.
+    """
+    for name in levels:
+        if name not in _NAMES:
+            raise TaskError(f"--cell {name}: no factor; choose of {listed([*_NAMES])}")
+    cells = list(dict.fromkeys(row.at(seed=None) for row in rows))
+    found = [
+        cell for cell in cells if all(str(getattr(cell, n)) == level for n, level in levels.items())
+    ]
+    if len(found) == 1:
+        return found[0]
+    said = ", ".join(f"{name}={level}" for name, level in levels.items())
+    among = "; ".join(_levels_of(cell) for cell in (found or cells)[:8])
+    several = f"{len(found)} cells have it" if found else "no cell has it"
+    raise TaskError(f"--cell {said}: {several}; name one of: {among}")
+
+
+def _levels_of(cell: Cell) -> str:
+    """Return a cell as `--cell` takes it."""
+    return ",".join(f"{name}={level}" for name, level in cell.factors(_NAMES).items())
+
+
+def calibrated_predictor(
+    predictor: Predictor,
+    method: str,
+    queries: Sequence[Example[Any, Any]],
+    most_shots: int,
+    store: Store | str | Path | None,
+) -> tuple[Predictor, list[Prediction]]:
+    """Return a predictor with the calibration of a comparison, and its predictions of the queries.
+
+    What the comparison asked is looked up in the store.
+
+    Args:
+        predictor: The predictor of the cell.
+        method: The method of calibration; `none` for none.
+        queries: The queries of the comparison.
+        most_shots: The largest number of shots in it: held-out examples are none of these.
+        store: The prediction store of the comparison.
+    """
+    with opened(store) as kept:
+
+        def ask(requests: Sequence[Request]) -> list[Result]:
+            return answer(predictor.model, requests, predictor.sampling, store=kept).results
+
+        if method == RAW:
+            return predictor, predictor.predict(queries, store=kept)
+        largest = replace(predictor, shots=most_shots)
+        cell, *beside = batch.prepare([predictor, largest], queries)
+        made = predictor.predict(queries, store=kept)
+        fitted = replace(predictor, calibration=fit(method, cell, made, ask, beside))
+        return fitted, fitted.predict(queries, store=kept)
+
+
+def differing(
+    before: Sequence[Prediction], after: Sequence[Prediction], method: str, task: Task[Any, Any]
+) -> list[Prediction]:
+    """Return the predictions of a comparison to which a predictor now gives another answer.
+
+    Args:
+        before: The predictions of the comparison.
+        after: Those of the predictor, of the same queries.
+        method: The method of calibration.
+        task: The task.
+    """
+    now = {one.id: one for one in after}
+    return [one for one in before if now[one.id].label != _label(one, method, task)]
+
+
+def _label(made: Prediction, method: str, task: Task[Any, Any]) -> Any:
+    """Return the answer of a comparison under a calibration."""
+    if method == RAW or method not in made.calibrated:
+        return made.label
+    probs = made.calibrated[method]
+    label = max(probs, key=probs.__getitem__)
+    return task.output_type.plain(task.output_type.values.get(label, label))
+
+
+def evidence(data: Mapping[str, Any], cell: Cell, seed: int, folder: str | None) -> dict[str, Any]:
+    """Return what a comparison says about a cell, for the file of its predictor.
+
+    Args:
+        data: The comparison, as `Comparison.to_dict()` returns it.
+        cell: The cell.
+        seed: The draw of shots that is frozen.
+        folder: The folder of the run, where it is saved.
+    """
+    rows = [row for row in data["rows"] if _at(row, cell)]
+    whole = next(row for row in rows if row["seed"] is None)
+    drawn = next((row for row in rows if row["seed"] == seed), whole)
+    cells = sum(row["seed"] is None for row in data["rows"])
+    best = data["best"] is not None and _at(data["best"]["cell"], cell)
+    chosen = f"chosen as the best of {cells} cells by the same tests, so that this is optimistic"
+    return {
+        "run": folder,
+        "queries": whole["n"],
+        "accuracy": whole["accuracy"],
+        "accuracy_ci": whole["accuracy_ci"],
+        "accuracy_of_draw": drawn["accuracy"],
+        "accuracy_of_draw_ci": drawn["accuracy_ci_fixed"],
+        "metric": data["metric"],
+        "value": whole.get(data["metric"]),
+        "value_ci": whole.get(f"{data['metric']}_ci"),
+        "cells": cells,
+        "note": f"{chosen}; ask new examples" if best and cells > 1 else None,
+    }
+
+
+def _at(levels: Mapping[str, Any], cell: Cell) -> bool:
+    return all(levels.get(name) == level for name, level in cell.factors(_NAMES).items())
+
+
+_NAMES = (*FACTORS, "shots")
