@@ -54,6 +54,12 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
             reason = f"a label is text or a whole number, not {shorten(item['input'])}"
+        elif keys[:2] == ["files", "folds"]:
+            keys = keys[:2]
+            reason = (
+                "a number of folds from 2 to 32, or the column that holds each row's fold, not "
+                f"{shorten(item['input'])}"
+            )
         elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
             keys = keys[:-1]
             reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
