@@ -261,6 +261,17 @@ class Confusion(Cell):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldConfusion(Confusion):
+    """Confusion matrix of a field of records, whose labels are its values, in one cell.
+
+    The last label is `(no answer)` where answers have no value of the field.
+    """
+
+    field: str
+    """Name of the field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FreeAnswers(Cell):
     """FreeAnswers-form answers of a cell in which the model gives the labels little probability."""
 

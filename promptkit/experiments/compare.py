@@ -17,6 +17,7 @@ from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, selective, slices, summary
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
+from promptkit.evaluation.field_confusion import field_confusion
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.outcomes import ByCell, outcomes
 from promptkit.evaluation.results import FreeAnswers
@@ -305,6 +306,7 @@ def _judged(
         **weighed._asdict(),
         reliability=tuple(cell_metrics.reliability(by_cell)),
         confusion=tuple(cell_metrics.confusion(by_cell)),
+        field_confusion=tuple(field_confusion(task.output_type, every)),
         calibrations=notes,
         free_answers=free,
         usage=usage,

@@ -16,6 +16,7 @@ from promptkit.errors import MissingExtraError, TaskError
 from promptkit.evaluation.results import (
     Best,
     Confusion,
+    FieldConfusion,
     FreeAnswers,
     Pair,
     Reliability,
@@ -103,6 +104,8 @@ class Comparison:
     """Queries that the best cell can answer with a stated error."""
     thresholds: tuple[Thresholds, ...] = ()
     """Thresholds of the labels of each cell, where an answer is a list of labels."""
+    field_confusion: tuple[FieldConfusion, ...] = ()
+    """Confusion matrices of the fields of records that have a closed set of values."""
     metric: str = "accuracy"
     """Name of the metric that pairs, the best cell, verdicts, variance components, spreads, slices
     and charts are about."""
@@ -301,8 +304,9 @@ def _names(kind: Any) -> list[tuple[str, str]]:
     # What is about several cells together has no seed, and a confusion matrix no zeros.
     unset = "seed" if issubclass(kind, Variance | Spread | Reliability | Confusion) else ""
     names = [(f.name, f.name) for f in fields(kind) if f.name != unset]
-    if kind is Confusion:
-        return [*names[:-1], ("answers", "counts"), ("per_class", "per_class")]
+    if issubclass(kind, Confusion):
+        own = [pair for pair in names if pair[0] != "answers"]
+        return [*own, ("answers", "counts"), ("per_class", "per_class")]
     return names
 
 

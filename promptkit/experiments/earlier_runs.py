@@ -20,6 +20,7 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
         "rows": lambda row: _with_figures(_with_fixed_intervals(row)),
         "pairs": _with_fixed_intervals,
         "confusion": _sparse,
+        "field_confusion": _sparse,
     }
     lists = {
         name: [change(one) if isinstance(one, dict) else one for one in data[name]]

@@ -22,6 +22,7 @@ from promptkit.errors import DataError, Problem
 from promptkit.evaluation.results import (
     Best,
     Confusion,
+    FieldConfusion,
     FreeAnswers,
     Pair,
     Reliability,
@@ -114,6 +115,7 @@ class _SavedResults:
     slices: tuple[Slicing, ...] = ()
     selective: Selective | None = None
     thresholds: tuple[Thresholds, ...] = ()
+    field_confusion: tuple[FieldConfusion, ...] = ()
     metric: str = "accuracy"
     setup: Setup | None = None
     files: Mapping[str, str] = field(default_factory=dict)
@@ -207,7 +209,7 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
     """Yield the places of what is not about the cells of the rows, and the reasons."""
     levels = {name: {getattr(row, name) for row in results.rows} for name in FACTORS}
     several = ("variance", "spreads")  # about several levels of a factor that is None
-    names = (*several, "reliability", "confusion", "thresholds")
+    names = (*several, "reliability", "confusion", "field_confusion", "thresholds")
     cells: list[tuple[str, Sequence[Cell]]] = [(name, getattr(results, name)) for name in names]
     cells += [("pairs", [getattr(pair, side) for pair in results.pairs]) for side in "ab"]
     for name, every in cells:
@@ -215,12 +217,14 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
             own = [(getattr(cell, factor), known) for factor, known in levels.items()]
             if any(not (one in known or (one is None and name in several)) for one, known in own):
                 yield f"{name}.{at}", "no row has the levels of this cell"
-    for at, matrix in enumerate(results.confusion):
+    matrices = [("confusion", *one) for one in enumerate(results.confusion)]
+    matrices += [("field_confusion", *one) for one in enumerate(results.field_confusion)]
+    for name, at, matrix in matrices:
         size = len(matrix.labels)
         pairs = [*chain.from_iterable(matrix.answers)]
         fit = all(0 <= answer < size and count >= 0 for answer, count in pairs)
         if not fit or not 0 < size == len(matrix.answers):
-            yield f"confusion.{at}", "counts need a row and a column per label"
+            yield f"{name}.{at}", "counts need a row and a column per label"
     for at, chosen in enumerate(results.thresholds):
         if not 0 < len(chosen.labels) == len(chosen.values):
             yield f"thresholds.{at}", "a label needs a threshold"

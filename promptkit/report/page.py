@@ -72,7 +72,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "reliability": [(names.with_shots(cell), cell["bins"]) for cell in data["reliability"]],
         "learnt": [*learnt(data["calibrations"])],
         "confusion": _matrices(data, names),
-        "matrices": len(data["confusion"]),
+        "matrices": len(data["confusion"]) + len(data["field_confusion"]),
         "variance": [
             (names.place(one), [source["sentence"] for source in one["sources"]])
             for one in data["variance"]
@@ -193,13 +193,18 @@ def _matrices(data: Data, names: CellNames) -> list[tuple[str, Sequence[str], An
     """
     kept: list[tuple[str, Sequence[str], Any, Any]] = []
     cells = 0
-    for one in cell_names.fewest_and_most(data["confusion"]):
+    matrices = cell_names.fewest_and_most(data["confusion"])
+    for field in dict.fromkeys(one["field"] for one in data["field_confusion"]):
+        own = [one for one in data["field_confusion"] if one["field"] == field]
+        matrices += cell_names.fewest_and_most(own)
+    for one in matrices:
         drawn = confusion_matrices.cut(one)
         cells += len(drawn["labels"]) ** 2
         if kept and cells > CELLS:
             break
         counts, figures = confusion_matrices.dense(drawn), confusion_matrices.per_class(one, drawn)
-        kept.append((names.with_shots(one), drawn["labels"], counts, figures))
+        field = f"{one['field']}, " if "field" in one else ""
+        kept.append((field + names.with_shots(one), drawn["labels"], counts, figures))
     return kept
 
 

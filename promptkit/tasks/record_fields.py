@@ -21,6 +21,8 @@ class OutputField:
     default: Any = None
     """Its value in an answer that leaves it out."""
     is_list: bool = False
+    values: tuple[Any, ...] = ()
+    """All values that it can have, as JSON has them; empty where they are not a closed set."""
 
 
 def output_fields(output: OutputType) -> tuple[OutputField, ...]:
@@ -38,6 +40,7 @@ def output_fields(output: OutputType) -> tuple[OutputField, ...]:
             name,
             part.get("default") if isinstance(part, Mapping) else None,
             _is_list(followed(part, schema), schema),
+            _closed(part, schema),
         )
         for name, part in properties.items()
     )
@@ -56,7 +59,7 @@ def right_fields(
     """
     return {
         one.name: isinstance(said, Mapping)
-        and _same(_value(said, one), _value(gold, one), within.get(one.name, 0.0))
+        and _same(value_of(said, one), value_of(gold, one), within.get(one.name, 0.0))
         for one in fields
     }
 
@@ -96,7 +99,7 @@ def field_measures(
     for one in fields:
         if one.is_list:
             is_record = isinstance(said, Mapping)
-            f1 = set_f1(_value(said, one), _value(gold, one)) if is_record else 0.0
+            f1 = set_f1(value_of(said, one), value_of(gold, one)) if is_record else 0.0
             measures[f"f1.{one.name}"] = f1
     if len(right) > 1:
         measures["fields_micro"] = sum(right.values()) / len(right)
@@ -112,7 +115,8 @@ def check_names(key: str, names: Collection[str], fields: Sequence[OutputField])
             raise TaskError(f"{key}: unknown field {name!r}; {listed}")
 
 
-def _value(record: Any, one: OutputField) -> Any:
+def value_of(record: Any, one: OutputField) -> Any:
+    """Return the value of a field in a record; its default where the record leaves it out."""
     return record.get(one.name, one.default) if isinstance(record, Mapping) else None
 
 
@@ -124,6 +128,22 @@ def _same(said: Any, gold: Any, within: float) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _closed(part: Any, root: Any) -> tuple[Any, ...]:
+    """Return all values that a schema allows; none where they are not a closed set."""
+    schema = followed(part, root)
+    if "enum" in schema:
+        return tuple(schema["enum"])
+    if "const" in schema:
+        return (schema["const"],)
+    if schema.get("type") == "boolean":
+        return (True, False)
+    if schema.get("type") == "null":
+        return (None,)
+    options = [_closed(option, root) for option in schema.get("anyOf", ())]
+    values = {value_key(value): value for option in options for value in option}
+    return tuple(values.values()) if all(options) and len(values) > 1 else ()
 
 
 def _is_list(schema: Mapping[str, Any], root: Any) -> bool:
