@@ -189,8 +189,8 @@ def test_a_search_needs_tests_apart() -> None:
         ('demos = "a.csv"\n', "files.demos: files.data holds all rows"),
         ("split = 0.5\nfolds = 3\n", "keep split or folds"),
         ("split = 1.5\n", "files.split: Input should be less than 1"),
-        ("folds = 1\n", "files.folds: a number of folds from 2 to 32, or the column .*, not 1$"),
-        ("folds = 33\n", "folds from 2 to 32, or the column .*, not 33$"),
+        ("folds = 1\n", "files.folds: a number of folds from 2 to 32, or the column that holds"),
+        ("folds = 33\n", "holds each row's fold, not 33"),
         ("folds = 31\n", "30 examples do not make 31 folds"),
     ],
 )
