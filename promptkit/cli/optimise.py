@@ -14,6 +14,9 @@ from promptkit.cli.console import note, say, write_json
 from promptkit.errors import TaskError
 from promptkit.models.base import Weights
 
+MODEL = "smollm2"
+"""Model by default: the bundled one."""
+
 
 def optimise(
     task: options.TaskName,
@@ -38,7 +41,7 @@ def optimise(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")
     ] = Path("shots.json"),
-    model: Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)] = "smollm2",
+    model: Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)] = MODEL,
     template: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
@@ -106,6 +109,8 @@ def optimise(
     if json_file != "-":
         print(found)
         words = ["promptkit", "compare", task, "--selection", str(out), "--selection", "balanced"]
+        words += ["--template", template] if template is not None else []
+        words += ["--model", model] if model != MODEL else []
         if near_duplicates is not None:
             words += ["--near-duplicates", near_duplicates]
         say(f"Written to {out}. Now: {shlex.join(words)}")

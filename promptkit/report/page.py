@@ -67,7 +67,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "lines": _lines(data, names),
         "draws": interval_text.has_draws(cell_names.aggregates(data)),
         "brackets": interval_text.brackets(data),
-        "scored": any(row["coverage"] is not None for row in data["rows"]),
+        "scored": _is_scored(data),
+        "scores": _scores(data),
         "pairs": [(*pair_names.compared(pair, names, 200), pair) for pair in data["pairs"]],
         "reliability": [(names.with_shots(cell), cell["bins"]) for cell in data["reliability"]],
         "learnt": [*learnt(data["calibrations"])],
@@ -97,6 +98,26 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "js": _file("page.js"),
     }
     return _template().render(**context, contents=_contents(context))
+
+
+def _scores(data: Data) -> list[tuple[str, str]]:
+    """Return the columns of scored answers, as title and field; options share no macro-F1."""
+    f1 = [("macro F1", "macro_f1")] if _has_shared_labels(data) else []
+    return [
+        *f1,
+        ("log loss", "log_loss"),
+        ("Brier score", "brier"),
+        ("calibration error", "ece"),
+        ("coverage", "coverage"),
+    ]
+
+
+def _is_scored(data: Data) -> bool:
+    return any(row["coverage"] is not None for row in data["rows"])
+
+
+def _has_shared_labels(data: Data) -> bool:
+    return any(row["macro_f1"] is not None for row in data["rows"])
 
 
 def _contents(context: Data) -> list[tuple[str, str]]:
@@ -213,8 +234,9 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
     golds = dict.fromkeys(query[2] for query in payload["queries"] if query[2] is not None)
     labels = [(gold, payload["labels"][gold]) for gold in sorted(golds)]
     shots = sorted({row["shots"] for row in data["rows"]})
+    filtered = len(labels) <= 200 and (_has_shared_labels(data) or not _is_scored(data))
     every = [
-        ("gold", "Gold label", "any", labels if len(labels) <= 200 else []),
+        ("gold", "Gold label", "any", labels if filtered else []),
         ("line", "Cell", "all", [*enumerate(payload["lines"])]),
         ("shots", "Shots", "all", [(count, counted(count, "shot")) for count in shots]),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from statistics import fmean
@@ -9,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run
 from sklearn.metrics import log_loss
 
 from promptkit import Comparison, FakeModel, Predictor, Store, Template, check, compare, load_task
 from promptkit.experiments.saved_runs import read_run
 
-QUIZ = load_task("examples/quiz")
+QUIZ_FOLDER = Path(__file__).parents[2] / "examples" / "quiz"
+QUIZ = load_task(QUIZ_FOLDER)
 CHANCE = fmean(1 / len(QUIZ.answers_of(test)) for test in QUIZ.tests)
 
 
@@ -86,6 +89,8 @@ def test_a_run_is_saved_read_and_shown(result: Comparison, tmp_path: Path) -> No
     page = (folder / "report.html").read_text("utf-8")
     assert "chance" in page
     assert "the Thames" in page
+    assert "macro F1" not in page.partition("<script")[0].partition("more metric")[0]
+    assert "Gold label" not in page  # no two queries need have one
 
 
 def test_a_model_that_knows_is_right_with_texts_and_letters() -> None:
@@ -117,3 +122,46 @@ def test_a_model_answers_far_better_than_by_chance(tmp_path: Path) -> None:
     assert accuracies.keys() == {"none", "pmi", "by_byte", "by_token"}
     assert min(accuracies.values()) > 2 * CHANCE
     assert made.save(tmp_path).joinpath("report.html").stat().st_size > 10_000
+
+
+@pytest.mark.model
+def test_the_commands_answer_options_in_parquet(run: Run, here: Path) -> None:
+    """Lint, render, compare by slices, check and optimise with the bundled model."""
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    from pyarrow import parquet
+
+    (here / "quiz").mkdir()
+    for part in ("demos", "tests"):
+        lines = (QUIZ_FOLDER / f"{part}.jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) | {"source": "ab"[at % 2]} for at, line in enumerate(lines)]
+        parquet.write_table(pyarrow.Table.from_pylist(rows), here / "quiz" / f"{part}.parquet")
+    toml = (QUIZ_FOLDER / "task.toml").read_text("utf-8").replace(".jsonl", ".parquet")
+    (here / "quiz" / "task.toml").write_text(toml, "utf-8")
+    assert run("lint", "quiz").code == 0
+    assert "D. eagle\nAnswer:" in run("render", "quiz", "--shots", 1).out
+
+    how = ["--template", "lines.j2", "--shots", 2, "--weights", "as-is"]
+    draw = ["--seeds", 1, "--limit", 12]
+    by = ["--by", "source", "--calibrate", "by_byte", "--out", "run"]
+    done = run("compare", "quiz", *how, *draw, *by)
+    assert done.code == 0
+    assert "By source, accuracy" in done.out
+    data = json.loads((here / "run" / "comparison.json").read_text("utf-8"))
+    (slicing,) = data["slices"]
+    assert {part["level"] for part in slicing["slices"]} == {"a", "b"}
+    right = [row["accuracy"] for row in data["rows"] if row["seed"] is None]
+    assert min(right) > 0.5
+
+    gates = ["--calibrate", "by_byte", "--min", "accuracy=0.3", "--no-worse-than", "run"]
+    done = run("check", "quiz", *how, *draw, *gates)
+    assert (done.code, done.out.count("  pass  ")) == (0, 2)
+    assert "0 prompts to ask" in done.err  # all of them are in the store
+
+    search = ["--budget", 60, "--held-out", 4, "--weights", "as-is"]
+    done = run("optimise", "quiz", "--template", "lines.j2", "--shots", 1, *search)
+    assert done.code == 0
+    assert "log loss" in done.out
+    assert "--selection balanced --template lines.j2" in done.out
+    (shot,) = json.loads((here / "shots.json").read_text("utf-8"))["shots"]
+    assert QUIZ.demos.by_id(shot) is not None
