@@ -14,10 +14,11 @@ from promptkit.calibration.fitted import FittedCalibration
 from promptkit.errors import DataError, ModelError, Problem, PromptkitError
 from promptkit.inference.answering import Progress
 from promptkit.inference.cell import Cell
-from promptkit.inference.frozen_file import FrozenFile, read_frozen
+from promptkit.inference.frozen_file import STATE, FrozenFile, read_frozen
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
 from promptkit.models.base import Model, ModelIdentity, Sampling
+from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.selection.orders import Order
 from promptkit.selection.saved_selection import selection_from_dict
 from promptkit.tasks.examples import Example
@@ -123,9 +124,12 @@ def load_predictor(
         raise _damaged(frozen, error) from None
     if task.fingerprint != frozen.data["task"]["fingerprint"]:
         raise _damaged(frozen, "its task is read differently by this version of promptkit")
+    given = model is not None
     if model is None:
         model = _loaded(frozen, threads, notify)
-    _check_model(frozen, model.identity, any_model, notify)
+    same = _check_model(frozen, model.identity, any_model, notify)
+    if frozen.data.get("state") and same and not given:
+        _restore(frozen, model, notify)
     return FrozenPredictor(
         task,
         template,
@@ -200,8 +204,11 @@ def _check_model(
     found: ModelIdentity,
     any_model: bool,
     notify: Callable[[str], None] | None,
-) -> None:
-    """Raise `ModelError` for another model than the frozen one; tell of other settings."""
+) -> bool:
+    """Raise `ModelError` for another model than the frozen one; return whether it is the same.
+
+    Other settings of the same model are told.
+    """
     wanted = {k: v for k, v in frozen.data["model"]["identity"].items() if k in found.key}
     other = [key for key, value in found.key.items() if wanted.get(key) != value]
     if {"sha256", "adapter"} & {*other} and not any_model:
@@ -214,6 +221,17 @@ def _check_model(
     if other and notify is not None:
         changes = [f"{key} {found.key[key]}, not {wanted.get(key)}" for key in other]
         notify(f"{frozen.path.name}: the model runs with {'; '.join(changes)}: scores may differ")
+    return not other
+
+
+def _restore(frozen: FrozenFile, model: Model, notify: Callable[[str], None] | None) -> None:
+    """Give the model the state of the file; without it, it only begins more slowly."""
+    state = PrefixState(tuple(map(int, frozen.data["state"])), frozen.files[STATE])
+    try:
+        model.restore(state)  # type: ignore[attr-defined]  # a model that was loaded here
+    except ModelError as error:
+        if notify is not None:
+            notify(f"{frozen.path.name}: {error}; the first answer takes longer")
 
 
 def _damaged(frozen: FrozenFile, reason: object) -> DataError:

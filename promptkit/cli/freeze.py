@@ -48,6 +48,14 @@ Threshold = Annotated[
         "the run's --max-error.",
     ),
 ]
+WithState = Annotated[
+    bool,
+    typer.Option(
+        "--with-state",
+        help="Put the state of the model after the shots into the file (some 10 MB), so that the "
+        "first answer comes at once.",
+    ),
+]
 TaskFolder = Annotated[
     str | None,
     typer.Option(metavar="TASK", help="Task of the run; by default where the run found it."),
@@ -63,6 +71,7 @@ def freeze(
     cell: Levels = None,
     seed: Seed = None,
     threshold: Threshold = None,
+    with_state: WithState = False,
     task: TaskFolder = None,
     model: ModelName = None,
     store: options.StoreFile = None,
@@ -96,6 +105,7 @@ def freeze(
         load=load,
         seed=seed,
         threshold=threshold,
+        with_state=with_state,
         store=store,
         notify=note,
     )

@@ -56,6 +56,7 @@ def freeze_cell(
     load: Callable[[str], Model],
     seed: int | None = None,
     threshold: float | None = None,
+    with_state: bool = False,
     store: Store | str | Path | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Path:
@@ -70,6 +71,7 @@ def freeze_cell(
         seed: The draw of shots; by default the first of the run.
         threshold: The probability that an answer must be above; by default that of the run's
             selective answering, where it is about this cell.
+        with_state: Whether the file holds the state of the model after what all prompts begin with.
         store: The prediction store of the run.
         notify: A function that is called with notes.
 
@@ -107,7 +109,7 @@ def freeze_cell(
     if threshold is None:
         threshold = _threshold(run, cell)
     said = evidence(run.data, cell, drawn, str(run.folder))
-    return freeze(replace(predictor, threshold=threshold), out, said)
+    return freeze(replace(predictor, threshold=threshold), out, said, with_state=with_state)
 
 
 def _threshold(run: Run, cell: Cell) -> float | None:

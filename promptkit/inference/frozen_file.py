@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timezone
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,8 @@ from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files import saving
 from promptkit.files.paths import MOST_BYTES, read_bytes
 from promptkit.inference.prediction import Predictor
+from promptkit.models.runtime.prefix_state import PrefixState
+from promptkit.models.tokens.encoder import common_prefix
 from promptkit.selection.orders import as_order
 from promptkit.selection.pool import Pool
 from promptkit.selection.saved_selection import selection_to_dict
@@ -40,6 +43,8 @@ FORMAT = 1
 """Version of the format; files of a later one are refused."""
 
 MANIFEST = "frozen.json"
+STATE = "state.bin"
+_TRIED = 6  # queries among which two with the same shots are found
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the zip
     *(KeyError, ValueError, TypeError),  # of the manifest; RecursionError is a RuntimeError
@@ -66,7 +71,11 @@ class FrozenFile:
 
 
 def freeze(
-    predictor: Predictor, path: str | Path, evidence: Mapping[str, Any] | None = None
+    predictor: Predictor,
+    path: str | Path,
+    evidence: Mapping[str, Any] | None = None,
+    *,
+    with_state: bool = False,
 ) -> Path:
     """Write a predictor to a file, which `promptkit.load_predictor` reads.
 
@@ -74,6 +83,8 @@ def freeze(
         predictor: The predictor.
         path: The file; its suffix is `.promptkit`.
         evidence: What is known of its answers, such as its accuracy and the interval.
+        with_state: Whether the file holds the state of the model after what all prompts begin with,
+            so that the first answer comes quickly; some 10 MB.
 
     Returns:
         The file.
@@ -99,6 +110,9 @@ def freeze(
     for file, source in loaded_files(template).items():
         files[f"templates/{placed(file, template.folders)}"] = source.encode()
     files["template.j2"] = template.source.encode()
+    state = _state(predictor) if with_state else None
+    if state is not None:
+        files[STATE] = state.data
     data: dict[str, Any] = {
         "format": FORMAT,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -110,6 +124,7 @@ def freeze(
         },
         **_settings(predictor),
         "model": _model(predictor),
+        "state": None if state is None else list(state.tokens),
         "evidence": dict(evidence) if evidence is not None else None,
         "files": {name: _digest(content) for name, content in files.items()},
     }
@@ -118,7 +133,8 @@ def freeze(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {MANIFEST: written, **files}.items():
-            archive.writestr(name, content)
+            how = zipfile.ZIP_STORED if name == STATE else None  # numbers that hardly compress
+            archive.writestr(name, content, how)
     saving.write(path, buffer.getvalue())
     return path
 
@@ -211,6 +227,21 @@ def _model(predictor: Predictor) -> dict[str, Any]:
         "identity": asdict(predictor.model.identity),
         "origin": asdict(origin) if is_dataclass(origin) and not isinstance(origin, type) else None,
     }
+
+
+def _state(predictor: Predictor) -> PrefixState:
+    """Return the state of the model after what the prompts of two different queries share."""
+    task = predictor.task
+    of_state = getattr(predictor.model, "prefix_state", None)
+    if of_state is None or len(task.demos) < 2:
+        raise TaskError("only a GGUF model has a state, and only with a pool to make prompts of")
+    # The shots of a query that is a demonstration are others if it is among them.
+    shown = set(_shot_ids(predictor, selection_for(task, predictor.selection)) or ())
+    apart = [demo for demo in task.demos if demo.id not in shown][:_TRIED]
+    prompts: list[Any] = predictor.tokenize(apart if len(apart) > 1 else task.demos[:_TRIED])
+    pair = max(combinations(prompts, 2), key=lambda two: common_prefix([one.ids for one in two]))
+    state: PrefixState = of_state(pair)
+    return state
 
 
 def _unzipped(raw: bytes) -> dict[str, bytes]:

@@ -105,6 +105,17 @@ class ModelIdentity:
         return parts
 
 
+@dataclass(frozen=True)
+class LoadedFrom:
+    """How a model was loaded: the arguments of `load_model` that decide its numbers."""
+
+    name: str
+    weights: Weights
+    exact: bool
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Paths of adapters and their scales."""
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Memory of a running model, in bytes, for any number of prompts."""

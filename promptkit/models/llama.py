@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.base import (
     Generation,
+    LoadedFrom,
     Memory,
     ModelIdentity,
     Sampling,
@@ -36,8 +37,9 @@ from promptkit.models.runtime.generation import AnswerWriter
 from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
+from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.models.runtime.vocabulary import Vocabulary
-from promptkit.models.tokens.encoder import Encoder
+from promptkit.models.tokens.encoder import Encoder, common_prefix
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 
@@ -101,17 +103,6 @@ def load_model(
         notify=notify,
     )
     return model.adapted(adapter) if adapter is not None else model
-
-
-@dataclass(frozen=True)
-class LoadedFrom:
-    """How a model was loaded: the arguments of `load_model` that decide its numbers."""
-
-    name: str
-    weights: Weights
-    exact: bool
-    adapters: tuple[tuple[str, float], ...] = ()
-    """Paths of adapters and their scales."""
 
 
 class LlamaModel:
@@ -222,6 +213,29 @@ class LlamaModel:
         adapters = (*self.origin.adapters, (str(path), scale))
         model.origin = replace(self.origin, adapters=adapters)
         return model
+
+    def prefix_state(self, prompts: Sequence[TokenizedPrompt]) -> PrefixState:
+        """Return the state of the model after the tokens that its prompts have in common.
+
+        Raises `ModelError` where they have none.
+        """
+        tokens = common_prefix([prompt.ids for prompt in prompts])
+        if not tokens:
+            raise ModelError("the prompts have no tokens in common, and so no state")
+        with self._access.alone():
+            self._context.adapt(self._adapters)
+            return self._context.state(prompts[0].ids[:tokens])
+
+    def restore(self, state: PrefixState) -> None:
+        """Take up a state of this model, whose tokens are then not decoded again.
+
+        From then on every run begins after the tokens that it shares with the one before it, which
+        is quicker, and moves scores within the model's tolerance. Raises `ModelError` for a state
+        of another model, settings or version of llama.cpp.
+        """
+        with self._access.alone():
+            self._context.adapt(self._adapters)
+            self._context.restore(state)
 
     def close(self) -> None:
         """Free the model's memory; it cannot be used afterwards, in any thread."""

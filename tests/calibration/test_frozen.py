@@ -188,3 +188,45 @@ def test_the_bundled_model_is_found_again(tmp_path: Path) -> None:
     queries = task.tests[:6]
     assert _plain(frozen.predict(queries)) == _plain(predictor.predict(queries))
     assert frozen.model.identity == replace(model.identity)
+
+
+@pytest.mark.model
+def test_a_state_saves_the_decoding_of_the_shots(tmp_path: Path) -> None:
+    task = pk.load_task(FRUIT)
+    model = pk.load_model("smollm2", weights="as-is")
+    predictor = Predictor(task, pk.Template.of(task), model, 8)
+    plain = pk.freeze(predictor, tmp_path / "plain.promptkit")
+    file = pk.freeze(predictor, tmp_path / "quick.promptkit", with_state=True)
+    assert file.stat().st_size > 50 * plain.stat().st_size
+    told: list[str] = []
+    quick = pk.load_predictor(file, notify=told.append)
+    assert told == []
+    for query in task.tests[:3]:
+        before = quick.usage.decoded_tokens
+        (made,) = quick.predict([query])
+        assert quick.usage.decoded_tokens - before < made.tokens / 2
+        (wanted,) = predictor.predict([query])
+        assert wanted.logprobs is not None
+        assert made.logprobs == pytest.approx(wanted.logprobs, abs=model.identity.tolerance)
+
+
+@pytest.mark.model
+def test_a_state_that_does_not_fit_is_left_alone(tmp_path: Path) -> None:
+    task = pk.load_task(FRUIT)
+    model = pk.load_model("smollm2", weights="as-is")
+    state = model.prefix_state(model.tokenize(_prompts(task)))
+    for other in (
+        replace(state, data=state.data[:-100]),
+        replace(state, data=bytes(len(state.data))),
+        replace(state, tokens=state.tokens[1:]),
+        replace(state, data=b""),
+    ):
+        with pytest.raises(ModelError, match="not of this model"):
+            model.restore(other)
+    model.restore(state)
+
+
+def _prompts(task: Any) -> list[Any]:
+    template = pk.Template.of(task)
+    shots = task.demos[:4]
+    return [template.render(task, shots=shots, query=query) for query in task.tests[:2]]

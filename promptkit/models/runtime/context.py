@@ -20,6 +20,7 @@ from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
+from promptkit.models.runtime.prefix_state import PrefixState, read_state, write_state
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
@@ -124,6 +125,8 @@ class Context:
         """The number of them that no other tokens were decoded with."""
         self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         self._to_keep: tuple[int, ...] = ()
+        self._any_place = False
+        """Begins a run after any tokens that are kept: quicker, and other last digits."""
 
     @property
     def has_memory(self) -> bool:
@@ -136,12 +139,15 @@ class Context:
         `prefix` is what the prompts of the new run have in common; `wants` is true where the logits
         after it are wanted. What is left of it must then be decoded in the same batches as ever, so
         that the numbers come to the same bits: hence whole batches. Only a run that `writes`
-        answers may begin after tokens that were decoded with others.
+        answers may begin after tokens that were decoded with others. A context that got a state
+        begins after any tokens.
         """
         shared = common_prefix([self._kept, tuple(prefix)]) if prefix else 0
-        if not writes or wants or shared < len(prefix):
+        if self._any_place:
+            shared = min(shared, len(prefix) - wants)
+        elif not writes or wants or shared < len(prefix):
             shared = min(shared, self._alone)
-        if wants or shared < len(prefix):
+        if not self._any_place and (wants or shared < len(prefix)):
             shared = min(shared, len(prefix) - 1) // self.limits.batch * self.limits.batch
         self._to_keep = tuple(prefix)
         if shared <= 0 or not self._cut(shared):
@@ -180,6 +186,30 @@ class Context:
             self.fork(sequence, self._prefix)
             self._lib.llama_memory_seq_rm(self._memory, self._prefix, len(path), -1)
             self._kept = path
+
+    def state(self, tokens: Sequence[int]) -> PrefixState:
+        """Return the state after some tokens, which are decoded alone, and kept."""
+        start = self.begin(tokens, wants=False)
+        for first in range(start, len(tokens), self.limits.batch):
+            part = np.array(tokens[first : first + self.limits.batch], np.int32)
+            places = np.arange(first, first + len(part), dtype=np.int32)
+            self.decode(part, places, np.zeros_like(part), np.array([], np.int32))
+        if start < len(tokens):
+            self.keep(0)
+        return PrefixState(tuple(tokens), read_state(self._context, self._prefix))
+
+    def restore(self, state: PrefixState) -> None:
+        """Keep tokens by their state; from now on, runs begin after any tokens that are kept.
+
+        Raises `ModelError` for a state that is not of this model and these settings.
+        """
+        self.clear()
+        try:
+            write_state(self._context, self._prefix, state)
+        except ModelError:
+            self.clear()
+            raise
+        self._kept, self._alone, self._any_place = state.tokens, len(state.tokens), True
 
     def clear(self) -> None:
         """Forget everything."""
