@@ -27,11 +27,12 @@ from promptkit.calibration.methods import (
 )
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.inference.answering import unique_tokens
-from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
+from promptkit.inference.batch import CellRequests, Predictions
 from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
-from promptkit.inference.store import Result
-from promptkit.models.base import Request, Score
+from promptkit.inference.reasoning import ModelRequests, Samples
+from promptkit.inference.voting import pooled
+from promptkit.models.base import Request
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
@@ -78,19 +79,17 @@ class CalibrationStage:
     def requests(self, predictions: Predictions) -> list[ModelRequests]:
         """Return the probes of every cell, once where methods share them."""
         return [
-            ModelRequests(
-                cell.predictor.model,
-                cell.predictor.sampling,
-                [request for one in dict.fromkeys(probes.values()) for request in one.requests],
+            cell.predictor.model_requests(
+                [request for one in dict.fromkeys(probes.values()) for request in one.requests]
             )
             for cell, probes in zip(self.cells, self.probes, strict=True)
         ]
 
     def apply(
-        self, predictions: Predictions, results: Sequence[Sequence[Result]]
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
     ) -> list[list[Prediction]]:
         """Return the predictions with calibrated probabilities."""
-        return [*map(_calibrated_cell, predictions, self.probes, results)]
+        return [*map(_calibrated_cell, predictions, self.probes, responses)]
 
     def notes(self, predictions: Predictions) -> Iterator[CalibrationNote]:
         """Yield what each method learnt from in each cell."""
@@ -188,15 +187,15 @@ def _more_tokens(cell: CellRequests, probes: Probes) -> int:
 
 
 def _calibrated_cell(
-    predictions: Sequence[Prediction], probes: CellProbes, results: Sequence[Result]
+    predictions: Sequence[Prediction], probes: CellProbes, responses: Sequence[Samples]
 ) -> list[Prediction]:
-    """Return the calibrated predictions of a cell, given the results of its probes."""
+    """Return the calibrated predictions of a cell, given the responses to its probes."""
     if not probes:
         return [*predictions]
     labels = [[*(p.logprobs or {})] for p in predictions]
     width = max(map(len, labels))
     scores = _padded([[*(p.logprobs or {}).values()] for p in predictions], width, -np.inf)
-    rest = iter([result.logprobs for result in results if isinstance(result, Score)])
+    rest = iter([pooled(samples).logprobs for samples in responses])
     heard = {
         one: [_padded([*islice(rest, len(requests))], width, -np.inf) for _, requests in one.parts]
         for one in dict.fromkeys(probes.values())
@@ -256,7 +255,10 @@ def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
     """Yield the lengths of the candidates, for which nothing is asked."""
     for one in cells:
         every = range(len(one.requests))
-        lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in one.requests]
+        asked = one.requests
+        if one.reasons:  # whose candidates are those of the prompts of the answers
+            asked = one.predictor.model.tokenize([request.prompt.last for request in asked])
+        lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in asked]
         saw = f"tests of the cell, for the lengths of their options in {unit}"
         yield Probes(saw, len(every), [(every, [])], lengths=[[*map(_one, row)] for row in lengths])
 
@@ -329,7 +331,7 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
     reason: PromptkitError | None = None
     for probe in made:
         try:
-            requests += predictor.model.tokenize([cell.renderer.render(probe, shots)])
+            requests += predictor.requests([cell.renderer.render(probe, shots)])
         except PromptkitError as error:
             reason = error
     if not requests:

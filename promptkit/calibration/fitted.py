@@ -20,7 +20,7 @@ from promptkit.calibration.option_orders import count_of
 from promptkit.errors import TaskError
 from promptkit.inference.batch import CellRequests
 from promptkit.inference.prediction import Ask, Asked, Prediction, Predictor
-from promptkit.models.base import Score
+from promptkit.inference.voting import pooled
 
 ANY = ""
 """Key of what is the same after any shots."""
@@ -56,7 +56,7 @@ class FittedCalibration:
             predictor: The predictor.
             asked: The queries and their requests.
             predictions: Their predictions, before calibration.
-            ask: A function that returns the results of requests.
+            ask: A function that returns the responses to requests.
 
         Raises:
             TaskError: The answers have no scores.
@@ -127,7 +127,7 @@ def fit(
         cell: Queries of a cell whose answers are labels or options, with their requests; `batch`
             learns from the scores of these queries, without their gold labels.
         predictions: Their predictions.
-        ask: A function that returns the results of requests.
+        ask: A function that returns the responses to requests.
         beside: Other cells of the comparison: what they show is not learnt from.
 
     Raises:
@@ -144,11 +144,10 @@ def fit(
         return FittedCalibration(name)
     stage, _ = apply.plan([name], [cell, *beside])
     probes = stage.probes[0][name]
-    results = iter(ask(probes.requests))
+    responses = iter(ask(probes.requests))
     learnt: dict[str, Numbers] = {}
     for queries, requests in probes.parts:
-        own = islice(results, len(requests))
-        heard = [result.logprobs for result in own if isinstance(result, Score)]
+        heard = [pooled(samples).logprobs for samples in islice(responses, len(requests))]
         key = _key(predictions[queries[0]].shot_ids) if name in AFTER_SHOTS else ANY
         learnt[key] = _learn(name, HeldOut(heard, probes.gold))
     return FittedCalibration(name, learnt)

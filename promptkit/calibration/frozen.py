@@ -164,6 +164,8 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
         "verbalizer": None if words is None else Verbalizer(words["name"], words["words"]),
         "order": None if order is None else Order(**order),
         "rationale_tokens": data["rationale_tokens"],
+        "rationales": data.get("rationales", 1),
+        "think": data.get("think", 0),
         "calibration": None if learnt is None else FittedCalibration.from_dict(learnt),
         "threshold": data["threshold"],
     }

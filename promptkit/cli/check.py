@@ -96,6 +96,9 @@ def check(
     fit: options.Fitting = "error",
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
+    rationale_tokens: options.RationaleTokens = 128,
+    rationales: options.Rationales = 1,
+    think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
@@ -117,6 +120,9 @@ def check(
         "orders": arguments.orders(order or [], None),
         "fit": arguments.choices("fit", [fit], Fit)[0],
         "sampling": arguments.sampling(max_tokens, temperature),
+        "rationale_tokens": rationale_tokens,
+        "rationales": rationales,
+        "think": think,
     }
     counts = arguments.numbers(shots) if shots is not None else None
     kind = arguments.choices("weights", [weights], Weights)[0]
@@ -124,7 +130,7 @@ def check(
         _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
     )
     loaded = arguments.task_named(task, near_duplicates)
-    requirements.fit(loaded, limit, metric)
+    requirements.fit(loaded, limit, metric, votes=rationales > 1)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
     if out is not None:

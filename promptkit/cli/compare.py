@@ -39,6 +39,8 @@ def compare(
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
     rationale_tokens: options.RationaleTokens = 128,
+    rationales: options.Rationales = 1,
+    think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
@@ -61,12 +63,14 @@ def compare(
         "fit": arguments.choices("fit", [fit], Fit)[0],
         "sampling": arguments.sampling(max_tokens, temperature),
         "rationale_tokens": rationale_tokens,
+        "rationales": rationales,
+        "think": think,
     }
     kind = arguments.choices("weights", [weights], Weights)[0]
     loaded = arguments.task_named(task, near_duplicates)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
-    chosen_metric(loaded, metric)
+    chosen_metric(loaded, metric, votes=rationales > 1)
     folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}

@@ -12,7 +12,9 @@ import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import note, say, write_json
 from promptkit.errors import TaskError
+from promptkit.inference.reasoning import Reasoning
 from promptkit.models.base import Weights
+from promptkit.templating.template import Template
 
 MODEL = "smollm2"
 """Model by default: the bundled one."""
@@ -59,6 +61,9 @@ def optimise(
     store: options.StoreFile = None,
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
+    rationale_tokens: options.RationaleTokens = 128,
+    rationales: options.Rationales = 1,
+    think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
@@ -72,7 +77,7 @@ def optimise(
     the result: promptkit compare TASK --selection shots.json --selection balanced
     """
     from promptkit.optimising.budget import Method, plan_search
-    from promptkit.optimising.search import search_metric
+    from promptkit.optimising.search import prompts_per_query, search_metric
 
     how = arguments.choices("method", [method], Method)[0]
     kind = arguments.choices("weights", [weights], Weights)[0]
@@ -83,8 +88,17 @@ def optimise(
             f"--out {out}: write a file name that ends in .json, in a folder that exists"
         )
     outputs.check_file("--out", out)
-    search_metric(loaded, metric)
-    plan_search(loaded, shots=shots, method=how, held_out=held_out, budget=budget, seed=seed)
+    search_metric(loaded, metric, votes=rationales > 1)
+    reasoning = Reasoning(rationale_tokens, rationales, think)
+    plan_search(
+        loaded,
+        shots=shots,
+        method=how,
+        held_out=held_out,
+        budget=budget,
+        seed=seed,
+        per_query=prompts_per_query(loaded, Template.of(loaded, template), reasoning),
+    )
     runtime = arguments.model_named(
         model, context=context, weights=kind, threads=threads, exact=exact
     )
@@ -100,6 +114,9 @@ def optimise(
             seed=seed,
             sampling=sampling,
             metric=metric,
+            rationale_tokens=rationale_tokens,
+            rationales=rationales,
+            think=think,
             store=store,
             progress=progress,
             announce=None if json_file == "-" else note,

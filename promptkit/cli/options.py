@@ -231,9 +231,31 @@ RationaleTokens = Annotated[
         help="Tokens of the longest rationale, where a template prints {{ rationale }}.",
     ),
 ]
+Rationales = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Number of rationales (and thoughts) that are sampled for each query; the answers "
+        "after them vote.",
+    ),
+]
+Think = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Tokens of the longest thought before an answer, of models whose chat template has "
+        "thoughts; 0 for none.",
+    ),
+]
 Temperature = Annotated[
     float,
-    typer.Option(metavar="X", min=0.0, help="Temperature of generated answers; 0 is greedy."),
+    typer.Option(
+        metavar="X",
+        min=0.0,
+        help="Temperature of generated answers; 0 is greedy, and 0.7 for --rationales above 1.",
+    ),
 ]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Number of threads; by default one per core.")

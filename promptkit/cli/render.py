@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,6 +78,7 @@ def render(
         bool, typer.Option("--all", help="Render every prompt of the grid of --shots and --seeds.")
     ] = False,
     seeds: options.Seeds = 3,
+    think: options.Think = 0,
     context: options.Context = None,
     whitespace: options.Whitespace = False,
     watch: options.Watch = False,
@@ -88,6 +90,8 @@ def render(
     It is in colour on a terminal; redirected, it is the prompt to the byte.
     """
     counts = arguments.numbers(shots or ["2"])
+    if think and not (model or tokens):
+        raise TaskError("--think: a model's own chat template has its thoughts; name a --model")
     chosen = next(iter(arguments.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None
@@ -100,7 +104,10 @@ def render(
         words = loaded.verbalizer(verbalizer) if verbalizer else None
         renderer = Template.of(loaded, template).renderer(loaded, words)
         prompts = [
-            renderer.render(test, n, seed=s, selection=chosen, order=arranged)
+            replace(
+                renderer.render(test, n, seed=s, selection=chosen, order=arranged),
+                thinks=think > 0,
+            )
             for n in counts
             for s in (range(seeds) if every else [seed])
             for test in asked

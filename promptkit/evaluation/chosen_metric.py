@@ -38,33 +38,35 @@ def default_metric(task: Task[Any, Any]) -> Metric:
     return BY_NAME["mae"] if task.output_type.is_number else ACCURACY
 
 
-def known_metric(task: Task[Any, Any], name: str) -> Metric:
+def known_metric(task: Task[Any, Any], name: str, *, votes: bool = False) -> Metric:
     """Return a metric of a task's answers by its name, before any model runs.
 
     Args:
         task: The task; its tests say which measures they have.
         name: The name, such as `mae`.
+        votes: Whether samples vote, so that generated answers have probabilities.
 
     Raises:
         TaskError: Its answers have no such metric.
     """
-    found = [*outcomes(_right(task), task.output_type.label_of).values()]
+    found = [*outcomes(_right(task, votes), task.output_type.label_of).values()]
     return metric_named(name, found[0]) if found else BY_NAME.get(name, ACCURACY)
 
 
-def chosen_metric(task: Task[Any, Any], name: str | None) -> Metric:
+def chosen_metric(task: Task[Any, Any], name: str | None, *, votes: bool = False) -> Metric:
     """Return the metric that cells are chosen by.
 
     Args:
         task: The task.
         name: The name of the metric; None for the default of the kind.
+        votes: Whether samples vote, so that generated answers have probabilities.
 
     Raises:
         TaskError: Its answers have no such metric, or none of its values is the best.
     """
     if name is None:
         return default_metric(task)
-    metric = known_metric(task, name)
+    metric = known_metric(task, name, votes=votes)
     if metric.larger_is_better is None:
         raise TaskError(
             f"metric {shorten(name)}: neither a larger nor a smaller one is better, so that cells "
@@ -100,18 +102,19 @@ def _reason(metric: Metric) -> str:
     return "no seed has an answer that it can be computed from"
 
 
-def _right(task: Task[Any, Any]) -> list[Prediction]:
+def _right(task: Task[Any, Any], votes: bool) -> list[Prediction]:
     """Return predictions of the gold outputs of the first tests, or of the pool without tests."""
     known = (query for query in chain(task.tests, task.demos) if query.labelled)
     return [
-        replace(prediction_of(task, query, query.output, model=""), **_scores(task, query))
+        replace(prediction_of(task, query, query.output, model=""), **_scores(task, query, votes))
         for query in islice(known, ASKED)
     ]
 
 
-def _scores(task: Task[Any, Any], query: Example[Any, Any]) -> dict[str, Any]:
-    """Return the fields of a prediction whose labels are equally probable; none without labels."""
+def _scores(task: Task[Any, Any], query: Example[Any, Any], votes: bool) -> dict[str, Any]:
+    """Return the fields of a prediction whose labels are equally probable; without labels, those of
+    one that all samples vote for, or none."""
     labels = task.answers_of(query)
     if not labels:
-        return {}
+        return {"probs": {task.output_type.text(query.output): 1.0}} if votes else {}
     return {"logprobs": dict.fromkeys(labels, -math.log(len(labels))), "coverage": 1.0}

@@ -202,7 +202,17 @@ def _auroc(scores: LabelScores, seed: int) -> Losses:
         return confidence_metrics.auroc(logprobs[:, 1] - logprobs[:, 0], scores.gold == 1)
 
 
-def _aurc(scores: LabelScores, seed: int) -> Losses:
+def _aurc(one: Outcomes) -> Losses | None:
+    """Return shares by the probabilities of labels, or of votes over generated answers."""
+    if one.shares is None:
+        return _of_labels(_aurc_of_labels, one, least=2, most=math.inf, options=True)
+    columns = zip(one.shares.T, one.correct.T, strict=True)
+    return np.stack(
+        [confidence_metrics.aurc(share, right == 0) for share, right in columns], axis=1
+    )
+
+
+def _aurc_of_labels(scores: LabelScores, seed: int) -> Losses:
     confidence = scores.logprobs[:, seed].max(axis=1)
     return confidence_metrics.aurc(confidence, scores.said[:, seed] != scores.gold)
 
@@ -282,7 +292,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("auroc", "AUROC", _labels(_auroc, most=2)),
     Metric("top_2_accuracy", "top-2 accuracy", _scored(partial(_top, 2), least=3), counts=True),
     Metric("top_3_accuracy", "top-3 accuracy", _scored(partial(_top, 3), least=4), counts=True),
-    Metric("aurc", "risk-coverage area", _scored(_aurc), larger_is_better=False),
+    Metric("aurc", "risk-coverage area", _aurc, larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
     Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),

@@ -88,6 +88,9 @@ class Outcomes:
     """None where gold outputs are no numbers."""
     sets: LabelSets | None = None
     """None unless answers are lists of labels."""
+    shares: Losses | None = None
+    """Share of the votes that each generated answer has, (queries, seeds), 0 where there is no
+    answer; None where nothing voted, or labels are scored."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -113,7 +116,13 @@ class Outcomes:
 
     @cached_property
     def brier_scores(self) -> Losses | None:
-        """Brier score of each answer, (queries, seeds); None without label scores."""
+        """Brier score of each answer, (queries, seeds); None without probabilities.
+
+        Of votes over generated answers it is that of two cases: right or wrong.
+        """
+        if self.shares is not None:
+            scores: Losses = (self.shares - self.correct) ** 2
+            return scores
         return self._table(lambda logprobs, gold, _: metrics.brier_scores(np.exp(logprobs), gold))
 
     def _table(self, of_seed: Callable[..., Losses]) -> Losses | None:
@@ -145,6 +154,7 @@ class Outcomes:
             measures={name: table[place] for name, table in self.measures.items()},
             values=values and Numbers(values.gold[rows], values.said[place]),
             sets=self.sets and self.sets.at(rows, columns),
+            shares=None if self.shares is None else self.shares[place],
         )
 
     def by_seed(self) -> Iterator[Outcomes]:
@@ -165,6 +175,7 @@ class Outcomes:
                 measures={name: table[:, one] for name, table in self.measures.items()},
                 values=self.values and replace(self.values, said=self.values.said[:, one]),
                 sets=self.sets and self.sets.at(slice(None), one),
+                shares=None if self.shares is None else self.shares[:, one],
                 tokens=self.tokens[one],
                 seconds=self.seconds[one],
             )
@@ -223,6 +234,7 @@ def _outcomes(
         _measures(rows),
         _numbers(rows, labels),
         label_sets(rows),
+        _shares(rows),
     )
     yield replace(raw, scores=_known(raw.scores))
     for method in rows[0][0].calibrated:
@@ -237,6 +249,14 @@ def _outcomes(
                 measures={} if judge is None else _judged(rows, scores, judge),
                 values=_numbers_of_labels(raw.values, scores),
             )
+
+
+def _shares(rows: Sequence[Sequence[Prediction]]) -> Losses | None:
+    """Return the share of the votes that each generated answer has; None where nothing voted."""
+    voted = [[p.logprobs is None and bool(p.probs or p.failure) for p in row] for row in rows]
+    if not any(p.probs for row in rows for p in row) or not all(map(all, voted)):
+        return None
+    return np.array([[max((p.probs or {"": 0.0}).values()) for p in row] for row in rows])
 
 
 def _measures(rows: Sequence[Sequence[Prediction]]) -> dict[str, Losses]:

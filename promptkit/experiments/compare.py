@@ -21,7 +21,8 @@ from promptkit.evaluation.field_confusion import field_confusion
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.outcomes import ByCell, outcomes
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.experiments import draw_count, rationales
+from promptkit.experiments import draw_count
+from promptkit.experiments import rationales as reasons
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid, check_distinct
@@ -30,10 +31,11 @@ from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.experiments.setup import setup_of
 from promptkit.inference import batch
-from promptkit.inference.answering import RATIONALE_TOKENS, Progress
+from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
 from promptkit.inference.prediction import Fit, Prediction, Predictor
+from promptkit.inference.reasoning import RATIONALE_TOKENS, Reasoning
 from promptkit.inference.store import Store, opened
 from promptkit.inference.threshold_stage import ThresholdStage, sentence_on
 from promptkit.linting.screening import screen
@@ -77,6 +79,8 @@ def compare(
     max_error: float | None = None,
     metric: str | None = None,
     rationale_tokens: int = RATIONALE_TOKENS,
+    rationales: int = 1,
+    think: int = 0,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -111,6 +115,10 @@ def compare(
         metric: Metric by which cells are compared, such as "macro_f1"; by default the accuracy, for
             numbers the mean absolute error, "mae", and for lists of labels "micro_f1".
         rationale_tokens: Budget of tokens of a rationale, where a template prints {{ rationale }}.
+        rationales: Number of rationales (and thoughts) that are sampled for each query; the answers
+            after them vote.
+        think: Budget of tokens of a thought before each answer, of models whose chat template has
+            thoughts; 0 for none.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -134,8 +142,8 @@ def compare(
     """
     started = perf_counter()
     queries = _queries(task, limit)
-    wanted = _wanted(task, queries, by, max_error, metric)
-    corrected = (
+    wanted = _wanted(task, queries, by, max_error, metric, votes=rationales > 1)
+    methods = (
         *apply.methods_of(calibrations, task),
         *averages.methods_of(option_orders, task),
     )
@@ -150,29 +158,30 @@ def compare(
         seeds=_seeds(seeds),
         fit=fit,
         sampling=sampling or Sampling(),
-        rationale_tokens=rationale_tokens,
+        reasoning=Reasoning(rationale_tokens, rationales, think),
     )
     _check_others(grid, predictors)
     said = screen(task, grid.originals(task), shots) if lint else []
-    pilot, known = Cost(), list[CellRequests]()
+    cells = batch.prepare(grid.predictors(task, announce), queries)
+    if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
+        announce(described)
+    pilot = Cost()
     if seeds == "auto":
-        grid, pilot, known = _with_enough_draws(
-            grid, task, queries, wanted.metric, store, progress, announce
-        )
-    prompted = grid.predictors(task, announce)
-    cells = batch.prepare(prompted, queries, known)
-    methods, unusable = rationales.usable(corrected, cells, lenient=calibrations == ALL)
+        grid, pilot = _with_enough_draws(grid, cells, wanted.metric, store, progress, announce)
+        cells = batch.prepare(grid.predictors(task), queries, cells)
+    said += same_prompts(cells)
+    calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
+    said += left_out
+    answers = AnswerStage(cells)
+    free, thresholds = FreeAnswerStage(answers), ThresholdStage.of(cells)
+    if announce is not None:
+        for reason in said:
+            announce(reason)
     with opened(store) as kept:
-        cells, first = batch.reasoned(cells, kept, progress=progress, announce=announce)
-        said += [*unusable, *rationales.cut_off(cells), *same_prompts(cells)]
-        calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
-        said += left_out
-        if announce is not None:
-            for reason in said:
-                announce(reason)
-        free, thresholds = FreeAnswerStage(cells), ThresholdStage.of(cells)
-        rounds: list[list[Stage]] = [[AnswerStage(cells), calibration, thresholds], [free]]
+        rounds: list[list[Stage]] = [[answers, calibration, thresholds], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
+    said += reasons.cut_off(answers.before)
+    cells = [*answers.cells]
     notes = tuple(calibration.notes(predictions))
     others, more = _predict_others(predictors, queries, grid.seeds)
     usage += more
@@ -181,9 +190,10 @@ def compare(
         prompts=usage.prompts,  # where the run found those of the pilot in the store
         cached=usage.cached - (pilot.prompts - pilot.cached),
     )
-    usage = replace(usage + first, wall_seconds=perf_counter() - started)
+    usage = replace(usage, wall_seconds=perf_counter() - started)
     result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, wanted)
     identities = [one.identity for one in predictors]
+    prompted = [one.predictor for one in cells]
     found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
     told = [sentence(one) for one in found if one]
     result = _with_thresholds(result, thresholds)
@@ -214,44 +224,42 @@ def _wanted(
     by: str | Sequence[str],
     max_error: float | None,
     metric: str | None,
+    *,
+    votes: bool,
 ) -> _Wanted:
     if max_error is not None:
         selective.check_error(max_error)
     columns = slices.levels_by_column(task, queries, [by] if isinstance(by, str) else by)
-    return _Wanted(columns, max_error, chosen_metric(task, metric), metric is not None)
+    by_name = chosen_metric(task, metric, votes=votes)
+    return _Wanted(columns, max_error, by_name, metric is not None)
 
 
 def _with_enough_draws(
     grid: Grid,
-    task: Task[Any, Any],
-    queries: Sequence[Example[Any, Any]],
+    cells: Sequence[CellRequests],
     metric: Metric,
     store: Store | str | Path | None,
     progress: Progress | None,
     announce: Announce | None,
-) -> tuple[Grid, Cost, list[CellRequests]]:
-    """Return the grid with as many draws as a pilot shows, and the pilot's cost and requests."""
-    predictors = grid.predictors(task)
+) -> tuple[Grid, Cost]:
+    """Return the grid with as many draws as a pilot of its cells shows, and the pilot's cost."""
     if announce is not None:
-        drawn = sum(one.is_drawn for one in predictors)
-        cells = len(predictors) - drawn + drawn * draw_count.MOST // draw_count.PILOT
+        drawn = sum(one.predictor.is_drawn for one in cells)
+        most = len(cells) - drawn + drawn * draw_count.MOST // draw_count.PILOT
         announce(
             f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the "
-            f"most, which is {cells * len(queries):,} predictions"
+            f"most, which is {most * len(cells[0].queries):,} predictions"
         )
     with opened(store) as kept:
-        prepared = batch.prepare(predictors, queries)
-        prepared, first = batch.reasoned(prepared, kept, progress=progress, announce=announce)
-        stages: list[list[Stage]] = [[AnswerStage(prepared), ThresholdStage.of(prepared)]]
+        stages: list[list[Stage]] = [[AnswerStage(cells), ThresholdStage.of(cells)]]
         predictions, cost = batch.run(stages, kept, progress=progress, announce=announce)
-        cost += first
     made = chain.from_iterable(predictions)
-    by_cell = outcomes(made, task.output_type.label_of)
+    by_cell = outcomes(made, cells[0].predictor.task.output_type.label_of)
     enough = draw_count.enough(by_cell, usable_metric(metric, by_cell, chosen=False))
     if announce is not None:
         still = ", the most: they may still be the larger part of the error"
         announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
-    return replace(grid, seeds=range(enough)), cost, prepared
+    return replace(grid, seeds=range(enough)), cost
 
 
 def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:

@@ -16,9 +16,9 @@ from statistics import fmean
 from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
 from promptkit.evaluation.results import FreeAnswers
-from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
+from promptkit.inference.batch import AnswerStage, CellRequests, Predictions
 from promptkit.inference.prediction import Prediction
-from promptkit.inference.store import Result
+from promptkit.inference.reasoning import ModelRequests, Samples
 from promptkit.models.base import Generation, Request, Sampling
 
 ANSWERS = 5
@@ -36,9 +36,15 @@ class FreeAnswerStage:
     has read last. Predictions stay as they are.
     """
 
-    cells: Sequence[CellRequests]
+    answers: AnswerStage
+    """The answers to the prompts, of an earlier round."""
     found: tuple[FreeAnswers, ...] = ()
-    """The answers, once they are generated."""
+    """The free-form answers, once they are generated."""
+
+    @property
+    def cells(self) -> Sequence[CellRequests]:
+        """Cells with the prompts of their answers."""
+        return self.answers.cells
 
     def requests(self, predictions: Predictions) -> list[ModelRequests]:
         """Return prompts without candidates of the cells with low coverage."""
@@ -47,12 +53,14 @@ class FreeAnswerStage:
             for number in self._low(predictions)
         ]
 
-    def apply(self, predictions: Predictions, results: Sequence[Sequence[Result]]) -> Predictions:
+    def apply(
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
+    ) -> Predictions:
         """Keep what was generated."""
         low = self._low(predictions)
         self.found = tuple(
             _free(self.cells[number], predictions[number], coverage, written)
-            for (number, coverage), written in zip(low.items(), results, strict=True)
+            for (number, coverage), written in zip(low.items(), responses, strict=True)
             if written
         )
         return predictions
@@ -84,7 +92,7 @@ def _size(cell: CellRequests) -> tuple[int, int]:
 def _open(cell: CellRequests) -> list[Request]:
     """Return a few prompts of a cell without candidates, as far as an answer fits."""
     # Tokenized anew: the tokens of a scored prompt end with those that all labels begin with.
-    predictor = replace(cell.predictor, sampling=SAMPLING)
+    predictor = replace(cell.predictor, sampling=SAMPLING, think=0)
     fitting: list[Request] = []
     for one in cell.requests[:ANSWERS]:
         with suppress(PromptTooLongError):
@@ -96,8 +104,9 @@ def _free(
     cell: CellRequests,
     predictions: Sequence[Prediction],
     coverage: float,
-    results: Sequence[Result],
+    responses: Sequence[Samples],
 ) -> FreeAnswers:
+    results = [one.result for samples in responses for one in samples]
     written = [result for result in results if isinstance(result, Generation)]
     labels, verbalizer = cell.predictor.task.labels, cell.predictor.verbalizer
     shown = verbalizer.of(labels) if verbalizer is not None else labels

@@ -10,8 +10,8 @@ from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.formatting.variants import Notify, variants
-from promptkit.inference.answering import RATIONALE_TOKENS
 from promptkit.inference.prediction import Fit, Predictor
+from promptkit.inference.reasoning import Reasoning
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.strategies import Selection, default_selection, selection_for
@@ -34,7 +34,7 @@ class Grid:
     seeds: Sequence[int]
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
-    rationale_tokens: int = RATIONALE_TOKENS
+    reasoning: Reasoning = field(default_factory=Reasoning)
 
     def __post_init__(self) -> None:
         needed = ("models", "shots", "seeds")
@@ -98,7 +98,9 @@ class Grid:
                 *how,
                 verbalizer,
                 order,
-                self.rationale_tokens,
+                self.reasoning.rationale_tokens,
+                rationales=self.reasoning.samples,
+                think=self.reasoning.think,
             )
             for model, template, verbalizer, selection, order, shots, seed in cells
         ]

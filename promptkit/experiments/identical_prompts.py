@@ -62,4 +62,9 @@ def _groups(
 
 def _digest(requests: Sequence[Request]) -> int:
     """Return a hash, equal within one process for requests that a model answers alike."""
-    return hash(tuple([hash((p.content, p.prompt.stop)) for p in requests]))
+    return hash(tuple([hash((p.content, p.prompt.stop, _answers(p))) for p in requests]))
+
+
+def _answers(request: Request) -> tuple[str, ...] | None:
+    """Return the candidates of a request that asks for something else first."""
+    return request.prompt.last.candidates if request.prompt.then else None

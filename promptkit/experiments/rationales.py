@@ -1,4 +1,4 @@
-"""Rationales before answers: what they rule out, and how many were cut."""
+"""Thoughts and rationales before answers: how they are asked, and how many were cut."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ from collections.abc import Sequence
 
 from promptkit.errors import TaskError
 from promptkit.inference.batch import CellRequests
-from promptkit.models.base import Generation
-from promptkit.text import counted, listed
-
-WITHOUT_PROBES = ("batch", "by_byte", "by_token")
-"""Methods of calibration that ask nothing besides the queries."""
+from promptkit.inference.reasoning import Reasoning
+from promptkit.models.base import Generation, Sampling
+from promptkit.text import counted
 
 
-def usable(
-    methods: Sequence[str], cells: Sequence[CellRequests], *, lenient: bool
-) -> tuple[tuple[str, ...], list[str]]:
-    """Return the methods of calibration that answers after rationales may have.
+def described(
+    reasoning: Reasoning, sampling: Sampling, cells: Sequence[CellRequests]
+) -> str | None:
+    """Return a sentence on the samples that vote; None where nothing is sampled.
 
     Args:
-        methods: The methods that are asked for.
-        cells: The requests of every cell, before any rationale is generated.
-        lenient: Whether other methods are left out, and the reason returned.
+        reasoning: What may be generated before an answer.
+        sampling: How answers are generated.
+        cells: The requests of every cell.
 
     Raises:
-        TaskError: A method asks other inputs too, for which there is no rationale.
+        TaskError: Several samples are asked for, and nothing comes before an answer.
     """
-    asked = any(cell.rationales or _ask(cell) for cell in cells)
-    others = [name for name in methods if name not in WITHOUT_PROBES]
-    if not asked or not others:
-        return tuple(methods), []
-    reason = "a template asks for a rationale, and the prompts that they add have none"
-    if not lenient:
-        raise TaskError(
-            f"calibration {listed(others)}: {reason}; choose batch for labels, by_byte or by_token "
-            "for options, or none"
-        )
-    kept = tuple(name for name in methods if name in WITHOUT_PROBES)
-    return kept, [f"{', '.join(others)} left out: {reason}"]
+    if reasoning.samples == 1:
+        return None
+    if not any(cell.reasons for cell in cells):
+        raise TaskError(unsampled(reasoning.samples))
+    warm = reasoning.sampling("rationale", sampling).temperature
+    return (
+        f"{reasoning.samples} samples of what comes before each answer, at a temperature of "
+        f"{warm:g}; the answers after them vote"
+    )
 
 
-def _ask(cell: CellRequests) -> bool:
-    return any(one.prompt.asks_rationale for one in cell.requests)
+def unsampled(samples: int) -> str:
+    """Return why several samples make no sense where nothing comes before an answer."""
+    return (
+        f"rationales is {samples}, but no template prints {{{{ rationale }}}} and no model is to "
+        "think, so that all samples would be the same; choose such a template, let the model "
+        "think, or leave it at 1"
+    )
 
 
-def cut_off(cells: Sequence[CellRequests]) -> list[str]:
-    """Return a warning of rationales that were cut at their budget of tokens, if any were."""
-    every = [one for cell in cells for one in cell.rationales if isinstance(one, Generation)]
-    cut = sum(one.finish == "length" for one in every)
+def cut_off(generations: Sequence[Generation]) -> list[str]:
+    """Return a warning of thoughts and rationales that were cut at their budget of tokens."""
+    cut = sum(one.finish == "length" for one in generations)
     if not cut:
         return []
     return [
-        f"{cut:,} of {counted(len(every), 'rationale')} were cut at their budget of tokens, and "
-        "their answers asked after them all the same; allow more of them (rationale_tokens)"
+        f"{cut:,} of {counted(len(generations), 'text')} before answers were cut at their budget "
+        "of tokens, and the answers asked after them all the same; allow more of them "
+        "(rationale_tokens, think)"
     ]

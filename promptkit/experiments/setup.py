@@ -8,9 +8,9 @@ from typing import Any
 
 from promptkit.errors import PromptError, TaskError, TemplateError
 from promptkit.files.paths import is_inside
-from promptkit.inference.answering import RATIONALE_TOKENS
 from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Fit, Predictor
+from promptkit.inference.reasoning import RATIONALE_TOKENS
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.saved_selection import selection_from_dict, selection_to_dict
@@ -35,6 +35,8 @@ class Setup:
     fit: Fit = "error"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     rationale_tokens: int = RATIONALE_TOKENS
+    rationales: int = 1
+    think: int = 0
 
     def predictor(
         self, cell: Cell, task: Task[Any, Any], model: Model, templates: Mapping[str, str]
@@ -70,6 +72,8 @@ class Setup:
             None if words is None else Verbalizer(cell.verbalizer or "", words),
             None if order is None else Order(**order),
             self.rationale_tokens,
+            rationales=self.rationales,
+            think=self.think,
         )
 
 
@@ -93,6 +97,8 @@ def setup_of(task: Task[Any, Any], predictors: Sequence[Predictor]) -> Setup:
         first.fit,
         asdict(first.sampling),
         first.rationale_tokens,
+        first.rationales,
+        first.think,
     )
 
 

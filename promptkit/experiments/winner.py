@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from promptkit.calibration.fitted import fit
 from promptkit.errors import TaskError
 from promptkit.inference import batch
-from promptkit.inference.answering import answer
 from promptkit.inference.cell import FACTORS, RAW, Cell
 from promptkit.inference.prediction import Prediction, Predictor
-from promptkit.inference.store import Result, Store, opened
-from promptkit.models.base import Request
+from promptkit.inference.store import Store, opened
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import listed
@@ -69,15 +68,12 @@ def calibrated_predictor(
         store: The prediction store of the comparison.
     """
     with opened(store) as kept:
-
-        def ask(requests: Sequence[Request]) -> list[Result]:
-            return answer(predictor.model, requests, predictor.sampling, store=kept).results
-
         if method == RAW:
             return predictor, predictor.predict(queries, store=kept)
         largest = replace(predictor, shots=most_shots)
         cell, *beside = batch.prepare([predictor, largest], queries)
         made = predictor.predict(queries, store=kept)
+        ask = partial(predictor.ask, store=kept)
         fitted = replace(predictor, calibration=fit(method, cell, made, ask, beside))
         return fitted, fitted.predict(queries, store=kept)
 

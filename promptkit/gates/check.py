@@ -144,12 +144,17 @@ class Requirements:
         self.margin, self.strict = margin, strict
 
     def fit(
-        self, task: Task[Any, Any], limit: int | None = None, metric: str | None = None
+        self,
+        task: Task[Any, Any],
+        limit: int | None = None,
+        metric: str | None = None,
+        *,
+        votes: bool = False,
     ) -> None:
         """Raise `PromptkitError` for a task that cannot be checked; no model is needed for that."""
         for bound in self.bounds:
-            _check_bound(bound, known_metric(task, bound.metric))
-        chosen = chosen_metric(task, metric)
+            _check_bound(bound, known_metric(task, bound.metric, votes=votes))
+        chosen = chosen_metric(task, metric, votes=votes)
         if chosen.is_share and self.margin >= 1:
             raise TaskError(_margin(self.margin, chosen))
         if self.saved is not None:
@@ -168,7 +173,8 @@ class Requirements:
         **grid: Any,
     ) -> Checked:
         """Return the gates on a comparison of the task; the arguments are those of `check`."""
-        self.fit(task, grid.get("limit"), grid.get("metric"))
+        votes = grid.get("rationales", 1) > 1
+        self.fit(task, grid.get("limit"), grid.get("metric"), votes=votes)
         if shots is None:
             shots = [self.saved.most_shots if self.saved else SHOTS]
         if seeds is None:

@@ -1,12 +1,14 @@
-"""Fields of a prediction, from what a model said about a query."""
+"""Results read as answers: the fields of a prediction that they decide."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from promptkit.inference.reasoning import Response
 from promptkit.models.base import Generation, Score
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
@@ -41,15 +43,55 @@ UNSCORED: Mapping[str, Any] = dict.fromkeys(("logprobs", "probs", "margin", "nea
 """Fields of a prediction whose labels have no scores."""
 
 
-def scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, Any]:
-    """Return the fields of a scored answer; `tolerance` is that of the model, in nats."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as a value of the output type, and what goes with it."""
+
+    value: Any
+    fields: Mapping[str, Any]
+    """Fields of a prediction by name: those of `UNSCORED`, `text` and `failure`."""
+
+    @property
+    def failed(self) -> bool:
+        """Return whether there is no answer, whatever the value is."""
+        return self.fields["failure"] is not None
+
+    def having(self, **fields: Any) -> Answer:
+        """Return the answer with other fields."""
+        return replace(self, fields={**self.fields, **fields})
+
+
+def read(
+    task: Task[Any, Any], query: Example[Any, Any], response: Response, tolerance: float
+) -> Answer:
+    """Return a response as an answer to its query.
+
+    Args:
+        task: The task of the query.
+        query: What is asked.
+        response: What the model said.
+        tolerance: The model's tolerance of margins.
+    """
+    result, output = response.result, task.output_type
+    if isinstance(result, Score):
+        return scored(task, query, result, tolerance)
+    format = response.request.prompt.format
+    parse = partial(output.parse, as_json=format != output.format)
+    return _generated(parse, result, format is not None)
+
+
+def scored(
+    task: Task[Any, Any], query: Example[Any, Any], score: Score, tolerance: float
+) -> Answer:
+    """Return the most probable label or option, given the score; see `read`."""
+    labels: Sequence[str] = task.answers_of(query)
     peak = max(score.logprobs)
     weights = [math.exp(logprob - peak) for logprob in score.logprobs]
     total = sum(weights)
     ranked = sorted(score.logprobs, reverse=True)
     margin = ranked[0] - ranked[1] if len(ranked) > 1 else None
-    return {
-        "label": labels[score.logprobs.index(peak)],
+    label = labels[score.logprobs.index(peak)]
+    fields = {
         "logprobs": dict(zip(labels, score.logprobs, strict=True)),
         "probs": {label: weight / total for label, weight in zip(labels, weights, strict=True)},
         "margin": margin,
@@ -58,6 +100,8 @@ def scored(labels: Sequence[str], score: Score, tolerance: float) -> dict[str, A
         "text": None,
         "failure": None,
     }
+    value = [label] if task.many else task.output_type.values.get(label, label)
+    return Answer(value, fields)
 
 
 _UNFINISHED = {
@@ -67,22 +111,18 @@ _UNFINISHED = {
 }
 
 
-def generated(
-    parse: Callable[[str], Any], generation: Generation, whole: bool
-) -> tuple[dict[str, Any], Any]:
-    """Return the fields of a generated answer and its value; an unfinished one of a `whole` format
-    has none."""
+def _generated(parse: Callable[[str], Any], generation: Generation, whole: bool) -> Answer:
+    """Return a generated answer; an unfinished one of a `whole` format has no value."""
     said: dict[str, Any] = {**UNSCORED, "text": generation.text, "failure": None}
     if whole and generation.finish in ("length", "stuck"):
-        said["failure"] = _UNFINISHED[generation.finish]
-        return said, None
+        return Answer(None, {**said, "failure": _UNFINISHED[generation.finish]})
     try:
-        return said, parse(generation.text.strip())
+        return Answer(parse(generation.text.strip()), said)
     except ValueError as error:
-        said["failure"] = str(error)
+        reason = str(error)
         if generation.finish == "length":
-            said["failure"] += " (the answer was cut at its budget of tokens)"
-        return said, None
+            reason += " (the answer was cut at its budget of tokens)"
+        return Answer(None, {**said, "failure": reason})
 
 
 def held_back(made: Any, threshold: float) -> Any:

@@ -19,12 +19,6 @@ Progress = Callable[[int, int], None]
 COMMIT_SECONDS = 1.0
 """How much work may be lost when the process is ended."""
 
-RATIONALE_TOKENS = 128
-"""Budget of tokens of a rationale where nobody says so."""
-
-Rationales = Sequence[Result | None]
-"""Generated rationales of some prompts; None for one that asks for none."""
-
 Requests = Mapping[bytes, Request]
 """Distinct requests by their keys."""
 
@@ -100,11 +94,6 @@ def answer(
     # Nothing goes on from an answer's last token.
     written = sum(one.generated - (one.finish != "eos") for one in generated)
     return RequestResults([known[key] for key in keys], asked, stored, written)
-
-
-def rationale_text(result: Result) -> str:
-    """Return a generated rationale without white space around it."""
-    return result.text.strip() if isinstance(result, Generation) else ""
 
 
 def _results(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
-from promptkit.inference.answering import Progress, Rationales, answer, unique_tokens
+from promptkit.inference.answering import Progress, answer, unique_tokens
 from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.reasoning import ModelRequests, Samples, generations, respond
 from promptkit.inference.store import Result, Store
-from promptkit.models.base import Model, Request, Sampling
+from promptkit.models.base import Generation, Model, Request, Sampling
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 
@@ -21,29 +22,21 @@ Predictions = Sequence[Sequence[Prediction]]
 """Predictions of each cell, over the same queries."""
 
 
-class ModelRequests(NamedTuple):
-    """Requests to one model."""
-
-    model: Model
-    sampling: Sampling
-    """How answers without candidates are generated."""
-    requests: Sequence[Request]
-
-
 class Stage(Protocol):
     """Requests that a run makes for its cells at one time, and what their results change.
 
     A run is a list of rounds, each of stages that need no results of each other: the requests of a
-    round are planned and batched together. The first stage makes the predictions.
+    round are planned and batched together, thoughts and rationales first where prompts ask for
+    some. The first stage makes the predictions.
     """
 
     def requests(self, predictions: Predictions, /) -> Sequence[ModelRequests]:
         """Return what is asked, given the predictions of earlier rounds."""
 
     def apply(
-        self, predictions: Predictions, results: Sequence[Sequence[Result]], /
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]], /
     ) -> Predictions:
-        """Return the predictions, given the results of `requests`, in their order."""
+        """Return the predictions, given the responses to `requests`, in their order."""
 
 
 class CellRequests(NamedTuple):
@@ -54,8 +47,11 @@ class CellRequests(NamedTuple):
     requests: Sequence[Request]
     renderer: Renderer
     """The renderer of the prompts."""
-    rationales: Rationales = ()
-    """Rationales that stand in the prompts; empty where none do."""
+
+    @property
+    def reasons(self) -> bool:
+        """Return whether a thought or rationale comes before an answer."""
+        return any(one.prompt.then for one in self.requests)
 
 
 def prepare(
@@ -87,83 +83,43 @@ def prepare(
     return cells
 
 
-@dataclass(frozen=True)
+@dataclass
 class AnswerStage:
     """The queries of each cell, whose results become its predictions."""
 
     cells: Sequence[CellRequests]
+    """Cells; once they are answered, with the prompts of the answers."""
+    before: Sequence[Generation] = ()
+    """Thoughts and rationales of all cells, once they are generated."""
 
     def requests(self, predictions: Predictions) -> list[ModelRequests]:
         """Return the requests of every cell."""
-        return [
-            ModelRequests(one.predictor.model, one.predictor.sampling, one.requests)
-            for one in self.cells
-        ]
+        return [one.predictor.model_requests(one.requests) for one in self.cells]
 
     def apply(
-        self, predictions: Predictions, results: Sequence[Sequence[Result]]
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
     ) -> list[list[Prediction]]:
         """Return the predictions of every cell."""
-        return [
-            cell.predictor.join(cell.queries, cell.requests, own, cell.rationales)
-            for cell, own in zip(self.cells, results, strict=True)
+        made = [
+            cell.predictor.join(cell.queries, own)
+            for cell, own in zip(self.cells, responses, strict=True)
         ]
+        self.before = generations(chain.from_iterable(responses))
+        self.cells = [*map(_answered, self.cells, made, responses)]
+        return made
 
 
-@dataclass
-class RationaleStage:
-    """Rationales of the prompts that ask for one; the prompts of the answers follow from them."""
-
-    cells: Sequence[CellRequests]
-    """Cells whose prompts ask for the answers, once the rationales are generated."""
-
-    def requests(self, predictions: Predictions) -> list[ModelRequests]:
-        """Return the requests of every cell for rationales."""
-        return [
-            ModelRequests(
-                one.predictor.model,
-                one.predictor.rationale_sampling,
-                [request for request in one.requests if request.prompt.asks_rationale],
-            )
-            for one in self.cells
-        ]
-
-    def apply(self, predictions: Predictions, results: Sequence[Sequence[Result]]) -> Predictions:
-        """Make the prompts of the answers."""
-        self.cells = [
-            _answering(cell, own) if own else cell
-            for cell, own in zip(self.cells, results, strict=True)
-        ]
-        return predictions
-
-
-def _answering(cell: CellRequests, results: Sequence[Result]) -> CellRequests:
-    requests, rationales = cell.predictor.after_rationales(
-        cell.queries, cell.renderer, cell.requests, results
-    )
-    return cell._replace(requests=requests, rationales=rationales)
-
-
-def reasoned(
-    cells: list[CellRequests],
-    store: Store,
-    *,
-    progress: Progress | None = None,
-    announce: Announce | None = None,
-) -> tuple[list[CellRequests], Cost]:
-    """Return the cells with the prompts of their answers, after rationales where they ask for some.
-
-    Args:
-        cells: The requests of every cell.
-        store: Rationales that need not be generated again; new ones are added.
-        progress: Called after each rationale.
-        announce: Called with what a model will be asked.
-    """
-    if not any(one.prompt.asks_rationale for cell in cells for one in cell.requests):
-        return cells, Cost()
-    stage = RationaleStage(cells)
-    _, cost = run([[stage]], store, progress=progress, announce=announce)
-    return [*stage.cells], cost
+def _answered(
+    cell: CellRequests, predictions: Sequence[Prediction], responses: Sequence[Samples]
+) -> CellRequests:
+    """Return the cell with the prompt of each prediction."""
+    if not cell.reasons:
+        return cell
+    requests = [
+        next(r.request for r in samples if r.request.prompt.sha256 == one.prompt_sha256)
+        for one, samples in zip(predictions, responses, strict=True)
+    ]
+    return cell._replace(requests=requests)
 
 
 def run(
@@ -187,11 +143,16 @@ def run(
     damaged = store.damaged
     predictions: Predictions = ()
     cost = Cost()
+
+    def ask(asked: Sequence[ModelRequests]) -> list[list[Result]]:
+        nonlocal cost
+        results, more = _ask(asked, store, progress, announce)
+        cost += more
+        return results
+
     for stages in rounds:
         asked = [stage.requests(predictions) for stage in stages]
-        results, more = _ask([*chain(*asked)], store, progress, announce)
-        cost += more
-        rest = iter(results)
+        rest = iter(respond([*chain(*asked)], ask))
         for stage, own in zip(stages, asked, strict=True):
             predictions = stage.apply(predictions, [*islice(rest, len(own))])
     tell_damaged(store.damaged - damaged, announce)
@@ -219,7 +180,7 @@ def _ask(
     results: list[list[Result]] = [[] for _ in asked]
     cost = Cost()
     for places in groups.values():
-        model, sampling, _ = asked[places[0]]
+        model, sampling, *_ = asked[places[0]]
         together = [request for place in places for request in asked[place].requests]
         found, more = _ask_model(model, sampling, together, store, progress, announce)
         cost += more

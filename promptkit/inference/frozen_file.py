@@ -207,6 +207,8 @@ def _settings(predictor: Predictor) -> dict[str, Any]:
         "fit": predictor.fit,
         "sampling": asdict(predictor.sampling),
         "rationale_tokens": predictor.rationale_tokens,
+        "rationales": predictor.rationales,
+        "think": predictor.think,
         "calibration": None if calibration is None else calibration.to_dict(),
         "threshold": predictor.threshold,
     }

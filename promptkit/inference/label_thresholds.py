@@ -141,14 +141,8 @@ def decide(
 
 
 def pool_requests(pool: Sequence[PoolRows]) -> list[Request]:
-    """Return the requests of all rows. Raises `TaskError` where they ask for rationales."""
-    found = [request for part in pool for request in part.requests]
-    if any(request.prompt.asks_rationale for request in found):
-        raise TaskError(
-            "the template asks for a rationale, and thresholds of labels are chosen on prompts "
-            "without one; take {{ rationale }} out of the template"
-        )
-    return found
+    """Return the requests of all rows."""
+    return [request for part in pool for request in part.requests]
 
 
 def learnt(

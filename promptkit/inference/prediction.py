@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,27 +10,22 @@ from functools import partial
 from math import log
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
-from promptkit.errors import PromptTooLongError, TaskError
-from promptkit.inference.answer_fields import answered, generated, held_back, scored
-from promptkit.inference.answering import (
-    RATIONALE_TOKENS,
-    Progress,
-    Rationales,
-    answer,
-    rationale_text,
-)
+from promptkit.errors import PromptError, PromptTooLongError, TaskError
+from promptkit.inference.answer_fields import answered, held_back
+from promptkit.inference.answering import Progress, answer
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
-from promptkit.inference.store import Result, Store
-from promptkit.models.base import (
-    Model,
-    ModelIdentity,
-    Request,
-    Sampling,
-    Score,
-    Usage,
-    check_fits,
+from promptkit.inference.reasoning import (
+    RATIONALE_TOKENS,
+    ModelRequests,
+    Reasoning,
+    Samples,
+    respond,
+    text_of,
 )
+from promptkit.inference.store import Result, Store
+from promptkit.inference.voting import Vote, elected, pooled
+from promptkit.models.base import Model, ModelIdentity, Request, Sampling, Usage, check_fits
 from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
@@ -71,7 +67,9 @@ class Prediction(Cell):
     logprobs: Mapping[str, float] | None
     """Log-probability of each label, in nats; None for generated answers."""
     probs: Mapping[str, float] | None
-    """Probability of each label, normalised over the labels; of several labels each one's own."""
+    """Probability of each label, normalised over the labels; of several labels each one's own.
+    Where samples of a generated answer voted, the share of the votes of each answer, of those that
+    are counted together one."""
     margin: float | None
     """Difference between the log-probabilities of the best label and the second, in nats; of
     several labels the smallest distance of one from its threshold."""
@@ -100,10 +98,15 @@ class Prediction(Cell):
     """Text that the model generated before the answer, where the template asks for one."""
     abstained: bool = False
     """The answer was held back: its probability is not above the predictor's threshold."""
+    thought: str | None = None
+    """Thought of the model before that, where it was let to think."""
+    votes: tuple[Vote, ...] = ()
+    """Answers of all samples, where several voted; `rationale`, `thought` and the prompt are those
+    of one that gave the answer."""
 
 
-Ask = Callable[[Sequence[Request]], Sequence[Result]]
-"""Returns the results of requests, stored or new."""
+Ask = Callable[[Sequence[Request]], Sequence[Samples]]
+"""Returns the responses to requests, stored or new."""
 
 
 class Calibrator(Protocol):
@@ -170,8 +173,15 @@ class Predictor:
     """Calibration of the answers; None for the model's own probabilities."""
     threshold: float | None = None
     """Probability that an answer must be above, or it is held back; None to give every answer."""
+    rationales: int = 1
+    """Number of samples of what comes before an answer, whose answers vote; 1 for the greedy one.
+    Samples have the temperature of `sampling`, or 0.7 where that is greedy."""
+    think: int = 0
+    """Budget of tokens of a thought before the answer, of a model whose chat template has thoughts;
+    0 for no thought."""
 
     def __post_init__(self) -> None:
+        self.reasoning  # noqa: B018 - raises for numbers out of range
         if self.fit not in get_args(Fit):
             known = ", ".join(get_args(Fit))
             raise TaskError(f"unknown fit {self.fit!r}; choose one of: {known}")
@@ -192,19 +202,35 @@ class Predictor:
         queries = list(queries)
         renderer = self.template.renderer(self.task, self.verbalizer)
         prompts = self.tokenize(queries, renderer)
-        rationales: Rationales = ()
-        if reasoned := [one for one in prompts if one.prompt.asks_rationale]:
-            how = self.rationale_sampling
-            said = answer(self.model, reasoned, how, store=store, progress=progress).results
-            prompts, rationales = self.after_rationales(queries, renderer, prompts, said)
-
-        def ask(asked: Sequence[Request]) -> Sequence[Result]:
-            return answer(self.model, asked, self.sampling, store=store, progress=progress).results
-
-        made = self.join(queries, prompts, ask(prompts), rationales)
+        ask = partial(self.ask, store=store, progress=progress)
+        made = self.join(queries, ask(prompts))
         if pool := pool_rows(self, queries, renderer):
-            made = decide(self, queries, made, pool, ask(pool_requests(pool)))
+            made = decide(self, queries, made, pool, [*map(pooled, ask(pool_requests(pool)))])
         return self._decided(Asked(queries, prompts, renderer), made, ask)
+
+    def ask(
+        self,
+        requests: Sequence[Request],
+        *,
+        store: Store | None = None,
+        progress: Progress | None = None,
+    ) -> Sequence[Samples]:
+        """Return the responses to requests, with what comes before each answer."""
+
+        def results(parts: Sequence[ModelRequests]) -> list[list[Result]]:
+            how: Any = {"store": store, "progress": progress}
+            return [answer(self.model, one.requests, one.sampling, **how).results for one in parts]
+
+        return respond([self.model_requests(requests)], results)[0]
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """What the model may generate before an answer."""
+        return Reasoning(self.rationale_tokens, self.rationales, self.think)
+
+    def model_requests(self, requests: Sequence[Request]) -> ModelRequests:
+        """Return requests with the way in which the model is asked."""
+        return ModelRequests(self.model, self.sampling, requests, self.reasoning)
 
     def _decided(
         self, asked: Asked, predictions: Sequence[Prediction], ask: Ask
@@ -286,35 +312,6 @@ class Predictor:
         return [self._fitting(renderer, query) for query in queries]
 
     @property
-    def rationale_sampling(self) -> Sampling:
-        """Sampling of rationales."""
-        return replace(self.sampling, max_tokens=self.rationale_tokens)
-
-    def after_rationales(
-        self,
-        queries: Sequence[Example[Any, Any]],
-        renderer: Renderer,
-        prompts: Sequence[Request],
-        results: Iterable[Result],
-    ) -> tuple[list[Request], Rationales]:
-        """Return the prompts of the answers, and the rationales that stand in them.
-
-        `results` are those of the prompts that ask for a rationale, in their order.
-        """
-        rest = iter(results)
-        rationales = [next(rest) if one.prompt.asks_rationale else None for one in prompts]
-        how: Any = {"seed": self.seed, "selection": self._selection, "order": self._order}
-        rendered = [
-            one.prompt
-            if said is None
-            else renderer.render(
-                query, len(one.prompt.shots), rationale=rationale_text(said), **how
-            )
-            for query, one, said in zip(queries, prompts, rationales, strict=True)
-        ]
-        return self.requests(rendered), rationales
-
-    @property
     def cell(self) -> Cell:
         """Cell of the predictions."""
         return Cell(
@@ -329,38 +326,25 @@ class Predictor:
         )
 
     def join(
-        self,
-        queries: Sequence[Example[Any, Any]],
-        prompts: Sequence[Request],
-        results: Sequence[Result],
-        rationales: Rationales = (),
+        self, queries: Sequence[Example[Any, Any]], responses: Sequence[Samples]
     ) -> list[Prediction]:
-        """Return the predictions that the results of the queries' prompts make."""
-        rationales = rationales or [None] * len(queries)
-        output, levels, predictions = self.task.output_type, self.cell.factors(), []
-        for query, prompt, result, reason in zip(
-            queries, prompts, results, rationales, strict=True
-        ):
-            failed = False
-            if isinstance(result, Score):
-                answers = self.task.answers_of(query)
-                said = scored(answers, result, self.model.identity.tolerance)
-                label = said.pop("label")
-                value = [label] if self.task.many else output.values.get(label, label)
-            else:
-                format = prompt.prompt.format
-                parse = partial(output.parse, as_json=format != output.format)
-                said, value = generated(parse, result, format is not None)
-                failed = said["failure"] is not None
+        """Return the predictions that the responses to the queries' prompts make."""
+        levels, tolerance = self.cell.factors(), self.model.identity.tolerance
+        predictions = []
+        for query, samples in zip(queries, responses, strict=True):
+            place, answer, votes = elected(self.task, query, samples, tolerance)
+            chosen = samples[place]
             predictions.append(
                 Prediction(
-                    **answered(self.task, query, value, failed=failed),
-                    shot_ids=prompt.prompt.shots,
-                    prompt_sha256=prompt.prompt.sha256,
-                    tokens=result.tokens,
-                    seconds=result.seconds + (0.0 if reason is None else reason.seconds),
-                    rationale=None if reason is None else rationale_text(reason),
-                    **said,
+                    **answered(self.task, query, answer.value, failed=answer.failed),
+                    shot_ids=chosen.request.prompt.shots,
+                    prompt_sha256=chosen.request.prompt.sha256,
+                    tokens=chosen.result.tokens,
+                    seconds=math.fsum(one.seconds for one in samples),
+                    rationale=text_of(chosen.rationale),
+                    thought=text_of(chosen.thought),
+                    votes=votes,
+                    **answer.fields,
                     **levels,
                 )
             )
@@ -381,11 +365,15 @@ class Predictor:
         Raises:
             PromptTooLongError: A prompt and its longest answer do not fit the context.
         """
+        if self.think:
+            prompts = [replace(one, thinks=True) for one in prompts]
         requests = [*self.model.tokenize(prompts)]
-        for request in requests:
+        for prompt, request in zip(prompts, requests, strict=True):
+            if prompt.thinks and request.prompt.asks != "thought":
+                raise PromptError(f"{self.model.identity.name} has no thoughts; leave out think")
             budget = 0 if request.candidate_tokens else self.sampling.max_tokens
-            budget += self.rationale_tokens if request.prompt.asks_rationale else 0
-            check_fits(request, self.model.identity.context, budget)
+            budget += self.rationale_tokens if prompt.asks == "rationale" else 0
+            check_fits(request, self.model.identity.context, budget + self.think)
         return requests
 
     def _fitting(self, renderer: Renderer, query: Example[Any, Any]) -> Request:

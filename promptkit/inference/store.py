@@ -253,7 +253,7 @@ def key_of(request: Request, identity: ModelIdentity, sampling: Sampling | None 
         sampling: How answers are generated; None where candidates are scored.
     """
     prompt = request.prompt
-    rule = _rule(identity, sampling, prompt.stop, prompt.format, prompt.lead)
+    rule = _rule(identity, sampling, prompt.stop, prompt.format, prompt.lead, prompt.sample)
     return sha256(rule + request.content).digest()
 
 
@@ -264,6 +264,7 @@ def _rule(
     stop: str,
     format: AnswerFormat | None,
     lead: str,
+    sample: int,
 ) -> bytes:
     """Return how the result comes about, and by whom, as the beginning of a JSON list."""
     parts: list[Any] = [_SCORE_RULE]
@@ -272,6 +273,8 @@ def _rule(
         parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]
         if format is not None:
             parts += [_FORMAT_RULE, format.kind, format.schema, lead]
+        if sample and sampling.temperature > 0:
+            parts += [f"sample {sample}"]
     return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promptkit.inference.batch import CellRequests, ModelRequests, Predictions
+from promptkit.inference.batch import CellRequests, Predictions
 from promptkit.inference.cell import Cell
 from promptkit.inference.label_thresholds import (
     PoolRows,
@@ -18,7 +18,9 @@ from promptkit.inference.label_thresholds import (
     pool_rows,
 )
 from promptkit.inference.prediction import Prediction
+from promptkit.inference.reasoning import ModelRequests, Samples
 from promptkit.inference.store import Result
+from promptkit.inference.voting import pooled
 from promptkit.text import counted
 
 
@@ -65,14 +67,15 @@ class ThresholdStage:
     def requests(self, predictions: Predictions) -> list[ModelRequests]:
         """Return the rows of the pool of every cell."""
         return [
-            ModelRequests(cell.predictor.model, cell.predictor.sampling, pool_requests(pool))
+            cell.predictor.model_requests(pool_requests(pool))
             for cell, pool in zip(self.cells, self.pool, strict=True)
         ]
 
     def apply(
-        self, predictions: Predictions, results: Sequence[Sequence[Result]]
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
     ) -> list[list[Prediction]]:
         """Return the predictions with the labels above the thresholds."""
+        results = [[*map(pooled, own)] for own in responses]
         every = [*zip(self.cells, self.pool, results, strict=True)]
         self.found = tuple(_thresholds(*one) for one in every if one[1])
         return [

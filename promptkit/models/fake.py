@@ -97,7 +97,8 @@ class FakeModel:
             if self._answer is not None:
                 text = prompt.prompt.lead + self._answer(prompt.prompt)
             else:
-                text = str(_digest(prompt.ids, (sampling.seed,)) % 100)
+                more = (sampling.seed, *([prompt.prompt.sample] if prompt.prompt.sample else ()))
+                text = str(_digest(prompt.ids, more) % 100)
             kept = text.split(prompt.prompt.stop)[0] if prompt.prompt.stop else text
             finish = "stop" if len(kept) < len(text) else "eos"
             yield index, Generation(kept, finish, len(prompt.ids), len(text), 0.0)  # type: ignore[arg-type]

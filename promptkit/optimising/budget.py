@@ -65,13 +65,14 @@ def plan_search(
     held_out: int | None = None,
     budget: int = 2000,
     seed: int = 0,
+    per_query: int = 1,
 ) -> SearchPlan:
     """Split the pool, and spend the budget. The tests are not read.
 
     `held_out` queries are drawn by the seed, each label in proportion; unasked a third of the
     pool, but no more than 100, and few enough for ten candidates a round, down to ten. Their
-    near-duplicates are no candidates, unless the task allows them. Raises `TaskError` where the
-    pool or the budget is too small.
+    near-duplicates are no candidates, unless the task allows them. A query takes `per_query`
+    prompts. Raises `TaskError` where the pool or the budget is too small.
     """
     if task.folds:
         raise TaskError(
@@ -84,7 +85,8 @@ def plan_search(
     for name, value in (("shots", shots), ("budget", budget), ("held_out", held_out or 1)):
         if not isinstance(value, int) or value < 1:
             raise TaskError(f"{name} is {shorten(value)}; it is a whole number, 1 or more")
-    count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, budget // (10 * shots)))
+    queries = budget // per_query
+    count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, queries // (10 * shots)))
     if not 0 < count < len(task.demos):
         raise TaskError(
             f"task {task.name!r}: {count} of {len(task.demos)} examples of the pool cannot be held "
@@ -92,7 +94,7 @@ def plan_search(
         )
     asked, rest = _split(list(task.demos), count, seed)
     # No search can try more of a large pool than this.
-    rest = rest[: max(budget // count if method == "greedy" else budget // 2, shots + 1)]
+    rest = rest[: max(queries // count if method == "greedy" else queries // 2, shots + 1)]
     near = [] if task.near_duplicates == "allow" else _near(rest, asked)
     out = {example.id for example in near}
     candidates = [example.id for example in rest if example.id not in out]
@@ -105,7 +107,7 @@ def plan_search(
             f"fewer{allow}"
         )
     spend = _greedy if method == "greedy" else _bootstrap
-    tries, prompts = spend(len(candidates), count, shots, budget)
+    tries, prompts = spend(len(candidates), count, shots, budget, per_query)
     return SearchPlan(
         method,
         shots,
@@ -144,24 +146,30 @@ def _near(examples: Examples, asked: Examples) -> list[Example[Any, Any]]:
     return [example for example, form in forms if any(alike(form, text) for text in texts)]
 
 
-def _greedy(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
+def _greedy(
+    candidates: int, asked: int, shots: int, budget: int, per_query: int
+) -> tuple[int, int]:
     """Return how many candidates a round may try, and the cost of all rounds."""
 
     def cost(tries: int) -> int:
         # The shots drawn as usual, then in each round one candidate less than in the one before.
-        return asked * (1 + sum(min(tries, candidates - round) for round in range(shots)))
+        sets = 1 + sum(min(tries, candidates - round) for round in range(shots))
+        return per_query * asked * sets
 
     _check_budget(cost(min(2, candidates)), budget, asked)
     tries = max(n for n in range(1, candidates + 1) if cost(n) <= budget)
     return tries, cost(tries)
 
 
-def _bootstrap(candidates: int, asked: int, shots: int, budget: int) -> tuple[int, int]:
+def _bootstrap(
+    candidates: int, asked: int, shots: int, budget: int, per_query: int
+) -> tuple[int, int]:
     """Return how many sets may be tried, and the cost of the candidates and the sets."""
-    first = candidates + asked  # each candidate, and the shots drawn as usual
-    _check_budget(first + 2 * asked, budget, asked)
-    sets = (budget - first) // asked
-    return sets, first + sets * asked
+    first = per_query * (candidates + asked)  # each candidate, and the shots drawn as usual
+    each = per_query * asked
+    _check_budget(first + 2 * each, budget, asked)
+    sets = (budget - first) // each
+    return sets, first + sets * each
 
 
 def _check_budget(least: int, budget: int, asked: int) -> None:

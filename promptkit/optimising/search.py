@@ -12,15 +12,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from promptkit.errors import TaskError
 from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.evaluation.metric import ACCURACY, BY_NAME, Metric
 from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.evaluation.results import Ends
+from promptkit.experiments.rationales import unsampled
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.batch import tell_damaged
 from promptkit.inference.label_thresholds import crossed
 from promptkit.inference.prediction import Prediction, Predictor
-from promptkit.inference.store import Store, opened
+from promptkit.inference.reasoning import RATIONALE_TOKENS, ModelRequests, Reasoning, respond
+from promptkit.inference.store import Result, Store, opened
 from promptkit.linting.screening import screen
 from promptkit.models.base import Model, Sampling
 from promptkit.optimising.budget import Method, SearchPlan, plan_search
@@ -51,6 +54,9 @@ def optimise(
     announce: Callable[[str], None] | None = None,
     lint: bool = True,
     metric: str | None = None,
+    rationale_tokens: int = RATIONALE_TOKENS,
+    rationales: int = 1,
+    think: int = 0,
 ) -> Optimised:
     """Search the pool for `shots` demonstrations that serve this model and template well.
 
@@ -79,6 +85,10 @@ def optimise(
         lint: Whether the template is checked first: errors are raised, warnings announced.
         metric: Metric that the search improves; by default the log loss of labels, the "mae" of
             numbers, the "ranking_precision" of lists of labels and the accuracy of other answers.
+        rationale_tokens: Budget of tokens of a rationale, where the template prints
+            {{ rationale }}.
+        rationales: Number of rationales (and thoughts) per query, whose answers vote.
+        think: Budget of tokens of a thought before each answer; 0 for none.
 
     Returns:
         The demonstrations, their scores on the held-out queries, and everything that was tried.
@@ -94,18 +104,35 @@ def optimise(
         >>> found.task
         'fruit'
     """
-    improved = search_metric(task, metric)
-    plan = plan_search(
-        task, shots=shots, method=method, held_out=held_out, budget=budget, seed=seed
-    )
+    improved = search_metric(task, metric, votes=rationales > 1)
     chosen = template if isinstance(template, Template) else Template.of(task, template)
+    reasoning = Reasoning(rationale_tokens, rationales, think)
+    plan = plan_search(
+        task,
+        shots=shots,
+        method=method,
+        held_out=held_out,
+        budget=budget,
+        seed=seed,
+        per_query=prompts_per_query(task, chosen, reasoning),
+    )
     pool_only = task.model_copy(update={"tests": ExampleSet(())})
     said = screen(pool_only, [chosen], [shots]) if lint else []
     if announce is not None:
         announce(str(plan))
         for message in said:
             announce(message)
-    predictor = Predictor(task, chosen, model, shots, seed, sampling=sampling or Sampling())
+    predictor = Predictor(
+        task,
+        chosen,
+        model,
+        shots,
+        seed,
+        sampling=sampling or Sampling(),
+        rationale_tokens=rationale_tokens,
+        rationales=rationales,
+        think=think,
+    )
     read = model.usage.decoded_tokens
     with opened(store) as kept:
         damaged = kept.damaged
@@ -128,7 +155,26 @@ def optimise(
     )
 
 
-def search_metric(task: Task[Any, Any], name: str | None) -> Metric | None:
+def prompts_per_query(task: Task[Any, Any], template: Template, reasoning: Reasoning) -> int:
+    """Return the number of prompts that one query takes, with what comes before its answer.
+
+    Args:
+        task: The task.
+        template: The template of the prompts.
+        reasoning: What may be generated before an answer.
+
+    Raises:
+        TaskError: Several samples are asked for, and nothing comes before an answer.
+    """
+    query = next(iter(task.demos), None)
+    asks = template.render(task, query=query).asks if query is not None else "answer"
+    before = (asks == "rationale") + (reasoning.think > 0)
+    if reasoning.samples > 1 and not before:
+        raise TaskError(unsampled(reasoning.samples))
+    return reasoning.samples * (1 + before)
+
+
+def search_metric(task: Task[Any, Any], name: str | None, *, votes: bool = False) -> Metric | None:
     """Return the metric that a search improves; None for the log loss, or else the accuracy.
 
     The tests are not read.
@@ -136,12 +182,13 @@ def search_metric(task: Task[Any, Any], name: str | None) -> Metric | None:
     Args:
         task: The task.
         name: The name of the metric; None for the default of the kind.
+        votes: Whether samples vote, so that generated answers have probabilities.
 
     Raises:
         TaskError: Its answers have no such metric, or none of its values is the best.
     """
     pool_only = task.model_copy(update={"tests": ExampleSet(())})
-    metric = chosen_metric(pool_only, name)
+    metric = chosen_metric(pool_only, name, votes=votes)
     if name is None and task.many:
         return BY_NAME["ranking_precision"]  # as fine as a log loss, without thresholds
     return None if name is None and metric == ACCURACY else metric
@@ -255,18 +302,27 @@ class _Search:
         requests = self._predictor.requests(
             [self._renderer.render(query, shots) for query, shots in asked]
         )
+
+        def ask(parts: Sequence[ModelRequests]) -> list[list[Result]]:
+            return [self._results(part) for part in parts]
+
+        (responses,) = respond([self._predictor.model_requests(requests)], ask)
+        return self._predictor.join([query for query, _ in asked], responses)
+
+    def _results(self, part: ModelRequests) -> list[Result]:
+        """Return the results of requests, and count them."""
         before = self.prompts
 
         def told(done: int, _: int) -> None:
             if self._progress is not None:
                 self._progress(before + done, self._plan.prompts)
 
-        model, sampling = self._predictor.model, self._predictor.sampling
-        found = answer(model, requests, sampling, store=self._store, progress=told)
+        asked = part.model, part.requests, part.sampling
+        found = answer(*asked, store=self._store, progress=told)
         self.prompts += len(found.asked) + found.stored
         self.cached += found.stored
-        self.tokens += sum(request.tokens for request in requests)
-        return self._predictor.join([query for query, _ in asked], requests, found.results)
+        self.tokens += sum(request.tokens for request in part.requests)
+        return found.results
 
     def _draw(
         self, pool: ExampleSet[Any, Any], query: Example[Any, Any], count: int, seed: int

@@ -11,9 +11,10 @@ import json
 import re
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jinja2
 from jinja2 import nodes
@@ -28,10 +29,10 @@ from promptkit.sandbox.environment import BoundedEnvironment, bounded_text, with
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}(0|[1-9][0-9]{{0,8}}){_CLOSE}")
 
-_THOUGHT = re.compile(
-    r"(?:<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)\Z"
-)
-"""Opening tag of a thought at the end of a text."""
+_TAG = r"(?:<[\w:-]*(?:think|thought|reasoning)\w*>|\[THINK\]|◁think▷|<\|START_THINKING\|>)"
+"""Opening tag of a thought."""
+
+_LAST_TAG, _FIRST_TAG = re.compile(rf"{_TAG}\Z"), re.compile(rf"{_TAG}\n?")
 
 Turns = tuple[tuple[str, str], ...]
 """Pairs of role and content."""
@@ -42,7 +43,8 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
 
     An assistant turn at the end is the beginning of the answer. A `{% system or user %}` turn is
     put in front of the first user turn if the template refuses it or leaves it out. A thought
-    that the template begins for the model is closed, since an answer is asked for.
+    that the template begins for the model is closed, since an answer is asked for; but of a prompt
+    that `thinks`, the thought is asked for, and `Prompt.after` it the answer.
 
     Args:
         prompt: The prompt, with turns or without.
@@ -52,9 +54,14 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
 
     Raises:
         PromptError: The prompt has turns, and the model has no chat template, or its template
-            refuses the turns or leaves one out.
+            refuses the turns or leaves one out; or it should think, and cannot.
     """
     if not prompt.messages:
+        if prompt.thinks:
+            raise PromptError(
+                "a model thinks in a turn of its own, and the template makes none; use one with "
+                "{% user %} and {% assistant %}, or leave out think (--think)"
+            )
         return prompt
     if template is None:
         raise PromptError(
@@ -64,16 +71,34 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     turns, begun = _split_answer(prompt)
     turns = _accepted(template, turns, bos, eos)
     shown = _shown(turns)
-    parts = _render(template, shown, bos, eos)
     opening, end = _around_answer(template, shown, bos, eos)
-    pieces = [*_pieces(parts, turns)]
-    missing = _missing(parts[-1], opening)
-    if missing:
-        pieces.append(Piece(missing, "chat"))
-    if prompt.asks_rationale:  # which ends within the turn
+    if prompt.thinks or prompt.thought is not None:
+        thoughts = _thoughts(template, shown, opening, bos, eos)
+        pieces = [*_pieces(thoughts.parts, turns), *_chat(thoughts.opened)]
+        if prompt.thinks:
+            return _thought_prompt(prompt, pieces, thoughts.end)
+        said = Piece(prompt.thought or "", "data", field="thought")
+        pieces += [said] * bool(said.text) + [*_chat(thoughts.closing)]
+    else:
+        parts = _render(template, shown, bos, eos)
+        pieces = [*_pieces(parts, turns), *_chat(_missing(parts[-1], opening))]
+    if prompt.asks == "rationale":  # which ends within the turn
         return prompt.with_pieces([*pieces, *begun], stop=prompt.stop, stop_is_chat=False)
     stop = prompt.stop + (end or eos)
     return prompt.with_pieces([*pieces, *begun], stop=stop, stop_is_chat=True)
+
+
+def _chat(text: str) -> list[Piece]:
+    return [Piece(text, "chat")] if text else []
+
+
+def _thought_prompt(prompt: Prompt, pieces: Sequence[Piece], end: str) -> Prompt:
+    """Return the prompt up to the thought, which a mark ends."""
+    asked = replace(prompt, candidates=None, lead="", format=None, asks="thought", thinks=False)
+    return replace(
+        asked.with_pieces(pieces, stop=end, stop_is_chat=True),
+        then=lambda thought: replace(prompt, thinks=False, thought=thought),
+    )
 
 
 def puts_system_in_user(prompt: Prompt, template: str, *, bos: str = "", eos: str = "") -> bool:
@@ -141,14 +166,66 @@ def _missing(tail: str, opening: str) -> str:
     rest = opening.removeprefix(tail) if opening.startswith(tail) else ""
     if rest.strip():
         return rest
-    text = tail.rstrip()
-    thought = _THOUGHT.search(text[-64:])  # whose time is quadratic
-    if thought is None:
+    tag = _opened(tail)
+    if tag is None:
         return ""
-    tag = thought[0]
+    closing = _closing(tag, tail, opening)
+    return f"\n{closing}" if tail.endswith(tag) and closing.startswith("\n") else closing
+
+
+def _opened(text: str) -> str | None:
+    """Return the tag of a thought that a text begins at its end; None without one."""
+    thought = _LAST_TAG.search(text.rstrip()[-64:])  # whose time is quadratic
+    return None if thought is None else thought[0]
+
+
+def _closing(tag: str, tail: str, opening: str) -> str:
+    """Return what ends a thought that the generation prompt `tail` begins with a tag."""
     if "START" in tag:  # Cohere's, which also marks the answer's beginning
-        return tag.replace("START", "END") + opening.removeprefix(text.removesuffix(tag))
-    return ("" if text != tail else "\n") + f"\n{tag[0]}/{tag[1:]}\n\n"
+        return _end(tag) + opening.removeprefix(tail.rstrip().removesuffix(tag))
+    return f"\n{_end(tag)}\n\n"
+
+
+def _end(tag: str) -> str:
+    """Return the closing tag of a thought."""
+    return tag.replace("START", "END") if "START" in tag else f"{tag[0]}/{tag[1:]}"
+
+
+class _Thoughts(NamedTuple):
+    """Places of a chat template's thoughts."""
+
+    parts: tuple[str, ...]
+    """The turns and the generation prompt, as `_render` returns them."""
+    opened: str
+    """Text that begins a thought, where the generation prompt leaves that to the model."""
+    closing: str
+    """Text between a thought and what follows."""
+    end: str
+    """Its mark, with which the model itself ends a thought."""
+
+
+def _thoughts(template: str, turns: Turns, opening: str, bos: str, eos: str) -> _Thoughts:
+    """Return where a model thinks before its answer. Raises `PromptError` where it does not."""
+    parts = _render(template, turns, bos, eos, thinking=True)
+    tail = parts[-1]
+    opened = "" if _opened(tail) else _empty_thought(_render(template, turns, bos, eos)[-1], tail)
+    tag = _opened(tail + opened)
+    if tag is None:
+        raise PromptError(
+            "the model's chat template has no thoughts, so that it cannot think; leave out think "
+            "(--think), or write {{ rationale }} in front of {{ output }}"
+        )
+    if not (tail + opened).endswith("\n") and "START" not in tag:
+        opened += "\n"
+    return _Thoughts(parts, opened, _closing(tag, tail + opened, opening), _end(tag))
+
+
+def _empty_thought(quiet: str, tail: str) -> str:
+    """Return the tag, and the line end after it, of the empty thought with which a template lets a
+    model not think."""
+    rest = quiet.removeprefix(tail) if quiet.startswith(tail) else ""
+    begun = _FIRST_TAG.match(rest)
+    return "" if begun is None else begun[0]
 
 
 @lru_cache(maxsize=256)
@@ -165,13 +242,20 @@ def _around_answer(template: str, turns: Turns, bos: str, eos: str) -> tuple[str
 
 @lru_cache(maxsize=256)
 def _render(
-    template: str, turns: Turns, bos: str, eos: str, goes_on: bool = True
+    template: str,
+    turns: Turns,
+    bos: str,
+    eos: str,
+    goes_on: bool = True,
+    thinking: bool = False,
 ) -> tuple[str, ...]:
     """Return the rendered text split at the contents: every other part is a turn's number."""
     messages = [{"role": role, "content": content} for role, content in turns]
     given = {"messages": messages, "add_generation_prompt": goes_on}
     given |= {"bos_token": bos, "eos_token": eos, "tools": None, "documents": None}
-    given["enable_thinking"] = False  # asks for answers without thoughts
+    given["enable_thinking"] = thinking  # which some call otherwise
+    if thinking:
+        given["thinking"] = True
     try:
         compiled = _compile(template)
         text = within_bounds(compiled, lambda: compiled.render(given))

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.html import fragment
 from promptkit.prompts.pieces import Message, Piece, Span, spans_of
 from promptkit.prompts.view import Preview, PromptTokens, build_preview
+
+Asks = Literal["thought", "rationale", "answer"]
+"""Text that a prompt asks for: a model's own thought, a rationale where the template prints one, or
+the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,17 @@ class Prompt:
     """Ids of the shots, in order."""
     query: str | None = None
     """Id of the query."""
-    asks_rationale: bool = False
-    """True if a rationale is asked for: the prompt of the answer is made once it is known."""
+    asks: Asks = "answer"
+    """Text that is asked for."""
+    then: Callable[[str], Prompt] | None = field(default=None, compare=False, repr=False)
+    """Function from a thought or rationale to the prompt that comes after it; None where the answer
+    is asked for."""
+    thinks: bool = False
+    """True for turns before whose answer the model is to think, as its chat template has it."""
+    thought: str | None = None
+    """Thought that the model has ended before its turn goes on; None where it had none."""
+    sample: int = 0
+    """Number of the sample, where one text is sampled several times."""
 
     @property
     def text(self) -> str:
@@ -77,6 +91,26 @@ class Prompt:
     def sha256(self) -> str:
         """The SHA-256 of the text's UTF-8 bytes, in hexadecimal."""
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
+
+    def after(self, text: str) -> Prompt:
+        """Return the prompt that comes after a thought or rationale, of the same sample.
+
+        Args:
+            text: The thought or rationale, as it was generated.
+        """
+        if self.then is None:
+            raise ValueError(f"the prompt of {self.query} asks for the answer")
+        made = self.then(text.strip())
+        thought = self.thought if made.thought is None else made.thought
+        return replace(made, thought=thought, sample=self.sample)
+
+    @property
+    def last(self) -> Prompt:
+        """The prompt of the answer, as after an empty thought and rationale."""
+        prompt = self
+        while prompt.then is not None:
+            prompt = prompt.after("")
+        return prompt
 
     def with_pieces(self, pieces: Sequence[Piece], *, stop: str, stop_is_chat: bool) -> Prompt:
         """Return the same prompt as raw text."""

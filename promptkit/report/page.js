@@ -297,7 +297,7 @@ class Detail {
     const side = make("div", { class: "side" });
     if (index !== undefined) {
       main.append(this.prompt(index));
-      side.append(this.probabilities(), ...this.rationales(), this.demonstrations(index), this.facts(index));
+      side.append(this.probabilities(), ...this.before("rationale"), ...this.before("thought"), ...this.votes(index), this.demonstrations(index), this.facts(index));
     }
     this.element.replaceChildren(this.chooser(), main, side);
   }
@@ -344,7 +344,8 @@ class Detail {
       }),
     ));
     const table = make("table", { class: "probs" }, make("thead", {}, head), make("tbody", {}, ...body));
-    return make("section", {}, make("h3", {}, "Probability of each label"), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Probabilities" }, table));
+    const title = items.of.text[this.at(this.shots)] ? "Share of the votes" : "Probability of each label";
+    return make("section", {}, make("h3", {}, title), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Probabilities" }, table));
   }
 
   now(count) {
@@ -376,15 +377,30 @@ class Detail {
         make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
   }
 
-  /** What was generated before each answer; nothing where the template asks for no rationale. */
-  rationales() {
-    const texts = this.items.of.rationale;
+  /** The thoughts or rationales before the answers; nothing where there are none. */
+  before(name) {
+    const texts = this.items.of[name];
     const counts = this.choices("shots").filter((n) => this.at(n) !== undefined);
     if (counts.every((n) => typeof texts[this.at(n)] !== "string")) return [];
     const rows = counts.map((n) => make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
       make("td", { class: "text" }, ...visible(texts[this.at(n)] || ""))));
-    return [make("section", {}, make("h3", {}, "Rationale before the answer"),
-      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Rationales of this query" },
+    const table = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `${name}s of this query` },
+      make("table", {}, make("tbody", {}, ...rows)));
+    if (name === "rationale") return [make("section", {}, make("h3", {}, "Rationale before the answer"), table)];
+    return [make("details", {}, make("summary", {}, "Thought before the answer"), table)];
+  }
+
+  /** The samples that voted for an answer, folded; nothing where none did. */
+  votes(index) {
+    const votes = this.items.of.votes[index];
+    if (!votes || !votes.length) return [];
+    const { items } = this;
+    const rows = votes.map(([said, failure, thought, rationale]) => make("tr", {},
+      make("th", { scope: "row" }, ...visible(items.label(said) ?? failure)),
+      make("td", { class: "text" }, ...visible([thought, rationale].filter((text) => text).join("\n\n")))));
+    const agree = votes.filter(([said]) => said === items.said(index, -1)).length;
+    return [make("details", {}, make("summary", {}, `Samples: ${agree} of ${votes.length} gave this answer`),
+      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Samples of this query" },
         make("table", {}, make("tbody", {}, ...rows))))];
   }
 

@@ -52,6 +52,8 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
             record["failure"] or record["text"],
             [_rounded(measures.get(name), 3) for name in measured] if measures else None,
             record.get("rationale"),
+            record.get("thought"),
+            [_vote(vote, labels) for vote in record.get("votes") or ()],
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
@@ -75,7 +77,7 @@ def payload(records: Records, prompts: Data | None) -> dict[str, Any]:
 COLUMNS = (
     *("query", "line", "shots", "seed", "said", "right", "margin", "nearTie", "coverage"),
     *("tokens", "prompt", "draw", "probs", "calibrated", "text", "measures"),
-    "rationale",
+    *("rationale", "thought", "votes"),
 )
 """Columns with a value per prediction; one of nothing but nulls and zeros is left out."""
 
@@ -104,6 +106,12 @@ def _probabilities(
     )
     kept = [one for i, one in enumerate(ranked) if i < MOST_LABELS or one[0] == gold]
     return [number for label, p in kept for number in (label, round(1000 * (p or 0)))]
+
+
+def _vote(vote: Data, labels: defaultdict[Any, int]) -> list[Any]:
+    """Return the answer of a sample, and what was generated before it."""
+    said = None if vote["failure"] is not None else labels[shown(vote["label"])]
+    return [said, vote["failure"], vote["thought"], vote["rationale"]]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

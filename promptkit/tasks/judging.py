@@ -109,6 +109,12 @@ class Judge:
         known = cache(judged)
         return lambda label, gold: known(label, label_of.get(gold, gold))
 
+    def form(self, value: Any) -> str:
+        """Return the form of an answer that is equal for equal answers; texts are normalised."""
+        if self.output.is_text and not self._is_closed:
+            return self.scoring.form(value)
+        return self.output.key(value)
+
     def _against(self, gold: Any, value: Any, failed: bool) -> Judgement:
         """Return the judgement of an answer against one gold output."""
         same = not failed and self.output.same(value, gold)

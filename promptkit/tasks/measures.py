@@ -121,6 +121,21 @@ class Scoring:
                 return abs(ours - theirs) <= max(self.within or 0, 1e-9 * abs(theirs))
         return said == gold
 
+    def form(self, text: str) -> str:
+        """Return the form of a text that is equal for texts that give the same answer.
+
+        Args:
+            text: An answer.
+
+        Returns:
+            What is compared by `match`: the number, the capture, or the text, normalised.
+        """
+        if self.match == "number" and (number := number_in(text, self.language)) is not None:
+            return repr(number)
+        if self.match == "regex":
+            text = answer_pattern(self.pattern or "").last_capture(text) or text
+        return normalised(text, self.language)
+
     def measures(self, value: Any, gold: Any) -> dict[str, float]:
         """Return the measures of a number by name; none for what they do not apply to.
 

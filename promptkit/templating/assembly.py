@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -114,29 +113,17 @@ def rationale_in(pieces: Sequence[Piece]) -> int | None:
     return next((i for i, piece in enumerate(pieces) if piece.kind == "rationale"), None)
 
 
-def cut_at_rationale(
-    prefix: Prefix,
-    pieces: Sequence[Piece],
-    at: int,
-    file: str,
-    *,
-    shots: tuple[str, ...] = (),
-    query: str | None = None,
-) -> Prompt:
-    """Return the prompt up to the rationale, which the text in front of the answer ends.
+def stop_of_rationale(pieces: Sequence[Piece], at: int, file: str) -> str:
+    """Return the text that ends a rationale: what the template prints between it and the answer.
 
     Args:
-        prefix: Beginning of the prompt.
-        pieces: Pieces after the prefix.
-        at: Index of the rationale among `pieces`.
+        pieces: Pieces of the prompt.
+        at: Index of the rationale among them.
         file: Template to name in errors where a piece names none.
-        shots: Ids of the shots.
-        query: Id of the query.
 
     Raises:
-        TemplateError: As `cut` does, and where no text is between the rationale and what follows.
+        TemplateError: No text is there.
     """
-    prompt = cut(prefix, pieces, at, (), file, shots=shots, query=query)
     text = ""
     for piece in pieces[at + 1 :]:
         if piece.kind != "template":
@@ -150,7 +137,7 @@ def cut_at_rationale(
             file=pieces[at].file or file,
             line=pieces[at].line,
         )
-    return replace(prompt, stop=stop, asks_rationale=True)
+    return stop
 
 
 def with_rationale(pieces: Sequence[Piece], at: int, rationale: str) -> list[Piece]:

@@ -28,9 +28,9 @@ from promptkit.templating.assembly import (
     as_prefix,
     candidates,
     cut,
-    cut_at_rationale,
     rationale_in,
     slot_in,
+    stop_of_rationale,
     with_rationale,
 )
 from promptkit.templating.reuse import Sharing
@@ -117,12 +117,11 @@ class Renderer:
         seed: int = 0,
         selection: Selection | str | None = None,
         order: Order | str | None = None,
-        rationale: str | None = None,
     ) -> Prompt:
         """Return a prompt; see `Template.render`.
 
-        Where the template prints {{ rationale }}, it is the prompt that asks for the query's, or
-        with `rationale` the prompt that asks for the answer after it.
+        Where the template prints {{ rationale }}, it is the prompt that asks for the query's;
+        `Prompt.after` makes that of the answer.
         """
         asked = self._query(self._task.as_query(query))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
@@ -136,21 +135,32 @@ class Renderer:
             raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         prefix, pieces = self._pieces(shots, asked)
-        of: dict[str, Any] = {
-            "shots": tuple([shot.id for shot in shots]),
-            "query": asked.example.id,
-        }
         if (at := rationale_in(pieces)) is not None:
-            if rationale is None:
-                return cut_at_rationale(prefix, pieces, at, self._file, **of)
-            pieces = with_rationale(pieces, at, rationale)
+            return self._before_answer(prefix, pieces, at, shots, asked)
+        return self._cut(prefix, pieces, shots, asked)
+
+    def _cut(self, prefix: Prefix, pieces: Sequence[Piece], shots: Shots, asked: _Query) -> Prompt:
+        """Return the prompt up to the answer."""
         slot = slot_in(pieces)
         labels = self._task.answers_of(asked.example) if self._task.options else self._labels
         format = self._format(slot is not None and pieces[slot].as_json)
+        of = _ids(shots, asked)
         prompt = cut(prefix, pieces, slot, labels, self._file, format=format, **of)
         if slot is None:
             return self._follow_shots(prompt, pieces, shots, asked)
         return prompt
+
+    def _before_answer(
+        self, prefix: Prefix, pieces: Sequence[Piece], at: int, shots: Shots, asked: _Query
+    ) -> Prompt:
+        """Return the prompt up to the query's rationale."""
+
+        def then(rationale: str) -> Prompt:
+            return self._cut(prefix, with_rationale(pieces, at, rationale), shots, asked)
+
+        prompt = cut(prefix, pieces, at, (), self._file, **_ids(shots, asked))
+        stop = stop_of_rationale(pieces, at, self._file)
+        return replace(prompt, stop=stop, asks="rationale", then=then)
 
     @property
     def steps(self) -> int:
@@ -311,6 +321,10 @@ def _with_json(text: str, value: Any, origin: Origin) -> Any:
     traced = trace(text, origin)
     traced.json = json.dumps(value, ensure_ascii=False)
     return traced
+
+
+def _ids(shots: Shots, asked: _Query) -> dict[str, Any]:
+    return {"shots": tuple([shot.id for shot in shots]), "query": asked.example.id}
 
 
 def _around(

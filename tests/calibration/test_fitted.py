@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ import promptkit
 from promptkit.calibration.fitted import FittedCalibration, fit
 from promptkit.calibration.methods import CALIBRATIONS, OPTION_CALIBRATIONS
 from promptkit.errors import TaskError
-from promptkit.inference.answering import answer
 from promptkit.inference.batch import CellRequests
 from promptkit.inference.prediction import Predictor
 
@@ -21,11 +19,7 @@ from promptkit.inference.prediction import Predictor
 def _fitted(predictor: Predictor, method: str, queries: list[Any]) -> FittedCalibration:
     renderer = predictor.template.renderer(predictor.task)
     cell = CellRequests(predictor, queries, predictor.tokenize(queries, renderer), renderer)
-
-    def ask(requests: Sequence[Any]) -> list[Any]:
-        return answer(predictor.model, requests, predictor.sampling).results
-
-    return fit(method, cell, predictor.predict(queries), ask)
+    return fit(method, cell, predictor.predict(queries), predictor.ask)
 
 
 @pytest.mark.parametrize("selection", ["balanced", "similar"])

@@ -266,6 +266,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     }
     extra = {"correct", "text", "failure", "shot_ids", "selection", "tokens", "seconds"}
     extra |= {"order", "verbalizer", "calibrated", "measures", "rationale", "abstained"}
+    extra |= {"thought", "votes"}
     assert all(set(record) == {*PREDICTION, *extra} for record in compared().to_records())
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import promptkit as pk
-from promptkit.errors import PromptTooLongError, TaskError, TemplateError
+from promptkit.errors import PromptTooLongError, TemplateError
 from promptkit.experiments.saved_runs import read_run
 from promptkit.report.page_data import payload
 
@@ -57,7 +57,7 @@ def test_the_first_prompt_ends_where_the_rationale_goes() -> None:
     prompt = TEMPLATE.render(task(), shots=1, query={"text": "2+3"})
     assert prompt.text == "Q: 1+2\nWhy: one and two\nA: 3\n\nQ: 2+3\nWhy:"
     assert (prompt.candidates, prompt.stop, prompt.lead) == (None, "\nA:", " ")
-    assert prompt.asks_rationale
+    assert prompt.asks == "rationale"
 
 
 @pytest.mark.parametrize("output", [Literal["2", "3", "5"], int])
@@ -141,14 +141,37 @@ def test_its_budget_is_part_of_the_context() -> None:
         pk.Predictor(task(), TEMPLATE, model, rationale_tokens=150).predict(fits.task.tests)
 
 
-def test_calibration_that_asks_other_inputs_is_refused() -> None:
-    chosen: dict[str, Any] = {"models": [pk.FakeModel(thinks)], "templates": [TEMPLATE]}
-    chosen |= {"shots": [0], "store": pk.Store(), "lint": False}
-    with pytest.raises(TaskError, match="calibration contextual: a template asks for a rationale"):
-        pk.compare(task(), calibrations=["contextual"], **chosen)
-    made = pk.compare(task(), calibrations="all", **chosen)
-    assert {row.calibration for row in made.rows} == {"none", "batch"}
-    assert any("left out: a template asks for a rationale" in one for one in made.warnings)
+@pytest.mark.parametrize("method", ["contextual", "pmi", "temperature"])
+def test_probes_of_calibration_have_rationales_of_their_own(method: Any) -> None:
+    asked: list[str] = []
+
+    def answer(prompt: pk.Prompt) -> str:
+        query = prompt.text.rpartition("Q: ")[2]
+        if prompt.asks == "rationale":
+            return "so it is\nA:"
+        asked.append(query)
+        return "3"
+
+    demos = [
+        {"input": {"text": f"1+{n}"}, "output": str(2 + n % 2), "metadata": {"rationale": "so"}}
+        for n in range(24)
+    ]
+    tests = [{"input": {"text": "2+3"}, "output": "5"}, {"input": {"text": "0+2"}, "output": "2"}]
+    more = pk.Task[Sum, Literal["2", "3", "5"]](name="sums", demos=demos, tests=tests)
+    made = pk.compare(
+        more,
+        models=[pk.FakeModel(answer)],
+        templates=[TEMPLATE],
+        calibrations=[method],
+        shots=[0],
+        seeds=1,
+        store=pk.Store(),
+        lint=False,
+    )
+    assert {row.calibration for row in made.rows} == {"none", method}
+    assert all("\nWhy: so it is\nA:" in text for text in asked)
+    (note,) = made.calibrations
+    assert len(asked) == 2 + note.prompts
 
 
 def test_lint_knows_rationales(tmp_path: Path) -> None:

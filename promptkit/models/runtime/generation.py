@@ -15,7 +15,8 @@ from promptkit.prompts.prompt import TokenizedPrompt
 class AnswerWriter:
     """The answer to one prompt while it is written, under a grammar where its format has one.
 
-    The tokens depend on the prompt and the seed only, not on the other answers being written.
+    The tokens depend on the prompt, the seed and the number of the sample only, not on the other
+    answers being written.
     """
 
     def __init__(
@@ -26,7 +27,11 @@ class AnswerWriter:
         grammar: Grammar | None = None,
     ) -> None:
         self._prompt, self._sampling = prompt, sampling
-        self._random = np.random.default_rng([sampling.seed, *prompt.ids])
+        sample = prompt.prompt.sample
+        stream = np.random.SeedSequence(
+            [sampling.seed, *prompt.ids], spawn_key=(sample,) if sample else ()
+        )
+        self._random = np.random.default_rng(stream)
         self._matcher = grammar.start() if grammar is not None else None
         self._follower = self._matcher or _FreeText(prompt.prompt.stop, vocabulary)
         self._tokens = 0
