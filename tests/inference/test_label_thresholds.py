@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sklearn.metrics import f1_score
 
-from promptkit import FakeModel, ManyLabels, Predictor, Store, Task, Template
+from promptkit import FakeModel, ManyLabels, Predictor, Prompt, Store, Task, Template
 from promptkit.errors import TaskError
 from promptkit.inference import label_thresholds
 from promptkit.inference.batch import AnswerStage, prepare, run
@@ -150,12 +150,18 @@ def test_a_pool_is_needed() -> None:
         Predictor(task, Template.of(task), FakeModel()).predict(task.tests)
 
 
-def test_rationales_are_refused() -> None:
-    task = topics()
+def test_rows_of_the_pool_have_rationales_of_their_own() -> None:
+    task, asked = topics(), set[str]()
+
+    def answer(prompt: Prompt) -> str:
+        asked.add(f"{prompt.query} {prompt.asks}")
+        return "why So: it is"
+
     source = "{% example %}{{ input.text }} {{ rationale }} So: {{ output }}\n{% endexample %}"
-    predictor = Predictor(task, Template(source), FakeModel())
-    with pytest.raises(TaskError, match="asks for a rationale"):
-        predictor.predict(task.tests)
+    predictor = Predictor(task, Template(source), FakeModel(answer))
+    made = predictor.predict(task.tests)
+    assert {one.rationale for one in made} == {"why"}
+    assert {f"{demo.id} rationale" for demo in task.demos} <= asked
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 import promptkit as pk
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
-from promptkit.inference.reasoning import Reasoning
+from promptkit.inference.reasoning import Reasoning, Response
 from promptkit.inference.voting import pooled
 from promptkit.models.base import Sampling, Score
 from promptkit.tasks.measures import Scoring
