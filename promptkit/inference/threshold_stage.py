@@ -46,7 +46,7 @@ def sentence_on(found: Sequence[Thresholds]) -> list[str]:
     return [
         "A label is given where its probability is above its threshold, which has the highest F1 "
         f"on {counted(max(one.rows for one in found), 'row')} of the pool, each with shots from "
-        f"the rest of the pool ({prompts:,} predictions more); the tests have no part in it."
+        f"the rest of the pool ({prompts:,} predictions more); no query has a part in its own."
     ]
 
 

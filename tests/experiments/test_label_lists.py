@@ -18,7 +18,17 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from promptkit import Comparison, FakeModel, Store, check, compare, lint, load_task, optimise
+from promptkit import (
+    Comparison,
+    FakeModel,
+    LlamaModel,
+    Store,
+    check,
+    compare,
+    lint,
+    load_task,
+    optimise,
+)
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
 from promptkit.report import page, terminal
@@ -143,8 +153,8 @@ def test_the_example_has_no_findings() -> None:
 
 
 @pytest.mark.model
-def test_the_bundled_model_is_better_than_giving_every_topic() -> None:
-    found = compare(TASK, shots=[0], seeds=1, store=Store())
+def test_the_bundled_model_is_better_than_giving_every_topic(smollm2: LlamaModel) -> None:
+    found = compare(TASK, models=[smollm2], shots=[0], seeds=1, store=Store())
     (row,) = [row for row in found.rows if row.seed is None]
     gold = np.array([[label in test.output for label in TASK.labels] for test in TASK.tests])
     everything = f1_score(gold, np.ones_like(gold), average="micro")
