@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from promptkit.prompts import number_patterns
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
@@ -34,6 +36,8 @@ FLOAT = {
     "pattern": f"^-?{_DIGITS}(?:[eE](?:[+]?[0-9]{{1,2}}|-[0-9]{{1,3}}))?$",
 }
 """A finite number as text, in at most as many digits as one can hold."""
+
+_BOUNDS = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
 
 _MOST = 10**18
 """The largest whole number, so that a model cannot go on with digits for ever."""
@@ -307,8 +311,7 @@ def _bound_number(schema: dict[str, Any]) -> None:
     kinds = {named} if isinstance(named, str) else set(named or ())
     if {"const", "enum"} & schema.keys() or not kinds & {"integer", "number"}:
         return
-    least = _bound(schema, "minimum", "exclusiveMinimum")
-    most = _bound(schema, "maximum", "exclusiveMaximum")
+    least, most = (_bound(schema, *names) for names in _BOUNDS)
     if "number" in kinds:
         # Numbers without bounds may have an exponent, with which they stay as they are.
         if least is None and most is None:
@@ -319,6 +322,24 @@ def _bound_number(schema: dict[str, Any]) -> None:
         schema["minimum"] = -_MOST
     if (most is None and (least is None or least < _MOST)) or (most or 0) > _MOST:
         schema["maximum"] = _MOST
+
+
+def float_text(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the schema of the texts that a float is written as; None for one with more to it.
+
+    A grammar of JSON bounds a number but not its digits, so that numbers between bounds are texts.
+    """
+    if schema == {"type": "number"}:
+        return FLOAT
+    known = {"type", *_REMARKS, *_BOUNDS[0], *_BOUNDS[1]}
+    least, most = (_bound(schema, *names) for names in _BOUNDS)
+    if schema.get("type") != "number" or schema.keys() - known or least is most is None:
+        return None
+    if any({*names} <= schema.keys() for names in _BOUNDS):
+        return None
+    above, below = (names[1] in schema for names in _BOUNDS)
+    pattern = number_patterns.between(least, most, above=above, below=below)
+    return None if pattern is None else {"type": "string", "pattern": pattern}
 
 
 def _bound(schema: Mapping[str, Any], *keys: str) -> float | None:

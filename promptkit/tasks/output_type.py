@@ -29,7 +29,13 @@ from promptkit.files.json_values import (
     value_key,
     written,
 )
-from promptkit.prompts.answer_format import FLOAT, AnswerFormat, as_ordered, narrowed, unfollowed
+from promptkit.prompts.answer_format import (
+    AnswerFormat,
+    as_ordered,
+    float_text,
+    narrowed,
+    unfollowed,
+)
 from promptkit.tasks import label_sets
 from promptkit.tasks.json_schema import WrittenSchema
 from promptkit.text import did_you_mean, first_names
@@ -138,8 +144,8 @@ class OutputType:
         if self.is_text:
             constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
             return AnswerFormat.of("text", schema) if constrained else None
-        if _bare(self.annotation) is float and schema == {"type": "number"}:
-            return AnswerFormat.of("text", FLOAT)
+        if _bare(self.annotation) is float and (text := float_text(schema)) is not None:
+            return AnswerFormat.of("text", text)
         return self.json_format
 
     @cached_property
