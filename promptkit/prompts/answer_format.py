@@ -324,7 +324,7 @@ def _bound_number(schema: dict[str, Any]) -> None:
         schema["maximum"] = _MOST
 
 
-def float_text(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def floats(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the schema of the texts that a float is written as; None for one with more to it.
 
     A grammar of JSON bounds a number but not its digits, so that numbers between bounds are texts.

@@ -29,13 +29,7 @@ from promptkit.files.json_values import (
     value_key,
     written,
 )
-from promptkit.prompts.answer_format import (
-    AnswerFormat,
-    as_ordered,
-    float_text,
-    narrowed,
-    unfollowed,
-)
+from promptkit.prompts.answer_format import AnswerFormat, as_ordered, floats, narrowed, unfollowed
 from promptkit.tasks import label_sets
 from promptkit.tasks.json_schema import WrittenSchema
 from promptkit.text import did_you_mean, first_names
@@ -144,7 +138,7 @@ class OutputType:
         if self.is_text:
             constrained = {"pattern", "minLength", "maxLength"} & schema.keys()
             return AnswerFormat.of("text", schema) if constrained else None
-        if _bare(self.annotation) is float and (text := float_text(schema)) is not None:
+        if _bare(self.annotation) is float and (text := floats(schema)) is not None:
             return AnswerFormat.of("text", text)
         return self.json_format
 
