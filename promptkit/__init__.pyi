@@ -8,6 +8,8 @@ from promptkit.experiments.comparison import Comparison as Comparison
 from promptkit.formatting.variants import variants as variants
 from promptkit.gates.check import check as check
 from promptkit.inference.frozen_file import freeze as freeze
+from promptkit.inference.lookup import Lookup as Lookup
+from promptkit.inference.lookup_build import build_lookup as build_lookup
 from promptkit.inference.prediction import Prediction as Prediction
 from promptkit.inference.prediction import Predictor as Predictor
 from promptkit.inference.store import Store as Store

@@ -10,6 +10,8 @@ PromptkitError
 ├── ModelError              a model that cannot be found, read or run
 │   └── ModelFileError      a GGUF file that is missing, damaged or of an unknown kind
 ├── StoreError              a prediction store that cannot be opened or read
+├── LookupFileError         a lookup table that cannot be opened, read or changed
+├── LookupMissError         an input that a lookup table has no answer to; also a LookupError
 └── MissingExtraError       an optional dependency that is not installed; also an ImportError
 
 A message names the problem, its place, the offending value and the remedy. The command line prints
@@ -146,6 +148,14 @@ class ModelFileError(ModelError):
 
 class StoreError(PromptkitError):
     """A prediction store that cannot be opened or read."""
+
+
+class LookupFileError(PromptkitError):
+    """A lookup table that cannot be opened, read or changed."""
+
+
+class LookupMissError(PromptkitError, LookupError):
+    """An input that a lookup table has no answer to."""
 
 
 class MissingExtraError(PromptkitError, ImportError):

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 _BEGINNING, _END = ".promptkit-", ".partial"
 _ABANDONED_SECONDS = 3600
@@ -127,3 +128,24 @@ def _sync(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+@contextmanager
+def streamed(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file that appears, or replaces what was there, once all of it is written.
+
+    Raises OSError with the file's name; then what was there before is unchanged.
+    """
+    place = Path(os.path.realpath(path))
+    partial = place.with_name(f"{_BEGINNING}{token_hex(6)}{_END}")
+    try:
+        with _named(Path(path)):
+            _tidy(place.parent)
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(place)
+            _sync(place.parent)
+    finally:
+        partial.unlink(missing_ok=True)

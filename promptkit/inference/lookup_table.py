@@ -1,0 +1,82 @@
+"""Open lookup tables: their pages, their versions, and how inputs are found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from promptkit.errors import LookupFileError
+from promptkit.inference.lookup_entries import Codec
+from promptkit.inference.lookup_file import LookupPages, opened
+from promptkit.inference.lookup_keys import InputField, Keys, keys_of
+
+
+class Version(NamedTuple):
+    """A version of a lookup table: where its answers came from, and what it changed."""
+
+    number: int
+    """Number from 1."""
+    made: str
+    """Time, in UTC."""
+    source: str
+    """Name of the predictions; what it was made of else."""
+    model: str | None
+    """Name of the model that predicted."""
+    template: str | None
+    """Name of the template."""
+    predictor: str | None
+    """Digest of everything that decides the predictions."""
+    promptkit: str
+    """Version of promptkit."""
+    entries: int = 0
+    """Number of inputs, equal ones after normalisation counted once."""
+    inputs: int = 0
+    """Number of inputs."""
+    added: int = 0
+    """Number of inputs that the version before did not have."""
+    changed: int = 0
+    """Number of inputs whose answers the version before had otherwise."""
+    removed: int = 0
+    """Number of inputs of the version before that this one does not have."""
+    restores: int | None = None
+    """Number of the version whose entries a rollback brought back."""
+    fields: tuple[InputField, ...] = ()
+    """Fields of the inputs, with their rules of normalisation."""
+
+
+class LookupTable(NamedTuple):
+    """An open lookup file with all that reading takes."""
+
+    pages: LookupPages
+    keys: Keys
+    codec: Codec
+    fields: tuple[InputField, ...]
+    versions: tuple[Version, ...]
+    oldest: int
+    """Number of the oldest version that can be brought back."""
+
+
+def read_table(path: Path) -> LookupTable:
+    """Return the table of a file.
+
+    Raises:
+        LookupFileError: The file is not there, no lookup table, or damaged.
+        MissingExtraError: LMDB is not installed.
+    """
+    pages = opened(path)
+    try:
+        about = pages.about()
+        versions = tuple(
+            Version(**{**version, "fields": _fields(version["fields"])})
+            for version in about["versions"]
+        )
+        fields = versions[-1].fields
+        codec = Codec(about["labels"], about["names"])
+        return LookupTable(pages, keys_of(fields), codec, fields, versions, about["oldest"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise LookupFileError(f"{path}: damaged: {error!r}") from None
+
+
+def _fields(written: Iterable[Any]) -> tuple[InputField, ...]:
+    return tuple(InputField(name, is_text, tuple(rules)) for name, is_text, rules in written)
