@@ -19,6 +19,11 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the `promptkit` command."""
     try:
+        if sys.argv[1:2] == ["lookup"]:
+            from promptkit.cli.answers import answered
+
+            if answered(sys.argv[2:]):
+                return
         from promptkit.cli.commands import run  # takes long enough to press Ctrl-C meanwhile
 
         run()

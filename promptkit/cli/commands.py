@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit.cli import console, models
+from promptkit.cli import console, lookup, models
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
 from promptkit.cli.freeze import freeze
@@ -113,6 +113,7 @@ for command in (render, lint, new, compare, check, optimise, freeze):
 app.command("import", cls=Command)(import_file)
 app.command(cls=Command)(report)
 app.add_typer(models.app, name="models")
+app.add_typer(lookup.app, name="lookup")
 
 
 @app.callback(invoke_without_command=True)

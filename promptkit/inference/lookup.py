@@ -157,7 +157,12 @@ class Lookup:
         """Identity of the table, with what it does where it has no answer."""
         from promptkit.inference.lookup_predictions import identity_of
 
-        return identity_of(self.file.name, self._table.pages.sha256, self.fallback, self.default)
+        return identity_of(self.file.name, self.sha256, self.fallback, self.default)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's content."""
+        return self._table.pages.sha256
 
     @property
     def usage(self) -> Usage:

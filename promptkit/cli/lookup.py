@@ -1,0 +1,266 @@
+"""`promptkit lookup`: answers that were predicted before, without a model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from promptkit.cli.answers import COMMANDS, input_of, line
+from promptkit.cli.console import Screen, err, fail, note, say, write_json
+from promptkit.cli.repeated import Command
+from promptkit.errors import LookupMissError, PromptkitError
+from promptkit.inference.lookup import REFUSED, Lookup
+from promptkit.text import counted
+
+if TYPE_CHECKING:
+    from promptkit.inference.lookup_entries import Answer
+    from promptkit.inference.lookup_table import Version
+
+_DEFAULT = "find"
+
+
+class _Finding(TyperGroup):
+    """A group that looks inputs up where its first argument is no command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*COMMANDS, *ctx.help_option_names):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Finding,
+    help="Look inputs up in a table of predictions, without a model, or build such a table. "
+    "`promptkit lookup FILE VALUE...` is `promptkit lookup find FILE VALUE...`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="Lookup table.")]
+_Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output."),
+]
+
+
+@app.command(_DEFAULT, cls=Command)
+def find(
+    file: _File,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="VALUE...",
+            help="Inputs: texts, or JSON objects where the table has several input fields; by "
+            "default the lines of standard input.",
+        ),
+    ] = None,
+    default: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Label of inputs that the table does not have."),
+    ] = None,
+    fallback: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FROZEN",
+            help="Frozen predictor that is asked about inputs that the table does not have.",
+        ),
+    ] = None,
+    json_file: _Json = None,
+) -> None:
+    """Look inputs up; exits with 2 where one is not found."""
+    if default is not None and fallback is not None:
+        raise PromptkitError("--default and --fallback exclude each other; choose one")
+    table = Lookup(file, default=REFUSED if default is None else default)
+    written = values or [row.rstrip("\r\n") for row in sys.stdin]
+    inputs = [input_of(table, text) for text in written]
+    found: list[Answer | None] = []
+    for value in inputs:
+        try:
+            found.append(table.find(value))
+        except LookupMissError as error:
+            found.append(None)
+            if fallback is None:
+                fail(str(error))
+    if fallback is not None and None in found:
+        found = _completed(file, fallback, inputs, found)
+    if json_file != "-":
+        for text, answer in zip(written, found, strict=True):
+            if answer is not None:
+                say(line(text, answer))
+    write_json(
+        json_file,
+        [
+            {"input": value, **(_data(answer) if answer is not None else {"match": None})}
+            for value, answer in zip(inputs, found, strict=True)
+        ],
+    )
+    if None in found:
+        raise typer.Exit(2)
+
+
+@app.command(cls=Command)
+def build(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="A .jsonl or .parquet file.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Lookup table, made or refreshed.")],
+    normalise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FIELD=]RULE,...",
+            help="How inputs are compared that are not there as they are: nfc or nfkc, case and "
+            "space, or none; by default those of the table, or nfc,case,space. Repeatable.",
+        ),
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep the inputs that PREDICTIONS does not have.")
+    ] = False,
+    keep: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Versions that can be brought back.")
+    ] = 1,
+    json_file: _Json = None,
+) -> None:
+    """Build a lookup table of predictions, or a new version of one that is there."""
+    from promptkit.inference.lookup_build import build_lookup
+
+    made = build_lookup(predictions, out, normalise=normalise or (), add=add, keep=keep)
+    version = made.version
+    if json_file != "-":
+        say(f"{out}: {_summary(version)}; {_size(out)}")
+        if made.unanswered:
+            note(f"{counted(made.unanswered, 'prediction')} without an answer left out")
+        if made.collisions:
+            note(
+                f"{counted(made.collisions, 'collision')}: inputs that are the same after "
+                "normalisation and have different answers are only found as they are written"
+            )
+            for text in made.collided:
+                err.print(f"  {text}", soft_wrap=True)
+    write_json(json_file, _version_data(version) | _counts(made))
+
+
+@app.command(cls=Command)
+def info(file: _File, json_file: _Json = None) -> None:
+    """Show what a lookup table has, and what made it."""
+    table = Lookup(file)
+    version = table.version
+    if json_file != "-":
+        say(f"{file}: {version.inputs:,} inputs, {version.entries:,} after normalisation")
+        for field in table.fields:
+            say(f"  field {field.name}: {', '.join(field.rules) or 'compared as it is'}")
+        for name, value in _origin(version):
+            say(f"  {name}: {value}")
+        say(f"  version {version.number}, {version.made}; {_size(file)}")
+    data = {"file": str(file), "bytes": file.stat().st_size, "sha256": table.sha256}
+    write_json(json_file, data | _version_data(version))
+
+
+@app.command(cls=Command)
+def versions(file: _File, json_file: _Json = None) -> None:
+    """List the versions of a lookup table."""
+    from rich import box
+    from rich.table import Table
+
+    table = Lookup(file)
+    if json_file != "-":
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
+        for name in ("version", "made", "model", "template", "inputs", "changes", ""):
+            shown.add_column(name, justify="right" if name == "inputs" else "left", overflow="fold")
+        for one in table.versions:
+            shown.add_row(
+                str(one.number),
+                one.made,
+                one.model or "",
+                one.template or "",
+                f"{one.inputs:,}",
+                _changes(one),
+                f"restores {one.restores}" if one.restores is not None else "",
+            )
+        Screen(width=None if sys.stdout.isatty() else 120).print(shown)
+    write_json(json_file, [_version_data(one) for one in table.versions])
+
+
+@app.command(cls=Command)
+def rollback(
+    file: _File,
+    to: Annotated[
+        int | None, typer.Option(metavar="N", help="Version; by default the one before.")
+    ] = None,
+    json_file: _Json = None,
+) -> None:
+    """Bring an earlier version of a lookup table back, as a new version."""
+    from promptkit.inference.lookup_build import roll_back
+
+    made = roll_back(file, to)
+    if json_file != "-":
+        say(f"{file}: {_summary(made)}; it restores version {made.restores}")
+    write_json(json_file, _version_data(made))
+
+
+def _completed(
+    file: Path, frozen: Path, inputs: Sequence[Any], found: Sequence[Answer | None]
+) -> list[Answer | None]:
+    """Return the answers, those of a frozen predictor where there are none."""
+    import promptkit
+
+    predictor = promptkit.load_predictor(frozen, notify=note)
+    table = Lookup(file, fallback=predictor, task=predictor.task)
+    missing = [value for value, one in zip(inputs, found, strict=True) if one is None]
+    rest: Iterator[Answer] = iter(table.find_all(missing))
+    return [next(rest) if one is None else one for one in found]
+
+
+def _data(answer: Answer) -> dict[str, Any]:
+    """Return an answer for JSON; probabilities with the digits that the table has."""
+    data: dict[str, Any] = answer._asdict()
+    for name in ("margin", "coverage"):
+        data[name] = _rounded(data[name])
+    if answer.probs is not None:
+        data["probs"] = {name: _rounded(value) for name, value in answer.probs.items()}
+    return data
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.7g}")
+
+
+def _version_data(version: Version) -> dict[str, Any]:
+    return version._asdict() | {"fields": [field._asdict() for field in version.fields]}
+
+
+def _counts(made: Any) -> dict[str, Any]:
+    names = ("unanswered", "repeated", "collisions", "collided")
+    return {name: getattr(made, name) for name in names}
+
+
+def _origin(version: Version) -> Iterator[tuple[str, str]]:
+    """Yield what made a version, as far as it is known."""
+    for name in ("model", "template", "predictor", "source"):
+        if value := getattr(version, name):
+            yield name, value
+
+
+def _summary(version: Version) -> str:
+    return f"version {version.number}, {version.inputs:,} inputs ({_changes(version)})"
+
+
+def _changes(version: Version) -> str:
+    same = version.inputs - version.added - version.changed
+    numbers = {
+        "added": version.added,
+        "changed": version.changed,
+        "removed": version.removed,
+        "as before": same,
+    }
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "none"
+
+
+def _size(file: Path) -> str:
+    size = file.stat().st_size
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
