@@ -144,6 +144,7 @@ def _from_sqlite(opened: sqlite3.Connection) -> Find:
     return find
 
 
+MEMORY = ("MB by opening:", "MB of file:", "s to build:")
 TABLE = "table"
 CONTESTANTS: dict[str, tuple[str, Callable[[Path, Path, int], None], Callable[[Path], Find]]] = {
     "promptkit, as it is written": (TABLE, make_table, open_table),
@@ -239,8 +240,8 @@ def table(rows: int) -> Table:
     notes.append(
         f"building promptkit's: {built[TABLE]['mb']:.0f} MB at the most, the file's pages included"
     )
-    columns = ("", "lookups/s:", "per CPU second:", "median µs:", "ms to open:")
-    columns += ("MB by opening:", "MB of file:", "s to build:")
+    columns = ("", "lookups/s:", "per CPU second:", "median µs:", "ms to open:", *MEMORY)
+
     return Table(f"Lookups among {rows:,} inputs, one thread", columns, lines, notes)
 
 

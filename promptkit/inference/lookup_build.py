@@ -22,7 +22,7 @@ from promptkit.inference.lookup_entries import Codec, unlike
 from promptkit.inference.lookup_file import PageWriter, inode_of
 from promptkit.inference.lookup_gather import Gatherer
 from promptkit.inference.lookup_keys import CHECK_BYTES
-from promptkit.inference.lookup_rows import Origin, PredictedRows
+from promptkit.inference.lookup_rows import PredictedBy, PredictedRows
 from promptkit.inference.lookup_table import LookupTable, Version, read_table
 from promptkit.text import listed
 
@@ -61,7 +61,7 @@ def build_lookup(
     normalise: str | Iterable[str] = (),
     add: bool = False,
     keep: int = 1,
-    origin: Origin | None = None,
+    origin: PredictedBy | None = None,
 ) -> Built:
     """Build a lookup table of predictions, or a new version of one that is there.
 

@@ -39,7 +39,7 @@ class AnsweredRow(NamedTuple):
     answer: Answer
 
 
-class Origin(NamedTuple):
+class PredictedBy(NamedTuple):
     """What predictions were made by, as far as it is known."""
 
     model: str | None = None
@@ -53,7 +53,7 @@ class PredictedRows:
 
     def __init__(self, predictions: str | Path | Iterable[Any]) -> None:
         self.name = "predictions"
-        self.origin = Origin()
+        self.origin = PredictedBy()
         self.unanswered = 0
         """Number of rows without an answer."""
         self._problems: list[Problem] = []
@@ -114,7 +114,7 @@ class PredictedRows:
         if self._cell is None:
             self._cell = cell
             model, template = row.get("model"), row.get("template")
-            self.origin = Origin(
+            self.origin = PredictedBy(
                 self.origin.model or model,
                 self.origin.template or template,
                 self.origin.predictor,
@@ -206,12 +206,12 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
         raise TaskError(f"{path}: not Parquet: {error}") from None
 
 
-def _manifest(path: Path) -> Origin:
+def _manifest(path: Path) -> PredictedBy:
     """Return what the manifest beside predictions says."""
     try:
         text = path.with_name(f"{path.name}.manifest.json").read_text("utf-8")
         made_of = json.loads(text)["made_of"]
         found = (made_of.get(name) for name in ("predictor", "template", "predictor_key"))
-        return Origin(*(one if isinstance(one, str) else None for one in found))
+        return PredictedBy(*(one if isinstance(one, str) else None for one in found))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Origin()
+        return PredictedBy()
