@@ -20,10 +20,14 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
+import lmdb
 from rich.console import Console
 
 from benchmarks.meter import peak_mb
 from benchmarks.tables import Table, show
+from promptkit import Lookup, build_lookup
+from promptkit.inference.lookup_file import opened
+from promptkit.inference.lookup_keys import InputField, keys_of
 
 LABELS = ("billing", "cancellation", "delivery", "refund", "account", "other")
 ASKED = 200_000
@@ -70,27 +74,19 @@ def predictions(rows: int) -> Iterator[dict[str, Any]]:
 
 def entries(file: Path) -> list[tuple[bytes, bytes]]:
     """Return the keys and entries of a table, which both stores are given."""
-    from promptkit.inference.lookup_file import opened
-
     return [*opened(file).items()]
 
 
 def key_of(text: str) -> bytes:
     """Return the key of a text, as a table has it."""
-    from promptkit.inference.lookup_keys import InputField, keys_of
-
     return keys_of([InputField("text", True, ("nfc", "case", "space"))])(text)[0]
 
 
 def make_table(file: Path, folder: Path, rows: int) -> None:
-    from promptkit import build_lookup
-
     build_lookup(predictions(rows), file)
 
 
 def make_lmdb(file: Path, folder: Path, rows: int) -> None:
-    import lmdb
-
     found = entries(folder / TABLE)
     made = lmdb.open(str(file), subdir=False, lock=False, map_size=1 << 36, sync=False)
     with made.begin(write=True) as transaction:
@@ -109,14 +105,10 @@ def make_sqlite(file: Path, folder: Path, rows: int) -> None:
 
 
 def open_table(file: Path) -> Find:
-    from promptkit import Lookup
-
     return Lookup(file).find
 
 
 def open_lmdb(file: Path) -> Find:
-    import lmdb
-
     opened = lmdb.open(str(file), subdir=False, lock=False, readonly=True, readahead=False)
     found: Find = opened.begin().get
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from promptkit.errors import PromptkitError, escaped, shorten
 from promptkit.inference.lookup import Lookup
-from promptkit.inference.lookup_entries import Answer
+from promptkit.inference.lookup_entries import StoredAnswer
 
 COMMANDS = ("find", "build", "info", "versions", "rollback")
 """Commands of `promptkit lookup`; any other argument is the file of a table."""
@@ -60,7 +60,7 @@ def input_of(table: Lookup, text: str) -> Any:
         ) from None
 
 
-def line(text: str, answer: Answer) -> str:
+def line(text: str, answer: StoredAnswer) -> str:
     """Return an input with its answer in a line."""
     label = answer.label
     said = label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)

@@ -18,7 +18,7 @@ from promptkit.inference.lookup import REFUSED, Lookup
 from promptkit.text import counted
 
 if TYPE_CHECKING:
-    from promptkit.inference.lookup_entries import Answer
+    from promptkit.inference.lookup_entries import StoredAnswer
     from promptkit.inference.lookup_table import Version
 
 _DEFAULT = "find"
@@ -79,7 +79,7 @@ def find(
     table = Lookup(file, default=REFUSED if default is None else default)
     written = values or [row.rstrip("\r\n") for row in sys.stdin]
     inputs = [input_of(table, text) for text in written]
-    found: list[Answer | None] = []
+    found: list[StoredAnswer | None] = []
     for value in inputs:
         try:
             found.append(table.find(value))
@@ -204,19 +204,19 @@ def rollback(
 
 
 def _completed(
-    file: Path, frozen: Path, inputs: Sequence[Any], found: Sequence[Answer | None]
-) -> list[Answer | None]:
+    file: Path, frozen: Path, inputs: Sequence[Any], found: Sequence[StoredAnswer | None]
+) -> list[StoredAnswer | None]:
     """Return the answers, those of a frozen predictor where there are none."""
     import promptkit
 
     predictor = promptkit.load_predictor(frozen, notify=note)
     table = Lookup(file, fallback=predictor, task=predictor.task)
     missing = [value for value, one in zip(inputs, found, strict=True) if one is None]
-    rest: Iterator[Answer] = iter(table.find_all(missing))
+    rest: Iterator[StoredAnswer] = iter(table.find_all(missing))
     return [next(rest) if one is None else one for one in found]
 
 
-def _data(answer: Answer) -> dict[str, Any]:
+def _data(answer: StoredAnswer) -> dict[str, Any]:
     """Return an answer for JSON; probabilities with the digits that the table has."""
     data: dict[str, Any] = answer._asdict()
     for name in ("margin", "coverage"):

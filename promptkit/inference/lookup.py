@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import LookupMissError, TaskError, shorten
-from promptkit.inference.lookup_entries import Answer
+from promptkit.inference.lookup_entries import StoredAnswer
 from promptkit.inference.lookup_file import inode_of
 from promptkit.inference.lookup_keys import InputField
 from promptkit.inference.lookup_table import Version, read_table
@@ -64,7 +64,7 @@ class Lookup:
         self.default, self.fallback, self.task = default, fallback, task
         self._table = read_table(self.file)
 
-    def find(self, value: Any) -> Answer:
+    def find(self, value: Any) -> StoredAnswer:
         """Return the answer to an input.
 
         Args:
@@ -77,7 +77,7 @@ class Lookup:
         found = self._found(value)
         return self._missed([value])[0] if found is None else found
 
-    def find_all(self, values: Iterable[Any]) -> list[Answer]:
+    def find_all(self, values: Iterable[Any]) -> list[StoredAnswer]:
         """Return the answer to each input; a fallback is asked once, for all that it is needed for.
 
         Raises what `find` raises.
@@ -87,20 +87,20 @@ class Lookup:
         rest = iter(self._missed([v for v, one in zip(values, found, strict=True) if one is None]))
         return [next(rest) if one is None else one for one in found]
 
-    def _found(self, value: Any) -> Answer | None:
+    def _found(self, value: Any) -> StoredAnswer | None:
         table = self._table
         key, check = table.keys(value)
         entry = table.pages.get(key)
         return None if entry is None else table.codec.find(entry, check)
 
-    def _missed(self, values: Sequence[Any]) -> list[Answer]:
+    def _missed(self, values: Sequence[Any]) -> list[StoredAnswer]:
         """Return the answers to inputs that the table does not have. Raises `LookupMissError`."""
         if not values:
             return []
         if self.fallback is None or self.task is None:
             if self.default is REFUSED:
                 raise LookupMissError(f"{self.file}: {self._reason(values[0])}")
-            return [Answer(self.default, match="default")] * len(values)
+            return [StoredAnswer(self.default, match="default")] * len(values)
         queries = [self.task.as_query(self._fields_of(value)) for value in values]
         return [*map(_answer, self.fallback.predict(queries))]
 
@@ -133,7 +133,7 @@ class Lookup:
         if self.task is None:
             raise TaskError(f"{self.file}: predictions need the task, as Lookup(..., task=...)")
         queries = [*queries]
-        found: list[Answer | Prediction | None] = []
+        found: list[StoredAnswer | Prediction | None] = []
         for query in queries:
             fields = self.task.fields_of(query)
             found.append(self._found({field.name: fields.get(field.name) for field in self.fields}))
@@ -145,11 +145,11 @@ class Lookup:
 
     def _replaced(
         self, queries: Sequence[Example[Any, Any]]
-    ) -> Iterator[Answer | Prediction | None]:
+    ) -> Iterator[StoredAnswer | Prediction | None]:
         """Return what the queries are given that the table has no answer to."""
         if self.fallback is not None and queries:
             return iter(self.fallback.predict(queries))
-        default = None if self.default is REFUSED else Answer(self.default, match="default")
+        default = None if self.default is REFUSED else StoredAnswer(self.default, match="default")
         return iter([default] * len(queries))
 
     @property
@@ -225,9 +225,9 @@ class Lookup:
         self._table = read_table(self.file)
 
 
-def _answer(prediction: Prediction) -> Answer:
+def _answer(prediction: Prediction) -> StoredAnswer:
     names = ("label", "probs", "margin", "coverage", "text")
-    return Answer(
+    return StoredAnswer(
         **{name: getattr(prediction, name) for name in names},
         abstained=prediction.abstained,
         match="predictor",

@@ -28,7 +28,7 @@ EXACT: Match = "exact"
 NORMALISED: Match = "normalised"
 
 
-class Answer(NamedTuple):
+class StoredAnswer(NamedTuple):
     """An answer of a lookup table."""
 
     label: Any
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
     version: int | None = None
     """Version of the table that the answer came with; None for one that is not in the table."""
 
-    def agrees(self, other: Answer) -> bool:
+    def agrees(self, other: StoredAnswer) -> bool:
         """Return whether another answer says the same."""
         return _key(self.label) == _key(other.label) and self.abstained == other.abstained
 
@@ -65,7 +65,7 @@ class Codec:
         self._groups = {group: number for number, group in enumerate(self.names)}
         self._structs = [_scored(group) for group in self.names]
 
-    def pack(self, check: bytes, version: int, answer: Answer) -> bytes:
+    def pack(self, check: bytes, version: int, answer: StoredAnswer) -> bytes:
         """Return an answer to the input of this digest as bytes."""
         rest: dict[str, Any] = {}
         flags = _ABSTAINED if answer.abstained else 0
@@ -92,7 +92,7 @@ class Codec:
         raw = text.encode("utf-8", "surrogatepass")
         return head + scores + _SIZE.pack(len(raw)) + raw
 
-    def find(self, entry: bytes, check: bytes) -> Answer | None:
+    def find(self, entry: bytes, check: bytes) -> StoredAnswer | None:
         """Return the answer to the input of this digest, or to one with the same normalised form.
 
         None where several of these have different answers.
@@ -104,7 +104,7 @@ class Codec:
             struct = self._structs[number]
             if len(entry) == struct.size:  # a single answer, of labels that were scored
                 known, version, flags, _, label, margin, coverage, *probs = struct.unpack(entry)
-                return Answer(
+                return StoredAnswer(
                     None if label == _NO_LABEL else self.labels[label],
                     dict(zip(self.names[number], probs)),  # noqa: B905 - the struct has as many
                     margin if margin == margin else None,
@@ -121,7 +121,7 @@ class Codec:
         answer = self.answer(first)._replace(match=NORMALISED)
         return answer if all(answer.agrees(self.answer(part)) for part in others) else None
 
-    def answer(self, part: bytes) -> Answer:
+    def answer(self, part: bytes) -> StoredAnswer:
         """Return one answer of an entry."""
         _, version, flags, group, number = _HEAD.unpack_from(part)
         scores: dict[str, Any] = {}
@@ -135,7 +135,7 @@ class Codec:
             scores |= json.loads(part[start + _SIZE.size :])
         label = scores.pop("label", None) if number == _NO_LABEL else self.labels[number]
         abstained = flags & _ABSTAINED > 0
-        return Answer(label, abstained=abstained, match=EXACT, version=version, **scores)
+        return StoredAnswer(label, abstained=abstained, match=EXACT, version=version, **scores)
 
     def split(self, entry: bytes) -> list[bytes]:
         """Return the answers of an entry one by one, as bytes."""

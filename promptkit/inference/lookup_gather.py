@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from promptkit.errors import PromptkitError, shorten
-from promptkit.inference.lookup_entries import Answer, Codec
+from promptkit.inference.lookup_entries import Codec, StoredAnswer
 from promptkit.inference.lookup_file import PageWriter
 from promptkit.inference.lookup_keys import CHECK_BYTES, InputField, Keys, keys_of, rules_of
 from promptkit.inference.lookup_rows import AnsweredRow, PredictedRows
@@ -93,7 +93,7 @@ class Gatherer:
         self.pages.put(key, mine + self._codec.pack(check, self._version, row.answer))
         return None
 
-    def _collide(self, row: AnsweredRow, other: Answer) -> None:
+    def _collide(self, row: AnsweredRow, other: StoredAnswer) -> None:
         self.collisions += 1
         if len(self.collided) < SHOWN:
             value = row.fields if len(row.fields) > 1 else next(iter(row.fields.values()))
@@ -123,7 +123,7 @@ class Gatherer:
         return tuple(InputField(name, True, rules[name]) for name in order)
 
 
-def _differs(row: AnsweredRow, other: Answer) -> str:
+def _differs(row: AnsweredRow, other: StoredAnswer) -> str:
     return (
         f"the same input as an earlier row, with the answer {shorten(row.answer.label)}, "
         f"not {shorten(other.label)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.any_predictor import AnyPredictor, prediction_of
-from promptkit.inference.lookup_entries import Answer
+from promptkit.inference.lookup_entries import StoredAnswer
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity
 from promptkit.tasks.examples import Example, canonical_text
@@ -19,7 +19,7 @@ def predicted(
     task: Task[Any, Any],
     name: str,
     query: Example[Any, Any],
-    found: Answer | Prediction | None,
+    found: StoredAnswer | Prediction | None,
 ) -> Prediction:
     """Return the prediction of a query that a lookup table of this name has found.
 

@@ -15,7 +15,7 @@ from promptkit.errors import (
     TaskError,
     shorten,
 )
-from promptkit.inference.lookup_entries import Answer
+from promptkit.inference.lookup_entries import StoredAnswer
 from promptkit.text import listed
 
 OTHERS = (
@@ -36,7 +36,7 @@ class AnsweredRow(NamedTuple):
     """Line of the file, or number of the row, from 1."""
     fields: Mapping[str, Any]
     """The input."""
-    answer: Answer
+    answer: StoredAnswer
 
 
 class PredictedBy(NamedTuple):
@@ -136,14 +136,14 @@ def _input(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in row.items() if name not in OTHERS and name not in CELL}
 
 
-def _answer(row: Mapping[str, Any]) -> Answer | None:
+def _answer(row: Mapping[str, Any]) -> StoredAnswer | None:
     abstained = bool(row.get("abstained"))
     if row.get("failure") is not None and not abstained:
         return None
     probs = row.get("probs")
     if probs is not None:  # Parquet has pairs, or a column for each label of any row
         probs = {str(name): float(p) for name, p in dict(probs).items() if p is not None}
-    return Answer(
+    return StoredAnswer(
         row["label"],
         probs or None,
         row.get("margin"),

@@ -25,7 +25,7 @@ from promptkit import FakeModel, Lookup, Predictor, build_lookup
 from promptkit.errors import DataError, LookupFileError, LookupMissError, PromptkitError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.lookup_build import roll_back
-from promptkit.inference.lookup_entries import Answer, Codec
+from promptkit.inference.lookup_entries import Codec, StoredAnswer
 from promptkit.inference.lookup_keys import normaliser
 
 pytest.importorskip("lmdb")
@@ -57,7 +57,7 @@ def label(lookup: Lookup, value: Any) -> Any:
 def test_an_input_is_found_as_it_is_and_normalised(tmp_path: Path) -> None:
     build_lookup(rows({"One  word": "even"}, **SCORED), tmp_path / "words.lookup")
     words = Lookup(tmp_path / "words.lookup")
-    expected = Answer("even", PROBS, 1.5, 0.5, match="exact", version=1)
+    expected = StoredAnswer("even", PROBS, 1.5, 0.5, match="exact", version=1)
     assert words.find("One  word") == words.find({"word": "One  word"}) == expected
     assert words.find(" ONE word") == expected._replace(match="normalised")
     assert len(words) == 1
@@ -76,7 +76,7 @@ def test_a_miss_is_an_error_that_names_the_input(tmp_path: Path) -> None:
 def test_a_miss_may_have_a_default(tmp_path: Path) -> None:
     table(tmp_path, {"one": "odd"})
     words = Lookup(tmp_path / "words.lookup", default=None)
-    assert words.find("two") == Answer(None, match="default")
+    assert words.find("two") == StoredAnswer(None, match="default")
     assert [one.match for one in words.find_all(["one", "two"])] == ["exact", "default"]
 
 
@@ -291,7 +291,7 @@ VALUES = st.recursive(
 )
 SHARE = st.floats(0, 1, width=32)
 PACKED = st.builds(
-    Answer,
+    StoredAnswer,
     label=VALUES,
     probs=st.none() | st.dictionaries(st.text(), SHARE, min_size=1, max_size=3),
     margin=st.none() | SHARE,
@@ -305,7 +305,7 @@ PACKED = st.builds(
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(PACKED, min_size=1, max_size=3))
-def test_answers_survive_being_packed(answers: list[Answer]) -> None:
+def test_answers_survive_being_packed(answers: list[StoredAnswer]) -> None:
     codec = Codec()
     checks = [bytes([number]) * 8 for number in range(len(answers))]
     parts = [codec.pack(check, 7, one) for check, one in zip(checks, answers, strict=True)]
@@ -324,7 +324,7 @@ def test_answers_survive_being_packed(answers: list[Answer]) -> None:
 
 def test_there_may_be_more_labels_than_numbers(tmp_path: Path) -> None:
     codec = Codec([*range(0xFFFF)], [(str(n),) for n in range(256)])
-    answer = Answer("new", {"a": 0.5, "b": 0.5}, 0.25, 0.5)
+    answer = StoredAnswer("new", {"a": 0.5, "b": 0.5}, 0.25, 0.5)
     part = codec.pack(b"12345678", 1, answer)
     assert codec.answer(part) == answer._replace(version=1)
     assert codec.split(part + part) == [part, part]
