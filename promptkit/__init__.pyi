@@ -22,6 +22,8 @@ from promptkit.models.embedding import load_embedder as load_embedder
 from promptkit.models.fake import FakeModel as FakeModel
 from promptkit.models.llama import LlamaModel as LlamaModel
 from promptkit.models.llama import load_model as load_model
+from promptkit.models.remote.server_model import ServerModel as ServerModel
+from promptkit.models.remote.server_model import load_server as load_server
 from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.tasks.example_set import ExampleSet as ExampleSet

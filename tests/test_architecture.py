@@ -64,7 +64,7 @@ ORDER_OF_MODELS = [
     {"models", "base", "gguf", "tokens", "planning"},
     {"runtime"},
     {"prepare"},
-    {"llama", "embedding", "fake"},
+    {"llama", "embedding", "fake", "remote"},
 ]
 """Inside of `models`: a module imports from its own group and from those before it."""
 

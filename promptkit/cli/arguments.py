@@ -16,9 +16,10 @@ from rich.text import Text
 
 import promptkit
 from promptkit.cli.console import err, note
-from promptkit.errors import PromptkitError, TaskError, escaped
+from promptkit.errors import ModelError, PromptkitError, TaskError, escaped
 from promptkit.inference.answering import Progress
 from promptkit.models.base import Model, Sampling
+from promptkit.models.remote.address import is_url
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection
@@ -26,7 +27,9 @@ from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import NearDuplicates, Task
 
 if TYPE_CHECKING:
+    from promptkit.linting.token_model import TokenModel
     from promptkit.models.llama import LlamaModel
+    from promptkit.models.remote.server_model import ServerModel
 
 
 _LONGEST_NAME = 60
@@ -72,11 +75,33 @@ def _place(error: BaseException) -> str:
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[1:] else ""
 
 
-def model_named(name: str, **settings: Any) -> LlamaModel:
-    """Return a model, loaded with the settings of `promptkit.load_model`."""
+def model_named(name: str, **settings: Any) -> LlamaModel | ServerModel:
+    """Return a model, loaded with the settings of `promptkit.load_model`, or a server's."""
+    if is_url(name):
+        return _server(name, **settings)
     doing = Text(f"loading {escaped(name)} (the first time, it is tried in a process of its own)")
     with err.status(doing):
         return promptkit.load_model(name, notify=note, **settings)
+
+
+def token_model_named(name: str, **settings: Any) -> TokenModel:
+    """Return a model that shows its tokens."""
+    model: Any = model_named(name, **settings)
+    if is_url(name) and not model.shows_tokens:
+        raise ModelError(
+            f"{model.identity.name}: this server does not show its tokens, which lint reads; lint "
+            "with the model's file, or without a model"
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def _server(url: str, *, context: int | None = None, **settings: Any) -> ServerModel:
+    """Return a server's model; settings that only the server itself can have are refused."""
+    for name in ("threads", "exact"):
+        if settings.get(name):
+            raise ModelError(f"--{name}: a server has its own; start it with what you need")
+    with err.status(Text("connecting to the server")):
+        return promptkit.load_server(url, context=context, notify=note)
 
 
 def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> list[Model]:
@@ -84,7 +109,10 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
     models: list[Model] = []
     for name in dict.fromkeys(names or ["smollm2"]):
         model = model_named(name, **how)
-        models += [model, *(model.adapted(adapter) for adapter in adapters)]
+        models.append(model)
+        if adapters and is_url(name):
+            raise ModelError("--adapter: a server has its own; start it with the adapter")
+        models += [model.adapted(adapter) for adapter in adapters]  # type: ignore[union-attr]
     return models
 
 

@@ -47,7 +47,7 @@ def lint(
     subject = task if is_folder else arguments.task_named(task)
     loaded = None
     if model is not None:
-        loaded = arguments.model_named(model, context=context, weights="as-is")
+        loaded = arguments.token_model_named(model, context=context, weights="as-is")
 
     def find(notify: Callable[[str], None] | None = None) -> Sequence[Finding]:
         return promptkit.lint(

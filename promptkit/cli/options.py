@@ -15,7 +15,10 @@ from promptkit.models.base import Weights
 MOST_SEEDS = 10_000
 """The largest number of draws that a command takes."""
 
-MODEL_HELP = "Model: a .gguf file, smollm2 (the default), or hf:owner/repo/file.gguf."
+MODEL_HELP = (
+    "Model: a .gguf file, smollm2 (the default), hf:owner/repo/file.gguf, or the URL of a server, "
+    "such as http://127.0.0.1:8080#NAME."
+)
 SELECTION_HELP = (
     "Selection of shots: balanced (each label in turn; the default for labels), random, first (in "
     "the pool's order), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from promptkit.errors import shorten
 from promptkit.inference.reasoning import Response
 from promptkit.models.base import Generation, Score
 from promptkit.tasks.examples import Example
@@ -90,7 +91,8 @@ def scored(
     total = sum(weights)
     ranked = sorted(score.logprobs, reverse=True)
     margin = ranked[0] - ranked[1] if len(ranked) > 1 else None
-    label = labels[score.logprobs.index(peak)]
+    best = score.logprobs.index(peak)
+    label = labels[best]
     fields = {
         "logprobs": dict(zip(labels, score.logprobs, strict=True)),
         "probs": {label: weight / total for label, weight in zip(labels, weights, strict=True)},
@@ -98,11 +100,16 @@ def scored(
         "near_tie": margin is not None and margin <= tolerance,
         "coverage": sum(map(math.exp, score.logprobs)),
         "text": None,
-        "failure": None,
+        "failure": _UNKNOWN.format(shorten(label)) if best in score.unknown else None,
     }
     value = [label] if task.many else task.output_type.values.get(label, label)
     return Answer(value, fields)
 
+
+_UNKNOWN = (
+    "the label {} could be the best, and the server does not list the log-probability of its "
+    "tokens; use a server that lists more of them"
+)
 
 _UNFINISHED = {
     "length": "the answer was cut at its budget of tokens before it was complete; "

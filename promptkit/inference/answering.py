@@ -122,6 +122,8 @@ def _flaw(request: Request, result: Result) -> str | None:
     candidates = len(request.candidate_tokens)
     if not 0 <= result.seconds < math.inf:
         reason = f"{result.seconds} seconds"
+    elif isinstance(result, Score) and max(result.unknown, default=0) >= candidates:
+        reason = "unknown labels that are not there"
     elif isinstance(result, Score) and len(result.logprobs) == candidates:
         highest = max(result.logprobs)
         if -math.inf < highest <= _ROUNDING and not math.isnan(sum(result.logprobs)):

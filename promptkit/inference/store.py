@@ -169,10 +169,7 @@ class Store:
 
         Those of damaged rows do not.
         """
-        rows = [
-            (key, json.dumps({name: getattr(one, name) for name in one.__slots__}))
-            for key, one in results.items()
-        ]
+        rows = [(key, json.dumps(_fields(one))) for key, one in results.items()]
         with self._used(), self._transaction():
             damaged = [(key,) for key in self._damaged.intersection(results)]
             self._db.executemany("DELETE FROM predictions WHERE key = ?", damaged)
@@ -278,17 +275,28 @@ def _rule(
     return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
 
 
+def _fields(result: Result) -> dict[str, Any]:
+    """Return what a row holds of a result: unknown candidates only where there are some."""
+    found = {name: getattr(result, name) for name in result.__slots__}
+    if found.get("unknown") == ():
+        del found["unknown"]
+    return found
+
+
 def _result(text: object) -> Result | None:
     """Return the result that a row holds; None where something has damaged it."""
     try:
         fields = json.loads(text)  # type: ignore[arg-type]
         kind = Score if "logprobs" in fields else Generation
+        if kind is Score:
+            fields.setdefault("unknown", [])
         if fields.keys() != {*kind.__slots__}:
             return None
         if not all(_CHECKS[name](value) for name, value in fields.items()):
             return None
         if kind is Score:
             fields["logprobs"] = tuple(map(float, fields["logprobs"]))
+            fields["unknown"] = tuple(fields["unknown"])
         return kind(**fields)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
@@ -304,6 +312,7 @@ def _is_count(value: object) -> bool:
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "logprobs": lambda value: type(value) is list and value != [] and all(map(_is_number, value)),
+    "unknown": lambda value: type(value) is list and all(map(_is_count, value)),
     "text": lambda value: type(value) is str,
     "finish": get_args(Finish).__contains__,
     "tokens": _is_count,

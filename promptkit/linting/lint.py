@@ -38,7 +38,7 @@ from promptkit.templating.template import (
 from promptkit.text import did_you_mean
 
 if TYPE_CHECKING:
-    from promptkit.models.llama import LlamaModel
+    from promptkit.linting.token_model import TokenModel
 
 SAMPLE = 40
 """Number of a task's examples that are rendered, evenly spread."""
@@ -49,7 +49,7 @@ def lint(
     task: Task[Any, Any] | str | Path,
     *,
     templates: Sequence[str | Path] = (),
-    model: LlamaModel | None = None,
+    model: TokenModel | None = None,
     shots: int = 8,
     ignore: Iterable[str] = (),
     notify: Callable[[str], None] | None = None,
@@ -185,7 +185,7 @@ def _own(folder: Path | None) -> list[Path]:
 class _Depth(NamedTuple):
     """The extent of the checks of a template."""
 
-    model: LlamaModel | None = None
+    model: TokenModel | None = None
     """Whose tokens are checked too, for up to `shots` shots."""
     shots: int = 0
     sample: int = SAMPLE

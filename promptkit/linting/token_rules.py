@@ -23,7 +23,7 @@ from promptkit.templating.source import Page, Where
 from promptkit.templating.template import Template
 
 if TYPE_CHECKING:
-    from promptkit.models.llama import LlamaModel
+    from promptkit.linting.token_model import TokenModel
 
 ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
 """The text that a script's tokens are compared with."""
@@ -33,7 +33,7 @@ _SAMPLE = 200
 
 
 def check_prompts(
-    subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
+    subject: Subject, page: Page, template: Template, model: TokenModel, shots: int
 ) -> Iterator[Finding]:
     """Yield findings about a template's prompts as tokens of a model."""
     renderer = template.renderer(subject.task)
@@ -59,7 +59,7 @@ def check_prompts(
     yield from _lengths(subject, page, template, model, shots)
 
 
-def _kind(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+def _kind(prompt: Prompt, page: Page, model: TokenModel) -> Iterator[Finding]:
     name, where = model.identity.name, page.line(1)
     if prompt.messages and model.chat_template is None:
         message = f"the template makes turns, and {name} has no chat template"
@@ -71,7 +71,7 @@ def _kind(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
         yield rules.CHAT_MODEL_RAW.at(where, message, fix)
 
 
-def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+def _system(prompt: Prompt, page: Page, model: TokenModel) -> Iterator[Finding]:
     if prompt.messages and model.chat_template is not None:
         words = model.vocabulary
         if puts_system_in_user(prompt, model.chat_template, bos=words.bos_text, eos=words.eos_text):
@@ -83,7 +83,7 @@ def _system(prompt: Prompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
             )
 
 
-def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
+def _typed_controls(page: Page, model: TokenModel) -> Iterator[Finding]:
     """Yield control tokens of this model that `source_rules` does not know."""
     controls = [text for text in model.vocabulary.controls if len(text) > 1 and text.strip()]
     for token in page.texts:
@@ -94,7 +94,7 @@ def _typed_controls(page: Page, model: LlamaModel) -> Iterator[Finding]:
                 yield rules.CONTROL_TOKEN.at(page.at(token.offset + at), message, USE_ROLES)
 
 
-def _double_bos(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+def _double_bos(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Iterator[Finding]:
     bos, text = model.vocabulary.bos, model.vocabulary.bos_text
     typed = [t.offset + t.text.index(text) for t in page.texts if text and text in t.text]
     if bos is not None and typed and tokenized.ids.count(bos) > 1:
@@ -112,7 +112,7 @@ def _wordings(
     subject: Subject,
     page: Page,
     template: Template,
-    model: LlamaModel,
+    model: TokenModel,
     demos: Sequence[Example[Any, Any]],
 ) -> Iterator[Finding]:
     """Yield findings about the labels and the words of verbalizers."""
@@ -135,7 +135,7 @@ def _wordings(
             yield from _labels(tokenized, where, page, model)
 
 
-def _prefixes(prompt: Prompt, where: Where, model: LlamaModel) -> Iterator[Finding]:
+def _prefixes(prompt: Prompt, where: Where, model: TokenModel) -> Iterator[Finding]:
     """Yield labels whose tokens begin those of others, where nothing ends an answer.
 
     Where something ends an answer, it does.
@@ -152,7 +152,7 @@ def _prefixes(prompt: Prompt, where: Where, model: LlamaModel) -> Iterator[Findi
 
 
 def _labels(
-    tokenized: TokenizedPrompt, where: Where, page: Page, model: LlamaModel
+    tokenized: TokenizedPrompt, where: Where, page: Page, model: TokenModel
 ) -> Iterator[Finding]:
     """Yield findings, at `where`, about the labels as a prompt writes them."""
     candidates = tokenized.prompt.candidates
@@ -178,7 +178,7 @@ def _labels(
 
 
 def _same_start(
-    tokens: Mapping[str, tuple[int, ...]], where: Where, model: LlamaModel
+    tokens: Mapping[str, tuple[int, ...]], where: Where, model: TokenModel
 ) -> Iterator[Finding]:
     starts = defaultdict(list)
     for label, ids in tokens.items():
@@ -190,7 +190,7 @@ def _same_start(
             yield rules.LABEL_START.at(where, message, "nothing, or labels that begin apart")
 
 
-def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Iterator[Finding]:
+def _merging(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Iterator[Finding]:
     """Yield labels whose first characters form a token with the last ones of the prompt."""
     (alone,) = model.tokenize([replace(tokenized.prompt, messages=(), candidates=None)])
     merged = [
@@ -212,7 +212,7 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: LlamaModel) -> Itera
 
 
 def _lengths(
-    subject: Subject, page: Page, template: Template, model: LlamaModel, shots: int
+    subject: Subject, page: Page, template: Template, model: TokenModel, shots: int
 ) -> Iterator[Finding]:
     """Yield a finding where the longest query does not fit after the longest demonstrations."""
 
@@ -248,7 +248,7 @@ def _lengths(
 # --- scripts --------------------------------------------------------------------------------------
 
 
-def token_costs(subject: Subject, model: LlamaModel) -> Iterator[Finding]:
+def token_costs(subject: Subject, model: TokenModel) -> Iterator[Finding]:
     """Yield scripts that take many tokens per character, compared with English."""
     texts = defaultdict(list)
     rows = subject.all_rows

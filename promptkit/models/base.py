@@ -24,6 +24,9 @@ class Score:
     """The tokens of the prompt."""
     seconds: float
     """This prompt's share of the time that its batch took."""
+    unknown: tuple[int, ...] = ()
+    """Candidates whose log-probabilities the model does not show: each has the most that it can
+    have."""
 
 
 Finish = Literal["stop", "eos", "length", "stuck"]

@@ -1,0 +1,398 @@
+"""A model behind an HTTP server, as a model like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, NoReturn
+
+from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.models.base import (
+    Generation,
+    ModelIdentity,
+    Request,
+    Sampling,
+    Score,
+    Usage,
+    check_fits,
+)
+from promptkit.models.remote.address import Address, address_of
+from promptkit.models.remote.client import Client, Patience, in_parallel
+from promptkit.models.remote.probing import KNOWN, Abilities, probe, why_not
+from promptkit.models.remote.reported import Reported, check_same, read_report
+from promptkit.models.remote.server_tokens import find_tokens
+from promptkit.models.remote.text_request import TextRequest, text_request
+from promptkit.models.tokens.encoder import Encoder
+from promptkit.prompts import chat_template as chat
+from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.prompt import Prompt
+
+Notify = Callable[[str], None]
+
+log = logging.getLogger("promptkit")
+
+_CONTEXT = 1_000_000
+"""The context, in tokens, of a server that does not say its own."""
+_THREADS = 4
+_LONGEST = 12
+"""The tokens of the text that tells models apart."""
+
+TOLERANCES = {"F32": 0.05, "F16": 0.05, "BF16": 0.3, "unknown": 0.3}
+"""How far, in nats, a server may move a margin with what else it reads, by the type of the weights;
+1 for all other types, as in this process; servers keep keys and values in half precision."""
+
+
+def load_server(
+    url: str,
+    model: str | None = None,
+    *,
+    context: int | None = None,
+    chat_template: str | None = None,
+    concurrency: int | None = None,
+    rate: float | None = None,
+    timeout: float = 120.0,
+    attempts: int = 6,
+    notify: Notify = log.info,
+) -> ServerModel:
+    """Connect to a server of models: llama.cpp's, vLLM's, Ollama's or any like OpenAI's.
+
+    A known prompt finds out what the server can do, and the most exact way is taken
+    (`docs/servers.md`). The key is read from `PROMPTKIT_API_KEY`.
+
+    Args:
+        url: The server, such as `http://127.0.0.1:8080`; a model may be named after `#`.
+        model: The name of the model there; by default the only one.
+        context: The longest prompt with its answer, in tokens, where the server does not say it.
+        chat_template: The chat template, as Jinja, where the server does not say it.
+        concurrency: Requests that are sent at once; by default as many as the server works on.
+        rate: The most requests a second; by default as many as it answers.
+        timeout: The longest wait for an answer, in seconds.
+        attempts: The most tries of a request that fails in passing.
+        notify: A function that is called with a sentence on what the server can do.
+
+    Returns:
+        The model, ready to run.
+
+    Raises:
+        ModelError: Nobody answers, the key is refused, or the server's numbers are no
+            log-probabilities.
+        MissingExtraError: The HTTP library is not installed.
+        ValueError: A number is out of its range.
+
+    Example:
+        >>> from promptkit import PromptkitError, load_server
+        >>> try:
+        ...     load_server("http://127.0.0.1:9", attempts=1)
+        ... except PromptkitError as error:
+        ...     print(error)
+        http://127.0.0.1:9/v1/models: nobody answers there; is the server running?
+    """
+    for name, value in (("context", context), ("concurrency", concurrency), ("attempts", attempts)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; it is 1 or more")
+    for name, number in (("rate", rate), ("timeout", timeout)):
+        if number is not None and not 0 < number < float("inf"):
+            raise ValueError(f"{name} is {number}; it is more than 0")
+    client = Client(address_of(url), Patience(timeout, attempts, rate=rate))
+    try:
+        return ServerModel(
+            client,
+            model or client.address.model,
+            context=context,
+            chat_template=chat_template,
+            concurrency=concurrency,
+            notify=notify,
+        )
+    except BaseException:
+        client.close()
+        raise
+
+
+class ServerModel:
+    """A model behind a server (`promptkit.models.base.Model`); `load_server` makes one.
+
+    Threads may share it.
+
+    Args:
+        client: The connection to the server.
+        model: The name of the model there.
+        context: The longest prompt with its answer, in tokens.
+        chat_template: The chat template, as Jinja.
+        concurrency: Requests that are sent at once.
+        notify: A function that is called with a sentence on what the server can do.
+
+    Raises:
+        ModelError: The server cannot be used.
+
+    Example:
+        >>> from promptkit import ServerModel
+        >>> ServerModel.__name__
+        'ServerModel'
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        model: str | None = None,
+        *,
+        context: int | None = None,
+        chat_template: str | None = None,
+        concurrency: int | None = None,
+        notify: Notify = log.info,
+    ) -> None:
+        if client.address.sends_openly:
+            notify(f"{client.address.root}: the key crosses the network unencrypted; use https")
+        self._client, self._notify = client, notify
+        self._reported = read_report(client, model)
+        self.chat_template = chat_template or self._reported.chat_template
+        """The chat template that the server says, or that was given."""
+        self.vocabulary = find_tokens(client, self._reported.model, self.chat_template or "")
+        """The tokenizer of the server; None where it shows none."""
+        self._can = probe(client, self._reported.model, self.vocabulary)
+        self._check_usable()
+        if self.vocabulary is not None:
+            self.vocabulary.bos_text = self._reported.bos
+            self.vocabulary.eos_text = self._reported.eos
+        self._encoder = Encoder(self.vocabulary) if self.vocabulary is not None else None
+        self._threads = concurrency or self._reported.slots or _THREADS
+        self.usage = Usage()
+        """The cost of the work so far."""
+        self.identity = _identity(
+            client.address, self._reported, self._can, context, self._fingerprint()
+        )
+        notify(f"{client.address.root}: {self._sentence()}")
+
+    @property
+    def way(self) -> str | None:
+        """The way in which labels are scored; None where the server cannot."""
+        return self._can.way.name if self._can.way is not None else None
+
+    @property
+    def is_exact(self) -> bool:
+        """True where each label has the log-probability of all its tokens."""
+        return self._can.way is not None and self._can.way.exact
+
+    @property
+    def shows_tokens(self) -> bool:
+        """True where prompts are asked as the tokens that the server shows."""
+        reads = self._can.way.reads if self._can.way is not None else "tokens"
+        return self.vocabulary is not None and reads == "tokens"
+
+    def close(self) -> None:
+        """Close the connections; the model cannot be used afterwards."""
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"<ServerModel {self.identity.name} ({self.way or 'no log-probabilities'})>"
+
+    def __reduce__(self) -> NoReturn:
+        raise ModelError(
+            f"{self.identity.name}: a connection cannot be pickled; load the server in each process"
+        )
+
+    def tokenize(self, prompts: Sequence[Prompt]) -> list[Request]:
+        """Return the prompts as requests to the server: as tokens where it shows them.
+
+        Args:
+            prompts: Rendered prompts, raw or with roles.
+
+        Returns:
+            A request for each.
+
+        Raises:
+            PromptError: A prompt does not fit the context, or cannot be asked of this server.
+            ModelError: The server scores no labels, or does not answer.
+        """
+        made = dict(in_parallel(self._request, prompts, self._threads))
+        requests = [made[index] for index in range(len(prompts))]
+        for request in requests:
+            check_fits(request, self.identity.context)
+        return requests
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for."""
+        if self.vocabulary is None:
+            raise ModelError(f"{self.identity.name}: this server does not show its tokens")
+        return self.vocabulary.piece(token)
+
+    def score(self, requests: Sequence[Any]) -> Iterator[tuple[int, Score]]:
+        """Score every candidate of every prompt, several prompts at a time.
+
+        Args:
+            requests: Requests that this model made, with candidates.
+
+        Yields:
+            (index, score) of a prompt, as soon as it is scored.
+
+        Raises:
+            ModelError: The server fails, or has changed.
+        """
+        way = self._can.way
+        if way is None:
+            raise ModelError(self._no_way())
+        unknown = 0
+        for index, found, seconds in self._run(way.score, requests):
+            unknown += bool(found.unknown)
+            yield index, Score(found.logprobs, requests[index].tokens, seconds, found.unknown)
+        if unknown:
+            self._notify(
+                f"{self.identity.name}: in {unknown:,} of {len(requests):,} prompts the server did "
+                "not list the tokens of some labels; those are unknown and have the most that they "
+                "can have, so the probabilities of the others are lower bounds, and there is no "
+                "answer where an unknown label could be the best"
+            )
+
+    def generate(
+        self, requests: Sequence[Any], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Generation]]:
+        """Write an answer to every prompt, several at a time.
+
+        Args:
+            requests: Requests that this model made.
+            sampling: The way to choose tokens; greedy by default.
+
+        Yields:
+            (index, generation) of a prompt, as soon as it is written.
+
+        Raises:
+            ModelError: The server fails, or has changed.
+        """
+        write = self._can.write
+        if write is None:
+            raise ModelError(f"{self.identity.name}: this server writes no answers")
+        for request in requests:
+            check_fits(request, self.identity.context, sampling.max_tokens)
+        for index, found, seconds in self._run(lambda one: write(one, sampling), requests):
+            self.usage.decoded_tokens += found.generated
+            yield (
+                index,
+                Generation(found.text, found.finish, found.tokens, found.generated, seconds),
+            )
+
+    def _run(
+        self, work: Callable[[Any], Any], requests: Sequence[Any]
+    ) -> Iterator[tuple[int, Any, float]]:
+        """Yield results with their share of the time; the server must be the same at the end."""
+        last = perf_counter()
+        for index, found in in_parallel(work, requests, self._threads):
+            now = perf_counter()
+            self.usage.decoded_tokens += requests[index].tokens
+            self.usage.decode_seconds += now - last
+            yield index, found, now - last
+            last = perf_counter()
+        now_reported = read_report(self._client, self._reported.model)
+        check_same(self._reported, now_reported, self._client.address.root)
+
+    def _request(self, prompt: Prompt) -> Request:
+        """Return one prompt as this server is asked it."""
+        way = self._can.way
+        if prompt.candidates is not None and way is None:
+            raise ModelError(self._no_way())
+        if way is not None and way.reads == "turns":
+            return text_request(_as_turns(prompt))
+        words, known = self.vocabulary, self._reported
+        bos = known.bos if words is not None and words.endpoints.keeps_controls_apart else ""
+        if prompt.messages and self.chat_template is None:
+            raise PromptError(
+                f"{self.identity.name}: the template makes turns, and the server does not say its "
+                "chat template; use a template without turns, or load_server(…, chat_template=…)"
+            )
+        raw = chat.apply(prompt, self.chat_template, bos=bos, eos=known.eos)
+        if words is None or self._encoder is None or (way is not None and way.reads == "text"):
+            return text_request(raw)
+        if not words.endpoints.keeps_controls_apart:
+            for piece in raw.pieces:
+                if piece.kind == "data":
+                    words.check_data(piece.text)
+        return self._encoder.encode(raw)
+
+    def _check_usable(self) -> None:
+        """Raise where the server's numbers are none, or it can do nothing at all."""
+        root, can = self._client.address.root, self._can
+        if can.way is None and can.is_stubbed:
+            raise ModelError(
+                f"{root}: the server's log-probabilities are none, so that every answer would be "
+                f"wrong; it is refused. Tried:{why_not(can.refused)}"
+            )
+        if can.way is None and can.write is None:
+            raise ModelError(
+                f"{root}: the server neither shows log-probabilities nor writes answers. "
+                f"Tried:{why_not(can.refused)}"
+            )
+
+    def _no_way(self) -> str:
+        return (
+            f"{self.identity.name}: this server shows no log-probabilities of labels, so that it "
+            f"can only write answers. Tried:{why_not(self._can.refused)}"
+        )
+
+    def _fingerprint(self) -> str:
+        """Return what the model writes after the known prompt: another model writes another."""
+        if self._can.write is None:
+            return ""
+        prompt = _known(self._can)
+        request: Request = TextRequest(prompt)
+        if self._encoder is not None and not prompt.messages:
+            request = self._encoder.encode(prompt)
+        return self._can.write(request, Sampling(_LONGEST)).text
+
+    def _sentence(self) -> str:
+        """Return what is connected to, and how it is used."""
+        way, shown = self._can.way, self._reported
+        if way is None:
+            how = "no log-probabilities, so that it only writes answers"
+        else:
+            how = f"labels are scored by {way.name}" + ("" if way.exact else " (not exact)")
+        tokens = "tokens shown" if self.vocabulary is not None else "tokens hidden"
+        template = "chat template known" if self.chat_template else "no chat template"
+        return (
+            f"{shorten(shown.model or 'a model', 80)} on {shown.runtime}; {how}; {tokens}; "
+            f"{template}; {self._threads} requests at once"
+        )
+
+
+def _known(can: Abilities) -> Prompt:
+    pieces = (Piece(KNOWN, "template"),)
+    if can.way is not None and can.way.reads == "turns":
+        return Prompt(messages=(Message("user", pieces),))
+    return Prompt(pieces)
+
+
+def _as_turns(prompt: Prompt) -> Prompt:
+    """Return a prompt with turns only; raise where it has none, or begins the answer."""
+    if not prompt.messages:
+        raise PromptError(
+            f"example {shorten(prompt.query)}: this server takes turns only; use a template with "
+            "{% user %}, such as --template chat"
+        )
+    last = prompt.messages[-1]
+    if last.role != "assistant":
+        return prompt
+    if last.content.strip():
+        raise PromptError(
+            f"example {shorten(prompt.query)}: the template begins the answer with "
+            f"{shorten(last.content.strip())}, and this server does not go on from it; use a "
+            "template that does not, such as --template chat"
+        )
+    return replace(prompt, messages=prompt.messages[:-1])
+
+
+def _identity(
+    address: Address, known: Reported, can: Abilities, context: int | None, written: str
+) -> ModelIdentity:
+    """Return the identity: what the server says, what its model writes, and how it is asked."""
+    name = (known.model or "model").replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    text = f"{known.sha256} {known.digest} {written}"
+    return ModelIdentity(
+        name=f"{name}@{address.host}",
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        architecture="server",
+        weights=known.weights,
+        runtime=known.runtime,
+        context=context or known.context or _CONTEXT,
+        settings=f"{address.root}, {can.way.name if can.way is not None else 'writes only'}",
+        tolerance=TOLERANCES.get(known.weights, 1.0),
+    )
