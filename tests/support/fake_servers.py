@@ -239,6 +239,8 @@ def chat_only(toy: Toy, *, logprobs: bool = True) -> Routes:
     """Return `/v1/chat/completions` alone."""
 
     def complete(body: Mapping[str, Any]) -> Answer:
+        if body.get("top_logprobs", 0) > 20:
+            return 400, {"error": {"message": "top_logprobs: at most 20"}}
         ids = toy.tokens("".join(one["content"] for one in body["messages"]))
         token = toy.top(ids, 1)[0]
         found = {**_said(*token)}
@@ -260,6 +262,8 @@ def ollama(toy: Toy) -> Routes:
     def generate(body: Mapping[str, Any]) -> Answer:
         assert body["raw"] is True
         assert body["stream"] is False
+        if body.get("top_logprobs", 0) > 20:
+            return 400, {"error": "top_logprobs must be between 0 and 20"}
         ids = toy.tokens(body["prompt"])
         written: list[int] = []
         for _ in range(body["options"].get("num_predict", 8)):
@@ -311,6 +315,7 @@ def served(routes: Routes) -> Iterator[Served]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._answer("GET", {})

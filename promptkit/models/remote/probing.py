@@ -6,6 +6,7 @@ called. So nothing is believed that the known prompt does not show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,8 @@ class Abilities:
     """The way to score candidates; None where there is none."""
     write: Write | None
     """The way to write answers; None where there is none."""
+    reads: str = "text"
+    """What requests are: `tokens`, `text` or `turns`."""
     refused: list[str] = field(default_factory=list)
     """Per other way, why it is not taken."""
     is_stubbed: bool = False
@@ -88,7 +91,12 @@ def probe(client: Client, model: str | None, words: ServerTokens | None) -> Abil
         except ModelError as error:
             found.is_stubbed |= isinstance(error, StubbedError)
             found.refused.append(str(error).removeprefix(client.address.root))
-    found.write = next(_writers(client, once, model, words), None)
+    for reads, write in _writers(client, once, model, words):
+        if found.way is None or (found.way.reads == "turns") == (reads == "turns"):
+            found.write, found.reads = write, reads
+            break
+    if found.way is not None:
+        found.reads = found.way.reads
     return found
 
 
@@ -138,7 +146,7 @@ def _listed(client: Client, once: Client, model: str | None, words: ServerTokens
     """Return the way by the next tokens that `/v1/completions` lists."""
     most = _most(completions(once, model), KNOWN, "/v1/completions")
     ask = completions(client, model)
-    shown = "every next token" if most == ALL else f"the {most} most probable next tokens"
+    shown = _shown(most, "next tokens")
     if words is not None:
         return Way(shown, "tokens", ways.continued(ask, words, most), exact=most == ALL)
     return Way(f"{shown}, from text", "text", ways.spelled(ask, most), exact=False)
@@ -146,14 +154,18 @@ def _listed(client: Client, once: Client, model: str | None, words: ServerTokens
 
 def _ollama(client: Client, once: Client, model: str | None) -> Way:
     most = _most(ollama(once, model), KNOWN, "/api/generate")
-    name = f"the {most} most probable next tokens of /api/generate"
+    name = f"{_shown(most, 'next tokens')} of /api/generate"
     return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
 
 
 def _chat(client: Client, once: Client, model: str | None) -> Way:
     most = _most(chat(once, model), _QUESTION, "/v1/chat/completions")
-    name = f"the {most} most probable first tokens of a chat's answer"
+    name = f"{_shown(most, 'first tokens')} of a chat's answer"
     return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
+
+
+def _shown(most: int, what: str) -> str:
+    return f"all {what}" if most == ALL else f"the {most} most probable {what}"
 
 
 def _decided(client: Client, once: Client) -> Way:
@@ -186,10 +198,12 @@ def _most(ask: Ask, prompt: Any, path: str) -> int:
 
 
 def _lists_all(ask: Ask, prompt: Any) -> bool:
+    """Return whether all next tokens can be listed: their probabilities come to 1."""
     try:
-        return len(ask(prompt, ALL).logprobs) > 1000
+        logprobs = ask(prompt, ALL).logprobs
     except ModelError:
         return False
+    return len(logprobs) > max(_COUNTS) and abs(sum(map(math.exp, logprobs.values())) - 1) < 0.02
 
 
 def _check(numbers: Any, path: str) -> None:
@@ -209,24 +223,24 @@ def _with_bos(words: ServerTokens) -> list[int]:
 
 def _writers(
     client: Client, once: Client, model: str | None, words: ServerTokens | None
-) -> Iterator[Write]:
-    """Yield the ways to write answers that the server has, the best first."""
+) -> Iterator[tuple[str, Write]]:
+    """Yield the ways to write answers that the server has, the best first, and what they read."""
     short = {"max_tokens": 1, "temperature": 0, "model": model}
     if words is not None and _answers(
         once, "/completion", {"prompt": _with_bos(words), "n_predict": 1}, "content"
     ):
-        yield write_llama_cpp(client)
+        yield "tokens", write_llama_cpp(client)
     if words is not None and _answers(
         once, "/v1/completions", {**short, "prompt": _with_bos(words)}, "choices"
     ):
-        yield write_completions(client, model, tokens=True)
+        yield "tokens", write_completions(client, model, tokens=True)
     if _answers(once, "/v1/completions", {**short, "prompt": KNOWN}, "choices"):
-        yield write_completions(client, model, tokens=False)
+        yield "text", write_completions(client, model, tokens=False)
     raw = {"model": model, "prompt": KNOWN, "raw": True, "stream": False}
     if _answers(once, "/api/generate", {**raw, "options": {"num_predict": 1}}, "response"):
-        yield write_ollama(client, model)
+        yield "text", write_ollama(client, model)
     if _answers(once, "/v1/chat/completions", {**short, "messages": _QUESTION}, "choices"):
-        yield write_chat(client, model)
+        yield "turns", write_chat(client, model)
 
 
 def _answers(client: Client, path: str, body: Mapping[str, Any], part: str) -> bool:

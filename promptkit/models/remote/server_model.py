@@ -178,8 +178,7 @@ class ServerModel:
     @property
     def shows_tokens(self) -> bool:
         """True where prompts are asked as the tokens that the server shows."""
-        reads = self._can.way.reads if self._can.way is not None else "tokens"
-        return self.vocabulary is not None and reads == "tokens"
+        return self.vocabulary is not None and self._can.reads == "tokens"
 
     def close(self) -> None:
         """Close the connections; the model cannot be used afterwards."""
@@ -291,7 +290,8 @@ class ServerModel:
         way = self._can.way
         if prompt.candidates is not None and way is None:
             raise ModelError(self._no_way())
-        if way is not None and way.reads == "turns":
+        reads = self._can.reads
+        if reads == "turns":
             return text_request(_as_turns(prompt))
         words, known = self.vocabulary, self._reported
         bos = known.bos if words is not None and words.endpoints.keeps_controls_apart else ""
@@ -301,7 +301,7 @@ class ServerModel:
                 "chat template; use a template without turns, or load_server(…, chat_template=…)"
             )
         raw = chat.apply(prompt, self.chat_template, bos=bos, eos=known.eos)
-        if words is None or self._encoder is None or (way is not None and way.reads == "text"):
+        if words is None or self._encoder is None or reads == "text":
             return text_request(raw)
         if not words.endpoints.keeps_controls_apart:
             for piece in raw.pieces:
@@ -349,14 +349,20 @@ class ServerModel:
         tokens = "tokens shown" if self.vocabulary is not None else "tokens hidden"
         template = "chat template known" if self.chat_template else "no chat template"
         return (
-            f"{shorten(shown.model or 'a model', 80)} on {shown.runtime}; {how}; {tokens}; "
+            f"{_short(shown.model)} on {shown.runtime}; {how}; {tokens}; "
             f"{template}; {self._threads} requests at once"
         )
 
 
+def _short(model: str | None) -> str:
+    """Return a model's name; a path's last part, without the suffix of a file."""
+    name = (model or "model").replace("\\", "/").rsplit("/", 1)[-1]
+    return name.removesuffix(".gguf")[:100]
+
+
 def _known(can: Abilities) -> Prompt:
     pieces = (Piece(KNOWN, "template"),)
-    if can.way is not None and can.way.reads == "turns":
+    if can.reads == "turns":
         return Prompt(messages=(Message("user", pieces),))
     return Prompt(pieces)
 
@@ -384,7 +390,7 @@ def _identity(
     address: Address, known: Reported, can: Abilities, context: int | None, written: str
 ) -> ModelIdentity:
     """Return the identity: what the server says, what its model writes, and how it is asked."""
-    name = (known.model or "model").replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    name = _short(known.model)
     text = f"{known.sha256} {known.digest} {written}"
     return ModelIdentity(
         name=f"{name}@{address.host}",

@@ -19,9 +19,10 @@ Write = Callable[[Any, Sampling], Generation]
 def write_llama_cpp(client: Client) -> Write:
     """Return how llama.cpp's `/completion` writes: from tokens, in the format of a JSON answer."""
 
-    def write(request: TokenizedPrompt, sampling: Sampling) -> Generation:
+    def write(request: Request, sampling: Sampling) -> Generation:
+        ids = [*request.ids] if isinstance(request, TokenizedPrompt) else None
         body: dict[str, Any] = {
-            "prompt": [*request.ids],
+            "prompt": request.prompt.text if ids is None else ids,
             "n_predict": sampling.max_tokens,
             "stop": _stops(request),
             **_sampled(sampling),
