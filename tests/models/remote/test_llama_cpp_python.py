@@ -1,0 +1,121 @@
+"""The server of llama-cpp-python with the bundled model, against the model in this process."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx2
+import pytest
+from command_line import Run
+
+from promptkit import LlamaModel, Sampling, load_server
+from promptkit.models.prepare.model_files import find
+from promptkit.models.remote.server_model import ServerModel
+from promptkit.prompts.pieces import Piece
+from promptkit.prompts.prompt import Prompt
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+LABELS = (" positive", " negative", " hesperidium")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with keys and values in full precision, as this process has them."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    arguments = {"model": find("smollm2"), "port": port, "logits_all": "true", "n_ctx": 1024}
+    arguments |= {"type_k": 0, "type_v": 0, "n_threads": 2, "verbose": "false"}
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "llama_cpp.server", *words], stdout=output, stderr=output
+        )
+    try:
+        where = f"http://127.0.0.1:{port}"
+        wait_for(where, process, log)
+        yield where
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    start = monotonic()
+    while monotonic() - start < 120:
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            if httpx2.get(f"{url}/v1/models", timeout=5).status_code == 200:
+                return
+        except httpx2.HTTPError:
+            sleep(0.2)
+    raise AssertionError(log.read_text()[-2000:])
+
+
+@pytest.fixture(scope="module")
+def served(url: str) -> Iterator[ServerModel]:
+    model = load_server(url, concurrency=1)
+    yield model
+    model.close()
+
+
+def test_its_echo_is_not_believed(served: ServerModel) -> None:
+    """It says the log-probability of each token after the token itself, without a BOS."""
+    assert served.way == "all next tokens"
+    assert served.is_exact
+    assert served.shows_tokens
+    assert served.identity.weights == "Q4_1"
+    assert "llama-cpp-python" in served.identity.runtime
+
+
+def test_scores_are_those_of_this_process(served: ServerModel, smollm2: LlamaModel) -> None:
+    prompts = [
+        Prompt((Piece(f"Review: {text}\nMood:", "template"),), candidates=LABELS, query=text)
+        for text in ("A lovely film, warm and clever.", "Dull, and far too long.")
+    ]
+    ours, theirs = smollm2.tokenize(prompts), served.tokenize(prompts)
+    assert theirs == ours
+    expected, found = dict(smollm2.score(ours)), dict(served.score(theirs))
+    for index in range(len(prompts)):
+        assert found[index].unknown == ()
+        print(found[index].logprobs, expected[index].logprobs)
+        assert found[index].logprobs == pytest.approx(expected[index].logprobs, abs=0.5)
+        best = [max(range(3), key=one[index].logprobs.__getitem__) for one in (expected, found)]
+        assert best[0] == best[1]
+
+
+def test_it_writes_what_this_process_writes(served: ServerModel, smollm2: LlamaModel) -> None:
+    prompts = [Prompt((Piece("One, two, three, four,", "template"),), stop=".")]
+    ((_, expected),) = smollm2.generate(smollm2.tokenize(prompts), Sampling(8))
+    ((_, found),) = served.generate(served.tokenize(prompts), Sampling(8))
+    assert found.text.split()[:3] == expected.text.split()[:3]
+
+
+def test_a_comparison_from_the_command_line(url: str, run: Run, here: Path) -> None:
+    (here / "mood").mkdir()
+    (here / "mood" / "task.toml").write_text(
+        '[input]\ntext = "str"\n\n[output]\nlabels = ["positive", "negative"]\n'
+    )
+    rows = [("lovely", "positive"), ("dull", "negative"), ("warm", "positive"), ("bad", "negative")]
+    for name in ("pool", "tests"):
+        lines = "".join(f"{name} {text},{label}\n" for text, label in rows)
+        (here / "mood" / f"{name}.csv").write_text("text,output\n" + lines)
+    words = ("compare", "mood", "--model", url, "--shots", "0,1", "--seeds", "1", "--no-lint")
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert "labels are scored by all next tokens" in " ".join(done.err.split())
+    assert f"SmolLM2-135M-Instruct.Q4_1@{url.removeprefix('http://')}" in done.out
+    assert "8 prompts: 8 asked, 0 from the store" in done.out
+    assert "8 prompts: 0 asked, 8 from the store" in run(*words).out
+    assert (here / "runs" / "mood" / "report.html").exists()
