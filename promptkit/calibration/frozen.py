@@ -18,6 +18,7 @@ from promptkit.inference.frozen_file import STATE, FrozenFile, read_frozen
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
 from promptkit.models.base import Model, ModelIdentity, Sampling
+from promptkit.models.remote.address import is_url
 from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.selection.orders import Order
 from promptkit.selection.saved_selection import selection_from_dict
@@ -174,6 +175,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
 def _loaded(frozen: FrozenFile, threads: int | None, notify: Callable[[str], None] | None) -> Model:
     """Return the model that a file names."""
     from promptkit.models.llama import load_model
+    from promptkit.models.remote.server_model import load_server
 
     origin, identity = frozen.data["model"]["origin"], frozen.data["model"]["identity"]
     if origin is None:
@@ -183,6 +185,8 @@ def _loaded(frozen: FrozenFile, threads: int | None, notify: Callable[[str], Non
         )
     how: dict[str, Any] = {} if notify is None else {"notify": notify}
     try:
+        if is_url(origin["name"]):
+            return load_server(origin["name"], context=identity["context"], **how)
         model = load_model(
             origin["name"],
             context=identity["context"],

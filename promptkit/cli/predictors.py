@@ -15,7 +15,6 @@ from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
 from promptkit.inference.frozen_file import SUFFIX
 from promptkit.models.base import Model
-from promptkit.models.llama import LlamaModel
 
 TASK_OR_FROZEN = f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX})."
 """Help for an argument that names a predictor."""
@@ -53,7 +52,7 @@ def model_again(
     """
     if origin is None:
         raise TaskError(f"the run does not say how {known} was loaded; freeze it in Python")
-    model: LlamaModel = arguments.model_named(
+    model: Any = arguments.model_named(
         name or origin["name"],
         context=context,
         weights=origin["weights"],
@@ -61,4 +60,4 @@ def model_again(
     )
     for path, scale in origin["adapters"]:
         model = model.adapted(path, scale=scale)
-    return model
+    return model  # type: ignore[no-any-return]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.base import (
@@ -111,6 +112,17 @@ def load_server(
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectedTo:
+    """How a server was named: what it takes to connect to it again, without secrets."""
+
+    name: str
+    """The URL, with the model after `#`."""
+    weights: str = "as-is"
+    exact: bool = False
+    adapters: tuple[()] = ()
+
+
 class ServerModel:
     """A model behind a server (`promptkit.models.base.Model`); `load_server` makes one.
 
@@ -147,6 +159,9 @@ class ServerModel:
             notify(f"{client.address.root}: the key crosses the network unencrypted; use https")
         self._client, self._notify = client, notify
         self._reported = read_report(client, model)
+        named = f"#{quote(self._reported.model)}" if self._reported.model else ""
+        self.origin = ConnectedTo(client.address.root + named)
+        """How to connect to it again."""
         self.chat_template = chat_template or self._reported.chat_template
         """The chat template that the server says, or that was given."""
         self.vocabulary = find_tokens(client, self._reported.model, self.chat_template or "")

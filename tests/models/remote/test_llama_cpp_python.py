@@ -87,12 +87,16 @@ def test_scores_are_those_of_this_process(served: ServerModel, smollm2: LlamaMod
     ours, theirs = smollm2.tokenize(prompts), served.tokenize(prompts)
     assert theirs == ours
     expected, found = dict(smollm2.score(ours)), dict(served.score(theirs))
+    sure = 0
     for index in range(len(prompts)):
         assert found[index].unknown == ()
-        print(found[index].logprobs, expected[index].logprobs)
         assert found[index].logprobs == pytest.approx(expected[index].logprobs, abs=0.5)
-        best = [max(range(3), key=one[index].logprobs.__getitem__) for one in (expected, found)]
-        assert best[0] == best[1]
+        best, second, _ = sorted(expected[index].logprobs, reverse=True)
+        if best - second > 0.5:  # else the numbers of kernels in 8 bits decide
+            label = expected[index].logprobs.index(best)
+            assert found[index].logprobs.index(max(found[index].logprobs)) == label
+            sure += 1
+    assert sure
 
 
 def test_it_writes_what_this_process_writes(served: ServerModel, smollm2: LlamaModel) -> None:
@@ -105,7 +109,7 @@ def test_it_writes_what_this_process_writes(served: ServerModel, smollm2: LlamaM
 def test_a_comparison_from_the_command_line(url: str, run: Run, here: Path) -> None:
     (here / "mood").mkdir()
     (here / "mood" / "task.toml").write_text(
-        '[input]\ntext = "str"\n\n[output]\nlabels = ["positive", "negative"]\n'
+        'name = "mood"\n\n[input]\ntext = "str"\n\n[output]\nlabels = ["positive", "negative"]\n'
     )
     rows = [("lovely", "positive"), ("dull", "negative"), ("warm", "positive"), ("bad", "negative")]
     for name in ("pool", "tests"):
