@@ -30,7 +30,7 @@ _LARGEST = 256 * 2**20
 """The largest answer, in bytes."""
 
 
-class RefusedError(ModelError):
+class NoAnswerError(ModelError):
     """A request that a server refused, with its status; None where no answer came."""
 
     def __init__(self, message: str, status: int | None) -> None:
@@ -96,7 +96,7 @@ class Client:
         """Return the answer to a POST, as JSON.
 
         Raises:
-            RefusedError: The server refuses it, or does not answer in time, as often as is tried.
+            NoAnswerError: The server refuses it, or does not answer in time, as often as is tried.
         """
         return self._request("POST", path, body)
 
@@ -123,15 +123,15 @@ class Client:
             said = f"{self.address.root}{path}: {reason}"
             if not passing or failures >= patience.attempts:
                 tries = f" (after {failures} tries)" if failures > 1 else ""
-                raise RefusedError(f"{said}{tries}", status)
+                raise NoAnswerError(f"{said}{tries}", status)
             wait = patience.wait(failures) if wait is None else wait
             if wait > _LONGEST_ASKED:
-                raise RefusedError(f"{said}; it asks to wait {wait:,.0f} seconds", status)
+                raise NoAnswerError(f"{said}; it asks to wait {wait:,.0f} seconds", status)
             self.failures += 1
             if status == 429:
                 self._hold(wait)  # every thread, since the limit is of them all
             if self._closed.wait(wait):
-                raise RefusedError(f"{said}; the model was closed", status)
+                raise NoAnswerError(f"{said}; the model was closed", status)
 
     def _try(
         self, method: str, path: str, body: Mapping[str, Any] | None

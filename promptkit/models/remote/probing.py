@@ -13,7 +13,7 @@ from typing import Any
 
 from promptkit.errors import ModelError, shorten
 from promptkit.models.remote import ways
-from promptkit.models.remote.client import Client, RefusedError
+from promptkit.models.remote.client import Client, NoAnswerError
 from promptkit.models.remote.next_tokens import (
     ALL,
     Ask,
@@ -183,7 +183,7 @@ def _most(ask: Ask, prompt: Any, path: str) -> int:
     for count in _COUNTS:
         try:
             found = ask(prompt, count)
-        except RefusedError as error:
+        except NoAnswerError as error:
             if error.status is None or error.status == 404:
                 raise
             refusal = error

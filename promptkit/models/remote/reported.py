@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptkit.errors import ModelError, shorten
-from promptkit.models.remote.client import Client, RefusedError
+from promptkit.models.remote.client import Client, NoAnswerError
 
 _STEADY = ("id", "root", "owned_by", "max_model_len", "meta", "digest")
 """What of a listed model does not change while it is served."""
@@ -108,7 +108,7 @@ def _runtime(client: Client, own: Mapping[str, Any], props: Mapping[str, Any]) -
 def _get(client: Client, path: str, *, must_answer: bool = False) -> Mapping[str, Any]:
     try:
         said = client.get(path)
-    except RefusedError as error:
+    except NoAnswerError as error:
         if must_answer and error.status not in (404, 405, 501):
             raise
         return {}

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, NoReturn
-from urllib.parse import quote
 
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.base import (
     Generation,
-    ModelIdentity,
     Request,
     Sampling,
     Score,
     Usage,
     check_fits,
 )
-from promptkit.models.remote.address import Address, address_of
+from promptkit.models.remote.address import address_of
 from promptkit.models.remote.client import Client, Patience, in_parallel
 from promptkit.models.remote.probing import KNOWN, Abilities, probe, why_not
-from promptkit.models.remote.reported import Reported, check_same, read_report
+from promptkit.models.remote.reported import check_same, read_report
+from promptkit.models.remote.server_identity import connected_to, identity_of, short_name
 from promptkit.models.remote.server_tokens import find_tokens
 from promptkit.models.remote.text_request import TextRequest, text_request
 from promptkit.models.tokens.encoder import Encoder
@@ -35,15 +33,9 @@ Notify = Callable[[str], None]
 
 log = logging.getLogger("promptkit")
 
-_CONTEXT = 1_000_000
-"""The context, in tokens, of a server that does not say its own."""
 _THREADS = 4
 _LONGEST = 12
 """The tokens of the text that tells models apart."""
-
-TOLERANCES = {"F32": 0.05, "F16": 0.05, "BF16": 0.3, "unknown": 0.3}
-"""How far, in nats, a server may move a margin with what else it reads, by the type of the weights;
-1 for all other types, as in this process; servers keep keys and values in half precision."""
 
 
 def load_server(
@@ -112,17 +104,6 @@ def load_server(
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectedTo:
-    """How a server was named: what it takes to connect to it again, without secrets."""
-
-    name: str
-    """The URL, with the model after `#`."""
-    weights: str = "as-is"
-    exact: bool = False
-    adapters: tuple[()] = ()
-
-
 class ServerModel:
     """A model behind a server (`promptkit.models.base.Model`); `load_server` makes one.
 
@@ -159,8 +140,7 @@ class ServerModel:
             notify(f"{client.address.root}: the key crosses the network unencrypted; use https")
         self._client, self._notify = client, notify
         self._reported = read_report(client, model)
-        named = f"#{quote(self._reported.model)}" if self._reported.model else ""
-        self.origin = ConnectedTo(client.address.root + named)
+        self.origin = connected_to(client.address, self._reported.model)
         """How to connect to it again."""
         self.chat_template = chat_template or self._reported.chat_template
         """The chat template that the server says, or that was given."""
@@ -175,7 +155,7 @@ class ServerModel:
         self._threads = concurrency or self._reported.slots or _THREADS
         self.usage = Usage()
         """The cost of the work so far."""
-        self.identity = _identity(
+        self.identity = identity_of(
             client.address, self._reported, self._can, context, self._fingerprint()
         )
         notify(f"{client.address.root}: {self._sentence()}")
@@ -364,15 +344,9 @@ class ServerModel:
         tokens = "tokens shown" if self.vocabulary is not None else "tokens hidden"
         template = "chat template known" if self.chat_template else "no chat template"
         return (
-            f"{_short(shown.model)} on {shown.runtime}; {how}; {tokens}; "
+            f"{short_name(shown.model)} on {shown.runtime}; {how}; {tokens}; "
             f"{template}; {self._threads} requests at once"
         )
-
-
-def _short(model: str | None) -> str:
-    """Return a model's name; a path's last part, without the suffix of a file."""
-    name = (model or "model").replace("\\", "/").rsplit("/", 1)[-1]
-    return name.removesuffix(".gguf")[:100]
 
 
 def _known(can: Abilities) -> Prompt:
@@ -399,21 +373,3 @@ def _as_turns(prompt: Prompt) -> Prompt:
             "template that does not, such as --template chat"
         )
     return replace(prompt, messages=prompt.messages[:-1])
-
-
-def _identity(
-    address: Address, known: Reported, can: Abilities, context: int | None, written: str
-) -> ModelIdentity:
-    """Return the identity: what the server says, what its model writes, and how it is asked."""
-    name = _short(known.model)
-    text = f"{known.sha256} {known.digest} {written}"
-    return ModelIdentity(
-        name=f"{name}@{address.host}",
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
-        architecture="server",
-        weights=known.weights,
-        runtime=known.runtime,
-        context=context or known.context or _CONTEXT,
-        settings=f"{address.root}, {can.way.name if can.way is not None else 'writes only'}",
-        tolerance=TOLERANCES.get(known.weights, 1.0),
-    )

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from promptkit.errors import PromptError, shorten
-from promptkit.models.remote.client import Client, RefusedError
+from promptkit.models.remote.client import Client, NoAnswerError
 from promptkit.models.tokens.reader import ControlToken
 
 _LOOKS_LIKE_CONTROL = re.compile(r"<[^\s<>]{1,60}>|\[/?[A-Z_]{2,30}\]|<\|[^<>|]{1,60}\|>")
@@ -122,7 +122,7 @@ class ServerTokens:
         if token not in self._pieces:
             try:
                 text = self.endpoints.detokenize(self.client, self.model, [token])
-            except RefusedError:  # bytes that are no character
+            except NoAnswerError:  # bytes that are no character
                 text = "\ufffd"
             self._pieces[token] = str(text).encode("utf-8", "replace")
         return self._pieces[token]
@@ -171,7 +171,7 @@ def find_tokens(client: Client, model: str | None, words: str = "") -> ServerTok
                 [*map(int, endpoints.tokenize(once, model, text, False))] for text in ("kiwi", "17")
             )
             endpoints.detokenize(once, model, second)
-        except (RefusedError, KeyError, TypeError, ValueError):
+        except (NoAnswerError, KeyError, TypeError, ValueError):
             continue
         if not first or not second:
             continue
@@ -190,7 +190,7 @@ def _bos(client: Client, model: str | None, endpoints: TokenEndpoints) -> int | 
     for body in bodies:
         try:
             wanted = [*map(int, client.post("/tokenize", body)["tokens"])]
-        except (RefusedError, KeyError, TypeError, ValueError):
+        except (NoAnswerError, KeyError, TypeError, ValueError):
             continue
         plain = [*map(int, endpoints.tokenize(client, model, "kiwi", False))]
         return wanted[0] if wanted[1:] and wanted[0] != plain[0] else None

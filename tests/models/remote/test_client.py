@@ -12,7 +12,7 @@ from fake_servers import Served, listed, served
 
 from promptkit.errors import ModelError
 from promptkit.models.remote.address import address_of
-from promptkit.models.remote.client import Client, Patience, RefusedError, in_parallel
+from promptkit.models.remote.client import Client, NoAnswerError, Patience, in_parallel
 
 QUICK = Patience(seconds=5, attempts=4, first=0.01)
 
@@ -37,7 +37,7 @@ def test_trouble_that_stays_is_not(status: int) -> None:
     with served(listed()) as server:
         client = client_of(server)
         server.troubles = [status]
-        with pytest.raises(RefusedError) as found:
+        with pytest.raises(NoAnswerError) as found:
             client.get("/v1/models")
         assert found.value.status == status
         assert len(server.requests) == 1
@@ -48,7 +48,7 @@ def test_tries_come_to_an_end() -> None:
     with served(listed()) as server:
         client = client_of(server)
         server.troubles = [503] * 9
-        with pytest.raises(RefusedError, match=r"503 trouble \(after 4 tries\)"):
+        with pytest.raises(NoAnswerError, match=r"503 trouble \(after 4 tries\)"):
             client.get("/v1/models")
         assert len(server.requests) == 4
         client.close()
@@ -60,14 +60,14 @@ def test_a_server_that_hangs_is_left() -> None:
         server.troubles = [0.6, None]
         assert client.get("/v1/models")["object"] == "list"
         server.troubles = [0.6, 0.6]
-        with pytest.raises(RefusedError, match=r"no answer in 0.2 seconds \(after 2 tries\)"):
+        with pytest.raises(NoAnswerError, match=r"no answer in 0.2 seconds \(after 2 tries\)"):
             client.get("/v1/models")
         client.close()
 
 
 def test_nobody_answers() -> None:
     client = Client(address_of("http://127.0.0.1:9", {}), QUICK)
-    with pytest.raises(RefusedError, match="nobody answers there; is the server running"):
+    with pytest.raises(NoAnswerError, match="nobody answers there; is the server running"):
         client.get("/v1/models")
     client.close()
 
@@ -85,7 +85,7 @@ def test_the_wait_that_a_server_asks_for_is_kept() -> None:
         client.get("/v1/models")
         assert 0.5 <= monotonic() - start < 5
         server.troubles = [(429, {"Retry-After": "86400"})]
-        with pytest.raises(RefusedError, match="asks to wait 86,400 seconds"):
+        with pytest.raises(NoAnswerError, match="asks to wait 86,400 seconds"):
             client.get("/v1/models")
         client.close()
 
@@ -114,7 +114,7 @@ def test_closing_ends_the_waits() -> None:
         server.troubles = [(503, {"Retry-After": "60"})]
         threading.Timer(0.2, client.close).start()
         start = monotonic()
-        with pytest.raises(RefusedError, match="the model was closed"):
+        with pytest.raises(NoAnswerError, match="the model was closed"):
             client.get("/v1/models")
         assert monotonic() - start < 10
 
@@ -123,7 +123,7 @@ def test_what_is_no_json_is_said() -> None:
     page = "<html>Sign in to the portal</html>"
     with served({"GET /v1/models": lambda _: (200, page)}) as server:
         client = client_of(server)
-        with pytest.raises(RefusedError, match="an answer that is no JSON: '<html>Sign in"):
+        with pytest.raises(NoAnswerError, match="an answer that is no JSON: '<html>Sign in"):
             client.get("/v1/models")
         client.close()
 
@@ -149,7 +149,7 @@ def test_secrets_are_sent_and_never_shown() -> None:
         where = server.url.replace("http://", "http://me:pass%3Awor%2Fd@")
         address = address_of(where, {"PROMPTKIT_API_KEY": key})
         client = Client(address, QUICK)
-        with pytest.raises(RefusedError) as found:
+        with pytest.raises(NoAnswerError) as found:
             client.get("/v1/models")
         _, headers, _ = server.requests[0]
         assert "Authorization" in headers
@@ -165,7 +165,7 @@ def test_a_redirect_is_not_followed() -> None:
     with served(listed()) as server:
         client = client_of(server, PROMPTKIT_API_KEY="sk")
         server.troubles = [(302, {"Location": "http://127.0.0.1:9/"})]
-        with pytest.raises(RefusedError, match="sends elsewhere, which is not followed"):
+        with pytest.raises(NoAnswerError, match="sends elsewhere, which is not followed"):
             client.get("/v1/models")
         client.close()
 
