@@ -70,6 +70,7 @@ def pooled(samples: Samples) -> Score:
         tuple([math.log(mass * share) if share > 0 else -math.inf for share in shares]),
         scores[0].tokens,
         math.fsum(score.seconds for score in scores),
+        tuple(sorted({index for score in scores for index in score.unknown})),
     )
 
 
