@@ -7,6 +7,8 @@ from promptkit.experiments.compare import compare as compare
 from promptkit.experiments.comparison import Comparison as Comparison
 from promptkit.formatting.variants import variants as variants
 from promptkit.gates.check import check as check
+from promptkit.inference.bulk import predict as predict
+from promptkit.inference.bulk_assembly import merge_shards as merge_shards
 from promptkit.inference.frozen_file import freeze as freeze
 from promptkit.inference.lookup import Lookup as Lookup
 from promptkit.inference.lookup_build import build_lookup as build_lookup

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit.cli import console, lookup, models
+from promptkit.cli import console, lookup, models, store
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
 from promptkit.cli.freeze import freeze
@@ -23,6 +23,7 @@ from promptkit.cli.importing import import_file
 from promptkit.cli.lint import lint
 from promptkit.cli.new import new
 from promptkit.cli.optimise import optimise
+from promptkit.cli.predict import merge, predict
 from promptkit.cli.render import render
 from promptkit.cli.repeated import Command
 from promptkit.cli.report import report
@@ -108,12 +109,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (render, lint, new, compare, check, optimise, freeze):
+for command in (render, lint, new, compare, check, optimise, freeze, predict, merge):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_file)
 app.command(cls=Command)(report)
 app.add_typer(models.app, name="models")
 app.add_typer(lookup.app, name="lookup")
+app.add_typer(store.app, name="store")
 
 
 @app.callback(invoke_without_command=True)

@@ -7,10 +7,10 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.paths import plain_path
@@ -23,6 +23,8 @@ _SAID = re.compile(r'"?sep=([^"\r\n])"?\r?(?:\n|$)', re.IGNORECASE)
 """The first line that names the separator, as Excel reads it."""
 
 _SHOWN = 10  # columns that a message lists
+_WINDOW = 1 << 20  # characters of a stream that are in memory at a time
+_LONGEST = 1 << 24  # characters of a record that may go on behind a window
 
 
 def is_tabbed(path: Path) -> bool:
@@ -39,16 +41,64 @@ def csv_rows(
     are read all the same. Raises `DataError` for a header that lacks a `required`
     column or names one twice.
     """
-    lines = list(io.StringIO(text, newline=""))
-    said = _SAID.fullmatch(lines[0])
+    return _rows(path, _Windows(io.StringIO(text, newline=""), len(text) + 1), problems, required)
+
+
+def csv_stream(
+    path: Path,
+    lines: Iterable[str],
+    problems: list[Problem],
+    required: Sequence[str],
+    window: int = _WINDOW,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of lines like `csv_rows`, with `window` characters of them in memory.
+
+    A cell whose quotation mark is not ended within 16 million characters is not CSV.
+    """
+    return _rows(path, _Windows(lines, window), problems, required)
+
+
+class _Windows:
+    """The lines of a file, some at a time."""
+
+    def __init__(self, lines: Iterable[str], size: int) -> None:
+        self._rest, self._size = iter(lines), size
+        self.lines: list[str] = []
+        """Lines of the window."""
+        self.before = 0
+        """Number of lines in front of it."""
+        self.ended = False
+        """Whether the last line of the file is in it."""
+        self.advance(0)
+
+    def advance(self, count: int) -> None:
+        """Leave the first lines behind and read some more."""
+        self.before += count
+        self.lines = self.lines[count:]
+        size = 0
+        while size < self._size and not self.ended:
+            line = next(self._rest, None)
+            self.ended = line is None
+            self.lines += [line] if line is not None else []
+            size += len(line or "")
+
+    def may_go_on(self, line: int) -> bool:
+        """Return whether a record that begins on a line may end behind the window."""
+        return not self.ended and sum(map(len, self.lines[line - 1 :])) < _LONGEST
+
+
+def _rows(
+    path: Path, windows: _Windows, problems: list[Problem], required: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    said = _SAID.fullmatch(windows.lines[0])
     begin = 1 if said else 0
     with _long_fields():
-        separator = said[1] if said else _separator(lines, required, tabbed=is_tabbed(path))
+        separator = said[1] if said else _separator(windows.lines, required, tabbed=is_tabbed(path))
         header: list[str] | None = None
         named = 0  # how many cells a row has at the least
-        for line, cells in _records(lines, begin, separator):
-            if isinstance(cells, str):
-                problems.append(Problem(cells, str(path), line, value=_shown(lines[line - 1])))
+        for line, cells in _windowed(windows, begin, separator):
+            if isinstance(cells, _NotCsv):
+                problems.append(Problem(cells.reason, str(path), line, value=_shown(cells.line)))
             elif not cells or (len(cells) > 1 and not any(cells)):
                 continue  # a blank line, or an empty row of a spreadsheet
             elif header is None:
@@ -62,6 +112,33 @@ def csv_rows(
                 problems.append(Problem(reason, str(path), line, value=separator.join(cells)))
             else:
                 yield line, {k: cell for k, cell in zip(header, cells, strict=False) if k}
+
+
+class _NotCsv(NamedTuple):
+    """A record that is not CSV."""
+
+    reason: str
+    line: str
+    """The line on which it begins."""
+    is_open: bool
+    """Whether it would go on behind the last line."""
+
+
+def _windowed(
+    windows: _Windows, begin: int, separator: str
+) -> Iterator[tuple[int, list[str] | _NotCsv]]:
+    """The records of all windows, like `_records`."""
+    while True:
+        read = len(windows.lines)
+        for line, cells in _records(windows.lines, begin, separator):
+            if isinstance(cells, _NotCsv) and cells.is_open and windows.may_go_on(line):
+                read = line - 1
+                break
+            yield windows.before + line, cells
+        if windows.ended:
+            return
+        windows.advance(read)
+        begin = 0
 
 
 def _separator(lines: Sequence[str], required: Sequence[str], *, tabbed: bool) -> str:
@@ -78,13 +155,13 @@ def _separator(lines: Sequence[str], required: Sequence[str], *, tabbed: bool) -
 
 def _first(lines: Sequence[str], separator: str) -> Sequence[str]:
     cells = next((cells for _, cells in _records(lines, 0, separator) if cells), ())
-    return () if isinstance(cells, str) else cells
+    return () if isinstance(cells, _NotCsv) else cells
 
 
 def _records(
     lines: Sequence[str], begin: int, separator: str
-) -> Iterator[tuple[int, list[str] | str]]:
-    """The cells of each record with its first line; for one that is not CSV, the reason."""
+) -> Iterator[tuple[int, list[str] | _NotCsv]]:
+    """The cells of each record with its first line."""
     while begin < len(lines):
         reader = csv.reader(lines[begin:], strict=True, delimiter=separator)
         while True:
@@ -94,8 +171,10 @@ def _records(
             except StopIteration:
                 return
             except csv.Error as error:
-                yield line + 1, _not_csv(str(error), lines[line])
-                if "unexpected end" in str(error):  # the rest was taken for one cell
+                is_open = "unexpected end" in str(error)  # the rest was taken for one cell
+                reason = _not_csv(str(error), lines[line])
+                yield line + 1, _NotCsv(reason, lines[line], is_open)
+                if is_open:
                     begin = line + 1
                     break
 

@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 _BEGINNING, _END = ".promptkit-", ".partial"
 _ABANDONED_SECONDS = 3600
+_open: set[Path] = set()
+"""Partial files of this process, which are not abandoned even where the clock jumps."""
 
 
 def write(path: str | Path, data: str | bytes) -> None:
@@ -116,7 +118,8 @@ def _tidy(folder: Path) -> None:
     """Delete partial files of processes that were killed while writing."""
     for partial in folder.glob(f"{_BEGINNING}*{_END}"):
         with suppress(OSError):  # another process may have tidied up
-            if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+            old = time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS
+            if old and partial not in _open:
                 partial.unlink()
 
 
@@ -141,6 +144,7 @@ def streamed(path: str | Path) -> Iterator[BinaryIO]:
     try:
         with _named(Path(path)):
             _tidy(place.parent)
+            _open.add(partial)
             with partial.open("wb") as file:
                 yield file
                 file.flush()
@@ -149,3 +153,4 @@ def streamed(path: str | Path) -> Iterator[BinaryIO]:
             _sync(place.parent)
     finally:
         partial.unlink(missing_ok=True)
+        _open.discard(partial)

@@ -148,7 +148,7 @@ class Store:
                 marks = ",".join("?" * len(chunk))
                 query = f"SELECT key, result FROM predictions WHERE key IN ({marks})"
                 for key, text in self._db.execute(query, chunk):
-                    result = _result(text)
+                    result = result_of(text)
                     if result is None:
                         self.distrust(key)
                     else:
@@ -283,8 +283,8 @@ def _fields(result: Result) -> dict[str, Any]:
     return found
 
 
-def _result(text: object) -> Result | None:
-    """Return the result that a row holds; None where something has damaged it."""
+def result_of(text: object) -> Result | None:
+    """Return the result that a row of a store holds; None where something has damaged it."""
     try:
         fields = json.loads(text)  # type: ignore[arg-type]
         kind = Score if "logprobs" in fields else Generation

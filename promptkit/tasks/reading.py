@@ -49,7 +49,7 @@ def read_examples(
         TaskError: An input field is called `id` or `output`.
     """
     textual = is_csv(file.path)
-    reader = _RowReader(parser, columns or {}, codes or {}, textual, is_parquet(file.path))
+    reader = RowReader(parser, columns or {}, codes or {}, textual, is_parquet(file.path))
     required = [*reader.required, *([reader.output_column] if labelled else ())]
     examples, lines = [], []
     before = len(parser.problems)
@@ -57,7 +57,7 @@ def read_examples(
         place = (str(file), line)
         known = dict(reader.known(row))
         if not textual and (missing := [column for column in required if column not in known]):
-            parser.problems += _misnamed(missing, required, row, place)
+            parser.problems += misnamed(missing, required, row, place)
             continue
         example = reader.example(known, place=place)
         if example is not None:
@@ -90,7 +90,7 @@ def record_examples(
         DataError: Records do not fit; `problems` lists all of them, by their numbers.
         TaskError: `columns` names no part of an example.
     """
-    reader = _RowReader(parser, columns or {}, codes or {}, sparse=True)
+    reader = RowReader(parser, columns or {}, codes or {}, sparse=True)
     named = [reader.output_column] if "output" in (columns or {}) else []
     required = [*reader.required, *named]
     examples = []
@@ -103,7 +103,7 @@ def record_examples(
             continue
         known = reader.known({str(key): _listed(value) for key, value in row.items()})
         if missing := [c for c in required if c not in (row if c in named else known)]:
-            problems = _misnamed(missing, required, row, (place, None))
+            problems = misnamed(missing, required, row, (place, None))
             parser.problems += [replace(p, file=None, example=place) for p in problems]
             continue
         example = reader.example(known, name=place)
@@ -115,7 +115,7 @@ def record_examples(
     return examples
 
 
-class _RowReader:
+class RowReader:
     """Makes examples of flat rows, whose columns are the fields of the input and the output."""
 
     def __init__(
@@ -309,7 +309,7 @@ def unknown_part(name: str, fields: Iterable[str]) -> str:
     return f"unknown field {name!r}; {hint}"
 
 
-def _misnamed(
+def misnamed(
     missing: Sequence[str],
     required: Sequence[str],
     row: Mapping[str, Any],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -113,13 +113,7 @@ def _read_text(path: Path) -> str:
         raw = (read_compressed if is_compressed(path) else read_bytes)(path)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        reason = "column 1: this is UTF-16; save the file as UTF-8"
-        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
-        raise DataError([Problem(reason, str(path), 1)])
-    if raw.startswith(b"PK\3\4"):
-        reason = "not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8"
-        raise DataError([Problem(reason, str(path))])
+    check_start(path, raw)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -131,11 +125,29 @@ def _read_text(path: Path) -> str:
     return text
 
 
+def check_start(path: Path, start: bytes) -> None:
+    """Raise `DataError` for a file whose first bytes, 4 at the least, say that it is no UTF-8."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        reason = "column 1: this is UTF-16; save the file as UTF-8"
+        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
+        raise DataError([Problem(reason, str(path), 1)])
+    if start.startswith(b"PK\3\4"):
+        reason = "not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8"
+        raise DataError([Problem(reason, str(path))])
+
+
 def _jsonl_rows(
     path: Path, text: str, problems: list[Problem], required: Sequence[str]
 ) -> Iterator[NumberedRow]:
     # Not splitlines(): JSON text may hold U+2028 and others as they are.
-    for line, content in enumerate(text.split("\n"), start=1):
+    return jsonl_stream(path, text.split("\n"), problems)
+
+
+def jsonl_stream(
+    path: Path, lines: Iterable[str], problems: list[Problem]
+) -> Iterator[NumberedRow]:
+    """Yield the rows of lines of JSON with their numbers; others go to `problems`."""
+    for line, content in enumerate(lines, start=1):
         if not content.strip():
             continue
         try:

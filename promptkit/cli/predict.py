@@ -1,0 +1,269 @@
+"""`promptkit predict` and `promptkit merge`: labels for any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Any
+
+import typer
+
+import promptkit
+from promptkit.cli import arguments, options, outputs
+from promptkit.cli.console import err, say
+from promptkit.cli.repeated import listed
+from promptkit.errors import TaskError
+from promptkit.inference.bulk_assembly import BulkResult, check_out
+from promptkit.inference.bulk_parts import Shard
+from promptkit.inference.bulk_run import CHUNK_ROWS, BulkProgress
+from promptkit.inference.prediction import Fit, Predictor
+from promptkit.models.base import Weights
+from promptkit.tasks.task_file import read_task_file
+from promptkit.templating.template import Template
+from promptkit.text import counted, percent
+
+_SHOTS = 8  # where nobody says how many, and the pool has as many
+
+InputFile = Annotated[
+    Path, typer.Argument(metavar="INPUTS", help="Rows: a .csv, .jsonl or .parquet file.")
+]
+OutFile = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE", help="File of the predictions: .jsonl, .csv or .parquet; appears when done."
+    ),
+]
+ShotCount = Annotated[
+    int | None,
+    typer.Option(metavar="K", min=0, help=f"Number of shots; by default up to {_SHOTS}."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Number of the draw of shots.")]
+OneModel = Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)]
+OneTemplate = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
+]
+OneVerbalizer = Annotated[str | None, typer.Option(metavar="NAME", help="Words for the labels.")]
+OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
+OneOrder = Annotated[str | None, typer.Option(metavar="NAME", help=options.ORDER_HELP)]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=COLUMN",
+        callback=listed,
+        help="Column of an input field, or of id, that has another name in INPUTS.",
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop at the first row that does not fit, and reject none."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only say what it costs: rows, tokens, time and disk, from a sample that is measured.",
+    ),
+]
+RowLimit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Predict only the first N rows.")
+]
+ShardName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Predict only the I-th of N shards; promptkit merge FILE joins them.",
+    ),
+]
+ChunkRows = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Rows that are asked together and written as one part."),
+]
+Verbatim = Annotated[
+    bool,
+    typer.Option(
+        "--verbatim",
+        help="Ask rows apart that differ in Unicode's composition or in white space only.",
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace predictions of something else, once it is done."),
+]
+
+
+def predict(
+    task: options.TaskName,
+    inputs: InputFile,
+    out: OutFile,
+    model: OneModel = "smollm2",
+    shots: ShotCount = None,
+    seed: Seed = 0,
+    template: OneTemplate = None,
+    verbalizer: OneVerbalizer = None,
+    selection: OneSelection = None,
+    embedder: options.Embedder = None,
+    near_duplicates: options.NearDuplicates = None,
+    order: OneOrder = None,
+    column: Columns = None,
+    strict: Strict = False,
+    dry_run: DryRun = False,
+    limit: RowLimit = None,
+    shard: ShardName = None,
+    chunk_rows: ChunkRows = CHUNK_ROWS,
+    verbatim: Verbatim = False,
+    overwrite: Overwrite = False,
+    store: options.StoreFile = None,
+    fit: options.Fitting = "error",
+    max_tokens: options.MaxTokens = 64,
+    temperature: options.Temperature = 0.0,
+    rationale_tokens: options.RationaleTokens = 128,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    weights: options.WeightsName = "auto",
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
+    ] = None,
+    exact: options.Exact = False,
+) -> None:
+    """Predict the rows of a file, however many they are.
+
+    Rows that do not fit go to FILE.rejects.jsonl, and the run goes on. What is done is kept in
+    FILE.parts: after any end of the process, the same command goes on from there.
+    """
+    check_out(out)
+    outputs.check_file("--out", out)
+    part = Shard.read(shard) if shard is not None else Shard()
+    if not inputs.is_file():
+        raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
+    loaded = arguments.task_named(task, near_duplicates)
+    columns = _columns(task, column or [])
+    chosen: dict[str, Any] = {
+        "shots": min(_SHOTS, len(loaded.demos)) if shots is None else shots,
+        "seed": seed,
+        "fit": arguments.choices("fit", [fit], Fit)[0],
+        "sampling": arguments.sampling(max_tokens, temperature),
+        "rationale_tokens": rationale_tokens,
+        "selection": next(
+            iter(arguments.selections([selection] if selection else [], embedder)), None
+        ),
+        "order": next(iter(arguments.orders([order] if order else [], None)), None),
+        "verbalizer": loaded.verbalizer(verbalizer) if verbalizer else None,
+    }
+    kind = arguments.choices("weights", [weights], Weights)[0]
+    worded = Template.of(loaded, template)
+    how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
+    *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
+    predictor = Predictor(loaded, worded, runtime, **chosen)
+    rows: dict[str, Any] = {"columns": columns, "limit": limit, "normalise": not verbatim}
+    if dry_run:
+        from promptkit.inference.bulk_estimate import estimate
+
+        with err.status("reading the rows, and measuring a sample"):
+            print(estimate(predictor, inputs, task=loaded, shards=part.of, **rows))
+        return
+    with _progress() as progress:
+        done = promptkit.predict(
+            predictor,
+            inputs,
+            out=out,
+            strict=strict,
+            shard=shard,
+            chunk_rows=chunk_rows,
+            overwrite=overwrite,
+            store=store,
+            progress=progress,
+            **rows,
+        )
+    _say(done, shard)
+
+
+def merge(
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The --out of the shards; their parts: FILE.parts."),
+    ],
+) -> None:
+    """Write the predictions of all shards to one file, in the order of the input.
+
+    Parts of shards that ran elsewhere are copied into FILE.parts first. Merging again changes
+    nothing.
+    """
+    _say(promptkit.merge_shards(out), None)
+
+
+def _columns(task: str, texts: list[str]) -> Mapping[str, Any]:
+    """Return the columns that task.toml names, and those of options in front of them."""
+    folder = Path(task)
+    file = folder / "task.toml" if folder.is_dir() else folder
+    columns: dict[str, Any] = {}
+    if file.name == "task.toml":
+        named = read_task_file(file).columns
+        columns = {
+            field: column for field, column in named.items() if field not in ("output", column)
+        }
+    for text in texts:
+        field, equals, name = text.partition("=")
+        if not (field and equals and name):
+            raise TaskError(f"--column {text!r}: write a field and its column: text=body")
+        columns[field] = name
+    return columns
+
+
+def _say(done: BulkResult, shard: str | None) -> None:
+    """Print what became of a run."""
+    if done.complete and done.before == done.rows + done.rejects:
+        say(f"Complete already: {done.out}, {counted(done.rows, 'row')} predicted")
+        return
+    equal = f", {done.asked:,} of them asked" if done.asked < done.rows else ""
+    before = f" ({done.before:,} before it was interrupted)" if done.before else ""
+    said = f"{counted(done.rows, 'row')} predicted{equal}{before}"
+    if done.complete:
+        say(f"Written to {done.out}: {said}")
+        if done.rejects:
+            say(f"Rejected: {counted(done.rejects, 'row')}, with reasons in {done.rejects_file}")
+        return
+    if done.rejects:
+        said += f", {done.rejects:,} rejected"
+    say(f"Shard {shard}: {said}. When all are done: promptkit merge {done.out}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[BulkProgress], None]]:
+    """Show rows, their rate, the tokens that are saved and the time that is left."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("predicting"), BarColumn(), TextColumn("{task.fields[said]}"))
+    begun = monotonic()
+    first: BulkProgress | None = None
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        job = bar.add_task("predicting", total=None, said="reading")
+
+        def update(now: BulkProgress) -> None:
+            nonlocal first, begun
+            if first is None or now.rows <= now.before:  # of an earlier run
+                first, begun = now, monotonic()
+            said = _said(now, first, monotonic() - begun)
+            total = None if now.fraction is None else 1.0
+            bar.update(job, completed=now.fraction or 0.0, total=total, said=said)
+
+        yield update
+
+
+def _said(now: BulkProgress, first: BulkProgress, seconds: float) -> str:
+    """Return a line on how far a run is."""
+    parts = [counted(now.rows, "row")]
+    if now.rejects:
+        parts.append(f"{now.rejects:,} rejected")
+    if seconds > 1 and now.rows > first.rows:
+        parts.append(f"{(now.rows - first.rows) / seconds:,.0f} rows/s")
+    if now.tokens > now.decoded:
+        parts.append(f"{percent(1 - now.decoded / now.tokens)} of tokens saved")
+    done = (now.fraction or 0.0) - (first.fraction or 0.0)
+    if now.fraction is not None and done > 0.005 and seconds > 1:
+        left = round(seconds * (1 - now.fraction) / done)
+        parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+    return ", ".join(parts)
