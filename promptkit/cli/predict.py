@@ -13,6 +13,7 @@ import typer
 import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
+from promptkit.cli.predictors import TASK_OR_FROZEN, frozen_named, is_frozen
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.bulk_assembly import BulkResult, check_out
@@ -20,12 +21,19 @@ from promptkit.inference.bulk_parts import Shard
 from promptkit.inference.bulk_run import CHUNK_ROWS, BulkProgress
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.models.base import Weights
+from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
 from promptkit.templating.template import Template
 from promptkit.text import counted, percent
 
+_OF_PROMPTS = (
+    *("shots", "seed", "template", "verbalizer", "selection", "embedder", "near_duplicates"),
+    *("order", "fit", "max_tokens", "temperature", "rationale_tokens", "context_tokens"),
+    *("weights", "adapter", "exact"),
+)
 _SHOTS = 8  # where nobody says how many, and the pool has as many
 
+Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_FROZEN)]
 InputFile = Annotated[
     Path, typer.Argument(metavar="INPUTS", help="Rows: a .csv, .jsonl or .parquet file.")
 ]
@@ -96,7 +104,8 @@ Overwrite = Annotated[
 
 
 def predict(
-    task: options.TaskName,
+    context: typer.Context,
+    task: Named,
     inputs: InputFile,
     out: OutFile,
     model: OneModel = "smollm2",
@@ -121,13 +130,25 @@ def predict(
     max_tokens: options.MaxTokens = 64,
     temperature: options.Temperature = 0.0,
     rationale_tokens: options.RationaleTokens = 128,
-    context: options.Context = None,
+    context_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--context",
+            metavar="N",
+            min=1,
+            help="Tokens of the longest prompt with its answer.",
+        ),
+    ] = None,
     threads: options.Threads = None,
     weights: options.WeightsName = "auto",
     adapter: Annotated[
         Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
     ] = None,
     exact: options.Exact = False,
+    any_model: Annotated[
+        bool,
+        typer.Option("--any-model", help="Let another model than the frozen one answer."),
+    ] = False,
 ) -> None:
     """Predict the rows of a file, however many they are.
 
@@ -139,31 +160,42 @@ def predict(
     part = Shard.read(shard) if shard is not None else Shard()
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
-    loaded = arguments.task_named(task, near_duplicates)
+    if is_frozen(task):
+        _refuse_prompt_options(context)
+        named = _is_given(context, "model")
+        predictor: Predictor = frozen_named(
+            task, model if named else None, any_model=any_model, threads=threads
+        )
+    else:
+        predictor = _prompt(
+            arguments.task_named(task, near_duplicates),
+            shots=shots,
+            template=template,
+            verbalizer=verbalizer,
+            model=model,
+            adapter=adapter,
+            how={
+                "context": context_tokens,
+                "weights": arguments.choices("weights", [weights], Weights)[0],
+                "threads": threads,
+                "exact": exact,
+            },
+            seed=seed,
+            fit=arguments.choices("fit", [fit], Fit)[0],
+            sampling=arguments.sampling(max_tokens, temperature),
+            rationale_tokens=rationale_tokens,
+            selection=next(
+                iter(arguments.selections([selection] if selection else [], embedder)), None
+            ),
+            order=next(iter(arguments.orders([order] if order else [], None)), None),
+        )
     columns = _columns(task, column or [])
-    chosen: dict[str, Any] = {
-        "shots": min(_SHOTS, len(loaded.demos)) if shots is None else shots,
-        "seed": seed,
-        "fit": arguments.choices("fit", [fit], Fit)[0],
-        "sampling": arguments.sampling(max_tokens, temperature),
-        "rationale_tokens": rationale_tokens,
-        "selection": next(
-            iter(arguments.selections([selection] if selection else [], embedder)), None
-        ),
-        "order": next(iter(arguments.orders([order] if order else [], None)), None),
-        "verbalizer": loaded.verbalizer(verbalizer) if verbalizer else None,
-    }
-    kind = arguments.choices("weights", [weights], Weights)[0]
-    worded = Template.of(loaded, template)
-    how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
-    *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
-    predictor = Predictor(loaded, worded, runtime, **chosen)
     rows: dict[str, Any] = {"columns": columns, "limit": limit, "normalise": not verbatim}
     if dry_run:
         from promptkit.inference.bulk_estimate import estimate
 
         with err.status("reading the rows, and measuring a sample"):
-            print(estimate(predictor, inputs, task=loaded, shards=part.of, **rows))
+            print(estimate(predictor, inputs, task=predictor.task, shards=part.of, **rows))
         return
     with _progress() as progress:
         done = promptkit.predict(
@@ -193,6 +225,41 @@ def merge(
     nothing.
     """
     _say(promptkit.merge_shards(out), None)
+
+
+def _prompt(
+    task: Task[Any, Any],
+    *,
+    shots: int | None,
+    template: str | None,
+    verbalizer: str | None,
+    model: str,
+    adapter: Path | None,
+    how: Mapping[str, Any],
+    **more: Any,
+) -> Predictor:
+    """Return the prompt of a task that options describe; the model is loaded last."""
+    words = task.verbalizer(verbalizer) if verbalizer else None
+    worded = Template.of(task, template)
+    count = min(_SHOTS, len(task.demos)) if shots is None else shots
+    *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
+    return Predictor(task, worded, runtime, count, verbalizer=words, **more)
+
+
+def _refuse_prompt_options(context: typer.Context) -> None:
+    """Raise `TaskError` where options say what a frozen predictor has said already."""
+    for option in _OF_PROMPTS:
+        if _is_given(context, option):
+            name = option.removesuffix("_tokens") if option == "context_tokens" else option
+            raise TaskError(
+                f"--{name.replace('_', '-')}: a frozen predictor has its own; leave it out"
+            )
+
+
+def _is_given(context: typer.Context, option: str) -> bool:
+    """Return whether an option is on the command line."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _columns(task: str, texts: list[str]) -> Mapping[str, Any]:
