@@ -21,7 +21,12 @@ def _promptkit_load() -> Callable[[str], Model]:
     """Loads a model by its name, once a session."""
     import promptkit
 
-    return cache(lambda name: promptkit.load_model(name))
+    def load(name: str) -> Model:
+        from promptkit.models.remote.address import is_url
+
+        return promptkit.load_server(name) if is_url(name) else promptkit.load_model(name)
+
+    return cache(load)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -79,6 +80,7 @@ class Client:
             limits=self._httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,  # a key goes nowhere else
         )
+        weakref.finalize(self, self._http.close)
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._answered: dict[tuple[str, str], str] = {}
         self._next = 0.0
