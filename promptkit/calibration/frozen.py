@@ -192,6 +192,7 @@ def _loaded(frozen: FrozenFile, threads: int | None, notify: Callable[[str], Non
             context=identity["context"],
             weights=origin["weights"],
             exact=origin["exact"],
+            gpu_layers=origin.get("gpu_layers", "auto"),
             threads=threads,
             **how,
         )

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.text import Text
 
@@ -97,11 +97,15 @@ def token_model_named(name: str, **settings: Any) -> TokenModel:
 
 def _server(url: str, *, context: int | None = None, **settings: Any) -> ServerModel:
     """Return a server's model; settings that only the server itself can have are refused."""
-    for name in ("threads", "exact"):
-        if settings.get(name):
-            raise ModelError(f"--{name}: a server has its own; start it with what you need")
+    for name in ("threads", "exact", "gpu_layers"):
+        if settings.get(name) not in (None, False, "auto"):
+            raise ModelError(f"--{name.replace('_', '-')}: a server has its own; start it with what you need")
     with err.status(Text("connecting to the server")):
         return promptkit.load_server(url, context=context, notify=note)
+
+
+def gpu_layers(text: str) -> int | Literal["auto"]:
+    return "auto" if text == "auto" else int(text)
 
 
 def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> list[Model]:

@@ -101,6 +101,7 @@ def check(
     think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
+    gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     exact: options.Exact = False,
@@ -141,6 +142,7 @@ def check(
             )
         outputs.check_run("--out", out)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
+    how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
     models = arguments.models_named(model or [], adapter or [], **how)
     with arguments.progress("asking", models) as progress:
         checked = requirements.check(

@@ -43,6 +43,7 @@ def compare(
     think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
+    gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     exact: options.Exact = False,
@@ -74,6 +75,7 @@ def compare(
     folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
+    how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
     models = arguments.models_named(model or [], adapter or [], **how)
     with arguments.progress("asking", models) as progress:
         result = promptkit.compare(

@@ -159,6 +159,7 @@ def _outcome(choice: Choice) -> str:
     runs = (
         f"{choice.label}, {_attention(settings)} attention, {settings.cache.upper()} cache, "
         f"micro-batches of {settings.batch}, {settings.threads} threads"
+        + (f", {settings.gpu_layers} layers on a GPU" if settings.gpu_layers else "")
     )
     where = f"\n{_size(choice.made_bytes)}: {choice.made}" if choice.made else ""
     busy = "" if choice.settled else "The machine was busy, so the speeds had not settled.\n"

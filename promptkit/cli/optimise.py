@@ -20,43 +20,50 @@ MODEL = "smollm2"
 """Model by default: the bundled one."""
 
 
+Shots = Annotated[int, typer.Option(metavar="N", min=1, help="Number of demonstrations.")]
+MethodName = Annotated[
+    str,
+    typer.Option(
+        metavar="greedy|bootstrap",
+        help="greedy adds the best demonstration, one after the other; bootstrap takes the best of "
+        "random sets of those that the model itself answers right.",
+    ),
+]
+Budget = Annotated[int, typer.Option(metavar="N", min=1, help="Largest number of prompts.")]
+HeldOut = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Number of held-out examples of the pool; by default a third."
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")]
+ModelName = Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Metric that the search improves; by default the log loss of labels, the mae of "
+        "numbers and the accuracy of other answers.",
+    ),
+]
+
+
 def optimise(
     task: options.TaskName,
-    shots: Annotated[int, typer.Option(metavar="N", min=1, help="Number of demonstrations.")] = 4,
-    method: Annotated[
-        str,
-        typer.Option(
-            metavar="greedy|bootstrap",
-            help="greedy adds the best demonstration, one after the other; bootstrap takes the "
-            "best of random sets of those that the model itself answers right.",
-        ),
-    ] = "greedy",
-    budget: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Largest number of prompts.")
-    ] = 2000,
-    held_out: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Number of held-out examples of the pool; by default a third."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")
-    ] = Path("shots.json"),
-    model: Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)] = MODEL,
-    template: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")] = 0,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Metric that the search improves; by default the log loss of labels, the mae of "
-            "numbers and the accuracy of other answers.",
-        ),
-    ] = None,
+    shots: Shots = 4,
+    method: MethodName = "greedy",
+    budget: Budget = 2000,
+    held_out: HeldOut = None,
+    out: Out = Path("shots.json"),
+    model: ModelName = MODEL,
+    template: TemplateName = None,
+    seed: Seed = 0,
+    metric: Metric = None,
     near_duplicates: options.NearDuplicates = None,
     store: options.StoreFile = None,
     max_tokens: options.MaxTokens = 64,
@@ -66,6 +73,7 @@ def optimise(
     think: options.Think = 0,
     context: options.Context = None,
     threads: options.Threads = None,
+    gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     exact: options.Exact = False,
     no_lint: options.NoLint = False,
@@ -100,7 +108,12 @@ def optimise(
         per_query=prompts_per_query(loaded, Template.of(loaded, template), reasoning),
     )
     runtime = arguments.model_named(
-        model, context=context, weights=kind, threads=threads, exact=exact
+        model,
+        context=context,
+        weights=kind,
+        threads=threads,
+        exact=exact,
+        gpu_layers=arguments.gpu_layers(gpu_layers),
     )
     with arguments.progress("searching", [runtime]) as progress:
         found = promptkit.optimise(

@@ -35,6 +35,12 @@ def _number_or_auto(text: str) -> str:
     return text
 
 
+def _layers_or_auto(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and len(text) <= 6):
+        raise typer.BadParameter(f"{text!r} is not a number of layers, nor auto.")
+    return text
+
+
 TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute.")
 ]
@@ -258,6 +264,16 @@ Temperature = Annotated[
         metavar="X",
         min=0.0,
         help="Temperature of generated answers; 0 is greedy, and 0.7 for --rationales above 1.",
+    ),
+]
+GpuLayersText = Annotated[
+    str,
+    typer.Option(
+        "--gpu-layers",
+        metavar="N|auto",
+        callback=_layers_or_auto,
+        help="Layers that run on a GPU, if llama.cpp was built for one: 0 for none; auto is what "
+        "was measured to be fastest.",
     ),
 ]
 Threads = Annotated[

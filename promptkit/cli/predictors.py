@@ -57,6 +57,7 @@ def model_again(
         context=context,
         weights=origin["weights"],
         exact=origin["exact"],
+        gpu_layers=origin.get("gpu_layers", "auto"),
     )
     for path, scale in origin["adapters"]:
         model = model.adapted(path, scale=scale)

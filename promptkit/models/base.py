@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from promptkit.errors import PromptTooLongError, shorten
 from promptkit.prompts.prompt import Prompt
+
+GpuLayers = int | Literal["auto"]
+"""Number of layers of a model that run on a GPU, or what was measured to be fastest."""
 
 Weights = Literal["auto", "as-is", "f32", "f16", "bf16", "q8_0", "q4_0"]
 """What a model runs from: the fastest weights that are as precise as its file's, its file as it is,
@@ -117,6 +120,11 @@ class LoadedFrom:
     exact: bool
     adapters: tuple[tuple[str, float], ...] = ()
     """Paths of adapters and their scales."""
+    gpu_layers: int = 0
+
+    def adapted(self, path: str, scale: float) -> LoadedFrom:
+        """Return how the model with one more adapter was loaded."""
+        return replace(self, adapters=(*self.adapters, (path, scale)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar
 from promptkit.errors import ModelError, PromptError, shorten
 from promptkit.models.base import (
     Generation,
+    GpuLayers,
     LoadedFrom,
     Memory,
     ModelIdentity,
@@ -34,6 +35,7 @@ from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.prepare.prepare import Notify, log, prepared
 from promptkit.models.runtime.context import Context
 from promptkit.models.runtime.generation import AnswerWriter
+from promptkit.models.runtime.gpu import layers
 from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
@@ -64,6 +66,7 @@ def load_model(
     exact: bool = False,
     adapter: str | Path | None = None,
     weights: Weights = "auto",
+    gpu_layers: GpuLayers = "auto",
     notify: Notify = log.info,
 ) -> LlamaModel:
     """Load a GGUF model.
@@ -78,6 +81,8 @@ def load_model(
         weights: `auto` runs the fastest weights on this machine that are as precise as the file's;
             measuring takes some seconds at first use. `as-is` runs the file and writes nothing.
             Any other value is a type of weights.
+        gpu_layers: The layers that run on a GPU, where llama.cpp was built for one: `auto` for what
+            was measured to be fastest, or a number, 0 for none.
         notify: A function that is called with a sentence when something is measured.
 
     Returns:
@@ -89,8 +94,7 @@ def load_model(
         MissingExtraError: The name needs a package that is not installed.
 
     Example:
-        >>> model = load_model("smollm2", weights="as-is")
-        >>> model
+        >>> load_model("smollm2", weights="as-is")
         <LlamaModel smollm2 (Q4_1)>
     """
     model = LlamaModel(
@@ -100,6 +104,7 @@ def load_model(
         threads=threads,
         exact=exact,
         weights=weights,
+        gpu_layers=gpu_layers,
         notify=notify,
     )
     return model.adapted(adapter) if adapter is not None else model
@@ -113,19 +118,14 @@ class LlamaModel:
     Args:
         path: The model file.
         name: The model's name in messages and reports; by default the file's.
-        context: The longest prompt with its answer, in tokens.
-        threads: The threads that compute.
-        exact: Decode every prompt alone.
-        weights: The weights to run, as for `load_model`.
-        notify: A function that is called with a sentence when something is measured.
+        others: As for `load_model`.
 
     Raises:
         ModelFileError: The file is missing, damaged or of an unknown kind.
         ModelError: The context is longer than the model allows, or needs too much memory.
 
     Example:
-        >>> model = load_model("smollm2", weights="as-is", context=1024)
-        >>> model.identity.context
+        >>> load_model("smollm2", weights="as-is", context=1024).identity.context
         1024
     """
 
@@ -138,15 +138,16 @@ class LlamaModel:
         threads: int | None = None,
         exact: bool = False,
         weights: Weights = "as-is",
+        gpu_layers: GpuLayers = "auto",
         notify: Notify = log.info,
     ) -> None:
         since = os.stat(path) if os.path.exists(path) else None
         file = verify(path)
         source = prepared(file, weights, notify)
-        model = LoadedModel(
-            source.path, name=name or path.name, since=since if source.path == path else None
-        )
-        settings = replace(source.settings, threads=threads or source.settings.threads)
+        settings, unchanged = source.settings, since if source.path == path else None
+        on_gpu = layers(gpu_layers, settings.gpu_layers, file.header.layers)
+        settings = replace(settings, threads=threads or settings.threads, gpu_layers=on_gpu)
+        model = LoadedModel(source.path, name=name or path.name, since=unchanged, gpu_layers=on_gpu)
         self._model, self._access, self._exact = model, model.access, exact
         self._usage, self._usages = Usage(), _Usages()
         self._context = Context(
@@ -160,7 +161,7 @@ class LlamaModel:
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._adapters: tuple[Adapter, ...] = ()
-        self.origin = LoadedFrom(name or str(path), weights, exact)
+        self.origin = LoadedFrom(name or str(path), weights, exact, gpu_layers=on_gpu)
         """How to load it again."""
         template = library().llama_model_chat_template(model.pointer, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
@@ -210,8 +211,7 @@ class LlamaModel:
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
         model.identity = replace(self.identity, name=name, adapter=applied)
-        adapters = (*self.origin.adapters, (str(path), scale))
-        model.origin = replace(self.origin, adapters=adapters)
+        model.origin = self.origin.adapted(str(path), scale)
         return model
 
     def prefix_state(self, prompts: Sequence[TokenizedPrompt]) -> PrefixState:

@@ -134,6 +134,11 @@ class Header:
         in_all = sum(map(int, heads)) if isinstance(heads, list) else layers * int(str(heads))
         return in_all * per_head
 
+    @property
+    def layers(self) -> int:
+        """The layers that can run on a GPU, the output's included."""
+        return self._number("block_count") + 1
+
     def _number(self, key: str, default: int = 0) -> int:
         value = self.metadata.get(f"{self.architecture}.{key}", default)
         return value if isinstance(value, int) else default

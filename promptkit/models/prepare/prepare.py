@@ -37,6 +37,7 @@ from promptkit.models.prepare.record import (
 from promptkit.models.prepare.speed import speeds
 from promptkit.models.prepare.weight_candidates import AS_PRECISE, Candidates, gather
 from promptkit.models.runtime.context import RuntimeSettings
+from promptkit.models.runtime.gpu import has_gpu
 
 log = logging.getLogger("promptkit.models")
 
@@ -164,7 +165,7 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path, attempts: int) -> C
     forced = None if weights == "auto" else weights.upper()
     candidates = gather(file, forced, folder)
     trials = _Trials(candidates.paths)
-    best, settings, gain = _fastest(trials, candidates, own, forced)
+    best, settings, gain = _fastest(trials, candidates, own, forced, file.header.layers)
     made = None if best == own else candidates.paths[best]
     choice = Choice(
         name=file.header.path.name,
@@ -191,12 +192,12 @@ def _chosen(file: ModelFile, weights: Weights, folder: Path, attempts: int) -> C
 
 
 def _fastest(
-    trials: _Trials, candidates: Candidates, own: str, forced: str | None
+    trials: _Trials, candidates: Candidates, own: str, forced: str | None, most: int
 ) -> tuple[str, RuntimeSettings, float]:
     """Return the fastest weights, their settings, and the gain over the file as it usually runs.
 
-    One thing is varied at a time: the weights, then attention and cache, then the micro-batch, then
-    the threads.
+    One thing is varied at a time: the weights, then attention and cache, then all layers on a GPU,
+    then the micro-batch, then the threads.
     """
     settings = RuntimeSettings(cores())
     found = trials.speeds((kind, settings) for kind in candidates.paths)
@@ -206,6 +207,7 @@ def _fastest(
     gain = by_weights[best] / by_weights[own]
     changes: tuple[Callable[[RuntimeSettings], list[RuntimeSettings]], ...] = (
         partial(_attentions, candidates, own, best),
+        lambda known: [replace(known, gpu_layers=most)] if has_gpu() else [],
         lambda known: [replace(known, batch=batch) for batch in BATCHES],
         lambda known: [replace(known, threads=cores(physical=True))],
     )

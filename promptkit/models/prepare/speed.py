@@ -56,14 +56,16 @@ def speeds(trials: Sequence[tuple[Path, RuntimeSettings]]) -> Speeds:
 def main(job: str) -> str:
     """Return the answer to `speeds`, as JSON."""
     trials = [(one["path"], RuntimeSettings(**one["settings"])) for one in json.loads(job)]
-    models = {path: LoadedModel(Path(path)) for path, _ in trials}
+    kinds = dict.fromkeys((path, settings.gpu_layers) for path, settings in trials)
+    models = {kind: LoadedModel(Path(kind[0]), gpu_layers=kind[1]) for kind in kinds}
     batches = {settings.batch for _, settings in trials}
     # Some architectures know no places beyond those they were trained for.
     trained = min(model.trained_length for model in models.values())
     prefix = min(128, trained // 2)
     most = min(max(MOST, *batches), trained - prefix)
     contexts = [
-        Context(models[path], length=prefix + most, settings=settings) for path, settings in trials
+        Context(models[path, settings.gpu_layers], length=prefix + most, settings=settings)
+        for path, settings in trials
     ]
     watch = _stopwatch([settings for _, settings in trials])
     for context in contexts:

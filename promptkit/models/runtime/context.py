@@ -41,6 +41,8 @@ class RuntimeSettings:
     flash_attention: bool = False
     cache: Precision = "f32"
     """The precision of keys and values; half precision moves scores by 0.01 nats and more."""
+    gpu_layers: int = 0
+    """Layers that run on a GPU."""
 
     def tolerance(self, weights: str) -> float:
         """Return `ModelIdentity.tolerance` of weights such as `Q4_1`, or `F16 from Q4_1`.
@@ -53,7 +55,9 @@ class RuntimeSettings:
 
     def __str__(self) -> str:
         """Return the settings that decide the numbers, as identities record them."""
-        return f"cache {self.cache}, flash attention {'on' if self.flash_attention else 'off'}"
+        on_gpu = f", {self.gpu_layers} layers on a GPU" if self.gpu_layers else ""
+        attention = "on" if self.flash_attention else "off"
+        return f"cache {self.cache}, flash attention {attention}{on_gpu}"
 
 
 _LOGITS = 2**24

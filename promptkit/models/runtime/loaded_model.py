@@ -63,6 +63,7 @@ class LoadedModel:
         name: str | None = None,
         since: os.stat_result | None = None,
         check: bool = False,
+        gpu_layers: int = 0,
     ) -> None:
         """Load a file that llama.cpp is known to survive, or one in a process of its own.
 
@@ -71,6 +72,7 @@ class LoadedModel:
             name: The model's name in messages; by default the file's.
             since: The file's status when it was verified, which may be some time ago.
             check: Have llama.cpp look at every weight.
+            gpu_layers: The layers that run on a GPU.
 
         Raises:
             ModelFileError: The file cannot be read or loaded, or changed meanwhile.
@@ -78,7 +80,7 @@ class LoadedModel:
         lib = library()
         self.path = path
         self.file = WatchedFile(path, since)
-        self.pointer = _load(path, check)
+        self.pointer = _load(path, check, gpu_layers)
         self._contexts: list[Any] = []
         free = partial(_free, self.pointer, self._contexts, self.file)
         self.access = Access(name or path.name, free, forks=not lib.llama_supports_gpu_offload())
@@ -155,10 +157,10 @@ def new_adapter(model: LoadedModel, path: Path) -> Any:
     return pointer
 
 
-def _load(path: Path, check: bool) -> Any:
+def _load(path: Path, check: bool, gpu_layers: int) -> Any:
     lib = library()
     params = lib.llama_model_default_params()
-    params.check_tensors = check
+    params.check_tensors, params.n_gpu_layers = check, gpu_layers
     forget_errors()
     with held_interrupts() as interrupted:
         goes_on = lib.llama_progress_callback(lambda _share, _data: not interrupted())
