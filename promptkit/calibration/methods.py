@@ -242,7 +242,7 @@ def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
 
 
 def _check_width(scores: ArrayLike, held_out: HeldOut) -> None:
-    labels, known = _checked(scores).shape[1], np.shape(held_out.scores)[-1]
+    labels, known = _checked(scores).shape[1], _checked(held_out.scores).shape[1]
     if labels != known:
         raise ValueError(f"expected (examples, {labels}), got {np.shape(held_out.scores)}")
 

@@ -99,7 +99,8 @@ def _server(url: str, *, context: int | None = None, **settings: Any) -> ServerM
     """Return a server's model; settings that only the server itself can have are refused."""
     for name in ("threads", "exact", "gpu_layers"):
         if settings.get(name) not in (None, False, "auto"):
-            raise ModelError(f"--{name.replace('_', '-')}: a server has its own; start it with what you need")
+            option = name.replace("_", "-")
+            raise ModelError(f"--{option}: a server has its own; start it with what you need")
     with err.status(Text("connecting to the server")):
         return promptkit.load_server(url, context=context, notify=note)
 

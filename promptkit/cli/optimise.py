@@ -92,9 +92,7 @@ def optimise(
     sampling = arguments.sampling(max_tokens, temperature)
     loaded = arguments.task_named(task, near_duplicates)
     if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
-        raise TaskError(
-            f"--out {out}: write a file name that ends in .json, in a folder that exists"
-        )
+        raise TaskError(f"--out {out}: write a file name that ends in .json, in an existing folder")
     outputs.check_file("--out", out)
     search_metric(loaded, metric, votes=rationales > 1)
     reasoning = Reasoning(rationale_tokens, rationales, think)

@@ -227,7 +227,7 @@ def test_progress_counts_every_models_prompts() -> None:
 
 PAIR = [
     *("a", "b", "delta", "ci", "ci_fixed", "p", "p_fixed", "p_holm", "verdict"),
-    *("log_loss", "brier"),
+    *("log_loss", "brier", "n"),
 ]
 ROW = [
     *("model", "template", "selection", "shots", "seed", "calibration", "n", "accuracy"),
