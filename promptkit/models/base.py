@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -149,6 +150,13 @@ class Usage:
     """Tokens that were decoded."""
     decode_seconds: float = 0.0
     """The time inside the runtime."""
+
+
+class UsageByThread(threading.local):
+    """The usage of each thread, so that a comparison reports what its own work cost."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
 
 
 class Request(Protocol):

@@ -7,7 +7,6 @@ which everything they have in common is decoded once.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from promptkit.models.base import (
     Sampling,
     Score,
     Usage,
+    UsageByThread,
     Weights,
     check_fits,
 )
@@ -49,13 +49,6 @@ DEFAULT_CONTEXT = 4096
 """The context, in tokens, by default, where the model was trained for as many."""
 
 T = TypeVar("T")
-
-
-class _Usages(threading.local):
-    """The usage of each thread, so that a comparison reports what its own work cost."""
-
-    def __init__(self) -> None:
-        self.usage = Usage()
 
 
 def load_model(
@@ -118,7 +111,12 @@ class LlamaModel:
     Args:
         path: The model file.
         name: The model's name in messages and reports; by default the file's.
-        others: As for `load_model`.
+        context: As for `load_model`, like all that follow.
+        threads: See there.
+        exact: See there.
+        weights: See there.
+        gpu_layers: See there.
+        notify: See there.
 
     Raises:
         ModelFileError: The file is missing, damaged or of an unknown kind.
@@ -149,7 +147,7 @@ class LlamaModel:
         settings = replace(settings, threads=threads or settings.threads, gpu_layers=on_gpu)
         model = LoadedModel(source.path, name=name or path.name, since=unchanged, gpu_layers=on_gpu)
         self._model, self._access, self._exact = model, model.access, exact
-        self._usage, self._usages = Usage(), _Usages()
+        self._usage, self._usages = Usage(), UsageByThread()
         self._context = Context(
             model,
             length=model.context_length(context, DEFAULT_CONTEXT),
