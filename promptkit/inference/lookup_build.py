@@ -257,6 +257,8 @@ def _merged(
 
 def _refreshed(codec: Codec, was: bytes, now: bytes, add: bool) -> bytes:
     """Return an entry of a new version; answers that stay the same are kept to the byte."""
+    if not was and len(codec.split(now)) == 1:
+        return now
     old, new = _by_input(codec, was), _by_input(codec, now)
     if add:
         new = old | new
@@ -270,8 +272,10 @@ def _by_input(codec: Codec, entry: bytes) -> dict[bytes, bytes]:
 
 def _count(codec: Codec, change: Change, counts: Counter[str]) -> None:
     """Count the inputs of an entry."""
-    if change.now == change.before:
-        counts["inputs"] += len(codec.split(change.now))
+    if change.before in (b"", change.now):
+        inputs = len(codec.split(change.now))
+        counts["inputs"] += inputs
+        counts["added"] += inputs if not change.before else 0
         return
     old, new = _by_input(codec, change.before), _by_input(codec, change.now)
     counts["inputs"] += len(new)
