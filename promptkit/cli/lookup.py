@@ -18,6 +18,7 @@ from promptkit.inference.lookup import REFUSED, Lookup
 from promptkit.text import counted
 
 if TYPE_CHECKING:
+    from promptkit.inference.lookup_build import Built
     from promptkit.inference.lookup_entries import StoredAnswer
     from promptkit.inference.lookup_table import Version
 
@@ -127,12 +128,18 @@ def build(
     json_file: _Json = None,
 ) -> None:
     """Build a lookup table of predictions, or a new version of one that is there."""
+    how: Any = {"normalise": normalise or (), "add": add, "keep": keep}
+    made = write_table(predictions, out, quiet=json_file == "-", **how)
+    write_json(json_file, _version_data(made.version) | _counts(made))
+
+
+def write_table(predictions: Path, out: Path, *, quiet: bool = False, **how: Any) -> Built:
+    """Build a table, and say what came of it; `how` is that of `promptkit.build_lookup`."""
     from promptkit.inference.lookup_build import build_lookup
 
-    made = build_lookup(predictions, out, normalise=normalise or (), add=add, keep=keep)
-    version = made.version
-    if json_file != "-":
-        say(f"{out}: {_summary(version)}; {_size(out)}")
+    made = build_lookup(predictions, out, **how)
+    if not quiet:
+        say(f"{out}: {_summary(made.version)}; {_size(out)}")
         if made.unanswered:
             note(f"{counted(made.unanswered, 'prediction')} without an answer left out")
         if made.collisions:
@@ -142,7 +149,28 @@ def build(
             )
             for text in made.collided:
                 err.print(f"  {text}", soft_wrap=True)
-    write_json(json_file, _version_data(version) | _counts(made))
+    return made
+
+
+def check_lookup(file: Path, predictions: Path, shard: str | None) -> None:
+    """Raise where no lookup table can be written of predictions, before they are made.
+
+    Raises:
+        PromptkitError: The predictions are only a shard, or their format is not read.
+        LookupFileError: The file is there, and no lookup table.
+        MissingExtraError: LMDB is missing.
+    """
+    from promptkit.inference.lookup_build import check_writable
+    from promptkit.inference.lookup_rows import SUFFIXES
+
+    if shard is not None:
+        raise PromptkitError(
+            "--lookup: a shard is not all; merge the shards, then promptkit lookup build"
+        )
+    if predictions.suffix.lower() not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise PromptkitError(f"--lookup: reads predictions whose --out ends in {known}")
+    check_writable(file)
 
 
 @app.command(cls=Command)
@@ -234,7 +262,7 @@ def _version_data(version: Version) -> dict[str, Any]:
     return version._asdict() | {"fields": [field._asdict() for field in version.fields]}
 
 
-def _counts(made: Any) -> dict[str, Any]:
+def _counts(made: Built) -> dict[str, Any]:
     names = ("unanswered", "repeated", "collisions", "collided")
     return {name: getattr(made, name) for name in names}
 

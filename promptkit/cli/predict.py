@@ -13,13 +13,16 @@ import typer
 import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
+from promptkit.cli.lookup import check_lookup, write_table
 from promptkit.cli.predictors import TASK_OR_FROZEN, frozen_named, is_frozen
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.bulk_assembly import BulkResult, check_out
 from promptkit.inference.bulk_parts import Shard
 from promptkit.inference.bulk_run import CHUNK_ROWS, BulkProgress
+from promptkit.inference.lookup_rows import PredictedBy
 from promptkit.inference.prediction import Fit, Predictor
+from promptkit.inference.predictor_key import predictor_key
 from promptkit.models.base import Weights
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
@@ -103,11 +106,22 @@ Overwrite = Annotated[
 ]
 
 
+LookupFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--lookup",
+        metavar="FILE",
+        help="Lookup table, made or refreshed of the predictions once they are complete.",
+    ),
+]
+
+
 def predict(
     context: typer.Context,
     task: Named,
     inputs: InputFile,
     out: OutFile,
+    lookup: LookupFile = None,
     model: OneModel = "smollm2",
     shots: ShotCount = None,
     seed: Seed = 0,
@@ -157,6 +171,8 @@ def predict(
     """
     check_out(out)
     outputs.check_file("--out", out)
+    if lookup is not None:
+        check_lookup(lookup, out, shard)
     part = Shard.read(shard) if shard is not None else Shard()
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
@@ -211,6 +227,11 @@ def predict(
             **rows,
         )
     _say(done, shard)
+    if lookup is not None:
+        made_by = PredictedBy(
+            predictor.identity.name, predictor.template.name, predictor_key(predictor)
+        )
+        write_table(done.out, lookup, origin=made_by)
 
 
 def merge(

@@ -284,6 +284,20 @@ def _count(codec: Codec, change: Change, counts: Counter[str]) -> None:
     counts["changed"] += sum(unlike(old[key], new[key]) for key in old.keys() & new.keys())
 
 
+def check_writable(path: Path) -> None:
+    """Raise where a table cannot be written to a file.
+
+    Raises:
+        LookupFileError: It is there, and no lookup table.
+        MissingExtraError: LMDB is missing.
+        OSError: Its folder cannot be written.
+    """
+    if path.exists():
+        read_table(path)
+    with _scratch(path):
+        pass
+
+
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
     """Make a folder beside a file for what is on its way there."""

@@ -29,6 +29,10 @@ CELL = ("model", "template", "selection", "order", "verbalizer", "calibration", 
 """Columns of the cell that a prediction is of."""
 
 
+SUFFIXES = (".jsonl", ".ndjson", ".parquet")
+"""Ends of the names of files that predictions are read from."""
+
+
 class AnsweredRow(NamedTuple):
     """An input with its answer."""
 
@@ -169,7 +173,7 @@ def _read(path: Path) -> Iterator[tuple[int, Any]]:
         return _parquet(path)
     if suffix in (".jsonl", ".ndjson"):
         return _jsonl(path)
-    raise TaskError(f"{path}: predictions are read from .jsonl, .ndjson and .parquet files")
+    raise TaskError(f"{path}: predictions are read from files that end in {', '.join(SUFFIXES)}")
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:

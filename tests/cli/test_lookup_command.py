@@ -11,6 +11,9 @@ import pytest
 from command_line import Run, runner
 from processes import environment
 
+from promptkit import FakeModel, Lookup
+from promptkit.cli import arguments
+
 pytest.importorskip("lmdb")
 
 ANSWERS = {"Azafrán": "saffron", "Aspirin": "acid", "aSPIRIN": "brand"}
@@ -110,3 +113,27 @@ def test_the_short_way_imports_no_command(file: Path) -> None:
         env=environment(),
     )
     assert done.stdout == "AZAFRÁN: saffron (normalised)\nset()\n"
+
+
+FRUIT = Path(__file__).parents[2] / "examples" / "fruit"
+
+
+def test_predictions_go_on_into_a_lookup_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(arguments, "models_named", lambda *_, **__: [FakeModel()])
+    words = ("predict", FRUIT, FRUIT / "tests.csv", "--out", "a.jsonl", "--lookup", "a.lookup")
+    ran = run(*words)
+    assert (ran.code, ran.err) == (0, "")
+    assert "a.lookup: version 1, 51 inputs (51 added)" in ran.out
+    (version,) = json.loads(run("lookup", "versions", "a.lookup", "--json", "-").out)
+    assert (version["model"], version["template"]) == ("fake", "arrow.j2")
+    assert len(version["predictor"]) == 64
+    first = json.loads(Path("a.jsonl").read_text().splitlines()[0])
+    assert Lookup("a.lookup").find(first["input"]).label == first["label"]
+    assert "version 2, 51 inputs (51 as before)" in run(*words).out
+    assert "a shard is not all" in run(*words, "--shard", "1/2").err
+    Path("a.lookup").write_text("something else")
+    assert "not a lookup table" in run(*words, "--overwrite").err
+    assert "ends in .jsonl" in run("predict", *words[1:4], "a.csv", *words[5:]).err
