@@ -169,10 +169,7 @@ def predict(
     Rows that do not fit go to FILE.rejects.jsonl, and the run goes on. What is done is kept in
     FILE.parts: after any end of the process, the same command goes on from there.
     """
-    check_out(out)
-    outputs.check_file("--out", out)
-    if lookup is not None:
-        check_lookup(lookup, out, shard)
+    _check_files(out, lookup, shard)
     part = Shard.read(shard) if shard is not None else Shard()
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
@@ -227,11 +224,7 @@ def predict(
             **rows,
         )
     _say(done, shard)
-    if lookup is not None:
-        made_by = PredictedBy(
-            predictor.identity.name, predictor.template.name, predictor_key(predictor)
-        )
-        write_table(done.out, lookup, origin=made_by)
+    _tabulate(done.out, lookup, predictor)
 
 
 def merge(
@@ -246,6 +239,21 @@ def merge(
     nothing.
     """
     _say(promptkit.merge_shards(out), None)
+
+
+def _check_files(out: Path, lookup: Path | None, shard: str | None) -> None:
+    """Raise for files that cannot be written, before the work."""
+    check_out(out)
+    outputs.check_file("--out", out)
+    if lookup is not None:
+        check_lookup(lookup, out, shard)
+
+
+def _tabulate(predictions: Path, lookup: Path | None, predictor: Predictor) -> None:
+    """Write the lookup table of predictions that are complete, if one is asked for."""
+    if lookup is not None:
+        names = predictor.identity.name, predictor.template.name
+        write_table(predictions, lookup, origin=PredictedBy(*names, predictor_key(predictor)))
 
 
 def _prompt(
