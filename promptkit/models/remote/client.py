@@ -95,12 +95,13 @@ class Client:
         return self._request("GET", path, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Return the answer to a POST, as JSON.
+        """Return the answer to a POST, as JSON; what is None in its body is left out.
 
         Raises:
             NoAnswerError: The server refuses it, or does not answer in time, as often as is tried.
         """
-        return self._request("POST", path, body)
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._request("POST", path, given)
 
     def trying_once(self) -> Client:
         """Return this client without retries: for requests whose refusal is the answer."""
@@ -156,7 +157,7 @@ class Client:
         if 200 <= status < 300:
             try:
                 return None, httpx.Response(200, content=content).json(), status, None
-            except ValueError:
+            except (ValueError, RecursionError):
                 reason = f"an answer that is no JSON: {self._shown(content)}"
                 return None, reason, status, False
         passing = status in _PASSING or (status >= 500 and status not in _LASTING)
@@ -181,7 +182,7 @@ class Client:
             return "it sends elsewhere, which is not followed; use the URL of the server itself"
         try:
             said = self._httpx.Response(200, content=content).json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._shown(content)
         for name in ("error", "detail", "message"):
             if isinstance(said, Mapping) and name in said:

@@ -19,14 +19,14 @@ from promptkit.models.base import (
 )
 from promptkit.models.remote.address import address_of
 from promptkit.models.remote.client import Client, Patience, in_parallel
-from promptkit.models.remote.probing import KNOWN, Abilities, probe, why_not
+from promptkit.models.remote.probing import KNOWN, probe, why_not
 from promptkit.models.remote.reported import check_same, read_report
 from promptkit.models.remote.server_identity import connected_to, identity_of, short_name
 from promptkit.models.remote.server_tokens import find_tokens
 from promptkit.models.remote.text_request import TextRequest, text_request
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template as chat
-from promptkit.prompts.pieces import Message, Piece
+from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
 
 Notify = Callable[[str], None]
@@ -326,11 +326,11 @@ class ServerModel:
 
     def _fingerprint(self) -> str:
         """Return what the model writes after the known prompt: another model writes another."""
-        if self._can.write is None:
-            return ""
-        prompt = _known(self._can)
+        if self._can.write is None or self._can.reads == "turns":
+            return ""  # hosted models do not write the same again and again
+        prompt = Prompt((Piece(KNOWN, "template"),))
         request: Request = TextRequest(prompt)
-        if self._encoder is not None and not prompt.messages:
+        if self._encoder is not None:
             request = self._encoder.encode(prompt)
         return self._can.write(request, Sampling(_LONGEST)).text
 
@@ -347,13 +347,6 @@ class ServerModel:
             f"{short_name(shown.model)} on {shown.runtime}; {how}; {tokens}; "
             f"{template}; {self._threads} requests at once"
         )
-
-
-def _known(can: Abilities) -> Prompt:
-    pieces = (Piece(KNOWN, "template"),)
-    if can.reads == "turns":
-        return Prompt(messages=(Message("user", pieces),))
-    return Prompt(pieces)
 
 
 def _as_turns(prompt: Prompt) -> Prompt:

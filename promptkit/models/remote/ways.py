@@ -27,6 +27,9 @@ _LISTED = 200
 _FORCE = 10_000.0
 """A bias, in nats, that no logit outweighs."""
 
+_UNDERFLOW = -103.0
+"""About the logarithm of the least number in single precision, in nats."""
+
 _SMALLEST = math.log(0.5e-4)
 """What a probability of 0 may be, where four digits are shown."""
 
@@ -77,20 +80,22 @@ def forced(client: Client, ask: Ask) -> Callable[[TokenizedPrompt], Scored]:
     The log-probabilities there are those before the bias that forces a token.
     """
 
-    def force(ids: Sequence[int], token: int) -> float:
+    def force(ids: Sequence[int], token: int) -> tuple[float, bool]:
         body = {"prompt": [*ids], "n_predict": 1, "temperature": 0, "n_probs": 1}
         said = client.post("/completion", {**body, "logit_bias": [[token, _FORCE]]})
         found = read_llama_cpp(said).by_id
         if token not in found:
             raise ModelError(f"/completion: the server does not write the token {token}")
-        return found[token]
+        if found[token] < _UNDERFLOW:  # a probability that is 0 in single precision
+            return _UNDERFLOW, False
+        return found[token], True
 
     def score(request: TokenizedPrompt) -> Scored:
         def look(prefix: tuple[int, ...], targets: Sequence[int]) -> Iterable[tuple[float, bool]]:
             ids = [*request.ids, *prefix]
             found = ask(ids, _LISTED).by_id
             for token in targets:
-                yield found[token] if token in found else force(ids, token), True
+                yield (found[token], True) if token in found else force(ids, token)
 
         return _walk(request, look)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 
-import httpx2
 import pytest
 from command_line import Run
+from started_server import started
 
 from promptkit import LlamaModel, Sampling, load_server
 from promptkit.models.prepare.model_files import find
@@ -27,40 +24,12 @@ LABELS = (" positive", " negative", " hesperidium")
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with keys and values in full precision, as this process has them."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    arguments = {"model": find("smollm2"), "port": port, "logits_all": "true", "n_ctx": 1024}
-    arguments |= {"type_k": 0, "type_v": 0, "n_threads": 2, "verbose": "false"}
-    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "llama_cpp.server", *words], stdout=output, stderr=output
-        )
-    try:
-        where = f"http://127.0.0.1:{port}"
-        wait_for(where, process, log)
+    options = {"model": find("smollm2"), "logits_all": "true", "n_ctx": 1024, "n_threads": 2}
+    options |= {"type_k": 0, "type_v": 0, "verbose": "false"}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    folder = tmp_path_factory.mktemp("server")
+    with started([sys.executable, "-m", "llama_cpp.server", *words], folder) as where:
         yield where
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    start = monotonic()
-    while monotonic() - start < 120:
-        assert process.poll() is None, log.read_text()[-2000:]
-        try:
-            if httpx2.get(f"{url}/v1/models", timeout=5).status_code == 200:
-                return
-        except httpx2.HTTPError:
-            sleep(0.2)
-    raise AssertionError(log.read_text()[-2000:])
 
 
 @pytest.fixture(scope="module")

@@ -150,6 +150,26 @@ def test_a_label_that_is_not_listed_is_unknown_and_never_zero() -> None:
             assert "did not list the tokens of some labels" in said[-1]
 
 
+def test_a_probability_that_underflows_is_unknown() -> None:
+    routes = llama_cpp(TOY)
+    complete = routes["POST /completion"]
+
+    def underflows(body: Mapping[str, Any]) -> tuple[int, Any]:
+        status, said = complete({**body, "n_probs": 1})
+        if body["prompt"] == TOY.tokens(" Kind") and body.get("logit_bias"):
+            said["completion_probabilities"][0]["logprob"] = -3.4e38  # as llama.cpp has it
+        elif body["prompt"] != TOY.tokens(" Kind"):
+            status, said = complete(body)
+        return status, said
+
+    routes["POST /completion"] = underflows
+    with loaded(routes) as (_, model, _said):
+        best = VOCABULARY[TOY.top(TOY.tokens(" Kind"), 1)[0][0]]
+        (score,) = scores(model, prompt(" Kind", (best, " drupe")))
+        assert score.unknown == (1,)
+        assert score.logprobs[1] == -103
+
+
 def test_numbers_that_are_all_zero_are_refused() -> None:
     with served(zeros(openai(TOY))) as server:
         with pytest.raises(PromptkitError, match=r"it is refused") as found:
