@@ -19,7 +19,7 @@ from promptkit.cli.console import err, note
 from promptkit.errors import ModelError, PromptkitError, TaskError, escaped
 from promptkit.inference.answering import Progress
 from promptkit.models.base import Model, Sampling
-from promptkit.models.remote.address import is_url
+from promptkit.models.remote.address import address_of, is_url
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection
@@ -82,6 +82,14 @@ def model_named(name: str, **settings: Any) -> LlamaModel | ServerModel:
     doing = Text(f"loading {escaped(name)} (the first time, it is tried in a process of its own)")
     with err.status(doing):
         return promptkit.load_model(name, notify=note, **settings)
+
+
+def shown_model(name: str) -> str:
+    """Return the name of a model as it may be shown: without the secrets of a URL."""
+    if not is_url(name):
+        return name
+    address = address_of(name)
+    return address.root + (f"#{address.model}" if address.model else "")
 
 
 def token_model_named(name: str, **settings: Any) -> TokenModel:

@@ -138,7 +138,7 @@ def optimise(
         print(found)
         words = ["promptkit", "compare", task, "--selection", str(out), "--selection", "balanced"]
         words += ["--template", template] if template is not None else []
-        words += ["--model", model] if model != MODEL else []
+        words += ["--model", arguments.shown_model(model)] if model != MODEL else []
         if near_duplicates is not None:
             words += ["--near-duplicates", near_duplicates]
         say(f"Written to {out}. Now: {shlex.join(words)}")

@@ -58,9 +58,17 @@ def test_secrets_are_in_no_file_of_a_run(
     url = server.url.replace("http://", "http://me:hidden-word@")
     done = run("compare", task, "--model", url, "--shots", "0", "--seeds", "1", "--no-lint")
     assert done.code == 0, done.err
+    found = run(
+        *("optimise", task, "--model", url, "--shots", "1", "--budget", "20"),
+        *("--held-out", "2", "--out", "found.json", "--no-lint"),
+    )
+    assert found.code == 0, found.err
+    assert f"--model {server.url}" in found.out
     files = [path for path in here.rglob("*") if path.is_file()]
     assert any(path.suffix == ".sqlite" for path in files)
-    written = b"".join(path.read_bytes() for path in files) + (done.out + done.err).encode()
+    written = (
+        b"".join(path.read_bytes() for path in files) + (done.out + done.err + found.out).encode()
+    )
     assert b"hidden-key" not in written
     assert b"hidden-word" not in written
 
