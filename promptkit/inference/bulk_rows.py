@@ -153,8 +153,9 @@ def normalised(value: Any) -> Any:
 def answer_text(prediction: Prediction) -> str:
     """Return the answer of a prediction as JSON: what equal rows share."""
     answer = {name: getattr(prediction, name) for name in ANSWER}
-    if prediction.rationale is not None:
-        answer["rationale"] = prediction.rationale
+    for name in ("rationale", "thought"):
+        if (text := getattr(prediction, name)) is not None:
+            answer[name] = text
     return _text(answer)
 
 

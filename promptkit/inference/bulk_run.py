@@ -26,6 +26,7 @@ from promptkit.inference.bulk_rows import (
 )
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
+from promptkit.selection.draw import forget
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
@@ -230,7 +231,10 @@ class BulkRun:
         def tell(done: int, total: int) -> None:
             self._tell(size * done // total, done / total)
 
-        return self.predictor.predict(queries, store=self.store, progress=tell)
+        made = self.predictor.predict(queries, store=self.store, progress=tell)
+        for pool in {id(pool): pool for pool in map(self.task.pool_of, queries)}.values():
+            forget(pool)  # or memory grows with the rows
+        return made
 
     def _tell(self, more: int, share: float) -> None:
         """Report progress, with a share of the chunk in flight, or so many of its rows, done."""

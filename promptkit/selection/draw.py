@@ -84,6 +84,11 @@ def expect(
     draws_of(pool).expect(queries, apart)
 
 
+def forget(pool: ExampleSet[Any, Any]) -> None:
+    """Forget the queries that were drawn for, where none of them comes again."""
+    draws_of(pool).forget()
+
+
 def left_out(
     pool: ExampleSet[Any, Any],
     query: Example[Any, Any],
@@ -150,7 +155,7 @@ class Draws:
             self.known(each, None, other)
         self._waiting.clear()
         if len(self._queries) >= MOST + len(self._expected):
-            self._forget()
+            self.forget()
         asked = self.known(query, text, apart)
         indices, nearness = self._chosen(selection, seed, asked, shots)
         if len(indices) < shots:
@@ -183,9 +188,9 @@ class Draws:
         """Number of queries remembered."""
         return len(self._queries)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Forget all queries, but not what was computed of the pool."""
-        for known in (self._asked, self._queries, self._expected, self._keys):
+        for known in (self._asked, self._queries, self._expected, self._waiting, self._keys):
             known.clear()
         for made in (self._heads, self._ranked, self._near, self._tuples):
             made.clear()

@@ -15,6 +15,7 @@ import pytest
 from bulk_child import TASK, ByDigest, Name, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import python
 from pyarrow import parquet
 from pydantic import create_model
 
@@ -27,6 +28,7 @@ from promptkit.inference.bulk_inputs import input_stream
 from promptkit.inference.bulk_parts import PartFolder
 from promptkit.inference.bulk_rows import normalised
 from promptkit.inference.bulk_run import BulkProgress
+from promptkit.selection.draw import draws_of
 
 Rows = list[dict[str, Any]]
 PLAIN = "{% example %}{{ input.name }}: {{ output }}\n{% endexample %}"
@@ -362,6 +364,39 @@ def test_stored_predictions_are_not_asked_again(out: Path) -> None:
         before = model.usage.decoded_tokens
         pk.predict(predictor, task.tests, out=out, store=store)
     assert model.usage.decoded_tokens == before
+
+
+def test_queries_of_a_chunk_are_forgotten_after_it(out: Path) -> None:
+    task = pk.load_task("examples/fruit")
+    for shots in (0, 4):
+        predictor = pk.Predictor(task, pk.Template.of(task), pk.FakeModel(), shots=shots)
+        predicted(task.tests, out, predictor, chunk_rows=10, overwrite=True)
+        assert draws_of(task.demos).remembered == 0
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from bulk_child import ByDigest
+from promptkit import Store, predict
+rows = ({"name": f"a name that is the number {i}"} for i in range(int(sys.argv[2])))
+predict(ByDigest(), [{"name": "a"}], out=sys.argv[1] + ".first.jsonl", store=Store())
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+before = peak()
+predict(ByDigest(), rows, out=sys.argv[1], store=Store())
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
+def test_memory_does_not_grow_with_the_rows(out: Path) -> None:
+    done = python(MEASURE, out, 60_000)
+    assert done.stderr == ""
+    print(f"\n60,000 rows: {float(done.stdout):.0f} MB")
+    assert 0 < float(done.stdout) < 50
 
 
 # Shards.
