@@ -13,6 +13,7 @@ from typing import Any
 from promptkit.calibration.fitted import FittedCalibration
 from promptkit.errors import DataError, ModelError, Problem, PromptkitError
 from promptkit.inference.answering import Progress
+from promptkit.inference.any_predictor import apart
 from promptkit.inference.cell import Cell
 from promptkit.inference.frozen_file import STATE, FrozenFile, read_frozen
 from promptkit.inference.prediction import Prediction, Predictor
@@ -70,16 +71,9 @@ class FrozenPredictor(Predictor):
     ) -> list[Prediction]:
         """Answer every query; one that has the id of a demonstration is another example."""
         queries = list(queries)
-        asked = [*map(self._apart, queries)]
+        asked = [apart(self.task, query) for query in queries]
         made = super().predict(asked, store=store, progress=progress)
         return [replace(one, id=query.id) for one, query in zip(made, queries, strict=True)]
-
-    def _apart(self, query: Example[Any, Any]) -> Example[Any, Any]:
-        """Return a query under an id that no demonstration has, unless it is that one."""
-        id = query.id
-        while (demo := self.task.demos.by_id(id)) is not None and demo.input != query.input:
-            id += "'"
-        return query if id == query.id else query.model_copy(update={"id": id})
 
 
 def load_predictor(

@@ -61,6 +61,18 @@ def _uncalibrated(made: Prediction) -> Prediction:
     return replace(made, calibration=RAW, calibrated={}, logprobs=logprobs)
 
 
+def apart(task: Task[Any, Any], query: Example[Any, Any]) -> Example[Any, Any]:
+    """Return a query under an id that no demonstration has, unless it is that one.
+
+    Ids of new queries say nothing about those of the pool, and an equal one would keep a
+    demonstration from being a shot.
+    """
+    id = query.id
+    while (demo := task.demos.by_id(id)) is not None and demo.input != query.input:
+        id += "'"
+    return query if id == query.id else query.model_copy(update={"id": id})
+
+
 def prediction_of(
     task: Task[Any, Any], query: Example[Any, Any], value: Any, *, model: str
 ) -> Prediction:

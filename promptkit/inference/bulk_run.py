@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from promptkit.errors import DataError, PromptError, PromptkitError, TaskError, TemplateError
-from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.any_predictor import AnyPredictor, apart
 from promptkit.inference.bulk_answers import KnownAnswers
 from promptkit.inference.bulk_assembly import BulkResult
 from promptkit.inference.bulk_inputs import InputStream, NumberedRow
@@ -231,7 +231,9 @@ class BulkRun:
         def tell(done: int, total: int) -> None:
             self._tell(size * done // total, done / total)
 
-        made = self.predictor.predict(queries, store=self.store, progress=tell)
+        asked = [apart(self.task, query) for query in queries]
+        made = self.predictor.predict(asked, store=self.store, progress=tell)
+        made = [replace(one, id=query.id) for one, query in zip(made, queries, strict=True)]
         for pool in {id(pool): pool for pool in map(self.task.pool_of, queries)}.values():
             forget(pool)  # or memory grows with the rows
         return made

@@ -554,3 +554,14 @@ def test_smollm2_predicts_in_bulk_as_it_does_by_query(smollm2: Any, out: Path) -
     for row, one in zip(lines_of(out)[:20], made, strict=True):
         assert one.near_tie or row["label"] == one.label
         assert row["probs"] == pytest.approx(one.probs, abs=0.2)
+
+
+def test_the_id_of_a_demonstration_changes_no_prompt(here: Path) -> None:
+    task = pk.load_task(Path(__file__).parents[2] / "examples" / "fruit")
+    asked = pk.Predictor(task, pk.Template.of(task), pk.FakeModel(), 2, selection="first")
+    rows = [{"id": task.demos[0].id, "name": "medlar tree"}, {"id": "x", "name": "medlar tree"}]
+    predicted(rows[:1], here / "a.jsonl", asked)
+    predicted(rows[1:], here / "b.jsonl", asked)
+    (one,), (other,) = lines_of(here / "a.jsonl"), lines_of(here / "b.jsonl")
+    assert one["id"] == task.demos[0].id
+    assert one["probs"] == other["probs"]
