@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from promptkit.cli.answers import COMMANDS, input_of, line
 from promptkit.cli.console import Screen, err, fail, note, say, write_json
+from promptkit.cli.outputs import check_file
 from promptkit.cli.repeated import Command
 from promptkit.errors import LookupMissError, PromptkitError
 from promptkit.inference.lookup import REFUSED, Lookup
@@ -128,6 +129,7 @@ def build(
     json_file: _Json = None,
 ) -> None:
     """Build a lookup table of predictions, or a new version of one that is there."""
+    check_file("--out", out)
     how: Any = {"normalise": normalise or (), "add": add, "keep": keep}
     made = write_table(predictions, out, quiet=json_file == "-", **how)
     write_json(json_file, _version_data(made.version) | _counts(made))

@@ -74,6 +74,8 @@ def test_errors_are_told_in_a_line(run: Run, file: Path, tmp_path: Path) -> None
     ran = run("lookup", tmp_path / "p.jsonl", "a")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "not a lookup table" in ran.err
+    ran = run("lookup", "build", tmp_path / "p.jsonl", "--out", tmp_path / "none" / "a.lookup")
+    assert (ran.code, "name a file in a folder that exists" in ran.err) == (2, True)
     rows = '{"input": {"a": 1, "b": "c"}, "label": "odd"}\n'
     (tmp_path / "two.jsonl").write_text(rows)
     two = tmp_path / "two.lookup"
