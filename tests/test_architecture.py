@@ -46,6 +46,7 @@ ORDER = [
     "preview",
     "inference",
     "calibration",
+    "serving",
     "linting",
     "importing",
     "formatting",

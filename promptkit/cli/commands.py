@@ -27,6 +27,7 @@ from promptkit.cli.predict import merge, predict
 from promptkit.cli.render import render
 from promptkit.cli.repeated import Command
 from promptkit.cli.report import report
+from promptkit.cli.serve import serve
 from promptkit.errors import PromptkitError, shorten
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
@@ -109,7 +110,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (render, lint, new, compare, check, optimise, freeze, predict, merge):
+for command in (render, lint, new, compare, check, optimise, freeze, predict, merge, serve):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_file)
 app.command(cls=Command)(report)

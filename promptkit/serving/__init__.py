@@ -1,0 +1,1 @@
+"""Predictors behind HTTP: an ASGI application, and a server that runs it."""

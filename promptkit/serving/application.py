@@ -1,0 +1,250 @@
+"""The ASGI application of a predictor: its routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from promptkit.errors import DataError, PromptkitError, shorten
+from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.serving import openapi, systemone
+from promptkit.serving.joined_batches import CrowdedError, JoinedBatches
+from promptkit.serving.refusal import MOST_FLAWS, RefusalError, flaw, unfit
+from promptkit.serving.request_body import json_of
+from promptkit.serving.served import InputAnswer, Served, served
+from promptkit.serving.service_limits import RateLimiter, ServiceLimits
+from promptkit.serving.service_metrics import ServiceMetrics
+from promptkit.tasks.task import Task
+from promptkit.text import counted
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+"""Names by which a machine calls itself."""
+
+
+def service(
+    predictor: AnyPredictor,
+    *,
+    task: Task[Any, Any] | None = None,
+    limits: ServiceLimits = ServiceLimits(),
+    hosts: Sequence[str] | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+) -> Starlette:
+    """Return the ASGI application that answers with a predictor.
+
+    It has the routes /predict, /v1/systemone, /health, /metrics, /openapi.json and /docs, and asks
+    the predictor from one thread.
+
+    Args:
+        predictor: A predictor, such as `load_predictor` returns.
+        task: The task of its inputs; by default its own.
+        limits: What requests may hold, take and wait.
+        hosts: The host names that requests may be to; None for all.
+        notify: A function that is called with errors that no client caused.
+
+    Returns:
+        The application, which any ASGI server runs.
+
+    Raises:
+        TaskError: The predictor has no task.
+
+    Example:
+        >>> from promptkit import FakeModel, Predictor, Template, load_task
+        >>> from starlette.testclient import TestClient
+        >>> task = load_task("examples/fruit")
+        >>> with TestClient(service(Predictor(task, Template.of(task), FakeModel()))) as client:
+        ...     client.post("/predict", json={"name": "lemon"}).json()["label"] in task.labels
+        True
+    """
+    own = served(predictor, task)
+    return _Service(own, limits, hosts, notify).application()
+
+
+class _Service:
+    """Routes of an application, and what they share."""
+
+    def __init__(
+        self,
+        own: Served,
+        limits: ServiceLimits,
+        hosts: Sequence[str] | None,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._served, self._limits, self._hosts, self._notify = own, limits, hosts, notify
+        self._batches = JoinedBatches(
+            own.ask, limits.waiting, lambda batch: self._metrics.batched(batch)
+        )
+        self._metrics = ServiceMetrics(own.usage, lambda: self._batches.waiting)
+        self._limiter = None if limits.rate is None else RateLimiter(limits.rate)
+        self._document = openapi.document(own, limits)
+        self._info = own.info.model_dump()
+
+    def application(self) -> Starlette:
+        """Return the application."""
+        post, get = ["POST"], ["GET"]
+        routes: list[Any] = [
+            Route("/predict", self._route("/predict", self._predict), methods=post),
+            Route("/health", self._route("/health", self._health), methods=get),
+            Route("/metrics", self._route("/metrics", self._show_metrics), methods=get),
+            Route("/openapi.json", self._route("/openapi.json", self._openapi), methods=get),
+            Route("/docs", self._route("/docs", self._page), methods=get),
+            Route("/docs/page.js", self._route("/docs", self._script), methods=get),
+            Route("/", self._route("/docs", self._start), methods=get),
+            Mount("/docs", StaticFiles(directory=openapi.assets())),
+        ]
+        if self._served.labels or self._served.options:
+            decide = self._route("/v1/systemone", self._decide)
+            routes[:0] = [Route("/v1/systemone", decide, methods=post)]
+        handlers: Any = {HTTPException: _refused}
+        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=handlers)
+
+    @asynccontextmanager
+    async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(self._batches.close, self._limits.seconds)
+
+    def _route(self, name: str, handler: Handler) -> Handler:
+        """Return a handler that is counted, and that answers errors with their reasons."""
+
+        async def answer(request: Request) -> Response:
+            start = perf_counter()
+            try:
+                self._check_host(request)
+                response = await handler(request)
+            except RefusalError as error:
+                response = error.response()
+            except Exception as error:
+                self._notify(f"{name}: {type(error).__name__}: {shorten(str(error), 200)}")
+                response = RefusalError(500, "the predictor failed; its log says why").response()
+            self._metrics.requested(name, response.status_code, perf_counter() - start)
+            return response
+
+        return answer
+
+    def _check_host(self, request: Request) -> None:
+        """Raise `RefusalError` for a page elsewhere whose name was made to point here."""
+        if self._hosts is not None and request.url.hostname not in self._hosts:
+            name = shorten(request.url.hostname)
+            raise RefusalError(421, f"this service has another name than {name}")
+
+    def _check_rate(self, request: Request) -> None:
+        if self._limiter is None:
+            return
+        client = "" if request.client is None else request.client.host
+        if (seconds := self._limiter.wait(client)) > 0:
+            raise RefusalError(429, f"more than {self._limits.rate:g} requests/s", seconds)
+
+    async def _predict(self, request: Request) -> Response:
+        self._check_rate(request)
+        data = await json_of(request, self._limits)
+        if not isinstance(data, list):
+            (answer,) = await self._answers(request, [self._read([], data)])
+            return JSONResponse({**_plain(answer), "predictor": self._info})
+        answers = await self._answers(request, self._read_all(data))
+        return JSONResponse({"answers": [*map(_plain, answers)], "predictor": self._info})
+
+    async def _decide(self, request: Request) -> Response:
+        self._check_rate(request)
+        asked = systemone.request_of(await json_of(request, self._limits))
+        own = self._served
+        inputs = [
+            self._read(["state"], systemone.input_for(own, asked, name)) for name in asked.questions
+        ]
+        answers = await self._answers(request, inputs)
+        response = systemone.SystemOneResponse(
+            model=own.info.name,
+            answers={
+                name: systemone.decision_of(question, answer)
+                for (name, question), answer in zip(asked.questions.items(), answers, strict=True)
+            },
+            usage=systemone.TokenUsage(input_tokens=sum(one.tokens for one in answers)),
+        )
+        return JSONResponse(response.model_dump())
+
+    def _read_all(self, data: Sequence[Any]) -> list[Any]:
+        """Return the inputs of a list. Raises `RefusalError`, with the flaws of all of them."""
+        most = self._limits.inputs
+        if not data:
+            raise RefusalError(422, [flaw([], "an empty list; send at least one input")])
+        if len(data) > most:
+            raise RefusalError(413, f"{counted(len(data), 'input')}; send at most {most:,} at once")
+        inputs, flaws = [], list[Mapping[str, Any]]()
+        for place, fields in enumerate(data):
+            try:
+                inputs.append(self._read([place], fields))
+            except RefusalError as error:
+                flaws += error.detail
+        if flaws:
+            raise RefusalError(422, flaws[:MOST_FLAWS])
+        return inputs
+
+    def _read(self, place: Sequence[str | int], fields: Any) -> Any:
+        try:
+            return self._served.read(fields)
+        except DataError as error:
+            raise RefusalError(422, unfit(place, error)) from None
+
+    async def _answers(self, request: Request, inputs: Sequence[Any]) -> list[InputAnswer]:
+        """Return the answers to inputs, unless the client goes away before."""
+        seconds = self._limits.seconds
+        try:
+            future = asyncio.wrap_future(self._batches.submit(inputs))
+        except CrowdedError:
+            raise RefusalError(503, "too many inputs wait for an answer", 1) from None
+        gone = asyncio.ensure_future(request.receive())  # after the body, only of a disconnection
+        try:
+            await asyncio.wait((future, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                if gone.done():
+                    raise RefusalError(499, "the client went away")
+                raise RefusalError(503, f"not answered within {seconds:g} s", 1)
+            answers = future.result()
+        except PromptkitError as error:
+            raise RefusalError(422, [flaw([], str(error))]) from None
+        finally:
+            future.cancel()
+            gone.cancel()
+        self._metrics.answered(answers)
+        return answers
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok", "predictor": self._info})
+
+    async def _show_metrics(self, request: Request) -> Response:
+        return self._metrics.response(request.headers.get("accept", ""))
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(self._document)
+
+    async def _page(self, request: Request) -> Response:
+        policy = {"content-security-policy": openapi.POLICY}
+        return Response(openapi.PAGE, media_type="text/html", headers=policy)
+
+    async def _script(self, request: Request) -> Response:
+        return Response(openapi.SCRIPT, media_type="text/javascript")
+
+    async def _start(self, request: Request) -> Response:
+        return RedirectResponse("docs")
+
+
+def _plain(answer: InputAnswer) -> Mapping[str, Any]:
+    return answer.model_dump()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Return the response to a request for which there is no route."""
+    assert isinstance(error, HTTPException)
+    response = RefusalError(error.status_code, error.detail).response()
+    response.headers.update(error.headers or {})
+    return response
