@@ -28,6 +28,8 @@ from promptkit.models.remote.server_model import ServerModel as ServerModel
 from promptkit.models.remote.server_model import load_server as load_server
 from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
+from promptkit.serving.application import service as service
+from promptkit.serving.service_limits import ServiceLimits as ServiceLimits
 from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example
 from promptkit.tasks.label_sets import ManyLabels as ManyLabels

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from promptkit.cli.console import note, say
-from promptkit.cli.predictors import frozen_named
-from promptkit.errors import MissingExtraError
+from promptkit.cli.predictors import frozen_named, is_frozen
+from promptkit.errors import TaskError
+from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.frozen_file import SUFFIX
 
+if TYPE_CHECKING:
+    from promptkit.calibration.frozen import FrozenPredictor
+    from promptkit.inference.lookup import Lookup
+
 Name = Annotated[
-    str, typer.Argument(metavar="FROZEN", help=f"Frozen predictor, such as fruit{SUFFIX}.")
+    str,
+    typer.Argument(
+        metavar="FROZEN|LOOKUP",
+        help=f"Frozen predictor, such as fruit{SUFFIX}, or lookup table, such as names.lookup.",
+    ),
+]
+Default = Annotated[
+    str | None,
+    typer.Option(metavar="LABEL", help="Label of inputs that the lookup table does not have."),
+]
+Fallback = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FROZEN",
+        help="Frozen predictor that is asked about inputs that the lookup table does not have.",
+    ),
 ]
 Host = Annotated[
     str,
@@ -58,23 +79,40 @@ def serve(
     max_inputs: MaxInputs = 1_000,
     timeout: Timeout = 60.0,
     rate: Rate = None,
+    default: Default = None,
+    fallback: Fallback = None,
 ) -> None:
-    """Answer over HTTP with a frozen predictor, until SIGTERM or Ctrl-C.
+    """Answer over HTTP with a frozen predictor or a lookup table, until SIGTERM or Ctrl-C.
 
     Routes: /predict, /v1/systemone, /health, /metrics, and a page of them at /docs
     (docs/serving.md).
     """
-    try:
-        from promptkit.serving.http_server import run_server
-        from promptkit.serving.service_limits import ServiceLimits
-    except ImportError as error:
-        if (error.name or "").startswith("promptkit"):
-            raise
-        raise MissingExtraError("serve", "server") from None
+    from promptkit.serving.application import LOCAL
+    from promptkit.serving.http_server import run_server
+    from promptkit.serving.service_limits import ServiceLimits
+
     limits = ServiceLimits(body_bytes=max_body, inputs=max_inputs, seconds=timeout, rate=rate)
-    loaded = frozen_named(predictor, model, any_model=any_model, threads=threads)
+    load = partial(frozen_named, model=model, any_model=any_model, threads=threads)
+    loaded: AnyPredictor
+    if is_frozen(predictor):
+        if default is not None or fallback is not None:
+            raise TaskError("--default and --fallback are for lookup tables")
+        loaded = load(predictor)
+    else:
+        loaded = _table(predictor, default, None if fallback is None else load(fallback))
+
+    if host not in LOCAL:
+        note(f"{host}: others can reach this address, and nobody is asked for a key")
 
     def ready(address: str) -> None:
         say(f"{loaded.identity.name} at {address} (page: {address}/docs)")
 
     run_server(loaded, host=host, port=port, limits=limits, ready=ready, notify=note)
+
+
+def _table(file: str, default: str | None, fallback: FrozenPredictor | None) -> Lookup:
+    from promptkit.inference.lookup import REFUSED, Lookup
+
+    task = None if fallback is None else fallback.task
+    label = REFUSED if default is None else default
+    return Lookup(file, default=label, fallback=fallback, task=task)

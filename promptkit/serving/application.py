@@ -17,11 +17,13 @@ from starlette.staticfiles import StaticFiles
 
 from promptkit.errors import DataError, PromptkitError, shorten
 from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.lookup import Lookup
 from promptkit.serving import openapi, systemone
 from promptkit.serving.joined_batches import CrowdedError, JoinedBatches
 from promptkit.serving.refusal import MOST_FLAWS, RefusalError, flaw, unfit
 from promptkit.serving.request_body import json_of
 from promptkit.serving.served import InputAnswer, Served, served
+from promptkit.serving.served_lookup import served_lookup
 from promptkit.serving.service_limits import RateLimiter, ServiceLimits
 from promptkit.serving.service_metrics import ServiceMetrics
 from promptkit.tasks.task import Task
@@ -48,7 +50,7 @@ def service(
 
     Args:
         predictor: A predictor, such as `load_predictor` returns.
-        task: The task of its inputs; by default its own.
+        task: The task of its inputs; by default its own. A lookup table needs none.
         limits: What requests may hold, take and wait.
         hosts: The host names that requests may be to; None for all.
         notify: A function that is called with errors that no client caused.
@@ -67,8 +69,13 @@ def service(
         ...     client.post("/predict", json={"name": "lemon"}).json()["label"] in task.labels
         True
     """
-    own = served(predictor, task)
-    return _Service(own, limits, hosts, notify).application()
+    return _Service(_served(predictor, task), limits, hosts, notify).application()
+
+
+def _served(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Served:
+    if isinstance(predictor, Lookup) and predictor.task is None and task is None:
+        return served_lookup(predictor)
+    return served(predictor, task)
 
 
 class _Service:
@@ -88,7 +95,6 @@ class _Service:
         self._metrics = ServiceMetrics(own.usage, lambda: self._batches.waiting)
         self._limiter = None if limits.rate is None else RateLimiter(limits.rate)
         self._document = openapi.document(own, limits)
-        self._info = own.info.model_dump()
 
     def application(self) -> Starlette:
         """Return the application."""
@@ -150,9 +156,14 @@ class _Service:
         data = await json_of(request, self._limits)
         if not isinstance(data, list):
             (answer,) = await self._answers(request, [self._read([], data)])
-            return JSONResponse({**_plain(answer), "predictor": self._info})
+            return JSONResponse({**_plain(answer), **self._named()})
         answers = await self._answers(request, self._read_all(data))
-        return JSONResponse({"answers": [*map(_plain, answers)], "predictor": self._info})
+        return JSONResponse(
+            {"answers": [*map(_plain, answers)], "predictor": self._served.info().model_dump()}
+        )
+
+    def _named(self) -> Mapping[str, Any]:
+        return {"predictor": self._served.info().model_dump()}
 
     async def _decide(self, request: Request) -> Response:
         self._check_rate(request)
@@ -163,7 +174,7 @@ class _Service:
         ]
         answers = await self._answers(request, inputs)
         response = systemone.SystemOneResponse(
-            model=own.info.name,
+            model=own.info().name,
             answers={
                 name: systemone.decision_of(question, answer)
                 for (name, question), answer in zip(asked.questions.items(), answers, strict=True)
@@ -195,8 +206,15 @@ class _Service:
         except DataError as error:
             raise RefusalError(422, unfit(place, error)) from None
 
-    async def _answers(self, request: Request, inputs: Sequence[Any]) -> list[InputAnswer]:
+    async def _answers(self, request: Request, inputs: Sequence[Any]) -> Sequence[InputAnswer]:
         """Return the answers to inputs, unless the client goes away before."""
+        answers = await self._asked(request, inputs)
+        self._metrics.answered(answers)
+        return answers
+
+    async def _asked(self, request: Request, inputs: Sequence[Any]) -> Sequence[InputAnswer]:
+        if self._served.instant:
+            return self._served.ask(inputs)
         seconds = self._limits.seconds
         try:
             future = asyncio.wrap_future(self._batches.submit(inputs))
@@ -209,17 +227,15 @@ class _Service:
                 if gone.done():
                     raise RefusalError(499, "the client went away")
                 raise RefusalError(503, f"not answered within {seconds:g} s", 1)
-            answers = future.result()
+            return future.result()
         except PromptkitError as error:
             raise RefusalError(422, [flaw([], str(error))]) from None
         finally:
             future.cancel()
             gone.cancel()
-        self._metrics.answered(answers)
-        return answers
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", "predictor": self._info})
+        return JSONResponse({"status": "ok", **self._named()})
 
     async def _show_metrics(self, request: Request) -> Response:
         return self._metrics.response(request.headers.get("accept", ""))

@@ -94,12 +94,13 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
         "The options of a question are the labels of the predictor, which answers the question "
         "that it was made for: its instructions do not reach the model."
     )
+    name = served.info().name
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": f"{served.info.name} by promptkit",
+            "title": f"{name} by promptkit",
             "version": promptkit.__version__,
-            "description": f"Answers of {served.info.name}.",
+            "description": f"Answers of {name}.",
         },
         "paths": {
             "/predict": {"post": predict},

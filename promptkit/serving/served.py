@@ -35,15 +35,19 @@ class InputAnswer(BaseModel):
 
     label: Any = Field(description="Label or value; null where there is none.")
     probs: dict[str, float] | None = Field(
-        None, description="Probability of each label; null where labels have no scores."
+        default=None, description="Probability of each label; null where labels have no scores."
     )
     margin: float | None = Field(
-        None, description="Distance of the best label from the second, in nats."
+        default=None, description="Distance of the best label from the second, in nats."
     )
-    coverage: float | None = Field(None, description="Probability of all labels together.")
-    abstained: bool = Field(False, description="The answer was held back: too improbable.")
-    failure: str | None = Field(None, description="Reason why there is no label.")
-    text: str | None = Field(None, description="Generated text.")
+    coverage: float | None = Field(default=None, description="Probability of all labels together.")
+    abstained: bool = Field(default=False, description="The answer was held back: too improbable.")
+    failure: str | None = Field(default=None, description="Reason why there is no label.")
+    text: str | None = Field(default=None, description="Generated text.")
+    match: str | None = Field(
+        default=None,
+        description="How a lookup table found it: exact, normalised or default.",
+    )
     _tokens: int = 0
 
     @property
@@ -56,7 +60,7 @@ class InputAnswer(BaseModel):
 class Served:
     """A predictor with what a service needs to know of it; `served` makes one."""
 
-    info: PredictorInfo
+    info: Callable[[], PredictorInfo]
     input_type: type[BaseModel]
     label_schema: Mapping[str, Any]
     """JSON Schema of labels."""
@@ -70,6 +74,8 @@ class Served:
     """Answers inputs; only one thread calls it."""
     usage: Callable[[], Usage]
     """Cost of the work so far."""
+    instant: bool = False
+    """Whether an answer takes less time than to hand it to another thread."""
 
 
 def served(predictor: AnyPredictor, task: Task[Any, Any] | None = None) -> Served:
@@ -85,17 +91,8 @@ def served(predictor: AnyPredictor, task: Task[Any, Any] | None = None) -> Serve
     task = task if task is not None else getattr(predictor, "task", None)
     if task is None:
         raise TaskError(f"{predictor.identity.name}: a service needs its task, as task=...")
-    identity = predictor.identity
     return Served(
-        info=PredictorInfo(
-            name=identity.name,
-            task=task.name,
-            sha256=identity.sha256,
-            architecture=identity.architecture,
-            weights=identity.weights,
-            runtime=identity.runtime,
-            promptkit=promptkit.__version__,
-        ),
+        info=lambda: info_of(predictor, task.name),
         input_type=task.types()[0],
         label_schema=_label_schema(task),
         labels=() if task.many else task.labels,
@@ -103,6 +100,20 @@ def served(predictor: AnyPredictor, task: Task[Any, Any] | None = None) -> Serve
         read=task.as_query,
         ask=lambda queries: [*map(_answer, predictor.predict(queries))],
         usage=lambda: predictor.usage,
+    )
+
+
+def info_of(predictor: AnyPredictor, task: str | None) -> PredictorInfo:
+    """Return who a predictor is."""
+    identity = predictor.identity
+    return PredictorInfo(
+        name=identity.name,
+        task=task,
+        sha256=identity.sha256,
+        architecture=identity.architecture,
+        weights=identity.weights,
+        runtime=identity.runtime,
+        promptkit=promptkit.__version__,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -74,7 +74,7 @@ class ServiceMetrics:
         if status >= 400:
             self._errors.labels(route, str(status)).inc()
 
-    def answered(self, answers: list[InputAnswer]) -> None:
+    def answered(self, answers: Iterable[InputAnswer]) -> None:
         """Count answers: given, held back, and failed."""
         for one in answers:
             kind = "abstained" if one.abstained else "failed" if one.failure else "given"
