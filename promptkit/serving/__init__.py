@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import util
 
 from promptkit.errors import MissingExtraError
 
 if None in (
-    find_spec("httptools"),
-    find_spec("prometheus_client"),
-    find_spec("starlette"),
-    find_spec("swagger_ui"),
-    find_spec("uvicorn"),
+    util.find_spec("httptools"),
+    util.find_spec("prometheus_client"),
+    util.find_spec("starlette"),
+    util.find_spec("swagger_ui"),
+    util.find_spec("uvicorn"),
 ):
     raise MissingExtraError("serving", "server")
