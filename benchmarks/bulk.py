@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import lookup
+from benchmarks import lookup, rows
 
-PARTS: dict[str, Callable[[], None]] = {"lookup": lookup.main}
+PARTS: dict[str, Callable[[], None]] = {
+    "lookup": lookup.main,
+    "memory": rows.memory,
+    "rate": rows.rate,
+}
 
 
 def main() -> None:

@@ -153,6 +153,8 @@ def normalised(value: Any) -> Any:
 def answer_text(prediction: Prediction) -> str:
     """Return the answer of a prediction as JSON: what equal rows share."""
     answer = {name: getattr(prediction, name) for name in ANSWER}
+    if prediction.margin is not None and not math.isfinite(prediction.margin):
+        answer["margin"] = None  # over labels without any probability, which JSON cannot hold
     for name in ("rationale", "thought"):
         if (text := getattr(prediction, name)) is not None:
             answer[name] = text

@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -500,6 +501,24 @@ def test_an_estimate_is_what_a_run_takes(tmp_path: Path, out: Path) -> None:
     assert estimate(ByDigest(), many, task=TASK).distinct == pytest.approx(20_000, rel=0.06)
     halves = estimate(ByDigest(), many, task=TASK, shards=2)
     assert halves.rows == 15_000
+
+
+def test_a_margin_that_json_cannot_hold_is_null(out: Path) -> None:
+    class Sure(ByDigest):
+        def predict(self, queries: Any) -> Any:
+            return [replace(one, margin=float("inf")) for one in super().predict(queries)]
+
+    predicted([{"name": "a"}], out, Sure())
+    assert lines_of(out)[0]["margin"] is None
+
+
+def test_lists_of_labels_are_lists_in_parquet(tmp_path: Path) -> None:
+    task = pk.load_task("examples/topics")
+    predictor = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+    for suffix in ("jsonl", "parquet"):
+        predicted(task.tests, tmp_path / f"o.{suffix}", predictor, chunk_rows=9)
+    table = parquet.read_table(tmp_path / "o.parquet")
+    assert table["label"].to_pylist() == [r["label"] for r in lines_of(tmp_path / "o.jsonl")]
 
 
 def test_a_predictor_without_a_task_is_told_it(out: Path) -> None:

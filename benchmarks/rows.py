@@ -1,0 +1,96 @@
+"""Bulk prediction: its memory and its own time per row, and its rate beside that of the engine."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import resource
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Any
+
+import promptkit as pk
+from promptkit.inference.any_predictor import prediction_of
+from promptkit.models.base import Usage
+
+TASK = "examples/routing"
+
+
+class Instant:
+    """A predictor that takes nearly no time: its probabilities are digests of the inputs."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.identity = pk.FakeModel(name="instant").identity
+        self.usage = Usage()
+
+    def predict(self, queries: Iterable[Any]) -> list[pk.Prediction]:
+        return [*map(self._one, queries)]
+
+    def _one(self, query: Any) -> pk.Prediction:
+        labels = self.task.labels
+        shares = hashlib.sha256(query.id.encode()).digest()[: len(labels)]
+        total = sum(shares) + len(labels)
+        probs = {label: (1 + x) / total for label, x in zip(labels, shares, strict=True)}
+        best = max(probs, key=probs.__getitem__)
+        made = prediction_of(self.task, query, best, model="instant")
+        return replace(made, probs=probs, coverage=1.0)
+
+
+def memory() -> None:
+    """Print the memory and the time of rows that differ, by a predictor that takes no time."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk memory")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    count = parser.parse_args().rows
+    task = pk.load_task(TASK)
+    predictor, field = Instant(task), next(iter(task.types()[0].model_fields))
+    with TemporaryDirectory() as folder:
+        pk.predict(predictor, [{field: "a"}], out=Path(folder, "first.jsonl"), store=pk.Store())
+        before, begun, used = _peak(), perf_counter(), process_time()
+        rows = _rows(field, count)
+        pk.predict(predictor, rows, out=Path(folder, "rows.jsonl"), store=pk.Store())
+        seconds, used = perf_counter() - begun, process_time() - used
+        size = Path(folder, "rows.jsonl").stat().st_size
+    print(f"{count:,} rows: {_peak() - before:.0f} MB beyond what the process had")
+    print(f"{used / count * 1e3:.2f} ms of CPU a row, {count / seconds:,.0f} rows/s")
+    print(f"{size / 1e6:,.0f} MB of JSON")
+
+
+def _rows(field: str, count: int) -> Iterator[dict[str, str]]:
+    return ({field: f"a message that is number {number} of many"} for number in range(count))
+
+
+def _peak() -> float:
+    """Return the peak of this process in MB; it must not be the child of a larger one."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rate() -> None:
+    """Print rates of SmolLM2 on the same prompts, asked at once and in bulk."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk rate")
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--chunk-rows", type=int, default=100)
+    given = parser.parse_args()
+    task = pk.load_task(TASK)
+    predictor = pk.Predictor(task, pk.Template.of(task), pk.load_model("smollm2"), shots=4)
+    field = next(iter(task.types()[0].model_fields))
+    texts = [getattr(test.input, field) for test in task.tests]
+    rows = [
+        {field: f"{texts[number % len(texts)]} (message {number})"} for number in range(given.rows)
+    ]
+    queries = [*map(task.as_query, rows)]
+    predictor.predict(queries[:8])  # warms up
+    for name in ("at once", "in bulk", "at once", "in bulk"):
+        begun, tokens = perf_counter(), predictor.usage.decoded_tokens
+        if name == "at once":
+            predictor.predict(queries)
+        else:
+            with TemporaryDirectory() as folder:
+                how: dict[str, Any] = {"chunk_rows": given.chunk_rows, "store": pk.Store()}
+                pk.predict(predictor, rows, out=Path(folder, "rows.jsonl"), **how)
+        seconds = perf_counter() - begun
+        decoded = predictor.usage.decoded_tokens - tokens
+        print(f"{name}: {given.rows / seconds:6.1f} rows/s, {decoded:,} tokens decoded")
