@@ -128,9 +128,14 @@ def quoted(value: object, limit: int = 20) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return an input or an answer as one text: the values of a record, `null` for None."""
+    """Return an input or an answer as one text: the values of a record, `null` for None.
+
+    Texts of a list, such as several labels, are written as in a cell of data: `login; network`.
+    """
     if isinstance(value, Mapping):
         return " · ".join(map(_inner, value.values()))
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return "; ".join(value) or "none"
     return "null" if value is None else str(value)
 
 

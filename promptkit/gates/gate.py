@@ -16,14 +16,15 @@ import numpy.typing as npt
 
 from promptkit.errors import TaskError
 from promptkit.evaluation import metric_text, targets
+from promptkit.evaluation.caveats import share_text
 from promptkit.evaluation.intervals import Interval, paired_difference
 from promptkit.evaluation.matched import shared
 from promptkit.evaluation.mean_intervals import mean_difference
-from promptkit.evaluation.metric import ACCURACY, Metric, measured, metric_named
+from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric, measured, metric_named
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.inference.cell import FACTORS, Cell, describe
-from promptkit.text import places, plain, signed, visible
+from promptkit.text import percent, places, plain, signed, visible
 
 ERROR_RATE = 0.05
 """Rate at which any interval of one check may miss what it estimates."""
@@ -75,6 +76,8 @@ class Gate:
     so few queries can show no loss at all."""
     bias: float = 0.0
     """Selection bias of the saved cell, which is allowed for."""
+    unanswered: float = 0.0
+    """Share of the answers that have no such metric, such as no numbers for an MAE."""
 
 
 class _Sides(NamedTuple):
@@ -99,7 +102,10 @@ class _Sides(NamedTuple):
 def bounded(
     bound: Bound, found: Outcomes, level: float = 1 - ERROR_RATE, strict: bool = False
 ) -> Gate:
-    """Return a gate that fails if a metric misses its bound.
+    """Return a gate that fails if a metric misses its bound, or is known of too few answers.
+
+    Where more than `UNANSWERED` of the answers have no such metric, such as no numbers for an MAE,
+    the others may be the easy ones, and the gate fails whatever they are like.
 
     Args:
         bound: The bound.
@@ -118,12 +124,13 @@ def bounded(
     else:
         sides, side = _Sides(value - estimate, value - high, value - low), "above"
     missed = f"{side} {_number(metric, value)}"
-    shown = _shown(metric, estimate, interval)
+    shown, left_out = _shown(metric, estimate, interval), metric.unanswered(found)
     return Gate(
         name=str(bound),
         cell=found.cell,
-        passed=sides.passes(strict),
-        reason=f"{shown} of {found.size}{sides.verdict(missed, strict)}",
+        passed=sides.passes(strict) and left_out <= UNANSWERED,
+        reason=f"{shown} of {found.size}{_left_out(metric, left_out)}"
+        f"{sides.verdict(missed, strict)}",
         metric=bound.metric,
         estimate=estimate,
         ci=(low, high),
@@ -131,7 +138,16 @@ def bounded(
         bound=value,
         queries=found.correct.shape[0],
         seeds=found.correct.shape[1],
+        unanswered=left_out,
     )
+
+
+def _left_out(metric: Metric, share: float, allowed: float = UNANSWERED) -> str:
+    """Return the share of answers without a metric in words; empty where all have one."""
+    if not share:
+        return ""
+    many = f", more than {percent(allowed)}, which fails" if share > allowed else ""
+    return f" (without the {share_text(share)} of answers that have no {metric.noun}{many})"
 
 
 def _measured(metric: Metric, found: Outcomes, level: float) -> tuple[float, Interval]:
@@ -184,6 +200,9 @@ def no_worse(
 ) -> Gate:
     """Return a gate that fails if the accuracy, or another metric, is worse than in a saved run.
 
+    It fails as well where more than `UNANSWERED` of the answers have no such metric, and more than
+    in the saved run: the others may be the easy ones.
+
     Both are compared on the queries and seeds that they have in common. The gate is about these
     shots; where a draw has other shots than in the saved run, it is about new draws, and one draw
     alone cannot tell. The selection bias of a saved cell that was the best of many is allowed for.
@@ -215,13 +234,16 @@ def no_worse(
     broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
     mended = tuple([loss.queries[i] for i in reversed(worst) if loss.change[i] > 0])
     of = "" if metric == ACCURACY else f"{_name(metric)} "
+    left_out = metric.unanswered(now)
+    allowed = max(UNANSWERED, metric.unanswered(reference.outcomes))
     return Gate(
         name=f"{of}not worse than {reference.run}{by}",
         cell=now.cell,
-        passed=sides.passes(strict),
+        passed=sides.passes(strict) and left_out <= allowed,
         reason=(
             f"{_change(metric, loss)} over "
             f"{_common(now, reference.outcomes, loss.queries)}"
+            f"{_left_out(metric, left_out, allowed)}"
             f"{_conditions(reference, metric, loss)}{sides.verdict(f'worse{by}', strict)}"
             f"{_elsewhere(now.cell, reference.outcomes.cell)}{_items(broke, mended)}"
             f"{'' if strict or sides.most < 0 or reference.other_draws else '; ' + missable}"
@@ -237,6 +259,7 @@ def no_worse(
         mended=mended,
         unseen=unseen,
         bias=reference.bias,
+        unanswered=left_out,
     )
 
 

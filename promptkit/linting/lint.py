@@ -267,7 +267,7 @@ def _given(subject: Subject) -> dict[str, Shape]:
     output = NUMBER if is_number else TEXT if task.is_scored else ANY
     fields = (("id", TEXT), ("input", record), ("output", output), ("metadata", metadata))
     return {
-        "task": Record("task", (("name", TEXT), ("instruction", TEXT))),
+        "task": Record("task", (("name", TEXT), ("instruction", TEXT), ("many", NUMBER))),
         "labels": Items(TEXT),
         "shots": Items(Record("shot", fields)),
         "query": record,

@@ -42,9 +42,6 @@ _BOUNDS = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
 _MOST = 10**18
 """The largest whole number, so that a model cannot go on with digits for ever."""
 
-_DECIMALS = 1e-9
-"""The precision of a number with bounds, for the same reason."""
-
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _DATE = (
@@ -312,12 +309,9 @@ def _bound_number(schema: dict[str, Any]) -> None:
     if {"const", "enum"} & schema.keys() or not kinds & {"integer", "number"}:
         return
     least, most = (_bound(schema, *names) for names in _BOUNDS)
-    if "number" in kinds:
-        # Numbers without bounds may have an exponent, with which they stay as they are.
-        if least is None and most is None:
-            return
-        if least is not None and least >= 0 and (most is None or most - least > 1):
-            schema.setdefault("multipleOf", _DECIMALS)
+    # Numbers without bounds may have an exponent, with which they stay as they are.
+    if "number" in kinds and least is most is None:
+        return
     if (least is None and (most is None or most > -_MOST)) or (least or 0) < -_MOST:
         schema["minimum"] = -_MOST
     if (most is None and (least is None or least < _MOST)) or (most or 0) > _MOST:

@@ -1,7 +1,7 @@
 """Regular expressions of the decimal numbers between two bounds.
 
-A grammar of JSON can bound a number but not its digits, so that a model may go on with them for
-ever, and its multiples take neither negative numbers nor many digits.
+A grammar of JSON bounds a number but not its digits, so that a model may go on with them for ever,
+and the library's own bounds leave out some numbers just below an upper one.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ class Renderer:
         """Labels as the template sees them, in the task's order."""
         self._words = verbalizer.words if verbalizer is not None else {}
         self._names: Mapping[str, Any] = {
-            "task": View("task", {"name": task.name, "instruction": task.instruction}),
+            "task": View(
+                "task",
+                {"name": task.name, "instruction": task.instruction, "many": task.many},
+            ),
             "labels": tuple(
                 self._label(label, value, Origin(None, "labels"))
                 for label, value in (task.output_type.items or task.output_type).values.items()

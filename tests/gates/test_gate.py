@@ -565,6 +565,21 @@ def test_an_error_is_bounded_by_its_interval() -> None:
     assert bounded(Bound("max", "mae", 2), far(errors), strict=True).passed
 
 
+@pytest.mark.parametrize("failed", [0, 3, 4, 30])
+def test_a_bound_fails_where_many_answers_have_no_error(failed: int) -> None:
+    errors = np.where(np.arange(60) < failed, np.nan, 0.1)
+    gate = bounded(Bound("max", "mae", 0.5), far(errors))
+    assert gate.unanswered == failed / 60
+    assert gate.passed is (failed <= 3)
+    assert ("that have no mae" in gate.reason.lower()) is (failed > 0)
+    assert ("more than 5 %, which fails" in gate.reason) is (failed > 3)
+    good = far(np.full(60, 0.1))
+    assert no_worse(far(errors), Reference(good, "last"), measured("mae")).passed is gate.passed
+    same = no_worse(far(errors), Reference(far(errors), "last"), measured("mae"))
+    assert same.passed
+    assert "which fails" not in same.reason
+
+
 def test_one_query_decides_no_bound_of_an_error() -> None:
     gate = bounded(Bound("max", "mae", 0.5), far([3.0]))
     assert (gate.passed, gate.estimate) == (True, 3.0)

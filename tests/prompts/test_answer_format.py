@@ -39,7 +39,7 @@ CLOSED = {**ROW, "additionalProperties": False}
         ({"type": "number"}, {"type": "number"}),
         (
             {"type": "number", "minimum": 0},
-            {"type": "number", "minimum": 0, "maximum": 10**18, "multipleOf": 1e-9},
+            {"type": "number", "minimum": 0, "maximum": 10**18},
         ),
         (
             {"type": "number", "minimum": 0, "multipleOf": 0.5, "maximum": 3},

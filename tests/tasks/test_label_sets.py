@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sklearn.metrics import hamming_loss, jaccard_score
 
-from promptkit import Example, ManyLabels, Task, load_task, save_task
+from promptkit import Example, ManyLabels, Task, Template, load_task, save_task
 from promptkit.errors import DataError, TaskError
 from promptkit.tasks import label_sets
 from promptkit.tasks.output_type import OutputType
+from promptkit.text import shown
 
 Topics = Annotated[list[Literal["network", "login", "email"]], ManyLabels()]
 
@@ -206,3 +207,16 @@ def test_an_answer_is_right_with_all_of_its_labels() -> None:
 def test_an_example_can_be_made_in_python() -> None:
     example = Example(input=Note(text="a"), output=["email"])
     assert Task[Note, Topics](name="topics", demos=[example]).demos[0].output == ["email"]
+
+
+def test_several_labels_are_shown_as_in_a_cell() -> None:
+    assert shown(["login", "network"]) == "login; network"
+    assert shown([]) == "none"
+    assert shown([1, 2]) == "[1, 2]"
+
+
+def test_templates_ask_for_one_or_more_labels() -> None:
+    for name, words in (("topics", "one or more of: network"), ("fruit", "one of: ")):
+        task = load_task(f"examples/{name}")
+        prompt = Template.of(task, "qa-labels").render(task, query=task.tests[0])
+        assert f"Answer with {words}" in prompt.text

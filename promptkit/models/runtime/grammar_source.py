@@ -7,17 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from promptkit.errors import PromptError, shorten
+from promptkit.errors import shorten
+from promptkit.models.runtime import json_rules
+from promptkit.models.runtime.searched_pattern import ANY, searched
 from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts.answer_format import parts
 
-_STYLE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
-"""White space as `json.dumps` writes it, or none: never so much that it has no end."""
-
 # The model chooses among all tokens that fit, not the library among those of one spelling.
 _OPTIONS = '%llguidance {"no_forcing": true}'
-
-_ANY = "/(?s:.*)/"
 
 _EDGE = r"[^\s\x1c-\x1f]"
 """The first and the last character of a text: white space around an answer is not part of it."""
@@ -62,9 +59,9 @@ def source(
         PromptError: A pattern has no such grammar.
     """
     # A model may put a space in front where the template has none.
-    lines = [_OPTIONS, f'lead: " "{{0,{max(spaces, 1)}}}', f"ANY: {_ANY}"]
+    lines = [_OPTIONS, f'lead: " "{{0,{max(spaces, 1)}}}', f"ANY: {ANY}"]
     value = "value" if kind == "json" else "VALUE"
-    lines.append(_json(schema) if kind == "json" else _text(schema))
+    lines += json_rules.rules(schema) if kind == "json" else [_text(schema)]
     ends = [f"{value} {_tokens(endings)}"] if endings else []
     if ending.control is not None:
         before = f"{json.dumps(ending.text)} " if ending.text else ""
@@ -98,34 +95,10 @@ def explained(schema: Any, error: str) -> str:
     )
 
 
-def _json(schema: Any) -> str:
-    if isinstance(schema, bool):
-        schema = {} if schema else {"enum": []}
-    return f"value: %json {json.dumps({**schema, 'x-guidance': _STYLE})}"
-
-
 def _text(schema: Mapping[str, Any]) -> str:
     length = f"/(?s:.{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}})/"
     edges = f"/(?:{_EDGE}(?s:.*{_EDGE})?)?/"
-    return f"VALUE: {_searched(schema.get('pattern'))} & {length} & {edges}"
-
-
-def _searched(pattern: str | None) -> str:
-    """Return a regular expression for the whole of a text in which `pattern` is found."""
-    from llguidance import regex_to_lark
-
-    if pattern is None:
-        return _ANY
-    begins, ends = pattern.startswith("^"), bool(re.search(r"(?<!\\)(?:\\\\)*\$$", pattern))
-    inner = pattern[begins : len(pattern) - ends]
-    bare = re.sub(r"\[\^?\]?[^\]]*\]", "", re.sub(r"\\.", "", inner))  # no escapes, no classes
-    anchored = bool(re.search(r"[$^]", bare))
-    while bare != (outer := re.sub(r"\([^()]*\)", "", bare)):
-        bare = outer
-    if anchored or ((begins or ends) and "|" in bare):
-        raise PromptError(f"the pattern {pattern!r} has anchors inside")
-    before, after = "" if begins else "(?s:.*)", "" if ends else "(?s:.*)"
-    return f"/{regex_to_lark(f'{before}(?:{inner}){after}', '')}/"
+    return f"VALUE: {searched(schema.get('pattern'))} & {length} & {edges}"
 
 
 def _error(part: Any, schema: Any) -> str:
