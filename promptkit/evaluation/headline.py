@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.sentences import Compared, context
-from promptkit.inference.cell import named
+from promptkit.inference.cell import RAW, named
 from promptkit.text import capital, listed, percent
 
 NAMED = 4
@@ -116,10 +116,17 @@ def _unsettled(unsettled: Sequence[Open], others: int) -> str:
         return f"any of the {others:,} others"
     counts = [one["shots"] for one in unsettled if set(one) == {"shots"}]
     rest = [one for one in unsettled if set(one) != {"shots"}]
-    names = [_subject(one) for one in rest]
+    names = [_rival(one) for one in rest]
     if counts:
         alone = [str(count) for count in counts]
         names.insert(0, f"{listed(alone, 'or')} {'shot' if counts[-1] == 1 else 'shots'}")
     if len(names) > NAMED:
         return f"{len(unsettled):,} of the {others:,} others"
     return listed([name[:1].lower() + name[1:] for name in names], "or")
+
+
+def _rival(levels: Open) -> str:
+    if levels.get("calibration") != RAW:
+        return _subject(levels)
+    rest = {factor: level for factor, level in levels.items() if factor != "calibration"}
+    return f"{_subject(rest) or 'the same cell'} without calibration"

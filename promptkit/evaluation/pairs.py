@@ -194,7 +194,7 @@ def found_by(
     what is found.
     """
     n = queries(by_cell)
-    takes, detectable = [], power.detectable(n, planned)
+    takes, detectable = [], found_in_range(n, planned, metric)
     half = (detectable / 2,) if detectable else ()
     for delta in STATED if metric.is_share else half:
         needed = power.queries_needed(delta, planned)
@@ -202,6 +202,12 @@ def found_by(
         takes.append((delta, needed, draws))
     drawn = planned.draws if any(by_cell[one.b].drawn for one in found) else None
     return sentences.finds(n, drawn, planned.comparisons, detectable, takes, metric)
+
+
+def found_in_range(n: int, planned: power.SampleSize, metric: Metric) -> float | None:
+    """Return the smallest true difference that is found; None where a metric cannot have it."""
+    found = power.detectable(n, planned)
+    return None if found is None or found > metric.most - metric.least else found
 
 
 def _loss_difference(a: Losses | None, b: Losses | None, drawn: bool) -> LossDifference | None:

@@ -17,7 +17,7 @@ from promptkit.evaluation import (
 )
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.outcomes import ByCell
-from promptkit.evaluation.pairs import cells_of, levels, varied
+from promptkit.evaluation.pairs import cells_of, found_in_range, levels, varied
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
@@ -37,7 +37,7 @@ def warnings(
     """Yield the warnings, those that concern every number first."""
     n = len(predictions[0])
     checked = [
-        caveats.few_queries(n, power.detectable(n, planned), metric),
+        caveats.few_queries(n, found_in_range(n, planned, metric), metric),
         _unanswered(by_cell, metric),
         _not_above(by_cell, baseline, metric),
         _picked(by_cell, metric),

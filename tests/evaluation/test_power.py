@@ -9,6 +9,8 @@ from statsmodels.stats.power import normal_sample_size_one_tail
 
 from promptkit.evaluation.crossed_intervals import difference, few
 from promptkit.evaluation.intervals import Difference, Interval
+from promptkit.evaluation.metric import measured
+from promptkit.evaluation.pairs import found_in_range
 from promptkit.evaluation.power import SampleSize, detectable, draws_needed, queries_needed
 
 
@@ -108,3 +110,10 @@ def test_what_is_planned_with_draws_is_found_four_times_in_five(n: int, draws: i
 def crossed_p(table: np.ndarray) -> float:
     nothing = Difference(float(table.mean()), Interval(0.0, 0.0), 0.0, 0.0)
     return difference(table, nothing).p
+
+
+def test_a_difference_beyond_the_range_of_a_metric_is_none() -> None:
+    plan = SampleSize(disagreement=0.2, by_draw=0.02, draws=2, counts=False)
+    assert detectable(30, plan) is not None
+    assert found_in_range(30, plan, measured("micro_f1")) is None
+    assert found_in_range(30, plan, measured("mae")) == detectable(30, plan)

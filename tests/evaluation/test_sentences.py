@@ -145,6 +145,12 @@ def test_a_win_of_the_fewest_shots_is_said_as_one() -> None:
 def test_many_open_rivals_are_counted() -> None:
     some = [{"template": f"{number}.j2"} for number in range(6)]
     assert "not separated from 6 of the 20 others." in headline(leader(others=20), some, [])[0]
+    raw = {"calibration": "none"}
+    open_ = [{"shots": 0}, {"shots": 0, **raw}, raw]
+    assert headline(leader(others=3), open_, [])[0].endswith(
+        "not separated from 0 shots, 0 shots without calibration or the same cell without "
+        "calibration."
+    )
     assert "not separated from any of the 6 others." in headline(leader(others=6), some, [])[0]
 
 

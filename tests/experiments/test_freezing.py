@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -12,6 +13,12 @@ import promptkit as pk
 from promptkit.errors import TaskError
 from promptkit.experiments.freezing import cell_in, freeze_cell
 from promptkit.experiments.saved_runs import read_run
+
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and "
+    "enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+)
 
 
 def _run(folder: Path, model: Any, **chosen: Any) -> tuple[Any, Any, pk.Store]:
@@ -136,3 +143,73 @@ def test_what_cannot_be_frozen_says_why(tmp_path: Path) -> None:
             )
     with pytest.raises(TaskError, match="asked no prompts"):
         result.predictor(cell.at(shots=9), store=store)
+
+
+@pytest.mark.parametrize(("samples", "think"), [(1, 0), (1, 8), (3, 0), (3, 8)])
+@pytest.mark.parametrize("output", ["int", "label"])
+def test_reasons_votes_and_thoughts_are_frozen(
+    output: str, samples: int, think: int, tmp_path: Path
+) -> None:
+    task = _sums(tmp_path / "sums", output)
+    model, store = pk.FakeModel(_reasoned, chat_template=THINKS), pk.Store()
+    methods = ["none", "batch"] if output == "label" else ["none"]
+    chosen: dict[str, Any] = {"rationales": samples, "think": think, "rationale_tokens": 7}
+    asked: dict[str, Any] = {"models": [model], "templates": ["reasons.j2"], "lint": False}
+    calibrations = ["batch"] if output == "label" else []
+    result = pk.compare(
+        task, shots=[2], seeds=1, calibrations=calibrations, store=store, **asked, **chosen
+    )
+    run = read_run(result.save(tmp_path / "run"))
+    own = {one.id: one for one in result.predictions}
+    assert len(own["q0"].votes or ()) == (samples if samples > 1 else 0)
+    for method in methods:
+        said: list[str] = []
+        file = freeze_cell(
+            run,
+            cell_in(run, {"calibration": method}),
+            tmp_path / "sums.promptkit",
+            task=task,
+            load=lambda name: model,
+            store=store,
+            notify=said.append,
+        )
+        assert said == []
+        frozen = pk.load_predictor(file, model=model)
+        assert (frozen.rationales, frozen.think, frozen.rationale_tokens) == (samples, think, 7)
+        for made in frozen.predict(task.tests):
+            before = own[made.id]
+            assert made.probs == (before.probs if method == "none" else before.calibrated[method])
+            assert (made.rationale, made.thought) == (before.rationale, before.thought)
+            assert made.votes == before.votes
+            if method == "none":
+                assert (made.label, made.text) == (before.label, before.text)
+
+
+def _sums(folder: Path, output: str) -> pk.Task[Any, Any]:
+    (folder / "templates").mkdir(parents=True)
+    kind = 'type = "int"' if output == "int" else 'labels = ["2", "3"]'
+    (folder / "task.toml").write_text(
+        f'name = "sums"\n[input]\ntext = "str"\n[output]\n{kind}\n'
+        '[files]\ndemos = "demos.csv"\ntests = "tests.csv"\n',
+        "utf-8",
+    )
+    demos = "".join(f"d{n},1+{n},{2 + n % 2},so it is {n}\n" for n in range(4))
+    tests = "".join(f"q{n},3+{n},{2 + n % 2}\n" for n in range(6))
+    (folder / "demos.csv").write_text(f"id,text,output,rationale\n{demos}", "utf-8")
+    (folder / "tests.csv").write_text(f"id,text,output\n{tests}", "utf-8")
+    (folder / "templates" / "reasons.j2").write_text(
+        "{% example %}{% user %}{{ input.text }}{% enduser %}"
+        "{% assistant %}Since {{ rationale }} So: {{ output }}{% endassistant %}{% endexample %}",
+        "utf-8",
+    )
+    return pk.load_task(folder)
+
+
+def _reasoned(prompt: pk.Prompt) -> str:
+    """Return a thought, a rationale or an answer, each sample's its own."""
+    digest = crc32(f"{prompt.text}{prompt.sample}".encode()) % 7
+    if prompt.asks == "thought":
+        return f"thought {digest}\n</think>"
+    if prompt.asks == "rationale":
+        return f"reason {digest}."
+    return str(2 + digest % 2)
