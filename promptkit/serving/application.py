@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,7 +23,7 @@ from promptkit.serving import openapi, systemone
 from promptkit.serving.joined_batches import CrowdedError, JoinedBatches
 from promptkit.serving.refusal import MOST_FLAWS, RefusalError, flaw, unfit
 from promptkit.serving.request_body import json_of
-from promptkit.serving.served import InputAnswer, Served, served
+from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer, served
 from promptkit.serving.served_lookup import served_lookup
 from promptkit.serving.service_limits import RateLimiter, ServiceLimits
 from promptkit.serving.service_metrics import ServiceMetrics
@@ -156,14 +157,11 @@ class _Service:
         data = await json_of(request, self._limits)
         if not isinstance(data, list):
             (answer,) = await self._answers(request, [self._read([], data)])
-            return JSONResponse({**_plain(answer), **self._named()})
-        answers = await self._answers(request, self._read_all(data))
-        return JSONResponse(
-            {"answers": [*map(_plain, answers)], "predictor": self._served.info().model_dump()}
-        )
-
-    def _named(self) -> Mapping[str, Any]:
-        return {"predictor": self._served.info().model_dump()}
+            predictor = self._served.info()
+            return _written(SingleAnswer.model_construct(**vars(answer), predictor=predictor))
+        answers = [*await self._answers(request, self._read_all(data))]
+        predictor = self._served.info()
+        return _written(AnswerList.model_construct(answers=answers, predictor=predictor))
 
     async def _decide(self, request: Request) -> Response:
         self._check_rate(request)
@@ -181,7 +179,7 @@ class _Service:
             },
             usage=systemone.TokenUsage(input_tokens=sum(one.tokens for one in answers)),
         )
-        return JSONResponse(response.model_dump())
+        return _written(response)
 
     def _read_all(self, data: Sequence[Any]) -> list[Any]:
         """Return the inputs of a list. Raises `RefusalError`, with the flaws of all of them."""
@@ -235,7 +233,8 @@ class _Service:
             gone.cancel()
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok", **self._named()})
+        predictor = self._served.info().model_dump()
+        return JSONResponse({"status": "ok", "predictor": predictor})
 
     async def _show_metrics(self, request: Request) -> Response:
         return self._metrics.response(request.headers.get("accept", ""))
@@ -254,8 +253,8 @@ class _Service:
         return RedirectResponse("docs")
 
 
-def _plain(answer: InputAnswer) -> Mapping[str, Any]:
-    return answer.model_dump()
+def _written(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

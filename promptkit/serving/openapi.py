@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 import promptkit
-from promptkit.serving.served import InputAnswer, PredictorInfo, Served
+from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer
 from promptkit.serving.service_limits import ServiceLimits
 from promptkit.serving.systemone import SystemOneRequest, SystemOneResponse
 
@@ -56,25 +56,12 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
     """Return the OpenAPI document of a service."""
     schemas, names = _schemas(served)
     refs = {kind: {"$ref": _REF + name} for kind, name in names.items()}
-    answer = schemas[names[InputAnswer]]
-    answer["properties"]["label"] = {
-        "anyOf": [dict(served.label_schema), {"type": "null"}],
-        "description": answer["properties"]["label"]["description"],
-    }
-    predictor = {"predictor": refs[PredictorInfo]}
-    schemas["SingleAnswer"] = {
-        "description": "Answer to an input.",
-        "allOf": [
-            refs[InputAnswer],
-            {"type": "object", "properties": predictor, "required": ["predictor"]},
-        ],
-    }
-    schemas["Answers"] = {
-        "type": "object",
-        "description": "Answers to a list of inputs, in their order.",
-        "properties": {"answers": {"type": "array", "items": refs[InputAnswer]}} | predictor,
-        "required": ["answers", "predictor"],
-    }
+    for kind in (InputAnswer, SingleAnswer):
+        properties = schemas[names[kind]]["properties"]
+        properties["label"] = {
+            "anyOf": [dict(served.label_schema), {"type": "null"}],
+            "description": properties["label"]["description"],
+        }
     schemas["Refused"] = _REFUSED
     one = refs[served.input_type]
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": limits.inputs}
@@ -82,7 +69,7 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
         "predict",
         "Answer an input, or a list of inputs",
         {"anyOf": [one, several]},
-        {"anyOf": [{"$ref": f"{_REF}SingleAnswer"}, {"$ref": f"{_REF}Answers"}]},
+        {"anyOf": [refs[SingleAnswer], refs[AnswerList]]},
     )
     decide = _post(
         "systemone",
@@ -115,7 +102,7 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
 def _schemas(served: Served) -> tuple[dict[str, Any], Mapping[Any, str]]:
     """Return the schemas by name, and the names of the types."""
     read = [served.input_type, SystemOneRequest]
-    written = [InputAnswer, PredictorInfo, SystemOneResponse]
+    written = [InputAnswer, SingleAnswer, AnswerList, SystemOneResponse]
     pairs: list[Any] = [(kind, "validation") for kind in read]
     pairs += [(kind, "serialization") for kind in written]
     refs, found = models_json_schema(pairs, ref_template=_REF + "{model}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from promptkit.errors import DataError, Problem, shorten
 
@@ -27,10 +28,11 @@ class RefusalError(Exception):
         self.status, self.detail, self.retry = status, detail, retry
         super().__init__(f"{status}: {detail}")
 
-    def response(self) -> JSONResponse:
-        """Return the refusal as it is sent."""
+    def response(self) -> Response:
+        """Return the refusal as it is sent; ASCII, since a name in it may be no text at all."""
         headers = {} if self.retry is None else {"retry-after": str(max(1, ceil(self.retry)))}
-        return JSONResponse({"detail": self.detail}, self.status, headers)
+        said = json.dumps({"detail": self.detail})
+        return Response(said, self.status, headers, media_type="application/json")
 
 
 def flaw(place: Iterable[str | int], reason: str, value: object = None) -> Mapping[str, Any]:

@@ -56,6 +56,19 @@ class InputAnswer(BaseModel):
         return self._tokens
 
 
+class SingleAnswer(InputAnswer):
+    """Answer to an input, and who answers."""
+
+    predictor: PredictorInfo
+
+
+class AnswerList(BaseModel):
+    """Answers to a list of inputs, in their order, and who answers."""
+
+    answers: list[InputAnswer]
+    predictor: PredictorInfo
+
+
 @dataclass(frozen=True)
 class Served:
     """A predictor with what a service needs to know of it; `served` makes one."""

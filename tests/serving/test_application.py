@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import inf, nan
 from typing import Any
 
 import jsonschema
@@ -29,6 +31,7 @@ FLAWS: list[tuple[str, list[tuple[list[Any], str]]]] = [
     ("null", [(["body"], "valid dictionary")]),
     ("[]", [(["body"], "an empty list")]),
     ('[{"name": "a"}, {"name": null}, 1]', [(["body", 1, "name"], ""), (["body", 2], "")]),
+    ('{"name": "a", "\\ud800": 1}', [(["body", "\ud800"], "the input has no such field")]),
     ('{"name": "\\ud800"}', [(["body", "name"], "half of a surrogate pair")]),
 ]
 
@@ -149,3 +152,17 @@ def test_requests_come_at_the_rate_in_the_long_run() -> None:
     assert wait > 0
     now += wait
     assert limiter.wait("one") == 0
+
+
+def test_what_json_cannot_hold_is_null() -> None:
+    own = predictor()
+
+    class Sure:
+        task, identity, usage = own.task, own.identity, own.usage
+
+        def predict(self, queries: Any, /) -> list[pk.Prediction]:
+            return [replace(one, margin=inf, coverage=nan) for one in own.predict(queries)]
+
+    with TestClient(service(Sure())) as client:
+        said = client.post("/predict", json={"name": "lemon"}).json()
+        assert (said["margin"], said["coverage"]) == (None, None)
