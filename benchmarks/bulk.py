@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import lookup, rows
+from benchmarks import lookup, rows, serving
 
 PARTS: dict[str, Callable[[], None]] = {
     "lookup": lookup.main,
     "memory": rows.memory,
     "rate": rows.rate,
+    "serve": serving.main,
 }
 
 

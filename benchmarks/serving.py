@@ -36,7 +36,7 @@ GOALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Load:
     """Costs of a server under a load."""
 
     clients: int
@@ -64,7 +64,7 @@ def server(file: Path) -> Iterator[tuple[psutil.Process, str, int]]:
             process.terminate()
 
 
-def load(running: tuple[psutil.Process, str, int], asked: Sequence[str], clients: int) -> Served:
+def load(running: tuple[psutil.Process, str, int], asked: Sequence[str], clients: int) -> Load:
     """Ask for each text, as many at once as there are clients, each on its connection."""
     process, host, port = running
     rest = iter([_request(text) for text in asked])
@@ -89,9 +89,15 @@ def load(running: tuple[psutil.Process, str, int], asked: Sequence[str], clients
             ready.register(connection, selectors.EVENT_READ)
             send(connection)
         while ready.get_map():
-            for key, _ in ready.select(60):
+            answered = ready.select(60)
+            if not answered:
+                raise RuntimeError("no answer within a minute")
+            for key, _ in answered:
                 connection = key.fileobj  # type: ignore[assignment]
-                parts[connection] += connection.recv(1 << 16)
+                received = connection.recv(1 << 16)
+                if not received:
+                    raise RuntimeError("the server closed a connection")
+                parts[connection] += received
                 if _is_whole(parts[connection]):
                     times.append(perf_counter() - begun[connection])
                     send(connection)
@@ -99,7 +105,7 @@ def load(running: tuple[psutil.Process, str, int], asked: Sequence[str], clients
     cpu = (sum(process.cpu_times()[:2]) - before) / len(times)
     times.sort()
     p99 = times[int(len(times) * 0.99)]
-    return Served(clients, len(times) / seconds, times[len(times) // 2], p99, cpu)
+    return Load(clients, len(times) / seconds, times[len(times) // 2], p99, cpu)
 
 
 def _request(body: str) -> bytes:
@@ -118,7 +124,7 @@ def _is_whole(response: bytes) -> bool:
     return len(body) == int(lengths[0].split(b":")[1])
 
 
-def lookups(folder: Path, rows: int, requests: int) -> list[Served]:
+def lookups(folder: Path, rows: int, requests: int) -> list[Load]:
     """Serve a table of some rows to one client and to many."""
     file = folder / "table.lookup"
     pk.build_lookup(predictions(rows), file)
@@ -128,7 +134,7 @@ def lookups(folder: Path, rows: int, requests: int) -> list[Served]:
         return [load(running, asked, clients) for clients in (1, CLIENTS)]
 
 
-def model(folder: Path, requests: int, shots: int) -> list[Served]:
+def model(folder: Path, requests: int, shots: int) -> list[Load]:
     """Serve a model to one client and to many; each input is another one."""
     task = pk.load_task(EXAMPLES / "routing")
     own = pk.Predictor(task, pk.Template.of(task), pk.load_model("smollm2"), shots=shots)
