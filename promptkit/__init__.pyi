@@ -1,6 +1,7 @@
 """The public names, and the module that each is defined in: the only list of them."""
 
 from promptkit.calibration.frozen import load_predictor as load_predictor
+from promptkit.distributed.ray_data import RayWorkers as RayWorkers
 from promptkit.errors import PromptkitError as PromptkitError
 from promptkit.evaluation.selective import selective as selective
 from promptkit.experiments.compare import compare as compare

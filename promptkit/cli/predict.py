@@ -17,6 +17,7 @@ from promptkit.cli.lookup import check_lookup, write_table
 from promptkit.cli.predictors import TASK_OR_FROZEN, frozen_named, is_frozen
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
+from promptkit.inference.bulk_asking import Workers
 from promptkit.inference.bulk_assembly import BulkResult, check_out
 from promptkit.inference.bulk_parts import Shard
 from promptkit.inference.bulk_run import CHUNK_ROWS, BulkProgress
@@ -93,6 +94,20 @@ ChunkRows = Annotated[
     int,
     typer.Option(metavar="N", min=1, help="Rows that are asked together and written as one part."),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        help="Ask on the machines of a Ray cluster, or on actors of this machine.",
+    ),
+]
+RayActors = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Actors of --ray, a model each; by default one for each machine."
+    ),
+]
 Verbatim = Annotated[
     bool,
     typer.Option(
@@ -137,6 +152,8 @@ def predict(
     limit: RowLimit = None,
     shard: ShardName = None,
     chunk_rows: ChunkRows = CHUNK_ROWS,
+    ray: RayAddress = None,
+    ray_actors: RayActors = None,
     verbatim: Verbatim = False,
     overwrite: Overwrite = False,
     store: options.StoreFile = None,
@@ -171,6 +188,7 @@ def predict(
     """
     _check_files(out, lookup, shard)
     part = Shard.read(shard) if shard is not None else Shard()
+    workers = _workers(ray, ray_actors, threads, store)
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
     if is_frozen(task):
@@ -220,6 +238,7 @@ def predict(
             chunk_rows=chunk_rows,
             overwrite=overwrite,
             store=store,
+            workers=workers,
             progress=progress,
             **rows,
         )
@@ -273,6 +292,22 @@ def _prompt(
     count = min(_SHOTS, len(task.demos)) if shots is None else shots
     *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
     return Predictor(task, worded, runtime, count, verbalizer=words, **more)
+
+
+def _workers(
+    ray: str | None, actors: int | None, threads: int | None, store: Path | None
+) -> Workers | None:
+    """Return the actors that ask; None without a cluster."""
+    if ray is None:
+        if actors is not None:
+            raise TaskError(
+                "--ray-actors: of a Ray cluster; name it, or begin one with --ray local"
+            )
+        return None
+    from promptkit.distributed.ray_data import check_ray
+
+    check_ray()
+    return promptkit.RayWorkers(ray, actors, threads, store)
 
 
 def _refuse_prompt_options(context: typer.Context) -> None:

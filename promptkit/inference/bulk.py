@@ -15,6 +15,7 @@ from typing import Any
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.bulk_answers import KnownAnswers
+from promptkit.inference.bulk_asking import Workers
 from promptkit.inference.bulk_assembly import (
     BulkResult,
     assemble,
@@ -53,6 +54,7 @@ def predict(
     chunk_rows: int = CHUNK_ROWS,
     overwrite: bool = False,
     store: Store | str | Path | None = None,
+    workers: Workers | None = None,
     progress: Callable[[BulkProgress], None] | None = None,
 ) -> BulkResult:
     """Predict rows of any number into a file, which appears once it is complete.
@@ -76,6 +78,8 @@ def predict(
         chunk_rows: The number of rows that are asked together and written as one part.
         overwrite: Whether to replace predictions of something else.
         store: The prediction store, or its path; by default `.promptkit/predictions.sqlite`.
+        workers: Other processes that ask the predictor, such as `RayWorkers`; by default this one
+            does.
         progress: A function that is called as rows are done.
 
     Returns:
@@ -124,7 +128,8 @@ def predict(
         index = folder.path / f"answers{chosen.shard.name}.sqlite"
         known = stack.enter_context(closing(KnownAnswers(index)))
         saved = stack.enter_context(opened(store))
-        run = BulkRun(predictor, asked, stream, parser, folder, chosen, known, saved, progress)
+        parts = (predictor, asked, stream, parser, folder, chosen, known, saved, progress)
+        run = BulkRun(*parts, workers)
         headers = run.all_chunks()
         stack.pop_all().close()
         if chosen.shard.of > 1:

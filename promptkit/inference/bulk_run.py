@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from promptkit.errors import DataError, PromptError, PromptkitError, TaskError, TemplateError
-from promptkit.inference.any_predictor import AnyPredictor, apart
+from promptkit.errors import DataError, PromptkitError, TaskError
+from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.bulk_answers import KnownAnswers
+from promptkit.inference.bulk_asking import Asked, Queries, Workers, ask
 from promptkit.inference.bulk_assembly import BulkResult
 from promptkit.inference.bulk_inputs import InputStream, NumberedRow
 from promptkit.inference.bulk_parts import PartFolder, PartHeader, Shard
@@ -19,15 +21,11 @@ from promptkit.inference.bulk_rows import (
     BadRow,
     GoodRow,
     RowParser,
-    answer_text,
     digest_of,
     rejected,
     row_text,
 )
-from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
-from promptkit.selection.draw import forget
-from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
 CHUNK_ROWS = 2000
@@ -79,6 +77,26 @@ def chunks_of(parser: RowParser, options: BulkOptions) -> Iterator[list[Numbered
 
 
 @dataclass
+class Chunk:
+    """Rows of the input that are asked together and become one part."""
+
+    number: int
+    read: Sequence[NumberedRow]
+    header: PartHeader | None
+    """Header of its part, where an earlier run made it."""
+    good: list[GoodRow] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    answers: dict[bytes, str] = field(default_factory=dict)
+    """Answers that are known, by the keys of rows."""
+    own: int = 0
+    """Number of them that were asked in this chunk, by a run that was ended before its part."""
+    asked: list[GoodRow] = field(default_factory=list)
+    """First rows of keys without an answer, which no chunk before it asks."""
+    refused: dict[bytes, PromptkitError] = field(default_factory=dict)
+    """Why rows have no prompt, by their keys."""
+
+
+@dataclass
 class BulkRun:
     """A run over the chunks of an input."""
 
@@ -91,6 +109,8 @@ class BulkRun:
     known: KnownAnswers
     store: Store
     progress: Callable[[BulkProgress], None] | None
+    workers: Workers | None = None
+    """Other processes, which ask the predictor for this one."""
     rows: int = 0
     """Number of rows that are done."""
     before: int = 0
@@ -98,31 +118,64 @@ class BulkRun:
     asked: int = 0
     tokens: int = 0
     """Number of tokens of the prompts that were asked."""
+    decoded: int = 0
+    """Number of tokens that were decoded for them."""
     answered: int = 0
     """Number of rows that were predicted in this run."""
     read: int = 0
     """Number of rows that are read, those of the chunk in flight and of other shards too."""
+    count: int = 0
+    """Number of chunks that are read."""
     fraction: float | None = 0.0
     """Share of the input that is done."""
-    decoded_before: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.decoded_before = self.predictor.usage.decoded_tokens
+    ahead: deque[Chunk] = field(default_factory=deque)
+    """Chunks that are read and not done, in their order."""
+    in_flight: set[bytes] = field(default_factory=set)
+    """Keys of the rows that are being asked."""
 
     def all_chunks(self) -> list[PartHeader]:
         """Predict the chunks that are the shard's and not done; return the headers of its parts."""
-        headers, count = [], 0
-        for number, rows in enumerate(chunks_of(self.parser, self.options)):
-            count, self.read = number + 1, self.read + len(rows)
-            if self.options.shard.has(number):
-                header = self.part_before(number, rows) or self.part(number, rows)
+        headers = []
+        batches = ([row.example for row in chunk.asked] for chunk in self._chunks())
+        with closing(self._asked(batches)) as asked:
+            for made in asked:
+                chunk = self.ahead.popleft()
+                header = chunk.header or self.part(chunk, made)
                 headers.append(header)
-                self.rows += len(rows)
+                self.rows += len(chunk.read)
                 self.rejects += header.rejects
                 self.fraction = self._fraction()
                 self._tell(0, 0.0)
-        self.folder.finish(count, self.read)
+        self.folder.finish(self.count, self.read)
         return headers
+
+    def _asked(self, batches: Iterator[Queries]) -> Generator[Asked, None, None]:
+        """Yield the answers to each batch, in order; without workers, each before the next."""
+        if self.workers is not None:
+            path = self.store.path
+            yield from self.workers.asked(self.predictor, self.task, batches, path)
+            return
+        decoded = self.predictor.usage.decoded_tokens
+        for batch in batches:
+            size = len(self.ahead[-1].read)
+
+            def tell(done: int, total: int, size: int = size) -> None:
+                self.decoded = self.predictor.usage.decoded_tokens - decoded
+                self._tell(size * done // total, done / total)
+
+            yield ask(self.predictor, batch, self.store, tell)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Yield the chunks of the shard, each once it is read."""
+        for number, rows in enumerate(chunks_of(self.parser, self.options)):
+            self.count, self.read = number + 1, self.read + len(rows)
+            if self.options.shard.has(number):
+                header = self.part_before(number, rows)
+                chunk = Chunk(number, rows, header) if header else self._parsed(number, rows)
+                self.ahead.append(chunk)
+                yield chunk
+                if self.options.strict and chunk.bad:
+                    return  # the run stops there
 
     def part_before(self, number: int, rows: Sequence[NumberedRow]) -> PartHeader | None:
         """Return the header of a part that an earlier run made.
@@ -148,95 +201,75 @@ class BulkRun:
         self.before += len(rows)
         return header
 
-    def part(self, number: int, rows: Sequence[NumberedRow]) -> PartHeader:
-        """Predict a chunk and write its part."""
-        good, bad = [], []
+    def _parsed(self, number: int, rows: Sequence[NumberedRow]) -> Chunk:
+        """Return a chunk with the rows of it that are to be asked."""
+        chunk = Chunk(number, rows, None)
         for line, row in rows:
             parsed = self.parser.parse(line, row)
             if isinstance(parsed, GoodRow):
-                good.append(parsed)
-            elif self.options.strict:
-                raise DataError([parsed.problem(self.stream.name)])
+                chunk.good.append(parsed)
             else:
-                bad.append(parsed)
-        answers, refused, asked = self._answers(good, number, len(rows))
-        bad += [rejected(row, refused[row.key]) for row in good if row.key in refused]
+                chunk.bad.append(parsed)
+        if self.options.strict and chunk.bad:
+            return chunk
+        known = self.known.get([good.key for good in chunk.good])
+        chunk.answers = {key: answer for key, (answer, _) in known.items()}
+        # A run that was killed behind that, and before the part was written, had asked them here.
+        chunk.own = sum(place == number for _, place in known.values())
+        for good in chunk.good:
+            if good.key not in chunk.answers and good.key not in self.in_flight:
+                self.in_flight.add(good.key)
+                chunk.asked.append(good)
+        return chunk
+
+    def part(self, chunk: Chunk, made: Asked) -> PartHeader:
+        """Write the part of a chunk, given the answers to those of its rows that were asked."""
+        if self.options.strict and chunk.bad:
+            raise DataError([chunk.bad[0].problem(self.stream.name)])
+        self._take(chunk, made)
+        refused, answers = chunk.refused, chunk.answers
+        bad = chunk.bad + [
+            rejected(row, refused[row.key]) for row in chunk.good if row.key in refused
+        ]
         bad.sort(key=lambda one: one.line)
         if self.options.strict and bad:
             raise DataError([bad[0].problem(self.stream.name)])
-        lines = [row_text(self.task, row, answers[row.key]) for row in good if row.key in answers]
+        good = [row for row in chunk.good if row.key in answers]
+        lines = [row_text(self.task, row, answers[row.key]) for row in good]
         self.answered += len(lines)
         header = {
-            "chunk": number,
-            "read": digest_of(rows),
+            "chunk": chunk.number,
+            "read": digest_of(chunk.read),
             "rows": len(lines),
             "rejects": len(bad),
-            "asked": asked,
+            "asked": chunk.own,
         }
         return self.folder.write(header, [*lines, *(one.text for one in bad)])
 
-    def _answers(
-        self, rows: Sequence[GoodRow], chunk: int, size: int
-    ) -> tuple[dict[bytes, str], dict[bytes, PromptkitError], int]:
-        """Return answers by key, why others have none, and how many are the chunk's own."""
-        known = self.known.get([row.key for row in rows])
-        answers = {key: answer for key, (answer, _) in known.items()}
-        first: dict[bytes, GoodRow] = {}
-        for row in rows:
-            if row.key not in answers:
-                first.setdefault(row.key, row)
-        new, refused = dict[bytes, str](), dict[bytes, PromptkitError]()
-        for row, made in self._each([*first.values()], size):
-            if isinstance(made, PromptkitError):
-                refused[row.key] = made
+    def _take(self, chunk: Chunk, made: Asked) -> None:
+        """Add the answers to the rows that were asked, and those that chunks before it asked."""
+        new: dict[bytes, str] = {}
+        refused: dict[bytes, PromptkitError] = {}
+        for row, answer in zip(chunk.asked, made.answers, strict=True):
+            self.in_flight.remove(row.key)
+            if answer.error is not None:
+                refused[row.key] = answer.error
             else:
-                new[row.key] = answer_text(made)
-                self.tokens += made.tokens
-        if refused and not new and not answers and not self.rows:
+                new[row.key] = answer.text
+                self.tokens += answer.tokens
+        if refused and not new and not chunk.answers and not self.rows:
             raise next(iter(refused.values()))  # not of a row, but of all
         self.asked += len(new)
-        self.known.put(new, chunk)
-        # A run that was killed behind that, and before the part was written, had asked them here.
-        own = sum(place == chunk for _, place in known.values()) + len(new)
-        return answers | new, refused, own
-
-    def _each(
-        self, rows: Sequence[GoodRow], size: int
-    ) -> Iterable[tuple[GoodRow, Prediction | PromptkitError]]:
-        """Yield the prediction of each row, or why its prompt cannot be made.
-
-        A prompt that cannot be made is found by halves, since it fails before any is asked.
-        """
-        if not rows:
-            return
-        try:
-            made = self._predict([row.example for row in rows], size)
-        except (PromptError, TemplateError, DataError) as error:
-            middle = len(rows) // 2
-            if not middle:
-                yield rows[0], error
-                return
-            yield from self._each(rows[:middle], size)
-            yield from self._each(rows[middle:], size)
-            return
-        if [one.id for one in made] != [row.example.id for row in rows]:
-            name = self.predictor.identity.name
-            raise TaskError(f"{name}: its predictions are not one for each query, in their order")
-        yield from zip(rows, made, strict=True)
-
-    def _predict(self, queries: Sequence[Example[Any, Any]], size: int) -> Sequence[Prediction]:
-        if not isinstance(self.predictor, Predictor):
-            return self.predictor.predict(queries)
-
-        def tell(done: int, total: int) -> None:
-            self._tell(size * done // total, done / total)
-
-        asked = [apart(self.task, query) for query in queries]
-        made = self.predictor.predict(asked, store=self.store, progress=tell)
-        made = [replace(one, id=query.id) for one, query in zip(made, queries, strict=True)]
-        for pool in {id(pool): pool for pool in map(self.task.pool_of, queries)}.values():
-            forget(pool)  # or memory grows with the rows
-        return made
+        self.decoded += made.decoded if self.workers else 0
+        self.known.put(new, chunk.number)
+        for later in self.ahead:
+            later.refused |= refused
+        chunk.own += len(new)
+        chunk.answers |= new
+        chunk.refused |= refused
+        rest = [row.key for row in chunk.good if row.key not in chunk.answers]
+        found = self.known.get(key for key in rest if key not in chunk.refused)
+        chunk.answers |= {key: answer for key, (answer, _) in found.items()}
 
     def _tell(self, more: int, share: float) -> None:
         """Report progress, with a share of the chunk in flight, or so many of its rows, done."""
@@ -255,7 +288,7 @@ class BulkRun:
                 asked=self.asked,
                 fraction=fraction,
                 tokens=round(each * self.answered),
-                decoded=self.predictor.usage.decoded_tokens - self.decoded_before,
+                decoded=self.decoded,
             )
         )
 

@@ -1,0 +1,1 @@
+"""Bulk prediction on more than one machine."""

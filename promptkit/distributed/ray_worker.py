@@ -1,0 +1,192 @@
+"""What runs on the machines of a Ray cluster: a predictor in each actor, and the desk of the run.
+
+An actor is given tickets by Ray Data. For each it fetches a batch of rows from the desk, which is
+on the machine of the run, and returns their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import promptkit
+from promptkit.calibration.frozen import load_predictor
+from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError
+from promptkit.files.json_values import plain
+from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.bulk_asking import Answer, Asked, Queries, ask
+from promptkit.inference.frozen_file import SUFFIX, freeze
+from promptkit.inference.prediction import Predictor
+from promptkit.inference.store import Store
+from promptkit.models.prepare.hardware import cores
+from promptkit.tasks.task import Task
+from promptkit.tasks.validation import ExampleParser
+
+Batch = Sequence[dict[str, Any]]
+"""Rows as they travel: records of plain values."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A predictor as it travels to other processes."""
+
+    frozen: bytes | None
+    """The frozen predictor, without its model; None for one that travels as it is."""
+    pickled: bytes | None
+    """The predictor and the task of the rows."""
+    identity: dict[str, Any]
+    """Everything that decides the numbers of its model."""
+    version: str = promptkit.__version__
+    folders: tuple[str, ...] = ()
+    """Where Python finds modules, in absolute paths."""
+
+    @classmethod
+    def of(cls, predictor: AnyPredictor, task: Task[Any, Any]) -> Recipe:
+        """Return the recipe of a predictor. Raises `TaskError` for one that cannot travel."""
+        identity = dict(predictor.identity.key)
+        if isinstance(predictor, Predictor) and getattr(predictor.model, "origin", None):
+            with TemporaryDirectory() as folder:
+                file = freeze(predictor, Path(folder) / f"sent{SUFFIX}")
+                return cls(file.read_bytes(), None, identity)
+        from ray import cloudpickle
+
+        try:
+            pickled = cloudpickle.dumps((predictor, task))
+        except Exception as error:  # whatever its parts raise
+            name = predictor.identity.name
+            raise TaskError(
+                f"{name}: this predictor cannot be sent to other processes ({error}); predict "
+                "without Ray"
+            ) from error
+        folders = tuple(map(os.path.abspath, sys.path))
+        return cls(None, pickled, identity, folders=folders)
+
+    def made(self, threads: int | None) -> tuple[AnyPredictor, Task[Any, Any]]:
+        """Return the predictor and its task. Raises `PromptkitError`, for another model too."""
+        if self.version != promptkit.__version__:
+            raise ModelError(
+                f"promptkit {promptkit.__version__} is installed here, and the run is of "
+                f"{self.version}; install the same everywhere"
+            )
+        if self.frozen is None:
+            sys.path += [folder for folder in self.folders if folder not in sys.path]
+            try:
+                predictor, task = pickle.loads(self.pickled or b"")
+            except (ImportError, AttributeError) as error:
+                raise ModelError(f"{error}; the predictor's module must be here too") from error
+            return predictor, task
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / f"sent{SUFFIX}"
+            file.write_bytes(self.frozen)
+            made = load_predictor(file, threads=threads)
+        found = made.identity.key
+        other = [key for key, value in self.identity.items() if found.get(key) != value]
+        if other:
+            changes = [f"{key} {found.get(key)}, not {self.identity[key]}" for key in other]
+            raise ModelError(
+                f"the model runs here with {'; '.join(changes)}, so that its scores may differ; "
+                "name the weights with --weights, and install the same llama-cpp-python everywhere"
+            )
+        return made, made.task
+
+
+def sent(queries: Queries) -> Batch:
+    """Return rows as they travel."""
+    return [
+        {"id": one.id, "metadata": dict(one.metadata), "input": plain(one.input)} for one in queries
+    ]
+
+
+class Desk:
+    """Batches that wait for an actor, and those that are not answered yet."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Batch]] = deque()
+        self._given: dict[int, tuple[int, Batch]] = {}
+        self._changed = asyncio.Condition()
+
+    async def put(self, number: int, batch: Batch) -> None:
+        """Add a batch."""
+        async with self._changed:
+            self._waiting.append((number, batch))
+            self._changed.notify()
+
+    async def take(self, ticket: int) -> tuple[int, Batch]:
+        """Return the next batch and its number, and the same to whoever repeats a ticket."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: ticket in self._given or self._waiting)
+            if ticket not in self._given:
+                self._given[ticket] = self._waiting.popleft()
+            return self._given[ticket]
+
+    async def forget(self, ticket: int) -> None:
+        """Forget a batch that is answered."""
+        self._given.pop(ticket, None)
+
+
+class Asker:
+    """The actor that holds the predictor; Ray Data restarts it, and repeats its ticket."""
+
+    def __init__(
+        self, desk: Any, recipe: Recipe, store: Path | None, threads: int | None, each: int
+    ) -> None:
+        """Load the predictor; without `threads`, with the share of one of `each` actors here."""
+        self._desk, self._store = desk, Store(store)
+        if threads is None and each > 1:
+            threads = max(1, cores() // each)
+        self._failed: str | None = None
+        try:
+            self._predictor, task = recipe.made(threads)
+        except PromptkitError as error:
+            self._failed = _here(error)
+            return
+        self._problems: list[Any] = []
+        self._parser = ExampleParser(*task.types(), self._problems)
+
+    def __call__(self, tickets: Any) -> Any:
+        """Return a table with the answers for one ticket, as `answered` reads it."""
+        import pyarrow
+        import ray
+
+        (ticket,) = tickets["id"].to_pylist()
+        number, batch = ray.get(self._desk.take.remote(ticket))
+        made = self._asked(batch) if self._failed is None else self._failed
+        # An error as text, since not every exception survives the journey.
+        column = pyarrow.array([pickle.dumps(made)], pyarrow.large_binary())
+        return pyarrow.table({"ticket": [ticket], "number": [number], "made": column})
+
+    def _asked(self, batch: Batch) -> Asked | str:
+        try:
+            queries = [self._parser.parse(one) for one in batch]
+            if self._problems:
+                raise ModelError(f"rows are read differently here: {self._problems[0]}")
+            made = ask(self._predictor, [one for one in queries if one], self._store)
+        except PromptkitError as error:
+            return _here(error)
+        return replace(made, answers=[*map(_plain, made.answers)])
+
+
+def answered(table: Any) -> tuple[int, int, Asked]:
+    """Return the ticket, the number and the answers of a batch. Raises `ModelError`."""
+    (row,) = table.to_pylist()
+    made = pickle.loads(row["made"])
+    if isinstance(made, str):
+        raise ModelError(made)
+    return row["ticket"], row["number"], made
+
+
+def _plain(answer: Answer) -> Answer:
+    return replace(answer, error=PromptError(str(answer.error))) if answer.error else answer
+
+
+def _here(error: PromptkitError) -> str:
+    return f"on {socket.gethostname()} (process {os.getpid()}): {error}"
