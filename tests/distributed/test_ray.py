@@ -78,7 +78,7 @@ def test_a_killed_run_goes_on(alone: tuple[Path, list[bytes]], tmp_path: Path) -
 def test_a_model_answers_as_in_one_process(run: Run, here: Path) -> None:
     pytest.importorskip("ray")
     rows = (FRUIT / "tests.csv").read_text("utf-8").splitlines()[:9]
-    Path("in.csv").write_text("\n".join([*rows, "x,,\n"]), "utf-8")
+    Path("in.csv").write_text("\n".join([*rows, "x,y,z,plum\n"]), "utf-8")
     words = ("predict", FRUIT, "in.csv", "--shots", 2, "--exact", "--chunk-rows", 3)
     assert run(*words, "--out", "one.jsonl", "--store", "one.sqlite").code == 0
     command = [*map(str, words), "--out", "ray.jsonl", "--ray", "local", "--ray-actors", "2"]
