@@ -46,11 +46,8 @@ ORDER = [
     "preview",
     "inference",
     "calibration",
-<<<<<<< HEAD
     "serving",
-=======
     "distributed",
->>>>>>> 7c898cf (Predict in bulk on the machines of a Ray cluster)
     "linting",
     "importing",
     "formatting",
