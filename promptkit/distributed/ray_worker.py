@@ -118,7 +118,8 @@ class Desk:
         """Add a batch."""
         async with self._changed:
             self._waiting.append((number, batch))
-            self._changed.notify()
+            # All, since the ticket of one that was killed may wait twice.
+            self._changed.notify_all()
 
     async def take(self, ticket: int) -> tuple[int, Batch]:
         """Return the next batch and its number, and the same to whoever repeats a ticket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from processes import environment
 
 import promptkit as pk
 from promptkit.distributed import ray_data
-from promptkit.distributed.ray_worker import Recipe
+from promptkit.distributed.ray_worker import Desk, Recipe
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.bulk_asking import Asked, Queries, ask
@@ -181,6 +182,20 @@ def test_a_strict_run_stops_at_the_first_row_that_does_not_fit(tmp_path: Path) -
 
 
 # What travels.
+
+
+def test_a_repeated_ticket_gets_the_same_batch_even_while_the_first_still_waits() -> None:
+    """An actor that is killed while it waits leaves its question at the desk."""
+
+    async def both(batches: int) -> list[tuple[int, Any]]:
+        desk = Desk()
+        waiting = [asyncio.create_task(desk.take(ticket)) for ticket in (7, 8, 7)]
+        await asyncio.sleep(0)
+        for number in range(batches):
+            await desk.put(number, [])
+        return [*await asyncio.wait_for(asyncio.gather(*waiting), 5)]
+
+    assert asyncio.run(both(2)) == [(0, []), (1, []), (0, [])]
 
 
 def test_a_predictor_that_cannot_travel_is_refused() -> None:
