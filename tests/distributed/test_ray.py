@@ -58,7 +58,7 @@ def test_a_killed_actor_loses_nothing(alone: tuple[Path, list[bytes]], tmp_path:
     inputs, expected = alone
     done = run_child(inputs, tmp_path / "out.jsonl", "actor")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "2352 48 1568 False 1\n"
+    assert done.stdout.splitlines()[-1] == "2352 48 1568 False 1"  # behind Ray's own notes
     assert files_of(tmp_path / "out.jsonl") == expected
     assert not (tmp_path / "out.jsonl.parts").exists()
 
@@ -70,7 +70,8 @@ def test_a_killed_run_goes_on(alone: tuple[Path, list[bytes]], tmp_path: Path) -
     assert run_child(inputs, out, "run").returncode == -9
     assert not out.exists()
     done = run_child(inputs, out, "nobody")
-    assert done.stdout == "2352 48 1568 True 0\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "2352 48 1568 True 0"
     assert files_of(out) == expected
 
 
