@@ -11,10 +11,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from promptkit.distributed.ray_worker import Asker, Desk, Recipe, answered, sent
+from promptkit.distributed.ray_worker import Asker, Desk, SentPredictor, answered, sent
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import Asked, Queries
+from promptkit.inference.bulk_asking import ChunkAnswers, Queries
 from promptkit.tasks.task import Task
 
 LOCAL = "local"
@@ -53,7 +53,7 @@ class RayWorkers:
         batches: Iterator[Queries],
         store: Path | None,
         /,
-    ) -> Iterator[Asked]:
+    ) -> Iterator[ChunkAnswers]:
         """Yield the answers to each batch, in the order of the batches.
 
         Raises:
@@ -66,7 +66,7 @@ class RayWorkers:
             raise TaskError(f"actors {self.actors}: it is 1 or more")
         own = store if self.address == LOCAL else self.store
         path = None if own is None else Path(own).absolute()
-        recipe = Recipe.of(predictor, task)
+        recipe = SentPredictor.of(predictor, task)
         with _cluster(self.address, self.actors or 1):
             pool = _Pool.of(self.actors)
             yield from _in_order(pool, batches, recipe, path, self.threads)
@@ -100,10 +100,10 @@ class _Pool:
 def _in_order(
     pool: _Pool,
     batches: Iterator[Queries],
-    recipe: Recipe,
+    recipe: SentPredictor,
     store: Path | None,
     threads: int | None,
-) -> Iterator[Asked]:
+) -> Iterator[ChunkAnswers]:
     """Yield the answers to batches, of which few are read ahead of those that are answered."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -111,7 +111,7 @@ def _in_order(
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     desk = ray.remote(num_cpus=0, scheduling_strategy=here)(Desk).remote()
     results = _results(pool, desk, (desk, recipe, store, threads, pool.each))
-    ready: dict[int, Asked] = {}
+    ready: dict[int, ChunkAnswers] = {}
     read = done = 0
     most = 2 * pool.actors + 1
     while True:
@@ -119,7 +119,7 @@ def _in_order(
             if batch:
                 ray.get(desk.put.remote(read, sent(batch)))
             else:
-                ready[read] = Asked((), 0)
+                ready[read] = ChunkAnswers((), 0)
             read += 1
         if done == read:
             return
@@ -130,7 +130,9 @@ def _in_order(
         done += 1
 
 
-def _results(pool: _Pool, desk: Any, arguments: tuple[Any, ...]) -> Iterator[tuple[int, Asked]]:
+def _results(
+    pool: _Pool, desk: Any, arguments: tuple[Any, ...]
+) -> Iterator[tuple[int, ChunkAnswers]]:
     """Yield the answers to batches at the desk, by number, as they come; it never ends."""
     import ray
 

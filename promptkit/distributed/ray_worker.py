@@ -23,7 +23,7 @@ from promptkit.calibration.frozen import load_predictor
 from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError
 from promptkit.files.json_values import plain
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import Answer, Asked, Queries, ask
+from promptkit.inference.bulk_asking import ChunkAnswers, Queries, RowAnswer, ask
 from promptkit.inference.frozen_file import SUFFIX, freeze
 from promptkit.inference.prediction import Predictor
 from promptkit.inference.store import Store
@@ -36,7 +36,7 @@ Batch = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SentPredictor:
     """A predictor as it travels to other processes."""
 
     frozen: bytes | None
@@ -50,7 +50,7 @@ class Recipe:
     """Where Python finds modules, in absolute paths."""
 
     @classmethod
-    def of(cls, predictor: AnyPredictor, task: Task[Any, Any]) -> Recipe:
+    def of(cls, predictor: AnyPredictor, task: Task[Any, Any]) -> SentPredictor:
         """Return the recipe of a predictor. Raises `TaskError` for one that cannot travel."""
         identity = dict(predictor.identity.key)
         if isinstance(predictor, Predictor) and getattr(predictor.model, "origin", None):
@@ -138,7 +138,7 @@ class Asker:
     """The actor that holds the predictor; Ray Data restarts it, and repeats its ticket."""
 
     def __init__(
-        self, desk: Any, recipe: Recipe, store: Path | None, threads: int | None, each: int
+        self, desk: Any, recipe: SentPredictor, store: Path | None, threads: int | None, each: int
     ) -> None:
         """Load the predictor; without `threads`, with the share of one of `each` actors here."""
         self._desk, self._store = desk, Store(store)
@@ -165,7 +165,7 @@ class Asker:
         column = pyarrow.array([pickle.dumps(made)], pyarrow.large_binary())
         return pyarrow.table({"ticket": [ticket], "number": [number], "made": column})
 
-    def _asked(self, batch: Batch) -> Asked | str:
+    def _asked(self, batch: Batch) -> ChunkAnswers | str:
         try:
             queries = [self._parser.parse(one) for one in batch]
             if self._problems:
@@ -176,7 +176,7 @@ class Asker:
         return replace(made, answers=[*map(_plain, made.answers)])
 
 
-def answered(table: Any) -> tuple[int, int, Asked]:
+def answered(table: Any) -> tuple[int, int, ChunkAnswers]:
     """Return the ticket, the number and the answers of a batch. Raises `ModelError`."""
     (row,) = table.to_pylist()
     made = pickle.loads(row["made"])
@@ -185,7 +185,7 @@ def answered(table: Any) -> tuple[int, int, Asked]:
     return row["ticket"], row["number"], made
 
 
-def _plain(answer: Answer) -> Answer:
+def _plain(answer: RowAnswer) -> RowAnswer:
     return replace(answer, error=PromptError(str(answer.error))) if answer.error else answer
 
 

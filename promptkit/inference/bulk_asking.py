@@ -22,7 +22,7 @@ Queries = Sequence[Example[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowAnswer:
     """What a row is answered."""
 
     text: str
@@ -34,10 +34,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChunkAnswers:
     """Answers to rows that were asked together, in their order."""
 
-    answers: Sequence[Answer]
+    answers: Sequence[RowAnswer]
     decoded: int
     """Number of tokens that were decoded for them."""
 
@@ -52,7 +52,7 @@ class Workers(Protocol):
         batches: Iterator[Queries],
         store: Path | None,
         /,
-    ) -> Iterator[Asked]:
+    ) -> Iterator[ChunkAnswers]:
         """Yield the answers to each batch, in the order of the batches.
 
         Only some batches are taken ahead of those that are answered.
@@ -61,19 +61,19 @@ class Workers(Protocol):
 
 def ask(
     predictor: AnyPredictor, queries: Queries, store: Store, progress: Progress | None = None
-) -> Asked:
+) -> ChunkAnswers:
     """Return the answers of a predictor to queries, some of which may have no prompt.
 
     Raises `PromptkitError` for what is wrong with the predictor, not with a query.
     """
     before = predictor.usage.decoded_tokens
     answers = [*_each(predictor, queries, store, progress)]
-    return Asked(answers, predictor.usage.decoded_tokens - before)
+    return ChunkAnswers(answers, predictor.usage.decoded_tokens - before)
 
 
 def _each(
     predictor: AnyPredictor, queries: Queries, store: Store, progress: Progress | None
-) -> Iterable[Answer]:
+) -> Iterable[RowAnswer]:
     """Yield the answer to each query.
 
     A prompt that cannot be made is found by halves, since it fails before any is asked.
@@ -85,7 +85,7 @@ def _each(
     except (PromptError, TemplateError, DataError) as error:
         middle = len(queries) // 2
         if not middle:
-            yield Answer("", error=error)
+            yield RowAnswer("", error=error)
             return
         yield from _each(predictor, queries[:middle], store, progress)
         yield from _each(predictor, queries[middle:], store, progress)
@@ -93,7 +93,7 @@ def _each(
     if [one.id for one in made] != [query.id for query in queries]:
         name = predictor.identity.name
         raise TaskError(f"{name}: its predictions are not one for each query, in their order")
-    yield from (Answer(answer_text(one), one.tokens) for one in made)
+    yield from (RowAnswer(answer_text(one), one.tokens) for one in made)
 
 
 def _predict(

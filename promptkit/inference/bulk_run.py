@@ -13,7 +13,7 @@ from typing import Any
 from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.bulk_answers import KnownAnswers
-from promptkit.inference.bulk_asking import Asked, Queries, Workers, ask
+from promptkit.inference.bulk_asking import ChunkAnswers, Queries, Workers, ask
 from promptkit.inference.bulk_assembly import BulkResult
 from promptkit.inference.bulk_inputs import InputStream, NumberedRow
 from promptkit.inference.bulk_parts import PartFolder, PartHeader, Shard
@@ -149,7 +149,7 @@ class BulkRun:
         self.folder.finish(self.count, self.read)
         return headers
 
-    def _asked(self, batches: Iterator[Queries]) -> Generator[Asked, None, None]:
+    def _asked(self, batches: Iterator[Queries]) -> Generator[ChunkAnswers, None, None]:
         """Yield the answers to each batch, in order; without workers, each before the next."""
         if self.workers is not None:
             path = self.store.path
@@ -222,7 +222,7 @@ class BulkRun:
                 chunk.asked.append(good)
         return chunk
 
-    def part(self, chunk: Chunk, made: Asked) -> PartHeader:
+    def part(self, chunk: Chunk, made: ChunkAnswers) -> PartHeader:
         """Write the part of a chunk, given the answers to those of its rows that were asked."""
         if self.options.strict and chunk.bad:
             raise DataError([chunk.bad[0].problem(self.stream.name)])
@@ -246,7 +246,7 @@ class BulkRun:
         }
         return self.folder.write(header, [*lines, *(one.text for one in bad)])
 
-    def _take(self, chunk: Chunk, made: Asked) -> None:
+    def _take(self, chunk: Chunk, made: ChunkAnswers) -> None:
         """Add the answers to the rows that were asked, and those that chunks before it asked."""
         new: dict[bytes, str] = {}
         refused: dict[bytes, PromptkitError] = {}

@@ -18,10 +18,10 @@ from processes import environment
 
 import promptkit as pk
 from promptkit.distributed import ray_data
-from promptkit.distributed.ray_worker import Desk, Recipe
+from promptkit.distributed.ray_worker import Desk, SentPredictor
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import Asked, Queries, ask
+from promptkit.inference.bulk_asking import ChunkAnswers, Queries, ask
 from promptkit.inference.bulk_assembly import beside
 
 CHILD = Path(__file__).parents[1] / "support" / "ray_child.py"
@@ -119,7 +119,7 @@ class Eager:
         batches: Iterator[Queries],
         store: Path | None,
         /,
-    ) -> Iterator[Asked]:
+    ) -> Iterator[ChunkAnswers]:
         waiting: list[Sequence[Any]] = []
         with pk.Store() as memory:
             for batch in batches:
@@ -204,11 +204,11 @@ def test_a_predictor_that_cannot_travel_is_refused() -> None:
     predictor = ByDigest()
     predictor.lock = Lock()  # type: ignore[attr-defined]
     with pytest.raises(TaskError, match="cannot be sent to other processes"):
-        Recipe.of(predictor, TASK)
+        SentPredictor.of(predictor, TASK)
 
 
 def test_another_version_is_refused() -> None:
-    recipe = Recipe(None, None, {}, version="0.0.1")
+    recipe = SentPredictor(None, None, {}, version="0.0.1")
     with pytest.raises(ModelError, match=r"the run is of 0\.0\.1"):
         recipe.made(None)
 
