@@ -125,7 +125,8 @@ def _in_order(
             return
         while done not in ready:
             number, made = next(results)
-            ready[number] = made
+            if number >= done:  # not answered twice
+                ready[number] = made
         yield ready.pop(done)
         done += 1
 
@@ -152,8 +153,8 @@ def _results(
             for table in answers.iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
             ):
-                ticket, number, made = answered(table)
-                ray.get(desk.forget.remote(ticket))
+                number, made = answered(table)
+                ray.get(desk.forget.remote(number))
                 yield number, made
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()

@@ -1,6 +1,6 @@
 """What runs on the machines of a Ray cluster: a predictor in each actor, and the desk of the run.
 
-An actor is given tickets by Ray Data. For each it fetches a batch of rows from the desk, which is
+An actor is given tickets by Ray Data. For each it takes a batch of rows from the desk, which is
 on the machine of the run, and returns their answers.
 """
 
@@ -30,6 +30,9 @@ from promptkit.inference.store import Store
 from promptkit.models.prepare.hardware import cores
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
+
+PATIENCE = 10.0
+"""Seconds that an actor waits for a new batch, before it repeats one that is not answered."""
 
 Batch = Sequence[dict[str, Any]]
 """Rows as they travel: records of plain values."""
@@ -107,35 +110,48 @@ def sent(queries: Queries) -> Batch:
 
 
 class Desk:
-    """Batches that wait for an actor, and those that are not answered yet."""
+    """Batches that wait for an actor, and those that are not answered yet.
 
-    def __init__(self) -> None:
+    An actor that waited in vain gets the batch that was given out longest ago once more: whoever
+    had it may be dead, and its tasks may be repeated in another order, or never.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
         self._waiting: deque[tuple[int, Batch]] = deque()
-        self._given: dict[int, tuple[int, Batch]] = {}
-        self._changed = asyncio.Condition()
+        self._given: dict[int, Batch] = {}
+        self._changed, self._patience = asyncio.Condition(), patience
 
     async def put(self, number: int, batch: Batch) -> None:
         """Add a batch."""
         async with self._changed:
             self._waiting.append((number, batch))
-            # All, since the ticket of one that was killed may wait twice.
-            self._changed.notify_all()
+            self._changed.notify()
 
-    async def take(self, ticket: int) -> tuple[int, Batch]:
-        """Return the next batch and its number, and the same to whoever repeats a ticket."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: ticket in self._given or self._waiting)
-            if ticket not in self._given:
-                self._given[ticket] = self._waiting.popleft()
-            return self._given[ticket]
+    async def take(self) -> tuple[int, Batch]:
+        """Return a batch and its number."""
+        while True:
+            try:
+                return await asyncio.wait_for(self._next(), self._patience)
+            except asyncio.TimeoutError:
+                for number in self._given:
+                    return self._handed(number, self._given.pop(number))
 
-    async def forget(self, ticket: int) -> None:
+    async def forget(self, number: int) -> None:
         """Forget a batch that is answered."""
-        self._given.pop(ticket, None)
+        self._given.pop(number, None)
+
+    async def _next(self) -> tuple[int, Batch]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting)
+            return self._handed(*self._waiting.popleft())
+
+    def _handed(self, number: int, batch: Batch) -> tuple[int, Batch]:
+        self._given[number] = batch  # the last of them
+        return number, batch
 
 
 class Asker:
-    """The actor that holds the predictor; Ray Data restarts it, and repeats its ticket."""
+    """The actor that holds the predictor; Ray Data restarts it where it dies."""
 
     def __init__(
         self, desk: Any, recipe: SentPredictor, store: Path | None, threads: int | None, each: int
@@ -154,16 +170,15 @@ class Asker:
         self._parser = ExampleParser(*task.types(), self._problems)
 
     def __call__(self, tickets: Any) -> Any:
-        """Return a table with the answers for one ticket, as `answered` reads it."""
+        """Return a table with the answers to a batch, as `answered` reads it."""
         import pyarrow
         import ray
 
-        (ticket,) = tickets["id"].to_pylist()
-        number, batch = ray.get(self._desk.take.remote(ticket))
+        number, batch = ray.get(self._desk.take.remote())
         made = self._asked(batch) if self._failed is None else self._failed
         # An error as text, since not every exception survives the journey.
         column = pyarrow.array([pickle.dumps(made)], pyarrow.large_binary())
-        return pyarrow.table({"ticket": [ticket], "number": [number], "made": column})
+        return pyarrow.table({"number": [number], "made": column})
 
     def _asked(self, batch: Batch) -> ChunkAnswers | str:
         try:
@@ -176,13 +191,13 @@ class Asker:
         return replace(made, answers=[*map(_plain, made.answers)])
 
 
-def answered(table: Any) -> tuple[int, int, ChunkAnswers]:
-    """Return the ticket, the number and the answers of a batch. Raises `ModelError`."""
+def answered(table: Any) -> tuple[int, ChunkAnswers]:
+    """Return the number and the answers of a batch. Raises `ModelError`."""
     (row,) = table.to_pylist()
     made = pickle.loads(row["made"])
     if isinstance(made, str):
         raise ModelError(made)
-    return row["ticket"], row["number"], made
+    return row["number"], made
 
 
 def _plain(answer: RowAnswer) -> RowAnswer:
