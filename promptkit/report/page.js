@@ -397,7 +397,7 @@ class Detail {
     const { items } = this;
     const rows = votes.map(([said, failure, thought, rationale]) => make("tr", {},
       make("th", { scope: "row" }, ...visible(items.label(said) ?? failure)),
-      make("td", { class: "text" }, ...visible([thought, rationale].filter((text) => text).join("\n\n")))));
+      make("td", { class: "text" }, ...(thought ? [make("div", { class: "dim" }, ...visible(thought))] : []), ...visible(rationale || ""))));
     const agree = votes.filter(([said]) => said === items.said(index, -1)).length;
     return [make("details", {}, make("summary", {}, `Samples: ${agree} of ${votes.length} gave this answer`),
       make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Samples of this query" },
@@ -470,7 +470,8 @@ class Detail {
   facts(index) {
     const { of, shas, queries } = this.items;
     const facts = [["query", queries[this.query][0]], ["prompt", `${of.tokens[index].toLocaleString("en")} tokens`]];
-    if (this.items.probabilities(index, -1)) {
+    // Shares of the votes have no margin in nats, and are of no labels.
+    if (this.items.probabilities(index, -1) && typeof of.text[index] !== "string") {
       facts.push(["margin", `${of.margin[index]} nats${of.nearTie[index] ? ", a near-tie" : ""}`]);
       facts.push(["coverage", `${percent(of.coverage[index])} of all probability is on the labels`]);
     }
