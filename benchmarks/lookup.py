@@ -26,8 +26,8 @@ from rich.console import Console
 from benchmarks.meter import peak_mb
 from benchmarks.tables import Table, show
 from promptkit import Lookup, build_lookup
-from promptkit.inference.lookup_file import opened
-from promptkit.inference.lookup_keys import InputField, keys_of
+from promptkit.lookup.lookup_file import opened
+from promptkit.lookup.lookup_keys import InputField, keys_of
 
 LABELS = ("billing", "cancellation", "delivery", "refund", "account", "other")
 ASKED = 200_000

@@ -1,5 +1,7 @@
 """The public names, and the module that each is defined in: the only list of them."""
 
+from promptkit.bulk.bulk import predict as predict
+from promptkit.bulk.bulk_assembly import merge_shards as merge_shards
 from promptkit.calibration.frozen import load_predictor as load_predictor
 from promptkit.distributed.ray_data import RayWorkers as RayWorkers
 from promptkit.errors import PromptkitError as PromptkitError
@@ -8,16 +10,14 @@ from promptkit.experiments.compare import compare as compare
 from promptkit.experiments.comparison import Comparison as Comparison
 from promptkit.formatting.variants import variants as variants
 from promptkit.gates.check import check as check
-from promptkit.inference.bulk import predict as predict
-from promptkit.inference.bulk_assembly import merge_shards as merge_shards
 from promptkit.inference.frozen_file import freeze as freeze
-from promptkit.inference.lookup import Lookup as Lookup
-from promptkit.inference.lookup_build import build_lookup as build_lookup
 from promptkit.inference.prediction import Prediction as Prediction
 from promptkit.inference.prediction import Predictor as Predictor
 from promptkit.inference.store import Store as Store
 from promptkit.linting.findings import Finding as Finding
 from promptkit.linting.lint import lint as lint
+from promptkit.lookup.lookup import Lookup as Lookup
+from promptkit.lookup.lookup_build import build_lookup as build_lookup
 from promptkit.models.base import Model as Model
 from promptkit.models.base import Sampling as Sampling
 from promptkit.models.embedding import Embedder as Embedder

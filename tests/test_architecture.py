@@ -45,6 +45,8 @@ ORDER = [
     "templating",
     "preview",
     "inference",
+    "lookup",
+    "bulk",
     "calibration",
     "serving",
     "distributed",

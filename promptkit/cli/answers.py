@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from promptkit.errors import PromptkitError, escaped, shorten
-from promptkit.inference.lookup import Lookup
-from promptkit.inference.lookup_entries import StoredAnswer
+from promptkit.lookup.lookup import Lookup
+from promptkit.lookup.lookup_entries import StoredAnswer
 
 COMMANDS = ("find", "build", "info", "versions", "rollback")
 """Commands of `promptkit lookup`; any other argument is the file of a table."""

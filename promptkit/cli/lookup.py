@@ -15,13 +15,13 @@ from promptkit.cli.console import Screen, err, fail, note, say, write_json
 from promptkit.cli.outputs import check_file
 from promptkit.cli.repeated import Command
 from promptkit.errors import LookupMissError, PromptkitError
-from promptkit.inference.lookup import REFUSED, Lookup
+from promptkit.lookup.lookup import REFUSED, Lookup
 from promptkit.text import counted
 
 if TYPE_CHECKING:
-    from promptkit.inference.lookup_build import Built
-    from promptkit.inference.lookup_entries import StoredAnswer
-    from promptkit.inference.lookup_table import Version
+    from promptkit.lookup.lookup_build import Built
+    from promptkit.lookup.lookup_entries import StoredAnswer
+    from promptkit.lookup.lookup_table import Version
 
 _DEFAULT = "find"
 
@@ -137,7 +137,7 @@ def build(
 
 def write_table(predictions: Path, out: Path, *, quiet: bool = False, **how: Any) -> Built:
     """Build a table, and say what came of it; `how` is that of `promptkit.build_lookup`."""
-    from promptkit.inference.lookup_build import build_lookup
+    from promptkit.lookup.lookup_build import build_lookup
 
     made = build_lookup(predictions, out, **how)
     if not quiet:
@@ -162,8 +162,8 @@ def check_lookup(file: Path, predictions: Path, shard: str | None) -> None:
         LookupFileError: The file is there, and no lookup table.
         MissingExtraError: LMDB is missing.
     """
-    from promptkit.inference.lookup_build import check_writable
-    from promptkit.inference.lookup_rows import SUFFIXES
+    from promptkit.lookup.lookup_build import check_writable
+    from promptkit.lookup.lookup_rows import SUFFIXES
 
     if shard is not None:
         raise PromptkitError(
@@ -225,7 +225,7 @@ def rollback(
     json_file: _Json = None,
 ) -> None:
     """Bring an earlier version of a lookup table back, as a new version."""
-    from promptkit.inference.lookup_build import roll_back
+    from promptkit.lookup.lookup_build import roll_back
 
     made = roll_back(file, to)
     if json_file != "-":

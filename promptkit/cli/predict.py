@@ -11,19 +11,19 @@ from typing import Annotated, Any
 import typer
 
 import promptkit
+from promptkit.bulk.bulk_asking import Workers
+from promptkit.bulk.bulk_assembly import BulkResult, check_out
+from promptkit.bulk.bulk_parts import Shard
+from promptkit.bulk.bulk_run import CHUNK_ROWS, BulkProgress
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
 from promptkit.cli.lookup import check_lookup, write_table
 from promptkit.cli.predictors import TASK_OR_FROZEN, frozen_named, is_frozen
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
-from promptkit.inference.bulk_asking import Workers
-from promptkit.inference.bulk_assembly import BulkResult, check_out
-from promptkit.inference.bulk_parts import Shard
-from promptkit.inference.bulk_run import CHUNK_ROWS, BulkProgress
-from promptkit.inference.lookup_rows import PredictedBy
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.predictor_key import predictor_key
+from promptkit.lookup.lookup_rows import PredictedBy
 from promptkit.models.base import Weights
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
@@ -223,7 +223,7 @@ def predict(
     columns = _columns(task, column or [])
     rows: dict[str, Any] = {"columns": columns, "limit": limit, "normalise": not verbatim}
     if dry_run:
-        from promptkit.inference.bulk_estimate import estimate
+        from promptkit.bulk.bulk_estimate import estimate
 
         with err.status("reading the rows, and measuring a sample"):
             print(estimate(predictor, inputs, task=predictor.task, shards=part.of, **rows))

@@ -15,7 +15,7 @@ from promptkit.inference.frozen_file import SUFFIX
 
 if TYPE_CHECKING:
     from promptkit.calibration.frozen import FrozenPredictor
-    from promptkit.inference.lookup import Lookup
+    from promptkit.lookup.lookup import Lookup
 
 Name = Annotated[
     str,
@@ -111,7 +111,7 @@ def serve(
 
 
 def _table(file: str, default: str | None, fallback: FrozenPredictor | None) -> Lookup:
-    from promptkit.inference.lookup import REFUSED, Lookup
+    from promptkit.lookup.lookup import REFUSED, Lookup
 
     task = None if fallback is None else fallback.task
     label = REFUSED if default is None else default

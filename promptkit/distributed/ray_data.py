@@ -11,10 +11,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from promptkit.bulk.bulk_asking import ChunkAnswers, Queries
 from promptkit.distributed.ray_worker import Asker, Desk, SentPredictor, answered, sent
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import ChunkAnswers, Queries
 from promptkit.tasks.task import Task
 
 LOCAL = "local"

@@ -19,11 +19,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import promptkit
+from promptkit.bulk.bulk_asking import ChunkAnswers, Queries, RowAnswer, ask
 from promptkit.calibration.frozen import load_predictor
 from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError
 from promptkit.files.json_values import plain
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import ChunkAnswers, Queries, RowAnswer, ask
 from promptkit.inference.frozen_file import SUFFIX, freeze
 from promptkit.inference.prediction import Predictor
 from promptkit.inference.store import Store

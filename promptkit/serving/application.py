@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from promptkit.errors import DataError, PromptkitError, shorten
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.lookup import Lookup
+from promptkit.lookup.lookup import Lookup
 from promptkit.serving import openapi, systemone
 from promptkit.serving.joined_batches import CrowdedError, JoinedBatches
 from promptkit.serving.refusal import MOST_FLAWS, RefusalError, flaw, unfit

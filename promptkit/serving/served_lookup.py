@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, create_model
 
 from promptkit.errors import LookupMissError
-from promptkit.inference.lookup import Lookup
+from promptkit.lookup.lookup import Lookup
 from promptkit.serving.served import InputAnswer, Served, info_of
 from promptkit.tasks.task import Task
 

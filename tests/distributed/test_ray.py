@@ -17,12 +17,12 @@ from command_line import Run
 from processes import environment
 
 import promptkit as pk
+from promptkit.bulk.bulk_asking import ChunkAnswers, Queries, ask
+from promptkit.bulk.bulk_assembly import beside
 from promptkit.distributed import ray_data
 from promptkit.distributed.ray_worker import Desk, SentPredictor
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_asking import ChunkAnswers, Queries, ask
-from promptkit.inference.bulk_assembly import beside
 
 CHILD = Path(__file__).parents[1] / "support" / "ray_child.py"
 FRUIT = Path(__file__).parents[2] / "examples" / "fruit"

@@ -11,7 +11,7 @@ import psutil
 from bulk_child import CHUNK, ByDigest
 
 from promptkit import RayWorkers, Store, predict
-from promptkit.inference.bulk_run import BulkProgress
+from promptkit.bulk.bulk_run import BulkProgress
 
 KILLED_AT = 800
 """Number of rows that are done when a process is killed."""

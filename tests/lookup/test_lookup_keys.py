@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptkit.errors import PromptkitError
-from promptkit.inference.lookup_keys import InputField, keys_of, normaliser, rules_of
+from promptkit.lookup.lookup_keys import InputField, keys_of, normaliser, rules_of
 
 RULES = st.sets(st.sampled_from(["nfc", "nfkc", "case", "space"]))
 NAME = keys_of([InputField("name", True, ("nfc", "case", "space"))])

@@ -19,8 +19,8 @@ from bulk_child import CHUNK, ByDigest, write_rows
 from processes import environment
 
 from promptkit import Store, predict
+from promptkit.bulk.bulk_assembly import BulkResult, beside
 from promptkit.errors import PromptkitError, TaskError
-from promptkit.inference.bulk_assembly import BulkResult, beside
 
 CHILD = Path(__file__).parents[1] / "support" / "bulk_child.py"
 ROWS = 3000

@@ -21,14 +21,14 @@ from pyarrow import parquet
 from pydantic import create_model
 
 import promptkit as pk
+from promptkit.bulk.bulk_assembly import BulkResult, beside
+from promptkit.bulk.bulk_estimate import estimate
+from promptkit.bulk.bulk_inputs import input_stream
+from promptkit.bulk.bulk_parts import PartFolder
+from promptkit.bulk.bulk_rows import normalised
+from promptkit.bulk.bulk_run import BulkProgress
 from promptkit.errors import DataError, PromptTooLongError, TaskError
 from promptkit.files.delimited import csv_rows, csv_stream
-from promptkit.inference.bulk_assembly import BulkResult, beside
-from promptkit.inference.bulk_estimate import estimate
-from promptkit.inference.bulk_inputs import input_stream
-from promptkit.inference.bulk_parts import PartFolder
-from promptkit.inference.bulk_rows import normalised
-from promptkit.inference.bulk_run import BulkProgress
 from promptkit.selection.draw import draws_of
 
 Rows = list[dict[str, Any]]

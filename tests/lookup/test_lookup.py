@@ -24,9 +24,9 @@ from samples import COLON, parity_task
 from promptkit import FakeModel, Lookup, Predictor, build_lookup
 from promptkit.errors import DataError, LookupFileError, LookupMissError, PromptkitError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.lookup_build import roll_back
-from promptkit.inference.lookup_entries import Codec, StoredAnswer
-from promptkit.inference.lookup_keys import normaliser
+from promptkit.lookup.lookup_build import roll_back
+from promptkit.lookup.lookup_entries import Codec, StoredAnswer
+from promptkit.lookup.lookup_keys import normaliser
 
 pytest.importorskip("lmdb")
 

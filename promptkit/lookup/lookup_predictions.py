@@ -8,8 +8,8 @@ from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.any_predictor import AnyPredictor, prediction_of
-from promptkit.inference.lookup_entries import StoredAnswer
 from promptkit.inference.prediction import Prediction
+from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.models.base import ModelIdentity
 from promptkit.tasks.examples import Example, canonical_text
 from promptkit.tasks.task import Task

@@ -11,11 +11,11 @@ from random import Random
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from promptkit.bulk.bulk_inputs import Inputs, input_stream
+from promptkit.bulk.bulk_rows import GoodRow, RowKeys, RowParser, answer_text, row_text
+from promptkit.bulk.bulk_run import CHUNK_ROWS
 from promptkit.errors import DataError, PromptError, TemplateError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_inputs import Inputs, input_stream
-from promptkit.inference.bulk_rows import GoodRow, RowKeys, RowParser, answer_text, row_text
-from promptkit.inference.bulk_run import CHUNK_ROWS
 from promptkit.tasks.reading import Columns
 from promptkit.tasks.task import Task
 from promptkit.text import about, counted, percent

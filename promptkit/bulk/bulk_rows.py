@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import Any
 from unicodedata import normalize
 
+from promptkit.bulk.bulk_inputs import InputStream, NumberedRow, Rows
 from promptkit.errors import Problem
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_inputs import InputStream, NumberedRow, Rows
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.reading import Columns, RowReader, misnamed

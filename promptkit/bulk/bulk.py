@@ -12,11 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from promptkit.errors import TaskError
-from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_answers import KnownAnswers
-from promptkit.inference.bulk_asking import Workers
-from promptkit.inference.bulk_assembly import (
+from promptkit.bulk.bulk_answers import KnownAnswers
+from promptkit.bulk.bulk_asking import Workers
+from promptkit.bulk.bulk_assembly import (
     BulkResult,
     assemble,
     check_out,
@@ -24,16 +22,18 @@ from promptkit.inference.bulk_assembly import (
     finished,
     input_digest,
 )
-from promptkit.inference.bulk_inputs import Inputs, InputStream, input_stream
-from promptkit.inference.bulk_parts import VERSION, PartFolder, Shard, differences
-from promptkit.inference.bulk_rows import RowKeys, RowParser, digest_of
-from promptkit.inference.bulk_run import (
+from promptkit.bulk.bulk_inputs import Inputs, InputStream, input_stream
+from promptkit.bulk.bulk_parts import VERSION, PartFolder, Shard, differences
+from promptkit.bulk.bulk_rows import RowKeys, RowParser, digest_of
+from promptkit.bulk.bulk_run import (
     CHUNK_ROWS,
     BulkOptions,
     BulkProgress,
     BulkRun,
     chunks_of,
 )
+from promptkit.errors import TaskError
+from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.store import Store, opened
 from promptkit.tasks.reading import Columns

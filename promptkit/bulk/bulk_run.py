@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from promptkit.errors import DataError, PromptkitError, TaskError
-from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.inference.bulk_answers import KnownAnswers
-from promptkit.inference.bulk_asking import ChunkAnswers, Queries, Workers, ask
-from promptkit.inference.bulk_assembly import BulkResult
-from promptkit.inference.bulk_inputs import InputStream, NumberedRow
-from promptkit.inference.bulk_parts import PartFolder, PartHeader, Shard
-from promptkit.inference.bulk_rows import (
+from promptkit.bulk.bulk_answers import KnownAnswers
+from promptkit.bulk.bulk_asking import ChunkAnswers, Queries, Workers, ask
+from promptkit.bulk.bulk_assembly import BulkResult
+from promptkit.bulk.bulk_inputs import InputStream, NumberedRow
+from promptkit.bulk.bulk_parts import PartFolder, PartHeader, Shard
+from promptkit.bulk.bulk_rows import (
     BadRow,
     GoodRow,
     RowParser,
@@ -25,6 +23,8 @@ from promptkit.inference.bulk_rows import (
     rejected,
     row_text,
 )
+from promptkit.errors import DataError, PromptkitError, TaskError
+from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.store import Store
 from promptkit.tasks.task import Task
 

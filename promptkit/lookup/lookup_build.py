@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import promptkit
 from promptkit.errors import LookupFileError, MissingExtraError, TaskError
 from promptkit.files import saving
-from promptkit.inference.lookup_entries import Codec, unlike
-from promptkit.inference.lookup_file import PageWriter, inode_of
-from promptkit.inference.lookup_gather import Gatherer
-from promptkit.inference.lookup_keys import CHECK_BYTES
-from promptkit.inference.lookup_rows import PredictedBy, PredictedRows
-from promptkit.inference.lookup_table import LookupTable, Version, read_table
+from promptkit.lookup.lookup_entries import Codec, unlike
+from promptkit.lookup.lookup_file import PageWriter, inode_of
+from promptkit.lookup.lookup_gather import Gatherer
+from promptkit.lookup.lookup_keys import CHECK_BYTES
+from promptkit.lookup.lookup_rows import PredictedBy, PredictedRows
+from promptkit.lookup.lookup_table import LookupTable, Version, read_table
 from promptkit.text import listed
 
 _NUMBER = Struct(">I")  # of a version, in front of the keys whose entries it replaced

@@ -15,7 +15,7 @@ from promptkit.errors import (
     TaskError,
     shorten,
 )
-from promptkit.inference.lookup_entries import StoredAnswer
+from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.text import listed
 
 OTHERS = (

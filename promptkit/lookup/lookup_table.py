@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from promptkit.errors import LookupFileError
-from promptkit.inference.lookup_entries import Codec
-from promptkit.inference.lookup_file import LookupPages, opened
-from promptkit.inference.lookup_keys import InputField, Keys, keys_of
+from promptkit.lookup.lookup_entries import Codec
+from promptkit.lookup.lookup_file import LookupPages, opened
+from promptkit.lookup.lookup_keys import InputField, Keys, keys_of
 
 
 class Version(NamedTuple):

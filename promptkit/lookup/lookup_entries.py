@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Any, Literal, NamedTuple
 
-from promptkit.inference.lookup_keys import CHECK_BYTES
+from promptkit.lookup.lookup_keys import CHECK_BYTES
 
 _HEAD = Struct(f"<{CHECK_BYTES}sHBBH")  # digest, version, flags, number of the names, label
 _SIZE = Struct("<I")

@@ -11,10 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from promptkit.bulk.bulk_parts import PartFolder, PartHeader, as_json, read_manifest
+from promptkit.bulk.bulk_rows import ANSWER
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.files import saving
-from promptkit.inference.bulk_parts import PartFolder, PartHeader, as_json, read_manifest
-from promptkit.inference.bulk_rows import ANSWER
 from promptkit.text import counted
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")

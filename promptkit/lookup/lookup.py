@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import LookupMissError, TaskError, shorten
-from promptkit.inference.lookup_entries import StoredAnswer
-from promptkit.inference.lookup_file import inode_of
-from promptkit.inference.lookup_keys import InputField
-from promptkit.inference.lookup_table import Version, read_table
+from promptkit.lookup.lookup_entries import StoredAnswer
+from promptkit.lookup.lookup_file import inode_of
+from promptkit.lookup.lookup_keys import InputField
+from promptkit.lookup.lookup_table import Version, read_table
 
 if TYPE_CHECKING:
     from promptkit.inference.any_predictor import AnyPredictor
@@ -128,7 +128,7 @@ class Lookup:
         Raises:
             TaskError: The table was opened without its task, or has a label that is none of it.
         """
-        from promptkit.inference.lookup_predictions import predicted
+        from promptkit.lookup.lookup_predictions import predicted
 
         if self.task is None:
             raise TaskError(f"{self.file}: predictions need the task, as Lookup(..., task=...)")
@@ -155,7 +155,7 @@ class Lookup:
     @property
     def identity(self) -> ModelIdentity:
         """Identity of the table, with what it does where it has no answer."""
-        from promptkit.inference.lookup_predictions import identity_of
+        from promptkit.lookup.lookup_predictions import identity_of
 
         return identity_of(self.file.name, self.sha256, self.fallback, self.default)
 
@@ -211,7 +211,7 @@ class Lookup:
         Raises:
             LookupFileError: What that version had is not kept, or the file cannot be written.
         """
-        from promptkit.inference.lookup_build import roll_back
+        from promptkit.lookup.lookup_build import roll_back
 
         made = roll_back(self.file, to)
         self.reload()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from promptkit.bulk.bulk_rows import answer_text
 from promptkit.errors import DataError, PromptError, PromptkitError, TaskError, TemplateError
 from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import AnyPredictor, apart
-from promptkit.inference.bulk_rows import answer_text
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
 from promptkit.selection.draw import forget

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from promptkit.errors import PromptkitError, shorten
-from promptkit.inference.lookup_entries import Codec, StoredAnswer
-from promptkit.inference.lookup_file import PageWriter
-from promptkit.inference.lookup_keys import CHECK_BYTES, InputField, Keys, keys_of, rules_of
-from promptkit.inference.lookup_rows import AnsweredRow, PredictedRows
-from promptkit.inference.lookup_table import LookupTable
+from promptkit.lookup.lookup_entries import Codec, StoredAnswer
+from promptkit.lookup.lookup_file import PageWriter
+from promptkit.lookup.lookup_keys import CHECK_BYTES, InputField, Keys, keys_of, rules_of
+from promptkit.lookup.lookup_rows import AnsweredRow, PredictedRows
+from promptkit.lookup.lookup_table import LookupTable
 from promptkit.text import listed
 
 SHOWN = 20

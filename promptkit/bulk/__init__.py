@@ -1,0 +1,1 @@
+"""Prediction of rows however many they are: streamed in, resumable, whole or not there."""

@@ -1,0 +1,1 @@
+"""Stored answers, looked up without a model."""
