@@ -61,7 +61,7 @@ def check_rows(out: Path, count: int) -> None:
     [
         (5, ".jsonl"),
         pytest.param(50, ".jsonl", marks=pytest.mark.slow),
-        pytest.param(50, ".parquet", marks=pytest.mark.slow),
+        pytest.param(20, ".parquet", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_is_killed_anywhere_loses_and_doubles_nothing(
