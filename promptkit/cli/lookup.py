@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from promptkit.cli.answers import COMMANDS, input_of, line
 from promptkit.cli.console import Screen, err, fail, note, say, write_json
 from promptkit.cli.outputs import check_file
-from promptkit.cli.repeated import Command
+from promptkit.cli.repeated import Command, unsplit
 from promptkit.errors import LookupMissError, PromptkitError
 from promptkit.lookup.lookup import REFUSED, Lookup
 from promptkit.text import counted
@@ -116,6 +116,7 @@ def build(
         list[str] | None,
         typer.Option(
             metavar="[FIELD=]RULE,...",
+            callback=unsplit,
             help="How inputs are compared that are not there as they are: nfc or nfkc, case and "
             "space, or none; by default those of the table, or nfc,case,space. Repeatable.",
         ),

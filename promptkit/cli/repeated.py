@@ -47,3 +47,8 @@ def _exists(value: str | Path) -> bool:
         return Path(value).exists()
     except (OSError, ValueError):  # too long for a name, or with a NUL
         return False
+
+
+def unsplit(values: list[str] | None) -> list[str] | None:
+    """Return the values of an option, which have commas of their own; a callback."""
+    return values
