@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo.stamp
 	$(BIN)/promptkit compare examples/fruit --verbalizer labels --verbalizer plain --calibrate batch
 
+# Two processes, each with whole files of tests.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Without the bundled model, simulations and what is slow: to run while working.
 test-fast: $(VENV)/dev.stamp
