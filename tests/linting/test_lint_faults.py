@@ -29,13 +29,18 @@ QA_LOOP = (
     "Answer: {{ shot.output }}\n\n{% endfor %}\nQuestion: {{ query.name }}\nAnswer:"
 )
 
+EXTENDING = (
+    '{% extends "colon.j2" %}\n{% block labels %}\n{% if labels %}\n'
+    'Answer with one of: {{ labels | join(", ") }}.\n{% endif %}\n{% endblock %}\n'
+)
+
 
 def templates() -> dict[str, str]:
     """The sources of templates without a fault."""
     files = [*BUILT_IN.glob("*.j2"), *(ROOT / "examples" / "fruit").glob("templates/*.j2")]
     sources = {f"{path.parent.parent.name}/{path.name}": path.read_text("utf-8") for path in files}
     assert LOOP is not None
-    return {**sources, "docs/loop": LOOP[1], "qa loop": QA_LOOP}
+    return {**sources, "docs/loop": LOOP[1], "qa loop": QA_LOOP, "extending": EXTENDING}
 
 
 def tasks(folder: Path) -> list[Path]:
