@@ -355,7 +355,8 @@ def changed_json(name: str, change: Callable[[dict[str, Any]], object]) -> Calla
 def cut(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         text = (folder / name).read_bytes()
-        (folder / name).write_bytes(text[: len(text) // 2])
+        half = text[: len(text) // 2].rstrip(b"\n")[:-1]  # inside a line
+        (folder / name).write_bytes(half)
 
     return damage
 
