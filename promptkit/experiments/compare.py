@@ -304,7 +304,8 @@ def _judged(
     rows = tuple(cell_metrics.rows(by_cell))
     by = usable_metric(wanted.metric, by_cell, chosen=wanted.chosen)
     weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
-    models = {id(one.predictor.model): one.predictor.model.identity for one in cells}
+    predictors = tuple([one.predictor for one in cells])
+    models = {id(one.model): one.model.identity for one in predictors}
     made = Comparison(
         task.name,
         task.fingerprint,
@@ -323,8 +324,9 @@ def _judged(
         pool=pool_digests(task.demos),
         slices=tuple(slices.slicings(wanted.columns, every, judged, by_cell, weighed.best, by)),
         metric=by.name,
-        setup=setup_of(task, [one.predictor for one in cells]),
-        cells=tuple(cells),
+        setup=setup_of(task, predictors),
+        predictors=predictors,
+        queries=tuple(cells[0].queries),
     )
     if wanted.max_error is None:
         return made

@@ -27,15 +27,16 @@ from promptkit.evaluation.results import (
     Variance,
 )
 from promptkit.experiments.setup import Setup
-from promptkit.experiments.winner import calibrated_predictor
+from promptkit.experiments.winner import calibrated_predictor, threshold_of
 from promptkit.files import saving
-from promptkit.inference.batch import CellRequests, Cost
+from promptkit.inference.batch import Cost
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
 from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
+from promptkit.tasks.examples import Example
 from promptkit.templating.template import Template
 
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
@@ -112,8 +113,10 @@ class Comparison:
 
     setup: Setup | None = None
     """What the comparison was made of, so that a predictor of a cell can be made again."""
-    cells: tuple[CellRequests, ...] = field(default=(), repr=False, compare=False)
-    """Requests of every cell and seed; not saved."""
+    predictors: tuple[Predictor, ...] = field(default=(), repr=False, compare=False)
+    """Predictor of every cell and seed, without its calibration; not saved."""
+    queries: tuple[Example[Any, Any], ...] = field(default=(), repr=False, compare=False)
+    """What was asked; not saved."""
 
     def predictor(
         self,
@@ -130,17 +133,14 @@ class Comparison:
         """
         chosen = (cell or self.best.cell).at(seed=None)
         raw = chosen.at(calibration=RAW)
-        known = [one for one in self.cells if one.predictor.cell.at(seed=None) == raw]
-        seeds = [one.predictor.seed for one in known]
+        known = [one for one in self.predictors if one.cell.at(seed=None) == raw]
+        seeds = [one.seed for one in known]
         if not known or (seed is not None and seed not in seeds):
             raise TaskError(f"the comparison asked no prompts of {describe(chosen)}, seed {seed}")
         one = known[0 if seed is None else seeds.index(seed)]
-        most = max(other.predictor.shots for other in self.cells)
-        found, _ = calibrated_predictor(one.predictor, chosen.calibration, one.queries, most, store)
-        kept = self.selective
-        if kept is None or kept.threshold is None or kept.at(seed=None) != chosen:
-            return found
-        return replace(found, threshold=kept.threshold)
+        most = max(other.shots for other in self.predictors)
+        found, _ = calibrated_predictor(one, chosen.calibration, self.queries, most, store)
+        return replace(found, threshold=threshold_of(self.selective, chosen))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON can hold it; the predictions are `to_records()`."""
@@ -148,7 +148,7 @@ class Comparison:
 
     def _results(self) -> dict[str, Any]:
         """Return `to_dict()` without the digests, for which all files are encoded."""
-        apart = ("task", "fingerprint", "predictions", "prompts", "cells")
+        apart = ("task", "fingerprint", "predictions", "prompts", "predictors", "queries")
         names = [one.name for one in fields(self) if one.name not in apart]
         return {
             "task": {"name": self.task, "fingerprint": self.fingerprint},

@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from promptkit.errors import TaskError
+from promptkit.evaluation.results import Selective
 from promptkit.experiments.saved_runs import Run
 from promptkit.experiments.setup import Setup
-from promptkit.experiments.winner import calibrated_predictor, chosen_cell, differing, evidence
+from promptkit.experiments.winner import (
+    calibrated_predictor,
+    chosen_cell,
+    differing,
+    evidence,
+    threshold_of,
+)
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
 from promptkit.inference.frozen_file import freeze
 from promptkit.inference.store import Store
@@ -107,17 +114,10 @@ def freeze_cell(
             f"that to {other[0].id}: the model, its settings or its weights are others"
         )
     if threshold is None:
-        threshold = _threshold(run, cell)
+        found = run.data["selective"]
+        threshold = threshold_of(None if found is None else Selective(**found), cell)
     said = evidence(run.data, cell, drawn, str(run.folder))
     return freeze(replace(predictor, threshold=threshold), out, said, with_state=with_state)
-
-
-def _threshold(run: Run, cell: Cell) -> float | None:
-    """Return the threshold of the run's selective answering, where it is about this cell."""
-    found = run.data["selective"]
-    if found is None or found["threshold"] is None or _cell(found).at(seed=None) != cell:
-        return None
-    return float(found["threshold"])
 
 
 def _cell(levels: Mapping[str, Any]) -> Cell:

@@ -10,7 +10,9 @@ from typing import Any
 
 from promptkit.calibration.fitted import fit
 from promptkit.errors import TaskError
+from promptkit.evaluation.results import Selective
 from promptkit.inference import batch
+from promptkit.inference.answer_fields import most_probable
 from promptkit.inference.cell import FACTORS, RAW, Cell
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
@@ -78,6 +80,13 @@ def calibrated_predictor(
         return fitted, fitted.predict(queries, store=kept)
 
 
+def threshold_of(selective: Selective | None, cell: Cell) -> float | None:
+    """Return the threshold of selective answering, where there is one and it is about this cell."""
+    if selective is None or selective.at(seed=None) != cell:
+        return None
+    return selective.threshold
+
+
 def differing(
     before: Sequence[Prediction], after: Sequence[Prediction], method: str, task: Task[Any, Any]
 ) -> list[Prediction]:
@@ -97,9 +106,7 @@ def _label(made: Prediction, method: str, task: Task[Any, Any]) -> Any:
     """Return the answer of a comparison under a calibration."""
     if method == RAW or method not in made.calibrated:
         return made.label
-    probs = made.calibrated[method]
-    label = max(probs, key=probs.__getitem__)
-    return task.output_type.plain(task.output_type.values.get(label, label))
+    return task.output_type.plain(most_probable(task, made.calibrated[method]))
 
 
 def evidence(data: Mapping[str, Any], cell: Cell, seed: int, folder: str | None) -> dict[str, Any]:

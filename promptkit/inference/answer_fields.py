@@ -15,6 +15,12 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
 
+def most_probable(task: Task[Any, Any], probs: Mapping[str, float]) -> Any:
+    """Return the value of the most probable label, of equal ones the first."""
+    label = max(probs, key=probs.__getitem__)
+    return task.output_type.values.get(label, label)
+
+
 def answered(
     task: Task[Any, Any], query: Example[Any, Any], value: Any, *, failed: bool
 ) -> dict[str, Any]:

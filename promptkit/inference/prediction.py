@@ -11,7 +11,7 @@ from math import log
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from promptkit.errors import PromptError, PromptTooLongError, TaskError
-from promptkit.inference.answer_fields import answered, held_back
+from promptkit.inference.answer_fields import answered, held_back, most_probable
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
@@ -249,8 +249,7 @@ class Predictor:
     ) -> Prediction:
         """Return a prediction of the most probable label under a calibration."""
         assert self.calibration is not None
-        label = max(probs, key=probs.__getitem__)
-        value = self.task.output_type.values.get(label, label)
+        value = most_probable(self.task, probs)
         ranked = sorted(probs.values(), reverse=True)
         margin = log(ranked[0] / ranked[1]) if len(ranked) > 1 and ranked[1] else None
         return replace(
