@@ -37,11 +37,6 @@ HeldOut = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")]
-ModelName = Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)]
-TemplateName = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
-]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")]
 Metric = Annotated[
     str | None,
@@ -60,8 +55,8 @@ def optimise(
     budget: Budget = 2000,
     held_out: HeldOut = None,
     out: Out = Path("shots.json"),
-    model: ModelName = MODEL,
-    template: TemplateName = None,
+    model: options.OneModel = MODEL,
+    template: options.OneTemplate = None,
     seed: Seed = 0,
     metric: Metric = None,
     near_duplicates: options.NearDuplicates = None,

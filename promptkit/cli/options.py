@@ -44,6 +44,13 @@ def _layers_or_auto(text: str) -> str:
 TaskName = Annotated[
     str, typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute.")
 ]
+OneModel = Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)]
+OneTemplate = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
+]
+OneVerbalizer = Annotated[str | None, typer.Option(metavar="NAME", help="Words for the labels.")]
+OneOrder = Annotated[str | None, typer.Option(metavar="NAME", help=ORDER_HELP)]
 Shots = Annotated[
     list[str] | None,
     typer.Option(metavar="K,...", callback=listed, help="Shot counts; by default 0,1,2,4,8."),

@@ -52,14 +52,7 @@ ShotCount = Annotated[
     typer.Option(metavar="K", min=0, help=f"Number of shots; by default up to {_SHOTS}."),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Number of the draw of shots.")]
-OneModel = Annotated[str, typer.Option(metavar="MODEL", help=options.MODEL_HELP)]
-OneTemplate = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
-]
-OneVerbalizer = Annotated[str | None, typer.Option(metavar="NAME", help="Words for the labels.")]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
-OneOrder = Annotated[str | None, typer.Option(metavar="NAME", help=options.ORDER_HELP)]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
@@ -137,15 +130,15 @@ def predict(
     inputs: InputFile,
     out: OutFile,
     lookup: LookupFile = None,
-    model: OneModel = "smollm2",
+    model: options.OneModel = "smollm2",
     shots: ShotCount = None,
     seed: Seed = 0,
-    template: OneTemplate = None,
-    verbalizer: OneVerbalizer = None,
+    template: options.OneTemplate = None,
+    verbalizer: options.OneVerbalizer = None,
     selection: OneSelection = None,
     embedder: options.Embedder = None,
     near_duplicates: options.NearDuplicates = None,
-    order: OneOrder = None,
+    order: options.OneOrder = None,
     column: Columns = None,
     strict: Strict = False,
     dry_run: DryRun = False,

@@ -54,14 +54,9 @@ def render(
     ] = None,
     embedder: options.Embedder = None,
     near_duplicates: options.NearDuplicates = None,
-    order: Annotated[str | None, typer.Option(metavar="NAME", help=options.ORDER_HELP)] = None,
-    verbalizer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Words for the labels.")
-    ] = None,
-    template: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
-    ] = None,
+    order: options.OneOrder = None,
+    verbalizer: options.OneVerbalizer = None,
+    template: options.OneTemplate = None,
     model: Annotated[
         str | None,
         typer.Option(
