@@ -1,0 +1,39 @@
+"""Size of a predictor, and the cost of making it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Size of a predictor, and what it took to make it.
+
+    Example:
+        >>> Profile(parameters=4_612, trained=4_612, labels=200).trained
+        4612
+    """
+
+    parameters: int | None = None
+    """Number of parameters; None where it is not known, as of a server."""
+    trained: int = 0
+    """Number of parameters that were trained for the task."""
+    bytes: int | None = None
+    """Bytes on disk, those of a base model included; None where they are not known."""
+    seconds: float = 0.0
+    """Seconds that it took to make, those of a teacher included."""
+    tokens: int = 0
+    """Tokens that a model read to make it, such as a teacher."""
+    labels: int = 0
+    """Number of gold labels that it was made from: shots, or rows that it was trained on."""
+
+
+def profile_of(predictor: Any) -> Profile:
+    """Return the profile of a predictor; one in which nothing is known where it has none.
+
+    Args:
+        predictor: Anything that predicts (`promptkit.inference.any_predictor.AnyPredictor`).
+    """
+    found = getattr(predictor, "profile", None)
+    return found if isinstance(found, Profile) else Profile()
