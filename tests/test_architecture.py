@@ -55,6 +55,7 @@ ORDER = [
     "formatting",
     "evaluation",
     "report",
+    "students",
     "experiments",
     "gates",
     "optimising",

@@ -1,0 +1,1 @@
+"""Small models that are trained for a task: students, and files of all that predicts."""
