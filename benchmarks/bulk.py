@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import lookup, rows, serving
+from benchmarks import first_answer, lookup, ray_actors, rows, serving
 
 PARTS: dict[str, Callable[[], None]] = {
+    "first": first_answer.main,
     "lookup": lookup.main,
     "memory": rows.memory,
     "rate": rows.rate,
+    "ray": ray_actors.main,
     "serve": serving.main,
 }
 

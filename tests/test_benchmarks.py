@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_gguf import write_llama
 
-from benchmarks import engine, limit, peers, scale, selection, tables
+from benchmarks import (
+    engine,
+    first_answer,
+    limit,
+    peers,
+    ray_actors,
+    scale,
+    selection,
+    tables,
+)
 from benchmarks.contest import Run, Survey
 from benchmarks.meter import Taken
 from benchmarks.peers import Answer
@@ -177,3 +186,20 @@ def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
 def test_the_page_has_its_marks() -> None:
     text = engine.PAGE.read_text("utf-8")
     assert text.index(tables.BEGIN) < text.index(tables.END)
+
+
+def test_first_answers_are_measured(tiny: Path) -> None:
+    shown = first_answer.table(str(tiny), shots=4, processes=1)
+    with_state, without = (row[-1].split(" of ") for row in shown.rows)
+    assert with_state[1] == without[1]
+    assert int(with_state[0]) < int(without[0]) / 2
+
+
+def test_actors_are_measured_beside_one_process(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    ray_actors.main(["--model", str(tiny), "--rows", "12", "--chunk-rows", "2", "--rounds", "1"])
+    shown = capsys.readouterr().out
+    assert "one process of 2 threads" in shown
+    assert "two Ray actors of 1 thread" in shown

@@ -10,8 +10,19 @@ from pathlib import Path
 import pytest
 from command_line import Run, runner
 from processes import environment
+from tiny_gguf import write_llama
 
-from promptkit import FakeModel, Lookup
+from promptkit import (
+    FakeModel,
+    Lookup,
+    Predictor,
+    Template,
+    build_lookup,
+    freeze,
+    load_model,
+    load_predictor,
+    load_task,
+)
 from promptkit.cli import arguments
 
 pytest.importorskip("lmdb")
@@ -139,3 +150,38 @@ def test_predictions_go_on_into_a_lookup_table(
     Path("a.lookup").write_text("something else")
     assert "not a lookup table" in run(*words, "--overwrite").err
     assert "ends in .jsonl" in run("predict", *words[1:4], "a.csv", *words[5:]).err
+
+
+LOADING = """
+import sys
+from promptkit import cli
+try:
+    cli.main()
+finally:
+    print("llama_cpp" in sys.modules)
+"""
+
+
+def test_a_miss_goes_to_a_frozen_predictor(tmp_path: Path) -> None:
+    """Only a miss loads the model."""
+    model = load_model(write_llama(tmp_path / "tiny.gguf", n_ctx=512), weights="as-is", threads=1)
+    task = load_task(FRUIT)
+    frozen = freeze(Predictor(task, Template.of(task), model), tmp_path / "fruit.promptkit")
+    build_lookup([{"input": {"name": "Plum"}, "label": "drupe"}], tmp_path / "a.lookup")
+    (wanted,) = load_predictor(frozen, model).predict([task.as_query({"name": "quince"})])
+
+    def looked_up(*words: object) -> list[str]:
+        words = ("lookup", tmp_path / "a.lookup", *words, "--fallback", frozen)
+        command = [sys.executable, "-c", LOADING, *map(str, words)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment()
+        )
+        return done.stdout.splitlines()
+
+    assert looked_up("plum") == ["plum: drupe (normalised)", "False"]
+    hit, miss, loaded = looked_up("Plum", "quince")
+    assert hit == "Plum: drupe"
+    assert miss.startswith(f"quince: {wanted.label} (")
+    assert loaded == "True"
+    frozen.unlink()
+    assert looked_up("plum") == ["plum: drupe (normalised)", "False"]

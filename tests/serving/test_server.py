@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Server, predictor, serving
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from promptkit.errors import PromptkitError
 from promptkit.serving.http_server import run_server
@@ -208,3 +212,29 @@ def test_an_address_that_is_taken_is_an_error(server: Server) -> None:
     port = urlsplit(server.address).port or 0
     with pytest.raises(PromptkitError, match=f"127.0.0.1:{port}: Address already in use; choose"):
         run_server(predictor(), port=port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_responses_are_sent_at_once(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections have TCP_NODELAY: a body does not wait for the acknowledgement of its head."""
+    found: list[int] = []
+    made = HttpToolsProtocol.connection_made
+
+    def watched(self: HttpToolsProtocol, transport: Any) -> None:
+        accepted = transport.get_extra_info("socket")
+        found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(self, transport)
+
+    def ask(address: str) -> None:
+        try:
+            assert httpx2.get(f"{address}/health", timeout=60).status_code == 200
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(HttpToolsProtocol, "connection_made", watched)
+    with ThreadPoolExecutor(1) as clients:
+        asked: list[Future[None]] = []
+        ready: Callable[[str], None] = lambda at: asked.append(clients.submit(ask, at))  # noqa: E731
+        run_server(predictor(), host=host, port=0, ready=ready)
+        asked[0].result(60)
+    assert found == [1]
