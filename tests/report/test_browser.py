@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser import headless
+from playwright.sync_api import Browser, Page
 from samples import COLON, Word
 
 from promptkit import Comparison, Example, FakeModel, Store, Task, Template, compare, load_task
@@ -44,15 +43,8 @@ TURNS = Template(
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None and not os.environ.get("CI"):
-        pytest.skip("no chromium here; install it to see the page in a browser")
-    assert path is not None, "CI needs chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with headless() as browser:
         yield browser
-        browser.close()
 
 
 class Looked:
