@@ -195,7 +195,7 @@ def threshold(
     for k in reversed(tested):
         above = float(in_order[k]) if k < len(sure) else 0.0
         given = sure > above
-        bound = _bound(int(errors[given].sum()), int(given.sum()), chance / len(tested))
+        bound = error_bound(int(errors[given].sum()), int(given.sum()), chance / len(tested))
         if bound <= error:
             return Threshold(above, int(given.sum()), int(errors[given].sum()), bound)
     return None
@@ -208,12 +208,12 @@ def _tested(n: int, error: float, chance: float) -> list[int]:
     """
     for number in range(len(SHARES), 0, -1):
         sizes = sorted({round(share * n) for share in SHARES[-number:]})
-        if sizes[0] and _bound(0, sizes[0], chance / number) <= error:
+        if sizes[0] and error_bound(0, sizes[0], chance / number) <= error:
             return sizes
     return [n]
 
 
-def _bound(wrong: int, answered: int, chance: float) -> float:
+def error_bound(wrong: int, answered: int, chance: float) -> float:
     """Return the upper bound of Clopper and Pearson on an error."""
     from scipy.special import betaincinv  # imported where it is needed: it takes a moment
 
@@ -239,7 +239,7 @@ def _queries_needed(
         for share, risk in within:
             size = round(share * n)
             # Errors as frequent as here, and never fewer than were seen.
-            if size and _bound(math.ceil(risk * size), size, chance / tests) <= error:
+            if size and error_bound(math.ceil(risk * size), size, chance / tests) <= error:
                 return n
     return None
 

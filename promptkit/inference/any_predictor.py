@@ -48,12 +48,12 @@ def predict_each(
         if [prediction.id for prediction in made] != [query.id for query in queries]:
             name = shorten(one.identity.name)
             raise TaskError(f"{name}: its predictions are not one for each query, in their order")
-        own = [*map(_uncalibrated, made)]
+        own = [*map(uncalibrated, made)]
         found += [[replace(prediction, seed=seed) for prediction in own] for seed in seeds]
     return found
 
 
-def _uncalibrated(made: Prediction) -> Prediction:
+def uncalibrated(made: Prediction) -> Prediction:
     """Return a prediction whose probabilities, calibrated or not, count as its own."""
     if made.calibration == RAW or made.probs is None:
         return made

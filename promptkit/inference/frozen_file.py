@@ -8,22 +8,16 @@ sandbox as ever.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from datetime import datetime, timezone
 from itertools import combinations
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from promptkit.errors import DataError, Problem, TaskError
-from promptkit.files import saving
-from promptkit.files.paths import MOST_BYTES, read_bytes
+from promptkit.errors import TaskError
+from promptkit.files.sealed_zip import SealedKind, SealedZip, seal, unseal
 from promptkit.inference.prediction import Predictor
 from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.models.tokens.encoder import common_prefix
@@ -39,35 +33,16 @@ from promptkit.templating.loaded_files import loaded_files, placed
 SUFFIX = ".promptkit"
 """Suffix of the files."""
 
-FORMAT = 1
-"""Version of the format; files of a later one are refused."""
+KIND = SealedKind(
+    "frozen predictor", "frozen.json", 1, "freeze the predictor again, or restore the file"
+)
+"""The kind of file."""
 
-MANIFEST = "frozen.json"
 STATE = "state.bin"
 _TRIED = 6  # queries among which two with the same shots are found
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the zip
-    *(KeyError, ValueError, TypeError),  # of the manifest; RecursionError is a RuntimeError
-)
-_AGAIN = "freeze the predictor again, or restore the file"
 
-
-@dataclass(frozen=True)
-class FrozenFile:
-    """A file that was read and checked."""
-
-    path: Path
-    data: Mapping[str, Any]
-    """Its manifest."""
-    files: Mapping[str, bytes]
-    """Everything else, by name."""
-
-    def unpack(self, folder: Path) -> None:
-        """Write everything but the manifest to a folder."""
-        for name, content in self.files.items():
-            target = folder.joinpath(*PurePosixPath(name).parts)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+FrozenFile = SealedZip
+"""A file that was read and checked."""
 
 
 def freeze(
@@ -105,7 +80,7 @@ def freeze(
     if path.suffix != SUFFIX:
         raise TaskError(f"{path}: the file of a frozen predictor is named like fruit{SUFFIX}")
     task = _lasting(predictor.task)
-    files = _task_files(task)
+    files = task_files(task)
     template = predictor.template
     for file, source in loaded_files(template).items():
         files[f"templates/{placed(file, template.folders)}"] = source.encode()
@@ -114,7 +89,6 @@ def freeze(
     if state is not None:
         files[STATE] = state.data
     data: dict[str, Any] = {
-        "format": FORMAT,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "task": {"name": task.name, "fingerprint": task.fingerprint},
         "template": {
@@ -126,16 +100,8 @@ def freeze(
         "model": _model(predictor),
         "state": None if state is None else list(state.tokens),
         "evidence": dict(evidence) if evidence is not None else None,
-        "files": {name: _digest(content) for name, content in files.items()},
     }
-    data["checksum"] = _checksum(data)
-    written = json.dumps(data, ensure_ascii=False, indent=1).encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {MANIFEST: written, **files}.items():
-            how = zipfile.ZIP_STORED if name == STATE else None  # numbers that hardly compress
-            archive.writestr(name, content, how)
-    saving.write(path, buffer.getvalue())
+    seal(path, KIND, data, files, stored=[STATE])  # numbers that hardly compress
     return path
 
 
@@ -148,25 +114,7 @@ def read_frozen(path: str | Path) -> FrozenFile:
     Raises:
         DataError: The file is missing, damaged, of another kind or of a later version.
     """
-    path = Path(path)
-    try:
-        files = _unzipped(read_bytes(path, MOST_BYTES))
-        data = json.loads(files.pop(MANIFEST))
-        version, digests = data["format"], data["files"]
-    except OSError as error:
-        raise _bad(path, error.strerror or str(error)) from None
-    except _DAMAGE as error:
-        reason = f"no frozen predictor, or a damaged one ({error}); {_AGAIN}"
-        raise _bad(path, reason) from None
-    if version != FORMAT:
-        raise _bad(path, f"format {version!r}, and this promptkit reads {FORMAT}; update promptkit")
-    if data.get("checksum") != _checksum(data):
-        raise _bad(path, f"its manifest was changed after it was written; {_AGAIN}")
-    found = {name: _digest(content) for name, content in files.items()}
-    for name in sorted({*found, *digests}):
-        if found.get(name) != digests.get(name):
-            raise _bad(path, f"{name} in it was changed, added or lost; {_AGAIN}")
-    return FrozenFile(path, data, files)
+    return unseal(path, KIND)
 
 
 def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
@@ -186,7 +134,8 @@ def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
     )
 
 
-def _task_files(task: Task[Any, Any]) -> dict[str, bytes]:
+def task_files(task: Task[Any, Any]) -> dict[str, bytes]:
+    """Return the files of a task's folder as `save_task` writes it, below `task/`."""
     with TemporaryDirectory(prefix="promptkit-") as folder:
         save_task(task, folder)
         files = [file for file in Path(folder).rglob("*") if file.is_file()]
@@ -244,30 +193,3 @@ def _state(predictor: Predictor) -> PrefixState:
     pair = max(combinations(prompts, 2), key=lambda two: common_prefix([one.ids for one in two]))
     state: PrefixState = of_state(pair)
     return state
-
-
-def _unzipped(raw: bytes) -> dict[str, bytes]:
-    """Return the files of a zip within bounds. Raises `BadZipFile` and ValueError."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        entries = archive.infolist()
-        if sum(entry.file_size for entry in entries) > MOST_BYTES:
-            raise ValueError("more than 1 GB when decompressed")
-        for entry in entries:
-            parts = PurePosixPath(entry.filename).parts
-            strange = entry.filename.startswith("/") or "\\" in entry.filename or ":" in parts[0]
-            if strange or ".." in parts:
-                raise ValueError(f"a file named {entry.filename!r}")
-        return {entry.filename: archive.read(entry) for entry in entries if not entry.is_dir()}
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _checksum(data: Mapping[str, Any]) -> str:
-    parts = {key: value for key, value in data.items() if key != "checksum"}
-    return _digest(json.dumps(parts, sort_keys=True).encode())
-
-
-def _bad(path: Path, reason: str) -> DataError:
-    return DataError([Problem(reason, file=str(path))])

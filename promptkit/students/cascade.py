@@ -1,0 +1,181 @@
+"""Cascades: a cheap predictor answers where it may, and the rest goes up to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from promptkit.errors import TaskError
+from promptkit.inference.any_predictor import AnyPredictor, uncalibrated
+from promptkit.inference.cell import NO_PROMPT, Cell
+from promptkit.inference.prediction import Prediction
+from promptkit.inference.predictor_key import predictor_key
+from promptkit.inference.profile import Profile, profile_of
+from promptkit.models.base import ModelIdentity, Usage
+from promptkit.students.cascade_evidence import CascadeEvidence
+from promptkit.tasks.examples import Example, canonical
+from promptkit.tasks.task import Task
+
+
+class CascadeStep(NamedTuple):
+    """A predictor in a cascade."""
+
+    predictor: AnyPredictor
+    threshold: float | None
+    """Confidence that its answers must be above, or the next one is asked; None to give all."""
+    key: str | None = None
+    """Digest of everything that decides its answers, where it is known without the predictor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """Predictors in a row: each answers where its confidence is above its threshold.
+
+    `promptkit.cascade` chooses the thresholds, `save` writes it to a file, and
+    `promptkit.load_predictor` reads that.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task = pk.load_task("examples/fruit")
+        >>> small, large = (
+        ...     pk.Predictor(task, pk.Template.of(task), pk.FakeModel(name=name), shots)
+        ...     for name, shots in (("small", 0), ("large", 4))
+        ... )
+        >>> both = Cascade([CascadeStep(small, 1.0), CascadeStep(large, None)], task)
+        >>> [one.label for one in both.predict(task.tests[:1])] == [
+        ...     one.label for one in large.predict(task.tests[:1])
+        ... ]
+        True
+    """
+
+    steps: Sequence[CascadeStep]
+    """Predictors with their thresholds, the first one asked first."""
+    task: Task[Any, Any] = field(repr=False)
+    """Task of the queries."""
+    name: str = "cascade"
+    """Name in tables."""
+    evidence: CascadeEvidence | None = None
+    """Evidence on its answers: error, share of each step, time."""
+
+    def predict(self, queries: Iterable[Example[Any, Any]], /) -> list[Prediction]:
+        """Return a prediction for each query, of the first step that may answer it.
+
+        Args:
+            queries: Queries of the task.
+        """
+        queries = [self._own(query) for query in queries]
+        made: dict[int, Prediction] = {}
+        spent = [0.0] * len(queries)
+        left = range(len(queries))
+        for step in self.steps:
+            asked = [queries[place] for place in left]
+            found = step.predictor.predict(asked) if asked else ()
+            going_up = []
+            for place, one in zip(left, found, strict=True):
+                spent[place] += one.seconds
+                made[place] = one
+                if step.threshold is not None and confidence_of(one) <= step.threshold:
+                    going_up.append(place)
+            left = going_up
+        for place in left:  # which no step answers
+            made[place] = _held_back(made[place])
+        own = Cell(model=self.name, template=NO_PROMPT, selection=NO_PROMPT, shots=0, seed=0)
+        levels = own.factors()
+        return [
+            replace(uncalibrated(made[place]), **levels, seconds=spent[place])
+            for place in range(len(queries))
+        ]
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """Identity: that of its steps, with their thresholds."""
+        parts = [[one.key or predictor_key(one.predictor), one.threshold] for one in self.steps]
+        digest = sha256(canonical(parts)).hexdigest()
+        return ModelIdentity(self.name, digest, "cascade", "", "promptkit", 0)
+
+    @property
+    def usage(self) -> Usage:
+        """Cost of the work of all steps so far."""
+        every = [one.predictor.usage for one in self.steps]
+        return Usage(
+            sum(one.decoded_tokens for one in every), sum(one.decode_seconds for one in every)
+        )
+
+    @property
+    def profile(self) -> Profile:
+        """Size of all steps together, and what they took to make; rows of thresholds are labels."""
+        every = [profile_of(one.predictor) for one in self.steps]
+        tested = 0 if self.evidence is None else self.evidence.learnt + self.evidence.rows
+        return Profile(
+            parameters=_sum([one.parameters for one in every]),
+            trained=sum(one.trained for one in every),
+            bytes=_sum([one.bytes for one in every]),
+            seconds=sum(one.seconds for one in every),
+            tokens=sum(one.tokens for one in every),
+            labels=sum(one.labels for one in every) + tested,
+        )
+
+    def query(self, fields: Mapping[str, Any]) -> Example[Any, Any]:
+        """Return a query out of the fields of its input. Raises `DataError`."""
+        return self.task.as_query(fields)
+
+    def _own(self, query: Example[Any, Any]) -> Example[Any, Any]:
+        """Return a query whose input is of the task's type, which a file may have made anew."""
+        if type(query.input) is self.task.types()[0]:
+            return query
+        known = {"id": query.id, "metadata": query.metadata, "alternatives": query.alternatives}
+        if query.labelled:
+            known["output"] = query.output
+        return self.query(self.task.fields_of(query)).model_copy(update=known)
+
+    def __str__(self) -> str:
+        from promptkit.students.cascade_table import text
+
+        if self.evidence is None:
+            return f"cascade of {' → '.join(one.predictor.identity.name for one in self.steps)}"
+        return text(self.evidence)
+
+
+def confidence_of(made: Prediction) -> float:
+    """Return the confidence of an answer.
+
+    Args:
+        made: A prediction.
+
+    Returns:
+        The probability of the answer; 0 where there is no answer, and 1 for one without
+        probabilities, as from a lookup table.
+
+    Raises:
+        TaskError: The answer is a list of labels, which has no probability as a whole.
+    """
+    if made.failure is not None:
+        return 0.0
+    if isinstance(made.label, list):
+        raise TaskError(
+            f"{made.model}: its answers are lists, which have no probability as a whole, so that "
+            "nothing says which of them go up"
+        )
+    return max(made.probs.values()) if made.probs else 1.0
+
+
+def _held_back(made: Prediction) -> Prediction:
+    """Return a prediction without its answer."""
+    if made.failure is not None:
+        return made
+    return replace(
+        made,
+        label=None,
+        correct=None if made.correct is None else False,
+        failure="held back: no step of the cascade is confident enough",
+        measures={},
+        abstained=True,
+    )
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
