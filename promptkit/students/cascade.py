@@ -6,28 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
-from promptkit.errors import TaskError
-from promptkit.inference.any_predictor import AnyPredictor, uncalibrated
+from promptkit.inference.any_predictor import uncalibrated
 from promptkit.inference.cell import NO_PROMPT, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.profile import Profile, profile_of
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.students.cascade_evidence import CascadeEvidence
+from promptkit.students.cascade_saving import ARCHITECTURE, save_cascade
+from promptkit.students.cascade_step import CascadeStep, confidence_of
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
-
-
-class CascadeStep(NamedTuple):
-    """A predictor in a cascade."""
-
-    predictor: AnyPredictor
-    threshold: float | None
-    """Confidence that its answers must be above, or the next one is asked; None to give all."""
-    key: str | None = None
-    """Digest of everything that decides its answers, where it is known without the predictor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +61,7 @@ class Cascade:
         queries = [self._own(query) for query in queries]
         made: dict[int, Prediction] = {}
         spent = [0.0] * len(queries)
-        left = range(len(queries))
+        left = [*range(len(queries))]
         for step in self.steps:
             asked = [queries[place] for place in left]
             found = step.predictor.predict(asked) if asked else ()
@@ -94,7 +86,7 @@ class Cascade:
         """Identity: that of its steps, with their thresholds."""
         parts = [[one.key or predictor_key(one.predictor), one.threshold] for one in self.steps]
         digest = sha256(canonical(parts)).hexdigest()
-        return ModelIdentity(self.name, digest, "cascade", "", "promptkit", 0)
+        return ModelIdentity(self.name, digest, ARCHITECTURE, "", "promptkit", 0)
 
     @property
     def usage(self) -> Usage:
@@ -118,6 +110,21 @@ class Cascade:
             labels=sum(one.labels for one in every) + tested,
         )
 
+    def save(self, path: str | Path) -> Path:
+        """Write the cascade to a file, which `promptkit.load_predictor` reads.
+
+        Args:
+            path: The file; its suffix is `.cascade`.
+
+        Returns:
+            The file.
+
+        Raises:
+            TaskError: The suffix is another, or a step cannot be saved.
+            OSError: The file cannot be written; what was there before is unchanged.
+        """
+        return save_cascade(self.steps, self.task, self.evidence, path)
+
     def query(self, fields: Mapping[str, Any]) -> Example[Any, Any]:
         """Return a query out of the fields of its input. Raises `DataError`."""
         return self.task.as_query(fields)
@@ -126,9 +133,9 @@ class Cascade:
         """Return a query whose input is of the task's type, which a file may have made anew."""
         if type(query.input) is self.task.types()[0]:
             return query
-        known = {"id": query.id, "metadata": query.metadata, "alternatives": query.alternatives}
+        known: dict[str, Any] = {"id": query.id, "metadata": query.metadata}
         if query.labelled:
-            known["output"] = query.output
+            known |= {"output": query.output, "alternatives": query.alternatives}
         return self.query(self.task.fields_of(query)).model_copy(update=known)
 
     def __str__(self) -> str:
@@ -137,29 +144,6 @@ class Cascade:
         if self.evidence is None:
             return f"cascade of {' → '.join(one.predictor.identity.name for one in self.steps)}"
         return text(self.evidence)
-
-
-def confidence_of(made: Prediction) -> float:
-    """Return the confidence of an answer.
-
-    Args:
-        made: A prediction.
-
-    Returns:
-        The probability of the answer; 0 where there is no answer, and 1 for one without
-        probabilities, as from a lookup table.
-
-    Raises:
-        TaskError: The answer is a list of labels, which has no probability as a whole.
-    """
-    if made.failure is not None:
-        return 0.0
-    if isinstance(made.label, list):
-        raise TaskError(
-            f"{made.model}: its answers are lists, which have no probability as a whole, so that "
-            "nothing says which of them go up"
-        )
-    return max(made.probs.values()) if made.probs else 1.0
 
 
 def _held_back(made: Prediction) -> Prediction:

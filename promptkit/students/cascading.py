@@ -19,8 +19,9 @@ from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
-from promptkit.students.cascade import Cascade, CascadeStep, confidence_of
+from promptkit.students.cascade import Cascade
 from promptkit.students.cascade_evidence import evidence_of
+from promptkit.students.cascade_step import CascadeStep, confidence_of
 from promptkit.students.cascade_thresholds import LEARNT, StepAnswers, choose
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
@@ -89,8 +90,9 @@ def cascade(
     if chosen.thresholds is None:
         raise TaskError(_none(names[-1], steps, max_error, abstain))
     seconds = [math.fsum(one.seconds for one in own) / len(own) for own in made]
-    evidence = evidence_of(names, steps, seconds, *chosen, max_error)
-    parts = [CascadeStep(*one) for one in zip(every, chosen.thresholds, strict=True)]
+    thresholds, tested = chosen.thresholds, chosen.tested
+    evidence = evidence_of(names, steps, seconds, thresholds, tested, max_error)
+    parts = [CascadeStep(*one) for one in zip(every, thresholds, strict=True)]
     return Cascade(parts, task, name, evidence)
 
 

@@ -20,8 +20,9 @@ from promptkit.errors import DataError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor, prediction_of
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity, Usage
-from promptkit.students.cascade import Cascade, CascadeStep, confidence_of
-from promptkit.students.cascade_file import read_cascade, save_cascade
+from promptkit.students.cascade import Cascade
+from promptkit.students.cascade_file import read_cascade
+from promptkit.students.cascade_step import CascadeStep, confidence_of
 from promptkit.students.cascade_table import duration
 from promptkit.students.cascade_thresholds import StepAnswers, choose, route
 from promptkit.students.cascading import cascade
@@ -264,7 +265,7 @@ def test_a_file_answers_as_what_was_saved(tmp_path: Path) -> None:
     first = Scored(task, {"t": 0.99, "tt": 0.6, "tttt": 0.2}, "first")
     last = pk.Predictor(task, COLON, pk.FakeModel(), 2)
     made = Cascade([CascadeStep(first, 0.9), CascadeStep(last, None)], task)
-    file = save_cascade(made, tmp_path / "both.cascade")
+    file = made.save(tmp_path / "both.cascade")
     loads: list[str] = []
 
     def load(path: Path, task: Task[Any, Any]) -> AnyPredictor:
@@ -280,7 +281,7 @@ def test_a_file_answers_as_what_was_saved(tmp_path: Path) -> None:
     assert (sure.label, loads) == ("odd", ["first"])  # the model is not loaded before it is needed
     assert answers(again.predict(task.tests)) == answers(made.predict(task.tests))
     assert loads == ["first", "fake.promptkit"]
-    twice = save_cascade(again, tmp_path / "twice.cascade")
+    twice = again.save(tmp_path / "twice.cascade")
     copy = read_cascade(twice, load)
     assert answers(copy.predict(task.tests)) == answers(made.predict(task.tests))
     assert copy.identity.key == again.identity.key
@@ -289,7 +290,7 @@ def test_a_file_answers_as_what_was_saved(tmp_path: Path) -> None:
 def test_changed_files_are_refused(tmp_path: Path) -> None:
     task = parity_task()
     made = Cascade([CascadeStep(Scored(task, {"t": 0.9}), None)], task)
-    file = save_cascade(made, tmp_path / "one.cascade")
+    file = made.save(tmp_path / "one.cascade")
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     assert {"cascade.json", "task/task.toml", "steps/0/scored/scores.json"} <= {*parts}
@@ -304,7 +305,7 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no cascade, or a damaged one"):
         read_cascade(file, scored)
     with pytest.raises(TaskError, match="is named like"):
-        save_cascade(made, tmp_path / "one.zip")
+        made.save(tmp_path / "one.zip")
 
 
 def test_durations() -> None:
