@@ -31,6 +31,7 @@ from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.serving.application import service as service
 from promptkit.serving.service_limits import ServiceLimits as ServiceLimits
+from promptkit.students.cascading import cascade as cascade
 from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example
 from promptkit.tasks.label_sets import ManyLabels as ManyLabels
