@@ -78,7 +78,7 @@ def sentences(evidence: CascadeEvidence) -> list[str]:
     if len(evidence.steps) > 1 and evidence.answered:
         said.append(
             f"Accuracy against {last} alone, on the rows that are answered: {signed(delta)} points "
-            f"[{signed(low)}, {signed(high)}]; time: {_ratio(evidence)}."
+            f"[{signed(low)}, {signed(high)}]{_ratio(evidence)}."
         )
     return said
 
@@ -100,5 +100,5 @@ def _error(wrong: int, answered: int, bound: float | None) -> str:
 
 def _ratio(evidence: CascadeEvidence) -> str:
     if not evidence.last_seconds:
-        return "not measured"
-    return f"{percent(evidence.seconds / evidence.last_seconds)} of it"
+        return ""
+    return f", in {percent(evidence.seconds / evidence.last_seconds)} of its time"

@@ -86,7 +86,7 @@ def cascade(
         made = [_predictions(one, asked, kept, progress) for one in every]
     steps = [_answers(own) for own in made]
     chosen = choose(steps, max_error, abstain=abstain, seed=seed)
-    names = [one.identity.name for one in every]
+    names = [*map(_name, every)]
     if chosen.thresholds is None:
         raise TaskError(_none(names[-1], steps, max_error, abstain))
     seconds = [math.fsum(one.seconds for one in own) / len(own) for own in made]
@@ -113,6 +113,13 @@ def _rows(
                 "thresholds on other rows"
             )
     return asked
+
+
+def _name(one: AnyPredictor) -> str:
+    """Return the name of a predictor; prompts of one model differ in their shots."""
+    name = one.identity.name
+    is_prompt = isinstance(one, Predictor) and not getattr(one, "name", "")
+    return f"{name}, {counted(one.shots, 'shot')}" if is_prompt else name  # type: ignore[attr-defined]
 
 
 def _predictions(
