@@ -150,7 +150,7 @@ def _path(learnt: Sequence[StepAnswers], abstain: bool) -> Iterator[Thresholds]:
         yield own if abstain else (*own, None)
 
 
-class _Errors(NamedTuple):
+class _ErrorCurve(NamedTuple):
     """Error of a step as a function of its confidence, which falls or stays."""
 
     level: float
@@ -172,7 +172,7 @@ class _Errors(NamedTuple):
         return float(np.nextafter(_sigmoid(at), 0.0))  # at which it is reached, and so is answered
 
 
-def _fit(answers: StepAnswers) -> _Errors:
+def _fit(answers: StepAnswers) -> _ErrorCurve:
     """Return the error as a function of the confidence, by logistic regression.
 
     Targets are a little inside 0 and 1 (Platt), so that a step without errors has a fit too.
@@ -181,11 +181,11 @@ def _fit(answers: StepAnswers) -> _Errors:
     places, wrong = _logit(answers.confidence[known]), answers.wrong[known]
     errors, right = int(wrong.sum()), int((~wrong).sum())
     if len(places) == 0:
-        return _Errors(_FAR, 0.0)
+        return _ErrorCurve(_FAR, 0.0)
     targets = np.where(wrong, (errors + 1) / (errors + 2), 1 / (right + 2))
     centre, width = places.mean(), places.std()
     if width < 1e-6:
-        return _Errors(float(_logit(np.array(targets.mean()))), 0.0)
+        return _ErrorCurve(float(_logit(np.array(targets.mean()))), 0.0)
     columns = np.stack([np.ones(len(places)), (places - centre) / width], axis=1)
     weights = np.zeros(2)
     for _ in range(_NEWTON):
@@ -198,8 +198,8 @@ def _fit(answers: StepAnswers) -> _Errors:
             break
     slope = float(weights[1] / width)
     if slope >= 0:  # a confidence that says nothing
-        return _Errors(float(_logit(np.array(targets.mean()))), 0.0)
-    return _Errors(float(weights[0] - slope * centre), slope)
+        return _ErrorCurve(float(_logit(np.array(targets.mean()))), 0.0)
+    return _ErrorCurve(float(weights[0] - slope * centre), slope)
 
 
 def _logit(shares: Floats) -> Floats:
