@@ -9,6 +9,7 @@ from typing import Any
 import promptkit
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import Screen, note, say, write_json
+from promptkit.cli.predictors import compared_with, with_names
 from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
@@ -46,8 +47,10 @@ def compare(
     gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
+    with_: options.With = None,
     exact: options.Exact = False,
     no_lint: options.NoLint = False,
+    costs: options.Costs = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Compare prompts with 0, 1, 2, … shots on the same tests.
@@ -76,7 +79,9 @@ def compare(
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
-    models = arguments.models_named(model or [], adapter or [], **how)
+    adapters, others = with_names(with_ or [])
+    models = arguments.models_named(model or [], [*(adapter or []), *adapters], **how)
+    chosen["predictors"] = compared_with(others, loaded, threads=threads)
     with arguments.progress("asking", models) as progress:
         result = promptkit.compare(
             loaded,
@@ -98,7 +103,8 @@ def compare(
         from promptkit.report import terminal
 
         console = Screen(width=None if sys.stdout.isatty() else 120)
-        console.print(terminal.render(data, result.to_records(), console.width))
+        records, width = result.to_records(), console.width
+        console.print(terminal.render(data, records, width, show_costs=costs))
         more = ", formats/" if (folder / "formats").is_dir() else ""
         say(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
     write_json(json_file, data)

@@ -112,6 +112,25 @@ Adapters = Annotated[
         metavar="FILE", callback=listed, help="LoRA adapter (.gguf): each model also runs with it."
     ),
 ]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="FILE|DIR",
+        callback=listed,
+        help="Something else that answers, compared on the same tests: a frozen predictor "
+        "(.promptkit), a lookup table, a student's folder, a cascade, or a LoRA adapter (.gguf), "
+        "which is asked with the same prompts as its model.",
+    ),
+]
+Costs = Annotated[
+    bool,
+    typer.Option(
+        "--costs",
+        help="Show sizes, speeds and costs of making, as where something else than prompts is "
+        "compared.",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from promptkit.cli import arguments
 from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
 from promptkit.inference.frozen_file import SUFFIX
+from promptkit.lookup.lookup import Lookup
 from promptkit.models.base import Model
+from promptkit.tasks.task import Task
 
 TASK_OR_FROZEN = f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX})."
 """Help for an argument that names a predictor."""
@@ -34,6 +36,28 @@ def frozen_named(
             return promptkit.load_predictor(name, threads=threads, notify=note)
     loaded = arguments.model_named(model, threads=threads)
     return promptkit.load_predictor(name, loaded, any_model=any_model, notify=note)
+
+
+def with_names(names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the adapters of `--with`, and all other names, each once."""
+    files = [*dict.fromkeys(names)]
+    adapters = [name for name in files if name.endswith(".gguf") and not Path(name).is_dir()]
+    return [*map(Path, adapters)], [name for name in files if name not in adapters]
+
+
+def compared_with(
+    names: Sequence[str], task: Task[Any, Any], *, threads: int | None = None
+) -> list[Any]:
+    """Return the predictors of `--with`, for the tests of a task."""
+    return [_compared(name, task, threads) for name in names]
+
+
+def _compared(name: str, task: Task[Any, Any], threads: int | None) -> Any:
+    if is_frozen(name):
+        return frozen_named(name, threads=threads)
+    if not Path(name).exists():
+        raise TaskError(f"--with {name}: no such file or folder")
+    return Lookup(name, task=task)
 
 
 def model_again(

@@ -13,6 +13,7 @@ from promptkit.evaluation import metrics
 from promptkit.evaluation.metric import metrics_of
 from promptkit.evaluation.outcomes import ByCell, LabelScores, Outcomes
 from promptkit.evaluation.results import Confusion, Figure, Reliability, Row
+from promptkit.evaluation.row_costs import items_per_second
 
 
 def rows(by_cell: ByCell) -> Iterator[Row]:
@@ -31,6 +32,7 @@ def row(one: Outcomes) -> Row:
         failures=sum(one.failures),
         tokens=sum(one.tokens),
         seconds=math.fsum(one.seconds),
+        items_per_second=items_per_second(len(one.correct), one.seconds),
         ece=_calibration_error(one),
         **own,
         figures=figures,

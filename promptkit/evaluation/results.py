@@ -9,6 +9,7 @@ import numpy as np
 
 from promptkit.evaluation import class_metrics
 from promptkit.evaluation.metrics import Bin
+from promptkit.evaluation.row_costs import CostedCell
 from promptkit.inference.cell import Cell
 
 Ends = tuple[float, float]
@@ -27,7 +28,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row(Cell):
+class Row(CostedCell):
     """Metrics of one cell, with their intervals; a seed of None is the aggregate over all seeds."""
 
     n: int

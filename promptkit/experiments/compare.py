@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -23,12 +23,14 @@ from promptkit.evaluation.outcomes import ByCell, outcomes
 from promptkit.evaluation.results import FreeAnswers
 from promptkit.experiments import draw_count
 from promptkit.experiments import rationales as reasons
+from promptkit.experiments.cell_profiles import costed
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid, check_distinct
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.run_changes import pool_digests
+from promptkit.experiments.seen_tests import check_labels, seen_warnings
 from promptkit.experiments.setup import setup_of
 from promptkit.inference import batch
 from promptkit.inference.answering import Progress
@@ -160,7 +162,7 @@ def compare(
         sampling=sampling or Sampling(),
         reasoning=Reasoning(rationale_tokens, rationales, think),
     )
-    _check_others(grid, predictors)
+    _check_others(task, grid, predictors)
     said = screen(task, grid.originals(task), shots) if lint else []
     cells = batch.prepare(grid.predictors(task, announce), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
@@ -189,15 +191,27 @@ def compare(
         pilot + usage,
         prompts=usage.prompts,  # where the run found those of the pilot in the store
         cached=usage.cached - (pilot.prompts - pilot.cached),
+        wall_seconds=perf_counter() - started,
     )
-    usage = replace(usage, wall_seconds=perf_counter() - started)
     result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, wanted)
     identities = [one.identity for one in predictors]
     prompted = [one.predictor for one in cells]
-    found = (*wording_warnings(prompted), near_warning(prompted, queries), *said)
-    told = [sentence(one) for one in found if one]
-    result = _with_thresholds(result, thresholds)
+    told = [*_told(task, prompted, predictors, queries), *map(sentence, said)]
+    rows = costed(result.rows, prompted, predictors, others, notes)
+    result = replace(_with_thresholds(result, thresholds), rows=rows)
     return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
+
+
+def _told(
+    task: Task[Any, Any],
+    prompted: Sequence[Predictor],
+    predictors: Sequence[AnyPredictor],
+    queries: Sequence[Example[Any, Any]],
+) -> Iterator[str]:
+    """Yield warnings about what is compared."""
+    found = (*wording_warnings(prompted), near_warning(prompted, queries))
+    found = (*found, *seen_warnings(task, predictors, queries))
+    yield from map(sentence, filter(None, found))
 
 
 def _with_thresholds(result: Comparison, stage: ThresholdStage) -> Comparison:
@@ -262,7 +276,7 @@ def _with_enough_draws(
     return replace(grid, seeds=range(enough)), cost
 
 
-def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
+def _check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
     for one in predictors:
         prompted = isinstance(one, Predictor) and not isinstance(one, FrozenPredictor)
         if prompted or not isinstance(one, AnyPredictor):
@@ -272,6 +286,7 @@ def _check_others(grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
             )
     names = [model.identity.name for model in grid.models]
     check_distinct("models", names + [one.identity.name for one in predictors])
+    check_labels(task, predictors)
 
 
 def _predict_others(

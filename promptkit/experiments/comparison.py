@@ -191,7 +191,8 @@ class Comparison:
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.
 
-        `what` is accuracy, differences, reliability, confusion, variance, spread, cost or risk.
+        `what` is accuracy, differences, reliability, confusion, variance, spread, cost, pareto or
+        risk.
         Raises `TaskError` for another and for what there is none of, and `MissingExtraError`
         without the extra report.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import inf, log
+from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 from promptkit.errors import TaskError, shorten
@@ -44,13 +45,38 @@ def predict_each(
     """
     found = []
     for one in predictors:
-        made = one.predict(queries)
+        made = _timed(one, queries)
         if [prediction.id for prediction in made] != [query.id for query in queries]:
             name = shorten(one.identity.name)
             raise TaskError(f"{name}: its predictions are not one for each query, in their order")
         own = [*map(uncalibrated, made)]
         found += [[replace(prediction, seed=seed) for prediction in own] for seed in seeds]
     return found
+
+
+def _timed(one: AnyPredictor, queries: Sequence[Example[Any, Any]]) -> Sequence[Prediction]:
+    """Return predictions with the time that they took.
+
+    The first time may load and fill caches, so a quick predictor without a model is asked again.
+    """
+    tokens = one.usage.decoded_tokens
+    made, seconds = _asked(one, queries)
+    if seconds < _QUICK and one.usage.decoded_tokens == tokens:
+        made, seconds = _asked(one, queries)
+    if any(prediction.seconds for prediction in made):  # it says it itself
+        return made
+    return [replace(prediction, seconds=seconds / len(made)) for prediction in made]
+
+
+_QUICK = 1.0  # seconds
+
+
+def _asked(
+    one: AnyPredictor, queries: Sequence[Example[Any, Any]]
+) -> tuple[Sequence[Prediction], float]:
+    begun = perf_counter()
+    made = one.predict(queries)
+    return made, perf_counter() - begun
 
 
 def uncalibrated(made: Prediction) -> Prediction:

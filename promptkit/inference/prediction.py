@@ -15,6 +15,7 @@ from promptkit.inference.answer_fields import answered, held_back, most_probable
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
+from promptkit.inference.profile import Profile, prompt_profile
 from promptkit.inference.reasoning import (
     RATIONALE_TOKENS,
     ModelRequests,
@@ -29,7 +30,7 @@ from promptkit.models.base import Model, ModelIdentity, Request, Sampling, Usage
 from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
-from promptkit.selection.strategies import AnySelection, Selection, selection_for
+from promptkit.selection.strategies import AnySelection, Fixed, Selection, selection_for
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
@@ -270,6 +271,13 @@ class Predictor:
     def usage(self) -> Usage:
         """Cost of the model's work so far."""
         return self.model.usage
+
+    @property
+    def profile(self) -> Profile:
+        """Size of the model, and the labels that the shots are chosen from."""
+        by_query = self.shots > 0 and not isinstance(self._selection, Fixed)
+        whole_pool = by_query or self.task.many  # which has thresholds of its labels
+        return prompt_profile(self.model, len(self.task.demos) if whole_pool else self.shots)
 
     @property
     def is_drawn(self) -> bool:

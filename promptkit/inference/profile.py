@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from promptkit.models.gguf.file_size import ModelSize
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -37,3 +39,25 @@ def profile_of(predictor: Any) -> Profile:
     """
     found = getattr(predictor, "profile", None)
     return found if isinstance(found, Profile) else Profile()
+
+
+def prompt_profile(model: Any, labels: int) -> Profile:
+    """Return the profile of prompts to a model, which leave its parameters as they are.
+
+    Args:
+        model: The model; adapters on it were trained, and say what they took where they have a
+            card.
+        labels: Number of labelled examples that the prompts are made from.
+    """
+    size = getattr(model, "size", None)
+    if not isinstance(size, ModelSize):
+        return Profile(labels=labels)
+    adapters = size.adapters
+    return Profile(
+        parameters=size.parameters,
+        trained=sum(round(one.number("trained_parameters")) or one.parameters for one in adapters),
+        bytes=size.bytes + sum(one.bytes for one in adapters),
+        seconds=sum(one.number("seconds") for one in adapters),
+        tokens=round(sum(one.number("tokens") for one in adapters)),
+        labels=labels + round(sum(one.number("labels") for one in adapters)),
+    )

@@ -16,6 +16,7 @@ from promptkit.lookup.lookup_table import Version, read_table
 if TYPE_CHECKING:
     from promptkit.inference.any_predictor import AnyPredictor
     from promptkit.inference.prediction import Prediction
+    from promptkit.inference.profile import Profile
     from promptkit.models.base import ModelIdentity, Usage
     from promptkit.tasks.examples import Example
     from promptkit.tasks.task import Task
@@ -170,6 +171,24 @@ class Lookup:
         from promptkit.models.base import Usage
 
         return Usage() if self.fallback is None else self.fallback.usage
+
+    @property
+    def profile(self) -> Profile:
+        """Size of the file, and what its answers took; with the size of the fallback's model."""
+        from dataclasses import replace
+
+        from promptkit.inference.profile import Profile, profile_of
+
+        rest = (
+            Profile(parameters=0, bytes=0) if self.fallback is None else profile_of(self.fallback)
+        )
+        size = self.file.stat().st_size
+        return replace(
+            rest,
+            bytes=None if rest.bytes is None else rest.bytes + size,
+            seconds=rest.seconds + (self.version.seconds or 0.0),
+            tokens=rest.tokens + (self.version.tokens or 0),
+        )
 
     @property
     def fields(self) -> tuple[InputField, ...]:

@@ -23,7 +23,7 @@ from promptkit.lookup.lookup_file import PageWriter, inode_of
 from promptkit.lookup.lookup_gather import Gatherer
 from promptkit.lookup.lookup_keys import CHECK_BYTES
 from promptkit.lookup.lookup_rows import PredictedBy, PredictedRows
-from promptkit.lookup.lookup_table import LookupTable, Version, read_table
+from promptkit.lookup.lookup_table import LookupTable, Version, about_versions, read_table
 from promptkit.text import listed
 
 _NUMBER = Struct(">I")  # of a version, in front of the keys whose entries it replaced
@@ -111,6 +111,7 @@ def build_lookup(
             **found._asdict(),
             promptkit=promptkit.__version__,
             fields=gatherer.fields,
+            **_took(rows, before if add else None),
         )
         entries = before.pages.items() if before is not None else iter(())
         changes = (
@@ -168,6 +169,19 @@ def roll_back(file: str | Path, to: int | None = None) -> Version:
     return made
 
 
+def _took(rows: PredictedRows, more: LookupTable | None) -> dict[str, Any]:
+    """Return what the answers took, with those that are added to; nothing where it is unknown."""
+    if rows.took is None or more is None:
+        return rows.took or {}
+    last = more.versions[-1]
+    if last.tokens is None or last.seconds is None:
+        return {}
+    return {
+        "tokens": last.tokens + rows.took["tokens"],
+        "seconds": last.seconds + rows.took["seconds"],
+    }
+
+
 def _next_number(path: Path, before: LookupTable | None) -> int:
     number = 1 if before is None else before.versions[-1].number + 1
     if number > _MOST_VERSIONS:
@@ -211,7 +225,7 @@ def _write(
     about = {
         "labels": codec.labels,
         "names": codec.names,
-        "versions": [version._asdict() for version in versions],
+        **about_versions(versions),
         "oldest": oldest,
     }
     with saving.streamed(path) as out:

@@ -60,6 +60,8 @@ class PredictedRows:
         self.origin = PredictedBy()
         self.unanswered = 0
         """Number of rows without an answer."""
+        self.took: dict[str, float] | None = {"tokens": 0, "seconds": 0.0}
+        """Tokens and seconds that the predictions took; None where a row does not say it."""
         self._problems: list[Problem] = []
         self._cell: tuple[Any, ...] | None = None
         self._fields: tuple[str, ...] | None = None
@@ -84,6 +86,7 @@ class PredictedRows:
                 self.refuse(line, reason or "")
                 continue
             answer = _answer(row)
+            self._count(row)
             if answer is None:
                 self.unanswered += 1
             else:
@@ -100,6 +103,15 @@ class PredictedRows:
         """Raise `DataError` where rows cannot be used."""
         if self._problems:
             raise DataError(self._problems)
+
+    def _count(self, row: Mapping[str, Any]) -> None:
+        """Add the tokens and seconds of a row."""
+        for name in self.took or ():
+            value = row.get(name)
+            if self.took is not None and isinstance(value, int | float):
+                self.took[name] += value
+            else:
+                self.took = None
 
     def _flaw(self, row: Mapping[str, Any]) -> str | None:
         """Return why a row cannot be used; None for one that can."""
@@ -164,7 +176,8 @@ def _plain(row: Any) -> Mapping[str, Any] | str:
         found = {name: getattr(row, name) for name in names}
     except AttributeError:
         return f"neither a prediction nor a mapping: {shorten(row)}"
-    return {**found, "abstained": getattr(row, "abstained", False)}
+    others = {name: getattr(row, name, None) for name in ("tokens", "seconds")}
+    return {**found, **others, "abstained": getattr(row, "abstained", False)}
 
 
 def _read(path: Path) -> Iterator[tuple[int, Any]]:

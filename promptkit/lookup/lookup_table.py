@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,32 @@ class Version(NamedTuple):
     """Number of the version whose entries a rollback brought back."""
     fields: tuple[InputField, ...] = ()
     """Fields of the inputs, with their rules of normalisation."""
+    tokens: int | None = None
+    """Number of tokens of the prompts whose answers it has; None where the predictions do not say
+    it."""
+    seconds: float | None = None
+    """Seconds that its answers took."""
+
+
+_TOOK = ("tokens", "seconds")
+
+
+def about_versions(versions: Iterable[Version]) -> dict[str, Any]:
+    """Return versions as a file says them of itself; what answers took stands apart.
+
+    Readers of earlier versions of promptkit refuse other fields of a version.
+    """
+    every = [version._asdict() for version in versions]
+    took = [{name: version.pop(name) for name in _TOOK} for version in every]
+    return {"versions": every, "took": took}
+
+
+def _versions(about: Mapping[str, Any]) -> Iterator[Version]:
+    """Yield the versions that a file names."""
+    took = about.get("took") or []
+    for place, version in enumerate(about["versions"]):
+        more = took[place] if len(took) == len(about["versions"]) else {}
+        yield Version(**{**version, **more, "fields": _fields(version["fields"])})
 
 
 class LookupTable(NamedTuple):
@@ -67,10 +93,7 @@ def read_table(path: Path) -> LookupTable:
     pages = opened(path)
     try:
         about = pages.about()
-        versions = tuple(
-            Version(**{**version, "fields": _fields(version["fields"])})
-            for version in about["versions"]
-        )
+        versions = tuple(_versions(about))
         fields = versions[-1].fields
         codec = Codec(about["labels"], about["names"])
         return LookupTable(pages, keys_of(fields), codec, fields, versions, about["oldest"])

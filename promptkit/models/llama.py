@@ -27,6 +27,7 @@ from promptkit.models.base import (
     Weights,
     check_fits,
 )
+from promptkit.models.gguf.file_size import model_size
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.prefix_trie import Item, Plan
@@ -159,6 +160,8 @@ class LlamaModel:
         self._encoder = Encoder(self.vocabulary)
         self._grammars = Grammars(self.vocabulary)
         self._adapters: tuple[Adapter, ...] = ()
+        self.size = model_size(file.header)
+        """Its parameters and bytes, and those of its adapters."""
         self.origin = LoadedFrom(name or str(path), weights, exact, gpu_layers=on_gpu)
         """How to load it again."""
         template = library().llama_model_chat_template(model.pointer, None)
@@ -206,6 +209,7 @@ class LlamaModel:
         model = object.__new__(type(self))
         model.__dict__ |= self.__dict__
         model._adapters = (*self._adapters, adapter)
+        model.size = self.size.adapted(adapter.size)
         name = f"{self.identity.name}+{Path(path).stem}"
         applied = ", ".join(one.identity for one in model._adapters)
         model.identity = replace(self.identity, name=name, adapter=applied)
@@ -338,8 +342,7 @@ class LlamaModel:
             ]
             plan = Plan(items, self._context.limits)
             writers = [answer.go_on for answer in answers]
-            schedule = self._schedule(plan, writes=True)
-            for done in executor.write(schedule, self._context, writers):
+            for done in executor.write(self._schedule(plan, writes=True), self._context, writers):
                 yield [(item, answers[item]) for item in done]
 
         for index, answer, seconds in self._run(len(prompts), begin):
@@ -394,5 +397,4 @@ class LlamaModel:
             self._context.clear()
         prefix = plan.prefix.tokens.tolist() if plan.prefix is not None else []
         wants = plan.prefix is not None and plan.prefix.wants
-        read = self._context.begin(prefix, wants=wants, writes=writes)
-        return Schedule(plan, read=read)
+        return Schedule(plan, read=self._context.begin(prefix, wants=wants, writes=writes))

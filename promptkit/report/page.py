@@ -22,6 +22,7 @@ from promptkit.inference.cell import levels_of
 from promptkit.report import (
     cell_names,
     confusion_matrices,
+    cost_table,
     figure_tables,
     interval_text,
     page_data,
@@ -31,6 +32,7 @@ from promptkit.report import (
 from promptkit.report.calibration_table import learnt
 from promptkit.report.cell_names import CellNames, Data, Records
 from promptkit.report.changed_answers import changed
+from promptkit.report.cost_lines import is_costed
 from promptkit.report.notes import cost, notes
 from promptkit.text import capital, counted, file_name, number, percent, shown, signed
 
@@ -88,6 +90,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "thresholds": [(names.with_shots(one), one) for one in data["thresholds"]],
         "notes": notes(data, records),
         "cost": cost(data["usage"]),
+        "costs": cost_table.page_table(data),
+        "costed": is_costed(data),
         "models": data["models"],
         "charts": charts,
         "no_charts": no_charts,

@@ -17,6 +17,8 @@ from promptkit.report import cell_names, conclusions, interval_text, pair_names
 from promptkit.report.calibration_table import calibrated
 from promptkit.report.cell_names import Data, Key, Records
 from promptkit.report.changed_answers import changed_answers
+from promptkit.report.cost_lines import is_costed
+from promptkit.report.cost_table import costs
 from promptkit.report.figure_tables import beside
 from promptkit.report.notes import cost, notes
 from promptkit.report.rich_tables import change, table, titled
@@ -41,14 +43,24 @@ def text(data: Data, records: Records, width: int = 110) -> str:
     return "\n".join(escaped(line.rstrip()) for line in lines).rstrip()
 
 
-def render(data: Data, records: Records, width: int = 110) -> RenderableType:
+def render(
+    data: Data, records: Records, width: int = 110, *, show_costs: bool = False
+) -> RenderableType:
     """Return the report: accuracies, conclusions, differences, answers that change, the cost.
 
     Texts from data are never read as markup.
+
+    Args:
+        data: A comparison in JSON.
+        records: Its predictions.
+        width: Width in characters.
+        show_costs: Whether there is a table of sizes, speeds and costs of making; always where
+            something else than prompts is compared.
     """
     parts: list[RenderableType] = [*_accuracies(data, width), *map(Text, notes(data, records)), ""]
     parts += conclusions.verdicts(data)
     parts += conclusions.selective(data)
+    parts += costs(data, width) if show_costs or is_costed(data) else ()
     parts += _differences(data["pairs"], interval_text.metric_of(data), width)
     parts += calibrated(data)
     parts += sliced(data, width)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
+from samples import COLON, parity_task
+
+from promptkit import FakeModel, Predictor
 from promptkit.inference.profile import Profile, profile_of
+from promptkit.models.gguf.file_size import AdapterSize, ModelSize
+from promptkit.selection.strategies import Similar
 
 
 def test_the_profile_of_a_predictor_is_its_own() -> None:
@@ -15,3 +22,31 @@ def test_the_profile_of_a_predictor_is_its_own() -> None:
 def test_nothing_is_known_of_a_predictor_without_one() -> None:
     assert profile_of(SimpleNamespace()) == Profile()
     assert profile_of(SimpleNamespace(profile="large")) == Profile()
+
+
+def sized(**size: Any) -> FakeModel:
+    model: Any = FakeModel()
+    model.size = ModelSize(**{"parameters": 1000, "bytes": 4000, **size})
+    return model  # type: ignore[no-any-return]
+
+
+def test_prompts_leave_a_model_as_it_is_and_take_labels_for_their_shots() -> None:
+    prompt = Predictor(parity_task(), COLON, sized(), shots=4)
+    assert profile_of(prompt) == Profile(parameters=1000, bytes=4000, labels=4)
+    assert profile_of(replace(prompt, shots=0)).labels == 0
+    assert profile_of(replace(prompt, model=FakeModel())) == Profile(labels=4)
+
+
+def test_shots_for_each_query_are_chosen_from_the_labels_of_the_whole_pool() -> None:
+    prompt = Predictor(parity_task(pool=8), COLON, sized(), shots=2, selection=Similar())
+    assert profile_of(prompt).labels == 8
+    assert profile_of(replace(prompt, shots=0)).labels == 0
+
+
+def test_adapters_add_what_was_trained_and_what_their_cards_say() -> None:
+    card = {"trained_parameters": 48, "seconds": 12.5, "tokens": 900, "labels": 80}
+    adapters = AdapterSize(50, 200, card), AdapterSize(7, 28, {"seconds": "long", "labels": -1})
+    prompt = Predictor(parity_task(), COLON, sized(adapters=adapters), shots=1)
+    assert profile_of(prompt) == Profile(
+        parameters=1000, trained=48 + 7, bytes=4228, seconds=12.5, tokens=900, labels=81
+    )

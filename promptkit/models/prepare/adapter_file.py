@@ -9,6 +9,7 @@ import numpy as np
 
 from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf.checks import TENSOR_ALIGNMENT
+from promptkit.models.gguf.file_size import adapter_size
 from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.prepare.model_files import digest, try_once
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
@@ -33,7 +34,7 @@ def load_adapter(model: LoadedModel, path: Path, scale: float) -> Adapter:
     check_adapter(header, read_header(model.path).architecture)
     sha256 = digest(path)
     try_once(f"{digest(model.path)} {sha256}", model.path, path)
-    return Adapter(new_adapter(model, path), sha256, scale)
+    return Adapter(new_adapter(model, path), sha256, scale, adapter_size(header))
 
 
 def check_adapter(header: Header, architecture: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from promptkit.errors import ModelError, ModelFileError
+from promptkit.models.gguf.file_size import AdapterSize
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.library import errors, forget_errors, held_interrupts, library
 
@@ -126,6 +127,9 @@ class LoadedModel:
         return context
 
 
+_UNSIZED = AdapterSize(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """A LoRA adapter that is loaded beside its model: a low-rank change (Hu et al. 2021).
@@ -137,6 +141,7 @@ class Adapter:
     """llama.cpp's pointer to it; it lives as long as the model."""
     sha256: str
     scale: float
+    size: AdapterSize = _UNSIZED
 
     @property
     def identity(self) -> str:

@@ -36,11 +36,11 @@ def accuracy(data: Data) -> list[Panel]:
     """Return panels of the metric against shots with its intervals, a line per cell."""
     metric = metric_of(data)
     whole = _having(metric, cell_names.aggregates(data))
-    ends = [end for row in whole for end in _ends(metric, row)]
+    ends = [end for row in whole for end in ends_in(metric, row)]
     values = [row[metric.name] for row in _having(metric, data["rows"])]
     level = _baseline(data, metric)
     others = [] if level is None or metric == ACCURACY else [level[0]]
-    domain = _domain(metric, [*ends, *values, *others])
+    domain = domain_of(metric, [*ends, *values, *others])
     seeds = cell_names.by_draw(data)
     return [
         Panel(title, _curves(metric, lines, seeds, domain, level), _in_words(metric, lines))
@@ -52,14 +52,14 @@ def _having(metric: Metric, rows: Iterable[Data]) -> list[Data]:
     return [row for row in rows if row.get(metric.name) is not None]
 
 
-def _ends(metric: Metric, row: Data) -> tuple[float, float]:
+def ends_in(metric: Metric, row: Data) -> tuple[float, float]:
     """Return the interval of a row; its value twice where nothing can be said."""
     general, value = row.get(f"{metric.name}_ci"), row[metric.name]
     low, high = general or row.get(f"{metric.name}_ci_fixed") or (value, value)
     return (value if low is None else low), (value if high is None else high)
 
 
-def _axis(metric: Metric, domain: Sequence[float]) -> Any:
+def metric_axis(metric: Metric, domain: Sequence[float]) -> Any:
     field = f"{metric.name}:Q"
     if metric.is_share:
         return percent_axis(alt.Y, field, metric.noun, domain)
@@ -81,7 +81,7 @@ def _curves(
             "line": name,
             "shots": row["shots"],
             metric.name: row[metric.name],
-            **dict(zip(("low", "high"), _ends(metric, row), strict=True)),
+            **dict(zip(("low", "high"), ends_in(metric, row), strict=True)),
         }
         for name, row in cells
     ]
@@ -96,7 +96,7 @@ def _curves(
     )
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
-    y = _axis(metric, domain)
+    y = metric_axis(metric, domain)
     width = WIDTH - (0 if baseline is None else ASIDE)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
@@ -152,7 +152,7 @@ def cost(data: Data) -> list[Panel]:
     """Return panels of the metric against the tokens of a prompt."""
     metric = metric_of(data)
     whole = _having(metric, cell_names.aggregates(data))
-    domain = _domain(metric, [row[metric.name] for row in whole])
+    domain = domain_of(metric, [row[metric.name] for row in whole])
     seeds = cell_names.by_draw(data)
     panels = []
     for title, lines in _panels(data)[:FEW]:
@@ -180,7 +180,7 @@ def _costs(
 ) -> Chart:
     base = alt.Chart().encode(
         x=alt.X("tokens:Q", title="tokens of a prompt", axis=alt.Axis(tickCount=5, grid=False)),
-        y=_axis(metric, domain),
+        y=metric_axis(metric, domain),
         **told_apart(lines),
     )
     layers = alt.layer(
@@ -217,7 +217,7 @@ def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     return list(panels.items())
 
 
-def _domain(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
+def domain_of(metric: Metric, values: Sequence[float]) -> tuple[float, float]:
     """Return what an axis shows: for shares whole tenths, 0.4 apart so that noise looks small."""
     if not values:
         return 0.0, 1.0

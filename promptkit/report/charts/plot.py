@@ -12,6 +12,7 @@ from promptkit.report.charts.accuracy_charts import accuracy, cost
 from promptkit.report.charts.difference_chart import differences
 from promptkit.report.charts.label_charts import confusion, reliability
 from promptkit.report.charts.panels import Chart, Panel
+from promptkit.report.charts.pareto_chart import pareto
 from promptkit.report.charts.risk_chart import risk
 from promptkit.report.charts.style import STYLE
 from promptkit.report.charts.variance_chart import spread, variance
@@ -24,6 +25,7 @@ PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "variance": variance,
     "spread": spread,
     "cost": cost,
+    "pareto": pareto,
     "risk": risk,
 }
 """Kinds of charts, with the function that makes the panels of each."""

@@ -1,0 +1,58 @@
+"""Predictors that are compared with a grid: fit for the task, and new to its tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from promptkit.errors import TaskError, shorten
+from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.tasks.examples import Example, canonical
+from promptkit.tasks.task import Task
+from promptkit.text import counted, percent
+
+POOL = "pool_inputs"
+"""Field of a student's card with the `input_digest` of each input that it learnt from."""
+
+
+def input_digest(task: Task[Any, Any], example: Example[Any, Any]) -> str:
+    """Return a short digest of the fields of an input."""
+    return hashlib.sha256(canonical(dict(task.fields_of(example)))).hexdigest()[:12]
+
+
+def check_labels(task: Task[Any, Any], predictors: Sequence[AnyPredictor]) -> None:
+    """Raise `TaskError` for a predictor of a task with other labels."""
+    for one in predictors:
+        own = getattr(one, "task", None)
+        if isinstance(own, Task) and {*own.labels} != {*task.labels}:
+            labels = ", ".join(map(shorten, [*own.labels][:8])) or "none"
+            raise TaskError(
+                f"{shorten(one.identity.name)} was made for another task, {own.name!r}, whose "
+                f"labels are {labels}; compare it on that task's tests"
+            )
+
+
+def seen_warnings(
+    task: Task[Any, Any], predictors: Sequence[AnyPredictor], queries: Sequence[Example[Any, Any]]
+) -> Iterator[str]:
+    """Yield a warning for each predictor that learnt from inputs of the tests."""
+    digests: list[str] = []
+    for one in predictors:
+        pool = _pool(one)
+        if not pool:
+            continue
+        digests = digests or [input_digest(task, query) for query in queries]
+        if seen := sum(digest in pool for digest in digests):
+            yield (
+                f"{shorten(one.identity.name)} learnt from {counted(seen, 'input')} of the "
+                f"{len(digests):,} tests ({percent(seen / len(digests))}), so that its figures say "
+                "little about new inputs; make it from a pool without the tests"
+            )
+
+
+def _pool(predictor: AnyPredictor) -> Collection[str]:
+    """Return the digests of what a predictor learnt from, where its card has them."""
+    card = getattr(predictor, "card", None)
+    pool = card.get(POOL) if isinstance(card, dict) else None
+    return frozenset(pool) if isinstance(pool, list) else ()

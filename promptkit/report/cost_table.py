@@ -1,0 +1,114 @@
+"""Table of what is compared with its size, its speed and what it took to make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from promptkit.evaluation.metric import Metric
+from promptkit.report.cell_names import Data
+from promptkit.report.conclusions import item
+from promptkit.report.cost_lines import (
+    CostLine,
+    best_prompt,
+    cost_lines,
+    duration,
+    front_sentence,
+    magnitude,
+    rate,
+)
+from promptkit.report.interval_text import figure, metric_of
+from promptkit.report.rich_tables import table, titled
+from promptkit.text import visible
+
+
+class Column(NamedTuple):
+    """A column of the table."""
+
+    title: str
+    text: Callable[[CostLine], str]
+    """The text of a line; `–`, `0` and nothing say nothing."""
+
+
+COLUMNS = (
+    Column("parameters", lambda line: magnitude(line.row.get("parameters"))),
+    Column("trained", lambda line: magnitude(line.row.get("trained_parameters"))),
+    Column("on disk", lambda line: magnitude(line.row.get("bytes"), "B")),
+    Column("items/s", lambda line: rate(line.row.get("items_per_second"))),
+    Column("made in", lambda line: duration(line.row.get("making_seconds"))),
+    Column("tokens", lambda line: magnitude(line.row.get("making_tokens"))),
+    Column("labels", lambda line: _count(line.row.get("making_labels"))),
+    Column("pays after", lambda line: line.pays_after),
+)
+"""The columns after the name and the metric."""
+
+
+def about(lines: Sequence[CostLine], metric: Metric) -> str:
+    """Return what the columns mean."""
+    best = best_prompt(lines, metric)
+    pays = (
+        ""
+        if best is None
+        else " Pays after: the number of predictions after which it has taken less time than the "
+        f"best prompt, {best.name}, its making included."
+    )
+    return (
+        "On disk: with the model. Items/s: where all are asked at once. Made in: the time that it "
+        f"took to make, a teacher's included, of so many tokens and gold labels.{pays}"
+    )
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def shown_columns(lines: Sequence[CostLine]) -> list[Column]:
+    """Return the columns that say something of some line."""
+    return [one for one in COLUMNS if any(one.text(line) not in ("", "–", "0") for line in lines)]
+
+
+def costs(data: Data, width: int) -> Iterator[RenderableType]:
+    """Yield the table, and which lines are worth their cost, for a terminal of this width."""
+    lines, metric = cost_lines(data), metric_of(data)
+    columns = shown_columns(lines)
+    yield titled(f"Costs, {metric.noun} beside them")
+    made = table("", "", f"{metric.noun}:", *(f"{one.title}:" for one in columns))
+    room = max(width - 18 - sum(9 for _ in columns), 16)
+    for line in lines:
+        cells = [Text(one.text(line)) for one in columns]
+        mark = "●" if line.on_front else ""
+        value = Text(figure(metric, line.row))
+        made.add_row(mark, Text(visible(line.name, 60)), value, *cells)
+    made.columns[1].max_width = room
+    yield made
+    if said := front_sentence(lines, metric):
+        yield item(said, mark="●")
+    yield Text(about(lines, metric), "dim")
+    yield ""
+
+
+class PageTable(NamedTuple):
+    """The table for the page."""
+
+    columns: tuple[str, ...]
+    lines: tuple[tuple[CostLine, tuple[str, ...]], ...]
+    """Each line with the texts of its columns."""
+    front: str
+    """The front in words."""
+    about: str
+    """What the columns mean."""
+
+
+def page_table(data: Data) -> PageTable:
+    """Return the table of a comparison in JSON; without columns where no cost is known."""
+    lines, metric = cost_lines(data), metric_of(data)
+    columns = shown_columns(lines)
+    return PageTable(
+        tuple(one.title for one in columns),
+        tuple((line, tuple(one.text(line) for one in columns)) for line in lines),
+        front_sentence(lines, metric),
+        about(lines, metric),
+    )

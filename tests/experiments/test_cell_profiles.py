@@ -1,0 +1,117 @@
+"""Sizes, speeds and costs of making in the rows of a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparisons import compared, learner
+from samples import COLON, parity_task
+
+import promptkit as pk
+from promptkit.errors import TaskError
+from promptkit.experiments.saved_runs import read_run
+from promptkit.experiments.seen_tests import input_digest
+from promptkit.inference.any_predictor import prediction_of
+from promptkit.inference.profile import Profile
+from promptkit.models.base import ModelIdentity, Score, Usage
+from promptkit.models.gguf.file_size import ModelSize
+
+FIELDS = ("parameters", "trained_parameters", "bytes", "making_seconds", "making_tokens")
+
+
+class Timed(pk.FakeModel):
+    """A model of a known size, which takes a tenth of a second for a prompt."""
+
+    size = ModelSize(1000, 4000)
+
+    def score(self, prompts: Any) -> Any:
+        for index, score in super().score(prompts):
+            yield index, Score(score.logprobs, score.tokens, 0.1)
+
+
+class Student:
+    """Answers at once, and says what it took to make."""
+
+    profile = Profile(parameters=12, trained=12, bytes=48, seconds=30.0, tokens=700, labels=8)
+
+    def __init__(self, task: Any, seconds: float = 0.0, **card: Any) -> None:
+        self.task, self.seconds, self.card = task, seconds, card
+        self.usage = Usage()
+        self.identity = ModelIdentity("student", "cd" * 32, "student", "", "none", 0)
+
+    def predict(self, queries: Iterable[Any]) -> list[pk.Prediction]:
+        made = [prediction_of(self.task, query, "odd", model="student") for query in queries]
+        return [replace(one, seconds=self.seconds) for one in made]
+
+
+def row_of(result: pk.Comparison, model: str, shots: int = 0, calibration: str = "none") -> Any:
+    return next(
+        row
+        for row in result.rows
+        if (row.model, row.shots, row.calibration, row.seed) == (model, shots, calibration, None)
+    )
+
+
+def test_rows_have_the_sizes_and_the_speed_of_their_predictors() -> None:
+    result = compared(models=[Timed(learner)], predictors=[Student(parity_task(), 0.001)])
+    prompt, student = row_of(result, "fake", 4), row_of(result, "student")
+    assert [getattr(prompt, name) for name in FIELDS] == [1000, 0, 4000, 0.0, 0]
+    assert [getattr(student, name) for name in FIELDS] == [12, 12, 48, 30.0, 700]
+    assert (prompt.making_labels, student.making_labels) == (4, 8)
+    assert prompt.items_per_second == pytest.approx(10)
+    assert student.items_per_second == pytest.approx(1000)
+    drawn = [row for row in result.rows if row.model == "student" and row.seed is not None]
+    assert [row.making_labels for row in drawn] == [8, 8]
+
+
+def test_the_time_of_what_does_not_say_it_is_measured() -> None:
+    row = row_of(compared(predictors=[Student(parity_task())]), "student")
+    assert row.items_per_second is not None
+    assert row.items_per_second > 100
+    assert row_of(compared(), "fake").items_per_second is None
+
+
+def test_calibration_by_labels_takes_more_of_them() -> None:
+    task = parity_task(pool=40)
+    result = compared(task=task, calibrations=["batch", "temperature"], shots=[1])
+    (note, *_) = [one for one in result.calibrations if one.calibration == "temperature"]
+    assert row_of(result, "fake", 1).making_labels == 1
+    assert row_of(result, "fake", 1, "batch").making_labels == 1
+    assert row_of(result, "fake", 1, "temperature").making_labels == 1 + note.inputs
+
+
+def test_json_data_frames_and_saved_runs_have_them(tmp_path: Path) -> None:
+    result = compared(models=[Timed(learner)], predictors=[Student(parity_task())])
+    frame = result.to_pandas()
+    assert {*FIELDS, "items_per_second", "making_labels"} <= {*frame.columns}
+    folder = result.save(tmp_path / "run")
+    assert read_run(folder).data["rows"] == result.to_dict()["rows"]
+    file = folder / "comparison.json"
+    data = json.loads(file.read_text())
+    for row in data["rows"]:
+        for name in (*FIELDS, "items_per_second", "making_labels"):
+            del row[name]  # as in runs of earlier versions
+    file.write_text(json.dumps(data))
+    again = read_run(folder)
+    assert {row["bytes"] for row in again.data["rows"]} == {None}
+
+
+def test_a_predictor_that_learnt_from_the_tests_is_warned_of() -> None:
+    task = parity_task()
+    seen = [input_digest(task, test) for test in task.tests[:3]]
+    for pool, warned in ((seen, True), (["0" * 12], False), ([], False), (None, False)):
+        result = compared(predictors=[Student(task, pool_inputs=pool)])
+        said = "'student' learnt from 3 inputs of the 6 tests (50 %)"
+        assert any(said in warning for warning in result.warnings) == warned
+
+
+def test_a_predictor_of_another_task_is_refused() -> None:
+    other = pk.load_task(Path(__file__).parents[2] / "examples" / "fruit")
+    frozen = pk.Predictor(other, COLON, pk.FakeModel(name="other"))
+    with pytest.raises(TaskError, match="'student' was made for another task, 'fruit'"):
+        compared(predictors=[Student(frozen.task)])
