@@ -75,11 +75,11 @@ def compare(
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
     chosen_metric(loaded, metric, votes=rationales > 1)
+    adapters, others = with_names(with_ or [])
     folder = out or Path("runs") / arguments.folder_name(loaded.name)
     outputs.check_run("--out", folder)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
     how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
-    adapters, others = with_names(with_ or [])
     models = arguments.models_named(model or [], [*(adapter or []), *adapters], **how)
     chosen["predictors"] = compared_with(others, loaded, threads=threads)
     with arguments.progress("asking", models) as progress:

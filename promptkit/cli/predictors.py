@@ -39,8 +39,15 @@ def frozen_named(
 
 
 def with_names(names: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Return the adapters of `--with`, and all other names, each once."""
+    """Return the adapters of `--with`, and all other names, each once.
+
+    Raises:
+        TaskError: There is no such file or folder.
+    """
     files = [*dict.fromkeys(names)]
+    for name in files:
+        if not Path(name).exists():
+            raise TaskError(f"--with {name}: no such file or folder")
     adapters = [name for name in files if name.endswith(".gguf") and not Path(name).is_dir()]
     return [*map(Path, adapters)], [name for name in files if name not in adapters]
 
@@ -55,8 +62,6 @@ def compared_with(
 def _compared(name: str, task: Task[Any, Any], threads: int | None) -> Any:
     if is_frozen(name):
         return frozen_named(name, threads=threads)
-    if not Path(name).exists():
-        raise TaskError(f"--with {name}: no such file or folder")
     return Lookup(name, task=task)
 
 

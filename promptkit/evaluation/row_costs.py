@@ -54,8 +54,8 @@ def with_profiles(
                 parameters=profile.parameters,
                 trained_parameters=profile.trained,
                 bytes=profile.bytes,
-                making_seconds=profile.seconds,
-                making_tokens=profile.tokens,
+                making_seconds=profile.seconds if profile.is_timed else None,
+                making_tokens=profile.tokens if profile.is_timed else None,
                 making_labels=profile.labels + more,
             )
         found.append(row)

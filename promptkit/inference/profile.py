@@ -27,6 +27,8 @@ class Profile:
     """Seconds that it took to make, those of a teacher included."""
     tokens: int = 0
     """Tokens that a model read to make it, such as a teacher."""
+    is_timed: bool = True
+    """False where `seconds` and `tokens` are not known, as of a file from elsewhere."""
     labels: int = 0
     """Number of gold labels that it was made from: shots, or rows that it was trained on."""
 

@@ -188,6 +188,7 @@ class Lookup:
             bytes=None if rest.bytes is None else rest.bytes + size,
             seconds=rest.seconds + (self.version.seconds or 0.0),
             tokens=rest.tokens + (self.version.tokens or 0),
+            is_timed=rest.is_timed and self.version.seconds is not None,
         )
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from promptkit.evaluation.metric import Metric
-from promptkit.inference.cell import NO_PROMPT, RAW
+from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW
 from promptkit.report.cell_names import CellNames, Data, aggregates, grouped
 from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import file_name, printable
@@ -121,7 +121,14 @@ def _kind(row: Data) -> tuple[str, str, bool]:
 def _name(row: Data, names: CellNames) -> str:
     if row["template"] == NO_PROMPT:
         return printable(file_name(row["model"]))
-    return names.with_shots(row)
+    shown = [i for i in names.factors if FACTORS[i] not in _idle(row)]
+    return names.with_shots(row, shown)
+
+
+def _idle(row: Data) -> set[str]:
+    """Return the factors that a prompt's name needs not say."""
+    without_shots = set() if row["shots"] else {"selection", "order"}
+    return without_shots | ({"calibration"} if row.get("calibration", RAW) == RAW else set())
 
 
 def _seconds(row: Data) -> float | None:
@@ -143,8 +150,8 @@ def _pays_after(line: CostLine, best: CostLine | None) -> str:
     """Return after how many predictions a line has cost less than the best prompt."""
     if best is None or line is best or line.seconds is None or best.seconds is None:
         return ""
-    made = (line.row.get("making_seconds") or 0) - (best.row.get("making_seconds") or 0)
-    if line.is_prompt and made == 0:
+    made = line.row.get("making_seconds")
+    if made is None or (line.is_prompt and made == 0):
         return ""
     saved = best.seconds - line.seconds
     if saved <= 0:

@@ -48,17 +48,21 @@ COLUMNS = (
 
 def about(lines: Sequence[CostLine], metric: Metric) -> str:
     """Return what the columns mean."""
-    best = best_prompt(lines, metric)
-    pays = (
-        ""
-        if best is None
-        else " Pays after: the number of predictions after which it has taken less time than the "
-        f"best prompt, {best.name}, its making included."
-    )
+    best, pays = best_prompt(lines, metric), ""
+    if best is not None and any(line.pays_after for line in lines):
+        pays = (
+            " Pays after: the number of predictions after which it has taken less time than the "
+            f"best prompt, {best.name}, its making included."
+        )
+    front = " ● Nothing else is at least as good and as fast." if _has_front(lines) else ""
     return (
         "On disk: with the model. Items/s: where all are asked at once. Made in: the time that it "
-        f"took to make, a teacher's included, of so many tokens and gold labels.{pays}"
+        f"took to make, a teacher's included, of so many tokens and gold labels.{pays}{front}"
     )
+
+
+def _has_front(lines: Sequence[CostLine]) -> bool:
+    return any(line.on_front for line in lines)
 
 
 def _count(value: int | None) -> str:

@@ -93,7 +93,7 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
     metric = interval_text.metric_of(data)
     of = [] if metric == ACCURACY else [metric.noun]
     yield titled(" · ".join([data["task"]["name"], *shared, n, *of]))
-    counts = list(dict.fromkeys(row["shots"] for row in first))
+    counts = sorted({row["shots"] for rows in cells.values() for row in rows})
     made = table(*(FACTORS[i] for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
     left = width - 16 * len(counts)
     room = max(left // len(varied) - 2, 10)
@@ -101,7 +101,7 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
         by_shots = {row["shots"]: row for row in rows if row["seed"] is None}
         made.add_row(
             *(Text(visible(file_name(key[i]), room)) for i in varied),
-            *(interval_text.figure(metric, by_shots[count]) for count in counts),
+            *(interval_text.figure(metric, by_shots.get(count, {})) for count in counts),
         )
     yield made
 

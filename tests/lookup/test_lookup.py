@@ -24,6 +24,7 @@ from samples import COLON, parity_task
 from promptkit import FakeModel, Lookup, Predictor, build_lookup
 from promptkit.errors import DataError, LookupFileError, LookupMissError, PromptkitError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.profile import Profile
 from promptkit.lookup.lookup_build import roll_back
 from promptkit.lookup.lookup_entries import Codec, StoredAnswer
 from promptkit.lookup.lookup_keys import normaliser
@@ -165,6 +166,26 @@ def test_a_lookup_table_is_a_predictor_of_a_comparison(tmp_path: Path) -> None:
     assert {(row.accuracy, row.failures) for row in rows if row.seed is not None} == {(3 / 6, 2)}
     (made, *_) = words.predict(task.tests[:1])
     assert (made.label, made.correct, made.failure, made.probs) == ("odd", True, None, None)
+
+
+def test_a_lookup_table_knows_its_size_and_what_its_answers_took(tmp_path: Path) -> None:
+    words = table(tmp_path, {"t": "odd"})
+    size = words.file.stat().st_size
+    assert words.profile == Profile(parameters=0, bytes=size, is_timed=False)
+    took = {"tokens": 7, "seconds": 0.25}
+    build_lookup(rows({"t": "odd", "tt": "even"}, **took), words.file)
+    words.reload()
+    assert words.profile == Profile(
+        parameters=0, bytes=words.file.stat().st_size, tokens=14, seconds=0.5
+    )
+    build_lookup(rows({"ttt": "odd"}, **took), words.file, add=True)
+    words.reload()
+    assert (words.profile.tokens, words.profile.seconds) == (21, 0.75)
+    build_lookup(rows({"tttt": "even"}), words.file, add=True)
+    assert not Lookup(words.file).profile.is_timed
+    made = Predictor(parity_task(), COLON, FakeModel()).predict(parity_task().tests)
+    build_lookup(made, tmp_path / "made.lookup")
+    assert Lookup(tmp_path / "made.lookup").version.tokens == sum(one.tokens for one in made)
 
 
 def test_predictions_need_a_task_that_fits(tmp_path: Path) -> None:

@@ -50,8 +50,10 @@ def moved(result: Comparison) -> dict[str, Any]:
     cell = {**result.to_dict()["pairs"][0]["b"], "seed": None}
     query = {"factor": "query", "sd": 0.06, "ci": [0.02, 0.08], "sentence": "Queries move it."}
     order = {"factor": "order", "sd": 0.0, "ci": [0.0, 0.05], "sentence": "Hardly, the order."}
+    rows = [{**row, "items_per_second": 10 ** row["shots"]} for row in result.to_dict()["rows"]]
     return {
         **result.to_dict(),
+        "rows": rows,
         "verdicts": ["Cannot tell with 5 % & <b>."],
         "warnings": ["Few queries."],
         "variance": [{**cell, "order": None, "n": 12, "sources": [query, order]}],

@@ -67,8 +67,8 @@ TABLE = row("words.lookup", 0.5, 1e6, prompted=False, parameters=0, trained_para
 def test_the_best_prompt_of_each_kind_stands_for_the_others() -> None:
     lines = cost_lines(data_of(*PROMPTS, STUDENT))
     assert [line.name for line in lines] == [
-        *("0 shots · balanced · raw", "4 shots · balanced · raw", "8 shots · balanced · batch"),
-        *("8 shots · similar · raw", "student"),
+        *("0 shots", "4 shots · balanced", "8 shots · balanced · batch"),
+        *("8 shots · similar", "student"),
     ]
 
 
@@ -106,7 +106,7 @@ def test_the_front_is_said_in_words() -> None:
     lines = cost_lines(data_of(*PROMPTS, STUDENT))
     assert front_sentence(lines, ACCURACY) == (
         "Nothing else is both better and faster than one of these: student (78 %, 10,000 items/s); "
-        "4 shots · balanced · raw (80 %, 20 items/s)."
+        "4 shots · balanced (80 %, 20 items/s)."
     )
 
 

@@ -36,7 +36,7 @@ def pareto(data: Data) -> list[Panel]:
     panels = []
     for cost, (title, _) in COSTS.items():
         known = [line for line in lines if (cost_of(line, cost) or 0) > 0]
-        if len(known) > 1:
+        if len(known) > 1 and _differ([cost_of(line, cost) or 0 for line in known]):
             front = front_of(known, metric, cost)
             chart = _chart(metric, lines, known, front, cost)
             said = "; ".join(f"{line.name}, {figure(metric, line.row)}" for line in front)
@@ -98,6 +98,11 @@ def _value(metric: Metric, line: CostLine, number: int, front: bool, cost: str) 
         "low": low,
         "high": high,
     }
+
+
+def _differ(costs: Sequence[float]) -> bool:
+    """Return whether costs are far enough apart to be drawn."""
+    return max(costs) > 1.2 * min(costs)
 
 
 def _scale(values: Sequence[float]) -> alt.Scale:
