@@ -76,7 +76,7 @@ class FrozenPredictor(Predictor):
         return [replace(one, id=query.id) for one, query in zip(made, queries, strict=True)]
 
 
-def load_predictor(
+def load_frozen(
     path: str | Path,
     model: Model | None = None,
     *,
@@ -99,13 +99,6 @@ def load_predictor(
     Raises:
         DataError: The file is missing, damaged or of a later version.
         ModelError: The model is not found, or not the frozen one.
-
-    Example:
-        >>> import promptkit as pk
-        >>> task, model = pk.load_task("examples/fruit"), pk.FakeModel()
-        >>> file = pk.freeze(pk.Predictor(task, pk.Template.of(task), model), "fruit.promptkit")
-        >>> load_predictor(file, model=model).shots
-        0
     """
     frozen = read_frozen(path)
     folder = Path(mkdtemp(prefix="promptkit-"))

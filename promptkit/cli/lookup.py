@@ -69,8 +69,9 @@ def find(
     fallback: Annotated[
         Path | None,
         typer.Option(
-            metavar="FROZEN",
-            help="Frozen predictor that is asked about inputs that the table does not have.",
+            metavar="FROZEN|STUDENT",
+            help="Frozen predictor or student that is asked about inputs that the table does not "
+            "have.",
         ),
     ] = None,
     json_file: _Json = None,
@@ -235,12 +236,12 @@ def rollback(
 
 
 def _completed(
-    file: Path, frozen: Path, inputs: Sequence[Any], found: Sequence[StoredAnswer | None]
+    file: Path, saved: Path, inputs: Sequence[Any], found: Sequence[StoredAnswer | None]
 ) -> list[StoredAnswer | None]:
-    """Return the answers, those of a frozen predictor where there are none."""
+    """Return the answers, those of a saved predictor where there are none."""
     import promptkit
 
-    predictor = promptkit.load_predictor(frozen, notify=note)
+    predictor = promptkit.load_predictor(saved, notify=note)
     table = Lookup(file, fallback=predictor, task=predictor.task)
     missing = [value for value, one in zip(inputs, found, strict=True) if one is None]
     rest: Iterator[StoredAnswer] = iter(table.find_all(missing))

@@ -18,9 +18,11 @@ from promptkit.bulk.bulk_run import CHUNK_ROWS, BulkProgress
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
 from promptkit.cli.lookup import check_lookup, write_table
-from promptkit.cli.predictors import TASK_OR_FROZEN, frozen_named, is_frozen
+from promptkit.cli.predictors import TASK_OR_SAVED, is_saved, predictor_named
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
+from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.cell import NO_PROMPT
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.lookup.lookup_rows import PredictedBy
@@ -37,7 +39,7 @@ _OF_PROMPTS = (
 )
 _SHOTS = 8  # where nobody says how many, and the pool has as many
 
-Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_FROZEN)]
+Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN|STUDENT", help=TASK_OR_SAVED)]
 InputFile = Annotated[
     Path, typer.Argument(metavar="INPUTS", help="Rows: a .csv, .jsonl or .parquet file.")
 ]
@@ -184,10 +186,10 @@ def predict(
     workers = _workers(ray, ray_actors, threads, store)
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
-    if is_frozen(task):
+    if is_saved(task):
         _refuse_prompt_options(context)
         named = _is_given(context, "model")
-        predictor: Predictor = frozen_named(
+        predictor: Any = predictor_named(
             task, model if named else None, any_model=any_model, threads=threads
         )
     else:
@@ -261,10 +263,11 @@ def _check_files(out: Path, lookup: Path | None, shard: str | None) -> None:
         check_lookup(lookup, out, shard)
 
 
-def _tabulate(predictions: Path, lookup: Path | None, predictor: Predictor) -> None:
+def _tabulate(predictions: Path, lookup: Path | None, predictor: AnyPredictor) -> None:
     """Write the lookup table of predictions that are complete, if one is asked for."""
     if lookup is not None:
-        names = predictor.identity.name, predictor.template.name
+        template = predictor.template.name if isinstance(predictor, Predictor) else NO_PROMPT
+        names = predictor.identity.name, template
         write_table(predictions, lookup, origin=PredictedBy(*names, predictor_key(predictor)))
 
 
@@ -304,12 +307,12 @@ def _workers(
 
 
 def _refuse_prompt_options(context: typer.Context) -> None:
-    """Raise `TaskError` where options say what a frozen predictor has said already."""
+    """Raise `TaskError` where options say what a saved predictor has said already."""
     for option in _OF_PROMPTS:
         if _is_given(context, option):
             name = option.removesuffix("_tokens") if option == "context_tokens" else option
             raise TaskError(
-                f"--{name.replace('_', '-')}: a frozen predictor has its own; leave it out"
+                f"--{name.replace('_', '-')}: a saved predictor has its own; leave it out"
             )
 
 
@@ -324,7 +327,7 @@ def _columns(task: str, texts: list[str]) -> Mapping[str, Any]:
     folder = Path(task)
     file = folder / "task.toml" if folder.is_dir() else folder
     columns: dict[str, Any] = {}
-    if file.name == "task.toml":
+    if file.name == "task.toml" and not is_saved(task):
         named = read_task_file(file).columns
         columns = {
             field: column for field, column in named.items() if field not in ("output", column)

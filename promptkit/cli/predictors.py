@@ -1,4 +1,4 @@
-"""Predictors that arguments of commands name: a frozen one, or a prompt of a task."""
+"""Predictors that arguments of commands name: a saved one, or a prompt of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from rich.text import Text
 
 import promptkit
-from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.cli import arguments
 from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
@@ -18,7 +17,10 @@ from promptkit.lookup.lookup import Lookup
 from promptkit.models.base import Model
 from promptkit.tasks.task import Task
 
-TASK_OR_FROZEN = f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX})."
+TASK_OR_SAVED = (
+    f"Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), or folder of a "
+    "student."
+)
 """Help for an argument that names a predictor."""
 
 
@@ -27,13 +29,22 @@ def is_frozen(name: str) -> bool:
     return name.endswith(SUFFIX) and not Path(name).is_dir()
 
 
-def frozen_named(
+def is_saved(name: str) -> bool:
+    """Return whether an argument names a saved predictor that has a task of its own."""
+    from promptkit.students.student_file import is_student
+
+    return is_frozen(name) or is_student(name)
+
+
+def predictor_named(
     name: str, model: str | None = None, *, any_model: bool = False, threads: int | None = None
-) -> FrozenPredictor:
-    """Return a frozen predictor, with another model where one is named."""
+) -> Any:
+    """Return a saved predictor; a frozen one with another model where one is named."""
     if model is None:
         with err.status(Text(f"loading {escaped(name)}")):
             return promptkit.load_predictor(name, threads=threads, notify=note)
+    if not is_frozen(name):
+        raise TaskError(f"{name}: --model is for a frozen predictor ({SUFFIX}); leave it out")
     loaded = arguments.model_named(model, threads=threads)
     return promptkit.load_predictor(name, loaded, any_model=any_model, notify=note)
 

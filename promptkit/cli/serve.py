@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptkit.cli.console import note, say
-from promptkit.cli.predictors import frozen_named, is_frozen
+from promptkit.cli.predictors import is_saved, predictor_named
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.frozen_file import SUFFIX
 
 if TYPE_CHECKING:
-    from promptkit.calibration.frozen import FrozenPredictor
     from promptkit.lookup.lookup import Lookup
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="FROZEN|LOOKUP",
-        help=f"Frozen predictor, such as fruit{SUFFIX}, or lookup table, such as names.lookup.",
+        metavar="FROZEN|STUDENT|LOOKUP",
+        help=f"Frozen predictor, such as fruit{SUFFIX}, folder of a student, or lookup table, such "
+        "as names.lookup.",
     ),
 ]
 Default = Annotated[
@@ -31,8 +31,9 @@ Default = Annotated[
 Fallback = Annotated[
     str | None,
     typer.Option(
-        metavar="FROZEN",
-        help="Frozen predictor that is asked about inputs that the lookup table does not have.",
+        metavar="FROZEN|STUDENT",
+        help="Frozen predictor or student that is asked about inputs that the lookup table does "
+        "not have.",
     ),
 ]
 Host = Annotated[
@@ -82,7 +83,7 @@ def serve(
     default: Default = None,
     fallback: Fallback = None,
 ) -> None:
-    """Answer over HTTP with a frozen predictor or a lookup table, until SIGTERM or Ctrl-C.
+    """Answer over HTTP with a saved predictor or a lookup table, until SIGTERM or Ctrl-C.
 
     Routes: /predict, /v1/systemone, /health, /metrics, and a page of them at /docs
     (docs/serving.md).
@@ -92,9 +93,9 @@ def serve(
     from promptkit.serving.service_limits import ServiceLimits
 
     limits = ServiceLimits(body_bytes=max_body, inputs=max_inputs, seconds=timeout, rate=rate)
-    load = partial(frozen_named, model=model, any_model=any_model, threads=threads)
+    load = partial(predictor_named, model=model, any_model=any_model, threads=threads)
     loaded: AnyPredictor
-    if is_frozen(predictor):
+    if is_saved(predictor):
         if default is not None or fallback is not None:
             raise TaskError("--default and --fallback are for lookup tables")
         loaded = load(predictor)
@@ -110,7 +111,7 @@ def serve(
     run_server(loaded, host=host, port=port, limits=limits, ready=ready, notify=note)
 
 
-def _table(file: str, default: str | None, fallback: FrozenPredictor | None) -> Lookup:
+def _table(file: str, default: str | None, fallback: Any) -> Lookup:
     from promptkit.lookup.lookup import REFUSED, Lookup
 
     task = None if fallback is None else fallback.task

@@ -20,7 +20,7 @@ from typing import Any
 
 import promptkit
 from promptkit.bulk.bulk_asking import ChunkAnswers, Queries, RowAnswer, ask
-from promptkit.calibration.frozen import load_predictor
+from promptkit.calibration.frozen import load_frozen
 from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError
 from promptkit.files.json_values import plain
 from promptkit.inference.any_predictor import AnyPredictor
@@ -90,7 +90,7 @@ class SentPredictor:
         with TemporaryDirectory() as folder:
             file = Path(folder) / f"sent{SUFFIX}"
             file.write_bytes(self.frozen)
-            made = load_predictor(file, threads=threads)
+            made = load_frozen(file, threads=threads)
         found = made.identity.key
         other = [key for key, value in self.identity.items() if found.get(key) != value]
         if other:

@@ -1,0 +1,69 @@
+"""Arrays in one file without pickle, read within bounds."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_KINDS = ("float32", "float16", "int32", "uint8")
+"""Types of numbers that a file may hold."""
+
+
+def packed(arrays: Arrays) -> bytes:
+    """Return arrays as a file of NumPy's format npz."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpacked(raw: bytes, most: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file.
+
+    Args:
+        raw: The file.
+        most: Number of bytes that they may take together.
+
+    Raises:
+        ValueError: It is damaged or too large, or holds other types or what is not finite.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > most:
+                raise ValueError(f"more than {most / 1e6:,.0f} MB when decompressed")
+            members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"damaged: {error}") from None
+    return {name.removesuffix(".npy"): _array(name, data) for name, data in members.items()}
+
+
+def _array(name: str, data: bytes) -> NDArray[Any]:
+    """Return an array of NumPy's format npy, whose header may say anything. Raises ValueError."""
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
+        if read is None:
+            raise ValueError(f"version {version} of the format")
+        shape, columns_first, kind = read(file)
+    except (SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{name}: {type(error).__name__} in its header") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if kind.name not in _KINDS or columns_first or any(size < 0 for size in shape):
+        raise ValueError(f"{name}: numbers of the type {kind}, or in another order")
+    content = data[file.tell() :]
+    if math.prod(shape) * kind.itemsize != len(content):
+        raise ValueError(f"{name}: {len(content):,} bytes are not {shape} numbers")
+    found: NDArray[Any] = np.frombuffer(content, kind).reshape(shape)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name}: a number that is not finite")
+    return found

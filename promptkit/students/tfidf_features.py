@@ -1,0 +1,150 @@
+"""TF-IDF of words, of pairs of words, and of character n-grams, for texts in any script.
+
+As usual, with two changes that make a text cost microseconds: an n-gram is a bucket of hashes, and
+a text's length, by which its counts are divided, is the root of the sum of squares over its
+n-grams one by one, equal ones too. Words and characters are of length one each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promptkit.students.features import Floats, Scorer
+from promptkit.students.hashed_grams import BITS, SIZES, Layer, layers_of
+
+_GROUPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class TfIdfFeatures:
+    """Weights of the n-grams of a training set."""
+
+    buckets: NDArray[np.int32]
+    """Buckets of the n-grams that are known, ascending."""
+    rarity: Floats
+    """Inverse document frequency of each."""
+
+    kind = "tfidf"
+
+    def __post_init__(self) -> None:
+        if self.buckets.shape != self.rarity.shape or self.buckets.ndim != 1:
+            raise ValueError(f"{self.buckets.shape} buckets with {self.rarity.shape} weights")
+        inside = not len(self.buckets) or 0 < self.buckets[0] <= self.buckets[-1] < 1 << BITS
+        if not inside or (np.diff(self.buckets) <= 0).any():
+            raise ValueError("buckets are not ascending, or out of range")
+
+    @classmethod
+    def of(cls, texts: Sequence[str], least: int = 2) -> TfIdfFeatures:
+        """Return the features of a training set.
+
+        Args:
+            texts: Texts of the set.
+            least: Number of texts that an n-gram is in at the least.
+        """
+        counts = np.zeros(1 << BITS, np.int64)
+        for _, layers in layers_of(texts):
+            for layer in layers:
+                np.add.at(counts, _once(layer), 1)
+        counts[0] = 0
+        buckets = np.flatnonzero(counts >= max(least, 1))
+        rarity = np.log((1 + len(texts)) / (1 + np.minimum(counts[buckets], len(texts)))) + 1
+        return cls(buckets.astype(np.int32), rarity.astype(np.float32))
+
+    @property
+    def columns(self) -> int:
+        """Number of n-grams."""
+        return len(self.buckets)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the hashes."""
+        return {"bits": BITS, "sizes": [*SIZES]}
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The n-grams and their weights."""
+        return {"buckets": self.buckets, "rarity": self.rarity}
+
+    @classmethod
+    def from_arrays(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> TfIdfFeatures:
+        """Return the features that `settings` and `arrays` describe. Raises ValueError."""
+        if settings != {"bits": BITS, "sizes": [*SIZES]}:
+            raise ValueError(f"hashes of another kind: {settings}")
+        return cls(arrays["buckets"].astype(np.int32), arrays["rarity"])
+
+    @cached_property
+    def _squares(self) -> Floats:
+        return self._spread(np.square(self.rarity))
+
+    def _spread(self, values: Floats) -> Floats:
+        """Return the values of the n-grams by bucket, 0 for those that are not known."""
+        table = np.zeros(1 << BITS, np.float32)
+        table[self.buckets] = values
+        return table
+
+    def matrix(self, texts: Sequence[str]) -> Any:
+        """Return the features, (texts, columns), as a sparse array."""
+        from scipy import sparse
+
+        known = np.full(1 << BITS, -1, np.int32)
+        known[self.buckets] = np.arange(len(self.buckets), dtype=np.int32)
+        parts = []
+        for _, layers in layers_of(texts):
+            lengths = [*self._lengths(layers)]
+            part: Any = 0
+            for layer in layers:
+                columns = known[layer.buckets]
+                kept = columns >= 0
+                rows = np.concatenate([[0], np.cumsum(kept)])[layer.starts]
+                rows, columns = rows.astype(np.int32), columns.astype(np.int32)
+                values = self.rarity[columns[kept]] * np.repeat(lengths[layer.group], np.diff(rows))
+                shape = (len(rows) - 1, self.columns)
+                part = part + sparse.csr_array((values, columns[kept], rows), shape)
+            parts.append(part)
+        return sparse.vstack(parts, format="csr") if parts else sparse.csr_array((0, self.columns))
+
+    def _lengths(self, layers: Sequence[Layer]) -> Iterator[Floats]:
+        """Yield, for each group, one over the length of each text; 0 for one without n-grams."""
+        for group in range(_GROUPS):
+            own = [layer for layer in layers if layer.group == group]
+            squares: Floats = np.sum([_sums(self._squares, layer) for layer in own], axis=0)
+            yield np.divide(
+                1, np.sqrt(squares), out=np.zeros(len(squares), np.float32), where=squares > 0
+            )
+
+    def scorer(self, weights: Floats) -> Scorer:
+        """Return the function that multiplies features with weights, (columns, outputs)."""
+        tables = [self._spread(self.rarity * column) for column in weights.T]
+
+        def scores(texts: Sequence[str]) -> NDArray[np.float64]:
+            found = np.zeros((len(texts), len(tables)))
+            for place, layers in layers_of(texts):
+                lengths = [*self._lengths(layers)]
+                for layer in layers:
+                    for number, table in enumerate(tables):
+                        found[place, number] += _sums(table, layer) * lengths[layer.group]
+            return found
+
+        return scores
+
+
+def _sums(table: Floats, layer: Layer) -> Floats:
+    """Return the sum over the n-grams of each text of their values in a table."""
+    sums = np.add.reduceat(table[layer.buckets], layer.starts)[:-1]
+    if layer.group == 0:  # a text may have no words, and then its place is that of the next
+        sums[layer.starts[1:] == layer.starts[:-1]] = 0
+    return sums
+
+
+def _once(layer: Layer) -> NDArray[np.intp]:
+    """Return the bucket of each n-gram of each text, once for a text."""
+    owners = np.repeat(np.arange(len(layer.starts) - 1), np.diff(layer.starts))
+    return np.unique((owners << BITS) | layer.buckets[: len(owners)]) & ((1 << BITS) - 1)
