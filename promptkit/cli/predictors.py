@@ -31,7 +31,7 @@ def is_frozen(name: str) -> bool:
 
 def is_saved(name: str) -> bool:
     """Return whether an argument names a saved predictor that has a task of its own."""
-    from promptkit.students.student_file import is_student
+    from promptkit.students.student_folder import is_student
 
     return is_frozen(name) or is_student(name)
 

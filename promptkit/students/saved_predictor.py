@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.inference.frozen_file import SUFFIX
-from promptkit.students.student_file import MANIFEST, is_student, load_student
+from promptkit.students.student_file import load_student
+from promptkit.students.student_folder import MANIFEST, is_student
 
 if TYPE_CHECKING:
     from promptkit.models.base import Model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -20,11 +20,9 @@ from promptkit.models.base import ModelIdentity, Usage
 from promptkit.students.features import Features, Floats, Scorer
 from promptkit.students.input_texts import input_texts
 from promptkit.students.soft_predictions import label_predictions, number_predictions
+from promptkit.students.student_folder import FORMAT, write_student
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
-
-FORMAT = 1
-"""Version of what a student computes, and of its file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +155,14 @@ class Student:
             TaskError: The task is one that only Python can hold.
             OSError: A file cannot be written; what was there before is unchanged.
         """
-        from promptkit.students.student_file import save_student
-
-        return save_student(self, folder)
+        about = {
+            "kind": self.features.kind,
+            "settings": dict(self.features.settings),
+            "sha256": self.sha256,
+            "profile": asdict(self.profile),
+            "card": dict(self.card),
+        }
+        return write_student(folder, self.task, self.arrays, about)
 
 
 def check_teachable(task: Task[Any, Any]) -> None:
