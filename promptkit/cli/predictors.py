@@ -13,13 +13,12 @@ from promptkit.cli import arguments
 from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
 from promptkit.inference.frozen_file import SUFFIX
-from promptkit.lookup.lookup import Lookup
 from promptkit.models.base import Model
 from promptkit.tasks.task import Task
 
 TASK_OR_SAVED = (
-    f"Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), or folder of a "
-    "student."
+    f"Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), folder of a "
+    "student, or cascade (FILE.cascade)."
 )
 """Help for an argument that names a predictor."""
 
@@ -31,18 +30,25 @@ def is_frozen(name: str) -> bool:
 
 def is_saved(name: str) -> bool:
     """Return whether an argument names a saved predictor that has a task of its own."""
+    from promptkit.students.cascade_saving import SUFFIX as CASCADE
     from promptkit.students.student_folder import is_student
 
-    return is_frozen(name) or is_student(name)
+    cascade = name.endswith(CASCADE) and not Path(name).is_dir()
+    return cascade or is_frozen(name) or is_student(name)
 
 
 def predictor_named(
-    name: str, model: str | None = None, *, any_model: bool = False, threads: int | None = None
+    name: str,
+    model: str | None = None,
+    *,
+    any_model: bool = False,
+    threads: int | None = None,
+    task: Task[Any, Any] | None = None,
 ) -> Any:
     """Return a saved predictor; a frozen one with another model where one is named."""
     if model is None:
         with err.status(Text(f"loading {escaped(name)}")):
-            return promptkit.load_predictor(name, threads=threads, notify=note)
+            return promptkit.load_predictor(name, task=task, threads=threads, notify=note)
     if not is_frozen(name):
         raise TaskError(f"{name}: --model is for a frozen predictor ({SUFFIX}); leave it out")
     loaded = arguments.model_named(model, threads=threads)
@@ -67,13 +73,7 @@ def compared_with(
     names: Sequence[str], task: Task[Any, Any], *, threads: int | None = None
 ) -> list[Any]:
     """Return the predictors of `--with`, for the tests of a task."""
-    return [_compared(name, task, threads) for name in names]
-
-
-def _compared(name: str, task: Task[Any, Any], threads: int | None) -> Any:
-    if is_frozen(name):
-        return frozen_named(name, threads=threads)
-    return Lookup(name, task=task)
+    return [predictor_named(name, task=task, threads=threads) for name in names]
 
 
 def model_again(

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.inference.frozen_file import SUFFIX
-from promptkit.students.student_file import load_student
+from promptkit.students.cascade_saving import SUFFIX as CASCADE
 from promptkit.students.student_folder import MANIFEST, is_student
 
 if TYPE_CHECKING:
     from promptkit.models.base import Model
+    from promptkit.tasks.task import Task
 
 
 def load_predictor(
     path: str | Path,
     model: Model | None = None,
     *,
+    task: Task[Any, Any] | None = None,
     any_model: bool = False,
     threads: int | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Any:
-    """Load a saved predictor: a frozen prompt, a student or a lookup table.
+    """Load a saved predictor: a frozen prompt, a student, a cascade or a lookup table.
 
     Args:
-        path: The file of a frozen predictor (`.promptkit`), the folder of a student, or the file of
-            a lookup table, which has no task of its own.
+        path: The file of a frozen predictor (`.promptkit`), of a cascade (`.cascade`) or of a
+            lookup table, or the folder of a student.
         model: The model of a frozen predictor; by default the one that the file names.
+        task: The task of a lookup table, which has none of its own; that of a student is by
+            default the one that it was saved with.
         any_model: Whether another model than the frozen one may answer.
         threads: The threads that compute; by default as many as were measured to be fastest.
         notify: A function that is called with notes, such as that the weights run as another type.
@@ -40,7 +45,8 @@ def load_predictor(
         DataError: The file is missing, damaged or of a later version.
         LookupFileError: It is no lookup table.
         ModelError: The model is not found, or not the frozen one.
-        TaskError: A model is given for a predictor that has none.
+        TaskError: A model is given for a predictor that has none, or the task has other labels than
+            the student.
 
     Example:
         >>> import promptkit as pk
@@ -61,10 +67,28 @@ def load_predictor(
     if model is not None or any_model:
         raise TaskError(f"{path}: a model is for a frozen predictor ({SUFFIX}); leave it out")
     if path.is_dir():
-        return load_student(path)
+        return _student(path, task)
+    if path.suffix == CASCADE:
+        from promptkit.students.cascade_file import read_cascade
+
+        how: Any = {"threads": threads, "notify": notify}
+        return read_cascade(path, lambda step, of: load_predictor(step, task=of, **how))
     from promptkit.lookup.lookup import Lookup
 
-    return Lookup(path)
+    return Lookup(path, task=task)
+
+
+def _student(folder: Path, task: Task[Any, Any] | None) -> Any:
+    """Return the student of a folder, for a task of the same outputs where one is given."""
+    from promptkit.students.student_file import load_student
+
+    found = load_student(folder)
+    if task is None:
+        return found
+    if task.labels != found.task.labels:
+        known = ", ".join(found.task.labels) or "numbers"
+        raise TaskError(f"{folder}: a student of {known}, which are not the outputs of {task.name}")
+    return replace(found, task=task)
 
 
 def _bad(path: Path, reason: str) -> DataError:

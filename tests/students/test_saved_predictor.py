@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Run
-from pupils import pupil
+from pupils import moods, pupil
 
 import promptkit as pk
 from promptkit.errors import DataError, PromptkitError, TaskError
@@ -61,3 +61,19 @@ def test_a_student_predicts_files_and_stands_in_for_a_lookup_table(
         refused = run("predict", "kept", "rows.csv", "--out", "other.csv", *words)
         assert refused.code == 2
         assert reason in refused.err
+
+
+def test_a_student_answers_for_a_task_of_the_same_labels(tmp_path: Path) -> None:
+    folder = pupil().save(tmp_path / "student")
+    task = moods()
+    assert pk.load_predictor(folder, task=task).task is task
+    with pytest.raises(TaskError, match="a student of bad, good, mixed"):
+        pk.load_predictor(folder, task=pk.load_task("examples/fruit"))
+
+
+def test_a_cascade_of_a_student_is_opened(tmp_path: Path) -> None:
+    first, second = pupil(name="first"), pupil(name="second")
+    made = pk.cascade([first, second], moods(tests=300), max_error=0.3)
+    again = pk.load_predictor(made.save(tmp_path / "a.cascade"))
+    asked = [*moods().tests]
+    assert [one.label for one in again.predict(asked)] == [one.label for one in made.predict(asked)]
