@@ -30,14 +30,12 @@ def costed(
         rows: The rows of a comparison.
         prompted: Predictors of its grid.
         others: Predictors that are compared with the grid.
-        predictions: Predictions of the others, of each as many times as there are seeds.
+        predictions: Predictions of the others, of each once or for every seed.
         notes: Inputs that calibrations learnt from.
     """
     found = {one.cell.at(seed=None): profile_of(one) for one in prompted}
-    if others:
-        first = predictions[:: len(predictions) // len(others)]
-        for one, made in zip(others, first, strict=True):
-            found[made[0].at(seed=None, calibration=RAW)] = profile_of(one)
+    cells = {made[0].model: made[0].at(seed=None, calibration=RAW) for made in predictions}
+    found |= {cells[one.identity.name]: profile_of(one) for one in others}
     learnt = [note for note in notes if note.calibration in FROM_LABELS]
     held_out = {note.at(seed=None): note.inputs for note in learnt}
     return tuple(with_profiles(rows, found, held_out))

@@ -57,9 +57,9 @@ def prompt_profile(model: Any, labels: int) -> Profile:
     adapters = size.adapters
     return Profile(
         parameters=size.parameters,
-        trained=sum(round(one.number("trained_parameters")) or one.parameters for one in adapters),
+        trained=sum(round(one.number("trained")) or one.parameters for one in adapters),
         bytes=size.bytes + sum(one.bytes for one in adapters),
         seconds=sum(one.number("seconds") for one in adapters),
-        tokens=round(sum(one.number("tokens") for one in adapters)),
+        tokens=round(sum(one.number("teacher_tokens") for one in adapters)),
         labels=labels + round(sum(one.number("labels") for one in adapters)),
     )

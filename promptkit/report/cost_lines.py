@@ -16,6 +16,9 @@ from promptkit.report.cell_names import CellNames, Data, aggregates, grouped
 from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import file_name, printable
 
+TRAINED_BASELINE = "trained baseline"
+"""Architecture of the baselines that are trained in a comparison."""
+
 AT_ONCE, NEVER = "at once", "never"
 """Break-even of what costs no more to make, and of what saves nothing."""
 
@@ -41,9 +44,15 @@ class CostLine:
 
 
 def is_costed(data: Data) -> bool:
-    """Return whether something else than prompts is compared, so that costs tell them apart."""
+    """Return whether something else is compared than prompts and trained baselines.
+
+    Then costs tell them apart.
+    """
+    kinds = {model["name"]: model["architecture"] for model in data["models"]}
     return any(
-        row["template"] == NO_PROMPT or row.get("trained_parameters") for row in aggregates(data)
+        kinds.get(row["model"]) != TRAINED_BASELINE
+        and (row["template"] == NO_PROMPT or row.get("trained_parameters"))
+        for row in aggregates(data)
     )
 
 

@@ -35,7 +35,7 @@ def test_a_table_a_frozen_prompt_and_an_adapter_stand_in_one_table(run: Run, her
     names = [test.input.name for test in task.tests]
     pk.build_lookup([{"input": {"name": name}, "label": "pome"} for name in names], "pome.lookup")
     pk.freeze(pk.Predictor(task, pk.Template.of(task), model, 1), "one.promptkit")
-    card = json.dumps({"trained_parameters": 77, "seconds": 61, "tokens": 500, "labels": 9})
+    card = json.dumps({"trained": 77, "seconds": 61, "teacher_tokens": 500, "labels": 9})
     write_lora(Path("lora.gguf"), edit=lambda w: w.add_string("promptkit.card", card))
     files = "pome.lookup,one.promptkit,lora.gguf"
     ran = compared(run, "--with", files, "--json", "out.json")

@@ -44,7 +44,7 @@ def test_shots_for_each_query_are_chosen_from_the_labels_of_the_whole_pool() -> 
 
 
 def test_adapters_add_what_was_trained_and_what_their_cards_say() -> None:
-    card = {"trained_parameters": 48, "seconds": 12.5, "tokens": 900, "labels": 80}
+    card = {"trained": 48, "seconds": 12.5, "teacher_tokens": 900, "labels": 80}
     adapters = AdapterSize(50, 200, card), AdapterSize(7, 28, {"seconds": "long", "labels": -1})
     prompt = Predictor(parity_task(), COLON, sized(adapters=adapters), shots=1)
     assert profile_of(prompt) == Profile(

@@ -49,7 +49,11 @@ def row(model: str, accuracy: float, rate: float | None, **more: Any) -> dict[st
 
 
 def data_of(*rows: dict[str, Any]) -> dict[str, Any]:
-    return {"rows": [*rows], "metric": "accuracy"}
+    kinds = {"linear": "trained baseline"}
+    models = [
+        {"name": one["model"], "architecture": kinds.get(one["model"], "llama")} for one in rows
+    ]
+    return {"rows": [*rows], "metric": "accuracy", "models": models}
 
 
 PROMPTS = (
@@ -98,6 +102,7 @@ def test_costs_are_shown_where_something_else_than_prompts_is_compared() -> None
     assert not is_costed(data_of(*PROMPTS))
     assert is_costed(data_of(*PROMPTS, TABLE))
     assert is_costed(data_of(*PROMPTS, row("lm+lora", 0.8, 9.0, trained_parameters=900)))
+    assert not is_costed(data_of(*PROMPTS, row("linear", 0.8, 900.0, prompted=False)))
     older = [{k: v for k, v in one.items() if k != "trained_parameters"} for one in PROMPTS]
     assert not is_costed(data_of(*older))
 
