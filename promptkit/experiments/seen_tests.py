@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.tasks.examples import Example, canonical
+from promptkit.students.seen_inputs import POOL_INPUTS, input_digests
+from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted, percent
-
-POOL = "pool_inputs"
-"""Field of a student's card with the `input_digest` of each input that it learnt from."""
-
-
-def input_digest(task: Task[Any, Any], example: Example[Any, Any]) -> str:
-    """Return a short digest of the fields of an input."""
-    return hashlib.sha256(canonical(dict(task.fields_of(example)))).hexdigest()[:12]
 
 
 def check_labels(task: Task[Any, Any], predictors: Sequence[AnyPredictor]) -> None:
@@ -42,7 +34,7 @@ def seen_warnings(
         pool = _pool(one)
         if not pool:
             continue
-        digests = digests or [input_digest(task, query) for query in queries]
+        digests = digests or input_digests(task, queries)
         if seen := sum(digest in pool for digest in digests):
             yield (
                 f"{shorten(one.identity.name)} learnt from {counted(seen, 'input')} of the "
@@ -54,5 +46,5 @@ def seen_warnings(
 def _pool(predictor: AnyPredictor) -> Collection[str]:
     """Return the digests of what a predictor learnt from, where its card has them."""
     card = getattr(predictor, "card", None)
-    pool = card.get(POOL) if isinstance(card, dict) else None
+    pool = card.get(POOL_INPUTS) if isinstance(card, Mapping) else None
     return frozenset(pool) if isinstance(pool, list) else ()

@@ -15,11 +15,11 @@ from samples import COLON, parity_task
 import promptkit as pk
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
-from promptkit.experiments.seen_tests import input_digest
 from promptkit.inference.any_predictor import prediction_of
 from promptkit.inference.profile import Profile
 from promptkit.models.base import ModelIdentity, Score, Usage
 from promptkit.models.gguf.file_size import ModelSize
+from promptkit.students.seen_inputs import input_digests
 
 FIELDS = ("parameters", "trained_parameters", "bytes", "making_seconds", "making_tokens")
 
@@ -103,7 +103,7 @@ def test_json_data_frames_and_saved_runs_have_them(tmp_path: Path) -> None:
 
 def test_a_predictor_that_learnt_from_the_tests_is_warned_of() -> None:
     task = parity_task()
-    seen = [input_digest(task, test) for test in task.tests[:3]]
+    seen = input_digests(task, task.tests[:3])
     for pool, warned in ((seen, True), (["0" * 12], False), ([], False), (None, False)):
         result = compared(predictors=[Student(task, pool_inputs=pool)])
         said = "'student' learnt from 3 inputs of the 6 tests (50 %)"
