@@ -69,7 +69,7 @@ ORDER_OF_MODELS = [
     {"models", "base", "gguf", "tokens", "planning"},
     {"runtime"},
     {"prepare"},
-    {"llama", "embedding", "fake", "remote"},
+    {"llama", "embedding", "fake", "remote", "reloading"},
 ]
 """Inside of `models`: a module imports from its own group and from those before it."""
 

@@ -18,8 +18,8 @@ from promptkit.inference.cell import Cell
 from promptkit.inference.frozen_file import STATE, FrozenFile, read_frozen
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
-from promptkit.models.base import Model, ModelIdentity, Sampling
-from promptkit.models.remote.address import is_url
+from promptkit.models.base import GpuLayers, Model, ModelIdentity, Sampling, runs_otherwise
+from promptkit.models.reloading import load_again
 from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.selection.orders import Order
 from promptkit.selection.saved_selection import selection_from_dict
@@ -82,6 +82,7 @@ def load_frozen(
     *,
     any_model: bool = False,
     threads: int | None = None,
+    gpu_layers: GpuLayers | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> FrozenPredictor:
     """Load a frozen predictor with its model.
@@ -91,6 +92,7 @@ def load_frozen(
         model: The model; by default the one that the file names.
         any_model: Whether another model than the frozen one may answer.
         threads: The threads that compute; by default as many as were measured to be fastest.
+        gpu_layers: The layers that run on a GPU; by default as many as when it was frozen.
         notify: A function that is called with notes, such as that the weights run as another type.
 
     Returns:
@@ -114,7 +116,7 @@ def load_frozen(
         raise _damaged(frozen, "its task is read differently by this version of promptkit")
     given = model is not None
     if model is None:
-        model = _loaded(frozen, threads, notify)
+        model = _loaded(frozen, threads, gpu_layers, notify)
     same = _check_model(frozen, model.identity, any_model, notify)
     if frozen.data.get("state") and same and not given:
         _restore(frozen, model, notify)
@@ -159,38 +161,27 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _loaded(frozen: FrozenFile, threads: int | None, notify: Callable[[str], None] | None) -> Model:
+def _loaded(
+    frozen: FrozenFile,
+    threads: int | None,
+    gpu_layers: GpuLayers | None,
+    notify: Callable[[str], None] | None,
+) -> Model:
     """Return the model that a file names."""
-    from promptkit.models.llama import load_model
-    from promptkit.models.remote.server_model import load_server
-
     origin, identity = frozen.data["model"]["origin"], frozen.data["model"]["identity"]
     if origin is None:
         raise ModelError(
             f"{frozen.path}: frozen with {identity['name']}, which is no model file; give the "
             "model: load_predictor(file, model=...)"
         )
-    how: dict[str, Any] = {} if notify is None else {"notify": notify}
+    how: dict[str, Any] = {"threads": threads, "gpu_layers": gpu_layers, "notify": notify}
     try:
-        if is_url(origin["name"]):
-            return load_server(origin["name"], context=identity["context"], **how)
-        model = load_model(
-            origin["name"],
-            context=identity["context"],
-            weights=origin["weights"],
-            exact=origin["exact"],
-            gpu_layers=origin.get("gpu_layers", "auto"),
-            threads=threads,
-            **how,
-        )
-        for path, scale in origin["adapters"]:
-            model = model.adapted(path, scale=scale)
+        return load_again(origin, identity["context"], **how)
     except PromptkitError as error:
         raise ModelError(
             f"{frozen.path}: its model {origin['name']} (SHA-256 {identity['sha256'][:12]}…) "
             f"cannot be loaded: {error}; name the file with --model"
         ) from None
-    return model
 
 
 def _check_model(
@@ -203,19 +194,18 @@ def _check_model(
 
     Other settings of the same model are told.
     """
-    wanted = {k: v for k, v in frozen.data["model"]["identity"].items() if k in found.key}
-    other = [key for key, value in found.key.items() if wanted.get(key) != value]
-    if {"sha256", "adapter"} & {*other} and not any_model:
+    wanted = frozen.data["model"]["identity"]
+    changes = found.changes(wanted)
+    if {"sha256", "adapter"} & {*changes} and not any_model:
         raise ModelError(
-            f"{frozen.path}: frozen with {frozen.data['model']['identity']['name']} (SHA-256 "
+            f"{frozen.path}: frozen with {wanted['name']} (SHA-256 "
             f"{str(wanted['sha256'])[:12]}…), and this is {found.name} ({found.sha256[:12]}…), or "
             "its adapter is another; to use it all the same, allow any model (--any-model), and "
             "compare it first"
         )
-    if other and notify is not None:
-        changes = [f"{key} {found.key[key]}, not {wanted.get(key)}" for key in other]
-        notify(f"{frozen.path.name}: the model runs with {'; '.join(changes)}: scores may differ")
-    return not other
+    if changes and notify is not None:
+        notify(f"{frozen.path.name}: {runs_otherwise(changes)}")
+    return not changes
 
 
 def _restore(frozen: FrozenFile, model: Model, notify: Callable[[str], None] | None) -> None:

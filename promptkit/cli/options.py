@@ -35,8 +35,8 @@ def _number_or_auto(text: str) -> str:
     return text
 
 
-def _layers_or_auto(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and len(text) <= 6):
+def _layers_or_auto(text: str | None) -> str | None:
+    if text is not None and text != "auto" and not (text.isdecimal() and len(text) <= 6):
         raise typer.BadParameter(f"{text!r} is not a number of layers, nor auto.")
     return text
 
@@ -300,6 +300,16 @@ GpuLayersText = Annotated[
         callback=_layers_or_auto,
         help="Layers that run on a GPU, if llama.cpp was built for one: 0 for none; auto is what "
         "was measured to be fastest.",
+    ),
+]
+FrozenGpuLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu-layers",
+        metavar="N|auto",
+        callback=_layers_or_auto,
+        help="Layers that run on a GPU, if llama.cpp was built for one; by default as many as when "
+        "it was frozen.",
     ),
 ]
 Threads = Annotated[

@@ -114,8 +114,6 @@ Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace predictions of something else, once it is done."),
 ]
-
-
 LookupFile = Annotated[
     Path | None,
     typer.Option(
@@ -166,6 +164,7 @@ def predict(
         ),
     ] = None,
     threads: options.Threads = None,
+    gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: Annotated[
         Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
@@ -187,11 +186,8 @@ def predict(
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
     if is_saved(task):
-        _refuse_prompt_options(context)
-        named = _is_given(context, "model")
-        predictor: Any = predictor_named(
-            task, model if named else None, any_model=any_model, threads=threads
-        )
+        how: dict[str, Any] = {"any_model": any_model, "threads": threads}
+        predictor: Any = _saved(context, task, model=model, gpu_layers=gpu_layers, **how)
     else:
         predictor = _prompt(
             arguments.task_named(task, near_duplicates),
@@ -205,6 +201,7 @@ def predict(
                 "weights": arguments.choices("weights", [weights], Weights)[0],
                 "threads": threads,
                 "exact": exact,
+                "gpu_layers": arguments.gpu_layers(gpu_layers),
             },
             seed=seed,
             fit=arguments.choices("fit", [fit], Fit)[0],
@@ -304,6 +301,13 @@ def _workers(
 
     check_ray()
     return promptkit.RayWorkers(ray, actors, threads, store)
+
+
+def _saved(context: typer.Context, name: str, **options: Any) -> Any:
+    """Return a saved predictor, with those options that are on the command line."""
+    _refuse_prompt_options(context)
+    given = {option: value for option, value in options.items() if _is_given(context, option)}
+    return predictor_named(name, **given)
 
 
 def _refuse_prompt_options(context: typer.Context) -> None:

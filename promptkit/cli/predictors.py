@@ -14,6 +14,7 @@ from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
 from promptkit.inference.frozen_file import SUFFIX
 from promptkit.models.base import Model
+from promptkit.models.reloading import load_again
 from promptkit.tasks.task import Task
 
 TASK_OR_SAVED = (
@@ -44,14 +45,18 @@ def predictor_named(
     any_model: bool = False,
     threads: int | None = None,
     task: Task[Any, Any] | None = None,
+    gpu_layers: str | None = None,
 ) -> Any:
-    """Return a saved predictor; a frozen one with another model where one is named."""
+    """Return a saved predictor; a frozen one with another model, or elsewhere, where named."""
+    how: dict[str, Any] = {"threads": threads}
+    if gpu_layers is not None:
+        how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
     if model is None:
         with err.status(Text(f"loading {escaped(name)}")):
-            return promptkit.load_predictor(name, task=task, threads=threads, notify=note)
+            return promptkit.load_predictor(name, task=task, notify=note, **how)
     if not is_frozen(name):
         raise TaskError(f"{name}: --model is for a frozen predictor ({SUFFIX}); leave it out")
-    loaded = arguments.model_named(model, threads=threads)
+    loaded = arguments.model_named(model, **how)
     return promptkit.load_predictor(name, loaded, any_model=any_model, notify=note)
 
 
@@ -92,13 +97,5 @@ def model_again(
     """
     if origin is None:
         raise TaskError(f"the run does not say how {known} was loaded; freeze it in Python")
-    model: Any = arguments.model_named(
-        name or origin["name"],
-        context=context,
-        weights=origin["weights"],
-        exact=origin["exact"],
-        gpu_layers=origin.get("gpu_layers", "auto"),
-    )
-    for path, scale in origin["adapters"]:
-        model = model.adapted(path, scale=scale)
-    return model  # type: ignore[no-any-return]
+    with err.status(Text(f"loading {escaped(known)}")):
+        return load_again(origin, context, name=name, notify=note)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from promptkit.cli import options
 from promptkit.cli.console import note, say
 from promptkit.cli.predictors import is_saved, predictor_named
 from promptkit.errors import TaskError
@@ -76,6 +77,7 @@ def serve(
     model: ModelName = None,
     any_model: AnyModel = False,
     threads: Threads = None,
+    gpu_layers: options.FrozenGpuLayers = None,
     max_body: MaxBody = 1_000_000,
     max_inputs: MaxInputs = 1_000,
     timeout: Timeout = 60.0,
@@ -93,7 +95,9 @@ def serve(
     from promptkit.serving.service_limits import ServiceLimits
 
     limits = ServiceLimits(body_bytes=max_body, inputs=max_inputs, seconds=timeout, rate=rate)
-    load = partial(predictor_named, model=model, any_model=any_model, threads=threads)
+    load = partial(
+        predictor_named, model=model, any_model=any_model, threads=threads, gpu_layers=gpu_layers
+    )
     loaded: AnyPredictor
     if is_saved(predictor):
         if default is not None or fallback is not None:

@@ -68,12 +68,12 @@ class RayWorkers:
         path = None if own is None else Path(own).absolute()
         recipe = SentPredictor.of(predictor, task)
         with _cluster(self.address, self.actors or 1):
-            pool = _Pool.of(self.actors)
+            pool = ActorPool.of(self.actors, on_gpu=recipe.gpu_layers > 0)
             yield from _in_order(pool, batches, recipe, path, self.threads)
 
 
 @dataclass(frozen=True)
-class _Pool:
+class ActorPool:
     """Actors as a cluster has room for them."""
 
     actors: int
@@ -82,23 +82,38 @@ class _Pool:
     cpus: int
     """Processors that one reserves, so that no more than `each` of them are on a machine."""
 
+    gpus: float = 0
+    """GPUs, or the share of one, that an actor reserves; Ray hides all others from it."""
+
     @classmethod
-    def of(cls, actors: int | None) -> _Pool:
+    def of(cls, actors: int | None, *, on_gpu: bool = False) -> ActorPool:
+        """Return the pool of a number of actors, by default one for each machine.
+
+        Raises:
+            TaskError: The cluster has no room for them.
+        """
         import ray
 
-        found = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-        cpus = [int(count) for count in found if count >= 1]
-        if not cpus:
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        found = [one for one in alive if one.get("CPU", 0) >= 1]
+        if not found:
             raise TaskError("no machine of the Ray cluster has a processor for an actor")
-        number = actors or len(cpus)
-        each = ceil(number / len(cpus))
-        if min(cpus) < each:
+        if on_gpu and not (found := [one for one in found if one.get("GPU", 0) >= 1]):
+            raise TaskError(
+                "no machine of the Ray cluster has a GPU for the layers of the model; run without "
+                "one (--gpu-layers 0)"
+            )
+        number = actors or len(found)
+        each = ceil(number / len(found))
+        cpus = min(int(one["CPU"]) for one in found)
+        if cpus < each:
             raise TaskError(f"{number} actors are more than the Ray cluster has processors for")
-        return cls(number, each, min(cpus) // each)
+        gpus = min(one["GPU"] for one in found) / each if on_gpu else 0
+        return cls(number, each, cpus // each, int(gpus) or int(gpus * 10_000) / 10_000)
 
 
 def _in_order(
-    pool: _Pool,
+    pool: ActorPool,
     batches: Iterator[Queries],
     recipe: SentPredictor,
     store: Path | None,
@@ -132,7 +147,7 @@ def _in_order(
 
 
 def _results(
-    pool: _Pool, desk: Any, arguments: tuple[Any, ...]
+    pool: ActorPool, desk: Any, arguments: tuple[Any, ...]
 ) -> Iterator[tuple[int, ChunkAnswers]]:
     """Yield the answers to batches at the desk, by number, as they come; it never ends."""
     import ray
@@ -149,6 +164,7 @@ def _results(
                 fn_constructor_args=arguments,
                 compute=ray.data.ActorPoolStrategy(size=pool.actors),
                 num_cpus=pool.cpus,
+                num_gpus=pool.gpus,
             )
             for table in answers.iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0

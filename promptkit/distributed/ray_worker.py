@@ -27,6 +27,7 @@ from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.frozen_file import SUFFIX, freeze
 from promptkit.inference.prediction import Predictor
 from promptkit.inference.store import Store
+from promptkit.models.base import runs_otherwise
 from promptkit.models.prepare.hardware import cores
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
@@ -51,15 +52,20 @@ class SentPredictor:
     version: str = promptkit.__version__
     folders: tuple[str, ...] = ()
     """Where Python finds modules, in absolute paths."""
+    gpu_layers: int = 0
+    """Number of layers of its model that run on a GPU."""
 
     @classmethod
     def of(cls, predictor: AnyPredictor, task: Task[Any, Any]) -> SentPredictor:
         """Return the recipe of a predictor. Raises `TaskError` for one that cannot travel."""
         identity = dict(predictor.identity.key)
-        if isinstance(predictor, Predictor) and getattr(predictor.model, "origin", None):
+        if isinstance(predictor, Predictor) and (
+            origin := getattr(predictor.model, "origin", None)
+        ):
+            layers = getattr(origin, "gpu_layers", 0)
             with TemporaryDirectory() as folder:
                 file = freeze(predictor, Path(folder) / f"sent{SUFFIX}")
-                return cls(file.read_bytes(), None, identity)
+                return cls(file.read_bytes(), None, identity, gpu_layers=layers)
         from ray import cloudpickle
 
         try:
@@ -91,13 +97,10 @@ class SentPredictor:
             file = Path(folder) / f"sent{SUFFIX}"
             file.write_bytes(self.frozen)
             made = load_frozen(file, threads=threads)
-        found = made.identity.key
-        other = [key for key, value in self.identity.items() if found.get(key) != value]
-        if other:
-            changes = [f"{key} {found.get(key)}, not {self.identity[key]}" for key in other]
+        if changes := made.identity.changes(self.identity):
             raise ModelError(
-                f"the model runs here with {'; '.join(changes)}, so that its scores may differ; "
-                "name the weights with --weights, and install the same llama-cpp-python everywhere"
+                f"{runs_otherwise(changes)}; name the weights with --weights, and install the same "
+                "llama-cpp-python everywhere"
             )
         return made, made.task
 

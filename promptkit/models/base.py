@@ -111,6 +111,19 @@ class ModelIdentity:
         del parts["name"], parts["tolerance"]
         return parts
 
+    def changes(self, key: Mapping[str, object]) -> Mapping[str, str]:
+        """Return the parts that are others than those of a key, each with a text on both."""
+        return {
+            part: f"{part} {value}, not {key.get(part)}"
+            for part, value in self.key.items()
+            if key.get(part) != value
+        }
+
+
+def runs_otherwise(changes: Mapping[str, str]) -> str:
+    """Return a sentence on the changes of a model's identity."""
+    return f"the model runs with {'; '.join(changes.values())}, so that its scores may differ"
+
 
 @dataclass(frozen=True)
 class LoadedFrom:

@@ -13,7 +13,7 @@ from promptkit.students.cascade_saving import SUFFIX as CASCADE
 from promptkit.students.student_folder import MANIFEST, is_student
 
 if TYPE_CHECKING:
-    from promptkit.models.base import Model
+    from promptkit.models.base import GpuLayers, Model
     from promptkit.tasks.task import Task
 
 
@@ -24,6 +24,7 @@ def load_predictor(
     task: Task[Any, Any] | None = None,
     any_model: bool = False,
     threads: int | None = None,
+    gpu_layers: GpuLayers | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Any:
     """Load a saved predictor: a frozen prompt, a student, a cascade or a lookup table.
@@ -36,6 +37,8 @@ def load_predictor(
             default the one that it was saved with.
         any_model: Whether another model than the frozen one may answer.
         threads: The threads that compute; by default as many as were measured to be fastest.
+        gpu_layers: The layers of frozen models that run on a GPU; by default as many as when they
+            were frozen.
         notify: A function that is called with notes, such as that the weights run as another type.
 
     Returns:
@@ -56,10 +59,11 @@ def load_predictor(
         0
     """
     path = Path(path)
+    how: Any = {"threads": threads, "gpu_layers": gpu_layers, "notify": notify}
     if path.suffix == SUFFIX and not path.is_dir():
         from promptkit.calibration.frozen import load_frozen
 
-        return load_frozen(path, model, any_model=any_model, threads=threads, notify=notify)
+        return load_frozen(path, model, any_model=any_model, **how)
     if not path.exists():
         raise _bad(path, "not found")
     if path.is_dir() and not is_student(path):
@@ -71,7 +75,6 @@ def load_predictor(
     if path.suffix == CASCADE:
         from promptkit.students.cascade_file import read_cascade
 
-        how: Any = {"threads": threads, "notify": notify}
         return read_cascade(path, lambda step, of: load_predictor(step, task=of, **how))
     from promptkit.lookup.lookup import Lookup
 

@@ -30,6 +30,7 @@ def layers(asked: GpuLayers, measured: int, most: int) -> int:
     if asked and not has_gpu():
         raise ModelError(
             f"{asked} layers on a GPU: llama.cpp was built without a GPU here, or finds none; "
-            "docs/install.md says how to build it for CUDA, Metal or Vulkan"
+            "docs/install.md says how to build it for CUDA, Metal or Vulkan; --gpu-layers 0 runs "
+            "without one"
         )
     return min(asked, most)
