@@ -9,6 +9,7 @@ from benchmarks import first_answer, lookup, ray_actors, rows, serving
 
 PARTS: dict[str, Callable[[], None]] = {
     "first": first_answer.main,
+    "best": rows.best,
     "lookup": lookup.main,
     "memory": rows.memory,
     "rate": rows.rate,

@@ -131,9 +131,12 @@ def fit(
         beside: Other cells of the comparison: what they show is not learnt from.
 
     Raises:
-        TaskError: There is no such method, or the task has no probes for it.
+        TaskError: There is no such method, the task has no probes for it, or the predictor gives no
+            probabilities.
     """
     task = cell.predictor.task
+    if cell.predictor.scores == "best":
+        raise TaskError("scores best: gives no probabilities to calibrate; say all")
     if count_of(method) is not None:  # of each query's own options
         return FittedCalibration(method)
     (name,) = apply.methods_of([method], task)

@@ -158,6 +158,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
         "think": data.get("think", 0),
         "calibration": None if learnt is None else FittedCalibration.from_dict(learnt),
         "threshold": data["threshold"],
+        "scores": data.get("scores", "all"),
     }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Annotated, Any
 
 import typer
@@ -14,15 +13,17 @@ import promptkit
 from promptkit.bulk.bulk_asking import Workers
 from promptkit.bulk.bulk_assembly import BulkResult, check_out
 from promptkit.bulk.bulk_parts import Shard
-from promptkit.bulk.bulk_run import CHUNK_ROWS, BulkProgress
+from promptkit.bulk.bulk_run import CHUNK_ROWS
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
 from promptkit.cli.lookup import check_lookup, write_table
 from promptkit.cli.predictors import TASK_OR_SAVED, is_saved, predictor_named
 from promptkit.cli.repeated import listed
+from promptkit.cli.row_progress import row_progress
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.cell import NO_PROMPT
+from promptkit.inference.best_label import Scores
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.lookup.lookup_rows import PredictedBy
@@ -30,7 +31,7 @@ from promptkit.models.base import Weights
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
 from promptkit.templating.template import Template
-from promptkit.text import counted, percent
+from promptkit.text import counted
 
 _OF_PROMPTS = (
     *("shots", "seed", "template", "verbalizer", "selection", "embedder", "near_duplicates"),
@@ -89,6 +90,15 @@ ChunkRows = Annotated[
     int,
     typer.Option(metavar="N", min=1, help="Rows that are asked together and written as one part."),
 ]
+WantedScores = Annotated[
+    str | None,
+    typer.Option(
+        "--scores",
+        metavar="all|best",
+        help="Labels that are scored: all by default, or only those that can be the best: the same "
+        "labels for fewer tokens, without probabilities.",
+    ),
+]
 RayAddress = Annotated[
     str | None,
     typer.Option(
@@ -145,6 +155,7 @@ def predict(
     limit: RowLimit = None,
     shard: ShardName = None,
     chunk_rows: ChunkRows = CHUNK_ROWS,
+    scores: WantedScores = None,
     ray: RayAddress = None,
     ray_actors: RayActors = None,
     verbatim: Verbatim = False,
@@ -212,6 +223,7 @@ def predict(
             ),
             order=next(iter(arguments.orders([order] if order else [], None)), None),
         )
+    predictor = _scoring(predictor, scores)
     columns = _columns(task, column or [])
     rows: dict[str, Any] = {"columns": columns, "limit": limit, "normalise": not verbatim}
     if dry_run:
@@ -220,7 +232,7 @@ def predict(
         with err.status("reading the rows, and measuring a sample"):
             print(estimate(predictor, inputs, task=predictor.task, shards=part.of, **rows))
         return
-    with _progress() as progress:
+    with row_progress() as progress:
         done = promptkit.predict(
             predictor,
             inputs,
@@ -285,6 +297,17 @@ def _prompt(
     count = min(_SHOTS, len(task.demos)) if shots is None else shots
     *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
     return Predictor(task, worded, runtime, count, verbalizer=words, **more)
+
+
+def _scoring(predictor: Any, scores: str | None) -> Any:
+    """Return a predictor with other scores, where some are named."""
+    if scores is None:
+        return predictor
+    (wanted,) = arguments.choices("scores", [scores], Scores)
+    if not isinstance(predictor, Predictor):
+        name = predictor.identity.name
+        raise TaskError(f"--scores: of prompts, and {name} is none; leave it out")
+    return replace(predictor, scores=wanted)
 
 
 def _workers(
@@ -360,41 +383,3 @@ def _say(done: BulkResult, shard: str | None) -> None:
     if done.rejects:
         said += f", {done.rejects:,} rejected"
     say(f"Shard {shard}: {said}. When all are done: promptkit merge {done.out}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[BulkProgress], None]]:
-    """Show rows, their rate, the tokens that are saved and the time that is left."""
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("predicting"), BarColumn(), TextColumn("{task.fields[said]}"))
-    begun = monotonic()
-    first: BulkProgress | None = None
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = bar.add_task("predicting", total=None, said="reading")
-
-        def update(now: BulkProgress) -> None:
-            nonlocal first, begun
-            if first is None or now.rows <= now.before:  # of an earlier run
-                first, begun = now, monotonic()
-            said = _said(now, first, monotonic() - begun)
-            total = None if now.fraction is None else 1.0
-            bar.update(job, completed=now.fraction or 0.0, total=total, said=said)
-
-        yield update
-
-
-def _said(now: BulkProgress, first: BulkProgress, seconds: float) -> str:
-    """Return a line on how far a run is."""
-    parts = [counted(now.rows, "row")]
-    if now.rejects:
-        parts.append(f"{now.rejects:,} rejected")
-    if seconds > 1 and now.rows > first.rows:
-        parts.append(f"{(now.rows - first.rows) / seconds:,.0f} rows/s")
-    if now.tokens > now.decoded:
-        parts.append(f"{percent(1 - now.decoded / now.tokens)} of tokens saved")
-    done = (now.fraction or 0.0) - (first.fraction or 0.0)
-    if now.fraction is not None and done > 0.005 and seconds > 1:
-        left = round(seconds * (1 - now.fraction) / done)
-        parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
-    return ", ".join(parts)

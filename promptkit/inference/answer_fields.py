@@ -50,6 +50,10 @@ UNSCORED: Mapping[str, Any] = dict.fromkeys(("logprobs", "probs", "margin", "nea
 """Fields of a prediction whose labels have no scores."""
 
 
+_UNREAD: Mapping[str, Any] = {name: None for name in UNSCORED if name != "near_tie"}
+"""Fields of a prediction of which only the best label was wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer as a value of the output type, and what goes with it."""
@@ -81,7 +85,10 @@ def read(
     """
     result, output = response.result, task.output_type
     if isinstance(result, Score):
-        return scored(task, query, result, tolerance)
+        answer = scored(task, query, result, tolerance)
+        # Only the best label is known for certain, and how near it is to a tie.
+        best = response.request.prompt.best
+        return answer.having(**_UNREAD) if best else answer
     format = response.request.prompt.format
     parse = partial(output.parse, as_json=format != output.format)
     return _generated(parse, result, format is not None)

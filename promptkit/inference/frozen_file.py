@@ -160,6 +160,7 @@ def _settings(predictor: Predictor) -> dict[str, Any]:
         "think": predictor.think,
         "calibration": None if calibration is None else calibration.to_dict(),
         "threshold": predictor.threshold,
+        "scores": predictor.scores,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 from promptkit.errors import PromptError, PromptTooLongError, TaskError
 from promptkit.inference.answer_fields import answered, held_back, most_probable
 from promptkit.inference.answering import Progress, answer
+from promptkit.inference.best_label import Scores, check_scores
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
 from promptkit.inference.profile import Profile, prompt_profile
@@ -138,7 +139,7 @@ class Predictor:
     """A prompt with k shots, put to a model.
 
     Raises:
-        TaskError: `fit` is unknown.
+        TaskError: `fit` or `scores` is unknown, or what is asked for needs probabilities.
 
     Example:
         >>> from promptkit import FakeModel, Template, load_task
@@ -180,12 +181,16 @@ class Predictor:
     think: int = 0
     """Budget of tokens of a thought before the answer, of a model whose chat template has thoughts;
     0 for no thought."""
+    scores: Scores = "all"
+    """Labels that are scored: all, or only those that can be the `best`. That gives the same labels
+    for fewer tokens, without log-probabilities, probabilities, margin and coverage."""
 
     def __post_init__(self) -> None:
         self.reasoning  # noqa: B018 - raises for numbers out of range
         if self.fit not in get_args(Fit):
             known = ", ".join(get_args(Fit))
             raise TaskError(f"unknown fit {self.fit!r}; choose one of: {known}")
+        check_scores(self)
         if self.task.many and (self.threshold is not None or self.calibration is not None):
             raise TaskError("calibration and threshold are for answers of one label, not lists")
 
@@ -372,8 +377,9 @@ class Predictor:
         Raises:
             PromptTooLongError: A prompt and its longest answer do not fit the context.
         """
-        if self.think:
-            prompts = [replace(one, thinks=True) for one in prompts]
+        thinks, best = self.think > 0, self.scores == "best"
+        if thinks or best:
+            prompts = [replace(one, thinks=thinks, best=best) for one in prompts]
         requests = [*self.model.tokenize(prompts)]
         for prompt, request in zip(prompts, requests, strict=True):
             if prompt.thinks and request.prompt.asks != "thought":

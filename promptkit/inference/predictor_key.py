@@ -24,6 +24,8 @@ def predictor_key(predictor: AnyPredictor) -> str:
     if isinstance(predictor, Predictor):
         named = [one.name for one in fields(predictor) if one.name not in _NAMES]
         parts = {name: _part(getattr(predictor, name)) for name in named}
+        if predictor.scores == "all":
+            del parts["scores"]  # as in keys from before there was another choice
         parts["selection"] = selection_for(predictor.task, predictor.selection).name
     return hashlib.sha256(canonical(parts)).hexdigest()
 

@@ -32,6 +32,7 @@ _WAIT_SECONDS = 60.0
 _forked = lock_of_process()
 # What the numbers mean; a change of rule is a change of key.
 _SCORE_RULE = "score 1: sum of log-probabilities after the branch point"
+_BEST_RULE = "best 1: candidates that cannot be the best have the most that they can have"
 _GENERATE_RULE = "generate 1"
 _FORMAT_RULE = "format 1: a value of its schema, then the stop or the model's end"
 
@@ -250,7 +251,8 @@ def key_of(request: Request, identity: ModelIdentity, sampling: Sampling | None 
         sampling: How answers are generated; None where candidates are scored.
     """
     prompt = request.prompt
-    rule = _rule(identity, sampling, prompt.stop, prompt.format, prompt.lead, prompt.sample)
+    parts = (prompt.stop, prompt.format, prompt.lead, prompt.sample, prompt.best)
+    rule = _rule(identity, sampling, *parts)
     return sha256(rule + request.content).digest()
 
 
@@ -262,9 +264,10 @@ def _rule(
     format: AnswerFormat | None,
     lead: str,
     sample: int,
+    best: bool,
 ) -> bytes:
     """Return how the result comes about, and by whom, as the beginning of a JSON list."""
-    parts: list[Any] = [_SCORE_RULE]
+    parts: list[Any] = [_SCORE_RULE, _BEST_RULE] if best else [_SCORE_RULE]
     if sampling is not None:
         seed = sampling.seed if sampling.temperature > 0 else None
         parts = [_GENERATE_RULE, sampling.max_tokens, float(sampling.temperature), seed, stop]

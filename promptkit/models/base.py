@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from promptkit.errors import PromptTooLongError, shorten
+from promptkit.errors import PromptError, PromptTooLongError, shorten
 from promptkit.prompts.prompt import Prompt
 
 GpuLayers = int | Literal["auto"]
@@ -29,8 +29,8 @@ class Score:
     seconds: float
     """This prompt's share of the time that its batch took."""
     unknown: tuple[int, ...] = ()
-    """Candidates whose log-probabilities the model does not show: each has the most that it can
-    have."""
+    """Candidates whose log-probabilities the model does not show, or that cannot be the best where
+    only that is wanted: each has the most that it can have."""
 
 
 Finish = Literal["stop", "eos", "length", "stuck"]
@@ -237,7 +237,11 @@ class Model(Protocol):
         ...
 
     def score(self, requests: Sequence[Any], /) -> Iterator[tuple[int, Score]]:
-        """Score every candidate of its own requests; yield (index, score) as they are made."""
+        """Score every candidate of its own requests; yield (index, score) as they are made.
+
+        Of a prompt of which only the best is wanted (`Prompt.best`), candidates that cannot be it
+        may stay unknown.
+        """
         ...
 
     def generate(
@@ -266,3 +270,19 @@ def check_fits(request: Request, context: int, budget: int = 0) -> None:
             f"of prompt and {answer} of answer do not fit the context of {context}; ask for fewer "
             "shots, a shorter answer or a larger context"
         )
+
+
+def check_scored(request: Request, context: int) -> None:
+    """Raise where candidates cannot be scored after a prompt.
+
+    Args:
+        request: The prompt as the model reads it.
+        context: The longest sequence of the model, in tokens.
+
+    Raises:
+        PromptError: It does not fit the context, or has no candidates.
+    """
+    check_fits(request, context)
+    if not request.candidate_tokens:
+        name = shorten(request.prompt.query)
+        raise PromptError(f"example {name}: no candidates to score; generate its answer")

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NoReturn, TypeVar
 
-from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.errors import ModelError
 from promptkit.models.base import (
     Generation,
     GpuLayers,
@@ -26,10 +26,13 @@ from promptkit.models.base import (
     UsageByThread,
     Weights,
     check_fits,
+    check_scored,
 )
 from promptkit.models.gguf.file_size import model_size
 from promptkit.models.planning import executor
 from promptkit.models.planning.batches import Schedule
+from promptkit.models.planning.best_candidate import scored_item
+from promptkit.models.planning.candidate_trie import Sums
 from promptkit.models.planning.prefix_trie import Item, Plan
 from promptkit.models.prepare.adapter_file import load_adapter
 from promptkit.models.prepare.model_files import find, verify
@@ -281,7 +284,7 @@ class LlamaModel:
             return self.vocabulary.piece(token)
 
     def score(self, prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
-        """Score every candidate of every prompt.
+        """Score every candidate of every prompt, or only those that can be the best.
 
         What prompts and candidates have in common is decoded once; an `exact` model decodes each
         prompt alone.
@@ -297,18 +300,15 @@ class LlamaModel:
             ModelError: llama.cpp fails, or its numbers are not finite.
         """
         for prompt in prompts:
-            check_fits(prompt, self._context.length)
-            if not prompt.candidates:
-                name = shorten(prompt.prompt.query)
-                raise PromptError(f"example {name}: no candidates to score; generate its answer")
+            check_scored(prompt, self._context.length)
 
-        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
-            items = [Item(prompts[i].ids, prompts[i].candidates) for i in indices]
+        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Sums]]]:
+            items = [scored_item(prompts[i], self.identity.tolerance) for i in indices]
             plan = Plan(items, self._context.limits)
             return executor.score(plan, self._schedule(plan), self._context)
 
-        for index, logprobs, seconds in self._run(len(prompts), begin):
-            yield index, Score(logprobs, len(prompts[index].ids), seconds)
+        for index, found, seconds in self._run(len(prompts), begin):
+            yield index, Score(found.logprobs, len(prompts[index].ids), seconds, found.unknown)
 
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
@@ -341,8 +341,8 @@ class LlamaModel:
                 for i, grammar in zip(indices, grammars, strict=True)
             ]
             plan = Plan(items, self._context.limits)
-            writers = [answer.go_on for answer in answers]
-            for done in executor.write(self._schedule(plan, writes=True), self._context, writers):
+            schedule, writers = self._schedule(plan, writes=True), [one.go_on for one in answers]
+            for done in executor.write(schedule, self._context, writers):
                 yield [(item, answers[item]) for item in done]
 
         for index, answer, seconds in self._run(len(prompts), begin):

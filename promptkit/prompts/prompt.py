@@ -72,6 +72,8 @@ class Prompt:
     """Thought that the model has ended before its turn goes on; None where it had none."""
     sample: int = 0
     """Number of the sample, where one text is sampled several times."""
+    best: bool = False
+    """True where only the best candidate is wanted, so that others need not be read in full."""
 
     @property
     def text(self) -> str:
@@ -102,7 +104,7 @@ class Prompt:
             raise ValueError(f"the prompt of {self.query} asks for the answer")
         made = self.then(text.strip())
         thought = self.thought if made.thought is None else made.thought
-        return replace(made, thought=thought, sample=self.sample)
+        return replace(made, thought=thought, sample=self.sample, best=self.best)
 
     @property
     def last(self) -> Prompt:

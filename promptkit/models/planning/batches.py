@@ -11,81 +11,18 @@ use at a time.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from promptkit.models.planning.candidate_trie import Segment
-from promptkit.models.planning.prefix_trie import Node, Plan
-
-Ints = npt.NDArray[np.int32]
+from promptkit.models.planning.branches import Branch, Ints, Step, path_above
+from promptkit.models.planning.prefix_trie import Plan
 
 _AHEAD = 2
 """Batches' worth of leaves that are kept ready."""
 
 _PATIENCE = 32
 """Branches without room that may be passed over before a batch is decoded as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One batch: fork, decode, take the rows, drop."""
-
-    forks: Sequence[tuple[int, int]]
-    """(from, to): before decoding, sequence `to` becomes a copy of `from`."""
-    tokens: Ints
-    positions: Ints
-    sequences: Ints
-    outputs: Ints
-    """The indices in the batch after which logits are wanted."""
-    reads: Sequence[tuple[int, int, int]]
-    """(row, item, point): the points of candidates that each row scores."""
-    writes: Sequence[tuple[int, int]]
-    """(row, item): the rows after which an item's answer continues."""
-    drops: Sequence[int]
-    """Sequences that are not needed after this."""
-    finished: Sequence[int]
-    """Items whose candidates are all scored after this."""
-    prefix: int | None
-    """The sequence that now holds exactly the plan's prefix, in the step that completes it."""
-    path: tuple[int, Ints] | None
-    """In the last step of a plan without answers: a sequence, and the tokens that it begins with,
-    which the latest prompts had in common."""
-
-
-@dataclass(slots=True, eq=False)
-class _Branch:
-    """A node, a segment of candidates or an answer, from when it could begin until it is done."""
-
-    order: tuple[int, int]
-    """The place in depth-first order, in which branches begin as far as there is room."""
-    length: int
-    depth: int
-    """The position of the first token."""
-    above: _Branch | None
-    height: int
-    """The tokens on the longest path from here down, this branch included."""
-    need: int
-    """The sequences that finishing everything below takes, besides its own."""
-    node: Node | None = None
-    segment: Segment | None = None
-    item: int = -1
-    """The item that a segment or an answer belongs to."""
-    sequence: int = -1
-    offset: int = 0
-    """Tokens decoded so far."""
-    begun: bool = False
-    to_begin: int = 0
-    """Branches below that have not begun."""
-    to_finish: int = 0
-    """Branches below that are not done."""
-    promised: int = 0
-    """Sequences that are kept free for what comes below."""
-
-    def __lt__(self, other: _Branch) -> bool:
-        return self.order < other.order
 
 
 class Schedule:
@@ -103,17 +40,19 @@ class Schedule:
         self._promised = 0
         self._points = [len(trie.prefixes) for trie in plan.tries]
         """By item, the points that are still to be scored."""
-        self._inner: list[_Branch] = []
+        self._inner: list[Branch] = []
         """A heap of the nodes that have nodes below, and could be decoded now."""
-        self._leaves: list[_Branch] = []
+        self._leaves: list[Branch] = []
         """A heap of everything else that could be decoded now."""
         self._ready = 0
         """The tokens of the leaves."""
-        self._writers: dict[int, _Branch] = {}
+        self._writers: dict[int, Branch] = {}
         self._next: dict[int, int] = {}
         """By item, the token that was written and is to be decoded."""
-        root = _Branch((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
-        self._prefix: _Branch | None = None
+        self._held: dict[int, dict[int, Branch]] = {}
+        """By item, the segments that wait to be asked for or left out; none without any."""
+        root = Branch((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
+        self._prefix: Branch | None = None
         self._open(root)
         if plan.prefix is not None:
             (prefix,) = (*self._inner, *self._leaves)
@@ -127,10 +66,13 @@ class Schedule:
 
     def steps(self) -> Iterator[Step]:
         """Yield the batches in order; `write` or `end` each item of a batch's `writes` after it."""
-        while self._inner or self._leaves or self._next:
+        while self._inner or self._leaves or self._next or self._held:
             forks: list[tuple[int, int]] = []
             taken = self._take(forks) or self._take(forks, desperate=True)
-            assert taken, "by construction, some branch can always continue"
+            while not taken:  # what began last can continue, unless it is held
+                assert self._held, "by construction, some branch can always continue"
+                self._let_go()
+                taken = self._take(forks, desperate=True)
             yield self._step(forks, taken)
 
     def write(self, item: int, token: int) -> None:
@@ -145,11 +87,42 @@ class Schedule:
             writer.length = 0  # of cells, it took none
         return self._finish(writer)
 
+    def held(self, item: int) -> Collection[int]:
+        """Return the segments of an item that can be asked for or left out."""
+        return self._held.get(item, {}).keys()
+
+    def go_on(self, item: int, segment: int) -> None:
+        """Decode a segment that is held."""
+        self._push(self._release(item, segment))
+
+    def leave_out(self, item: int, segments: Collection[int]) -> Sequence[int]:
+        """Leave out segments that are held; return the sequences that are not needed any more."""
+        drops: list[int] = []
+        for branch in [self._release(item, segment) for segment in segments]:
+            assert branch.above is not None
+            branch.above.to_begin -= 1
+            branch.length = 0  # of cells, it took none
+            drops += self._finish(branch)
+        return drops
+
+    def _release(self, item: int, segment: int) -> Branch:
+        held = self._held[item]
+        branch = held.pop(segment)
+        if not held:
+            del self._held[item]
+        return branch
+
+    def _let_go(self) -> None:
+        """Decode all segments of an item that are held."""
+        _, held = self._held.popitem()
+        for branch in held.values():
+            self._push(branch)
+
     # Filling a batch.
 
     def _take(
         self, forks: list[tuple[int, int]], *, desperate: bool = False
-    ) -> list[tuple[_Branch, int, int]]:
+    ) -> list[tuple[Branch, int, int]]:
         """Fill a batch with ranges of branches: (branch, from, to).
 
         Answers that are being written come first, since they hold cells and sequences. A branch
@@ -157,7 +130,7 @@ class Schedule:
         try, after one that found nothing, passes over as many as there are, and spends the
         sequences that were kept free.
         """
-        taken: list[tuple[_Branch, int, int]] = []
+        taken: list[tuple[Branch, int, int]] = []
         room, rows = self._limits.batch, self._limits.outputs
         for item in self._next:
             writer = self._writers[item]
@@ -166,7 +139,7 @@ class Schedule:
                 room, rows = room - 1, rows - 1
         ahead = self._ready
         patience = len(self._inner) + len(self._leaves) if desperate else _PATIENCE
-        passed: list[tuple[list[_Branch], _Branch]] = []
+        passed: list[tuple[list[Branch], Branch]] = []
         while room and rows and patience >= len(passed):
             heap = self._choose(ahead)
             if not heap:
@@ -179,7 +152,7 @@ class Schedule:
             taken.append((branch, branch.offset, end))
             read = end - branch.offset
             if heap is self._inner:
-                ahead += sum(child.end - child.start for child in _children(branch)) + read
+                ahead += sum(child.end - child.start for child in branch.children) + read
             else:
                 self._ready -= read
             room, rows, branch.offset = room - read, rows - wanted, end
@@ -187,13 +160,13 @@ class Schedule:
             heapq.heappush(heap, branch)
         return taken
 
-    def _choose(self, ahead: int) -> list[_Branch]:
+    def _choose(self, ahead: int) -> list[Branch]:
         """Return inner nodes while few leaves are ready for the next batches, then leaves."""
         if self._inner and (ahead < _AHEAD * self._limits.batch or not self._leaves):
             return self._inner
         return self._leaves
 
-    def _reach(self, branch: _Branch, room: int, rows: int) -> tuple[int, int]:
+    def _reach(self, branch: Branch, room: int, rows: int) -> tuple[int, int]:
         """Return the place up to which a branch can be decoded, and the rows that takes."""
         end = min(branch.length, branch.offset + room)
         if branch.segment is not None:
@@ -201,7 +174,7 @@ class Schedule:
             return end, end - branch.offset
         return end, int(end == branch.length and bool(branch.node and branch.node.wants))
 
-    def _begin(self, branch: _Branch, forks: list[tuple[int, int]], desperate: bool) -> bool:
+    def _begin(self, branch: Branch, forks: list[tuple[int, int]], desperate: bool) -> bool:
         """Take the cells and the sequence of a branch that has not begun, if that is safe.
 
         It is safe where what is left suffices to finish everything below it. The last child to
@@ -235,16 +208,23 @@ class Schedule:
         self._promised += wish
         return True
 
-    def _wish(self, branch: _Branch) -> int:
-        """Return the forks that decoding all candidates of a prompt side by side takes."""
+    def _wish(self, branch: Branch) -> int:
+        """Return the forks that decoding a prompt's candidates takes: all of them side by side.
+
+        Where only the best is wanted, it is one after another.
+        """
         if branch.node is None or branch.node.children:
             return 0
-        width = sum(self._plan.tries[item].width for item in branch.node.tries)
+        items, tries = self._plan.items, self._plan.tries
+        width = sum(
+            tries[item].width if items[item].within is None else min(tries[item].width, 2)
+            for item in branch.node.tries
+        )
         return max(min(width, self._limits.sequences // 4) - 1, 0)
 
     # After a batch is filled.
 
-    def _step(self, forks: list[tuple[int, int]], taken: list[tuple[_Branch, int, int]]) -> Step:
+    def _step(self, forks: list[tuple[int, int]], taken: list[tuple[Branch, int, int]]) -> Step:
         outputs: list[int] = []
         reads: list[tuple[int, int, int]] = []
         writes: list[tuple[int, int]] = []
@@ -282,10 +262,14 @@ class Schedule:
             finished=list(self._count(reads)),
             prefix=prefix.sequence if prefix is not None and complete else None,
             drops=drops,
-            path=None if self._inner or self._leaves or self._writers else _path(taken, sequences),
+            path=None if self._continues else path_above(taken, sequences),
         )
 
-    def _tokens(self, branch: _Branch, start: int, end: int) -> Ints:
+    @property
+    def _continues(self) -> bool:
+        return bool(self._inner or self._leaves or self._writers or self._held)
+
+    def _tokens(self, branch: Branch, start: int, end: int) -> Ints:
         if branch.node is not None:
             return branch.node.tokens[start:end]
         if branch.segment is not None:
@@ -298,7 +282,7 @@ class Schedule:
             if self._points[item] == 0:
                 yield item
 
-    def _advance(self, taken: Sequence[tuple[_Branch, int, int]]) -> list[int]:
+    def _advance(self, taken: Sequence[tuple[Branch, int, int]]) -> list[int]:
         """Make ready what comes next; return the sequences that are not needed any more."""
         drops: list[int] = []
         for branch, _, end in taken:
@@ -312,20 +296,26 @@ class Schedule:
                     drops += self._finish(branch)
         return drops
 
-    def _open(self, branch: _Branch) -> None:
+    def _open(self, branch: Branch) -> None:
         """Make ready what hangs below a branch that is decoded."""
         for child in self._below(branch):
             branch.to_begin += 1
             branch.to_finish += 1
             if child.segment is None and child.node is None:
                 self._writers[child.item] = child
-                continue
-            heap = self._heap(child)
-            heapq.heappush(heap, child)
-            if heap is self._leaves:
-                self._ready += child.length
+            elif child.segment is not None and self._plan.items[child.item].within is not None:
+                self._held.setdefault(child.item, {})[child.order[1] - 1] = child
+            else:
+                self._push(child)
 
-    def _below(self, branch: _Branch) -> Iterator[_Branch]:
+    def _push(self, branch: Branch) -> None:
+        """Make a branch ready that nothing was decoded of."""
+        heap = self._heap(branch)
+        heapq.heappush(heap, branch)
+        if heap is self._leaves:
+            self._ready += branch.length
+
+    def _below(self, branch: Branch) -> Iterator[Branch]:
         depth = branch.depth + branch.length
         if branch.segment is not None:
             yield from self._segments(branch, branch.item, branch.segment.below)
@@ -333,30 +323,28 @@ class Schedule:
             return
         for node in branch.node.children:
             length = node.end - node.start
-            yield _Branch((node.order, 0), length, depth, branch, node.height, node.need, node)
+            yield Branch((node.order, 0), length, depth, branch, node.height, node.need, node)
         for item in branch.node.tries:
             yield from self._segments(branch, item, self._plan.tries[item].roots)
         for item in branch.node.writers:
             budget = self._plan.items[item].budget
-            yield _Branch(branch.order, budget, depth, branch, budget, 0, item=item)
+            yield Branch(branch.order, budget, depth, branch, budget, 0, item=item)
 
-    def _segments(self, branch: _Branch, item: int, indices: Sequence[int]) -> Iterator[_Branch]:
+    def _segments(self, branch: Branch, item: int, indices: Sequence[int]) -> Iterator[Branch]:
         """Yield segments of an item's candidates that continue from a branch's end."""
         depth = branch.depth + branch.length
         for index in indices:
             new = self._plan.tries[item].segments[index]
             order, length = (branch.order[0], index + 1), len(new.tokens)
-            yield _Branch(
-                order, length, depth, branch, new.height, new.need, segment=new, item=item
-            )
+            yield Branch(order, length, depth, branch, new.height, new.need, segment=new, item=item)
 
-    def _heap(self, branch: _Branch) -> list[_Branch]:
+    def _heap(self, branch: Branch) -> list[Branch]:
         return self._inner if branch.node is not None and branch.node.children else self._leaves
 
-    def _finish(self, branch: _Branch) -> list[int]:
+    def _finish(self, branch: Branch) -> list[int]:
         """Give back what a branch took, and what those above it took that are done with it."""
         drops: list[int] = []
-        done: _Branch | None = branch
+        done: Branch | None = branch
         while done is not None and done.above is not None and done.to_finish == 0:
             self._cells += done.length
             self._promised -= done.promised
@@ -368,19 +356,3 @@ class Schedule:
         for sequence in drops:
             heapq.heappush(self._free, sequence)
         return drops
-
-
-def _path(
-    taken: Sequence[tuple[_Branch, int, int]], sequences: Sequence[int]
-) -> tuple[int, Ints] | None:
-    """Return the last sequence of a batch with the tokens above its prompt, where there are any."""
-    above = taken[-1][0].above
-    while above is not None and not _children(above):
-        above = above.above
-    if above is None or above.node is None or not above.node.end:
-        return None
-    return sequences[-1], above.node.path
-
-
-def _children(branch: _Branch) -> list[Node]:
-    return branch.node.children if branch.node is not None else []

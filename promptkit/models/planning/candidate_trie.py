@@ -7,9 +7,10 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,15 @@ import numpy.typing as npt
 Tokens = tuple[int, ...]
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
+
+
+class Sums(NamedTuple):
+    """Log-probabilities of candidates."""
+
+    logprobs: tuple[float, ...]
+    """Per candidate, the sum of its tokens' log-probabilities."""
+    unknown: tuple[int, ...] = ()
+    """Candidates that were not read in full: each has the most that it can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class CandidateTrie:
     """The leaves: the sequences it takes to decode all of it side by side."""
     height: int
     """The tokens on the longest path."""
-    _terms: tuple[Ints, ...]
+    terms: tuple[Ints, ...]
     """Per candidate, its edges."""
 
     @property
@@ -70,7 +80,15 @@ class CandidateTrie:
 
     def sums(self, logprobs: Floats) -> tuple[float, ...]:
         """Return the log-probability of each candidate, given those of all edges."""
-        return tuple(float(logprobs[terms].sum()) for terms in self._terms)
+        return tuple(float(logprobs[terms].sum()) for terms in self.terms)
+
+    def path(self, candidate: Tokens) -> Iterator[int]:
+        """Yield the segments that are decoded for a candidate, from the prompt's end."""
+        below, at = self.roots, 0
+        while at < len(candidate) - 1:
+            found = next(one for one in below if self.segments[one].tokens[0] == candidate[at])
+            yield found
+            below, at = self.segments[found].below, at + len(self.segments[found].tokens)
 
 
 @lru_cache(maxsize=1024)
@@ -101,7 +119,7 @@ def candidate_trie(candidates: tuple[Tokens, ...]) -> CandidateTrie:
         roots=tuple(roots),
         width=max(sum(not segment.below for segment in segments), 1),
         height=max((segments[root].height for root in roots), default=0),
-        _terms=tuple(terms),
+        terms=tuple(terms),
     )
 
 

@@ -5,6 +5,7 @@ It knows no llama.cpp: a runtime decodes tokens, copies sequences and drops them
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from promptkit.errors import ModelError
-from promptkit.models.planning.batches import Ints, Schedule, Step
-from promptkit.models.planning.candidate_trie import Floats
+from promptkit.models.planning.batches import Schedule
+from promptkit.models.planning.best_candidate import BestCandidate
+from promptkit.models.planning.branches import Ints, Step
+from promptkit.models.planning.candidate_trie import Floats, Sums
 from promptkit.models.planning.prefix_trie import Plan
 
 Logits = npt.NDArray[np.float32]
@@ -51,26 +54,61 @@ class Runtime(Protocol):
         ...
 
 
-def score(
-    plan: Plan, schedule: Schedule, runtime: Runtime
-) -> Iterator[list[tuple[int, tuple[float, ...]]]]:
+def score(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tuple[int, Sums]]]:
     """Yield, after each batch, the items that it completed, with log-probabilities per candidate.
 
     Raises `ModelError` where the runtime fails, or its numbers are not finite.
     """
+    if any(item.within is not None for item in plan.items):
+        yield from _best(plan, schedule, runtime)
+        return
     edges: dict[int, Floats] = {}
     for step in schedule.steps():
-        rows = _read(step, runtime)
-        asked = [
-            (row, item, plan.tries[item].edges[point], rows[row, plan.tries[item].targets[point]])
-            for row, item, point in step.reads
-        ]
-        totals = log_totals(rows)
-        for row, item, place, logits in asked:
+        for item, point, logprobs in _scored(plan, step, runtime):
+            trie = plan.tries[item]
             if item not in edges:
-                edges[item] = np.empty(plan.tries[item].size)
-            edges[item][place] = logits - totals[row]
-        yield [(item, plan.tries[item].sums(edges.pop(item))) for item in step.finished]
+                edges[item] = np.empty(trie.size)
+            edges[item][trie.edges[point]] = logprobs
+        yield [(item, Sums(plan.tries[item].sums(edges.pop(item)))) for item in step.finished]
+
+
+def _best(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tuple[int, Sums]]]:
+    """Yield items as `score` does, each as soon as its best candidate is known."""
+    open_items = {
+        index: BestCandidate(item.candidates, math.inf if item.within is None else item.within)
+        for index, item in enumerate(plan.items)
+    }
+    for step in schedule.steps():
+        touched: dict[int, BestCandidate] = {}
+        for item, point, logprobs in _scored(plan, step, runtime):
+            if item in open_items:
+                touched[item] = open_items[item]
+                touched[item].read(point, logprobs)
+        done = [item for item, search in touched.items() if _go_on(schedule, item, search, runtime)]
+        yield [(item, open_items.pop(item).sums) for item in done]
+
+
+def _go_on(schedule: Schedule, item: int, search: BestCandidate, runtime: Runtime) -> bool:
+    """Have an item's next candidate read; return whether there is no need to."""
+    choice = search.choose(schedule.held(item))
+    for sequence in schedule.leave_out(item, choice.leave_out):
+        runtime.drop(sequence)
+    if choice.go_on is not None:
+        schedule.go_on(item, choice.go_on)
+    return choice.resolved
+
+
+def _scored(plan: Plan, step: Step, runtime: Runtime) -> list[tuple[int, int, Floats]]:
+    """Decode a batch; return (item, point, log-probabilities of the edges that follow it)."""
+    rows = _read(step, runtime)
+    asked = [
+        (item, point, rows[row, plan.tries[item].targets[point]]) for row, item, point in step.reads
+    ]
+    totals = log_totals(rows)
+    return [
+        (item, point, logits - totals[row])
+        for (row, _, _), (item, point, logits) in zip(step.reads, asked, strict=True)
+    ]
 
 
 def write(schedule: Schedule, runtime: Runtime, writers: Sequence[Writer]) -> Iterator[list[int]]:

@@ -50,6 +50,9 @@ class Item:
     candidates: tuple[Tokens, ...] = ()
     budget: int = 0
     """The most tokens that may be written, where there are no candidates."""
+    within: float | None = None
+    """How far, in nats, a candidate may be below the best and is read all the same; None where all
+    are read, however far."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -99,7 +102,8 @@ class Plan:
         self.root = _grown(_ends(items, self.tries))
         """An empty node above the first tokens."""
         self.tokens = 0
-        """The number of distinct tokens, each of which is decoded once."""
+        """The number of distinct tokens: each is decoded once, or not at all where candidates
+        cannot be the best."""
         self.rows = 0
         """The rows of logits that are wanted, without those of answers."""
         self.prefix = self.root.children[0] if len(self.root.children) == 1 else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from promptkit.errors import ModelError
 from promptkit.models.gguf.header import read_header
-from promptkit.models.planning.batches import Ints
+from promptkit.models.planning.branches import Ints
 from promptkit.models.planning.executor import Logits, log_totals
 from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, RuntimeSettings

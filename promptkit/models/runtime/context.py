@@ -15,7 +15,7 @@ import numpy as np
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Memory, Usage
-from promptkit.models.planning.batches import Ints
+from promptkit.models.planning.branches import Ints
 from promptkit.models.planning.executor import Logits
 from promptkit.models.planning.prefix_trie import Limits
 from promptkit.models.runtime.library import compute, errors, forget_errors, library

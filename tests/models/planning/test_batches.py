@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from promptkit.errors import ModelError
 from promptkit.models.planning.batches import Schedule
-from promptkit.models.planning.candidate_trie import candidate_trie
+from promptkit.models.planning.candidate_trie import Sums, candidate_trie
 from promptkit.models.planning.executor import log_totals, score, write
 from promptkit.models.planning.prefix_trie import Item, Limits, Plan
 
@@ -149,7 +149,8 @@ def run(
     for done in score(plan, Schedule(plan), runtime):
         for item, scores in done:
             assert item not in found
-            found[item] = scores
+            assert not scores.unknown
+            found[item] = scores.logprobs
     assert runtime.decoded == plan.tokens
     assert runtime.rows == plan.rows
     assert runtime.cells == 0, "nothing is left behind"
@@ -203,6 +204,54 @@ def test_the_plan_counts_rows_once(items: list[Item]) -> None:
         for prefix in candidate_trie(item.candidates).prefixes
     }
     assert Plan(items, Limits(100, 20, 32, 32)).rows == len(points)
+
+
+# -- The best only ---------------------------------------------------------------------------------
+
+
+def best_only(
+    items: Sequence[Item], within: Limits, runtime: CheckedRuntime
+) -> Iterator[tuple[int, Sums]]:
+    """Yield what is found of each item; check what is read on the way."""
+    plan = Plan(items, within)
+    for done in score(plan, Schedule(plan), runtime):
+        yield from done
+    assert runtime.decoded <= plan.tokens
+    assert runtime.cells == 0, "nothing is left behind"
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(scored_items(), limits, st.data())
+def test_the_best_is_that_of_all_candidates(
+    items: list[Item], within: Limits, data: st.DataObject
+) -> None:
+    distances = st.sampled_from([None, 0.01, 0.5, 3.0])
+    items = [replace(item, within=data.draw(distances)) for item in items]
+    found = dict(best_only(items, within, CheckedRuntime(within)))
+    assert found.keys() == {*range(len(items))}
+    for index, item in enumerate(items):
+        truth = alone(tuple(item.ids), item.candidates)
+        logprobs, unknown = found[index]
+        assert logprobs.index(max(logprobs)) == truth.index(max(truth))
+        for place, real in enumerate(truth):
+            if place not in unknown:
+                assert logprobs[place] == real
+                continue
+            assert item.within is not None
+            assert real <= logprobs[place] < max(truth) - item.within
+
+
+def test_what_waits_is_read_where_nothing_else_can_be() -> None:
+    """Candidates that branch in as many sequences as there are, the best of them the last."""
+    tree = tuple((a, b, c, 1) for a in (0, 1, 2) for b in (0, 1, 2) for c in (0, 1, 2))
+    items = [Item((5, number), tree, within=50.0) for number in range(5)]
+    need = Plan(items, Limits(500, 64, 32, 32)).root.need
+    narrow = Limits(24, need + 1, 8, 8)
+    runtime = CheckedRuntime(narrow)
+    found = dict(best_only(items, narrow, runtime))
+    assert [found[n].logprobs for n in range(5)] == [alone((5, n), tree) for n in range(5)]
+    assert runtime.decoded == Plan(items, narrow).tokens
 
 
 # -- What is written ------------------------------------------------------------------------------

@@ -1,0 +1,90 @@
+"""The parts of a schedule: the branches of a plan, and the steps in which they are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from promptkit.models.planning.candidate_trie import Segment
+from promptkit.models.planning.prefix_trie import Node
+
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch: fork, decode, take the rows, drop."""
+
+    forks: Sequence[tuple[int, int]]
+    """(from, to): before decoding, sequence `to` becomes a copy of `from`."""
+    tokens: Ints
+    positions: Ints
+    sequences: Ints
+    outputs: Ints
+    """The indices in the batch after which logits are wanted."""
+    reads: Sequence[tuple[int, int, int]]
+    """(row, item, point): the points of candidates that each row scores."""
+    writes: Sequence[tuple[int, int]]
+    """(row, item): the rows after which an item's answer continues."""
+    drops: Sequence[int]
+    """Sequences that are not needed after this."""
+    finished: Sequence[int]
+    """Items whose candidates are all scored after this."""
+    prefix: int | None
+    """The sequence that now holds exactly the plan's prefix, in the step that completes it."""
+    path: tuple[int, Ints] | None
+    """In the last step of a plan without answers, where it is known to be the last: a sequence, and
+    the tokens that it begins with, which the latest prompts had in common."""
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """A node, a segment of candidates or an answer, from when it could begin until it is done."""
+
+    order: tuple[int, int]
+    """The place in depth-first order, in which branches begin as far as there is room."""
+    length: int
+    depth: int
+    """The position of the first token."""
+    above: Branch | None
+    height: int
+    """The tokens on the longest path from here down, this branch included."""
+    need: int
+    """The sequences that finishing everything below takes, besides its own."""
+    node: Node | None = None
+    segment: Segment | None = None
+    item: int = -1
+    """The item that a segment or an answer belongs to."""
+    sequence: int = -1
+    offset: int = 0
+    """Tokens decoded so far."""
+    begun: bool = False
+    to_begin: int = 0
+    """Branches below that have not begun."""
+    to_finish: int = 0
+    """Branches below that are not done."""
+    promised: int = 0
+    """Sequences that are kept free for what comes below."""
+
+    @property
+    def children(self) -> list[Node]:
+        """The nodes below; a segment and an answer have none."""
+        return self.node.children if self.node is not None else []
+
+    def __lt__(self, other: Branch) -> bool:
+        return self.order < other.order
+
+
+def path_above(
+    taken: Sequence[tuple[Branch, int, int]], sequences: Sequence[int]
+) -> tuple[int, Ints] | None:
+    """Return the last sequence of a batch with the tokens above its prompt, where there are any."""
+    above = taken[-1][0].above
+    while above is not None and not above.children:
+        above = above.above
+    if above is None or above.node is None or not above.node.end:
+        return None
+    return sequences[-1], above.node.path
