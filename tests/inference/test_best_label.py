@@ -46,9 +46,6 @@ def test_results_are_stored_apart(fruit: Predictor) -> None:
 
 
 def test_the_key_of_a_predictor_with_all_scores_is_what_it_was(fruit: Predictor) -> None:
-    class Before(Predictor):
-        """A predictor without the field."""
-
     assert predictor_key(fruit) == predictor_key(replace(fruit, scores="all"))
     assert predictor_key(fruit) != predictor_key(replace(fruit, scores="best"))
 
@@ -69,7 +66,7 @@ def test_what_needs_probabilities_is_refused(
 
 
 def test_generated_answers_have_no_best_label() -> None:
-    task = pk.load_task("examples/synonyms")
+    task = pk.load_task("examples/word-problems")
     with pytest.raises(TaskError, match="scores best: of labels, and the answers of this task are"):
         pk.Predictor(task, pk.Template.of(task), pk.FakeModel(), scores="best")
 
@@ -100,17 +97,18 @@ def test_a_frozen_predictor_keeps_what_is_scored(fruit: Predictor, tmp_path: Pat
 
 def test_rows_of_all_formats_have_no_probabilities(fruit: Predictor, tmp_path: Path) -> None:
     rows = [{"name": "plum"}, {"name": "pear"}]
-    labels = []
     for name in ("a.jsonl", "a.csv", "a.parquet"):
         done = pk.predict(replace(fruit, scores="best"), rows, out=tmp_path / name, store=Store())
         assert (done.rows, done.rejects) == (2, 0)
-    table = pk.Lookup(pk.build_lookup(tmp_path / "a.jsonl", tmp_path / "a.lookup").out)
-    labels = [table.find({"name": "plum"})]
-    assert labels[0] is not None
+    pk.build_lookup(tmp_path / "a.jsonl", tmp_path / "a.lookup")
+    found = pk.Lookup(tmp_path / "a.lookup").find({"name": "plum"})
+    assert found is not None
+    assert (found.probs, found.margin, found.coverage) == (None, None, None)
 
 
 def test_a_comparison_takes_a_frozen_one(fruit: Predictor, tmp_path: Path) -> None:
     file = pk.freeze(replace(fruit, scores="best"), tmp_path / "best.promptkit")
     frozen = pk.load_predictor(file, fruit.model)
     found = pk.compare(fruit.task, models=[fruit.model], shots=[2], predictors=[frozen], seeds=[0])
-    assert [row.accuracy for row in found.rows][0] == [row.accuracy for row in found.rows][-1]
+    first, last = found.rows[0], found.rows[-1]
+    assert first.accuracy == last.accuracy

@@ -91,19 +91,24 @@ class Schedule:
         """Return the segments of an item that can be asked for or left out."""
         return self._held.get(item, {}).keys()
 
-    def go_on(self, item: int, segment: int) -> None:
-        """Decode a segment that is held."""
-        self._push(self._release(item, segment))
+    def go_on(self, item: int, segment: int, count: int) -> None:
+        """Decode some more tokens of a segment that is held."""
+        branch = self._release(item, segment)
+        branch.until = branch.offset + count
+        self._push(branch)
 
     def leave_out(self, item: int, segments: Collection[int]) -> Sequence[int]:
         """Leave out segments that are held; return the sequences that are not needed any more."""
         drops: list[int] = []
         for branch in [self._release(item, segment) for segment in segments]:
-            assert branch.above is not None
-            branch.above.to_begin -= 1
-            branch.length = 0  # of cells, it took none
+            if not branch.begun and branch.above is not None:
+                branch.above.to_begin -= 1
+                branch.length = 0  # of cells, it took none
             drops += self._finish(branch)
         return drops
+
+    def _hold(self, branch: Branch) -> None:
+        self._held.setdefault(branch.item, {})[branch.order[1] - 1] = branch
 
     def _release(self, item: int, segment: int) -> Branch:
         held = self._held[item]
@@ -116,6 +121,7 @@ class Schedule:
         """Decode all segments of an item that are held."""
         _, held = self._held.popitem()
         for branch in held.values():
+            branch.until = branch.length
             self._push(branch)
 
     # Filling a batch.
@@ -168,7 +174,7 @@ class Schedule:
 
     def _reach(self, branch: Branch, room: int, rows: int) -> tuple[int, int]:
         """Return the place up to which a branch can be decoded, and the rows that takes."""
-        end = min(branch.length, branch.offset + room)
+        end = min(branch.until, branch.offset + room)
         if branch.segment is not None:
             end = min(end, branch.offset + rows)
             return end, end - branch.offset
@@ -211,13 +217,13 @@ class Schedule:
     def _wish(self, branch: Branch) -> int:
         """Return the forks that decoding a prompt's candidates takes: all of them side by side.
 
-        Where only the best is wanted, it is one after another.
+        Where only the best is wanted, few are decoded.
         """
         if branch.node is None or branch.node.children:
             return 0
         items, tries = self._plan.items, self._plan.tries
         width = sum(
-            tries[item].width if items[item].within is None else min(tries[item].width, 2)
+            tries[item].width if items[item].within is None else min(tries[item].width, 3)
             for item in branch.node.tries
         )
         return max(min(width, self._limits.sequences // 4) - 1, 0)
@@ -288,8 +294,10 @@ class Schedule:
         for branch, _, end in taken:
             if branch.node is None and branch.segment is None:
                 branch.offset = end  # an answer continues once its next token is known
-            elif branch.offset < branch.length:
+            elif branch.offset < branch.until:
                 heapq.heappush(self._heap(branch), branch)
+            elif branch.offset < branch.length:
+                self._hold(branch)
             else:
                 self._open(branch)
                 if not branch.to_finish:
@@ -304,16 +312,16 @@ class Schedule:
             if child.segment is None and child.node is None:
                 self._writers[child.item] = child
             elif child.segment is not None and self._plan.items[child.item].within is not None:
-                self._held.setdefault(child.item, {})[child.order[1] - 1] = child
+                self._hold(child)
             else:
                 self._push(child)
 
     def _push(self, branch: Branch) -> None:
-        """Make a branch ready that nothing was decoded of."""
+        """Make a branch ready that was not, or not any more."""
         heap = self._heap(branch)
         heapq.heappush(heap, branch)
         if heap is self._leaves:
-            self._ready += branch.length
+            self._ready += branch.until - branch.offset
 
     def _below(self, branch: Branch) -> Iterator[Branch]:
         depth = branch.depth + branch.length

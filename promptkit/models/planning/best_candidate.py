@@ -2,12 +2,17 @@
 
 What is not read of a candidate can only lower its log-probability. So the sum of what is read is
 the most that it can have, and a candidate with less than another one has for certain is not read
-on. The one that can have the most is read first.
+on.
+
+What comes of this does not depend on the order of reading; its cost does. The order is guessed from
+the candidates of other prompts: the one that promises most is read to its end, and each other one
+as far as it takes, by all appearances, to fall below that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +26,12 @@ _LEAST = 0.01
 """How far apart, in nats, candidates are at least for one of them to be surely the better: far more
 than rounding moves a log-probability, or lifts it above 0."""
 
+_PRIOR = -0.5
+"""What a token after the first is thought to have before any is read, in nats, as if read once."""
+
+_LOWEST = -30.0
+"""What is remembered of log-probabilities below this, in nats."""
+
 
 def scored_item(prompt: TokenizedPrompt, tolerance: float) -> Item:
     """Return a prompt as an item whose candidates are scored.
@@ -33,15 +44,37 @@ def scored_item(prompt: TokenizedPrompt, tolerance: float) -> Item:
     return Item(prompt.ids, prompt.candidates, within=within)
 
 
+class Habits:
+    """Means of log-probabilities over the prompts of a run with the same candidates."""
+
+    def __init__(self, size: int) -> None:
+        """Begin without any; `size` is the number of edges."""
+        self._sums, self._counts = np.full(size, _PRIOR), np.ones(size)
+
+    def add(self, edges: slice, logprobs: Floats) -> None:
+        """Take the log-probabilities of some edges."""
+        self._sums[edges] += np.maximum(logprobs, _LOWEST)
+        self._counts[edges] += 1
+
+    @property
+    def expected(self) -> Floats:
+        """What each edge is thought to have, in nats."""
+        means: Floats = self._sums / self._counts
+        return means
+
+
 class Choice(NamedTuple):
     """What to do with the segments of a trie that wait."""
 
-    go_on: int | None
-    """The segment to read next; None for none before what is being read is there."""
+    go_on: Mapping[int, int]
+    """The segments to read next, each with a number of tokens."""
     leave_out: Collection[int]
-    """Segments that need not be read."""
+    """Segments that need not be read on."""
     resolved: bool
     """True where nothing more need be read."""
+
+
+_WAIT = Choice({}, (), resolved=False)
 
 
 class BestCandidate:
@@ -51,32 +84,63 @@ class BestCandidate:
     a tie they are.
     """
 
-    def __init__(self, candidates: tuple[Tokens, ...], within: float) -> None:
-        """Begin a search; `within` is the distance, in nats, above 0."""
+    def __init__(self, candidates: tuple[Tokens, ...], within: float, habits: Habits) -> None:
+        """Begin a search.
+
+        Args:
+            candidates: The candidates.
+            within: The distance, in nats, above 0.
+            habits: What other prompts have shown of these candidates.
+        """
         self._trie, self._paths = candidate_trie(candidates), _paths(candidates)
-        self._within = within
+        self._within, self._habits = within, habits
         self._logprobs = np.zeros(self._trie.size)  # the most that one can be
-        self._unread = np.ones(self._trie.size, np.intp)
+        self._unread = np.ones(self._trie.size)
+        self._asked: set[int] = set()
+        """Points that are to be read before there is another choice."""
 
     def read(self, point: int, logprobs: Floats) -> None:
         """Take the log-probabilities of the edges that follow a point."""
         edges = self._trie.edges[point]
         self._logprobs[edges], self._unread[edges] = logprobs, 0
+        self._habits.add(edges, logprobs)
+        self._asked.discard(point)
 
     def choose(self, waiting: Collection[int]) -> Choice:
         """Return what to do with the segments that can be read, or left out, now."""
-        bounds = np.add.reduceat(self._logprobs[self._paths.edges], self._paths.starts)
-        known = self._known
-        best = bounds[known].max(initial=-np.inf)
-        within_reach = np.flatnonzero(~known & ~(bounds < best - self._within))
-        if not len(within_reach):
-            return Choice(None, [*waiting], resolved=True)
-        top = within_reach[bounds[within_reach].argmax()]
-        following = next((one for one in self._paths.segments[top] if one in waiting), None)
-        if best == -np.inf:
-            return Choice(following, (), resolved=False)
-        wanted = {one for index in within_reach for one in self._paths.segments[index]}
-        return Choice(following, [one for one in waiting if one not in wanted], resolved=False)
+        if self._asked:
+            return _WAIT
+        bounds, known = self._sums(self._logprobs), self._known
+        least = bounds[known].max(initial=-np.inf) - self._within
+        within_reach = ~known & ~(bounds < least)
+        if not within_reach.any():
+            return Choice({}, [*waiting], resolved=True)
+        expected = self._habits.expected
+        hopes = bounds + self._sums(expected * self._unread)
+        aim = hopes[known | within_reach].max() - self._within
+        wanted: set[int] = set()
+        for index in np.flatnonzero(within_reach & ~(bounds < aim)):
+            wanted.update(self._needed(index, bounds[index], aim, expected))
+        segments = Counter(self._paths.segments[point] for point in wanted)
+        go_on = {one: count for one, count in segments.items() if one in waiting}
+        self._asked = {point for point in wanted if self._paths.segments[point] in go_on}
+        if least == -np.inf:
+            return Choice(go_on, (), resolved=False)
+        on_a_path = {
+            self._paths.segments[point]
+            for index in np.flatnonzero(within_reach)
+            for _, point in self._paths.steps[index]
+        }
+        return Choice(go_on, [one for one in waiting if one not in on_a_path], resolved=False)
+
+    def _needed(self, index: int, bound: float, aim: float, expected: Floats) -> Iterator[int]:
+        """Yield the points of a candidate up to where it is expected to fall below an aim."""
+        for edge, point in self._paths.steps[index]:
+            if bound < aim:
+                return
+            if self._unread[edge]:
+                yield point
+                bound += expected[edge]
 
     @property
     def sums(self) -> Sums:
@@ -87,7 +151,11 @@ class BestCandidate:
     @property
     def _known(self) -> Any:
         """Whether each candidate was read in full."""
-        return np.add.reduceat(self._unread[self._paths.edges], self._paths.starts) == 0
+        return self._sums(self._unread) == 0
+
+    def _sums(self, edges: Floats) -> Any:
+        """Return the sum of each candidate's edges."""
+        return np.add.reduceat(edges[self._paths.edges], self._paths.starts)
 
 
 class _Paths(NamedTuple):
@@ -97,16 +165,24 @@ class _Paths(NamedTuple):
     """The edges of all candidates, one candidate after another."""
     starts: Ints
     """Per candidate, where its edges begin."""
-    segments: tuple[tuple[int, ...], ...]
-    """Per candidate, the segments that are read for it, from the prompt's end."""
+    steps: tuple[tuple[tuple[int, int], ...], ...]
+    """Per candidate, its edges but the first, each with the point that it follows."""
+    segments: Mapping[int, int]
+    """By point, the segment that it is in; the prompt's end is in none."""
 
 
 @lru_cache(maxsize=1024)
 def _paths(candidates: tuple[Tokens, ...]) -> _Paths:
     trie = candidate_trie(candidates)
+    points = {prefix: point for point, prefix in enumerate(trie.prefixes)}
+    steps = [
+        tuple([(int(terms[end]), points[candidate[:end]]) for end in range(1, len(candidate))])
+        for candidate, terms in zip(candidates, trie.terms, strict=True)
+    ]
     lengths = [len(terms) for terms in trie.terms]
     return _Paths(
         np.concatenate(trie.terms),
         np.cumsum([0, *lengths[:-1]], dtype=np.intp),
-        tuple([tuple(trie.path(candidate)) for candidate in candidates]),
+        tuple(steps),
+        {point: place for place, one in enumerate(trie.segments) for point in one.points},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ class Branch:
     sequence: int = -1
     offset: int = 0
     """Tokens decoded so far."""
+    until: int = field(init=False)
+    """Tokens after which a segment waits for what is to become of it; else all of them."""
     begun: bool = False
     to_begin: int = 0
     """Branches below that have not begun."""
@@ -68,6 +70,9 @@ class Branch:
     """Branches below that are not done."""
     promised: int = 0
     """Sequences that are kept free for what comes below."""
+
+    def __post_init__(self) -> None:
+        self.until = self.length
 
     @property
     def children(self) -> list[Node]:

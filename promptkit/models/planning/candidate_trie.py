@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -81,14 +81,6 @@ class CandidateTrie:
     def sums(self, logprobs: Floats) -> tuple[float, ...]:
         """Return the log-probability of each candidate, given those of all edges."""
         return tuple(float(logprobs[terms].sum()) for terms in self.terms)
-
-    def path(self, candidate: Tokens) -> Iterator[int]:
-        """Yield the segments that are decoded for a candidate, from the prompt's end."""
-        below, at = self.roots, 0
-        while at < len(candidate) - 1:
-            found = next(one for one in below if self.segments[one].tokens[0] == candidate[at])
-            yield found
-            below, at = self.segments[found].below, at + len(self.segments[found].tokens)
 
 
 @lru_cache(maxsize=1024)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from promptkit.errors import ModelError
 from promptkit.models.planning.batches import Schedule
-from promptkit.models.planning.best_candidate import BestCandidate
+from promptkit.models.planning.best_candidate import BestCandidate, Habits
 from promptkit.models.planning.branches import Ints, Step
-from promptkit.models.planning.candidate_trie import Floats, Sums
+from promptkit.models.planning.candidate_trie import Floats, Sums, Tokens
 from promptkit.models.planning.prefix_trie import Plan
 
 Logits = npt.NDArray[np.float32]
@@ -74,27 +74,29 @@ def score(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tup
 
 def _best(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tuple[int, Sums]]]:
     """Yield items as `score` does, each as soon as its best candidate is known."""
-    open_items = {
-        index: BestCandidate(item.candidates, math.inf if item.within is None else item.within)
-        for index, item in enumerate(plan.items)
-    }
+    habits: dict[tuple[Tokens, ...], Habits] = {}
+    searches: dict[int, BestCandidate] = {}
+    for index, (item, trie) in enumerate(zip(plan.items, plan.tries, strict=True)):
+        within = math.inf if item.within is None else item.within
+        own = habits.setdefault(item.candidates, Habits(trie.size))
+        searches[index] = BestCandidate(item.candidates, within, own)
     for step in schedule.steps():
         touched: dict[int, BestCandidate] = {}
-        for item, point, logprobs in _scored(plan, step, runtime):
-            if item in open_items:
-                touched[item] = open_items[item]
-                touched[item].read(point, logprobs)
-        done = [item for item, search in touched.items() if _go_on(schedule, item, search, runtime)]
-        yield [(item, open_items.pop(item).sums) for item in done]
+        for index, point, logprobs in _scored(plan, step, runtime):
+            if index in searches:
+                touched[index] = searches[index]
+                touched[index].read(point, logprobs)
+        done = [index for index, one in touched.items() if _go_on(schedule, index, one, runtime)]
+        yield [(index, searches.pop(index).sums) for index in done]
 
 
 def _go_on(schedule: Schedule, item: int, search: BestCandidate, runtime: Runtime) -> bool:
-    """Have an item's next candidate read; return whether there is no need to."""
+    """Have more of an item's candidates read; return whether there is no need to."""
     choice = search.choose(schedule.held(item))
     for sequence in schedule.leave_out(item, choice.leave_out):
         runtime.drop(sequence)
-    if choice.go_on is not None:
-        schedule.go_on(item, choice.go_on)
+    for segment, count in choice.go_on.items():
+        schedule.go_on(item, segment, count)
     return choice.resolved
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptkit.models.planning.best_candidate import BestCandidate
+from promptkit.models.planning.best_candidate import BestCandidate, Habits
 from promptkit.models.planning.candidate_trie import CandidateTrie, candidate_trie
 
 Candidates = tuple[tuple[int, ...], ...]
@@ -23,21 +23,28 @@ logprob = st.one_of(st.floats(-8, 0), st.sampled_from([0.0, -1.0, -2.0, -math.in
 
 
 def search(
-    asked: Candidates, edges: np.ndarray, within: float
+    asked: Candidates, edges: np.ndarray, within: float, habits: Habits | None = None
 ) -> tuple[BestCandidate, CandidateTrie, int]:
-    """Read as the search has it, one segment at a time; count the tokens."""
-    trie, best = candidate_trie(asked), BestCandidate(asked, within)
-    waiting, tokens = set(trie.roots), 0
+    """Read as the search has it; count the tokens."""
+    trie = candidate_trie(asked)
+    best = BestCandidate(asked, within, habits or Habits(trie.size))
+    waiting, tokens, read = set(trie.roots), 0, dict.fromkeys(range(len(trie.segments)), 0)
     best.read(0, edges[trie.edges[0]])
     while not (choice := best.choose(waiting)).resolved:
-        waiting -= set(choice.leave_out)
-        assert choice.go_on in waiting, "there is always one to go on with"
-        segment = trie.segments[choice.go_on]
-        waiting = waiting - {choice.go_on} | set(segment.below)
-        tokens += len(segment.tokens)
-        for point in segment.points:
-            best.read(point, edges[trie.edges[point]])
-    assert set(choice.leave_out) == waiting
+        waiting -= {*choice.leave_out}
+        assert choice.go_on, "there is always one to go on with"
+        assert choice.go_on.keys() <= waiting
+        for place, count in choice.go_on.items():
+            segment, start = trie.segments[place], read[place]
+            read[place] += count
+            tokens += count
+            assert 0 < read[place] <= len(segment.tokens)
+            if read[place] == len(segment.tokens):
+                waiting = waiting - {place} | {*segment.below}
+            for point in segment.points[start : read[place]]:
+                assert best.choose(waiting) == ({}, (), False), "it waits for what is being read"
+                best.read(point, edges[trie.edges[point]])
+    assert {*choice.leave_out} == waiting
     return best, trie, tokens
 
 
@@ -69,12 +76,13 @@ def test_candidates_that_cannot_win_are_not_read() -> None:
     assert best.sums.logprobs[1:] == (-3.0, -4.0)
 
 
-def test_a_search_waits_for_what_is_being_read() -> None:
-    asked = ((1, 1), (2, 1))
-    trie, best = candidate_trie(asked), BestCandidate(asked, 0.1)
-    first, second = [next(trie.path(candidate)) for candidate in asked]
-    best.read(0, np.array([-0.5, -0.6]))
-    assert best.choose({first, second}) == (first, (), False)
-    assert best.choose({second}) == (None, (), False)
-    best.read(trie.segments[first].points[0], np.array([-0.01]))
-    assert best.choose({second}) == (second, [], False)  # nearly tied
+def test_habits_save_tokens() -> None:
+    """The likeliest first token begins a candidate that goes on badly in every prompt."""
+    asked = ((1, 2, 3, 4, 5), (2, 3, 4, 5, 6))
+    trie, habits = candidate_trie(asked), Habits(candidate_trie(asked).size)
+    edges = np.zeros(trie.size) - 0.1
+    edges[:2] = -0.5, -1.0
+    edges[trie.terms[0][1]] = -9.0
+    taken = [search(asked, edges, 0.1, habits)[2] for _ in range(20)]
+    assert taken[0] == trie.tokens == 8
+    assert taken[-1] == 5
