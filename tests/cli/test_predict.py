@@ -66,6 +66,23 @@ def test_rejects_and_equal_rows_are_told(run: Run, here: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_the_best_label_alone(run: Run, here: Path) -> None:
+    words = ("predict", FRUIT, TESTS, "--limit", 9)
+    run(*words, "--out", "all.jsonl")
+    assert run(*words, "--out", "best.jsonl", "--scores", "best").code == 0
+    every, best = (
+        [json.loads(line) for line in (here / name).read_text().splitlines()]
+        for name in ("all.jsonl", "best.jsonl")
+    )
+    assert [row["label"] for row in best] == [row["label"] for row in every]
+    assert {(row["probs"], row["margin"], row["coverage"]) for row in best} == {(None,) * 3}
+    again = run(*words, "--out", "all.jsonl", "--scores", "best")
+    assert "predicted from something else" in again.err
+    wrong = run(*words, "--out", "top.jsonl", "--scores", "top")
+    assert (wrong.code, "--scores 'top': choose all or best" in wrong.err) == (2, True)
+
+
+@pytest.mark.usefixtures("fake")
 def test_shards_are_merged(run: Run) -> None:
     words = ("predict", FRUIT, TESTS, "--out", "a.jsonl", "--chunk-rows", 10)
     assert run(*words, "--shard", "2/2").out == (

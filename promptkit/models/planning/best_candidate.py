@@ -119,7 +119,7 @@ class BestCandidate:
         hopes = bounds + self._sums(expected * self._unread)
         aim = hopes[known | within_reach].max() - self._within
         wanted: set[int] = set()
-        for index in np.flatnonzero(within_reach & ~(bounds < aim)):
+        for index in np.flatnonzero(within_reach & ~(bounds < aim)).tolist():
             wanted.update(self._needed(index, bounds[index], aim, expected))
         segments = Counter(self._paths.segments[point] for point in wanted)
         go_on = {one: count for one, count in segments.items() if one in waiting}
