@@ -22,8 +22,8 @@ from promptkit.cli.repeated import listed
 from promptkit.cli.row_progress import row_progress
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.best_label import ScoredLabels
 from promptkit.inference.cell import NO_PROMPT
-from promptkit.inference.best_label import Scores
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.lookup.lookup_rows import PredictedBy
@@ -303,7 +303,7 @@ def _scoring(predictor: Any, scores: str | None) -> Any:
     """Return a predictor with other scores, where some are named."""
     if scores is None:
         return predictor
-    (wanted,) = arguments.choices("scores", [scores], Scores)
+    (wanted,) = arguments.choices("scores", [scores], ScoredLabels)
     if not isinstance(predictor, Predictor):
         name = predictor.identity.name
         raise TaskError(f"--scores: of prompts, and {name} is none; leave it out")

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError
 
-Scores = Literal["all", "best"]
+ScoredLabels = Literal["all", "best"]
 """Labels that are scored: all, or only those that can be the best, which takes fewer tokens and
 gives no probabilities."""
 
@@ -17,8 +17,8 @@ def check_scores(predictor: Any) -> None:
     Args:
         predictor: The `Predictor`.
     """
-    if predictor.scores not in get_args(Scores):
-        known = ", ".join(get_args(Scores))
+    if predictor.scores not in get_args(ScoredLabels):
+        known = ", ".join(get_args(ScoredLabels))
         raise TaskError(f"unknown scores {predictor.scores!r}; choose one of: {known}")
     if predictor.scores == "all":
         return

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 from promptkit.errors import PromptError, PromptTooLongError, TaskError
 from promptkit.inference.answer_fields import answered, held_back, most_probable
 from promptkit.inference.answering import Progress, answer
-from promptkit.inference.best_label import Scores, check_scores
+from promptkit.inference.best_label import ScoredLabels, check_scores
 from promptkit.inference.cell import RAW, Cell
 from promptkit.inference.label_thresholds import decide, pool_requests, pool_rows
 from promptkit.inference.profile import Profile, prompt_profile
@@ -181,7 +181,7 @@ class Predictor:
     think: int = 0
     """Budget of tokens of a thought before the answer, of a model whose chat template has thoughts;
     0 for no thought."""
-    scores: Scores = "all"
+    scores: ScoredLabels = "all"
     """Labels that are scored: all, or only those that can be the `best`. That gives the same labels
     for fewer tokens, without log-probabilities, probabilities, margin and coverage."""
 

@@ -63,7 +63,7 @@ class Habits:
         return means
 
 
-class Choice(NamedTuple):
+class NextReads(NamedTuple):
     """What to do with the segments of a trie that wait."""
 
     go_on: Mapping[int, int]
@@ -74,7 +74,7 @@ class Choice(NamedTuple):
     """True where nothing more need be read."""
 
 
-_WAIT = Choice({}, (), resolved=False)
+_WAIT = NextReads({}, (), resolved=False)
 
 
 class BestCandidate:
@@ -106,7 +106,7 @@ class BestCandidate:
         self._habits.add(edges, logprobs)
         self._asked.discard(point)
 
-    def choose(self, waiting: Collection[int]) -> Choice:
+    def choose(self, waiting: Collection[int]) -> NextReads:
         """Return what to do with the segments that can be read, or left out, now."""
         if self._asked:
             return _WAIT
@@ -114,7 +114,7 @@ class BestCandidate:
         least = bounds[known].max(initial=-np.inf) - self._within
         within_reach = ~known & ~(bounds < least)
         if not within_reach.any():
-            return Choice({}, [*waiting], resolved=True)
+            return NextReads({}, [*waiting], resolved=True)
         expected = self._habits.expected
         hopes = bounds + self._sums(expected * self._unread)
         aim = hopes[known | within_reach].max() - self._within
@@ -125,13 +125,13 @@ class BestCandidate:
         go_on = {one: count for one, count in segments.items() if one in waiting}
         self._asked = {point for point in wanted if self._paths.segments[point] in go_on}
         if least == -np.inf:
-            return Choice(go_on, (), resolved=False)
+            return NextReads(go_on, (), resolved=False)
         on_a_path = {
             self._paths.segments[point]
             for index in np.flatnonzero(within_reach)
             for _, point in self._paths.steps[index]
         }
-        return Choice(go_on, [one for one in waiting if one not in on_a_path], resolved=False)
+        return NextReads(go_on, [one for one in waiting if one not in on_a_path], resolved=False)
 
     def _needed(self, index: int, bound: float, aim: float, expected: Floats) -> Iterator[int]:
         """Yield the points of a candidate up to where it is expected to fall below an aim."""
