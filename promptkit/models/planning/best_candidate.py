@@ -23,14 +23,14 @@ from promptkit.models.planning.prefix_trie import Item
 from promptkit.prompts.prompt import TokenizedPrompt
 
 _LEAST = 0.01
-"""How far apart, in nats, candidates are at least for one of them to be surely the better: far more
-than rounding moves a log-probability, or lifts it above 0."""
+"""Distance, in nats, from which on one of two candidates is surely the better: far more than rounding
+moves a log-probability, or lifts it above 0."""
 
 _PRIOR = -0.5
-"""What a token after the first is thought to have before any is read, in nats, as if read once."""
+"""Log-probability of a token before any is read, in nats, as if it had been read once."""
 
 _LOWEST = -30.0
-"""What is remembered of log-probabilities below this, in nats."""
+"""Least log-probability that is remembered, in nats."""
 
 
 def scored_item(prompt: TokenizedPrompt, tolerance: float) -> Item:
@@ -58,13 +58,13 @@ class Habits:
 
     @property
     def expected(self) -> Floats:
-        """What each edge is thought to have, in nats."""
+        """The log-probability that each edge is expected to have, in nats."""
         means: Floats = self._sums / self._counts
         return means
 
 
 class NextReads(NamedTuple):
-    """What to do with the segments of a trie that wait."""
+    """The next reads of a search, of the segments that wait."""
 
     go_on: Mapping[int, int]
     """The segments to read next, each with a number of tokens."""
@@ -150,7 +150,7 @@ class BestCandidate:
 
     @property
     def _known(self) -> Any:
-        """Whether each candidate was read in full."""
+        """True for each candidate that was read in full."""
         return self._sums(self._unread) == 0
 
     def _sums(self, edges: Floats) -> Any:

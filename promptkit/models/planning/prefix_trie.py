@@ -51,8 +51,7 @@ class Item:
     budget: int = 0
     """The most tokens that may be written, where there are no candidates."""
     within: float | None = None
-    """How far, in nats, a candidate may be below the best and is read all the same; None where all
-    are read, however far."""
+    """Distance from the best, in nats, within which candidates are read in full; None where all are."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
