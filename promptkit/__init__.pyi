@@ -7,6 +7,7 @@ from promptkit.errors import PromptkitError as PromptkitError
 from promptkit.evaluation.selective import selective as selective
 from promptkit.experiments.compare import compare as compare
 from promptkit.experiments.comparison import Comparison as Comparison
+from promptkit.exporting.export import export_training_data as export_training_data
 from promptkit.formatting.variants import variants as variants
 from promptkit.gates.check import check as check
 from promptkit.inference.frozen_file import freeze as freeze

@@ -52,6 +52,7 @@ ORDER = [
     "distributed",
     "linting",
     "importing",
+    "exporting",
     "formatting",
     "evaluation",
     "report",

@@ -18,6 +18,7 @@ import promptkit
 from promptkit.cli import console, lookup, models, store
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
+from promptkit.cli.export import export
 from promptkit.cli.freeze import freeze
 from promptkit.cli.importing import import_file
 from promptkit.cli.lint import lint
@@ -110,7 +111,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (render, lint, new, compare, check, optimise, freeze, predict, merge, serve):
+for command in (render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_file)
 app.command(cls=Command)(report)

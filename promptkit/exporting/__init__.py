@@ -1,0 +1,1 @@
+"""Training data for other tools, rendered by the task's own template."""
