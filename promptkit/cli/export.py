@@ -11,14 +11,21 @@ import promptkit
 from promptkit.cli import arguments, options
 from promptkit.cli.console import say
 from promptkit.cli.outputs import check_file, checked
-from promptkit.cli.predictors import TASK_OR_FROZEN, is_frozen
+from promptkit.cli.predictors import is_frozen
 from promptkit.errors import TaskError
 from promptkit.exporting.export_formats import FORMATS, ExportFormat
+from promptkit.inference.frozen_file import SUFFIX
 from promptkit.templating.template import Template
 
 _OF_PROMPTS = ("shots", "template", "verbalizer", "selection", "embedder", "order")
 
-Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_FROZEN)]
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK|FROZEN",
+        help=f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX}).",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option(

@@ -102,7 +102,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         pk.export_training_data(task, out, min_confidence=0.5)
     with pytest.raises(TaskError, match="validation 1"):
         pk.export_training_data(task, out, validation=1.0)
-    folds = parity_task(tests=task.demos, folds={demo.id: n % 2 for n, demo in enumerate(task.demos)})
+    numbers = {demo.id: number % 2 for number, demo in enumerate(task.demos)}
+    folds = parity_task(tests=task.demos, folds=numbers)
     with pytest.raises(TaskError, match="every row of its pool is a test"):
         pk.export_training_data(folds, out)
     assert not out.exists()
