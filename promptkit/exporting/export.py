@@ -15,8 +15,8 @@ import promptkit
 from promptkit.errors import TaskError
 from promptkit.exporting.export_formats import FORMATS, ExportFormat, exported
 from promptkit.exporting.export_rows import (
-    TrainingRow,
-    TrainingRows,
+    ExportRow,
+    ExportRows,
     apart_from_tests,
     pool_rows_of,
     predicted_rows,
@@ -69,7 +69,7 @@ class _Rendering:
     format: ExportFormat
 
     def lines(
-        self, task: Task[Any, Any], rows: Sequence[TrainingRow], left_out: Counter[str]
+        self, task: Task[Any, Any], rows: Sequence[ExportRow], left_out: Counter[str]
     ) -> Iterator[str]:
         """Yield the rows as lines of JSON, and count those that are left out."""
         renderer = self.template.renderer(task, self.verbalizer)
@@ -180,7 +180,7 @@ def _found(
     predictions: str | Path | None,
     min_confidence: float | None,
     min_coverage: float | None,
-) -> TrainingRows:
+) -> ExportRows:
     """Return the rows that are no tests."""
     if predictions is not None:
         return apart_from_tests(
@@ -193,7 +193,7 @@ def _found(
     return apart_from_tests(task, pool_rows_of(task))
 
 
-def _without(task: Task[Any, Any], rows: Iterable[TrainingRow]) -> Task[Any, Any]:
+def _without(task: Task[Any, Any], rows: Iterable[ExportRow]) -> Task[Any, Any]:
     """Return a task whose pool lacks some rows, so that they are no shots."""
     left = {row.example.id for row in rows}
     demos = [demo for demo in task.demos if demo.id not in left]
@@ -204,7 +204,7 @@ def _card(
     task: Task[Any, Any],
     rendering: _Rendering,
     predictions: str | Path | None,
-    rows: Iterable[TrainingRow],
+    rows: Iterable[ExportRow],
     left_out: Mapping[str, int],
 ) -> dict[str, Any]:
     counts = Counter(str(task.answer_of(row.example)) for row in rows) if task.is_scored else {}

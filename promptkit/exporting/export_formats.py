@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError
-from promptkit.exporting.export_texts import TrainingText
+from promptkit.exporting.export_texts import ExportText
 
 ExportFormat = Literal["completion", "chat", "segments"]
 """`completion` is TRL's prompt and completion, as texts or turns; `chat` is a list of messages, as
@@ -25,7 +25,7 @@ _NEEDS_TEXT = (
 
 
 def exported(
-    text: TrainingText, format: ExportFormat, probs: Mapping[str, float] | None = None
+    text: ExportText, format: ExportFormat, probs: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
     """Return a row in a format.
 
@@ -54,7 +54,7 @@ def exported(
     return {"prompt": text.prompt, "completion": text.completion, **beside}
 
 
-def _messages(text: TrainingText) -> list[dict[str, Any]]:
+def _messages(text: ExportText) -> list[dict[str, Any]]:
     """Return all turns; those that answer shots have no weight in training."""
     if isinstance(text.prompt, str):
         raise TaskError(_NEEDS_TURNS)

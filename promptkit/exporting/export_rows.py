@@ -22,7 +22,7 @@ IN_TESTS = "in the tests, or near-duplicates of one"
 """Reasons for which rows are left out."""
 
 
-class TrainingRow(NamedTuple):
+class ExportRow(NamedTuple):
     """A row with its answer."""
 
     example: Example[Any, Any]
@@ -30,23 +30,23 @@ class TrainingRow(NamedTuple):
     """Probability of each label; None for gold answers."""
 
 
-class TrainingRows(NamedTuple):
+class ExportRows(NamedTuple):
     """Rows, and those that were left out."""
 
-    rows: list[TrainingRow]
+    rows: list[ExportRow]
     left_out: Counter[str]
     """Number of rows by the reason."""
 
 
-def pool_rows_of(task: Task[Any, Any]) -> TrainingRows:
+def pool_rows_of(task: Task[Any, Any]) -> ExportRows:
     """Return the labelled rows of a task's pool. Raises `TaskError` where they are all tests."""
     if task.folds:
         raise TaskError(
             f"task {task.name!r} has folds, so that every row of its pool is a test; give "
             "predictions of other rows, or split the data (files.split)"
         )
-    rows = [TrainingRow(demo) for demo in task.demos if demo.labelled]
-    return TrainingRows(rows, Counter({NO_ANSWER: len(task.demos) - len(rows)}))
+    rows = [ExportRow(demo) for demo in task.demos if demo.labelled]
+    return ExportRows(rows, Counter({NO_ANSWER: len(task.demos) - len(rows)}))
 
 
 def predicted_rows(
@@ -54,7 +54,7 @@ def predicted_rows(
     file: str | Path,
     least_confidence: float | None,
     least_coverage: float | None,
-) -> TrainingRows:
+) -> ExportRows:
     """Return the rows of stored predictions.
 
     Args:
@@ -69,7 +69,7 @@ def predicted_rows(
     """
     problems: list[Problem] = []
     parser = ExampleParser(*task.types(), problems)
-    read, rows, left_out = PredictedRows(file), list[TrainingRow](), Counter[str]()
+    read, rows, left_out = PredictedRows(file), list[ExportRow](), Counter[str]()
     for line, fields, answer in read:
         sure = None if answer.probs is None else max(answer.probs.values())
         if answer.abstained or answer.label is None:
@@ -82,11 +82,11 @@ def predicted_rows(
             given = {"input": fields, "output": answer.label}
             example = parser.parse(given, place=(str(file), line), column="label")
             if example is not None:
-                rows.append(TrainingRow(example, answer.probs))
+                rows.append(ExportRow(example, answer.probs))
     if problems:
         raise DataError(problems)
     left_out[NO_ANSWER] += read.unanswered
-    return TrainingRows(rows, left_out)
+    return ExportRows(rows, left_out)
 
 
 def _below(
@@ -99,7 +99,7 @@ def _below(
     return value < least
 
 
-def apart_from_tests(task: Task[Any, Any], found: TrainingRows) -> TrainingRows:
+def apart_from_tests(task: Task[Any, Any], found: ExportRows) -> ExportRows:
     """Return the rows that are no test, and no near-duplicate of one."""
     tests = [normal_form(texts_of(test.input)) for test in task.tests]
     own = [normal_form(texts_of(row.example.input)) for row in found.rows]
@@ -111,12 +111,12 @@ def apart_from_tests(task: Task[Any, Any], found: TrainingRows) -> TrainingRows:
         if group not in taken
     ]
     left_out = found.left_out + Counter({IN_TESTS: len(found.rows) - len(kept)})
-    return TrainingRows(kept, left_out)
+    return ExportRows(kept, left_out)
 
 
 def split(
-    rows: Sequence[TrainingRow], share: float, seed: int
-) -> tuple[list[TrainingRow], list[TrainingRow]]:
+    rows: Sequence[ExportRow], share: float, seed: int
+) -> tuple[list[ExportRow], list[ExportRow]]:
     """Return the rows to train with and those to validate with; near-duplicates stay together.
 
     Args:

@@ -15,7 +15,7 @@ Turn = Mapping[str, str]
 """A role and its content."""
 
 
-class TrainingText(NamedTuple):
+class ExportText(NamedTuple):
     """A prompt and its completion, one text to the letter; or turns and the one that answers."""
 
     prompt: str | Sequence[Turn]
@@ -29,7 +29,7 @@ class TrainingText(NamedTuple):
 
 def training_text(
     task: Task[Any, Any], renderer: Renderer, row: Example[Any, Any], prompt: Prompt
-) -> TrainingText | None:
+) -> ExportText | None:
     """Return a rendered prompt with its answer, as the template would print them for a shot.
 
     Args:
@@ -49,14 +49,14 @@ def training_text(
         last = prompt.after(rationale)
     answer = _answer(task, renderer, row, last) + last.stop
     if not prompt.messages:
-        return TrainingText(prompt.text, last.text[len(prompt.text) :] + answer)
+        return ExportText(prompt.text, last.text[len(prompt.text) :] + answer)
     turns = [{"role": one.role, "content": one.content} for one in prompt.messages]
     begun = ""
     if last.messages[-1].role == "assistant":
         begun = last.messages[-1].content
     if turns[-1]["role"] == "assistant":
         turns.pop()
-    return TrainingText(turns, begun + answer)
+    return ExportText(turns, begun + answer)
 
 
 def _answer(
