@@ -23,8 +23,8 @@ from promptkit.models.planning.prefix_trie import Item
 from promptkit.prompts.prompt import TokenizedPrompt
 
 _LEAST = 0.01
-"""Distance, in nats, from which on one of two candidates is surely the better: far more than rounding
-moves a log-probability, or lifts it above 0."""
+"""Distance, in nats, from which on one of two candidates is surely the better: far more than
+rounding moves a log-probability, or lifts it above 0."""
 
 _PRIOR = -0.5
 """Log-probability of a token before any is read, in nats, as if it had been read once."""

@@ -51,7 +51,7 @@ class Item:
     budget: int = 0
     """The most tokens that may be written, where there are no candidates."""
     within: float | None = None
-    """Distance from the best, in nats, within which candidates are read in full; None where all are."""
+    """Distance from the best, in nats, within which candidates are read in full; None for all."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
