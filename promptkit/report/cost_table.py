@@ -33,17 +33,27 @@ class Column(NamedTuple):
     """The text of a line; `–`, `0` and nothing say nothing."""
 
 
-COLUMNS = (
+SIZES = (
     Column("parameters", lambda line: magnitude(line.row.get("parameters"))),
     Column("trained", lambda line: magnitude(line.row.get("trained_parameters"))),
     Column("on disk", lambda line: magnitude(line.row.get("bytes"), "B")),
     Column("items/s", lambda line: rate(line.row.get("items_per_second"))),
+)
+"""Sizes and speed."""
+
+MAKING = (
     Column("made in", lambda line: duration(line.row.get("making_seconds"))),
     Column("tokens", lambda line: magnitude(line.row.get("making_tokens"))),
     Column("labels", lambda line: _count(line.row.get("making_labels"))),
     Column("pays after", lambda line: line.pays_after),
 )
+"""What it took to make, and whether that is worth it."""
+
+COLUMNS = (*SIZES, *MAKING)
 """The columns after the name and the metric."""
+
+NAME_ROOM = 26
+"""Width of the names, with the mark in front of them, without which there are two tables."""
 
 
 def about(lines: Sequence[CostLine], metric: Metric) -> str:
@@ -77,21 +87,35 @@ def shown_columns(lines: Sequence[CostLine]) -> list[Column]:
 def costs(data: Data, width: int) -> Iterator[RenderableType]:
     """Yield the table, and which lines are worth their cost, for a terminal of this width."""
     lines, metric = cost_lines(data), metric_of(data)
-    columns = shown_columns(lines)
+    columns = [_metric_column(metric), *shown_columns(lines)]
     yield titled(f"Costs, {metric.noun} beside them")
-    made = table("", "", f"{metric.noun}:", *(f"{one.title}:" for one in columns))
-    room = max(width - 18 - sum(9 for _ in columns), 16)
-    for line in lines:
-        cells = [Text(one.text(line)) for one in columns]
-        mark = "●" if line.on_front else ""
-        value = Text(figure(metric, line.row))
-        made.add_row(mark, Text(visible(line.name, 60)), value, *cells)
-    made.columns[1].max_width = room
-    yield made
+    for part in _parts(columns, lines, width):
+        made = table("", "", *(f"{one.title}:" for one in part))
+        for line in lines:
+            mark = "●" if line.on_front else ""
+            cells = [Text(one.text(line), no_wrap=True) for one in part]
+            made.add_row(mark, Text(visible(line.name, 60)), *cells)
+        yield made
     if said := front_sentence(lines, metric):
         yield item(said, mark="●")
     yield Text(about(lines, metric), "dim")
     yield ""
+
+
+def _metric_column(metric: Metric) -> Column:
+    return Column(metric.noun, lambda line: figure(metric, line.row))
+
+
+def _parts(
+    columns: Sequence[Column], lines: Sequence[CostLine], width: int
+) -> list[Sequence[Column]]:
+    """Return the columns of one table, or of two where one leaves no room for names."""
+    widths = [max(len(text) for text in (one.title, *map(one.text, lines))) for one in columns]
+    if sum(widths) + 2 * len(columns) + NAME_ROOM <= width:
+        return [columns]
+    making = [one for one in columns if one in MAKING]
+    rest = [one for one in columns if one not in MAKING]
+    return [part for part in (rest, making) if part]
 
 
 class PageTable(NamedTuple):

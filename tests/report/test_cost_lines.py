@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
 
 from promptkit.evaluation.metric import ACCURACY, BY_NAME
 from promptkit.inference.cell import NO_PROMPT
@@ -151,4 +152,16 @@ def test_numbers_are_short() -> None:
     ]
     assert [duration(s) for s in (None, 0, 0.04, 35, 119, 480, 5400)] == [
         *("–", "0", "0.04 s", "35 s", "2.0 min", "8.0 min", "1.5 h"),
+    ]
+
+
+def test_a_narrow_terminal_shows_two_tables() -> None:
+    data = data_of(*PROMPTS, STUDENT)
+    wide, narrow = (
+        [one.columns for one in cost_table.costs(data, width) if isinstance(one, Table)]
+        for width in (140, 80)
+    )
+    assert [len(columns) for columns in wide] == [2 + 1 + len(cost_table.COLUMNS)]
+    assert [[*map(str, (one.header for one in columns))][2] for columns in narrow] == [
+        *("accuracy", "made in"),
     ]
