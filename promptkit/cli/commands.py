@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import promptkit
 from promptkit.cli import console, lookup, models, store
+from promptkit.cli.cascade import cascade
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
 from promptkit.cli.export import export
@@ -111,7 +112,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export):
+_COMMANDS = (
+    *(render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export),
+    cascade,
+)
+for command in _COMMANDS:
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_file)
 app.command(cls=Command)(report)
