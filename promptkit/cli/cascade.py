@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.predictors import predictor_named
 from promptkit.errors import TaskError
 from promptkit.students.cascade_saving import SUFFIX
+from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
 
@@ -116,7 +116,7 @@ def cascade(
     write_json(json_file, made.evidence.to_dict())
 
 
-def _rows(name: str, task: Task[Any, Any], file: Path) -> Sequence[Any]:
+def _rows(name: str, task: Task[Any, Any], file: Path) -> ExampleSet[Any, Any]:
     """Return labelled rows of a file, whose columns are called as those of the task."""
     folder = Path(name)
     place = folder / "task.toml" if folder.is_dir() else folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def cascade(
     abstain: bool = False,
     seed: int = 0,
     name: str = "cascade",
-    store: Store | str | None = None,
+    store: Store | str | Path | None = None,
     progress: Progress | None = None,
 ) -> Cascade:
     """Return a cascade: each predictor answers where it may, and the rest goes up to the next.
