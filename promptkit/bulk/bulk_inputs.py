@@ -75,7 +75,7 @@ def input_stream(inputs: Inputs) -> InputStream:
     if isinstance(inputs, Mapping | bytes) or not isinstance(inputs, Iterable):
         raise TaskError(
             f"no rows to predict: {shorten(inputs)}; give a .csv, .jsonl or .parquet file, an "
-            "Arrow stream such as a data frame, or an iterable of records"
+            "Arrow stream such as a data frame (a lazy one collected), or an iterable of records"
         )
     total = len(inputs) if isinstance(inputs, Sequence) else None
     return InputStream("rows", lambda _: _records(inputs), sparse=True, total=total)
@@ -192,7 +192,11 @@ def _arrow(inputs: Any) -> InputStream:
     name, total = type(inputs).__name__, getattr(inputs, "num_rows", None)
     if total is None and hasattr(inputs, "shape"):
         total = inputs.shape[0]
-    reader = pyarrow.RecordBatchReader.from_stream(inputs)
+    try:
+        reader = pyarrow.RecordBatchReader.from_stream(inputs)
+    except (pyarrow.ArrowException, TypeError) as error:  # of one column, such as a Series
+        text = " ".join(str(error).split())
+        raise TaskError(f"{name}: no table of rows: {text}; give a data frame") from None
     rows = _arrow_rows(_guarded(name, reader, pyarrow))
     known = total if isinstance(total, int) else None
     return InputStream(name, lambda _: rows, sparse=True, total=known)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from promptkit.calibration.fitted import FittedCalibration
 from promptkit.errors import DataError, ModelError, Problem, PromptkitError
@@ -27,6 +27,9 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
+
+if TYPE_CHECKING:
+    from promptkit.models.embedding import Embedder
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def load_frozen(
     any_model: bool = False,
     threads: int | None = None,
     gpu_layers: GpuLayers | None = None,
+    embedder: Embedder | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> FrozenPredictor:
     """Load a frozen predictor with its model.
@@ -93,6 +97,8 @@ def load_frozen(
         any_model: Whether another model than the frozen one may answer.
         threads: The threads that compute; by default as many as were measured to be fastest.
         gpu_layers: The layers that run on a GPU; by default as many as when it was frozen.
+        embedder: The embedder by which its shots are selected; by default the one that the file
+            names.
         notify: A function that is called with notes, such as that the weights run as another type.
 
     Returns:
@@ -100,7 +106,7 @@ def load_frozen(
 
     Raises:
         DataError: The file is missing, damaged or of a later version.
-        ModelError: The model is not found, or not the frozen one.
+        ModelError: The model or the embedder is not found, or not the frozen one.
     """
     frozen = read_frozen(path)
     folder = Path(mkdtemp(prefix="promptkit-"))
@@ -110,6 +116,11 @@ def load_frozen(
         task = load_task(folder / "task")
         template = _template(frozen, folder)
         settings = _settings(frozen.data)
+        selection = selection_from_dict(
+            frozen.data["selection"], embedder=embedder, threads=threads
+        )
+    except ModelError as error:
+        raise ModelError(f"{frozen.path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(frozen, error) from None
     if task.fingerprint != frozen.data["task"]["fingerprint"]:
@@ -124,6 +135,7 @@ def load_frozen(
         task,
         template,
         model,
+        selection=selection,
         **settings,
         name=frozen.path.stem,
         evidence=frozen.data["evidence"],
@@ -148,7 +160,6 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "shots": data["shots"],
         "seed": data["seed"],
-        "selection": selection_from_dict(data["selection"]),
         "fit": data["fit"],
         "sampling": Sampling(**data["sampling"]),
         "verbalizer": None if words is None else Verbalizer(words["name"], words["words"]),

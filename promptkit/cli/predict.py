@@ -34,7 +34,7 @@ from promptkit.templating.template import Template
 from promptkit.text import counted
 
 _OF_PROMPTS = (
-    *("shots", "seed", "template", "verbalizer", "selection", "embedder", "near_duplicates"),
+    *("shots", "seed", "template", "verbalizer", "selection", "near_duplicates"),
     *("order", "fit", "max_tokens", "temperature", "rationale_tokens", "context_tokens"),
     *("weights", "adapter", "exact"),
 )
@@ -197,7 +197,7 @@ def predict(
     if not inputs.is_file():
         raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
     if is_saved(task):
-        how: dict[str, Any] = {"any_model": any_model, "threads": threads}
+        how: dict[str, Any] = {"any_model": any_model, "threads": threads, "embedder": embedder}
         predictor: Any = _saved(context, task, model=model, gpu_layers=gpu_layers, **how)
     else:
         predictor = _prompt(

@@ -46,18 +46,20 @@ def predictor_named(
     threads: int | None = None,
     task: Task[Any, Any] | None = None,
     gpu_layers: str | None = None,
+    embedder: str | None = None,
 ) -> Any:
     """Return a saved predictor; a frozen one with another model, or elsewhere, where named."""
     how: dict[str, Any] = {"threads": threads}
+    by = None if embedder is None else promptkit.load_embedder(embedder, threads=threads)
     if gpu_layers is not None:
         how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
     if model is None:
         with err.status(Text(f"loading {escaped(name)}")):
-            return promptkit.load_predictor(name, task=task, notify=note, **how)
+            return promptkit.load_predictor(name, task=task, embedder=by, notify=note, **how)
     if not is_frozen(name):
         raise TaskError(f"{name}: --model is for a frozen predictor ({SUFFIX}); leave it out")
     loaded = arguments.model_named(model, **how)
-    return promptkit.load_predictor(name, loaded, any_model=any_model, notify=note)
+    return promptkit.load_predictor(name, loaded, any_model=any_model, embedder=by, notify=note)
 
 
 def with_names(names: Sequence[str]) -> tuple[list[Path], list[str]]:

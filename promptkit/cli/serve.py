@@ -47,6 +47,10 @@ Port = Annotated[
 ModelName = Annotated[
     str | None, typer.Option("--model", metavar="M", help="The same model in another place.")
 ]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option("--embedder", metavar="M", help="The same embedder in another place."),
+]
 AnyModel = Annotated[
     bool, typer.Option("--any-model", help="Answer with another model than the frozen one, too.")
 ]
@@ -78,6 +82,7 @@ def serve(
     any_model: AnyModel = False,
     threads: Threads = None,
     gpu_layers: options.FrozenGpuLayers = None,
+    embedder: EmbedderName = None,
     max_body: MaxBody = 1_000_000,
     max_inputs: MaxInputs = 1_000,
     timeout: Timeout = 60.0,
@@ -96,7 +101,12 @@ def serve(
 
     limits = ServiceLimits(body_bytes=max_body, inputs=max_inputs, seconds=timeout, rate=rate)
     load = partial(
-        predictor_named, model=model, any_model=any_model, threads=threads, gpu_layers=gpu_layers
+        predictor_named,
+        model=model,
+        any_model=any_model,
+        threads=threads,
+        gpu_layers=gpu_layers,
+        embedder=embedder,
     )
     loaded: AnyPredictor
     if is_saved(predictor):

@@ -26,7 +26,10 @@ def predictor_key(predictor: AnyPredictor) -> str:
         parts = {name: _part(getattr(predictor, name)) for name in named}
         if predictor.scores == "all":
             del parts["scores"]  # as in keys from before there was another choice
-        parts["selection"] = selection_for(predictor.task, predictor.selection).name
+        selection = selection_for(predictor.task, predictor.selection)
+        parts["selection"] = selection.name
+        if (origin := getattr(getattr(selection, "embed", None), "origin", None)) is not None:
+            parts["embedder"] = origin.sha256
     return hashlib.sha256(canonical(parts)).hexdigest()
 
 

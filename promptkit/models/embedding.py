@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,6 +21,27 @@ from promptkit.models.runtime.vocabulary import Vocabulary
 DEFAULT_CONTEXT = 512
 """The longest text, in tokens, by default, where the model was trained for as many; memory grows
 with it."""
+
+
+@dataclass(frozen=True)
+class EmbedderOrigin:
+    """What an embedder was loaded from, and how to load it again."""
+
+    name: str
+    """Path, `smollm2`, or `hf:owner/repo/file.gguf`."""
+    sha256: str
+    """Digest of the file."""
+    context: int | None = None
+    """Longest text, in tokens, as it was asked for."""
+
+    @property
+    def stem(self) -> str:
+        """Name in messages and in the names of selections."""
+        return Path(self.name).stem
+
+    def __str__(self) -> str:
+        """Return its name and the beginning of its digest."""
+        return f"{self.name} (SHA-256 {self.sha256[:12]}…)"
 
 
 def load_embedder(
@@ -49,8 +71,10 @@ def load_embedder(
         (2, 576)
     """
     path = find(name)
-    verify(path, trial="embedding_trial")
-    return Embedder(path, name=Path(str(name)).stem, context=context, threads=threads)
+    file = verify(path, trial="embedding_trial")
+    origin = EmbedderOrigin(str(name), file.sha256, context)
+    how: Any = {"context": context, "threads": threads, "origin": origin}
+    return Embedder(path, name=origin.stem, **how)
 
 
 class Embedder:
@@ -64,6 +88,7 @@ class Embedder:
         name: The name in messages and in the names of selections.
         context: The longest text, in tokens.
         threads: The threads that compute.
+        origin: How to load it again, where that is known.
 
     Raises:
         ModelFileError: The file makes no vectors.
@@ -76,11 +101,19 @@ class Embedder:
     """
 
     def __init__(
-        self, path: Path, *, name: str, context: int | None = None, threads: int | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        context: int | None = None,
+        threads: int | None = None,
+        origin: EmbedderOrigin | None = None,
     ) -> None:
         header = read_header(path)
         self.name = name
         """The name in messages and in the names of selections."""
+        self.origin = origin
+        """How to load it again; None where that is not known."""
         self._model = LoadedModel(path, name=name)
         self._context = EmbeddingContext(
             self._model,
@@ -134,6 +167,15 @@ class Embedder:
                     raise ModelError(f"{self.name}: {error}") from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(lengths > 0, lengths, 1))
+
+    def found_as(self, origin: EmbedderOrigin) -> Embedder:
+        """Return this embedder under the name that its file had in another place.
+
+        The two share their memory.
+        """
+        same = object.__new__(Embedder)
+        same.__dict__.update(self.__dict__, name=origin.stem, origin=origin)
+        return same
 
     def close(self) -> None:
         """Free the model's memory; the embedder cannot be used afterwards."""

@@ -14,6 +14,7 @@ from promptkit.students.student_folder import MANIFEST, is_student
 
 if TYPE_CHECKING:
     from promptkit.models.base import GpuLayers, Model
+    from promptkit.models.embedding import Embedder
     from promptkit.tasks.task import Task
 
 
@@ -25,6 +26,7 @@ def load_predictor(
     any_model: bool = False,
     threads: int | None = None,
     gpu_layers: GpuLayers | None = None,
+    embedder: Embedder | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Any:
     """Load a saved predictor: a frozen prompt, a student, a cascade or a lookup table.
@@ -39,6 +41,8 @@ def load_predictor(
         threads: The threads that compute; by default as many as were measured to be fastest.
         gpu_layers: The layers of frozen models that run on a GPU; by default as many as when they
             were frozen.
+        embedder: The embedder by which a frozen predictor selects its shots; by default the one
+            that its file names.
         notify: A function that is called with notes, such as that the weights run as another type.
 
     Returns:
@@ -47,7 +51,7 @@ def load_predictor(
     Raises:
         DataError: The file is missing, damaged or of a later version.
         LookupFileError: It is no lookup table.
-        ModelError: The model is not found, or not the frozen one.
+        ModelError: The model or the embedder is not found, or not the frozen one.
         TaskError: A model is given for a predictor that has none, or the task has other labels than
             the student.
 
@@ -63,13 +67,16 @@ def load_predictor(
     if path.suffix == SUFFIX and not path.is_dir():
         from promptkit.calibration.frozen import load_frozen
 
-        return load_frozen(path, model, any_model=any_model, **how)
+        return load_frozen(path, model, any_model=any_model, embedder=embedder, **how)
     if not path.exists():
         raise _bad(path, "not found")
     if path.is_dir() and not is_student(path):
         raise _bad(path, f"a folder without {MANIFEST} is no student")
-    if model is not None or any_model:
-        raise TaskError(f"{path}: a model is for a frozen predictor ({SUFFIX}); leave it out")
+    if model is not None or any_model or embedder is not None:
+        raise TaskError(
+            f"{path}: a model is for a frozen predictor ({SUFFIX}), and so is an embedder; leave "
+            "it out"
+        )
     if path.is_dir():
         return _student(path, task)
     if path.suffix == CASCADE:

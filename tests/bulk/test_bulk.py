@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import pandas as pd
+import polars
 import pyarrow
 import pytest
 from bulk_child import TASK, ByDigest, Name, write_rows
@@ -123,7 +125,11 @@ def test_files_and_streams_are_read_alike(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "e.parquet", row_group_size=7)
     files: list[Any] = sorted(tmp_path.iterdir())
     table = pyarrow.Table.from_pandas(frame)
-    streams = [frame, table, table.to_reader(max_chunksize=9), rows, iter(rows)]
+    lake = duckdb.connect()
+    lake.register("frame", frame)
+    relation = lake.sql("SELECT id, name, more FROM frame ORDER BY more")
+    frames = [frame, polars.DataFrame(rows), relation]
+    streams = [*frames, table, table.to_reader(max_chunksize=9), rows, iter(rows)]
     examples = [pk.Example(input=Name(name=row["name"]), id=row["id"]) for row in rows]
     found = []
     for number, inputs in enumerate([*files, *streams, examples]):
@@ -132,6 +138,30 @@ def test_files_and_streams_are_read_alike(tmp_path: Path) -> None:
         found.append([{k: v for k, v in row.items() if k != "line"} for row in lines_of(out)])
     assert all(one == found[0] for one in found)
     assert [row["id"] for row in found[0]] == [row["id"] for row in rows]
+
+
+def test_frames_of_other_types_are_read_as_texts(tmp_path: Path) -> None:
+    """Categories and views of texts are texts, and what is missing is a reject."""
+    names = ["plum", "fig", None, "plum"]
+    categories = polars.DataFrame({"name": polars.Series(names, dtype=polars.Categorical)})
+    relation = duckdb.connect().sql(
+        "SELECT CAST(name AS ENUM ('plum', 'fig')) AS name "
+        "FROM (VALUES (0, 'plum'), (1, 'fig'), (2, NULL), (3, 'plum')) rows (n, name) ORDER BY n"
+    )
+    frames = [pd.DataFrame({"name": pd.Categorical(names)}), categories, relation]
+    for number, frame in enumerate(frames):
+        out = tmp_path / f"{number}.jsonl"
+        told: list[BulkProgress] = []
+        done = predicted(frame, out, chunk_rows=2, progress=told.append)
+        assert [row["input"]["name"] for row in lines_of(out)] == ["plum", "fig", "plum"]
+        assert (done.rejects, rejects_of(out)[0]["line"]) == (1, 3)
+        assert told[-1].fraction == 1.0
+
+
+def test_a_relation_is_read_in_batches(out: Path) -> None:
+    """Its first rows are there long before a hundred million are."""
+    many = duckdb.connect().sql("SELECT CAST(range % 9 AS VARCHAR) AS name FROM range(100000000)")
+    assert predicted(many, out, limit=20, chunk_rows=10).rows == 20
 
 
 def test_a_model_without_an_id_gets_one_of_its_content(out: Path) -> None:
@@ -215,6 +245,8 @@ def test_a_header_without_a_column_is_an_error_and_columns_can_be_named(
         ("in.txt", "a data file ends in"),
         (3, "no rows to predict: 3"),
         ({"name": "a"}, "no rows to predict"),
+        (polars.Series(["a"]), "Series: no table of rows: .*; give a data frame"),
+        (polars.LazyFrame({"name": ["a"]}), "a lazy one collected"),
     ],
 )
 def test_inputs_that_hold_no_rows(here: Path, inputs: Any, reason: str) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import random
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_gguf import write_bert
 
 import promptkit as pk
 from promptkit.calibration.fitted import FittedCalibration
 from promptkit.errors import DataError, ModelError, PromptkitError
 from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.predictor_key import predictor_key
+from promptkit.selection.strategies import BlockSimilar, Diverse, KCentre, Similar
 from promptkit.tasks.verbalizers import Verbalizer
 
 FRUIT = "examples/fruit"
@@ -61,6 +65,50 @@ def test_every_selection_is_frozen(selection: str, tmp_path: Path) -> None:
     before, after = _both(predictor, tmp_path)
     assert before == after
     assert any(one.abstained for one in after)
+
+
+EMBEDDED: list[Callable[[Any], Any]] = [
+    lambda embed: Similar(embed=embed),
+    lambda embed: Diverse(embed=embed, relevance=0.7),
+    lambda embed: BlockSimilar(embed=embed, nearest=1),
+    lambda embed: KCentre(embed=embed),
+]
+
+
+@pytest.mark.parametrize("make", EMBEDDED)
+def test_a_selection_by_an_embedder_is_frozen(make: Callable[[Any], Any], tmp_path: Path) -> None:
+    task = pk.load_task(FRUIT)
+    file = write_bert(tmp_path / "tiny.gguf")
+    embed = pk.load_embedder(file, threads=1, context=48)
+    predictor = Predictor(task, pk.Template.of(task), pk.FakeModel(), 3, selection=make(embed))
+    before, after = _both(predictor, tmp_path)
+    assert before == after
+    plain = replace(predictor, selection=make(None))
+    assert [one.shot_ids for one in plain.predict(task.tests)] != [one.shot_ids for one in before]
+    frozen = pk.load_predictor(tmp_path / "one.promptkit", model=predictor.model)
+    assert frozen.selection.embed.origin == embed.origin  # type: ignore[union-attr]
+
+
+def test_another_embedder_is_refused(tmp_path: Path) -> None:
+    task, model = pk.load_task(FRUIT), pk.FakeModel()
+    file, other = write_bert(tmp_path / "a.gguf"), write_bert(tmp_path / "b.gguf", seed=1)
+    embed = pk.load_embedder(file, threads=1)
+    predictor = Predictor(task, pk.Template.of(task), model, 2, selection=Similar(embed=embed))
+    frozen = pk.freeze(predictor, tmp_path / "one.promptkit")
+    file.rename(tmp_path / "moved.gguf")
+    with pytest.raises(ModelError, match=r"one\.promptkit: .*a\.gguf .* cannot be loaded: .*--emb"):
+        pk.load_predictor(frozen, model)
+    moved = pk.load_embedder(tmp_path / "moved.gguf", threads=1)
+    again = pk.load_predictor(frozen, model, embedder=moved)
+    assert _plain(again.predict(task.tests)) == _plain(predictor.predict(task.tests))
+    other.rename(file)
+    with pytest.raises(ModelError, match=r"and this is .*a\.gguf \(SHA-256 .*other shots"):
+        pk.load_predictor(frozen, model)
+    changed = replace(predictor, selection=Similar(embed=pk.load_embedder(file, threads=1)))
+    assert predictor_key(changed) != predictor_key(predictor)
+    own = replace(predictor, selection=Similar(embed=lambda texts: [[1.0]] * len(texts)))
+    with pytest.raises(PromptkitError, match="a function in Python"):
+        pk.freeze(own, tmp_path / "own.promptkit")
 
 
 def test_shots_by_their_ids_and_a_template_with_parts(tmp_path: Path) -> None:

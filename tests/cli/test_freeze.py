@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from command_line import Run
+from tiny_gguf import write_bert, write_llama
 
 import promptkit as pk
+from promptkit.selection.strategies import Similar
 
 FRUIT = str(Path(__file__).parents[2] / "examples" / "fruit")
 
@@ -53,3 +55,21 @@ def test_what_cannot_be_frozen_is_one_line(run: Run, tmp_path: Path) -> None:
         assert said.code == 2
         assert reason in " ".join(said.err.split())
         assert not out.exists()
+
+
+def test_a_run_with_an_embedder_is_frozen(run: Run, here: Path) -> None:
+    model = pk.load_model(write_llama(here / "tiny.gguf", n_ctx=512), weights="as-is", threads=1)
+    by = Similar(embed=pk.load_embedder(write_bert(here / "bert.gguf"), threads=1))
+    task = pk.load_task(FRUIT)
+    result = pk.compare(task, models=[model], selections=[by], shots=[2], limit=5, calibrations=[])
+    result.save(here / "run")
+    frozen = run("freeze", "run", "--out", "a.promptkit")
+    assert (frozen.code, frozen.err) == (0, "")
+    words = ("predict", "a.promptkit", f"{FRUIT}/tests.csv", "--limit", 5, "--out")
+    assert run(*words, "a.jsonl").code == 0
+    (here / "bert.gguf").rename("moved.gguf")
+    missing = run(*words, "b.jsonl")
+    assert (missing.code, missing.err.count("\n")) == (2, 1)
+    assert "name the file with --embedder" in missing.err
+    assert run(*words, "b.jsonl", "--embedder", "moved.gguf").code == 0
+    assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()
