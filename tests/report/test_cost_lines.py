@@ -158,10 +158,12 @@ def test_numbers_are_short() -> None:
 def test_a_narrow_terminal_shows_two_tables() -> None:
     data = data_of(*PROMPTS, STUDENT)
     wide, narrow = (
-        [one.columns for one in cost_table.costs(data, width) if isinstance(one, Table)]
+        [
+            [str(column.header) for column in one.columns]
+            for one in cost_table.costs(data, width)
+            if isinstance(one, Table) and len(one.columns) > 2
+        ]
         for width in (140, 80)
     )
-    assert [len(columns) for columns in wide] == [2 + 1 + len(cost_table.COLUMNS)]
-    assert [[*map(str, (one.header for one in columns))][2] for columns in narrow] == [
-        *("accuracy", "made in"),
-    ]
+    assert [len(headers) for headers in wide] == [2 + 1 + len(cost_table.COLUMNS)]
+    assert [headers[2] for headers in narrow] == ["accuracy", "made in"]
