@@ -7,7 +7,8 @@ from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.students.seen_inputs import POOL_INPUTS, input_digests
+from promptkit.students.input_texts import input_texts
+from promptkit.students.seen_inputs import POOL_INPUTS, text_digests
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted, percent
@@ -34,7 +35,7 @@ def seen_warnings(
         pool = _pool(one)
         if not pool:
             continue
-        digests = digests or input_digests(task, queries)
+        digests = digests or text_digests(input_texts(task, queries))
         if seen := sum(digest in pool for digest in digests):
             yield (
                 f"{shorten(one.identity.name)} learnt from {counted(seen, 'input')} of the "
@@ -44,7 +45,11 @@ def seen_warnings(
 
 
 def _pool(predictor: AnyPredictor) -> Collection[str]:
-    """Return the digests of what a predictor learnt from, where its card has them."""
-    card = getattr(predictor, "card", None)
-    pool = card.get(POOL_INPUTS) if isinstance(card, Mapping) else None
-    return frozenset(pool) if isinstance(pool, list) else ()
+    """Return the digests of what a predictor or its steps learnt from, where cards have them."""
+    steps = [step.predictor for step in getattr(predictor, "steps", ())]
+    found: set[str] = set()
+    for one in (predictor, *(vars(step).get("loaded", step) for step in steps)):
+        card = getattr(one, "card", None)
+        pool = card.get(POOL_INPUTS) if isinstance(card, Mapping) else None
+        found |= {*pool} if isinstance(pool, list) else set()
+    return found

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from promptkit.inference.any_predictor import prediction_of
 from promptkit.inference.profile import Profile
 from promptkit.models.base import ModelIdentity, Score, Usage
 from promptkit.models.gguf.file_size import ModelSize
-from promptkit.students.seen_inputs import input_digests
+from promptkit.students.input_texts import input_texts
+from promptkit.students.seen_inputs import text_digests
 
 FIELDS = ("parameters", "trained_parameters", "bytes", "making_seconds", "making_tokens")
 
@@ -103,11 +105,20 @@ def test_json_data_frames_and_saved_runs_have_them(tmp_path: Path) -> None:
 
 def test_a_predictor_that_learnt_from_the_tests_is_warned_of() -> None:
     task = parity_task()
-    seen = input_digests(task, task.tests[:3])
+    seen = text_digests(input_texts(task, task.tests[:3]))
     for pool, warned in ((seen, True), (["0" * 12], False), ([], False), (None, False)):
         result = compared(predictors=[Student(task, pool_inputs=pool)])
         said = "'student' learnt from 3 inputs of the 6 tests (50 %)"
         assert any(said in warning for warning in result.warnings) == warned
+
+
+def test_what_a_step_of_a_cascade_learnt_from_counts_too() -> None:
+    task = parity_task()
+    student = Student(task, pool_inputs=text_digests(input_texts(task, task.tests)))
+    cascade = Student(task)
+    cascade.steps = [SimpleNamespace(predictor=student)]  # type: ignore[attr-defined]
+    (said,) = [one for one in compared(predictors=[cascade]).warnings if "learnt from" in one]
+    assert "6 inputs of the 6 tests (100 %)" in said
 
 
 def test_a_predictor_of_another_task_is_refused() -> None:
