@@ -157,7 +157,7 @@ def test_a_frozen_predictor_is_used_as_it_is(
     monkeypatch.setattr(arguments, "model_named", lambda *_, **__: model)
     words = ("predict", "fruit.promptkit", TESTS, "--out", "a.jsonl", "--model", "fake")
     assert "--shots: a saved predictor has its own" in run(*words, "--shots", 2).err
-    assert "--context: a frozen" in run(*words, "--context", 99).err
+    assert "--context: a saved" in run(*words, "--context", 99).err
     assert "and a threshold needs them" in run(*words, "--scores", "best").err
     assert run(*words).out == "Written to a.jsonl: 51 rows predicted\n"
     made = [json.loads(line) for line in (here / "a.jsonl").read_text("utf-8").splitlines()]
