@@ -13,6 +13,7 @@ from promptkit.cli.predictors import compared_with, with_names
 from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
+from promptkit.students.trained_baselines import why_not
 
 
 def compare(
@@ -48,6 +49,7 @@ def compare(
     weights: options.WeightsName = "auto",
     adapter: options.Adapters = None,
     with_: options.With = None,
+    baselines: options.Baselines = None,
     exact: options.Exact = False,
     no_lint: options.NoLint = False,
     costs: options.Costs = False,
@@ -74,6 +76,7 @@ def compare(
     loaded = arguments.task_named(task, near_duplicates)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
+    chosen["baselines"] = why_not(loaded) is None if baselines is None else baselines
     chosen_metric(loaded, metric, votes=rationales > 1)
     adapters, others = with_names(with_ or [])
     folder = out or Path("runs") / arguments.folder_name(loaded.name)

@@ -131,6 +131,16 @@ Costs = Annotated[
         "compared.",
     ),
 ]
+Baselines = Annotated[
+    bool | None,
+    typer.Option(
+        "--baselines/--no-baselines",
+        show_default=False,
+        help="Train models on the pool too, by scikit-learn: the majority class, TF-IDF with "
+        "logistic regression, nearest neighbours, naive Bayes; for numbers the mean, the median "
+        "and ridge regression. By default where the pool has labels or numbers.",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(

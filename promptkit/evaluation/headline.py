@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
@@ -43,6 +44,23 @@ class Leader:
     """Whether another cell answers too seldom to be the best."""
 
 
+class Beside(NamedTuple):
+    """A trained baseline against the best prompt."""
+
+    sentence: str
+    leads: bool
+    """Whether it has a better value than every prompt."""
+
+    def around(self, lines: Sequence[str]) -> list[str]:
+        """Return the first sentences on the prompts with this one, in front where it leads."""
+        if not self.leads:
+            return [*lines, self.sentence]
+        return [
+            self.sentence,
+            *(f"Among the prompts: {line[:1].lower()}{line[1:]}" for line in lines),
+        ]
+
+
 Open = Mapping[str, str | int]
 """A rival that is not separated from the leader, by the levels in which it differs."""
 
@@ -60,11 +78,11 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         right += f" of the {percent(1 - leader.unanswered)} of its answers that have one"
     if leader.chance and leader.baseline is not None and leader.metric == ACCURACY:
         right += f" (chance: {percent(leader.baseline)})"
-    subject = _subject(leader.levels)
+    cell = subject(leader.levels)
     first = _constant(leader)
     only = "" if leader.general else ", for this draw of shots"
     if not leader.others:
-        return [*first, f"{subject + ': ' if subject else ''}{right}{only}."]
+        return [*first, f"{cell + ': ' if cell else ''}{right}{only}."]
     beats = f"better than {listed([*map(_win, wins)])}" if wins else ""
     if leader.separated:
         verb = "are" if leader.levels.get("shots", 1) != 1 else "is"
@@ -76,7 +94,7 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         if leader.left_out:
             opening += " of the cells that mostly answer"
     said = "; ".join(filter(None, [beats, rest]))
-    return [*first, f"{subject} {opening}, {right}: {said}{only}."]
+    return [*first, f"{cell} {opening}, {right}: {said}{only}."]
 
 
 def _constant(leader: Leader) -> list[str]:
@@ -95,7 +113,8 @@ def _constant(leader: Leader) -> list[str]:
     ]
 
 
-def _subject(levels: Mapping[str, str | int]) -> str:
+def subject(levels: Mapping[str, str | int]) -> str:
+    """Return a cell as the subject of a sentence: `8 shots with template a.j2`, or nothing."""
     if not levels:
         return ""
     (factor, level), *others = levels.items()
@@ -127,6 +146,6 @@ def _unsettled(unsettled: Sequence[Open], others: int) -> str:
 
 def _rival(levels: Open) -> str:
     if levels.get("calibration") != RAW:
-        return _subject(levels)
+        return subject(levels)
     rest = {factor: level for factor, level in levels.items() if factor != "calibration"}
-    return f"{_subject(rest) or 'the same cell'} without calibration"
+    return f"{subject(rest) or 'the same cell'} without calibration"

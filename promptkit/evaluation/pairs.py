@@ -80,13 +80,13 @@ def compared(by_cell: ByCell, metric: Metric = ACCURACY) -> list[Found]:
             levels(a, others) | levels(b, others),
             general=both.general is not None,
             metric=metric,
-            answered=_answered(by_cell[a], by_cell[b], metric),
+            answered=answered(by_cell[a], by_cell[b], metric),
         )
         found.append(Found(a, b, both, words))
     return found
 
 
-def _answered(a: Outcomes, b: Outcomes, metric: Metric) -> tuple[int, int]:
+def answered(a: Outcomes, b: Outcomes, metric: Metric) -> tuple[int, int]:
     """Return the number of queries with a metric in both cells, and of all."""
     shares = metric.paired(a, b)
     return 0 if shares is None else len(shares[0]), len(a.correct)
@@ -141,12 +141,14 @@ def verdicts_on(
     best: Best,
     planned: power.SampleSize,
     metric: Metric = ACCURACY,
+    trained: headline.Beside | None = None,
 ) -> Iterator[str]:
-    """Yield the verdicts: the headline, significant pairs (the largest difference first), equal and
-    open pairs, and the power of the comparison."""
+    """Yield the verdicts: the headline, the best baseline, significant pairs (the largest
+    difference first), equal and open pairs, and the power of the comparison."""
     beside = [one.compared for one in found if best.cell in (one.a, one.b)]
     wins = [one for one in beside if sentences.judge(one) in ("better", "worse")]
-    yield from headline.headline(*_headline(by_cell, best, metric), wins)
+    lines = headline.headline(*_headline(by_cell, best, metric), wins)
+    yield from lines if trained is None else trained.around(lines)
     by_kind: dict[str, list[sentences.Compared]] = {"sure": [], "same": [], "unsure": []}
     for one in (one.compared for one in found if one.compared not in wins):
         by_kind.get(sentences.judge(one), by_kind["sure"]).append(one)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from promptkit.evaluation import baselines, best_cell, metric_text, variance_sources
 from promptkit.evaluation import pairs as paired
 from promptkit.evaluation import warnings as warned
+from promptkit.evaluation.against_baselines import Trained, against, without
 from promptkit.evaluation.exact_match import exactness
 from promptkit.evaluation.label_swap import swap_verdicts
 from promptkit.evaluation.metric import ACCURACY, Metric
@@ -57,6 +59,7 @@ def weigh(
     predictions: Sequence[Sequence[Prediction]],
     free: Sequence[FreeAnswers] = (),
     metric: Metric = ACCURACY,
+    trained: Trained = MappingProxyType({}),
 ) -> Summary:
     """Return the summary of the outcomes of a task.
 
@@ -68,18 +71,24 @@ def weigh(
         free: Free-form answers of the models.
         metric: What the pairs, the best cell, the verdicts, the variance components and the ranges
             are about.
+        trained: Baselines among the cells, with the number of labelled rows of each; all but the
+            pairs and the verdicts is about the other cells alone.
     """
+    every, by_cell = by_cell, without(by_cell, trained)
+    predictions = [made for made in predictions if made[0].model not in trained]
     found = paired.compared(by_cell, metric)
     pairs = tuple(paired.pairs(by_cell, found))
     planned = paired.plan(by_cell, found, metric)
     baseline = baselines.baseline(by_cell, metric, task)
     best = best_cell.best(by_cell, baseline, metric)
-    verdicts = paired.verdicts_on(by_cell, found, best, planned, metric)
+    beside = against(every, trained, best, metric)
+    said = None if beside is None else beside.beside
+    verdicts = paired.verdicts_on(by_cell, found, best, planned, metric, said)
     lines = list(variance_sources.lines(by_cell, metric))
     swaps = swap_verdicts(rows, pairs, len(task.output_type.labels)) if metric == ACCURACY else []
     notes = _reading(task, by_cell, metric), _level(baseline, metric), _folds(task)
     return Summary(
-        pairs,
+        (*pairs, *(() if beside is None else beside.pairs)),
         best,
         (*verdicts, *map(sentence, swaps), *filter(None, [mean_verdict(by_cell, best)])),
         tuple(warned.warnings(task, by_cell, planned, baseline, predictions, free, metric)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 from promptkit.calibration import apply
 from promptkit.calibration import option_orders as averages
 from promptkit.calibration.apply import ALL, CalibrationNote
-from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.calibration.methods import Calibration
-from promptkit.errors import TaskError, shorten
+from promptkit.errors import TaskError
 from promptkit.evaluation import cell_metrics, selective, slices, summary
+from promptkit.evaluation.against_baselines import Trained, without
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
 from promptkit.evaluation.field_confusion import field_confusion
 from promptkit.evaluation.metric import Metric
@@ -26,17 +26,18 @@ from promptkit.experiments import rationales as reasons
 from promptkit.experiments.cell_profiles import costed
 from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
-from promptkit.experiments.grid import Grid, check_distinct
+from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
+from promptkit.experiments.promptless import check_others, predict_others, predict_trained
 from promptkit.experiments.run_changes import pool_digests
-from promptkit.experiments.seen_tests import check_labels, seen_warnings
+from promptkit.experiments.seen_tests import seen_warnings
 from promptkit.experiments.setup import setup_of
 from promptkit.inference import batch
 from promptkit.inference.answering import Progress
-from promptkit.inference.any_predictor import AnyPredictor, predict_each
+from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.batch import Announce, AnswerStage, CellRequests, Cost, Predictions, Stage
-from promptkit.inference.prediction import Fit, Prediction, Predictor
+from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.reasoning import RATIONALE_TOKENS, Reasoning
 from promptkit.inference.store import Store, opened
 from promptkit.inference.threshold_stage import ThresholdStage, sentence_on
@@ -45,6 +46,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection
+from promptkit.students.trained_baselines import trained_baselines
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
@@ -83,6 +85,7 @@ def compare(
     rationale_tokens: int = RATIONALE_TOKENS,
     rationales: int = 1,
     think: int = 0,
+    baselines: bool = False,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -121,6 +124,9 @@ def compare(
             after them vote.
         think: Budget of tokens of a thought before each answer, of models whose chat template has
             thoughts; 0 for none.
+        baselines: Whether models are trained on the pool too, by scikit-learn, and compared with
+            the best prompt: the majority class, TF-IDF with logistic regression, nearest neighbours
+            and naive Bayes; for numbers the mean, the median and TF-IDF with ridge regression.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -162,7 +168,8 @@ def compare(
         sampling=sampling or Sampling(),
         reasoning=Reasoning(rationale_tokens, rationales, think),
     )
-    _check_others(task, grid, predictors)
+    trained = trained_baselines(task) if baselines else ()
+    check_others(task, grid, (*predictors, *trained))
     said = screen(task, grid.originals(task), shots) if lint else []
     cells = batch.prepare(grid.predictors(task, announce), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
@@ -185,7 +192,8 @@ def compare(
     said += reasons.cut_off(answers.before)
     cells = [*answers.cells]
     notes = tuple(calibration.notes(predictions))
-    others, more = _predict_others(predictors, queries, grid.seeds)
+    others, more = predict_others(predictors, queries, grid.seeds)
+    learnt, labelled = predict_trained(trained, queries, grid.seeds[0], announce)
     usage += more
     usage = replace(
         pilot + usage,
@@ -193,11 +201,12 @@ def compare(
         cached=usage.cached - (pilot.prompts - pilot.cached),
         wall_seconds=perf_counter() - started,
     )
-    result = _judged(task, cells, [*predictions, *others], free.found, notes, usage, wanted)
-    identities = [one.identity for one in predictors]
+    every = [*predictions, *others, *learnt]
+    result = _judged(task, cells, every, free.found, notes, usage, wanted, labelled)
+    identities = [one.identity for one in (*predictors, *trained)]
     prompted = [one.predictor for one in cells]
     told = [*_told(task, prompted, predictors, queries), *map(sentence, said)]
-    rows = costed(result.rows, prompted, predictors, others, notes)
+    rows = costed(result.rows, prompted, (*predictors, *trained), every[len(predictions) :], notes)
     result = replace(_with_thresholds(result, thresholds), rows=rows)
     return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
 
@@ -276,34 +285,6 @@ def _with_enough_draws(
     return replace(grid, seeds=range(enough)), cost
 
 
-def _check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
-    for one in predictors:
-        prompted = isinstance(one, Predictor) and not isinstance(one, FrozenPredictor)
-        if prompted or not isinstance(one, AnyPredictor):
-            raise TaskError(
-                f"predictors: {shorten(one)} cannot stand beside the grid; a prompted model is "
-                "given by models, templates and shots"
-            )
-    names = [model.identity.name for model in grid.models]
-    check_distinct("models", names + [one.identity.name for one in predictors])
-    check_labels(task, predictors)
-
-
-def _predict_others(
-    predictors: Sequence[AnyPredictor], queries: Sequence[Example[Any, Any]], seeds: Iterable[int]
-) -> tuple[list[list[Prediction]], Cost]:
-    """Return the predictions of predictors without prompts, and what they took."""
-    before = [replace(one.usage) for one in predictors]
-    made = predict_each(predictors, queries, seeds)
-    cost = Cost()
-    for one, then in zip(predictors, before, strict=True):
-        cost += Cost(
-            decoded_tokens=one.usage.decoded_tokens - then.decoded_tokens,
-            decode_seconds=one.usage.decode_seconds - then.decode_seconds,
-        )
-    return made, cost
-
-
 def _judged(
     task: Task[Any, Any],
     cells: Sequence[CellRequests],
@@ -312,13 +293,15 @@ def _judged(
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
     wanted: _Wanted,
+    trained: Trained,
 ) -> Comparison:
     every = tuple(chain.from_iterable(predictions))
     judged = task.output_type.label_of, task.judge.of_label
     by_cell = outcomes(every, *judged)
     rows = tuple(cell_metrics.rows(by_cell))
     by = usable_metric(wanted.metric, by_cell, chosen=wanted.chosen)
-    weighed = summary.weigh(task, by_cell, rows, predictions, free, by)
+    weighed = summary.weigh(task, by_cell, rows, predictions, free, by, trained)
+    others = without(by_cell, trained)
     predictors = tuple([one.predictor for one in cells])
     models = {id(one.model): one.model.identity for one in predictors}
     made = Comparison(
@@ -337,7 +320,7 @@ def _judged(
         predictions=every,
         prompts={one.prompt.sha256: one.prompt for cell in cells for one in cell.requests},
         pool=pool_digests(task.demos),
-        slices=tuple(slices.slicings(wanted.columns, every, judged, by_cell, weighed.best, by)),
+        slices=tuple(slices.slicings(wanted.columns, every, judged, others, weighed.best, by)),
         metric=by.name,
         setup=setup_of(task, predictors),
         predictors=predictors,
@@ -345,7 +328,7 @@ def _judged(
     )
     if wanted.max_error is None:
         return made
-    return _with_selective(made, by_cell, wanted.max_error)
+    return _with_selective(made, others, wanted.max_error)
 
 
 def _with_selective(result: Comparison, by_cell: ByCell, max_error: float) -> Comparison:

@@ -27,7 +27,7 @@ from promptkit.evaluation.results import (
     Variance,
 )
 from promptkit.experiments.setup import Setup
-from promptkit.experiments.winner import calibrated_predictor, threshold_of
+from promptkit.experiments.winner import calibrated_predictor, check_prompted, threshold_of
 from promptkit.files import saving
 from promptkit.inference.batch import Cost
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe
@@ -132,6 +132,7 @@ class Comparison:
         cell that it does not have.
         """
         chosen = (cell or self.best.cell).at(seed=None)
+        check_prompted(chosen)
         raw = chosen.at(calibration=RAW)
         known = [one for one in self.predictors if one.cell.at(seed=None) == raw]
         seeds = [one.seed for one in known]
@@ -178,10 +179,10 @@ class Comparison:
         except ImportError:
             raise MissingExtraError("a data frame", "pandas") from None
         if what == "rows":
-            return pandas.DataFrame([_flat(asdict(row)) for row in self.rows])
+            return pandas.DataFrame([_line(row) for row in self.rows])
         return pandas.DataFrame(
             [
-                {"by": one.by, "level": part.level, "small": part.small, **_flat(asdict(row))}
+                {"by": one.by, "level": part.level, "small": part.small, **_line(row)}
                 for one in self.slices
                 for part in one.slices
                 for row in part.rows
@@ -287,6 +288,11 @@ def encoded(value: Any) -> Any:
     return value
 
 
+def _line(row: Row) -> dict[str, Any]:
+    """Return a row as a line of a data frame."""
+    return {**_flat(asdict(row)), "predictor": row.predictor}
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose figures are fields: `mae`, `mae_ci`, `mae_ci_fixed`."""
     figures = {
@@ -305,6 +311,8 @@ def _names(kind: Any) -> list[tuple[str, str]]:
     # What is about several cells together has no seed, and a confusion matrix no zeros.
     unset = "seed" if issubclass(kind, Variance | Spread | Reliability | Confusion) else ""
     names = [(f.name, f.name) for f in fields(kind) if f.name != unset]
+    if kind is Row:
+        return [*names, ("predictor", "predictor")]
     if issubclass(kind, Confusion):
         own = [pair for pair in names if pair[0] != "answers"]
         return [*own, ("answers", "counts"), ("per_class", "per_class")]

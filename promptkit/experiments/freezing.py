@@ -13,6 +13,7 @@ from promptkit.experiments.saved_runs import Run
 from promptkit.experiments.setup import Setup
 from promptkit.experiments.winner import (
     calibrated_predictor,
+    check_prompted,
     chosen_cell,
     differing,
     evidence,
@@ -88,6 +89,7 @@ def freeze_cell(
     Raises:
         TaskError: The task has changed since the run, or the run has no such draw.
     """
+    check_prompted(cell)
     setup = setup_in(run)
     if task.fingerprint != run.data["task"]["fingerprint"]:
         raise TaskError(

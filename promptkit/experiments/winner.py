@@ -13,7 +13,7 @@ from promptkit.errors import TaskError
 from promptkit.evaluation.results import Selective
 from promptkit.inference import batch
 from promptkit.inference.answer_fields import most_probable
-from promptkit.inference.cell import FACTORS, RAW, Cell
+from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
 from promptkit.tasks.examples import Example
@@ -35,15 +35,25 @@ def chosen_cell(rows: Sequence[Cell], levels: Mapping[str, str]) -> Cell:
         if name not in _NAMES:
             raise TaskError(f"--cell {name}: no factor; choose of {listed([*_NAMES])}")
     cells = list(dict.fromkeys(row.at(seed=None) for row in rows))
-    found = [
+    having = [
         cell for cell in cells if all(str(getattr(cell, n)) == level for n, level in levels.items())
     ]
+    found = [cell for cell in having if cell.template != NO_PROMPT] or having
     if len(found) == 1:
         return found[0]
     said = ", ".join(f"{name}={level}" for name, level in levels.items())
     among = "; ".join(_levels_of(cell) for cell in (found or cells)[:8])
     several = f"{len(found)} cells have it" if found else "no cell has it"
     raise TaskError(f"--cell {said}: {several}; name one of: {among}")
+
+
+def check_prompted(cell: Cell) -> None:
+    """Raise `TaskError` for a cell without a prompt."""
+    if cell.template == NO_PROMPT:
+        raise TaskError(
+            f"{cell.model} has no prompt to freeze: it is a predictor of its own; name the cell of "
+            "a prompt, such as --cell shots=4"
+        )
 
 
 def _levels_of(cell: Cell) -> str:

@@ -20,7 +20,7 @@ from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
-from promptkit.inference.cell import RAW, Cell, describe
+from promptkit.inference.cell import NO_PROMPT, RAW, Cell, describe
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
@@ -195,7 +195,12 @@ class Requirements:
         if self.saved is None:
             return Checked(tuple(chain.from_iterable(gates)), comparison)
         run = str(self.saved.folder)
-        then = [*outcomes(self.saved.predictions, *judged).values()]
+        asked = {one.cell.model for one in now}
+        then = [
+            one  # what has no prompt, such as a trained baseline, is compared with itself only
+            for one in outcomes(self.saved.predictions, *judged).values()
+            if one.cell.template != NO_PROMPT or one.cell.model in asked
+        ]
         draws = comparison.pool, draws_of(comparison.predictions)
         moved = partial(moves, *draws, self.saved.pool, draws_of(self.saved.predictions))
         metric = measured(comparison.metric)

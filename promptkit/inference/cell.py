@@ -87,6 +87,11 @@ class Cell:
         return self.at()
 
     @property
+    def predictor(self) -> str:
+        """Return `prompt`, or the name of what answers without one."""
+        return self.model if self.template == NO_PROMPT else "prompt"
+
+    @property
     def is_drawn(self) -> bool:
         """Dependence of the shots on the seed, by the selection."""
         return self.shots > 0 and is_seeded(self.selection)

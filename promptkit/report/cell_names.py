@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from promptkit.inference.cell import FACTORS, RAW, levels_of
+from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, levels_of
 from promptkit.text import counted, file_name, visible
 
 Data = Mapping[str, Any]
@@ -17,17 +17,28 @@ Key = tuple[Any, ...]
 """Levels of a cell, as `levels_of` returns them."""
 
 
+_MODEL, _TEMPLATE = FACTORS.index("model"), FACTORS.index("template")
+
+
+def has_prompt(cell: Data) -> bool:
+    """Return whether a cell has prompts; without, only its model tells it from others."""
+    return cell.get("template") != NO_PROMPT
+
+
 class CellNames:
     """Short names that tell the cells of a comparison apart."""
 
     def __init__(self, cells: Sequence[Data]) -> None:
         keys = dict.fromkeys(map(levels_of, cells))
+        prompted = [key for key in keys if key[_TEMPLATE] != NO_PROMPT] or [*keys]
         self._values = [[*dict.fromkeys(key[i] for key in keys)] for i in range(len(FACTORS))]
-        self.factors = [i for i, values in enumerate(self._values) if len(values) > 1]
-        """Factors with more than one level, by their number."""
+        self.factors = varied(prompted)
+        """Factors of which the cells with prompts have more than one level, by their number."""
 
     def of(self, key: Key, factors: Sequence[int] | None = None, limit: int = 60) -> str:
         """Return a cell's levels of some factors, by default of all that tell cells apart."""
+        if key[_TEMPLATE] == NO_PROMPT:
+            return self.level(_MODEL, key[_MODEL], limit) if factors is None else ""
         chosen = self.factors if factors is None else factors
         room = max(12, limit // max(1, len(chosen)))
         return " · ".join(self.level(i, key[i], room) for i in chosen)
@@ -44,6 +55,8 @@ class CellNames:
     def with_shots(self, cell: Data, factors: Sequence[int] | None = None) -> str:
         """Return a cell's number of shots, and what else tells it from the others."""
         rest = self.of(levels_of(cell), factors)
+        if not has_prompt(cell):
+            return rest or self.of(levels_of(cell))
         return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
 
     def held(self, one: Data) -> str:
@@ -95,9 +108,13 @@ def by_draw(data: Data) -> dict[tuple[Key, int], list[float]]:
 
 
 def fewest_and_most(cells: Sequence[Data]) -> list[Data]:
-    """Return the cells, those with the fewest and the most shots before all others."""
-    counts = [cell["shots"] for cell in cells]
-    return sorted(cells, key=lambda cell: cell["shots"] not in (min(counts), max(counts)))
+    """Return the cells, those with the fewest and the most shots before all others.
+
+    Cells without a prompt are the last.
+    """
+    counts = [cell["shots"] for cell in cells if has_prompt(cell)] or [0]
+    ends = min(counts), max(counts)
+    return sorted(cells, key=lambda cell: (not has_prompt(cell), cell["shots"] not in ends))
 
 
 def few(cells: Sequence[Data], most: int) -> list[Data]:

@@ -30,10 +30,11 @@ from promptkit.report import (
     slice_tables,
 )
 from promptkit.report.calibration_table import learnt
-from promptkit.report.cell_names import CellNames, Data, Records
+from promptkit.report.cell_names import CellNames, Data, Records, has_prompt
 from promptkit.report.changed_answers import changed
 from promptkit.report.cost_lines import is_costed
 from promptkit.report.notes import cost, notes
+from promptkit.report.promptless_tables import promptless_rows
 from promptkit.text import capital, counted, file_name, number, percent, shown, signed
 
 CELLS = 20_000
@@ -67,6 +68,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "warnings": data["warnings"],
         "facts": _facts(data),
         "lines": _lines(data, names),
+        "promptless": promptless_rows(data),
         "draws": interval_text.has_draws(cell_names.aggregates(data)),
         "brackets": interval_text.brackets(data),
         "scored": _is_scored(data),
@@ -172,8 +174,13 @@ def _labelled(svg: str, alternative: str) -> Markup:
 
 def _facts(data: Data) -> str:
     """Return the size of the comparison and the levels of its factors, in a line."""
-    rows = cell_names.aggregates(data)
-    models = [f"{file_name(model['name'])} ({model['weights']})" for model in data["models"]]
+    rows = [row for row in cell_names.aggregates(data) if has_prompt(row)]
+    asked = {row["model"] for row in rows}
+    models = [
+        f"{file_name(model['name'])} ({model['weights']})"
+        for model in data["models"]
+        if model["name"] in asked
+    ]
     shots = sorted({row["shots"] for row in rows})
     seeds = {row["seed"] for row in data["rows"]} - {None}
     templates, selections = (
@@ -199,7 +206,8 @@ def _lines(data: Data, names: CellNames) -> list[dict[str, Any]]:
     metric, seeds = interval_text.metric_of(data), cell_names.by_draw(data)
     failed = interval_text.failed(data)
     named = []
-    for key, rows in cell_names.grouped(cell_names.aggregates(data), levels_of).items():
+    prompts = filter(has_prompt, cell_names.aggregates(data))
+    for key, rows in cell_names.grouped(prompts, levels_of).items():
         changes = pair_names.changes_of(data["pairs"], key)
         cells = []
         for row in rows:
@@ -258,6 +266,7 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
 
 def _plain(records: Records) -> dict[str, Any]:
     """Return the first queries, with the number of seeds of each answer by shot count."""
+    records = [*filter(has_prompt, records)]
     changes = changed(records)
     queries: dict[str, dict[str, Any]] = {}
     for record in records:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import FACTORS, levels_of
-from promptkit.report.cell_names import CellNames, Data, Key
+from promptkit.report.cell_names import CellNames, Data, Key, has_prompt
 from promptkit.report.interval_text import ends_of
 from promptkit.text import counted
 
@@ -41,8 +41,10 @@ def compared(pair: Data, names: CellNames, limit: int = 40) -> tuple[str, str]:
     """Return the factor in which the cells of a pair differ with both levels, and the rest."""
     factor, room = factor_of(pair), limit // 2
     a, b = levels_of(pair["a"]), levels_of(pair["b"])
-    shots = counted(pair["b"]["shots"], "shot")
-    others = names.of(b, [i for i in names.factors if FACTORS[i] != factor], limit)
+    prompt = pair["b"] if has_prompt(pair["b"]) else pair["a"]
+    shots = counted(prompt["shots"], "shot")
+    rest = [i for i in names.factors if FACTORS[i] != factor]
+    others = names.of(levels_of(prompt), rest, limit)
     if factor == "shots":
         return f"{pair['a']['shots']} → {shots}", others
     at = FACTORS.index(factor)

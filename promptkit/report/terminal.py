@@ -15,12 +15,13 @@ from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
 from promptkit.report import cell_names, conclusions, interval_text, pair_names
 from promptkit.report.calibration_table import calibrated
-from promptkit.report.cell_names import Data, Key, Records
+from promptkit.report.cell_names import Data, Key, Records, has_prompt
 from promptkit.report.changed_answers import changed_answers
 from promptkit.report.cost_lines import is_costed
 from promptkit.report.cost_table import costs
 from promptkit.report.figure_tables import beside
 from promptkit.report.notes import cost, notes
+from promptkit.report.promptless_tables import promptless
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.report.slice_tables import sliced
 from promptkit.text import counted, file_name, percent, visible
@@ -73,7 +74,7 @@ def render(
 
 def _accuracies(data: Data, width: int) -> Iterator[RenderableType]:
     """Yield a table per cell, shots and seeds aside, or one of all where they are many."""
-    raw = [row for row in data["rows"] if row["calibration"] == RAW]
+    raw = [row for row in data["rows"] if row["calibration"] == RAW and has_prompt(row)]
     cells = {key: list(rows) for key, rows in groupby(raw, key=levels_of)}
     if len(cells) > MAX_TABLES:
         yield from _overview(cells, data, width)
@@ -81,6 +82,7 @@ def _accuracies(data: Data, width: int) -> Iterator[RenderableType]:
         yield from _accuracy(key, rows, data)
         if key != [*cells][-1]:
             yield ""
+    yield from promptless(data)
     yield Text(interval_text.brackets(data, as_drawn=len(cells) <= MAX_TABLES), "dim")
 
 
@@ -152,7 +154,9 @@ def _differences(pairs: Sequence[Data], metric: Metric, width: int) -> Iterator[
     pairs = [
         pair
         for pair in pairs
-        if pair["a"]["shots"] == pair["b"]["shots"] and pair["b"]["calibration"] == RAW
+        if pair["a"]["shots"] == pair["b"]["shots"]
+        and pair["b"]["calibration"] == RAW
+        and has_prompt(pair["b"])
     ]
     if not 0 < len(pairs) <= MAX_PAIRS:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices
-from promptkit.report.cell_names import CellNames, Data, Key
+from promptkit.report.cell_names import CellNames, Data, Key, has_prompt
 from promptkit.report.charts.panels import (
     FEW,
     Chart,
@@ -23,7 +24,7 @@ from promptkit.report.charts.panels import (
 )
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
 from promptkit.report.interval_text import metric_of
-from promptkit.text import capital, counted
+from promptkit.text import capital, counted, file_name, visible
 
 MANY = 12
 """Largest number of panels of accuracies: a reader looks at them first."""
@@ -31,19 +32,25 @@ MANY = 12
 ASIDE = 72
 """Room beside a chart for words at the end of a line, in pixels."""
 
+Level = tuple[float, Sequence[str]]
+"""A value without prompts, and its name in lines."""
+
 
 def accuracy(data: Data) -> list[Panel]:
     """Return panels of the metric against shots with its intervals, a line per cell."""
     metric = metric_of(data)
-    whole = _having(metric, cell_names.aggregates(data))
+    whole = [*filter(has_prompt, _having(metric, cell_names.aggregates(data)))]
     ends = [end for row in whole for end in ends_in(metric, row)]
-    values = [row[metric.name] for row in _having(metric, data["rows"])]
-    level = _baseline(data, metric)
+    values = [row[metric.name] for row in _having(metric, data["rows"]) if has_prompt(row)]
+    level, without = _baseline(data, metric), _best_without(data, metric)
     others = [] if level is None or metric == ACCURACY else [level[0]]
+    others += [] if without is None else [without[0]]
     domain = domain_of(metric, [*ends, *values, *others])
     seeds = cell_names.by_draw(data)
     return [
-        Panel(title, _curves(metric, lines, seeds, domain, level), _in_words(metric, lines))
+        Panel(
+            title, _curves(metric, lines, seeds, domain, (level, without)), _in_words(metric, lines)
+        )
         for title, lines in _panels(data)[:MANY]
     ]
 
@@ -72,7 +79,7 @@ def _curves(
     lines: Mapping[str, Sequence[Data]],
     seeds: Mapping[tuple[Key, int], Sequence[float]],
     domain: Sequence[float],
-    baseline: tuple[float, Sequence[str]] | None,
+    levels: Sequence[Level | None],
 ) -> Chart:
     """Return lines through accuracies with their intervals, and a small point for every draw."""
     cells = [(name, row) for name, rows in lines.items() for row in _having(metric, rows)]
@@ -97,7 +104,8 @@ def _curves(
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
     y = metric_axis(metric, domain)
-    width = WIDTH - (0 if baseline is None else ASIDE)
+    beside = sorted(filter(None, levels), key=lambda level: -metric.sign * level[0])
+    width = WIDTH - (ASIDE if beside else 0)
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.45).encode(
             y=alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2=alt.Y2("high:Q")
@@ -108,19 +116,30 @@ def _curves(
     if len(draws) > len(values):
         small = base.mark_point(size=14, opacity=0.55, filled=False, strokeWidth=1)
         layers.insert(0, small.encode(y=alt.Y("draw:Q")).properties(data=inline(draws)))
-    if baseline is not None:
-        layers.insert(0, _baseline_line(*baseline))
+    for place, (at, words) in enumerate(beside):
+        layers.insert(0, _level_line(at, words, above=place == 0))
     return alt.layer(*layers, data=inline(values)).properties(width=width, height=210)
 
 
-def _baseline_line(at: float, words: Sequence[str]) -> Chart:
+def _level_line(at: float, words: Sequence[str], *, above: bool) -> Chart:
+    """Return a dashed line across a chart, with its name beside it."""
     base = alt.Chart(inline([{"at": at}])).encode(y=alt.Y("at:Q"))
-    text = base.mark_text(align="left", dx=6, dy=-6, fontSize=11, color=DIM, text=[*words])
+    dy = -6 if above else 12
+    text = base.mark_text(align="left", dx=6, dy=dy, fontSize=11, color=DIM, text=[*words])
     rule = base.mark_rule(strokeDash=[4, 4], color=DIM)
     return rule + text.encode(x=alt.value(WIDTH - ASIDE))
 
 
-def _baseline(data: Data, metric: Metric) -> tuple[float, Sequence[str]] | None:
+def _best_without(data: Data, metric: Metric) -> Level | None:
+    """Return the best metric of what answers without a prompt, and its name; None without any."""
+    rows = [row for row in _having(metric, cell_names.aggregates(data)) if not has_prompt(row)]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: float(metric.sign * row[metric.name]))
+    return best[metric.name], textwrap.wrap(visible(file_name(best["model"]), 24), 12)
+
+
+def _baseline(data: Data, metric: Metric) -> Level | None:
     """Return the metric of answers without a model, and their name; None without any.
 
     Only labels have confusion matrices, and the baseline of options is chance.
@@ -151,7 +170,7 @@ def _in_words(metric: Metric, lines: Mapping[str, Sequence[Data]]) -> str:
 def cost(data: Data) -> list[Panel]:
     """Return panels of the metric against the tokens of a prompt."""
     metric = metric_of(data)
-    whole = _having(metric, cell_names.aggregates(data))
+    whole = [*filter(has_prompt, _having(metric, cell_names.aggregates(data)))]
     domain = domain_of(metric, [row[metric.name] for row in whole])
     seeds = cell_names.by_draw(data)
     panels = []
@@ -205,7 +224,7 @@ def _costs_in_words(metric: Metric, values: Sequence[Data]) -> str:
 def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:
     """Return the rows over all seeds as lines of panels, at most a line per colour in each."""
     names = CellNames(data["rows"])
-    lines = cell_names.grouped(cell_names.aggregates(data), levels_of)
+    lines = cell_names.grouped(filter(has_prompt, cell_names.aggregates(data)), levels_of)
     if len(lines) <= len(COLOURS):
         return [("", {names.of(key): own for key, own in lines.items()})]
     counts = {i: len({key[i] for key in lines}) for i in names.factors}
