@@ -49,7 +49,7 @@ class Beside(NamedTuple):
 
     sentence: str
     leads: bool
-    """Whether it has a better value than every prompt."""
+    """True where it has a better value than every prompt."""
 
     def around(self, lines: Sequence[str]) -> list[str]:
         """Return the first sentences on the prompts with this one, in front where it leads."""

@@ -15,7 +15,7 @@ from promptkit.calibration.apply import ALL, CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
 from promptkit.evaluation import cell_metrics, selective, slices, summary
-from promptkit.evaluation.against_baselines import Trained, without
+from promptkit.evaluation.against_baselines import without
 from promptkit.evaluation.chosen_metric import chosen_metric, usable_metric
 from promptkit.evaluation.field_confusion import field_confusion
 from promptkit.evaluation.metric import Metric
@@ -29,7 +29,7 @@ from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
-from promptkit.experiments.promptless import check_others, predict_others, predict_trained
+from promptkit.experiments.promptless import Others, check_others, predict_beside
 from promptkit.experiments.run_changes import pool_digests
 from promptkit.experiments.seen_tests import seen_warnings
 from promptkit.experiments.setup import setup_of
@@ -192,23 +192,22 @@ def compare(
     said += reasons.cut_off(answers.before)
     cells = [*answers.cells]
     notes = tuple(calibration.notes(predictions))
-    others, more = predict_others(predictors, queries, grid.seeds)
-    learnt, labelled = predict_trained(trained, queries, grid.seeds[0], announce)
-    usage += more
+    beside = predict_beside(predictors, trained, queries, grid.seeds, announce)
+    usage += beside.cost
     usage = replace(
         pilot + usage,
         prompts=usage.prompts,  # where the run found those of the pilot in the store
         cached=usage.cached - (pilot.prompts - pilot.cached),
         wall_seconds=perf_counter() - started,
     )
-    every = [*predictions, *others, *learnt]
-    result = _judged(task, cells, every, free.found, notes, usage, wanted, labelled)
-    identities = [one.identity for one in (*predictors, *trained)]
+    result = _judged(task, cells, predictions, beside, free.found, notes, usage, wanted)
+    others = (*predictors, *trained)
     prompted = [one.predictor for one in cells]
     told = [*_told(task, prompted, predictors, queries), *map(sentence, said)]
-    rows = costed(result.rows, prompted, (*predictors, *trained), every[len(predictions) :], notes)
+    rows = costed(result.rows, prompted, others, beside.predictions, notes)
     result = replace(_with_thresholds(result, thresholds), rows=rows)
-    return replace(result, warnings=(*result.warnings, *told), models=(*result.models, *identities))
+    known = (*result.models, *(one.identity for one in others))
+    return replace(result, warnings=(*result.warnings, *told), models=known)
 
 
 def _told(
@@ -288,13 +287,14 @@ def _with_enough_draws(
 def _judged(
     task: Task[Any, Any],
     cells: Sequence[CellRequests],
-    predictions: Predictions,
+    asked: Predictions,
+    beside: Others,
     free: tuple[FreeAnswers, ...],
     notes: tuple[CalibrationNote, ...],
     usage: Cost,
     wanted: _Wanted,
-    trained: Trained,
 ) -> Comparison:
+    predictions, trained = [*asked, *beside.predictions], beside.trained
     every = tuple(chain.from_iterable(predictions))
     judged = task.output_type.label_of, task.judge.of_label
     by_cell = outcomes(every, *judged)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.errors import TaskError, shorten
@@ -34,10 +34,25 @@ def check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredi
     check_labels(task, predictors)
 
 
-def predict_others(
-    predictors: Sequence[AnyPredictor], queries: Sequence[Example[Any, Any]], seeds: Iterable[int]
-) -> tuple[list[list[Prediction]], Cost]:
-    """Return the predictions of predictors without prompts, and what they took."""
+class Others(NamedTuple):
+    """Predictions without prompts."""
+
+    predictions: list[list[Prediction]]
+    """Those of each predictor and seed, then once those of each baseline, which no seed changes."""
+    cost: Cost
+    """Cost of the predictors."""
+    trained: Trained
+    """The baselines, with the number of labelled rows of each."""
+
+
+def predict_beside(
+    predictors: Sequence[AnyPredictor],
+    trained: Sequence[TrainedBaseline],
+    queries: Sequence[Example[Any, Any]],
+    seeds: Sequence[int],
+    announce: Announce | None,
+) -> Others:
+    """Return the predictions of predictors without prompts and of trained baselines."""
     before = [replace(one.usage) for one in predictors]
     made = predict_each(predictors, queries, seeds)
     cost = Cost()
@@ -46,21 +61,8 @@ def predict_others(
             decoded_tokens=one.usage.decoded_tokens - then.decoded_tokens,
             decode_seconds=one.usage.decode_seconds - then.decode_seconds,
         )
-    return made, cost
-
-
-def predict_trained(
-    trained: Sequence[TrainedBaseline],
-    queries: Sequence[Example[Any, Any]],
-    seed: int,
-    announce: Announce | None,
-) -> tuple[list[list[Prediction]], Trained]:
-    """Return the predictions of trained baselines, once, and the number of rows of each.
-
-    No seed changes them, and there are many: they are no part of the cost of the prompts.
-    """
     if trained and announce is not None:
         rows = counted(len(trained[0].task.demos), "row")
         announce(f"training {counted(len(trained), 'baseline')} on the pool of {rows}")
-    made = predict_each(trained, queries, [seed])
-    return made, {one.identity.name: one.profile.labels for one in trained}
+    made += predict_each(trained, queries, seeds[:1])
+    return Others(made, cost, {one.identity.name: one.profile.labels for one in trained})

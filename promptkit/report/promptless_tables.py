@@ -1,4 +1,4 @@
-"""What answers without a prompt, such as trained baselines, as a table and as values for a page."""
+"""Predictors without a prompt, such as trained baselines, as a table and as values for a page."""
 
 from __future__ import annotations
 
