@@ -48,7 +48,7 @@ def _pool(predictor: AnyPredictor) -> Collection[str]:
     """Return the digests of what a predictor or its steps learnt from, where cards have them."""
     steps = [step.predictor for step in getattr(predictor, "steps", ())]
     found: set[str] = set()
-    for one in (predictor, *(vars(step).get("loaded", step) for step in steps)):
+    for one in (predictor, *(getattr(step, "__dict__", {}).get("loaded", step) for step in steps)):
         card = getattr(one, "card", None)
         pool = card.get(POOL_INPUTS) if isinstance(card, Mapping) else None
         found |= {*pool} if isinstance(pool, list) else set()

@@ -19,6 +19,9 @@ from promptkit.text import file_name, printable
 TRAINED_BASELINE = "trained baseline"
 """Architecture of the baselines that are trained in a comparison."""
 
+SAME = 1.1
+"""Ratio of two costs up to which they count as equal."""
+
 AT_ONCE, NEVER = "at once", "never"
 """Break-even of what costs no more to make, and of what saves nothing."""
 
@@ -78,18 +81,27 @@ def cost_lines(data: Data) -> list[CostLine]:
 def front_of(lines: Sequence[CostLine], metric: Metric, cost: str) -> list[CostLine]:
     """Return the lines that are not dominated: the Pareto front, the cheapest first.
 
+    Costs that differ by less than a tenth count as equal, since times do from run to run.
+
     Args:
         lines: Lines of the table.
         metric: The metric of the comparison.
         cost: `seconds`, for a query, or `bytes`, on disk.
     """
-    known = [line for line in lines if cost_of(line, cost) is not None]
-    worth = {id(line): metric.sign * _value(line, metric) for line in known}
-    front: list[CostLine] = []
-    for line in sorted(known, key=lambda line: (cost_of(line, cost), -worth[id(line)])):
-        if not front or worth[id(line)] > worth[id(front[-1])]:
-            front.append(line)
-    return front
+    known = [
+        (line, metric.sign * _value(line, metric), found)
+        for line in lines
+        if (found := cost_of(line, cost)) is not None
+    ]
+    front = [
+        (found, line)
+        for line, worth, found in known
+        if not any(
+            other >= worth and its <= SAME * found and (other > worth or SAME * its < found)
+            for _, other, its in known
+        )
+    ]
+    return [line for _, line in sorted(front, key=lambda one: one[0])]
 
 
 def cost_of(line: CostLine, cost: str) -> float | None:

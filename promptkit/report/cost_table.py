@@ -64,7 +64,11 @@ def about(lines: Sequence[CostLine], metric: Metric) -> str:
             " Pays after: the number of predictions after which it has taken less time than the "
             f"best prompt, {best.name}, its making included."
         )
-    front = " ● Nothing else is at least as good and as fast." if _has_front(lines) else ""
+    front = (
+        " ● Nothing else is at least as good and as fast, within a tenth."
+        if _has_front(lines)
+        else ""
+    )
     return (
         "On disk: with the model. Items/s: where all are asked at once. Made in: the time that it "
         f"took to make, a teacher's included, of so many tokens and gold labels.{pays}{front}"

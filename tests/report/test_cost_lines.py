@@ -133,6 +133,16 @@ def test_the_front_is_what_nothing_dominates(drawn: list[tuple[int, int]], name:
     assert front == {one for one in points if not dominated(one)}
 
 
+def test_nearly_equal_times_are_equal() -> None:
+    quick, good = (
+        CostLine("quick", {"accuracy": 0.5}, 1.0),
+        CostLine("good", {"accuracy": 0.6}, 1.05),
+    )
+    slow, same = CostLine("slow", {"accuracy": 0.6}, 1.2), CostLine("same", {"accuracy": 0.6}, 1.1)
+    assert front_of([quick, good, slow, same], ACCURACY, "seconds") == [good, same]
+    assert front_of([quick, slow], ACCURACY, "seconds") == [quick, slow]
+
+
 def test_columns_that_say_nothing_are_left_out() -> None:
     plain = [{**one, "making_labels": 0} for one in PROMPTS]
     assert [one.title for one in cost_table.shown_columns(cost_lines(data_of(*plain)))] == [
