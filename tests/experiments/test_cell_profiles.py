@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from comparisons import compared, learner
+from comparisons import Student, Timed, compared, learner
 from samples import COLON, parity_task
 
 import promptkit as pk
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
-from promptkit.inference.any_predictor import prediction_of
-from promptkit.inference.profile import Profile
-from promptkit.models.base import ModelIdentity, Score, Usage
-from promptkit.models.gguf.file_size import ModelSize
 from promptkit.students.input_texts import input_texts
 from promptkit.students.seen_inputs import text_digests
 
 FIELDS = ("parameters", "trained_parameters", "bytes", "making_seconds", "making_tokens")
-
-
-class Timed(pk.FakeModel):
-    """A model of a known size, which takes a tenth of a second for a prompt."""
-
-    size = ModelSize(1000, 4000)
-
-    def score(self, prompts: Any) -> Any:
-        for index, score in super().score(prompts):
-            yield index, Score(score.logprobs, score.tokens, 0.1)
-
-
-class Student:
-    """Answers at once, and says what it took to make."""
-
-    profile = Profile(parameters=12, trained=12, bytes=48, seconds=30.0, tokens=700, labels=8)
-
-    def __init__(self, task: Any, seconds: float = 0.0, **card: Any) -> None:
-        self.task, self.seconds, self.card = task, seconds, card
-        self.usage = Usage()
-        self.identity = ModelIdentity("student", "cd" * 32, "student", "", "none", 0)
-
-    def predict(self, queries: Iterable[Any]) -> list[pk.Prediction]:
-        made = [prediction_of(self.task, query, "odd", model="student") for query in queries]
-        return [replace(one, seconds=self.seconds) for one in made]
 
 
 def row_of(result: pk.Comparison, model: str, shots: int = 0, calibration: str = "none") -> Any:
