@@ -70,6 +70,13 @@ def test_answers_come_after_what_was_generated(output: Any) -> None:
     assert predictor.predict(predictor.task.tests, store=store) == [first, second]
 
 
+def test_the_best_label_alone_comes_after_one() -> None:
+    predictor = pk.Predictor(task(), TEMPLATE, pk.FakeModel(thinks), shots=2, scores="best")
+    for made in predictor.predict(predictor.task.tests):
+        assert (made.correct, made.probs, made.near_tie) == (True, None, False)
+        assert made.rationale is not None
+
+
 def test_a_comparison_keeps_them_with_the_exact_prompts(tmp_path: Path) -> None:
     model = pk.FakeModel(thinks)
     made = pk.compare(

@@ -95,6 +95,14 @@ def test_a_thought_comes_before_the_answer(output: Any, template: str) -> None:
     assert [span.source for span in spans] == ["data"]
 
 
+def test_the_best_label_alone_comes_after_a_thought() -> None:
+    model = pk.FakeModel(thinks, chat_template=THINKS)
+    predictor = pk.Predictor(task(), TURNS, model, think=50, scores="best")
+    for made in predictor.predict(predictor.task.tests):
+        assert (made.correct, made.probs) == (True, None)
+        assert made.thought
+
+
 def test_without_a_budget_nothing_is_different() -> None:
     plain, quiet = (
         pk.Predictor(task(), TURNS, model()),
