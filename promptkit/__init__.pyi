@@ -32,6 +32,7 @@ from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.serving.application import service as service
 from promptkit.serving.service_limits import ServiceLimits as ServiceLimits
 from promptkit.students.cascading import cascade as cascade
+from promptkit.students.distillation import distill as distill
 from promptkit.students.saved_predictor import load_predictor as load_predictor
 from promptkit.students.student import Student as Student
 from promptkit.tasks.example_set import ExampleSet as ExampleSet

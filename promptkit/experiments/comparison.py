@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptkit.calibration.apply import CalibrationNote
+from promptkit.calibration.calibrated_predictors import calibrated_predictor
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.evaluation.results import (
     Best,
@@ -27,7 +28,7 @@ from promptkit.evaluation.results import (
     Variance,
 )
 from promptkit.experiments.setup import Setup
-from promptkit.experiments.winner import calibrated_predictor, check_prompted, threshold_of
+from promptkit.experiments.winner import check_prompted, threshold_of
 from promptkit.files import saving
 from promptkit.inference.batch import Cost
 from promptkit.inference.cell import FIELDS, RAW, Cell, describe

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from promptkit.calibration.calibrated_predictors import calibrated_predictor
 from promptkit.errors import TaskError
 from promptkit.evaluation.results import Selective
 from promptkit.experiments.saved_runs import Run
 from promptkit.experiments.setup import Setup
 from promptkit.experiments.winner import (
-    calibrated_predictor,
     check_prompted,
     chosen_cell,
     differing,

@@ -7,9 +7,8 @@ n-grams one by one, equal ones too. Words and characters are of length one each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from promptkit.students.features import Floats, Scorer
 from promptkit.students.hashed_grams import BITS, SIZES, Layer, layers_of
 
 _GROUPS = 2
+
+Values = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +81,6 @@ class TfIdfFeatures:
             raise ValueError(f"hashes of another kind: {settings}")
         return cls(arrays["buckets"].astype(np.int32), arrays["rarity"])
 
-    @cached_property
-    def _squares(self) -> Floats:
-        return self._spread(np.square(self.rarity))
-
-    def _spread(self, values: Floats) -> Floats:
-        """Return the values of the n-grams by bucket, 0 for those that are not known."""
-        table = np.zeros(1 << BITS, np.float32)
-        table[self.buckets] = values
-        return table
-
     def matrix(self, texts: Sequence[str]) -> Any:
         """Return the features, (texts, columns), as a sparse array."""
         from scipy import sparse
@@ -98,7 +89,7 @@ class TfIdfFeatures:
         known[self.buckets] = np.arange(len(self.buckets), dtype=np.int32)
         parts = []
         for _, layers in layers_of(texts):
-            lengths = [*self._lengths(layers)]
+            lengths = self._lengths(layers)[:, :, 0]
             part: Any = 0
             for layer in layers:
                 columns = known[layer.buckets]
@@ -111,37 +102,57 @@ class TfIdfFeatures:
             parts.append(part)
         return sparse.vstack(parts, format="csr") if parts else sparse.csr_array((0, self.columns))
 
-    def _lengths(self, layers: Sequence[Layer]) -> Iterator[Floats]:
-        """Yield, for each group, one over the length of each text; 0 for one without n-grams."""
-        for group in range(_GROUPS):
-            own = [layer for layer in layers if layer.group == group]
-            squares: Floats = np.sum([_sums(self._squares, layer) for layer in own], axis=0)
-            yield np.divide(
-                1, np.sqrt(squares), out=np.zeros(len(squares), np.float32), where=squares > 0
-            )
+    def _lengths(self, layers: Sequence[Layer]) -> Floats:
+        """Return one over the length of each group of each text, (groups, texts, 1)."""
+        return _inverse(_sums([self._spread(np.square(self.rarity))], layers))
+
+    def _spread(self, values: Values) -> Values:
+        """Return the values of the n-grams by bucket, 0 for those that are not known."""
+        table = np.zeros(1 << BITS, values.dtype)
+        table[self.buckets] = values
+        return table
 
     def scorer(self, weights: Floats) -> Scorer:
         """Return the function that multiplies features with weights, (columns, outputs)."""
-        tables = [self._spread(self.rarity * column) for column in weights.T]
+        outputs = weights.shape[1]
+        channels = [np.square(self.rarity), *(self.rarity * column for column in weights.T)]
+        channels += [np.zeros_like(self.rarity)] * (len(channels) % 2)
+        pairs = zip(channels[::2], channels[1::2], strict=True)
+        # Two numbers of an n-gram are looked up at once as one complex number.
+        tables = [self._spread((one + 1j * other).astype(np.complex64)) for one, other in pairs]
 
         def scores(texts: Sequence[str]) -> NDArray[np.float64]:
-            found = np.zeros((len(texts), len(tables)))
+            found = np.zeros((len(texts), outputs))
             for place, layers in layers_of(texts):
-                lengths = [*self._lengths(layers)]
-                for layer in layers:
-                    for number, table in enumerate(tables):
-                        found[place, number] += _sums(table, layer) * lengths[layer.group]
+                sums = _sums(tables, layers)
+                lengths = _inverse(sums[:, :, :1])
+                found[place] = (sums[:, :, 1 : 1 + outputs] * lengths).sum(axis=0)
             return found
 
         return scores
 
 
-def _sums(table: Floats, layer: Layer) -> Floats:
-    """Return the sum over the n-grams of each text of their values in a table."""
-    sums = np.add.reduceat(table[layer.buckets], layer.starts)[:-1]
-    if layer.group == 0:  # a text may have no words, and then its place is that of the next
-        sums[layer.starts[1:] == layer.starts[:-1]] = 0
+def _sums(tables: Sequence[Values], layers: Sequence[Layer]) -> Floats:
+    """Return the sums over the n-grams of each text of their values, (groups, texts, values)."""
+    width = tables[0].itemsize // 4
+    sums = np.zeros((_GROUPS, len(layers[0].starts) - 1, width * len(tables)), np.float32)
+    for layer in layers:
+        # A text may have no words, and then its place is that of the next.
+        empty = layer.starts[1:] == layer.starts[:-1]
+        for number, table in enumerate(tables):
+            found = np.add.reduceat(table.take(layer.buckets), layer.starts)[:-1]
+            if layer.group == 0:
+                found[empty] = 0
+            own = sums[layer.group, :, number * width : (number + 1) * width]
+            own += found.view(np.float32).reshape(-1, width)
     return sums
+
+
+def _inverse(squares: Floats) -> Floats:
+    """Return one over the roots of sums of squares, 0 for those of nothing."""
+    inverse = np.zeros_like(squares)
+    np.divide(1, np.sqrt(squares), out=inverse, where=squares > 0)
+    return inverse
 
 
 def _once(layer: Layer) -> NDArray[np.intp]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from promptkit.errors import TaskError
-
 UNKNOWN = -1
 """Gold label of a row that has none."""
 
@@ -76,13 +74,7 @@ class TrainingSet:
         return replace(self, targets=np.eye(self.targets.shape[1])[self.targets.argmax(axis=1)])
 
     def softened(self, temperature: float) -> TrainingSet:
-        """Return the rows with log-probabilities over a temperature, normalised; numbers stay.
-
-        Raises:
-            TaskError: The temperature is not above 0.
-        """
-        if not 0 < temperature < np.inf:
-            raise TaskError(f"temperature {temperature}: it is a number above 0; 1 changes nothing")
+        """Return the rows with log-probabilities over a temperature, normalised; numbers stay."""
         if self.numeric or temperature == 1:
             return self
         scores = np.log(np.maximum(self.targets, _LEAST)) / temperature
@@ -94,12 +86,7 @@ class TrainingSet:
 
         Args:
             gold_weight: Weight of the gold output, from 0 (the teacher alone) to 1 (gold alone).
-
-        Raises:
-            TaskError: It is out of this range.
         """
-        if not 0 <= gold_weight <= 1:
-            raise TaskError(f"gold weight {gold_weight}: from 0, the teacher alone, to 1")
         known = self.has_gold
         if not gold_weight or not known.any():
             return self

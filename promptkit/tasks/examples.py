@@ -82,7 +82,12 @@ def text_of(value: BaseModel) -> str:
 
 def texts_of(value: BaseModel) -> list[str]:
     """Return an input's values one by one, as texts; empty for one that is not there."""
-    return ["" if leaf is None else str(leaf) for leaf in _leaves(plain(value))]
+    return texts_in(plain(value))
+
+
+def texts_in(fields: Mapping[str, Any]) -> list[str]:
+    """Return the values of an input's fields, as `texts_of` does."""
+    return ["" if leaf is None else str(leaf) for leaf in _leaves(fields)]
 
 
 def _leaves(value: object) -> Iterator[object]:

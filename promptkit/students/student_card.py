@@ -1,0 +1,204 @@
+"""Cards of students: what they were made of, and how well they do; as JSON, and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import promptkit
+from promptkit.students.student_figures import Figures
+from promptkit.students.taught import Taught
+from promptkit.text import number, percent, plain, signed
+
+Card = Mapping[str, Any]
+
+
+def card_of(taught: Taught, judged: Figures, strength: float, seconds: float) -> dict[str, Any]:
+    """Return the card of a student.
+
+    Args:
+        taught: What it learnt from.
+        judged: Figures on the tests.
+        strength: Strength of regularisation that was chosen.
+        seconds: Time of the training.
+    """
+    teacher, labels, lesson = taught.teacher, taught.labels, taught.lesson
+    return {
+        "task": teacher.task.name,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "promptkit": promptkit.__version__,
+        "teacher": {"name": teacher.name, "keys": [*teacher.keys]},
+        "pool": {
+            "name": taught.source.name,
+            "sha256": taught.source.sha256,
+            "rows": labels.rows,
+            "dropped": {**labels.dropped, **taught.dropped},
+            "seconds": round(labels.seconds, 3),
+            "tokens": labels.tokens,
+        },
+        "training": {
+            "student": lesson.student,
+            "rows": len(taught.rows),
+            "gold": int(taught.rows.has_gold.sum()),
+            "gold_weight": lesson.gold_weight,
+            "temperature": lesson.temperature,
+            "filters": asdict(lesson.filters),
+            "strength": strength,
+            "seed": lesson.seed,
+            "seconds": round(seconds, 3),
+        },
+        "tests": judged,
+    }
+
+
+class CardTable(NamedTuple):
+    """A table of a card: names of columns, those of numbers with a colon, and rows of texts."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "pearson": "Pearson",
+}
+_SHARES = ("accuracy", "macro_f1", "ece")
+
+
+def tables_of(card: Card, parameters: int, size: int | None) -> list[CardTable]:
+    """Return the tables of a card: figures on the tests, then the learning curve.
+
+    Args:
+        card: The card.
+        parameters: Number of parameters of the student.
+        size: Bytes of the student.
+    """
+    tests = card.get("tests") or {}
+    if not tests:
+        return []
+    own, teacher = tests["student"], tests["teacher"]
+    names = [name for name in _NAMES if name in own]
+    columns = ["", *(f"{_NAMES[name]}:" for name in names), "items a second:", "parameters:"]
+    rows = [
+        ["teacher", *(_shown(name, teacher) for name in names), _rate(teacher), ""],
+        ["student", *(_shown(name, own) for name in names), _rate(own), f"{parameters:,}"],
+    ]
+    title = f"{own['n']:,} tests, against gold"
+    made = [CardTable(title, columns, rows)]
+    if curve := tests.get("curve"):
+        made.append(_curve(curve, own["metric"]))
+    return made
+
+
+def _curve(points: Sequence[Figures], metric: str) -> CardTable:
+    """Return the table of a learning curve: a row for each number of rows."""
+    kinds = [*dict.fromkeys(point["labels"] for point in points)]
+    name = _NAMES.get(metric, metric)
+    columns = ["rows:", *(f"{name}, {kind} labels:" if len(kinds) > 1 else f"{name}:"
+                          for kind in kinds)]  # fmt: skip
+    if len(kinds) > 1:
+        columns += [f"agreement, {kind}:" for kind in kinds]
+    rows = []
+    for size in dict.fromkeys(point["rows"] for point in points):
+        at = {point["labels"]: point for point in points if point["rows"] == size}
+        cells = [_shown(metric, at[kind]) for kind in kinds]
+        if len(kinds) > 1:
+            cells += [percent(at[kind]["agreement"]) for kind in kinds]
+        rows.append([f"{size:,}", *cells])
+    return CardTable("Students of fewer rows of the pool", columns, rows)
+
+
+def lines_of(card: Card, size: int | None = None) -> Iterator[str]:
+    """Yield sentences on what a student was made of, and how it does beside its teacher.
+
+    Args:
+        card: The card.
+        size: Bytes of the student.
+    """
+    pool, training = card["pool"], card["training"]
+    yield f"Teacher: {card['teacher']['name']}"
+    left = ", ".join(f"{count:,} {reason}" for reason, count in pool["dropped"].items())
+    said = f"Pool: {pool['name']}, {pool['rows']:,} rows, {training['rows']:,} learnt from"
+    yield f"{said} (left out: {left})" if left else said
+    own = (card.get("tests") or {}).get("student")
+    if own is None:
+        yield "The task has no tests: nothing is known of the student's answers"
+        return
+    if "agreement" in own:
+        ends = "–".join(number(end) for end in own["agreement_ci"])
+        yield (
+            f"It agrees with its teacher on {percent(own['agreement'])} of the tests [{ends}], at "
+            f"a mean KL divergence of {own['kl']:.3f} nats"
+        )
+    if "difference" in own and own["metric"] == "accuracy":
+        low, high = (signed(end) for end in own["difference_ci"])
+        share = f", {own['share_of_teacher']:.2f} of it" if "share_of_teacher" in own else ""
+        change = signed(own["difference"])
+        yield f"Its accuracy is {change} points from its teacher's [{low}, {high}]{share}"
+    faster = _faster(card)
+    if faster:
+        yield faster
+
+
+def _faster(card: Card) -> str:
+    rates = [card["tests"][who].get("items_per_second") for who in ("teacher", "student")]
+    if None in rates:
+        return ""
+    return f"It answers {rates[1] / rates[0]:,.0f} times as many inputs a second as its teacher"
+
+
+def card_text(card: Card, parameters: int, size: int | None) -> str:
+    """Return a card as Markdown.
+
+    Args:
+        card: The card.
+        parameters: Number of parameters of the student.
+        size: Bytes of the student.
+    """
+    training = card["training"]
+    lines = [f"# A student of {card['task']}", "", *(f"- {line}" for line in lines_of(card, size))]
+    lines += [
+        f"- Student: {training['student']}, {parameters:,} parameters"
+        + (f", {size:,} bytes" if size is not None else ""),
+        f"- Training: temperature {training['temperature']:g}, gold weight "
+        f"{training['gold_weight']:g} ({training['gold']:,} rows with gold), C = "
+        f"{training['strength']:g}, seed {training['seed']}, {training['seconds']:.1f} s",
+        f"- Pool: SHA-256 {card['pool']['sha256']}",
+        f"- Made: {card['made']}, promptkit {card['promptkit']}",
+    ]
+    for table in tables_of(card, parameters, size):
+        heads = [name.rstrip(":") for name in table.columns]
+        rule = ["--:" if name.endswith(":") else "---" for name in table.columns]
+        rows = [_row(cells) for cells in (heads, rule, *table.rows)]
+        lines += ["", f"## {table.title}", "", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _shown(name: str, figures: Figures) -> str:
+    """Return a figure with its interval."""
+    value, ends = figures.get(name), figures.get(f"{name}_ci")
+    if value is None:
+        return "–"
+    if name in _SHARES:
+        digits = 1
+        shown = number(value, digits) + " %"
+        return shown if not ends else f"{shown} [{number(ends[0])}, {number(ends[1])}]"
+    shown = plain(value, 3)
+    return shown if not ends else f"{shown} [{plain(ends[0], 3)}, {plain(ends[1], 3)}]"
+
+
+def _rate(figures: Figures) -> str:
+    rate = figures.get("items_per_second")
+    return "–" if rate is None else f"{rate:,.0f}"

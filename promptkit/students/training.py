@@ -1,0 +1,77 @@
+"""Training of students of each kind on the rows of a training set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from promptkit.errors import TaskError
+from promptkit.students.features import Features
+from promptkit.students.linear_head import STRENGTHS, LinearHead, fit_head
+from promptkit.students.student import Student
+from promptkit.students.tfidf_features import TfIdfFeatures
+from promptkit.students.training_set import TrainingSet
+from promptkit.tasks.task import Task
+
+FEW = 200
+"""Number of rows up to which an n-gram of a single row counts."""
+
+
+class Trained(NamedTuple):
+    """Features and the head that was trained on them."""
+
+    features: Features
+    head: LinearHead
+
+
+Train = Callable[[TrainingSet, Sequence[float], int], Trained]
+"""Trains on rows, given the strengths of regularisation to choose from and a seed."""
+
+
+def kind_named(name: str) -> Train:
+    """Return the training of a kind of student.
+
+    Args:
+        name: `tfidf`.
+
+    Raises:
+        TaskError: There is no such kind.
+    """
+    if name in KINDS:
+        return KINDS[name]
+    known = ", ".join(KINDS)
+    raise TaskError(f"unknown student {name!r}; choose one of: {known}")
+
+
+def train(
+    task: Task[Any, Any],
+    rows: TrainingSet,
+    kind: Train,
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+    name: str = "student",
+) -> tuple[Student, LinearHead]:
+    """Return a student that has learnt some rows, and its head.
+
+    Args:
+        task: Task of the rows.
+        rows: The rows.
+        kind: Training of its kind.
+        strengths: Strengths of regularisation to choose from.
+        seed: Number of the draw of folds.
+        name: Name of the student.
+    """
+    features, head = kind(rows, strengths, seed)
+    return Student(task, features, head.weights, head.bias, name), head
+
+
+def _train_tfidf(rows: TrainingSet, strengths: Sequence[float], seed: int) -> Trained:
+    features = TfIdfFeatures.of(rows.texts, 1 if len(rows) <= FEW else 2)
+    matrix = features.matrix(rows.texts)
+    how: Any = {"strengths": strengths, "seed": seed}
+    return Trained(features, fit_head(matrix, rows.targets, rows.row_weights, **how))
+
+
+KINDS: Mapping[str, Train] = {"tfidf": _train_tfidf}
+"""Training of each kind of student, by name."""
