@@ -19,6 +19,7 @@ from promptkit.cli import console, lookup, models, store
 from promptkit.cli.cascade import cascade
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
+from promptkit.cli.distill import distill
 from promptkit.cli.export import export
 from promptkit.cli.freeze import freeze
 from promptkit.cli.importing import import_file
@@ -114,7 +115,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export),
-    cascade,
+    *(cascade, distill),
 )
 for command in _COMMANDS:
     app.command(cls=Command)(command)

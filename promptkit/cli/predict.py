@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,15 @@ from promptkit.bulk.bulk_run import CHUNK_ROWS
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import err, say
 from promptkit.cli.lookup import check_lookup, write_table
-from promptkit.cli.predictors import TASK_OR_SAVED, is_saved, predictor_named
+from promptkit.cli.predictors import (
+    SHOTS,
+    TASK_OR_SAVED,
+    columns_of,
+    is_given,
+    is_saved,
+    predictor_named,
+    prompt_of,
+)
 from promptkit.cli.repeated import listed
 from promptkit.cli.row_progress import row_progress
 from promptkit.errors import TaskError
@@ -28,9 +35,6 @@ from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.lookup.lookup_rows import PredictedBy
 from promptkit.models.base import Weights
-from promptkit.tasks.task import Task
-from promptkit.tasks.task_file import read_task_file
-from promptkit.templating.template import Template
 from promptkit.text import counted
 
 _OF_PROMPTS = (
@@ -38,7 +42,6 @@ _OF_PROMPTS = (
     *("order", "fit", "max_tokens", "temperature", "rationale_tokens", "context_tokens"),
     *("weights", "adapter", "exact"),
 )
-_SHOTS = 8  # where nobody says how many, and the pool has as many
 
 Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN|STUDENT", help=TASK_OR_SAVED)]
 InputFile = Annotated[
@@ -52,7 +55,7 @@ OutFile = Annotated[
 ]
 ShotCount = Annotated[
     int | None,
-    typer.Option(metavar="K", min=0, help=f"Number of shots; by default up to {_SHOTS}."),
+    typer.Option(metavar="K", min=0, help=f"Number of shots; by default up to {SHOTS}."),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Number of the draw of shots.")]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
@@ -200,7 +203,7 @@ def predict(
         how: dict[str, Any] = {"any_model": any_model, "threads": threads, "embedder": embedder}
         predictor: Any = _saved(context, task, model=model, gpu_layers=gpu_layers, **how)
     else:
-        predictor = _prompt(
+        predictor = prompt_of(
             arguments.task_named(task, near_duplicates),
             shots=shots,
             template=template,
@@ -224,7 +227,7 @@ def predict(
             order=next(iter(arguments.orders([order] if order else [], None)), None),
         )
     predictor = _scoring(predictor, scores)
-    columns = _columns(task, column or [])
+    columns = columns_of(task, column or [])
     rows: dict[str, Any] = {"columns": columns, "limit": limit, "normalise": not verbatim}
     if dry_run:
         from promptkit.bulk.bulk_estimate import estimate
@@ -280,25 +283,6 @@ def _tabulate(predictions: Path, lookup: Path | None, predictor: AnyPredictor) -
         write_table(predictions, lookup, origin=PredictedBy(*names, predictor_key(predictor)))
 
 
-def _prompt(
-    task: Task[Any, Any],
-    *,
-    shots: int | None,
-    template: str | None,
-    verbalizer: str | None,
-    model: str,
-    adapter: Path | None,
-    how: Mapping[str, Any],
-    **more: Any,
-) -> Predictor:
-    """Return the prompt of a task that options describe; the model is loaded last."""
-    words = task.verbalizer(verbalizer) if verbalizer else None
-    worded = Template.of(task, template)
-    count = min(_SHOTS, len(task.demos)) if shots is None else shots
-    *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
-    return Predictor(task, worded, runtime, count, verbalizer=words, **more)
-
-
 def _scoring(predictor: Any, scores: str | None) -> Any:
     """Return a predictor with other scores, where some are named."""
     if scores is None:
@@ -329,42 +313,18 @@ def _workers(
 def _saved(context: typer.Context, name: str, **options: Any) -> Any:
     """Return a saved predictor, with those options that are on the command line."""
     _refuse_prompt_options(context)
-    given = {option: value for option, value in options.items() if _is_given(context, option)}
+    given = {option: value for option, value in options.items() if is_given(context, option)}
     return predictor_named(name, **given)
 
 
 def _refuse_prompt_options(context: typer.Context) -> None:
     """Raise `TaskError` where options say what a saved predictor has said already."""
     for option in _OF_PROMPTS:
-        if _is_given(context, option):
+        if is_given(context, option):
             name = option.removesuffix("_tokens") if option == "context_tokens" else option
             raise TaskError(
                 f"--{name.replace('_', '-')}: a saved predictor has its own; leave it out"
             )
-
-
-def _is_given(context: typer.Context, option: str) -> bool:
-    """Return whether an option is on the command line."""
-    source = context.get_parameter_source(option)
-    return source is not None and source.name != "DEFAULT"
-
-
-def _columns(task: str, texts: list[str]) -> Mapping[str, Any]:
-    """Return the columns that task.toml names, and those of options in front of them."""
-    folder = Path(task)
-    file = folder / "task.toml" if folder.is_dir() else folder
-    columns: dict[str, Any] = {}
-    if file.name == "task.toml" and not is_saved(task):
-        named = read_task_file(file).columns
-        columns = {
-            field: column for field, column in named.items() if field not in ("output", column)
-        }
-    for text in texts:
-        field, equals, name = text.partition("=")
-        if not (field and equals and name):
-            raise TaskError(f"--column {text!r}: write a field and its column: text=body")
-        columns[field] = name
-    return columns
 
 
 def _say(done: BulkResult, shard: str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.text import Text
 
 import promptkit
@@ -13,15 +14,21 @@ from promptkit.cli import arguments
 from promptkit.cli.console import err, note
 from promptkit.errors import TaskError, escaped
 from promptkit.inference.frozen_file import SUFFIX
+from promptkit.inference.prediction import Predictor
 from promptkit.models.base import Model
 from promptkit.models.reloading import load_again
 from promptkit.tasks.task import Task
+from promptkit.tasks.task_file import read_task_file
+from promptkit.templating.template import Template
 
 TASK_OR_SAVED = (
     f"Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), folder of a "
     "student, or cascade (FILE.cascade)."
 )
 """Help for an argument that names a predictor."""
+
+SHOTS = 8
+"""Number of shots where nobody says how many, and the pool has as many."""
 
 
 def is_frozen(name: str) -> bool:
@@ -101,3 +108,46 @@ def model_again(
         raise TaskError(f"the run does not say how {known} was loaded; freeze it in Python")
     with err.status(Text(f"loading {escaped(known)}")):
         return load_again(origin, context, name=name, notify=note)
+
+
+def prompt_of(
+    task: Task[Any, Any],
+    *,
+    shots: int | None,
+    template: str | None,
+    verbalizer: str | None,
+    model: str,
+    adapter: Path | None,
+    how: Mapping[str, Any],
+    **more: Any,
+) -> Predictor:
+    """Return the prompt of a task that options describe; the model is loaded last."""
+    words = task.verbalizer(verbalizer) if verbalizer else None
+    worded = Template.of(task, template)
+    count = min(SHOTS, len(task.demos)) if shots is None else shots
+    *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
+    return Predictor(task, worded, runtime, count, verbalizer=words, **more)
+
+
+def is_given(context: typer.Context, option: str) -> bool:
+    """Return whether an option is on the command line."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
+
+
+def columns_of(task: str, texts: list[str]) -> Mapping[str, Any]:
+    """Return the columns that task.toml names, and those of options in front of them."""
+    folder = Path(task)
+    file = folder / "task.toml" if folder.is_dir() else folder
+    columns: dict[str, Any] = {}
+    if file.name == "task.toml" and not is_saved(task):
+        named = read_task_file(file).columns
+        columns = {
+            field: column for field, column in named.items() if field not in ("output", column)
+        }
+    for text in texts:
+        field, equals, name = text.partition("=")
+        if not (field and equals and name):
+            raise TaskError(f"--column {text!r}: write a field and its column: text=body")
+        columns[field] = name
+    return columns

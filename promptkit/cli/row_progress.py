@@ -12,15 +12,15 @@ from promptkit.text import counted, percent
 
 
 @contextmanager
-def row_progress() -> Iterator[Callable[[BulkProgress], None]]:
+def row_progress(doing: str = "predicting") -> Iterator[Callable[[BulkProgress], None]]:
     """Show rows, their rate, the tokens that are saved and the time that is left."""
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("predicting"), BarColumn(), TextColumn("{task.fields[said]}"))
+    columns = (TextColumn(doing), BarColumn(), TextColumn("{task.fields[said]}"))
     begun = monotonic()
     first: BulkProgress | None = None
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        job = bar.add_task("predicting", total=None, said="reading")
+        job = bar.add_task(doing, total=None, said="reading")
 
         def update(now: BulkProgress) -> None:
             nonlocal first, begun

@@ -22,11 +22,10 @@ from promptkit.students.linear_head import LinearHead
 from promptkit.students.pool_gold import gold_of
 from promptkit.students.pool_labels import PoolSource, Tell, label_pool
 from promptkit.students.student import Student
-from promptkit.students.student_card import card_of
 from promptkit.students.student_curve import student_curve
 from promptkit.students.student_figures import judge
 from promptkit.students.student_folder import is_student
-from promptkit.students.taught import Taught
+from promptkit.students.taught import Taught, card_of
 from promptkit.students.teacher import Teacher
 from promptkit.students.training import kind_named, train
 from promptkit.tasks.reading import Columns

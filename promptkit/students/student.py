@@ -20,6 +20,7 @@ from promptkit.models.base import ModelIdentity, Usage
 from promptkit.students.features import Features, Floats, Scorer
 from promptkit.students.input_texts import input_texts
 from promptkit.students.soft_predictions import label_predictions, number_predictions
+from promptkit.students.student_card import card_text
 from promptkit.students.student_folder import FORMAT, write_student
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
@@ -162,7 +163,8 @@ class Student:
             "profile": asdict(self.profile),
             "card": dict(self.card),
         }
-        return write_student(folder, self.task, self.arrays, about)
+        card = card_text(self.card, self.parameters, self.profile.bytes)
+        return write_student(folder, self.task, self.arrays, about, card)
 
 
 def check_teachable(task: Task[Any, Any]) -> None:

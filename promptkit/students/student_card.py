@@ -1,56 +1,14 @@
-"""Cards of students: what they were made of, and how well they do; as JSON, and as text."""
+"""Cards of students as text: what they were made of, and how well they do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-import promptkit
-from promptkit.students.student_figures import Figures
-from promptkit.students.taught import Taught
 from promptkit.text import number, percent, plain, signed
 
 Card = Mapping[str, Any]
-
-
-def card_of(taught: Taught, judged: Figures, strength: float, seconds: float) -> dict[str, Any]:
-    """Return the card of a student.
-
-    Args:
-        taught: What it learnt from.
-        judged: Figures on the tests.
-        strength: Strength of regularisation that was chosen.
-        seconds: Time of the training.
-    """
-    teacher, labels, lesson = taught.teacher, taught.labels, taught.lesson
-    return {
-        "task": teacher.task.name,
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "promptkit": promptkit.__version__,
-        "teacher": {"name": teacher.name, "keys": [*teacher.keys]},
-        "pool": {
-            "name": taught.source.name,
-            "sha256": taught.source.sha256,
-            "rows": labels.rows,
-            "dropped": {**labels.dropped, **taught.dropped},
-            "seconds": round(labels.seconds, 3),
-            "tokens": labels.tokens,
-        },
-        "training": {
-            "student": lesson.student,
-            "rows": len(taught.rows),
-            "gold": int(taught.rows.has_gold.sum()),
-            "gold_weight": lesson.gold_weight,
-            "temperature": lesson.temperature,
-            "filters": asdict(lesson.filters),
-            "strength": strength,
-            "seed": lesson.seed,
-            "seconds": round(seconds, 3),
-        },
-        "tests": judged,
-    }
+Figures = Mapping[str, Any]
 
 
 class CardTable(NamedTuple):
@@ -73,13 +31,12 @@ _NAMES = {
 _SHARES = ("accuracy", "macro_f1", "ece")
 
 
-def tables_of(card: Card, parameters: int, size: int | None) -> list[CardTable]:
+def tables_of(card: Card, parameters: int) -> list[CardTable]:
     """Return the tables of a card: figures on the tests, then the learning curve.
 
     Args:
         card: The card.
         parameters: Number of parameters of the student.
-        size: Bytes of the student.
     """
     tests = card.get("tests") or {}
     if not tests:
@@ -116,12 +73,11 @@ def _curve(points: Sequence[Figures], metric: str) -> CardTable:
     return CardTable("Students of fewer rows of the pool", columns, rows)
 
 
-def lines_of(card: Card, size: int | None = None) -> Iterator[str]:
+def lines_of(card: Card) -> Iterator[str]:
     """Yield sentences on what a student was made of, and how it does beside its teacher.
 
     Args:
         card: The card.
-        size: Bytes of the student.
     """
     pool, training = card["pool"], card["training"]
     yield f"Teacher: {card['teacher']['name']}"
@@ -156,15 +112,17 @@ def _faster(card: Card) -> str:
 
 
 def card_text(card: Card, parameters: int, size: int | None) -> str:
-    """Return a card as Markdown.
+    """Return a card as Markdown; empty for one of another kind.
 
     Args:
         card: The card.
         parameters: Number of parameters of the student.
         size: Bytes of the student.
     """
+    if not {"teacher", "pool", "training"} <= card.keys():
+        return ""
     training = card["training"]
-    lines = [f"# A student of {card['task']}", "", *(f"- {line}" for line in lines_of(card, size))]
+    lines = [f"# A student of {card['task']}", "", *(f"- {line}" for line in lines_of(card))]
     lines += [
         f"- Student: {training['student']}, {parameters:,} parameters"
         + (f", {size:,} bytes" if size is not None else ""),
@@ -174,7 +132,7 @@ def card_text(card: Card, parameters: int, size: int | None) -> str:
         f"- Pool: SHA-256 {card['pool']['sha256']}",
         f"- Made: {card['made']}, promptkit {card['promptkit']}",
     ]
-    for table in tables_of(card, parameters, size):
+    for table in tables_of(card, parameters):
         heads = [name.rstrip(":") for name in table.columns]
         rule = ["--:" if name.endswith(":") else "---" for name in table.columns]
         rows = [_row(cells) for cells in (heads, rule, *table.rows)]

@@ -25,7 +25,7 @@ MANIFEST = "student.json"
 """File that makes a folder a student."""
 
 TYPE = "promptkit student"
-ARRAYS, TASK = "arrays.npz", "task"
+ARRAYS, TASK, CARD = "arrays.npz", "task", "card.md"
 
 
 def is_student(path: str | Path) -> bool:
@@ -34,7 +34,11 @@ def is_student(path: str | Path) -> bool:
 
 
 def write_student(
-    folder: str | Path, task: Task[Any, Any], arrays: Arrays, about: Mapping[str, Any]
+    folder: str | Path,
+    task: Task[Any, Any],
+    arrays: Arrays,
+    about: Mapping[str, Any],
+    card: str = "",
 ) -> Path:
     """Write the folder of a student.
 
@@ -43,6 +47,7 @@ def write_student(
         task: Task of the student; its examples, templates and own scorer are left out.
         arrays: Arrays of the student.
         about: Everything else of its manifest, as JSON holds it.
+        card: Its card as Markdown, for people; empty for none.
 
     Raises:
         TaskError: The task is one that only Python can hold.
@@ -62,6 +67,8 @@ def write_student(
     for name in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     every: dict[str, str | bytes] = {**files, MANIFEST: written}
+    if card:
+        every[CARD] = card
     saving.write_all({folder / name: content for name, content in every.items()})
     return folder
 

@@ -1,0 +1,271 @@
+"""`promptkit distill`: a student that learns from what a teacher says of a pool."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import promptkit
+from promptkit.cli import arguments, options
+from promptkit.cli.console import Screen, err, note, say, write_json
+from promptkit.cli.outputs import check_folder, checked
+from promptkit.cli.predict import OneSelection, Seed, ShotCount
+from promptkit.cli.predictors import (
+    TASK_OR_SAVED,
+    columns_of,
+    is_given,
+    is_saved,
+    predictor_named,
+    prompt_of,
+)
+from promptkit.cli.repeated import listed
+from promptkit.cli.row_progress import row_progress
+from promptkit.errors import TaskError
+from promptkit.inference.cell import RAW
+from promptkit.report.rich_tables import table, titled
+from promptkit.students.student_card import lines_of, tables_of
+from promptkit.students.teacher_calibration import calibrated
+from promptkit.tasks.task_file import read_task_file
+
+Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_SAVED)]
+Pool = Annotated[
+    Path,
+    typer.Option(metavar="FILE", help="Rows to label and learn from: .csv, .jsonl or .parquet."),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        callback=checked(check_folder, "--out"),
+        help="Folder of the student; the teacher's answers are kept in DIR.labels.",
+    ),
+]
+Tests = Annotated[
+    str | None,
+    typer.Option(
+        "--tests",
+        metavar="TASK",
+        help="Task whose tests judge the student, where the teacher is a frozen predictor, which "
+        "has none.",
+    ),
+]
+Kind = Annotated[
+    str,
+    typer.Option(metavar="KIND", help="Kind of student: tfidf, words and characters."),
+]
+Softness = Annotated[
+    float,
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        help="What the teacher's log-probabilities are divided by: above 1 makes them softer.",
+    ),
+]
+Gold = Annotated[
+    float,
+    typer.Option(
+        "--gold",
+        metavar="X",
+        min=0.0,
+        max=1.0,
+        help="Weight of the outputs that the pool has: 0 is the teacher alone, 1 they alone.",
+    ),
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P", min=0.0, max=1.0, help="Leave out rows whose best label is less probable."
+    ),
+]
+Coverage = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        min=0.0,
+        max=1.0,
+        help="Leave out rows with less mass on the labels.",
+    ),
+]
+Agreement = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        min=0.0,
+        max=1.0,
+        help="Leave out rows on whose label a smaller share of the orders agrees.",
+    ),
+]
+Calibrate = Annotated[
+    str,
+    typer.Option(
+        metavar="METHOD",
+        help="Calibration of the teacher, learnt on rows of the pool, such as batch; or none.",
+    ),
+]
+Orders = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Number of balanced orders of the same shots, over which the teacher is averaged.",
+    ),
+]
+Adapter = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
+]
+ContextTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--context", metavar="N", min=1, help="Tokens of the longest prompt with its answer."
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=COLUMN",
+        callback=listed,
+        help="Column of an input field, of output or of id that has another name in the pool.",
+    ),
+]
+RowLimit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Use only the first N rows of the pool.")
+]
+NoCurve = Annotated[
+    bool, typer.Option("--no-curve", help="Train no students of parts of the pool and hard labels.")
+]
+
+
+def distill(
+    context: typer.Context,
+    task: Named,
+    pool: Pool,
+    out: Out,
+    student: Kind = "tfidf",
+    temperature: Softness = 1.0,
+    gold: Gold = 0.0,
+    min_confidence: Confidence = None,
+    min_coverage: Coverage = None,
+    min_agreement: Agreement = None,
+    no_curve: NoCurve = False,
+    tests: Tests = None,
+    model: options.OneModel = "smollm2",
+    adapter: Adapter = None,
+    shots: ShotCount = None,
+    seed: Seed = 0,
+    template: options.OneTemplate = None,
+    verbalizer: options.OneVerbalizer = None,
+    selection: OneSelection = None,
+    order: options.OneOrder = None,
+    orders: Orders = 1,
+    calibrate: Calibrate = "none",
+    column: Columns = None,
+    limit: RowLimit = None,
+    store: options.StoreFile = None,
+    context_tokens: ContextTokens = None,
+    threads: options.Threads = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Train a student: a small model that answers as a prompt does, thousands of times as fast.
+
+    The prompt, its teacher, labels the pool with its probabilities. What is labelled is kept: the
+    same command goes on after any end of the process, and other students ask nothing.
+    """
+    if not pool.is_file():
+        raise TaskError(f"--pool {pool}: no such file; rows in .csv, .jsonl or .parquet")
+    columns, codes = _read_as(tests or task, column or [])
+    how: dict[str, Any] = {"columns": columns, "limit": limit, "seed": seed, "store": store}
+    judged = None if tests is None else arguments.task_named(tests)
+    names = {"shots": shots, "template": template, "verbalizer": verbalizer, "adapter": adapter}
+    prompt = names | {"context_tokens": context_tokens, "selection": selection, "order": order}
+    teacher = _teacher(context, task, model, threads, prompt, orders=orders, seed=seed)
+    if calibrate != RAW:
+        with err.status("calibrating the teacher on rows of the pool"):
+            teacher = calibrated(teacher, calibrate, pool, **how)
+    with row_progress("labelling") as progress:
+        made = promptkit.distill(
+            teacher,
+            pool,
+            out=out,
+            task=judged,
+            student=student,
+            temperature=temperature,
+            gold_weight=gold,
+            min_confidence=min_confidence,
+            min_coverage=min_coverage,
+            min_agreement=min_agreement,
+            curve=not no_curve,
+            codes=codes,
+            tell=lambda member, members, now: progress(now),
+            notify=note,
+            **how,
+        )
+    _show(made, out, json_file)
+
+
+def _teacher(
+    context: typer.Context,
+    task: str,
+    model: str,
+    threads: int | None,
+    prompt: Mapping[str, Any],
+    *,
+    orders: int,
+    seed: int,
+) -> list[Any]:
+    """Return the predictors that are averaged: a saved one, or a prompt in several orders."""
+    if is_saved(task):
+        for option in (*prompt, "orders", "calibrate"):
+            if is_given(context, option):
+                name = option.removesuffix("_tokens")
+                raise TaskError(f"--{name}: a saved predictor has its own; leave it out")
+        named = model if is_given(context, "model") else None
+        return [predictor_named(task, named, threads=threads)]
+    if orders > 1 and prompt["order"]:
+        raise TaskError("--orders: these are orders already; leave out --order")
+    names = [prompt["selection"]] if prompt["selection"] else []
+    one = prompt_of(
+        arguments.task_named(task),
+        **{name: prompt[name] for name in ("shots", "template", "verbalizer", "adapter")},
+        model=model,
+        how={"context": prompt["context_tokens"], "threads": threads},
+        seed=seed,
+        selection=next(iter(arguments.selections(names, None)), None),
+    )
+    if orders > 1 and one.shots < 2:
+        raise TaskError(f"--orders {orders}: {one.shots} shots have one order; ask for more shots")
+    count = orders if orders > 1 else None
+    chosen = arguments.orders([prompt["order"]] if prompt["order"] else [], count)
+    return [replace(one, order=order) for order in chosen] or [one]
+
+
+def _read_as(task: str, texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the columns of the pool, that of outputs too, and the codes of labels in it."""
+    columns: dict[str, Any] = dict(columns_of(task, [*texts]))
+    file = Path(task) / "task.toml" if Path(task).is_dir() else Path(task)
+    if is_saved(task) or file.name != "task.toml":
+        return columns, {}
+    named = read_task_file(file)
+    return {"output": named.output_column, **columns}, named.output.codes
+
+
+def _show(made: Any, out: Path, json_file: str | None) -> None:
+    """Print what a student was made of and how it does, and write it as JSON."""
+    card, size = made.card, made.profile.bytes
+    if json_file != "-":
+        screen = Screen(width=None if sys.stdout.isatty() else 120)
+        for line in lines_of(card):
+            say(line)
+        for one in tables_of(card, made.parameters):
+            shown = table(*one.columns)
+            for row in one.rows:
+                shown.add_row(*row)
+            screen.print("", titled(one.title), shown, sep="\n")
+        screen.print()
+        say(f"Written to {out}: {made.parameters:,} parameters, {size / 1e3:,.0f} kB")
+    write_json(json_file, {"card": card, "profile": asdict(made.profile)})
