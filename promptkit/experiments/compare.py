@@ -189,10 +189,10 @@ def compare(
     with opened(store) as kept:
         rounds: list[list[Stage]] = [[answers, calibration, thresholds], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
+        beside = predict_beside(predictors, trained, queries, grid.seeds, kept, announce)
     said += reasons.cut_off(answers.before)
     cells = [*answers.cells]
     notes = tuple(calibration.notes(predictions))
-    beside = predict_beside(predictors, trained, queries, grid.seeds, announce)
     usage += beside.cost
     usage = replace(
         pilot + usage,

@@ -14,6 +14,7 @@ from promptkit.experiments.seen_tests import check_labels
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, Cost
 from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Store
 from promptkit.students.trained_baselines import TrainedBaseline
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
@@ -50,11 +51,12 @@ def predict_beside(
     trained: Sequence[TrainedBaseline],
     queries: Sequence[Example[Any, Any]],
     seeds: Sequence[int],
+    store: Store,
     announce: Announce | None,
 ) -> Others:
-    """Return the predictions of predictors without prompts and of trained baselines."""
+    """Return the predictions of predictors beside a grid and of trained baselines."""
     before = [replace(one.usage) for one in predictors]
-    made = predict_each(predictors, queries, seeds)
+    made = predict_each(predictors, queries, seeds, store)
     cost = Cost()
     for one, then in zip(predictors, before, strict=True):
         cost += Cost(

@@ -11,7 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.answer_fields import UNSCORED, answered
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell
-from promptkit.inference.prediction import Prediction
+from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.inference.store import Store
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
@@ -37,15 +38,22 @@ def predict_each(
     predictors: Iterable[AnyPredictor],
     queries: Sequence[Example[Any, Any]],
     seeds: Iterable[int],
+    store: Store | None = None,
 ) -> list[list[Prediction]]:
     """Return the predictions of each predictor once per seed, since no seed changes them.
+
+    Args:
+        predictors: The predictors.
+        queries: What is asked.
+        seeds: The seeds.
+        store: Prediction store of prompts.
 
     Raises:
         TaskError: Predictions are not those of the queries, in their order.
     """
     found = []
     for one in predictors:
-        made = _timed(one, queries)
+        made = _timed(one, queries, store)
         if [prediction.id for prediction in made] != [query.id for query in queries]:
             name = shorten(one.identity.name)
             raise TaskError(f"{name}: its predictions are not one for each query, in their order")
@@ -54,15 +62,17 @@ def predict_each(
     return found
 
 
-def _timed(one: AnyPredictor, queries: Sequence[Example[Any, Any]]) -> Sequence[Prediction]:
+def _timed(
+    one: AnyPredictor, queries: Sequence[Example[Any, Any]], store: Store | None
+) -> Sequence[Prediction]:
     """Return predictions with the time that they took.
 
     The first time may load and fill caches, so a quick predictor without a model is asked again.
     """
     tokens = one.usage.decoded_tokens
-    made, seconds = _asked(one, queries)
+    made, seconds = _asked(one, queries, store)
     if seconds < _QUICK and one.usage.decoded_tokens == tokens:
-        made, seconds = _asked(one, queries)
+        made, seconds = _asked(one, queries, store)
     if any(prediction.seconds for prediction in made):  # it says it itself
         return made
     return [replace(prediction, seconds=seconds / len(made)) for prediction in made]
@@ -72,10 +82,14 @@ _QUICK = 1.0  # seconds
 
 
 def _asked(
-    one: AnyPredictor, queries: Sequence[Example[Any, Any]]
+    one: AnyPredictor, queries: Sequence[Example[Any, Any]], store: Store | None
 ) -> tuple[Sequence[Prediction], float]:
     begun = perf_counter()
-    made = one.predict(queries)
+    made: Sequence[Prediction]
+    if isinstance(one, Predictor):
+        made = one.predict(queries, store=store)
+    else:
+        made = one.predict(queries)
     return made, perf_counter() - begun
 
 

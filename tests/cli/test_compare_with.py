@@ -25,6 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compared(run: Run, *words: Any) -> Any:
     return run(
         *("compare", FRUIT, "--model", "tiny.gguf", "--weights", "as-is", "--no-lint"),
+        "--no-baselines",
         *("--shots", "0,1", "--seeds", 1, "--limit", 4, *words),
     )
 

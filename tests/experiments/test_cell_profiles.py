@@ -12,6 +12,7 @@ from comparisons import Student, Timed, compared, learner
 from samples import COLON, parity_task
 
 import promptkit as pk
+from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
 from promptkit.students.input_texts import input_texts
@@ -45,6 +46,17 @@ def test_the_time_of_what_does_not_say_it_is_measured() -> None:
     assert row.items_per_second is not None
     assert row.items_per_second > 100
     assert row_of(compared(), "fake").items_per_second is None
+
+
+def test_a_frozen_prompt_is_answered_from_the_store() -> None:
+    model, store = pk.FakeModel(name="frozen"), pk.Store()
+    frozen = FrozenPredictor(parity_task(), COLON, model, 1, name="one")
+    first = compared(predictors=[frozen], store=store)
+    tokens = model.usage.decoded_tokens
+    assert tokens > 0
+    again = compared(predictors=[frozen], store=store)
+    assert model.usage.decoded_tokens == tokens
+    assert row_of(again, "one", 1).accuracy == row_of(first, "one", 1).accuracy
 
 
 def test_calibration_by_labels_takes_more_of_them() -> None:
