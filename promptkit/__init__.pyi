@@ -45,5 +45,9 @@ from promptkit.tasks.task import Task as Task
 from promptkit.tasks.verbalizers import Verbalizer as Verbalizer
 from promptkit.tasks.writing import save_task as save_task
 from promptkit.templating.template import Template as Template
+from promptkit.tuning.prompt_into_adapter import tune_from as tune_from
+from promptkit.tuning.tune import tune as tune
+from promptkit.tuning.tuned_adapter import TunedAdapter as TunedAdapter
+from promptkit.tuning.tuning_options import TuningOptions as TuningOptions
 
 __version__: str

@@ -57,6 +57,7 @@ ORDER = [
     "evaluation",
     "report",
     "students",
+    "tuning",
     "experiments",
     "gates",
     "optimising",

@@ -7,6 +7,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -110,9 +111,8 @@ def _text(path: Path, size: int) -> InputStream:
 
     def rows(required: Sequence[str]) -> Rows:
         problems: list[Problem] = []
-        with path.open("rb") as file:
+        with path.open("rb") as file, closing(_lines(path, file)) as lines:
             stream.place = lambda: size if file.closed else file.tell()
-            lines = _lines(path, file)
             read = (
                 csv_stream(path, lines, problems, required)
                 if stream.textual
@@ -154,7 +154,7 @@ def _not_utf8(value: Any) -> str | None:
     return f"byte {ord(found[0]) - 0xDC00:#04x} is not UTF-8; save the file as UTF-8"
 
 
-def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+def _lines(path: Path, file: BinaryIO) -> Generator[str, None, None]:
     """The lines of a file, perhaps in gzip; raises `DataError` for one without any."""
     raw: Any = gzip.GzipFile(fileobj=file) if is_compressed(path) else file
     check_start(path, raw.read(4))
@@ -166,7 +166,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
         if not first:
             raise DataError([Problem("the file is empty", str(path))])
         yield first
-        yield from text
+        yield from iter(text.readline, "")  # `yield from text` would close the file itself
     finally:
         text.detach()  # `rows` closes the file
 

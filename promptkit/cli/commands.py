@@ -31,6 +31,7 @@ from promptkit.cli.render import render
 from promptkit.cli.repeated import Command
 from promptkit.cli.report import report
 from promptkit.cli.serve import serve
+from promptkit.cli.tune import tune
 from promptkit.errors import PromptkitError, shorten
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
@@ -115,7 +116,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export),
-    *(cascade, distill),
+    *(cascade, distill, tune),
 )
 for command in _COMMANDS:
     app.command(cls=Command)(command)

@@ -164,6 +164,47 @@ def write_gemma3_swa(
     return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, edit)
 
 
+def write_qwen(
+    path: Path,
+    *,
+    generation: int = 3,
+    seed: int = 0,
+    n_ctx: int = 512,
+    tied: bool = False,
+    edit: Edit | None = None,
+) -> Path:
+    """Writes a qwen model of two layers: of generation 2 with biases, of 3 with normed heads. If
+    `tied`, its output is its embeddings."""
+    width, heads, kv_heads, hidden = 32, 4, 2, 64
+    head = 8 if generation == 2 else 16
+    vocabulary = bpe_vocabulary()
+    writer = _start(path, f"qwen{generation}", vocabulary, n_ctx, 2, width)
+    writer.add_feed_forward_length(hidden)
+    _add_attention(writer, heads, kv_heads)
+    shapes: dict[str, tuple[int, ...]] = {}
+    random = np.random.default_rng(seed + 1)
+    if generation == 3:
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+    for layer in range(2):
+        names = _attention_shapes(width, heads, kv_heads, head, hidden)
+        if generation == 3:
+            names |= {"attn_q_norm": (head,), "attn_k_norm": (head,)}
+        for name, rows in (("attn_q", heads), ("attn_k", kv_heads), ("attn_v", kv_heads)):
+            if generation == 2:
+                bias = random.standard_normal(rows * head).astype(np.float32)
+                writer.add_tensor(f"blk.{layer}.{name}.bias", bias)
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
+
+    def untied(writer: GGUFWriter) -> None:
+        if tied:
+            del writer.tensors[0]["output.weight"]
+        if edit is not None:
+            edit(writer)
+
+    return _finish(writer, vocabulary, width, shapes, seed, GGMLQuantizationType.F32, untied)
+
+
 def write_mamba(path: Path, *, seed: int = 0, n_ctx: int = 512, edit: Edit | None = None) -> Path:
     """Writes a mamba model of two layers: recurrent, so its state cannot be cut back."""
     width, kernel, state, rank = 32, 4, 4, 2

@@ -1,0 +1,261 @@
+"""`promptkit tune`: a LoRA adapter trained on a task, or on what a frozen predictor answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promptkit.cli import arguments, options
+from promptkit.cli.console import err, say
+from promptkit.cli.predictors import frozen_named
+from promptkit.errors import TaskError
+from promptkit.tuning.tuned_adapter import TunedAdapter
+from promptkit.tuning.tuning_options import TuningOptions
+from promptkit.tuning.tuning_progress import TuningStep
+
+_DEFAULTS = TuningOptions()
+
+Named = Annotated[
+    str | None,
+    typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute."),
+]
+OutFile = Annotated[
+    Path, typer.Option(metavar="FILE", help="File of the adapter, such as fruit-lora.gguf.")
+]
+Frozen = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FROZEN",
+        help="Frozen predictor whose answers to --pool are learnt, in place of TASK.",
+    ),
+]
+PoolFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Rows without labels, with --from: .csv, .jsonl, .parquet."),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Labelled rows, with --from, on which both are compared in the end."
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, help="Draws of shots whose probabilities are averaged, with --from."
+    ),
+]
+ShotCount = Annotated[
+    int, typer.Option(metavar="K", min=0, help="Number of shots of the prompts that are learnt.")
+]
+OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
+ExampleCount = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=4, help="Number of examples, held-out ones included."),
+]
+HeldOut = Annotated[
+    float,
+    typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of them that is held out."),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Epochs, at the most; by default 3, or as many as make 100 steps, up to 20.",
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Epochs without a lower held-out loss after which it ends; by default 2, or a third "
+        "of the epochs.",
+    ),
+]
+Rank = Annotated[int, typer.Option(metavar="N", min=1, help="Rank of each matrix's change.")]
+Alpha = Annotated[
+    float | None, typer.Option(metavar="X", help="Scale of the change; by default twice the rank.")
+]
+Layers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Number of upper layers that are trained; by default half."
+    ),
+]
+Rate = Annotated[float, typer.Option(metavar="X", help="Learning rate at its highest.")]
+Batch = Annotated[int, typer.Option(metavar="N", min=1, help="Prompts of a step, at the most.")]
+Coverage = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        min=0.0,
+        help="Weight of the labels' probability together: 0 only tells them apart, 1 is the loss "
+        "of a language model.",
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the draw and the training.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an adapter, or a training, of something else.")
+]
+Full = Annotated[
+    bool,
+    typer.Option("--full", help="Train all weights: refused, with the command that helps instead."),
+]
+
+
+def tune(
+    out: OutFile,
+    task: Named = None,
+    frozen: Frozen = None,
+    pool: PoolFile = None,
+    tests: TestFile = None,
+    draws: Draws = 1,
+    model: options.OneModel = "smollm2",
+    template: options.OneTemplate = None,
+    verbalizer: options.OneVerbalizer = None,
+    shots: ShotCount = 0,
+    selection: OneSelection = None,
+    examples: ExampleCount = None,
+    held_out: HeldOut = _DEFAULTS.held_out,
+    epochs: Epochs = _DEFAULTS.epochs,
+    patience: Patience = _DEFAULTS.patience,
+    rank: Rank = _DEFAULTS.rank,
+    alpha: Alpha = _DEFAULTS.alpha,
+    layers: Layers = _DEFAULTS.layers,
+    learning_rate: Rate = _DEFAULTS.learning_rate,
+    batch: Batch = _DEFAULTS.batch,
+    coverage: Coverage = _DEFAULTS.coverage,
+    seed: Seed = _DEFAULTS.seed,
+    overwrite: Overwrite = False,
+    full: Full = False,
+) -> None:
+    """Train a LoRA adapter from a GGUF model, on a task or on a frozen prompt's answers.
+
+    The prompts are the task's own, and the loss is on the answers only. What is done is kept in
+    FILE.tuning: after any end of the process, the same command goes on from there. The adapter
+    is compared with llama.cpp before it is written: docs/tuning.md.
+    """
+    chosen = TuningOptions(
+        examples=examples,
+        held_out=held_out,
+        epochs=epochs,
+        patience=patience,
+        rank=rank,
+        alpha=alpha,
+        layers=layers,
+        learning_rate=learning_rate,
+        batch=batch,
+        coverage=coverage,
+        seed=seed,
+    )
+    how: dict[str, Any] = {"options": chosen, "overwrite": overwrite}
+    if full:
+        from promptkit.tuning.tune import refuse_full
+
+        refuse_full(task or frozen or "TASK")
+    if frozen is not None:
+        if task is not None:
+            raise TaskError("TASK and --from: give one of them")
+        if pool is None:
+            raise TaskError("--from needs --pool FILE, rows without labels")
+        _from_frozen(frozen, pool, tests, draws, out, shots, how)
+        return
+    if task is None:
+        raise TaskError("give a TASK, or --from FROZEN --pool FILE")
+    if pool is not None or tests is not None:
+        raise TaskError(
+            "--pool and --tests are for --from FROZEN; a TASK has its own pool, and its adapter is "
+            "compared by promptkit compare --adapter"
+        )
+    _of_task(task, out, model, template, verbalizer, selection, shots, how)
+
+
+def _of_task(
+    name: str,
+    out: Path,
+    model: str,
+    template: str | None,
+    verbalizer: str | None,
+    selection: str | None,
+    shots: int,
+    how: dict[str, Any],
+) -> None:
+    from promptkit.tuning.tune import tune as train
+
+    task = arguments.task_named(name)
+    words = task.verbalizer(verbalizer) if verbalizer else None
+    chosen = next(iter(arguments.selections([selection] if selection else [], None)), None)
+    with _progress() as progress:
+        made = train(
+            task,
+            out,
+            model=model,
+            template=template,
+            shots=shots,
+            verbalizer=words,
+            selection=chosen,
+            progress=progress,
+            **how,
+        )
+    _say(made)
+    say(f"Compare it: promptkit compare {name} --shots {shots} --model {model} --adapter {out}")
+
+
+def _from_frozen(
+    name: str,
+    pool: Path,
+    tests: Path | None,
+    draws: int,
+    out: Path,
+    shots: int,
+    how: dict[str, Any],
+) -> None:
+    from promptkit.tuning.prompt_into_adapter import tune_from
+
+    teacher = frozen_named(name)
+    with _progress() as progress:
+        made = tune_from(
+            teacher, pool, out, tests=tests, draws=draws, shots=shots, progress=progress, **how
+        )
+    _say(made)
+
+
+def _say(made: TunedAdapter) -> None:
+    for line in str(made).splitlines():
+        say(line)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[TuningStep], None]]:
+    """Show how a training goes on."""
+    with err.status("reading the model") as status:
+        yield lambda step: status.update(_said(step))
+
+
+def _said(step: TuningStep) -> str:
+    names = {
+        "prepare": "layers below the trained ones",
+        "train": f"epoch {step.epoch}",
+        "hold-out": "held-out prompts",
+        "teacher": "answers of the frozen prompt",
+    }
+    said = f"{names[step.phase]}: {step.done:,} of {step.of:,} prompts"
+    if step.loss is not None:
+        said += f", loss {step.loss:.3f}"
+    if step.held_out is not None:
+        said += f", held-out loss {step.held_out:.3f}"
+    if step.seconds_left is not None:
+        said += f", at most {_clock(step.seconds_left)} left"
+    return said
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""LoRA adapters trained from GGUF models: weights, prompts as token trees, training, checking."""
