@@ -11,7 +11,7 @@ import typer
 
 from promptkit.cli import arguments, options
 from promptkit.cli.console import err, say
-from promptkit.cli.predictors import frozen_named
+from promptkit.cli.predictors import predictor_named
 from promptkit.errors import TaskError
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
@@ -219,7 +219,7 @@ def _from_frozen(
 ) -> None:
     from promptkit.tuning.prompt_into_adapter import tune_from
 
-    teacher = frozen_named(name)
+    teacher = predictor_named(name)
     with _progress() as progress:
         made = tune_from(
             teacher, pool, out, tests=tests, draws=draws, shots=shots, progress=progress, **how

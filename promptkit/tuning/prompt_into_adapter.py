@@ -113,6 +113,11 @@ def tune_from(
 
 def _check_teacher(frozen: FrozenPredictor) -> str:
     """Return the file of a frozen predictor's model. Raises `TaskError`."""
+    if not isinstance(frozen, FrozenPredictor):
+        raise TaskError(
+            "an adapter learns from a frozen prompt (FILE.promptkit); from other predictors a "
+            "student does: promptkit distill"
+        )
     if not frozen.task.labels or frozen.task.many:
         raise TaskError(
             f"{frozen.name}: its answers have no probabilities of labels, which an adapter learns; "
