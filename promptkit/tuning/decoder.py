@@ -37,7 +37,7 @@ Change = Mapping[tuple[int, str], LowRank]
 
 
 @dataclass(frozen=True)
-class Layout:
+class BatchLayout:
     """Places of the tokens of a batch: a prefix, and rows of equal length that go on from it.
 
     Tokens and hidden states are flat: the prefix, then row after row.
@@ -95,7 +95,7 @@ class Decoder:
         return found * self.shape.embedding_scale if self.shape.embedding_scale != 1 else found
 
     def rotations(self, positions: torch.Tensor) -> tuple[Any, Any]:
-        """Return the rotations of tokens at these positions (`Layout.rotations`)."""
+        """Return the rotations of tokens at these positions (`BatchLayout.rotations`)."""
         found = []
         for frequencies in self._frequencies:
             angles = positions[:, None].float() * frequencies.to(positions.device)
@@ -103,7 +103,7 @@ class Decoder:
         return found[0], found[1]
 
     def run(
-        self, hidden: torch.Tensor, layout: Layout, layers: Sequence[int], change: Change
+        self, hidden: torch.Tensor, layout: BatchLayout, layers: Sequence[int], change: Change
     ) -> torch.Tensor:
         """Return the hidden states after some layers."""
         for layer in layers:
@@ -117,7 +117,7 @@ class Decoder:
         return functional.linear(normed, head).float()
 
     def _layer(
-        self, hidden: torch.Tensor, layout: Layout, layer: int, change: Change
+        self, hidden: torch.Tensor, layout: BatchLayout, layer: int, change: Change
     ) -> torch.Tensor:
         shape, place = self.shape, f"blk.{layer}"
 
@@ -181,7 +181,7 @@ def _attend(
     queries: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
-    layout: Layout,
+    layout: BatchLayout,
     local: bool,
     scale: float,
 ) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from promptkit.tuning.decoder import Decoder, Layout
+from promptkit.tuning.decoder import Decoder, BatchLayout
 from promptkit.tuning.token_trees import Ints, PromptGroup, TokenTree
 
 BATCH_TOKENS = 2048
@@ -25,7 +25,7 @@ class TokenBatch:
     members: tuple[int, ...]
     """Places of the prompts in their group."""
     tokens: torch.Tensor
-    layout: Layout
+    layout: BatchLayout
     places: torch.Tensor
     """Flat places whose logits are wanted."""
     rows: torch.Tensor
@@ -65,7 +65,7 @@ def token_batch(
         tokens[row, :tail] = tree.tokens[start:]
         positions[row, :tail], visible[row] = _seen(tree, start, length)
     flat = np.concatenate([np.arange(start), positions.ravel()])
-    layout = Layout(
+    layout = BatchLayout(
         start,
         len(trees),
         length,

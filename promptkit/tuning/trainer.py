@@ -24,7 +24,7 @@ from promptkit.tuning.tuning_state import TuningState
 _WARM_UP = 0.06  # of all steps, in which the learning rate rises
 
 
-class HeldOut(NamedTuple):
+class HeldOutFigures(NamedTuple):
     """Figures of the held-out prompts."""
 
     loss: float
@@ -146,7 +146,7 @@ class Trainer:
         hidden = self.decoder.run(self._states.of(batch), batch.layout, self._layers, change)
         return candidate_scores(self.decoder, batch, hidden)
 
-    def held_out_figures(self, change: Change, epoch: int, best: float | None) -> HeldOut:
+    def held_out_figures(self, change: Change, epoch: int, best: float | None) -> HeldOutFigures:
         """Return the mean loss of the held-out prompts, and how often the best answer is first.
 
         Args:
@@ -165,7 +165,7 @@ class Trainer:
                     right += (scores.argmax(1) == batch.target.argmax(1)).tolist()
                 done = len(losses)
                 self.progress(TuningStep("hold-out", epoch, done, total, self._loss, best))
-        return HeldOut(float(np.mean(losses)), float(np.mean(right)) if right else None)
+        return HeldOutFigures(float(np.mean(losses)), float(np.mean(right)) if right else None)
 
     def _held_out_batches(self) -> Iterator[TokenBatch]:
         for group in self.held_out:

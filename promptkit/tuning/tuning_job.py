@@ -102,13 +102,13 @@ def run_job(
         "accuracy": after.accuracy,
         "held_out_losses": state.losses,
     }
-    trained = _Trained(trainer.parameters, state, figures, decoder.parameters, began - earlier)
+    trained = _Outcome(trainer.parameters, state, figures, decoder.parameters, began - earlier)
     del trainer, decoder
     return _written(job, out, model, folder, trained, figures_of)
 
 
 @dataclass(frozen=True)
-class _Trained:
+class _Outcome:
     parameters: LoraParameters
     state: TuningState
     figures: Mapping[str, Any]
@@ -152,7 +152,7 @@ def _written(
     out: Path,
     model: LlamaModel,
     folder: TuningFolder,
-    trained: _Trained,
+    trained: _Outcome,
     figures_of: Figures,
 ) -> TunedAdapter:
     """Check an adapter against llama.cpp, and put it into its place."""
