@@ -38,7 +38,7 @@ Format = Annotated[
     str,
     typer.Option(
         metavar="|".join(FORMATS),
-        help="prompt and completion (TRL), messages of a chat (hosted services, TRL, Axolotl), or "
+        help="prompt and completion (TRL), messages of a chat (hosted services, Axolotl), or "
         "texts with and without a loss (Axolotl's input_output).",
     ),
 ]

@@ -115,8 +115,8 @@ def export_training_data(
         task: The task.
         out: The file, in JSONL; that to validate with is called `NAME.validation.jsonl`, and the
             card `NAME.card.json`.
-        format: The format: `completion` for TRL, `chat` for hosted services, TRL and Axolotl, or
-            `segments` for Axolotl.
+        format: The format: `completion` for TRL, `chat` for hosted services and Axolotl, or
+            `segments` for Axolotl without a chat template.
         predictions: Predictions of rows without a label, as `promptkit.predict` writes them; by
             default the rows are the pool.
         template: The template; by default the task's.

@@ -10,7 +10,7 @@ from promptkit.exporting.export_texts import ExportText
 
 ExportFormat = Literal["completion", "chat", "segments"]
 """`completion` is TRL's prompt and completion, as texts or turns; `chat` is a list of messages, as
-hosted services, TRL and Axolotl read them; `segments` are Axolotl's texts without a template."""
+hosted services and Axolotl read them; `segments` are Axolotl's texts without a template."""
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
