@@ -56,7 +56,18 @@ Tests = Annotated[
 ]
 Kind = Annotated[
     str,
-    typer.Option(metavar="KIND", help="Kind of student: tfidf, words and characters."),
+    typer.Option(
+        metavar="KIND",
+        help="Kind of student: tfidf (words and characters), static (vectors of words, from "
+        "smollm2 or static:MODEL), or gguf:MODEL (vectors of texts; needs the model).",
+    ),
+]
+Expected = Annotated[
+    bool,
+    typer.Option(
+        "--expected",
+        help="Answer with the expected number of a scale, instead of one of its labels.",
+    ),
 ]
 Softness = Annotated[
     float,
@@ -147,6 +158,7 @@ def distill(
     pool: Pool,
     out: Out,
     student: Kind = "tfidf",
+    expected: Expected = False,
     temperature: Softness = 1.0,
     gold: Gold = 0.0,
     min_confidence: Confidence = None,
@@ -194,6 +206,7 @@ def distill(
             out=out,
             task=judged,
             student=student,
+            expected=expected,
             temperature=temperature,
             gold_weight=gold,
             min_confidence=min_confidence,

@@ -41,6 +41,7 @@ def distill(
     out: str | Path | None = None,
     task: Task[Any, Any] | None = None,
     student: str = "tfidf",
+    expected: bool = False,
     temperature: float = 1.0,
     gold_weight: float = 0.0,
     min_confidence: float | None = None,
@@ -67,7 +68,9 @@ def distill(
         pool: A .csv, .jsonl or .parquet file, an Arrow stream, or an iterable of records.
         out: The folder of the student; None to keep nothing.
         task: The task, with tests; by default that of the teacher.
-        student: The kind of student: `tfidf`.
+        student: The kind of student: `tfidf`, `static`, `static:MODEL` or `gguf:MODEL`.
+        expected: Whether the student of a scale, whose labels are numbers, answers with the
+            expected number instead of one of them.
         temperature: What the teacher's log-probabilities are divided by: above 1 makes them softer.
         gold_weight: The weight of the pool's outputs where it has some, from 0 (the teacher alone)
             to 1.
@@ -102,7 +105,7 @@ def distill(
     """
     filters = LabelFilters(min_confidence, min_coverage, min_agreement)
     lesson = Lesson(student, temperature, gold_weight, filters, seed)
-    own, say = _teacher(teacher, task), notify or (lambda message: None)
+    own, say = _teacher(teacher, task, expected), notify or (lambda message: None)
     filters.check(len(own.members), numeric=not own.task.labels)
     place = None if out is None else _checked(Path(out))
     reading = _Reading(PoolSource.of(pool), columns, codes, limit)
@@ -111,7 +114,7 @@ def distill(
     say(f"training on {len(taught.rows):,} rows")
     begun = perf_counter()
     name = "student" if place is None else place.resolve().name
-    made, head = train(own.task, taught.rows, kind_named(student), seed=seed, name=name)
+    made, head = train(own.taught_task, taught.rows, kind_named(student), seed=seed, name=name)
     seconds = perf_counter() - begun
     judged = judge(made, taught)
     if curve and taught.tests:
@@ -133,12 +136,14 @@ class _Reading(NamedTuple):
     limit: int | None
 
 
-def _teacher(given: AnyPredictor | Sequence[AnyPredictor], task: Task[Any, Any] | None) -> Teacher:
+def _teacher(
+    given: AnyPredictor | Sequence[AnyPredictor], task: Task[Any, Any] | None, expects: bool
+) -> Teacher:
     members = tuple(given) if isinstance(given, Sequence) else (given,)
     own = task or next((getattr(member, "task", None) for member in members), None)
     if not isinstance(own, Task):
         raise TaskError("a teacher without a task; say with `task` what its answers are")
-    return Teacher(members, own)
+    return Teacher(members, own, expects)
 
 
 def _checked(out: Path) -> Path:
@@ -172,11 +177,10 @@ def _taught(
     labels = label_pool(teacher, source, folder, store=store, tell=tell, **how)
     gold = None
     if lesson.gold_weight:
-        gold = gold_of(teacher.task, source, labels, codes=codes, **how)
-    rows, dropped = lesson.rows(labels, gold)
-    tests = tuple([query for query in teacher.task.tests if query.labelled])
-    said = tuple(teacher.ask(tests, store)) if tests else ()
-    return Taught(teacher, source, labels, lesson, rows, dropped, tests, said)
+        gold = gold_of(teacher, source, labels, codes=codes, **how)
+    rows, dropped = lesson.rows(teacher, labels, gold)
+    said = tuple(teacher.answered_tests(store))
+    return Taught(teacher, source, labels, lesson, rows, dropped, teacher.tests, said)
 
 
 def _profile(taught: Taught, made: Student, head: LinearHead, seconds: float) -> Profile:

@@ -47,49 +47,84 @@ class Layer(NamedTuple):
     """Place at which each text begins, and at which the last one ends, (texts + 1,)."""
 
 
+class _Block(NamedTuple):
+    """Texts of a block as one array of characters."""
+
+    text: str
+    """Normalised texts with a space in front of each, and one behind."""
+    hashed: Codes
+    kinds: NDArray[np.uint8]
+    starts: NDArray[np.intp]
+    """Place of the space in front of each text, and of the last one, (texts + 1,)."""
+
+
 def layers_of(texts: Sequence[str]) -> Iterator[tuple[slice, list[Layer]]]:
-    """Yield the n-grams of texts, block by block, each with the place of its texts among all."""
+    """Yield the n-grams of texts, block by block, each with the place of its texts among all.
+
+    The first layer is that of single words.
+    """
+    for place, block in _blocks(texts):
+        runs = _runs(block.hashed, block.kinds == _LETTER, block.starts)
+        yield place, [*_words(block), *runs]
+
+
+def words_of(texts: Sequence[str]) -> dict[int, str]:
+    """Return the words of texts, normalised, by their buckets; of a bucket the first one."""
+    words: dict[int, str] = {}
+    for _, block in _blocks(texts):
+        first, last = _edges(block.kinds)
+        single, _ = _words(block)
+        places = zip(single.buckets.tolist(), first.tolist(), last.tolist(), strict=False)
+        for bucket, begin, end in places:
+            if bucket not in words:
+                words[bucket] = block.text[begin:end]
+    words.pop(0, None)
+    return words
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[slice, _Block]]:
     begin, size = 0, 0
     for end, text in enumerate(texts):
         size += len(text)
         if size > _BLOCK and end > begin:
-            yield slice(begin, end), _layers(texts[begin:end])
+            yield slice(begin, end), _block(texts[begin:end])
             begin, size = end, len(text)
     if begin < len(texts):
-        yield slice(begin, len(texts)), _layers(texts[begin:])
+        yield slice(begin, len(texts)), _block(texts[begin:])
 
 
-def _layers(texts: Sequence[str]) -> list[Layer]:
+def _block(texts: Sequence[str]) -> _Block:
     plain = [
         text.lower() if text.isascii() else normalize("NFKC", text).casefold() for text in texts
     ]
     joined = f" {' '.join(plain)} "
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     sizes = np.fromiter(map(len, plain), np.intp, len(plain))
-    starts = np.append(0, np.cumsum(sizes + 1))  # of the space in front of each
-    kinds = _kinds_of(codes)
     hashed = codes * _SPREAD
     hashed ^= hashed >> np.uint32(15)
-    return [*_words(hashed, kinds, starts), *_runs(hashed, kinds == _LETTER, starts)]
+    return _Block(joined, hashed, _kinds_of(codes), np.append(0, np.cumsum(sizes + 1)))
 
 
-def _words(
-    hashed: Codes, kinds: NDArray[np.uint8], starts: NDArray[np.intp]
-) -> tuple[Layer, Layer]:
-    """Return the layers of words, and of pairs of neighbours."""
+def _edges(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places at which words begin, and behind which they end."""
     letter = kinds == _LETTER
     joined = letter[1:] & letter[:-1]
     begins, closes = kinds > _SPACE, kinds > _SPACE
     begins[1:] &= ~joined
     closes[:-1] &= ~joined
-    first, last = np.flatnonzero(begins), np.flatnonzero(closes) + 1
+    return np.flatnonzero(begins), np.flatnonzero(closes) + 1
+
+
+def _words(block: _Block) -> tuple[Layer, Layer]:
+    """Return the layers of words, and of pairs of neighbours."""
+    first, last = _edges(block.kinds)
     # The polynomial of a word's characters is the difference of two sums, brought to place 0.
-    up, down = _powers(len(hashed))
-    sums = np.zeros(len(hashed) + 1, np.uint32)
-    np.cumsum(hashed * down, dtype=np.uint32, out=sums[1:])
+    up, down = _powers(len(block.hashed))
+    sums = np.zeros(len(block.hashed) + 1, np.uint32)
+    np.cumsum(block.hashed * down, dtype=np.uint32, out=sums[1:])
     words = (sums[last] - sums[first]) * up[first]
     words ^= words >> np.uint32(15)
-    places = np.searchsorted(first, starts)
+    places = np.searchsorted(first, block.starts)
     single, double = np.zeros((2, len(words) + 1), np.intp)
     single[:-1] = _buckets(words)
     double[: max(len(words) - 1, 0)] = _buckets(words[:-1] * _PAIR + words[1:])

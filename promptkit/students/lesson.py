@@ -11,6 +11,7 @@ from promptkit.errors import TaskError
 from promptkit.students.input_texts import input_text
 from promptkit.students.label_filters import LabelFilters
 from promptkit.students.pool_labels import PoolLabels
+from promptkit.students.teacher import Teacher
 from promptkit.students.training import kind_named
 from promptkit.students.training_set import Table, TrainingSet
 
@@ -41,14 +42,18 @@ class Lesson:
         if not 0 <= self.gold_weight <= 1:
             raise TaskError(f"gold weight {self.gold_weight}: from 0, the teacher alone, to 1")
 
-    def rows(self, labels: PoolLabels, gold: Table | None) -> tuple[TrainingSet, Mapping[str, int]]:
+    def rows(
+        self, teacher: Teacher, labels: PoolLabels, gold: Table | None
+    ) -> tuple[TrainingSet, Mapping[str, int]]:
         """Return the rows to learn from, and the number that each filter drops.
 
         Args:
-            labels: The labels of the pool.
+            teacher: The teacher.
+            labels: Its labels of the pool.
             gold: Gold outputs of its rows; None where they do not count.
         """
         kept, dropped = self.filters.kept(labels)
-        rows = TrainingSet(tuple(map(input_text, labels.fields)), labels.targets, gold)
+        targets = teacher.expected(labels.targets)
+        rows = TrainingSet(tuple(map(input_text, labels.fields)), targets, gold)
         chosen = rows.at(np.flatnonzero(kept)).softened(self.temperature)
         return chosen.mixed(self.gold_weight), dropped

@@ -149,6 +149,22 @@ def _turned(features: Any) -> Any:
     return features.T.tocsr() if hasattr(features, "tocsr") else features.T
 
 
+def slopes_of(scores: Table, targets: Table) -> tuple[Table, Table]:
+    """Return the loss of each row and its slopes, where the first of several labels scores 0.
+
+    Args:
+        scores: (rows, outputs): one for numbers, else one for each label but the first.
+        targets: Probabilities of the labels, (rows, labels), or numbers, (rows, 1).
+    """
+    if targets.shape[1] == 1:
+        return _squares(scores, targets)
+    if targets.shape[1] == 2:
+        return _cross_entropies(scores, targets)
+    every = np.hstack([np.zeros((len(scores), 1)), scores])
+    each, slopes = _cross_entropies(every, targets)
+    return each, slopes[:, 1:]
+
+
 def _cross_entropies(scores: Table, targets: Table) -> tuple[Table, Table]:
     """Return the cross-entropy of each row and its slopes; of two labels only one has a score."""
     if targets.shape[1] == 2:

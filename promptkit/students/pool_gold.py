@@ -11,7 +11,9 @@ import numpy as np
 
 from promptkit.bulk.bulk_inputs import input_stream
 from promptkit.errors import Problem
+from promptkit.students.number_tasks import scale_of
 from promptkit.students.pool_labels import PoolLabels, PoolSource
+from promptkit.students.teacher import Teacher
 from promptkit.students.training_set import UNKNOWN, Table
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.reading import Columns, RowReader
@@ -20,7 +22,7 @@ from promptkit.tasks.validation import ExampleParser
 
 
 def gold_of(
-    task: Task[Any, Any],
+    teacher: Teacher,
     pool: PoolSource,
     labels: PoolLabels,
     *,
@@ -33,14 +35,14 @@ def gold_of(
     `UNKNOWN` or NaN stands for a row that has none, or one that does not fit the task.
 
     Args:
-        task: Task of the rows.
+        teacher: The teacher.
         pool: The rows.
         labels: Those of them that count.
         columns: Columns of the input fields and of `output`, where they have other names.
         codes: Labels by the codes that stand for them in the pool.
         limit: Number of rows to read at the most.
     """
-    stream = input_stream(pool.rows)
+    stream, task = input_stream(pool.rows), teacher.task
     parser = ExampleParser(*task.types(), [])
     reader = RowReader(parser, columns or {}, codes or {}, stream.textual, stream.sparse)
     place = {line: number for number, line in enumerate(labels.lines.tolist())}
@@ -53,7 +55,10 @@ def gold_of(
             example = reader.example(reader.known(row))
             if example is not None and example.labelled:
                 found[place[line]] = _value(task, example.output)
-    return found
+    if not teacher.expects:
+        return found
+    known = found.astype(np.intp)
+    return np.where(known == UNKNOWN, np.nan, scale_of(task)[known])
 
 
 def _value(task: Task[Any, Any], output: Any) -> float:

@@ -34,7 +34,7 @@ def student_curve(taught: Taught) -> Iterator[Figures]:
     Args:
         taught: What students learn from, with tests.
     """
-    rows, lesson, task = taught.rows, taught.lesson, taught.teacher.task
+    rows, lesson, task = taught.rows, taught.lesson, taught.teacher.taught_task
     kind, seed = kind_named(lesson.student), lesson.seed
     order = np.random.default_rng(seed).permutation(len(rows))
     for size in sizes_of(len(rows)):

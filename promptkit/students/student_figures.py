@@ -33,7 +33,7 @@ Made = Sequence[Prediction]
 
 def judge(student: Student, taught: Taught) -> Figures:
     """Return the figures of a teacher and a student on the tests; empty without tests."""
-    task, tests, said = taught.teacher.task, taught.tests, taught.said
+    task, tests, said = taught.teacher.taught_task, taught.tests, taught.said
     if not tests:
         return {}
     made = student.predict(tests)

@@ -14,6 +14,8 @@ from promptkit.files.paths import MOST_BYTES, MOST_TEXT, read_bytes
 from promptkit.inference.profile import Profile
 from promptkit.students.arrays_file import unpacked
 from promptkit.students.features import Features
+from promptkit.students.gguf_features import GgufFeatures
+from promptkit.students.static_features import StaticFeatures
 from promptkit.students.student import Student
 from promptkit.students.student_folder import (
     ARRAYS,
@@ -31,7 +33,11 @@ _HEAD = ("weights", "bias")
 _AGAIN = "save the student again, or restore the folder"
 
 Read = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], Features]
-KINDS: Mapping[str, Read] = {"tfidf": TfIdfFeatures.from_arrays}
+KINDS: Mapping[str, Read] = {
+    "tfidf": TfIdfFeatures.from_arrays,
+    "static": StaticFeatures.from_arrays,
+    "gguf": GgufFeatures.from_arrays,
+}
 """Reads features of each kind out of settings and arrays. Raises ValueError and KeyError."""
 
 

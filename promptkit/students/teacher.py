@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.profile import profile_of
 from promptkit.inference.store import Store
 from promptkit.selection.orders import DEFAULT
+from promptkit.students.number_tasks import number_task, scale_of
 from promptkit.students.soft_predictions import label_predictions, number_predictions
 from promptkit.students.student import check_teachable
 from promptkit.students.training_set import Table
@@ -37,11 +39,22 @@ class Teacher:
 
     members: tuple[AnyPredictor, ...]
     task: Task[Any, Any]
+    expects: bool = False
+    """Whether students answer with the expected number of a scale, not with one of its labels."""
 
     def __post_init__(self) -> None:
         if not self.members:
             raise TaskError("a student needs a teacher; give a predictor")
-        check_teachable(self.task)
+        check_teachable(self.taught_task)
+
+    @cached_property
+    def taught_task(self) -> Task[Any, Any]:
+        """Task of the students."""
+        return number_task(self.task) if self.expects else self.task
+
+    def expected(self, targets: Table) -> Table:
+        """Return what students learn of probabilities or numbers, (rows, outputs)."""
+        return targets @ scale_of(self.task)[:, np.newaxis] if self.expects else targets
 
     @property
     def name(self) -> str:
@@ -71,12 +84,17 @@ class Teacher:
         shots = [m.shots if isinstance(m, Predictor) else 0 for m in self.members]
         return max(*shots, *(profile_of(member).labels for member in self.members))
 
-    def ask(self, queries: Iterable[Example[Any, Any]], store: Store) -> list[Prediction]:
-        """Return a prediction for each query: the mean of those of the members.
+    @property
+    def tests(self) -> tuple[Example[Any, Any], ...]:
+        """Labelled tests of the students' task."""
+        return tuple([test for test in self.taught_task.tests if test.labelled])
+
+    def answered_tests(self, store: Store) -> list[Prediction]:
+        """Return a prediction for each test: the mean of those of the members.
 
         Raises `TaskError` where a member has no answer to one.
         """
-        queries = [*queries]
+        queries = [test for test in self.task.tests if test.labelled]
         made = [
             member.predict(queries, store=store)
             if isinstance(member, Predictor)
@@ -91,7 +109,10 @@ class Teacher:
                 )
         tables = [[targets_of(self.task, one) or () for one in own] for own in made]
         seconds = sum(one.seconds for own in made for one in own)
-        return predictions(self.task, queries, np.mean(tables, axis=0), self.name, seconds)
+        if not queries:
+            return []
+        targets = self.expected(np.mean(tables, axis=0))
+        return predictions(self.taught_task, self.tests, targets, self.name, seconds)
 
 
 def targets_of(task: Task[Any, Any], made: Any) -> Sequence[float] | None:

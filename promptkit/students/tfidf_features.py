@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.students.bucket_sums import check_buckets, spread, sums_of, tables_of
 from promptkit.students.features import Floats, Scorer
 from promptkit.students.hashed_grams import BITS, SIZES, Layer, layers_of
 
 _GROUPS = 2
-
-Values = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +33,9 @@ class TfIdfFeatures:
     kind = "tfidf"
 
     def __post_init__(self) -> None:
-        if self.buckets.shape != self.rarity.shape or self.buckets.ndim != 1:
+        check_buckets(self.buckets)
+        if self.buckets.shape != self.rarity.shape:
             raise ValueError(f"{self.buckets.shape} buckets with {self.rarity.shape} weights")
-        inside = not len(self.buckets) or 0 < self.buckets[0] <= self.buckets[-1] < 1 << BITS
-        if not inside or (np.diff(self.buckets) <= 0).any():
-            raise ValueError("buckets are not ascending, or out of range")
 
     @classmethod
     def of(cls, texts: Sequence[str], least: int = 2) -> TfIdfFeatures:
@@ -85,14 +82,13 @@ class TfIdfFeatures:
         """Return the features, (texts, columns), as a sparse array."""
         from scipy import sparse
 
-        known = np.full(1 << BITS, -1, np.int32)
-        known[self.buckets] = np.arange(len(self.buckets), dtype=np.int32)
+        known = spread(self.buckets, np.arange(1, len(self.buckets) + 1, dtype=np.int32))
         parts = []
         for _, layers in layers_of(texts):
             lengths = self._lengths(layers)[:, :, 0]
             part: Any = 0
             for layer in layers:
-                columns = known[layer.buckets]
+                columns = known[layer.buckets] - 1
                 kept = columns >= 0
                 rows = np.concatenate([[0], np.cumsum(kept)])[layer.starts]
                 rows, columns = rows.astype(np.int32), columns.astype(np.int32)
@@ -104,48 +100,24 @@ class TfIdfFeatures:
 
     def _lengths(self, layers: Sequence[Layer]) -> Floats:
         """Return one over the length of each group of each text, (groups, texts, 1)."""
-        return _inverse(_sums([self._spread(np.square(self.rarity))], layers))
-
-    def _spread(self, values: Values) -> Values:
-        """Return the values of the n-grams by bucket, 0 for those that are not known."""
-        table = np.zeros(1 << BITS, values.dtype)
-        table[self.buckets] = values
-        return table
+        squares = spread(self.buckets, np.square(self.rarity))
+        return _inverse(sums_of([squares], layers, _GROUPS))
 
     def scorer(self, weights: Floats) -> Scorer:
         """Return the function that multiplies features with weights, (columns, outputs)."""
         outputs = weights.shape[1]
         channels = [np.square(self.rarity), *(self.rarity * column for column in weights.T)]
-        channels += [np.zeros_like(self.rarity)] * (len(channels) % 2)
-        pairs = zip(channels[::2], channels[1::2], strict=True)
-        # Two numbers of an n-gram are looked up at once as one complex number.
-        tables = [self._spread((one + 1j * other).astype(np.complex64)) for one, other in pairs]
+        tables = tables_of(self.buckets, channels)
 
         def scores(texts: Sequence[str]) -> NDArray[np.float64]:
             found = np.zeros((len(texts), outputs))
             for place, layers in layers_of(texts):
-                sums = _sums(tables, layers)
+                sums = sums_of(tables, layers, _GROUPS)
                 lengths = _inverse(sums[:, :, :1])
                 found[place] = (sums[:, :, 1 : 1 + outputs] * lengths).sum(axis=0)
             return found
 
         return scores
-
-
-def _sums(tables: Sequence[Values], layers: Sequence[Layer]) -> Floats:
-    """Return the sums over the n-grams of each text of their values, (groups, texts, values)."""
-    width = tables[0].itemsize // 4
-    sums = np.zeros((_GROUPS, len(layers[0].starts) - 1, width * len(tables)), np.float32)
-    for layer in layers:
-        # A text may have no words, and then its place is that of the next.
-        empty = layer.starts[1:] == layer.starts[:-1]
-        for number, table in enumerate(tables):
-            found = np.add.reduceat(table.take(layer.buckets), layer.starts)[:-1]
-            if layer.group == 0:
-                found[empty] = 0
-            own = sums[layer.group, :, number * width : (number + 1) * width]
-            own += found.view(np.float32).reshape(-1, width)
-    return sums
 
 
 def _inverse(squares: Floats) -> Floats:

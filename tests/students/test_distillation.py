@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Run
-from pupils import grades, moods, sentences
+from pupils import grades, moods, scale, sentences
 from teachers import Knowing
 
 import promptkit as pk
@@ -161,6 +161,25 @@ def test_numbers_are_learnt_by_regression(tmp_path: Path) -> None:
     again = pk.load_predictor(tmp_path / "student")
     (made,) = again.predict([again.query({"text": "thing1 fun thing2"})])
     assert made.label == pytest.approx(4, abs=1)
+
+
+def test_a_scale_is_learnt_as_its_expectation(tmp_path: Path) -> None:
+    task = scale()
+    rows = [{**row, "output": "4"} for row in pool(120)]
+    teacher = Knowing(task)
+    how: dict[str, Any] = {"expected": True, "min_confidence": 0.4, "gold_weight": 0.01}
+    student = distilled(teacher, rows, out=tmp_path / "student", **how)
+    assert student.card["training"]["gold"] == student.card["training"]["rows"]
+    own = student.card["tests"]["student"]
+    assert own["metric"] == "mae"
+    assert own["mae"] < 1
+    again = pk.load_predictor(tmp_path / "student")
+    asked = [again.query({"text": f"thing1 {word} thing2"}) for word in ("dull", "fun")]
+    low, high = (one.label for one in again.predict(asked))
+    assert 1 <= low < high <= 4
+    assert type(distilled(teacher, rows).predict([task.tests[0]])[0].label) is str
+    with pytest.raises(TaskError, match="labels are all numbers"):
+        distilled(Knowing(moods()), rows, expected=True)
 
 
 def test_training_sets() -> None:

@@ -55,6 +55,16 @@ def grades() -> pk.Task[Text, Any]:
     return pk.Task[Text, Annotated[float, Field(ge=0, le=5)]](name="grades")
 
 
+def scale() -> pk.Task[Text, Any]:
+    """Return a task of labels that are numbers."""
+    value: Any = {"bad": 1, "mixed": 2, "good": 4}
+    tests = {text: value[mood] for text, mood in zip(*sentences(30, seed=5), strict=True)}
+    return pk.Task[Text, Literal[1, 2, 4]](
+        name="scale",
+        tests=[pk.Example(input=Text(text=text), output=gold) for text, gold in tests.items()],
+    )
+
+
 def pupil(task: pk.Task[Any, Any] | None = None, name: str = "pupil") -> Student:
     """Return a student of moods, or of numbers: how many letters there are."""
     task = moods() if task is None else task

@@ -42,6 +42,8 @@ class Knowing:
         if not self.task.labels:
             value = {"bad": 1.0, "mixed": 2.5, "good": 4.0}[mood] + self._draw(text, "") - 0.5
             return prediction_of(self.task, query, value, model=self.identity.name)
+        if "mixed" not in self.task.labels:
+            mood = {"bad": "1", "mixed": "2", "good": "4"}[mood]
         scores = {
             label: 2.0 * (label == mood) + self.noise * 4 * self._draw(text, label)
             for label in self.task.labels
@@ -49,6 +51,7 @@ class Knowing:
         total = sum(map(math.exp, scores.values()))
         probs = {label: math.exp(score) / total for label, score in scores.items()}
         best = max(probs, key=lambda label: probs[label])
-        made = prediction_of(self.task, query, best, model=self.identity.name)
+        value = self.task.output_type.values[best]
+        made = prediction_of(self.task, query, value, model=self.identity.name)
         coverage = 0.5 + self._draw(text, "coverage") / 2 if self.covered else None
         return replace(made, probs=probs, coverage=coverage, seconds=0.01, tokens=10)
