@@ -50,6 +50,7 @@ def compare(
     adapter: options.Adapters = None,
     with_: options.With = None,
     baselines: options.Baselines = None,
+    learning_curve: options.LearningCurve = False,
     exact: options.Exact = False,
     no_lint: options.NoLint = False,
     costs: options.Costs = False,
@@ -76,6 +77,7 @@ def compare(
     loaded = arguments.task_named(task, near_duplicates)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
     chosen["option_orders"] = arguments.option_orders(option_orders, loaded)
+    chosen["learning_curve"] = learning_curve
     chosen["baselines"] = why_not(loaded) is None if baselines is None else baselines
     chosen_metric(loaded, metric, votes=rationales > 1)
     adapters, others = with_names(with_ or [])

@@ -141,6 +141,14 @@ Baselines = Annotated[
         "and ridge regression. By default where the pool has labels or numbers.",
     ),
 ]
+LearningCurve = Annotated[
+    bool,
+    typer.Option(
+        "--learning-curve",
+        help="Train baselines on as many rows as prompts see too, and on growing parts of the "
+        "pool, and say from how many labelled rows on which is better.",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(

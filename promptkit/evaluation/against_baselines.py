@@ -16,6 +16,7 @@ from promptkit.evaluation import pairs as paired
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.results import Best, Pair
+from promptkit.inference.cell import NO_PROMPT
 from promptkit.text import capital, counted, decimals, number, p_value, points
 
 Trained = Mapping[str, int]
@@ -61,10 +62,14 @@ def against(by_cell: ByCell, trained: Trained, best: Best, metric: Metric) -> Ag
         metric, value, None if around is None else (around.decisive.low, around.decisive.high)
     )
     name = headline.subject(paired.levels(best.cell, paired.varied(prompts)))
-    told = _sentence(top.compared, name, trained[top.b.model], level)
+    the_prompt = f"the best prompt, {name[:1].lower()}{name[1:]}," if name else "the prompt"
+    prompted = best.cell.template != NO_PROMPT
+    told = _sentence(
+        top.compared, the_prompt if prompted else best.cell.model, trained[top.b.model], level
+    )
     leads = metric.sign * top.compared.delta > 0
     pairs = tuple(paired.pairs({best.cell: prompt, **baselines}, found))
-    return Against(pairs, headline.Beside(told, leads))
+    return Against(pairs, headline.Beside(told, leads, "the prompts" if prompted else "the others"))
 
 
 def _repeated(one: Outcomes, prompt: Outcomes) -> Outcomes:
@@ -111,27 +116,26 @@ def _sentence(c: sentences.Compared, prompt: str, rows: int, level: str) -> str:
 
     Args:
         c: Their difference.
-        prompt: The prompt in words; empty where it is the only one.
+        prompt: The prompt in words.
         rows: The number of labelled rows that the baseline was trained on.
         level: The metric of the baseline in words.
     """
     labelled, kind = counted(rows, "labelled row"), sentences.judge(c)
-    the_prompt = f"the best prompt, {prompt[:1].lower()}{prompt[1:]}," if prompt else "the prompt"
     only = "" if c.general else " for this draw of shots"
     if c.metric.sign * c.delta > 0:
         baseline, (low, high) = f"{c.b}, trained on {labelled},", (c.low, c.high)
         if kind == "better":
             by = _by(c.metric, c.delta, low, high)
-            return f"{baseline} beats {the_prompt} {by} ({_p(c)}){only}: {level}."
+            return f"{baseline} beats {prompt} {by} ({_p(c)}){only}: {level}."
         scored = "scored lowest" if c.metric.sign < 0 else "scored highest"
         apart = metric_text.difference(c.metric, c.delta, low, high)
         return (
-            f"{baseline} {scored}, {level}: not separated from {the_prompt.rstrip(',')} ({apart}, "
+            f"{baseline} {scored}, {level}: not separated from {prompt.rstrip(',')} ({apart}, "
             f"{_p(c)}){only}."
         )
     baseline = f"the best trained baseline, {c.b} on {labelled}"
     delta, low, high = -c.delta, -c.high, -c.low
-    subject = capital(the_prompt)
+    subject = capital(prompt) if prompt.startswith("the ") else prompt
     if kind == "worse":
         by = _by(c.metric, delta, low, high)
         return f"{subject} beats {baseline}, {by} ({_p(c)}){only}."

@@ -50,6 +50,8 @@ class Beside(NamedTuple):
     sentence: str
     leads: bool
     """True where it has a better value than every prompt."""
+    rest: str = "the prompts"
+    """Name of all others."""
 
     def around(self, lines: Sequence[str]) -> list[str]:
         """Return the first sentences on the prompts with this one, in front where it leads."""
@@ -57,7 +59,7 @@ class Beside(NamedTuple):
             return [*lines, self.sentence]
         return [
             self.sentence,
-            *(f"Among the prompts: {line[:1].lower()}{line[1:]}" for line in lines),
+            *(f"Among {self.rest}: {line[:1].lower()}{line[1:]}" for line in lines),
         ]
 
 

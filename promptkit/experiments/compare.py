@@ -28,6 +28,7 @@ from promptkit.experiments.comparison import Comparison
 from promptkit.experiments.free_answers import FreeAnswerStage
 from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
+from promptkit.experiments.learning_curves import curve_of
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.promptless import Others, check_others, predict_beside
 from promptkit.experiments.run_changes import pool_digests
@@ -86,6 +87,7 @@ def compare(
     rationales: int = 1,
     think: int = 0,
     baselines: bool = False,
+    learning_curve: bool = False,
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
@@ -127,6 +129,9 @@ def compare(
         baselines: Whether models are trained on the pool too, by scikit-learn, and compared with
             the best prompt: the majority class, TF-IDF with logistic regression, nearest neighbours
             and naive Bayes; for numbers the mean, the median and TF-IDF with ridge regression.
+        learning_curve: Whether baselines are also trained on as many rows as the prompts see, and
+            on growing parts of the pool, so that the result says from how many labelled rows on
+            which is better.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -151,10 +156,7 @@ def compare(
     started = perf_counter()
     queries = _queries(task, limit)
     wanted = _wanted(task, queries, by, max_error, metric, votes=rationales > 1)
-    methods = (
-        *apply.methods_of(calibrations, task),
-        *averages.methods_of(option_orders, task),
-    )
+    methods = *apply.methods_of(calibrations, task), *averages.methods_of(option_orders, task)
     grid = Grid(
         models=_bundled() if models is None else models,
         templates=templates,
@@ -168,7 +170,7 @@ def compare(
         sampling=sampling or Sampling(),
         reasoning=Reasoning(rationale_tokens, rationales, think),
     )
-    trained = trained_baselines(task) if baselines else ()
+    trained = trained_baselines(task) if baselines or learning_curve else ()
     check_others(task, grid, (*predictors, *trained))
     said = screen(task, grid.originals(task), shots) if lint else []
     cells = batch.prepare(grid.predictors(task, announce), queries)
@@ -207,7 +209,9 @@ def compare(
     rows = costed(result.rows, prompted, others, beside.predictions, notes)
     result = replace(_with_thresholds(result, thresholds), rows=rows)
     known = (*result.models, *(one.identity for one in others))
-    return replace(result, warnings=(*result.warnings, *told), models=known)
+    result = replace(result, warnings=(*result.warnings, *told), models=known)
+    curve = curve_of(task, result, predictors, trained, announce) if learning_curve else None
+    return replace(result, learning_curve=curve)
 
 
 def _told(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from promptkit.calibration.apply import CalibrationNote
 from promptkit.calibration.calibrated_predictors import calibrated_predictor
 from promptkit.errors import MissingExtraError, TaskError
+from promptkit.evaluation.learning_curve import LearningCurve
 from promptkit.evaluation.results import (
     Best,
     Confusion,
@@ -112,6 +113,8 @@ class Comparison:
     """Name of the metric that pairs, the best cell, verdicts, variance components, spreads, slices
     and charts are about."""
 
+    learning_curve: LearningCurve | None = None
+    """Metric against the number of labelled rows, where it was asked for."""
     setup: Setup | None = None
     """What the comparison was made of, so that a predictor of a cell can be made again."""
     predictors: tuple[Predictor, ...] = field(default=(), repr=False, compare=False)
@@ -193,8 +196,8 @@ class Comparison:
     def plot(self, what: str = "accuracy") -> altair.TopLevelMixin:
         """A chart, to look at in a notebook or to go on with.
 
-        `what` is accuracy, differences, reliability, confusion, variance, spread, cost, pareto or
-        risk.
+        `what` is accuracy, differences, reliability, confusion, variance, spread, cost, pareto,
+        learning or risk.
         Raises `TaskError` for another and for what there is none of, and `MissingExtraError`
         without the extra report.
         """

@@ -35,6 +35,10 @@ def check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredi
     check_labels(task, predictors)
 
 
+MANY = 1000
+"""Rows of a pool from which training takes so long that it is announced."""
+
+
 class Others(NamedTuple):
     """Predictions without prompts."""
 
@@ -63,8 +67,8 @@ def predict_beside(
             decoded_tokens=one.usage.decoded_tokens - then.decoded_tokens,
             decode_seconds=one.usage.decode_seconds - then.decode_seconds,
         )
-    if trained and announce is not None:
-        rows = counted(len(trained[0].task.demos), "row")
-        announce(f"training {counted(len(trained), 'baseline')} on the pool of {rows}")
+    rows = len(trained[0].task.demos) if trained else 0
+    if rows >= MANY and announce is not None:
+        announce(f"training {counted(len(trained), 'baseline')} on the pool of {rows:,} rows")
     made += predict_each(trained, queries, seeds[:1])
     return Others(made, cost, {one.identity.name: one.profile.labels for one in trained})

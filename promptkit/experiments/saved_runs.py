@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from promptkit.calibration.apply import CalibrationNote
 from promptkit.errors import DataError, Problem
+from promptkit.evaluation.learning_curve import LearningCurve
 from promptkit.evaluation.results import (
     Best,
     Confusion,
@@ -117,6 +118,7 @@ class _SavedResults:
     thresholds: tuple[Thresholds, ...] = ()
     field_confusion: tuple[FieldConfusion, ...] = ()
     metric: str = "accuracy"
+    learning_curve: LearningCurve | None = None
     setup: Setup | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 

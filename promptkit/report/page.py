@@ -33,6 +33,7 @@ from promptkit.report.calibration_table import learnt
 from promptkit.report.cell_names import CellNames, Data, Records, has_prompt
 from promptkit.report.changed_answers import changed
 from promptkit.report.cost_lines import is_costed
+from promptkit.report.learning_table import learning_rows
 from promptkit.report.notes import cost, notes
 from promptkit.report.promptless_tables import promptless_rows
 from promptkit.text import capital, counted, file_name, number, percent, shown, signed
@@ -69,6 +70,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "facts": _facts(data),
         "lines": _lines(data, names),
         "promptless": promptless_rows(data),
+        "learning": learning_rows(data),
         "draws": interval_text.has_draws(cell_names.aggregates(data)),
         "brackets": interval_text.brackets(data),
         "scored": _is_scored(data),
@@ -129,6 +131,7 @@ def _has_shared_labels(data: Data) -> bool:
 def _contents(context: Data) -> list[tuple[str, str]]:
     titles = {
         "accuracy": capital(context["metric"].noun),
+        "learning": "Learning curves" if context["learning"] else "",
         "differences": "Differences" if context["pairs"] else "",
         "slices": "Slices" if context["slices"] else "",
         "selective": "Selective answering" if context["selective"] else "",

@@ -20,6 +20,7 @@ from promptkit.report.changed_answers import changed_answers
 from promptkit.report.cost_lines import is_costed
 from promptkit.report.cost_table import costs
 from promptkit.report.figure_tables import beside
+from promptkit.report.learning_table import learning_curves
 from promptkit.report.notes import cost, notes
 from promptkit.report.promptless_tables import promptless
 from promptkit.report.rich_tables import change, table, titled
@@ -61,6 +62,7 @@ def render(
     parts: list[RenderableType] = [*_accuracies(data, width), *map(Text, notes(data, records)), ""]
     parts += conclusions.verdicts(data)
     parts += conclusions.selective(data)
+    parts += learning_curves(data)
     parts += costs(data, width) if show_costs or is_costed(data) else ()
     parts += _differences(data["pairs"], interval_text.metric_of(data), width)
     parts += calibrated(data)

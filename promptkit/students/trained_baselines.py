@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 Examples = Sequence[Example[Any, Any]]
 
+_KEPT = 64
+"""Number of lists of queries whose counts are kept."""
+
 
 def why_not(task: Task[Any, Any]) -> str | None:
     """Return why no baselines can be trained for a task; None where they can.
@@ -80,6 +83,7 @@ class PoolTexts:
 
     def __init__(self, task: Task[Any, Any]) -> None:
         self.task = task
+        self._kept: dict[tuple[str, ...], Any] = {}
 
     @cached_property
     def rows(self) -> TrainingRows:
@@ -112,6 +116,15 @@ class PoolTexts:
     def counts_of(self, queries: Examples) -> Any:
         """Return the counts of the features of some queries."""
         return self.texts.of(input_texts(self.task, queries))
+
+    def kept_counts_of(self, queries: Examples) -> Any:
+        """Return the same, kept for many models that are asked the same queries."""
+        texts = tuple(input_texts(self.task, queries))
+        if texts not in self._kept:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[texts] = self.texts.of(texts)
+        return self._kept[texts]
 
 
 class TrainedBaseline:
@@ -179,7 +192,7 @@ class TrainedBaseline:
             queries: The queries.
         """
         fit = self._fit([*map(self.pool.rows.number_of, rows)])
-        return [*self._predicted(fit, queries)]
+        return [*self._answers(fit, queries, self.pool.kept_counts_of(queries))]
 
     def _trained(self, training: Training) -> Fit:
         if training not in self._fits:
@@ -194,13 +207,16 @@ class TrainedBaseline:
             return fit_labels(self.name, rows, gold, many=self.task.many)
         return fit_numbers(self.name, rows, gold)
 
-    def _predicted(self, fit: Fit, queries: Examples) -> Iterator[Prediction]:
+    def _predicted(self, fit: Fit, queries: Examples) -> list[Prediction]:
         begun = perf_counter()
-        found = fit.answers(self.pool.counts_of(queries)).tolist()
+        made = [*self._answers(fit, queries, self.pool.counts_of(queries))]
         seconds = (perf_counter() - begun) / max(len(queries), 1)
+        return [replace(one, seconds=seconds) for one in made]
+
+    def _answers(self, fit: Fit, queries: Examples, counts: Any) -> Iterator[Prediction]:
+        found = fit.answers(counts).tolist()
         for query, one in zip(queries, found, strict=True):
-            made = self._scored(fit, query, one) if self.task.labels else self._number(query, one)
-            yield replace(made, seconds=seconds)
+            yield self._scored(fit, query, one) if self.task.labels else self._number(query, one)
 
     def _scored(self, fit: Fit, query: Example[Any, Any], found: Sequence[float]) -> Prediction:
         """Return the prediction of labels with these probabilities."""

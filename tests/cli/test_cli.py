@@ -104,7 +104,7 @@ def test_compare_with_every_option(run: Run, here: Path, loaded: Any) -> None:
         *("--selection", "first", "--selection", "random", "--shots", "2,0", "--seeds", "1"),
         *("--limit", "3", "--out", "o/p", "--store", "s/t.sqlite", "--fit", "drop-shots"),
         *("--max-tokens", "5", "--temperature", "0.5", "--context", "150", "--threads", "1"),
-        *("--json", "c.json"),
+        *("--no-baselines", "--json", "c.json"),
     )
     assert done.code == 0, done.err
     data = json.loads((here / "c.json").read_text())

@@ -18,6 +18,9 @@ from promptkit.errors import TaskError
 from promptkit.evaluation.intervals import paired_difference
 from promptkit.experiments.freezing import cell_in, freeze_cell
 from promptkit.experiments.saved_runs import read_run
+from promptkit.inference.any_predictor import prediction_of
+from promptkit.inference.prediction import Prediction
+from promptkit.models.base import ModelIdentity, Usage
 from promptkit.report import page
 from promptkit.students.trained_baselines import trained_baselines
 
@@ -218,3 +221,24 @@ def test_folds_have_a_model_each() -> None:
     result = compare(folded, baselines=True, **how)
     assert " labelled rows" in " ".join(result.verdicts)
     assert {row.predictor for row in result.rows} == {"prompt", *NAMES}
+
+
+class Perfect:
+    """A predictor without a prompt that is always right."""
+
+    def __init__(self, task: Any) -> None:
+        self.task, self.usage = task, Usage()
+        self.identity = ModelIdentity("oracle", "ab" * 32, "table", "", "none", 0)
+
+    def predict(self, queries: Any) -> list[Prediction]:
+        return [prediction_of(self.task, one, one.output, model="oracle") for one in queries]
+
+
+def test_another_predictor_may_be_the_best_of_the_others() -> None:
+    result = compared(baselines=True, learning_curve=True, predictors=[Perfect(parity_task())])
+    first, second, *_ = result.verdicts
+    assert first.startswith("Model oracle scored highest, 100 % right")
+    assert second.startswith("oracle is not separated from the best trained baseline, ")
+    assert result.learning_curve is not None
+    assert "a prompt with up to 4 shots" in result.learning_curve.sentences[0]
+    assert str(result).count("without a prompt") == 1

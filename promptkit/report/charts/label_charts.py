@@ -10,7 +10,7 @@ import altair as alt
 
 from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report import cell_names
-from promptkit.report.cell_names import CellNames, Data, few, fewest_and_most, grouped
+from promptkit.report.cell_names import CellNames, Data, few, fewest_and_most, grouped, has_prompt
 from promptkit.report.charts.panels import (
     FEW,
     Chart,
@@ -33,11 +33,17 @@ def reliability(data: Data) -> list[Panel]:
     names = CellNames(data["rows"])
     panels = []
     groups = _by_shots(fewest_and_most(data["reliability"]), names)[:FEW]
-    for title, group in sorted(groups, key=lambda one: int(one[1][0]["shots"])):
+    for title, group in sorted(groups, key=_place):
         factors = cell_names.varied(map(levels_of, group))
         lines = {names.of(levels_of(one), factors): one["bins"] for one in group}
         panels.append(Panel(title, _reliability(lines), _bins_in_words(title, lines)))
     return panels
+
+
+def _place(group: tuple[str, list[Data]]) -> tuple[bool, int]:
+    """Return what panels are sorted by: shots, and those without a prompt last."""
+    first = group[1][0]
+    return not has_prompt(first), int(first["shots"])
 
 
 def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:

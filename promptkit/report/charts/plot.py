@@ -11,6 +11,7 @@ from promptkit.report.cell_names import Data
 from promptkit.report.charts.accuracy_charts import accuracy, cost
 from promptkit.report.charts.difference_chart import differences
 from promptkit.report.charts.label_charts import confusion, reliability
+from promptkit.report.charts.learning_chart import learning
 from promptkit.report.charts.panels import Chart, Panel
 from promptkit.report.charts.pareto_chart import pareto
 from promptkit.report.charts.risk_chart import risk
@@ -26,6 +27,7 @@ PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "spread": spread,
     "cost": cost,
     "pareto": pareto,
+    "learning": learning,
     "risk": risk,
 }
 """Kinds of charts, with the function that makes the panels of each."""
