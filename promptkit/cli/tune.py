@@ -133,6 +133,7 @@ def tune(
     batch: Batch = _DEFAULTS.batch,
     coverage: Coverage = _DEFAULTS.coverage,
     seed: Seed = _DEFAULTS.seed,
+    threads: options.Threads = None,
     overwrite: Overwrite = False,
     full: Full = False,
 ) -> None:
@@ -155,7 +156,7 @@ def tune(
         coverage=coverage,
         seed=seed,
     )
-    how: dict[str, Any] = {"options": chosen, "overwrite": overwrite}
+    how: dict[str, Any] = {"options": chosen, "threads": threads, "overwrite": overwrite}
     if full:
         from promptkit.tuning.tune import refuse_full
 

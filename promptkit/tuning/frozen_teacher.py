@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from promptkit.bulk.bulk import predict
 from promptkit.bulk.bulk_run import BulkProgress
 from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.errors import DataError, Problem, TaskError
@@ -19,6 +16,8 @@ from promptkit.evaluation.intervals import paired_difference
 from promptkit.inference.any_predictor import apart
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
+from promptkit.students.pool_labels import PoolSource, label_pool
+from promptkit.students.teacher import Teacher
 from promptkit.tasks.examples import Example
 from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import read_data_file
@@ -44,11 +43,20 @@ class FrozenTeacher:
     examples: Examples = field(default=(), init=False)
     """Rows of the pool that it labelled."""
     shares: Shares = field(default_factory=dict, init=False)
+    seconds: float = field(default=0.0, init=False)
+    """Time that the labels took."""
+    tokens: int = field(default=0, init=False)
+    """Number of tokens that were decoded for them."""
 
     @property
     def task(self) -> Task[Any, Any]:
         """The task."""
         return self.draws[0].task
+
+    @property
+    def teacher(self) -> Teacher:
+        """The draws as one predictor."""
+        return Teacher(tuple(self.draws), self.task)
 
     def label(self, pool: Path, folder: Path, most: int | None) -> None:
         """Label rows of a pool by bulk prediction, which goes on from what an earlier run did.
@@ -58,25 +66,28 @@ class FrozenTeacher:
             folder: The folder of the predictions.
             most: The number of rows, at the most.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        rows: dict[str, Any] = {}
-        said: dict[str, list[Mapping[str, float]]] = {}
-        for number, one in enumerate(self.draws):
-            file = folder / f"teacher-{number}.jsonl"
-            how: dict[str, Any] = {"limit": most, "overwrite": True, "store": self.store}
-            predict(one, pool, out=file, progress=self._progress, **how)
-            for row in _rows(file):
-                key = f"pool:{row['line']}"
-                rows[key] = row["input"]
-                said.setdefault(key, []).append(row["probs"])
-        whole = [key for key, each in said.items() if len(each) == len(self.draws)]
+        with opened(self.store) as store:
+            found = label_pool(
+                self.teacher,
+                PoolSource.of(pool),
+                folder,
+                limit=most,
+                store=store,
+                tell=self._tell,
+            )
+        self.seconds, self.tokens = found.seconds, found.tokens
+        ids = [f"pool:{line}" for line in found.lines.tolist()]
         self.examples = [
-            self.task.as_query(rows[key]).model_copy(update={"id": key}) for key in whole
+            self.task.as_query(fields).model_copy(update={"id": id})
+            for id, fields in zip(ids, found.fields, strict=True)
         ]
-        self.shares = {key: mean_shares(said[key]) for key in whole}
+        labels, rows = self.task.labels, found.targets.tolist()
+        self.shares = {
+            id: dict(zip(labels, row, strict=True)) for id, row in zip(ids, rows, strict=True)
+        }
 
-    def _progress(self, now: BulkProgress) -> None:
-        self.progress(TuningStep("teacher", done=now.rows))
+    def _tell(self, member: int, members: int, now: BulkProgress) -> None:
+        self.progress(TuningStep("teacher", epoch=member, done=now.rows))
 
     def compared(self, student: Predictor, queries: Examples) -> dict[str, Any]:
         """Return how a student's answers compare with the teacher's, and what prompts take.
@@ -86,24 +97,18 @@ class FrozenTeacher:
             queries: Rows that were not trained on, with gold labels or without.
         """
         with opened(self.store) as store:
-            answers = [one.predict(queries, store=store) for one in self.draws]
+            tokens = sum(one.tokens for each in self.draws for one in each.tokenize(queries))
+            said = self.teacher.ask(queries, store)
             made = student.predict(queries, store=store)
-        labels = [_label(self.task, each) for each in zip(*answers, strict=True)]
-        ours = [one.label for one in made]
-        before = sum(one.tokens for each in answers for one in each) / len(queries)
-        after = sum(one.tokens for one in made) / len(queries)
         figures = {
             "compared": len(queries),
-            "agreement": float(np.mean([a == b for a, b in zip(labels, ours, strict=True)])),
-            "tokens_before": before,
-            "tokens_after": after,
+            "agreement": float(
+                np.mean([a.label == b.label for a, b in zip(said, made, strict=True)])
+            ),
+            "tokens_before": tokens / len(queries),
+            "tokens_after": sum(one.tokens for one in made) / len(queries),
         }
-        return figures | _accuracies(made, labels, ours)
-
-
-def mean_shares(said: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean probability of each label."""
-    return {label: float(np.mean([one[label] for one in said])) for label in said[0]}
+        return figures | _accuracies(said, made)
 
 
 def labelled_rows(task: Task[Any, Any], file: Path) -> Examples:
@@ -120,14 +125,6 @@ def labelled_rows(task: Task[Any, Any], file: Path) -> Examples:
     return [apart(task, one) for one in found]
 
 
-def pool_digest(pool: Path) -> str:
-    """Return the SHA-256 of a file. Raises `TaskError` where it cannot be read."""
-    try:
-        return sha256(pool.read_bytes()).hexdigest()
-    except OSError as error:
-        raise TaskError(f"{pool}: {error.strerror or error}") from None
-
-
 def frozen_draws(frozen: FrozenPredictor, count: int) -> list[FrozenPredictor]:
     """Return a frozen predictor in some draws of its shots, the frozen one first.
 
@@ -139,31 +136,13 @@ def frozen_draws(frozen: FrozenPredictor, count: int) -> list[FrozenPredictor]:
     return [replace(frozen, seed=frozen.seed + draw, threshold=None) for draw in range(count)]
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of predictions that have probabilities."""
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if row["probs"] is not None:
-                yield row
-
-
-def _label(task: Task[Any, Any], said: Sequence[Prediction]) -> Any:
-    """Return the label of the highest mean probability."""
-    shares = mean_shares([one.probs for one in said if one.probs is not None])
-    best = max(shares, key=shares.__getitem__)
-    return task.output_type.plain(task.output_type.values.get(best, best))
-
-
-def _accuracies(
-    made: Sequence[Prediction], labels: Sequence[Any], ours: Sequence[Any]
-) -> dict[str, Any]:
+def _accuracies(said: Sequence[Prediction], made: Sequence[Prediction]) -> dict[str, Any]:
     """Return both accuracies, their difference and its lower bound, where gold is known."""
     known = [place for place, one in enumerate(made) if one.correct is not None]
     if not known:
         return {}
-    theirs = [[labels[place] == made[place].gold] for place in known]
-    own = [[ours[place] == made[place].gold] for place in known]
+    theirs = [[bool(said[place].correct)] for place in known]
+    own = [[bool(made[place].correct)] for place in known]
     found = paired_difference(theirs, own, ONE_SIDED)
     return {
         "teacher_accuracy": float(np.mean(theirs)),

@@ -14,12 +14,12 @@ from promptkit.inference.prediction import Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.store import Store
 from promptkit.models.llama import LlamaModel
+from promptkit.students.pool_labels import PoolSource
 from promptkit.tuning.frozen_teacher import (
     Examples,
     FrozenTeacher,
     frozen_draws,
     labelled_rows,
-    pool_digest,
 )
 from promptkit.tuning.tune import (
     apart_from_tests,
@@ -30,7 +30,7 @@ from promptkit.tuning.tune import (
 )
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
-from promptkit.tuning.tuning_progress import Progress
+from promptkit.tuning.tuning_progress import Progress, TuningRun
 
 
 def tune_from(
@@ -42,6 +42,7 @@ def tune_from(
     draws: int = 1,
     shots: int = 0,
     options: TuningOptions = TuningOptions(),
+    threads: int | None = None,
     overwrite: bool = False,
     store: Store | str | Path | None = None,
     progress: Progress = lambda _: None,
@@ -60,6 +61,7 @@ def tune_from(
         draws: The number of draws of shots, the frozen one first, whose probabilities are averaged.
         shots: The number of shots of the prompts with the adapter.
         options: Rank, epochs, learning rate and the like.
+        threads: The threads that train; by default one for each core.
         overwrite: Whether to replace an adapter, or a training, of something else.
         store: The prediction store, or its path; by default `.promptkit/predictions.sqlite`.
         progress: A function that is called as it goes on.
@@ -106,9 +108,11 @@ def tune_from(
 
     def figures(file: Path) -> Mapping[str, Any]:
         student = _student(frozen, base.adapted(file), shots)
-        return teacher.compared(student, queries or held)
+        cost = {"teacher_tokens": teacher.tokens, "teacher_seconds": teacher.seconds}
+        return cost | teacher.compared(student, queries or held)
 
-    return trained_adapter(name, path, facts, prompts, options, overwrite, progress, figures)
+    how = TuningRun(options, threads, overwrite, progress)
+    return trained_adapter(name, path, facts, prompts, how, figures)
 
 
 def _check_teacher(frozen: FrozenPredictor) -> str:
@@ -148,7 +152,7 @@ def _facts(frozen: FrozenPredictor, pool: Path, draws: int, shots: int) -> dict[
         "teacher_shots": frozen.shots,
         "teacher_draws": draws,
         "calibration": frozen.cell.calibration,
-        "pool_sha256": pool_digest(pool),
+        "pool_sha256": PoolSource.of(pool).sha256,
         "template": frozen.template.name,
         "template_sha256": saving.digest(frozen.template.source),
         "shots": shots,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from promptkit.tuning.decoder import Decoder, BatchLayout
+from promptkit.tuning.decoder import BatchLayout, Decoder
 from promptkit.tuning.token_trees import Ints, PromptGroup, TokenTree
 
 BATCH_TOKENS = 2048

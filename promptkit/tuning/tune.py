@@ -23,7 +23,7 @@ from promptkit.templating.template import Template
 from promptkit.tuning.adapter_output import adapter_card
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
-from promptkit.tuning.tuning_progress import Progress
+from promptkit.tuning.tuning_progress import Progress, TuningRun
 
 if TYPE_CHECKING:
     from promptkit.models.gguf.header import Header
@@ -43,6 +43,7 @@ def tune(
     verbalizer: Verbalizer | None = None,
     selection: AnySelection | None = None,
     options: TuningOptions = TuningOptions(),
+    threads: int | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> TunedAdapter:
@@ -62,6 +63,8 @@ def tune(
         verbalizer: Other words for the labels.
         selection: The selection of the shots; by default the task's.
         options: Rank, epochs, learning rate and the like.
+        threads: The threads that compute; by default one for each core. Where other work keeps the
+            cores busy, fewer are faster.
         overwrite: Whether to replace an adapter, or a training, of something else.
         progress: A function that is called as it goes on.
 
@@ -108,7 +111,8 @@ def tune(
         asked = Predictor(own, worded, llama, shots, 0, selection, verbalizer=verbalizer)
         return training_prompts(asked, train), training_prompts(asked, held_out, draws=False)
 
-    return trained_adapter(model, path, facts, prompts, options, overwrite, progress)
+    how = TuningRun(options, threads, overwrite, progress)
+    return trained_adapter(model, path, facts, prompts, how)
 
 
 def trained_adapter(
@@ -116,9 +120,7 @@ def trained_adapter(
     out: Path,
     facts: Mapping[str, Any],
     prompts: Callable[[LlamaModel, Path], tuple[Any, Any]],
-    options: TuningOptions,
-    overwrite: bool,
-    progress: Progress,
+    how: TuningRun,
     figures: Callable[[Path], Mapping[str, Any]] = lambda _: {},
 ) -> TunedAdapter:
     """Return the adapter of some facts: that of an earlier call, or a new one.
@@ -129,9 +131,7 @@ def trained_adapter(
         facts: Everything but the model that decides the training.
         prompts: A function from the model, and a folder for its own use, to the prompts to train
             on, and those held out.
-        options: Options of the training.
-        overwrite: Whether to replace what is of other facts.
-        progress: A function that is called as it goes on.
+        how: Options, threads and the like.
         figures: A function from the adapter's file to further figures of the card.
     """
     from promptkit.models.prepare.model_files import find, verify
@@ -143,20 +143,27 @@ def trained_adapter(
         raise ModelError(f"{model}: an adapter is trained from a GGUF file, not from a server")
     file = verify(find(model))
     decoder_shape(file.header)
-    card = {"model": str(model), "model_sha256": file.sha256, **facts, "options": asdict(options)}
-    if (done := _done(out, card, overwrite)) is not None:
+    card = {
+        "model": str(model),
+        "model_sha256": file.sha256,
+        **facts,
+        "options": asdict(how.options),
+    }
+    if (done := _done(out, card, how.overwrite)) is not None:
         return done
     folder = TuningFolder(out)
-    folder.check(card, overwrite=overwrite)
-    with exact_model(file, folder.path) as (llama, header):
-        job = TuningJob(file, header, *prompts(llama, folder.path), options, card)
-        made = run_job(job, out, llama, folder, progress, figures)
+    folder.check(card, overwrite=how.overwrite)
+    with exact_model(file, folder.path, how.threads) as (llama, header):
+        job = TuningJob(file, header, *prompts(llama, folder.path), how.options, card)
+        made = run_job(job, out, llama, folder, how, figures)
     folder.remove()
     return made
 
 
 @contextmanager
-def exact_model(file: ModelFile, folder: Path) -> Iterator[tuple[LlamaModel, Header]]:
+def exact_model(
+    file: ModelFile, folder: Path, threads: int | None = None
+) -> Iterator[tuple[LlamaModel, Header]]:
     """Run a model whose weights llama.cpp dequantised to F32; yield it and the header of its file.
 
     That file is deleted in the end.
@@ -178,7 +185,9 @@ def exact_model(file: ModelFile, folder: Path) -> Iterator[tuple[LlamaModel, Hea
                 path, f"its weights cannot be dequantised: {error}; take another quantization of it"
             ) from None
         path = whole
-    model = LlamaModel(path, name=file.header.path.name, weights="as-is", gpu_layers=0)
+    model = LlamaModel(
+        path, name=file.header.path.name, threads=threads, weights="as-is", gpu_layers=0
+    )
     try:
         yield model, read_header(path)
     finally:

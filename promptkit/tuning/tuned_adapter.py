@@ -34,7 +34,7 @@ class TunedAdapter:
             trained=card.get("trained", 0),
             bytes=card.get("bytes"),
             seconds=card.get("seconds", 0.0),
-            tokens=card.get("teacher_tokens", 0),
+            tokens=card.get("figures", {}).get("teacher_tokens", 0),
             labels=card.get("labels", 0),
         )
 

@@ -26,7 +26,7 @@ from promptkit.tuning.trainer import Trainer
 from promptkit.tuning.training_prompts import TrainingPrompt
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
-from promptkit.tuning.tuning_progress import Progress
+from promptkit.tuning.tuning_progress import Progress, TuningRun
 from promptkit.tuning.tuning_state import TuningFolder, TuningState
 
 Figures = Callable[[Path], Mapping[str, Any]]
@@ -52,7 +52,7 @@ def run_job(
     out: Path,
     model: LlamaModel,
     folder: TuningFolder,
-    progress: Progress,
+    how: TuningRun,
     figures_of: Figures,
 ) -> TunedAdapter:
     """Train an adapter, compare it with llama.cpp, and write it.
@@ -62,14 +62,14 @@ def run_job(
         out: The file.
         model: The weights in F32 in llama.cpp.
         folder: The folder of the training.
-        progress: A function that is called as it goes on.
+        how: Threads, and a function that is called as it goes on.
         figures_of: A function from the adapter's file to further figures of the card.
 
     Raises:
         ModelFileError: The model cannot be trained.
         ModelError: llama.cpp's log-probabilities differ from those that were trained.
     """
-    torch.set_num_threads(cores())
+    torch.set_num_threads(how.threads or cores())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = monotonic()
     state = folder.load()
@@ -87,7 +87,7 @@ def run_job(
     if decoder is None:
         del exact
         decoder = Decoder(read_weights(job.header, dtype, device))
-    trainer = _trainer(job, decoder, dtype, device, folder, progress)
+    trainer = _trainer(job, decoder, dtype, device, folder, how.progress)
     trainer.prepare()
     before = trainer.held_out_figures({}, 0, None)
     earlier = state.seconds

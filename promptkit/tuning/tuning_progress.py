@@ -1,10 +1,12 @@
-"""Progress of a training."""
+"""Progress of a training, and the way in which it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from promptkit.tuning.tuning_options import TuningOptions
 
 Phase = Literal["prepare", "train", "hold-out", "teacher"]
 """Layers below the trained ones; training; the held-out prompts; the teacher's answers."""
@@ -33,3 +35,15 @@ class TuningStep:
 
 
 Progress = Callable[[TuningStep], None]
+
+
+@dataclass(frozen=True)
+class TuningRun:
+    """The way in which a training runs."""
+
+    options: TuningOptions
+    threads: int | None
+    """Threads that compute; None for one for each core."""
+    overwrite: bool
+    """Replaces an adapter, or a training, of something else."""
+    progress: Progress

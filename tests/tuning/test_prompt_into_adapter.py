@@ -46,7 +46,14 @@ def test_an_adapter_answers_as_the_long_prompt_did(tmp_path: Path) -> None:
     out, steps = tmp_path / "short.gguf", list[TuningStep]()
     options = replace(OPTIONS, epochs=8)
     made = pk.tune_from(
-        teacher, pool, out, tests=tests, options=options, store=pk.Store(), progress=steps.append
+        teacher,
+        pool,
+        out,
+        tests=tests,
+        options=options,
+        threads=1,
+        store=pk.Store(),
+        progress=steps.append,
     )
     figures = made.card["figures"]
     assert figures["compared"] == 20
@@ -77,6 +84,7 @@ def test_draws_are_averaged_and_verbalizers_kept(tmp_path: Path) -> None:
         tmp_path / "a.gguf",
         draws=2,
         options=replace(OPTIONS, epochs=1, examples=20),
+        threads=1,
         store=pk.Store(),
     )
     assert (made.card["teacher_draws"], made.card["figures"]["compared"]) == (2, 2)

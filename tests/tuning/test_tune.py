@@ -48,7 +48,12 @@ def scored(task: Any, model: Path, adapter: Path | None = None, shots: int = 0) 
 def test_an_adapter_learns_and_is_checked(write: Callable[[Path], Path], tmp_path: Path) -> None:
     base, steps = write(tmp_path / "base.gguf"), list[TuningStep]()
     made = pk.tune(
-        task(), tmp_path / "fruit.gguf", model=base, options=OPTIONS, progress=steps.append
+        task(),
+        tmp_path / "fruit.gguf",
+        model=base,
+        threads=1,
+        options=OPTIONS,
+        progress=steps.append,
     )
     card = made.card
     assert card["figures"]["loss"] < card["figures"]["loss_before"]
@@ -65,7 +70,7 @@ def test_an_adapter_learns_and_is_checked(write: Callable[[Path], Path], tmp_pat
 
 def test_a_run_that_was_killed_goes_on(model: Path, tmp_path: Path) -> None:
     """Every prompt is trained on once, in the same order, whatever comes between."""
-    whole = pk.tune(task(), tmp_path / "whole.gguf", model=model, options=OPTIONS)
+    whole = pk.tune(task(), tmp_path / "whole.gguf", model=model, threads=1, options=OPTIONS)
 
     class KilledError(Exception):
         pass
@@ -76,7 +81,7 @@ def test_a_run_that_was_killed_goes_on(model: Path, tmp_path: Path) -> None:
 
     out = tmp_path / "parts.gguf"
     with pytest.raises(KilledError):
-        pk.tune(task(), out, model=model, options=OPTIONS, progress=kill)
+        pk.tune(task(), out, model=model, threads=1, options=OPTIONS, progress=kill)
     assert (tmp_path / "parts.gguf.tuning" / "state.npz").is_file()
     assert not out.exists()
     epochs = set[int]()
@@ -84,6 +89,7 @@ def test_a_run_that_was_killed_goes_on(model: Path, tmp_path: Path) -> None:
         task(),
         out,
         model=model,
+        threads=1,
         options=OPTIONS,
         progress=lambda step: epochs.add(step.epoch) if step.phase == "train" else None,
     )
@@ -101,15 +107,17 @@ def test_a_run_that_was_killed_goes_on(model: Path, tmp_path: Path) -> None:
 def test_the_same_call_again_trains_nothing(model: Path, tmp_path: Path) -> None:
     out, steps = tmp_path / "a.gguf", list[TuningStep]()
     options = pk.TuningOptions(epochs=1)
-    first = pk.tune(task(), out, model=model, options=options)
-    again = pk.tune(task(), out, model=model, options=options, progress=steps.append)
+    first = pk.tune(task(), out, model=model, threads=1, options=options)
+    again = pk.tune(task(), out, model=model, threads=1, options=options, progress=steps.append)
     assert steps == []
     assert again.card["figures"] == json.loads(json.dumps(first.card))["figures"]
     other = pk.TuningOptions(epochs=1, seed=1)
     with pytest.raises(TaskError, match=r"made with another options; name another --out"):
-        pk.tune(task(), out, model=model, options=other)
+        pk.tune(task(), out, model=model, threads=1, options=other)
     assert (
-        pk.tune(task(), out, model=model, options=other, overwrite=True).card["options"]["seed"]
+        pk.tune(task(), out, model=model, threads=1, options=other, overwrite=True).card["options"][
+            "seed"
+        ]
         == 1
     )
 
@@ -121,17 +129,17 @@ def test_a_training_of_something_else_is_not_gone_on_with(model: Path, tmp_path:
 
     out = tmp_path / "a.gguf"
     with pytest.raises(KeyboardInterrupt):
-        pk.tune(task(), out, model=model, options=OPTIONS, progress=stop)
+        pk.tune(task(), out, model=model, threads=1, options=OPTIONS, progress=stop)
     with pytest.raises(TaskError, match=r"a training with another shots was not finished"):
-        pk.tune(task(), out, model=model, options=OPTIONS, shots=1)
+        pk.tune(task(), out, model=model, threads=1, options=OPTIONS, shots=1)
     (tmp_path / "a.gguf.tuning" / "state.npz").write_bytes(b"PK")
     with pytest.raises(TaskError, match=r"a\.gguf\.tuning: damaged"):
-        pk.tune(task(), out, model=model, options=OPTIONS)
+        pk.tune(task(), out, model=model, threads=1, options=OPTIONS)
 
 
 def test_prompts_with_shots_and_upper_layers(model: Path, tmp_path: Path) -> None:
     options = pk.TuningOptions(epochs=2, learning_rate=0.02, layers=1)
-    made = pk.tune(task(80), tmp_path / "a.gguf", model=model, shots=3, options=options)
+    made = pk.tune(task(80), tmp_path / "a.gguf", model=model, threads=1, shots=3, options=options)
     names = {tensor.name for tensor in read_header(tmp_path / "a.gguf").tensors}
     assert {name.split(".")[1] for name in names} == {"1"}
     assert made.card["layers"] == 1
@@ -147,6 +155,7 @@ def test_generated_answers_are_learnt_with_their_end(tmp_path: Path) -> None:
             class_of(name="fruit", demos=rows_of, template=template),
             tmp_path / f"{template}.gguf",
             model=model,
+            threads=1,
             options=replace(OPTIONS, epochs=10),
         )
         assert made.card["figures"]["accuracy"] is None
@@ -163,7 +172,9 @@ def test_near_duplicates_of_tests_are_left_out(model: Path, tmp_path: Path) -> N
     tests = [{"input": {"name": long}, "output": "drupe"}]
     near = {"input": {"name": long.upper() + "!"}, "output": "drupe"}
     own = pk.Task[Fruit, Family](name="fruit", demos=[*rows(20), near], tests=tests)
-    made = pk.tune(own, tmp_path / "a.gguf", model=model, options=pk.TuningOptions(epochs=1))
+    made = pk.tune(
+        own, tmp_path / "a.gguf", model=model, threads=1, options=pk.TuningOptions(epochs=1)
+    )
     assert made.card["labels"] == 20
 
 
@@ -176,18 +187,18 @@ def test_models_and_tasks_that_cannot_be_trained(model: Path, tmp_path: Path) ->
     with pytest.raises(ModelFileError, match="for the architecture 'mamba'"):
         pk.tune(task(), out, model=mamba)
     with pytest.raises(TaskError, match="3 labelled examples in the pool"):
-        pk.tune(task(3), out, model=model)
+        pk.tune(task(3), out, model=model, threads=1)
     with pytest.raises(TaskError, match="50 examples are asked for, and the pool has 40"):
-        pk.tune(task(), out, model=model, options=pk.TuningOptions(examples=50))
+        pk.tune(task(), out, model=model, threads=1, options=pk.TuningOptions(examples=50))
     folds = {demo.id: number % 2 for number, demo in enumerate(task().demos)}
     with pytest.raises(TaskError, match="with folds every demonstration is also a test"):
-        pk.tune(task(folds=folds), out, model=model)
+        pk.tune(task(folds=folds), out, model=model, threads=1)
     topics = Annotated[list[Literal["a", "b"]], ManyLabels()]
     many = pk.Task[Fruit, topics](  # type: ignore[valid-type]
         name="many", demos=[{**row, "output": ["a"]} for row in rows(20)]
     )
     with pytest.raises(TaskError, match="its answers are lists of labels"):
-        pk.tune(many, out, model=model)
+        pk.tune(many, out, model=model, threads=1)
     with pytest.raises(TaskError, match=r"promptkit export fruit --out train\.jsonl"):
         module.refuse_full("fruit")
     assert not out.exists()
@@ -198,7 +209,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"promptkit-fewshot\[lora\]"):
-        pk.tune(task(), tmp_path / "a.gguf", model=model)
+        pk.tune(task(), tmp_path / "a.gguf", model=model, threads=1)
 
 
 def test_an_adapter_that_llama_cpp_reads_otherwise_is_not_written(
@@ -213,9 +224,11 @@ def test_an_adapter_that_llama_cpp_reads_otherwise_is_not_written(
     write = tuning_job.write_adapter
     monkeypatch.setattr(tuning_job, "write_adapter", wrong)
     with pytest.raises(ModelError, match=r"a\.gguf: not written: with the adapter, llama\.cpp's"):
-        pk.tune(task(), tmp_path / "a.gguf", model=model, options=OPTIONS)
+        pk.tune(task(), tmp_path / "a.gguf", model=model, threads=1, options=OPTIONS)
     assert not (tmp_path / "a.gguf").exists()
     monkeypatch.undo()
     steps = list[TuningStep]()
-    pk.tune(task(), tmp_path / "a.gguf", model=model, options=OPTIONS, progress=steps.append)
+    pk.tune(
+        task(), tmp_path / "a.gguf", model=model, threads=1, options=OPTIONS, progress=steps.append
+    )
     assert "train" not in {step.phase for step in steps}
