@@ -17,7 +17,7 @@ from promptkit.inference.any_predictor import apart
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
 from promptkit.students.pool_labels import PoolSource, label_pool
-from promptkit.students.teacher import Teacher
+from promptkit.students.teacher import Teacher, predictions, targets_of
 from promptkit.tasks.examples import Example
 from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import read_data_file
@@ -97,9 +97,12 @@ class FrozenTeacher:
             queries: Rows that were not trained on, with gold labels or without.
         """
         with opened(self.store) as store:
-            tokens = sum(one.tokens for each in self.draws for one in each.tokenize(queries))
-            said = self.teacher.ask(queries, store)
+            answers = [one.predict(queries, store=store) for one in self.draws]
             made = student.predict(queries, store=store)
+        tokens = sum(one.tokens for each in answers for one in each)
+        shares = [[targets_of(self.task, one) or () for one in each] for each in answers]
+        name, mean = self.teacher.name, np.mean(shares, axis=0)
+        said = predictions(self.task, queries, mean, name, seconds=0.0)
         figures = {
             "compared": len(queries),
             "agreement": float(
