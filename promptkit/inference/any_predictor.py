@@ -85,11 +85,8 @@ def _asked(
     one: AnyPredictor, queries: Sequence[Example[Any, Any]], store: Store | None
 ) -> tuple[Sequence[Prediction], float]:
     begun = perf_counter()
-    made: Sequence[Prediction]
-    if isinstance(one, Predictor):
-        made = one.predict(queries, store=store)
-    else:
-        made = one.predict(queries)
+    how = {"store": store} if isinstance(one, Predictor) else {}
+    made = one.predict(queries, **how)
     return made, perf_counter() - begun
 
 
