@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.students.input_texts import input_texts
-from promptkit.students.seen_inputs import POOL_INPUTS, text_digests
+from promptkit.students.seen_inputs import digests_in, text_digests
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted, percent
@@ -44,12 +44,8 @@ def seen_warnings(
             )
 
 
-def _pool(predictor: AnyPredictor) -> Collection[str]:
+def _pool(predictor: AnyPredictor) -> frozenset[str]:
     """Return the digests of what a predictor or its steps learnt from, where cards have them."""
     steps = [step.predictor for step in getattr(predictor, "steps", ())]
-    found: set[str] = set()
-    for one in (predictor, *(getattr(step, "__dict__", {}).get("loaded", step) for step in steps)):
-        card = getattr(one, "card", None)
-        pool = card.get(POOL_INPUTS) if isinstance(card, Mapping) else None
-        found |= {*pool} if isinstance(pool, list) else set()
-    return found
+    every = (predictor, *(getattr(step, "__dict__", {}).get("loaded", step) for step in steps))
+    return frozenset().union(*(digests_in(getattr(one, "card", None)) for one in every))

@@ -11,6 +11,7 @@ import promptkit
 from promptkit.inference.prediction import Prediction
 from promptkit.students.lesson import Lesson
 from promptkit.students.pool_labels import PoolLabels, PoolSource
+from promptkit.students.seen_inputs import learnt_from
 from promptkit.students.teacher import Teacher
 from promptkit.students.training_set import TrainingSet
 from promptkit.tasks.examples import Example
@@ -70,4 +71,5 @@ def card_of(
             "seconds": round(seconds, 3),
         },
         "tests": judged,
+        **learnt_from(taught.rows.texts),
     }

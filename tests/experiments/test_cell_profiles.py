@@ -16,7 +16,7 @@ from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
 from promptkit.students.input_texts import input_texts
-from promptkit.students.seen_inputs import text_digests
+from promptkit.students.seen_inputs import learnt_from
 
 FIELDS = ("parameters", "trained_parameters", "bytes", "making_seconds", "making_tokens")
 
@@ -86,16 +86,16 @@ def test_json_data_frames_and_saved_runs_have_them(tmp_path: Path) -> None:
 
 def test_a_predictor_that_learnt_from_the_tests_is_warned_of() -> None:
     task = parity_task()
-    seen = text_digests(input_texts(task, task.tests[:3]))
-    for pool, warned in ((seen, True), (["0" * 12], False), ([], False), (None, False)):
-        result = compared(predictors=[Student(task, pool_inputs=pool)])
+    seen, other = input_texts(task, task.tests[:3]), ["another", "text"]
+    for card, warned in ((learnt_from(seen), True), (learnt_from(other), False), ({}, False)):
+        result = compared(predictors=[Student(task, **card)])
         said = "'student' learnt from 3 inputs of the 6 tests (50 %)"
         assert any(said in warning for warning in result.warnings) == warned
 
 
 def test_what_a_step_of_a_cascade_learnt_from_counts_too() -> None:
     task = parity_task()
-    student = Student(task, pool_inputs=text_digests(input_texts(task, task.tests)))
+    student = Student(task, **learnt_from(input_texts(task, task.tests)))
     cascade = Student(task)
     cascade.steps = [SimpleNamespace(predictor=student)]  # type: ignore[attr-defined]
     (said,) = [one for one in compared(predictors=[cascade]).warnings if "learnt from" in one]
