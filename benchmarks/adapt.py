@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import adapt_cascade, adapt_student
-
+from benchmarks import adapt_cascade, adapt_lora, adapt_student
 
 PARTS: dict[str, Callable[[], None]] = {
     "student": adapt_student.main,
+    "lora": adapt_lora.gold,
+    "prompt": adapt_lora.prompt_into_adapter,
     "cascade": adapt_cascade.main,
 }
 

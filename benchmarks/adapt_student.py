@@ -18,8 +18,10 @@ from benchmarks.adapt_data import (
     unlabelled,
 )
 from promptkit.students.input_texts import input_texts
+from promptkit.text import signed
 
 _TIMES = 5
+_whole = "{:,.0f}".format
 
 
 def main() -> None:
@@ -34,24 +36,25 @@ def main() -> None:
     how = {"out": folder, "task": task, "limit": given.pool, "curve": False}
     student = pk.distill(teacher, unlabelled(given.out), notify=print, **how)
     queries = [*task.tests][: given.limit]
-    taught, learnt = teacher.predict(queries), predicted(student, queries)
+    taught, learnt = predicted(teacher, queries), predicted(student, queries)
     texts = input_texts(task, queries)
     quickest = min(_seconds(student, texts) for _ in range(_TIMES)) / len(texts)
-    slow = seconds_each(taught)
-    delta, low, high = paired(task, taught, learnt)
+    slow, quick = seconds_each(taught), seconds_each(learnt)
+    share = accuracy(learnt) / accuracy(taught)
+    delta, low, high = [signed(one, 1) for one in paired(task, taught, learnt)]
     profile = student.profile
     show(
         f"A student of {student.card['teacher']['name']}",
         [
-            Reached("its throughput, times the teacher's", slow / quickest, 1e3, 1e4, "{:,.0f}".format),
-            Reached("its accuracy as a share of the teacher's", accuracy(learnt) / accuracy(taught), 0.95, 1.0),
+            Reached("its throughput, times the teacher's", slow / quickest, 1e3, 1e4, _whole),
+            Reached("its accuracy as a share of the teacher's", share, 0.95, 1.0),
             Reached("accuracy of the teacher", accuracy(taught)),
             Reached("accuracy of the student", accuracy(learnt)),
-            Reached("the same with its predictions made, times", slow / seconds_each(learnt), write="{:,.0f}".format),
+            Reached("throughput with its predictions made, times", slow / quick, write=_whole),
             Reached("minutes to make", profile.seconds / 60, write="{:.1f}".format),
         ],
         [
-            f"Student less teacher: {100 * delta:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}].",
+            f"Student less teacher: {delta} points [{low}, {high}].",
             f"{profile.parameters:,} parameters, {(profile.bytes or 0) / 1e6:.1f} MB; the pool has "
             f"{student.card['training']['rows']:,} rows, of which no gold label is used.",
         ],

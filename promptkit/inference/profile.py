@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from promptkit.models.gguf.file_size import ModelSize
+from promptkit.models.gguf.file_size import AdapterSize, ModelSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,13 @@ def prompt_profile(model: Any, labels: int) -> Profile:
         parameters=size.parameters,
         trained=sum(round(one.number("trained")) or one.parameters for one in adapters),
         bytes=size.bytes + sum(one.bytes for one in adapters),
-        seconds=sum(one.number("seconds") for one in adapters),
+        seconds=sum(one.number("seconds") + one.number("teacher_seconds") for one in adapters),
         tokens=round(sum(one.number("teacher_tokens") for one in adapters)),
-        labels=labels + round(sum(one.number("labels") for one in adapters)),
+        labels=labels + sum(map(_labels, adapters)),
     )
+
+
+def _labels(adapter: AdapterSize) -> int:
+    """Return the number of gold labels of an adapter: its own, or the shots of its teacher."""
+    shots = adapter.number("teacher_shots") * adapter.number("teacher_draws")
+    return round(adapter.number("labels") or shots)

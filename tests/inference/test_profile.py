@@ -45,8 +45,10 @@ def test_shots_for_each_query_are_chosen_from_the_labels_of_the_whole_pool() -> 
 
 def test_adapters_add_what_was_trained_and_what_their_cards_say() -> None:
     card = {"trained": 48, "seconds": 12.5, "teacher_tokens": 900, "labels": 80}
-    adapters = AdapterSize(50, 200, card), AdapterSize(7, 28, {"seconds": "long", "labels": -1})
+    taught = {"teacher_shots": 16, "teacher_draws": 2, "figures": {"teacher_seconds": 4}}
+    other = AdapterSize(7, 28, {"seconds": "long", "labels": -1, "figures": []})
+    adapters = AdapterSize(50, 200, card), other, AdapterSize(3, 12, taught)
     prompt = Predictor(parity_task(), COLON, sized(adapters=adapters), shots=1)
     assert profile_of(prompt) == Profile(
-        parameters=1000, trained=48 + 7, bytes=4228, seconds=12.5, tokens=900, labels=81
+        parameters=1000, trained=48 + 7 + 3, bytes=4240, seconds=16.5, tokens=900, labels=81 + 32
     )

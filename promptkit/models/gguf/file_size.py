@@ -25,8 +25,9 @@ class AdapterSize:
     """What it took to make, as `promptkit tune` writes it; empty in other adapters."""
 
     def number(self, name: str) -> float:
-        """Return a number of the card; 0 where it has none."""
-        value = self.card.get(name)
+        """Return a number of the card or of its figures; 0 where it has none."""
+        figures = self.card.get("figures")
+        value = self.card.get(name, figures.get(name) if isinstance(figures, dict) else None)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return 0
         return value if 0 <= value < float("inf") else 0
