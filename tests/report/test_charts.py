@@ -50,12 +50,17 @@ def moved(result: Comparison) -> dict[str, Any]:
     cell = {**result.to_dict()["pairs"][0]["b"], "seed": None}
     query = {"factor": "query", "sd": 0.06, "ci": [0.02, 0.08], "sentence": "Queries move it."}
     order = {"factor": "order", "sd": 0.0, "ci": [0.0, 0.05], "sentence": "Hardly, the order."}
+    points = [
+        {"labels": n, "value": 0.4, "ci": None, "ci_fixed": [0.3, 0.5], "draws": 2} for n in (0, 8)
+    ]
+    curve = {"name": "prompt", "kind": "prompt", "points": points}
     rows = [{**row, "items_per_second": 10 ** row["shots"]} for row in result.to_dict()["rows"]]
     return {
         **result.to_dict(),
         "rows": rows,
         "verdicts": ["Cannot tell with 5 % & <b>."],
         "warnings": ["Few queries."],
+        "learning_curve": {"lines": [curve], "pairs": [], "sentences": ["Nothing crosses."]},
         "variance": [{**cell, "order": None, "n": 12, "sources": [query, order]}],
         "spreads": [
             {
