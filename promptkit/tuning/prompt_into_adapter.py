@@ -156,5 +156,4 @@ def _facts(frozen: FrozenPredictor, pool: Path, draws: int, shots: int) -> dict[
         "template": frozen.template.name,
         "template_sha256": saving.digest(frozen.template.source),
         "shots": shots,
-        "labels": 0,
     }

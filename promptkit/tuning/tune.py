@@ -94,7 +94,6 @@ def tune(
         "shots": shots,
         "verbalizer": None if verbalizer is None else verbalizer.name,
         "selection": None if selection is None or not shots else str(selection),
-        "labels": len(examples),
         **_facts(task, worded),
     }
     own = task.model_copy(

@@ -178,6 +178,7 @@ def _written(
         **job.card,
         "examples": len(job.train),
         "held_out": len(job.held_out),
+        "labels": 0 if "teacher" in job.card else len(job.train) + len(job.held_out),
         "parameters": trained.count,
         "trained": parameters.count,
         "layers": len({layer for layer, _ in parameters.pairs}),
