@@ -10,14 +10,14 @@ Arora, Liang and Ma, "A simple but tough-to-beat baseline for sentence embedding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promptkit.students.features import Floats
-from promptkit.students.hashed_grams import words_of
+from promptkit.students.hashed_grams import BITS, layers_of, words_of
 from promptkit.students.linear_head import LinearHead, fit_head, slopes_of
 from promptkit.students.minimiser import minimise
 from promptkit.students.static_features import StaticFeatures
@@ -25,6 +25,9 @@ from promptkit.students.training_set import Table, TrainingSet
 
 DIMENSIONS = 128
 """Number of principal components that are kept."""
+
+MOST_WORDS, FEW = 8_000, 200
+"""Number of words that get a vector, and number of texts up to which a word of one text does."""
 
 FREEDOMS = (0.0, 0.1, 1.0, 10.0)
 """How far vectors may move; which is best is found on held-out rows, 0 for not at all."""
@@ -55,7 +58,7 @@ def word_vectors(texts: Sequence[str], embed: Embed, source: str) -> StaticFeatu
         source: Name of the model.
     """
     words = words_of(texts)
-    buckets = np.array(sorted(words), np.int32)
+    buckets = _common(texts, words)
     if not len(buckets):
         return StaticFeatures(buckets, np.zeros((0, 1), np.float32), source)
     vectors = np.asarray(embed([words[bucket] for bucket in buckets.tolist()]), np.float64)
@@ -69,6 +72,17 @@ def word_vectors(texts: Sequence[str], embed: Embed, source: str) -> StaticFeatu
     vectors *= rarity[:, np.newaxis]
     scale = np.sqrt((vectors**2).sum(axis=1).mean()) or 1.0
     return StaticFeatures(buckets, (vectors / scale).astype(np.float32), source)
+
+
+def _common(texts: Sequence[str], words: Mapping[int, str]) -> NDArray[np.int32]:
+    """Return the buckets of the commonest words, ascending: a model takes its time for each."""
+    counts = np.zeros(1 << BITS, np.int64)
+    for _, layers in layers_of(texts):
+        np.add.at(counts, layers[0].buckets, 1)
+    least = 1 if len(texts) <= FEW else 2
+    known = np.array([bucket for bucket in words if counts[bucket] >= least], np.int32)
+    order = np.argsort(-counts[known], kind="stable")[:MOST_WORDS]
+    return np.sort(known[order])
 
 
 def fit_static(
