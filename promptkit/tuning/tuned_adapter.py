@@ -28,14 +28,15 @@ class TunedAdapter:
     @property
     def profile(self) -> Profile:
         """Size of the adapter with its model, and what it took to make."""
-        card = self.card
+        card, figures = self.card, self.card.get("figures", {})
+        shots = card.get("teacher_shots", 0) * card.get("teacher_draws", 0)
         return Profile(
             parameters=card.get("parameters"),
             trained=card.get("trained", 0),
             bytes=card.get("bytes"),
-            seconds=card.get("seconds", 0.0),
-            tokens=card.get("figures", {}).get("teacher_tokens", 0),
-            labels=card.get("labels", 0),
+            seconds=card.get("seconds", 0.0) + figures.get("teacher_seconds", 0.0),
+            tokens=figures.get("teacher_tokens", 0),
+            labels=card.get("labels", 0) or shots,
         )
 
     def __str__(self) -> str:
