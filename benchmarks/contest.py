@@ -191,7 +191,7 @@ def _watched(model: promptkit.LlamaModel) -> tuple[list[TokenizedPrompt], list[G
     """Return lists of what the model is asked from now on, and of the answers that it generates."""
     asked: list[TokenizedPrompt] = []
     written: list[Generation] = []
-    score, generate = model.score, model.generate
+    score, generate, answer = model.score, model.generate, model.answer
 
     def scored(prompts: Sequence[TokenizedPrompt]) -> Iterator[tuple[int, Score]]:
         asked.extend(prompts)
@@ -201,11 +201,19 @@ def _watched(model: promptkit.LlamaModel) -> tuple[list[TokenizedPrompt], list[G
         prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
     ) -> Iterator[tuple[int, Generation]]:
         asked.extend(prompts)
-        for index, answer in generate(prompts, sampling):
-            written.append(answer)
-            yield index, answer
+        for index, made in generate(prompts, sampling):
+            written.append(made)
+            yield index, made
 
-    model.__dict__.update(score=scored, generate=generated)
+    def answered(
+        prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Score | Generation]]:
+        asked.extend(prompts)
+        for index, made in answer(prompts, sampling):
+            written.extend([made] if isinstance(made, Generation) else [])
+            yield index, made
+
+    model.__dict__.update(score=scored, generate=generated, answer=answered)
     return asked, written
 
 

@@ -25,7 +25,7 @@ from promptkit.experiments import draw_count
 from promptkit.experiments import rationales as reasons
 from promptkit.experiments.cell_profiles import costed
 from promptkit.experiments.comparison import Comparison
-from promptkit.experiments.free_answers import FreeAnswerStage
+from promptkit.experiments.free_answers import EarlyAnswerStage, FreeAnswerStage
 from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.learning_curves import curve_of
@@ -184,12 +184,14 @@ def compare(
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
     answers = AnswerStage(cells)
-    free, thresholds = FreeAnswerStage(answers), ThresholdStage.of(cells)
+    thresholds = ThresholdStage.of(cells)
     if announce is not None:
         for reason in said:
             announce(reason)
     with opened(store) as kept:
-        rounds: list[list[Stage]] = [[answers, calibration, thresholds], [free]]
+        early = EarlyAnswerStage(cells, kept)
+        free = FreeAnswerStage(answers, early)
+        rounds: list[list[Stage]] = [[answers, calibration, thresholds, early], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
         beside = predict_beside(predictors, trained, queries, grid.seeds, kept, announce)
     said += reasons.cut_off(answers.before)

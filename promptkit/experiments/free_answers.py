@@ -8,9 +8,9 @@ another kind of answer, or the labels after all among many other ways to go on.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from promptkit.errors import PromptTooLongError
@@ -19,12 +19,65 @@ from promptkit.evaluation.results import FreeAnswers
 from promptkit.inference.batch import AnswerStage, CellRequests, Predictions
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.reasoning import ModelRequests, Samples
-from promptkit.models.base import Generation, Request, Sampling
+from promptkit.inference.store import Store, key_of
+from promptkit.models.base import Generation, JointModel, Request, Sampling
 
 ANSWERS = 5
 """Number of queries that are answered freely."""
 SAMPLING = Sampling(max_tokens=8)
 """How free-form answers are generated."""
+SCORES = 20
+"""Number of scores for each free-form answer from which on these are asked together: fewer may not
+fill as many batches as an answer has tokens."""
+
+
+@dataclass
+class EarlyAnswerStage:
+    """Free-form answers asked together with the scores, before it is known whether they are needed.
+
+    Beside many scores they cost little; after these, in batches of their own, each of their tokens
+    takes as long as a full batch. Asked are the cells that `FreeAnswerStage` asks first.
+    """
+
+    cells: Sequence[CellRequests]
+    store: Store
+    written: dict[int, Sequence[Samples]] = field(default_factory=dict)
+    """What was generated, by the number of the cell."""
+
+    def requests(self, predictions: Predictions) -> list[ModelRequests]:
+        """Return prompts without candidates of cells of models that score and generate at once."""
+        self.written = dict.fromkeys(self._worthwhile(), ())
+        return [_freely(self.cells[number]) for number in self.written]
+
+    def apply(
+        self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
+    ) -> Predictions:
+        """Keep what was generated."""
+        self.written = dict(zip(self.written, responses, strict=True))
+        return predictions
+
+    def _worthwhile(self) -> Iterator[int]:
+        """Yield the cells to ask, where many scores are not in the store yet."""
+        models: dict[int, list[int]] = {}
+        for number, cell in enumerate(self.cells):
+            model = cell.predictor.model
+            if isinstance(model, JointModel) and model.shares_batches and _is_asked(cell):
+                models.setdefault(id(model), []).append(number)
+        for numbers in models.values():
+            largest = [one for one in _largest(self.cells, numbers) if not self.cells[one].reasons]
+            new = {one: keys for one in largest if (keys := self._missing(one))}
+            missing = set[bytes]().union(*new.values())
+            others = [number for number in numbers if number not in new]
+            while new and others and len(missing) < SCORES * ANSWERS * len(new):
+                missing |= self._missing(others.pop())
+            if len(missing) >= SCORES * ANSWERS * len(new):
+                yield from new
+
+    def _missing(self, number: int) -> set[bytes]:
+        """Return the keys of a cell's requests that are not in the store."""
+        cell = self.cells[number]
+        keys = {key_of(one, cell.predictor.model.identity) for one in cell.requests}
+        return keys - self.store.get(keys).keys()
 
 
 @dataclass
@@ -38,6 +91,8 @@ class FreeAnswerStage:
 
     answers: AnswerStage
     """The answers to the prompts, of an earlier round."""
+    early: EarlyAnswerStage
+    """Free-form answers of an earlier round, which are not asked again."""
     found: tuple[FreeAnswers, ...] = ()
     """The free-form answers, once they are generated."""
 
@@ -48,40 +103,59 @@ class FreeAnswerStage:
 
     def requests(self, predictions: Predictions) -> list[ModelRequests]:
         """Return prompts without candidates of the cells with low coverage."""
-        return [
-            ModelRequests(self.cells[number].predictor.model, SAMPLING, _open(self.cells[number]))
-            for number in self._low(predictions)
-        ]
+        return [_freely(self.cells[number]) for number in self._left(self._low(predictions))]
 
     def apply(
         self, predictions: Predictions, responses: Sequence[Sequence[Samples]]
     ) -> Predictions:
         """Keep what was generated."""
         low = self._low(predictions)
+        late = dict(zip(self._left(low), responses, strict=True))
+        written = {**self.early.written, **late}
         self.found = tuple(
-            _free(self.cells[number], predictions[number], coverage, written)
-            for (number, coverage), written in zip(low.items(), responses, strict=True)
-            if written
+            _free(self.cells[number], predictions[number], coverage, written[number])
+            for number, coverage in low.items()
+            if written[number]
         )
         return predictions
 
+    def _left(self, numbers: Iterable[int]) -> list[int]:
+        """Return the cells that were not asked early."""
+        return [number for number in numbers if number not in self.early.written]
+
     def _low(self, predictions: Predictions) -> dict[int, float]:
         """Return the cells to ask, by their number, and their mean coverage."""
-        lines: dict[tuple[object, ...], int] = {}
         means: dict[int, float] = {}
         for number, (cell, made) in enumerate(zip(self.cells, predictions, strict=True)):
-            p = cell.predictor
-            # An option, or a list of labels, is seldom what a model would write.
-            if p.task.options is not None or p.task.many:
-                continue
             covered = [one.coverage for one in made if one.coverage is not None]
-            if not covered or (mean := fmean(covered)) >= COVERAGE:
-                continue
-            means[number] = mean
-            line = (id(p.model), p.template, p.verbalizer)
-            if _size(self.cells[lines.setdefault(line, number)]) < _size(cell):
-                lines[line] = number
-        return {number: means[number] for number in lines.values()}
+            if _is_asked(cell) and covered and (mean := fmean(covered)) < COVERAGE:
+                means[number] = mean
+        return {number: means[number] for number in _largest(self.cells, means)}
+
+
+def _is_asked(cell: CellRequests) -> bool:
+    """Return whether a cell may be asked freely, since its answers are single labels of the task.
+
+    An option, or a list of labels, is seldom what a model would write.
+    """
+    task = cell.predictor.task
+    return bool(task.labels) and task.options is None and not task.many
+
+
+def _largest(cells: Sequence[CellRequests], numbers: Iterable[int]) -> list[int]:
+    """Return, of some cells, the largest of each model, template and verbalizer."""
+    lines: dict[tuple[object, ...], int] = {}
+    for number in numbers:
+        p = cells[number].predictor
+        line = (id(p.model), p.template, p.verbalizer)
+        if _size(cells[lines.setdefault(line, number)]) < _size(cells[number]):
+            lines[line] = number
+    return [*lines.values()]
+
+
+def _freely(cell: CellRequests) -> ModelRequests:
+    """Return the requests of a cell's free-form answers."""
+    return ModelRequests(cell.predictor.model, SAMPLING, _open(cell))
 
 
 def _size(cell: CellRequests) -> tuple[int, int]:

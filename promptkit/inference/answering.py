@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from promptkit.errors import ModelError, shorten
 from promptkit.inference.store import Result, Store, key_of
-from promptkit.models.base import Generation, Model, Request, Sampling, Score
+from promptkit.models.base import Generation, JointModel, Model, Request, Sampling, Score
 from promptkit.prompts.prompt import TOKEN_BYTES
 from promptkit.text import shared_length
 
@@ -99,8 +99,14 @@ def answer(
 def _results(
     model: Model, requests: Requests, sampling: Sampling
 ) -> Iterator[tuple[bytes, Result]]:
-    """Yield the results by their keys, those of candidates first."""
-    if scored := [key for key, one in requests.items() if one.candidate_tokens]:
+    """Yield the results by their keys: of one call, or those of candidates first."""
+    scored = [key for key, one in requests.items() if one.candidate_tokens]
+    if 0 < len(scored) < len(requests) and isinstance(model, JointModel):
+        keys = [*requests]
+        for index, result in model.answer([*requests.values()], sampling):
+            yield keys[index], result
+        return
+    if scored:
         for index, score in model.score([requests[key] for key in scored]):
             yield scored[index], score
     if generated := [key for key, one in requests.items() if not one.candidate_tokens]:

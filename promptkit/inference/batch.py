@@ -173,14 +173,10 @@ def _ask(
     announce: Announce | None,
 ) -> tuple[list[list[Result]], Cost]:
     """Return the results of all requests, each model's asked as one, since they share prefixes."""
-    groups: dict[tuple[int, Sampling], list[int]] = {}
-    for place, one in enumerate(asked):
-        if one.requests:
-            groups.setdefault((id(one.model), one.sampling), []).append(place)
     results: list[list[Result]] = [[] for _ in asked]
     cost = Cost()
-    for places in groups.values():
-        model, sampling, *_ = asked[places[0]]
+    for (_, sampling), places in _groups(asked).items():
+        model = asked[places[0]].model
         together = [request for place in places for request in asked[place].requests]
         found, more = _ask_model(model, sampling, together, store, progress, announce)
         cost += more
@@ -188,6 +184,21 @@ def _ask(
         for place in places:
             results[place] = [*islice(rest, len(asked[place].requests))]
     return results, cost
+
+
+def _groups(asked: Sequence[ModelRequests]) -> dict[tuple[int, Sampling], list[int]]:
+    """Return places by model and sampling; what is only scored joins any sampling of its model."""
+    scored = [all(request.candidate_tokens for request in one.requests) for one in asked]
+    samplings = {
+        id(one.model): one.sampling for one, no in zip(asked, scored, strict=True) if not no
+    }
+    groups: dict[tuple[int, Sampling], list[int]] = {}
+    for place, (one, any_will_do) in enumerate(zip(asked, scored, strict=True)):
+        if one.requests:
+            key = id(one.model)
+            sampling = samplings.get(key, one.sampling) if any_will_do else one.sampling
+            groups.setdefault((key, sampling), []).append(place)
+    return groups
 
 
 def _ask_model(

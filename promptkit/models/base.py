@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -171,6 +172,16 @@ class UsageByThread(threading.local):
     def __init__(self) -> None:
         self.usage = Usage()
 
+    @contextmanager
+    def counting(self, total: Usage) -> Iterator[None]:
+        """Add to the usage of this thread what a counter of all threads grows by meanwhile."""
+        tokens, seconds = total.decoded_tokens, total.decode_seconds
+        try:
+            yield
+        finally:
+            self.usage.decoded_tokens += total.decoded_tokens - tokens
+            self.usage.decode_seconds += total.decode_seconds - seconds
+
 
 class Request(Protocol):
     """A prompt as one model is asked it, by token ids or by text: its key and its cost.
@@ -248,6 +259,22 @@ class Model(Protocol):
         self, requests: Sequence[Any], /, sampling: Sampling = ...
     ) -> Iterator[tuple[int, Generation]]:
         """Generate an answer to its own requests; yield (index, generation) as they are made."""
+        ...
+
+
+@runtime_checkable
+class JointModel(Model, Protocol):
+    """A model that also scores and generates in one call."""
+
+    @property
+    def shares_batches(self) -> bool:
+        """True where such a call decodes its requests together, which makes a few more cheap."""
+        ...
+
+    def answer(
+        self, requests: Sequence[Any], /, sampling: Sampling = ...
+    ) -> Iterator[tuple[int, Score | Generation]]:
+        """Score requests that have candidates, and generate an answer to every other one."""
         ...
 
 

@@ -7,10 +7,9 @@ which everything they have in common is decoded once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 from typing import NoReturn, TypeVar
 
 from promptkit.errors import ModelError
@@ -30,7 +29,6 @@ from promptkit.models.base import (
 )
 from promptkit.models.gguf.file_size import model_size
 from promptkit.models.planning import executor
-from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.best_candidate import scored_item
 from promptkit.models.planning.candidate_trie import Sums
 from promptkit.models.planning.prefix_trie import Item, Plan
@@ -44,6 +42,7 @@ from promptkit.models.runtime.grammar import Grammars
 from promptkit.models.runtime.library import library, runtime
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.runtime.prefix_state import PrefixState
+from promptkit.models.runtime.turns import Batches, in_turns
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder, common_prefix
 from promptkit.prompts import chat_template
@@ -167,6 +166,8 @@ class LlamaModel:
         """Its parameters and bytes, and those of its adapters."""
         self.origin = LoadedFrom(name or str(path), weights, exact, gpu_layers=on_gpu)
         """How to load it again."""
+        self.shares_batches = not exact
+        """True where the prompts of a call are decoded together."""
         template = library().llama_model_chat_template(model.pointer, None)
         self.chat_template: str | None = template.decode("utf-8") if template else None
         """The chat template that the file carries."""
@@ -301,14 +302,9 @@ class LlamaModel:
         """
         for prompt in prompts:
             check_scored(prompt, self._context.length)
-
-        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, Sums]]]:
-            items = [scored_item(prompts[i], self.identity.tolerance) for i in indices]
-            plan = Plan(items, self._context.limits)
-            return executor.score(plan, self._schedule(plan), self._context)
-
-        for index, found, seconds in self._run(len(prompts), begin):
-            yield index, Score(found.logprobs, len(prompts[index].ids), seconds, found.unknown)
+        for index, made in self._answers(prompts):
+            assert isinstance(made, Score)
+            yield index, made
 
     def generate(
         self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
@@ -331,70 +327,74 @@ class LlamaModel:
         """
         for prompt in prompts:
             check_fits(prompt, self._context.length, sampling.max_tokens)
+        for index, made in self._answers(prompts, sampling, range(len(prompts))):
+            assert isinstance(made, Generation)
+            yield index, made
 
-        def begin(indices: Sequence[int]) -> Iterator[list[tuple[int, AnswerWriter]]]:
-            items = [Item(prompts[i].ids, budget=sampling.max_tokens) for i in indices]
-            with self._access.lock:
-                grammars = [self._grammars.of(prompts[i].prompt) for i in indices]
-            answers = [
-                AnswerWriter(prompts[i], self.vocabulary, sampling, grammar)
-                for i, grammar in zip(indices, grammars, strict=True)
-            ]
-            plan = Plan(items, self._context.limits)
-            schedule, writers = self._schedule(plan, writes=True), [one.go_on for one in answers]
-            for done in executor.write(schedule, self._context, writers):
-                yield [(item, answers[item]) for item in done]
+    def answer(
+        self, prompts: Sequence[TokenizedPrompt], sampling: Sampling = Sampling()
+    ) -> Iterator[tuple[int, Score | Generation]]:
+        """Score prompts that have candidates, and answer the others, all in the same batches.
 
-        for index, answer, seconds in self._run(len(prompts), begin):
-            yield index, answer.generation(seconds)
+        Args:
+            prompts: Prompts that this model tokenized.
+            sampling: The way to choose tokens of answers; greedy by default.
 
-    def _run(
-        self, count: int, begin: Callable[[Sequence[int]], Iterator[list[tuple[int, T]]]]
-    ) -> Iterator[tuple[int, T, float]]:
-        """Yield results as they are made, with their share of the time.
+        Yields:
+            (index, score or generation) of a prompt, as soon as it is made.
 
-        Where another run on this model comes between, what is left begins anew.
+        Raises:
+            PromptError: A prompt with its answer does not fit the context.
+            ModelError: llama.cpp fails, or its numbers are not finite.
         """
-        left = dict.fromkeys(range(count))
-        run, seconds = object(), 0.0
-        steps: Iterator[list[tuple[int, T]]] | None = None
-        try:
-            while left:
-                with self._access.turn(run) as continues:
-                    start = perf_counter()
-                    if steps is None or not continues:
-                        indices = list(left)[: 1 if self._exact else None]
-                        steps = begin(indices)
-                    done = self._next(steps)
-                    seconds += perf_counter() - start
-                if done is None:
-                    steps = None
-                elif done:
-                    share, seconds = seconds / len(done), 0.0
-                    for item, result in done:
-                        del left[indices[item]]
-                        yield indices[item], result, share
-                        self._access.check()
-        finally:
-            self._access.end(run)
+        written = {index for index, prompt in enumerate(prompts) if not prompt.candidates}
+        for index, prompt in enumerate(prompts):
+            check_fits(prompt, self._context.length, (index in written) * sampling.max_tokens)
+        yield from self._answers(prompts, sampling, written)
+
+    def _answers(
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        sampling: Sampling = Sampling(),
+        written: Collection[int] = (),
+    ) -> Iterator[tuple[int, Score | Generation]]:
+        """Yield an answer to each prompt of `written`, and scores of the others."""
+
+        def begin(indices: Sequence[int]) -> Batches[Sums | AnswerWriter]:
+            writers: dict[int, AnswerWriter] = {}
+            items: list[Item] = []
+            for place, index in enumerate(indices):
+                prompt = prompts[index]
+                if index in written:
+                    writers[place] = self._writer(prompt, sampling)
+                    items.append(Item(prompt.ids, budget=sampling.max_tokens))
+                else:
+                    items.append(scored_item(prompt, self.identity.tolerance))
+            self._context.adapt(self._adapters)
+            if self._exact:
+                self._context.clear()
+            plan = Plan(items, self._context.limits)
+            go_on = {place: writer.go_on for place, writer in writers.items()}
+            for done in executor.answer(plan, self._context.schedule(plan), self._context, go_on):
+                yield [(item, writers[item] if sums is None else sums) for item, sums in done]
+
+        made = in_turns(self._access, len(prompts), begin, self._next, alone=self._exact)
+        for index, found, seconds in made:
+            if isinstance(found, AnswerWriter):
+                yield index, found.generation(seconds)
+            else:
+                yield index, Score(found.logprobs, len(prompts[index].ids), seconds, found.unknown)
+
+    def _writer(self, prompt: TokenizedPrompt, sampling: Sampling) -> AnswerWriter:
+        with self._access.lock:
+            grammar = self._grammars.of(prompt.prompt)
+        return AnswerWriter(prompt, self.vocabulary, sampling, grammar)
 
     def _next(self, steps: Iterator[T]) -> T | None:
         """Return the next of the steps, None after the last; errors name the model."""
         self._model.file.check()
-        before, own = replace(self._usage), self.usage
         try:
-            return next(steps, None)
+            with self._usages.counting(self._usage):
+                return next(steps, None)
         except ModelError as error:
             raise ModelError(f"{self.identity.name}: {error}") from error
-        finally:
-            own.decoded_tokens += self._usage.decoded_tokens - before.decoded_tokens
-            own.decode_seconds += self._usage.decode_seconds - before.decode_seconds
-
-    def _schedule(self, plan: Plan, *, writes: bool = False) -> Schedule:
-        """Return the batches of a plan, without the prefix that the context still holds."""
-        self._context.adapt(self._adapters)
-        if self._exact:
-            self._context.clear()
-        prefix = plan.prefix.tokens.tolist() if plan.prefix is not None else []
-        wants = plan.prefix is not None and plan.prefix.wants
-        return Schedule(plan, read=self._context.begin(prefix, wants=wants, writes=writes))

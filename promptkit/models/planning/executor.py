@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,40 +54,80 @@ class Runtime(Protocol):
         ...
 
 
-def score(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tuple[int, Sums]]]:
-    """Yield, after each batch, the items that it completed, with log-probabilities per candidate.
+Done = list[tuple[int, Sums | None]]
+"""Items that are complete: with log-probabilities per candidate, or None for a written answer."""
 
-    Raises `ModelError` where the runtime fails, or its numbers are not finite.
+
+def answer(
+    plan: Plan, schedule: Schedule, runtime: Runtime, writers: Mapping[int, Writer] | None = None
+) -> Iterator[Done]:
+    """Yield, after each batch, the items that it completed: scored ones, and written ones.
+
+    Each item with a budget has a writer. Raises `ModelError` where the runtime fails, or its
+    numbers are not finite.
     """
+    steps = _answered(plan, schedule, runtime, writers or {})
     if any(item.within is not None for item in plan.items):
-        yield from _best(plan, schedule, runtime)
-        return
-    edges: dict[int, Floats] = {}
+        return _best(plan, schedule, runtime, steps)
+    return _every(plan, steps)
+
+
+class _Answered(NamedTuple):
+    """A batch after it was decoded."""
+
+    step: Step
+    scored: list[tuple[int, int, Floats]]
+    """(item, point, log-probabilities of the edges that follow it)."""
+    written: list[int]
+    """Items whose answers are complete."""
+
+
+def _answered(
+    plan: Plan, schedule: Schedule, runtime: Runtime, writers: Mapping[int, Writer]
+) -> Iterator[_Answered]:
+    """Decode each batch, score what it reads, and write on the answers that it goes on with."""
     for step in schedule.steps():
-        for item, point, logprobs in _scored(plan, step, runtime):
+        rows = _read(step, runtime)
+        scored = _scored(plan, step, rows) if step.reads else []
+        written = _written(schedule, step, rows, runtime, writers) if step.writes else []
+        yield _Answered(step, scored, written)
+
+
+def _every(plan: Plan, steps: Iterator[_Answered]) -> Iterator[Done]:
+    """Yield items as soon as all of their candidates are read, or their answers written."""
+    edges: dict[int, Floats] = {}
+    for step, scored, written in steps:
+        for item, point, logprobs in scored:
             trie = plan.tries[item]
             if item not in edges:
                 edges[item] = np.empty(trie.size)
             edges[item][trie.edges[point]] = logprobs
-        yield [(item, Sums(plan.tries[item].sums(edges.pop(item)))) for item in step.finished]
+        done: Done = [(item, None) for item in written]
+        done += [(item, Sums(plan.tries[item].sums(edges.pop(item)))) for item in step.finished]
+        yield done
 
 
-def _best(plan: Plan, schedule: Schedule, runtime: Runtime) -> Iterator[list[tuple[int, Sums]]]:
-    """Yield items as `score` does, each as soon as its best candidate is known."""
+def _best(
+    plan: Plan, schedule: Schedule, runtime: Runtime, steps: Iterator[_Answered]
+) -> Iterator[Done]:
+    """Yield items as `_every` does, each as soon as its best candidate is known."""
     habits: dict[tuple[Tokens, ...], Habits] = {}
     searches: dict[int, BestCandidate] = {}
     for index, (item, trie) in enumerate(zip(plan.items, plan.tries, strict=True)):
-        within = math.inf if item.within is None else item.within
-        own = habits.setdefault(item.candidates, Habits(trie.size))
-        searches[index] = BestCandidate(item.candidates, within, own)
-    for step in schedule.steps():
+        if item.candidates:
+            within = math.inf if item.within is None else item.within
+            own = habits.setdefault(item.candidates, Habits(trie.size))
+            searches[index] = BestCandidate(item.candidates, within, own)
+    for _, scored, written in steps:
         touched: dict[int, BestCandidate] = {}
-        for index, point, logprobs in _scored(plan, step, runtime):
+        for index, point, logprobs in scored:
             if index in searches:
                 touched[index] = searches[index]
                 touched[index].read(point, logprobs)
-        done = [index for index, one in touched.items() if _go_on(schedule, index, one, runtime)]
-        yield [(index, searches.pop(index).sums) for index in done]
+        found = [index for index, one in touched.items() if _go_on(schedule, index, one, runtime)]
+        done: Done = [(item, None) for item in written]
+        done += [(index, searches.pop(index).sums) for index in found]
+        yield done
 
 
 def _go_on(schedule: Schedule, item: int, search: BestCandidate, runtime: Runtime) -> bool:
@@ -100,9 +140,8 @@ def _go_on(schedule: Schedule, item: int, search: BestCandidate, runtime: Runtim
     return choice.resolved
 
 
-def _scored(plan: Plan, step: Step, runtime: Runtime) -> list[tuple[int, int, Floats]]:
-    """Decode a batch; return (item, point, log-probabilities of the edges that follow it)."""
-    rows = _read(step, runtime)
+def _scored(plan: Plan, step: Step, rows: Logits) -> list[tuple[int, int, Floats]]:
+    """Return (item, point, log-probabilities of the edges that follow it), copied from the rows."""
     asked = [
         (item, point, rows[row, plan.tries[item].targets[point]]) for row, item, point in step.reads
     ]
@@ -113,21 +152,21 @@ def _scored(plan: Plan, step: Step, runtime: Runtime) -> list[tuple[int, int, Fl
     ]
 
 
-def write(schedule: Schedule, runtime: Runtime, writers: Sequence[Writer]) -> Iterator[list[int]]:
-    """Yield, after each batch, the items whose answers are complete; each item has a writer."""
-    for step in schedule.steps():
-        rows = _read(step, runtime)
-        shared = Counter(row for row, _ in step.writes)
-        done: list[int] = []
-        for row, item in step.writes:
-            token = writers[item](rows[row].copy() if shared[row] > 1 else rows[row])
-            if token is not None:
-                schedule.write(item, token)
-                continue
-            for sequence in schedule.end(item):
-                runtime.drop(sequence)
-            done.append(item)
-        yield done
+def _written(
+    schedule: Schedule, step: Step, rows: Logits, runtime: Runtime, writers: Mapping[int, Writer]
+) -> list[int]:
+    """Write on the answers of a batch; return the items whose answers are complete."""
+    shared = Counter(row for row, _ in step.writes)
+    done: list[int] = []
+    for row, item in step.writes:
+        token = writers[item](rows[row].copy() if shared[row] > 1 else rows[row])
+        if token is not None:
+            schedule.write(item, token)
+            continue
+        for sequence in schedule.end(item):
+            runtime.drop(sequence)
+        done.append(item)
+    return done
 
 
 def _read(step: Step, runtime: Runtime) -> Logits:

@@ -73,8 +73,11 @@ class Node:
     """The tokens on the longest path from here down, this node included."""
     need: int = 0
     """The sequences that finishing everything below takes, besides the node's own."""
+    writes: bool = False
+    """True where answers are written here or below."""
     order: int = 0
-    """The place in depth-first order, the lowest child first."""
+    """The place in depth-first order: first where answers are written, since they take many
+    batches, then the lowest child."""
 
     @property
     def tokens(self) -> npt.NDArray[np.int32]:
@@ -130,7 +133,8 @@ class Plan:
             length = node.end - node.start
             node.height = length + max(heights, default=0)
             node.need = forks_needed(needs)
-            node.children.sort(key=lambda child: child.height)
+            node.writes = bool(node.writers) or any(child.writes for child in node.children)
+            node.children.sort(key=lambda child: (not child.writes, child.height))
             self.tokens += length + sum(trie.tokens for trie in tries)
             self.rows += bool(node.reads) + sum(len(trie.prefixes) - 1 for trie in tries)
         stack, order = [self.root], 0

@@ -15,9 +15,10 @@ import numpy as np
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Memory, Usage
+from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.branches import Ints
 from promptkit.models.planning.executor import Logits
-from promptkit.models.planning.prefix_trie import Limits
+from promptkit.models.planning.prefix_trie import Limits, Plan
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.runtime.prefix_state import PrefixState, read_state, write_state
@@ -137,14 +138,21 @@ class Context:
         """True where the model continues text; an embedding model keeps no keys and values."""
         return bool(self._memory)
 
+    def schedule(self, plan: Plan) -> Schedule:
+        """Begin a run; return the batches of its plan, without the prefix that is still held."""
+        prefix, scores = plan.prefix, any(item.candidates for item in plan.items)
+        tokens = prefix.tokens.tolist() if prefix is not None else []
+        wants = prefix is not None and prefix.wants
+        return Schedule(plan, read=self.begin(tokens, wants=wants, writes=not scores))
+
     def begin(self, prefix: Sequence[int], *, wants: bool, writes: bool = False) -> int:
         """Forget every earlier run; return the tokens of `prefix` that sequence 0 still holds.
 
         `prefix` is what the prompts of the new run have in common; `wants` is true where the logits
         after it are wanted. What is left of it must then be decoded in the same batches as ever, so
         that the numbers come to the same bits: hence whole batches. Only a run that `writes`
-        answers may begin after tokens that were decoded with others. A context that got a state
-        begins after any tokens.
+        answers, and scores nothing, may begin after tokens that were decoded with others. A context
+        that got a state begins after any tokens.
         """
         shared = common_prefix([self._kept, tuple(prefix)]) if prefix else 0
         if self._any_place:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from promptkit.errors import ModelError
 from promptkit.models.planning.batches import Schedule
 from promptkit.models.planning.candidate_trie import Sums, candidate_trie
-from promptkit.models.planning.executor import log_totals, score, write
+from promptkit.models.planning.executor import answer, log_totals
 from promptkit.models.planning.prefix_trie import Item, Limits, Plan
 
 WORDS = 6
@@ -146,9 +147,10 @@ def run(
     plan = Plan(items, within)
     runtime = CheckedRuntime(within)
     found: dict[int, tuple[float, ...]] = {}
-    for done in score(plan, Schedule(plan), runtime):
+    for done in answer(plan, Schedule(plan), runtime):
         for item, scores in done:
             assert item not in found
+            assert scores is not None
             assert not scores.unknown
             found[item] = scores.logprobs
     assert runtime.decoded == plan.tokens
@@ -214,8 +216,8 @@ def best_only(
 ) -> Iterator[tuple[int, Sums]]:
     """Yield what is found of each item; check what is read on the way."""
     plan = Plan(items, within)
-    for done in score(plan, Schedule(plan), runtime):
-        yield from done
+    for done in answer(plan, Schedule(plan), runtime):
+        yield from [(item, sums) for item, sums in done if sums is not None]
     assert runtime.decoded <= plan.tokens
     assert runtime.cells == 0, "nothing is left behind"
 
@@ -279,28 +281,82 @@ def greedy(ids: Ids, budget: int) -> Ids:
     return answer
 
 
+class GreedyWriters:
+    """Writers of the most probable tokens, up to token 0 or the budget."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.answers: dict[int, Ids] = {
+            index: () for index, item in enumerate(items) if not item.candidates
+        }
+        self.writers = {index: partial(self.go_on, index) for index in self.answers}
+
+    def go_on(self, item: int, logits: np.ndarray) -> int | None:
+        token = int(logits.argmax())
+        logits[:] = np.nan  # a row is the writer's own
+        if token == 0:
+            return None
+        self.answers[item] = (*self.answers[item], token)
+        return token if len(self.answers[item]) < self.items[item].budget else None
+
+    @property
+    def decoded(self) -> int:
+        """The tokens that answers went on from."""
+        budgets = ((self.items[item].budget, len(text)) for item, text in self.answers.items())
+        return sum(length - (length == budget) for budget, length in budgets)
+
+
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(written_items(), limits)
 def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: Limits) -> None:
     plan = Plan(items, within)
-    runtime = CheckedRuntime(within)
-    answers: dict[int, Ids] = dict.fromkeys(range(len(items)), ())
+    runtime, written = CheckedRuntime(within), GreedyWriters(items)
     done: list[int] = []
-
-    def go_on(item: int, logits: np.ndarray) -> int | None:
-        token = int(logits.argmax())
-        logits[:] = np.nan  # a row is the writer's own
-        if token == 0:
-            return None
-        answers[item] = (*answers[item], token)
-        return token if len(answers[item]) < items[item].budget else None
-
-    writers = [partial(go_on, index) for index in range(len(items))]
-    for finished in write(Schedule(plan), runtime, writers):
-        done += finished
+    for finished in answer(plan, Schedule(plan), runtime, written.writers):
+        assert all(sums is None for _, sums in finished)
+        done += [item for item, _ in finished]
     assert sorted(done) == list(range(len(items)))
-    assert answers == {i: greedy(tuple(item.ids), item.budget) for i, item in enumerate(items)}
+    assert written.answers == {i: greedy(tuple(x.ids), x.budget) for i, x in enumerate(items)}
+    assert runtime.cells == 0
+
+
+# -- What is scored and what is written, together -------------------------------------------------
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(scored_items(), written_items(), limits, st.data())
+def test_scores_and_answers_together_are_those_alone(
+    scored: list[Item], written: list[Item], within: Limits, data: st.DataObject
+) -> None:
+    distances = st.sampled_from(data.draw(st.sampled_from([[None], [None, 0.01, 3.0]])))
+    scored = [replace(item, within=data.draw(distances)) for item in scored]
+    # Some answers begin where candidates do.
+    same = [Item(item.ids, budget=3) for item in scored if data.draw(st.booleans())]
+    items = data.draw(st.permutations([*scored, *written, *same]))
+    plan = Plan(items, within)
+    runtime, texts = CheckedRuntime(within), GreedyWriters(items)
+    found: dict[int, Sums | None] = {}
+    for done in answer(plan, Schedule(plan), runtime, texts.writers):
+        assert not found.keys() & dict(done).keys()
+        found.update(done)
+    assert found.keys() == {*range(len(items))}
+    for index, item in enumerate(items):
+        sums = found[index]
+        if item.budget:
+            assert sums is None
+            assert texts.answers[index] == greedy(tuple(item.ids), item.budget)
+            continue
+        assert sums is not None
+        truth = alone(tuple(item.ids), item.candidates)
+        assert sums.logprobs.index(max(sums.logprobs)) == truth.index(max(truth))
+        known = [place for place in range(len(truth)) if place not in sums.unknown]
+        assert [sums.logprobs[place] for place in known] == [truth[place] for place in known]
+        assert item.within is not None or len(known) == len(truth)
+    most = plan.tokens + texts.decoded
+    assert runtime.decoded <= most
+    assert runtime.decoded == most or any(item.within is not None for item in items)
     assert runtime.cells == 0
 
 
@@ -346,11 +402,42 @@ def test_batches_of_a_comparison_are_full() -> None:
     items = chain(queries=60, shots=16)
     plan = Plan(items, Limits(4096, 64, 256, 256))
     runtime = CountingRuntime(plan.limits)
-    for _ in score(plan, Schedule(plan), runtime):
+    for _ in answer(plan, Schedule(plan), runtime):
         pass
     full = [size for size in runtime.batches if size == 256]
     assert len(full) >= len(runtime.batches) - 4
     assert runtime.decoded == plan.tokens == 20 + 16 * 20 + 17 * 60 * 20
+
+
+@pytest.mark.parametrize(("queries", "shots"), [(60, 16), (50, 8), (30, 4)])
+def test_a_few_answers_beside_many_scores_take_no_more_batches(queries: int, shots: int) -> None:
+    """The answers follow the longest prompts, which depth-first order alone would decode last."""
+    items = chain(queries, shots)
+    longest = [Item(item.ids, budget=8) for item in items[-5:]]
+    within = Limits(4096, 64, 256, 256)
+
+    def batches(items: Sequence[Item]) -> int:
+        plan, runtime = Plan(items, within), CountingRuntime(within)
+        for _ in answer(plan, Schedule(plan), runtime, GreedyOnes(items)):
+            pass
+        return len(runtime.batches)
+
+    assert batches(longest) >= 9
+    assert batches([*items, *longest]) <= batches(items) + 1
+
+
+class GreedyOnes(dict[int, Any]):
+    """Writers that use all of their budgets."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        super().__init__(
+            (index, iter([1] * (item.budget - 1) + [None]).__next__)
+            for index, item in enumerate(items)
+        )
+
+    def __getitem__(self, item: int) -> Any:
+        write = super().__getitem__(item)
+        return lambda _: write()
 
 
 def test_the_path_of_the_latest_prompts_is_kept() -> None:
@@ -359,7 +446,7 @@ def test_the_path_of_the_latest_prompts_is_kept() -> None:
     within = Limits(4096, 64, 32, 64)
     runtime = CheckedRuntime(within)
     plan = Plan(items, within)
-    for _ in score(plan, Schedule(plan), runtime):
+    for _ in answer(plan, Schedule(plan), runtime):
         pass
     assert runtime.path == (4, *demos)
 
@@ -372,7 +459,7 @@ def test_few_cells_are_alive_at_once() -> None:
     within = Limits(4096, 64, 32, 64)
     plan = Plan(items, within)
     runtime = CheckedRuntime(within)
-    for _ in score(plan, Schedule(plan), runtime):
+    for _ in answer(plan, Schedule(plan), runtime):
         pass
     longest = 20 + 4 * 6 + 6
     assert runtime.most_cells <= longest + 3 * within.batch
