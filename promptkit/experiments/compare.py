@@ -183,15 +183,13 @@ def compare(
     said += same_prompts(cells)
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
-    answers = AnswerStage(cells)
-    thresholds = ThresholdStage.of(cells)
+    answers, thresholds = AnswerStage(cells), ThresholdStage.of(cells)
     if announce is not None:
         for reason in said:
             announce(reason)
     with opened(store) as kept:
-        early = EarlyAnswerStage(cells, kept)
-        free = FreeAnswerStage(answers, early)
-        rounds: list[list[Stage]] = [[answers, calibration, thresholds, early], [free]]
+        free = FreeAnswerStage(answers, EarlyAnswerStage(cells, kept))
+        rounds: list[list[Stage]] = [[answers, calibration, thresholds, free.early], [free]]
         predictions, usage = batch.run(rounds, kept, progress=progress, announce=announce)
         beside = predict_beside(predictors, trained, queries, grid.seeds, kept, announce)
     said += reasons.cut_off(answers.before)
