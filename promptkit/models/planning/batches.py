@@ -167,8 +167,12 @@ class Schedule:
         return taken
 
     def _choose(self, ahead: int) -> list[Branch]:
-        """Return inner nodes while few leaves are ready for the next batches, then leaves."""
-        if self._inner and (ahead < _AHEAD * self._limits.batch or not self._leaves):
+        """Return inner nodes while few leaves are ready for the next batches, then leaves.
+
+        Those on the way to answers do not wait, since an answer takes a batch for each token.
+        """
+        few = ahead < _AHEAD * self._limits.batch or not self._leaves
+        if self._inner and (few or self._inner[0].writes):
             return self._inner
         return self._leaves
 

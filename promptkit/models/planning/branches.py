@@ -79,6 +79,11 @@ class Branch:
         """The nodes below; a segment and an answer have none."""
         return self.node.children if self.node is not None else []
 
+    @property
+    def writes(self) -> bool:
+        """True for a node where answers are written, or below it."""
+        return self.node is not None and self.node.writes
+
     def __lt__(self, other: Branch) -> bool:
         return self.order < other.order
 
