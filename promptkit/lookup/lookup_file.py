@@ -96,6 +96,18 @@ def inode_of(path: Path) -> Inode:
     return status.st_dev, status.st_ino
 
 
+@contextmanager
+def _held(path: Path) -> Iterator[Inode]:
+    """Yield what tells a file from others, and keep it open, so that no other file gets that."""
+    with _told(path):
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        status = os.fstat(file)
+        yield status.st_dev, status.st_ino
+    finally:
+        os.close(file)
+
+
 def opened(path: Path) -> LookupPages:
     """Return the pages of a file, which LMDB opens once in a process.
 
@@ -108,29 +120,33 @@ def opened(path: Path) -> LookupPages:
     except ImportError:
         raise MissingExtraError("a lookup table", "lookup") from None
     with _opening:
-        inode = inode_of(path)
-        if (pages := _open.get(inode)) is not None:
-            return pages
-        digest = checked(path)
-        try:
-            made = lmdb.open(
-                str(path),
-                **_SETTINGS,
-                readonly=True,
-                create=False,
-                max_dbs=len(TABLES),
-                max_spare_txns=0,
-                readahead=False,
-            )
-            pages = LookupPages(made, digest, inode)
-            pages.about()
-        except (lmdb.Error, TypeError, ValueError) as error:
-            raise LookupFileError(f"{path}: damaged: {error}; {_REMEDY}") from None
-        _open[inode] = pages
+        pages = None
+        while pages is None:  # the file may be replaced while it is opened
+            with _held(path) as inode:
+                if (pages := _open.get(inode)) is not None:
+                    return pages
+                digest = checked(path)
+                try:
+                    made = lmdb.open(str(path), **_SETTINGS, **_READING)
+                    if inode_of(path) != inode:
+                        made.close()
+                        continue
+                    pages = LookupPages(made, digest, inode)
+                    pages.about()
+                except (lmdb.Error, TypeError, ValueError) as error:
+                    raise LookupFileError(f"{path}: damaged: {error}; {_REMEDY}") from None
+                _open[inode] = pages
         return pages
 
 
 _SETTINGS: Mapping[str, Any] = {"subdir": False, "lock": False}
+_READING: Mapping[str, Any] = {
+    "readonly": True,
+    "create": False,
+    "max_dbs": len(TABLES),
+    "max_spare_txns": 0,
+    "readahead": False,
+}
 _REMEDY = "copy it again, or build it again with promptkit lookup build"
 
 

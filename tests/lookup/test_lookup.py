@@ -489,6 +489,32 @@ def test_processes_read_whole_versions_while_they_are_replaced(tmp_path: Path) -
         reader.stdout.close()
 
 
+def test_a_table_that_is_replaced_while_it_is_opened_can_be_reloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lmdb
+
+    def made(number: int) -> Path:
+        return build_lookup(rows({"a": number}), tmp_path / f"{number}.lookup").file
+
+    file, opening = made(0), lmdb.open
+    words, newer = Lookup(file), [made(number) for number in (4, 3, 2, 1)]
+
+    def replaced_meanwhile(path: str, **settings: object) -> object:
+        if len(newer) > 1:
+            newer.pop().replace(file)
+        return opening(path, **settings)
+
+    newer.pop().replace(file)
+    monkeypatch.setattr(lmdb, "open", replaced_meanwhile)
+    assert words.reload()
+    assert words.find("a").label == 3
+    assert not words.reload()
+    newer.pop().replace(file)
+    assert words.reload()
+    assert words.find("a").label == 4
+
+
 def test_a_table_that_another_process_has_changed_meanwhile_is_left(tmp_path: Path) -> None:
     words = table(tmp_path, {"a": "odd"})
 
