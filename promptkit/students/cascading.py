@@ -83,6 +83,12 @@ def cascade(
     asked = _rows(task, rows)
     if not every:
         raise TaskError("a cascade needs a predictor, and the cheapest first")
+    for one in every[:-1]:
+        if isinstance(one, Predictor) and one.scores == "best":
+            raise TaskError(
+                f"{_name(one)}: scores 'best' has no probabilities, so that nothing says which of "
+                "its answers go up; make it with scores 'all'"
+            )
     with opened(store) as kept:
         made = [_predictions(one, asked, kept, progress) for one in every]
     steps = [_answers(own) for own in made]

@@ -260,6 +260,17 @@ def test_what_cannot_be_shown_is_said() -> None:
 # Files.
 
 
+def test_answers_without_probabilities_go_nowhere() -> None:
+    task = pk.load_task("examples/remarks")
+    bare, whole = (
+        pk.Predictor(task, pk.Template.of(task), pk.FakeModel(name=scores), scores=scores)
+        for scores in ("best", "all")
+    )
+    with pytest.raises(TaskError, match="best, 0 shots: scores 'best' has no probabilities"):
+        cascade([bare, whole], task, max_error=0.9, store=pk.Store())
+    assert cascade([whole, bare], task, max_error=0.9, store=pk.Store()).steps
+
+
 def test_a_file_answers_as_what_was_saved(tmp_path: Path) -> None:
     task = parity_task()
     first = Scored(task, {"t": 0.99, "tt": 0.6, "tttt": 0.2}, "first")
