@@ -8,7 +8,7 @@ another kind of answer, or the labels after all among many other ways to go on.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -36,7 +36,8 @@ class EarlyAnswerStage:
     """Free-form answers asked together with the scores, before it is known whether they are needed.
 
     Beside many scores they cost little; after these, in batches of their own, each of their tokens
-    takes as long as a full batch. Asked are the cells that `FreeAnswerStage` asks first.
+    takes as long as a full batch. Asked are the cells that `FreeAnswerStage` asks most often: the
+    largest of a line if its coverage is low, and else the smallest, as coverage grows with shots.
     """
 
     cells: Sequence[CellRequests]
@@ -64,14 +65,20 @@ class EarlyAnswerStage:
             if isinstance(model, JointModel) and model.shares_batches and _is_asked(cell):
                 models.setdefault(id(model), []).append(number)
         for numbers in models.values():
-            largest = [one for one in _largest(self.cells, numbers) if not self.cells[one].reasons]
-            new = {one: keys for one in largest if (keys := self._missing(one))}
-            missing = set[bytes]().union(*new.values())
-            others = [number for number in numbers if number not in new]
-            while new and others and len(missing) < SCORES * ANSWERS * len(new):
-                missing |= self._missing(others.pop())
-            if len(missing) >= SCORES * ANSWERS * len(new):
-                yield from new
+            lines = _lines(self.cells, numbers)
+            largest = [line[-1] for line in lines]
+            both = dict.fromkeys([*largest, *[line[0] for line in lines]])
+            yield from self._beside(both, numbers) or self._beside(largest, numbers)
+
+    def _beside(self, wanted: Iterable[int], numbers: Iterable[int]) -> Collection[int]:
+        """Return wanted cells that need be asked, if the scores of all suffice for them."""
+        likely = [one for one in wanted if not self.cells[one].reasons]
+        new = {one: keys for one in likely if (keys := self._missing(one))}
+        missing = set[bytes]().union(*new.values())
+        others = [number for number in numbers if number not in new]
+        while new and others and len(missing) < SCORES * ANSWERS * len(new):
+            missing |= self._missing(others.pop())
+        return new if len(missing) >= SCORES * ANSWERS * len(new) else ()
 
     def _missing(self, number: int) -> set[bytes]:
         """Return the keys of a cell's requests that are not in the store."""
@@ -130,7 +137,8 @@ class FreeAnswerStage:
             covered = [one.coverage for one in made if one.coverage is not None]
             if _is_asked(cell) and covered and (mean := fmean(covered)) < COVERAGE:
                 means[number] = mean
-        return {number: means[number] for number in _largest(self.cells, means)}
+        largest = [line[-1] for line in _lines(self.cells, means)]
+        return {number: means[number] for number in largest}
 
 
 def _is_asked(cell: CellRequests) -> bool:
@@ -142,15 +150,14 @@ def _is_asked(cell: CellRequests) -> bool:
     return bool(task.labels) and task.options is None and not task.many
 
 
-def _largest(cells: Sequence[CellRequests], numbers: Iterable[int]) -> list[int]:
-    """Return, of some cells, the largest of each model, template and verbalizer."""
-    lines: dict[tuple[object, ...], int] = {}
+def _lines(cells: Sequence[CellRequests], numbers: Iterable[int]) -> list[list[int]]:
+    """Return some cells by model, template and verbalizer, each line from small to large."""
+    lines: dict[tuple[object, ...], list[int]] = {}
     for number in numbers:
         p = cells[number].predictor
-        line = (id(p.model), p.template, p.verbalizer)
-        if _size(cells[lines.setdefault(line, number)]) < _size(cells[number]):
-            lines[line] = number
-    return [*lines.values()]
+        lines.setdefault((id(p.model), p.template, p.verbalizer), []).append(number)
+    # Of equal ones the first counts as the largest.
+    return [sorted(line, key=lambda one: (_size(cells[one]), -one)) for line in lines.values()]
 
 
 def _freely(cell: CellRequests) -> ModelRequests:

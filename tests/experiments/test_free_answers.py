@@ -191,6 +191,13 @@ def test_another_cell_is_asked_where_the_largest_has_coverage() -> None:
     assert [len(prompt.prompt.shots) for prompt in model.freely] == [4] * 5 + [2] * 5
 
 
+def test_the_smallest_cell_is_asked_early_beside_enough_scores() -> None:
+    model = Joint(lambda prompt: not prompt.prompt.shots)
+    (free,) = compared(models=[model], **{**MANY, "seeds": 20}).free_answers
+    assert (free.shots, free.texts) == (0, ("seen 0",) * ANSWERS)
+    assert (model.joint, len(model.freely)) == (1, 2 * ANSWERS)
+
+
 def test_what_is_asked_early_is_not_shown_where_it_is_not_needed() -> None:
     model = Joint(lambda _: False)
     assert compared(models=[model], **MANY).free_answers == ()
