@@ -17,8 +17,8 @@ from benchmarks.adapt_data import (
     sst2,
     teacher_of,
 )
-from promptkit.students.cascade_step import confidence_of
-from promptkit.students.cascade_thresholds import StepAnswers, choose, route
+from promptkit.cascades.cascade_step import confidence_of
+from promptkit.cascades.cascade_thresholds import StepAnswers, choose, route
 from promptkit.text import percent
 
 

@@ -2,6 +2,8 @@
 
 from promptkit.bulk.bulk import predict as predict
 from promptkit.bulk.bulk_assembly import merge_shards as merge_shards
+from promptkit.cascades.cascading import cascade as cascade
+from promptkit.cascades.saved_predictor import load_predictor as load_predictor
 from promptkit.distributed.ray_data import RayWorkers as RayWorkers
 from promptkit.errors import PromptkitError as PromptkitError
 from promptkit.evaluation.selective import selective as selective
@@ -31,9 +33,7 @@ from promptkit.optimising.search import optimise as optimise
 from promptkit.prompts.prompt import Prompt as Prompt
 from promptkit.serving.application import service as service
 from promptkit.serving.service_limits import ServiceLimits as ServiceLimits
-from promptkit.students.cascading import cascade as cascade
 from promptkit.students.distillation import distill as distill
-from promptkit.students.saved_predictor import load_predictor as load_predictor
 from promptkit.students.student import Student as Student
 from promptkit.tasks.example_set import ExampleSet as ExampleSet
 from promptkit.tasks.examples import Example as Example

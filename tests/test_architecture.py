@@ -57,6 +57,8 @@ ORDER = [
     "evaluation",
     "report",
     "students",
+    "baselines",
+    "cascades",
     "tuning",
     "experiments",
     "gates",

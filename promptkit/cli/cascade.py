@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 import promptkit
+from promptkit.cascades.cascade_saving import SUFFIX
 from promptkit.cli import arguments, options
 from promptkit.cli.console import Screen, say, write_json
 from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.predictors import predictor_named
 from promptkit.errors import TaskError
-from promptkit.students.cascade_saving import SUFFIX
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
@@ -109,7 +109,7 @@ def cascade(
     made.save(out)
     assert made.evidence is not None
     if json_file != "-":
-        from promptkit.students.cascade_table import render
+        from promptkit.cascades.cascade_table import render
 
         Screen(width=None if sys.stdout.isatty() else 120).print(render(made.evidence))
         say(f"Written to {out}")

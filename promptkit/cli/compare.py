@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import promptkit
+from promptkit.baselines.trained_baselines import why_not
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import Screen, note, say, write_json
 from promptkit.cli.predictors import compared_with, with_names
 from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
-from promptkit.students.trained_baselines import why_not
 
 
 def compare(

@@ -38,7 +38,7 @@ def is_frozen(name: str) -> bool:
 
 def is_saved(name: str) -> bool:
     """Return whether an argument names a saved predictor that has a task of its own."""
-    from promptkit.students.cascade_saving import SUFFIX as CASCADE
+    from promptkit.cascades.cascade_saving import SUFFIX as CASCADE
     from promptkit.students.student_folder import is_student
 
     cascade = name.endswith(CASCADE) and not Path(name).is_dir()

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
+from promptkit.baselines.trained_baselines import trained_baselines
 from promptkit.calibration import apply
 from promptkit.calibration import option_orders as averages
 from promptkit.calibration.apply import ALL, CalibrationNote
@@ -47,7 +48,6 @@ from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection
-from promptkit.students.trained_baselines import trained_baselines
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from promptkit.baselines.pool_fits import CONSTANT
+from promptkit.baselines.trained_baselines import TrainedBaseline
 from promptkit.evaluation.learning_curve import (
     AtSize,
     CurveLine,
@@ -32,8 +34,6 @@ from promptkit.inference.profile import profile_of
 from promptkit.selection.draw import draw
 from promptkit.selection.pool import Pool
 from promptkit.selection.strategies import Fixed, default_selection, selection_for
-from promptkit.students.pool_fits import CONSTANT
-from promptkit.students.trained_baselines import TrainedBaseline
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted

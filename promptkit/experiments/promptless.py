@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from promptkit.baselines.trained_baselines import TrainedBaseline
 from promptkit.calibration.frozen import FrozenPredictor
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation.against_baselines import Trained
@@ -15,7 +16,6 @@ from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.batch import Announce, Cost
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
-from promptkit.students.trained_baselines import TrainedBaseline
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted

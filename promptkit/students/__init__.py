@@ -1,1 +1,1 @@
-"""Small models that are trained for a task: students, and files of all that predicts."""
+"""Small models that learn a task from the answers of a teacher: students."""

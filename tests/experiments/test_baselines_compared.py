@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from samples import COLON, open_task, parity_task
 
 from promptkit import Comparison, FakeModel, Prompt, Store, Task, check, compare, load_task
+from promptkit.baselines.trained_baselines import trained_baselines
 from promptkit.errors import TaskError
 from promptkit.evaluation.intervals import paired_difference
 from promptkit.experiments.freezing import cell_in, freeze_cell
@@ -22,7 +23,6 @@ from promptkit.inference.any_predictor import prediction_of
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.report import page
-from promptkit.students.trained_baselines import trained_baselines
 
 NAMES = ["majority", "tfidf-logreg", "nearest-neighbour", "naive-bayes"]
 

@@ -11,12 +11,12 @@ from comparisons import compared
 from samples import open_task
 
 from promptkit import FakeModel, Store, compare, load_task
+from promptkit.baselines.trained_baselines import trained_baselines
 from promptkit.errors import TaskError
 from promptkit.experiments.saved_runs import read_run
 from promptkit.report import page
 from promptkit.selection.draw import draw
 from promptkit.selection.strategies import default_selection
-from promptkit.students.trained_baselines import trained_baselines
 
 TRAINED = ["tfidf-logreg", "nearest-neighbour", "naive-bayes"]
 

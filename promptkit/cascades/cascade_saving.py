@@ -15,6 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from promptkit.cascades.cascade_evidence import CascadeEvidence
+from promptkit.cascades.cascade_step import CascadeStep
+from promptkit.cascades.lazy_predictor import LazyPredictor
 from promptkit.errors import TaskError
 from promptkit.files.sealed_zip import SealedKind, seal
 from promptkit.inference.any_predictor import AnyPredictor
@@ -24,9 +27,6 @@ from promptkit.inference.prediction import Predictor
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.profile import profile_of
 from promptkit.lookup.lookup import Lookup
-from promptkit.students.cascade_evidence import CascadeEvidence
-from promptkit.students.cascade_step import CascadeStep
-from promptkit.students.lazy_predictor import LazyPredictor
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
 

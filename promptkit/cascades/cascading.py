@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from promptkit.cascades.cascade import Cascade
+from promptkit.cascades.cascade_evidence import evidence_of
+from promptkit.cascades.cascade_step import CascadeStep, confidence_of
+from promptkit.cascades.cascade_thresholds import LEARNT, StepAnswers, choose
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation.selective import (
     LEVEL,
@@ -20,10 +24,6 @@ from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import AnyPredictor, predict_each
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store, opened
-from promptkit.students.cascade import Cascade
-from promptkit.students.cascade_evidence import evidence_of
-from promptkit.students.cascade_step import CascadeStep, confidence_of
-from promptkit.students.cascade_thresholds import LEARNT, StepAnswers, choose
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.text import about, counted, percent

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.cascades.cascade_thresholds import Routed, StepAnswers, Thresholds, route
 from promptkit.evaluation.intervals import paired_difference
 from promptkit.evaluation.selective import LEVEL, error_bound
-from promptkit.students.cascade_thresholds import Routed, StepAnswers, Thresholds, route
 from promptkit.text import counted, listed, percent
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from promptkit.cascades.cascade_saving import SUFFIX as CASCADE
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.inference.frozen_file import SUFFIX
-from promptkit.students.cascade_saving import SUFFIX as CASCADE
 from promptkit.students.student_folder import MANIFEST, is_student
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load_predictor(
     if path.is_dir():
         return _student(path, task)
     if path.suffix == CASCADE:
-        from promptkit.students.cascade_file import read_cascade
+        from promptkit.cascades.cascade_file import read_cascade
 
         return read_cascade(path, lambda step, of: load_predictor(step, task=of, **how))
     from promptkit.lookup.lookup import Lookup

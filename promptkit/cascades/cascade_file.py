@@ -9,16 +9,16 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from promptkit.cascades.cascade import Cascade
+from promptkit.cascades.cascade_evidence import CascadeEvidence
+from promptkit.cascades.cascade_saving import KIND
+from promptkit.cascades.cascade_step import CascadeStep
+from promptkit.cascades.lazy_predictor import LazyPredictor
 from promptkit.errors import DataError, Problem
 from promptkit.files.sealed_zip import SealedZip, unseal
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.profile import Profile
 from promptkit.models.base import ModelIdentity
-from promptkit.students.cascade import Cascade
-from promptkit.students.cascade_evidence import CascadeEvidence
-from promptkit.students.cascade_saving import KIND
-from promptkit.students.cascade_step import CascadeStep
-from promptkit.students.lazy_predictor import LazyPredictor
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from samples import COLON, Parity, Word, parity_task
 
 import promptkit as pk
+from promptkit.cascades.cascade import Cascade
+from promptkit.cascades.cascade_file import read_cascade
+from promptkit.cascades.cascade_step import CascadeStep, confidence_of
+from promptkit.cascades.cascade_table import duration
+from promptkit.cascades.cascade_thresholds import StepAnswers, choose, route
+from promptkit.cascades.cascading import cascade
 from promptkit.errors import DataError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor, prediction_of
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import ModelIdentity, Usage
-from promptkit.students.cascade import Cascade
-from promptkit.students.cascade_file import read_cascade
-from promptkit.students.cascade_step import CascadeStep, confidence_of
-from promptkit.students.cascade_table import duration
-from promptkit.students.cascade_thresholds import StepAnswers, choose, route
-from promptkit.students.cascading import cascade
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 

@@ -27,9 +27,9 @@ from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
 
 if TYPE_CHECKING:
-    from promptkit.students.pool_fits import Fit
-    from promptkit.students.text_features import TextCounts
-    from promptkit.students.training_rows import Training, TrainingRows
+    from promptkit.baselines.pool_fits import Fit
+    from promptkit.baselines.text_features import TextCounts
+    from promptkit.baselines.training_rows import Training, TrainingRows
 
 Examples = Sequence[Example[Any, Any]]
 
@@ -70,7 +70,7 @@ def trained_baselines(task: Task[Any, Any]) -> tuple[TrainedBaseline, ...]:
         >>> [one.identity.name for one in found]
         ['majority', 'tfidf-logreg', 'nearest-neighbour', 'naive-bayes']
     """
-    from promptkit.students.pool_fits import LABELS, NUMBERS
+    from promptkit.baselines.pool_fits import LABELS, NUMBERS
 
     if reason := why_not(task):
         raise TaskError(f"no baselines can be trained for the task {task.name!r}: {reason}")
@@ -88,14 +88,14 @@ class PoolTexts:
     @cached_property
     def rows(self) -> TrainingRows:
         """The rows, and which of them a query may be answered from."""
-        from promptkit.students.training_rows import TrainingRows
+        from promptkit.baselines.training_rows import TrainingRows
 
         return TrainingRows(self.task)
 
     @cached_property
     def texts(self) -> TextCounts:
         """The texts of the rows."""
-        from promptkit.students.text_features import TextCounts
+        from promptkit.baselines.text_features import TextCounts
 
         return TextCounts(input_texts(self.task, self.rows.examples))
 
@@ -163,7 +163,7 @@ class TrainedBaseline:
     def profile(self) -> Profile:
         """Size and cost of the model; of several folds, that with the most rows."""
         if not self._fits:
-            from promptkit.students.training_rows import Training
+            from promptkit.baselines.training_rows import Training
 
             self._trained(Training(None))
         return max([fit.profile for fit in self._fits.values()], key=lambda one: one.labels)
@@ -200,7 +200,7 @@ class TrainedBaseline:
         return self._fits[training]
 
     def _fit(self, numbers: Sequence[int]) -> Fit:
-        from promptkit.students.pool_fits import fit_labels, fit_numbers
+        from promptkit.baselines.pool_fits import fit_labels, fit_numbers
 
         rows, gold = self.pool.texts.part(numbers), self.pool.gold[[*numbers]]
         if self.task.labels:

@@ -9,15 +9,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from promptkit.cascades.cascade_evidence import CascadeEvidence
+from promptkit.cascades.cascade_saving import ARCHITECTURE, save_cascade
+from promptkit.cascades.cascade_step import CascadeStep, confidence_of
 from promptkit.inference.any_predictor import uncalibrated
 from promptkit.inference.cell import NO_PROMPT, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.profile import Profile, profile_of
 from promptkit.models.base import ModelIdentity, Usage
-from promptkit.students.cascade_evidence import CascadeEvidence
-from promptkit.students.cascade_saving import ARCHITECTURE, save_cascade
-from promptkit.students.cascade_step import CascadeStep, confidence_of
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
 
@@ -139,7 +139,7 @@ class Cascade:
         return self.query(self.task.fields_of(query)).model_copy(update=known)
 
     def __str__(self) -> str:
-        from promptkit.students.cascade_table import text
+        from promptkit.cascades.cascade_table import text
 
         if self.evidence is None:
             return f"cascade of {' → '.join(one.predictor.identity.name for one in self.steps)}"

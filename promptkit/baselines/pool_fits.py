@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.baselines.text_features import CountedRows
 from promptkit.inference.label_thresholds import CROSSED, Cutoffs, chosen
 from promptkit.inference.profile import Profile
-from promptkit.students.text_features import CountedRows
 
 Floats = NDArray[np.float64]
 Gold = NDArray[np.bool_]

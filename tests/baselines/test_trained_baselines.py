@@ -16,10 +16,10 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 
 from promptkit import ExampleSet, ManyLabels, Options, Scoring, Task, load_task
+from promptkit.baselines.text_features import features
+from promptkit.baselines.trained_baselines import TrainedBaseline, trained_baselines, why_not
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
-from promptkit.students.text_features import features
-from promptkit.students.trained_baselines import TrainedBaseline, trained_baselines, why_not
 
 
 class Text(BaseModel):

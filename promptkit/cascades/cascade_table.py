@@ -7,9 +7,9 @@ from io import StringIO
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from promptkit.cascades.cascade_evidence import CascadeEvidence
 from promptkit.errors import escaped
 from promptkit.report.rich_tables import table
-from promptkit.students.cascade_evidence import CascadeEvidence
 from promptkit.text import number, percent, signed, visible
 
 

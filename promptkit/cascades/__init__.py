@@ -1,0 +1,1 @@
+"""Predictors in a row, the cheapest first; and loading of whatever is saved that predicts."""
