@@ -135,6 +135,7 @@ def test_compare_takes_weights(
         "0",
         "--seeds",
         1,
+        "--no-baselines",
         "--json",
         "-",
     )
