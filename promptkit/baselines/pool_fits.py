@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from promptkit.baselines.text_features import CountedRows
 from promptkit.inference.label_thresholds import CROSSED, Cutoffs, chosen
 from promptkit.inference.profile import Profile
+from promptkit.students.one_thread import one_thread
 
 Floats = NDArray[np.float64]
 Gold = NDArray[np.bool_]
@@ -191,19 +191,3 @@ def _profile(name: str, found: _Trained, rows: CountedRows, begun: float) -> Pro
         seconds=perf_counter() - begun,
         labels=len(rows),
     )
-
-
-def one_thread() -> Any:
-    """Return a context in which numerical libraries run one thread.
-
-    These models are small: threads cost more than they save, and many times as much on a machine
-    that is busy.
-    """
-    return _threads().limit(limits=1)
-
-
-@cache
-def _threads() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
