@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.models.gguf.file_size import CARD, card_in
 from promptkit.models.gguf.header import read_header
-
-CARD = "promptkit.card"
-"""Key of the card in the file's metadata: JSON."""
 
 
 def write_adapter(
@@ -58,11 +56,4 @@ def adapter_card(path: Path) -> Mapping[str, Any] | None:
     Raises:
         ModelFileError: The file is missing or damaged.
     """
-    text = read_header(path).metadata.get(CARD)
-    if not isinstance(text, str):
-        return None
-    try:
-        card = json.loads(text)
-    except ValueError:
-        return None
-    return card if isinstance(card, dict) else None
+    return card_in(read_header(path))

@@ -55,8 +55,13 @@ def model_size(header: Header) -> ModelSize:
 
 def adapter_size(header: Header) -> AdapterSize:
     """Return the size of an adapter."""
+    return AdapterSize(header.elements, header.file_size, card_in(header) or {})
+
+
+def card_in(header: Header) -> Mapping[str, Any] | None:
+    """Return the card of an adapter; None for one that was made elsewhere."""
     try:
-        card = json.loads(str(header.metadata.get(CARD, "{}")))
+        card = json.loads(str(header.metadata.get(CARD)))
     except (ValueError, RecursionError):  # another program's
-        card = {}
-    return AdapterSize(header.elements, header.file_size, card if isinstance(card, dict) else {})
+        return None
+    return card if isinstance(card, dict) else None
