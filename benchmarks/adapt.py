@@ -6,10 +6,10 @@ The data is not part of this repository (`benchmarks/sst2/task.toml`). What is m
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from benchmarks import adapt_cascade, adapt_lora, adapt_student
+from benchmarks.parts import run_part
 
 PARTS: dict[str, Callable[[], None]] = {
     "student": adapt_student.main,
@@ -20,11 +20,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    part = sys.argv[1] if len(sys.argv) > 1 else ""
-    if part not in PARTS:
-        sys.exit(f"usage: python -m benchmarks.adapt {{{','.join(PARTS)}}}")
-    del sys.argv[1]
-    PARTS[part]()
+    run_part("adapt", PARTS)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from benchmarks import first_answer, lookup, ray_actors, rows, serving
+from benchmarks.parts import run_part
 
 PARTS: dict[str, Callable[[], None]] = {
     "first": first_answer.main,
@@ -19,11 +19,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    part = sys.argv[1] if len(sys.argv) > 1 else ""
-    if part not in PARTS:
-        sys.exit(f"usage: python -m benchmarks.bulk {{{','.join(PARTS)}}}")
-    del sys.argv[1]
-    PARTS[part]()
+    run_part("bulk", PARTS)
 
 
 if __name__ == "__main__":
