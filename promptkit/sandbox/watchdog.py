@@ -4,8 +4,9 @@ A daemon thread checks the running work ten times a second and raises an excepti
 of work that is over its limits. It ends after two idle seconds. No signal handler is changed, so
 it works in any thread of a server or a notebook. An exception cannot interrupt a single call of C
 code, which is why callers also bound the sizes that such calls see (`promptkit.sandbox.limits`).
-Nor is it raised while the garbage collector runs finalizers or callbacks in that thread: Python
-would only print it there, and stop the cleaning up, which is not the work's own, half-way.
+Nor is it raised while the garbage collector works in that thread (a callback notes that) or runs
+a finalizer: Python would only print it there, and stop the cleaning up, which is not the work's
+own, half-way.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class _Work:
 
 
 _running: dict[int, _Work] = {}  # by thread
+_collecting: set[int] = set()  # threads in which the garbage collector runs
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 
@@ -109,9 +111,16 @@ def _leave(thread: int) -> None:
 def _start() -> None:
     global _thread
     with _lock:
+        if _note_collection not in gc.callbacks:
+            gc.callbacks.append(_note_collection)
         if _thread is None:
             _thread = threading.Thread(target=_watch, name="promptkit-watchdog", daemon=True)
             _thread.start()
+
+
+def _note_collection(phase: str, _: object) -> None:
+    """Note where the collector runs, which no frame tells while it runs code in C."""
+    (_collecting.add if phase == "start" else _collecting.discard)(threading.get_ident())
 
 
 def _watch() -> None:
@@ -150,7 +159,9 @@ def _look_at(thread: int, work: _Work) -> None:
 
 
 def _collects_garbage(thread: int) -> bool:
-    """Return whether the thread runs a finalizer or a callback of the collector just now."""
+    """Return whether the thread runs the collector, a finalizer or a callback of it just now."""
+    if thread in _collecting:
+        return True
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     frame: FrameType | None = sys._current_frames().get(thread)
     while frame is not None:

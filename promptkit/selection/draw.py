@@ -6,6 +6,7 @@ own shots, and neither are its near-duplicates, unless the selection allows them
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -74,19 +75,25 @@ def draw(
         raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
     if shots == 0:
         return ()
-    return draws_of(pool).draw(query, shots, seed, selection, placed, text, apart)
+    draws = draws_of(pool)
+    with draws.lock:
+        return draws.draw(query, shots, seed, selection, placed, text, apart)
 
 
 def expect(
     pool: ExampleSet[Any, Any], queries: Iterable[Example[Any, Any]], apart: bool = False
 ) -> None:
     """Announce the next queries; many are drawn for faster together than one by one."""
-    draws_of(pool).expect(queries, apart)
+    draws = draws_of(pool)
+    with draws.lock:
+        draws.expect(queries, apart)
 
 
 def forget(pool: ExampleSet[Any, Any]) -> None:
     """Forget the queries that were drawn for, where none of them comes again."""
-    draws_of(pool).forget()
+    draws = draws_of(pool)
+    with draws.lock:
+        draws.forget()
 
 
 def left_out(
@@ -102,7 +109,8 @@ def left_out(
     if shots == 0 or chosen.allow_near:
         return ()
     draws = draws_of(pool)
-    return draws.left_out(draws.known(query, None, apart), shots, seed, chosen)
+    with draws.lock:
+        return draws.left_out(draws.known(query, None, apart), shots, seed, chosen)
 
 
 @lru_cache(maxsize=MOST_POOLS)
@@ -117,9 +125,13 @@ def same(demo: Example[Any, Any], query: Example[Any, Any], apart: bool = False)
 
 
 class Draws:
-    """Draws the shots of many queries from one pool, and keeps what the draws have in common."""
+    """Draws the shots of many queries from one pool, and keeps what the draws have in common.
+
+    Threads that draw from equal pools share it; each call is made with the `lock` held.
+    """
 
     def __init__(self, pool: ExampleSet[Any, Any]) -> None:
+        self.lock = threading.RLock()  # an embedder may draw, too
         self._pool = Pool(pool)
         self._asked: dict[tuple[str | None, str], KnownQuery] = {}
         self._queries: list[KnownQuery] = []
@@ -224,8 +236,8 @@ class Draws:
 
             text, normal = text_of(query.input), normal_form(texts_of(query.input))
             asked = KnownQuery(len(self._queries), id, key, text, normal)
+            self._queries.append(asked)  # first, so that its number is taken if this is interrupted
             self._asked[id, key] = asked
-            self._queries.append(asked)
         return asked
 
     def _fixed(self, selection: Fixed, seed: int, asked: KnownQuery, shots: int) -> Sequence[int]:

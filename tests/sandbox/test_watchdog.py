@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hostile import TASK
@@ -140,9 +142,30 @@ def by_the_collector(closed: list[str]) -> None:
         gc.callbacks.remove(callback)
 
 
+def by_code_in_c(closed: list[str]) -> None:
+    """The collector waits in C, and runs a callback in Python after it."""
+
+    def callback(phase: str, _: object) -> None:
+        if phase == "start" or not closed:
+            close([] if phase == "start" else closed)
+
+    cycle = Open()
+    cycle.itself = cycle  # type: ignore[attr-defined]
+    usleep = ctypes.CDLL(None).usleep
+    usleep.argtypes = [ctypes.c_uint, ctypes.py_object]
+    kept = weakref.ref(cycle, partial(usleep, 400_000))  # called in the middle of the collection
+    del cycle
+    gc.callbacks.append(callback)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+    assert kept() is None
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("_short")
-@pytest.mark.parametrize("clean", [by_del, by_finalize, by_the_collector])
+@pytest.mark.parametrize("clean", [by_del, by_finalize, by_the_collector, by_code_in_c])
 def test_cleaning_up_is_not_interrupted(clean: Callable[[list[str]], None]) -> None:
     """An exception there is printed and lost, and the model would stay half freed."""
     closed: list[str] = []

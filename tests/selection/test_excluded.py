@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Ran
-from samples import COLON, CountingModel, Word
+from samples import COLON, CountingModel, Word, parity_task
 
 from promptkit import Example, Store, Task, check, compare, load_task, optimise
-from promptkit.selection.draw import draw
+from promptkit.selection.draw import draw, forget
+from promptkit.tasks import near_duplicates
 from promptkit.tasks.writing import save_task
 
 PASSAGE = (
@@ -163,3 +167,26 @@ def test_case_and_unicode_form_may_tell_two_inputs_apart() -> None:
     for test in task.tests:
         assert len(draw(task.demos, test, 2)) == 2
         assert len(COLON.render(task, shots=3, query=test).shots) == 3
+
+
+def test_threads_draw_from_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks for queries of its own while the keys of another's are computed."""
+    keys = near_duplicates.band_keys
+
+    def slowly(texts: list[str]) -> Any:
+        time.sleep(0.002)
+        return keys(texts)
+
+    monkeypatch.setattr(near_duplicates, "band_keys", slowly)
+    pool = parity_task(24).demos
+    alone = [draw(pool, query, 4) for query in pool]
+    forget(pool)
+    together = threading.Barrier(4)
+
+    def drawn(thread: int) -> list[Any]:
+        together.wait()
+        return [draw(pool, query, 4) for query in [*pool][thread::4]]
+
+    with ThreadPoolExecutor(4) as threads:
+        for thread, found in enumerate(threads.map(drawn, range(4))):
+            assert found == alone[thread::4]

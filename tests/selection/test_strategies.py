@@ -21,7 +21,7 @@ from scipy.stats import chisquare
 from strategies import Fruit, fruits, some_text
 
 from promptkit.errors import PromptError, TaskError
-from promptkit.selection.draw import Draws, draw, expect, left_out
+from promptkit.selection.draw import Draws, draw, expect, forget, left_out
 from promptkit.selection.orders import RULES, as_order, orders
 from promptkit.selection.strategies import (
     SELECTIONS,
@@ -49,6 +49,13 @@ from promptkit.templating.template import Template
 
 POOL = fruits({f"fruit {i}": ("pome", "drupe", "berry")[i % 3] for i in range(12)}).demos
 QUERY = Example(input=Fruit(name="quince"))
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    """Forget the queries of other tests, which are otherwise ranked along."""
+    forget(POOL)
+
 
 names = st.sampled_from(SELECTIONS)
 fixed_names = st.sampled_from([n for n in SELECTIONS if isinstance(as_selection(n), Fixed)])
