@@ -1,5 +1,8 @@
 """The public names, and the module that each is defined in: the only list of them."""
 
+from promptkit.auditing.audit import Audit as Audit
+from promptkit.auditing.audit import audit as audit
+from promptkit.auditing.saved_audits import load_audit as load_audit
 from promptkit.bulk.bulk import predict as predict
 from promptkit.bulk.bulk_assembly import merge_shards as merge_shards
 from promptkit.cascades.cascading import cascade as cascade

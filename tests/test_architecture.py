@@ -61,6 +61,7 @@ ORDER = [
     "cascades",
     "tuning",
     "experiments",
+    "auditing",
     "gates",
     "optimising",
     "pytest_plugin",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,8 @@ from promptkit.cascades.cascade_saving import SUFFIX
 from promptkit.cli import arguments, options
 from promptkit.cli.console import Screen, say, write_json
 from promptkit.cli.outputs import check_file, checked
-from promptkit.cli.predictors import predictor_named
+from promptkit.cli.predictors import labelled_rows, predictor_named
 from promptkit.errors import TaskError
-from promptkit.tasks.example_set import ExampleSet
-from promptkit.tasks.task import Task
-from promptkit.tasks.task_file import read_task_file
 
 Steps = Annotated[
     list[str],
@@ -91,7 +88,7 @@ def cascade(
     if out.suffix != SUFFIX:
         raise TaskError(f"--out {out}: the file of a cascade is named like reviews{SUFFIX}")
     loaded = arguments.task_named(task)
-    given = None if rows is None else _rows(task, loaded, rows)
+    given = None if rows is None else labelled_rows(task, loaded, rows)
     predictors = [predictor_named(name, task=loaded, threads=threads) for name in steps]
     models = [one.model for one in predictors if hasattr(one, "model")]
     with arguments.progress("asking", models) as progress:
@@ -114,16 +111,3 @@ def cascade(
         Screen(width=None if sys.stdout.isatty() else 120).print(render(made.evidence))
         say(f"Written to {out}")
     write_json(json_file, made.evidence.to_dict())
-
-
-def _rows(name: str, task: Task[Any, Any], file: Path) -> ExampleSet[Any, Any]:
-    """Return labelled rows of a file, whose columns are called as those of the task."""
-    folder = Path(name)
-    place = folder / "task.toml" if folder.is_dir() else folder
-    columns: dict[str, Any] = {}
-    codes: dict[str, str] = {}
-    if place.name == "task.toml":
-        spec = read_task_file(place)
-        columns = {field: column for field, column in spec.columns.items() if field != column}
-        codes = spec.output.codes
-    return type(task.tests).from_csv(file, columns=columns or None, labels=codes or None)

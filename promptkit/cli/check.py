@@ -42,6 +42,28 @@ NoWorseThan = Annotated[
 Margin = Annotated[
     float, typer.Option(metavar="X", help="Loss that is allowed: 0.02 is two points of accuracy.")
 ]
+MaxGap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-gap",
+        metavar="N|METRIC=N",
+        callback=listed,
+        help="Most that the groups of --groups may be apart: 0.05 of accuracy, false-positive and "
+        "false-negative rate, or selection_rate=0.1.",
+    ),
+]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--groups", metavar="COLUMN", callback=listed, help="Column of the tests that names groups."
+    ),
+]
+PositiveName = Annotated[
+    str | None,
+    typer.Option(
+        "--positive", metavar="LABEL", help="Label that the rates of --max-gap are about."
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(
@@ -77,6 +99,9 @@ def check(
     most: Most = None,
     no_worse_than: NoWorseThan = None,
     margin: Margin = 0.0,
+    max_gap: MaxGap = None,
+    groups: Groups = None,
+    positive: PositiveName = None,
     strict: Strict = False,
     model: options.Models = None,
     template: options.Templates = None,
@@ -113,7 +138,7 @@ def check(
     Exits with 0 if every gate passes, with 1 if one fails, and with 2 after an error. A gate fails
     only where its interval shows it: docs/gates.md.
     """
-    from promptkit.gates.check import Requirements
+    from promptkit.gates.check import Requirements, gap_bounds
 
     chosen: dict[str, Any] = {
         "verbalizers": verbalizer or (),
@@ -127,9 +152,9 @@ def check(
     }
     counts = arguments.numbers(shots) if shots is not None else None
     kind = arguments.choices("weights", [weights], Weights)[0]
-    requirements = Requirements(
-        _bounds("min", least or []), _bounds("max", most or []), no_worse_than, margin, strict
-    )
+    gaps = gap_bounds(_gaps(max_gap), groups or (), positive)
+    bounds = _bounds("min", least or []), _bounds("max", most or [])
+    requirements = Requirements(*bounds, no_worse_than, margin, strict, gaps)
     loaded = arguments.task_named(task, near_duplicates)
     requirements.fit(loaded, limit, metric, votes=rationales > 1)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)
@@ -183,6 +208,22 @@ def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
             raise TaskError(f"--{kind} {text!r}: {metric} is bounded twice")
         bounds[metric] = value
     return bounds
+
+
+def _gaps(texts: Sequence[str] | None) -> float | dict[str, float] | None:
+    """Return bounds on gaps: one number for the usual metrics, or numbers by metric."""
+    if texts is None:
+        return None
+    if any("=" in text for text in texts):
+        return _bounds("max-gap", texts)
+    try:
+        (bound,) = map(float, texts)
+    except ValueError:
+        shown = ",".join(texts)
+        raise TaskError(
+            f"--max-gap {shown!r}: write one number, such as 0.05, or selection_rate=0.1"
+        ) from None
+    return bound
 
 
 def _show(gates: str) -> None:

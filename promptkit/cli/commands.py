@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 import promptkit
 from promptkit.cli import console, lookup, models, store
+from promptkit.cli.audit import audit
 from promptkit.cli.cascade import cascade
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
@@ -116,7 +117,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export),
-    *(cascade, distill, tune),
+    *(cascade, distill, tune, audit),
 )
 for command in _COMMANDS:
     app.command(cls=Command)(command)

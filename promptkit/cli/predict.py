@@ -24,6 +24,7 @@ from promptkit.cli.predictors import (
     is_saved,
     predictor_named,
     prompt_of,
+    refuse_given,
 )
 from promptkit.cli.repeated import listed
 from promptkit.cli.row_progress import row_progress
@@ -312,19 +313,9 @@ def _workers(
 
 def _saved(context: typer.Context, name: str, **options: Any) -> Any:
     """Return a saved predictor, with those options that are on the command line."""
-    _refuse_prompt_options(context)
+    refuse_given(context, _OF_PROMPTS)
     given = {option: value for option, value in options.items() if is_given(context, option)}
     return predictor_named(name, **given)
-
-
-def _refuse_prompt_options(context: typer.Context) -> None:
-    """Raise `TaskError` where options say what a saved predictor has said already."""
-    for option in _OF_PROMPTS:
-        if is_given(context, option):
-            name = option.removesuffix("_tokens") if option == "context_tokens" else option
-            raise TaskError(
-                f"--{name.replace('_', '-')}: a saved predictor has its own; leave it out"
-            )
 
 
 def _say(done: BulkResult, shard: str | None) -> None:

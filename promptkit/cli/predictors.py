@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from promptkit.inference.frozen_file import SUFFIX
 from promptkit.inference.prediction import Predictor
 from promptkit.models.base import Model
 from promptkit.models.reloading import load_again
+from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
 from promptkit.templating.template import Template
@@ -133,6 +134,35 @@ def is_given(context: typer.Context, option: str) -> bool:
     """Return whether an option is on the command line."""
     source = context.get_parameter_source(option)
     return source is not None and source.name != "DEFAULT"
+
+
+def refuse_given(context: typer.Context, options: Iterable[str]) -> None:
+    """Raise `TaskError` where options say what a saved predictor has said already."""
+    for option in options:
+        if is_given(context, option):
+            name = option.removesuffix("_tokens") if option == "context_tokens" else option
+            raise TaskError(
+                f"--{name.replace('_', '-')}: a saved predictor has its own; leave it out"
+            )
+
+
+def labelled_rows(name: str, task: Task[Any, Any], file: Path) -> ExampleSet[Any, Any]:
+    """Return labelled rows of a file, whose columns are called as those of the task.
+
+    Args:
+        name: The task's folder or file, as the command line has it.
+        task: The task.
+        file: The file.
+    """
+    folder = Path(name)
+    place = folder / "task.toml" if folder.is_dir() else folder
+    columns: dict[str, Any] = {}
+    codes: dict[str, str] = {}
+    if place.name == "task.toml" and place.exists():
+        spec = read_task_file(place)
+        columns = {field: column for field, column in spec.columns.items() if field != column}
+        codes = spec.output.codes
+    return type(task.tests).from_csv(file, columns=columns or None, labels=codes or None)
 
 
 def columns_of(task: str, texts: list[str]) -> Mapping[str, Any]:

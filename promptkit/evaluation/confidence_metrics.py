@@ -60,6 +60,28 @@ def top_k(logprobs: ArrayLike, gold: ArrayLike, k: int) -> Shares:
     return found
 
 
+def calibration_error(probs: ArrayLike, gold: ArrayLike, bins: int = 10) -> Shares:
+    """Return the shares in the expected calibration error.
+
+    It is that of `promptkit.evaluation.metrics.expected_calibration_error`.
+
+    Args:
+        probs: Probabilities, normalised over the labels, (queries, labels).
+        gold: The number of each query's gold label, (queries,).
+        bins: The number of bins of equal width.
+    """
+    table, labels = np.asarray(probs, dtype=np.float64), np.asarray(gold)
+    sure = table.max(axis=1)
+    gaps = (table.argmax(axis=1) == labels) - sure
+    place = np.digitize(sure, np.arange(1, bins) / bins, right=True)
+    sums = np.bincount(place, weights=gaps, minlength=bins)
+    n, whole = len(gaps), float(np.abs(sums).sum())
+    if n < 2:
+        return np.full(n, whole)
+    without = whole - np.abs(sums[place]) + np.abs(sums[place] - gaps)
+    return jackknifed(whole / n, without / (n - 1))
+
+
 def risk_coverage(confidence: ArrayLike, wrong: ArrayLike) -> NDArray[np.float64]:
     """Return the share of wrong answers among the most confident ones, for each number of them.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from promptkit.errors import TaskError, shorten
 from promptkit.evaluation import cell_metrics, mean_intervals, metric_text, sentences, targets
 from promptkit.evaluation import pairs as paired
+from promptkit.evaluation.independent_intervals import Estimate, difference_interval
 from promptkit.evaluation.intervals import RESAMPLES, Difference, Interval, holm
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell, Losses, Outcomes, Table, outcomes
@@ -190,11 +190,9 @@ def _known(shares: Losses | None) -> Losses:
 
 
 def _hybrid(own: Losses, rest: Losses, first: Interval, second: Interval, p: float) -> Difference:
-    here, there = float(own.mean()), float(rest.mean())
+    here, there = Estimate(float(own.mean()), first), Estimate(float(rest.mean()), second)
     delta = float(own.mean() - rest.mean())
-    low = delta - math.hypot(here - first.low, second.high - there)
-    high = delta + math.hypot(first.high - here, there - second.low)
-    return Difference(delta, Interval(low, high), p, abs(delta))
+    return Difference(delta, difference_interval(here, there), p, abs(delta))
 
 
 def _permutation_p(right: Table, inside: Any) -> float:

@@ -10,17 +10,20 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+from promptkit.auditing.audited_answers import audited
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.chosen_metric import chosen_metric, known_metric
 from promptkit.evaluation.matched import chosen_for, matched, shared
 from promptkit.evaluation.metric import ACCURACY, Metric, measured
-from promptkit.evaluation.outcomes import outcomes
+from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
 from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
+from promptkit.gates.gap_gate import GapBounds, GroupGates
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell, describe
+from promptkit.inference.prediction import Prediction
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
@@ -76,6 +79,9 @@ def check(
     max: Mapping[str, float] | None = None,
     no_worse_than: Run | str | Path | None = None,
     margin: float = 0.0,
+    max_gap: float | Mapping[str, float] | None = None,
+    groups: Sequence[str] | str = (),
+    positive: str | float | None = None,
     strict: bool = False,
     shots: Sequence[int] | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -94,6 +100,10 @@ def check(
         no_worse_than: A saved run, or its folder, that the answers must not fall behind: by their
             accuracy, or by the `metric` of the comparison.
         margin: The loss against that run that is allowed; 0.02 is two points.
+        max_gap: The most that groups of the tests may be apart, the highest less the lowest: in
+            accuracy, false-positive and false-negative rate, or by metric of an audit.
+        groups: Columns of the tests that name these groups.
+        positive: The label that these rates are about, as for `promptkit.audit`.
         strict: Pass only if the whole interval is on the right side.
         shots: Numbers of shots; by default the largest of the saved run, or else 8.
         seeds: Number of draws, or seeds; by default those of the saved run, or else 8.
@@ -113,7 +123,8 @@ def check(
         >>> found.passed
         False
     """
-    requirements = Requirements(min, max, no_worse_than, margin, strict)
+    gaps = gap_bounds(max_gap, groups, positive)
+    requirements = Requirements(min, max, no_worse_than, margin, strict, gaps)
     task = task if isinstance(task, Task) else load_task(task)
     return requirements.check(task, shots=shots, seeds=seeds, **grid)
 
@@ -133,15 +144,16 @@ class Requirements:
         no_worse_than: Run | str | Path | None,
         margin: float,
         strict: bool,
+        gaps: GapBounds | None = None,
     ) -> None:
         self.bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
-        if not self.bounds and no_worse_than is None:
-            raise TaskError("nothing to check: give min, max or no_worse_than")
+        if not self.bounds and no_worse_than is None and gaps is None:
+            raise TaskError("nothing to check: give min, max, no_worse_than or max_gap")
         _check_margin(margin, strict, no_worse_than)
         if isinstance(no_worse_than, str | Path):
             no_worse_than = read_run(no_worse_than)
         self.saved = no_worse_than
-        self.margin, self.strict = margin, strict
+        self.margin, self.strict, self.gaps = margin, strict, gaps
 
     def fit(
         self,
@@ -157,6 +169,8 @@ class Requirements:
         chosen = chosen_metric(task, metric, votes=votes)
         if chosen.is_share and self.margin >= 1:
             raise TaskError(_margin(self.margin, chosen))
+        if self.gaps is not None:
+            self.gaps.checked(task, task.tests[:limit])
         if self.saved is not None:
             plain, fields = task.output_type.plain, task.fields_of
             tests = task.tests[:limit]
@@ -181,17 +195,22 @@ class Requirements:
             seeds = SEEDS
             if self.saved is not None:
                 seeds = sorted({p.seed for p in self.saved.predictions if p.seed is not None})
-        return self._gates(task, compare(task, shots=shots, seeds=seeds, **grid))
+        comparison = compare(task, shots=shots, seeds=seeds, **grid)
+        return self._gates(task, comparison, grid.get("limit"))
 
-    def _gates(self, task: Task[Any, Any], comparison: Comparison) -> Checked:
+    def _gates(self, task: Task[Any, Any], comparison: Comparison, limit: int | None) -> Checked:
         judged = task.output_type.label_of, task.judge.of_label
         found = [*outcomes(comparison.predictions, *judged).values()]
         # With calibrations, the calibrated answers are meant.
         corrected = {one.cell.at(calibration=RAW) for one in found if one.cell.calibration != RAW}
         now = [one for one in found if one.cell not in corrected]
-        count = len(now) * (len(self.bounds) + (self.saved is not None))
+        apart = self._apart(task, comparison, now, limit)
+        gaps = sum(one.count for one in apart)
+        count = len(now) * (len(self.bounds) + (self.saved is not None)) + gaps
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
         gates = [[bounded(bound, cell, **how) for bound in self.bounds] for cell in now]
+        for own, groups in zip(gates, apart, strict=False):
+            own += groups.gates(**how)
         if self.saved is None:
             return Checked(tuple(chain.from_iterable(gates)), comparison)
         run = str(self.saved.folder)
@@ -213,6 +232,48 @@ class Requirements:
             reference = Reference(theirs, run, drawn and others, *bias)
             own.append(no_worse(mine, reference, metric, margin=self.margin, **how))
         return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
+
+
+    def _apart(
+        self,
+        task: Task[Any, Any],
+        comparison: Comparison,
+        now: Sequence[Outcomes],
+        limit: int | None,
+    ) -> list[GroupGates]:
+        """Return the groups of each cell whose gaps are bounded; empty without such bounds."""
+        if self.gaps is None:
+            return []
+        checked = self.gaps.checked(task, task.tests[:limit])
+        by_cell: dict[Cell, list[Prediction]] = {}
+        for made in comparison.predictions:
+            by_cell.setdefault(made.at(seed=None), []).append(made)
+        return [
+            checked.of(
+                audited(
+                    one.cell.model,
+                    task,
+                    one,
+                    by_cell[one.cell.at(calibration=RAW)],
+                    checked.positive,
+                )
+            )
+            for one in now
+        ]
+
+
+def gap_bounds(
+    most: float | Mapping[str, float] | None,
+    groups: Sequence[str] | str,
+    positive: str | float | None,
+) -> GapBounds | None:
+    """Return bounds on gaps; None where none are given. Raises `TaskError` for groups alone."""
+    names = [groups] if isinstance(groups, str) else [*groups]
+    if most is not None:
+        return GapBounds(most, names, positive)
+    if names or positive is not None:
+        raise TaskError(f"{'groups' if names else 'positive'}: only for max_gap, which is not given")
+    return None
 
 
 def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:

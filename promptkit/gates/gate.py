@@ -80,7 +80,7 @@ class Gate:
     """Share of the answers that have no such metric, such as no numbers for an MAE."""
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
     """Distances of an estimate and the ends of its interval from a bound; below 0 if missed."""
 
     estimate: float
@@ -120,9 +120,9 @@ def bounded(
     estimate, interval = _measured(metric, found, level)
     low, high, value = interval.low, interval.high, bound.value
     if bound.kind == "min":
-        sides, side = _Sides(estimate - value, low - value, high - value), "below"
+        sides, side = Sides(estimate - value, low - value, high - value), "below"
     else:
-        sides, side = _Sides(value - estimate, value - high, value - low), "above"
+        sides, side = Sides(value - estimate, value - high, value - low), "above"
     missed = f"{side} {_number(metric, value)}"
     shown, left_out = _shown(metric, estimate, interval), metric.unanswered(found)
     return Gate(
@@ -222,7 +222,7 @@ def no_worse(
     loss = _loss(now, reference, metric, level)
     slack = margin + reference.bias
     ends = sorted(metric.sign * end for end in loss.ci)
-    sides = _Sides(*(each + slack for each in (metric.sign * loss.delta, *ends)))
+    sides = Sides(*(each + slack for each in (metric.sign * loss.delta, *ends)))
     by = f" by more than {_margin(metric, margin)}" if margin else ""
     unseen = None if reference.other_draws else _detectable(loss, metric, slack, level)
     missable = (

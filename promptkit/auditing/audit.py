@@ -1,0 +1,222 @@
+"""`audit`: what a predictor does to groups of the tests, and to terms in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from promptkit.auditing.audit_plan import AuditPlan, audit_plan
+from promptkit.auditing.audited_answers import Asking, answers_of, is_drawn
+from promptkit.auditing.group_changes import GroupChanges, group_changes_of
+from promptkit.auditing.group_results import GroupAudit
+from promptkit.auditing.groups import groups_of
+from promptkit.auditing.identity_terms import Terms
+from promptkit.auditing.unintended_bias import UnintendedBias, unintended_bias_of
+from promptkit.errors import TaskError
+from promptkit.experiments.comparison import encoded
+from promptkit.files import saving
+from promptkit.inference.answering import Progress
+from promptkit.inference.any_predictor import AnyPredictor
+from promptkit.inference.cell import RAW
+from promptkit.inference.store import Store, opened
+from promptkit.tasks.examples import Example
+from promptkit.tasks.task import Task
+
+FILE = "audit.json"
+"""Name of the file of an audit in a folder."""
+
+FORMAT = 1
+"""Version of that file."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit finds of one predictor, in parts; `print` it.
+
+    A part is None where it was not asked for.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task = pk.load_task("examples/fruit")
+        >>> prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+        >>> found = pk.audit(prompt, groups=["source"], store=pk.Store())
+        >>> found.task, found.queries, [one.by for one in found.groups.groupings]
+        ('fruit', 51, ['source'])
+    """
+
+    task: str
+    """Name of the task."""
+    fingerprint: str
+    """Digest of the task."""
+    predictor: str
+    """Name of the predictor."""
+    sha256: str
+    """Digest of the predictor's weights, or of the student."""
+    queries: int
+    """Number of queries."""
+    seeds: int
+    """Number of draws of shots."""
+    groups: GroupAudit | None = None
+    """Groups of the tests."""
+    unintended: tuple[UnintendedBias, ...] = ()
+    """Areas under ROC curves by subgroup, for each way in which there are subgroups."""
+    changes: GroupChanges | None = None
+    """Changes of the groups from another predictor."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as JSON can hold it."""
+        found: dict[str, Any] = {"format": FORMAT, **encoded(self)}
+        return found
+
+    def to_json(self) -> str:
+        """Return the audit as the text of a JSON file."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the audit to `audit.json` in a folder, which `promptkit.load_audit` reads.
+
+        Args:
+            folder: The folder; it is made where it does not exist.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OSError: The file cannot be written; what was there before is unchanged.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        saving.write(place / FILE, self.to_json())
+        return place
+
+    def __str__(self) -> str:
+        from promptkit.auditing.audit_text import text
+
+        return text(self)
+
+    __repr__ = __str__
+
+
+def audit(
+    predictor: AnyPredictor,
+    task: Task[Any, Any] | None = None,
+    *,
+    groups: Sequence[str] | str = (),
+    intersections: bool = False,
+    positive: str | float | None = None,
+    four_fifths: bool = False,
+    subgroups: str | None = None,
+    terms: Terms | Sequence[str] | str | Path | None = None,
+    against: AnyPredictor | None = None,
+    rows: Iterable[Example[Any, Any]] | None = None,
+    limit: int | None = None,
+    seeds: int = 1,
+    calibration: str | None = None,
+    store: Store | str | Path | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit a predictor: compare groups of the tests, and its scores of texts with terms in them.
+
+    Args:
+        predictor: A prompt, a frozen predictor, a student, a cascade or a lookup table.
+        task: The task of the tests; by default that of the predictor.
+        groups: Columns of the tests that name groups.
+        intersections: Whether there are also the groups by each two of these columns.
+        positive: The label that selection and error rates are about; by default the second of two,
+            and each label against the rest where there are more. For numbers, the number from
+            which on outputs are positive.
+        four_fifths: Whether the four-fifths rule is judged on the selection rates.
+        subgroups: A column whose values name subgroups, to judge the scores of the positive label
+            by (unintended bias).
+        terms: Terms whose texts are such subgroups: names, names with their forms, or a file of
+            them, one a line.
+        against: Another predictor, such as a teacher or a base model, that groups are compared
+            with.
+        rows: Labelled queries; by default the tests of the task.
+        limit: Number of queries; all by default.
+        seeds: Number of draws of shots, of a predictor that draws them.
+        calibration: Method of calibration of a prompt, which learns as that of a comparison does.
+        store: Prediction store, or its path; by default the one in the current folder.
+        progress: Function that is told how many prompts are answered.
+
+    Returns:
+        The audit.
+
+    Raises:
+        PromptkitError: Something is wrong; raised before any model runs where that can be known.
+
+    Example:
+        >>> import promptkit as pk
+        >>> task = pk.load_task("examples/fruit")
+        >>> prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+        >>> found = pk.audit(prompt, groups=["source"], positive="berry", store=pk.Store())
+        >>> gap = found.groups.groupings[0].gaps[0]
+        >>> gap.metric, gap.significant
+        ('accuracy', False)
+    """
+    plan = audit_plan(
+        task_of(predictor, task),
+        groups=groups,
+        intersections=intersections,
+        positive=positive,
+        four_fifths=four_fifths,
+        subgroups=subgroups,
+        terms=terms,
+        rows=rows,
+        limit=limit,
+    )
+    with opened(store) as kept:
+        asking = Asking(seeds, calibration or RAW, kept, progress)
+        return audited_by(plan, predictor, asking, against)
+
+
+def audited_by(
+    plan: AuditPlan,
+    predictor: AnyPredictor,
+    asking: Asking = Asking(),
+    against: AnyPredictor | None = None,
+) -> Audit:
+    """Return the audit that a plan makes of a predictor.
+
+    Args:
+        plan: The plan.
+        predictor: The predictor.
+        asking: How predictors are asked.
+        against: Another predictor that groups are compared with.
+
+    Raises:
+        TaskError: There is nothing to audit.
+    """
+    if not plan.columns and (against is not None or not plan.subgroups):
+        raise TaskError(
+            "nothing to audit: name columns of the tests in groups, or terms for unintended bias"
+            if against is None
+            else "against: it compares groups; name columns of the tests in groups"
+        )
+    seeds = asking.seeds if is_drawn(predictor) or is_drawn(against) else 1
+    asking = asking._replace(seeds=seeds)
+    own = plan.task, plan.queries, plan.positive, asking
+    answers = answers_of(predictor, *own)
+    others = None if against is None else answers_of(against, *own)
+    return Audit(
+        plan.task.name,
+        plan.task.fingerprint,
+        predictor.identity.name,
+        predictor.identity.sha256,
+        len(plan.queries),
+        seeds,
+        groups_of(answers, plan.columns, rule=plan.four_fifths) if plan.columns else None,
+        tuple(unintended_bias_of(answers, by, ids) for by, ids in plan.subgroups.items()),
+        None if others is None else group_changes_of(answers, others, plan.columns),
+    )
+
+
+def task_of(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Task[Any, Any]:
+    """Return the task of an audit. Raises `TaskError` where there is none."""
+    found = getattr(predictor, "task", None) if task is None else task
+    if found is None:
+        raise TaskError(f"{predictor.identity.name} has no task of its own; give task=...")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,66 @@
+"""An audit as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from promptkit.auditing.audit import Audit
+from promptkit.auditing.bias_table import biased
+from promptkit.auditing.changes_table import changed
+from promptkit.auditing.groups_table import grouped
+from promptkit.errors import escaped
+from promptkit.report.rich_tables import titled
+from promptkit.text import counted, file_name
+
+LIMITS = (
+    "What these figures cannot show: groups are only those that a column names, and gold outputs "
+    "may be biased themselves; a gap says that groups are treated differently here, not why, and "
+    "no gap found is not proof of none."
+)
+"""Note on what an audit cannot show."""
+
+
+def text(found: Audit, width: int = 110) -> str:
+    """Return an audit without colours.
+
+    Args:
+        found: The audit.
+        width: Number of characters of a line.
+    """
+    console = Console(
+        file=StringIO(), width=width, color_system=None, markup=False, emoji=False, highlight=False
+    )
+    with console.capture() as capture:
+        console.print(render(found, width))
+    lines = capture.get().split("\n")
+    return "\n".join(escaped(line.rstrip()) for line in lines).rstrip()
+
+
+def render(found: Audit, width: int = 110) -> RenderableType:
+    """Return an audit: a table of each part, what it shows in words, and its limits.
+
+    Args:
+        found: The audit.
+        width: Width in characters.
+    """
+    return Group(*_parts(found, width))
+
+
+def _parts(found: Audit, width: int) -> Iterator[RenderableType]:
+    size = counted(found.queries, "query", "queries")
+    drawn = [] if found.seeds == 1 else [f"{found.seeds} draws of shots"]
+    yield titled(" · ".join([f"Audit of {file_name(found.predictor)}", found.task, size, *drawn]))
+    yield ""
+    if found.groups is not None:
+        yield from grouped(found.groups, width)
+    for one in found.unintended:
+        yield from biased(one, width)
+    if found.changes is not None:
+        yield from changed(found.changes, width)
+    new = "" if found.seeds == 1 else " and new draws of shots"
+    yield Text(f"Brackets are 95 % intervals for new queries{new}.", "dim")
+    yield Text(LIMITS, "dim")

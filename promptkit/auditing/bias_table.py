@@ -1,0 +1,71 @@
+"""Table of the unintended bias of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from promptkit.auditing.unintended_bias import KINDS, SMALL_SIDE, Area, UnintendedBias, worst
+from promptkit.report import conclusions
+from promptkit.report.rich_tables import table, titled
+from promptkit.text import counted, listed, quoted, visible
+
+SHOWN = 15
+"""Number of subgroups that a terminal shows, the worst first."""
+
+_READ = {
+    "subgroup": "the scores tell positive and negative texts apart least among those with",
+    "bpsn": "negative texts are most often scored above positive ones elsewhere if they have",
+    "bnsp": "positive texts are most often scored below negative ones elsewhere if they have",
+}
+
+
+def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
+    """Yield the table of subgroups, and what it shows in words.
+
+    Args:
+        found: The unintended bias.
+        width: Width in characters.
+    """
+    yield titled(f"Unintended bias by {found.by}, scores of {found.positive}")
+    made = table(found.by, "queries:", "positive:", "subgroup AUC:", "BPSN AUC:", "BNSP AUC:")
+    for one in found.subgroups[:SHOWN]:
+        style = "dim" if one.small else ""
+        areas = [Text(area_text(getattr(one, kind)), style) for kind in KINDS]
+        size = f"{one.n:,}{' (small)' if one.small else ''}"
+        name = Text(visible(one.name, max(width // 4, 12)), style)
+        made.add_row(name, Text(size, style), Text(f"{one.positives:,}", style), *areas)
+    made.add_section()
+    means = (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean)
+    made.add_row(f"generalised mean, p = {found.power:g}", "", "", *map(area_text, means))
+    yield made
+    if len(found.subgroups) > SHOWN:
+        yield Text(f"… and {len(found.subgroups) - SHOWN} more in audit.json", "dim")
+    yield from map(conclusions.item, sentences(found))
+    yield ""
+
+
+def sentences(found: UnintendedBias) -> Iterator[str]:
+    """Yield what the areas show in words."""
+    yield f"AUC over all queries: {area_text(found.overall)}; 0.5 is chance, 1 the best."
+    for kind, one, area in worst(found):
+        name = "Subgroup" if kind == "subgroup" else kind.upper()
+        yield f"Lowest {name} AUC, {area_text(area)}: {_READ[kind]} {quoted(one.name)}."
+    small = [one for one in found.subgroups if one.small]
+    if small:
+        names = [quoted(one.name) for one in small[:5]]
+        names += [f"{len(small) - 5} more"] if small[5:] else []
+        yield (
+            f"{counted(len(small), 'subgroup')} {'has' if len(small) == 1 else 'have'} fewer than "
+            f"{SMALL_SIDE} positive or negative queries ({listed(names)}): shown, and in no mean."
+        )
+
+
+def area_text(area: Area | None) -> str:
+    """Return an area with its interval: `0.87 [0.81, 0.92]`; `–` for none."""
+    if area is None:
+        return "–"
+    around = "" if area.ci is None else f" [{area.ci[0]:.2f}, {area.ci[1]:.2f}]"
+    return f"{area.value:.2f}{around}"

@@ -1,0 +1,96 @@
+"""Tables of groups and of the gaps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from promptkit.auditing.group_metrics import RATES, metric_of_groups
+from promptkit.auditing.group_results import Group, GroupAudit, Grouping
+from promptkit.auditing.group_sentences import ratio_of, size_of
+from promptkit.evaluation import metric_text
+from promptkit.report import conclusions
+from promptkit.report.rich_tables import table, titled
+from promptkit.text import p_value, visible
+
+SHOWN = 12
+"""Number of groups, and of gaps, that a terminal shows."""
+
+COLUMNS = 5
+"""Number of metrics that are columns of a table."""
+
+
+def grouped(found: GroupAudit, width: int) -> Iterator[RenderableType]:
+    """Yield the tables of each column's groups and gaps, and what they show in words.
+
+    Args:
+        found: The groups.
+        width: Width in characters.
+    """
+    of = "" if found.positive is None else f", positive: {found.positive}"
+    for one in found.groupings:
+        yield titled(f"Groups by {one.by}{of}")
+        yield from _groups(one, found.overall, width)
+        if one.gaps:
+            yield ""
+            yield titled(f"Gaps by {one.by}, the highest group less the lowest")
+            yield from _gaps(one, width)
+        yield from map(conclusions.item, one.sentences)
+        yield ""
+
+
+def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableType]:
+    names = [name for name in overall.figures if "." not in name][: COLUMNS if width >= 100 else 4]
+    made = table(one.by, "queries:", *(f"{_short(name)}:" for name in names))
+    room = max(width // 5, 12)
+    for group in one.groups[:SHOWN]:
+        _row(made, group, names, room)
+    made.add_section()
+    _row(made, overall, names, room)
+    yield made
+    if len(one.groups) > SHOWN:
+        yield Text(f"… and {len(one.groups) - SHOWN} more in audit.json", "dim")
+
+
+def _row(made: Any, group: Group, names: Sequence[str], room: int) -> None:
+    style = "dim" if group.small else ""
+    cells = []
+    for name in names:
+        figure, metric = group.figures.get(name), metric_of_groups(name)
+        if figure is None:
+            cells.append(Text("–", style))
+            continue
+        mark = " *" if figure.small and not group.small else ""
+        shown = metric_text.figure(metric, figure.value, figure.ci)
+        cells.append(Text(f"{shown}{mark}", "dim" if figure.small else style))
+    size = f"{group.n:,}{' (small)' if group.small else ''}"
+    made.add_row(Text(visible(group.name, room), style), Text(size, style), *cells)
+
+
+def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
+    made = table("", "gap:", "ratio:", "highest", "lowest", "p, adjusted:")
+    room = max(width // 7, 10)
+    for gap in one.gaps[:SHOWN]:
+        metric = metric_of_groups(gap.metric)
+        made.add_row(
+            Text(visible(metric.noun, 2 * room)),
+            Text(size_of(metric, gap), "red" if gap.significant else ""),
+            ratio_of(gap),
+            Text(visible(gap.highest, room)),
+            Text(visible(gap.lowest, room)),
+            "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p = ").removeprefix("p "),
+        )
+    yield made
+    if len(one.gaps) > SHOWN:
+        yield Text(f"… and {len(one.gaps) - SHOWN} more in audit.json", "dim")
+
+
+def _short(name: str) -> str:
+    """Return a metric as a column calls it."""
+    rate = name.removeprefix("macro_")
+    if rate in RATES:
+        return {"selection_rate": "selected", "false_positive_rate": "FPR"}.get(rate, "FNR")
+    return metric_of_groups(name).noun
