@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.audit_plan import AuditPlan, audit_plan
 from promptkit.auditing.audited_answers import Asking, answers_of, is_drawn
-from promptkit.auditing.group_changes import GroupChanges, group_changes_of
-from promptkit.auditing.group_results import GroupAudit
+from promptkit.auditing.group_changes import group_changes_of
 from promptkit.auditing.groups import groups_of
 from promptkit.auditing.identity_terms import Terms
-from promptkit.auditing.unintended_bias import UnintendedBias, unintended_bias_of
+from promptkit.auditing.unintended_bias import unintended_bias_of
 from promptkit.errors import TaskError
 from promptkit.experiments.comparison import encoded
 from promptkit.files import saving
@@ -32,8 +32,8 @@ FORMAT = 1
 """Version of that file."""
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(AuditParts):
     """What an audit finds of one predictor, in parts; `print` it.
 
     A part is None where it was not asked for.
@@ -46,25 +46,6 @@ class Audit:
         >>> found.task, found.queries, [one.by for one in found.groups.groupings]
         ('fruit', 51, ['source'])
     """
-
-    task: str
-    """Name of the task."""
-    fingerprint: str
-    """Digest of the task."""
-    predictor: str
-    """Name of the predictor."""
-    sha256: str
-    """Digest of the predictor's weights, or of the student."""
-    queries: int
-    """Number of queries."""
-    seeds: int
-    """Number of draws of shots."""
-    groups: GroupAudit | None = None
-    """Groups of the tests."""
-    unintended: tuple[UnintendedBias, ...] = ()
-    """Areas under ROC curves by subgroup, for each way in which there are subgroups."""
-    changes: GroupChanges | None = None
-    """Changes of the groups from another predictor."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as JSON can hold it."""
@@ -153,9 +134,8 @@ def audit(
         >>> task = pk.load_task("examples/fruit")
         >>> prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
         >>> found = pk.audit(prompt, groups=["source"], positive="berry", store=pk.Store())
-        >>> gap = found.groups.groupings[0].gaps[0]
-        >>> gap.metric, gap.significant
-        ('accuracy', False)
+        >>> [name for name in found.groups.overall.figures][:3]
+        ['accuracy', 'selection_rate', 'false_positive_rate']
     """
     plan = audit_plan(
         task_of(predictor, task),
@@ -219,4 +199,4 @@ def task_of(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Task[Any, A
     found = getattr(predictor, "task", None) if task is None else task
     if found is None:
         raise TaskError(f"{predictor.identity.name} has no task of its own; give task=...")
-    return found  # type: ignore[no-any-return]
+    return found

@@ -8,7 +8,7 @@ from io import StringIO
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from promptkit.auditing.audit import Audit
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.bias_table import biased
 from promptkit.auditing.changes_table import changed
 from promptkit.auditing.groups_table import grouped
@@ -24,7 +24,7 @@ LIMITS = (
 """Note on what an audit cannot show."""
 
 
-def text(found: Audit, width: int = 110) -> str:
+def text(found: AuditParts, width: int = 110) -> str:
     """Return an audit without colours.
 
     Args:
@@ -40,7 +40,7 @@ def text(found: Audit, width: int = 110) -> str:
     return "\n".join(escaped(line.rstrip()) for line in lines).rstrip()
 
 
-def render(found: Audit, width: int = 110) -> RenderableType:
+def render(found: AuditParts, width: int = 110) -> RenderableType:
     """Return an audit: a table of each part, what it shows in words, and its limits.
 
     Args:
@@ -50,7 +50,7 @@ def render(found: Audit, width: int = 110) -> RenderableType:
     return Group(*_parts(found, width))
 
 
-def _parts(found: Audit, width: int) -> Iterator[RenderableType]:
+def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
     size = counted(found.queries, "query", "queries")
     drawn = [] if found.seeds == 1 else [f"{found.seeds} draws of shots"]
     yield titled(" · ".join([f"Audit of {file_name(found.predictor)}", found.task, size, *drawn]))

@@ -212,7 +212,7 @@ def positive_of(task: Task[Any, Any], named: str | float | None) -> Positive | N
     text = str(named)
     if text in labels:
         return text
-    numeric = task.output_type.is_number or bool(labels) and None not in map(number_of, labels)
+    numeric = task.output_type.is_number or (bool(labels) and None not in map(number_of, labels))
     number = number_of(text.removeprefix(FROM)) if numeric else None
     if number is not None and (text.startswith(FROM) or not labels):
         return number
@@ -235,9 +235,7 @@ def _is_target(task: Task[Any, Any], target: Positive, value: Any) -> bool:
     return value is not None and task.output_type.label_of.get(value) == target
 
 
-def _rates(
-    gold: NDArray[np.bool_], said: NDArray[np.bool_]
-) -> Iterator[tuple[str, Losses]]:
+def _rates(gold: NDArray[np.bool_], said: NDArray[np.bool_]) -> Iterator[tuple[str, Losses]]:
     """Yield each answer's share in the rates; NaN for queries that a rate is not about."""
     chosen, is_gold = said.astype(np.float64), gold[:, np.newaxis]
     yield "selection_rate", chosen
@@ -273,7 +271,9 @@ def _log_odds(scores: LabelScores, inside: Sequence[bool]) -> Losses:
     if mask.all() or not mask.any():
         return np.zeros(scores.said.shape)
     with np.errstate(invalid="ignore"):  # of labels without any probability
-        own, rest = (np.logaddexp.reduce(scores.logprobs[:, :, side], axis=2) for side in (mask, ~mask))
+        own, rest = (
+            np.logaddexp.reduce(scores.logprobs[:, :, side], axis=2) for side in (mask, ~mask)
+        )
         odds: Losses = own - rest
     return np.nan_to_num(odds, nan=0.0)
 

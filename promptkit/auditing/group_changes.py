@@ -119,8 +119,8 @@ def _column(
             if not math.isfinite(difference.these.ci.high - difference.these.ci.low):
                 continue
             pairs[level] = both
-            means = (float(table.mean()) for table in both)
-            found.append((level, metric, len(both[0]), *means, difference))
+            old, new = (float(table.mean()) for table in both)
+            found.append((level, metric, len(both[0]), old, new, difference))
         if len(pairs) > 1:
             gaps.append(_gap_change(metric, [*pairs.values()]))
     corrected = holm([each[-1].decisive.p for each in found]).tolist()
@@ -162,9 +162,7 @@ def change_text(change: GapChange) -> str:
     return metric_text.change(metric, change.after - change.before, *change.ci)
 
 
-def _sentences(
-    by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange]
-) -> Iterator[str]:
+def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange]) -> Iterator[str]:
     """Yield the gaps that changed and the groups that gained or lost, in words."""
     for gap in gaps:
         if gap.verdict != "kept":
@@ -183,8 +181,8 @@ def _sentences(
         low, high = change.difference.ends
         shown = metric_text.change(metric, change.difference.delta, low, high)
         yield (
-            f"{capital(metric.noun)} of {quoted(change.group)}: {shown}, significant (Holm-adjusted "
-            f"{p_value(change.difference.p_holm)})."
+            f"{capital(metric.noun)} of {quoted(change.group)}: {shown}, significant "
+            f"(Holm-adjusted {p_value(change.difference.p_holm)})."
         )
     if changes and not apart:
         yield f"No metric of a group by {by} differs significantly between the two."

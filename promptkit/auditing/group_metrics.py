@@ -22,7 +22,9 @@ SELECTION, FALSE_POSITIVE, FALSE_NEGATIVE = RATES = (
 ERRORS = ("accuracy", FALSE_POSITIVE, FALSE_NEGATIVE)
 """Metrics whose gaps a gate bounds where none is named."""
 
-_NOUNS = dict(zip(RATES, ("selection rate", "false-positive rate", "false-negative rate"), strict=True))
+_NOUNS = dict(
+    zip(RATES, ("selection rate", "false-positive rate", "false-negative rate"), strict=True)
+)
 
 _MACRO = "macro_"
 
@@ -81,21 +83,23 @@ def _macro(rate: str, one: Outcomes) -> Losses | None:
     known = [table for table in tables if not np.isnan(table).all()]
     if not known:
         return None
-    return np.mean([_linear(table) for table in known], axis=0)  # type: ignore[no-any-return]
+    mean: Losses = np.mean([_linear(table) for table in known], axis=0)
+    return mean
 
 
 def _linear(table: Losses) -> Losses:
     about = ~np.isnan(table)
     rates = np.nanmean(table, axis=0)
     weight = len(table) / about.sum(axis=0)
-    return np.where(about, rates + weight * (table - rates), rates)
+    shares: Losses = np.where(about, rates + weight * (table - rates), rates)
+    return shares
 
 
 def _calibration_error(one: Outcomes) -> Losses | None:
     scores = one.scores
     if scores is None:
         return None
-    each = [
+    each: list[Losses] = [
         calibration_error(np.exp(scores.logprobs[:, seed]), scores.gold)
         for seed in range(scores.said.shape[1])
     ]

@@ -102,8 +102,8 @@ class GroupAudit:
         >>> task = pk.load_task("examples/fruit")
         >>> prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
         >>> found = pk.audit(prompt, groups=["source"], positive="berry", store=pk.Store())
-        >>> [(group.name, group.small) for group in found.groups.groupings[0].groups][:1]
-        [('armstrong-fruits', False)]
+        >>> found.groups.positive, found.groups.overall.n
+        ('berry', 51)
     """
 
     positive: str | None

@@ -58,8 +58,9 @@ def _gap(gap: Gap) -> str:
     metric = metric_of_groups(gap.metric)
     assert gap.p_holm is not None
     return (
-        f"{capital(metric.noun)}: a gap of {size_of(metric, gap)} between {quoted(gap.highest)} and "
-        f"{quoted(gap.lowest)}, significant (Holm-adjusted {p_value(gap.p_holm)})."
+        f"{capital(metric.noun)}: a gap of {size_of(metric, gap)} between "
+        f"{quoted(gap.highest)} and {quoted(gap.lowest)}, significant "
+        f"(Holm-adjusted {p_value(gap.p_holm)})."
     )
 
 
@@ -97,8 +98,8 @@ def _rule(gap: Gap) -> str:
     }
     rule = verdict[gap.four_fifths or "open"]
     return (
-        f"Four-fifths rule: the {metric.noun} of {quoted(gap.lowest)} is {ratio_of(gap)} times that "
-        f"of {quoted(gap.highest)}; the rule {rule}."
+        f"Four-fifths rule: the {metric.noun} of {quoted(gap.lowest)} is {ratio_of(gap)} times "
+        f"that of {quoted(gap.highest)}; the rule {rule}."
     )
 
 

@@ -81,7 +81,9 @@ def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
             ratio_of(gap),
             Text(visible(gap.highest, room)),
             Text(visible(gap.lowest, room)),
-            "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p = ").removeprefix("p "),
+            ""
+            if gap.p_holm is None
+            else p_value(gap.p_holm).removeprefix("p = ").removeprefix("p "),
         )
     yield made
     if len(one.gaps) > SHOWN:

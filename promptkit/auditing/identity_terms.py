@@ -93,7 +93,9 @@ def queries_with(queries: Sequence[Example[Any, Any]], terms: Terms) -> dict[str
     texts = {query.id: _folded(text_of(query.input)) for query in queries}
     found = {
         name: [
-            id for id, text in texts.items() if any(has_term(text, form) for form in map(_folded, forms))
+            id
+            for id, text in texts.items()
+            if any(has_term(text, form) for form in map(_folded, forms))
         ]
         for name, forms in terms.items()
     }

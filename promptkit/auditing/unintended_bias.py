@@ -124,7 +124,8 @@ def unintended_bias_of(
         )
     curves = _Curves(scores, gold, answers.outcomes.drawn)
     places = {id: place for place, id in enumerate(answers.outcomes.queries)}
-    found, shares = [], {kind: [] for kind in KINDS}
+    found: list[Subgroup] = []
+    shares: dict[str, list[Losses]] = {kind: [] for kind in KINDS}
     for name, ids in subgroups.items():
         inside = np.zeros(len(gold), dtype=np.bool_)
         inside[[places[id] for id in ids if id in places]] = True
@@ -138,12 +139,11 @@ def unintended_bias_of(
     if not found:
         raise TaskError("unintended bias: no query is in any subgroup")
     found.sort(key=lambda one: (one.small, _lowest(one)))
-    means = [curves.mean(shares[kind]) for kind in KINDS]
+    subgroup, bpsn, bnsp = (curves.mean(shares[kind]) for kind in KINDS)
     overall = curves.area(auc_shares(scores, gold))
     assert overall is not None
-    return UnintendedBias(
-        positive_text(answers.positive) or "", by, overall, tuple(found), *means
-    )
+    positive = positive_text(answers.positive) or ""
+    return UnintendedBias(positive, by, overall, tuple(found), subgroup, bpsn, bnsp)
 
 
 def auc_shares(

@@ -187,7 +187,7 @@ def audit(
     if saved:
         refuse_given(context, _OF_PROMPTS)
         own = None if task is None else arguments.task_named(task)
-        given = {"model": model, "gpu_layers": gpu_layers}
+        given: dict[str, Any] = {"model": model, "gpu_layers": gpu_layers}
         given = {option: value for option, value in given.items() if is_given(context, option)}
         predictor = predictor_named(name, threads=threads, embedder=embedder, task=own, **given)
         loaded = own or predictor.task
@@ -224,7 +224,7 @@ def audit(
             order=next(iter(arguments.orders([order] if order else [], None)), None),
         )
     other = None if against is None else _other(against, predictor, loaded, how)
-    models = [one.model for one in (predictor, other) if hasattr(one, "model")]
+    models = [one.model for one in (predictor, other) if isinstance(one, Predictor)]
     with opened(store) as kept, arguments.progress("asking", models) as progress:
         asking = Asking(seeds, method, kept, progress)
         found = audited_by(plan, predictor, asking, other)

@@ -20,8 +20,8 @@ from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
-from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
 from promptkit.gates.gap_gate import GapBounds, GroupGates
+from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.loading import load_task
@@ -233,7 +233,6 @@ class Requirements:
             own.append(no_worse(mine, reference, metric, margin=self.margin, **how))
         return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
 
-
     def _apart(
         self,
         task: Task[Any, Any],
@@ -272,7 +271,9 @@ def gap_bounds(
     if most is not None:
         return GapBounds(most, names, positive)
     if names or positive is not None:
-        raise TaskError(f"{'groups' if names else 'positive'}: only for max_gap, which is not given")
+        raise TaskError(
+            f"{'groups' if names else 'positive'}: only for max_gap, which is not given"
+        )
     return None
 
 

@@ -96,9 +96,7 @@ def test_the_interval_covers_the_gap() -> None:
     assert covered >= 184
 
 
-@given(
-    value=st.floats(0, 1), other=st.floats(0, 1), n=st.integers(2, 500), m=st.integers(2, 500)
-)
+@given(value=st.floats(0, 1), other=st.floats(0, 1), n=st.integers(2, 500), m=st.integers(2, 500))
 def test_intervals_are_around_their_estimates(value: float, other: float, n: int, m: int) -> None:
     right, rest = round(value * n), round(other * m)
     one = Estimate(right / n, wilson(np.arange(n) < right))

@@ -69,7 +69,9 @@ def test_calibration_is_that_of_scikit_learn(task: Any, noisy: Noisy, found: pk.
     assert found.groups is not None
     for group in found.groups.groupings[0].groups:
         tests = [test for test in task.tests if test.metadata["group"] == group.name]
-        probs = np.array([[(made[t.id].probs or {})[label] for label in task.labels] for t in tests])
+        probs = np.array(
+            [[(made[t.id].probs or {})[label] for label in task.labels] for t in tests]
+        )
         gold = np.array([task.labels.index(str(test.output)) for test in tests])
         figures = group.figures
         assert figures["brier"].value == pytest.approx(2 * brier_score_loss(gold, probs[:, 1]))

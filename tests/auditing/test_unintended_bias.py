@@ -24,9 +24,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 def areas(scores: Any, gold: Any, inside: Any) -> tuple[float, float, float]:
     """Return the subgroup, BPSN and BNSP AUC as the paper defines them."""
     bpsn, bnsp = np.where(inside, ~gold, gold), np.where(inside, gold, ~gold)
-    return tuple(
-        float(roc_auc_score(gold[some], scores[some])) for some in (inside, bpsn, bnsp)
-    )  # type: ignore[return-value]
+    return tuple(float(roc_auc_score(gold[some], scores[some])) for some in (inside, bpsn, bnsp))  # type: ignore[return-value]
 
 
 def test_areas_are_those_of_scikit_learn() -> None:
@@ -52,7 +50,9 @@ def test_areas_are_those_of_scikit_learn() -> None:
         large += [expected] if not one.small else []
     assert found.subgroups[-1].name == "grey"
     for mean, values in zip(
-        (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean), zip(*large, strict=True), strict=True
+        (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean),
+        zip(*large, strict=True),
+        strict=True,
     ):
         assert mean is not None
         assert mean.value == pytest.approx(np.mean(np.array(values) ** -5.0) ** (-1 / 5))
@@ -115,7 +115,9 @@ def phrases(name: str, most: int) -> pk.Task[Any, Any]:
         known.setdefault(every[place]["phrase"], every[place]["toxicity"])
     pairs = [*known.items()][: 2 * most]
     examples = [pk.Example(input=Comment(text=text), output=gold) for text, gold in pairs]
-    return pk.Task[Comment, Literal["nontoxic", "toxic"]](
+    return pk.Task[
+        Comment, Literal["nontoxic", "toxic"]
+    ](
         name=name,
         demos=examples[:most],  # type: ignore[arg-type]
         tests=examples[most:],  # type: ignore[arg-type]
