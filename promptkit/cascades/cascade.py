@@ -16,7 +16,7 @@ from promptkit.inference.any_predictor import uncalibrated
 from promptkit.inference.cell import NO_PROMPT, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.predictor_key import predictor_key
-from promptkit.inference.profile import Profile, profile_of
+from promptkit.inference.profile import Profile, profile_of, together
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
@@ -98,17 +98,13 @@ class Cascade:
 
     @property
     def profile(self) -> Profile:
-        """Size of all steps together, and what they took to make; rows of thresholds are labels."""
-        every = [profile_of(one.predictor) for one in self.steps]
+        """Size of all steps together, a model that they share counted once, and what they took.
+
+        Rows that thresholds were chosen on count as labels.
+        """
         tested = 0 if self.evidence is None else self.evidence.learnt + self.evidence.rows
-        return Profile(
-            parameters=_sum([one.parameters for one in every]),
-            trained=sum(one.trained for one in every),
-            bytes=_sum([one.bytes for one in every]),
-            seconds=sum(one.seconds for one in every),
-            tokens=sum(one.tokens for one in every),
-            labels=sum(one.labels for one in every) + tested,
-        )
+        every = together([profile_of(one.predictor) for one in self.steps])
+        return replace(every, labels=every.labels + tested)
 
     def save(self, path: str | Path) -> Path:
         """Write the cascade to a file, which `promptkit.load_predictor` reads.
@@ -158,8 +154,3 @@ def _held_back(made: Prediction) -> Prediction:
         measures={},
         abstained=True,
     )
-
-
-def _sum(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None

@@ -54,7 +54,7 @@ def _step(said: Mapping[str, Any], folder: Path, task: Task[Any, Any], load: Loa
     predictor = LazyPredictor(
         folder / said["file"],
         ModelIdentity(**said["identity"]),
-        Profile(**said["profile"]),
+        Profile.from_dict(said["profile"]),
         lambda path: load(path, task),
     )
     return CascadeStep(predictor, said["threshold"], said["key"])

@@ -108,7 +108,7 @@ def _described(step: CascadeStep, file: str) -> dict[str, Any]:
         "threshold": step.threshold,
         "key": step.key or predictor_key(step.predictor),
         "identity": asdict(step.predictor.identity),
-        "profile": asdict(profile_of(step.predictor)),
+        "profile": profile_of(step.predictor).to_dict(),
     }
 
 

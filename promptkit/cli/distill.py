@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 import promptkit
 from promptkit.cli import arguments, options
 from promptkit.cli.console import Screen, err, note, say, write_json
+from promptkit.cli.model_sizes import (
+    SeedCount,
+    counts_of,
+    counts_option,
+    say_compare,
+    show_students,
+)
 from promptkit.cli.outputs import check_folder, checked
 from promptkit.cli.predict import OneSelection, Seed, ShotCount
 from promptkit.cli.predictors import (
@@ -34,8 +41,22 @@ from promptkit.tasks.task_file import read_task_file
 
 Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_SAVED)]
 Pool = Annotated[
-    Path,
+    Path | None,
     typer.Option(metavar="FILE", help="Rows to label and learn from: .csv, .jsonl or .parquet."),
+]
+GoldOnly = Annotated[
+    bool,
+    typer.Option(
+        "--gold-only",
+        help="No teacher: learn the labelled rows of the task's own pool, without --pool.",
+    ),
+]
+ExampleCounts = Annotated[
+    list[str] | None,
+    counts_option(
+        "Number of gold outputs that are learnt, with --gold or --gold-only; or several, such as "
+        "0,50,100: a student for each, in the folder --out."
+    ),
 ]
 Out = Annotated[
     Path,
@@ -155,12 +176,15 @@ NoCurve = Annotated[
 def distill(
     context: typer.Context,
     task: Named,
-    pool: Pool,
     out: Out,
+    pool: Pool = None,
     student: Kind = "tfidf",
     expected: Expected = False,
     temperature: Softness = 1.0,
     gold: Gold = 0.0,
+    gold_only: GoldOnly = False,
+    examples: ExampleCounts = None,
+    seeds: SeedCount = 1,
     min_confidence: Confidence = None,
     min_coverage: Coverage = None,
     min_agreement: Agreement = None,
@@ -186,10 +210,22 @@ def distill(
     """Train a student: a small model that answers as a prompt does, thousands of times as fast.
 
     The prompt, its teacher, labels the pool with its probabilities. What is labelled is kept: the
-    same command goes on after any end of the process, and other students ask nothing.
+    same command goes on after any end of the process, and other students ask nothing. With several
+    numbers of --examples the students are the points of a learning curve.
     """
-    if not pool.is_file():
-        raise TaskError(f"--pool {pool}: no such file; rows in .csv, .jsonl or .parquet")
+    counts = counts_of(examples, least=4 if gold_only else 0)
+    asked = _Asked(out, counts, seeds, json_file)
+    lesson: dict[str, Any] = {"student": student, "expected": expected, "curve": not no_curve}
+    if gold_only:
+        _check_gold_only(context)
+        made = asked.made(None, None, task=arguments.task_named(task), seed=seed, **lesson)
+        asked.show(made, task)
+        return
+    if pool is None or not pool.is_file():
+        said = (
+            "give --pool FILE, or --gold-only" if pool is None else f"--pool {pool}: no such file"
+        )
+        raise TaskError(f"{said}; rows in .csv, .jsonl or .parquet")
     columns, codes = _read_as(tests or task, column or [])
     how: dict[str, Any] = {"columns": columns, "limit": limit, "seed": seed, "store": store}
     judged = None if tests is None else arguments.task_named(tests)
@@ -200,25 +236,70 @@ def distill(
         with err.status("calibrating the teacher on rows of the pool"):
             teacher = calibrated(teacher, calibrate, pool, **how)
     with row_progress("labelling") as progress:
-        made = promptkit.distill(
+        made = asked.made(
             teacher,
             pool,
-            out=out,
             task=judged,
-            student=student,
-            expected=expected,
             temperature=temperature,
             gold_weight=gold,
             min_confidence=min_confidence,
             min_coverage=min_coverage,
             min_agreement=min_agreement,
-            curve=not no_curve,
             codes=codes,
             tell=lambda member, members, now: progress(now),
-            notify=note,
+            **lesson,
             **how,
         )
-    _show(made, out, json_file)
+    asked.show(made, tests or task)
+
+
+class _Asked(NamedTuple):
+    """What is to be made, and where it goes."""
+
+    out: Path
+    counts: Sequence[int]
+    """Numbers of gold outputs; empty for all."""
+    seeds: int
+    json_file: str | None
+
+    def made(self, teacher: Any, pool: Any, **how: Any) -> list[Any]:
+        """Return the student, or several."""
+        if self.seeds > 1 and not self.counts:
+            raise TaskError("--seeds: with --examples N, the number of outputs that are drawn")
+        if len(self.counts) > 1 or self.seeds > 1:
+            from promptkit.students.student_sizes import distill_sizes
+
+            several = {**how, "seeds": self.seeds, "notify": note, "curve": False}
+            return distill_sizes(teacher, pool, self.out, self.counts, **several)
+        count = self.counts[0] if self.counts else None
+        return [promptkit.distill(teacher, pool, out=self.out, examples=count, notify=note, **how)]
+
+    def show(self, made: Sequence[Any], task: str) -> None:
+        """Print what was made, and write it as JSON."""
+        if len(made) == 1:
+            _show(made[0], self.out, self.json_file)
+            return
+        if self.json_file != "-":
+            show_students(made)
+            say_compare(task, 0, "smollm2", self.out)
+        every = [{"card": one.card, "profile": one.profile.to_dict()} for one in made]
+        write_json(self.json_file, every)
+
+
+def _check_gold_only(context: typer.Context) -> None:
+    """Raise `TaskError` for options of a teacher."""
+    for option in _OF_TEACHER:
+        if is_given(context, option):
+            name = _NAMES.get(option, option).replace("_", "-")
+            raise TaskError(f"--{name}: it is about a teacher, and with --gold-only there is none")
+
+
+_OF_TEACHER = (
+    *("pool", "tests", "temperature", "gold", "min_confidence", "min_coverage", "min_agreement"),
+    *("model", "adapter", "shots", "template", "verbalizer", "selection", "order", "orders"),
+    *("calibrate", "column", "limit", "context_tokens"),
+)
+_NAMES = {"context_tokens": "context"}
 
 
 def _teacher(
@@ -281,4 +362,4 @@ def _show(made: Any, out: Path, json_file: str | None) -> None:
             screen.print("", titled(one.title), shown, sep="\n")
         screen.print()
         say(f"Written to {out}: {made.parameters:,} parameters, {size / 1e3:,.0f} kB")
-    write_json(json_file, {"card": card, "profile": asdict(made.profile)})
+    write_json(json_file, {"card": card, "profile": made.profile.to_dict()})

@@ -120,7 +120,7 @@ With = Annotated[
         callback=listed,
         help="Something else that answers, compared on the same tests: a frozen predictor "
         "(.promptkit), a lookup table, a student's folder, a cascade, or a LoRA adapter (.gguf), "
-        "which is asked with the same prompts as its model.",
+        "which is asked with the same prompts as its model; or a folder of such.",
     ),
 ]
 Costs = Annotated[
@@ -146,7 +146,8 @@ LearningCurve = Annotated[
     typer.Option(
         "--learning-curve",
         help="Train baselines on as many rows as prompts see too, and on growing parts of the "
-        "pool, and say from how many labelled rows on which is better.",
+        "pool, and say from how many labelled rows on which is better; adapters and students of "
+        "--with are points of such lines.",
     ),
 ]
 Exact = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,33 @@ def predictor_named(
 def with_names(names: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the adapters of `--with`, and all other names, each once.
 
+    A folder that is no student stands for the adapters, students and frozen predictors in it.
+
     Raises:
         TaskError: There is no such file or folder.
     """
-    files = [*dict.fromkeys(names)]
-    for name in files:
+    files: list[str] = []
+    for name in dict.fromkeys(names):
         if not Path(name).exists():
             raise TaskError(f"--with {name}: no such file or folder")
+        files += _inside(name) or [name]
+    files = [*dict.fromkeys(files)]
     adapters = [name for name in files if name.endswith(".gguf") and not Path(name).is_dir()]
     return [*map(Path, adapters)], [name for name in files if name not in adapters]
+
+
+def _inside(name: str) -> list[str]:
+    """Return the saved predictors in a folder, in the order of the numbers in their names."""
+    folder = Path(name)
+    if is_saved(name) or not folder.is_dir():
+        return []
+    found = [str(one) for one in folder.iterdir() if one.suffix == ".gguf" or is_saved(str(one))]
+    return sorted(found, key=_by_numbers)
+
+
+def _by_numbers(name: str) -> list[Any]:
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def compared_with(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +11,16 @@ import typer
 
 from promptkit.cli import arguments, options
 from promptkit.cli.console import err, say
+from promptkit.cli.model_sizes import (
+    SeedCount,
+    counts_of,
+    counts_option,
+    say_compare,
+    show_adapters,
+)
 from promptkit.cli.predictors import predictor_named
 from promptkit.errors import TaskError
+from promptkit.tasks.ranked_pool import Sized
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
 from promptkit.tuning.tuning_progress import TuningStep
@@ -24,7 +32,11 @@ Named = Annotated[
     typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute."),
 ]
 OutFile = Annotated[
-    Path, typer.Option(metavar="FILE", help="File of the adapter, such as fruit-lora.gguf.")
+    Path,
+    typer.Option(
+        metavar="FILE|DIR",
+        help="File of the adapter, such as fruit-lora.gguf; of several, their folder.",
+    ),
 ]
 Frozen = Annotated[
     str | None,
@@ -54,9 +66,12 @@ ShotCount = Annotated[
     int, typer.Option(metavar="K", min=0, help="Number of shots of the prompts that are learnt.")
 ]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
-ExampleCount = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=4, help="Number of examples, held-out ones included."),
+ExampleCounts = Annotated[
+    list[str] | None,
+    counts_option(
+        "Number of examples, held-out ones included; or several, such as 50,100,200: an adapter "
+        "for each, in the folder --out."
+    ),
 ]
 HeldOut = Annotated[
     float,
@@ -122,7 +137,7 @@ def tune(
     verbalizer: options.OneVerbalizer = None,
     shots: ShotCount = 0,
     selection: OneSelection = None,
-    examples: ExampleCount = None,
+    examples: ExampleCounts = None,
     held_out: HeldOut = _DEFAULTS.held_out,
     epochs: Epochs = _DEFAULTS.epochs,
     patience: Patience = _DEFAULTS.patience,
@@ -133,6 +148,7 @@ def tune(
     batch: Batch = _DEFAULTS.batch,
     coverage: Coverage = _DEFAULTS.coverage,
     seed: Seed = _DEFAULTS.seed,
+    seeds: SeedCount = 1,
     threads: options.Threads = None,
     overwrite: Overwrite = False,
     full: Full = False,
@@ -141,10 +157,13 @@ def tune(
 
     The prompts are the task's own, and the loss is on the answers only. What is done is kept in
     FILE.tuning: after any end of the process, the same command goes on from there. The adapter
-    is compared with llama.cpp before it is written: docs/tuning.md.
+    is compared with llama.cpp before it is written: docs/tuning.md. With several numbers of
+    --examples the adapters are the points of a learning curve: each is trained on the examples of
+    the one before, and more.
     """
+    counts = counts_of(examples, least=4)
     chosen = TuningOptions(
-        examples=examples,
+        examples=counts[0] if len(counts) == 1 else None,
         held_out=held_out,
         epochs=epochs,
         patience=patience,
@@ -161,7 +180,12 @@ def tune(
         from promptkit.tuning.tune import refuse_full
 
         refuse_full(task or frozen or "TASK")
+    several = counts if len(counts) > 1 or seeds > 1 else []
+    if seeds > 1 and not counts:
+        raise TaskError("--seeds: with --examples N, the number of examples that are drawn")
     if frozen is not None:
+        if several:
+            raise TaskError("--from: one adapter at a time; give one number of --examples")
         if task is not None:
             raise TaskError("TASK and --from: give one of them")
         if pool is None:
@@ -175,37 +199,37 @@ def tune(
             "--pool and --tests are for --from FROZEN; a TASK has its own pool, and its adapter is "
             "compared by promptkit compare --adapter"
         )
-    _of_task(task, out, model, template, verbalizer, selection, shots, how)
+    prompt = {"model": model, "template": template, "shots": shots}
+    _of_task(task, out, verbalizer, selection, several, seeds, prompt | how)
 
 
 def _of_task(
     name: str,
     out: Path,
-    model: str,
-    template: str | None,
     verbalizer: str | None,
     selection: str | None,
-    shots: int,
+    counts: Sequence[int],
+    seeds: int,
     how: dict[str, Any],
 ) -> None:
+    task = arguments.task_named(name)
+    how["verbalizer"] = task.verbalizer(verbalizer) if verbalizer else None
+    chosen = arguments.selections([selection] if selection else [], None)
+    how["selection"] = next(iter(chosen), None)
+    shots, model = how["shots"], how["model"]
+    if counts:
+        from promptkit.tuning.tuning_sizes import tune_sizes
+
+        with _progress() as tell:
+            made = tune_sizes(task, out, counts, seeds=seeds, progress=_of_sizes(tell), **how)
+        show_adapters(made)
+        say_compare(name, shots, model, out)
+        return
     from promptkit.tuning.tune import tune as train
 
-    task = arguments.task_named(name)
-    words = task.verbalizer(verbalizer) if verbalizer else None
-    chosen = next(iter(arguments.selections([selection] if selection else [], None)), None)
     with _progress() as progress:
-        made = train(
-            task,
-            out,
-            model=model,
-            template=template,
-            shots=shots,
-            verbalizer=words,
-            selection=chosen,
-            progress=progress,
-            **how,
-        )
-    _say(made)
+        one = train(task, out, progress=progress, **how)
+    _say(one)
     say(f"Compare it: promptkit compare {name} --shots {shots} --model {model} --adapter {out}")
 
 
@@ -234,10 +258,23 @@ def _say(made: TunedAdapter) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[TuningStep], None]]:
+def _progress() -> Iterator[Callable[..., None]]:
     """Show how a training goes on."""
     with err.status("reading the model") as status:
-        yield lambda step: status.update(_said(step))
+
+        def tell(step: TuningStep, before: str = "") -> None:
+            status.update(before + _said(step))
+
+        yield tell
+
+
+def _of_sizes(tell: Callable[..., None]) -> Callable[[int, int, Sized, TuningStep], None]:
+    """Return a function that also says which adapter of several is trained."""
+
+    def told(number: int, count: int, one: Sized, step: TuningStep) -> None:
+        tell(step, f"{number} of {count} ({one.rows:,} examples, seed {one.seed}): ")
+
+    return told
 
 
 def _said(step: TuningStep) -> str:

@@ -40,7 +40,7 @@ class CurveLine:
 
     name: str
     kind: str
-    """`prompt`, `trained`, or `other` for what was made elsewhere, which is one point."""
+    """`prompt`; `trained`, a baseline; `adapter` or `student`; or `other`, which is one point."""
     points: tuple[CurvePoint, ...]
     """By the number of labelled rows, ascending."""
 
@@ -95,6 +95,23 @@ def point(labels: int, one: Outcomes, metric: Metric) -> CurvePoint | None:
     return CurvePoint(labels, value, general, fixed, len(one.numbers) if one.drawn else 1)
 
 
+def aligned(prompt: Outcomes, model: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """Return both with a column for each pair of their draws.
+
+    One that has a single draw, or none, stands beside every draw of the other one.
+    """
+    if len(prompt.numbers) == len(model.numbers):
+        return prompt, model
+    own = [one.numbers if one.drawn else one.numbers[:1] for one in (prompt, model)]
+    fewest, most = sorted(map(len, own))
+    count = most if fewest == 1 else fewest
+    first, second = (
+        one.of([*one.queries], [seeds[place % len(seeds)] for place in range(count)])
+        for one, seeds in zip((prompt, model), own, strict=True)
+    )
+    return first, second
+
+
 def compared(sizes: Sequence[AtSize], metric: Metric) -> list[CurvePair]:
     """Return the differences of trained models and prompts, their p-values corrected."""
     found = [(at, both) for at in sizes if (both := metric.difference(at.prompt, at.model))]
@@ -111,35 +128,39 @@ def _pair(at: AtSize, both: targets.Differences, p: float, metric: Metric) -> Cu
     return CurvePair(at.name, at.labels, at.shots, one.delta, general, fixed, one.p, p, better)
 
 
-def crossings(pairs: Sequence[CurvePair], prompt: str, metric: Metric) -> Iterator[str]:
+def crossings(
+    pairs: Sequence[CurvePair], prompt: str, metric: Metric, rows: int | None = None
+) -> Iterator[str]:
     """Yield a sentence on each trained model: from how many labelled rows on it is better.
 
     Args:
         pairs: The differences from the prompt.
         prompt: The prompt in words.
         metric: The metric.
+        rows: Number of labelled rows that there are; by default as many as the pairs have.
     """
-    alike = []
+    alike: dict[int, list[str]] = {}
     for name in dict.fromkeys(pair.name for pair in pairs):
         own = sorted([pair for pair in pairs if pair.name == name], key=lambda one: one.labels)
         if any(pair.better for pair in own):
-            yield sentence(_crossing(own, prompt, metric))
+            yield sentence(_crossing(own, prompt, metric, rows))
         else:
-            alike.append(name)
-    if alike:
-        most = max(pair.labels for pair in pairs)
+            alike.setdefault(own[-1].labels, []).append(name)
+    for most, names in alike.items():
         yield (
             f"At no number of labelled rows up to {most:,} is {prompt} separated from "
-            f"{listed(alike, 'or')}."
+            f"{listed(names, 'or')}."
         )
 
 
-def _crossing(pairs: Sequence[CurvePair], prompt: str, metric: Metric) -> str:
+def _crossing(pairs: Sequence[CurvePair], prompt: str, metric: Metric, rows: int | None) -> str:
     """Return where a trained model overtakes a prompt, from which it is separated somewhere.
 
     `pairs` are by their number of rows.
     """
     name, most = pairs[0].name, pairs[-1].labels
+    if len(pairs) == 1:
+        return _at_one_size(pairs[0], prompt, metric)
     worse = [pair for pair in pairs if pair.better < 0]
     last = worse[-1] if worse else None
     better = [pair for pair in pairs if pair.better > 0 and (not last or pair.labels > last.labels)]
@@ -154,8 +175,16 @@ def _crossing(pairs: Sequence[CurvePair], prompt: str, metric: Metric) -> str:
         rest = ", and between them they are not separated" if between else ""
         return f"{upto}; from {first.labels:,} on {name} is ({_at(first, metric)}){rest}"
     if last is pairs[-1]:
-        return f"{upto}, which is all there are"
+        every = rows is None or most >= rows
+        return f"{upto}, {'which is all there are' if every else 'the most it was made from'}"
     return f"{upto}; with more, up to {most:,}, they are not separated"
+
+
+def _at_one_size(pair: CurvePair, prompt: str, metric: Metric) -> str:
+    """Return which of a prompt and a model of one size is better."""
+    made = f"{pair.name}, made from {_rows(pair)},"
+    better, worse = (made, prompt) if pair.better > 0 else (prompt, made.rstrip(","))
+    return f"{better} is better than {worse} ({_change(pair, metric)})"
 
 
 def _rows(pair: CurvePair) -> str:
@@ -163,5 +192,9 @@ def _rows(pair: CurvePair) -> str:
 
 
 def _at(pair: CurvePair, metric: Metric) -> str:
+    return f"{_change(pair, metric)} at {pair.labels:,}"
+
+
+def _change(pair: CurvePair, metric: Metric) -> str:
     low, high = pair.ci or pair.ci_fixed
-    return f"{metric_text.difference(metric, pair.delta, low, high)} at {pair.labels:,}"
+    return metric_text.difference(metric, pair.delta, low, high)

@@ -1,8 +1,9 @@
 """Learning curves of a comparison: models trained on as many labelled rows as prompts may see.
 
-At a number of shots of the grid a model is trained on exactly the shots of each draw; at larger
-numbers on the first rows of the same ranking of the pool, without near-duplicates of the tests; and
-once on all rows.
+Baselines are trained here: at a number of shots of the grid on exactly the shots of each draw; at
+other numbers on the first rows of the same ranking of the pool, without near-duplicates of the
+tests; and once on all rows. Adapters and students were trained before, and stand at the rows that
+they learnt from (`promptkit.experiments.made_lines`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from promptkit.evaluation.learning_curve import (
     CurveLine,
     CurvePoint,
     LearningCurve,
+    aligned,
     compared,
     crossings,
     point,
@@ -26,6 +28,7 @@ from promptkit.evaluation.metric import Metric, measured
 from promptkit.evaluation.outcomes import ByCell, Outcomes, outcomes
 from promptkit.evaluation.pairs import varied
 from promptkit.experiments.comparison import Comparison
+from promptkit.experiments.made_lines import adapted_models, made_lines
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.batch import Announce
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell, titled
@@ -34,6 +37,7 @@ from promptkit.inference.profile import profile_of
 from promptkit.selection.draw import draw
 from promptkit.selection.pool import Pool
 from promptkit.selection.strategies import Fixed, default_selection, selection_for
+from promptkit.students.student import Student
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted
@@ -59,15 +63,19 @@ def curve_of(
     Args:
         task: The task of the comparison.
         result: The comparison, as it was just made: with its predictors and queries.
-        others: Predictors that were compared with prompts: points at their number of labels.
+        others: Predictors that were compared with prompts: students make lines, and each of the
+            others is a point at its number of labels.
         trained: Baselines for the task; those that look at the input have lines.
         announce: Called with a sentence on what is trained.
     """
     metric = measured(result.metric)
     by_cell = outcomes(result.predictions, task.output_type.label_of, task.judge.of_label)
     trained = [one for one in trained if one.name not in CONSTANT]
-    best = _best_prompt(by_cell, result.best.cell, metric)
-    rows = _CurveRows(task, result, best, trained)
+    adapted, (made, missing) = adapted_models(result), made_lines(task, result, others)
+    own = {one.cell.at(seed=None) for one in result.predictors if one.cell.model not in adapted}
+    prompted = {cell: one for cell, one in by_cell.items() if cell.at(calibration=RAW) in own}
+    best = _best_prompt(prompted, result.best.cell, metric)
+    rows = _CurveRows(task, result, best, trained, [size for one in made for size in one.points])
     if announce is not None:
         sizes = ", ".join(f"{size:,}" for size in rows.sizes)
         draws = counted(len(rows.seeds), "draw")
@@ -76,20 +84,21 @@ def curve_of(
     labels = {
         one.cell.at(seed=None): min(one.profile.labels, rows.most) for one in result.predictors
     }
-    prompts = _prompts(labels, by_cell, best, metric)
-    pairs = compared([*_at_sizes(labels, by_cell, best, curves)], metric)
+    every = curves | {one.name: one.points for one in made}
+    pairs = compared([*_at_sizes(labels, prompted, best, every)], metric)
     lines = [
-        *prompts,
+        *_prompts(labels, prompted, best, metric),
         *(CurveLine(name, "trained", _points(own, metric)) for name, own in curves.items()),
+        *(CurveLine(one.name, one.kind, _points(one.points, metric)) for one in made),
         *_others(by_cell, others, metric),
     ]
-    said = crossings(pairs, _named(by_cell, best), metric)
-    return LearningCurve(tuple(lines), tuple(pairs), tuple(said))
+    said = crossings(pairs, _named(prompted, best), metric, rows.most)
+    return LearningCurve(tuple(lines), tuple(pairs), (*said, *missing))
 
 
 def _best_prompt(by_cell: ByCell, best: Cell, metric: Metric) -> Cell:
-    """Return the best cell, or the best one with a prompt."""
-    if best.template != NO_PROMPT:
+    """Return the best cell if it is one of these, or the best one of them with a prompt."""
+    if best.template != NO_PROMPT and best in by_cell:
         return best
     values = {
         cell: metric.sign * value
@@ -108,6 +117,7 @@ class _CurveRows:
         result: Comparison,
         best: Cell,
         trained: Sequence[TrainedBaseline],
+        besides: Iterable[int],
     ) -> None:
         self.task, self.queries = task, result.queries
         self.pool = trained[0].pool.rows
@@ -125,8 +135,8 @@ class _CurveRows:
         }
         self.most = max(map(len, self.ranked.values()))
         doubled = [1 << power for power in range(self.most.bit_length())]
-        sizes = {*doubled, *self.counts, self.most}
-        self.sizes = sorted(size for size in sizes if size <= self.most)
+        sizes = {*doubled, *self.counts, *besides, self.most}
+        self.sizes = sorted(size for size in sizes if 0 < size <= self.most)
 
     def _examples(self, numbers: Sequence[int]) -> tuple[Example[Any, Any], ...]:
         return tuple([self.pool.examples[number] for number in numbers])
@@ -221,11 +231,13 @@ def _at_sizes(
             known = [cell for cell in prompts if labels[cell.at(calibration=RAW)] <= size]
             if known:
                 cell = max(known, key=lambda one: one.shots)
-                yield AtSize(name, size, cell.shots, by_cell[cell], model)
+                yield AtSize(name, size, cell.shots, *aligned(by_cell[cell], model))
 
 
 def _others(by_cell: ByCell, others: Iterable[AnyPredictor], metric: Metric) -> Iterator[CurveLine]:
     for one in others:
+        if isinstance(one, Student) and "training" in one.card:
+            continue
         labels, name = profile_of(one).labels, one.identity.name
         own = [found for cell, found in by_cell.items() if cell.model == name]
         if labels and own and (at := point(labels, own[0], metric)) is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 from typing import NamedTuple
 
 from promptkit.errors import ModelError, shorten
 from promptkit.inference.store import Result, Store, key_of
-from promptkit.models.base import Generation, JointModel, Model, Request, Sampling, Score
+from promptkit.models.base import Generation, JointModel, Model, Request, Sampling, Score, Usage
 from promptkit.prompts.prompt import TOKEN_BYTES
 from promptkit.text import shared_length
 
@@ -24,6 +26,19 @@ Requests = Mapping[bytes, Request]
 
 _ROUNDING = 0.01
 """How far above 0 rounding may lift a log-probability, in nats."""
+
+_reused: ContextVar[Usage | None] = ContextVar("promptkit_reused", default=None)
+
+
+@contextmanager
+def counting_reused() -> Iterator[Usage]:
+    """Count what answers from stores took when they were made; yield the counts, which grow."""
+    usage = Usage()
+    token = _reused.set(usage)
+    try:
+        yield usage
+    finally:
+        _reused.reset(token)
 
 
 class RequestResults(NamedTuple):
@@ -90,9 +105,7 @@ def answer(
     finally:
         if store is not None and unsaved:
             store.put(unsaved)
-    generated = [one for key in missing if isinstance(one := known[key], Generation)]
-    # Nothing goes on from an answer's last token.
-    written = sum(one.generated - (one.finish != "eos") for one in generated)
+    written = _written(known[key] for key in missing)
     return RequestResults([known[key] for key in keys], asked, stored, written)
 
 
@@ -120,7 +133,18 @@ def _stored(store: Store, requests: Requests) -> dict[bytes, Result]:
     for key in [key for key, result in known.items() if _flaw(requests[key], result)]:
         store.distrust(key)
         del known[key]
+    if (usage := _reused.get()) is not None:
+        usage.decode_seconds += math.fsum(one.seconds for one in known.values())
+        usage.decoded_tokens += unique_tokens(requests[key] for key in known)
+        usage.decoded_tokens += _written(known.values())
     return known
+
+
+def _written(results: Iterable[Result]) -> int:
+    """Return the number of tokens that were generated and decoded to go on from."""
+    generated = [one for one in results if isinstance(one, Generation)]
+    # Nothing goes on from an answer's last token.
+    return sum(one.generated - (one.finish != "eos") for one in generated)
 
 
 def _flaw(request: Request, result: Result) -> str | None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +21,8 @@ from promptkit.bulk.bulk import predict
 from promptkit.bulk.bulk_inputs import Inputs, input_stream
 from promptkit.bulk.bulk_rows import digest_of
 from promptkit.bulk.bulk_run import BulkProgress
-from promptkit.files import saving
 from promptkit.inference.store import Store
+from promptkit.students.label_cost import LabelCost, counted_cost
 from promptkit.students.teacher import Teacher, targets_of
 from promptkit.students.tested_rows import is_tested
 from promptkit.students.training_set import Table
@@ -81,7 +79,7 @@ class PoolLabels:
     dropped: Mapping[str, int]
     """Number of rows without a label, by the reason."""
     seconds: float
-    """Time that the labels took, in all runs."""
+    """Time that the labels took, in all runs; of those from the store, when they were made."""
     tokens: int
     """Number of tokens that were decoded for them, in all runs."""
 
@@ -122,7 +120,7 @@ def label_pool(
     for number, (member, key) in enumerate(zip(teacher.members, teacher.keys, strict=True), 1):
         parts = canonical([key, pool.sha256, limit, {k: str(v) for k, v in named.items()}])
         out = folder / f"{hashlib.sha256(parts).hexdigest()[:16]}.jsonl"
-        with _costed(out, teacher) as cost:
+        with counted_cost(out, teacher) as cost:
             done = predict(
                 member,
                 pool.rows,
@@ -131,7 +129,7 @@ def label_pool(
                 columns=named,
                 limit=limit,
                 store=store,
-                progress=_teller(tell, number, len(teacher.members)),
+                progress=_teller(cost, tell, number, len(teacher.members)),
             )
         costs.append(cost)
         rejects = max(rejects, done.rejects)
@@ -139,10 +137,15 @@ def label_pool(
     return _joined(teacher.task, answers, rejects, costs)
 
 
-def _teller(tell: Tell | None, number: int, members: int) -> Callable[[BulkProgress], None] | None:
-    if tell is None:
-        return None
-    return lambda now: tell(number, members, now)
+def _teller(
+    cost: LabelCost, tell: Tell | None, number: int, members: int
+) -> Callable[[BulkProgress], None]:
+    def told(now: BulkProgress) -> None:
+        cost.add(now)
+        if tell is not None:
+            tell(number, members, now)
+
+    return told
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -150,28 +153,11 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
-@contextmanager
-def _costed(out: Path, teacher: Teacher) -> Iterator[dict[str, float]]:
-    """Add what is done inside to the cost of a file of answers, which stands beside it."""
-    file = out.with_suffix(".cost.json")
-    cost = {"seconds": 0.0, "tokens": 0.0}
-    if file.exists():
-        cost |= json.loads(file.read_text("utf-8"))
-    begun, tokens, complete = perf_counter(), teacher.tokens, out.exists()
-    try:
-        yield cost
-    finally:
-        if not complete:
-            cost["seconds"] += perf_counter() - begun
-            cost["tokens"] += teacher.tokens - tokens
-            saving.write(file, json.dumps(cost))
-
-
 def _joined(
     task: Task[Any, Any],
     answers: Sequence[Mapping[int, Mapping[str, Any]]],
     rejects: int,
-    costs: Sequence[Mapping[str, float]],
+    costs: Sequence[LabelCost],
 ) -> PoolLabels:
     """Return the rows that all members have answered, without those that are tests too."""
     first, *_ = answers
@@ -200,6 +186,6 @@ def _joined(
         np.array(coverage, np.float64),
         len(first) + rejects,
         {reason: count for reason, count in dropped.items() if count},
-        sum(cost["seconds"] for cost in costs),
-        round(sum(cost["tokens"] for cost in costs)),
+        sum(cost.seconds for cost in costs),
+        sum(cost.tokens for cost in costs),
     )

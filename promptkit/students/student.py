@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -160,7 +160,7 @@ class Student:
             "kind": self.features.kind,
             "settings": dict(self.features.settings),
             "sha256": self.sha256,
-            "profile": asdict(self.profile),
+            "profile": self.profile.to_dict(),
             "card": dict(self.card),
         }
         card = card_text(self.card, self.parameters, self.profile.bytes)

@@ -41,13 +41,14 @@ def tables_of(card: Card, parameters: int) -> list[CardTable]:
     tests = card.get("tests") or {}
     if not tests:
         return []
-    own, teacher = tests["student"], tests["teacher"]
+    own, teacher = tests["student"], tests.get("teacher")
     names = [name for name in _NAMES if name in own]
     columns = ["", *(f"{_NAMES[name]}:" for name in names), "items a second:", "parameters:"]
-    rows = [
-        ["teacher", *(_shown(name, teacher) for name in names), _rate(teacher), ""],
-        ["student", *(_shown(name, own) for name in names), _rate(own), f"{parameters:,}"],
-    ]
+    shown = [shown_figure(name, own) for name in names]
+    rows = [["student", *shown, _rate(own), f"{parameters:,}"]]
+    if teacher is not None:
+        shown = [shown_figure(name, teacher) for name in names]
+        rows.insert(0, ["teacher", *shown, _rate(teacher), ""])
     title = f"{own['n']:,} tests, against gold"
     made = [CardTable(title, columns, rows)]
     if curve := tests.get("curve"):
@@ -66,7 +67,7 @@ def _curve(points: Sequence[Figures], metric: str) -> CardTable:
     rows = []
     for size in dict.fromkeys(point["rows"] for point in points):
         at = {point["labels"]: point for point in points if point["rows"] == size}
-        cells = [_shown(metric, at[kind]) for kind in kinds]
+        cells = [shown_figure(metric, at[kind]) for kind in kinds]
         if len(kinds) > 1:
             cells += [percent(at[kind]["agreement"]) for kind in kinds]
         rows.append([f"{size:,}", *cells])
@@ -80,7 +81,8 @@ def lines_of(card: Card) -> Iterator[str]:
         card: The card.
     """
     pool, training = card["pool"], card["training"]
-    yield f"Teacher: {card['teacher']['name']}"
+    teacher = card["teacher"]
+    yield f"Teacher: {teacher['name']}" if teacher else "Learnt from gold labels, without a teacher"
     left = ", ".join(f"{count:,} {reason}" for reason, count in pool["dropped"].items())
     said = f"Pool: {pool['name']}, {pool['rows']:,} rows, {training['rows']:,} learnt from"
     yield f"{said} (left out: {left})" if left else said
@@ -105,7 +107,8 @@ def lines_of(card: Card) -> Iterator[str]:
 
 
 def _faster(card: Card) -> str:
-    rates = [card["tests"][who].get("items_per_second") for who in ("teacher", "student")]
+    tests = card["tests"]
+    rates = [tests.get(who, {}).get("items_per_second") for who in ("teacher", "student")]
     if None in rates:
         return ""
     return f"It answers {rates[1] / rates[0]:,.0f} times as many inputs a second as its teacher"
@@ -144,7 +147,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _shown(name: str, figures: Figures) -> str:
+def shown_figure(name: str, figures: Figures) -> str:
     """Return a figure with its interval."""
     value, ends = figures.get(name), figures.get(f"{name}_ci")
     if value is None:

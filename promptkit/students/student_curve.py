@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from promptkit.students.student_figures import Figures, beside, figures_of
+from promptkit.students.student_figures import Figures, judged
 from promptkit.students.taught import Taught
 from promptkit.students.training import kind_named, train
 
@@ -29,19 +29,20 @@ def student_curve(taught: Taught) -> Iterator[Figures]:
     """Yield the figures on the tests of students that learnt parts of a pool, the smallest first.
 
     A part is drawn once, and every smaller one is in it. Each has a student of soft labels, and for
-    labels one of hard ones, of the same rows.
+    labels one of hard ones, of the same rows; without a teacher labels are gold.
 
     Args:
         taught: What students learn from, with tests.
     """
-    rows, lesson, task = taught.rows, taught.lesson, taught.teacher.taught_task
+    rows, lesson, task = taught.rows, taught.lesson, taught.task
     kind, seed = kind_named(lesson.student), lesson.seed
+    names = LABELS[:1] if rows.numeric else LABELS
+    names = names if taught.teacher is not None else ("gold",)
     order = np.random.default_rng(seed).permutation(len(rows))
     for size in sizes_of(len(rows)):
         part = rows.at(np.sort(order[:size]))
-        for name in LABELS[:1] if rows.numeric else LABELS:
-            learnt = part if name == "soft" else part.hardened()
+        for name in names:
+            learnt = part.hardened() if name == "hard" else part
             student, _ = train(task, learnt, kind, seed=seed)
-            made = student.predict(taught.tests)
-            figures = figures_of(task, made) | beside(task, taught.said, made)
+            figures = judged(task, taught.said, student.predict(taught.tests))
             yield {"rows": size, "labels": name, **figures}

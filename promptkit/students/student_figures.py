@@ -32,18 +32,29 @@ Made = Sequence[Prediction]
 
 
 def judge(student: Student, taught: Taught) -> Figures:
-    """Return the figures of a teacher and a student on the tests; empty without tests."""
-    task, tests, said = taught.teacher.taught_task, taught.tests, taught.said
+    """Return the figures of a student, and of its teacher, on the tests; empty without tests."""
+    task, tests, said = taught.task, taught.tests, taught.said
     if not tests:
         return {}
     made = student.predict(tests)
+    own = judged(task, said, made) | {"items_per_second": items_a_second(student, tests)}
+    if not said:
+        return {"student": own}
     seconds = sum(one.seconds for one in said)
     rate = len(said) / seconds if seconds > 0 else None
-    own = figures_of(task, made) | beside(task, said, made)
-    return {
-        "teacher": figures_of(task, said) | {"items_per_second": rate},
-        "student": own | {"items_per_second": items_a_second(student, tests)},
-    }
+    return {"teacher": figures_of(task, said) | {"items_per_second": rate}, "student": own}
+
+
+def judged(task: Task[Any, Any], said: Made, made: Made) -> Figures:
+    """Return the figures of a student, beside its teacher where it has one.
+
+    Args:
+        task: Task of the student.
+        said: Answers of the teacher; empty without one.
+        made: Answers of the student to the same queries.
+    """
+    own = figures_of(task, made) | {"metric": main_metric(task).name}
+    return own | beside(task, said, made) if said else own
 
 
 def outcome_of(task: Task[Any, Any], made: Made) -> Outcomes:
@@ -78,7 +89,7 @@ def beside(task: Task[Any, Any], teacher: Made, student: Made) -> Figures:
     """
     one, other = _targets(task, teacher), _targets(task, student)
     metric = main_metric(task)
-    figures: Figures = {"metric": metric.name}
+    figures: Figures = {}
     if task.labels:
         agreed = (one.argmax(axis=1) == other.argmax(axis=1)).astype(np.int64)
         ends = intervals.wilson(agreed)

@@ -63,7 +63,7 @@ def load_student(folder: str | Path) -> Student:
             raise ValueError(f"weights of the type {weights.dtype}")
         features = KINDS[data["kind"]](data["settings"], arrays)
         task = load_task(folder / TASK)
-        profile, card = Profile(**data["profile"]), dict(data["card"])
+        profile, card = Profile.from_dict(data["profile"]), dict(data["card"])
         student = Student(task, features, weights, bias, folder.resolve().name, card, profile)
         if student.sha256 != data["sha256"]:
             raise ValueError("its numbers are not those that were saved")

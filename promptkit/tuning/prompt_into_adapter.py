@@ -15,6 +15,7 @@ from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.store import Store
 from promptkit.models.llama import LlamaModel
 from promptkit.students.pool_labels import PoolSource
+from promptkit.tasks.ranked_pool import apart_from_tests
 from promptkit.tuning.frozen_teacher import (
     Examples,
     FrozenTeacher,
@@ -22,7 +23,6 @@ from promptkit.tuning.frozen_teacher import (
     labelled_rows,
 )
 from promptkit.tuning.tune import (
-    apart_from_tests,
     check_adapter_file,
     check_extra,
     split,

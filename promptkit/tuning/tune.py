@@ -15,8 +15,8 @@ from promptkit.inference.prediction import Predictor
 from promptkit.models.remote.address import is_url
 from promptkit.selection.strategies import AnySelection
 from promptkit.tasks.example_set import ExampleSet
-from promptkit.tasks.examples import Example, texts_of
-from promptkit.tasks.near_duplicates import near_pairs, normal_form
+from promptkit.tasks.examples import Example
+from promptkit.tasks.ranked_pool import ranked_pool
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
@@ -87,8 +87,7 @@ def tune(
     """
     path = check_adapter_file(out)
     check_extra()
-    examples = _examples(task, options)
-    train, held_out = split(examples, options)
+    train, held_out = split(ranked_pool(task, options.seed, options.examples), options)
     worded = Template.of(task, template)
     facts = {
         "shots": shots,
@@ -235,42 +234,6 @@ def _done(out: Path, card: Mapping[str, Any], overwrite: bool) -> TunedAdapter |
     other = sorted(key for key in card if found.get(key) != card[key]) if found else []
     about = f"made with another {', '.join(other)}" if other else "not made by promptkit"
     raise TaskError(f"{out} is there, {about}; name another --out, or give --overwrite")
-
-
-def _examples(task: Task[Any, Any], options: TuningOptions) -> list[Example[Any, Any]]:
-    """Return the examples of the pool to train on, in the order of the draw."""
-    import numpy as np
-
-    if task.folds:
-        raise TaskError(
-            f"{task.name}: with folds every demonstration is also a test, and an adapter that saw "
-            "them all cannot be tested; give tests of their own"
-        )
-    pool = [demo for demo in task.demos if demo.labelled]
-    pool = apart_from_tests(pool, [*task.tests])
-    order = np.random.default_rng([options.seed, 1]).permutation(len(pool))
-    drawn = [pool[place] for place in order[: options.examples]]
-    if len(drawn) < _LEAST:
-        raise TaskError(
-            f"{task.name}: {len(drawn)} labelled examples in the pool to train on; at least "
-            f"{_LEAST} are needed, and a few hundred are better"
-        )
-    if options.examples is not None and len(drawn) < options.examples:
-        raise TaskError(
-            f"{task.name}: {options.examples} examples are asked for, and the pool has "
-            f"{len(drawn)} that are no near-duplicates of tests"
-        )
-    return drawn
-
-
-_LEAST = 4
-
-
-def apart_from_tests(pool: Examples, tests: Examples) -> list[Example[Any, Any]]:
-    """Return the examples of a pool that are no near-duplicates of tests."""
-    texts = [normal_form(texts_of(example.input)) for example in (*tests, *pool)]
-    near = {b - len(tests) for a, b in near_pairs(texts) if a < len(tests) <= b}
-    return [example for place, example in enumerate(pool) if place not in near]
 
 
 def split(examples: Examples, options: TuningOptions) -> tuple[Examples, Examples]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparisons import Timed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import COLON, Parity, Word, parity_task
@@ -296,6 +297,19 @@ def test_a_file_answers_as_what_was_saved(tmp_path: Path) -> None:
     copy = read_cascade(twice, load)
     assert answers(copy.predict(task.tests)) == answers(made.predict(task.tests))
     assert copy.identity.key == again.identity.key
+
+
+def test_a_model_that_steps_share_is_counted_once(tmp_path: Path) -> None:
+    task, model = parity_task(), Timed()
+    first, last = (pk.Predictor(task, COLON, model, shots) for shots in (0, 4))
+    cheap = Scored(task, {"t": 0.9})
+    made = Cascade([CascadeStep(one, 0.9) for one in (cheap, first, last)], task)
+    assert made.profile.parameters is None  # nothing is known of the first one
+    made = Cascade([CascadeStep(first, 0.9), CascadeStep(last, None)], task)
+    assert (made.profile.parameters, made.profile.bytes, made.profile.labels) == (1000, 4000, 4)
+    file = made.save(tmp_path / "both.cascade")
+    again = read_cascade(file, lambda path, _: pk.load_predictor(path, model=model))
+    assert again.profile == made.profile
 
 
 def test_changed_files_are_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_only_the_model_is_ever_better() -> None:
         "From 32 labelled rows on linear is better than a prompt with up to 8 shots (+6 points "
         "[+2, +10] at 32); with fewer they are not separated."
     )
-    assert said(pair(16, 1)).endswith("(+6 points [+2, +10] at 16).")
+    assert said(pair(16, 1), pair(32, 1)).endswith("(+6 points [+2, +10] at 16).")
 
 
 def test_only_the_prompt_is_ever_better() -> None:
@@ -111,7 +111,7 @@ def test_of_errors_the_smaller_is_better() -> None:
     (found,) = compared([AtSize("ridge", 16, 8, far, near)], mae)
     assert (found.delta, found.better) == (pytest.approx(-3.5), 1)
     (sentence,) = crossings([found], PROMPT, mae)
-    assert sentence.startswith("From 16 labelled rows on ridge is better")
+    assert sentence.startswith("Ridge, made from 16 labelled rows, is better")
     assert "MAE 3.5" in sentence
 
 
@@ -123,3 +123,21 @@ def test_a_point_says_what_its_interval_is_about() -> None:
     assert (drawn.draws, whole.draws) == (2, 1)
     assert whole.ci == whole.ci_fixed
     assert point(8, outcomes([[1], [0]]), BY_NAME["mae"]) is None
+
+
+def test_of_one_size_nothing_is_said_about_others() -> None:
+    assert said(pair(800, 1)) == (
+        "Linear, made from 800 labelled rows, is better than a prompt with up to 8 shots "
+        "(+6 points [+2, +10])."
+    )
+    assert said(pair(50, -1)) == (
+        "A prompt with up to 8 shots is better than linear, made from 50 labelled rows "
+        "(-6 points [-10, -2])."
+    )
+
+
+def test_more_rows_than_a_model_was_made_from() -> None:
+    (sentence,) = crossings([pair(16, 0), pair(200, -1)], PROMPT, ACCURACY, rows=6920)
+    assert sentence.endswith("at 200), the most it was made from.")
+    both = pair(16, 0), pair(800, 0, name="LoRA")
+    assert len([*crossings(both, PROMPT, ACCURACY)]) == 2

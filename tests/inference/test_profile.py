@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from samples import COLON, parity_task
 
 from promptkit import FakeModel, Predictor
-from promptkit.inference.profile import Profile, profile_of
+from promptkit.inference.profile import Profile, profile_of, together
 from promptkit.models.gguf.file_size import AdapterSize, ModelSize
 from promptkit.selection.strategies import Similar
 
@@ -52,3 +53,32 @@ def test_adapters_add_what_was_trained_and_what_their_cards_say() -> None:
     assert profile_of(prompt) == Profile(
         parameters=1000, trained=48 + 7 + 3, bytes=4240, seconds=16.5, tokens=900, labels=81 + 32
     )
+
+
+def test_parts_that_are_shared_are_counted_once() -> None:
+    adapter = AdapterSize(48, 200, {"trained": 48, "seconds": 12.5, "labels": 80})
+    bare = Predictor(parity_task(), COLON, sized(), shots=2)
+    adapted_model = sized(adapters=(adapter,))
+    adapted_model.identity = replace(adapted_model.identity, adapter="ad")
+    adapted = replace(bare, model=adapted_model, shots=0)
+    student = Profile(parameters=7, trained=7, bytes=28, seconds=3.0, labels=2)
+    found = together(map(profile_of, (bare, adapted, bare, adapted)))
+    assert found == Profile(
+        parameters=1000, trained=48, bytes=4200, seconds=12.5, labels=2 + 80 + 2
+    )
+    both = together([found, profile_of(adapted), student])
+    assert (both.parameters, both.bytes, both.trained) == (1007, 4228, 55)
+    assert together([student, Profile()]).parameters is None
+    other = replace(bare, model=sized())
+    other.model.identity = replace(other.model.identity, sha256="0e" * 32)  # type: ignore[misc]
+    assert together(map(profile_of, (bare, other))).parameters == 2000
+
+
+def test_profiles_are_kept_as_json() -> None:
+    for one in (
+        Profile(parameters=3, seconds=1.5),
+        profile_of(Predictor(parity_task(), COLON, sized())),
+    ):
+        again = Profile.from_dict(json.loads(json.dumps(one.to_dict())))
+        assert (again, again.shared) == (one, one.shared)
+    assert "shared" not in Profile().to_dict()
