@@ -2,6 +2,8 @@
 
 from promptkit.auditing.audit import Audit as Audit
 from promptkit.auditing.audit import audit as audit
+from promptkit.auditing.card import Card as Card
+from promptkit.auditing.card import card as card
 from promptkit.auditing.saved_audits import load_audit as load_audit
 from promptkit.bulk.bulk import predict as predict
 from promptkit.bulk.bulk_assembly import merge_shards as merge_shards

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 import promptkit
 from promptkit.cli import console, lookup, models, store
 from promptkit.cli.audit import audit
+from promptkit.cli.card import card
 from promptkit.cli.cascade import cascade
 from promptkit.cli.check import check
 from promptkit.cli.compare import compare
@@ -117,7 +118,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(render, lint, new, compare, check, optimise, freeze, predict, merge, serve, export),
-    *(cascade, distill, tune, audit),
+    *(cascade, distill, tune, audit, card),
 )
 for command in _COMMANDS:
     app.command(cls=Command)(command)

@@ -86,7 +86,7 @@ def freeze(
 
     saved = read_run(run)
     setup = setup_in(saved)
-    chosen = cell_in(saved, _levels(cell or []))
+    chosen = cell_in(saved, levels_of(cell or []))
     name = task or setup.task
     if name is None:
         raise TaskError(f"{run}: its task was made in Python; name it with --task")
@@ -112,7 +112,8 @@ def freeze(
     say(f"Written to {file}")
 
 
-def _levels(texts: list[str]) -> dict[str, str]:
+def levels_of(texts: list[str]) -> dict[str, str]:
+    """Return the levels of `--cell` by the name of their factor. Raises `TaskError`."""
     levels: dict[str, str] = {}
     for text in texts:
         if text == "best":

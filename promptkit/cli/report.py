@@ -51,7 +51,7 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
         if place is not None:
             _draw(run.data, place, kind)
     target = html_file or folder / "report.html"
-    text = page.html(run.data, records(run.predictions), prompts)
+    text = page.html(run.data, records(run.predictions), prompts, _audit(folder))
     saving.write(target, text)
     say(f"Written to {target}")
 
@@ -68,3 +68,12 @@ def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:
             file = folder / f"{what}.{kind}"
             saving.write(file, write(plot.together(panels)))
             say(f"Written to {file}")
+
+
+def _audit(folder: Path) -> Any:
+    """Return the section on the audit in a run's folder; None where there is none."""
+    from promptkit.auditing.audit import FILE
+    from promptkit.auditing.audit_section import audit_section
+    from promptkit.auditing.saved_audits import load_audit
+
+    return audit_section(load_audit(folder)) if (folder / FILE).is_file() else None

@@ -131,6 +131,7 @@ def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
         verbalizers=task.verbalizers,
         folds=task.folds,
         rationale=task.rationale,
+        card=task.card,
     )
 
 

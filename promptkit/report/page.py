@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from promptkit.errors import escaped
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY
 from promptkit.evaluation.sentences import component_name
@@ -35,8 +30,10 @@ from promptkit.report.changed_answers import changed
 from promptkit.report.cost_lines import is_costed
 from promptkit.report.learning_table import learning_rows
 from promptkit.report.notes import cost, notes
+from promptkit.report.page_environment import page_environment, page_file
 from promptkit.report.promptless_tables import promptless_rows
-from promptkit.text import capital, counted, file_name, number, percent, shown, signed
+from promptkit.report.svg_text import labelled
+from promptkit.text import capital, counted, file_name, shown
 
 CELLS = 20_000
 """Number of cells of all confusion tables together; comparison.json has them all."""
@@ -45,7 +42,9 @@ PLAIN = 100
 """Number of queries in the list for browsers without scripts."""
 
 
-def html(data: Data, records: Records, prompts: Data | None = None) -> str:
+def html(
+    data: Data, records: Records, prompts: Data | None = None, audit: Markup | None = None
+) -> str:
     """Return the page: the verdict, charts and tables, and the items with their prompts.
 
     Without the extra `report` there are tables and no charts.
@@ -55,6 +54,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         records: Its predictions, as `Comparison.to_records()` has them.
         prompts: Its prompts, as `report.packed_prompts.packed` makes them; without them no prompt
             can be opened.
+        audit: A section on an audit, as `audit.audit_section` makes it; None where there is none.
     """
     charts, no_charts = _charts(data)
     payload = page_data.payload(records, prompts)
@@ -89,6 +89,7 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
             for one in data["spreads"]
         ],
         "slices": slice_tables.tables(data),
+        "audit": audit,
         "selective": data["selective"],
         "selected": data["selective"] and names.with_shots(data["selective"]),
         "thresholds": [(names.with_shots(one), one) for one in data["thresholds"]],
@@ -102,8 +103,8 @@ def html(data: Data, records: Records, prompts: Data | None = None) -> str:
         "plain": _plain(records),
         "choices": _choices(data, payload),
         "data": Markup(page_data.embedded(payload)),
-        "css": _file("page.css"),
-        "js": _file("page.js"),
+        "css": page_file("page.css"),
+        "js": page_file("page.js"),
     }
     return _template().render(**context, contents=_contents(context))
 
@@ -134,6 +135,7 @@ def _contents(context: Data) -> list[tuple[str, str]]:
         "learning": "Learning curves" if context["learning"] else "",
         "differences": "Differences" if context["pairs"] else "",
         "slices": "Slices" if context["slices"] else "",
+        "audit": "Audit" if context["audit"] else "",
         "selective": "Selective answering" if context["selective"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
@@ -156,23 +158,12 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
         )
     drawn = {
         what: [
-            {"title": panel.title, "svg": _labelled(style.svg(panel.chart), panel.alternative)}
+            {"title": panel.title, "svg": labelled(style.svg(panel.chart), panel.alternative)}
             for panel in make(data)
         ]
         for what, make in plot.PLOTS.items()
     }
     return drawn, ""
-
-
-_TAG = re.compile(r"<[^>]*>")
-_ROLE = re.compile(r' (?:role|aria-[a-z]+|class)="[^"]*"')
-
-
-def _labelled(svg: str, alternative: str) -> Markup:
-    """Return the SVG as one image with a text alternative, instead of a role for every mark."""
-    plain = _TAG.sub(lambda tag: _ROLE.sub("", tag[0]), svg)
-    label = Markup.escape(alternative)
-    return Markup(plain.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
 def _facts(data: Data) -> str:
@@ -296,37 +287,16 @@ def _beginning(text: str, limit: int = 1000) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _digest(text: str) -> str:
-    """Return a text's hash as a Content-Security-Policy names it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@cache
-def _file(name: str) -> Markup:
-    return Markup(Path(__file__).with_name(name).read_text("utf-8"))
-
-
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: escaped(value, "\n\t") if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = (counted, percent, number, shown, signed)
-    environment.filters |= {function.__name__: function for function in filters}
+    environment = page_environment()
     environment.filters |= {
-        "digest": _digest,
         "verdict": pair_names.verdict,
         "figure": lambda row, metric: interval_text.figure(metric, row).partition(" ["),
         "fixed": lambda row, metric: interval_text.fixed(metric, row),
         "moved": lambda pair, metric: metric_text.change(
             metric, pair["delta"], *interval_text.ends_of(pair)
         ).partition(" "),
-        "capital": capital,
-        "unbroken": lambda text: text.replace(" %", "\u00a0%"),  # no line ends before the %
         "ends": interval_text.ends_of,
     }
-    return environment.from_string(_file("page.html"))
+    return environment.from_string(page_file("page.html"))

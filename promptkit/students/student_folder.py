@@ -79,6 +79,7 @@ def _task_files(task: Task[Any, Any]) -> dict[str, bytes]:
         name=task.name,
         instruction=task.instruction,
         scoring=task.scoring if task.scoring.scorer is None else Scoring(),
+        card=task.card,
     )
     with TemporaryDirectory(prefix="promptkit-") as folder:
         save_task(plain, folder)

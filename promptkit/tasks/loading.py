@@ -94,6 +94,7 @@ class TaskFolder:
                 "near_duplicates": self.spec.near_duplicates,
                 "scoring": self.scoring,
                 "rationale": self.spec.output.rationale,
+                "card": self.spec.card,
                 "folder": self.path.parent,
                 **{
                     part: set_of(self.parser, () if empty else [row.example for row in rows])

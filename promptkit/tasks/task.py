@@ -28,6 +28,7 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.options import options_field
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
+from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in, own
 from promptkit.text import counted
@@ -82,6 +83,8 @@ class Task(Typed, Generic[I, O]):
     also a test, with shots from the other folds."""
     rationale: str = "rationale"
     """The metadata that holds the rationales of demonstrations, which {{ rationale }} prints."""
+    card: TaskCard = Field(default=TaskCard(), repr=False)
+    """What only people know of the task: sources and licences of its rows, its use and limits."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -100,6 +103,7 @@ class Task(Typed, Generic[I, O]):
             scoring: Scoring = Scoring(),
             folds: Mapping[str, int] = {},
             rationale: str = "rationale",
+            card: TaskCard | Mapping[str, Any] = TaskCard(),
             folder: Path | None = None,
         ) -> None: ...
 

@@ -25,6 +25,7 @@ from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.measures import Match
 from promptkit.tasks.reading import unknown_part
 from promptkit.tasks.tables import not_utf8
+from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.task_file_errors import reasons
 
 if sys.version_info >= (3, 11):
@@ -255,6 +256,8 @@ class TaskFile(_Section):
     """The treatment of demonstrations that are near-duplicates of a query: excluded from its
     shots, or allowed."""
     files: FilesSection = FilesSection()
+    card: TaskCard = TaskCard()
+    """What only people know of the task: its data's sources and licences, its use and limits."""
 
     @property
     def kinds(self) -> dict[str, Any]:
@@ -368,10 +371,11 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
 
 def _known() -> dict[str, list[str]]:
     """Return the keys of the sections."""
-    sections: dict[str, type[_Section]] = {
+    sections: dict[str, type[BaseModel]] = {
         "": TaskFile,
         "output": OutputSection,
         "files": FilesSection,
+        "card": TaskCard,
     }
     return {
         name: [field.alias or key for key, field in model.model_fields.items()]

@@ -66,6 +66,8 @@ def save_task(
         spec["output"]["rationale"] = task.rationale
     if task.near_duplicates != "exclude":
         spec["near_duplicates"] = task.near_duplicates
+    if stated := task.card.model_dump(exclude_defaults=True):
+        spec["card"] = stated
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words

@@ -1,0 +1,121 @@
+"""An audit as titled tables of text, which the page and the card show alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from promptkit.auditing.audit import Audit
+from promptkit.auditing.audit_block import AuditBlock
+from promptkit.auditing.bias_table import area_text
+from promptkit.auditing.bias_table import sentences as bias_sentences
+from promptkit.auditing.group_changes import ColumnChanges, GroupChanges
+from promptkit.auditing.group_metrics import metric_of_groups
+from promptkit.auditing.group_results import Group, GroupAudit, Grouping
+from promptkit.auditing.group_sentences import ratio_of, size_of
+from promptkit.auditing.unintended_bias import KINDS, UnintendedBias
+from promptkit.evaluation import metric_text
+from promptkit.text import file_name, p_value
+
+COLUMNS = 6
+"""Number of metrics that are columns of a table."""
+
+
+def audit_blocks(audit: Audit) -> Iterator[AuditBlock]:
+    """Yield the tables of an audit, in the order of its parts.
+
+    Args:
+        audit: The audit.
+    """
+    if audit.groups is not None:
+        yield from _of_groups(audit.groups)
+    yield from map(_of_bias, audit.unintended)
+    if audit.changes is not None:
+        yield from _of_changes(audit.changes)
+
+
+def _of_groups(found: GroupAudit) -> Iterator[AuditBlock]:
+    for one in found.groupings:
+        names = shown_metrics(found)[:COLUMNS]
+        heads = (one.by, "queries:", *(f"{metric_of_groups(name).noun}:" for name in names))
+        rows = [_group(group, names) for group in (*one.groups, found.overall)]
+        yield AuditBlock(title_of_groups(found, one), one.sentences, heads, tuple(rows))
+        if one.gaps:
+            yield _of_gaps(one)
+
+
+def shown_metrics(found: GroupAudit) -> list[str]:
+    """Return the metrics of groups that are no rates of single labels."""
+    return [name for name in found.overall.figures if "." not in name]
+
+
+def _group(group: Group, names: Sequence[str]) -> tuple[str, ...]:
+    cells = []
+    for name in names:
+        figure = group.figures.get(name)
+        text = "–"
+        if figure is not None:
+            text = metric_text.figure(metric_of_groups(name), figure.value, figure.ci)
+            text += " (small)" if figure.small and not group.small else ""
+        cells.append(text)
+    return (group.name, f"{group.n:,}{' (small)' if group.small else ''}", *cells)
+
+
+def _of_gaps(one: Grouping) -> AuditBlock:
+    rows = []
+    for gap in one.gaps:
+        metric = metric_of_groups(gap.metric)
+        p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
+        rows.append((metric.noun, size_of(metric, gap), ratio_of(gap), gap.highest, gap.lowest, p))
+    heads = ("metric", "gap:", "ratio:", "highest", "lowest", "p, corrected:")
+    return AuditBlock(f"Gaps by {one.by}", (), heads, tuple(rows))
+
+
+def title_of_groups(found: GroupAudit, one: Grouping) -> str:
+    """Return the title of the groups by a column."""
+    of = "" if found.positive is None else f", positive: {found.positive}"
+    return f"Groups by {one.by}{of}"
+
+
+def _of_bias(found: UnintendedBias) -> AuditBlock:
+    rows = [
+        (
+            f"{one.name}{' (small)' if one.small else ''}",
+            f"{one.n:,}",
+            f"{one.positives:,}",
+            *(area_text(getattr(one, kind)) for kind in KINDS),
+        )
+        for one in found.subgroups
+    ]
+    means = (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean)
+    rows.append((f"generalised mean, p = {found.power:g}", "", "", *map(area_text, means)))
+    heads = (found.by, "queries:", "positive:", "subgroup AUC:", "BPSN AUC:", "BNSP AUC:")
+    title = f"Unintended bias by {found.by}, scores of {found.positive}"
+    return AuditBlock(title, tuple(bias_sentences(found)), heads, tuple(rows))
+
+
+def _of_changes(found: GroupChanges) -> Iterator[AuditBlock]:
+    other = file_name(found.against)
+    for one in found.columns:
+        rows = []
+        for change in one.groups:
+            metric, ends = metric_of_groups(change.metric), change.difference.ends
+            figures = (metric_text.figure(metric, each) for each in (change.before, change.after))
+            said = metric_text.change(metric, change.difference.delta, *ends)
+            rows.append((metric.noun, change.group, f"{change.n:,}", *figures, said))
+        heads = ("metric", one.by, "queries:", "before:", "after:", "change:")
+        title = f"Against {other}, groups by {one.by}"
+        yield AuditBlock(title, one.sentences, heads, tuple(rows))
+        if one.gaps:
+            yield _of_gap_changes(one, other)
+
+
+def _of_gap_changes(one: ColumnChanges, other: str) -> AuditBlock:
+    rows = []
+    for gap in one.gaps:
+        metric = metric_of_groups(gap.metric)
+        figures = (metric_text.figure(metric, each) for each in (gap.before, gap.after))
+        said = metric_text.change(metric, gap.after - gap.before, *gap.ci)
+        verdict = "no significant change" if gap.verdict == "kept" else gap.verdict
+        rows.append((metric.noun, *figures, said, verdict))
+    heads = ("metric", "before:", "after:", "change:", "verdict")
+    return AuditBlock(f"Gaps by {one.by}, of {other} and here", (), heads, tuple(rows))

@@ -1,0 +1,79 @@
+"""Charts of an audit: a dot and an interval for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from promptkit.auditing.audit import Audit
+from promptkit.auditing.audit_blocks import shown_metrics, title_of_groups
+from promptkit.auditing.group_metrics import ERRORS, RATES, metric_of_groups
+from promptkit.auditing.group_results import Group, Grouping
+from promptkit.evaluation import metric_text
+from promptkit.report.charts.panels import Panel, interval_row, intervals
+from promptkit.text import counted
+
+MOST = 16
+"""Largest number of groups in one panel."""
+
+PANELS = 4
+"""Largest number of panels of a column of groups."""
+
+
+def group_panels(audit: Audit, one: Grouping) -> list[Panel]:
+    """Return a panel for each of the first metrics of the groups by a column.
+
+    Args:
+        audit: The audit.
+        one: The groups.
+    """
+    assert audit.groups is not None
+    known = shown_metrics(audit.groups)
+    chosen = [name for name in known if name.removeprefix("macro_") in {*ERRORS, *RATES}]
+    panels = [panel for name in chosen or known for panel in _panel(one, name)]
+    return panels[:PANELS]
+
+
+def _panel(one: Grouping, name: str) -> Iterator[Panel]:
+    """Yield the panel of a metric, where two groups or more have it with an interval."""
+    metric = metric_of_groups(name)
+    rows = []
+    for group in one.groups[:MOST]:
+        figure = group.figures.get(name)
+        if figure is None or figure.ci is None:
+            continue
+        write = partial(metric_text.within, metric, figure.ci)
+        about = f"{counted(figure.n, 'query', 'queries')}{', small' if figure.small else ''}"
+        unit = 100 if metric.is_share else 1
+        rows.append(
+            interval_row(
+                group.name, about, figure.value, figure.ci, write, _verdict(group, name), unit
+            )
+        )
+    if len(rows) < 2:
+        return
+    title = f"{metric.noun} in percent" if metric.is_share else metric.noun
+    said = "; ".join(f"{row['name']} ({row['context']}): {row['number']}" for row in rows)
+    yield Panel(metric.noun, intervals(rows, title), f"{metric.noun} by {one.by}. {said}.")
+
+
+def _verdict(group: Group, name: str) -> str:
+    """Return whether a group is significantly apart from the rest, as the chart's signs have it."""
+    rest, metric = group.figures[name].rest, metric_of_groups(name)
+    if rest is None or not rest.significant:
+        return "not significant"
+    if metric.larger_is_better is None:
+        return ""
+    return "better" if (rest.delta > 0) == metric.larger_is_better else "worse"
+
+
+def panels_by_title(audit: Audit) -> dict[str, list[Panel]]:
+    """Return the panels of an audit, by the title of the table that they belong to.
+
+    Args:
+        audit: The audit.
+    """
+    found = {}
+    for one in () if audit.groups is None else audit.groups.groupings:
+        found[title_of_groups(audit.groups, one)] = group_panels(audit, one)
+    return found

@@ -1,0 +1,147 @@
+"""What a card does not state, and how to state it; and the limits that are known without asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from promptkit.auditing.card_facts import CardFacts
+from promptkit.auditing.card_metadata import languages
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import measured
+from promptkit.text import counted
+
+SMALL = 200
+"""Number of tests below which a card says that they are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unstated:
+    """Something that a card does not state."""
+
+    what: str
+    """What is not stated."""
+    how: str
+    """How to state it."""
+
+
+def unstated(facts: CardFacts) -> Iterator[Unstated]:
+    """Yield what a card does not state, the most important first.
+
+    Args:
+        facts: The facts.
+    """
+    if facts.task is None:
+        yield Unstated("task and data", "--task FOLDER: the task as it was then")
+    stated = facts.stated
+    if not stated.sources:
+        yield Unstated("sources of the data", '[[card.sources]] with name = "…" and license = "…"')
+    for source in stated.sources:
+        for name in ("license", "url", "about"):
+            if not getattr(source, name):
+                what = f"{_NOUNS[name]} of the source {source.name}"
+                yield Unstated(what, f'[[card.sources]] {name} = "…"')
+    if not languages(facts):
+        yield Unstated("languages", '[card] languages = ["en"]')
+    for name, noun in _STATED.items():
+        if not getattr(stated, name):
+            value = '["…"]' if name == "limits" else '"…"'
+            yield Unstated(noun, f"[card] {name} = {value}")
+    yield from _of_models(facts)
+    if not facts.results:
+        yield Unstated("results", _RESULTS[facts.kind])
+    if facts.audit is None:
+        yield Unstated("audit", _AUDITS[facts.kind])
+
+
+_NOUNS = {"license": "licence", "url": "address", "about": "collection"}
+_STATED = {
+    "license": "licence",
+    "summary": "summary",
+    "intended_use": "intended use",
+    "not_for": "uses that it is not fit for",
+    "personal_data": "personal data",
+    "authors": "authors",
+    "contact": "contact",
+    "limits": "limits that its makers know of",
+}
+_RESULTS = {
+    "task": "promptkit compare TASK --out RUN, then promptkit card RUN",
+    "run": "promptkit compare TASK --out RUN",
+    "frozen prompt": "promptkit freeze RUN, which takes the evidence along",
+    "student": "promptkit distill with a task that has tests",
+    "adapter": "promptkit tune with labelled rows; promptkit compare TASK --with ADAPTER",
+}
+_AUDITS = {
+    "task": "promptkit audit TASK --out DIR, then --audit DIR",
+    "run": "promptkit audit FROZEN --out RUN, or --audit DIR",
+    "frozen prompt": "promptkit audit FROZEN --out DIR, then --audit DIR",
+    "student": "promptkit audit STUDENT --out STUDENT, or --audit DIR",
+    "adapter": "promptkit audit of a prompt with the adapter, then --audit DIR",
+}
+
+
+def _of_models(facts: CardFacts) -> Iterator[Unstated]:
+    for one in facts.models if facts.kind != "student" else ():
+        if one.sha256 and not one.declared.get("license"):
+            yield Unstated(f"licence of the model {one.name}", "general.license in the GGUF file")
+        if not one.sha256:
+            yield Unstated(f"digest of the model {one.name}", "the model's file, where it was then")
+
+
+def limits(facts: CardFacts) -> Iterator[str]:
+    """Yield the limits of a card: those of its makers, of its tests, and of what it is.
+
+    Args:
+        facts: The facts.
+    """
+    yield from facts.stated.limits
+    yield from _of_tests(facts)
+    yield from facts.warnings
+    yield from _OF_KINDS[facts.kind]
+    if facts.audit is None:
+        yield (
+            "No audit is part of this card: it does not say whether answers differ between groups "
+            "of people, or change with a name or an identity in the text."
+        )
+    else:
+        yield (
+            "An audit looks at the groups, terms and rows that it was given, and at no others. A "
+            "swap of terms is a diagnostic: no flips do not prove that there is no bias, and a "
+            "flip can be right where the term changes the meaning."
+        )
+
+
+def _of_tests(facts: CardFacts) -> Iterator[str]:
+    own = next((one for one in facts.results if one.of_subject), None)
+    if own is None:
+        if facts.results or facts.kind == "task":
+            yield "Nothing is known here of how right its answers are."
+        return
+    figure = next((one for one in own.figures if one.metric == facts.metric), None)
+    told = any("queries are few" in one for one in facts.warnings)
+    if figure is not None and figure.ci is not None and own.n < SMALL and not told:
+        metric, (low, high) = measured(figure.metric), figure.ci
+        yield (
+            f"{counted(own.n, 'test')} are few: the {metric.noun} on other rows like them may lie "
+            f"anywhere in {metric_text.bracket(metric, (low, high))}, and smaller differences "
+            "between predictors go unseen."
+        )
+    cells = facts.tests.get("cells", 1)
+    if cells > 1 and not any("selection bias" in one.lower() for one in facts.warnings):
+        yield (
+            f"It is one of {cells} cells that were compared on the same tests; the figures of the "
+            "best one are optimistic."
+        )
+    yield "The figures are of rows like the tests, in their language and wording, and of no others."
+
+
+_OF_KINDS = {
+    "task": (),
+    "run": ("They are figures of this model file at this precision, with these prompts.",),
+    "frozen prompt": ("They are figures of this model file at this precision, with this prompt.",),
+    "student": (
+        "A student repeats what its teacher says, errors and biases with it, and may add to them.",
+    ),
+    "adapter": ("The figures are of rows held out from its own training data.",),
+}

@@ -1,0 +1,309 @@
+"""Cards as Markdown: the sections of model cards (Mitchell et al., 2019) and of datasheets for data
+(Gebru et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from promptkit.auditing.audit_blocks import audit_blocks
+from promptkit.auditing.card_facts import CardFacts, ModelFacts, ResultFacts, RowFacts, TaskFacts
+from promptkit.auditing.card_limits import limits, unstated
+from promptkit.auditing.card_metadata import languages, metadata
+from promptkit.auditing.card_text import fenced, inline, link, table, yaml
+from promptkit.evaluation import metric_text
+from promptkit.evaluation.metric import measured
+from promptkit.tasks.task_card import DataSource
+from promptkit.text import capital, counted
+
+UNKNOWN = "not stated"
+"""What stands for what is not known."""
+
+ROWS = 40
+"""Largest number of rows of a table of results or of an audit; the JSON files have all of them."""
+
+_LONG = 40  # labels that are listed
+
+
+def markdown(facts: CardFacts) -> str:
+    """Return a card as Markdown, its metadata in front as YAML.
+
+    Args:
+        facts: The facts.
+    """
+    parts = [
+        f"---\n{yaml(metadata(facts))}\n---",
+        f"# {_title(facts)}",
+        _stated(facts.stated.summary),
+        *_section("Details", _details(facts)),
+        *_section("Uses", _uses(facts)),
+        *_section("Data", _data(facts)),
+        *_section("Training", _training(facts)),
+        *_section("Prompt", _prompt(facts)),
+        *_section("Evaluation", _evaluation(facts)),
+        *_section("Audit", _audit(facts)),
+        *_section("Bias, risks and limitations", [_list(map(inline, limits(facts)))]),
+        *_section("How it was made", _made(facts)),
+        *_section("Not stated", _not_stated(facts)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(facts: CardFacts) -> str:
+    names = {"task": "the task", "run": "the comparison of", "frozen prompt": "the prompt of"}
+    return f"Card of {names.get(facts.kind, f'the {facts.kind}')} {inline(facts.name)}"
+
+
+def _section(title: str, paragraphs: Iterable[str]) -> list[str]:
+    found = [paragraph for paragraph in paragraphs if paragraph]
+    return [f"## {title}", *found] if found else []
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _stated(text: str) -> str:
+    return inline(text) if text else f"*{UNKNOWN}*"
+
+
+def _named(pairs: Iterable[tuple[str, str]]) -> str:
+    return _list(f"**{name}:** {text}" for name, text in pairs)
+
+
+def _details(facts: CardFacts) -> Iterator[str]:
+    """Yield who made it, and what it is and runs on."""
+    stated = facts.stated
+    yield _named(
+        [
+            ("Kind", facts.kind),
+            ("Made by", _stated(stated.authors)),
+            ("Contact", link(stated.contact) if stated.contact else _stated("")),
+            ("Licence", _stated(stated.license)),
+            ("Languages", inline(", ".join(stated.languages or languages(facts))) or _stated("")),
+        ]
+    )
+    for one in facts.models:
+        own = facts.kind in ("student", "adapter") and one is facts.models[0]
+        yield f"### {capital(facts.kind) if own else 'Model'}: {inline(one.name)}"
+        yield _named(_model(one))
+
+
+def _model(one: ModelFacts) -> Iterator[tuple[str, str]]:
+    declared = one.declared
+    texts = {
+        "Name in its file": declared.get("name"),
+        "Organisation": declared.get("organization"),
+        "Licence": declared.get("license"),
+        "Languages": declared.get("languages"),
+        "Architecture": one.architecture,
+        "Parameters": None if one.parameters is None else f"{one.parameters:,}",
+        "Bytes": None if one.bytes is None else f"{one.bytes:,}",
+        "Weights in the file": one.file_weights,
+        "Weights as they ran": one.weights,
+        "Adapter": one.adapter,
+        "Context": None if not one.context else f"{one.context:,} tokens",
+        "Runtime": one.runtime,
+        "SHA-256": one.sha256,
+    }
+    needed = ("Licence", "SHA-256") if declared or not one.architecture.endswith("student") else ()
+    for name, value in texts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+        if text or name in needed:
+            shown = f"`{text}`" if name == "SHA-256" and text.isalnum() else _stated(text)
+            yield name, shown
+
+
+def _uses(facts: CardFacts) -> Iterator[str]:
+    stated = facts.stated
+    yield _named(
+        [("Intended use", _stated(stated.intended_use)), ("Not for", _stated(stated.not_for))]
+    )
+
+
+def _data(facts: CardFacts) -> Iterator[str]:
+    """Yield the task, its rows, and where they come from."""
+    if facts.task is None:
+        yield _stated("")
+        return
+    task = facts.task
+    yield _named(_task(task))
+    if task.rows:
+        yield table(
+            ["part", "rows:", "rows of each label", "digest"], [_row(one) for one in task.rows]
+        )
+    yield "### Sources"
+    yield "\n\n".join(map(_source, facts.stated.sources)) or _stated("")
+    yield _named([("Personal data", _stated(facts.stated.personal_data))])
+
+
+def _task(task: TaskFacts) -> Iterator[tuple[str, str]]:
+    yield "Task", inline(task.name)
+    yield "Instruction", _stated(task.instruction)
+    yield "Input", inline(", ".join(task.fields))
+    yield "Output", inline(task.output)
+    if task.labels:
+        more = len(task.labels) - _LONG
+        shown = ", ".join(task.labels[:_LONG]) + (f" and {more} more" if more > 0 else "")
+        yield "Labels", inline(shown)
+    for name, words in task.verbalizers.items():
+        said = ", ".join(f"{label} = {word}" for label, word in words.items())
+        yield f"Words for labels, {inline(name)}", inline(said)
+    said = "left out" if task.near_duplicates == "exclude" else "allowed"
+    yield "Near-duplicates of a query among its shots", said
+    yield "Fingerprint", f"`{task.fingerprint}`"
+
+
+_PARTS = {
+    "demos": "demonstrations (pool of shots)",
+    "tests": "tests",
+    "pool": "unlabelled pool of the teacher",
+}
+
+
+def _row(one: RowFacts) -> list[str]:
+    labels = ", ".join(f"{label} {count:,}" for label, count in [*one.labels.items()][:_LONG])
+    name = _PARTS[one.part] + (f", {one.file}" if one.file else "")
+    return [inline(name), f"{one.rows:,}", inline(labels), f"`{one.sha256[:16]}…`"]
+
+
+def _source(source: DataSource) -> str:
+    lines = [
+        ("Licence", _stated(source.license)),
+        ("Address", link(source.url) if source.url else _stated("")),
+        ("Languages", _stated(", ".join(source.languages))),
+        ("By", _stated(source.authors)),
+        ("Collection and labels", _stated(source.about)),
+    ]
+    return f"#### {inline(source.name)}\n\n{_named(lines)}"
+
+
+def _training(facts: CardFacts) -> Iterator[str]:
+    known = {name: value for name, value in facts.training.items() if value not in (None, "")}
+    if known:
+        yield _pairs(known.items())
+
+
+def _pairs(pairs: Iterable[tuple[str, Any]]) -> str:
+    return table(["", ""], [[inline(name), inline(_said(value))] for name, value in pairs])
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _prompt(facts: CardFacts) -> Iterator[str]:
+    """Yield a prompt in full, with the settings of all prompts like it."""
+    if facts.kind == "student":
+        return
+    prompt = facts.prompt
+    if prompt is None:
+        yield _stated("")
+        return
+    rows = [(name, value) for name, value in prompt.settings.items() if value is not None]
+    if facts.calibration:
+        rows = [(name, value) for name, value in rows if name != "calibration"]
+        rows.append(("calibration", facts.calibration))
+    yield _pairs(rows)
+    how = "As it was asked" if prompt.asked else "As it would be asked"
+    shots = f"; its shots are {', '.join(prompt.shots)}" if prompt.shots else ""
+    yield inline(f"{how} for the query {prompt.query}{shots}:")
+    yield fenced(prompt.text)
+    if prompt.template:
+        yield "The template:"
+        yield fenced(prompt.template.rstrip("\n"))
+
+
+def _evaluation(facts: CardFacts) -> Iterator[str]:
+    if not facts.results:
+        yield _stated("")
+        return
+    names = [*dict.fromkeys(one.metric for each in facts.results for one in each.figures)]
+    heads = ["", "tests:", *(f"{_noun(name)}:" for name in names)]
+    subject = [one for one in facts.results if one.of_subject]
+    others = [one for one in facts.results if not one.of_subject]
+    yield table(heads, [_result(one, names) for one in (*subject, *others)[:ROWS]])
+    if len(facts.results) > ROWS:
+        yield f"… and {len(facts.results) - ROWS} more in comparison.json"
+    yield (
+        "The row in bold is what this card is about. Brackets are 95 % intervals for new queries "
+        "from the same source, and for new draws of shots where several were drawn."
+    )
+    if facts.baseline is not None:
+        name, value = facts.baseline
+        metric = measured(facts.metric)
+        said = metric_text.figure(metric, value)
+        yield inline(f"Without a model, {name} has {metric.noun} {said}.")
+    if "differences" in facts.tests:
+        yield (
+            f"{counted(facts.tests['cells'], 'cell')} were compared in "
+            f"{counted(facts.tests['differences'], 'paired difference')}, of which "
+            f"{facts.tests['significant']} are significant after correction for all of them (Holm)."
+        )
+    if facts.verdicts:
+        yield _list(map(inline, facts.verdicts))
+
+
+def _noun(metric: str) -> str:
+    return {"ece": "calibration error", "coverage": "coverage"}.get(metric, measured(metric).noun)
+
+
+def _result(one: ResultFacts, names: Sequence[str]) -> list[str]:
+    figures = {each.metric: each for each in one.figures}
+    cells = [
+        metric_text.figure(measured(name), figures[name].value, figures[name].ci)
+        if name in figures
+        else "–"
+        for name in names
+    ]
+    title = inline(one.name)
+    return [f"**{title}**" if one.of_subject else title, f"{one.n:,}", *map(inline, cells)]
+
+
+def _audit(facts: CardFacts) -> Iterator[str]:
+    """Yield the tables of the audit, and which predictor they are of."""
+    audit = facts.audit
+    if audit is None:
+        return
+    if audit.sha256 not in {one.sha256 for one in facts.models}:
+        yield "**This audit is of another model or student than this card.**"
+    queries = counted(audit.queries, "query", "queries")
+    yield f"Of {inline(audit.predictor)} (SHA-256 `{inline(audit.sha256[:16])}…`), {queries}."
+    for block in audit_blocks(audit):
+        yield f"### {inline(block.title)}"
+        if block.sentences:
+            yield _list(map(inline, block.sentences))
+        if block.rows:
+            heads = [
+                f"{inline(head[:-1])}:" if head[-1:] == ":" else inline(head)
+                for head in block.heads
+            ]
+            yield table(heads, [[*map(inline, row)] for row in block.rows[:ROWS]])
+        if len(block.rows) > ROWS:
+            yield f"… and {len(block.rows) - ROWS} more in audit.json"
+
+
+def _made(facts: CardFacts) -> Iterator[str]:
+    from promptkit import __version__
+
+    made: Mapping[str, Any] = {
+        **facts.made,
+        "card": f"promptkit {__version__}, promptkit card",
+    }
+    command = made.get("command")
+    known = {name: value for name, value in made.items() if value not in (None, "", [])}
+    yield _pairs((name, value) for name, value in known.items() if name != "command")
+    if command:
+        yield "A command with the same grid:"
+        yield fenced(command)
+
+
+def _not_stated(facts: CardFacts) -> Iterator[str]:
+    found = [*unstated(facts)]
+    if found:
+        yield "This is not known to this card; the right column says where it would be stated."
+        yield table(["", ""], [[inline(one.what), inline(one.how)] for one in found])

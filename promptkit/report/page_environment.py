@@ -1,0 +1,43 @@
+"""Templates of pages: everything in them is escaped, control characters too."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from promptkit.errors import escaped
+from promptkit.text import capital, counted, number, percent, shown, signed
+
+
+def page_environment() -> jinja2.Environment:
+    """Return an environment of pages, with the filters that all of them have."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: escaped(value, "\n\t") if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (capital, counted, percent, number, shown, signed)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {
+        "digest": _digest,
+        "unbroken": lambda text: text.replace(" %", "\u00a0%"),  # no line ends before the %
+    }
+    return environment
+
+
+@cache
+def page_file(name: str) -> Markup:
+    """Return a file of the page: its template, style or script."""
+    return Markup(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def _digest(text: str) -> str:
+    """Return a text's hash as a Content-Security-Policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
