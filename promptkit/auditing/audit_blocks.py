@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from promptkit.auditing.audit import Audit
 from promptkit.auditing.audit_block import AuditBlock
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.bias_table import area_text
 from promptkit.auditing.bias_table import sentences as bias_sentences
 from promptkit.auditing.group_changes import ColumnChanges, GroupChanges
@@ -20,7 +20,7 @@ COLUMNS = 6
 """Number of metrics that are columns of a table."""
 
 
-def audit_blocks(audit: Audit) -> Iterator[AuditBlock]:
+def audit_blocks(audit: AuditParts) -> Iterator[AuditBlock]:
     """Yield the tables of an audit, in the order of its parts.
 
     Args:

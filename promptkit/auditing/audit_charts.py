@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from promptkit.auditing.audit import Audit
 from promptkit.auditing.audit_blocks import shown_metrics, title_of_groups
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.group_metrics import ERRORS, RATES, metric_of_groups
-from promptkit.auditing.group_results import Group, Grouping
+from promptkit.auditing.group_results import Group, GroupAudit, Grouping
 from promptkit.evaluation import metric_text
 from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.text import counted
@@ -20,15 +20,14 @@ PANELS = 4
 """Largest number of panels of a column of groups."""
 
 
-def group_panels(audit: Audit, one: Grouping) -> list[Panel]:
+def group_panels(found: GroupAudit, one: Grouping) -> list[Panel]:
     """Return a panel for each of the first metrics of the groups by a column.
 
     Args:
-        audit: The audit.
-        one: The groups.
+        found: All groups.
+        one: The groups by the column.
     """
-    assert audit.groups is not None
-    known = shown_metrics(audit.groups)
+    known = shown_metrics(found)
     chosen = [name for name in known if name.removeprefix("macro_") in {*ERRORS, *RATES}]
     panels = [panel for name in chosen or known for panel in _panel(one, name)]
     return panels[:PANELS]
@@ -67,13 +66,13 @@ def _verdict(group: Group, name: str) -> str:
     return "better" if (rest.delta > 0) == metric.larger_is_better else "worse"
 
 
-def panels_by_title(audit: Audit) -> dict[str, list[Panel]]:
+def panels_by_title(audit: AuditParts) -> dict[str, list[Panel]]:
     """Return the panels of an audit, by the title of the table that they belong to.
 
     Args:
         audit: The audit.
     """
-    found = {}
-    for one in () if audit.groups is None else audit.groups.groupings:
-        found[title_of_groups(audit.groups, one)] = group_panels(audit, one)
-    return found
+    if audit.groups is None:
+        return {}
+    found = audit.groups
+    return {title_of_groups(found, one): group_panels(found, one) for one in found.groupings}

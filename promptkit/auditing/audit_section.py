@@ -9,15 +9,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from promptkit.auditing.audit import Audit
 from promptkit.auditing.audit_blocks import audit_blocks
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.audit_text import LIMITS
 from promptkit.report.page_environment import page_environment, page_file
 from promptkit.report.svg_text import labelled
 from promptkit.text import counted, file_name
 
 
-def audit_section(audit: Audit) -> Markup:
+def audit_section(audit: AuditParts) -> Markup:
     """Return an audit as a section of a page.
 
     Args:
@@ -26,7 +26,7 @@ def audit_section(audit: Audit) -> Markup:
     return Markup(_template("audit_section.html").render(_context(audit)))
 
 
-def audit_page(audit: Audit) -> str:
+def audit_page(audit: AuditParts) -> str:
     """Return an audit as one self-contained page, without scripts and network.
 
     Args:
@@ -40,7 +40,7 @@ def audit_page(audit: Audit) -> str:
     )
 
 
-def _context(audit: Audit) -> dict[str, Any]:
+def _context(audit: AuditParts) -> dict[str, Any]:
     draws = "" if audit.seeds == 1 else f", {audit.seeds} draws of shots"
     return {
         "predictor": file_name(audit.predictor),
@@ -51,7 +51,7 @@ def _context(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _charts(audit: Audit) -> dict[str, list[tuple[str, Markup]]]:
+def _charts(audit: AuditParts) -> dict[str, list[tuple[str, Markup]]]:
     """Return the charts by the title of the table that they stand above; none without altair."""
     try:
         from promptkit.auditing.audit_charts import panels_by_title

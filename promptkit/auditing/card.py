@@ -53,7 +53,7 @@ class Card:
 
     @property
     def not_stated(self) -> tuple[Unstated, ...]:
-        """What the card does not state, and how to state it."""
+        """Facts that are not stated, each with the way to state it."""
         return tuple(unstated(self.facts))
 
     @property

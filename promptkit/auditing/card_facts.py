@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from promptkit.auditing.audit import Audit
+from promptkit.auditing.audit_parts import AuditParts
 from promptkit.tasks.task_card import TaskCard
 
 Subject = Literal["task", "run", "frozen prompt", "student", "adapter"]
@@ -109,7 +109,7 @@ class CardFacts:
     kind: Subject
     name: str
     stated: TaskCard
-    """What people say of the task."""
+    """`[card]` of the task."""
     task: TaskFacts | None = None
     """None where the task is not at hand."""
     models: tuple[ModelFacts, ...] = ()
@@ -127,8 +127,8 @@ class CardFacts:
     warnings: tuple[str, ...] = ()
     """Limits that the comparison itself has found."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """How it was trained; empty for prompts."""
-    audit: Audit | None = None
+    """Settings and costs of its training; empty for prompts."""
+    audit: AuditParts | None = None
     """The audit; None where there is none."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Versions, seeds and commands."""

@@ -1,4 +1,4 @@
-"""What a card does not state, and how to state it; and the limits that are known without asking."""
+"""Facts that a card does not state, and limits that are known without asking."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SMALL = 200
 
 @dataclass(frozen=True, slots=True)
 class Unstated:
-    """Something that a card does not state."""
+    """A fact that a card does not state."""
 
     what: str
-    """What is not stated."""
+    """The fact."""
     how: str
-    """How to state it."""
+    """The way to state it."""
 
 
 def unstated(facts: CardFacts) -> Iterator[Unstated]:

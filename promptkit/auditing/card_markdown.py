@@ -17,7 +17,7 @@ from promptkit.tasks.task_card import DataSource
 from promptkit.text import capital, counted
 
 UNKNOWN = "not stated"
-"""What stands for what is not known."""
+"""Text in place of a fact that is not known."""
 
 ROWS = 40
 """Largest number of rows of a table of results or of an audit; the JSON files have all of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def _rows(task: Task[Any, Any], part: str, rows: ExampleSet[Any, Any]) -> RowFac
     counts: Counter[str] = Counter()
     for row in rows if task.labels else ():
         if row.labelled:
-            outputs = row.output if task.many else [row.output]
+            outputs: Sequence[Any] = row.output if task.many else [row.output]  # type: ignore[assignment]
             counts.update(map((task.output_type.items or task.output_type).text, outputs))
     named = {label: counts[label] for label in task.labels} if counts else {}
     return RowFacts(part, len(rows), named, sha256=rows.fingerprint)

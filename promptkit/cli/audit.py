@@ -27,6 +27,7 @@ from promptkit.cli.predictors import (
 )
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
+from promptkit.files import saving
 from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.store import opened
@@ -126,6 +127,14 @@ Out = Annotated[
         callback=outputs.checked(outputs.check_folder, "--out"),
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File of a page with the audit, such as audit.html.",
+        callback=outputs.checked(outputs.check_file, "--page"),
+    ),
+]
 
 
 def audit(
@@ -168,6 +177,7 @@ def audit(
     ] = None,
     exact: options.Exact = False,
     out: Out = None,
+    page: Page = None,
     json_file: options.JsonFile = None,
 ) -> None:
     """Audit a prompt, a frozen predictor or a student: is it as good to every group?
@@ -229,6 +239,12 @@ def audit(
         asking = Asking(seeds, method, kept, progress)
         found = audited_by(plan, predictor, asking, other)
     _write(found, out, json_file)
+    if page is not None:
+        from promptkit.auditing.audit_section import audit_page
+
+        saving.write(page, audit_page(found))
+        if json_file != "-":
+            say(f"Written to {page}")
 
 
 def _other(name: str, predictor: Any, task: Task[Any, Any], how: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,6 +78,6 @@ def card(
     write_json(json_file, made.to_dict())
 
 
-def _found(name: str) -> str | Task[object, object]:
+def _found(name: str) -> str | Task[Any, Any]:
     """Return a path, or the task that a module has."""
     return name if Path(name).exists() or ":" not in name else arguments.task_named(name)

@@ -28,14 +28,14 @@ class DataSource(_Stated):
     authors: str = ""
     """The people who wrote or collected it."""
     about: str = ""
-    """How its rows were collected and chosen, and who labelled them."""
+    """The way in which its rows were collected and chosen, and the people who labelled them."""
 
 
 class TaskCard(_Stated):
     """`[card]`: what only people know of a task, for the card that `promptkit card` writes."""
 
     summary: str = ""
-    """What the task is for, in a sentence or two."""
+    """The purpose of the task, in a sentence or two."""
     license: str = ""
     """The licence of what the card is about, as an SPDX identifier where there is one."""
     languages: list[LanguageCode] = []
