@@ -16,9 +16,9 @@ SHOWN = 15
 """Number of subgroups that a terminal shows, the worst first."""
 
 _READ = {
-    "subgroup": "the scores tell positive and negative texts apart least among those with",
-    "bpsn": "negative texts are most often scored above positive ones elsewhere if they have",
-    "bnsp": "positive texts are most often scored below negative ones elsewhere if they have",
+    "subgroup": "positive and negative texts of {} are told apart least",
+    "bpsn": "negative texts of {} are most often scored above positive ones elsewhere",
+    "bnsp": "positive texts of {} are most often scored below negative ones elsewhere",
 }
 
 
@@ -51,8 +51,8 @@ def sentences(found: UnintendedBias) -> Iterator[str]:
     """Yield what the areas show in words."""
     yield f"AUC over all queries: {area_text(found.overall)}; 0.5 is chance, 1 the best."
     for kind, one, area in worst(found):
-        name = "Subgroup" if kind == "subgroup" else kind.upper()
-        yield f"Lowest {name} AUC, {area_text(area)}: {_READ[kind]} {quoted(one.name)}."
+        name = "subgroup" if kind == "subgroup" else kind.upper()
+        yield f"Lowest {name} AUC, {area_text(area)}: {_READ[kind].format(quoted(one.name))}."
     small = [one for one in found.subgroups if one.small]
     if small:
         names = [quoted(one.name) for one in small[:5]]

@@ -75,8 +75,9 @@ class Gap:
 
     @property
     def significant(self) -> bool:
-        """Whether the adjusted p-value is at most 0.05."""
-        return self.p_holm is not None and self.p_holm <= 0.05
+        """Agreement of the adjusted p-value and the interval that there is a gap."""
+        apart = self.ci is not None and self.ci[0] > 0
+        return apart and self.p_holm is not None and self.p_holm <= 0.05
 
 
 @dataclass(frozen=True, slots=True)

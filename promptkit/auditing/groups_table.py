@@ -12,6 +12,7 @@ from promptkit.auditing.group_metrics import RATES, metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
 from promptkit.auditing.group_sentences import ratio_of, size_of
 from promptkit.evaluation import metric_text
+from promptkit.evaluation.slices import SMALL
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import p_value, visible
@@ -53,6 +54,13 @@ def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableTyp
     yield made
     if len(one.groups) > SHOWN:
         yield Text(f"… and {len(one.groups) - SHOWN} more in audit.json", "dim")
+    shown = [
+        group.figures.get(name) for group in one.groups[:SHOWN] if not group.small for name in names
+    ]
+    if any(figure is not None and figure.small for figure in shown):
+        yield Text(
+            f"* of fewer than {SMALL} queries that the rate is about: not ranked by it", "dim"
+        )
 
 
 def _row(made: Any, group: Group, names: Sequence[str], room: int) -> None:
