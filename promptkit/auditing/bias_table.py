@@ -15,6 +15,9 @@ from promptkit.text import counted, listed, quoted, visible
 SHOWN = 15
 """Number of subgroups that a terminal shows, the worst first."""
 
+PERFECT = 0.995
+"""Area that is shown as 1.00, of which nothing is said to be the lowest."""
+
 _READ = {
     "subgroup": "positive and negative texts of {} are told apart least",
     "bpsn": "negative texts of {} are most often scored above positive ones elsewhere",
@@ -51,6 +54,8 @@ def sentences(found: UnintendedBias) -> Iterator[str]:
     """Yield what the areas show in words."""
     yield f"AUC over all queries: {area_text(found.overall)}; 0.5 is chance, 1 the best."
     for kind, one, area in worst(found):
+        if area.value >= PERFECT:
+            continue
         name = "subgroup" if kind == "subgroup" else kind.upper()
         yield f"Lowest {name} AUC, {area_text(area)}: {_READ[kind].format(quoted(one.name))}."
     small = [one for one in found.subgroups if one.small]
