@@ -15,7 +15,8 @@ import promptkit
 from promptkit import Template, load_task
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+READMES = [ROOT / "README.md", ROOT / "README.hi.md"]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -107,7 +108,8 @@ def test_public_names_link_to_their_reference(path: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+    for page in READMES:
+        assert len(page.read_text("utf-8").splitlines()) <= 150
 
 
 def test_the_template_page_names_every_built_in_template() -> None:

@@ -24,6 +24,7 @@ from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.selection.orders import Order
 from promptkit.selection.saved_selection import selection_from_dict
 from promptkit.tasks.examples import Example
+from promptkit.tasks.languages import Languages
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
@@ -157,6 +158,7 @@ def _template(frozen: FrozenFile, folder: Path) -> Template:
 
 def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     words, order, learnt = data["verbalizer"], data["order"], data["calibration"]
+    spoken = data.get("language")
     return {
         "shots": data["shots"],
         "seed": data["seed"],
@@ -170,6 +172,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
         "calibration": None if learnt is None else FittedCalibration.from_dict(learnt),
         "threshold": data["threshold"],
         "scores": data.get("scores", "all"),
+        "language": None if spoken is None else Languages(**spoken),
     }
 
 

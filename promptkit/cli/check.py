@@ -105,6 +105,7 @@ def check(
     strict: Strict = False,
     model: options.Models = None,
     template: options.Templates = None,
+    language: options.LanguageNames = None,
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
@@ -141,6 +142,7 @@ def check(
     from promptkit.gates.check import Requirements, gap_bounds
 
     chosen: dict[str, Any] = {
+        "languages": language or (),
         "verbalizers": verbalizer or (),
         "selections": arguments.selections(selection or [], embedder),
         "orders": arguments.orders(order or [], None),

@@ -21,6 +21,7 @@ def compare(
     model: options.Models = None,
     template: options.Templates = None,
     formats: options.Formats = 1,
+    language: options.LanguageNames = None,
     verbalizer: options.Verbalizers = None,
     selection: options.Selections = None,
     embedder: options.Embedder = None,
@@ -62,6 +63,7 @@ def compare(
     """
     chosen: dict[str, Any] = {
         "formats": formats,
+        "languages": language or (),
         "verbalizers": verbalizer or (),
         "selections": arguments.selections(selection or [], embedder),
         "orders": arguments.orders(order or [], orders),

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from promptkit.cli.outputs import check_file, checked
-from promptkit.cli.repeated import listed
+from promptkit.cli.repeated import listed, unparted
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
 
@@ -218,6 +218,17 @@ Verbalizers = Annotated[
         help="Words for the labels: a verbalizer of task.toml, labels, lower, upper, title, or "
         "the controls swapped and symbols.",
     ),
+]
+LANGUAGE_HELP = (
+    "Language of the task: one of its own for the whole prompt, such as hi, or those of its "
+    "parts, such as instruction=en,shots=hi,labels=hi; queries are in the language of the shots."
+)
+LanguageNames = Annotated[
+    list[str] | None,
+    typer.Option("--language", metavar="TAG|PART=TAG,...", callback=unparted, help=LANGUAGE_HELP),
+]
+OneLanguage = Annotated[
+    str | None, typer.Option("--language", metavar="TAG|PART=TAG,...", help=LANGUAGE_HELP)
 ]
 Calibrate = Annotated[
     list[str] | None,

@@ -39,7 +39,7 @@ from promptkit.models.base import Weights
 from promptkit.text import counted
 
 _OF_PROMPTS = (
-    *("shots", "seed", "template", "verbalizer", "selection", "near_duplicates"),
+    *("shots", "seed", "template", "language", "verbalizer", "selection", "near_duplicates"),
     *("order", "fit", "max_tokens", "temperature", "rationale_tokens", "context_tokens"),
     *("weights", "adapter", "exact"),
 )
@@ -148,6 +148,7 @@ def predict(
     shots: ShotCount = None,
     seed: Seed = 0,
     template: options.OneTemplate = None,
+    language: options.OneLanguage = None,
     verbalizer: options.OneVerbalizer = None,
     selection: OneSelection = None,
     embedder: options.Embedder = None,
@@ -208,6 +209,7 @@ def predict(
             arguments.task_named(task, near_duplicates),
             shots=shots,
             template=template,
+            language=language,
             verbalizer=verbalizer,
             model=model,
             adapter=adapter,

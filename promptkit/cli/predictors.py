@@ -18,6 +18,7 @@ from promptkit.inference.frozen_file import SUFFIX
 from promptkit.inference.prediction import Predictor
 from promptkit.models.base import Model
 from promptkit.models.reloading import load_again
+from promptkit.tasks.asked_language import task_in
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
@@ -139,14 +140,17 @@ def prompt_of(
     model: str,
     adapter: Path | None,
     how: Mapping[str, Any],
+    language: str | None = None,
     **more: Any,
 ) -> Predictor:
     """Return the prompt of a task that options describe; the model is loaded last."""
+    task = task_in(task, language) if language else task
     words = task.verbalizer(verbalizer) if verbalizer else None
     worded = Template.of(task, template)
     count = min(SHOTS, len(task.demos)) if shots is None else shots
     *_, runtime = arguments.models_named([model], [adapter] if adapter else [], **how)
-    return Predictor(task, worded, runtime, count, verbalizer=words, **more)
+    spoken = task.asked_in
+    return Predictor(task, worded, runtime, count, verbalizer=words, language=spoken, **more)
 
 
 def is_given(context: typer.Context, option: str) -> bool:

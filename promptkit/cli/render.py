@@ -29,6 +29,7 @@ from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import left_out
 from promptkit.selection.orders import as_order
 from promptkit.selection.strategies import selection_for
+from promptkit.tasks.asked_language import task_in
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
 from promptkit.text import counted
@@ -55,6 +56,7 @@ def render(
     embedder: options.Embedder = None,
     near_duplicates: options.NearDuplicates = None,
     order: options.OneOrder = None,
+    language: options.OneLanguage = None,
     verbalizer: options.OneVerbalizer = None,
     template: options.OneTemplate = None,
     model: Annotated[
@@ -94,6 +96,7 @@ def render(
     def show() -> None:
         nonlocal runtime
         loaded = arguments.task_named(task, near_duplicates)
+        loaded = task_in(loaded, language) if language else loaded
         first = _query(loaded, query)
         asked = loaded.tests if every and query is None else [first]
         words = loaded.verbalizer(verbalizer) if verbalizer else None

@@ -52,3 +52,10 @@ def _exists(value: str | Path) -> bool:
 def unsplit(values: list[str] | None) -> list[str] | None:
     """Return the values of an option, which have commas of their own; a callback."""
     return values
+
+
+def unparted(values: list[str] | None) -> list[str] | None:
+    """Return the values of an option, whose commas also stand between the parts of one value."""
+    if values is None:
+        return None
+    return [one for value in values for one in ([value] if "=" in value else listed([value]) or [])]

@@ -48,6 +48,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order
 from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection
+from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
@@ -70,6 +71,7 @@ def compare(
     verbalizers: Sequence[Verbalizer | str] = (),
     calibrations: Sequence[Calibration] | Literal["all"] = (),
     option_orders: int = 1,
+    languages: Sequence[str] = (),
     shots: Sequence[int] = (0, 1, 2, 4, 8),
     seeds: int | Sequence[int] | Literal["auto"] = SEEDS,
     limit: int | None = None,
@@ -91,7 +93,8 @@ def compare(
 ) -> Comparison:
     """Run every test in every cell of a grid, and compare the cells.
 
-    The grid is models x templates x formats x verbalizers x selections x orders x shots x seeds.
+    The grid is models x templates x formats x languages x verbalizers x selections x orders x
+    shots x seeds.
 
     Args:
         task: The task; its tests are the queries.
@@ -105,6 +108,9 @@ def compare(
             that the task allows.
         option_orders: Number of cyclic orders of each query's own options, over which the scores of
             an option are averaged, beside those of the given order; 1 for no average.
+        languages: Languages of the task, each for whole prompts, such as "hi", or for their parts,
+            such as "instruction=en,shots=hi,labels=hi"; its own by default. Queries are in the
+            language of the shots.
         shots: Numbers of shots.
         seeds: Number of draws of shots, the seeds themselves, or "auto": as many draws, up to a
             bound, as make them the smaller part of the error.
@@ -169,10 +175,16 @@ def compare(
         fit=fit,
         sampling=sampling or Sampling(),
         reasoning=Reasoning(rationale_tokens, rationales, think),
+        languages=languages,
     )
     trained = trained_baselines(task) if baselines or learning_curve else ()
     check_others(task, grid, (*predictors, *trained))
-    said = screen(task, grid.originals(task), shots) if lint else []
+    originals = grid.originals(task)
+    said = (
+        [*dict.fromkeys(s for one in grid.tasks(task) for s in screen(one, originals, shots))]
+        if lint
+        else []
+    )
     cells = batch.prepare(grid.predictors(task, announce), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
         announce(described)
@@ -328,7 +340,7 @@ def _judged(
         metric=by.name,
         setup=setup_of(task, predictors),
         predictors=predictors,
-        queries=tuple(cells[0].queries),
+        queries=tuple(as_asked(task, cells[0].queries)),
     )
     if wanted.max_error is None:
         return made

@@ -89,7 +89,7 @@ class EarlyAnswerStage:
 
 @dataclass
 class FreeAnswerStage:
-    """Free-form answers per model, template and verbalizer, where a mean coverage is low.
+    """Free-form answers per model, template, language and verbalizer, where a mean coverage is low.
 
     Of the cells where it is, the one with the most shots is asked: there a model knows best what
     kind of answer is wanted. Of these it is the one with the longest prompts, whose shots the model
@@ -151,11 +151,12 @@ def _is_asked(cell: CellRequests) -> bool:
 
 
 def _lines(cells: Sequence[CellRequests], numbers: Iterable[int]) -> list[list[int]]:
-    """Return some cells by model, template and verbalizer, each line from small to large."""
+    """Return some cells by their wording, each line from small to large."""
     lines: dict[tuple[object, ...], list[int]] = {}
     for number in numbers:
         p = cells[number].predictor
-        lines.setdefault((id(p.model), p.template, p.verbalizer), []).append(number)
+        key = id(p.model), p.template, p.verbalizer, p.language
+        lines.setdefault(key, []).append(number)
     # Of equal ones the first counts as the largest.
     return [sorted(line, key=lambda one: (_size(cells[one]), -one)) for line in lines.values()]
 
@@ -189,7 +190,8 @@ def _free(
 ) -> FreeAnswers:
     results = [one.result for samples in responses for one in samples]
     written = [result for result in results if isinstance(result, Generation)]
-    labels, verbalizer = cell.predictor.task.labels, cell.predictor.verbalizer
+    task = cell.predictor.task
+    labels, verbalizer = task.labels, cell.predictor.verbalizer or task.words
     shown = verbalizer.of(labels) if verbalizer is not None else labels
     words = dict(zip(shown, labels, strict=True))
     return FreeAnswers(

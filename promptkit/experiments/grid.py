@@ -15,6 +15,8 @@ from promptkit.inference.reasoning import Reasoning
 from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.strategies import Selection, default_selection, selection_for
+from promptkit.tasks.asked_language import task_in
+from promptkit.tasks.languages import Languages
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.template import Template
@@ -35,10 +37,11 @@ class Grid:
     fit: Fit = "error"
     sampling: Sampling = field(default_factory=Sampling)
     reasoning: Reasoning = field(default_factory=Reasoning)
+    languages: Sequence[Languages | str] = ()
 
     def __post_init__(self) -> None:
         needed = ("models", "shots", "seeds")
-        for name in (*needed, "templates", "verbalizers", "selections", "orders"):
+        for name in (*needed, "templates", "languages", "verbalizers", "selections", "orders"):
             values = getattr(self, name)
             if isinstance(values, str) or not isinstance(values, Sequence):
                 raise TaskError(f"{name}: {shorten(values)} is no list; write [{shorten(values)}]")
@@ -72,15 +75,15 @@ class Grid:
         selections = [selection_for(task, one) for one in self.selections]
         selections = selections or [default_selection(task)]
         orders: list[Order | None] = [as_order(one) for one in self.orders] or [None]
-        verbalizers = [_verbalizer(task, one) for one in self.verbalizers] or [None]
+        tasks = self.tasks(task)
+        worded = [(one, words) for one in tasks for words in dict.fromkeys(self._verbalizers(one))]
         check_distinct("models", [model.identity.name for model in self.models])
         check_distinct("templates", [template.name for template in templates])
         check_distinct("selections", [one.name for one in dict.fromkeys(selections)])
-        check_distinct("verbalizers", [one.name for one in dict.fromkeys(verbalizers) if one])
         cells = product(
             self.models,
             templates,
-            dict.fromkeys(verbalizers),
+            worded,
             dict.fromkeys(selections),
             dict.fromkeys(orders),
             sorted(set(self.shots)),
@@ -89,7 +92,7 @@ class Grid:
         how = self.fit, self.sampling
         return [
             Predictor(
-                task,
+                own,
                 template,
                 model,
                 shots,
@@ -101,9 +104,22 @@ class Grid:
                 self.reasoning.rationale_tokens,
                 rationales=self.reasoning.samples,
                 think=self.reasoning.think,
+                language=own.asked_in,
             )
-            for model, template, verbalizer, selection, order, shots, seed in cells
+            for model, template, (own, verbalizer), selection, order, shots, seed in cells
         ]
+
+    def tasks(self, task: Task[Any, Any]) -> list[Task[Any, Any]]:
+        """Return the task in each language, itself where none is named. Raises `TaskError`."""
+        asked = [Languages.of(one, task.language) for one in self.languages]
+        check_distinct("languages", [one.name for one in dict.fromkeys(asked)])
+        return [task_in(task, one) for one in dict.fromkeys(asked)] or [task]
+
+    def _verbalizers(self, task: Task[Any, Any]) -> list[Verbalizer | None]:
+        """Return the verbalizers of a task in one language."""
+        found = [_verbalizer(task, one) for one in self.verbalizers] or [None]
+        check_distinct("verbalizers", [one.name for one in dict.fromkeys(found) if one])
+        return found
 
 
 def check_distinct(what: str, names: Sequence[str]) -> None:

@@ -53,7 +53,11 @@ def wording_warnings(predictors: Iterable[Predictor]) -> list[str]:
     Raises:
         PromptkitError: A prompt does not render.
     """
-    wordings = {(p.template, v): (p, v) for p in predictors if (v := p.verbalizer) is not None}
+    wordings = {
+        (p.template, p.language, v): (p, v)
+        for p in predictors
+        if (v := p.verbalizer or p.task.words) is not None
+    }
     found = []
     for predictor, verbalizer in wordings.values():
         labels = _spelled_out(predictor, verbalizer)
@@ -61,8 +65,8 @@ def wording_warnings(predictors: Iterable[Predictor]) -> list[str]:
             shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
             found.append(
                 f"with {predictor.template.name} the prompt still spells out {shown}, for which "
-                f"{verbalizer.name!r} has other words: take the labels out of the instruction, or "
-                "print them with {{ labels }}"
+                f"{_named(predictor, verbalizer)} has other words: take the labels out of the "
+                "instruction, or print them with {{ labels }}"
             )
     return found
 
@@ -78,3 +82,10 @@ def _spelled_out(predictor: Predictor, verbalizer: Verbalizer) -> list[str]:
     text = "".join([piece.text for piece in own])
     gone = [label for label in task.labels if label not in words]
     return [label for label in gone if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text)]
+
+
+def _named(predictor: Predictor, verbalizer: Verbalizer) -> str:
+    """Return what has the words: a verbalizer by its name, or the language of the labels."""
+    if predictor.verbalizer is None and predictor.task.asked_in is not None:
+        return f"the language {predictor.task.asked_in.labels!r}"
+    return repr(verbalizer.name)

@@ -15,6 +15,7 @@ from promptkit.models.base import Model, Sampling
 from promptkit.selection.orders import Order, as_order
 from promptkit.selection.saved_selection import selection_from_dict, selection_to_dict
 from promptkit.selection.strategies import selection_for
+from promptkit.tasks.languages import Languages
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import BUILT_IN, Template
@@ -37,6 +38,8 @@ class Setup:
     rationale_tokens: int = RATIONALE_TOKENS
     rationales: int = 1
     think: int = 0
+    languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Languages of the parts of a prompt, by their name."""
 
     def predictor(
         self, cell: Cell, task: Task[Any, Any], model: Model, templates: Mapping[str, str]
@@ -60,6 +63,7 @@ class Setup:
             )
         words = self.verbalizers.get(cell.verbalizer or "")
         order = self.orders.get(cell.order or "")
+        spoken = self.languages.get(cell.language or "")
         return Predictor(
             task,
             _template(task, cell.template or "", templates),
@@ -74,6 +78,7 @@ class Setup:
             self.rationale_tokens,
             rationales=self.rationales,
             think=self.think,
+            language=None if spoken is None else Languages(**spoken),
         )
 
 
@@ -99,6 +104,11 @@ def setup_of(task: Task[Any, Any], predictors: Sequence[Predictor]) -> Setup:
         first.rationale_tokens,
         first.rationales,
         first.think,
+        {
+            one.language.name: asdict(one.language)
+            for one in predictors
+            if isinstance(one.language, Languages)
+        },
     )
 
 

@@ -21,6 +21,27 @@ def most_probable(task: Task[Any, Any], probs: Mapping[str, float]) -> Any:
     return task.output_type.values.get(label, label)
 
 
+def most_probable_fields(
+    task: Task[Any, Any], query: Example[Any, Any], probs: Mapping[str, float], tolerance: float
+) -> dict[str, Any]:
+    """Return the fields of a prediction of the most probable label.
+
+    Args:
+        task: The task of the query.
+        query: What is asked.
+        probs: Probabilities of the labels, such as calibrated ones.
+        tolerance: The model's tolerance of margins.
+    """
+    ranked = sorted(probs.values(), reverse=True)
+    margin = math.log(ranked[0] / ranked[1]) if len(ranked) > 1 and ranked[1] else None
+    return {
+        **answered(task, query, most_probable(task, probs), failed=False),
+        "probs": probs,
+        "margin": margin,
+        "near_tie": margin is not None and margin <= tolerance,
+    }
+
+
 def answered(
     task: Task[Any, Any], query: Example[Any, Any], value: Any, *, failed: bool
 ) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from promptkit.inference.cell import NO_PROMPT, RAW, Cell
 from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.store import Store
 from promptkit.models.base import ModelIdentity, Usage
+from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 
@@ -99,11 +100,12 @@ def uncalibrated(made: Prediction) -> Prediction:
 
 
 def apart(task: Task[Any, Any], query: Example[Any, Any]) -> Example[Any, Any]:
-    """Return a query under an id that no demonstration has, unless it is that one.
+    """Return a query as it is asked, under an id that no demonstration has, unless it is that one.
 
     Ids of new queries say nothing about those of the pool, and an equal one would keep a
     demonstration from being a shot.
     """
+    (query,) = as_asked(task, [query])
     id = query.id
     while (demo := task.demos.by_id(id)) is not None and demo.input != query.input:
         id += "'"

@@ -12,6 +12,7 @@ from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.inference.reasoning import ModelRequests, Samples, generations, respond
 from promptkit.inference.store import Result, Store
 from promptkit.models.base import Generation, Model, Request, Sampling
+from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 
@@ -67,20 +68,23 @@ def prepare(
         known: Requests of cells that may be in the grid, for the same queries: not made again.
     """
     made = {one.predictor.cell: one for one in known}
-    renderers = {
-        (one.predictor.template, one.predictor.verbalizer): one.renderer for one in made.values()
-    }
+    renderers = {_wording(one.predictor): one.renderer for one in made.values()}
     cells = []
     for one in grid:
         cell = made.get(one.cell)
         if cell is None:
-            wording = (one.template, one.verbalizer)
+            wording, asked = _wording(one), as_asked(one.task, queries)
             if wording not in renderers:
                 renderers[wording] = one.template.renderer(one.task, one.verbalizer)
             renderer = renderers[wording]
-            cell = CellRequests(one, queries, one.tokenize(queries, renderer), renderer)
+            cell = CellRequests(one, asked, one.tokenize(asked, renderer), renderer)
         cells.append(cell)
     return cells
+
+
+def _wording(one: Predictor) -> tuple[object, ...]:
+    """Return what the prompts of predictors with one renderer share."""
+    return one.template, one.verbalizer, one.task.asked_in
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 from promptkit.selection.orders import DEFAULT
 from promptkit.selection.strategies import is_seeded
+from promptkit.tasks.languages import OWN
 from promptkit.tasks.verbalizers import LABELS
 from promptkit.text import counted, file_name, visible
 
@@ -68,6 +69,8 @@ class Cell:
     """Name of the model."""
     template: str | None = factor(title="{}", swept=True)
     """Name of the template."""
+    language: str | None = factor(OWN)
+    """Language of the prompt, or those of its parts (`Languages.name`)."""
     selection: str = factor(title="{} shots", min_shots=1)
     """Name of the selection of shots."""
     order: str | None = factor(DEFAULT, min_shots=2, swept=True)

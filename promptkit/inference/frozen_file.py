@@ -25,6 +25,7 @@ from promptkit.selection.orders import as_order
 from promptkit.selection.pool import Pool
 from promptkit.selection.saved_selection import selection_to_dict
 from promptkit.selection.strategies import Fixed, selection_for
+from promptkit.tasks.asked_language import own_task
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
 from promptkit.tasks.writing import save_task
@@ -79,7 +80,7 @@ def freeze(
     path = Path(path)
     if path.suffix != SUFFIX:
         raise TaskError(f"{path}: the file of a frozen predictor is named like fruit{SUFFIX}")
-    task = _lasting(predictor.task)
+    task = _lasting(own_task(predictor.task))
     files = task_files(task)
     template = predictor.template
     for file, source in loaded_files(template).items():
@@ -132,6 +133,8 @@ def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
         folds=task.folds,
         rationale=task.rationale,
         card=task.card,
+        language=task.language,
+        languages=task.languages,
     )
 
 
@@ -162,6 +165,9 @@ def _settings(predictor: Predictor) -> dict[str, Any]:
         "calibration": None if calibration is None else calibration.to_dict(),
         "threshold": predictor.threshold,
         "scores": predictor.scores,
+        **(
+            {} if predictor.task.asked_in is None else {"language": asdict(predictor.task.asked_in)}
+        ),
     }
 
 

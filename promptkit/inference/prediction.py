@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import log
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from promptkit.errors import PromptError, PromptTooLongError, TaskError
-from promptkit.inference.answer_fields import answered, held_back, most_probable
+from promptkit.inference.answer_fields import answered, held_back, most_probable_fields
 from promptkit.inference.answering import Progress, answer
 from promptkit.inference.best_label import ScoredLabels, check_scores
 from promptkit.inference.cell import RAW, Cell
@@ -32,7 +31,9 @@ from promptkit.prompts.prompt import Prompt
 from promptkit.selection.draw import Shots, left_out
 from promptkit.selection.orders import DEFAULT, AnyOrder, Order, as_order
 from promptkit.selection.strategies import AnySelection, Fixed, Selection, selection_for
+from promptkit.tasks.asked_language import as_asked, task_in
 from promptkit.tasks.examples import Example
+from promptkit.tasks.languages import OWN, Languages
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.renderer import Renderer
@@ -184,8 +185,14 @@ class Predictor:
     scores: ScoredLabels = "all"
     """Labels that are scored: all, or only those that can be the `best`. That gives the same labels
     for fewer tokens, without log-probabilities, probabilities, margin and coverage."""
+    language: str | Languages | None = None
+    """Language of the prompts, or those of their parts: `hi`, `instruction=en,shots=hi,labels=hi`;
+    None for that of the task. The task becomes itself in this language."""
 
     def __post_init__(self) -> None:
+        if self.language is not None:
+            object.__setattr__(self, "task", task_in(self.task, self.language))
+            object.__setattr__(self, "language", self.task.asked_in)
         self.reasoning  # noqa: B018 - raises for numbers out of range
         if self.fit not in get_args(Fit):
             known = ", ".join(get_args(Fit))
@@ -205,7 +212,7 @@ class Predictor:
 
         Raises what rendering and tokenizing raise, before the model runs.
         """
-        queries = list(queries)
+        queries = as_asked(self.task, queries)
         renderer = self.template.renderer(self.task, self.verbalizer)
         prompts = self.tokenize(queries, renderer)
         ask = partial(self.ask, store=store, progress=progress)
@@ -255,17 +262,8 @@ class Predictor:
     ) -> Prediction:
         """Return a prediction of the most probable label under a calibration."""
         assert self.calibration is not None
-        value = most_probable(self.task, probs)
-        ranked = sorted(probs.values(), reverse=True)
-        margin = log(ranked[0] / ranked[1]) if len(ranked) > 1 and ranked[1] else None
-        return replace(
-            made,
-            **answered(self.task, query, value, failed=False),
-            probs=probs,
-            margin=margin,
-            near_tie=margin is not None and margin <= self.model.identity.tolerance,
-            calibrated={self.calibration.method: probs},
-        )
+        fields = most_probable_fields(self.task, query, probs, self.model.identity.tolerance)
+        return replace(made, **fields, calibrated={self.calibration.method: probs})
 
     @property
     def identity(self) -> ModelIdentity:
@@ -295,6 +293,7 @@ class Predictor:
 
     def left_out(self, query: Example[Any, Any]) -> Shots:
         """Return the near-duplicates of a query that its shots leave out."""
+        (query,) = as_asked(self.task, [query])
         return left_out(
             self.task.pool_of(query),
             query,
@@ -331,6 +330,7 @@ class Predictor:
             template=self.template.name,
             selection=self._selection.name,
             order=self._order.name if self._order is not None else DEFAULT,
+            language=self.language.name if isinstance(self.language, Languages) else OWN,
             verbalizer=self.verbalizer.name if self.verbalizer is not None else LABELS,
             shots=self.shots,
             seed=self.seed,

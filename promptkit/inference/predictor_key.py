@@ -26,6 +26,8 @@ def predictor_key(predictor: AnyPredictor) -> str:
         parts = {name: _part(getattr(predictor, name)) for name in named}
         if predictor.scores == "all":
             del parts["scores"]  # as in keys from before there was another choice
+        if predictor.language is None:
+            del parts["language"]  # the same
         selection = selection_for(predictor.task, predictor.selection)
         parts["selection"] = selection.name
         if (origin := getattr(getattr(selection, "embed", None), "origin", None)) is not None:

@@ -38,23 +38,24 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
 
 def row_problems(subject: Subject) -> Iterator[Finding]:
     """Yield rows without an output, equal rows, contradictions, and tests in the pool."""
-    for defect, row, other in subject.row_problems:
+    for defect, row, other, language in subject.row_problems:
         where, example = at(row), row.example
+        said = f"in {language}: " if language else ""
         match defect:
             case "missing output":
                 message = "the output is missing"
                 yield rules.BAD_ROW.at(where, message, "add it, or delete the row")
             case "repeated row":
-                yield rules.REPEATED_ROW.at(where, f"the same row as {other}", "delete one")
+                yield rules.REPEATED_ROW.at(where, f"{said}the same row as {other}", "delete one")
             case "contradiction":
                 outputs = f"{other.example.output!r} there and {example.output!r} here"
-                message = f"the same input as {other}, with {outputs}"
+                message = f"{said}the same input as {other}, with {outputs}"
                 yield rules.CONTRADICTION.at(where, message, "keep one")
             case "repeated id":
                 message = f"the same id {example.id!r} as {other}"
                 yield rules.REPEATED_ROW.at(where, message, "an id is unique")
             case "leak":
-                message = f"this test is also in the pool, as {other}"
+                message = f"{said}this test is also in the pool, as {other}"
                 yield rules.LEAK.at(where, message, "delete one")
 
 

@@ -23,7 +23,13 @@ from promptkit.linting.real_examples import check_examples, shows_padding
 from promptkit.linting.rendered import SHOWN_RULES, TEXT_RULES
 from promptkit.linting.shapes import ANY, NUMBER, TEXT, Items, Record, Shape, record_of
 from promptkit.linting.source_rules import SOURCE_RULES
-from promptkit.linting.subject import Subject, demonstrations, inputs, read_subject
+from promptkit.linting.subject import (
+    Subject,
+    demonstrations,
+    in_each_language,
+    inputs,
+    read_subject,
+)
 from promptkit.linting.token_rules import check_prompts, token_costs
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
@@ -79,14 +85,16 @@ def lint(
     ignored = _known_rules(ignore)
     subject = read_subject(task, notify)
     found: dict[Finding, None] = {}
-    for check in DATA_RULES:
-        found |= dict.fromkeys(check(subject))
     chosen = list(_templates(subject, templates, found))
-    found |= dict.fromkeys(padding_shown(subject, chosen))
-    seen = [list(_check_template(subject, one, _Depth(model, shots))) for one in chosen]
+    seen = []
+    for each in in_each_language(subject):
+        for check in DATA_RULES:
+            found |= dict.fromkeys(check(each))
+        found |= dict.fromkeys(padding_shown(each, chosen))
+        seen += [list(_check_template(each, one, _Depth(model, shots))) for one in chosen]
+        if model is not None:
+            found |= dict.fromkeys(token_costs(each, model))
     found |= dict.fromkeys(finding for some in seen for finding in some)
-    if model is not None:
-        found |= dict.fromkeys(token_costs(subject, model))
     if any(_makes_turns(some) for some in seen):
         ignored.add(rules.CHAT_MODEL_RAW.id)  # they are compared with it
     kept = [finding for finding in found if finding.rule not in ignored]
@@ -267,11 +275,18 @@ def _given(subject: Subject) -> dict[str, Shape]:
     output = NUMBER if is_number else TEXT if task.is_scored else ANY
     fields = (("id", TEXT), ("input", record), ("output", output), ("metadata", metadata))
     return {
-        "task": Record("task", (("name", TEXT), ("instruction", TEXT), ("many", NUMBER))),
+        "task": Record("task", _of_task(task)),
         "labels": Items(TEXT),
         "shots": Items(Record("shot", fields)),
         "query": record,
     }
+
+
+def _of_task(task: Task[Any, Any]) -> tuple[tuple[str, Shape], ...]:
+    """Return the shapes of the fields of `task`."""
+    names = tuple([(name, TEXT) for name in (*task.types()[0].model_fields, "output")])
+    fields = Record("task.fields", names)
+    return (("name", TEXT), ("instruction", TEXT), ("many", NUMBER), ("fields", fields))
 
 
 def _check_rendered(

@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from promptkit.errors import Problem
 from promptkit.files.json_values import plain
+from promptkit.tasks.asked_language import task_in
 from promptkit.tasks.examples import Example
+from promptkit.tasks.languages import example_in
 from promptkit.tasks.loading import TaskFolder, read_folder
 from promptkit.tasks.row_checks import (
     PARTS,
@@ -63,7 +65,8 @@ class Subject:
         """Problems between rows."""
         if self.folder is not None:
             return self.folder.row_problems
-        return check_rows(self.rows["demos"], self.rows["tests"], self.task.output_type)
+        tags = () if self.task.asked_in else self.task.language_tags
+        return check_rows(self.rows["demos"], self.rows["tests"], self.task.output_type, tags)
 
     @cached_property
     def all_rows(self) -> Sequence[PlacedExample]:
@@ -106,7 +109,14 @@ class Subject:
         return self.task.output_type.same(one.example.output, other.example.output)
 
     def wordings(self) -> Iterator[tuple[Verbalizer | None, Where]]:
-        """The labels as they are (None), then the verbalizers of the task."""
+        """The labels as they are (None), then the verbalizers of the task.
+
+        Of a task in another language, its words for the labels.
+        """
+        words, asked = self.task.words, self.task.asked_in
+        if words is not None and asked is not None:
+            yield words, self.at_key(f"languages.{asked.labels}")
+            return
         if self.task.labels:
             yield None, self.at_key("labels")
         for verbalizer in self.task.verbalizers:
@@ -143,6 +153,19 @@ def read_subject(
     folder = read_folder(task, notify=notify)
     is_broken = bool(folder.problems or folder.row_problems)
     return Subject(folder.task(empty=is_broken), folder.rows, folder)
+
+
+def in_each_language(subject: Subject) -> list[Subject]:
+    """Return a subject, and the same in the other languages of its task."""
+    tags = () if subject.task.asked_in else subject.task.language_tags
+    found = [subject]
+    for tag in tags[1:]:
+        rows = {
+            part: [row._replace(example=example_in(row.example, tag, tags)) for row in rows]
+            for part, rows in subject.rows.items()
+        }
+        found.append(Subject(task_in(subject.task, tag), rows, subject.folder))
+    return found
 
 
 def inputs(subject: Subject) -> list[BaseModel]:

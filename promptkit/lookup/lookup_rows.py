@@ -16,6 +16,7 @@ from promptkit.errors import (
     shorten,
 )
 from promptkit.lookup.lookup_entries import StoredAnswer
+from promptkit.tasks.languages import OWN
 from promptkit.text import listed
 
 OTHERS = (
@@ -63,7 +64,7 @@ class PredictedRows:
         self.took: dict[str, float] | None = {"tokens": 0, "seconds": 0.0}
         """Tokens and seconds that the predictions took; None where a row does not say it."""
         self._problems: list[Problem] = []
-        self._cell: tuple[Any, ...] | None = None
+        self._cell: Mapping[str, Any] | None = None
         self._fields: tuple[str, ...] | None = None
         if isinstance(predictions, str | Path):
             path = Path(predictions)
@@ -126,7 +127,7 @@ class PredictedRows:
             self._fields = fields
         if {*fields} != {*self._fields}:
             return f"input fields {listed(fields)}, where those before have {listed(self._fields)}"
-        cell = tuple([row.get(name) for name in CELL])
+        cell = _cell(row)
         if self._cell is None:
             self._cell = cell
             model, template = row.get("model"), row.get("template")
@@ -136,13 +137,15 @@ class PredictedRows:
                 self.origin.predictor,
             )
         if cell != self._cell:
-            changed = [
-                name
-                for name, one, other in zip(CELL, cell, self._cell, strict=True)
-                if one != other
-            ]
+            changed = [name for name, level in cell.items() if level != self._cell[name]]
             return f"of another {listed(changed)} than those before; choose one cell's predictions"
         return None
+
+
+def _cell(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the cell of a row; the language of one with flat fields may be one of these."""
+    found = {name: row.get(name) for name in CELL}
+    return found | {"language": row.get("language", OWN) if "input" in row else OWN}
 
 
 def _input(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -177,6 +180,7 @@ def _plain(row: Any) -> Mapping[str, Any] | str:
     except AttributeError:
         return f"neither a prediction nor a mapping: {shorten(row)}"
     others = {name: getattr(row, name, None) for name in ("tokens", "seconds")}
+    others["language"] = getattr(row, "language", OWN)
     return {**found, **others, "abstained": getattr(row, "abstained", False)}
 
 

@@ -13,9 +13,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError
-from promptkit.selection.excluded import Head, KnownQuery, barred_for
+from promptkit.selection.excluded import Head, KnownQuery, barred_for, form_keys
 from promptkit.selection.orders import AnyOrder, Order, arranged, as_order
-from promptkit.selection.pool import Pool
+from promptkit.selection.pool import Pool, normal_forms
 from promptkit.selection.strategies import (
     AnySelection,
     ByQuery,
@@ -25,7 +25,7 @@ from promptkit.selection.strategies import (
     as_selection,
 )
 from promptkit.tasks.example_set import ExampleSet
-from promptkit.tasks.examples import Example, text_key, text_of, texts_of
+from promptkit.tasks.examples import Example, text_key, text_of
 
 if TYPE_CHECKING:
     from promptkit.selection.excluded import Keys
@@ -232,9 +232,7 @@ class Draws:
         id = None if apart else query.id
         asked = self._asked.get((id, key))
         if asked is None:
-            from promptkit.tasks.near_duplicates import normal_form
-
-            text, normal = text_of(query.input), normal_form(texts_of(query.input))
+            text, normal = text_of(query.input), normal_forms(query)
             asked = KnownQuery(len(self._queries), id, key, text, normal)
             self._queries.append(asked)  # first, so that its number is taken if this is interrupted
             self._asked[id, key] = asked
@@ -259,11 +257,11 @@ class Draws:
         key = selection, seed if selection.seeded else 0
         head = self._heads.get(key)
         if head is None or head.size < size:
-            from promptkit.tasks.near_duplicates import band_keys
-
             indices = selection.ranked(self._pool, seed, size)[:size]
-            texts = [self._pool.normal(index) for index in indices]
-            head = Head(size, indices, None if selection.allow_near else band_keys(texts))
+            near = None
+            if not selection.allow_near:
+                near = form_keys([self._pool.normal(i) for i in indices], self._pool.languages)
+            head = Head(size, indices, near)
             self._heads[key] = head
         return head
 
@@ -271,9 +269,8 @@ class Draws:
         """The keys of the queries from this one on."""
         import numpy as np
 
-        from promptkit.tasks.near_duplicates import band_keys
-
-        self._keys += [*band_keys([asked.normal for asked in self._queries[len(self._keys) :]])]
+        new = [asked.normal for asked in self._queries[len(self._keys) :]]
+        self._keys += [*form_keys(new, self._pool.languages)]
         return np.stack(self._keys[start:])
 
     def _ranking(self, selection: ByQuery, seed: int, asked: KnownQuery, shots: int) -> Ranked:

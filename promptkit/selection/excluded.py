@@ -23,7 +23,8 @@ class KnownQuery(NamedTuple):
     key: str
     """Its `text_key`."""
     text: str
-    normal: str
+    normal: tuple[str, ...]
+    """Its `normal_forms`."""
 
 
 class Head:
@@ -49,13 +50,11 @@ class Head:
         coming = queries[self.checked :]
         found = self._own(pool, coming)
         if keys is not None and self.keys is not None:
-            from promptkit.tasks.near_duplicates import alike
-
             for index, theirs in zip(self.indices, self.keys, strict=True):
                 for suspect in (keys == theirs).any(axis=1).nonzero()[0]:
                     asked = coming[suspect]
                     known = found.get(asked.number, ())
-                    if index not in known and alike(asked.normal, pool.normal(index)):
+                    if index not in known and alike_in_any(asked.normal, pool.normal(index)):
                         found.setdefault(asked.number, set()).add(index)
                         self.near.setdefault(asked.number, set()).add(index)
         self.barred |= {number: frozenset(indices) for number, indices in found.items()}
@@ -66,7 +65,8 @@ class Head:
         ids: dict[str | None, set[int]] = {pool[index].id: {index} for index in self.indices}
         texts: dict[str, set[int]] = {}
         for index in self.indices:
-            texts.setdefault(pool.key(index), set()).add(index)
+            for key in pool.keys(index):
+                texts.setdefault(key, set()).add(index)
         none: set[int] = set()
         found = {q.number: texts.get(q.key, none) | ids.get(q.id, none) for q in queries}
         return {number: own for number, own in found.items() if own}
@@ -82,6 +82,23 @@ class Head:
         return [index for index in before if index in near]
 
 
+def alike_in_any(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether two examples are near-duplicates in any of their languages."""
+    from promptkit.tasks.near_duplicates import alike
+
+    return any(map(alike, one, other))
+
+
+def form_keys(forms: Sequence[Sequence[str]], languages: int) -> Keys:
+    """Return the `band_keys` of normal forms in so many languages, side by side."""
+    import numpy as np
+
+    from promptkit.tasks.near_duplicates import band_keys
+
+    texts = [[*form, *[""] * languages] for form in forms]
+    return np.hstack([band_keys([form[i] for form in texts]) for i in range(languages)])
+
+
 def barred_for(
     pool: Pool, asked: KnownQuery, near: dict[int, None] | None
 ) -> Callable[[int], bool]:
@@ -89,12 +106,11 @@ def barred_for(
 
     Near-duplicates are added to `near`; they are barred unless it is None.
     """
-    from promptkit.tasks.near_duplicates import alike
 
     def barred(index: int) -> bool:
-        if pool[index].id == asked.id or pool.key(index) == asked.key:
+        if pool[index].id == asked.id or asked.key in pool.keys(index):
             return True
-        if near is None or not alike(asked.normal, pool.normal(index)):
+        if near is None or not alike_in_any(asked.normal, pool.normal(index)):
             return False
         near[index] = None
         return True

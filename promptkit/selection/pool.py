@@ -23,6 +23,14 @@ def digest(purpose: str, seed: int, text: str) -> bytes:
     return hashlib.sha256(canonical([purpose, seed, text])).digest()
 
 
+def normal_forms(example: Example[Any, Any]) -> tuple[str, ...]:
+    """Return the `normal_form` of an example's input, then of its translations by language."""
+    from promptkit.tasks.near_duplicates import normal_form
+
+    others = [example.translations[tag] for tag in sorted(example.translations)]
+    return tuple([normal_form(texts_of(one)) for one in (example.input, *others)])
+
+
 class Pool:
     """A pool that shots are drawn from; examples are known by their indices in it."""
 
@@ -32,11 +40,16 @@ class Pool:
         self.rankings: dict[tuple[object, int], tuple[int, Sequence[int]]] = {}
         """Rankings that do not depend on the query, with their lengths; see `Fixed.ranked`."""
         self._vectors: dict[Embed | None, Vectors] = {}
-        self._normal: dict[int, str] = {}
-        self._keys: dict[int, str] = {}
+        self._normal: dict[int, tuple[str, ...]] = {}
+        self._keys: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def languages(self) -> int:
+        """Number of languages that the examples have texts in."""
+        return 1 + len(self.examples[0].translations) if len(self) else 1
 
     @cached_property
     def indices(self) -> Mapping[str, int]:
@@ -85,18 +98,18 @@ class Pool:
             self._vectors[embed] = TfIdf(texts) if embed is None else Embedded(texts, embed)
         return self._vectors[embed]
 
-    def normal(self, index: int) -> str:
-        """Return the `normal_form` of an example's input, for detecting near-duplicates."""
+    def normal(self, index: int) -> tuple[str, ...]:
+        """Return the `normal_forms` of an example, for detecting near-duplicates."""
         if index not in self._normal:
-            from promptkit.tasks.near_duplicates import normal_form
-
-            self._normal[index] = normal_form(texts_of(self.examples[index].input))
+            self._normal[index] = normal_forms(self.examples[index])
         return self._normal[index]
 
-    def key(self, index: int) -> str:
-        """The `text_key` of an example's input."""
+    def keys(self, index: int) -> frozenset[str]:
+        """The `text_key` of an example's input, and of its translations."""
         if index not in self._keys:
-            self._keys[index] = text_key(self.examples[index].input)
+            example = self.examples[index]
+            inputs = (example.input, *example.translations.values())
+            self._keys[index] = frozenset(map(text_key, inputs))
         return self._keys[index]
 
     def __getitem__(self, index: int) -> Example[Any, Any]:

@@ -19,6 +19,7 @@ from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.reading import read_examples, record_examples
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
+from promptkit.text import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -289,9 +290,26 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         for example in self.root:
             gold = None if example.output is None else output_key(example.output)
             others = [*map(output_key, example.alternatives)]
-            parts = [example.id, plain(example.input), gold, *([others] if others else [])]
+            parts: list[Any] = [example.id, plain(example.input), gold]
+            parts += [others] if others else []
+            if example.translations:
+                parts.append({tag: plain(one) for tag, one in example.translations.items()})
             digest.update(canonical(parts))
         return digest.hexdigest()
+
+
+def check_folds(
+    folds: Mapping[str, int], demos: ExampleSet[Any, Any], tests: ExampleSet[Any, Any]
+) -> None:
+    """Raise `TaskError` for folds that are not those of all examples."""
+    count = len({*folds.values()})
+    if not 2 <= count <= MOST_FOLDS:
+        raise TaskError(f"folds: {counted(count, 'fold')}; there are from 2 to {MOST_FOLDS}")
+    if tests != demos:
+        raise TaskError("folds: every demonstration is a test, and nothing else; leave out tests")
+    for demo in demos:
+        if demo.id not in folds:
+            raise TaskError(f"folds: no fold for the example {demo.id!r}")
 
 
 def set_of(parser: ExampleParser, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:

@@ -48,6 +48,8 @@ class Example(Typed, Generic[I, O]):
     """The other columns of the row; a model sees only those that its template prints."""
     alternatives: tuple[O, ...] = ()
     """Other outputs that are right too; shots show `output`."""
+    translations: Mapping[str, I] = Field(default_factory=dict, repr=False)
+    """The input in other languages, by their tags."""
 
     @model_validator(mode="after")
     def _fill_id(self) -> Example[I, O]:

@@ -20,16 +20,11 @@ from promptkit.prompts.answer_format import unfollowed
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.file_numbers import bounded_type, bounds_of, is_scale, scale_type
 from promptkit.tasks.generic_models import Recipe, Typed
+from promptkit.tasks.input_section import FIELD_TYPES, TYPES
 from promptkit.tasks.label_sets import ManyLabels
 from promptkit.tasks.options import Options, is_mark
 from promptkit.tasks.output_type import OutputType, label_texts
-from promptkit.tasks.task_file import (
-    FIELD_TYPES,
-    TYPES,
-    OutputFieldSection,
-    OutputSection,
-    TaskFile,
-)
+from promptkit.tasks.task_file import OutputFieldSection, OutputSection, TaskFile
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:

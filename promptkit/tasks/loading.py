@@ -19,9 +19,10 @@ from promptkit.tasks.example_set import codes_of, set_of
 from promptkit.tasks.examples import content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
 from promptkit.tasks.judging import Judge
+from promptkit.tasks.languages import Translation, translations_of
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
-from promptkit.tasks.reading import Columns, read_examples
+from promptkit.tasks.reading import read_examples, unknown_part
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
@@ -66,6 +67,8 @@ class TaskFolder:
     spec: TaskFile
     parser: ExampleParser
     verbalizers: Sequence[Verbalizer]
+    languages: Sequence[Translation]
+    """Texts in every language, the task's own first."""
     scoring: Scoring
     rows: Mapping[Part, Sequence[PlacedExample]]
     """With folds, all of them are in the pool."""
@@ -80,7 +83,9 @@ class TaskFolder:
     @cached_property
     def row_problems(self) -> tuple[RowProblem, ...]:
         """Problems between rows."""
-        return tuple(check_rows(self.rows["demos"], self.rows["tests"], self.parser.output))
+        parts = self.rows["demos"], self.rows["tests"]
+        tags = [one.language for one in self.languages]
+        return tuple(check_rows(*parts, self.parser.output, tags))
 
     def task(self, *, empty: bool = False) -> Task[Any, Any]:
         """Return the task, whose rows are known to fit; `empty` leaves them out."""
@@ -91,6 +96,8 @@ class TaskFolder:
                 "instruction": self.spec.instruction,
                 "template": self.spec.template,
                 "verbalizers": self.verbalizers,
+                "language": self.spec.language or "",
+                "languages": self.languages,
                 "near_duplicates": self.spec.near_duplicates,
                 "scoring": self.scoring,
                 "rationale": self.spec.output.rationale,
@@ -127,6 +134,7 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
         (parser.output.items or parser.output).labels,
         f"{path}: output.verbalizers",
     )
+    languages = _languages(spec, path, parser.output)
     scoring = _scoring(spec, path, parser.output)
     notify = notify or (lambda message: None)
     names = spec.files.data or spec.files.demos, spec.files.tests
@@ -136,26 +144,27 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
             notify(f"{path} reads data outside its folder: {name}")
         rows[part] = []
         if name is not None:
-            rows[part] = _read_rows(part, path.parent / name, spec.columns, parser, codes)
+            rows[part] = _read_rows(part, path.parent / name, spec, parser, codes)
     if spec.files.repeats == "drop":
         rows = _without_repeats(rows, parser.output, notify)
     folds: Mapping[str, int] = {}
     if spec.files.data is not None and not parser.problems:
         rows, folds = _divided(rows["demos"], spec, path, parser, notify)
-    return TaskFolder(path, spec, parser, words, scoring, rows, folds)
+    return TaskFolder(path, spec, parser, words, languages, scoring, rows, folds)
 
 
 def _read_rows(
     part: Part,
     path: Path,
-    columns: Columns,
+    spec: TaskFile,
     parser: ExampleParser,
     codes: Mapping[str, str],
 ) -> list[PlacedExample]:
     """Return the rows of a data file; what does not fit is among the parser's problems."""
     try:
         file = read_data_file(path)
-        found = read_examples(file, parser, columns, labelled=True, codes=codes)
+        how: dict[str, Any] = {"codes": codes, "translated": spec.translated}
+        found = read_examples(file, parser, spec.columns, labelled=True, **how)
     except DataError as error:  # of the file as a whole
         parser.problems += error.problems
         return []
@@ -203,6 +212,22 @@ def _folds_by(
             problems.append(Problem("missing", str(row.file), row.line, row.example.id, column))
         folds[row.example.id] = numbers.setdefault(str(name), len(numbers))
     return folds
+
+
+def _languages(spec: TaskFile, path: Path, output: OutputType) -> tuple[Translation, ...]:
+    """Return the texts of every language. Raises `TaskError`."""
+    try:
+        given = [
+            Translation(tag, one.instruction, one.labels, one.fields)
+            for tag, one in spec.languages.items()
+        ]
+        for tag, one in spec.languages.items():
+            for name in one.same:
+                if name not in spec.input:
+                    raise TaskError(f"languages.{tag}.same: {unknown_part(name, spec.input)}")
+        return translations_of(spec.language or "", spec.instruction, given, output, spec.input)
+    except TaskError as error:
+        raise TaskError(f"{path}: {error}") from None
 
 
 def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:

@@ -17,6 +17,7 @@ from promptkit.tasks.examples import RESERVED, Example, Place
 from promptkit.tasks.label_sets import items_of
 from promptkit.tasks.output_type import OutputType, label_texts
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet
+from promptkit.tasks.translated_columns import TranslatedColumns
 from promptkit.tasks.validation import ExampleParser
 from promptkit.text import did_you_mean
 
@@ -32,6 +33,7 @@ def read_examples(
     *,
     labelled: bool = False,
     codes: Mapping[str, str] | None = None,
+    translated: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[Example[Any, Any]], list[int]]:
     """Return the examples of a data file, and the lines on which they begin.
 
@@ -43,13 +45,15 @@ def read_examples(
         columns: The columns of the parts of an example whose names differ from them.
         labelled: Whether the file has to have the column of outputs.
         codes: Labels by the codes that stand for them in the file.
+        translated: The fields that every row has in other languages, in columns such as `name_hi`.
 
     Raises:
         DataError: The file cannot be read as a whole.
         TaskError: An input field is called `id` or `output`.
     """
     textual = is_csv(file.path)
-    reader = RowReader(parser, columns or {}, codes or {}, textual, is_parquet(file.path))
+    how = textual, is_parquet(file.path), translated
+    reader = RowReader(parser, columns or {}, codes or {}, *how)
     required = [*reader.required, *([reader.output_column] if labelled else ())]
     examples, lines = [], []
     before = len(parser.problems)
@@ -125,6 +129,7 @@ class RowReader:
         codes: Mapping[str, str],
         textual: bool = False,
         sparse: bool = False,
+        translated: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Make a reader.
 
@@ -134,6 +139,7 @@ class RowReader:
             codes: Labels by their codes.
             textual: Whether all values are texts, as in CSV.
             sparse: Whether rows have every column, with None for what is not there.
+            translated: The fields that every row has in other languages.
         """
         reserved = set(RESERVED) & set(parser.input_type.model_fields)
         if reserved:
@@ -154,6 +160,10 @@ class RowReader:
             for key in parser.required
             for column in self._listed.get(key, [self._columns.get(key, key)])
         ]
+        self._translated: TranslatedColumns | None = None
+        if translated:
+            self._translated = TranslatedColumns(translated, parser.keys, self._columns)
+            self.required += self._translated.required if textual else []
         nullable = self._nullable.keys()
         self._kept = {self._columns.get(key, key) for key in nullable}
         self._kept.update(*self._listed.values())
@@ -170,15 +180,16 @@ class RowReader:
         self, row: Mapping[str, Any], *, place: Place | None = None, name: str | None = None
     ) -> Example[Any, Any] | None:
         """Return the example of a row, or None after adding the reasons to the problems."""
+        problems = [*self._translated.problems(row)] if self._translated else []
         if self._listed:
             row = dict(row)
-            problems = [*self._join(row)]
-            if problems:
-                file, line = place or (None, None)
-                self._parser.problems += [
-                    replace(one, file=file, line=line, example=name) for one in problems
-                ]
-                return None
+            problems += self._join(row)
+        if problems:
+            file, line = place or (None, None)
+            self._parser.problems += [
+                replace(one, file=file, line=line, example=name) for one in problems
+            ]
+            return None
         parts = self._split(self._renamed(row) if self._columns else row)
         return self._parser.parse(parts, place=place, example=name)
 
@@ -232,12 +243,20 @@ class RowReader:
             given |= {k: None for k, text in nullable.items() if row.get(k) == "" and not text}
             for key in (self._structured & given.keys()) - self._listed.keys():
                 given[key] = _from_json(given[key])
-        return {
+        parts = {
             **({"output": self._output(row["output"])} if "output" in row else {}),
             "id": row.get("id"),
             "input": given,
             "metadata": {k: v for k, v in row.items() if k not in keys and k not in RESERVED},
         }
+        if self._translated is None:
+            return parts
+        others = {k: v for k, v in parts["metadata"].items() if k not in self._translated.columns}
+        return {**parts, "metadata": others, "translations": self._translated.of(row, self._cell)}
+
+    def _cell(self, key: str, value: Any) -> Any:
+        """Return a field's value out of a cell: in CSV, lists and records are JSON."""
+        return _from_json(value) if self._textual and key in self._structured else value
 
     def _output(self, value: Any) -> Any:
         """Return the output that a cell or a code stands for.

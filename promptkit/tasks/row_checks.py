@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from promptkit.errors import Problem
 from promptkit.files.json_values import plain
 from promptkit.tasks.examples import Example, canonical, text_key
+from promptkit.tasks.languages import example_in
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.tables import DataFile
 
@@ -38,6 +39,8 @@ class RowProblem(NamedTuple):
     defect: Defect
     row: PlacedExample
     other: PlacedExample
+    language: str = ""
+    """The language in which they are alike, where it is not the task's own."""
 
     def as_problem(self, column: str) -> Problem:
         """Return the problem in words; `column` is the name of the outputs' column."""
@@ -64,6 +67,7 @@ class RowProblem(NamedTuple):
                     f"this test is also in the pool, as {other}; a test that can be its own "
                     f"demonstration measures nothing{drop}"
                 )
+        reason = f"in {self.language}: {reason}" if self.language else reason
         return Problem(reason, None if file is None else str(file), line, example.id, field, value)
 
 
@@ -73,9 +77,32 @@ def placed(part: Part, examples: Iterable[Example[Any, Any]]) -> list[PlacedExam
 
 
 def check_rows(
+    demos: Sequence[PlacedExample],
+    tests: Sequence[PlacedExample],
+    output: OutputType,
+    languages: Sequence[str] = (),
+) -> Iterator[RowProblem]:
+    """Yield what is wrong between rows: within the pool, within the tests, then between them.
+
+    Two rows whose translations are the same are one row in that of the `languages`.
+    """
+    yield from _check_inputs(demos, tests, output)
+    for language in languages[1:]:
+        pool, asked = (_in_language(rows, language, languages) for rows in (demos, tests))
+        for found in _check_inputs(pool, asked, output):
+            if found.defect in ("repeated row", "contradiction", "leak"):
+                yield found._replace(language=language)
+
+
+def _in_language(
+    rows: Sequence[PlacedExample], language: str, known: Sequence[str]
+) -> list[PlacedExample]:
+    return [row._replace(example=example_in(row.example, language, known)) for row in rows]
+
+
+def _check_inputs(
     demos: Sequence[PlacedExample], tests: Sequence[PlacedExample], output: OutputType
 ) -> Iterator[RowProblem]:
-    """Yield what is wrong between rows: within the pool, within the tests, then between them."""
     for rows in (demos, tests):
         yield from _check_part(rows, output)
     pool = {text_key(row.example.input): row for row in reversed(demos)} if tests else {}

@@ -18,20 +18,26 @@ from pydantic import (
     model_validator,
 )
 
-from promptkit.errors import DataError, Problem, TaskError, shorten
+from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.json_values import plain
-from promptkit.tasks.example_set import MOST_FOLDS, ExampleSet, set_of
+from promptkit.tasks.example_set import ExampleSet, check_folds
 from promptkit.tasks.examples import Example, I, O, canonical
 from promptkit.tasks.generic_models import Typed
+from promptkit.tasks.given_values import (
+    given_examples,
+    given_translations,
+    given_verbalizers,
+    parts_of,
+)
 from promptkit.tasks.judging import Judge
+from promptkit.tasks.languages import Languages, Translation, translations_of, untranslated
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.options import options_field
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.validation import ExampleParser
-from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in, own
-from promptkit.text import counted
+from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in
 
 NearDuplicates = Literal["exclude", "allow"]
 """The treatment of demonstrations that are near-duplicates of a query."""
@@ -85,6 +91,12 @@ class Task(Typed, Generic[I, O]):
     """The metadata that holds the rationales of demonstrations, which {{ rationale }} prints."""
     card: TaskCard = Field(default=TaskCard(), repr=False)
     """What only people know of the task: sources and licences of its rows, its use and limits."""
+    language: str = ""
+    """The language of the texts as they stand, as a tag of BCP 47; empty where it is not said."""
+    languages: tuple[Translation, ...] = Field(default=(), repr=False)
+    """The texts in every language, the task's own first."""
+    asked_in: Languages | None = Field(default=None, repr=False)
+    """The languages of its prompts; None for its own (`asked_language.task_in` sets it)."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -104,6 +116,8 @@ class Task(Typed, Generic[I, O]):
             folds: Mapping[str, int] = {},
             rationale: str = "rationale",
             card: TaskCard | Mapping[str, Any] = TaskCard(),
+            language: str = "",
+            languages: Mapping[str, Mapping[str, Any]] | Iterable[Translation] = (),
             folder: Path | None = None,
         ) -> None: ...
 
@@ -116,14 +130,7 @@ class Task(Typed, Generic[I, O]):
             return handler(data)
         problems: list[Problem] = []
         if isinstance(data, Mapping):
-            data = dict(data)
-            for part in ("demos", "tests"):
-                if part in data:
-                    data[part] = cls._parse_set(part, data[part], problems)
-                elif data.get("folds"):
-                    data[part] = data.get("demos", ())
-            if "verbalizers" in data:
-                data["verbalizers"] = cls._verbalizers(data["verbalizers"])
+            data = cls._read(data, problems)
         if problems:
             raise DataError(problems)
         try:
@@ -136,14 +143,40 @@ class Task(Typed, Generic[I, O]):
         _ = task.judge  # so is a scoring that does not fit
         if problems := [*task._without_answer()]:
             raise DataError(problems)
-        task._check_folds()
-        if info.context != ROWS_CHECKED:
-            tests = () if task.folds else task.tests
-            rows = placed("demos", task.demos), placed("tests", tests)
-            problems = [one.as_problem("output") for one in check_rows(*rows, task.output_type)]
-            if problems:
-                raise DataError(problems)
+        if task.folds:
+            check_folds(task.folds, task.demos, task.tests)
+        if task.languages and task.options is not None:
+            raise TaskError("languages: the options of each query have no translations")
+        if info.context != ROWS_CHECKED and (problems := [*task._of_rows()]):
+            raise DataError(problems)
         return task
+
+    @classmethod
+    def _read(cls, given: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+        """Return the values of fields; examples that do not fit are problems."""
+        data = dict(given)
+        for part in ("demos", "tests"):
+            if part in data:
+                data[part] = given_examples(part, data[part], cls.types(), problems)
+            elif data.get("folds"):
+                data[part] = data.get("demos", ())
+        output = OutputType(cls.types()[1])
+        if "verbalizers" in data:
+            data["verbalizers"] = given_verbalizers(data["verbalizers"], output)
+        if data.get("language") or data.get("languages"):
+            texts = data.get("language", ""), data.get("instruction", "")
+            languages = given_translations(data.get("languages", ()), output)
+            fields = cls.types()[0].model_fields
+            data["languages"] = translations_of(*texts, languages, output, fields)
+        return data
+
+    def _of_rows(self) -> Iterator[Problem]:
+        """Yield the problems between examples, and the translations that they lack."""
+        tests = () if self.folds else self.tests
+        yield from untranslated((*self.demos, *tests), self.language_tags[1:])
+        rows = placed("demos", self.demos), placed("tests", tests)
+        for found in check_rows(*rows, self.output_type, self.language_tags):
+            yield found.as_problem("output")
 
     def _without_answer(self) -> Iterator[Problem]:
         """Yield the gold outputs that no answer can match."""
@@ -169,58 +202,31 @@ class Task(Typed, Generic[I, O]):
             "pydantic model for the input"
         )
 
-    @classmethod
-    def _parse_set(
-        cls, part: str, values: Iterable[Any], problems: list[Problem]
-    ) -> ExampleSet[Any, Any]:
-        """Examples of the task's types out of examples or dicts; what does not fit is a problem."""
-        parser = ExampleParser(*cls.types(), problems)
-        if isinstance(values, ExampleSet) and type(values) is type(set_of(parser, ())):
-            return values
-        if not isinstance(values, Iterable):
-            raise TaskError(f"{part}: not a sequence of examples: {shorten(values)}")
-        examples = []
-        for index, value in enumerate(values):
-            name = f"{part}[{index}]"
-            if isinstance(value, Example):
-                value = _parts(value)
-            if not isinstance(value, Mapping):
-                reason = "not an Example; write Example(input=..., output=...)"
-                problems.append(Problem(reason, example=name, value=value))
-                continue
-            example = parser.parse(value, example=name)
-            if example is not None:
-                examples.append(example)
-        return set_of(parser, examples)
+    @property
+    def language_tags(self) -> tuple[str, ...]:
+        """The languages that the task has texts in, its own first; empty where none is named."""
+        return tuple([one.language for one in self.languages])
 
-    @classmethod
-    def _verbalizers(cls, given: Any) -> tuple[Verbalizer, ...]:
-        """Verbalizers, or names and words; a label may also be a value of the output's type."""
-        if isinstance(given, Mapping):
-            words_of = dict(given)
-        elif isinstance(given, Iterable) and all(isinstance(v, Verbalizer) for v in given):
-            words_of = {verbalizer.name: verbalizer.words for verbalizer in given}
-        else:
-            raise TaskError(f"verbalizers: not a mapping of names to words: {shorten(given)}")
-        own_type = OutputType(cls.types()[1])
-        output = own_type.items or own_type
-        for name, words in words_of.items():
-            if isinstance(words, Mapping) and output.labels:
-                words_of[name] = {_label(output, key): word for key, word in words.items()}
-        return own(words_of, output.labels, "verbalizers")
+    @cached_property
+    def texts(self) -> Mapping[str, Translation]:
+        """The texts by language."""
+        return {one.language: one for one in self.languages}
 
-    def _check_folds(self) -> None:
-        """Raise `TaskError` for folds that are not those of all examples."""
-        count = len({*self.folds.values()})
-        if self.folds and not 2 <= count <= MOST_FOLDS:
-            raise TaskError(f"folds: {counted(count, 'fold')}; there are from 2 to {MOST_FOLDS}")
-        if self.folds and self.tests != self.demos:
-            raise TaskError(
-                "folds: every demonstration is a test, and nothing else; leave out tests"
-            )
-        for demo in self.demos if self.folds else ():
-            if demo.id not in self.folds:
-                raise TaskError(f"folds: no fold for the example {demo.id!r}")
+    @cached_property
+    def in_languages(self) -> dict[Languages, tuple[Task[I, O], Task[I, O]]]:
+        """The task that was asked for in other languages, and what it is in them."""
+        return {}
+
+    @property
+    def words(self) -> Verbalizer | None:
+        """The words for the labels in the language that they are asked in; None for themselves."""
+        return self.texts[self.asked_in.labels].words if self.asked_in else None
+
+    @property
+    def field_names(self) -> Mapping[str, str]:
+        """The names of input fields, and of `output`, as templates print them."""
+        tag = self.asked_in.shots if self.asked_in else self.language
+        return self.texts[tag].fields if self.languages else {}
 
     def pool_of(self, query: Example[I, O]) -> ExampleSet[I, O]:
         """Return the examples that shots of a query are drawn from: with folds, the other folds.
@@ -308,6 +314,8 @@ class Task(Typed, Generic[I, O]):
             numbers: dict[int, int] = {}
             folds = [self.folds[demo.id] for demo in self.demos]
             parts.append([numbers.setdefault(fold, len(numbers)) for fold in folds])
+        if self.languages:
+            parts.append([[one.language, one.instruction] for one in self.languages])
         return hashlib.sha256(canonical(parts)).hexdigest()
 
     def verbalizer(self, name: str) -> Verbalizer:
@@ -316,12 +324,17 @@ class Task(Typed, Generic[I, O]):
         Raises `TaskError` where there is none, or the answers are generated.
         """
         known = {verbalizer.name: verbalizer for verbalizer in self.verbalizers}
+        if name in known and self.words is not None:
+            raise TaskError(
+                f"verbalizer {name!r} has its own words, which are in {self.language!r}; leave it "
+                f"out, or ask for the labels in that language (labels={self.language})"
+            )
         if name in known:
             return known[name]
         if name not in (LABELS, *BUILT_IN):
             names = ", ".join((LABELS, *known, *BUILT_IN))
             raise TaskError(f"unknown verbalizer {name!r}; choose one of: {names}")
-        return built_in(name, self.labels)
+        return built_in(name, self.labels, None if self.words is None else self.words.words)
 
     def is_test(self, example: Example[Any, Any]) -> bool:
         """Return whether an example is one of the tests, so that its id is unique among these."""
@@ -352,7 +365,7 @@ class Task(Typed, Generic[I, O]):
                 return query
         parser = ExampleParser(*self.types(), [])
         if isinstance(query, Example):
-            example = parser.parse(_parts(query))
+            example = parser.parse(parts_of(query))
         else:
             example = parser.parse({"input": query}, example="query")
         if example is None:
@@ -366,16 +379,3 @@ class Task(Typed, Generic[I, O]):
         return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
 
     __str__ = __repr__
-
-
-def _label(output: OutputType, value: Any) -> Any:
-    """Return the label of a value; other values are unchanged."""
-    try:
-        return output.text(output.validate(value))
-    except ValueError:
-        return value
-
-
-def _parts(example: Example[Any, Any]) -> dict[str, Any]:
-    fields = (f for f in Example.model_fields if f != "output" or example.labelled)
-    return {field: getattr(example, field) for field in fields}

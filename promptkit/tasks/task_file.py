@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    RootModel,
     StrictFloat,
     StrictInt,
     StrictStr,
@@ -22,6 +21,17 @@ from promptkit.errors import TaskError
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.answer_texts import Language
 from promptkit.tasks.examples import RESERVED
+from promptkit.tasks.input_section import (
+    FieldSection,
+    Kind,
+    OptionsSection,
+    Scalar,
+    Section,
+    TypeName,
+    columns_of,
+    kind_of,
+)
+from promptkit.tasks.languages import TAG
 from promptkit.tasks.measures import Match
 from promptkit.tasks.reading import unknown_part
 from promptkit.tasks.tables import not_utf8
@@ -33,44 +43,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TypeName = Literal["str", "int", "float", "bool"]
-Scalar = StrictStr | StrictInt | StrictFloat
-TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-FieldType = Literal[
-    "str", "int", "float", "bool", "list[str]", "list[int]", "list[float]", "list[bool]"
-]
-FIELD_TYPES: dict[str, Any] = TYPES | {f"list[{name}]": list[kind] for name, kind in TYPES.items()}  # type: ignore[valid-type]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
-
-
-class FieldSection(_Section):
-    """A field of an input whose column has another name: `{ type = "str", column = "Title" }`."""
-
-    type: FieldType | Literal["options"] | list[Scalar]
-    """str, int, float, bool, a list of one of these (list[str]), options, or a list of allowed
-    values."""
-    column: str
-    """The column that holds the field, in any spelling."""
-
-
-class OptionsSection(_Section):
-    """Options in a column each: `{ type = "options", columns = ["A", "B", "C", "D"] }`."""
-
-    type: Literal["options"]
-    """Options: the output is one of them."""
-    columns: list[str] = Field(min_length=2)
-    """The columns, in order; a row leaves the last ones empty where it has fewer options."""
-
-
 ItemType = TypeName | Literal["list[str]", "list[int]", "list[float]"]
 
 
-class OutputFieldSection(_Section):
+class OutputFieldSection(Section):
     """A field of an output: `{ type = "float", within = 0.01 }`."""
 
     type: ItemType | list[Scalar]
@@ -81,40 +57,6 @@ class OutputFieldSection(_Section):
     """Allow null, for a field that an input may not tell."""
     within: float | None = Field(default=None, ge=0)
     """For numbers: the distance from the gold number up to which the field is right."""
-
-
-class RecordSection(RootModel[dict[str, "FieldType | list[Scalar] | RecordSection | Records"]]):
-    """A record as a field, `[input.author]`, with the types of its own fields."""
-
-
-Records = Annotated[list[RecordSection], Field(min_length=1, max_length=1)]
-"""A list of records as a field, `[[input.turns]]`: the types of one record's fields."""
-
-Kind = (
-    FieldType
-    | Literal["options"]
-    | list[Scalar]
-    | FieldSection
-    | OptionsSection
-    | RecordSection
-    | Records
-)
-
-
-def _kind(field: Any) -> Any:
-    """Return the type of a field as JSON has it."""
-    if isinstance(field, FieldSection | OptionsSection):
-        return field.type
-    if isinstance(field, RecordSection):
-        return {name: _kind(inner) for name, inner in field.root.items()}
-    return [*map(_kind, field)] if isinstance(field, list) else field
-
-
-def _columns(name: str, field: Any) -> str | list[str]:
-    """Return the column of a field, or those of its options."""
-    if isinstance(field, OptionsSection):
-        return field.columns
-    return field.column if isinstance(field, FieldSection) else name
 
 
 def _one_kind(schema: dict[str, Any]) -> None:
@@ -131,7 +73,7 @@ def _one_kind(schema: dict[str, Any]) -> None:
     }
 
 
-class OutputSection(_Section):
+class OutputSection(Section):
     """`[output]`: one of `labels`, `scale`, `options`, `type`, `schema` and `fields`.
 
     `type = "str"` may have a `schema` too.
@@ -164,9 +106,9 @@ class OutputSection(_Section):
     fields: dict[str, ItemType | list[Scalar] | OutputFieldSection] | None = None
     """The fields of a record, and their types: str, int, float, bool, a list of values, list[str],
     list[int] or list[float]. Answers are JSON objects."""
-    counted: list[str] = []
+    counted: list[str] = Field(default=[])
     """For records: the fields that have to be right; without it the whole record."""
-    tolerances: dict[str, Annotated[float, Field(ge=0)]] = {}
+    tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
     """For records: the distance up to which a field that is a number is right, by name."""
     column: str = "output"
     """The column that holds the output."""
@@ -185,7 +127,7 @@ class OutputSection(_Section):
     """The language of texts, for articles and numbers."""
     rationale: str = "rationale"
     """The column that holds the rationales of demonstrations, which {{ rationale }} prints."""
-    verbalizers: dict[str, dict[str, StrictStr]] = {}
+    verbalizers: dict[str, dict[str, StrictStr]] = Field(default={})
     """Other words for the labels: in [output.verbalizers.NAME] a word for every label."""
 
     @property
@@ -210,7 +152,7 @@ def _one_split(schema: dict[str, Any]) -> None:
     schema["not"] = {"anyOf": [{"required": [*pair]} for pair in apart]}
 
 
-class FilesSection(_Section):
+class FilesSection(Section):
     """`[files]`, relative to the task's folder."""
 
     model_config = ConfigDict(json_schema_extra=_one_split)
@@ -229,14 +171,31 @@ class FilesSection(_Section):
     of a column with the fold of each row, such as its author."""
     seed: int = 0
     """Number of the draw that splits `data`."""
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default={})
     """The columns of input fields, of `output` and of `id` whose names differ:
     `{ text = "sentence", output = "label" }`."""
     repeats: Literal["error", "drop"] = "error"
     """The treatment of repeated rows, and of demonstrations that are also tests."""
 
 
-class TaskFile(_Section):
+Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
+"""A language tag of BCP 47."""
+
+
+class LanguageSection(Section):
+    """`[languages.TAG]`: the task's texts in another language."""
+
+    instruction: str = ""
+    """The instruction."""
+    labels: dict[str, StrictStr] = Field(default={})
+    """A word for every label."""
+    fields: dict[str, str] = Field(default={})
+    """Names of input fields, and of `output`, as templates print them."""
+    same: list[str] = Field(default=[])
+    """Fields of text that need no translation, such as an address."""
+
+
+class TaskFile(Section):
     """The content of `task.toml`."""
 
     name: str
@@ -258,16 +217,30 @@ class TaskFile(_Section):
     files: FilesSection = FilesSection()
     card: TaskCard = TaskCard()
     """What only people know of the task: its data's sources and licences, its use and limits."""
+    language: Tag | None = None
+    """The language of the instruction, the labels and the rows as they stand: hi, pt-BR."""
+    languages: dict[Tag, LanguageSection] = Field(default={})
+    """The task in other languages; rows have their texts in columns such as name_hi."""
+
+    @property
+    def translated(self) -> dict[str, list[str]]:
+        """The fields of text that rows have in each other language."""
+        texts = [name for name, kind in self.kinds.items() if kind in ("str", "list[str]")]
+        return {
+            tag: [name for name in texts if name not in section.same]
+            for tag, section in self.languages.items()
+            if tag != self.language
+        }
 
     @property
     def kinds(self) -> dict[str, Any]:
         """The type of each field; a record is a mapping of types."""
-        return {name: _kind(field) for name, field in self.input.items()}
+        return {name: kind_of(field) for name, field in self.input.items()}
 
     @property
     def columns(self) -> dict[str, str | list[str]]:
         """The column of each field, of the output and of the id; options may have several."""
-        own = {name: _columns(name, field) for name, field in self.input.items()}
+        own = {name: columns_of(name, field) for name, field in self.input.items()}
         return {**own, "output": self.output_column, "id": "id", **self.files.columns}
 
     @property

@@ -75,6 +75,7 @@ class ExampleParser:
             self._output({"output": other}, column, found, options)
             for other in value.get("alternatives") or ()
         ]
+        translations = self._translations(parsed, value.get("translations"), found)
         metadata = value.get("metadata") or {}
         found += _flaws("id", id)
         if metadata:
@@ -96,6 +97,7 @@ class ExampleParser:
             id=id or content_id(parsed),
             metadata=metadata,
             alternatives=tuple(other["output"] for other in others if other),
+            translations=translations,
         )
 
     def _output(
@@ -125,6 +127,28 @@ class ExampleParser:
             )
         found += flaws
         return {"output": gold}
+
+    def _translations(
+        self, parsed: BaseModel | None, given: Any, found: list[_Flaw]
+    ) -> Mapping[str, BaseModel]:
+        """Return an input in other languages; fields that have no translation are the same."""
+        if parsed is None or not given:
+            return {}
+        if not isinstance(given, Mapping):
+            found.append(("not a mapping of languages to inputs", "translations", given))
+            return {}
+        made = {}
+        for language, fields in given.items():
+            flaws: list[_Flaw] = []
+            if isinstance(fields, Mapping):
+                names = {self.keys.get(str(key)) for key in fields}
+                own = {k: getattr(parsed, name) for k, name in self.keys.items()}
+                kept = {k: v for k, v in own.items() if self.keys[k] not in names}
+                fields = {**kept, **fields}
+            if (one := self._input(fields, flaws)) is not None:
+                made[str(language)] = one
+            found += [(reason, f"{field}_{language}", value) for reason, field, value in flaws]
+        return made
 
     @cached_property
     def keys(self) -> Mapping[str, str]:

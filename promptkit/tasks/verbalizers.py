@@ -100,27 +100,38 @@ def own(
     return tuple(found)
 
 
-def built_in(name: str, labels: Sequence[str]) -> Verbalizer:
-    """The verbalizer `labels`, a control or a casing. Raises `TaskError` like these."""
-    if name in CONTROLS:
-        return control(name, labels)
+def built_in(
+    name: str, labels: Sequence[str], words: Mapping[str, str] | None = None
+) -> Verbalizer:
+    """Return the verbalizer `labels`, a control or a casing.
+
+    `words` stand for the labels in the language that is asked in; by default the labels themselves.
+    Raises `TaskError` like `control` and `cased`.
+    """
+    words = words or {label: label for label in labels}
     if name in CASINGS:
-        return cased(name, labels)
-    return Verbalizer(name, {label: label for label in labels})
+        return cased(name, labels, words)
+    if name == SWAPPED:
+        others = control(name, labels).words
+        return Verbalizer(name, {label: words[other] for label, other in others.items()})
+    if name == SYMBOLS:
+        return control(name, labels)
+    return Verbalizer(name, words)
 
 
-def cased(name: str, labels: Sequence[str]) -> Verbalizer:
-    """Return the verbalizer that writes the labels in another casing.
+def cased(name: str, labels: Sequence[str], words: Mapping[str, str] | None = None) -> Verbalizer:
+    """Return the verbalizer that writes the labels, or words for them, in another casing.
 
     Raises `TaskError` where there are no labels, where two become the same word, and where none
     changes, as in scripts without cases.
     """
     if not labels:
         raise TaskError(_GENERATED)
-    words = {label: CASINGS[name](label) for label in labels}
-    if list(words.values()) == list(labels):
+    plain = [label if words is None else words[label] for label in labels]
+    changed = [CASINGS[name](word) for word in plain]
+    if changed == plain:
         raise TaskError(f"{name}: the labels already have this casing, or have none")
-    return Verbalizer(name, words)
+    return Verbalizer(name, dict(zip(labels, changed, strict=True)))
 
 
 def control(name: str, labels: Sequence[str]) -> Verbalizer:

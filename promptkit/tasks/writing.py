@@ -71,6 +71,7 @@ def save_task(
     if task.verbalizers:
         words = {verbalizer.name: verbalizer.words for verbalizer in task.verbalizers}
         spec["output"]["verbalizers"] = words
+    spec |= _languages(task)
     folder.mkdir(parents=True, exist_ok=True)
     if schema is not None:
         text = json.dumps(schema, ensure_ascii=False, indent=2)
@@ -88,6 +89,31 @@ def save_task(
     import tomli_w
 
     saving.write(folder / "task.toml", tomli_w.dumps(spec))
+
+
+def _languages(task: Task[Any, Any]) -> dict[str, Any]:
+    """Return the keys of `task.toml` on languages. Raises `TaskError`."""
+    if not task.languages:
+        return {}
+    if task.asked_in is not None:
+        raise TaskError("the task is in another language than its own; write the task itself")
+    sections = {}
+    for one in task.languages:
+        texts: dict[str, Any] = {"fields": dict(one.fields)} if one.fields else {}
+        if one.language != task.language:
+            texts |= {"instruction": one.instruction, "labels": dict(one.labels)}
+        sections[one.language] = {name: value for name, value in texts.items() if value}
+    own = {tag: texts for tag, texts in sections.items() if texts or tag != task.language}
+    return {"language": task.language, **({"languages": own} if own else {})}
+
+
+def _translations(example: Example[Any, Any]) -> dict[str, Any]:
+    """Return the fields of an input in other languages, by column."""
+    return {
+        f"{name}_{language}": written(getattr(value, name))
+        for language, value in example.translations.items()
+        for name in type(value).model_fields
+    }
 
 
 def _with_folds(task: Task[Any, Any]) -> tuple[ExampleSet[Any, Any], str]:
@@ -180,7 +206,7 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         if textual and example.labelled:
             listed = example.alternatives or output.items is not None
             gold = _cell(gold) if listed else output.text(example.output)
-        row = {"id": example.id, **values["input"]}
+        row = {"id": example.id, **values["input"], **_translations(example)}
         if textual:
             row = {name: _cell(value) for name, value in row.items()}
         if example.labelled or textual:

@@ -18,6 +18,7 @@ from promptkit.sandbox.environment import BoundedEnvironment, within_bounds
 from promptkit.selection.draw import draw, expect, same
 from promptkit.selection.orders import Order
 from promptkit.selection.strategies import Selection, selection_for
+from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.label_sets import joined
 from promptkit.tasks.task import Task
@@ -84,14 +85,12 @@ class Renderer:
             TaskError: The verbalizer is for other labels.
         """
         self._task, self._template, self._file = task, template, file
+        verbalizer = task.words if verbalizer is None else verbalizer
         self._labels = verbalizer.of(task.labels) if verbalizer is not None else task.labels
         """Labels as the template sees them, in the task's order."""
         self._words = verbalizer.words if verbalizer is not None else {}
         self._names: Mapping[str, Any] = {
-            "task": View(
-                "task",
-                {"name": task.name, "instruction": task.instruction, "many": task.many},
-            ),
+            "task": View("task", _task_fields(task)),
             "labels": tuple(
                 self._label(label, value, Origin(None, "labels"))
                 for label, value in (task.output_type.items or task.output_type).values.items()
@@ -126,7 +125,7 @@ class Renderer:
         Where the template prints {{ rationale }}, it is the prompt that asks for the query's;
         `Prompt.after` makes that of the answer.
         """
-        asked = self._query(self._task.as_query(query))
+        asked = self._query(*as_asked(self._task, [self._task.as_query(query)]))
         if isinstance(shots, str) or not isinstance(shots, Sequence):  # draw() checks the number
             chosen = selection_for(self._task, selection)
             example, text = asked.example, asked.text
@@ -134,8 +133,10 @@ class Renderer:
             apart = self._task.is_test(example)
             draw_it: dict[str, Any] = {"seed": seed, "selection": chosen, "order": order}
             shots = draw(pool, example, shots, **draw_it, text=text, apart=apart)
-        elif any(same(shot, asked.example, self._task.is_test(asked.example)) for shot in shots):
-            raise PromptError(f"example {asked.example.id!r} is among its own shots")
+        else:
+            shots, apart = as_asked(self._task, shots), self._task.is_test(asked.example)
+            if any(same(shot, asked.example, apart) for shot in shots):
+                raise PromptError(f"example {asked.example.id!r} is among its own shots")
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         prefix, pieces = self._pieces(shots, asked)
         if (at := rationale_in(pieces)) is not None:
@@ -291,7 +292,8 @@ class Renderer:
         if field is not None:
             options = trace(fields.pop(field), Origin(example.id, f"input.{field}"))
             beside |= {"options": options, field: options}
-        return View("input", fields, example.id, called=called, beside=beside)
+        names = self._task.field_names
+        return View("input", fields, example.id, called=called, beside=beside, names=names)
 
     def _answer(self, shot: Example[Any, Any]) -> Any:
         """Return a shot's answer as a template sees it."""
@@ -317,6 +319,17 @@ class Renderer:
         if isinstance(traced, Text) and answer not in self._words:
             traced.json = self._task.output_type.as_json(value)
         return traced
+
+
+def _task_fields(task: Task[Any, Any]) -> Mapping[str, Any]:
+    """Return the fields of `task` in templates."""
+    names = {name: name for name in (*task.types()[0].model_fields, "output")}
+    return {
+        "name": task.name,
+        "instruction": task.instruction,
+        "many": task.many,
+        "fields": {**names, **task.field_names},
+    }
 
 
 def _with_json(text: str, value: Any, origin: Origin) -> Any:

@@ -48,7 +48,7 @@ class View:
     iterated over.
     """
 
-    __slots__ = ("_beside", "_called", "_example", "_fields", "_name")
+    __slots__ = ("_beside", "_called", "_example", "_fields", "_name", "_names")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class View:
         *,
         called: str | None = None,
         beside: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Make a view of a record.
 
@@ -67,9 +68,10 @@ class View:
             example: Id of the example that it belongs to.
             called: Name of the record in errors; by default `name`.
             beside: Values, as templates see them, that are not iterated over.
+            names: Names of fields to print, where they differ.
         """
         self._name, self._fields, self._example = name, dict(fields), example
-        self._called, self._beside = called or name, beside or {}
+        self._called, self._beside, self._names = called or name, beside or {}, names or {}
 
     def __getattr__(self, field: str) -> Any:
         try:
@@ -85,7 +87,8 @@ class View:
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for field in self._fields:
-            yield with_origin(Text(field), Origin(None, "task.input")), getattr(self, field)
+            name = self._names.get(field, field)
+            yield with_origin(Text(name), Origin(None, "task.input")), getattr(self, field)
 
 
 class Slot:
