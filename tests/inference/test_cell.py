@@ -19,7 +19,8 @@ CELL = Cell(model="m.gguf", template="colon.j2", selection="balanced", shots=4)
 
 
 def test_the_factors_and_their_order() -> None:
-    assert FACTORS == ("model", "template", "selection", "order", "verbalizer", "calibration")
+    own = ("selection", "order", "verbalizer", "calibration")
+    assert FACTORS == ("model", "template", "language", *own)
     assert (*FACTORS, "shots", "seed") == FIELDS
 
 
