@@ -20,7 +20,7 @@ CELL = Cell(model="m.gguf", template="colon.j2", selection="balanced", shots=4)
 
 def test_the_factors_and_their_order() -> None:
     own = ("selection", "order", "verbalizer", "calibration")
-    assert FACTORS == ("model", "template", "language", *own)
+    assert ("model", "template", "language", *own) == FACTORS
     assert (*FACTORS, "shots", "seed") == FIELDS
 
 
