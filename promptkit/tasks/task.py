@@ -325,10 +325,8 @@ class Task(Typed, Generic[I, O]):
         """
         known = {verbalizer.name: verbalizer for verbalizer in self.verbalizers}
         if name in known and self.words is not None:
-            raise TaskError(
-                f"verbalizer {name!r} has its own words, which are in {self.language!r}; leave it "
-                f"out, or ask for the labels in that language (labels={self.language})"
-            )
+            where = f"in {self.language!r}; ask for labels in it: labels={self.language}"
+            raise TaskError(f"the words of verbalizer {name!r} are {where}")
         if name in known:
             return known[name]
         if name not in (LABELS, *BUILT_IN):
