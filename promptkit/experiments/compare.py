@@ -179,12 +179,7 @@ def compare(
     )
     trained = trained_baselines(task) if baselines or learning_curve else ()
     check_others(task, grid, (*predictors, *trained))
-    originals = grid.originals(task)
-    said = (
-        [*dict.fromkeys(s for one in grid.tasks(task) for s in screen(one, originals, shots))]
-        if lint
-        else []
-    )
+    said = _screened(task, grid) if lint else []
     cells = batch.prepare(grid.predictors(task, announce), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
         announce(described)
@@ -224,6 +219,12 @@ def compare(
     result = replace(result, warnings=(*result.warnings, *told), models=known)
     curve = curve_of(task, result, predictors, trained, announce) if learning_curve else None
     return replace(result, learning_curve=curve)
+
+
+def _screened(task: Task[Any, Any], grid: Grid) -> list[str]:
+    """Return sentences about likely faults of the task in each language; see `screen`."""
+    templates, tasks = grid.originals(task), grid.tasks(task)
+    return [*dict.fromkeys(s for one in tasks for s in screen(one, templates, grid.shots))]
 
 
 def _told(
