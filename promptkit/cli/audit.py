@@ -45,7 +45,7 @@ Tests = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="Task whose tests are asked, where a saved predictor is audited.",
+        help="Task whose tests are asked, where a saved predictor is audited, or a lookup table.",
     ),
 ]
 RowsFile = Annotated[
@@ -192,7 +192,7 @@ def audit(
         "exact": exact,
         "gpu_layers": arguments.gpu_layers(gpu_layers),
     }
-    saved = is_saved(name)
+    saved = is_saved(name) or (task is not None and Path(name).is_file())
     predictor: Any = None
     if saved:
         refuse_given(context, _OF_PROMPTS)

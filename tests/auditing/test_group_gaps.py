@@ -113,7 +113,7 @@ def test_intervals_are_around_their_estimates(value: float, other: float, n: int
 
 def test_p_values_are_adjusted_for_all_gaps() -> None:
     def gap(p: float | None) -> Gap:
-        return Gap("accuracy", 0.1, (0.0, 0.2), 0.9, (0.7, 1.0), "a", "b", 2, p, None)
+        return Gap("accuracy", 0.1, (0.01, 0.2), 0.9, (0.7, 1.0), "a", "b", 2, p, None)
 
     found = corrected([gap(0.01), gap(None), gap(0.04)])
     assert [one.p_holm for one in found] == [0.02, None, 0.04]

@@ -9,6 +9,7 @@ import fairlearn.metrics as fairness
 import numpy as np
 import pytest
 from grouped import Noisy, comments
+from pupils import grades, pupil, scale
 from sklearn.metrics import brier_score_loss, log_loss
 
 import promptkit as pk
@@ -212,8 +213,6 @@ def test_rows_without_gold_outputs_are_refused(noisy: Noisy, task: Any) -> None:
 
 
 def test_numbers_have_errors_by_group() -> None:
-    from pupils import grades, pupil
-
     student = pupil(grades())
     draw = np.random.default_rng(0)
     typed = type(student.task.tests).from_records(
@@ -254,3 +253,37 @@ def test_several_draws_are_asked_and_averaged() -> None:
     right = np.mean([[one.correct for one in each] for each in made])
     assert found.groups.overall.figures["accuracy"].value == pytest.approx(right)
     assert pk.audit(prompt, groups="group", store=pk.Store()).seeds == 1
+
+
+def test_labels_that_are_numbers_count_from_one_on() -> None:
+    task = scale()
+    prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+    rows = [
+        row.model_copy(update={"metadata": {"group": "ab"[place % 2]}})
+        for place, row in enumerate(task.tests)
+    ]
+    how: Any = {"groups": "group", "rows": rows, "store": pk.Store()}
+    found = pk.audit(prompt, positive=">=2", **how).groups
+    assert found is not None
+    assert found.positive == "2 or more"
+    said = [one.label >= 2 for one in prompt.predict(rows)]
+    assert found.overall.figures["selection_rate"].value == pytest.approx(np.mean(said))
+    assert {"mae", "bias"} <= {*found.overall.figures}
+    with pytest.raises(TaskError, match="choose one of: 1, 2, 4, or >=N"):
+        pk.audit(prompt, positive="3", **how)
+
+
+def test_a_frozen_predictor_is_audited_on_the_tests_of_its_task(tmp_path: Any) -> None:
+    pk.save_task(comments({"red": 30, "green": 30}), tmp_path / "comments")
+    task = pk.load_task(tmp_path / "comments")
+    prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel(), 4)
+    file = pk.freeze(prompt, tmp_path / "comments.promptkit")
+    frozen = pk.load_predictor(file, model=pk.FakeModel())
+    how: Any = {"groups": "group", "store": pk.Store()}
+    found = pk.audit(frozen, task, **how)
+    assert found.groups == pk.audit(prompt, **how).groups
+    with pytest.raises(TaskError, match="no tests to audit"):
+        pk.audit(frozen, **how)
+    calibrated = pk.audit(prompt, calibration="batch", **how).groups
+    assert calibrated is not None
+    assert calibrated != found.groups

@@ -5,31 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import Run
 from grouped import comments
-from pupils import pupil
 
 import promptkit as pk
+from promptkit.students.linear_head import fit_head
+from promptkit.students.tfidf_features import TfIdfFeatures
 
 
 @pytest.fixture
 def student(here: Path) -> None:
     """A task with groups, and a student of it."""
-    task = comments({"red": 60, "green": 50, "grey": 4})
-    pk.save_task(task, "comments")
-    loaded = pk.load_task("comments")
-    from promptkit.students.linear_head import fit_head
-    from promptkit.students.tfidf_features import TfIdfFeatures
-
+    pk.save_task(comments({"red": 60, "green": 50, "grey": 4}), "comments")
     texts = [f"{word} {number}" for word in ("red", "green") for number in range(30)]
     features = TfIdfFeatures.of(texts, 1)
-    import numpy as np
-
     targets = np.eye(2)[[number % 2 for number in range(60)]]
     head = fit_head(features.matrix(texts), targets, np.ones(60), strengths=(10.0,))
-    pk.Student(loaded, features, head.weights, head.bias).save("student")
-    assert pupil
+    pk.Student(pk.load_task("comments"), features, head.weights, head.bias).save("student")
 
 
 @pytest.mark.usefixtures("student")
@@ -92,3 +86,31 @@ def test_what_cannot_be_is_refused(run: Run) -> None:
         assert refused.code == 2, words
         assert reason in refused.err
         assert "Traceback" not in refused.err
+
+
+@pytest.mark.usefixtures("student")
+def test_a_lookup_table_is_audited(run: Run) -> None:
+    tests = pk.load_task("comments").tests
+    rows = [{"input": {"text": test.input.text}, "label": test.output} for test in tests[:100]]
+    pk.build_lookup(rows, "answers.lookup")
+    words = ("--task", "comments", "--groups", "group", "--json", "-")
+    made = run("audit", "answers.lookup", *words)
+    assert made.code == 0, made.err
+    figures = json.loads(made.out)["groups"]["overall"]["figures"]
+    assert figures["accuracy"]["value"] == pytest.approx(100 / 114)
+    assert "brier" not in figures
+    scored = run("audit", "answers.lookup", "--task", "comments", "--subgroups", "group")
+    assert scored.code == 2
+    assert "no scores of the labels" in scored.err
+
+
+@pytest.mark.usefixtures("student")
+def test_check_has_gates_on_gaps(run: Run) -> None:
+    for words, reason in (
+        (("--max-gap", "0.1,0.2", "--groups", "group"), "--max-gap '0.1,0.2': write one number"),
+        (("--max-gap", "0.1"), "max_gap: name the columns"),
+        (("--max-gap", "0.1", "--groups", "grup"), "did you mean 'group'"),
+    ):
+        refused = run("check", "comments", *words)
+        assert refused.code == 2
+        assert reason in refused.err
