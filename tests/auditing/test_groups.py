@@ -266,7 +266,7 @@ def test_labels_that_are_numbers_count_from_one_on() -> None:
     found = pk.audit(prompt, positive=">=2", **how).groups
     assert found is not None
     assert found.positive == "2 or more"
-    said = [one.label >= 2 for one in prompt.predict(rows)]
+    said = [int(one.label) >= 2 for one in prompt.predict(rows)]
     assert found.overall.figures["selection_rate"].value == pytest.approx(np.mean(said))
     assert {"mae", "bias"} <= {*found.overall.figures}
     with pytest.raises(TaskError, match="choose one of: 1, 2, 4, or >=N"):
