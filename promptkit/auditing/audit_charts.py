@@ -11,10 +11,13 @@ from promptkit.auditing.group_metrics import ERRORS, RATES, metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
 from promptkit.evaluation import metric_text
 from promptkit.report.charts.panels import Panel, interval_row, intervals
-from promptkit.text import counted
+from promptkit.text import counted, visible
 
 MOST = 16
 """Largest number of groups in one panel."""
+
+NAME = 60
+"""Largest number of characters of a name in a chart."""
 
 PANELS = 4
 """Largest number of panels of a column of groups."""
@@ -46,14 +49,22 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         unit = 100 if metric.is_share else 1
         rows.append(
             interval_row(
-                group.name, about, figure.value, figure.ci, write, _verdict(group, name), unit
+                visible(group.name, NAME),
+                about,
+                figure.value,
+                figure.ci,
+                write,
+                _verdict(group, name),
+                unit,
             )
         )
     if len(rows) < 2:
         return
     title = f"{metric.noun} in percent" if metric.is_share else metric.noun
     said = "; ".join(f"{row['name']} ({row['context']}): {row['number']}" for row in rows)
-    yield Panel(metric.noun, intervals(rows, title), f"{metric.noun} by {one.by}. {said}.")
+    yield Panel(
+        metric.noun, intervals(rows, title), f"{metric.noun} by {visible(one.by, NAME)}. {said}."
+    )
 
 
 def _verdict(group: Group, name: str) -> str:

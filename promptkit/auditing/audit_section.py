@@ -34,7 +34,6 @@ def audit_page(audit: AuditParts) -> str:
     """
     return _template("audit_page.html").render(
         title=audit.task,
-        about=f"{file_name(audit.predictor)}, {counted(audit.queries, 'query', 'queries')}",
         section=audit_section(audit),
         css=page_file("page.css"),
     )
