@@ -135,6 +135,7 @@ def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:
         card=task.card,
         language=task.language,
         languages=task.languages,
+        swaps=task.swaps,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.paths import is_inside
+from promptkit.tasks.audit_sentences import swaps_of
 from promptkit.tasks.example_set import codes_of, set_of
 from promptkit.tasks.examples import content_id, text_key
 from promptkit.tasks.file_types import input_type, output_type
@@ -24,6 +25,7 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.reading import read_examples, unknown_part
 from promptkit.tasks.row_checks import PARTS, Part, PlacedExample, RowProblem, check_rows
+from promptkit.tasks.swap_slots import Swaps
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task import ROWS_CHECKED, Task
 from promptkit.tasks.task_file import TaskFile, read_task_file
@@ -74,6 +76,8 @@ class TaskFolder:
     """With folds, all of them are in the pool."""
     folds: Mapping[str, int] = field(default_factory=dict)
     """The fold of each row by its id, where rows are asked fold by fold."""
+    swaps: Swaps = field(default_factory=Swaps)
+    """The slots and sentences of an audit."""
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -102,6 +106,7 @@ class TaskFolder:
                 "scoring": self.scoring,
                 "rationale": self.spec.output.rationale,
                 "card": self.spec.card,
+                "swaps": self.swaps,
                 "folder": self.path.parent,
                 **{
                     part: set_of(self.parser, () if empty else [row.example for row in rows])
@@ -139,9 +144,10 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     notify = notify or (lambda message: None)
     names = spec.files.data or spec.files.demos, spec.files.tests
     rows: dict[Part, Sequence[PlacedExample]] = {}
-    for part, name in zip(PARTS, names, strict=True):
+    for name in (*names, spec.files.audit):
         if name is not None and not is_inside(path.parent / name, path.parent):
             notify(f"{path} reads data outside its folder: {name}")
+    for part, name in zip(PARTS, names, strict=True):
         rows[part] = []
         if name is not None:
             rows[part] = _read_rows(part, path.parent / name, spec, parser, codes)
@@ -150,7 +156,8 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     folds: Mapping[str, int] = {}
     if spec.files.data is not None and not parser.problems:
         rows, folds = _divided(rows["demos"], spec, path, parser, notify)
-    return TaskFolder(path, spec, parser, words, languages, scoring, rows, folds)
+    swaps = swaps_of(spec.audit, spec.files.audit, path, parser, spec.columns, codes)
+    return TaskFolder(path, spec, parser, words, languages, scoring, rows, folds, swaps)
 
 
 def _read_rows(

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    SkipValidation,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -35,6 +36,7 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.options import options_field
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.row_checks import check_rows, placed
+from promptkit.tasks.swap_slots import Swaps
 from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in
@@ -97,6 +99,8 @@ class Task(Typed, Generic[I, O]):
     """The texts in every language, the task's own first."""
     asked_in: Languages | None = Field(default=None, repr=False)
     """The languages of its prompts; None for its own (`asked_language.task_in` sets it)."""
+    swaps: SkipValidation[Swaps] = Field(default=Swaps(), repr=False)
+    """Terms that an audit puts into slots, and its sentences."""
     folder: Path | None = Field(default=None, repr=False)
     """The folder that the task was loaded from."""
 
@@ -118,6 +122,7 @@ class Task(Typed, Generic[I, O]):
             card: TaskCard | Mapping[str, Any] = TaskCard(),
             language: str = "",
             languages: Mapping[str, Mapping[str, Any]] | Iterable[Translation] = (),
+            swaps: Swaps = Swaps(),
             folder: Path | None = None,
         ) -> None: ...
 

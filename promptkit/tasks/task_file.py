@@ -20,6 +20,7 @@ from pydantic import (
 from promptkit.errors import TaskError
 from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.answer_texts import Language
+from promptkit.tasks.audit_settings import AuditSection
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.input_section import (
     FieldSection,
@@ -174,6 +175,8 @@ class FilesSection(Section):
     columns: dict[str, str] = Field(default={})
     """The columns of input fields, of `output` and of `id` whose names differ:
     `{ text = "sentence", output = "label" }`."""
+    audit: str | None = None
+    """Rows for `promptkit audit` with slots in braces among their texts: `{person} is a doctor.`"""
     repeats: Literal["error", "drop"] = "error"
     """The treatment of repeated rows, and of demonstrations that are also tests."""
 
@@ -217,6 +220,8 @@ class TaskFile(Section):
     files: FilesSection = FilesSection()
     card: TaskCard = TaskCard()
     """What only people know of the task: its data's sources and licences, its use and limits."""
+    audit: AuditSection = AuditSection()
+    """The slots of an audit, with the terms that are put into them."""
     language: Tag | None = None
     """The language of the instruction, the labels and the rows as they stand: hi, pt-BR."""
     languages: dict[Tag, LanguageSection] = Field(default={})
@@ -349,6 +354,7 @@ def _known() -> dict[str, list[str]]:
         "output": OutputSection,
         "files": FilesSection,
         "card": TaskCard,
+        "audit": AuditSection,
     }
     return {
         name: [field.alias or key for key, field in model.model_fields.items()]

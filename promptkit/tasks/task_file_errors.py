@@ -9,6 +9,10 @@ from pydantic import ValidationError
 from promptkit.errors import shorten
 from promptkit.text import did_you_mean
 
+_SLOT = (
+    "a slot is a table with the list `terms`, or with `groups` that have one each; a term is a "
+    'text, or a table such as { text = "Fatima", forms = { subject = "she" } }'
+)
 _NUMBERS = [["output", name] for name in ("scale", "min", "max")]
 
 
@@ -20,6 +24,8 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
         known: The keys of its sections by their names; those of the file itself by "".
     """
     seen = set()
+    of_slots = dict.fromkeys(_slots(error), ("terms", "groups", "forms", "text"))
+    known = {**known, **of_slots}
     for item in error.errors(include_url=False):
         keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
         section, name = ".".join(keys[:-1]), keys[-1]
@@ -64,8 +70,22 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
             keys = keys[:-1]
             reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
         else:
-            reason = f"{item['msg']}, not {shorten(item['input'])}"
+            keys, expected = _expected(keys, item["msg"])
+            reason = f"{expected}, not {shorten(item['input'])}"
         where = ".".join(keys)
         if where not in seen:
             seen.add(where)
             yield f"{where}: {reason}"
+
+
+def _expected(keys: list[str], said: str) -> tuple[list[str], str]:
+    """Return the keys that a reason names, and what should stand there."""
+    return (keys[:3], _SLOT) if keys[:2] == ["audit", "swap"] else (keys, said)
+
+
+def _slots(error: ValidationError) -> Iterator[str]:
+    """Yield the sections of the slots of an audit, and what is below them, that are wrong."""
+    for item in error.errors(include_url=False):
+        keys = [str(key) for key in item["loc"]]
+        if keys[:2] == ["audit", "swap"]:
+            yield ".".join(keys[:-1])

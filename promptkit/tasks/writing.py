@@ -11,6 +11,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.files import saving
 from promptkit.files.json_values import plain, written
 from promptkit.files.paths import is_inside
+from promptkit.tasks.audit_sentences import section_of
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.examples import Example
 from promptkit.tasks.file_types import input_spec, input_type, output_spec, output_type, schema_type
@@ -82,6 +83,7 @@ def save_task(
         data, column = _with_folds(task)
         write_examples(folder / f"data.{format}", data, task.output_type)
         spec["files"] = {"data": f"data.{format}", "folds": column}
+    spec |= _audit(task, spec["files"], folder)
     if task.folder is not None and task.folder.resolve() != folder.resolve():
         own = task.folder / "templates"
         if own.is_dir():
@@ -114,6 +116,18 @@ def _translations(example: Example[Any, Any]) -> dict[str, Any]:
         for language, value in example.translations.items()
         for name in type(value).model_fields
     }
+
+
+def _audit(task: Task[Any, Any], files: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return `[audit]` and `[files]`, and write the sentences of an audit.
+
+    Their outputs may be missing, which CSV cannot hold.
+    """
+    if task.swaps.sentences:
+        sentences = task.demos.model_construct(task.swaps.sentences)
+        files = {**files, "audit": "audit.jsonl"}
+        write_examples(folder / files["audit"], sentences, task.output_type)
+    return {"files": files, **section_of(task.swaps)}
 
 
 def _with_folds(task: Task[Any, Any]) -> tuple[ExampleSet[Any, Any], str]:

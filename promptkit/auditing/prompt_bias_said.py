@@ -1,0 +1,107 @@
+"""Sentences on what a prompt leans to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from promptkit.auditing.prompt_bias_results import Ends, GroupShift, PromptBias
+from promptkit.text import capital, counted, p_value, percent, points, quoted, signed
+
+SHOWN = 6
+"""Number of significant shifts of groups that are told one by one."""
+
+
+def of_shots(bias: PromptBias) -> Iterator[str]:
+    """Yield what inputs that say nothing lean to, without shots and with all of them.
+
+    Args:
+        bias: The prompt's bias.
+    """
+    even = 1 / len(bias.labels)
+    for one in {each.shots: each for each in (bias.by_shots[0], bias.by_shots[-1])}.values():
+        label = max(one.probs, key=one.probs.__getitem__)
+        at = "Without shots" if not one.shots else f"With {counted(one.shots, 'shot')}"
+        leans = f"{at} content-free inputs lean to {quoted(label)}: {percent(one.probs[label])}"
+        yield f"{leans}, where {percent(even)} would be even."
+
+
+def of_last(bias: PromptBias) -> Iterator[str]:
+    """Yield the labels that are more or less probable where the last shot has them.
+
+    Args:
+        bias: The prompt's bias.
+    """
+    found = [one for one in bias.by_last if one.significant]
+    for one in found:
+        change = change_of(one.delta, one.ci)
+        p = "" if one.p_holm is None else f" (Holm-adjusted {p_value(one.p_holm)})"
+        yield f"P({one.label}) where the last shot has it: {change} points, significant{p}."
+    if bias.by_last and not found:
+        yield "The label of the last shot makes no significant difference."
+
+
+def of_order(bias: PromptBias) -> Iterator[str]:
+    """Yield the label whose probability depends most on the order of the shots.
+
+    Args:
+        bias: The prompt's bias.
+    """
+    if bias.by_order:
+        one = max(bias.by_order, key=lambda each: each.mean)
+        yield (
+            f"The order alone moves P({one.label}) by {points(one.mean)} on average, and by "
+            f"{points(one.worst)} at worst ({counted(one.orders, 'order')} of the same shots)."
+        )
+
+
+def of_calibrations(bias: PromptBias) -> Iterator[str]:
+    """Yield the method that leaves the least lean, on inputs that it did not learn from.
+
+    Args:
+        bias: The prompt's bias.
+    """
+    plain = next((one for one in bias.calibrations if one.method == "none"), None)
+    if plain is None or plain.answers is None:
+        return
+    others = [one for one in bias.calibrations if one.method != "none" and one.answers is not None]
+    if others:
+        best = min(others, key=lambda one: one.answers or 0.0)
+        yield (
+            f"The answers are {points(plain.answers)} off the frequencies of the gold labels; with "
+            f"{best.method} calibration {points(best.answers or 0.0)}."
+        )
+
+
+def of_groups(bias: PromptBias) -> Iterator[str]:
+    """Yield the groups that move more or less than the others, and the power of the claim.
+
+    Args:
+        bias: The prompt's bias.
+    """
+    if not bias.groups:
+        return
+    found = sorted(
+        [one for one in bias.groups if one.apart], key=lambda one: -abs(one.from_rest or 0.0)
+    )
+    for one in found[:SHOWN]:
+        yield _shift(one)
+    if found[SHOWN:]:
+        yield f"{len(found) - SHOWN} more groups move significantly more or less than the others."
+    if not found:
+        yield f"No group by {bias.column} moves significantly more or less than the others."
+
+
+def _shift(one: GroupShift) -> str:
+    more = change_of(one.from_rest or 0.0, one.from_rest_ci)
+    p = "" if one.from_rest_p_holm is None else f" (Holm-adjusted {p_value(one.from_rest_p_holm)})"
+    return capital(
+        f"shots that are all {quoted(one.label)} move {quoted(one.group)} by "
+        f"{change_of(one.delta, one.ci)} points, {more} against the other queries, significant{p}."
+    )
+
+
+def change_of(delta: float, ends: Ends | None) -> str:
+    """Return a difference of shares with its sign and interval: `+12 [+8, +16]`."""
+    digits = int(ends is not None and ends[1] - ends[0] < 0.04)
+    shown = [signed(one, digits) for one in (delta, *(ends or ()))]
+    return shown[0] + (f" [{shown[1]}, {shown[2]}]" if ends else "")
