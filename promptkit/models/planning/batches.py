@@ -6,6 +6,10 @@ gives back all it took, so finishing the latest first always works, and a schedu
 Batches are filled with leaves: the ends of prompts, and their candidates. The inner nodes that
 these hang below are decoded as late as keeping the batches full allows, so that few cells are in
 use at a time.
+
+A branch joins the batch of the one above it: the tokens above then belong to the sequences of both.
+A model that keeps one state for each sequence cannot do that; there, what hangs below is decoded in
+the batches that follow.
 """
 
 from __future__ import annotations
@@ -15,11 +19,19 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from promptkit.models.planning.branches import Branch, Ints, Step, path_above
+from promptkit.models.planning.branches import (
+    Branch,
+    Ints,
+    Part,
+    Step,
+    Taken,
+    path_above,
+    sequences_of,
+)
 from promptkit.models.planning.prefix_trie import Plan
 
 _AHEAD = 2
-"""Batches' worth of leaves that are kept ready."""
+"""Batches' worth of leaves that are kept ready, where these cannot join their inner nodes."""
 
 _PATIENCE = 32
 """Branches without room that may be passed over before a batch is decoded as it is."""
@@ -28,13 +40,20 @@ _PATIENCE = 32
 class Schedule:
     """The state of a plan while it is decoded: its branches, and the cells and sequences left."""
 
-    def __init__(self, plan: Plan, *, read: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, *, read: int = 0, joins: bool = True, same_bits: bool = True
+    ) -> None:
         """Begin a plan of which sequence 0 already holds the first `read` tokens of the prefix.
 
-        They are all of it, where it wants no logits, or a number of whole batches: then what is
-        left is decoded in the same batches as ever, and comes to the same bits.
+        Args:
+            plan: The plan.
+            read: All of the prefix, where it wants no logits, or a number of whole batches: then
+                what is left is decoded in the same batches as ever, and comes to the same bits.
+            joins: Decode branches in the same batch as what they hang below.
+            same_bits: Nothing joins a prefix that several prompts share, so that it comes to the
+                same bits whatever they are.
         """
-        self._plan, self._limits = plan, plan.limits
+        self._plan, self._limits, self._joins = plan, plan.limits, joins
         self._cells = plan.limits.cells
         self._free = list(range(1, plan.limits.sequences))  # a heap, low numbers first
         self._promised = 0
@@ -53,15 +72,18 @@ class Schedule:
         """By item, the segments that wait to be asked for or left out; none without any."""
         root = Branch((0, 0), 0, 0, None, 0, 0, plan.root, sequence=0, begun=True)
         self._prefix: Branch | None = None
+        self._apart: Branch | None = None
+        """The prefix, where nothing may join it."""
         self._open(root)
         if plan.prefix is not None:
             (prefix,) = (*self._inner, *self._leaves)
             prefix.offset = read
             if read < prefix.length:
                 self._prefix = prefix
+                self._apart = prefix if same_bits and prefix.children else None
             else:
                 self._inner.clear()
-                self._begin(prefix, [], desperate=True)
+                self._begin(prefix, {}, [], desperate=True)
                 self._open(prefix)
 
     def steps(self) -> Iterator[Step]:
@@ -126,42 +148,41 @@ class Schedule:
 
     # Filling a batch.
 
-    def _take(
-        self, forks: list[tuple[int, int]], *, desperate: bool = False
-    ) -> list[tuple[Branch, int, int]]:
-        """Fill a batch with ranges of branches: (branch, from, to).
+    def _take(self, forks: list[tuple[int, int]], *, desperate: bool = False) -> Taken:
+        """Fill a batch with parts of branches.
 
         Answers that are being written come first, since they hold cells and sequences. A branch
         that does not fit is passed over, so that a smaller one may fill the batch. A `desperate`
         try, after one that found nothing, passes over as many as there are, and spends the
         sequences that were kept free.
         """
-        taken: list[tuple[Branch, int, int]] = []
+        taken: Taken = {}
         room, rows = self._limits.batch, self._limits.outputs
         for item in self._next:
             writer = self._writers[item]
-            if room and rows and self._begin(writer, forks, desperate):
-                taken.append((writer, writer.offset, writer.offset + 1))
+            if room and rows and self._begin(writer, taken, forks, desperate):
+                taken[writer] = Part(writer, writer.offset, writer.offset + 1, [writer.sequence])
                 room, rows = room - 1, rows - 1
         ahead = self._ready
-        patience = len(self._inner) + len(self._leaves) if desperate else _PATIENCE
         passed: list[tuple[list[Branch], Branch]] = []
-        while room and rows and patience >= len(passed):
+        while room and rows and (desperate or len(passed) <= _PATIENCE):
             heap = self._choose(ahead)
             if not heap:
                 break
             branch = heapq.heappop(heap)
             end, wanted = self._reach(branch, room, rows)
-            if end == branch.offset or not self._begin(branch, forks, desperate):
+            if end == branch.offset or not self._begin(branch, taken, forks, desperate):
                 passed.append((heap, branch))
                 continue
-            taken.append((branch, branch.offset, end))
+            taken[branch] = Part(branch, branch.offset, end, [branch.sequence])
             read = end - branch.offset
             if heap is self._inner:
                 ahead += sum(child.end - child.start for child in branch.children) + read
             else:
                 self._ready -= read
             room, rows, branch.offset = room - read, rows - wanted, end
+            if self._joins and end == branch.length and branch is not self._apart:
+                self._open(branch)
         for heap, branch in passed:
             heapq.heappush(heap, branch)
         return taken
@@ -171,7 +192,7 @@ class Schedule:
 
         Those on the way to answers do not wait, since an answer takes a batch for each token.
         """
-        few = ahead < _AHEAD * self._limits.batch or not self._leaves
+        few = not self._leaves or (not self._joins and ahead < _AHEAD * self._limits.batch)
         if self._inner and (few or self._inner[0].writes):
             return self._inner
         return self._leaves
@@ -184,7 +205,9 @@ class Schedule:
             return end, end - branch.offset
         return end, int(end == branch.length and bool(branch.node and branch.node.wants))
 
-    def _begin(self, branch: Branch, forks: list[tuple[int, int]], desperate: bool) -> bool:
+    def _begin(
+        self, branch: Branch, taken: Taken, forks: list[tuple[int, int]], desperate: bool
+    ) -> bool:
         """Take the cells and the sequence of a branch that has not begun, if that is safe.
 
         It is safe where what is left suffices to finish everything below it. The last child to
@@ -211,6 +234,10 @@ class Schedule:
         else:
             branch.sequence = heapq.heappop(self._free)
             forks.append((above.sequence, branch.sequence))
+            joined: Branch | None = above
+            while joined in taken:  # what is decoded only now belongs to both
+                taken[joined].sequences.append(branch.sequence)
+                joined = joined.above
             if above.promised:
                 above.promised -= 1
                 self._promised -= 1
@@ -234,12 +261,14 @@ class Schedule:
 
     # After a batch is filled.
 
-    def _step(self, forks: list[tuple[int, int]], taken: list[tuple[Branch, int, int]]) -> Step:
+    def _step(self, forks: list[tuple[int, int]], taken: Taken) -> Step:
         outputs: list[int] = []
         reads: list[tuple[int, int, int]] = []
         writes: list[tuple[int, int]] = []
+        parts = taken.values()
         at = 0
-        for branch, start, end in taken:
+        for part in parts:
+            branch, start, end = part.branch, part.start, part.end
             if branch.segment is not None:
                 for offset in range(start, end):
                     reads.append((len(outputs), branch.item, branch.segment.points[offset]))
@@ -252,38 +281,46 @@ class Schedule:
                 writes += [(len(outputs), item) for item in branch.node.writers]
                 outputs.append(at + end - start - 1)
             at += end - start
-        tokens = np.concatenate([self._tokens(*entry) for entry in taken])
-        sequences = [branch.sequence for branch, _, _ in taken]  # before they are passed on
-        prefix = self._prefix
-        complete = prefix is not None and prefix.offset == prefix.length
-        if complete:
-            self._prefix = None
+        tokens = np.concatenate([self._tokens(part) for part in parts])
+        sequences, counts = sequences_of(parts)
+        prefix = self._completed_prefix(taken)
         drops = self._advance(taken)
         return Step(
             forks=forks,
             tokens=tokens,
             positions=np.concatenate(
-                [np.arange(s, e, dtype=np.int32) + branch.depth for branch, s, e in taken]
+                [np.arange(p.start, p.end, dtype=np.int32) + p.branch.depth for p in parts]
             ),
-            sequences=np.repeat(np.array(sequences, np.int32), [e - s for _, s, e in taken]),
+            sequences=sequences,
+            counts=counts,
             outputs=np.array(outputs, np.intp),
             reads=reads,
             writes=writes,
             finished=list(self._count(reads)),
-            prefix=prefix.sequence if prefix is not None and complete else None,
+            prefix=prefix,
             drops=drops,
-            path=None if self._continues else path_above(taken, sequences),
+            path=None if self._continues else path_above([*parts][-1]),
         )
+
+    def _completed_prefix(self, taken: Taken) -> tuple[int, int] | None:
+        """Return `Step.prefix` of a batch."""
+        prefix = self._prefix
+        if prefix is None or prefix.offset < prefix.length:
+            return None
+        self._prefix = None
+        part = taken[prefix]
+        return part.sequences[0], prefix.length if len(taken) == 1 else part.start
 
     @property
     def _continues(self) -> bool:
         return bool(self._inner or self._leaves or self._writers or self._held)
 
-    def _tokens(self, branch: Branch, start: int, end: int) -> Ints:
+    def _tokens(self, part: Part) -> Ints:
+        branch = part.branch
         if branch.node is not None:
-            return branch.node.tokens[start:end]
+            return branch.node.tokens[part.start : part.end]
         if branch.segment is not None:
-            return np.array(branch.segment.tokens[start:end], np.int32)
+            return np.array(branch.segment.tokens[part.start : part.end], np.int32)
         return np.array([self._next.pop(branch.item)], np.int32)
 
     def _count(self, reads: Sequence[tuple[int, int, int]]) -> Iterator[int]:
@@ -292,24 +329,26 @@ class Schedule:
             if self._points[item] == 0:
                 yield item
 
-    def _advance(self, taken: Sequence[tuple[Branch, int, int]]) -> list[int]:
+    def _advance(self, taken: Taken) -> list[int]:
         """Make ready what comes next; return the sequences that are not needed any more."""
         drops: list[int] = []
-        for branch, _, end in taken:
+        for branch, part in taken.items():
             if branch.node is None and branch.segment is None:
-                branch.offset = end  # an answer continues once its next token is known
+                branch.offset = part.end  # an answer continues once its next token is known
             elif branch.offset < branch.until:
                 heapq.heappush(self._heap(branch), branch)
             elif branch.offset < branch.length:
                 self._hold(branch)
             else:
-                self._open(branch)
+                if not branch.opened:
+                    self._open(branch)
                 if not branch.to_finish:
                     drops += self._finish(branch)
         return drops
 
     def _open(self, branch: Branch) -> None:
-        """Make ready what hangs below a branch that is decoded."""
+        """Make ready what hangs below a branch that is decoded, or will be in this batch."""
+        branch.opened = True
         for child in self._below(branch):
             branch.to_begin += 1
             branch.to_finish += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,9 @@ class Step:
     tokens: Ints
     positions: Ints
     sequences: Ints
+    """The sequences of each token, one token after another."""
+    counts: Ints | None
+    """Per token, the number of its sequences; None where each has one."""
     outputs: Ints
     """The indices in the batch after which logits are wanted."""
     reads: Sequence[tuple[int, int, int]]
@@ -33,8 +36,9 @@ class Step:
     """Sequences that are not needed after this."""
     finished: Sequence[int]
     """Items whose candidates are all scored after this."""
-    prefix: int | None
-    """The sequence that now holds exactly the plan's prefix, in the step that completes it."""
+    prefix: tuple[int, int] | None
+    """In the step that completes the plan's prefix: a sequence that begins with it, and how many of
+    its tokens were decoded without others."""
     path: tuple[int, Ints] | None
     """In the last step of a plan without answers, where it is known to be the last: a sequence, and
     the tokens that it begins with, which the latest prompts had in common."""
@@ -70,6 +74,8 @@ class Branch:
     """Branches below that are not done."""
     promised: int = 0
     """Sequences that are kept free for what comes below."""
+    opened: bool = False
+    """True once what is below could begin."""
 
     def __post_init__(self) -> None:
         self.until = self.length
@@ -88,13 +94,42 @@ class Branch:
         return self.order < other.order
 
 
-def path_above(
-    taken: Sequence[tuple[Branch, int, int]], sequences: Sequence[int]
-) -> tuple[int, Ints] | None:
-    """Return the last sequence of a batch with the tokens above its prompt, where there are any."""
-    above = taken[-1][0].above
+@dataclass(slots=True)
+class Part:
+    """The tokens of a branch that are decoded in one batch."""
+
+    branch: Branch
+    start: int
+    end: int
+    sequences: list[int]
+    """The branch's own sequence, and those of branches below it that begin in the same batch."""
+
+    @property
+    def length(self) -> int:
+        """The number of tokens."""
+        return self.end - self.start
+
+
+Taken = dict[Branch, Part]
+"""A batch: what it takes of each branch, parents before children."""
+
+
+def path_above(part: Part) -> tuple[int, Ints] | None:
+    """Return the sequence of a part with the tokens above its prompt, where there are any."""
+    above = part.branch.above
     while above is not None and not above.children:
         above = above.above
     if above is None or above.node is None or not above.node.end:
         return None
-    return sequences[-1], above.node.path
+    return part.sequences[0], above.node.path
+
+
+def sequences_of(parts: Collection[Part]) -> tuple[Ints, Ints | None]:
+    """Return the sequences of each token, and their numbers where some have more than one."""
+    lengths = [part.length for part in parts]
+    if all(len(part.sequences) == 1 for part in parts):
+        own = np.array([part.sequences[0] for part in parts], np.int32)
+        return np.repeat(own, lengths), None
+    each = [np.array(part.sequences * part.length, np.int32) for part in parts]
+    counts = np.array([len(part.sequences) for part in parts], np.int32)
+    return np.concatenate(each), np.repeat(counts, lengths)

@@ -33,8 +33,19 @@ the next token, or None where the answer is complete."""
 class Runtime(Protocol):
     """An engine that a plan runs on."""
 
-    def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
-        """Decode a batch; return the logits after `outputs`, valid until the next call."""
+    def decode(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        sequences: Ints,
+        outputs: Ints,
+        counts: Ints | None = None,
+    ) -> Logits:
+        """Decode a batch; return the logits after `outputs`, valid until the next call.
+
+        A token that stands in several sequences is decoded once for all of them: `counts` has their
+        number by token, where any has more than one.
+        """
         ...
 
     def fork(self, source: int, target: int) -> None:
@@ -45,8 +56,11 @@ class Runtime(Protocol):
         """Forget a sequence."""
         ...
 
-    def keep(self, sequence: int) -> None:
-        """Keep the sequence that holds exactly the prefix of all prompts."""
+    def keep(self, sequence: int, alone: int) -> None:
+        """Keep the prefix of all prompts, which a sequence begins with.
+
+        The first `alone` of its tokens were decoded without others.
+        """
         ...
 
     def keep_path(self, sequence: int, tokens: Ints) -> None:
@@ -172,9 +186,9 @@ def _written(
 def _read(step: Step, runtime: Runtime) -> Logits:
     for source, target in step.forks:
         runtime.fork(source, target)
-    rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs)
+    rows = runtime.decode(step.tokens, step.positions, step.sequences, step.outputs, step.counts)
     if step.prefix is not None:
-        runtime.keep(step.prefix)
+        runtime.keep(*step.prefix)
     if step.path is not None:
         runtime.keep_path(*step.path)
     for sequence in step.drops:

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Memory, Usage
@@ -128,6 +129,8 @@ class Context:
         """The tokens that it holds."""
         self._alone = 0
         """The number of them that no other tokens were decoded with."""
+        self._joins = not recurrent
+        """Tokens may stand in several sequences: these share their keys and values, not a state."""
         self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         self._to_keep: tuple[int, ...] = ()
         self._any_place = False
@@ -143,7 +146,8 @@ class Context:
         prefix, scores = plan.prefix, any(item.candidates for item in plan.items)
         tokens = prefix.tokens.tolist() if prefix is not None else []
         wants = prefix is not None and prefix.wants
-        return Schedule(plan, read=self.begin(tokens, wants=wants, writes=not scores))
+        read = self.begin(tokens, wants=wants, writes=not scores)
+        return Schedule(plan, read=read, joins=self._joins, same_bits=not self._any_place)
 
     def begin(self, prefix: Sequence[int], *, wants: bool, writes: bool = False) -> int:
         """Forget every earlier run; return the tokens of `prefix` that sequence 0 still holds.
@@ -182,13 +186,17 @@ class Context:
                 raise ModelError(f"llama.cpp cannot apply the adapter: {errors() or 'no reason'}")
             self._adapters = adapters
 
-    def keep(self, sequence: int) -> None:
-        """Keep the prefix of this run, which `sequence` holds, for the next one."""
-        self._kept = ()
+    def keep(self, sequence: int, alone: int) -> None:
+        """Keep the prefix of this run, which `sequence` begins with, for the next one.
+
+        The first `alone` of its tokens were decoded without others.
+        """
+        self._kept, length = (), len(self._to_keep)
         self.drop(self._prefix)
         self.fork(sequence, self._prefix)
-        self._kept = self._to_keep
-        self._alone = len(self._kept)
+        if alone < length:  # the sequence may go on already
+            self._lib.llama_memory_seq_rm(self._memory, self._prefix, length, -1)
+        self._kept, self._alone = self._to_keep, alone
 
     def keep_path(self, sequence: int, tokens: Ints) -> None:
         """Keep the tokens that `sequence` begins with, where they go on from the kept prefix."""
@@ -207,7 +215,7 @@ class Context:
             places = np.arange(first, first + len(part), dtype=np.int32)
             self.decode(part, places, np.zeros_like(part), np.array([], np.int32))
         if start < len(tokens):
-            self.keep(0)
+            self.keep(0, len(tokens))
         return PrefixState(tuple(tokens), read_state(self._context, self._prefix))
 
     def restore(self, state: PrefixState) -> None:
@@ -244,11 +252,20 @@ class Context:
         last: int = lib.llama_memory_seq_pos_max(memory, prefix)
         return first <= 0 and last == length - 1
 
-    def decode(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Logits:
+    def decode(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        sequences: Ints,
+        outputs: Ints,
+        counts: Ints | None = None,
+    ) -> Logits:
         """Decode a batch, and return the logits after the tokens at the indices `outputs`.
 
-        The array, (outputs, vocabulary), is valid until the next call, and may be written to.
-        Raises `ModelError` where the batch breaks the rules of llama.cpp, or llama.cpp fails.
+        `counts` has the number of sequences of each token, where any has more than one; these must
+        have the same past. The array, (outputs, vocabulary), is valid until the next call, and may
+        be written to. Raises `ModelError` where the batch breaks the rules of llama.cpp, or
+        llama.cpp fails.
         """
         count, limits = len(tokens), self.limits
         if not 0 < count <= limits.batch or len(outputs) > limits.outputs:
@@ -260,7 +277,9 @@ class Context:
         ):
             if values.min() < 0 or values.max() >= end:
                 raise ModelError(f"a batch with {name} beyond 0 to {end - 1}")
-        batch = self._batch.fill(tokens, positions, sequences, outputs)
+        if counts is not None and not (self._joins and _counts(counts, tokens, sequences)):
+            raise ModelError("a batch with tokens in several sequences, which it cannot have")
+        batch = self._batch.fill(tokens, positions, sequences, outputs, counts)
         forget_errors()
         start = perf_counter()
         code = compute(self._lib.llama_decode, self._context, batch)
@@ -304,34 +323,50 @@ def _params(settings: RuntimeSettings, length: int, sequences: int) -> Any:
     return params
 
 
+def _counts(counts: Ints, tokens: Ints, sequences: Ints) -> bool:
+    """Return whether there are as many sequences as the tokens' counts come to."""
+    fits = len(counts) == len(tokens) and counts.sum() == len(sequences)
+    return bool(fits and counts.min() > 0)
+
+
 class Batch:
     """A `llama_batch` over numpy arrays that are filled anew for every call."""
 
     def __init__(self, lib: Any, size: int) -> None:
-        self._token = np.zeros(size, np.int32)
-        self._position = np.zeros(size, np.int32)
-        self._sequence = np.zeros(size, np.int32)
-        self._counts = np.ones(size, np.int32)
-        self._output = np.zeros(size, np.int8)
-        base, step = self._sequence.ctypes.data, self._sequence.itemsize
-        self._pointers = (base + step * np.arange(size)).astype(np.uintp)
+        self._kinds = dict(lib.llama_batch._fields_)
         self._struct = lib.llama_batch()
-        for name, array in (
-            ("token", self._token),
-            ("pos", self._position),
-            ("n_seq_id", self._counts),
-            ("seq_id", self._pointers),
-            ("logits", self._output),
-        ):
-            kind = dict(lib.llama_batch._fields_)[name]
-            setattr(self._struct, name, ctypes.cast(array.ctypes.data, kind))
+        self._ones = np.ones(size, np.int32)
+        self._token = self._array("token", np.zeros(size, np.int32))
+        self._position = self._array("pos", np.zeros(size, np.int32))
+        self._counts = self._array("n_seq_id", np.ones(size, np.int32))
+        self._pointers = self._array("seq_id", np.zeros(size, np.uintp))
+        self._output = self._array("logits", np.zeros(size, np.int8))
 
-    def fill(self, tokens: Ints, positions: Ints, sequences: Ints, outputs: Ints) -> Any:
-        """Return llama.cpp's batch of these tokens, with logits after those at `outputs`."""
+    def _array(self, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Let a field of the batch point to an array, which is returned."""
+        setattr(self._struct, name, ctypes.cast(array.ctypes.data, self._kinds[name]))
+        return array
+
+    def fill(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        sequences: Ints,
+        outputs: Ints,
+        counts: Ints | None = None,
+    ) -> Any:
+        """Return llama.cpp's batch of these tokens, with logits after those at `outputs`.
+
+        `counts` has the number of sequences of each token; without it each has one.
+        """
         count = len(tokens)
+        each = self._ones[:count] if counts is None else counts
+        self._sequences = np.ascontiguousarray(sequences, np.int32)  # the pointers lead there
+        first = np.cumsum(each) - each
         self._token[:count] = tokens
         self._position[:count] = positions
-        self._sequence[:count] = sequences
+        self._counts[:count] = each
+        self._pointers[:count] = self._sequences.ctypes.data + self._sequences.itemsize * first
         self._output[:count] = 0
         self._output[outputs] = 1
         self._struct.n_tokens = count

@@ -45,8 +45,8 @@ def alone(ids: Ids, candidates: Sequence[Ids]) -> tuple[float, ...]:
 class CheckedRuntime:
     """Cells and sequences as llama.cpp has them; every broken rule is an `AssertionError`."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, *, joins: bool = True) -> None:
+        self.limits, self.joins = limits, joins
         self.sequences: dict[int, Ids] = {0: ()}
         self.decoded = 0
         self.rows = 0
@@ -54,23 +54,35 @@ class CheckedRuntime:
         self.batches: list[int] = []
 
     def decode(
-        self, tokens: np.ndarray, positions: np.ndarray, sequences: np.ndarray, outputs: np.ndarray
+        self,
+        tokens: np.ndarray,
+        positions: np.ndarray,
+        sequences: np.ndarray,
+        outputs: np.ndarray,
+        counts: np.ndarray | None = None,
     ) -> np.ndarray:
         assert 0 < len(tokens) <= self.limits.batch
         assert len(outputs) <= self.limits.outputs
-        assert len(tokens) == len(positions) == len(sequences)
+        assert counts is None or self.joins
+        ends = np.cumsum(np.ones_like(tokens) if counts is None else counts)
+        assert len(tokens) == len(positions) == len(ends)
+        assert len(sequences) == ends[-1]
         assert sorted(set(outputs.tolist())) == outputs.tolist()
         wanted = set(outputs.tolist())
         rows = []
-        for index, (token, position, sequence) in enumerate(
-            zip(tokens.tolist(), positions.tolist(), sequences.tolist(), strict=True)
+        start = 0
+        for index, (token, position, end) in enumerate(
+            zip(tokens.tolist(), positions.tolist(), ends.tolist(), strict=True)
         ):
-            assert 0 <= sequence < self.limits.sequences
-            held = self.sequences.setdefault(sequence, ())
+            own, start = sequences[start:end].tolist(), end
+            assert len({*own}) == len(own) > 0
+            assert all(0 <= sequence < self.limits.sequences for sequence in own)
+            held = self.sequences.get(own[0], ())
+            assert all(self.sequences.get(sequence, ()) == held for sequence in own), "one past"
             assert position == len(held), "positions go on without holes"
-            self.sequences[sequence] = (*held, token)
+            self.sequences |= dict.fromkeys(own, (*held, token))
             if index in wanted:
-                rows.append(logits_after(self.sequences[sequence]))
+                rows.append(logits_after((*held, token)))
         self.decoded += len(tokens)
         self.rows += len(rows)
         self.batches.append(len(tokens))
@@ -86,8 +98,8 @@ class CheckedRuntime:
     def drop(self, sequence: int) -> None:
         assert self.sequences.pop(sequence)
 
-    def keep(self, sequence: int) -> None:
-        self.kept = self.sequences[sequence]
+    def keep(self, sequence: int, alone: int) -> None:
+        self.kept, self.alone = self.sequences[sequence], alone
 
     def keep_path(self, sequence: int, tokens: np.ndarray) -> None:
         self.path = tuple(tokens.tolist())
@@ -142,12 +154,12 @@ limits = st.builds(
 
 
 def run(
-    items: Sequence[Item], within: Limits
+    items: Sequence[Item], within: Limits, *, joins: bool = True, same_bits: bool = True
 ) -> tuple[dict[int, tuple[float, ...]], CheckedRuntime]:
     plan = Plan(items, within)
-    runtime = CheckedRuntime(within)
+    runtime = CheckedRuntime(within, joins=joins)
     found: dict[int, tuple[float, ...]] = {}
-    for done in answer(plan, Schedule(plan), runtime):
+    for done in answer(plan, Schedule(plan, joins=joins, same_bits=same_bits), runtime):
         for item, scores in done:
             assert item not in found
             assert scores is not None
@@ -161,11 +173,11 @@ def run(
 
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None)
-@given(scored_items(), limits)
+@given(scored_items(), limits, st.booleans(), st.booleans())
 def test_scores_are_those_of_prompts_read_alone_bit_for_bit(
-    items: list[Item], within: Limits
+    items: list[Item], within: Limits, joins: bool, same_bits: bool
 ) -> None:
-    found, runtime = run(items, within)
+    found, runtime = run(items, within, joins=joins, same_bits=same_bits)
     assert found == {
         index: alone(tuple(item.ids), item.candidates) for index, item in enumerate(items)
     }
@@ -216,7 +228,7 @@ def best_only(
 ) -> Iterator[tuple[int, Sums]]:
     """Yield what is found of each item; check what is read on the way."""
     plan = Plan(items, within)
-    for done in answer(plan, Schedule(plan), runtime):
+    for done in answer(plan, Schedule(plan, joins=runtime.joins), runtime):
         yield from [(item, sums) for item, sums in done if sums is not None]
     assert runtime.decoded <= plan.tokens
     assert runtime.cells == 0, "nothing is left behind"
@@ -230,7 +242,7 @@ def test_the_best_is_that_of_all_candidates(
 ) -> None:
     distances = st.sampled_from([None, 0.01, 0.5, 3.0])
     items = [replace(item, within=data.draw(distances)) for item in items]
-    found = dict(best_only(items, within, CheckedRuntime(within)))
+    found = dict(best_only(items, within, CheckedRuntime(within, joins=data.draw(st.booleans()))))
     assert found.keys() == {*range(len(items))}
     for index, item in enumerate(items):
         truth = alone(tuple(item.ids), item.candidates)
@@ -308,12 +320,14 @@ class GreedyWriters:
 
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
-@given(written_items(), limits)
-def test_answers_are_those_of_prompts_answered_alone(items: list[Item], within: Limits) -> None:
+@given(written_items(), limits, st.booleans())
+def test_answers_are_those_of_prompts_answered_alone(
+    items: list[Item], within: Limits, joins: bool
+) -> None:
     plan = Plan(items, within)
-    runtime, written = CheckedRuntime(within), GreedyWriters(items)
+    runtime, written = CheckedRuntime(within, joins=joins), GreedyWriters(items)
     done: list[int] = []
-    for finished in answer(plan, Schedule(plan), runtime, written.writers):
+    for finished in answer(plan, Schedule(plan, joins=joins), runtime, written.writers):
         assert all(sums is None for _, sums in finished)
         done += [item for item, _ in finished]
     assert sorted(done) == list(range(len(items)))
@@ -335,10 +349,10 @@ def test_scores_and_answers_together_are_those_alone(
     # Some answers begin where candidates do.
     same = [Item(item.ids, budget=3) for item in scored if data.draw(st.booleans())]
     items = data.draw(st.permutations([*scored, *written, *same]))
-    plan = Plan(items, within)
-    runtime, texts = CheckedRuntime(within), GreedyWriters(items)
+    plan, joins = Plan(items, within), data.draw(st.booleans())
+    runtime, texts = CheckedRuntime(within, joins=joins), GreedyWriters(items)
     found: dict[int, Sums | None] = {}
-    for done in answer(plan, Schedule(plan), runtime, texts.writers):
+    for done in answer(plan, Schedule(plan, joins=joins), runtime, texts.writers):
         assert not found.keys() & dict(done).keys()
         found.update(done)
     assert found.keys() == {*range(len(items))}
@@ -376,13 +390,10 @@ def chain(queries: int, shots: int, length: int = 20) -> list[Item]:
 
 
 class CountingRuntime(CheckedRuntime):
-    def decode(self, *batch: np.ndarray) -> np.ndarray:
-        tokens, positions, sequences, outputs = batch
+    def decode(self, *batch: Any) -> np.ndarray:
+        tokens, _, _, outputs, _ = batch
         self.batches.append(len(tokens))
         self.decoded += len(tokens)
-        self.lengths = getattr(self, "lengths", {})
-        for sequence, position in zip(sequences.tolist(), positions.tolist(), strict=True):
-            self.lengths[sequence] = position + 1
         return np.zeros((len(outputs), 3), np.float32)
 
     def fork(self, source: int, target: int) -> None:
@@ -391,18 +402,19 @@ class CountingRuntime(CheckedRuntime):
     def drop(self, sequence: int) -> None:
         pass
 
-    def keep(self, sequence: int) -> None:
+    def keep(self, sequence: int, alone: int) -> None:
         pass
 
     def keep_path(self, sequence: int, tokens: np.ndarray) -> None:
         pass
 
 
-def test_batches_of_a_comparison_are_full() -> None:
+@pytest.mark.parametrize("joins", [True, False])
+def test_batches_of_a_comparison_are_full(joins: bool) -> None:
     items = chain(queries=60, shots=16)
     plan = Plan(items, Limits(4096, 64, 256, 256))
     runtime = CountingRuntime(plan.limits)
-    for _ in answer(plan, Schedule(plan), runtime):
+    for _ in answer(plan, Schedule(plan, joins=joins), runtime):
         pass
     full = [size for size in runtime.batches if size == 256]
     assert len(full) >= len(runtime.batches) - 4
@@ -451,15 +463,76 @@ def test_the_path_of_the_latest_prompts_is_kept() -> None:
     assert runtime.path == (4, *demos)
 
 
-def test_few_cells_are_alive_at_once() -> None:
+@pytest.mark.parametrize(("joins", "batches"), [(True, 1), (False, 3)])
+def test_few_cells_are_alive_at_once(joins: bool, batches: int) -> None:
     items = [
         replace(item, ids=[t % 5 for t in item.ids[:20]] + list(item.ids[20:]))
         for item in chain(12, 4, 6)
     ]
     within = Limits(4096, 64, 32, 64)
-    plan = Plan(items, within)
-    runtime = CheckedRuntime(within)
-    for _ in answer(plan, Schedule(plan), runtime):
-        pass
+    _, runtime = run(items, within, joins=joins)
     longest = 20 + 4 * 6 + 6
-    assert runtime.most_cells <= longest + 3 * within.batch
+    assert runtime.most_cells <= longest + batches * within.batch
+
+
+# -- What joins what ------------------------------------------------------------------------------
+
+TREE = tuple((a, b, 1) for a in (0, 1, 2) for b in (0, 1))
+"""Candidates that branch twice: three tokens, then two after each."""
+
+
+def sizes(items: Sequence[Item], within: Limits, **options: bool) -> list[int]:
+    return run(items, within, **options)[1].batches
+
+
+def test_a_short_prompt_takes_one_batch_with_its_candidates() -> None:
+    within = Limits(100, 20, 32, 32)
+    prompt = Item((3, 4, 5), TREE)
+    assert sizes([prompt], within) == [3 + 3 + 6]
+    assert sizes([prompt], within, joins=False) == [3, 3, 6]
+
+
+def test_what_does_not_fit_a_batch_follows_in_the_next() -> None:
+    prompt = Item((3, 4, 5), TREE)
+    assert sizes([prompt], Limits(100, 20, 8, 32)) == [8, 4]
+    assert sizes([prompt], Limits(100, 20, 32, 4)) == [6, 4, 2], "three rows, and one of the prompt"
+    assert sum(sizes([prompt], Limits(100, 3, 32, 32))) == 12, "three sequences"
+    assert sum(sizes([prompt], Limits(6, 20, 32, 32))) == 12, "six cells"
+
+
+def test_nothing_joins_a_prefix_whose_bits_are_to_be_the_same() -> None:
+    items = [Item((3, 4, 5, last), TREE) for last in (0, 1)]
+    within = Limits(100, 40, 64, 64)
+    _, runtime = run(items, within)
+    assert runtime.batches == [3, 2 * (1 + 9)]
+    assert (runtime.kept, runtime.alone) == ((3, 4, 5), 3)
+    assert sizes(items, within, same_bits=False) == [3 + 2 * (1 + 9)]
+
+
+def test_a_single_prompt_is_kept_with_what_was_decoded_alone() -> None:
+    _, runtime = run([Item((3, 4, 5, 0, 1), TREE)], Limits(100, 20, 4, 32))
+    assert runtime.kept[:5] == (3, 4, 5, 0, 1)
+    assert runtime.alone == 4
+    _, runtime = run([Item((3, 4, 5, 0), TREE)], Limits(100, 20, 4, 32))
+    assert runtime.alone == 4, "the last batch is full without candidates"
+
+
+def test_a_plan_goes_on_from_what_is_there() -> None:
+    plan = Plan([Item((3, 4, 5, 0), TREE)], Limits(100, 20, 32, 32))
+    runtime = CheckedRuntime(plan.limits)
+    runtime.sequences[0] = (3, 4)
+    (done,) = answer(plan, Schedule(plan, read=2), runtime)
+    assert dict(done)[0] == Sums(alone((3, 4, 5, 0), TREE))
+    assert runtime.batches == [2 + 9]
+
+
+def test_answers_join_nothing() -> None:
+    """Their tokens are not known before; scores beside them take no batches of their own."""
+    items = [Item((3, 4, 5), TREE), Item((3, 4, 5), budget=4)]
+    texts = GreedyWriters(items)
+    plan = Plan(items, Limits(100, 20, 32, 32))
+    runtime = CheckedRuntime(plan.limits)
+    list(answer(plan, Schedule(plan), runtime, texts.writers))
+    assert runtime.batches[0] == 3 + 9
+    assert len(runtime.batches) <= 4
+    assert texts.answers[1] == greedy((3, 4, 5), 4)
