@@ -26,6 +26,7 @@ from promptkit.models.planning.branches import (
     Step,
     Taken,
     path_above,
+    rows_of,
     sequences_of,
 )
 from promptkit.models.planning.prefix_trie import Plan
@@ -262,25 +263,8 @@ class Schedule:
     # After a batch is filled.
 
     def _step(self, forks: list[tuple[int, int]], taken: Taken) -> Step:
-        outputs: list[int] = []
-        reads: list[tuple[int, int, int]] = []
-        writes: list[tuple[int, int]] = []
         parts = taken.values()
-        at = 0
-        for part in parts:
-            branch, start, end = part.branch, part.start, part.end
-            if branch.segment is not None:
-                for offset in range(start, end):
-                    reads.append((len(outputs), branch.item, branch.segment.points[offset]))
-                    outputs.append(at + offset - start)
-            elif branch.node is None:
-                writes.append((len(outputs), branch.item))
-                outputs.append(at)
-            elif end == branch.length and branch.node.wants:
-                reads += [(len(outputs), *read) for read in branch.node.reads]
-                writes += [(len(outputs), item) for item in branch.node.writers]
-                outputs.append(at + end - start - 1)
-            at += end - start
+        outputs, reads, writes = rows_of(parts)
         tokens = np.concatenate([self._tokens(part) for part in parts])
         sequences, counts = sequences_of(parts)
         prefix = self._completed_prefix(taken)
@@ -293,7 +277,7 @@ class Schedule:
             ),
             sequences=sequences,
             counts=counts,
-            outputs=np.array(outputs, np.intp),
+            outputs=outputs,
             reads=reads,
             writes=writes,
             finished=list(self._count(reads)),

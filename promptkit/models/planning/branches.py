@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,12 @@ from promptkit.models.planning.candidate_trie import Segment
 from promptkit.models.planning.prefix_trie import Node
 
 Ints = npt.NDArray[np.int32]
+
+Read = tuple[int, int, int]
+"""(row, item, point)."""
+
+Write = tuple[int, int]
+"""(row, item)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,10 @@ class Step:
     """Per token, the number of its sequences; None where each has one."""
     outputs: Ints
     """The indices in the batch after which logits are wanted."""
-    reads: Sequence[tuple[int, int, int]]
-    """(row, item, point): the points of candidates that each row scores."""
-    writes: Sequence[tuple[int, int]]
-    """(row, item): the rows after which an item's answer continues."""
+    reads: Sequence[Read]
+    """The points of candidates that each row scores."""
+    writes: Sequence[Write]
+    """The rows after which an item's answer continues."""
     drops: Sequence[int]
     """Sequences that are not needed after this."""
     finished: Sequence[int]
@@ -122,6 +128,29 @@ def path_above(part: Part) -> tuple[int, Ints] | None:
     if above is None or above.node is None or not above.node.end:
         return None
     return part.sequences[0], above.node.path
+
+
+def rows_of(parts: Iterable[Part]) -> tuple[Ints, list[Read], list[Write]]:
+    """Return the indices in a batch after which logits are wanted, and what they are for."""
+    outputs: list[int] = []
+    reads: list[Read] = []
+    writes: list[Write] = []
+    at = 0
+    for part in parts:
+        branch, start, end = part.branch, part.start, part.end
+        if branch.segment is not None:
+            for offset in range(start, end):
+                reads.append((len(outputs), branch.item, branch.segment.points[offset]))
+                outputs.append(at + offset - start)
+        elif branch.node is None:
+            writes.append((len(outputs), branch.item))
+            outputs.append(at)
+        elif end == branch.length and branch.node.wants:
+            reads += [(len(outputs), *read) for read in branch.node.reads]
+            writes += [(len(outputs), item) for item in branch.node.writers]
+            outputs.append(at + end - start - 1)
+        at += end - start
+    return np.array(outputs, np.intp), reads, writes
 
 
 def sequences_of(parts: Collection[Part]) -> tuple[Ints, Ints | None]:

@@ -133,6 +133,8 @@ class Context:
         """Tokens may stand in several sequences: these share their keys and values, not a state."""
         self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         self._to_keep: tuple[int, ...] = ()
+        self._used: set[int] = set()
+        """Sequences that may hold tokens."""
         self._any_place = False
         """Begins a run after any tokens that are kept: quicker, and other last digits."""
 
@@ -169,7 +171,7 @@ class Context:
         if shared <= 0 or not self._cut(shared):
             self.clear()
             return 0
-        for sequence in range(self._prefix):
+        for sequence in self._used - {self._prefix}:
             self.drop(sequence)
         self.fork(self._prefix, 0)
         return shared
@@ -234,6 +236,7 @@ class Context:
     def clear(self) -> None:
         """Forget everything."""
         self._kept, self._alone = (), 0
+        self._used.clear()
         self._lib.llama_memory_clear(self._memory, False)
 
     def _cut(self, length: int) -> bool:
@@ -280,6 +283,7 @@ class Context:
         if counts is not None and not (self._joins and _counts(counts, tokens, sequences)):
             raise ModelError("a batch with tokens in several sequences, which it cannot have")
         batch = self._batch.fill(tokens, positions, sequences, outputs, counts)
+        self._used.update(sequences.tolist())
         forget_errors()
         start = perf_counter()
         code = compute(self._lib.llama_decode, self._context, batch)
@@ -295,11 +299,13 @@ class Context:
 
     def fork(self, source: int, target: int) -> None:
         """Make sequence `target` a copy of `source`."""
+        self._used.add(target)
         self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def drop(self, sequence: int) -> None:
         """Forget a sequence."""
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._used.discard(sequence)
 
 
 def _params(settings: RuntimeSettings, length: int, sequences: int) -> Any:
