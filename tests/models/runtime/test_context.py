@@ -59,7 +59,7 @@ def test_the_prefix_of_a_run_is_there_for_the_next(make: Make) -> None:
         prefix = tokens_at(range(150))
         assert context.begin(prefix, wants=False) == 0
         whole = read(context, 0, 0, 150)
-        context.keep(0, len(context._to_keep))
+        context.keep(0, 150)
         read(context, 0, 150, 200)
         assert context.begin(prefix, wants=False) == 150
         expected = read(context, 0, 150, 200)
@@ -79,7 +79,7 @@ def test_answers_go_on_from_the_path_of_the_run_before(make: Make) -> None:
         path = tokens_at(range(150))
         context.begin(path[:70], wants=False)
         read(context, 0, 0, 70)
-        context.keep(0, len(context._to_keep))
+        context.keep(0, 70)
         expected = read(context, 0, 70, 160)
         context.keep_path(0, np.array(path, np.int32))
         rewinds = write is write_llama
@@ -96,7 +96,7 @@ def test_scores_do_not_begin_after_tokens_that_were_read_with_others(make: Make)
     path = tokens_at(range(150))
     context.begin(path[:70], wants=False)
     read(context, 0, 0, 70)
-    context.keep(0, len(context._to_keep))
+    context.keep(0, 70)
     read(context, 0, 70, 160)
     context.keep_path(0, np.array(path, np.int32))
     assert context.begin(path, wants=False) == 64
@@ -113,7 +113,7 @@ def test_a_recurrent_state_cannot_be_cut(make: Make) -> None:
     prefix = tokens_at(range(150))
     context.begin(prefix, wants=False)
     whole = read(context, 0, 0, 150)
-    context.keep(0, len(context._to_keep))
+    context.keep(0, 150)
     assert context.begin(prefix, wants=True) == 0
     np.testing.assert_array_equal(read(context, 0, 0, 150), whole)
 
