@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast structure check docs format bench clean
+.PHONY: demo test test-fast structure check audit-deps docs format bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/promptkit compare examples/fruit --verbalizer labels --verbalizer plain --calibrate batch
@@ -24,6 +24,10 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Known vulnerabilities of what users install; skipped where the advisories cannot be reached.
+audit-deps: $(VENV)/dev.stamp
+	@$(BIN)/python .ci/audit_deps.py
 
 # The site of docs/ and of the docstrings, in site/.
 docs: $(VENV)/dev.stamp

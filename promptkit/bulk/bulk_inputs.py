@@ -31,6 +31,7 @@ Rows = Generator[NumberedRow, None, None]
 """Rows as they are read; closing them closes their file."""
 
 _SLICE = 1024  # rows of a record batch that are Python's at a time
+_LONGEST = 1 << 26  # characters of a line
 _ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as they are read
 
 
@@ -162,13 +163,23 @@ def _lines(path: Path, file: BinaryIO) -> Generator[str, None, None]:
     newline = "" if is_csv(path) else "\n"
     text = io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline=newline)
     try:
-        first = text.readline()
+        first = _line(text, path)
         if not first:
             raise DataError([Problem("the file is empty", str(path))])
         yield first
-        yield from iter(text.readline, "")  # `yield from text` would close the file itself
+        while line := _line(text, path):  # `yield from text` would close the file itself
+            yield line
     finally:
         text.detach()  # `rows` closes the file
+
+
+def _line(text: io.TextIOWrapper, path: Path) -> str:
+    """Return the next line, within bounds: gigabytes without an end take a megabyte of gzip."""
+    line = text.readline(_LONGEST)
+    if len(line) == _LONGEST:
+        reason = f"a line of {_LONGEST:,} characters or more, which is no row"
+        raise DataError([Problem(reason, str(path))])
+    return line
 
 
 def _parquet(path: Path, size: int) -> InputStream:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.calibration.fitted import FittedCalibration
 from promptkit.errors import DataError, ModelError, Problem, PromptkitError
+from promptkit.files.paths import is_inside
 from promptkit.inference.answering import Progress
 from promptkit.inference.any_predictor import apart
 from promptkit.inference.cell import Cell
@@ -88,6 +89,7 @@ def load_frozen(
     threads: int | None = None,
     gpu_layers: GpuLayers | None = None,
     embedder: Embedder | None = None,
+    any_server: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> FrozenPredictor:
     """Load a frozen predictor with its model.
@@ -100,6 +102,7 @@ def load_frozen(
         gpu_layers: The layers that run on a GPU; by default as many as when it was frozen.
         embedder: The embedder by which its shots are selected; by default the one that the file
             names.
+        any_server: Whether the file may name any server as the place of its model.
         notify: A function that is called with notes, such as that the weights run as another type.
 
     Returns:
@@ -128,7 +131,8 @@ def load_frozen(
         raise _damaged(frozen, "its task is read differently by this version of promptkit")
     given = model is not None
     if model is None:
-        model = _loaded(frozen, threads, gpu_layers, notify)
+        how: dict[str, Any] = {"threads": threads, "gpu_layers": gpu_layers, "notify": notify}
+        model = _loaded(frozen, any_server=any_server, **how)
     same = _check_model(frozen, model.identity, any_model, notify)
     if frozen.data.get("state") and same and not given:
         _restore(frozen, model, notify)
@@ -150,6 +154,8 @@ def _template(frozen: FrozenFile, folder: Path) -> Template:
     for one in folders:
         one.mkdir(parents=True, exist_ok=True)
     place = None if data["place"] is None else str(templates / data["place"])
+    if place is not None and not is_inside(Path(place), templates):
+        raise ValueError(f"its template is in the place {place!r}")
     source = frozen.files["template.j2"].decode()
     template = Template(source, data["name"], folders, made_from=place)
     template.check()
@@ -176,12 +182,7 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _loaded(
-    frozen: FrozenFile,
-    threads: int | None,
-    gpu_layers: GpuLayers | None,
-    notify: Callable[[str], None] | None,
-) -> Model:
+def _loaded(frozen: FrozenFile, **how: Any) -> Model:
     """Return the model that a file names."""
     origin, identity = frozen.data["model"]["origin"], frozen.data["model"]["identity"]
     if origin is None:
@@ -189,7 +190,6 @@ def _loaded(
             f"{frozen.path}: frozen with {identity['name']}, which is no model file; give the "
             "model: load_predictor(file, model=...)"
         )
-    how: dict[str, Any] = {"threads": threads, "gpu_layers": gpu_layers, "notify": notify}
     try:
         return load_again(origin, identity["context"], **how)
     except PromptkitError as error:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import atexit
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from promptkit.cascades.cascade import Cascade
 from promptkit.cascades.cascade_evidence import CascadeEvidence
@@ -15,6 +19,7 @@ from promptkit.cascades.cascade_saving import KIND
 from promptkit.cascades.cascade_step import CascadeStep
 from promptkit.cascades.lazy_predictor import LazyPredictor
 from promptkit.errors import DataError, Problem
+from promptkit.files.paths import is_inside
 from promptkit.files.sealed_zip import SealedZip, unseal
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.profile import Profile
@@ -42,7 +47,8 @@ def read_cascade(path: str | Path, load: Load) -> Cascade:
     try:
         sealed.unpack(folder)
         task = load_task(folder / "task")
-        steps = [_step(one, folder, task, load) for one in sealed.data["steps"]]
+        saved = _steps().validate_python(sealed.data["steps"])
+        steps = [_step(one, folder, task, load) for one in saved]
         said = sealed.data["evidence"]
         evidence = None if said is None else CascadeEvidence.from_dict(said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -50,14 +56,28 @@ def read_cascade(path: str | Path, load: Load) -> Cascade:
     return Cascade(steps, task, sealed.path.stem, evidence)
 
 
-def _step(said: Mapping[str, Any], folder: Path, task: Task[Any, Any], load: Load) -> CascadeStep:
-    predictor = LazyPredictor(
-        folder / said["file"],
-        ModelIdentity(**said["identity"]),
-        Profile.from_dict(said["profile"]),
-        lambda path: load(path, task),
-    )
-    return CascadeStep(predictor, said["threshold"], said["key"])
+@dataclass(frozen=True)
+class _SavedStep:
+    """A step as the manifest has it."""
+
+    file: str
+    threshold: float | None
+    key: str
+    identity: ModelIdentity
+    profile: Profile
+
+
+@cache
+def _steps() -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[list[_SavedStep], Field(min_length=1)])
+
+
+def _step(saved: _SavedStep, folder: Path, task: Task[Any, Any], load: Load) -> CascadeStep:
+    file = folder / saved.file
+    if not is_inside(file, folder):
+        raise ValueError(f"a step is the file {saved.file!r}")
+    predictor = LazyPredictor(file, saved.identity, saved.profile, lambda path: load(path, task))
+    return CascadeStep(predictor, saved.threshold, saved.key)
 
 
 def _damaged(sealed: SealedZip, reason: object) -> DataError:

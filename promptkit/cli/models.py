@@ -157,11 +157,12 @@ def _measured(choice: Choice) -> Table:
 def _outcome(choice: Choice) -> str:
     settings = choice.settings
     runs = (
-        f"{choice.label}, {_attention(settings)} attention, {settings.cache.upper()} cache, "
-        f"micro-batches of {settings.batch}, {settings.threads} threads"
+        f"{escaped(choice.label)}, {_attention(settings)} attention, "
+        f"{settings.cache.upper()} cache, micro-batches of {settings.batch}, "
+        f"{settings.threads} threads"
         + (f", {settings.gpu_layers} layers on a GPU" if settings.gpu_layers else "")
     )
-    where = f"\n{_size(choice.made_bytes)}: {choice.made}" if choice.made else ""
+    where = f"\n{_size(choice.made_bytes)}: {escaped(str(choice.made))}" if choice.made else ""
     busy = "" if choice.settled else "The machine was busy, so the speeds had not settled.\n"
     return (
         f"{busy}It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"

@@ -10,6 +10,7 @@ import typer
 from promptkit.cli import options
 from promptkit.cli.console import note, say
 from promptkit.cli.predictors import is_saved, predictor_named
+from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.frozen_file import SUFFIX
@@ -40,6 +41,16 @@ Fallback = Annotated[
 Host = Annotated[
     str,
     typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all of this machine."),
+]
+HostNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        callback=listed,
+        help="Host name under which clients reach it, such as api.example.org; requests to others "
+        "are refused. By default those of this machine; with another --host, any.",
+    ),
 ]
 Port = Annotated[
     int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 for one that is free.")
@@ -78,6 +89,7 @@ def serve(
     predictor: Name,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    name: HostNames = None,
     model: ModelName = None,
     any_model: AnyModel = False,
     threads: Threads = None,
@@ -122,7 +134,15 @@ def serve(
     def ready(address: str) -> None:
         say(f"{loaded.identity.name} at {address} (page: {address}/docs)")
 
-    run_server(loaded, host=host, port=port, limits=limits, ready=ready, notify=note)
+    run_server(
+        loaded,
+        host=host,
+        port=port,
+        names=name or (),
+        limits=limits,
+        ready=ready,
+        notify=note,
+    )
 
 
 def _table(file: str, default: str | None, fallback: Any) -> Lookup:

@@ -96,7 +96,7 @@ class SentPredictor:
         with TemporaryDirectory() as folder:
             file = Path(folder) / f"sent{SUFFIX}"
             file.write_bytes(self.frozen)
-            made = load_frozen(file, threads=threads)
+            made = load_frozen(file, threads=threads, any_server=True)  # as the run does
         if changes := made.identity.changes(self.identity):
             raise ModelError(
                 f"{runs_otherwise(changes)}; name the weights with --weights, and install the same "

@@ -146,6 +146,8 @@ def streamed(path: str | Path) -> Iterator[BinaryIO]:
             _tidy(place.parent)
             _open.add(partial)
             with partial.open("wb") as file:
+                with suppress(FileNotFoundError):
+                    partial.chmod(stat.S_IMODE(place.stat().st_mode))
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

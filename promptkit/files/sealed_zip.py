@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,9 @@ from typing import Any, NamedTuple
 from promptkit.errors import DataError, Problem
 from promptkit.files import saving
 from promptkit.files.paths import MOST_BYTES, read_bytes
+from promptkit.files.zip_parts import parts_of
 
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the zip
-    *(KeyError, ValueError, TypeError),  # of the manifest; RecursionError is a RuntimeError
-)
+_DAMAGE = (KeyError, ValueError, TypeError, RecursionError)
 
 
 class SealedKind(NamedTuple):
@@ -98,9 +95,12 @@ def unseal(path: str | Path, kind: SealedKind) -> SealedZip:
     """
     path = Path(path)
     try:
-        files = _unzipped(read_bytes(path, MOST_BYTES))
+        files = parts_of(read_bytes(path, MOST_BYTES), MOST_BYTES)
         data = json.loads(files.pop(kind.manifest))
         version, digests = data["format"], data["files"]
+        if not isinstance(digests, dict):
+            raise TypeError("no list of files")
+        is_whole = data.get("checksum") == _checksum(data)
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from None
     except _DAMAGE as error:
@@ -109,27 +109,13 @@ def unseal(path: str | Path, kind: SealedKind) -> SealedZip:
     if version != kind.version:
         reads = f"this promptkit reads {kind.version}; update promptkit"
         raise _bad(path, f"format {version!r}, and {reads}")
-    if data.get("checksum") != _checksum(data):
+    if not is_whole:
         raise _bad(path, f"its manifest was changed after it was written; {kind.again}")
     found = {name: _digest(content) for name, content in files.items()}
     for name in sorted({*found, *digests}):
         if found.get(name) != digests.get(name):
             raise _bad(path, f"{name} in it was changed, added or lost; {kind.again}")
     return SealedZip(path, data, files)
-
-
-def _unzipped(raw: bytes) -> dict[str, bytes]:
-    """Return the files of a zip within bounds. Raises `BadZipFile` and ValueError."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        entries = archive.infolist()
-        if sum(entry.file_size for entry in entries) > MOST_BYTES:
-            raise ValueError("more than 1 GB when decompressed")
-        for entry in entries:
-            parts = PurePosixPath(entry.filename).parts
-            strange = entry.filename.startswith("/") or "\\" in entry.filename or ":" in parts[0]
-            if strange or ".." in parts:
-                raise ValueError(f"a file named {entry.filename!r}")
-        return {entry.filename: archive.read(entry) for entry in entries if not entry.is_dir()}
 
 
 def _digest(content: bytes) -> str:

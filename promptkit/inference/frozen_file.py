@@ -16,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from promptkit.errors import TaskError
+from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.sealed_zip import SealedKind, SealedZip, seal, unseal
+from promptkit.inference.frozen_manifest import manifest_problem
 from promptkit.inference.prediction import Predictor
 from promptkit.models.runtime.prefix_state import PrefixState
 from promptkit.models.tokens.encoder import common_prefix
@@ -115,7 +116,11 @@ def read_frozen(path: str | Path) -> FrozenFile:
     Raises:
         DataError: The file is missing, damaged, of another kind or of a later version.
     """
-    return unseal(path, KIND)
+    frozen = unseal(path, KIND)
+    if problem := manifest_problem(frozen.data):
+        reason = f"its manifest cannot be read ({problem}); {KIND.again}"
+        raise DataError([Problem(reason, file=str(path))])
+    return frozen
 
 
 def _lasting(task: Task[Any, Any]) -> Task[Any, Any]:

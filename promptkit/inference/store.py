@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -28,6 +29,9 @@ Result = Score | Generation
 
 _VERSION = 1
 _CHUNK = 500  # keys in one query: SQLite bounds the number of parameters
+_MOST_BYTES = 64 << 20
+"""Largest row that is read, in bytes."""
+_TABLE = "CREATE TABLE predictions (key BLOB PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID"
 _WAIT_SECONDS = 60.0
 _forked = lock_of_process()
 # What the numbers mean; a change of rule is a change of key.
@@ -87,7 +91,10 @@ class Store:
             check_same_thread=False,  # `_used` keeps threads apart
         )
         self._db.text_factory = bytes  # a damaged text may not be UTF-8
+        if sys.version_info >= (3, 11):
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
         try:
+            self._db.execute("PRAGMA trusted_schema = OFF")
             self._prepare()
         except BaseException:
             self._db.close()
@@ -98,20 +105,20 @@ class Store:
         if not self._is_made():
             with self._transaction():
                 if not self._is_made():  # by another process, meanwhile
-                    self._db.execute(
-                        "CREATE TABLE predictions"
-                        " (key BLOB PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID"
-                    )
+                    self._db.execute(_TABLE)
                     self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._write_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
 
     def _is_made(self) -> bool:
         # One statement, so that another process cannot make the table half-way.
-        version, things, ours = self._db.execute(
+        version, things, ours, extra = self._db.execute(
             "SELECT user_version, (SELECT count(*) FROM sqlite_master),"
-            " (SELECT count(*) FROM sqlite_master WHERE name = 'predictions')"
-            " FROM pragma_user_version"
+            " (SELECT count(*) FROM sqlite_master WHERE name = 'predictions'),"
+            " (SELECT count(*) FROM sqlite_master WHERE sql <> ? "
+            "  AND NOT (type = 'table' AND name LIKE 'sqlite_%'))"
+            " FROM pragma_user_version",
+            [_TABLE],
         ).fetchone()
         if version == 0 and not things:
             return False
@@ -124,6 +131,11 @@ class Store:
             raise StoreError(
                 f"{self.path}: a store of version {version}; this promptkit knows {_VERSION}. "
                 "Name another with --store"
+            )
+        if extra:  # a view or a trigger computes whatever its author likes, for ever
+            raise StoreError(
+                f"{self.path}: not as promptkit makes a store: it has other tables, views, indexes "
+                "or triggers, which are not run; name another with --store"
             )
         return True
 
@@ -327,6 +339,8 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
-    folder.mkdir(parents=True, exist_ok=True)  # another process may have made it meanwhile
-    if folder.name == ".promptkit":
+    is_ours = folder.name == ".promptkit"
+    # Generated answers may quote private inputs. Another process may have made it meanwhile.
+    folder.mkdir(0o700 if is_ours else 0o777, parents=True, exist_ok=True)
+    if is_ours:
         (folder / ".gitignore").write_text("*\n")  # as pytest, mypy and ruff do for their caches

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from promptkit.errors import StoreError
+from promptkit.errors import StoreError, escaped
 from promptkit.inference.store import Store, result_of
 from promptkit.models.base import Score
 from promptkit.text import counted
@@ -39,13 +39,13 @@ class StoreState:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.path}: {counted(self.scored + self.generated, 'prediction')} "
+            f"{escaped(str(self.path))}: {counted(self.scored + self.generated, 'prediction')} "
             f"({self.scored:,} scored, {self.generated:,} generated), {self.size / 1e6:,.1f} MB"
         ]
         if self.damaged:
             rows = counted(self.damaged, "damaged row")
             lines.append(f"{rows}: asked again when needed; promptkit store prune deletes them")
-        lines += [f"damaged file: {fault}" for fault in self.faults[:_SHOWN]]
+        lines += [f"damaged file: {escaped(fault)}" for fault in self.faults[:_SHOWN]]
         if self.faults:
             lines.append("move the file away; what it held is asked again")
         return "\n".join(lines)

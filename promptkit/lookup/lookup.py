@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptkit.errors import LookupMissError, TaskError, shorten
+from promptkit.errors import LookupFileError, LookupMissError, TaskError, shorten
 from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.lookup.lookup_file import inode_of
 from promptkit.lookup.lookup_keys import InputField
-from promptkit.lookup.lookup_table import Version, read_table
+from promptkit.lookup.lookup_table import ODD, Version, read_table
 
 if TYPE_CHECKING:
     from promptkit.inference.any_predictor import AnyPredictor
@@ -92,7 +92,10 @@ class Lookup:
         table = self._table
         key, check = table.keys(value)
         entry = table.pages.get(key)
-        return None if entry is None else table.codec.find(entry, check)
+        try:
+            return None if entry is None else table.codec.find(entry, check)
+        except ODD as error:
+            raise LookupFileError(f"{self.file}: damaged: {error!r}") from None
 
     def _missed(self, values: Sequence[Any]) -> list[StoredAnswer]:
         """Return the answers to inputs that the table does not have. Raises `LookupMissError`."""

@@ -133,7 +133,7 @@ def opened(path: Path) -> LookupPages:
                         continue
                     pages = LookupPages(made, digest, inode)
                     pages.about()
-                except (lmdb.Error, TypeError, ValueError) as error:
+                except (lmdb.Error, TypeError, ValueError, RecursionError) as error:
                     raise LookupFileError(f"{path}: damaged: {error}; {_REMEDY}") from None
                 _open[inode] = pages
         return pages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,12 @@ class Version(NamedTuple):
 
 _TOOK = ("tokens", "seconds")
 
+ODD = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+    struct.error,
+)
+"""Errors of reading what a file says in another way than promptkit writes it."""
+
 
 def about_versions(versions: Iterable[Version]) -> dict[str, Any]:
     """Return versions as a file says them of itself; what answers took stands apart.
@@ -97,9 +104,9 @@ def read_table(path: Path) -> LookupTable:
         fields = versions[-1].fields
         codec = Codec(about["labels"], about["names"])
         return LookupTable(pages, keys_of(fields), codec, fields, versions, about["oldest"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except ODD as error:
         raise LookupFileError(f"{path}: damaged: {error!r}") from None
 
 
 def _fields(written: Iterable[Any]) -> tuple[InputField, ...]:
-    return tuple(InputField(name, is_text, tuple(rules)) for name, is_text, rules in written)
+    return tuple(InputField(str(name), is_text, tuple(rules)) for name, is_text, rules in written)

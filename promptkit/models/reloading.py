@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import ModelError
 from promptkit.models.base import GpuLayers, Model
-from promptkit.models.remote.address import is_url
+from promptkit.models.remote.address import check_named_by_file, is_url
 
 if TYPE_CHECKING:
     from promptkit.models.prepare.prepare import Notify
@@ -20,6 +20,7 @@ def load_again(
     name: str | None = None,
     threads: int | None = None,
     gpu_layers: GpuLayers | None = None,
+    any_server: bool = False,
     notify: Notify | None = None,
 ) -> Model:
     """Load a model with the settings that it had.
@@ -30,10 +31,12 @@ def load_again(
         name: Another place of its file; by default that of `origin`.
         threads: The threads that compute; by default as many as were measured to be fastest.
         gpu_layers: Another number of layers on a GPU; by default that of `origin`.
+        any_server: Whether `origin` may name a server that is neither here nor known to be trusted.
         notify: A function that is called with notes.
 
     Raises:
-        ModelError: The model is not found, cannot be loaded, or is a server's with `gpu_layers`.
+        ModelError: The model is not found, cannot be loaded, or is a server's with `gpu_layers`; or
+            only a file names its server.
     """
     from promptkit.models.llama import load_model
     from promptkit.models.remote.server_model import load_server
@@ -41,6 +44,8 @@ def load_again(
     place = origin["name"] if name is None else name
     how: dict[str, Any] = {} if notify is None else {"notify": notify}
     if is_url(place):
+        if name is None and not any_server:
+            check_named_by_file(place)
         if gpu_layers not in (None, "auto"):
             raise ModelError("gpu_layers: a server has its own; start it with what you need")
         return load_server(place, context=context, **how)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError
+from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError, shorten
 from promptkit.selection.strategies import BUILT_IN, Given, Selection
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def selection_from_dict(
         values = {key: value for key, value in data.items() if key not in ("kind", "embedder")}
         if "ids" in values:
             values["ids"] = tuple(values["ids"])
+        if odd := [value for value in values.values() if not isinstance(value, _PLAIN)]:
+            raise TypeError(f"{shorten(odd[0])} is no setting")
         kind: type[Selection] = _KINDS[data["kind"]]
         if (saved := data.get("embedder")) is not None:
             values["embed"] = _embedder(saved, embedder, threads)
@@ -91,4 +93,5 @@ def _embedder(saved: Mapping[str, Any], given: Embedder | None, threads: int | N
     return found.found_as(wanted)
 
 
+_PLAIN = (str, int, float, tuple)  # a bool is an int
 _KINDS: Mapping[str, Any] = {Given.kind: Given, **BUILT_IN}

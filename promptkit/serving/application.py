@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -23,6 +24,7 @@ from promptkit.serving import openapi, systemone
 from promptkit.serving.joined_batches import CrowdedError, JoinedBatches
 from promptkit.serving.refusal import MOST_FLAWS, RefusalError, flaw, unfit
 from promptkit.serving.request_body import json_of
+from promptkit.serving.senders import KeptApart, check_sender
 from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer, served
 from promptkit.serving.served_lookup import served_lookup
 from promptkit.serving.service_limits import RateLimiter, ServiceLimits
@@ -53,7 +55,8 @@ def service(
         predictor: A predictor, such as `load_predictor` returns.
         task: The task of its inputs; by default its own. A lookup table needs none.
         limits: What requests may hold, take and wait.
-        hosts: The host names that requests may be to; None for all.
+        hosts: Names of the service: of hosts that requests may be to, and whose pages may send
+            them; None for any, whose own pages may.
         notify: A function that is called with errors that no client caused.
 
     Returns:
@@ -114,7 +117,12 @@ class _Service:
             decide = self._route("/v1/systemone", self._decide)
             routes[:0] = [Route("/v1/systemone", decide, methods=post)]
         handlers: Any = {HTTPException: _refused}
-        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=handlers)
+        return Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers=handlers,
+            middleware=[Middleware(KeptApart)],
+        )
 
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
@@ -127,7 +135,7 @@ class _Service:
         async def answer(request: Request) -> Response:
             start = perf_counter()
             try:
-                self._check_host(request)
+                check_sender(request, self._hosts)
                 response = await handler(request)
             except RefusalError as error:
                 response = error.response()
@@ -138,12 +146,6 @@ class _Service:
             return response
 
         return answer
-
-    def _check_host(self, request: Request) -> None:
-        """Raise `RefusalError` for a page elsewhere whose name was made to point here."""
-        if self._hosts is not None and request.url.hostname not in self._hosts:
-            name = shorten(request.url.hostname)
-            raise RefusalError(421, f"this service has another name than {name}")
 
     def _check_rate(self, request: Request) -> None:
         if self._limiter is None:

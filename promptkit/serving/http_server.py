@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import uvicorn
 from promptkit.errors import PromptkitError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.serving.application import LOCAL, service
+from promptkit.serving.bounded_connection import bounded
 from promptkit.serving.service_limits import ServiceLimits
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -24,6 +25,7 @@ def run_server(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    names: Sequence[str] = (),
     limits: ServiceLimits = ServiceLimits(),
     ready: Callable[[str], None] = lambda address: None,
     notify: Callable[[str], None] = lambda message: None,
@@ -34,6 +36,8 @@ def run_server(
         predictor: A predictor with a task.
         host: The address to listen on.
         port: The port; 0 for one that is free.
+        names: Names under which clients may ask, beside those of this machine; without any, and
+            with another address than its own, all of them.
         limits: What requests may hold, take and wait.
         ready: A function that is called with the address, once the server listens.
         notify: A function that is called with errors that no client caused.
@@ -43,12 +47,11 @@ def run_server(
         TaskError: The predictor has no task.
     """
     with _listening(host, port) as listener:
-        local = host in LOCAL
-        names = LOCAL if local else None
-        application = service(predictor, limits=limits, hosts=names, notify=notify)
+        hosts = (*LOCAL, *names) if names or host in LOCAL else None
+        application = service(predictor, limits=limits, hosts=hosts, notify=notify)
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=bounded(limits.seconds),
             ws="none",
             log_config=None,
             access_log=False,

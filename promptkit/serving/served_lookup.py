@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, PydanticUserError, create_model
 
-from promptkit.errors import LookupMissError
+from promptkit.errors import LookupMissError, TaskError
 from promptkit.lookup.lookup import Lookup
 from promptkit.serving.served import InputAnswer, Served, info_of
 from promptkit.tasks.task import Task
@@ -24,8 +24,11 @@ def served_lookup(table: Lookup) -> Served:
         table: A table without a fallback, which would need the task.
     """
     fields: dict[str, Any] = {one.name: (str if one.is_text else Any, ...) for one in table.fields}
-    kind = create_model("Input", __config__=ConfigDict(extra="forbid"), **fields)
-    task = Task[kind, str](name=table.file.stem)  # type: ignore[valid-type]
+    try:
+        kind = create_model("Input", __config__=ConfigDict(extra="forbid"), **fields)
+        task = Task[kind, str](name=table.file.stem)  # type: ignore[valid-type]
+    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+        raise TaskError(f"{table.file}: its input fields cannot be served: {error}") from None
     looked = monotonic()
 
     def ask(inputs: Sequence[Any]) -> list[InputAnswer]:

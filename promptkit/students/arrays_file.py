@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from promptkit.files.zip_parts import parts_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -35,14 +35,9 @@ def unpacked(raw: bytes, most: int) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: It is damaged or too large, or holds other types or what is not finite.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > most:
-                raise ValueError(f"more than {most / 1e6:,.0f} MB when decompressed")
-            members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"damaged: {error}") from None
-    return {name.removesuffix(".npy"): _array(name, data) for name, data in members.items()}
+    return {
+        name.removesuffix(".npy"): _array(name, data) for name, data in parts_of(raw, most).items()
+    }
 
 
 def _array(name: str, data: bytes) -> NDArray[Any]:

@@ -84,7 +84,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise _bad(path, f"no student, or a damaged one ({error}); {_AGAIN}") from None
     if kind != TYPE:
         raise _bad(path, f"no student, but {str(kind)[:60]!r}")
-    if version != FORMAT or data.get("kind") not in KINDS:
+    if version != FORMAT or str(data.get("kind")) not in KINDS:
         what = f"version {version!r} of the kind {str(data.get('kind'))[:60]!r}"
         raise _bad(path, f"{what}, and this promptkit reads {FORMAT}; update promptkit")
     if data.get("checksum") != checksum(data):
@@ -94,6 +94,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _checked_names(folder: Path, data: Mapping[str, Any]) -> list[str]:
     """Return the files of the task that a manifest names. Raises `DataError` for other places."""
+    if not isinstance(data.get("files"), dict):
+        raise _bad(folder / MANIFEST, f"it names no files; {_AGAIN}")
     names = [name for name in data["files"] if name != ARRAYS]
     for name in names:
         beginning, _, rest = name.partition("/")

@@ -15,6 +15,7 @@ from promptkit.errors import DataError, MissingExtraError, Problem, TaskError
 from promptkit.files import saving
 from promptkit.files.delimited import csv_rows, is_tabbed, to_csv
 from promptkit.files.paths import (
+    MOST_BYTES,
     check_file,
     is_compressed,
     plain_path,
@@ -24,6 +25,8 @@ from promptkit.files.paths import (
 
 NumberedRow = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
+
+_BATCH, _ROW_BYTES = 4096, 64  # rows of Parquet that are read at once, and what one weighs at least
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,8 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
     try:
         check_file(path)
         path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
-        rows = parquet.read_table(path).to_pylist()
+        with parquet.ParquetFile(path) as file:
+            rows = [row for batch in _bounded(file) for row in batch.to_pylist()]
     except (ArrowException, OSError, ValueError) as error:
         # The text of an error of pyarrow may be only the file's name.
         text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
@@ -201,3 +205,13 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
         reason = plainly or f"not Parquet: {text or type(error).__name__}"
         raise TaskError(f"{path}: {reason}") from None
     yield from enumerate(rows, start=1)
+
+
+def _bounded(file: Any) -> Iterator[Any]:
+    """Yield the batches of a Parquet file: a few bytes of it may stand for any number of rows."""
+    size = 0
+    for batch in file.iter_batches(batch_size=_BATCH):
+        size += batch.nbytes + batch.num_rows * _ROW_BYTES
+        if size > MOST_BYTES:
+            raise ValueError("more than 1 GB of rows; promptkit predict reads them one by one")
+        yield batch

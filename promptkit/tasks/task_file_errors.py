@@ -28,6 +28,7 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
     known = {**known, **of_slots}
     for item in error.errors(include_url=False):
         keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
+        keys = keys or [str(k) for k in item["loc"]]
         section, name = ".".join(keys[:-1]), keys[-1]
         if keys[0] == "input" and len(keys) > 1:
             keys = keys[:2]

@@ -104,6 +104,7 @@ def _fetched(name: str) -> Path:
     owner, repo, file = [*name.removeprefix("hf:").split("/", 2), "", ""][:3]
     if not (owner and repo and file):
         raise ModelError(f"{name!r}: write hf:owner/repo/file.gguf")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read where it is imported first
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import (

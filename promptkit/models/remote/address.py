@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from promptkit.errors import ModelError
+from promptkit.errors import ModelError, shorten
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OPENAI = "api.openai.com"
@@ -86,3 +86,20 @@ def _host(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
+
+
+def check_named_by_file(url: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Check a URL that a file names, such as a frozen predictor: inputs and the key would go there.
+
+    Hosts in `PROMPTKIT_SERVERS` (with commas) may be named, and those of this machine.
+
+    Raises:
+        ModelError: The host is another.
+    """
+    host = _host(url) or ""
+    known = map(str.strip, environment.get("PROMPTKIT_SERVERS", "").lower().split(","))
+    if host not in {*_LOOPBACK, *filter(None, known)}:
+        raise ModelError(
+            f"the file names the server {shorten(host)}, and inputs would be sent there; if you "
+            "trust it, name its URL as the model (--model), or its host in PROMPTKIT_SERVERS"
+        )
