@@ -19,18 +19,18 @@ MOST_FOLDERS = 1000
 Count = Annotated[int, Field(ge=0, le=2**31)]
 
 
-class _Part(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class FrozenTask(_Part):
+class FrozenTask(_Strict):
     """Name and fingerprint of the task."""
 
     name: str
     fingerprint: str
 
 
-class FrozenTemplate(_Part):
+class FrozenTemplate(_Strict):
     """Name of the template, and the places in which it looks for others."""
 
     name: str
@@ -38,7 +38,7 @@ class FrozenTemplate(_Part):
     folders: int = Field(ge=0, le=MOST_FOLDERS)
 
 
-class FrozenIdentity(_Part):
+class FrozenIdentity(_Strict):
     """Identity of the model, as far as it is read by its names."""
 
     name: str
@@ -46,7 +46,7 @@ class FrozenIdentity(_Part):
     context: int = Field(ge=1, le=2**31)
 
 
-class FrozenOrigin(_Part):
+class FrozenOrigin(_Strict):
     """How the model was loaded."""
 
     name: str
@@ -56,14 +56,14 @@ class FrozenOrigin(_Part):
     gpu_layers: int | str = 0
 
 
-class FrozenModel(_Part):
+class FrozenModel(_Strict):
     """The model."""
 
     identity: FrozenIdentity
     origin: FrozenOrigin | None
 
 
-class FrozenManifest(_Part):
+class FrozenManifest(_Strict):
     """Everything in the manifest that has a type of its own nowhere else."""
 
     task: FrozenTask

@@ -96,31 +96,25 @@ def test_ray_and_the_hub_are_told_to_report_nothing(monkeypatch: pytest.MonkeyPa
     """Both would tell their makers that, and how, they are used."""
     import ray
 
-    from promptkit.distributed import ray_data
+    import promptkit as pk
     from promptkit.errors import ModelError, TaskError
     from promptkit.models.prepare import model_files
 
-    for name in ("RAY_USAGE_STATS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
+    names = ("RAY_USAGE_STATS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")
+    for name in names:
         monkeypatch.setenv(name, "x")  # restored at the end
         monkeypatch.delenv(name)
-    told: dict[str, str | None] = {}
 
-    def init(**_: object) -> None:
-        told["ray"] = os.environ.get("RAY_USAGE_STATS_ENABLED")
-        raise ConnectionError("nobody there")
+    def refused(*_: object, **__: object) -> None:
+        raise ConnectionError("no network here")
 
-    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "init", refused)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(TaskError), ray_data._cluster("local", 1):
-        pass
-    with pytest.raises(ModelError):
-        model_files._fetched("hf:a/b")
-    assert told == {"ray": "0"}
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", _no_download)
-    with pytest.raises(ModelError):
-        model_files._fetched("hf:a/b/c.gguf")
-    assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
-
-
-def _no_download(*_: object, **__: object) -> str:
-    raise OSError("no network here")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refused)
+    task = pk.load_task(ROOT / "examples" / "fruit")
+    own = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+    with pytest.raises(TaskError, match="no Ray cluster"):
+        next(pk.RayWorkers("local").asked(own, task, iter([]), None))
+    with pytest.raises(ModelError, match="no network here"):
+        model_files.find("hf:a/b/c.gguf")
+    assert [os.environ[name] for name in names] == ["0", "1"]
