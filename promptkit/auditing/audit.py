@@ -10,10 +10,12 @@ from typing import Any
 
 from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.audit_plan import AuditPlan, audit_plan
-from promptkit.auditing.audited_answers import Asking, answers_of, is_drawn
+from promptkit.auditing.audited_answers import Asking, answers_of, calibrated_by, is_drawn
 from promptkit.auditing.group_changes import group_changes_of
 from promptkit.auditing.groups import groups_of
 from promptkit.auditing.identity_terms import Terms
+from promptkit.auditing.prompt_bias import prompt_bias as lean_of_prompt
+from promptkit.auditing.swaps import swap_audit
 from promptkit.auditing.unintended_bias import unintended_bias_of
 from promptkit.errors import TaskError
 from promptkit.experiments.comparison import encoded
@@ -92,6 +94,8 @@ def audit(
     subgroups: str | None = None,
     terms: Terms | Sequence[str] | str | Path | None = None,
     against: AnyPredictor | None = None,
+    swaps: bool = True,
+    prompt_bias: bool = False,
     rows: Iterable[Example[Any, Any]] | None = None,
     limit: int | None = None,
     seeds: int = 1,
@@ -116,6 +120,9 @@ def audit(
             them, one a line.
         against: Another predictor, such as a teacher or a base model, that groups are compared
             with.
+        swaps: Whether terms are swapped in sentences, where the task has some (`[audit.swap]`).
+        prompt_bias: Whether is measured what the prompt leans to by itself, and with shots of one
+            label; the first column of groups says which groups that moves.
         rows: Labelled queries; by default the tests of the task.
         limit: Number of queries; all by default.
         seeds: Number of draws of shots, of a predictor that draws them.
@@ -147,6 +154,8 @@ def audit(
         terms=terms,
         rows=rows,
         limit=limit,
+        swaps=swaps,
+        prompt_bias=prompt_bias,
     )
     with opened(store) as kept:
         asking = Asking(seeds, calibration or RAW, kept, progress)
@@ -168,30 +177,50 @@ def audited_by(
         against: Another predictor that groups are compared with.
 
     Raises:
-        TaskError: There is nothing to audit.
+        TaskError: Another predictor is given, and no groups to compare it by.
     """
-    if not plan.columns and (against is not None or not plan.subgroups):
-        raise TaskError(
-            "nothing to audit: name columns of the tests in groups, or terms for unintended bias"
-            if against is None
-            else "against: it compares groups; name columns of the tests in groups"
-        )
-    seeds = asking.seeds if is_drawn(predictor) or is_drawn(against) else 1
+    if against is not None and not plan.columns:
+        raise TaskError("against: it compares groups; name columns of the tests in groups")
+    seeds = asking.seeds if plan.compares and (is_drawn(predictor) or is_drawn(against)) else 1
     asking = asking._replace(seeds=seeds)
-    own = plan.task, plan.queries, plan.positive, asking
-    answers = answers_of(predictor, *own)
-    others = None if against is None else answers_of(against, *own)
-    return Audit(
+    whole = AuditParts(
         plan.task.name,
         plan.task.fingerprint,
         predictor.identity.name,
         predictor.identity.sha256,
         len(plan.queries),
         seeds,
-        groups_of(answers, plan.columns, rule=plan.four_fifths) if plan.columns else None,
-        tuple(unintended_bias_of(answers, by, ids) for by, ids in plan.subgroups.items()),
-        None if others is None else group_changes_of(answers, others, plan.columns),
     )
+    parts = _compared(plan, predictor, asking, against) if plan.compares else {}
+    how: Any = {"store": asking.store, "progress": asking.progress}
+    if plan.swaps:
+        calibrated = calibrated_by(predictor, plan.queries or [*plan.task.tests], asking)
+        parts["swaps"] = swap_audit(calibrated, plan.task, **how)
+    if plan.prompt_bias:
+        group = next(iter(plan.columns), None)
+        rows = plan.queries or None
+        limit = {} if plan.limit is None else {"limit": plan.limit}
+        how |= {"groups": group, "rows": rows, **limit}
+        parts["prompt"] = lean_of_prompt(predictor, plan.task, **how)
+    return Audit(**{**vars(whole), **parts})
+
+
+def _compared(
+    plan: AuditPlan, predictor: AnyPredictor, asking: Asking, against: AnyPredictor | None
+) -> dict[str, Any]:
+    """Return the parts of an audit that compare answers with gold outputs."""
+    own = plan.task, plan.queries, plan.positive, asking
+    answers = answers_of(predictor, *own)
+    found: dict[str, Any] = {
+        "unintended": tuple(
+            unintended_bias_of(answers, by, ids) for by, ids in plan.subgroups.items()
+        )
+    }
+    if plan.columns:
+        found["groups"] = groups_of(answers, plan.columns, rule=plan.four_fifths)
+    if against is not None:
+        found["changes"] = group_changes_of(answers, answers_of(against, *own), plan.columns)
+    return found
 
 
 def task_of(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Task[Any, Any]:

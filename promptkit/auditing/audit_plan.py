@@ -33,6 +33,17 @@ class AuditPlan:
     subgroups: Mapping[str, Levels]
     """Queries of each subgroup whose scores are judged, by column or by terms."""
     four_fifths: bool
+    swaps: bool
+    """Whether the task's terms are swapped."""
+    prompt_bias: bool
+    """Whether the prompt's own lean is measured."""
+    limit: int | None
+    """Number of queries; None for all."""
+
+    @property
+    def compares(self) -> bool:
+        """Return whether answers to the queries are compared with gold outputs."""
+        return bool(self.columns or self.subgroups)
 
 
 def audit_plan(
@@ -46,6 +57,8 @@ def audit_plan(
     terms: Terms | Sequence[str] | str | Path | None = None,
     rows: Iterable[Example[Any, Any]] | None = None,
     limit: int | None = None,
+    swaps: bool = True,
+    prompt_bias: bool = False,
 ) -> AuditPlan:
     """Return what an audit looks at; the arguments are those of `promptkit.audit`.
 
@@ -54,7 +67,14 @@ def audit_plan(
     """
     names = [groups] if isinstance(groups, str) else [*groups]
     chosen = positive_of(task, positive)
-    queries = queries_of(task, None if rows is None else [*rows], limit)
+    swapped = swaps and bool(task.swaps.slots)
+    compared = bool(names) or subgroups is not None or terms is not None
+    if not (compared or swapped or prompt_bias or intersections or four_fifths):
+        raise TaskError(
+            "nothing to audit: name columns of the tests in groups, terms for unintended bias, or "
+            "terms to swap in task.toml ([audit.swap.NAME])"
+        )
+    queries = queries_of(task, None if rows is None else [*rows], limit) if compared else ()
     columns = {}
     if names:
         check_fairlearn()
@@ -74,4 +94,6 @@ def audit_plan(
             if task.labels
             else "positive: unintended bias takes a number from which on outputs are positive"
         )
-    return AuditPlan(task, queries, chosen, columns, scored, four_fifths)
+    return AuditPlan(
+        task, queries, chosen, columns, scored, four_fifths, swapped, prompt_bias, limit
+    )

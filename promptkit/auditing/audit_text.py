@@ -12,6 +12,8 @@ from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.bias_table import biased
 from promptkit.auditing.changes_table import changed
 from promptkit.auditing.groups_table import grouped
+from promptkit.auditing.prompt_bias_table import prompt_bias_tables
+from promptkit.auditing.swap_table import swap_tables
 from promptkit.errors import escaped
 from promptkit.report.rich_tables import titled
 from promptkit.text import counted, file_name
@@ -51,9 +53,9 @@ def render(found: AuditParts, width: int = 110) -> RenderableType:
 
 
 def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
-    size = counted(found.queries, "query", "queries")
+    size = [counted(found.queries, "query", "queries")] if found.queries else []
     drawn = [] if found.seeds == 1 else [f"{found.seeds} draws of shots"]
-    yield titled(" · ".join([f"Audit of {file_name(found.predictor)}", found.task, size, *drawn]))
+    yield titled(" · ".join([f"Audit of {file_name(found.predictor)}", found.task, *size, *drawn]))
     yield ""
     if found.groups is not None:
         yield from grouped(found.groups, width)
@@ -61,6 +63,10 @@ def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
         yield from biased(one, width)
     if found.changes is not None:
         yield from changed(found.changes, width)
+    if found.swaps is not None:
+        yield from swap_tables(found.swaps, width)
+    if found.prompt is not None:
+        yield from prompt_bias_tables(found.prompt, width)
     new = "" if found.seeds == 1 else " and new draws of shots"
     yield Text(f"Brackets are 95 % intervals for new queries{new}.", "dim")
     yield Text(LIMITS, "dim")

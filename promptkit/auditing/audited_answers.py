@@ -125,6 +125,20 @@ def _asked(predictor: Predictor, queries: Queries, asking: Asking) -> list[Predi
     return calibrated_predictor(predictor, *how)[1]
 
 
+def calibrated_by(predictor: AnyPredictor, queries: Queries, asking: Asking) -> AnyPredictor:
+    """Return a predictor with the calibration that is asked for, learnt as `answers_of` does.
+
+    Args:
+        predictor: The predictor.
+        queries: What the calibration may learn from.
+        asking: How predictors are asked.
+    """
+    if asking.calibration == RAW or not isinstance(predictor, Predictor):
+        return predictor
+    how = asking.calibration, queries, predictor.shots, asking.store
+    return calibrated_predictor(predictor, *how)[0]
+
+
 def answers_of(
     predictor: AnyPredictor,
     task: Task[Any, Any],

@@ -37,7 +37,10 @@ class _Effect(NamedTuple):
 
 
 def figures(
-    answers: Mapping[str, SlotAnswers], slots: Mapping[str, SwapSlot], kind: AnswerKind
+    answers: Mapping[str, SlotAnswers],
+    slots: Mapping[str, SwapSlot],
+    kind: AnswerKind,
+    level: float = 0.95,
 ) -> tuple[tuple[SlotSwaps, ...], int]:
     """Return the figures of each slot, and the number of effects of terms that were tested.
 
@@ -45,6 +48,7 @@ def figures(
         answers: Answers to the fillings of each slot.
         slots: The slots by name.
         kind: What the answers are compared by.
+        level: Confidence level of the intervals of the slots' shares that flip.
     """
     terms = {name: [*_sides(one, slots[name])] for name, one in answers.items()}
     groups = {name: [*_groups(slots[name])] for name in answers}
@@ -57,7 +61,7 @@ def figures(
     made = []
     for name, one in answers.items():
         every = _Side("", None, *[range(len(slots[name].terms))] * 2)
-        flips, change, worst = _pairs(one, every, kind)
+        flips, change, worst = _pairs(one, every, kind, level)
         made.append(
             SlotSwaps(
                 slot=name,
@@ -115,9 +119,11 @@ def _rows(
 _Mean = tuple[float | None, Ends | None]
 
 
-def _pairs(one: SlotAnswers, side: _Side, kind: AnswerKind) -> tuple[_Mean, _Mean, float | None]:
+def _pairs(
+    one: SlotAnswers, side: _Side, kind: AnswerKind, level: float = 0.95
+) -> tuple[_Mean, _Mean, float | None]:
     """Return the share of flips, the mean of the largest change of a label, and the worst one."""
-    flips = _mean(one.by_sentence(one.flips(side.own, side.others)), 1.0)
+    flips = _mean(one.by_sentence(one.flips(side.own, side.others)), 1.0, level)
     if kind.measure == "share":
         return flips, (None, None), None
     changes = np.abs(one.changes(side.own, side.others))
@@ -137,11 +143,11 @@ def _labels(one: SlotAnswers, side: _Side, kind: AnswerKind) -> Iterator[LabelCh
             yield LabelChange(label, mean, ends, float(np.nanmax(own)))
 
 
-def _mean(values: Floats, most: float) -> _Mean:
+def _mean(values: Floats, most: float, level: float = 0.95) -> _Mean:
     """Return the mean over sentences with its interval; None without any sentence."""
     if not len(values):
         return None, None
-    found = targets.mean(values[:, np.newaxis], drawn=False, least=0.0, most=most)
+    found = targets.mean(values[:, np.newaxis], drawn=False, least=0.0, most=most, level=level)
     return float(values.mean()), None if found is None else (found.these.low, found.these.high)
 
 

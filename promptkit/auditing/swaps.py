@@ -61,6 +61,7 @@ def swap_audit(
     contexts: int = 1,
     most: int = MOST_INPUTS,
     seed: int = 0,
+    level: float = 0.95,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> SwapAudit:
@@ -80,6 +81,7 @@ def swap_audit(
         contexts: Number of combinations of terms in the other slots, at most.
         most: Number of inputs, at most; of more sentences some are drawn.
         seed: Number of the draws.
+        level: Confidence level of the intervals of the shares that flip.
         store: Prediction store, for a prompted model.
         progress: Called after each result of a prompted model, with counts.
 
@@ -112,7 +114,7 @@ def swap_audit(
         for name in slots
         if any(one.slot == name for one in kept)
     }
-    found, tested = figures(answers, slots, kind)
+    found, tested = figures(answers, slots, kind, level)
     return SwapAudit(
         task=task.name,
         model=predictor.identity.name,

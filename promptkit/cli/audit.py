@@ -104,6 +104,21 @@ Against = Annotated[
         "or a LoRA adapter's base model.",
     ),
 ]
+Swaps = Annotated[
+    bool,
+    typer.Option(
+        "--swaps/--no-swaps",
+        help="Swap terms in sentences, where task.toml has some ([audit.swap.NAME]).",
+    ),
+]
+PromptBiasToo = Annotated[
+    bool,
+    typer.Option(
+        "--prompt-bias",
+        help="Measure what the prompt leans to by itself: by shots, last label and order, what "
+        "calibration removes, and which groups shots of one label move.",
+    ),
+]
 SeedCount = Annotated[
     int,
     typer.Option(
@@ -147,6 +162,8 @@ def audit(
     subgroups: Subgroups = None,
     terms: TermsFile = None,
     against: Against = None,
+    swaps: Swaps = True,
+    prompt_bias: PromptBiasToo = False,
     task: Tests = None,
     rows: RowsFile = None,
     limit: options.Limit = None,
@@ -215,6 +232,8 @@ def audit(
         terms=terms,
         rows=None if rows is None else labelled_rows(task or name, loaded, rows),
         limit=limit,
+        swaps=swaps,
+        prompt_bias=prompt_bias,
     )
     method = _calibration(calibrate, loaded)
     if not saved:

@@ -52,6 +52,14 @@ MaxGap = Annotated[
         "false-negative rate, or selection_rate=0.1.",
     ),
 ]
+MaxFlip = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Largest share of labels that may flip where a term of [audit.swap] in task.toml "
+        "takes another one's place: 0.02 is two in a hundred pairs.",
+    ),
+]
 Groups = Annotated[
     list[str] | None,
     typer.Option(
@@ -102,6 +110,7 @@ def check(
     max_gap: MaxGap = None,
     groups: Groups = None,
     positive: PositiveName = None,
+    max_flip: MaxFlip = None,
     strict: Strict = False,
     model: options.Models = None,
     template: options.Templates = None,
@@ -140,6 +149,7 @@ def check(
     only where its interval shows it: docs/gates.md.
     """
     from promptkit.gates.check import Requirements, gap_bounds
+    from promptkit.gates.flip_gate import FlipBound
 
     chosen: dict[str, Any] = {
         "languages": language or (),
@@ -155,8 +165,9 @@ def check(
     counts = arguments.numbers(shots) if shots is not None else None
     kind = arguments.choices("weights", [weights], Weights)[0]
     gaps = gap_bounds(_gaps(max_gap), groups or (), positive)
+    flips = None if max_flip is None else FlipBound(max_flip)
     bounds = _bounds("min", least or []), _bounds("max", most or [])
-    requirements = Requirements(*bounds, no_worse_than, margin, strict, gaps)
+    requirements = Requirements(*bounds, no_worse_than, margin, strict, gaps, flips)
     loaded = arguments.task_named(task, near_duplicates)
     requirements.fit(loaded, limit, metric, votes=rationales > 1)
     chosen["calibrations"] = arguments.calibrations(calibrate or [], loaded)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from promptkit.auditing.audited_answers import audited
+from promptkit.auditing.swaps import swap_audit
 from promptkit.errors import TaskError, escaped, shorten
 from promptkit.evaluation.chosen_metric import chosen_metric, known_metric
 from promptkit.evaluation.matched import chosen_for, matched, shared
@@ -20,10 +21,12 @@ from promptkit.experiments.compare import SEEDS, compare
 from promptkit.experiments.comparison import Comparison, encoded
 from promptkit.experiments.run_changes import Moves, draws_of, moves
 from promptkit.experiments.saved_runs import Run, read_run
+from promptkit.gates.flip_gate import FlipBound
 from promptkit.gates.gap_gate import GapBounds, GroupGates
 from promptkit.gates.gate import ERROR_RATE, Bound, Gate, Reference, bounded, no_worse
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
+from promptkit.inference.store import Store, opened
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
@@ -82,6 +85,7 @@ def check(
     max_gap: float | Mapping[str, float] | None = None,
     groups: Sequence[str] | str = (),
     positive: str | float | None = None,
+    max_flip: float | None = None,
     strict: bool = False,
     shots: Sequence[int] | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -104,6 +108,8 @@ def check(
             accuracy, false-positive and false-negative rate, or by metric of an audit.
         groups: Columns of the tests that name these groups.
         positive: The label that these rates are about, as for `promptkit.audit`.
+        max_flip: The largest share of labels that may flip where a term of the task takes the place
+            of another one.
         strict: Pass only if the whole interval is on the right side.
         shots: Numbers of shots; by default the largest of the saved run, or else 8.
         seeds: Number of draws, or seeds; by default those of the saved run, or else 8.
@@ -124,7 +130,8 @@ def check(
         False
     """
     gaps = gap_bounds(max_gap, groups, positive)
-    requirements = Requirements(min, max, no_worse_than, margin, strict, gaps)
+    flips = None if max_flip is None else FlipBound(max_flip)
+    requirements = Requirements(min, max, no_worse_than, margin, strict, gaps, flips)
     task = task if isinstance(task, Task) else load_task(task)
     return requirements.check(task, shots=shots, seeds=seeds, **grid)
 
@@ -145,15 +152,16 @@ class Requirements:
         margin: float,
         strict: bool,
         gaps: GapBounds | None = None,
+        flips: FlipBound | None = None,
     ) -> None:
         self.bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
-        if not self.bounds and no_worse_than is None and gaps is None:
-            raise TaskError("nothing to check: give min, max, no_worse_than or max_gap")
+        if not self.bounds and no_worse_than is None and gaps is None and flips is None:
+            raise TaskError("nothing to check: give min, max, no_worse_than, max_gap or max_flip")
         _check_margin(margin, strict, no_worse_than)
         if isinstance(no_worse_than, str | Path):
             no_worse_than = read_run(no_worse_than)
         self.saved = no_worse_than
-        self.margin, self.strict, self.gaps = margin, strict, gaps
+        self.margin, self.strict, self.gaps, self.flips = margin, strict, gaps, flips
 
     def fit(
         self,
@@ -171,6 +179,8 @@ class Requirements:
             raise TaskError(_margin(self.margin, chosen))
         if self.gaps is not None:
             self.gaps.checked(task, task.tests[:limit])
+        if self.flips is not None:
+            self.flips.slots(task)
         if self.saved is not None:
             plain, fields = task.output_type.plain, task.fields_of
             tests = task.tests[:limit]
@@ -196,21 +206,29 @@ class Requirements:
             if self.saved is not None:
                 seeds = sorted({p.seed for p in self.saved.predictions if p.seed is not None})
         comparison = compare(task, shots=shots, seeds=seeds, **grid)
-        return self._gates(task, comparison, grid.get("limit"))
+        return self._gates(task, comparison, grid.get("limit"), grid.get("store"))
 
-    def _gates(self, task: Task[Any, Any], comparison: Comparison, limit: int | None) -> Checked:
+    def _gates(
+        self,
+        task: Task[Any, Any],
+        comparison: Comparison,
+        limit: int | None,
+        store: Store | str | Path | None,
+    ) -> Checked:
         judged = task.output_type.label_of, task.judge.of_label
         found = [*outcomes(comparison.predictions, *judged).values()]
         # With calibrations, the calibrated answers are meant.
         corrected = {one.cell.at(calibration=RAW) for one in found if one.cell.calibration != RAW}
         now = [one for one in found if one.cell not in corrected]
         apart = self._apart(task, comparison, now, limit)
-        gaps = sum(one.count for one in apart)
+        gaps = sum(one.count for one in apart) + self._flip_count(task, now)
         count = len(now) * (len(self.bounds) + (self.saved is not None)) + gaps
         how: Any = {"level": 1 - ERROR_RATE / (1 if self.strict else count), "strict": self.strict}
         gates = [[bounded(bound, cell, **how) for bound in self.bounds] for cell in now]
         for own, groups in zip(gates, apart, strict=False):
             own += groups.gates(**how)
+        for own, one in zip(gates, now, strict=True):
+            own += self._flips(task, comparison, one, store, how)
         if self.saved is None:
             return Checked(tuple(chain.from_iterable(gates)), comparison)
         run = str(self.saved.folder)
@@ -232,6 +250,28 @@ class Requirements:
             reference = Reference(theirs, run, drawn and others, *bias)
             own.append(no_worse(mine, reference, metric, margin=self.margin, **how))
         return Checked(tuple(chain.from_iterable(gates)), comparison, run, moved(pairs))
+
+    def _flip_count(self, task: Task[Any, Any], now: Sequence[Outcomes]) -> int:
+        """Return the number of gates on labels that flip."""
+        if self.flips is None:
+            return 0
+        return self.flips.slots(task) * sum(one.cell.template != NO_PROMPT for one in now)
+
+    def _flips(
+        self,
+        task: Task[Any, Any],
+        comparison: Comparison,
+        one: Outcomes,
+        store: Store | str | Path | None,
+        how: Mapping[str, Any],
+    ) -> Iterator[Gate]:
+        """Yield the gates on labels that flip of a cell, asked with its first draw of shots."""
+        if self.flips is None or one.cell.template == NO_PROMPT:
+            return
+        with opened(store) as kept:
+            predictor = comparison.predictor(one.cell, store=kept)
+            found = swap_audit(predictor, task, level=how["level"], store=kept)
+        yield from self.flips.gates(one, found, **how)
 
     def _apart(
         self,

@@ -62,7 +62,7 @@ def test_bounds_of_other_kinds_stand_beside_it() -> None:
         ({"max_gap": 0.1, "groups": "grup"}, "no such column"),
         ({"max_gap": {"acuracy": 0.1}, "groups": "group"}, "did you mean 'accuracy'"),
         ({"min": {"accuracy": 0.1}, "groups": "group"}, "groups: only for max_gap"),
-        ({}, "nothing to check: give min, max, no_worse_than or max_gap"),
+        ({}, "nothing to check: give min, max, no_worse_than, max_gap or"),
     ],
 )
 def test_what_cannot_be_is_refused(how: Any, reason: str) -> None:
