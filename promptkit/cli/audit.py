@@ -247,10 +247,7 @@ def audit(
             how=how,
             fit=arguments.choices("fit", [fit], Fit)[0],
             sampling=arguments.sampling(max_tokens, 0.0),
-            selection=next(
-                iter(arguments.selections([selection] if selection else [], embedder)), None
-            ),
-            order=next(iter(arguments.orders([order] if order else [], None)), None),
+            **_shots(selection, embedder, order),
         )
     other = None if against is None else _other(against, predictor, loaded, how)
     models = [one.model for one in (predictor, other) if isinstance(one, Predictor)]
@@ -264,6 +261,13 @@ def audit(
         saving.write(page, audit_page(found))
         if json_file != "-":
             say(f"Written to {page}")
+
+
+def _shots(selection: str | None, embedder: str | None, order: str | None) -> dict[str, Any]:
+    """Return how shots are selected and ordered, where options say so."""
+    selections = arguments.selections([selection] if selection else [], embedder)
+    orders = arguments.orders([order] if order else [], None)
+    return {"selection": next(iter(selections), None), "order": next(iter(orders), None)}
 
 
 def _other(name: str, predictor: Any, task: Task[Any, Any], how: Mapping[str, Any]) -> Any:
