@@ -30,6 +30,7 @@ from promptkit.experiments.free_answers import EarlyAnswerStage, FreeAnswerStage
 from promptkit.experiments.grid import Grid
 from promptkit.experiments.identical_prompts import same_prompts
 from promptkit.experiments.learning_curves import curve_of
+from promptkit.experiments.made_lines import own_prompts
 from promptkit.experiments.prompt_warnings import near_warning, wording_warnings
 from promptkit.experiments.promptless import Others, check_others, predict_beside
 from promptkit.experiments.run_changes import pool_digests
@@ -137,7 +138,8 @@ def compare(
             and naive Bayes; for numbers the mean, the median and TF-IDF with ridge regression.
         learning_curve: Whether baselines are also trained on as many rows as the prompts see, and
             on growing parts of the pool, so that the result says from how many labelled rows on
-            which is better.
+            which is better. Adapters that were trained for prompts of the grid are asked these
+            alone.
 
     Returns:
         The rows, pairs, warnings, cost and predictions; print it, or save it.
@@ -180,13 +182,14 @@ def compare(
     trained = trained_baselines(task) if baselines or learning_curve else ()
     check_others(task, grid, (*predictors, *trained))
     said = _screened(task, grid) if lint else []
-    cells = batch.prepare(grid.predictors(task, announce), queries)
+    asked = own_prompts if learning_curve else list
+    cells = batch.prepare(asked(grid.predictors(task, announce)), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
         announce(described)
     pilot = Cost()
     if seeds == "auto":
         grid, pilot = _with_enough_draws(grid, cells, wanted.metric, store, progress, announce)
-        cells = batch.prepare(grid.predictors(task), queries, cells)
+        cells = batch.prepare(asked(grid.predictors(task)), queries, cells)
     said += same_prompts(cells)
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out

@@ -64,9 +64,27 @@ class MadeLine:
 
 def adapted_models(result: Comparison) -> frozenset[str]:
     """Return the names of the models with an adapter that has a card; none where all have one."""
-    models = {one.cell.model: _card(one) for one in result.predictors}
-    made = {name for name, card in models.items() if card}
+    return _adapted(result.predictors)
+
+
+def _adapted(predictors: Iterable[Predictor]) -> frozenset[str]:
+    models = {one.cell.model: bool(_card(one)) for one in predictors}
+    made = {name for name, has_card in models.items() if has_card}
     return frozenset(made if len(made) < len(models) else ())
+
+
+def own_prompts(predictors: Sequence[Predictor]) -> list[Predictor]:
+    """Return predictors without the prompts that an adapter was not trained for.
+
+    Those of an adapter that was trained for none of them are kept, as are all where every model has
+    an adapter.
+
+    Args:
+        predictors: The predictors of a grid.
+    """
+    models = _adapted(predictors)
+    own = {one.cell.model for one in predictors if _is_own(one, _card(one))} & models
+    return [one for one in predictors if one.cell.model not in own or _is_own(one, _card(one))]
 
 
 def made_lines(

@@ -81,6 +81,15 @@ def test_an_adapter_without_its_own_prompts_has_no_point() -> None:
     )
 
 
+def test_adapters_are_asked_the_prompts_that_they_were_trained_for() -> None:
+    models = [pk.FakeModel(learner), adapted(4), adapted(8, shots=2)]
+    asked = [{(p.model, p.shots) for p in compared(models=models, learning_curve=curve).predictions
+              if "lora" in p.model} for curve in (True, False)]  # fmt: skip
+    names = [model.identity.name for model in models[1:]]
+    every = {(name, shots) for name in names for shots in (0, 1, 4)}
+    assert asked == [every - {(names[0], 1), (names[0], 4)}, every]
+
+
 def test_where_every_model_is_adapted_they_are_prompts() -> None:
     found = compared(models=[adapted(4)], learning_curve=True).learning_curve
     assert found is not None
