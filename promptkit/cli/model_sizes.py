@@ -59,7 +59,10 @@ def counts_of(texts: Sequence[str] | None, least: int) -> list[int]:
 def show_adapters(made: Sequence[TunedAdapter]) -> None:
     """Print a table of adapters."""
     _show(
-        ("adapter", "labels:", "held out:", "epochs:", "made in:", "held-out loss:", "accuracy:"),
+        (
+            *("adapter", "labels:", "held out:", "epochs:", "made in:"),
+            *("held-out loss:", "held-out accuracy:"),
+        ),
         map(_adapter, made),
     )
 

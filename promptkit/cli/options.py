@@ -120,7 +120,8 @@ With = Annotated[
         callback=listed,
         help="Something else that answers, compared on the same tests: a frozen predictor "
         "(.promptkit), a lookup table, a student's folder, a cascade, or a LoRA adapter (.gguf), "
-        "which is asked with the same prompts as its model; or a folder of such.",
+        "which is asked with the same prompts as its model (with --learning-curve those it was "
+        "trained for); or a folder of such.",
     ),
 ]
 Costs = Annotated[

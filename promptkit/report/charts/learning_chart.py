@@ -16,8 +16,9 @@ from promptkit.report.charts.style import WIDTH
 from promptkit.report.interval_text import metric_of
 from promptkit.text import capital, file_name, visible
 
-NUDGE = 0.06
-"""Distance between the intervals of two lines at one number of rows, as a share of it."""
+NUDGE, SPREAD = 0.06, 0.2
+"""Distance between the intervals of two lines at one number of rows, as a share of it, and the most
+of it that all lines take together, half of it on either side."""
 
 
 def learning(data: Data) -> list[Panel]:
@@ -26,7 +27,10 @@ def learning(data: Data) -> list[Panel]:
     if not curve:
         return []
     metric = metric_of(data)
-    values = [row for place, line in enumerate(curve["lines"]) for row in _rows(line, place)]
+    count = len(curve["lines"])
+    shifts = [min(NUDGE, SPREAD / count) * (place - (count - 1) / 2) for place in range(count)]
+    pairs = zip(curve["lines"], shifts, strict=True)
+    values = [row for line, shift in pairs for row in _rows(line, shift)]
     domain = domain_of(metric, [row[end] for row in values for end in ("low", "value", "high")])
     names = {row["line"]: None for row in values}
     base = alt.Chart().encode(**told_apart(names))
@@ -45,7 +49,7 @@ def learning(data: Data) -> list[Panel]:
     return [Panel("", chart, _in_words(curve["lines"], metric))]
 
 
-def _rows(line: Data, place: int) -> list[dict[str, Any]]:
+def _rows(line: Data, shift: float) -> list[dict[str, Any]]:
     rows = []
     for one in line["points"]:
         low, high = one["ci"] or one["ci_fixed"] or (one["value"], one["value"])
@@ -53,7 +57,7 @@ def _rows(line: Data, place: int) -> list[dict[str, Any]]:
             {
                 "line": visible(file_name(line["name"]), 50),
                 # Beside each other, as intervals at one place hide each other.
-                "at": one["labels"] * (1 + NUDGE * place) + (0.04 * place),
+                "at": one["labels"] * (1 + shift) + shift / 2,
                 "value": one["value"],
                 "low": one["value"] if low is None else low,
                 "high": one["value"] if high is None else high,
@@ -64,13 +68,13 @@ def _rows(line: Data, place: int) -> list[dict[str, Any]]:
 
 def _labels(values: Sequence[Data]) -> Any:
     """Return the axis of labelled rows: logarithmic, with a place for none."""
-    most = max(row["at"] for row in values)
+    least, most = (pick(row["at"] for row in values) for pick in (min, max))
     ticks = [0, *(1 << power for power in range(int(most).bit_length()))]
     ticks = ticks if len(ticks) <= 9 else [0, *ticks[1::2]]
     return alt.X(
         "at:Q",
         title="labelled rows",
-        scale=alt.Scale(type="symlog", constant=1, domain=[0, most], nice=False),
+        scale=alt.Scale(type="symlog", constant=1, domain=[min(least, 0), most], nice=False),
         axis=alt.Axis(values=ticks, grid=False, format=",d"),
     )
 
