@@ -182,14 +182,13 @@ def compare(
     trained = trained_baselines(task) if baselines or learning_curve else ()
     check_others(task, grid, (*predictors, *trained))
     said = _screened(task, grid) if lint else []
-    asked = own_prompts if learning_curve else list
-    cells = batch.prepare(asked(grid.predictors(task, announce)), queries)
+    cells = batch.prepare(_asked(grid, task, learning_curve, announce), queries)
     if (described := reasons.described(grid.reasoning, grid.sampling, cells)) and announce:
         announce(described)
     pilot = Cost()
     if seeds == "auto":
         grid, pilot = _with_enough_draws(grid, cells, wanted.metric, store, progress, announce)
-        cells = batch.prepare(asked(grid.predictors(task)), queries, cells)
+        cells = batch.prepare(_asked(grid, task, learning_curve), queries, cells)
     said += same_prompts(cells)
     calibration, left_out = apply.plan(methods, cells, lenient=calibrations == ALL)
     said += left_out
@@ -228,6 +227,14 @@ def _screened(task: Task[Any, Any], grid: Grid) -> list[str]:
     """Return sentences about likely faults of the task in each language; see `screen`."""
     templates, tasks = grid.originals(task), grid.tasks(task)
     return [*dict.fromkeys(s for one in tasks for s in screen(one, templates, grid.shots))]
+
+
+def _asked(
+    grid: Grid, task: Task[Any, Any], learning_curve: bool, notify: Announce | None = None
+) -> list[Predictor]:
+    """Return the predictors of a grid; adapters in a learning curve with their own prompts alone."""
+    every = grid.predictors(task, notify)
+    return own_prompts(every) if learning_curve else every
 
 
 def _told(
