@@ -232,7 +232,7 @@ def _screened(task: Task[Any, Any], grid: Grid) -> list[str]:
 def _asked(
     grid: Grid, task: Task[Any, Any], learning_curve: bool, notify: Announce | None = None
 ) -> list[Predictor]:
-    """Return the predictors of a grid; adapters in a learning curve with their own prompts alone."""
+    """Return the predictors of a grid, adapters in a learning curve with their own prompts."""
     every = grid.predictors(task, notify)
     return own_prompts(every) if learning_curve else every
 

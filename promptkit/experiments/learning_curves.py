@@ -28,7 +28,7 @@ from promptkit.evaluation.metric import Metric, measured
 from promptkit.evaluation.outcomes import ByCell, Outcomes, outcomes
 from promptkit.evaluation.pairs import varied
 from promptkit.experiments.comparison import Comparison
-from promptkit.experiments.made_lines import adapted_models, made_lines
+from promptkit.experiments.made_lines import ADAPTER, adapted_models, made_lines
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.batch import Announce
 from promptkit.inference.cell import NO_PROMPT, RAW, Cell, titled
@@ -75,7 +75,8 @@ def curve_of(
     own = {one.cell.at(seed=None) for one in result.predictors if one.cell.model not in adapted}
     prompted = {cell: one for cell, one in by_cell.items() if cell.at(calibration=RAW) in own}
     best = _best_prompt(prompted, result.best.cell, metric)
-    rows = _CurveRows(task, result, best, trained, [size for one in made for size in one.points])
+    besides = [size for one in made if one.kind == ADAPTER for size in one.points]
+    rows = _CurveRows(task, result, best, trained, besides)
     if announce is not None:
         sizes = ", ".join(f"{size:,}" for size in rows.sizes)
         draws = counted(len(rows.seeds), "draw")
@@ -84,7 +85,11 @@ def curve_of(
     labels = {
         one.cell.at(seed=None): min(one.profile.labels, rows.most) for one in result.predictors
     }
-    every = curves | {one.name: one.points for one in made}
+    tested = {  # the sizes of others would only be more tests to correct for
+        name: {size: one for size, one in points.items() if size not in rows.besides}
+        for name, points in curves.items()
+    }
+    every = tested | {one.name: one.points for one in made}
     pairs = compared([*_at_sizes(labels, prompted, best, every)], metric)
     lines = [
         *_prompts(labels, prompted, best, metric),
@@ -135,7 +140,9 @@ class _CurveRows:
         }
         self.most = max(map(len, self.ranked.values()))
         doubled = [1 << power for power in range(self.most.bit_length())]
-        sizes = {*doubled, *self.counts, *besides, self.most}
+        sizes = {*doubled, *self.counts, self.most}
+        self.besides = {*besides} - sizes
+        sizes |= self.besides
         self.sizes = sorted(size for size in sizes if 0 < size <= self.most)
 
     def _examples(self, numbers: Sequence[int]) -> tuple[Example[Any, Any], ...]:
