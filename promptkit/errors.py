@@ -26,6 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from promptkit.graphemes import ZWJ, ZWNJ, boundary, cut, is_joined
+
 MAX_SHOWN = 20
 """Number of problems that one message spells out; the rest are counted."""
 
@@ -169,9 +171,21 @@ class MissingExtraError(PromptkitError, ImportError):
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Return the `repr` of `value`, shortened to `limit` characters with an ellipsis."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Return the `repr` of `value`, shortened to `limit` columns with an ellipsis.
+
+    Joiners stay characters where their script has them, as in Persian and Hindi.
+    """
+    return cut(_JOINER.sub(_joiner, repr(value)), limit)
+
+
+_JOINER = re.compile(r"\\u200([cd])")
+
+
+def _joiner(found: re.Match[str]) -> str:
+    text, start, end = found.string, *found.span()
+    joiner = ZWNJ if found[1] == "c" else ZWJ
+    is_meant = is_joined(text[start - 1 : start], joiner, text[end : end + 1])
+    return joiner if is_meant else found[0]
 
 
 def _shortened(text: str, limit: int, end: int) -> str:
@@ -179,7 +193,10 @@ def _shortened(text: str, limit: int, end: int) -> str:
 
     The beginning of a message names the problem, and the end says what to do.
     """
-    return text if len(text) <= limit else f"{text[: limit - end - 1]}…{text[-end:]}"
+    if len(text) <= limit:
+        return text
+    head, tail = boundary(text, limit - end - 1), boundary(text, len(text) - end, after=True)
+    return f"{text[:head]}…{text[tail:]}"
 
 
 _CONTROLS = re.compile(

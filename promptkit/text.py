@@ -6,9 +6,13 @@ Shares and differences of shares are from -1 to 1; the texts give them in points
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, AnyStr
+
+from promptkit.graphemes import JOINERS, LONGEST, composed, cut, is_joined, is_unspaced
 
 
 def number(share: float, digits: int = 0) -> str:
@@ -112,14 +116,33 @@ def sentence(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text on one line: `⏎` for a line break, `·` for any other control character."""
-    return "".join(char if char.isprintable() else "⏎" if char == "\n" else "·" for char in text)
+    """Return the text on one line: `⏎` for a line break, `·` for any other control character.
+
+    Joiners stay where their script has them, and so do the parts of an emoji.
+    """
+    if text.isprintable():
+        return text
+    shown = ["⏎" if char == "\n" else char if char.isprintable() else "·" for char in text]
+    for place, char in enumerate(text):
+        if char in JOINERS and is_joined(
+            text[place - 1 : place], char, text[place + 1 : place + 2]
+        ):
+            shown[place] = char
+    for flag in _FLAG.finditer(text):
+        shown[slice(*flag.span())] = flag[0]
+    return "".join(shown)
+
+
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]+\U000e007f")
+"""A flag spelt out, as that of Wales is."""
 
 
 def visible(value: object, limit: int) -> str:
-    """Return a value as `printable` text of at most `limit` characters, the end cut to `…`."""
-    line = printable(str(value)[: limit + 1])
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """Return a value as `printable` text of at most `limit` columns, the end cut to `…`.
+
+    No character of several code points is cut in two.
+    """
+    return cut(printable(str(value)[: LONGEST * (limit + 2)]), limit)
 
 
 def quoted(value: object, limit: int = 20) -> str:
@@ -144,6 +167,32 @@ def _inner(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_inner, value))
     return shown(value) if isinstance(value, Mapping) else str(value)
+
+
+def has_word(text: str, word: str) -> bool:
+    """Return whether a word, or several, stand in a text, and not as a part of a longer word.
+
+    In scripts without spaces between words they may stand anywhere. Normal forms do not count.
+
+    Example:
+        >>> has_word("सेब और केला", "सेब"), has_word("फलों का", "फल"), has_word("我的猫", "猫")
+        (True, False, True)
+    """
+    text, word = composed(text), composed(word)
+    at = text.find(word) if word else -1
+    while at >= 0:
+        end = at + len(word)
+        if _ends_word(text[at - 1 : at], word[0]) and _ends_word(text[end : end + 1], word[-1]):
+            return True
+        at = text.find(word, at + 1)
+    return False
+
+
+def _ends_word(beside: str, edge: str) -> bool:
+    """Return whether a word may end at a character, or begin with it, given the one beside it."""
+    if not beside or unicodedata.category(beside)[0] == "M" or beside == "_":
+        return not beside
+    return not beside.isalnum() or (is_unspaced(beside) and is_unspaced(edge))
 
 
 def file_name(name: str) -> str:

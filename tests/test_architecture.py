@@ -33,8 +33,10 @@ else:
     import tomli as tomllib
 
 ORDER = [
+    "graphemes",
     "errors",
     "text",
+    "terminal_text",
     "files",
     "sandbox",
     "prompts",
@@ -120,8 +122,9 @@ def test_circles_are_found() -> None:
     assert circles(arrows) == [["a", "b", "c"], ["e", "f"]]
 
 
-def test_errors_import_nothing_of_ours() -> None:
-    assert GRAPH["errors"] == set()
+def test_errors_import_nothing_of_ours_but_graphemes() -> None:
+    assert GRAPH["errors"] == {"graphemes"}
+    assert GRAPH["graphemes"] == set()
 
 
 def test_every_declared_dependency_is_imported() -> None:

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from promptkit.errors import TaskError
 from promptkit.files import saving
+from promptkit.graphemes import cut
 
 VERSION = 1
 """Version of part files and manifests."""
@@ -220,4 +221,4 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _brief(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:59] + "…"
+    return cut(text, 60)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from promptkit.cascades.cascade_evidence import CascadeEvidence
 from promptkit.errors import escaped
 from promptkit.report.rich_tables import table
+from promptkit.terminal_text import text_console
 from promptkit.text import number, percent, signed, visible
 
 
@@ -20,9 +21,7 @@ def text(evidence: CascadeEvidence, width: int = 110) -> str:
         evidence: The evidence on a cascade.
         width: Number of characters of a line.
     """
-    console = Console(
-        file=StringIO(), width=width, color_system=None, markup=False, emoji=False, highlight=False
-    )
+    console = text_console(StringIO(), width)
     with console.capture() as capture:
         console.print(render(evidence))
     lines = capture.get().split("\n")

@@ -17,6 +17,7 @@ from rich.text import Text
 import promptkit
 from promptkit.cli.console import err, note
 from promptkit.errors import ModelError, PromptkitError, TaskError, escaped
+from promptkit.graphemes import beginning
 from promptkit.inference.answering import Progress
 from promptkit.models.base import Model, Sampling
 from promptkit.models.remote.address import address_of, is_url
@@ -41,7 +42,7 @@ def folder_name(task: str) -> str:
     encoding = sys.getfilesystemencoding()
     known = task.encode(encoding, "replace").decode(encoding, "replace")  # ASCII in LC_ALL=C
     name = re.sub(r'[\\/:*?"<>|\s\0-\x1f\x7f-\x9f]+', "-", known)
-    return name.strip(".-")[:_LONGEST_NAME].rstrip(".-") or "task"
+    return beginning(name.strip(".-"), _LONGEST_NAME).rstrip(".-") or "task"
 
 
 def task_named(name: str, near_duplicates: str | None = None) -> Task[Any, Any]:

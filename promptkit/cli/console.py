@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from promptkit.errors import escaped
 from promptkit.files import saving
+from promptkit.terminal_text import TextConsole
 
 
 class Output:
@@ -75,7 +76,7 @@ def _exact(stream: Any) -> Any:
     return stream.exact if isinstance(stream, Escaped) else stream
 
 
-class Screen(Console):
+class Screen(TextConsole):
     """A console that shows texts as they stand: no markup, and escapes for control characters.
 
     Only its own colours and movements reach the terminal.
@@ -95,7 +96,7 @@ class Screen(Console):
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
+    ) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             text = segment.text if segment.control else escaped(segment.text, keep="\n\t")
             yield Segment(text, segment.style, segment.control)

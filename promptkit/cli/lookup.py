@@ -196,14 +196,11 @@ def info(file: _File, json_file: _Json = None) -> None:
 @app.command(cls=Command)
 def versions(file: _File, json_file: _Json = None) -> None:
     """List the versions of a lookup table."""
-    from rich import box
-    from rich.table import Table
+    from promptkit.terminal_text import TextTable
 
     table = Lookup(file)
     if json_file != "-":
-        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
-        for name in ("version", "made", "model", "template", "inputs", "changes", ""):
-            shown.add_column(name, justify="right" if name == "inputs" else "left", overflow="fold")
+        shown = TextTable("version", "made", "model", "template", "inputs:", "changes", "")
         for one in table.versions:
             shown.add_row(
                 str(one.number),

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.cli.console import Screen, err, say, write_json
@@ -16,6 +14,7 @@ from promptkit.cli.options import JsonFile
 from promptkit.cli.repeated import Command
 from promptkit.errors import ModelError, escaped
 from promptkit.models.base import Weights
+from promptkit.terminal_text import TextTable
 
 if TYPE_CHECKING:
     from promptkit.models.prepare.record import Choice
@@ -119,7 +118,7 @@ def _digests(name: str) -> list[str]:
     return listed
 
 
-def _list(choices: Sequence[Choice]) -> Table:
+def _list(choices: Sequence[Choice]) -> TextTable:
     from promptkit.models.prepare.record import machine
 
     table = _table("model", "asked", "runs as", "times as fast", "size")
@@ -136,7 +135,7 @@ def _list(choices: Sequence[Choice]) -> Table:
     return table
 
 
-def _measured(choice: Choice) -> Table:
+def _measured(choice: Choice) -> TextTable:
     table = _table(
         "weights", "attention", "cache", "micro-batch", "threads", "tokens/s", "nats from F32"
     )
@@ -173,14 +172,12 @@ def _attention(settings: RuntimeSettings) -> str:
     return "flash" if settings.flash_attention else "plain"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    return table
+def _table(*columns: str) -> TextTable:
+    first, *others = columns
+    return TextTable(first, *(f"{name}:" for name in others))
 
 
-def _print(table: Table) -> None:
+def _print(table: TextTable) -> None:
     Screen(width=None if sys.stdout.isatty() else 120).print(table)
 
 

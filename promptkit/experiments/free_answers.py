@@ -7,6 +7,7 @@ another kind of answer, or the labels after all among many other ways to go on.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,11 +17,13 @@ from statistics import fmean
 from promptkit.errors import PromptTooLongError
 from promptkit.evaluation.caveats import COVERAGE
 from promptkit.evaluation.results import FreeAnswers
+from promptkit.graphemes import SENTENCE_ENDS
 from promptkit.inference.batch import AnswerStage, CellRequests, Predictions
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.reasoning import ModelRequests, Samples
 from promptkit.inference.store import Store, key_of
 from promptkit.models.base import Generation, JointModel, Request, Sampling
+from promptkit.tasks.digits import plain_number
 
 ANSWERS = 5
 """Number of queries that are answered freely."""
@@ -205,20 +208,26 @@ def _free(
 def label_written(answer: Generation, words: Mapping[str, str]) -> str | None:
     """Return the label that a free-form answer writes, None for something else.
 
-    A label counts in any casing, with punctuation around it, on a first line with others below,
-    and cut where the answer was. `words` are the labels by what stands for them in the prompt.
+    A label counts in any casing, with punctuation around it, as the first line or sentence of
+    several, and cut where the answer was; a number in the digits of any script. `words` are the
+    labels by what stands for them in the prompt.
     """
     text = _readable(answer.text)
-    first = text.partition("\n")[0]
-    for form in (str, _folded, _bare):
+    line = text.partition("\n")[0]
+    sentence = _SENTENCE_END.split(line, maxsplit=1)[0]
+    for form in (str, _folded, _bare, _in_digits):
         known = {form(word): label for word, label in words.items()}
-        for part in (text, first):
+        for part in (text, line, sentence):
             if form(part) and form(part) in known:
                 return known[form(part)]
     if not text or answer.finish != "length":
         return None
     begun = (label for word, label in words.items() if _folded(word).startswith(_folded(text)))
     return next(begun, None)
+
+
+_SENTENCE_END = re.compile(rf"[.!?](?=\s)|(?![ -~])[{SENTENCE_ENDS}]")
+"""The end of a sentence; those of other scripts need no white space behind them."""
 
 
 def _readable(text: str) -> str:
@@ -228,6 +237,10 @@ def _readable(text: str) -> str:
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().strip()
+
+
+def _in_digits(text: str) -> str:
+    return plain_number(_bare(text))
 
 
 def _bare(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from promptkit.inference.prediction import Predictor
 from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import Verbalizer
-from promptkit.text import counted
+from promptkit.text import counted, has_word
 
 
 def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
@@ -81,7 +80,7 @@ def _spelled_out(predictor: Predictor, verbalizer: Verbalizer) -> list[str]:
     own = [p for p in pieces if p.kind == "template" or p.field == "task.instruction"]
     text = "".join([piece.text for piece in own])
     gone = [label for label in task.labels if label not in words]
-    return [label for label in gone if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text)]
+    return [label for label in gone if has_word(text, label)]
 
 
 def _named(predictor: Predictor, verbalizer: Verbalizer) -> str:

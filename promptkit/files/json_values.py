@@ -20,6 +20,8 @@ from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, Secret, Secr
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from promptkit.graphemes import composed
+
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _SIMPLE = frozenset((str, int, float, bool))
 _LISTS = (list, tuple, deque, set, frozenset)
@@ -218,11 +220,16 @@ def literal(form: Any) -> str:
 
 
 def value_key(form: Any) -> str:
-    """Return a text that equal JSON values share: 1 and 1.0 are equal, 1 and true are not."""
+    """Return a text that equal JSON values share: 1 and 1.0 are equal, 1 and true are not.
+
+    Texts are equal that differ in their normal form alone.
+    """
     return json.dumps(_whole(form), sort_keys=True)
 
 
 def _whole(form: Any) -> Any:
+    if isinstance(form, str):
+        return composed(form)
     if isinstance(form, float) and form.is_integer():
         return int(form)
     if isinstance(form, Mapping):

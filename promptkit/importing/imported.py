@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import tomli_w
 
 from promptkit.errors import TaskError, TemplateError
 from promptkit.files import saving
+from promptkit.graphemes import beginning
 from promptkit.importing.jinja import literal
 from promptkit.importing.plain_values import ForeignFile
 from promptkit.tasks.examples import RESERVED
@@ -174,7 +176,8 @@ def as_instruction(text: str) -> tuple[str, str]:
 
 def slug(text: str) -> str:
     """Return a text as a file name."""
-    return "-".join(re.findall(r"[^\W_]+", text.lower()))[:48].strip("-") or "task"
+    kept = [char if unicodedata.category(char)[0] in "LMN" else " " for char in text.lower()]
+    return beginning("-".join("".join(kept).split()), 48).strip("-") or "task"
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:

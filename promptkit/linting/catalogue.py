@@ -125,6 +125,11 @@ INVISIBLE = _warning(
     "An invisible character changes the tokens, and makes equal texts unequal.",
     fixable=True,
 )
+STRAY_JOINER = _warning(
+    "stray-joiner",
+    "A joiner where its script has none, or at the end of a label, is unseen and has tokens.",
+    fixable=True,
+)
 MIXED_SCRIPTS = _warning(
     "mixed-scripts",
     "A word of two alphabets has a letter that looks like another one and has other tokens.",
@@ -160,6 +165,10 @@ PADDED = _warning(
 ANSWER_IN_INPUT = _warning(
     "answer-in-input",
     "Where most inputs contain their own label, copying it looks like a correct answer.",
+)
+MIXED_FORMS = _warning(
+    "mixed-normal-forms",
+    "A character that is spelt in two ways looks the same and has other tokens.",
 )
 LABEL_NFC = _warning(
     "label-nfc",
@@ -209,9 +218,17 @@ LABEL_LENGTHS = _note_of_model(
     "label-lengths",
     "The score is a sum over tokens, so a label of many tokens scores lower than one of few.",
 )
+LABEL_BYTES = _warning_of_model(
+    "label-bytes",
+    "A label in parts of characters is scored through tokens that the model has seldom read so.",
+)
 TOKEN_COST = _note_of_model(
     "token-cost",
     "Scripts that a vocabulary covers poorly take more tokens, so that fewer shots fit.",
+)
+COSTLY_SCRIPT = _warning_of_model(
+    "costly-script",
+    "A script in pieces fills the context, takes long to read, and is seldom one the model knows.",
 )
 
 

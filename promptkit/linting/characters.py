@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
+from promptkit.graphemes import JOINERS, is_joined, is_unspaced
+
 _WORD = re.compile(r"[^\W\d_]+")
 _SUSPECTS = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
@@ -16,7 +18,6 @@ _SUSPECTS = re.compile(
 _SPACES = frozenset("\xa0\u2007\u202f")
 """Spaces that do not break a line: French and Swiss typography sets them on purpose."""
 _OPENING, _CLOSING = frozenset("«‹"), frozenset("»›!?:;%")
-_JOINERS = frozenset("\u200c\u200d")
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069")
 _ALIKE = ("LATIN", "CYRILLIC", "GREEK")
 
@@ -62,8 +63,10 @@ def _belongs(char: str, before: str, after: str, text: str) -> bool:
     if char in _SPACES:
         near = before in _OPENING or after in _CLOSING
         return near or (before.isdigit() and (after.isdigit() or after.isalpha()))
-    if char in _JOINERS:  # scripts that join their letters, and emoji
-        return _joins(before) or _joins(after)
+    if char in JOINERS:
+        return is_joined(before, char, after)
+    if char == "\u200b":  # where a line may end in scripts without spaces
+        return is_unspaced(before) and is_unspaced(after)
     if char in _DIRECTIONS:
         return any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
     if "\ufe00" <= char <= "\ufe0f":  # how the symbol in front is drawn
@@ -73,7 +76,3 @@ def _belongs(char: str, before: str, after: str, text: str) -> bool:
     if "\U000e0020" <= char <= "\U000e007f":  # the flags of England, Scotland, Wales
         return "\U0001f3f4" in text
     return "\u2000" <= char <= "\u200a" and char != "\u200a" and before.isdigit()
-
-
-def _joins(char: str) -> bool:
-    return bool(char) and not char.isascii() and script(char) not in _ALIKE

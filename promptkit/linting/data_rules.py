@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +9,17 @@ from functools import partial
 
 from promptkit.errors import shorten
 from promptkit.files.json_values import plain
+from promptkit.graphemes import JOINERS
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
+from promptkit.linting.normal_forms import mixed_forms
 from promptkit.linting.subject import Subject, at
 from promptkit.tasks.examples import canonical, text_key, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.row_checks import PARTS, PlacedExample
 from promptkit.templating.source import Where
+from promptkit.text import has_word
 
 LOPSIDED = 5
 """Largest ratio of the numbers of rows of two labels."""
@@ -119,15 +121,15 @@ def _listed(labels: Sequence[str]) -> str:
 
 def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
     """Yield a finding where inputs contain their own label."""
-    labels = {label: re.compile(rf"\b{re.escape(label)}\b", re.IGNORECASE)
-              for label in subject.task.labels}  # fmt: skip
+    labels = {label: label.casefold() for label in subject.task.labels}
     rows = [row for row in subject.all_rows if row.example.labelled]
     if len(labels) < 2 or len(rows) < ENOUGH:
         return
     copies = []
     for row in rows:
-        patterns = [*map(labels.__getitem__, subject.labels(row))]
-        if any(one.search(text) for one in patterns for _, text in subject.texts(row)):
+        own = [labels[label] for label in subject.labels(row)]
+        texts = [text.casefold() for _, text in subject.texts(row)]
+        if any(has_word(text, label) for label in own for text in texts):
             copies.append(row)
     if len(copies) >= COPIES * len(rows):
         yield rules.ANSWER_IN_INPUT.at(
@@ -170,9 +172,13 @@ def _padded(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]
 
 
 def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
-    for _, name in invisible(text.strip()):
+    bare = text.strip()
+    for place, name in invisible(bare):
         message = f"{field} {_escaped(text)} contains {name}"
-        yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+        if bare[place] in JOINERS:
+            yield rules.STRAY_JOINER.at(at(), message, "delete it")
+        else:
+            yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
     for _, word, odd in mixed(text):
         message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
         yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
@@ -195,9 +201,11 @@ def _of_labels(labels: Sequence[str], where: Where) -> Iterator[Finding]:
         if same != label:
             message = f"the labels {same!r} and {label!r} differ in case or width alone"
             yield rules.LABEL_CHARACTERS.at(where, message, "rename one")
-        for _, name in invisible(label):
+        for place, name in invisible(label):
             message = f"the label {_escaped(label)} contains {name}"
-            yield rules.LABEL_CHARACTERS.at(where, message, "delete it")
+            joiner = label[place] in JOINERS
+            rule = rules.STRAY_JOINER if joiner else rules.LABEL_CHARACTERS
+            yield rule.at(where, message, "delete it")
         for _, _, odd in mixed(label):
             message = f"the label {label!r} has letters of another alphabet: {odd}"
             yield rules.LABEL_CHARACTERS.at(where, message, "type it anew")
@@ -216,4 +224,5 @@ DATA_RULES = (
     answers_in_inputs,
     characters,
     label_characters,
+    mixed_forms,
 )

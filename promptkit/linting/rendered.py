@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from promptkit.errors import PromptkitError, TemplateError, brief
+from promptkit.graphemes import beginning, boundary
 from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding
 from promptkit.prompts.pieces import Piece
@@ -238,8 +239,8 @@ def _difference(shot: str, query: str) -> int | None:
 
 
 def _shown(text: str, difference: int) -> str:
-    begin = max(0, difference - 20)
-    cut = text[begin : difference + 20]
+    begin = boundary(text, difference - 20, after=True)
+    cut = text[begin : boundary(text, difference + 20)]
     for mark in "\x02\x03\x04":
         cut = cut.replace(mark, "|")
     return repr(("…" if begin else "") + cut)
@@ -291,7 +292,9 @@ def words_are_apart(probe: Probe) -> Iterator[Finding]:
         if not _run_together(before, after) or (before.line, after.line) in said:
             continue
         said.add((before.line, after.line))
-        shown = f"{before.text[-15:]}{after.text[:15]}"
+        left, right = before.text, after.text
+        begin = boundary(left, len(left) - 15, after=True)
+        shown = f"{left[begin:]}{beginning(right, 15)}"
         yield rules.GLUED_WORDS.at(
             probe.at(after),
             f"two texts run together: {shown!r}",

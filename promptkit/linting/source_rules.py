@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from promptkit.graphemes import JOINERS
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
@@ -110,10 +111,12 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
     """Yield invisible characters, and letters of another alphabet."""
     for token in page.texts:
         for offset, name in invisible(token.text):
-            if token.text[offset] != "\r":
+            char = token.text[offset]
+            if char != "\r":
                 start = token.offset + offset
-                text = " " if token.text[offset].isspace() else ""
-                yield rules.INVISIBLE.at(
+                text = " " if char.isspace() else ""
+                rule = rules.STRAY_JOINER if char in JOINERS else rules.INVISIBLE
+                yield rule.at(
                     page.at(start),
                     f"{name} in the template",
                     "write a space" if text else "delete it",

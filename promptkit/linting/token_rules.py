@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import PromptError, PromptTooLongError, TemplateError
+from promptkit.graphemes import clusters
 from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import script
 from promptkit.linting.findings import Finding
@@ -21,14 +22,17 @@ from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.tasks.examples import Example
 from promptkit.templating.source import Page, Where
 from promptkit.templating.template import Template
+from promptkit.text import about, counted
 
 if TYPE_CHECKING:
     from promptkit.linting.token_model import TokenModel
 
 ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
 """The text that a script's tokens are compared with."""
-DEAR = 1.5
-"""Ratio of tokens per character to that of English from which a script is reported."""
+DEAR, COSTLY = 1.5, 4.0
+"""Ratio of tokens to those of as much English from which a script is noted, and warned of."""
+LETTERS = {"CJK": 3, "HIRAGANA": 2, "KATAKANA": 2, "HANGUL": 2}
+"""Letters of English that one character stands for, about, where these are more than one."""
 _SAMPLE = 200
 
 
@@ -165,6 +169,7 @@ def _labels(
         if written != label:
             message = f"the tokenizer writes the label {label!r} as {written!r}"
             yield rules.LABEL_ROUND_TRIP.at(where, message, "rename it")
+    yield from _in_bytes(tokens, where, model)
     yield from _merging(tokenized, page, model)
     yield from _same_start(tokens, where, model)
     lengths = {len(ids) for ids in tokens.values()}
@@ -175,6 +180,32 @@ def _labels(
             f"labels have {min(lengths)} ({short!r}) to {max(lengths)} tokens ({long!r})",
             "choose labels of one length, or compare with calibration in mind",
         )
+
+
+def _in_bytes(
+    tokens: Mapping[str, tuple[int, ...]], where: Where, model: TokenModel
+) -> Iterator[Finding]:
+    """Yield labels with tokens that are bytes of a character, and no characters."""
+    for label, ids in tokens.items():
+        parts = [piece for piece in map(model.piece, ids) if not _is_text(piece)]
+        if parts:
+            shown = " ".join([piece.hex() for piece in parts[:4]])
+            more = ", …" if len(parts) > 4 else ""
+            yield rules.LABEL_BYTES.at(
+                where,
+                f"of the {counted(len(ids), 'token')} of the label {label!r}, {len(parts)} are "
+                f"parts of characters (bytes {shown}{more})",
+                "choose another word for it, or a model whose vocabulary has its characters",
+            )
+
+
+def _is_text(piece: bytes) -> bool:
+    """Return whether the bytes of a token are whole characters."""
+    try:
+        piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _same_start(
@@ -249,7 +280,29 @@ def _lengths(
 
 
 def token_costs(subject: Subject, model: TokenModel) -> Iterator[Finding]:
-    """Yield scripts that take many tokens per character, compared with English."""
+    """Yield scripts that take many tokens, compared with as much text in English."""
+    plain = model.vocabulary.plain
+    english = len(plain(ENGLISH)) / len(ENGLISH)
+    for name, text in sorted(_by_script(subject).items()):
+        characters = sum(1 for _ in clusters(text))
+        cost = len(plain(text)) / characters
+        times = cost / english / LETTERS.get(name, 1)
+        if times < DEAR or len(text) < len(ENGLISH) // 4:
+            continue
+        rule = rules.COSTLY_SCRIPT if times >= COSTLY else rules.TOKEN_COST
+        context = model.identity.context
+        yield rule.at(
+            Where(subject.task_file),
+            f"{name.capitalize()} takes {cost:.2f} tokens a character, about {times:.1f} times as "
+            f"many as English for as much text ({english:.2f} a letter): the context of "
+            f"{context:,} tokens holds about {about(int(context / cost))} characters, and prompts "
+            f"take about {times:.1f} times as long to read",
+            "count on fewer shots, or compare a model whose vocabulary knows the script",
+        )
+
+
+def _by_script(subject: Subject) -> dict[str, str]:
+    """Return the texts of a sample of rows that are not ASCII, by their commonest script."""
     texts = defaultdict(list)
     rows = subject.all_rows
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:
@@ -257,15 +310,4 @@ def token_costs(subject: Subject, model: TokenModel) -> Iterator[Finding]:
             scripts = Counter(script(char) for char in text if char.isalpha())
             if scripts and not text.isascii():
                 texts[scripts.most_common(1)[0][0]].append(text)
-    plain = model.vocabulary.plain
-    english = len(plain(ENGLISH)) / len(ENGLISH)
-    for name, written in sorted(texts.items()):
-        text = " ".join(written)
-        cost = len(plain(text)) / len(text)
-        if cost >= DEAR * english and len(text) >= len(ENGLISH) // 4:
-            yield rules.TOKEN_COST.at(
-                Where(subject.task_file),
-                f"{name.capitalize()} takes {cost:.2f} tokens a character, {cost / english:.1f} "
-                f"times as many as English ({english:.2f})",
-                "count on fewer shots, or compare a model whose vocabulary knows the script",
-            )
+    return {name: " ".join(written) for name, written in texts.items()}

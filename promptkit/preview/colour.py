@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.prompts.invisible import cells, is_quiet, on_one_line
 from promptkit.prompts.view import PartCost, Preview, TextRun
+from promptkit.terminal_text import TextTable
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
 _SHOTS = ("yellow", "blue")  # in turn, so that neighbouring shots differ
@@ -46,12 +46,8 @@ def _add(prompt: Text, run: TextRun, *, whitespace: bool) -> None:
             prompt.append("\n" * (part == "\n"))
 
 
-def _parts(shown: Preview) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("part")
-    table.add_column("characters", justify="right")
-    if shown.tokens:
-        table.add_column("tokens", justify="right")
+def _parts(shown: Preview) -> TextTable:
+    table = TextTable("part", "characters:", *(["tokens:"] if shown.tokens else []), rule=False)
     for cost in (*shown.costs, total(shown)):
         tokens = "?" if cost.tokens is None else f"{cost.tokens:,}"
         counts = (f"{cost.characters:,}", tokens)[: 1 + bool(shown.tokens)]

@@ -22,6 +22,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from promptkit.errors import PromptError, brief
+from promptkit.graphemes import beginning
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox.environment import BoundedEnvironment, bounded_text, within_bounds
@@ -152,7 +153,7 @@ def _check(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> Non
         if str(index) not in shown and turn.content.strip():
             raise PromptError(
                 f"the model's chat template leaves out the {turn.role} turn "
-                f"{turn.content.strip()[:40]!r}; put its text into a turn of another role"
+                f"{beginning(turn.content.strip(), 40)!r}; put its text into a turn of another role"
             )
 
 

@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from promptkit.graphemes import right_to_left
 from promptkit.prompts.invisible import cells, is_quiet, seen
 from promptkit.prompts.view import Preview, TextRun
 
@@ -22,6 +25,15 @@ def html(title: str, previews: Sequence[Preview]) -> str:
 def fragment(shown: Preview) -> str:
     """Return one preview as HTML for another page, such as a notebook."""
     return _environment().get_template("fragment.html").render(shown=shown)
+
+
+def isolated(text: str) -> Markup:
+    """Return a text as HTML, with what is written from right to left isolated from the rest."""
+    marked, end = Markup(), 0
+    for start, stop in right_to_left(text):
+        marked += Markup("{}<bdi>{}</bdi>").format(text[end:start], text[start:stop])
+        end = stop
+    return marked + text[end:]
 
 
 def tip(run: TextRun, shown: Preview) -> str:
@@ -55,5 +67,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"classes": _classes, "cells": cells, "tip": tip}
+    environment.filters["isolated"] = lambda text: isolated(seen(text))
     environment.tests["quiet"] = is_quiet
     return environment

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, NamedTuple
 
+from promptkit.graphemes import clusters
 from promptkit.prompts.pieces import Message, Span
 from promptkit.prompts.token_spans import Range, align
 
@@ -159,22 +160,38 @@ def _runs(
     cover: Sequence[tuple[int, ...]],
     headings: dict[int, str],
 ) -> Iterator[TextRun]:
+    """Yield the runs; one ends where other tokens begin, and never within a grapheme cluster."""
+    inside = _inside(text)
     for span, (part, shot) in zip(spans, owners, strict=True):
         start = span.start
         while start < span.end:
             if start in headings:
                 yield TextRun(headings.pop(start), "chat")
             end = start + 1
-            while end < span.end and cover[end] == cover[start] and end not in headings:
+            while end < span.end and end not in headings:
+                if cover[end] != cover[start] and end not in inside:
+                    break
                 end += 1
+            tokens = dict.fromkeys(token for own in cover[start:end] for token in own)
             file = PurePath(span.file).name if span.file else None
             yield TextRun(
                 *(text[start:end], part, shot, span.source == "data", file, span.line),
-                *(span.example, span.field, cover[start]),
+                *(span.example, span.field, tuple(tokens)),
             )
             start = end
     for heading in headings.values():
         yield TextRun(heading, "chat")
+
+
+def _inside(text: str) -> set[int]:
+    """Return the places within grapheme clusters."""
+    inside: set[int] = set()
+    if not text.isascii():
+        place = 0
+        for cluster in clusters(text):
+            inside.update(range(place + 1, place + len(cluster)))
+            place += len(cluster)
+    return inside
 
 
 def _cover(length: int, ranges: Sequence[Range]) -> list[tuple[int, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.evaluation import metric_text
@@ -14,6 +13,7 @@ from promptkit.inference.cell import FACTORS, RAW, levels_of, line_title
 from promptkit.report.cell_names import Data, Key, aggregates, grouped
 from promptkit.report.interval_text import metric_of
 from promptkit.report.rich_tables import change, table, titled
+from promptkit.terminal_text import TextTable
 
 _METHOD = FACTORS.index("calibration")
 
@@ -39,7 +39,9 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
         yield ""
 
 
-def _table(rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric) -> Table:
+def _table(
+    rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric
+) -> TextTable:
     numbers = (f"{metric.noun}:", "against raw:", "log loss:", "cal. error:")
     made = table("shots:", "calibration", *numbers)
     by_shots = grouped(rows, lambda row: int(row["shots"]))

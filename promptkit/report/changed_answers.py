@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.inference.cell import levels_of, line_title
 from promptkit.report.cell_names import Data, Records
 from promptkit.report.rich_tables import table, titled
+from promptkit.terminal_text import TextTable
 from promptkit.text import counted, shown, visible
 
 SHOWN = 20
@@ -60,7 +60,7 @@ def _table(
     queries: Mapping[str, Data],
     counts: Sequence[int],
     width: int,
-) -> Table:
+) -> TextTable:
     query_room, gold_room = (18, 12) if width < 100 else (30, 18)
     # What these leave of the width, a gap and a ~ apart, and no more than reads well.
     left = (width - query_room - gold_room) // len(counts) - 4

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.inference.cell import RAW
 from promptkit.report.cell_names import CellNames, Data
+from promptkit.terminal_text import TextTable
 from promptkit.text import printable
 
 SHOWN = 8
@@ -58,7 +58,7 @@ def warnings(data: Data) -> Iterator[RenderableType]:
 
 def item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
     """Return a sentence of a list."""
-    grid = Table.grid(padding=(0, 1))
+    grid = TextTable("", "", gap=1)
     grid.add_row(Text(mark, style), Text(printable(sentence), style))
     return grid
 

@@ -222,8 +222,8 @@ class Explorer {
     const strip = make("span", { class: "shots" }, ...this.items.counts.map((n) => mark(n, one.per.get(n))));
     const button = make(
       "button", { type: "button", class: "row", "aria-expanded": "false" },
-      make("span", { class: "asked" }, ...visible(beginning(text || id))),
-      make("span", { class: "gold" }, unseen(", gold "), ...visible(this.items.label(gold) ?? "–")), strip,
+      make("span", { class: "asked", dir: "auto" }, ...visible(beginning(text || id))),
+      unseen(", gold "), make("span", { class: "gold", dir: "auto" }, ...visible(this.items.label(gold) ?? "–")), strip,
     );
     const line = make("li", {}, button);
     button.addEventListener("click", () => this.toggle(button, one.query));
@@ -309,7 +309,7 @@ class Detail {
       if (options.length < 2) return;
       const select = make("select", { "data-name": name });
       for (const [value, text] of options) {
-        select.append(make("option", { value, selected: value === this[name] }, text));
+        select.append(make("option", { value, selected: value === this[name], dir: "auto" }, text));
       }
       select.addEventListener("change", () => {
         this[name] = Number(select.value);
@@ -337,7 +337,7 @@ class Detail {
     const head = make("tr", {}, make("td", {}), ...counts.map((n) => make("th", { scope: "col", class: this.now(n) }, counted(n, "shot"))));
     const body = rows.slice(0, 12).map((label) => make(
       "tr", {},
-      make("th", { scope: "row" }, ...visible(items.label(label)), label === gold ? " (gold)" : ""),
+      make("th", { scope: "row" }, make("bdi", {}, ...visible(items.label(label))), label === gold ? " (gold)" : ""),
       ...columns.map((column, at) => {
         const said = items.said(this.at(counts[at]), this.method) === label;
         return this.share(column.get(label), said, label === gold, counts[at]);
@@ -368,8 +368,8 @@ class Detail {
       const answer = items.label(items.of.said[index]);
       const text = items.of.text[index];
       return make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
-        make("td", {}, make("span", { class: items.right(index, -1) ? "good" : "bad" }, answer ?? "no answer")),
-        make("td", { class: "text" }, typeof text === "string" ? text : ""));
+        make("td", {}, make("span", { class: items.right(index, -1) ? "good" : "bad", dir: "auto" }, ...visible(answer ?? "no answer"))),
+        make("td", { class: "text", dir: "auto" }, ...visible(typeof text === "string" ? text : "")));
     });
     const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, "answer"), make("th", { scope: "col" }, "text or failure"));
     return make("section", {}, make("h3", {}, "Answers"),
@@ -383,7 +383,7 @@ class Detail {
     const counts = this.choices("shots").filter((n) => this.at(n) !== undefined);
     if (counts.every((n) => typeof texts[this.at(n)] !== "string")) return [];
     const rows = counts.map((n) => make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
-      make("td", { class: "text" }, ...visible(texts[this.at(n)] || ""))));
+      make("td", { class: "text", dir: "auto" }, ...visible(texts[this.at(n)] || ""))));
     const table = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `${name}s of this query` },
       make("table", {}, make("tbody", {}, ...rows)));
     if (name === "rationale") return [make("section", {}, make("h3", {}, "Rationale before the answer"), table)];
@@ -396,8 +396,8 @@ class Detail {
     if (!votes || !votes.length) return [];
     const { items } = this;
     const rows = votes.map(([said, failure, thought, rationale]) => make("tr", {},
-      make("th", { scope: "row" }, ...visible(items.label(said) ?? failure)),
-      make("td", { class: "text" }, ...(thought ? [make("div", { class: "dim" }, ...visible(thought))] : []), ...visible(rationale || ""))));
+      make("th", { scope: "row" }, make("bdi", {}, ...visible(items.label(said) ?? failure))),
+      make("td", { class: "text", dir: "auto" }, ...(thought ? [make("div", { class: "dim", dir: "auto" }, ...visible(thought))] : []), ...visible(rationale || ""))));
     const agree = votes.filter(([said]) => said === items.said(index, -1)).length;
     return [make("details", {}, make("summary", {}, `Samples: ${agree} of ${votes.length} gave this answer`),
       make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Samples of this query" },
@@ -416,8 +416,8 @@ class Detail {
     spaces.addEventListener("change", fill);
     fill();
     const said = this.items.label(this.items.said(index, this.method));
-    const pre = make("pre", { class: "prompt", tabindex: "0", role: "region", "aria-label": "The exact prompt" }, code,
-      make("span", { class: "slot" }, ...visible(said ?? "answer")));
+    const pre = make("pre", { class: "prompt", dir: "auto", tabindex: "0", role: "region", "aria-label": "The exact prompt" }, code,
+      make("span", { class: "slot", dir: "auto" }, ...visible(said ?? "answer")));
     const legend = make("p", { class: "legend" }, ...this.legend(index, blocks), make("label", {}, spaces, "white space"));
     return make("section", {}, title, legend, pre);
   }
@@ -480,13 +480,16 @@ class Detail {
       if (value !== null) facts.push([name, percent(value)]);
     });
     facts.push(["SHA-256", `${shas[of.prompt[index]]}…`]);
-    return make("dl", { class: "meta" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    return make("dl", { class: "meta" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", { dir: "auto" }, value)]));
   }
 }
 
 /** As much of a long text as a line of the list shows. */
 function beginning(text) {
-  return text.length <= 400 ? text : `${[...text.slice(0, 400)].slice(0, -1).join("")}…`;
+  if (text.length <= 400) return text;
+  const characters = new Intl.Segmenter().segment(text.slice(0, 500)); // as people see them
+  const { index } = characters.containing(399);
+  return `${text.slice(0, index > 300 ? index : 399)}…`;
 }
 
 /** A text as nodes that hold exactly it, with marks beside what cannot be seen. */

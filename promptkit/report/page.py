@@ -13,6 +13,7 @@ from markupsafe import Markup
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY
 from promptkit.evaluation.sentences import component_name
+from promptkit.graphemes import cut
 from promptkit.inference.cell import levels_of
 from promptkit.report import (
     cell_names,
@@ -40,6 +41,9 @@ CELLS = 20_000
 
 PLAIN = 100
 """Number of queries in the list for browsers without scripts."""
+
+LONGEST_ITEM = 1000
+"""Columns of a query's text there."""
 
 
 def html(
@@ -265,7 +269,7 @@ def _plain(records: Records) -> dict[str, Any]:
     queries: dict[str, dict[str, Any]] = {}
     for record in records:
         new = {
-            "text": _beginning(shown(record["input"])),
+            "text": cut(shown(record["input"]), LONGEST_ITEM),
             "gold": "" if record["correct"] is None else shown(record["gold"]),
             "changed": record["id"] in changes,
             "tally": {},
@@ -281,10 +285,6 @@ def _plain(records: Records) -> dict[str, Any]:
     rest = len(queries) - len(listed)
     more = f"{counted(rest, 'query', 'queries')} more in predictions.jsonl." if rest > 0 else ""
     return {"counts": counts, "items": listed, "more": more}
-
-
-def _beginning(text: str, limit: int = 1000) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 @cache

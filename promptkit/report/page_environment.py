@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from promptkit.errors import escaped
+from promptkit.prompts.html import isolated
 from promptkit.text import capital, counted, number, percent, shown, signed
 
 
@@ -27,7 +28,7 @@ def page_environment() -> jinja2.Environment:
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {
         "digest": _digest,
-        "unbroken": lambda text: text.replace(" %", "\u00a0%"),  # no line ends before the %
+        "prose": _prose,
     }
     return environment
 
@@ -36,6 +37,11 @@ def page_environment() -> jinja2.Environment:
 def page_file(name: str) -> Markup:
     """Return a file of the page: its template, style or script."""
     return Markup(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def _prose(text: str) -> Markup:
+    """Return a sentence without line ends before a %, right-to-left words in it isolated."""
+    return isolated(escaped(text.replace(" %", "\u00a0%"), "\n\t"))
 
 
 def _digest(text: str) -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.evaluation import metric_text
@@ -13,6 +9,7 @@ from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import ends_of
 from promptkit.report.pair_names import direction
+from promptkit.terminal_text import TextTable
 from promptkit.text import visible
 
 
@@ -21,13 +18,9 @@ def titled(line: str) -> Text:
     return Text(visible(line, 300), "bold")
 
 
-def table(*columns: str) -> Table:
+def table(*columns: str) -> TextTable:
     """Return an empty table; a column whose name ends in a colon holds numbers."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in columns:
-        justify: Any = "right" if name.endswith(":") else "left"
-        made.add_column(name.rstrip(":"), justify=justify, overflow="fold")
-    return made
+    return TextTable(*columns)
 
 
 def change(pair: Data | None, metric: Metric = ACCURACY) -> Text:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import groupby
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from promptkit.errors import escaped
@@ -25,6 +25,7 @@ from promptkit.report.notes import cost, notes
 from promptkit.report.promptless_tables import promptless
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.report.slice_tables import sliced
+from promptkit.terminal_text import text_console
 from promptkit.text import counted, file_name, percent, visible
 
 MAX_TABLES = 3
@@ -36,9 +37,7 @@ MAX_PAIRS = 12
 
 def text(data: Data, records: Records, width: int = 110) -> str:
     """Return the report without colours."""
-    console = Console(
-        file=StringIO(), width=width, color_system=None, markup=False, emoji=False, highlight=False
-    )
+    console = text_console(StringIO(), width)
     with console.capture() as capture:
         console.print(render(data, records, width))
     lines = capture.get().split("\n")

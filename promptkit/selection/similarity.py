@@ -23,7 +23,9 @@ Embed = Callable[[Sequence[str]], ArrayLike]
 Matrix = NDArray[np.float64]
 
 _SIZES = (2, 3, 4)
-"""The characters of the n-grams that texts are compared by."""
+"""The characters of the n-grams that texts are compared by; of Chinese ones each is one too."""
+_HAN = (0x3400, 0xA000), (0xF900, 0xFB00), (0x20000, 0x40000)
+"""Chinese characters, each of which says what a word or a part of it does."""
 _BITS = 20
 """N-grams are told apart by so many bits of a hash."""
 PRODUCTS = 500_000
@@ -185,6 +187,21 @@ def _commonest(shown: NDArray[np.int64], size: int) -> int:
     return max(fits, int(shown.min(initial=len(times))))
 
 
+def _is_within(size: int, text: NDArray[np.uint32], spaces: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which runs of characters are within a word, with the space in front or behind it."""
+    last = len(text) - size + 1
+    inside = spaces[size - 1 : size - 1 + last] == spaces[1 : 1 + last]
+    inside &= text[:last] == text[size - 1 :]
+    return np.asarray(inside)
+
+
+def _is_han(codes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    found = np.zeros(len(codes), np.bool_)
+    for first, end in _HAN:
+        found |= (first <= codes) & (codes < end)
+    return found
+
+
 def _counts(texts: Sequence[str]) -> Any:
     """Return the counts of n-grams in texts: a CSR matrix, (texts, hashes)."""
     from scipy import sparse
@@ -203,13 +220,10 @@ def _block(texts: Sequence[str]) -> Any:
     spaces = np.concatenate([[0], np.cumsum(codes == ord(" "))])
     keys = [np.empty(0, np.uint32)]
     for size, hashes in enumerate(ngram_hashes(codes, max(_SIZES)), 1):
-        if size in _SIZES:
-            last = len(hashes)
-            # Within a word, with the space in front of it or behind it.
-            inside = spaces[size - 1 : size - 1 + last] == spaces[1 : 1 + last]
-            inside &= text[:last] == text[size - 1 :]
+        if size == 1 or size in _SIZES:
+            inside = _is_han(codes) if size == 1 else _is_within(size, text, spaces)
             hashed = (mixed(hashes[inside]) >> np.uint64(64 - _BITS)).astype(np.uint32)
-            keys.append(text[:last][inside] << np.uint32(_BITS) | hashed)
+            keys.append(text[: len(hashes)][inside] << np.uint32(_BITS) | hashed)
     found, times = np.unique(np.concatenate(keys), return_counts=True)
     starts = np.searchsorted(found, np.arange(len(words) + 1, dtype=np.uint32) << np.uint32(_BITS))
     columns = (found & np.uint32(2**_BITS - 1)).astype(np.int32)

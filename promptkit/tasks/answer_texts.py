@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+from promptkit.graphemes import clusters, is_unspaced
+from promptkit.tasks.digits import plain_digits
+
 Language = Literal["en", "de", "fr", "es", "it", "nl", "other"]
 """The language of answers, which decides on articles and on how numbers are written."""
 
@@ -42,9 +45,6 @@ RULES: Mapping[Language, _Rules] = {
 }
 """Articles and the decimal mark of each language; `other` has no articles."""
 
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-"""Characters of scripts without spaces between words, each a token of its own."""
-
 _MINUS = str.maketrans("\u2212\u2010\u2011", "---")
 
 
@@ -58,14 +58,15 @@ def normalised(text: str, language: Language = "en") -> str:
     Returns:
         The words in lower case (`str.casefold`, NFKC), a space between them, without punctuation,
         symbols and articles. Decimal marks and signs of numbers stay, and marks that group
-        thousands go. A text of nothing else keeps its punctuation and articles.
+        thousands go; digits are in ASCII. A text of nothing else keeps its
+        punctuation and articles.
 
     Example:
         >>> normalised("The  Eiffel Tower!"), normalised("-1,234.5 m")
         ('eiffel tower', '-1234.5 m')
     """
-    folded = unicodedata.normalize("NFKC", text.translate(_MINUS)).casefold()
     rules = RULES[language]
+    folded = _in_ascii_digits(text, rules).casefold()
     grouped = re.compile(rf"(?<=\d){re.escape(_grouping(rules))}(?=\d{{3}}(?!\d))")
     bare = "".join(_kept(grouped.sub("", folded)))
     words = [word for word in bare.split() if word not in rules.articles]
@@ -74,6 +75,13 @@ def normalised(text: str, language: Language = "en") -> str:
 
 def _grouping(rules: _Rules) -> str:
     return "." if rules.decimal == "," else ","
+
+
+def _in_ascii_digits(text: str, rules: _Rules) -> str:
+    """Return a text in NFKC, with its numbers as the language writes them in ASCII."""
+    marks: dict[str, int | str | None] = {"\u066b": rules.decimal, "\u066c": _grouping(rules)}
+    plain = unicodedata.normalize("NFKC", text.translate(_MINUS))
+    return plain_digits(plain.translate(str.maketrans(marks)))
 
 
 def _kept(text: str) -> Iterator[str]:
@@ -90,8 +98,15 @@ def _kept(text: str) -> Iterator[str]:
 
 
 def tokens(text: str, language: Language = "en") -> list[str]:
-    """Return the words of a normalised text; characters of Chinese and Japanese one by one."""
-    return _UNSPACED.sub(r" \g<0> ", normalised(text, language)).split()
+    """Return the words of a normalised text; of scripts without spaces, its characters.
+
+    Those are Chinese, Japanese, Thai, Lao, Tibetan, Burmese and Khmer.
+    """
+    whole = normalised(text, language)
+    if whole.isascii():
+        return whole.split()
+    apart = [f" {char} " if is_unspaced(char) else char for char in clusters(whole)]
+    return "".join(apart).split()
 
 
 def token_f1(said: str, gold: str, language: Language = "en") -> float:
@@ -142,6 +157,8 @@ def number_in(text: str, language: Language = "en") -> float | None:
     Example:
         >>> number_in("3 + 4 = 7."), number_in("It costs $1,200.50"), number_in("seven")
         (7.0, 1200.5, None)
+        >>> number_in("कुल ४२ फल।"), number_in("٣٫٥")
+        (42.0, 3.5)
     """
     rules = RULES[language]
     point, group = re.escape(rules.decimal), re.escape(_grouping(rules))
@@ -149,7 +166,7 @@ def number_in(text: str, language: Language = "en") -> float | None:
         rf"(?:(?<!\w)[-+])?(?:\d{{1,3}}(?:{group}\d{{3}})+(?!\d)|\d+|(?<!\d)(?={point}\d))"
         rf"(?:{point}\d+)?(?:[eE][-+]?\d+)?"
     )
-    text = unicodedata.normalize("NFKC", text.translate(_MINUS))
+    text = _in_ascii_digits(text, rules)
     for found in reversed(number.findall(text)):
         plain = found.replace(_grouping(rules), "").replace(rules.decimal, ".")
         if math.isfinite(value := float(plain)):

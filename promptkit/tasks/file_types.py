@@ -22,8 +22,9 @@ from promptkit.tasks.file_numbers import bounded_type, bounds_of, is_scale, scal
 from promptkit.tasks.generic_models import Recipe, Typed
 from promptkit.tasks.input_section import FIELD_TYPES, TYPES
 from promptkit.tasks.label_sets import ManyLabels
+from promptkit.tasks.label_texts import label_texts, written_otherwise
 from promptkit.tasks.options import Options, is_mark
-from promptkit.tasks.output_type import OutputType, label_texts
+from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.task_file import OutputFieldSection, OutputSection, TaskFile
 
 
@@ -102,7 +103,10 @@ class _FromText:
         if value in self.values:
             return value
         texts = {str(known): known for known in reversed(self.values)}
-        return next((texts[text] for text in label_texts(value) if text in texts), value)
+        known = next((text for text in label_texts(value) if text in texts), None)
+        if known is None and isinstance(value, str):
+            known = written_otherwise(value, texts)
+        return value if known is None else texts[known]
 
 
 def output_type(spec: TaskFile, path: Path) -> Any:

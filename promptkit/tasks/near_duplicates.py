@@ -23,6 +23,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.graphemes import SENTENCE_ENDS
 from promptkit.tasks.ngrams import code_points, mixed, ngram_hashes
 
 SHORTEST = 40
@@ -36,8 +37,9 @@ _MOST = 10  # texts in a bucket that are compared pair by pair, and pairs of a t
 _NEIGHBOURS = 200  # texts in a bucket that a text is compared with, for groups
 _FIELD = "\f"  # between the normalised fields of an input; their sentences stand on lines
 
-_FOREIGN_ENDS = re.compile("[。।॥？！｡]+")  # they need no white space behind them
-_FOREIGN_MARKS = re.compile("[¿¡、，；：]+")
+_FOREIGN_ENDS = re.compile(f"(?![ -~．])[{SENTENCE_ENDS}]+")  # they need no white space behind them
+_FOREIGN_MARKS = re.compile("[¿¡、，；：،؛၊፣፤፥]+")
+_JOINERS = re.compile("[\u200b-\u200d]")  # and the space of no width between words of Khmer
 _QUOTES = str.maketrans("‘’ʼ“”„‟«»‹›「」『』", "'" * 3 + '"' * 12)
 _MARKS = re.compile(r"""[.?!,;:"']+|[\r\n\v\f]+""")
 _SYMBOL = re.compile(r"[!-/:-@\[-^`{-~]")
@@ -51,10 +53,12 @@ _NEGATIONS = frozenset(
         "no not none nor never neither nothing nobody without cannot nicht kein keine keinen "
         "keinem keiner keines nie niemals nichts ohne ne pas jamais rien sans non mai niente senza "
         "nunca nada ni sin não nem sem niet geen nooit zonder не нет ни никогда без नहीं न ना मत "
-        "बिना لا ليس لم لن 不 没 沒 未 非 无 無 别 別 莫 勿 な ん ぬ ず ไ",
+        "बिना لا ليس لم لن 不 没 沒 未 非 无 無 别 別 莫 勿 な ん ぬ ず",
     )
 )
 """Words, and letters of scripts without spaces, that turn a sentence round."""
+_UNSPACED_NEGATION = re.compile("ไม่|มิ|บ่|ບໍ່|ບໍ|មិន|ពុំ|ဘူး|မဟုတ်|མི་|མ་|མེད")
+"""The same in Thai, Lao, Khmer, Burmese and Tibetan, where a word is several letters."""
 
 
 def normalised(text: str) -> str:
@@ -64,6 +68,7 @@ def normalised(text: str) -> str:
     the marks within numbers and code (`3.5`, `x != 1`, `"a"` after `=`) stay.
     """
     if not text.isascii():
+        text = _JOINERS.sub("", text)
         text = _FOREIGN_MARKS.sub(" ", _FOREIGN_ENDS.sub("\n", text))
         text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     lines = _MARKS.sub(_kept, text.casefold()).split("\n")
@@ -178,11 +183,18 @@ def _sentence_alike(one: str, other: str) -> bool:
     """Return whether one sentence is the other plus a few words, none of them decisive."""
     if min(len(one), len(other)) < SHORTEST:
         return False
+    if _negations(one) != _negations(other):
+        return False
     a, b = sorted((_words(one), _words(other)), key=len)
     added = _added(a, b)
     if added is None or any(word in _NEGATIONS or _DECISIVE.search(word) for word in added):
         return False
     return _similarity(_shingles(one), _shingles(other)) >= ALIKE
+
+
+def _negations(text: str) -> int:
+    """Return the number of negations in scripts without spaces, found within the text."""
+    return 0 if text.isascii() else len(_UNSPACED_NEGATION.findall(text))
 
 
 def _words(text: str) -> list[str]:

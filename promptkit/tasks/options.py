@@ -13,6 +13,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from promptkit.errors import TaskError, shorten
 from promptkit.files.json_values import unwrapped
+from promptkit.tasks.digits import plain_number
+from promptkit.tasks.label_texts import written_otherwise
 from promptkit.tasks.output_type import OutputType
 from promptkit.text import first_names
 
@@ -104,10 +106,13 @@ def chosen(value: Any, options: Sequence[str]) -> str:
     if isinstance(value, str):
         if value in options:
             return value
+        if (same := written_otherwise(value, dict.fromkeys(options))) is not None:
+            return same
         if len(value) == 1 and value in ascii_uppercase[: len(options)]:
             return options[ascii_uppercase.index(value)]
-        if value.isascii() and value.isdigit() and int(value) < len(options):
-            return options[int(value)]
+        number = plain_number(value)
+        if number.isascii() and number.isdigit() and int(number) < len(options):
+            return options[int(number)]
     elif type(value) in (int, float) and value in range(len(options)):
         return options[int(value)]
     raise ValueError(

@@ -8,9 +8,7 @@ of them that are marked with `ManyLabels`. Every other type is generated as text
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -31,7 +29,9 @@ from promptkit.files.json_values import (
 )
 from promptkit.prompts.answer_format import AnswerFormat, as_ordered, floats, narrowed, unfollowed
 from promptkit.tasks import label_sets
+from promptkit.tasks.digits import plain_number
 from promptkit.tasks.json_schema import WrittenSchema
+from promptkit.tasks.label_texts import equals, label_texts, written_otherwise
 from promptkit.text import did_you_mean, first_names
 
 
@@ -273,6 +273,7 @@ class OutputType:
         return value
 
     def _read(self, text: str, *, as_json: bool = False) -> Any:
+        text = plain_number(text) if self.is_number else text
         try:
             if self.is_text and not as_json:
                 return self._adapter.validate_python(text)
@@ -288,6 +289,8 @@ class OutputType:
             return label_sets.validated(value, items.labels, items.validate, items.text)
         simple = value if isinstance(value, Enum) else unwrapped(value)
         if not self.values:
+            if self.is_number and isinstance(simple, str):
+                simple = plain_number(simple)
             try:
                 return self._adapter.validate_python(simple)
             except ValidationError as error:
@@ -298,8 +301,10 @@ class OutputType:
         for text in () if isinstance(value, Enum) else label_texts(value):
             if text in self.values:
                 return self.values[text]
+        if type(simple) is str and (label := written_otherwise(simple, self.values)) is not None:
+            return self.values[label]
         for known in self.values.values():
-            if isinstance(known, float) and _equals(simple, known):
+            if isinstance(known, float) and equals(simple, known):
                 return known
         raise ValueError(self._not_a_label(simple))
 
@@ -307,13 +312,6 @@ class OutputType:
         if isinstance(value, bool | int | float):
             kind = "truth value" if isinstance(value, bool) else "number"
             return f"not one of the labels ({self._shown}), but the {kind} {literal(value)}"
-        composed = unicodedata.normalize("NFC", str(value))  # a letter and its marks as one
-        same = [label for label in self.labels if unicodedata.normalize("NFC", label) == composed]
-        if same:
-            return (
-                f"it looks like the label {same[0]!r}, but is written in other Unicode characters "
-                f"({value!a}, not {same[0]!a}); write both the same way"
-            )
         hint = did_you_mean(str(value), self.labels, lead="; ")
         return f"not one of the labels ({self._shown}){hint}"
 
@@ -334,13 +332,6 @@ def _is(value: Any, other: Any) -> bool:
     return type(value) is type(other) and bool(value == other)
 
 
-def _equals(value: Any, number: float) -> bool:
-    """Return whether a value is a number, or writes one in digits: 1 and "1.50" of 1.0 and 1.5."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
-        return float(value) == number
-    return type(value) in (int, float) and bool(value == number)
-
-
 def _label(value: Any) -> str:
     """The label of a value of a closed set. Raises `TaskError` for one without a text."""
     try:
@@ -348,22 +339,6 @@ def _label(value: Any) -> str:
     except ValueError:
         raise TaskError(f"label {shorten(value)}: no text, number or other JSON value") from None
     return form if isinstance(form, str) else literal(form)
-
-
-def label_texts(value: Any) -> Iterator[str]:
-    """The texts of labels that a value may stand for: 4 and 4.0 for "4", true for "true".
-
-    Data frames make floats of whole numbers where one is missing.
-    """
-    value = unwrapped(value)
-    if isinstance(value, str):
-        yield value
-        if re.fullmatch(r"-?[0-9]+\.0+", value):
-            yield value.partition(".")[0]
-    elif isinstance(value, bool | int):
-        yield literal(value)
-    elif isinstance(value, float) and value.is_integer():
-        yield str(int(value))
 
 
 def _bare(annotation: Any) -> Any:

@@ -15,7 +15,8 @@ from promptkit.errors import DataError, Problem, TaskError
 from promptkit.files.delimited import column_hint
 from promptkit.tasks.examples import RESERVED, Example, Place
 from promptkit.tasks.label_sets import items_of
-from promptkit.tasks.output_type import OutputType, label_texts
+from promptkit.tasks.label_texts import label_texts
+from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.tables import DataFile, is_csv, is_parquet
 from promptkit.tasks.translated_columns import TranslatedColumns
 from promptkit.tasks.validation import ExampleParser

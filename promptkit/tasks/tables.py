@@ -58,6 +58,12 @@ class DataFile:
             return 1
         return self._lines[line - 1].find(value.split("\n")[0]) + 1 or 1
 
+    def line(self, number: int) -> str:
+        """Return a line as it stands in the file; empty for Parquet, and beyond the end."""
+        if self.text is None or number > len(self._lines):
+            return ""
+        return self._lines[number - 1]
+
     @cached_property
     def _lines(self) -> list[str]:
         return io.StringIO(self.text, newline="").readlines()

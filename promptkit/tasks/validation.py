@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from promptkit.errors import Problem, TaskError, shorten
 from promptkit.files.json_values import UnwritableError, alias_paths, plain, unwrapped
+from promptkit.tasks.digits import plain_number
 from promptkit.tasks.examples import Example, Place, canonical_text, content_id
 from promptkit.tasks.options import chosen, options_field
 from promptkit.tasks.output_type import OutputType
@@ -170,6 +171,27 @@ class ExampleParser:
         times = Counter(self.keys.values())
         return [k for k, f in self.keys.items() if fields[f].is_required() and times[f] == 1]
 
+    def _parsed(self, given: Any) -> BaseModel:
+        """Return an input; texts of its numbers may be in the digits of any script."""
+        if type(given) is self.input_type:
+            return given
+        try:
+            return self.input_type.model_validate(given)
+        except ValidationError as error:
+            if not isinstance(given, Mapping):
+                raise
+            numbers = {
+                one["loc"][0]: number
+                for one in error.errors(include_url=False, include_context=False)
+                if one["type"] in _NUMBERS
+                and len(one["loc"]) == 1
+                and isinstance(one["input"], str)
+                if (number := plain_number(one["input"])) != one["input"]
+            }
+            if not numbers:
+                raise
+            return self.input_type.model_validate({**given, **numbers})
+
     def _input(self, given: Any, found: list[_Flaw]) -> BaseModel | None:
         if isinstance(given, Mapping):
             given = {key: unwrapped(v) if hasattr(v, "item") else v for key, v in given.items()}
@@ -179,9 +201,7 @@ class ExampleParser:
                     reason = f"the input has no such field; it has {known}"
                     found.append((reason, str(field), given[field]))
         try:
-            parsed = (
-                given if type(given) is self.input_type else self.input_type.model_validate(given)
-            )
+            parsed = self._parsed(given)
         except ValidationError as error:
             for item in error.errors(include_url=False):
                 if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
@@ -198,6 +218,10 @@ class ExampleParser:
             found.append((str(error), error.field, error.value))
             return None
         return parsed
+
+
+_NUMBERS = ("int_parsing", "float_parsing", "decimal_parsing")
+"""Errors of pydantic for texts that write no number in ASCII."""
 
 
 def _with_alternatives(value: Mapping[str, Any]) -> Mapping[str, Any]:

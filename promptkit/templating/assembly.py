@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 
 from promptkit.errors import TemplateError
+from promptkit.graphemes import beginning
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.pieces import OR_USER, Message, Piece, Role
 from promptkit.prompts.prompt import Prompt
@@ -155,8 +156,8 @@ def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Pie
             if rest:
                 text = "".join(p.text for p in rest)
                 raise TemplateError(
-                    f"{text.strip()[:40]!r} comes after the query's answer, where the model never "
-                    "reads it; move it before the examples",
+                    f"{beginning(text.strip(), 40)!r} comes after the query's answer, where the "
+                    "model never reads it; move it before the examples",
                     file=rest[0].file or file,
                     line=rest[0].lstripped().line,
                 )
@@ -192,7 +193,7 @@ def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
             current.append(piece)
         elif piece.text.strip():
             raise TemplateError(
-                f"{piece.text.strip()[:40]!r} stands outside the turns; put it into "
+                f"{beginning(piece.text.strip(), 40)!r} stands outside the turns; put it into "
                 "{% system %}, {% user %} or {% assistant %}",
                 file=piece.file or file,
                 line=piece.lstripped().line,

@@ -218,6 +218,7 @@ FAULTS = {
     "space-before-answer": BLOCK.replace(": {{", ":   {{"),
     "no-separator": BLOCK.replace("}}\n{% end", "}}{% end"),
     "invisible-character": BLOCK.replace(": {{", "\u200b:\u00a0{{"),
+    "stray-joiner": BLOCK.replace(": {{", "\u200d: {{"),
     "final-newline": "{% for shot in shots %}\n{{ shot.input.name }}: {{ shot.output }}\n"
     "{% endfor %}\n{{ query.name }}:\n",
 }

@@ -58,7 +58,7 @@ def test_english_is_no_dearer_than_english(model: LlamaModel) -> None:
     kinds = Literal["a", "b"], ["a", "b", "a", "b", "a", "b"]
     assert "token-cost" not in rules(task_of(*kinds, names), model)
     hindi = ["उल्लू रात का पक्षी है", "रोहू मछली है", "a", "b", "c", "d"]
-    assert "token-cost" in rules(task_of(*kinds, hindi), model)
+    assert "costly-script" in rules(task_of(*kinds, hindi), model)
 
 
 def test_raw_text_beside_turns_is_what_a_chat_model_is_compared_with(tmp_path: Path) -> None:

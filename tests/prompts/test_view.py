@@ -320,7 +320,7 @@ def test_html_and_whitespace_on_the_command_line(animals: Path, tmp_path: Path) 
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, b"")
     assert out.decode() == f"Written to {tmp_path / 'p.html'}\n"
-    assert (tmp_path / "p.html").read_text("utf-8").count("<pre>") == 2
+    assert (tmp_path / "p.html").read_text("utf-8").count('<pre dir="auto">') == 2
     child = start(animals, "--shots", 0, "--query", "owl", "--whitespace", **pipe)
     out, _ = child.communicate(timeout=60)
     assert out.decode() == "Name·the·class·of·each·animal.↵\n↵\nowl:\n"

@@ -6,7 +6,6 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.table import Table
 
 from promptkit.evaluation.metric import ACCURACY, BY_NAME
 from promptkit.inference.cell import NO_PROMPT
@@ -21,6 +20,7 @@ from promptkit.report.cost_lines import (
     magnitude,
     rate,
 )
+from promptkit.terminal_text import TextTable
 
 
 def row(model: str, accuracy: float, rate: float | None, **more: Any) -> dict[str, Any]:
@@ -169,9 +169,9 @@ def test_a_narrow_terminal_shows_two_tables() -> None:
     data = data_of(*PROMPTS, STUDENT)
     wide, narrow = (
         [
-            [str(column.header) for column in one.columns]
+            one.names
             for one in cost_table.costs(data, width)
-            if isinstance(one, Table) and len(one.columns) > 2
+            if isinstance(one, TextTable) and len(one.names) > 2
         ]
         for width in (140, 80)
     )

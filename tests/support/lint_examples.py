@@ -114,6 +114,7 @@ EXAMPLES: dict[str, LintExample] = {
     "invisible-character": LintExample(
         Case(demos="wo\u200blf,mammal\n"), Case(demos="wolf,mammal\n")
     ),
+    "stray-joiner": LintExample(Case(demos="wo\u200dlf,mammal\n"), Case(demos="wolf,mammal\n")),
     "mixed-scripts": LintExample(
         Case(demos="w\u043elf,mammal\n"),
         Case(demos="wolf,mammal\n\u0432\u043e\u043b\u043a,mammal\n"),
@@ -190,6 +191,18 @@ EXAMPLES: dict[str, LintExample] = {
             tests="mocha,caf\u00e9\nblack,tea\n",
         ),
     ),
+    "mixed-normal-forms": LintExample(
+        Case(
+            labels='["coffee", "tea"]',
+            demos="cafe\u0301 latte,coffee\ngreen,tea\n",
+            tests="caf\u00e9 noir,coffee\nblack,tea\n",
+        ),
+        Case(
+            labels='["coffee", "tea"]',
+            demos="caf\u00e9 latte,coffee\ngreen,tea\n",
+            tests="caf\u00e9 noir,coffee\nblack,tea\n",
+        ),
+    ),
     "label-characters": LintExample(
         Case(
             labels='["tea", "Tea"]',
@@ -241,7 +254,17 @@ EXAMPLES: dict[str, LintExample] = {
         Case(labels='["bird", "monotreme"]', demos="owl,bird\nplatypus,monotreme\n"),
         Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     ),
+    "label-bytes": LintExample(
+        Case(labels='["पक्षी", "मछली"]', demos="owl,पक्षी\ncod,मछली\n"),
+        Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
+    ),
     "token-cost": LintExample(
+        Case(
+            labels='["bird", "fish"]', demos="сова охотится ночью,bird\nтреска живёт в море,fish\n"
+        ),
+        Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
+    ),
+    "costly-script": LintExample(
         Case(labels='["bird", "fish"]', demos="उल्लू रात का पक्षी है,bird\nरोहू मछली है,fish\n"),
         Case(labels='["bird", "fish"]', demos="owl,bird\ncod,fish\n"),
     ),

@@ -32,7 +32,13 @@ by rendering it: shots and query are given the same input, so that all but the a
 same. In the examples ⏎ is a newline, → a tab and ␍ a carriage return.
 """
 _VISIBLE = str.maketrans(
-    {"\n": "⏎", "\t": "→", "\r": "␍", "\u200b": "⟨U+200B⟩", "\u0301": "⟨U+0301⟩", "|": "\\|"}
+    {
+        "\n": "⏎",
+        "\t": "→",
+        "\r": "␍",
+        "|": "\\|",
+        **{char: f"⟨U+{ord(char):04X}⟩" for char in "\u200b\u200d\u0301"},
+    }
 )
 
 

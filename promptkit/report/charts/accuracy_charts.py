@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import altair as alt
 
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, Metric
+from promptkit.graphemes import folded
 from promptkit.inference.cell import levels_of
 from promptkit.report import cell_names, confusion_matrices
 from promptkit.report.cell_names import CellNames, Data, Key, has_prompt
@@ -136,7 +136,7 @@ def _best_without(data: Data, metric: Metric) -> Level | None:
     if not rows:
         return None
     best = max(rows, key=lambda row: float(metric.sign * row[metric.name]))
-    return best[metric.name], textwrap.wrap(visible(file_name(best["model"]), 24), 12)
+    return best[metric.name], folded(visible(file_name(best["model"]), 24), 12)
 
 
 def _baseline(data: Data, metric: Metric) -> Level | None:
