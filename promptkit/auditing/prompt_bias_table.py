@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.auditing import prompt_bias_said as said
@@ -13,6 +12,7 @@ from promptkit.auditing.calibration_leans import LEARNT
 from promptkit.auditing.prompt_bias_results import Ends, PromptBias
 from promptkit.report.conclusions import item
 from promptkit.report.rich_tables import table, titled
+from promptkit.terminal_text import TextTable
 from promptkit.text import counted, number, percent, points, visible
 
 MOST_LABELS = 8
@@ -68,7 +68,7 @@ def _labels(bias: PromptBias) -> tuple[str, ...]:
     return tuple(label for label in bias.labels if label in kept)
 
 
-def _by_shots(bias: PromptBias) -> Table:
+def _by_shots(bias: PromptBias) -> TextTable:
     labels = _labels(bias)
     made = table("shots:", "draws:", *(f"P({visible(label, 18)}):" for label in labels), "lean:")
     for one in bias.by_shots:
@@ -77,7 +77,7 @@ def _by_shots(bias: PromptBias) -> Table:
     return made
 
 
-def _by_last(bias: PromptBias) -> Table:
+def _by_last(bias: PromptBias) -> TextTable:
     made = table("label", "draws:", "last shot has it:", "has another:", "change:", "over orders:")
     ranges = {one.label: one for one in bias.by_order}
     for one in bias.by_last:
@@ -94,7 +94,7 @@ def _by_last(bias: PromptBias) -> Table:
     return made
 
 
-def _calibrations(bias: PromptBias) -> Table:
+def _calibrations(bias: PromptBias) -> TextTable:
     made = table("calibration", "content-free:", "random words:", "answers against gold:")
     for one in bias.calibrations:
         learnt = LEARNT.get(one.method)
@@ -111,7 +111,7 @@ def _points(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
-def _groups(bias: PromptBias, width: int) -> Table:
+def _groups(bias: PromptBias, width: int) -> TextTable:
     made = table(
         *("all shots", bias.column or "group", "queries:", "P balanced:", "P all:", "change:"),
         "against the rest:",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from promptkit.auditing.swap_results import SlotSwaps, SwapAudit, SwapFilling, SwapItem, TermSwaps
 from promptkit.auditing.swap_verdicts import amount, change, said, share, subject
 from promptkit.report.conclusions import item
 from promptkit.report.rich_tables import table, titled
+from promptkit.terminal_text import TextTable
 from promptkit.text import counted, percent, plain, shown, visible
 
 MOST_TERMS = 16
@@ -55,7 +55,7 @@ def swap_tables(audit: SwapAudit, width: int = 110) -> Iterator[RenderableType]:
     )
 
 
-def _terms(audit: SwapAudit, slot: SlotSwaps, width: int) -> Table:
+def _terms(audit: SwapAudit, slot: SlotSwaps, width: int) -> TextTable:
     """Return the groups, then the terms with the largest effects."""
     labels = [effect.label for effect in (slot.terms[0].effects if slot.terms else ())]
     columns = _columns(audit, slot, labels)
@@ -112,7 +112,7 @@ def _amount(audit: SwapAudit, value: float | None) -> Text:
     return Text("–" if value is None else amount(audit.measure, value))
 
 
-def _items(audit: SwapAudit, width: int) -> Table:
+def _items(audit: SwapAudit, width: int) -> TextTable:
     made = table("sentence", "term", "answer", "", "term", "answer", "")
     room = max(width - 70, 24)
     for one in audit.items[:MOST_ITEMS]:
