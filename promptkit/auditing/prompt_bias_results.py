@@ -23,7 +23,8 @@ class ShotCountLean:
     probs_ci: Mapping[str, Ends]
     """Over new draws of shots; empty where there is one draw."""
     lean: float
-    """Distance of `probs` from equal probabilities: the mass that would have to move, from 0."""
+    """Mean over draws of the distance from equal probabilities: the mass that would have to move.
+    Draws that lean to different labels do not make up for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class LastShotLean:
     """None for a single draw."""
     p: float | None
     p_holm: float | None
-    """Corrected for the number of labels."""
+    """Corrected for the number of labels; of two, both are the same comparison."""
 
     @property
     def significant(self) -> bool:
@@ -72,7 +73,7 @@ class CalibrationLean:
     method: str
     """`none` for the model's own probabilities."""
     content_free: float | None
-    """Lean after content-free inputs, as in `ShotCountLean`; None where the method learnt from
+    """Lean of the prompt's own draw after content-free inputs; None where the method learnt from
     them, so that nothing is left by construction."""
     random_words: float | None
     """Lean after inputs of random words of the pool; None where the method learnt from them, or

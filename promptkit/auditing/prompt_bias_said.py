@@ -17,12 +17,15 @@ def of_shots(bias: PromptBias) -> Iterator[str]:
     Args:
         bias: The prompt's bias.
     """
-    even = 1 / len(bias.labels)
     for one in {each.shots: each for each in (bias.by_shots[0], bias.by_shots[-1])}.values():
         label = max(one.probs, key=one.probs.__getitem__)
         at = "Without shots" if not one.shots else f"With {counted(one.shots, 'shot')}"
-        leans = f"{at} content-free inputs lean to {quoted(label)}: {percent(one.probs[label])}"
-        yield f"{leans}, where {percent(even)} would be even."
+        of = "the prompt leans" if one.draws == 1 else "a draw of shots leans"
+        mean = "" if one.draws == 1 else " on average"
+        yield (
+            f"{at} {of} by {points(one.lean)}{mean}; content-free inputs are "
+            f"{percent(one.probs[label])} {quoted(label)}{'' if one.draws == 1 else ' over draws'}."
+        )
 
 
 def of_last(bias: PromptBias) -> Iterator[str]:
@@ -31,11 +34,14 @@ def of_last(bias: PromptBias) -> Iterator[str]:
     Args:
         bias: The prompt's bias.
     """
-    found = [one for one in bias.by_last if one.significant]
+    every = bias.by_last[:1] if len(bias.labels) == 2 else bias.by_last
+    found = [one for one in every if one.significant]
     for one in found:
         change = change_of(one.delta, one.ci)
         p = "" if one.p_holm is None else f" (Holm-adjusted {p_value(one.p_holm)})"
-        yield f"P({one.label}) where the last shot has it: {change} points, significant{p}."
+        what = "A label" if len(bias.labels) == 2 else quoted(one.label)
+        more = "more" if one.delta > 0 else "less"
+        yield f"{what} is {more} probable where the last shot has it: {change} points{p}."
     if bias.by_last and not found:
         yield "The label of the last shot makes no significant difference."
 

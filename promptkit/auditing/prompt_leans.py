@@ -98,7 +98,7 @@ def by_shots(asking: BiasAsking, probes: Queries, counts: Sequence[int]) -> list
                 draws=len(own),
                 probs=_by_label(asking.base.task, mean),
                 probs_ci=_intervals(asking.base.task, own),
-                lean=distance(mean),
+                lean=float(np.mean([distance(each) for each in own])),
             )
         )
     return made
@@ -189,8 +189,9 @@ def _last_leans(
 
 
 def _corrected(found: list[LastShotLean]) -> list[LastShotLean]:
+    """Correct the p-values for the number of labels; of two, both are the same comparison."""
     p_values = [one.p for one in found if one.p is not None]
-    corrected = iter(holm(p_values).tolist())
+    corrected = iter(p_values if len(found) == 2 else holm(p_values).tolist())
     return [one if one.p is None else replace(one, p_holm=next(corrected)) for one in found]
 
 

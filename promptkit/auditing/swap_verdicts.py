@@ -100,10 +100,11 @@ def _effects(
     for row, effect in found[:SHOWN]:
         delta = change(audit.measure, effect.delta, effect.ci)
         unit = "" if audit.measure == "value" else " points"
-        others = "the other" if len(rows) == 2 else f"the other {kind}s"
+        others = quoted(rows[1].name, 24) if len(rows) == 2 else f"the other {kind}s"
+        of = "terms of " if kind == "group" else ""
         p = "" if effect.p_holm is None else f" (Holm-adjusted {p_value(effect.p_holm)})"
         yield (
-            f"{capital(subject(effect, audit.measure))} with {quoted(row.name, 24)} against "
+            f"{capital(subject(effect, audit.measure))} with {of}{quoted(row.name, 24)} against "
             f"{others}: {delta}{unit}, significant{p}."
         )
     if found[SHOWN:]:

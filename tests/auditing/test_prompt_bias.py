@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,14 +14,18 @@ from rich.console import Console, Group
 from scipy import stats
 from swap_samples import ByText, Remark, Tone, remarks
 
-from promptkit import Example, FakeModel, Predictor, Task, Template
+from promptkit import Example, FakeModel, Predictor, Task, Template, load_task
 from promptkit.auditing.prompt_bias import prompt_bias, shot_counts
 from promptkit.auditing.prompt_bias_results import PromptBias
 from promptkit.auditing.prompt_bias_table import prompt_bias_tables
 from promptkit.auditing.prompt_leans import distance
+from promptkit.auditing.swaps import swap_audit
 from promptkit.errors import PromptkitError
 from promptkit.models.base import Score
 from promptkit.prompts.prompt import TokenizedPrompt
+
+if TYPE_CHECKING:
+    from promptkit.models.llama import LlamaModel
 
 LINES = Template("{% example %}\n{{ input.text }} => {{ output }}\n{% endexample %}\n", "lines")
 
@@ -90,10 +96,10 @@ def test_the_lean_by_shot_count_is_that_of_the_model() -> None:
     assert bias.by_shots[0].probs_ci == {}
     low, high = bias.by_shots[3].probs_ci["harsh"]
     assert low <= 0.9 <= high
-    text = shown(bias)
     assert (
-        'With 4 shots content-free inputs lean to "harsh": 90 %, where 50 % would be even.' in text
-    )
+        "With 4 shots a draw of shots leans by 40 points on average; content-free inputs are 90 % "
+        '"harsh" over draws.'
+    ) in " ".join(shown(bias).split())
 
 
 def test_recency_is_found_as_the_label_of_the_last_shot() -> None:
@@ -113,8 +119,9 @@ def test_recency_is_found_as_the_label_of_the_last_shot() -> None:
     assert last.delta == pytest.approx(0.4, abs=0.05)
     assert last.significant
     assert mild.delta == pytest.approx(last.delta, abs=1e-9)
+    assert (mild.p_holm, last.p_holm) == (mild.p, last.p)  # a single comparison
     assert bias.by_order[1].mean >= 0.3
-    assert "P(harsh) where the last shot has it: +" in shown(bias)
+    assert "A label is more probable where the last shot has it: +" in shown(bias)
 
 
 def test_no_recency_is_found_where_there_is_none() -> None:
@@ -217,3 +224,20 @@ def test_distances_are_the_mass_that_moves() -> None:
     assert distance(np.array([0.5, 0.5])) == 0.0
     assert distance(np.array([0.9, 0.1])) == pytest.approx(0.4)
     assert distance(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1.0
+
+
+@pytest.mark.model
+def test_the_bundled_model_leans_to_the_label_of_the_last_shot(smollm2: LlamaModel) -> None:
+    """And what a swap and a prompt's bias are, from end to end."""
+    task = load_task(Path(__file__).parents[2] / "examples" / "remarks")
+    predictor = Predictor(task, Template.of(task), smollm2, 4)
+    bias = prompt_bias(predictor, draws=4, limit=4, methods=["contextual"])
+    assert [one.shots for one in bias.by_shots] == [0, 1, 2, 4]
+    for one in bias.by_shots:
+        assert sum(one.probs.values()) == pytest.approx(1.0)
+    assert bias.by_last[0].delta > 0
+    assert shown(bias)
+    rows = [task.as_query({"remark": f"{{name}} {end}"}) for end in ("is late.", "was here.")]
+    audit = swap_audit(predictor, task, swaps={"name": ["Anna", "Ben"]}, rows=rows)
+    assert (audit.inputs, audit.measure, audit.slots[0].sentences) == (4, "probability", 2)
+    assert 0 < (audit.slots[0].worst or 0) < 1
