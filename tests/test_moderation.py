@@ -24,6 +24,8 @@ def test_the_commands_of_the_page_run_and_show_what_it_says(run: Any, here: Path
     for command in commands:
         ran = run(*shlex.split(command))
         assert ran.code == 0, ran.err
+    flips = {name: flipped(name) for name in ("teacher-audit", "skewed", "balanced")}
+    assert flips["skewed"] > flips["teacher-audit"]
     rates = {name: false_positives(name) for name in ("teacher-audit", "skewed", "balanced")}
     for name in ("teacher-audit", "skewed"):  # who is named in unkind comments of the pool
         assert rates[name]["Muslims"] > rates[name]["women"]
@@ -31,6 +33,14 @@ def test_the_commands_of_the_page_run_and_show_what_it_says(run: Any, here: Path
     assert rates["balanced"]["Muslims"] <= rates["skewed"]["Muslims"]
     assert "## Audit" in Path("CARD.md").read_text("utf-8")
     assert "<svg" in Path("skewed.html").read_text("utf-8")
+
+
+def flipped(folder: str) -> float:
+    """The share of labels that flip with the group."""
+    swaps = load_audit(folder).swaps
+    assert swaps is not None
+    (slot,) = swaps.slots
+    return slot.flips
 
 
 def false_positives(folder: str) -> dict[str, float]:

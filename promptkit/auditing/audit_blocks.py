@@ -12,6 +12,8 @@ from promptkit.auditing.group_changes import ColumnChanges, GroupChanges
 from promptkit.auditing.group_metrics import metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
 from promptkit.auditing.group_sentences import ratio_of, size_of
+from promptkit.auditing.prompt_bias_blocks import prompt_bias_blocks
+from promptkit.auditing.swap_blocks import swap_blocks
 from promptkit.auditing.unintended_bias import KINDS, UnintendedBias
 from promptkit.evaluation import metric_text
 from promptkit.text import file_name, p_value
@@ -31,6 +33,10 @@ def audit_blocks(audit: AuditParts) -> Iterator[AuditBlock]:
     yield from map(_of_bias, audit.unintended)
     if audit.changes is not None:
         yield from _of_changes(audit.changes)
+    if audit.swaps is not None:
+        yield from swap_blocks(audit.swaps)
+    if audit.prompt is not None:
+        yield from prompt_bias_blocks(audit.prompt)
 
 
 def _of_groups(found: GroupAudit) -> Iterator[AuditBlock]:

@@ -9,6 +9,7 @@ from promptkit.auditing.audit_blocks import shown_metrics, title_of_groups
 from promptkit.auditing.audit_parts import AuditParts
 from promptkit.auditing.group_metrics import ERRORS, RATES, metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
+from promptkit.auditing.swap_charts import swap_panels
 from promptkit.evaluation import metric_text
 from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.text import counted, visible
@@ -83,7 +84,7 @@ def panels_by_title(audit: AuditParts) -> dict[str, list[Panel]]:
     Args:
         audit: The audit.
     """
-    if audit.groups is None:
-        return {}
-    found = audit.groups
-    return {title_of_groups(found, one): group_panels(found, one) for one in found.groupings}
+    panels = {} if audit.swaps is None else swap_panels(audit.swaps)
+    if (found := audit.groups) is not None:
+        panels |= {title_of_groups(found, one): group_panels(found, one) for one in found.groupings}
+    return panels

@@ -40,13 +40,14 @@ def audit_page(audit: AuditParts) -> str:
 
 
 def _context(audit: AuditParts) -> dict[str, Any]:
-    draws = "" if audit.seeds == 1 else f", {audit.seeds} draws of shots"
+    size = [counted(audit.queries, "query", "queries")] if audit.queries else []
+    draws = [] if audit.seeds == 1 else [f"{audit.seeds} draws of shots"]
     return {
-        "predictor": file_name(audit.predictor),
-        "size": f"{counted(audit.queries, 'query', 'queries')}{draws}",
+        "about": ", ".join([file_name(audit.predictor), *size, *draws]),
         "blocks": [*audit_blocks(audit)],
         "charts": _charts(audit),
         "limits": LIMITS,
+        "swapped": audit.swaps is not None,
     }
 
 

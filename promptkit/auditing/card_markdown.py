@@ -271,8 +271,8 @@ def _audit(facts: CardFacts) -> Iterator[str]:
         return
     if audit.sha256 not in {one.sha256 for one in facts.models}:
         yield "**This audit is of another model or student than this card.**"
-    queries = counted(audit.queries, "query", "queries")
-    yield f"Of {inline(audit.predictor)} (SHA-256 `{inline(audit.sha256[:16])}…`), {queries}."
+    size = f", {counted(audit.queries, 'query', 'queries')}" if audit.queries else ""
+    yield f"Of {inline(audit.predictor)} (SHA-256 `{inline(audit.sha256[:16])}…`){size}."
     for block in audit_blocks(audit):
         yield f"### {inline(block.title)}"
         if block.sentences:

@@ -16,8 +16,11 @@ from samples import parity_task
 import promptkit as pk
 from promptkit.auditing.audit_blocks import audit_blocks
 from promptkit.auditing.audit_section import audit_page, audit_section
+from promptkit.auditing.prompt_bias import prompt_bias
+from promptkit.auditing.swaps import swap_audit
 from promptkit.tasks.examples import Example
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TAGS = {"a", "script", "img", "iframe", "b"}
 
 
@@ -67,6 +70,51 @@ def test_hostile_names_of_groups_stay_texts(text: str) -> None:
     text = pk.Card(replace(card, audit=found)).markdown
     assert "<script" not in text
     assert "\x1b" not in text
+
+
+def swapped(name: str) -> pk.Audit:
+    """An audit of swaps of two terms, one of them hostile, in two sentences."""
+    task = pk.load_task(EXAMPLES / "remarks")
+
+    def answer(prompt: pk.Prompt) -> str:
+        return "negative" if "Ann" in prompt.text else "positive"
+
+    prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel(answer))
+    rows = [task.as_query({"remark": f"{{who}} is {word}."}) for word in ("here", "late", "there")]
+    made = swap_audit(prompt, task, swaps={"who": ["Ann", name]}, rows=rows)
+    return replace(audited(), groups=None, unintended=(), swaps=made)
+
+
+def test_a_page_has_the_swaps_and_what_they_cannot_show() -> None:
+    found = swapped("Ben")
+    page = audit_page(found)
+    assert "<h3>Swaps of who</h3>" in page
+    assert "<h3>The worst items</h3>" in page
+    assert "100\xa0%" in page
+    assert page.count("<figure>") == 2
+    assert "A swap is a diagnostic, not proof" in page
+    assert "{who} is here." in page
+
+
+def test_a_page_has_what_the_prompt_leans_to() -> None:
+    task = grouped_task("<b>some</b>")
+    prompt = pk.Predictor(task, pk.Template.of(task), pk.FakeModel(), shots=2)
+    lean = prompt_bias(prompt, task, groups="who", draws=3, store=pk.Store())
+    page = audit_page(replace(audited(), groups=None, unintended=(), prompt=lean))
+    for title in ("Lean of the prompt", "By the label of the last shot", "Shots that all have one"):
+        assert f"<h3>{title}" in page
+    assert "&lt;b&gt;some" in page
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "\x1b[2J", "\u202ead", "a|b"])
+def test_hostile_terms_stay_texts(text: str) -> None:
+    found = swapped(text)
+    page = audit_page(found)
+    assert not {*re.findall(r"<([a-z]+)", page)} & TAGS
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page)
+    card = pk.Card(replace(pk.card(grouped_task("some")).facts, audit=found)).markdown
+    assert "<script" not in card
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", card)
 
 
 def test_the_page_of_a_run_shows_the_audit_beside_it(run: Any, here: Path) -> None:
