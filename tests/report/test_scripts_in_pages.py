@@ -9,13 +9,17 @@ from typing import Literal
 
 import pytest
 from browser import headless
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 from samples import COLON, Word
+from scripts import clusters_of_a_text
 
 from promptkit import Example, FakeModel, Store, Task, compare
-from promptkit.graphemes import clusters
+from promptkit.graphemes import clusters, width
 from promptkit.preview.tokenized import preview
 from promptkit.prompts.html import html
+from promptkit.report.charts.panels import fitting
 from promptkit.report.page import html as report
 
 PERSIAN = Literal["میوه", "سبزی"]
@@ -106,3 +110,12 @@ def test_previews_never_cut_a_character() -> None:
     assert len(bytewise.tokens) > len(prompt.text)
     between = {*accumulate(len(run.text) for run in bytewise.runs)}
     assert between <= {*accumulate(map(len, clusters(bytewise.text)))}
+
+
+@given(clusters_of_a_text.map("".join), st.integers(8, 40))
+def test_labels_of_charts_are_cut_between_characters(text: str, columns: int) -> None:
+    shown = fitting(text, round(columns * 7.5))
+    assert shown == text or width(shown) <= columns + 1
+    assert [*clusters(shown.removesuffix("…"))] == [*clusters(text)][
+        : len([*clusters(shown.removesuffix("…"))])
+    ]

@@ -15,6 +15,7 @@ from promptkit.report.charts.panels import (
     FEW,
     Chart,
     Panel,
+    fitting,
     inline,
     percent_axis,
     points_of,
@@ -23,6 +24,9 @@ from promptkit.report.charts.panels import (
 from promptkit.report.charts.style import COLOURS, DIM, INK, WIDTH
 from promptkit.report.confusion_matrices import cut, dense, entries, golds
 from promptkit.text import counted, percent, visible
+
+ROOM = 90
+"""Room of a label, in pixels."""
 
 ROOMY = 20
 """Width of a cell, in pixels, that has room for a number."""
@@ -85,8 +89,9 @@ def confusion(data: Data) -> list[Panel]:
 
 
 def _heat(matrix: Data) -> Chart:
-    labels = [visible(label, 40) for label in matrix["labels"]]
-    size = max(8, min(44, WIDTH // len(labels)))
+    size = max(8, min(44, WIDTH // len(matrix["labels"])))
+    font = min(12, size)
+    labels = [fitting(visible(label, 40), ROOM, font) for label in matrix["labels"]]
     values = [
         {"gold": i, "said": j, "n": n, "share": n / max(1, sum(row)), "right": i == j}
         for i, row in enumerate(dense(matrix))
@@ -95,8 +100,8 @@ def _heat(matrix: Data) -> Chart:
     ]
     axis: dict[str, Any] = {
         "labelExpr": f"{json.dumps(labels)}[datum.value]",
-        "labelLimit": 90,
-        "labelFontSize": min(12, size),
+        "labelLimit": ROOM,
+        "labelFontSize": font,
     }
     all_labels = alt.Scale(domain=[*range(len(labels))])
     base = alt.Chart().encode(

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from promptkit.graphemes import clusters, cut
 from promptkit.report.charts.style import BETTER, COLOURS, DIM, INK, SHAPES, SHARE, WIDTH, WORSE
+
+NUMBERS = 104
+"""Room of the numbers beside the name of an interval, in pixels."""
 
 FEW = 6
 """Largest number of panels of a kind; the tables have all of it."""
@@ -78,14 +82,24 @@ def interval_row(
     """Return a row of `intervals`, by default in points; its verdict is one of `SIGNS`."""
     low, high = ends
     return {
-        "name": name,
-        "context": context,
+        "name": fitting(name, WIDTH - NUMBERS),
+        "context": fitting(context, WIDTH, 11),
         "verdict": verdict,
         "at": unit * at,
         "low": unit * low,
         "high": unit * high,
         "number": f"{write(at)} [{write(low)}, {write(high)}]",
     }
+
+
+def fitting(text: str, pixels: int, size: int = 12) -> str:
+    """Return a text that fits its room, whole characters of it.
+
+    Vega cuts by code units, so that only texts with characters of several ones are cut here.
+    """
+    if all(len(cluster) == 1 and cluster <= "\uffff" for cluster in clusters(text)):
+        return text
+    return cut(text, int(pixels / (0.62 * size)))
 
 
 def numbered(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
@@ -121,7 +135,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: str = "")
 
 def words(base: Chart, above: int, context: bool, *, plain: bool) -> list[Chart]:
     """Return a row's `name` on the left and its `number` on the right, and its `context` below."""
-    name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - 104)
+    name = base.mark_text(align="left", yOffset=above, fontSize=12, limit=WIDTH - NUMBERS)
     number = base.mark_text(align="right", yOffset=above, fontSize=12)
     left, ink, dim = alt.value(0), alt.value(INK), alt.value(DIM)
     number = number.encode(x=alt.value(WIDTH), text=alt.Text("number:N"))
