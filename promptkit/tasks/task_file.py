@@ -353,6 +353,7 @@ def _known() -> dict[str, list[str]]:
         "": TaskFile,
         "output": OutputSection,
         "files": FilesSection,
+        "languages": LanguageSection,
         "card": TaskCard,
         "audit": AuditSection,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
@@ -51,7 +52,7 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
                 f"{shorten(item['input'])}"
             )
         elif item["type"] == "extra_forbidden":
-            names = known.get(section, known[""])
+            names = known.get(re.sub(r"^languages\..*", "languages", section), known[""])
             hint = did_you_mean(name, names) or f"choose one of: {', '.join(names)}"
             reason = f"unknown key; {hint}"
         elif item["type"] == "missing":
@@ -81,6 +82,8 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
 
 def _expected(keys: list[str], said: str) -> tuple[list[str], str]:
     """Return the keys that a reason names, and what should stand there."""
+    if keys[0] in ("language", "languages") and "match pattern" in said:
+        return keys, "a language tag of BCP 47, such as hi, pt-BR or hi-Latn"
     return (keys[:3], _SLOT) if keys[:2] == ["audit", "swap"] else (keys, said)
 
 

@@ -13,7 +13,7 @@ from samples import CountingModel
 
 import promptkit
 from promptkit.cli import app
-from promptkit.cli.repeated import Command, listed
+from promptkit.cli.repeated import Command, listed, unparted
 
 pytestmark = pytest.mark.slow
 
@@ -170,3 +170,9 @@ def test_files_with_commas_stay_whole(tmp_path: Path) -> None:
     assert listed(["", ",", " , ", "a\0,b", "x" * 5000]) == ["", ",", " , ", "a\0", "b", "x" * 5000]
     assert listed([]) == []
     assert listed(None) is None
+
+
+def test_values_with_parts_stay_whole() -> None:
+    given = ["hi,en", "instruction=en,shots=hi,labels=hi"]
+    assert unparted(given) == ["hi", "en", "instruction=en,shots=hi,labels=hi"]
+    assert unparted(None) is None

@@ -180,8 +180,9 @@ def test_two_rows_that_become_one_in_a_language_are_an_error(tmp_path: Path) -> 
         ('instruction = "वर्ग बताइए।"\n', "", "languages.hi.instruction: missing"),
         ('language = "en"\n', "", "language: missing"),
         ("fields = { name", "fields = { nome", "languages.hi.fields: unknown field 'nome'"),
-        ("[languages.hi]", "[languages.hindi-X]", "languages"),
-        ('language = "en"', 'language = "English"', "language"),
+        ("[languages.hi]", "[languages.hindi-X]", "languages.hindi-X: a language tag of BCP 47"),
+        ('language = "en"', 'language = "English"', "language: a language tag of BCP 47"),
+        ('instruction = "वर्ग', 'instrution = "वर्ग', "did you mean 'instruction'"),
     ],
 )
 def test_texts_of_a_language_are_checked(tmp_path: Path, old: str, new: str, reason: str) -> None:
