@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from promptkit.tasks.swap_slots import SwapSlot, SwapTerm, missing_form, unknown_slot
+from promptkit.text import capital
 
 Case = Literal["as it is", "capital", "upper", "lower"]
 """Letters of what is put into a place: those of the term, or the first one or all changed."""
@@ -27,7 +28,7 @@ class Hole(NamedTuple):
         assert text is not None  # checked before anything is filled
         match self.case:
             case "capital":
-                return text[:1].upper() + text[1:]
+                return capital(text)
             case "upper":
                 return text.upper()
             case "lower":
@@ -57,7 +58,8 @@ class Pattern:
 
 
 def _shown(hole: Hole) -> str:
-    return f"{{{hole.slot}{'' if hole.form is None else f'.{hole.form}'}}}"
+    name = capital(hole.slot) if hole.case == "capital" else hole.slot
+    return f"{{{name}{'' if hole.form is None else f'.{hole.form}'}}}"
 
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}\n]*)\}|[{}]")

@@ -136,9 +136,10 @@ def unknown_slot(name: str, slots: Iterable[str]) -> str:
     """Return a message on a slot that has no terms."""
     known = [*slots]
     hint = did_you_mean(name, known) or (
-        f"choose one of: {', '.join(known)}" if known else "there are none"
+        f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}; the terms of "
+        f"another one go into [audit.swap.{name}] of task.toml"
     )
-    return f"unknown slot {{{name}}}; {hint}; terms stand in [audit.swap.{name}] of task.toml"
+    return f"unknown slot {{{name}}}; {hint}"
 
 
 def missing_form(slot: SwapSlot, form: str, term: SwapTerm) -> str:
