@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from processes import environment
+from pupils import pupil
 
 pytestmark = pytest.mark.slow
 
@@ -111,10 +112,9 @@ def test_ray_and_the_hub_are_told_to_report_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ray, "init", refused)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refused)
-    task = pk.load_task(ROOT / "examples" / "fruit")
-    own = pk.Predictor(task, pk.Template.of(task), pk.FakeModel())
+    student = pupil()
     with pytest.raises(TaskError, match="no Ray cluster"):
-        next(pk.RayWorkers("local").asked(own, task, iter([]), None))
+        next(pk.RayWorkers("local").asked(student, student.task, iter([]), None))
     with pytest.raises(ModelError, match="no network here"):
         model_files.find("hf:a/b/c.gguf")
     assert [os.environ[name] for name in names] == ["0", "1"]
