@@ -143,22 +143,13 @@ def test_the_page_of_a_run_has_a_policy(compared: Path) -> None:
     assert "Content-Security-Policy\" content=\"default-src 'none';" in text
 
 
-@pytest.mark.parametrize("policy", [False, True])
-def test_plots_as_svg(
-    policy: bool,
-    chromium: Browser,
-    compared: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_plots_as_svg(chromium: Browser, compared: Path, tmp_path: Path) -> None:
     """A browser runs the scripts of an SVG that it is given as a file; here there are none."""
-    with pytest.raises(SystemExit) as ended:
-        app(["report", str(compared), "--svg", str(tmp_path), "--html", str(tmp_path / "p.html")])
-    assert not ended.value.code
+    command("report", compared, "--svg", tmp_path, "--html", tmp_path / "p.html")
     plots = [*tmp_path.glob("*.svg")]
     assert plots
     for plot in plots:
-        with watched(chromium, policy=policy) as seen:
+        with watched(chromium) as seen:
             seen.page.goto(plot.as_uri())
             assert seen.found() == []
             assert seen.page.locator("script, foreignObject, a").count() == 0
@@ -189,40 +180,80 @@ def test_a_prompt_in_a_notebook(chromium: Browser) -> None:
         assert seen.page.locator("script, img, svg, iframe").count() == 0
 
 
-@pytest.mark.parametrize("policy", [False, True])
-def test_the_page_of_a_service(policy: bool, chromium: Browser, tmp_path: Path) -> None:
-    """What it says of a predictor was written by whoever froze it."""
-    folder = tmp_path / "task"
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "[a](javascript:alert(1))"])
+def test_the_page_of_a_service(name: str, chromium: Browser, tmp_path: Path) -> None:
+    """What it says of a predictor was written by whoever made it."""
+    table = tmp_path / f"{name}.lookup"
+    pk.build_lookup([{"input": {"word": text}, "label": text} for text in PAGES], table)
+    program = [sys.executable, "-m", "promptkit", "serve", str(table), "--port", "0"]
+    with started(program) as server:
+        for policy in (False, True):
+            with watched(chromium, policy=policy) as seen:
+                asked(seen.page, server.address)
+                assert seen.found() == []
+                links = [one.get_attribute("href") or "" for one in seen.page.locator("a").all()]
+                assert not [link for link in links if link.startswith("javascript")]
+        policies = server.get("/docs").headers["content-security-policy"]
+        assert "script-src 'self'" in policies
+
+
+def asked(page: Page, address: str) -> None:
+    """Open all that the page of a service has, and send an input by it."""
+    page.goto(f"{address}/docs")
+    page.wait_for_selector(".opblock", timeout=60_000)
+    for block in page.locator(".opblock-summary-control").all():
+        block.click()
+    route = page.locator("#operations-default-predict")
+    route.locator("textarea.body-param__text").fill(json.dumps({"word": PAGES[9]}))
+    route.locator("button.execute").click()
+    route.locator(".live-responses-table .response").wait_for(timeout=60_000)
+
+
+def written_task(folder: Path) -> Path:
+    """A task folder in which every text is one of the corpus, with groups."""
     folder.mkdir()
-    rows = [{"word": text, "output": LABELS[i % 2]} for i, text in enumerate(PAGES)]
-    demos = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "demos.jsonl").write_text(demos, "utf-8")
+    for part in ("demos", "tests"):
+        made = [
+            {"word": f"{part} {text}", "output": LABELS[i % 2], "group": PAGES[i % 2]}
+            for i, text in enumerate(PAGES)
+        ]
+        lines = "".join(json.dumps(row) + "\n" for row in made)
+        (folder / f"{part}.jsonl").write_text(lines, "utf-8")
     (folder / "task.toml").write_text(
-        f"name = {json.dumps(PAGES[0])}\ninstruction = {json.dumps(PAGES[9])}\n\n"
+        f"name = {json.dumps(PAGES[0])}\ninstruction = {json.dumps(' '.join(PAGES))}\n\n"
         f'[input]\nword = "str"\n\n[output]\nlabels = {json.dumps(LABELS)}\n\n'
-        '[files]\ndemos = "demos.jsonl"\n',
+        '[files]\ndemos = "demos.jsonl"\ntests = "tests.jsonl"\n',
         "utf-8",
     )
-    for number, name in enumerate(("<img src=x onerror=alert(1)>", "[a](javascript:alert(1))")):
-        table = tmp_path / f"{number} {name}.lookup"
-        pk.build_lookup([{"input": {"word": text}, "label": text} for text in PAGES], table)
-        words = ["serve", str(table), "--port", "0"]
-        command = [sys.executable, "-m", "promptkit", *words]
-        with started(command) as server, watched(chromium, policy=policy) as seen:
-            page = seen.page
-            page.goto(f"{server.address}/docs")
-            page.wait_for_selector(".opblock", timeout=60_000)
-            for block in page.locator(".opblock-summary-control").all():
-                block.click()
-            route = page.locator("#operations-default-predict")
-            route.locator("textarea.body-param__text").fill(json.dumps({"word": PAGES[9]}))
-            route.locator("button.execute").click()
-            route.locator(".live-responses-table .response").wait_for(timeout=60_000)
+    return folder
+
+
+def command(*words: object) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app([*map(str, words)])
+    assert not ended.value.code
+
+
+def test_the_page_of_an_audit_and_a_card(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card is Markdown, which hubs show as a page; HTML in it is text."""
+    import markdown
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pk, "load_model", loaded)
+    task = written_task(tmp_path / "task")
+    said = ("--groups", "group", "--shots", 2, "--model", PAGES[0], "--page", "p.html")
+    command("audit", task, *said, "--out", "audit")
+    command("card", task, "--audit", "audit", "--out", "card.md")
+    card = (tmp_path / "card.md").read_text("utf-8").split("\n---\n", 1)[1]
+    shown = markdown.markdown(card, extensions=["fenced_code", "tables"])
+    (tmp_path / "card.html").write_text(f"<!doctype html><body>{shown}</body>", "utf-8")
+    for name in ("p.html", "card.html"):
+        with watched(chromium) as seen:
+            seen.page.goto((tmp_path / name).as_uri())
             assert seen.found() == []
-            for link in page.locator("a").all():
-                assert not (link.get_attribute("href") or "").startswith("javascript")
-            said = server.get("/docs")
-            assert "script-src 'self'" in said.headers["content-security-policy"]
+            assert seen.page.locator("img, iframe, object, embed, base, form").count() == 0
 
 
 def test_answers_are_no_pages(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_saved_predictors(run: Run, task: Path) -> None:
 def test_students_cascades_and_exports(run: Run, task: Path) -> None:
     student = f"student{NAMED}"
     learnt = ("--out", student, "--pool", task / "demos.jsonl")
-    print(run("distill", task, *learnt, "--model", EVERY, "--shots", 2))
+    run("distill", task, *learnt, "--model", EVERY, "--shots", 2, code=0)
     run("distill", task, "--out", student, "--pool", f"no{NAMED}.csv", code=2)
     run("export", task, "--out", f"e{NAMED}.jsonl")
     run("export", task, "--out", f"e{NAMED}.jsonl", "--format", EVERY, code=2)
@@ -282,6 +282,23 @@ def test_stores_and_prepared_weights(run: Run, task: Path) -> None:
     run("models", "list", "--json", "-", code=0)
     run("models", "prepare", f"no{NAMED}.gguf", code=2)
     run("models", "remove", f"no{NAMED}.gguf", code=2)
+
+
+def test_audits_and_cards(run: Run, task: Path) -> None:
+    grouped = [
+        {**row, "group": EVERY if i % 2 else "other"} for i, row in enumerate(rows(8, "test"))
+    ]
+    jsonl(task / "tests.jsonl", grouped)
+    asked = ("--model", EVERY, "--shots", 2)
+    run("audit", task, *asked, "--groups", "group", "--out", f"a{NAMED}", code=0)
+    run("audit", task, *asked, "--groups", "group", "--json", "-", code=0)
+    run("audit", task, *asked, "--groups", "group", "--page", f"a{NAMED}.html", code=0)
+    run("audit", task, *asked, "--groups", EVERY, code=2)
+    run("audit", task, *asked, "--groups", "group", "--positive", EVERY, code=2)
+    run("audit", frozen(task), "--model", EVERY, "--groups", "group", "--task", task, code=0)
+    run("card", task, "--json", "-", code=0)
+    run("card", task, "--audit", f"a{NAMED}", "--out", f"c{NAMED}.md", code=0)
+    run("card", f"no{NAMED}", code=2)
 
 
 def imports() -> Iterator[tuple[str, str]]:
