@@ -19,9 +19,9 @@ from promptkit.report.rich_tables import titled
 from promptkit.text import counted, file_name
 
 LIMITS = (
-    "What these figures cannot show: groups are only those that a column names, and gold outputs "
-    "may be biased themselves; a gap says that groups are treated differently here, not why, and "
-    "no gap found is not proof of none."
+    "What these figures cannot show: groups are only those that a column or a term names, gold "
+    "outputs may be biased themselves, and a swap is a diagnostic, not proof. A gap says that "
+    "groups are treated differently here, not why, and no gap found is not proof of none."
 )
 """Note on what an audit cannot show."""
 
@@ -65,8 +65,11 @@ def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
         yield from changed(found.changes, width)
     if found.swaps is not None:
         yield from swap_tables(found.swaps, width)
+        yield ""
     if found.prompt is not None:
         yield from prompt_bias_tables(found.prompt, width)
-    new = "" if found.seeds == 1 else " and new draws of shots"
-    yield Text(f"Brackets are 95 % intervals for new queries{new}.", "dim")
+        yield ""
+    if found.queries:
+        new = "" if found.seeds == 1 else " and new draws of shots"
+        yield Text(f"Brackets are 95 % intervals for new queries{new}.", "dim")
     yield Text(LIMITS, "dim")
