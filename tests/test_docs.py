@@ -93,7 +93,10 @@ def named(page: str) -> set[str]:
     """Return the public names that a page mentions as Python, outside its blocks."""
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S))
     known = "|".join(promptkit.__all__)
-    found = (re.match(rf"(promptkit\.)?({known})\b(\(|\.\w)?", span) for span in spans)
+    code = (
+        span for span in spans if not span.endswith((".json", ".html", ".md"))
+    )  # names of files
+    found = (re.match(rf"(promptkit\.)?({known})\b(\(|\.\w)?", span) for span in code)
     return {m[2] for m in found if m and (m[1] or m[3] or m[2][0].isupper() or "_" in m[2])}
 
 

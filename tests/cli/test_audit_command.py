@@ -74,7 +74,7 @@ def test_rows_of_a_file_are_asked(run: Run) -> None:
 @pytest.mark.usefixtures("student")
 def test_what_cannot_be_is_refused(run: Run) -> None:
     for words, reason in (
-        (("student",), "no tests to audit"),
+        (("student", "--groups", "group"), "no tests to audit"),
         (("student", "--task", "comments"), "nothing to audit"),
         (("student", "--task", "comments", "--groups", "grp"), "did you mean 'group'"),
         (("student", "--groups", "group", "--shots", 4), "--shots: a saved predictor has its own"),
