@@ -1,4 +1,7 @@
-"""A cascade of a student and its teacher: does it keep the error that it states, and how fast?"""
+"""A cascade of a student and an adapter: does it keep the error that it states, and how fast?
+
+The parts `lora` and `student` make them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from benchmarks.adapt_data import (
     seconds_each,
     show,
     sst2,
-    teacher_of,
 )
 from promptkit.cascades.cascade_step import confidence_of
 from promptkit.cascades.cascade_thresholds import StepAnswers, choose, route
@@ -23,19 +25,18 @@ from promptkit.text import percent
 
 
 def main() -> None:
-    """Print how often the stated error is exceeded, and the time against the teacher alone."""
+    """Print how often the stated error is exceeded, and the time against the adapter alone."""
     parser = arguments("cascade")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=800, help="rows of a resample")
     parser.add_argument("--max-error", type=float, default=0.2)
-    parser.add_argument("--shots", type=int, default=16)
     given = parser.parse_args()
     task = sst2(given.out, "test")
     queries = [*task.tests][: given.limit]
-    made = [
-        predicted(pk.load_predictor(given.out / "student", task=task), queries),
-        predicted(teacher_of(task, given), queries),
-    ]
+    adapted = pk.load_model(given.model).adapted(given.out / "lora.gguf")
+    top = pk.Predictor(task, pk.Template.of(task), adapted)
+    student = pk.load_predictor(given.out / "student", task=task)
+    made = [predicted(one, queries) for one in (student, top)]
     every = [
         StepAnswers(
             np.array([confidence_of(one) for one in own]),
@@ -51,12 +52,12 @@ def main() -> None:
     broken = sum(error > given.max_error for error, _ in stated) / len(found)
     time = float(np.median([seconds for _, seconds in stated])) / costs[1]
     show(
-        f"Cascade of a student and its teacher, stated error {percent(given.max_error)}",
+        f"Cascade of a student and an adapter, stated error {percent(given.max_error)}",
         [
             Reached("resamples with a larger error", broken, 0.05, None, larger=False),
-            Reached("time against the teacher alone", time, None, 1 / 3, larger=False),
+            Reached("time against the adapter alone", time, None, 1 / 3, larger=False),
             Reached("student's accuracy", accuracy(made[0])),
-            Reached("teacher's accuracy", accuracy(made[1])),
+            Reached("adapter's accuracy", accuracy(made[1])),
         ],
         [
             f"{len(stated):,} of {len(found):,} resamples of {given.rows:,} rows have thresholds; "

@@ -17,6 +17,7 @@ from benchmarks.work import ROOT
 from promptkit.evaluation.metric import ACCURACY
 from promptkit.evaluation.outcomes import Outcomes, outcomes
 from promptkit.inference.any_predictor import predict_each
+from promptkit.students.teacher_calibration import calibrated
 
 Task = pk.Task[Any, Any]
 
@@ -102,14 +103,15 @@ def unlabelled(out: Path) -> Path:
 
 
 def teacher_of(task: Task, given: argparse.Namespace) -> pk.Predictor:
-    """Return a prompt with the calibration that needs no labels, as a file keeps it."""
+    """Return a prompt with a calibration that learnt from texts of the pool, as a file keeps it."""
     file = given.out / f"teacher-{given.shots}.promptkit"
     if not file.exists():
         model = pk.load_model(given.model)
-        how: Any = {"shots": [given.shots], "seeds": 1, "calibrations": ["contextual"]}
+        how: Any = {"shots": [given.shots], "seeds": 1, "baselines": False}
         found = pk.compare(task, models=[model], limit=50, lint=False, **how)
-        (cell,) = {row.at(seed=None) for row in found.rows if row.calibration == "contextual"}
-        pk.freeze(found.predictor(cell), file)
+        (cell,) = {row.at(seed=None) for row in found.rows if row.calibration == "none"}
+        (teacher,) = calibrated([found.predictor(cell)], "batch", unlabelled(given.out))
+        pk.freeze(teacher, file)
     frozen: pk.Predictor = pk.load_predictor(file)
     return frozen
 
