@@ -211,7 +211,7 @@ def test_terminal_and_page_show_baselines_apart(tmp_path: Path) -> None:
     assert "vs 4 shots" in table
     html = page.html(result.to_dict(), result.to_records())
     assert "<h3>Without a prompt</h3>" in html
-    assert html.count('<th scope="row">naive-bayes<td') >= 1
+    assert html.count('<th scope="row" dir="auto">naive-bayes<td') >= 1
 
 
 def test_folds_have_a_model_each() -> None:

@@ -258,7 +258,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
     task = parity_task()
     assert data["task"] == {"name": "parity", "fingerprint": task.fingerprint}
     assert data["models"][0]["sha256"] == FakeModel().identity.sha256
-    extra = {"coverage", "failures", "order", "verbalizer"}
+    extra = {"coverage", "failures", "language", "order", "verbalizer"}
     assert all(set(row) == {*ROW, *FIGURES, *extra} for row in data["rows"])
     assert all(list(pair) == PAIR for pair in data["pairs"])
     assert all(list(pair["a"]) == list(FIELDS) for pair in data["pairs"])
@@ -301,7 +301,7 @@ def test_a_data_frame() -> None:
     result = compared()
     frame = result.to_pandas()
     assert len(frame) == len(result.rows)
-    extra = {"order", "verbalizer", "coverage", "failures"}
+    extra = {"language", "order", "verbalizer", "coverage", "failures"}
     assert set(frame.columns) == {*ROW, *FIGURES, *extra}
     assert frame[frame.seed.isna()].accuracy.tolist() == [1 / 6, 2 / 6, 5 / 6]
 
