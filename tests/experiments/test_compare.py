@@ -267,8 +267,8 @@ def test_the_fields_are_those_of_the_contract() -> None:
         *("wall_seconds", "cached"),
     }
     extra = {"correct", "text", "failure", "shot_ids", "selection", "tokens", "seconds"}
-    extra |= {"order", "verbalizer", "calibrated", "measures", "rationale", "abstained"}
-    extra |= {"thought", "votes"}
+    extra |= {"language", "order", "verbalizer", "calibrated", "measures", "rationale"}
+    extra |= {"abstained", "thought", "votes"}
     assert all(set(record) == {*PREDICTION, *extra} for record in compared().to_records())
 
 
