@@ -39,7 +39,7 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     prepared = run("models", "prepare", path, "--weights", "f16")
     assert (prepared.code, prepared.err) == (0, "")
     lines = prepared.out.splitlines()
-    assert lines[1].split() == [
+    assert lines[0].split() == [
         "weights",
         "attention",
         "cache",
@@ -50,7 +50,7 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
         "from",
         "F32",
     ]
-    assert lines[3].split()[0] == "Q4_1"
+    assert lines[2].split()[0] == "Q4_1"
     made = root / digest(path) / "F16.gguf"
     assert re.match(
         "It runs as F16 from Q4_1, (plain|flash) attention, F(32|16) cache, micro-batches of ",
@@ -63,7 +63,7 @@ def test_prepared_listed_removed(run: Any, path: Path, own_cache: Path) -> None:
     assert listed["file"] == str(made)
     assert listed["made_bytes"] == made.stat().st_size
     shown = run("models").out.splitlines()
-    assert shown[3].split()[:5] == ["tiny.gguf", "f16", "F16", "from", "Q4_1"]
+    assert shown[2].split()[:5] == ["tiny.gguf", "f16", "F16", "from", "Q4_1"]
     assert shown[-1] == f"0 MB in {root}"
 
     before = path.read_bytes()
