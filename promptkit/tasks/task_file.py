@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +44,10 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*"""
+_LONG_KEY = re.compile(rf"(?<![\w.-])(?:{_PART}\.[ \t]*){{100}}")
+"""The beginning of a dotted key that takes the parser the square of its parts."""
 
 ItemType = TypeName | Literal["list[str]", "list[int]", "list[float]"]
 
@@ -269,7 +274,10 @@ def read_task_file(path: Path) -> TaskFile:
     """Return the content of a `task.toml`. Raises `TaskError`."""
     try:
         raw = read_bytes(path, MOST_TEXT)
-        data = tomllib.loads(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            raise ValueError("a key of more than 100 parts")
+        data = tomllib.loads(text)
     except FileNotFoundError:
         hint = "" if path.parent.is_dir() else " (the folder does not exist)"
         raise TaskError(f"{path}: not found{hint}; `promptkit new DIR` makes a task") from None
