@@ -55,6 +55,9 @@ OWN = re.compile(r"\r?\x1b\[(?:[0-9;]*m|\?25[lh]|2K|1A)")
 """Colours and movements that rich writes of itself. None of `TERMINAL` passes for one: those of
 texts are escapes, and begin with a backslash."""
 
+ISOLATED = re.compile("\u2068([^\u2068\u2069\n]*)\u2069")
+"""What a table writes around words from right to left: it ends where it began, in one line."""
+
 EVIL = "http://evil.example"
 
 PAGES = (
