@@ -318,7 +318,7 @@ def test_saving(tmp_path: Path) -> None:
     lines = (folder / "predictions.jsonl").read_text("utf-8").split("\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == result.to_records()
-    assert "<h1>parity</h1>" in (folder / "report.html").read_text("utf-8")
+    assert '<h1 dir="auto">parity</h1>' in (folder / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow

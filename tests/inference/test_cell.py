@@ -54,7 +54,7 @@ def test_factors_that_cannot_change_the_prompt_make_no_other_cell() -> None:
     assert len(distinct([CELL, CELL.at(order="reversed")])) == 2
 
 
-FACTOR = '    language: str = factor("en")\n'
+FACTOR = '    tone: str = factor("en")\n'
 """The one line that a factor takes; the predictor below is its feature."""
 
 FEATURE = """
@@ -72,11 +72,11 @@ INSTRUCTIONS = {"en": "Even or odd?", "fr": "Pair ou impair ?"}
 
 @dataclass(frozen=True)
 class Spoken(Predictor):
-    language: str = "en"
+    tone: str = "en"
 
     @property
     def cell(self):
-        return super().cell.at(language=self.language)
+        return super().cell.at(tone=self.tone)
 
     def tokenize(self, queries, renderer=None):
         return super().tokenize(queries)
@@ -85,8 +85,8 @@ class Spoken(Predictor):
 def spoken(self, task, notify=None):
     return [
         Spoken(**{field.name: getattr(one, field.name) for field in fields(one)}
-            | {"language": language, "task": task.model_copy(update={"instruction": said})})
-        for language, said in INSTRUCTIONS.items()
+            | {"tone": tone, "task": task.model_copy(update={"instruction": said})})
+        for tone, said in INSTRUCTIONS.items()
         for one in predictors(self, task, notify)
     ]
 
@@ -105,18 +105,18 @@ folder = result.save(sys.argv[1])
 saved = read_run(folder)
 checked = check(parity_task(asked=30), no_worse_than=folder, **(asked | {"shots": (2,)}))
 print(json.dumps({
-    "rows": [row.language for row in result.rows],
+    "rows": [row.tone for row in result.rows],
     "frame": list(result.to_pandas().columns),
-    "pairs": [pair.verdict for pair in result.pairs if pair.a.language != pair.b.language],
+    "pairs": [pair.verdict for pair in result.pairs if pair.a.tone != pair.b.tone],
     "variance": len(result.variance),
     "text": str(result),
-    "saved": sorted({prediction.language for prediction in saved.predictions}),
-    "gates": [gate.cell.language for gate in checked.gates],
+    "saved": sorted({prediction.tone for prediction in saved.predictions}),
+    "gates": [gate.cell.tone for gate in checked.gates],
     "checked": str(checked),
 }))
 
 before = read_run(sys.argv[2])  # saved before there was the factor
-assert {one.language for one in before.predictions} == {"en"}
+assert {one.tone for one in before.predictions} == {"en"}
 """
 
 
@@ -142,13 +142,13 @@ def test_a_factor_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["rows"] == ["en"] * 6 + ["fr"] * 6
-    factors = [*FACTORS, "language", "shots", "seed"]
+    factors = [*FACTORS, "tone", "shots", "seed"]
     assert said["frame"][: len(factors)] == factors
-    assert all("language fr vs en: " in verdict.lower() for verdict in said["pairs"])
+    assert all("tone fr vs en: " in verdict.lower() for verdict in said["pairs"])
     assert len(said["pairs"]) == 2
-    assert "colon · balanced shots · language fr" in said["text"]
+    assert "colon · balanced shots · tone fr" in said["text"]
     assert (said["saved"], said["gates"]) == (["en", "fr"], ["en", "fr"])
-    assert "colon · balanced shots · language fr · 2 shots" in said["checked"]
+    assert "colon · balanced shots · tone fr · 2 shots" in said["checked"]
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "en → fr" in page
-    assert "language fr vs en" in page
+    assert "tone fr vs en" in page
