@@ -9,16 +9,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from hostile_texts import FORBIDDEN, OWN
+from terminal_runs import Run, Shown, Terminal, run_on
 
 import promptkit
 from promptkit import FakeModel, Template, load_task
-from promptkit.cli import app
 from promptkit.errors import PromptkitError, TaskError, escaped
 
 pytestmark = pytest.mark.slow
@@ -27,26 +28,8 @@ EVIL = "a\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\x08\rb\u202ec\u2066d\u200fe\u2028f"
 """Clears the screen, sets the title, goes back, turns the direction."""
 LINES = f"{EVIL}\n\nerror: made up\tx"
 MARKUP = "[bold]m[/bold][link=http://x]:smile:[/]"
-FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-COLOUR = re.compile(r"\r?\x1b\[(?:[0-9;]*m|\?25[lh]|2K|1A)")  # what rich writes of itself
 NAMED = LINES
 """As the name of a file, which may be anything without a slash."""
-
-
-class Shown(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class _Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
-
-
-Run = Callable[..., Shown]
 
 
 @pytest.fixture(params=["terminal", "pipe"])
@@ -57,17 +40,10 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("PROMPTKIT_STORE", raising=False)
     monkeypatch.setenv("PROMPTKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TERM", "xterm-256color")
-    kind = _Terminal if request.param == "terminal" else io.TextIOWrapper
+    kind = Terminal if request.param == "terminal" else io.TextIOWrapper
 
     def run(*words: object) -> Shown:
-        streams = [kind(io.BytesIO(), "utf-8", "backslashreplace", newline="") for _ in range(2)]
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", streams[0])
-            patch.setattr(sys, "stderr", streams[1])
-            with pytest.raises(SystemExit) as ended:
-                app([*map(str, words)], prog_name="promptkit")
-        texts = [stream.detach().getvalue().decode("utf-8") for stream in streams]
-        return Shown(ended.value.code or 0, *texts)  # type: ignore[arg-type]
+        return run_on(kind, monkeypatch, *words)
 
     return run
 
@@ -122,7 +98,7 @@ def task(folder: Path, **files: str) -> Path:
 def check(shown: Shown, *, exact: bool = False) -> None:
     """Whether a person can read what was shown without harm."""
     for text in (shown.err, *(() if exact else (shown.out,))):
-        found = FORBIDDEN.search(COLOUR.sub("", text))
+        found = FORBIDDEN.search(OWN.sub("", text))
         assert found is None, text[max(0, found.start() - 200) : found.end() + 50]
         assert not re.search(r"^error: made up", text, re.M), text
     assert "Traceback" not in shown.err
@@ -197,7 +173,7 @@ def test_a_prompt_in_a_pipe_is_exact_and_on_a_terminal_shown(run: Run, tmp_path:
     assert on_terminal == ("▯" in shown.out)
     if on_terminal:
         check(shown)
-        assert "a␛[2J␛]0;owned␇⟨U+009B⟩31m␡␈␍b⟨U+202E⟩c" in COLOUR.sub("", shown.out)
+        assert "a␛[2J␛]0;owned␇⟨U+009B⟩31m␡␈␍b⟨U+202E⟩c" in OWN.sub("", shown.out)
 
 
 def test_pages_show_them_as_marks_or_escapes(run: Run, tmp_path: Path) -> None:
@@ -258,7 +234,7 @@ def test_on_a_pseudo_terminal(words: list[str], tmp_path: Path) -> None:
             raw += part
     assert child.wait() in (0, 2)
     os.close(leader)
-    text = COLOUR.sub("", raw.decode("utf-8").replace("\r\n", "\n"))
+    text = OWN.sub("", raw.decode("utf-8").replace("\r\n", "\n"))
     found = FORBIDDEN.search(text)
     assert found is None, text[max(0, found.start() - 200) : found.end() + 50]
     assert "owned" in text

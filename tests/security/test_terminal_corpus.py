@@ -6,17 +6,17 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import tomli_w
 from hostile_texts import EVERY, FORBIDDEN, ISOLATED, OWN, TERMINAL
+from terminal_runs import Run, Shown, Terminal, run_on
 
 import promptkit as pk
-from promptkit.cli import app
 from promptkit.errors import TaskError, escaped
 
 pytestmark = pytest.mark.slow
@@ -25,20 +25,6 @@ NAMED = "owned\x1b]0;owned\x07\x9b2J\u202e[red]\n\nerror: made up"
 """As the name of a file: short enough for one, without a slash."""
 QUICK = ("--shots", "0,2", "--seeds", "1")
 LABELS = (f"bad {EVERY}", f"good {EVERY}")
-
-
-class Shown(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class _Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
-
-
-Run = Callable[..., Shown]
 
 
 @pytest.fixture(autouse=True)
@@ -63,16 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command on a terminal; no text of others reaches it as more than text."""
 
     def run(*words: object, code: int | None = None) -> Shown:
-        streams = [
-            _Terminal(io.BytesIO(), "utf-8", "backslashreplace", newline="") for _ in range(2)
-        ]
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", streams[0])
-            patch.setattr(sys, "stderr", streams[1])
-            with pytest.raises(SystemExit) as ended:
-                app([*map(str, words)], prog_name="promptkit")
-        raw = [stream.detach().getvalue() for stream in streams]  # type: ignore[attr-defined]
-        shown = Shown(ended.value.code or 0, *[one.decode("utf-8") for one in raw])  # type: ignore[arg-type]
+        shown = run_on(Terminal, monkeypatch, *words)
         harmless(shown.out + shown.err)
         assert shown.code in ((0, 1, 2) if code is None else (code,)), shown.err
         return shown
@@ -213,7 +190,7 @@ def test_the_short_way_to_lookup_tables(capsys: pytest.CaptureFixture[str]) -> N
     from promptkit.cli import answers
 
     with suppress(OSError):
-        streams = _Terminal(io.BytesIO(), "utf-8", newline="")
+        streams = Terminal(io.BytesIO(), "utf-8", newline="")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", streams)
             assert answers.answered([str(table()), *TERMINAL.values()])
