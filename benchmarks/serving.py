@@ -137,11 +137,11 @@ def lookups(folder: Path, rows: int, requests: int) -> list[Load]:
         return [load(running, asked, clients) for clients in (1, CLIENTS)]
 
 
-def model(folder: Path, requests: int, shots: int) -> list[Load]:
+def model(folder: Path, name: str, requests: int, shots: int) -> list[Load]:
     """Serve a model to one client and to many; each input is another one."""
-    task = pk.load_task(EXAMPLES / "routing")
+    task = pk.load_task(EXAMPLES / name)
     own = pk.Predictor(task, pk.Template.of(task), pk.load_model("smollm2"), shots=shots)
-    file = pk.freeze(own, folder / "routing.promptkit", with_state=True)
+    file = pk.freeze(own, folder / f"{name}.promptkit", with_state=True)
     (field,) = task.types()[0].model_fields
     texts = [str(getattr(one.input, field)) for one in task.tests]
     found = []
@@ -166,7 +166,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         measured = {
             "lookup table": lookups(Path(name), options.rows, options.lookups),
-            "SmolLM2": model(Path(name), options.requests, options.shots),
+            "model, names": model(Path(name), "fruit", options.requests, options.shots),
+            "model, sentences": model(Path(name), "routing", options.requests, options.shots),
         }
     lines = [
         (

@@ -34,6 +34,7 @@ from promptkit.models.prepare.record import (
     remember,
     sweep,
 )
+from promptkit.models.prepare.small_batches import cells_per_token
 from promptkit.models.prepare.speed import speeds
 from promptkit.models.prepare.weight_candidates import AS_PRECISE, Candidates, gather
 from promptkit.models.runtime.context import RuntimeSettings
@@ -197,7 +198,7 @@ def _fastest(
     """Return the fastest weights, their settings, and the gain over the file as it usually runs.
 
     One thing is varied at a time: the weights, then attention and cache, then all layers on a GPU,
-    then the micro-batch, then the threads.
+    then the micro-batch, then the threads. How to fill small batches depends on all of them.
     """
     settings = RuntimeSettings(cores())
     found = trials.speeds((kind, settings) for kind in candidates.paths)
@@ -218,6 +219,8 @@ def _fastest(
             before = found[best, settings]
             _, settings = fastest_settings(found)
             gain *= found[best, settings] / before
+    if settings.flash_attention and not settings.gpu_layers:
+        settings = replace(settings, fill=cells_per_token(candidates.paths[best], settings))
     return best, settings, gain
 
 

@@ -67,16 +67,16 @@ def main(job: str) -> str:
         Context(models[path, settings.gpu_layers], length=prefix + most, settings=settings)
         for path, settings in trials
     ]
-    watch = _stopwatch([settings for _, settings in trials])
+    watch = stopwatch([settings for _, settings in trials])
     for context in contexts:
-        _decode(context, 0, 0, prefix)  # which also brings the weights into memory
+        decode(context, 0, 0, prefix)  # which also brings the weights into memory
     count = min(FEWEST, most)
-    seconds = max(_read(context, prefix, count, watch) for context in contexts)
+    seconds = max(read(context, prefix, count, watch) for context in contexts)
     longest = SECONDS_FOR_BATCHES if len(batches) > 1 else SECONDS
     while count < most and 2 * seconds <= longest:
         count, seconds = min(2 * count, most), 2 * seconds
     readings = read_until_settled(
-        lambda index: _read(contexts[index], prefix, count, watch),
+        lambda index: read(contexts[index], prefix, count, watch),
         len(contexts),
         clock=perf_counter,
         limit=20,
@@ -85,7 +85,7 @@ def main(job: str) -> str:
     return json.dumps({"tokens_per_second": found, "settled": is_settled(readings)})
 
 
-def _stopwatch(settings: Sequence[RuntimeSettings]) -> Callable[[], float]:
+def stopwatch(settings: Sequence[RuntimeSettings]) -> Callable[[], float]:
     """Return the clock for readings with these settings."""
     threads = {one.threads for one in settings}
     if len(threads) > 1 or library().llama_supports_gpu_offload():
@@ -94,17 +94,17 @@ def _stopwatch(settings: Sequence[RuntimeSettings]) -> Callable[[], float]:
     return lambda: process_time() / count
 
 
-def _read(context: Context, prefix: int, tokens: int, watch: Callable[[], float]) -> float:
+def read(context: Context, prefix: int, tokens: int, watch: Callable[[], float]) -> float:
     """Return the seconds that decoding so many tokens behind the prefix takes."""
     context.fork(0, 1)
     start = watch()
-    _decode(context, 1, prefix, prefix + tokens)
+    decode(context, 1, prefix, prefix + tokens)
     seconds = watch() - start
     context.drop(1)
     return seconds
 
 
-def _decode(context: Context, sequence: int, start: int, end: int) -> None:
+def decode(context: Context, sequence: int, start: int, end: int) -> None:
     limits = context.limits
     for first in range(start, end, limits.batch):
         places = np.arange(first, min(end, first + limits.batch), dtype=np.int32)

@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from promptkit.errors import ModelError
 from promptkit.models.base import Memory, Usage
@@ -23,6 +22,7 @@ from promptkit.models.planning.prefix_trie import Limits, Plan
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.runtime.prefix_state import PrefixState, read_state, write_state
+from promptkit.models.runtime.token_batch import Batch
 from promptkit.models.tokens.encoder import common_prefix
 
 Precision = Literal["f32", "f16"]
@@ -45,6 +45,9 @@ class RuntimeSettings:
     """The precision of keys and values; half precision moves scores by 0.01 nats and more."""
     gpu_layers: int = 0
     """Layers that run on a GPU."""
+    fill: int = 0
+    """The cells whose attention takes as long as another token, where flash attention computes one
+    token of a small batch after the other; 0 where it does not. `Context` fills such batches up."""
 
     def tolerance(self, weights: str) -> float:
         """Return `ModelIdentity.tolerance` of weights such as `Q4_1`, or `F16 from Q4_1`.
@@ -61,6 +64,9 @@ class RuntimeSettings:
         attention = "on" if self.flash_attention else "off"
         return f"cache {self.cache}, flash attention {attention}{on_gpu}"
 
+
+TILE = 64
+"""The fewest tokens for which llama.cpp's flash attention on a processor multiplies matrices."""
 
 _LOGITS = 2**24
 """The numbers that the rows of one batch may come to, 64 MB; a large vocabulary makes many."""
@@ -101,13 +107,19 @@ class Context:
         self.n_vocab: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model.pointer))
         recurrent = lib.llama_model_is_recurrent(model.pointer)
         recurrent = recurrent or lib.llama_model_is_hybrid(model.pointer)
+        self._joins = not recurrent
+        """Tokens may stand in several sequences: these share their keys and values, not a state."""
+        self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         rows = max(_LOGITS // self.n_vocab, 16)
-        most = lib.llama_max_parallel_sequences() - 1
+        fills = self._rewinds and settings.batch >= TILE and settings.flash_attention
+        self._fill = settings.fill if fills and not settings.gpu_layers else 0
+        beside, spare = (2, TILE) if self._fill else (1, 0)
+        most = lib.llama_max_parallel_sequences() - beside
         # Each sequence of a recurrent model has a state of its own in memory.
         sequences = min(8 if recurrent else rows, most)
-        params = _params(settings, length, sequences + 1)
+        params = _params(settings, length + spare, sequences + beside)
         self.limits = Limits(
-            cells=params.n_ctx,
+            cells=params.n_ctx - spare,
             sequences=sequences,
             batch=settings.batch,
             outputs=min(rows, settings.batch),
@@ -129,9 +141,6 @@ class Context:
         """The tokens that it holds."""
         self._alone = 0
         """The number of them that no other tokens were decoded with."""
-        self._joins = not recurrent
-        """Tokens may stand in several sequences: these share their keys and values, not a state."""
-        self._rewinds = not recurrent and not lib.llama_model_n_swa(model.pointer)
         self._to_keep: tuple[int, ...] = ()
         self._used: set[int] = set()
         """Sequences that may hold tokens."""
@@ -286,7 +295,12 @@ class Context:
         self._used.update(sequences.tolist())
         forget_errors()
         start = perf_counter()
+        fills = count < TILE and int(positions.sum()) > self._fill * (TILE - count) > 0
+        if fills:
+            self._batch.add(TILE - count, self._prefix + 1)
         code = compute(self._lib.llama_decode, self._context, batch)
+        if fills:
+            self._lib.llama_memory_seq_rm(self._memory, self._prefix + 1, -1, -1)
         self._usage.decode_seconds += perf_counter() - start
         self._usage.decoded_tokens += count
         if code != 0:
@@ -333,47 +347,3 @@ def _counts(counts: Ints, tokens: Ints, sequences: Ints) -> bool:
     """Return whether there are as many sequences as the tokens' counts come to."""
     fits = len(counts) == len(tokens) and counts.sum() == len(sequences)
     return bool(fits and counts.min() > 0)
-
-
-class Batch:
-    """A `llama_batch` over numpy arrays that are filled anew for every call."""
-
-    def __init__(self, lib: Any, size: int) -> None:
-        self._kinds = dict(lib.llama_batch._fields_)
-        self._struct = lib.llama_batch()
-        self._ones = np.ones(size, np.int32)
-        self._token = self._array("token", np.zeros(size, np.int32))
-        self._position = self._array("pos", np.zeros(size, np.int32))
-        self._counts = self._array("n_seq_id", np.ones(size, np.int32))
-        self._pointers = self._array("seq_id", np.zeros(size, np.uintp))
-        self._output = self._array("logits", np.zeros(size, np.int8))
-
-    def _array(self, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Let a field of the batch point to an array, which is returned."""
-        setattr(self._struct, name, ctypes.cast(array.ctypes.data, self._kinds[name]))
-        return array
-
-    def fill(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        sequences: Ints,
-        outputs: Ints,
-        counts: Ints | None = None,
-    ) -> Any:
-        """Return llama.cpp's batch of these tokens, with logits after those at `outputs`.
-
-        `counts` has the number of sequences of each token; without it each has one.
-        """
-        count = len(tokens)
-        each = self._ones[:count] if counts is None else counts
-        self._sequences = np.ascontiguousarray(sequences, np.int32)  # the pointers lead there
-        first = np.cumsum(each) - each
-        self._token[:count] = tokens
-        self._position[:count] = positions
-        self._counts[:count] = each
-        self._pointers[:count] = self._sequences.ctypes.data + self._sequences.itemsize * first
-        self._output[:count] = 0
-        self._output[outputs] = 1
-        self._struct.n_tokens = count
-        return self._struct

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf.header import Header
-from promptkit.models.runtime.context import Batch
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.models.runtime.token_batch import Batch
 
 SEQUENCES = 64
 """Texts that are read at once, at most."""

@@ -167,10 +167,13 @@ def test_flash_attention_runs_where_it_is_as_precise_as_the_file(
     monkeypatch.setattr(
         prepare, "speeds", spoken(lambda _, settings: 200.0 if settings.flash_attention else 100.0)
     )
+    monkeypatch.setattr(prepare, "cells_per_token", lambda *_: 150)
     path = write_llama(tmp_path / "x.gguf", weight_type=GGMLQuantizationType[kind])
     flash = "cache f16, flash attention on"
     settings = load_model(path).identity.settings
     assert settings == (flash if kind == "Q4_1" else "cache f32, flash attention off")
+    (choice,) = known()
+    assert choice.settings.fill == (150 if kind == "Q4_1" else 0)
     monkeypatch.setattr(
         prepare, "distances", lambda trials: [0.0, None, None, None]
     )  # llama.cpp has none
