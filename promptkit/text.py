@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any, AnyStr
 
 from promptkit.graphemes import JOINERS, LONGEST, composed, cut, is_joined, is_unspaced
+from promptkit.translation import tr
 
 
 def number(share: float, digits: int = 0) -> str:
@@ -97,7 +98,7 @@ def did_you_mean(name: str, known: Iterable[str], lead: str = "") -> str:
     names = list(known)
     same = [other for other in names if other.casefold() == name.casefold()]
     close = get_close_matches(name, names, n=1, cutoff=0.65) or same
-    return f"{lead}did you mean {close[0]!r}?" if close else ""
+    return tr("{lead}did you mean {close!r}?", lead=lead, close=close[0]) if close else ""
 
 
 def first_names(names: Sequence[str], most: int = 12) -> str:

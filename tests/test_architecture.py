@@ -33,6 +33,7 @@ else:
     import tomli as tomllib
 
 ORDER = [
+    "translation",
     "graphemes",
     "errors",
     "text",

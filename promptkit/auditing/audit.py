@@ -26,6 +26,7 @@ from promptkit.inference.cell import RAW
 from promptkit.inference.store import Store, opened
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 FILE = "audit.json"
 """Name of the file of an audit in a folder."""
@@ -180,7 +181,7 @@ def audited_by(
         TaskError: Another predictor is given, and no groups to compare it by.
     """
     if against is not None and not plan.columns:
-        raise TaskError("against: it compares groups; name columns of the tests in groups")
+        raise TaskError(tr("against: it compares groups; name columns of the tests in groups"))
     seeds = asking.seeds if plan.compares and (is_drawn(predictor) or is_drawn(against)) else 1
     asking = asking._replace(seeds=seeds)
     whole = AuditParts(
@@ -227,5 +228,7 @@ def task_of(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Task[Any, A
     """Return the task of an audit. Raises `TaskError` where there is none."""
     found = getattr(predictor, "task", None) if task is None else task
     if found is None:
-        raise TaskError(f"{predictor.identity.name} has no task of its own; give task=...")
+        raise TaskError(
+            tr("{name} has no task of its own; give task=...", name=predictor.identity.name)
+        )
     return found

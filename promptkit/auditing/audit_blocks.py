@@ -17,6 +17,7 @@ from promptkit.auditing.swap_blocks import swap_blocks
 from promptkit.auditing.unintended_bias import KINDS, UnintendedBias
 from promptkit.evaluation import metric_text
 from promptkit.text import file_name, p_value
+from promptkit.translation import tr
 
 COLUMNS = 6
 """Number of metrics that are columns of a table."""
@@ -73,13 +74,13 @@ def _of_gaps(one: Grouping) -> AuditBlock:
         p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
         rows.append((metric.noun, size_of(metric, gap), ratio_of(gap), gap.highest, gap.lowest, p))
     heads = ("metric", "gap:", "ratio:", "highest", "lowest", "p, corrected:")
-    return AuditBlock(f"Gaps by {one.by}", (), heads, tuple(rows))
+    return AuditBlock(tr("Gaps by {by}", by=one.by), (), heads, tuple(rows))
 
 
 def title_of_groups(found: GroupAudit, one: Grouping) -> str:
     """Return the title of the groups by a column."""
-    of = "" if found.positive is None else f", positive: {found.positive}"
-    return f"Groups by {one.by}{of}"
+    of = "" if found.positive is None else tr(", positive: {positive}", positive=found.positive)
+    return tr("Groups by {by}{of}", by=one.by, of=of)
 
 
 def _of_bias(found: UnintendedBias) -> AuditBlock:
@@ -93,9 +94,20 @@ def _of_bias(found: UnintendedBias) -> AuditBlock:
         for one in found.subgroups
     ]
     means = (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean)
-    rows.append((f"generalised mean, p = {found.power:g}", "", "", *map(area_text, means)))
-    heads = (found.by, "queries:", "positive:", "subgroup AUC:", "BPSN AUC:", "BNSP AUC:")
-    title = f"Unintended bias by {found.by}, scores of {found.positive}"
+    rows.append(
+        (tr("generalised mean, p = {power:g}", power=found.power), "", "", *map(area_text, means))
+    )
+    heads = (
+        found.by,
+        "queries:",
+        "positive:",
+        tr("subgroup AUC:"),
+        tr("BPSN AUC:"),
+        tr("BNSP AUC:"),
+    )
+    title = tr(
+        "Unintended bias by {by}, scores of {positive}", by=found.by, positive=found.positive
+    )
     return AuditBlock(title, tuple(bias_sentences(found)), heads, tuple(rows))
 
 
@@ -109,7 +121,7 @@ def _of_changes(found: GroupChanges) -> Iterator[AuditBlock]:
             said = metric_text.change(metric, change.difference.delta, *ends)
             rows.append((metric.noun, change.group, f"{change.n:,}", *figures, said))
         heads = ("metric", one.by, "queries:", "before:", "after:", "change:")
-        title = f"Against {other}, groups by {one.by}"
+        title = tr("Against {other}, groups by {by}", other=other, by=one.by)
         yield AuditBlock(title, one.sentences, heads, tuple(rows))
         if one.gaps:
             yield _of_gap_changes(one, other)
@@ -121,7 +133,9 @@ def _of_gap_changes(one: ColumnChanges, other: str) -> AuditBlock:
         metric = metric_of_groups(gap.metric)
         figures = (metric_text.figure(metric, each) for each in (gap.before, gap.after))
         said = metric_text.change(metric, gap.after - gap.before, *gap.ci)
-        verdict = "no significant change" if gap.verdict == "kept" else gap.verdict
+        verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict
         rows.append((metric.noun, *figures, said, verdict))
     heads = ("metric", "before:", "after:", "change:", "verdict")
-    return AuditBlock(f"Gaps by {one.by}, of {other} and here", (), heads, tuple(rows))
+    return AuditBlock(
+        tr("Gaps by {by}, of {other} and here", by=one.by, other=other), (), heads, tuple(rows)
+    )

@@ -13,6 +13,7 @@ from promptkit.auditing.swap_charts import swap_panels
 from promptkit.evaluation import metric_text
 from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.text import counted, visible
+from promptkit.translation import tr
 
 MOST = 16
 """Largest number of groups in one panel."""
@@ -61,10 +62,12 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         )
     if len(rows) < 2:
         return
-    title = f"{metric.noun} in percent" if metric.is_share else metric.noun
+    title = tr("{noun} in percent", noun=metric.noun) if metric.is_share else metric.noun
     said = "; ".join(f"{row['name']} ({row['context']}): {row['number']}" for row in rows)
     yield Panel(
-        metric.noun, intervals(rows, title), f"{metric.noun} by {visible(one.by, NAME)}. {said}."
+        metric.noun,
+        intervals(rows, title),
+        tr("{noun} by {by}. {said}.", noun=metric.noun, by=visible(one.by, NAME), said=said),
     )
 
 
@@ -72,7 +75,7 @@ def _verdict(group: Group, name: str) -> str:
     """Return whether a group is significantly apart from the rest, as the chart's signs have it."""
     rest, metric = group.figures[name].rest, metric_of_groups(name)
     if rest is None or not rest.significant:
-        return "not significant"
+        return tr("not significant")
     if metric.larger_is_better is None:
         return ""
     return "better" if (rest.delta > 0) == metric.larger_is_better else "worse"

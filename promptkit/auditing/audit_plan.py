@@ -15,6 +15,7 @@ from promptkit.errors import TaskError
 from promptkit.evaluation.slices import Levels
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 BY_TERMS = "terms"
 """Name of the subgroups that terms make."""
@@ -71,8 +72,10 @@ def audit_plan(
     compared = bool(names) or subgroups is not None or terms is not None
     if not (compared or swapped or prompt_bias or intersections or four_fifths):
         raise TaskError(
-            "nothing to audit: name columns of the tests in groups, terms for unintended bias, or "
-            "terms to swap in task.toml ([audit.swap.NAME])"
+            tr(
+                "nothing to audit: name columns of the tests in groups, terms for "
+                "unintended bias, or terms to swap in task.toml ([audit.swap.NAME])"
+            )
         )
     queries = queries_of(task, None if rows is None else [*rows], limit) if compared else ()
     columns = {}
@@ -81,7 +84,9 @@ def audit_plan(
         columns = groups_by_column(task, queries, names, intersections=intersections)
     elif intersections or four_fifths:
         option = "intersections" if intersections else "four_fifths"
-        raise TaskError(f"{option}: of groups; name columns of the tests in groups")
+        raise TaskError(
+            tr("{option}: of groups; name columns of the tests in groups", option=option)
+        )
     scored: dict[str, Levels] = {}
     if subgroups is not None:
         scored |= groups_by_column(task, queries, [subgroups])
@@ -89,10 +94,12 @@ def audit_plan(
         scored[BY_TERMS] = queries_with(queries, as_terms(terms))
     if scored and chosen is None:
         raise TaskError(
-            f"positive: unintended bias is of the scores of one label; name one of: "
-            f"{', '.join(task.labels)}"
+            tr(
+                "positive: unintended bias is of the scores of one label; name one of: {labels}",
+                labels=", ".join(task.labels),
+            )
             if task.labels
-            else "positive: unintended bias takes a number from which on outputs are positive"
+            else tr("positive: unintended bias takes a number from which on outputs are positive")
         )
     return AuditPlan(
         task, queries, chosen, columns, scored, four_fifths, swapped, prompt_bias, limit

@@ -15,6 +15,7 @@ from promptkit.auditing.audit_text import LIMITS
 from promptkit.report.page_environment import page_environment, page_file
 from promptkit.report.svg_text import labelled
 from promptkit.text import counted, file_name
+from promptkit.translation import tr
 
 
 def audit_section(audit: AuditParts) -> Markup:
@@ -41,7 +42,7 @@ def audit_page(audit: AuditParts) -> str:
 
 def _context(audit: AuditParts) -> dict[str, Any]:
     size = [counted(audit.queries, "query", "queries")] if audit.queries else []
-    draws = [] if audit.seeds == 1 else [f"{audit.seeds} draws of shots"]
+    draws = [] if audit.seeds == 1 else [tr("{seeds} draws of shots", seeds=audit.seeds)]
     return {
         "about": ", ".join([file_name(audit.predictor), *size, *draws]),
         "blocks": [*audit_blocks(audit)],

@@ -17,11 +17,13 @@ from promptkit.auditing.swap_table import swap_tables
 from promptkit.errors import escaped
 from promptkit.report.rich_tables import titled
 from promptkit.text import counted, file_name
+from promptkit.translation import mark, tr
 
-LIMITS = (
-    "What these figures cannot show: groups are only those that a column or a term names, gold "
-    "outputs may be biased themselves, and a swap is a diagnostic, not proof. A gap says that "
-    "groups are treated differently here, not why, and no gap found is not proof of none."
+LIMITS = mark(
+    "What these figures cannot show: groups are only those that a column or a "
+    "term names, gold outputs may be biased themselves, and a swap is a "
+    "diagnostic, not proof. A gap says that groups are treated differently "
+    "here, not why, and no gap found is not proof of none."
 )
 """Note on what an audit cannot show."""
 
@@ -54,8 +56,17 @@ def render(found: AuditParts, width: int = 110) -> RenderableType:
 
 def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
     size = [counted(found.queries, "query", "queries")] if found.queries else []
-    drawn = [] if found.seeds == 1 else [f"{found.seeds} draws of shots"]
-    yield titled(" · ".join([f"Audit of {file_name(found.predictor)}", found.task, *size, *drawn]))
+    drawn = [] if found.seeds == 1 else [tr("{seeds} draws of shots", seeds=found.seeds)]
+    yield titled(
+        " · ".join(
+            [
+                tr("Audit of {predictor}", predictor=file_name(found.predictor)),
+                found.task,
+                *size,
+                *drawn,
+            ]
+        )
+    )
     yield ""
     if found.groups is not None:
         yield from grouped(found.groups, width)
@@ -70,6 +81,6 @@ def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
         yield from prompt_bias_tables(found.prompt, width)
         yield ""
     if found.queries:
-        new = "" if found.seeds == 1 else " and new draws of shots"
-        yield Text(f"Brackets are 95 % intervals for new queries{new}.", "dim")
+        new = "" if found.seeds == 1 else tr(" and new draws of shots")
+        yield Text(tr("Brackets are 95 % intervals for new queries{new}.", new=new), "dim")
     yield Text(LIMITS, "dim")

@@ -23,6 +23,7 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean
+from promptkit.translation import tr
 
 Queries = Sequence[Example[Any, Any]]
 Positive = str | float
@@ -78,12 +79,20 @@ def queries_of(task: Task[Any, Any], rows: Queries | None, limit: int | None) ->
     queries = [*(task.tests if rows is None else [apart(task, row) for row in rows])][:limit]
     if not queries:
         raise TaskError(
-            f"{task.name}: no tests to audit; give labelled rows, or a task that has tests"
+            tr(
+                "{name}: no tests to audit; give labelled rows, or a task that has tests",
+                name=task.name,
+            )
         )
     if unknown := [query.id for query in queries if not query.labelled]:
         raise TaskError(
-            f"{counted(len(unknown), 'row')} of {len(queries):,} without a gold output, the first "
-            f"is {shorten(unknown[0])}; an audit compares answers with gold outputs"
+            tr(
+                "{rows} of {count:,} without a gold output, the first is {shorten}; an "
+                "audit compares answers with gold outputs",
+                rows=counted(len(unknown), "row", "rows"),
+                count=len(queries),
+                shorten=shorten(unknown[0]),
+            )
         )
     return queries
 
@@ -233,11 +242,26 @@ def positive_of(task: Task[Any, Any], named: str | float | None) -> Positive | N
     if labels:
         hint = did_you_mean(text, labels, lead="; ")
         raise TaskError(
-            f"positive {shorten(text)}: not a label of {task.name}; choose one of: "
-            f"{', '.join(labels)}{f', or {FROM}N' if numeric else ''}{hint}"
+            tr(
+                "positive {text}: not a label of {name}; choose one of: {labels}{text_2}{hint}",
+                text=shorten(text),
+                name=task.name,
+                labels=", ".join(labels),
+                text_2=tr(", or {FROM}N", FROM=FROM) if numeric else "",
+                hint=hint,
+            )
         )
-    reason = "outputs are numbers; write >=0.5, for example" if numeric else "outputs are texts"
-    raise TaskError(f"positive {shorten(text)}: no output of {task.name}, whose {reason}")
+    reason = (
+        tr("outputs are numbers; write >=0.5, for example") if numeric else tr("outputs are texts")
+    )
+    raise TaskError(
+        tr(
+            "positive {text}: no output of {name}, whose {reason}",
+            text=shorten(text),
+            name=task.name,
+            reason=reason,
+        )
+    )
 
 
 def _is_target(task: Task[Any, Any], target: Positive, value: Any) -> bool:

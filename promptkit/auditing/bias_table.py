@@ -11,6 +11,7 @@ from promptkit.auditing.unintended_bias import KINDS, SMALL_SIDE, Area, Unintend
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import counted, listed, quoted, visible
+from promptkit.translation import mark, tr
 
 SHOWN = 15
 """Number of subgroups that a terminal shows, the worst first."""
@@ -19,9 +20,9 @@ PERFECT = 0.995
 """Area that is shown as 1.00, of which nothing is said to be the lowest."""
 
 _READ = {
-    "subgroup": "positive and negative texts of {} are told apart least",
-    "bpsn": "negative texts of {} are most often scored above positive ones elsewhere",
-    "bnsp": "positive texts of {} are most often scored below negative ones elsewhere",
+    "subgroup": mark("positive and negative texts of {} are told apart least"),
+    "bpsn": mark("negative texts of {} are most often scored above positive ones elsewhere"),
+    "bnsp": mark("positive texts of {} are most often scored below negative ones elsewhere"),
 }
 
 
@@ -32,8 +33,12 @@ def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
         found: The unintended bias.
         width: Width in characters.
     """
-    yield titled(f"Unintended bias by {found.by}, scores of {found.positive}")
-    made = table(found.by, "queries:", "positive:", "subgroup AUC:", "BPSN AUC:", "BNSP AUC:")
+    yield titled(
+        tr("Unintended bias by {by}, scores of {positive}", by=found.by, positive=found.positive)
+    )
+    made = table(
+        found.by, "queries:", "positive:", tr("subgroup AUC:"), tr("BPSN AUC:"), tr("BNSP AUC:")
+    )
     for one in found.subgroups[:SHOWN]:
         style = "dim" if one.small else ""
         areas = [Text(area_text(getattr(one, kind)), style) for kind in KINDS]
@@ -42,29 +47,47 @@ def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
         made.add_row(name, Text(size, style), Text(f"{one.positives:,}", style), *areas)
     made.add_section()
     means = (found.subgroup_mean, found.bpsn_mean, found.bnsp_mean)
-    made.add_row(f"generalised mean, p = {found.power:g}", "", "", *map(area_text, means))
+    made.add_row(
+        tr("generalised mean, p = {power:g}", power=found.power), "", "", *map(area_text, means)
+    )
     yield made
     if len(found.subgroups) > SHOWN:
-        yield Text(f"… and {len(found.subgroups) - SHOWN} more in audit.json", "dim")
+        yield Text(
+            tr("… and {count} more in audit.json", count=len(found.subgroups) - SHOWN), "dim"
+        )
     yield from map(conclusions.item, sentences(found))
     yield ""
 
 
 def sentences(found: UnintendedBias) -> Iterator[str]:
     """Yield what the areas show in words."""
-    yield f"AUC over all queries: {area_text(found.overall)}; 0.5 is chance, 1 the best."
+    yield tr(
+        "AUC over all queries: {area_text}; 0.5 is chance, 1 the best.",
+        area_text=area_text(found.overall),
+    )
     for kind, one, area in worst(found):
         if area.value >= PERFECT:
             continue
         name = "subgroup" if kind == "subgroup" else kind.upper()
-        yield f"Lowest {name} AUC, {area_text(area)}: {_READ[kind].format(quoted(one.name))}."
+        yield tr(
+            "Lowest {name} AUC, {area_text}: {format}.",
+            name=name,
+            area_text=area_text(area),
+            format=_READ[kind].format(quoted(one.name)),
+        )
     small = [one for one in found.subgroups if one.small]
     if small:
         names = [quoted(one.name) for one in small[:5]]
-        names += [f"{len(small) - 5} more"] if small[5:] else []
+        names += [tr("{count} more", count=len(small) - 5)] if small[5:] else []
         yield (
-            f"{counted(len(small), 'subgroup')} {'has' if len(small) == 1 else 'have'} fewer than "
-            f"{SMALL_SIDE} positive or negative queries ({listed(names)}): shown, and in no mean."
+            tr(
+                "{subgroups} {text} fewer than {SMALL_SIDE} positive or negative queries "
+                "({names}): shown, and in no mean.",
+                subgroups=counted(len(small), "subgroup", "subgroups"),
+                text="has" if len(small) == 1 else "have",
+                SMALL_SIDE=SMALL_SIDE,
+                names=listed(names),
+            )
         )
 
 

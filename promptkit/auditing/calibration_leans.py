@@ -13,8 +13,9 @@ from promptkit.calibration.calibrated_predictors import calibrated_predictor
 from promptkit.errors import PromptkitError
 from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Prediction, Predictor
+from promptkit.translation import mark, tr
 
-LEARNT = {"contextual": "content-free", "domain-context": "random words"}
+LEARNT = {"contextual": "content-free", "domain-context": mark("random words")}
 """The probes that a method learns from after the shots of a query."""
 
 METHODS = ("contextual", "domain-context", "batch")
@@ -36,12 +37,12 @@ def calibration_leans(
     """
     for method in (RAW, *methods):
         if method == "batch" and len(tests) < 2:
-            yield "batch left out: it learns from tests, and there are none"
+            yield tr("batch left out: it learns from tests, and there are none")
             continue
         try:
             predictor = _calibrated(asking, method, tests or probes["content-free"])
         except PromptkitError as error:
-            yield f"{method} left out: {error}"
+            yield tr("{method} left out: {error}", method=method, error=error)
             continue
         left = {
             kind: distance(_mean(predictor.predict(own, store=asking.store)))

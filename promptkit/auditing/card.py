@@ -30,6 +30,7 @@ from promptkit.report.packed_prompts import packed
 from promptkit.students.student_folder import is_student
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,12 @@ def _of_path(
         return _of_run(run, read_prompts(run), task, levels), path
     if path.name == "task.toml" or (path / "task.toml").is_file():
         return facts_of_task(load_task(path)), None
-    known = "a task, a saved run, a frozen prompt (.promptkit), a student or an adapter (.gguf)"
-    reason = f"no card can be made of it; name {known}" if path.exists() else "not found"
+    known = tr("a task, a saved run, a frozen prompt (.promptkit), a student or an adapter (.gguf)")
+    reason = (
+        tr("no card can be made of it; name {known}", known=known)
+        if path.exists()
+        else tr("not found")
+    )
     raise DataError([Problem(reason, file=str(path))])
 
 
@@ -164,7 +169,9 @@ def _of_run(
 ) -> CardFacts:
     own = _task_of(run) if task is None else task
     if task is not None and task.fingerprint != run.data["task"]["fingerprint"]:
-        raise TaskError(f"{task.name}: not the task of the run, or its rows have changed since")
+        raise TaskError(
+            tr("{name}: not the task of the run, or its rows have changed since", name=task.name)
+        )
     chosen = prompted(run.data, cell_in(run, levels))
     return run_facts(run.data, records(run.predictions), prompts, chosen, own)
 

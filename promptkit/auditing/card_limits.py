@@ -10,6 +10,7 @@ from promptkit.auditing.card_metadata import languages
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import measured
 from promptkit.text import counted
+from promptkit.translation import mark, tr
 
 SMALL = 200
 """Number of tests below which a card says that they are few."""
@@ -32,14 +33,16 @@ def unstated(facts: CardFacts) -> Iterator[Unstated]:
         facts: The facts.
     """
     if facts.task is None:
-        yield Unstated("task and data", "--task FOLDER: the task as it was then")
+        yield Unstated(tr("task and data"), tr("--task FOLDER: the task as it was then"))
     stated = facts.stated
     if not stated.sources:
-        yield Unstated("sources of the data", '[[card.sources]] with name = "…" and license = "…"')
+        yield Unstated(
+            tr("sources of the data"), tr('[[card.sources]] with name = "…" and license = "…"')
+        )
     for source in stated.sources:
         for name in ("license", "url", "about"):
             if not getattr(source, name):
-                what = f"{_NOUNS[name]} of the source {source.name}"
+                what = tr("{NOUNS} of the source {name}", NOUNS=_NOUNS[name], name=source.name)
                 yield Unstated(what, f'[[card.sources]] {name} = "…"')
     if not languages(facts):
         yield Unstated("languages", '[card] languages = ["en"]')
@@ -58,35 +61,41 @@ _NOUNS = {"license": "licence", "url": "address", "about": "collection"}
 _STATED = {
     "license": "licence",
     "summary": "summary",
-    "intended_use": "intended use",
-    "not_for": "uses that it is not fit for",
-    "personal_data": "personal data",
+    "intended_use": mark("intended use"),
+    "not_for": mark("uses that it is not fit for"),
+    "personal_data": mark("personal data"),
     "authors": "authors",
     "contact": "contact",
-    "limits": "limits that its makers know of",
+    "limits": mark("limits that its makers know of"),
 }
 _RESULTS = {
-    "task": "promptkit compare TASK --out RUN, then promptkit card RUN",
-    "run": "promptkit compare TASK --out RUN",
-    "frozen prompt": "promptkit freeze RUN, which takes the evidence along",
-    "student": "promptkit distill with a task that has tests",
-    "adapter": "promptkit tune with labelled rows; promptkit compare TASK --with ADAPTER",
+    "task": mark("promptkit compare TASK --out RUN, then promptkit card RUN"),
+    "run": mark("promptkit compare TASK --out RUN"),
+    "frozen prompt": mark("promptkit freeze RUN, which takes the evidence along"),
+    "student": mark("promptkit distill with a task that has tests"),
+    "adapter": mark("promptkit tune with labelled rows; promptkit compare TASK --with ADAPTER"),
 }
 _AUDITS = {
-    "task": "promptkit audit TASK --out DIR, then --audit DIR",
-    "run": "promptkit audit FROZEN --out RUN, or --audit DIR",
-    "frozen prompt": "promptkit audit FROZEN --out DIR, then --audit DIR",
-    "student": "promptkit audit STUDENT --out STUDENT, or --audit DIR",
-    "adapter": "promptkit audit of a prompt with the adapter, then --audit DIR",
+    "task": mark("promptkit audit TASK --out DIR, then --audit DIR"),
+    "run": mark("promptkit audit FROZEN --out RUN, or --audit DIR"),
+    "frozen prompt": mark("promptkit audit FROZEN --out DIR, then --audit DIR"),
+    "student": mark("promptkit audit STUDENT --out STUDENT, or --audit DIR"),
+    "adapter": mark("promptkit audit of a prompt with the adapter, then --audit DIR"),
 }
 
 
 def _of_models(facts: CardFacts) -> Iterator[Unstated]:
     for one in facts.models if facts.kind != "student" else ():
         if one.sha256 and not one.declared.get("license"):
-            yield Unstated(f"licence of the model {one.name}", "general.license in the GGUF file")
+            yield Unstated(
+                tr("licence of the model {name}", name=one.name),
+                tr("general.license in the GGUF file"),
+            )
         if not one.sha256:
-            yield Unstated(f"digest of the model {one.name}", "the model's file, where it was then")
+            yield Unstated(
+                tr("digest of the model {name}", name=one.name),
+                tr("the model's file, where it was then"),
+            )
 
 
 def limits(facts: CardFacts) -> Iterator[str]:
@@ -101,14 +110,19 @@ def limits(facts: CardFacts) -> Iterator[str]:
     yield from _OF_KINDS[facts.kind]
     if facts.audit is None:
         yield (
-            "No audit is part of this card: it does not say whether answers differ between groups "
-            "of people, or change with a name or an identity in the text."
+            tr(
+                "No audit is part of this card: it does not say whether answers differ "
+                "between groups of people, or change with a name or an identity in the "
+                "text."
+            )
         )
     else:
         yield (
-            "An audit looks at the groups, terms and rows that it was given, and at no others. A "
-            "swap of terms is a diagnostic: no flips do not prove that there is no bias, and a "
-            "flip can be right where the term changes the meaning."
+            tr(
+                "An audit looks at the groups, terms and rows that it was given, and at no "
+                "others. A swap of terms is a diagnostic: no flips do not prove that there "
+                "is no bias, and a flip can be right where the term changes the meaning."
+            )
         )
 
 
@@ -116,32 +130,46 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
     own = next((one for one in facts.results if one.of_subject), None)
     if own is None:
         if facts.results or facts.kind == "task":
-            yield "Nothing is known here of how right its answers are."
+            yield tr("Nothing is known here of how right its answers are.")
         return
     figure = next((one for one in own.figures if one.metric == facts.metric), None)
     told = any("queries are few" in one for one in facts.warnings)
     if figure is not None and figure.ci is not None and own.n < SMALL and not told:
         metric, (low, high) = measured(figure.metric), figure.ci
         yield (
-            f"{counted(own.n, 'test')} are few: the {metric.noun} on other rows like them may lie "
-            f"anywhere in {metric_text.bracket(metric, (low, high))}, and smaller differences "
-            "between predictors go unseen."
+            tr(
+                "{tests} are few: the {noun} on other rows like them may lie anywhere in "
+                "{bracket}, and smaller differences between predictors go unseen.",
+                tests=counted(own.n, "test", "tests"),
+                noun=metric.noun,
+                bracket=metric_text.bracket(metric, (low, high)),
+            )
         )
     cells = facts.tests.get("cells", 1)
     if cells > 1 and not any("selection bias" in one.lower() for one in facts.warnings):
         yield (
-            f"It is one of {cells} cells that were compared on the same tests; the figures of the "
-            "best one are optimistic."
+            tr(
+                "It is one of {cells} cells that were compared on the same tests; the "
+                "figures of the best one are optimistic.",
+                cells=cells,
+            )
         )
-    yield "The figures are of rows like the tests, in their language and wording, and of no others."
+    yield tr(
+        "The figures are of rows like the tests, in their language and wording, and of no others."
+    )
 
 
 _OF_KINDS = {
     "task": (),
-    "run": ("They are figures of this model file at this precision, with these prompts.",),
-    "frozen prompt": ("They are figures of this model file at this precision, with this prompt.",),
-    "student": (
-        "A student repeats what its teacher says, errors and biases with it, and may add to them.",
+    "run": (mark("They are figures of this model file at this precision, with these prompts."),),
+    "frozen prompt": (
+        mark("They are figures of this model file at this precision, with this prompt."),
     ),
-    "adapter": ("The figures are of rows held out from its own training data.",),
+    "student": (
+        mark(
+            "A student repeats what its teacher says, errors and biases with it, and "
+            "may add to them."
+        ),
+    ),
+    "adapter": (mark("The figures are of rows held out from its own training data."),),
 }

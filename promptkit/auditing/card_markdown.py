@@ -15,8 +15,9 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import measured
 from promptkit.tasks.task_card import DataSource
 from promptkit.text import capital, counted
+from promptkit.translation import mark, tr
 
-UNKNOWN = "not stated"
+UNKNOWN = mark("not stated")
 """Text in place of a fact that is not known."""
 
 ROWS = 40
@@ -42,16 +43,24 @@ def markdown(facts: CardFacts) -> str:
         *_section("Prompt", _prompt(facts)),
         *_section("Evaluation", _evaluation(facts)),
         *_section("Audit", _audit(facts)),
-        *_section("Bias, risks and limitations", [_list(map(inline, limits(facts)))]),
-        *_section("How it was made", _made(facts)),
-        *_section("Not stated", _not_stated(facts)),
+        *_section(tr("Bias, risks and limitations"), [_list(map(inline, limits(facts)))]),
+        *_section(tr("How it was made"), _made(facts)),
+        *_section(tr("Not stated"), _not_stated(facts)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _title(facts: CardFacts) -> str:
-    names = {"task": "the task", "run": "the comparison of", "frozen prompt": "the prompt of"}
-    return f"Card of {names.get(facts.kind, f'the {facts.kind}')} {inline(facts.name)}"
+    names = {
+        "task": tr("the task"),
+        "run": tr("the comparison of"),
+        "frozen prompt": tr("the prompt of"),
+    }
+    return tr(
+        "Card of {get} {inline}",
+        get=names.get(facts.kind, f"the {facts.kind}"),
+        inline=inline(facts.name),
+    )
 
 
 def _section(title: str, paragraphs: Iterable[str]) -> list[str]:
@@ -77,7 +86,7 @@ def _details(facts: CardFacts) -> Iterator[str]:
     yield _named(
         [
             ("Kind", facts.kind),
-            ("Made by", _stated(stated.authors)),
+            (tr("Made by"), _stated(stated.authors)),
             ("Contact", link(stated.contact) if stated.contact else _stated("")),
             ("Licence", _stated(stated.license)),
             ("Languages", inline(", ".join(stated.languages or languages(facts))) or _stated("")),
@@ -102,7 +111,7 @@ def _model(one: ModelFacts) -> Iterator[tuple[str, str]]:
         "Weights in the file": one.file_weights,
         "Weights as they ran": one.weights,
         "Adapter": one.adapter,
-        "Context": None if not one.context else f"{one.context:,} tokens",
+        "Context": None if not one.context else tr("{context:,} tokens", context=one.context),
         "Runtime": one.runtime,
         "SHA-256": one.sha256,
     }
@@ -117,7 +126,10 @@ def _model(one: ModelFacts) -> Iterator[tuple[str, str]]:
 def _uses(facts: CardFacts) -> Iterator[str]:
     stated = facts.stated
     yield _named(
-        [("Intended use", _stated(stated.intended_use)), ("Not for", _stated(stated.not_for))]
+        [
+            (tr("Intended use"), _stated(stated.intended_use)),
+            (tr("Not for"), _stated(stated.not_for)),
+        ]
     )
 
 
@@ -130,11 +142,11 @@ def _data(facts: CardFacts) -> Iterator[str]:
     yield _named(_task(task))
     if task.rows:
         yield table(
-            ["part", "rows:", "rows of each label", "digest"], [_row(one) for one in task.rows]
+            ["part", "rows:", tr("rows of each label"), "digest"], [_row(one) for one in task.rows]
         )
     yield "### Sources"
     yield "\n\n".join(map(_source, facts.stated.sources)) or _stated("")
-    yield _named([("Personal data", _stated(facts.stated.personal_data))])
+    yield _named([(tr("Personal data"), _stated(facts.stated.personal_data))])
 
 
 def _task(task: TaskFacts) -> Iterator[tuple[str, str]]:
@@ -144,20 +156,22 @@ def _task(task: TaskFacts) -> Iterator[tuple[str, str]]:
     yield "Output", inline(task.output)
     if task.labels:
         more = len(task.labels) - _LONG
-        shown = ", ".join(task.labels[:_LONG]) + (f" and {more} more" if more > 0 else "")
+        shown = ", ".join(task.labels[:_LONG]) + (
+            tr(" and {more} more", more=more) if more > 0 else ""
+        )
         yield "Labels", inline(shown)
     for name, words in task.verbalizers.items():
         said = ", ".join(f"{label} = {word}" for label, word in words.items())
-        yield f"Words for labels, {inline(name)}", inline(said)
-    said = "left out" if task.near_duplicates == "exclude" else "allowed"
-    yield "Near-duplicates of a query among its shots", said
+        yield tr("Words for labels, {inline}", inline=inline(name)), inline(said)
+    said = tr("left out") if task.near_duplicates == "exclude" else "allowed"
+    yield tr("Near-duplicates of a query among its shots"), said
     yield "Fingerprint", f"`{task.fingerprint}`"
 
 
 _PARTS = {
-    "demos": "demonstrations (pool of shots)",
+    "demos": mark("demonstrations (pool of shots)"),
     "tests": "tests",
-    "pool": "unlabelled pool of the teacher",
+    "pool": mark("unlabelled pool of the teacher"),
 }
 
 
@@ -173,7 +187,7 @@ def _source(source: DataSource) -> str:
         ("Address", link(source.url) if source.url else _stated("")),
         ("Languages", _stated(", ".join(source.languages))),
         ("By", _stated(source.authors)),
-        ("Collection and labels", _stated(source.about)),
+        (tr("Collection and labels"), _stated(source.about)),
     ]
     return f"#### {inline(source.name)}\n\n{_named(lines)}"
 
@@ -209,12 +223,14 @@ def _prompt(facts: CardFacts) -> Iterator[str]:
         rows = [(name, value) for name, value in rows if name != "calibration"]
         rows.append(("calibration", facts.calibration))
     yield _pairs(rows)
-    how = "As it was asked" if prompt.asked else "As it would be asked"
-    shots = f"; its shots are {', '.join(prompt.shots)}" if prompt.shots else ""
-    yield inline(f"{how} for the query {prompt.query}{shots}:")
+    how = tr("As it was asked") if prompt.asked else tr("As it would be asked")
+    shots = tr("; its shots are {shots}", shots=", ".join(prompt.shots)) if prompt.shots else ""
+    yield inline(
+        tr("{how} for the query {query}{shots}:", how=how, query=prompt.query, shots=shots)
+    )
     yield fenced(prompt.text)
     if prompt.template:
-        yield "The template:"
+        yield tr("The template:")
         yield fenced(prompt.template.rstrip("\n"))
 
 
@@ -228,21 +244,32 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
     others = [one for one in facts.results if not one.of_subject]
     yield table(heads, [_result(one, names) for one in (*subject, *others)[:ROWS]])
     if len(facts.results) > ROWS:
-        yield f"… and {len(facts.results) - ROWS} more in comparison.json"
+        yield tr("… and {count} more in comparison.json", count=len(facts.results) - ROWS)
     yield (
-        "The row in bold is what this card is about. Brackets are 95 % intervals for new queries "
-        "from the same source, and for new draws of shots where several were drawn."
+        tr(
+            "The row in bold is what this card is about. Brackets are 95 % intervals "
+            "for new queries from the same source, and for new draws of shots where "
+            "several were drawn."
+        )
     )
     if facts.baseline is not None:
         name, value = facts.baseline
         metric = measured(facts.metric)
         said = metric_text.figure(metric, value)
-        yield inline(f"Without a model, {name} has {metric.noun} {said}.")
+        yield inline(
+            tr("Without a model, {name} has {noun} {said}.", name=name, noun=metric.noun, said=said)
+        )
     if "differences" in facts.tests:
         yield (
-            f"{counted(facts.tests['cells'], 'cell')} were compared in "
-            f"{counted(facts.tests['differences'], 'paired difference')}, of which "
-            f"{facts.tests['significant']} are significant after correction for all of them (Holm)."
+            tr(
+                "{cells} were compared in {differences}, of which {tests} are significant "
+                "after correction for all of them (Holm).",
+                cells=counted(facts.tests["cells"], "cell", "cells"),
+                differences=counted(
+                    facts.tests["differences"], "paired difference", "paired differences"
+                ),
+                tests=facts.tests["significant"],
+            )
         )
     if facts.verdicts:
         yield _list(map(inline, facts.verdicts))
@@ -270,9 +297,14 @@ def _audit(facts: CardFacts) -> Iterator[str]:
     if audit is None:
         return
     if audit.sha256 not in {one.sha256 for one in facts.models}:
-        yield "**This audit is of another model or student than this card.**"
+        yield tr("**This audit is of another model or student than this card.**")
     size = f", {counted(audit.queries, 'query', 'queries')}" if audit.queries else ""
-    yield f"Of {inline(audit.predictor)} (SHA-256 `{inline(audit.sha256[:16])}…`){size}."
+    yield tr(
+        "Of {inline} (SHA-256 `{inline_2}…`){size}.",
+        inline=inline(audit.predictor),
+        inline_2=inline(audit.sha256[:16]),
+        size=size,
+    )
     for block in audit_blocks(audit):
         yield f"### {inline(block.title)}"
         if block.sentences:
@@ -284,7 +316,7 @@ def _audit(facts: CardFacts) -> Iterator[str]:
             ]
             yield table(heads, [[*map(inline, row)] for row in block.rows[:ROWS]])
         if len(block.rows) > ROWS:
-            yield f"… and {len(block.rows) - ROWS} more in audit.json"
+            yield tr("… and {count} more in audit.json", count=len(block.rows) - ROWS)
 
 
 def _made(facts: CardFacts) -> Iterator[str]:
@@ -292,18 +324,18 @@ def _made(facts: CardFacts) -> Iterator[str]:
 
     made: Mapping[str, Any] = {
         **facts.made,
-        "card": f"promptkit {__version__}, promptkit card",
+        "card": tr("promptkit {version}, promptkit card", version=__version__),
     }
     command = made.get("command")
     known = {name: value for name, value in made.items() if value not in (None, "", [])}
     yield _pairs((name, value) for name, value in known.items() if name != "command")
     if command:
-        yield "A command with the same grid:"
+        yield tr("A command with the same grid:")
         yield fenced(command)
 
 
 def _not_stated(facts: CardFacts) -> Iterator[str]:
     found = [*unstated(facts)]
     if found:
-        yield "This is not known to this card; the right column says where it would be stated."
+        yield tr("This is not known to this card; the right column says where it would be stated.")
         yield table(["", ""], [[inline(one.what), inline(one.how)] for one in found])

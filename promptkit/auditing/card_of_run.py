@@ -20,6 +20,7 @@ from promptkit.report.calibration_table import learnt
 from promptkit.report.cell_names import CellNames, aggregates
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_card import TaskCard
+from promptkit.translation import tr
 
 Data = Mapping[str, Any]
 
@@ -114,9 +115,9 @@ def _prompt(
 
 def _calibration(data: Data, cell: Cell) -> str:
     if cell.calibration == RAW:
-        return "none: the model's own probabilities"
+        return tr("none: the model's own probabilities")
     notes = [one for one in data["calibrations"] if one["calibration"] == cell.calibration]
-    return next(learnt(notes), f"{cell.calibration} calibration")
+    return next(learnt(notes), tr("{calibration} calibration", calibration=cell.calibration))
 
 
 def _result(row: Data, name: str, metric: str, of_subject: bool) -> ResultFacts:
@@ -132,7 +133,7 @@ def _result(row: Data, name: str, metric: str, of_subject: bool) -> ResultFacts:
 def _baseline(best: Data | None) -> tuple[str, float] | None:
     if best is None or best["baseline"] is None:
         return None
-    return best["baseline_name"] or "answers without a model", best["baseline"]
+    return best["baseline_name"] or tr("answers without a model"), best["baseline"]
 
 
 def _tests(data: Data, rows: Sequence[Data]) -> dict[str, int]:
@@ -154,7 +155,11 @@ def _made(data: Data, setup: Data, rows: Sequence[Data]) -> dict[str, Any]:
     return {
         "command": _command(setup, levels, len(seeds), data["metric"]),
         "seeds": seeds,
-        **{f"levels of {name}": ", ".join(each) for name, each in levels.items() if len(each) > 1},
+        **{
+            tr("levels of {name}", name=name): ", ".join(each)
+            for name, each in levels.items()
+            if len(each) > 1
+        },
         "tokens decoded": data["usage"]["decoded_tokens"],
         "runtime": ", ".join(dict.fromkeys(one["runtime"] for one in data["models"])),
     }
@@ -166,15 +171,18 @@ _DEFAULTS = {"order": "default", "verbalizer": "labels", "calibration": RAW}
 def _command(setup: Data, levels: Mapping[str, Sequence[str]], seeds: int, metric: str) -> str:
     origins = {name: one.get("name", name) for name, one in setup.get("origins", {}).items()}
     models = [origins.get(name, name) for name in levels["model"]]
-    words = ["promptkit compare", setup.get("task") or "TASK"]
-    words += [f"--model {name}" for name in models]
-    words += [f"--template {name}" for name in levels["template"]]
-    words += [f"--shots {','.join(sorted(levels['shots'], key=int))}", f"--seeds {seeds}"]
+    words = [tr("promptkit compare"), setup.get("task") or "TASK"]
+    words += [tr("--model {name}", name=name) for name in models]
+    words += [tr("--template {name}", name=name) for name in levels["template"]]
+    words += [
+        tr("--shots {names}", names=",".join(sorted(levels["shots"], key=int))),
+        tr("--seeds {seeds}", seeds=seeds),
+    ]
     flags = {"verbalizer": "verbalizer", "selection": "selection", "calibration": "calibrate"}
     for name, flag in flags.items():
         chosen = [one for one in levels[name] if one != _DEFAULTS.get(name)]
         if chosen and [*levels[name]] != ["balanced"]:
             all_of = levels[name] if name != "calibration" else chosen
             words += [f"--{flag} {one}" for one in all_of]
-    words += [f"--metric {metric}"] if metric != "accuracy" else []
+    words += [tr("--metric {metric}", metric=metric)] if metric != "accuracy" else []
     return " ".join(words)

@@ -32,6 +32,7 @@ from promptkit.models.gguf.header import Header, read_header
 from promptkit.students.student_file import load_student
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_card import TaskCard
+from promptkit.translation import tr
 
 Data = Mapping[str, Any]
 
@@ -75,9 +76,9 @@ def facts_of_frozen(path: Path, task: Task[Any, Any] | None) -> CardFacts:
         task=task_facts(own),
         models=(model_facts(identity, place),),
         prompt=_prompt(predictor, identity["name"], data["shot_ids"] or ()),
-        calibration="none: the model's own probabilities"
+        calibration=tr("none: the model's own probabilities")
         if calibration is None
-        else f"{calibration.method} calibration, fitted before it was frozen",
+        else tr("{method} calibration, fitted before it was frozen", method=calibration.method),
         results=tuple(_of_evidence(predictor, identity["name"], evidence)),
         metric=(evidence or {}).get("metric") or "",
         tests={"cells": evidence["cells"]} if evidence else {},
@@ -180,7 +181,7 @@ _METRICS = ("accuracy", "macro_f1", "log_loss", "brier", "ece", "mae", "rmse", "
 def _of_student(tests: Data, teacher: str | None) -> list[ResultFacts]:
     return [
         ResultFacts(
-            "student" if who == "student" else f"teacher: {teacher}",
+            "student" if who == "student" else tr("teacher: {teacher}", teacher=teacher),
             own["n"],
             tuple(
                 [
@@ -209,8 +210,8 @@ def facts_of_adapter(path: Path, task: Task[Any, Any] | None) -> CardFacts:
     """
     header = read_header(path)
     if header.metadata.get("general.type") != "adapter":
-        reason = "a model and no adapter; name a task, a run, a frozen prompt, a student"
-        raise DataError([Problem(f"{reason} or an adapter", file=str(path))])
+        reason = tr("a model and no adapter; name a task, a run, a frozen prompt, a student")
+        raise DataError([Problem(tr("{reason} or an adapter", reason=reason), file=str(path))])
     card = card_in(header) or {}
     figures = card.get("figures") or {}
     known = {name: value for name, value in header_facts(header).items() if name != "parameters"}
@@ -232,8 +233,12 @@ def facts_of_adapter(path: Path, task: Task[Any, Any] | None) -> CardFacts:
             "shots in its prompts": card.get("shots"),
             "epochs": card.get("epochs"),
             "trained parameters": card.get("trained"),
-            "layers": card.get("layers") and f"{card['layers']} of {card.get('all_layers')}",
-            **{f"option {name}": value for name, value in (card.get("options") or {}).items()},
+            "layers": card.get("layers")
+            and tr("{card} of {get}", card=card["layers"], get=card.get("all_layers")),
+            **{
+                tr("option {name}", name=name): value
+                for name, value in (card.get("options") or {}).items()
+            },
             "held-out loss before": figures.get("loss_before"),
             "held-out loss": figures.get("loss"),
             "seconds of training": card.get("seconds"),
@@ -251,9 +256,14 @@ def _adapter(path: Path, header: Header, known: Data) -> ModelFacts:
 
 def _of_adapter(card: Data, figures: Data) -> list[ResultFacts]:
     n = card.get("held_out")
-    pairs = (("with the adapter", "accuracy", True), ("without it", "accuracy_before", False))
+    pairs = (
+        (tr("with the adapter"), "accuracy", True),
+        (tr("without it"), "accuracy_before", False),
+    )
     return [
-        ResultFacts(f"{name}, held-out rows", n, (FigureFacts("accuracy", figures[key]),), own)
+        ResultFacts(
+            tr("{name}, held-out rows", name=name), n, (FigureFacts("accuracy", figures[key]),), own
+        )
         for name, key, own in pairs
         if n and figures.get(key) is not None
     ]

@@ -15,6 +15,7 @@ from promptkit.models.prepare.model_files import digest, find
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 SHOTS = 8
 """Most shots of the prompt that stands for a task that was not asked yet."""
@@ -40,9 +41,11 @@ def task_facts(task: Task[Any, Any]) -> TaskFacts:
 def _output(task: Task[Any, Any]) -> str:
     """Return the kind of output in words."""
     if task.options is not None:
-        return "one of the options of each input"
+        return tr("one of the options of each input")
     if task.labels:
-        return f"{'some' if task.many else 'one'} of {len(task.labels)} labels"
+        return tr(
+            "{text} of {count} labels", text="some" if task.many else "one", count=len(task.labels)
+        )
     if task.output_type.is_number:
         return "a number"
     return "a text" if task.output_type.is_text else "a record"

@@ -13,6 +13,7 @@ from promptkit.evaluation import metric_text
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import file_name, visible
+from promptkit.translation import tr
 
 SHOWN = 24
 """Number of differences that a terminal shows."""
@@ -28,12 +29,20 @@ def changed(found: GroupChanges, width: int) -> Iterator[RenderableType]:
         width: Width in characters.
     """
     for one in found.columns:
-        yield titled(f"Against {file_name(found.against)}, groups by {one.by}")
+        yield titled(
+            tr("Against {against}, groups by {by}", against=file_name(found.against), by=one.by)
+        )
         if one.groups:
             yield from _groups(one, width)
         if one.gaps:
             yield ""
-            yield titled(f"Gaps by {one.by}, of {file_name(found.against)} and here")
+            yield titled(
+                tr(
+                    "Gaps by {by}, of {against} and here",
+                    by=one.by,
+                    against=file_name(found.against),
+                )
+            )
             yield _gaps(one, width)
         yield from map(conclusions.item, one.sentences)
         yield ""
@@ -57,14 +66,14 @@ def _groups(one: ColumnChanges, width: int) -> Iterator[RenderableType]:
         last = change.metric
     yield made
     if len(one.groups) > SHOWN:
-        yield Text(f"… and {len(one.groups) - SHOWN} more in audit.json", "dim")
+        yield Text(tr("… and {count} more in audit.json", count=len(one.groups) - SHOWN), "dim")
 
 
 def _gaps(one: ColumnChanges, width: int) -> RenderableType:
     made = table("", "before:", "after:", "change:", "")
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)
-        verdict = "no significant change" if gap.verdict == "kept" else gap.verdict
+        verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict
         made.add_row(
             Text(visible(metric.noun, max(width // 4, 12))),
             metric_text.bare_size(metric, gap.before),

@@ -25,6 +25,7 @@ from promptkit.evaluation.results import Ends, SliceDifference
 from promptkit.evaluation.slices import Levels
 from promptkit.evaluation.targets import Differences
 from promptkit.text import capital, p_value, quoted
+from promptkit.translation import tr
 
 RESAMPLES = 1999
 
@@ -170,21 +171,35 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
             old, new = (metric_text.bare_size(metric, value) for value in (gap.before, gap.after))
             unit = " points" if metric.is_share else ""
             yield (
-                f"The gap of {metric.noun} by {by} is {gap.verdict}: {old} → {new}{unit}, a change "
-                f"of {change_text(gap)}."
+                tr(
+                    "The gap of {noun} by {by} is {verdict}: {old} → {new}{unit}, a change of "
+                    "{change_text}.",
+                    noun=metric.noun,
+                    by=by,
+                    verdict=gap.verdict,
+                    old=old,
+                    new=new,
+                    unit=unit,
+                    change_text=change_text(gap),
+                )
             )
     if gaps and all(gap.verdict == "kept" for gap in gaps):
-        yield f"No gap by {by} changed significantly."
+        yield tr("No gap by {by} changed significantly.", by=by)
     apart = [change for change in changes if change.difference.significant]
     for change in apart:
         metric = metric_of_groups(change.metric)
         low, high = change.difference.ends
         shown = metric_text.change(metric, change.difference.delta, low, high)
         yield (
-            f"{capital(metric.noun)} of {quoted(change.group)}: {shown}, significant "
-            f"(Holm-adjusted {p_value(change.difference.p_holm)})."
+            tr(
+                "{capital} of {group}: {shown}, significant (Holm-adjusted {p_value}).",
+                capital=capital(metric.noun),
+                group=quoted(change.group),
+                shown=shown,
+                p_value=p_value(change.difference.p_holm),
+            )
         )
     if changes and not apart:
-        yield f"No metric of a group by {by} differs significantly between the two."
+        yield tr("No metric of a group by {by} differs significantly between the two.", by=by)
     if not changes:
-        yield f"Every group by {by} is too small to compare."
+        yield tr("Every group by {by} is too small to compare.", by=by)

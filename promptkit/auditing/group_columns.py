@@ -11,6 +11,7 @@ from promptkit.evaluation.slices import Levels, levels_by_column
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def groups_by_column(
@@ -37,11 +38,16 @@ def groups_by_column(
         if len(levels) < 2:
             (level,) = levels
             raise TaskError(
-                f"groups by {name!r}: all {counted(len(queries), 'query', 'queries')} are in one "
-                f"group, {level!r}, and nothing can be compared; name another column"
+                tr(
+                    "groups by {name!r}: all {queries} are in one group, {level!r}, and "
+                    "nothing can be compared; name another column",
+                    name=name,
+                    queries=counted(len(queries), "query", "queries"),
+                    level=level,
+                )
             )
     if intersections and len(found) < 2:
-        raise TaskError("intersections are of two columns; name another one in groups")
+        raise TaskError(tr("intersections are of two columns; name another one in groups"))
     pairs = combinations([*found], 2) if intersections else ()
     return found | {f"{a} × {b}": _crossed(found[a], found[b]) for a, b in pairs}
 

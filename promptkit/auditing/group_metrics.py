@@ -11,6 +11,7 @@ from promptkit.auditing.audited_answers import AuditedAnswers
 from promptkit.evaluation.confidence_metrics import calibration_error
 from promptkit.evaluation.metric import ACCURACY, BY_NAME, Metric, measured
 from promptkit.evaluation.outcomes import Losses, Outcomes
+from promptkit.translation import mark, tr
 
 SELECTION, FALSE_POSITIVE, FALSE_NEGATIVE = RATES = (
     "selection_rate",
@@ -23,7 +24,11 @@ ERRORS = ("accuracy", FALSE_POSITIVE, FALSE_NEGATIVE)
 """Metrics whose gaps a gate bounds where none is named."""
 
 _NOUNS = dict(
-    zip(RATES, ("selection rate", "false-positive rate", "false-negative rate"), strict=True)
+    zip(
+        RATES,
+        (mark("selection rate"), mark("false-positive rate"), mark("false-negative rate")),
+        strict=True,
+    )
 )
 
 _MACRO = "macro_"
@@ -59,13 +64,15 @@ def metric_of_groups(name: str) -> Metric:
     """Return a metric of groups by its name, such as `false_positive_rate.LABEL`."""
     rate, _, label = name.removeprefix(_MACRO).partition(".")
     if name == CALIBRATION_ERROR:
-        return Metric(name, "calibration error", _calibration_error, larger_is_better=False)
+        return Metric(name, tr("calibration error"), _calibration_error, larger_is_better=False)
     if rate not in RATES:
         return BY_NAME.get(name) or measured(name)
     larger = None if rate == SELECTION else False
     if name.startswith(_MACRO):
-        return Metric(name, f"macro {_NOUNS[rate]}", partial(_macro, rate), 0, 1, larger)
-    noun = f"{_NOUNS[rate]} of {label}" if label else _NOUNS[rate]
+        return Metric(
+            name, tr("macro {NOUNS}", NOUNS=_NOUNS[rate]), partial(_macro, rate), 0, 1, larger
+        )
+    noun = tr("{NOUNS} of {label}", NOUNS=_NOUNS[rate], label=label) if label else _NOUNS[rate]
     return Metric(name, noun, partial(_rate, name), 0, 1, larger, counts=True)
 
 

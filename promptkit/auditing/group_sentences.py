@@ -10,6 +10,7 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.slices import SMALL
 from promptkit.text import about, capital, counted, ends, listed, p_value, points, quoted
+from promptkit.translation import tr
 
 SHOWN = 5
 """Number of groups that a sentence names."""
@@ -28,14 +29,21 @@ def of_grouping(by: str, groups: Sequence[Group], gaps: Sequence[Gap]) -> Iterat
         yield _gap(gap)
     if gaps and not found:
         yield (
-            f"By {by}: no gap is significant after correcting for all of them; what gaps may be "
-            "there is what their intervals say."
+            tr(
+                "By {by}: no gap is significant after correcting for all of them; what "
+                "gaps may be there is what their intervals say.",
+                by=by,
+            )
         )
     yield from _apart(by, groups)
     yield from (_rule(gap) for gap in gaps if gap.four_fifths is not None)
     yield from _small(by, groups)
     if not gaps:
-        yield f"By {by}: fewer than two groups have {SMALL} queries, so nothing is ranked."
+        yield tr(
+            "By {by}: fewer than two groups have {SMALL} queries, so nothing is ranked.",
+            by=by,
+            SMALL=SMALL,
+        )
 
 
 def size_of(metric: Metric, gap: Gap) -> str:
@@ -57,10 +65,14 @@ def ratio_of(gap: Gap) -> str:
 def _gap(gap: Gap) -> str:
     metric = metric_of_groups(gap.metric)
     assert gap.p_holm is not None
-    return (
-        f"{capital(metric.noun)}: a gap of {size_of(metric, gap)} between "
-        f"{quoted(gap.highest)} and {quoted(gap.lowest)}, significant "
-        f"(Holm-adjusted {p_value(gap.p_holm)})."
+    return tr(
+        "{capital}: a gap of {size_of} between {highest} and {lowest}, significant "
+        "(Holm-adjusted {p_value}).",
+        capital=capital(metric.noun),
+        size_of=size_of(metric, gap),
+        highest=quoted(gap.highest),
+        lowest=quoted(gap.lowest),
+        p_value=p_value(gap.p_holm),
     )
 
 
@@ -80,26 +92,36 @@ def _apart(by: str, groups: Sequence[Group]) -> Iterator[str]:
                 f"{quoted(group.name)} ({metric_text.change(metric, figure.rest.delta, low, high)})"
             )
         if said:
-            more = [f"{len(said) - SHOWN} more"] if len(said) > SHOWN else []
+            more = [tr("{count} more", count=len(said) - SHOWN)] if len(said) > SHOWN else []
             yield (
-                f"{capital(metric.noun)} by {by} differs significantly from that of the other "
-                f"queries in {listed([*said[:SHOWN], *more])}."
+                tr(
+                    "{capital} by {by} differs significantly from that of the other queries in "
+                    "{listed}.",
+                    capital=capital(metric.noun),
+                    by=by,
+                    listed=listed([*said[:SHOWN], *more]),
+                )
             )
 
 
 def _rule(gap: Gap) -> str:
     metric = metric_of_groups(gap.metric)
     verdict = {
-        "kept": "is kept, by the whole interval",
-        "missed": "is missed, by the whole interval",
-        "open": "is kept by the estimate, and the interval cannot tell"
+        "kept": tr("is kept, by the whole interval"),
+        "missed": tr("is missed, by the whole interval"),
+        "open": tr("is kept by the estimate, and the interval cannot tell")
         if gap.ratio is not None and gap.ratio >= 0.8
-        else "is missed by the estimate, and the interval cannot tell",
+        else tr("is missed by the estimate, and the interval cannot tell"),
     }
     rule = verdict[gap.four_fifths or "open"]
-    return (
-        f"Four-fifths rule: the {metric.noun} of {quoted(gap.lowest)} is {ratio_of(gap)} times "
-        f"that of {quoted(gap.highest)}; the rule {rule}."
+    return tr(
+        "Four-fifths rule: the {noun} of {lowest} is {ratio_of} times that of "
+        "{highest}; the rule {rule}.",
+        noun=metric.noun,
+        lowest=quoted(gap.lowest),
+        ratio_of=ratio_of(gap),
+        highest=quoted(gap.highest),
+        rule=rule,
     )
 
 
@@ -108,15 +130,23 @@ def _small(by: str, groups: Sequence[Group]) -> Iterator[str]:
     if not small:
         return
     names = [quoted(group.name) for group in small[:SHOWN]]
-    names += [f"{len(small) - SHOWN} more"] if len(small) > SHOWN else []
+    names += [tr("{count} more", count=len(small) - SHOWN)] if len(small) > SHOWN else []
     needed = [group.needed for group in small]
     known = [each for each in needed if each is not None]
     takes = (
-        f"about {about(max(known))} in a group would show a difference of 10 points"
+        tr("about {about} in a group would show a difference of 10 points", about=about(max(known)))
         if known
-        else "and the other queries are too few as well to show a difference of 10 points"
+        else tr("and the other queries are too few as well to show a difference of 10 points")
     )
     yield (
-        f"{counted(len(small), 'group')} by {by} {'has' if len(small) == 1 else 'have'} fewer than "
-        f"{SMALL} queries ({listed(names)}): too few to rank; {takes}."
+        tr(
+            "{groups} by {by} {text} fewer than {SMALL} queries ({names}): too few to "
+            "rank; {takes}.",
+            groups=counted(len(small), "group", "groups"),
+            by=by,
+            text="has" if len(small) == 1 else "have",
+            SMALL=SMALL,
+            names=listed(names),
+            takes=takes,
+        )
     )

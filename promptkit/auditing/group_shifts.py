@@ -18,6 +18,7 @@ from promptkit.inference.prediction import Prediction, Predictor
 from promptkit.selection.strategies import Balanced, Random
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 Table = NDArray[np.float64]
 """Probability of a label, or whether it is the answer, (queries, draws)."""
@@ -39,8 +40,13 @@ def group_shifts(
         count = len(_with_label(task, label))
         if count < shots:
             notes.append(
-                f"groups: no shots that are all {label!r}, since the pool has "
-                f"{counted(count, 'demonstration')} of it, and {shots} are shown"
+                tr(
+                    "groups: no shots that are all {label!r}, since the pool has "
+                    "{demonstrations} of it, and {shots} are shown",
+                    label=label,
+                    demonstrations=counted(count, "demonstration", "demonstrations"),
+                    shots=shots,
+                )
             )
         else:
             labels.append(label)

@@ -23,6 +23,7 @@ from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.results import Ends, SliceDifference
 from promptkit.evaluation.slices import SMALL, Levels, from_rest
 from promptkit.evaluation.targets import Differences
+from promptkit.translation import tr
 
 FOUND = 0.1
 """Difference from the other queries that `Group.needed` is about."""
@@ -33,7 +34,7 @@ def check_fairlearn() -> None:
     try:
         import fairlearn.metrics
     except ImportError:
-        raise MissingExtraError("an audit of groups", "audit") from None
+        raise MissingExtraError(tr("an audit of groups"), "audit") from None
     assert fairlearn.metrics
 
 
@@ -68,7 +69,11 @@ def ranked(metric: Metric, parts: Parts) -> dict[str, Outcomes]:
 
 def positive_text(positive: Positive | None) -> str | None:
     """Return the positive output in words."""
-    return positive if positive is None or isinstance(positive, str) else f"{positive:g} or more"
+    return (
+        positive
+        if positive is None or isinstance(positive, str)
+        else tr("{positive:g} or more", positive=positive)
+    )
 
 
 def _all(answers: AuditedAnswers, metrics: Sequence[Metric]) -> Group:

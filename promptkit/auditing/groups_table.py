@@ -16,6 +16,7 @@ from promptkit.evaluation.slices import SMALL
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import p_value, visible
+from promptkit.translation import tr
 
 SHOWN = 12
 """Number of groups, and of gaps, that a terminal shows."""
@@ -31,13 +32,13 @@ def grouped(found: GroupAudit, width: int) -> Iterator[RenderableType]:
         found: The groups.
         width: Width in characters.
     """
-    of = "" if found.positive is None else f", positive: {found.positive}"
+    of = "" if found.positive is None else tr(", positive: {positive}", positive=found.positive)
     for one in found.groupings:
-        yield titled(f"Groups by {one.by}{of}")
+        yield titled(tr("Groups by {by}{of}", by=one.by, of=of))
         yield from _groups(one, found.overall, width)
         if one.gaps:
             yield ""
-            yield titled(f"Gaps by {one.by}, the highest group less the lowest")
+            yield titled(tr("Gaps by {by}, the highest group less the lowest", by=one.by))
             yield from _gaps(one, width)
         yield from map(conclusions.item, one.sentences)
         yield ""
@@ -53,13 +54,17 @@ def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableTyp
     _row(made, overall, names, room)
     yield made
     if len(one.groups) > SHOWN:
-        yield Text(f"… and {len(one.groups) - SHOWN} more in audit.json", "dim")
+        yield Text(tr("… and {count} more in audit.json", count=len(one.groups) - SHOWN), "dim")
     shown = [
         group.figures.get(name) for group in one.groups[:SHOWN] if not group.small for name in names
     ]
     if any(figure is not None and figure.small for figure in shown):
         yield Text(
-            f"* of fewer than {SMALL} queries that the rate is about: not ranked by it", "dim"
+            tr(
+                "* of fewer than {SMALL} queries that the rate is about: not ranked by it",
+                SMALL=SMALL,
+            ),
+            "dim",
         )
 
 
@@ -95,7 +100,7 @@ def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
         )
     yield made
     if len(one.gaps) > SHOWN:
-        yield Text(f"… and {len(one.gaps) - SHOWN} more in audit.json", "dim")
+        yield Text(tr("… and {count} more in audit.json", count=len(one.gaps) - SHOWN), "dim")
 
 
 def _short(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.paths import read_bytes
 from promptkit.tasks.examples import Example, text_of
+from promptkit.translation import tr
 
 Terms = Mapping[str, Sequence[str]]
 """Forms of each term, such as its plural, by its name."""
@@ -44,7 +45,7 @@ def read_terms(file: str | Path) -> dict[str, list[str]]:
     except OSError as error:
         raise _bad(place, error.strerror or str(error)) from None
     except UnicodeDecodeError:
-        raise _bad(place, "not UTF-8; save it as UTF-8") from None
+        raise _bad(place, tr("not UTF-8; save it as UTF-8")) from None
     found: dict[str, list[str]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -53,12 +54,16 @@ def read_terms(file: str | Path) -> dict[str, list[str]]:
         forms = [form.strip() for form in rest.split(",") if form.strip()] if colon else []
         name = name.strip()
         if not name:
-            raise _bad(place, "a term without a name; write NAME: FORM, FORM", number)
+            raise _bad(place, tr("a term without a name; write NAME: FORM, FORM"), number)
         if name in found:
-            raise _bad(place, f"the term {shorten(name)} is there twice; join its forms", number)
+            raise _bad(
+                place,
+                tr("the term {name} is there twice; join its forms", name=shorten(name)),
+                number,
+            )
         found[name] = forms or [name]
     if not found:
-        raise _bad(place, "no terms; write one a line")
+        raise _bad(place, tr("no terms; write one a line"))
     return found
 
 
@@ -73,7 +78,7 @@ def as_terms(terms: Terms | Sequence[str] | str | Path) -> Terms:
         return read_terms(terms)
     found = terms if isinstance(terms, Mapping) else {term: [term] for term in terms}
     if not found or not all(forms and all(map(str.strip, forms)) for forms in found.values()):
-        raise TaskError("terms: give at least one, each with a form that is not empty")
+        raise TaskError(tr("terms: give at least one, each with a form that is not empty"))
     return found
 
 
@@ -101,8 +106,11 @@ def queries_with(queries: Sequence[Example[Any, Any]], terms: Terms) -> dict[str
     }
     if not any(found.values()):
         raise TaskError(
-            f"terms: none of {', '.join(map(shorten, [*terms][:5]))} … is in any of the "
-            f"{len(queries):,} texts"
+            tr(
+                "terms: none of {names} … is in any of the {count:,} texts",
+                names=", ".join(map(shorten, [*terms][:5])),
+                count=len(queries),
+            )
         )
     return found
 

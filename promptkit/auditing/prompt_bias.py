@@ -20,6 +20,7 @@ from promptkit.inference.prediction import Predictor
 from promptkit.inference.store import Store, opened
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 DRAWS = 8
 """Number of draws of shots."""
@@ -121,11 +122,18 @@ def _prompt(predictor: AnyPredictor) -> Predictor:
     name = predictor.identity.name
     if not isinstance(predictor, Predictor):
         raise TaskError(
-            f"{name} has no prompt, whose shots could lean to a label; audit its groups and swaps"
+            tr(
+                "{name} has no prompt, whose shots could lean to a label; audit its groups "
+                "and swaps",
+                name=name,
+            )
         )
     if not predictor.task.labels or predictor.task.many or predictor.scores == "best":
         raise TaskError(
-            f"{predictor.task.name}: what a prompt leans to is measured by the probabilities of "
-            "labels, of which an answer is one, and this prompt has none"
+            tr(
+                "{name}: what a prompt leans to is measured by the probabilities of "
+                "labels, of which an answer is one, and this prompt has none",
+                name=predictor.task.name,
+            )
         )
     return without_calibration(predictor)

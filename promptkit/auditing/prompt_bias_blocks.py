@@ -8,6 +8,7 @@ from promptkit.auditing import prompt_bias_said as said
 from promptkit.auditing.audit_block import AuditBlock
 from promptkit.auditing.prompt_bias_results import PromptBias
 from promptkit.text import counted, number, percent, points
+from promptkit.translation import tr
 
 MOST_LABELS = 8
 """Largest number of labels that have a column each."""
@@ -41,7 +42,10 @@ def _by_shots(bias: PromptBias) -> AuditBlock:
             shown.append(f"{percent(one.probs[label])}{around}")
         rows.append((str(one.shots), str(one.draws), *shown, points(one.lean)))
     heads = ("shots", "draws:", *(f"P({label}):" for label in labels), "lean:")
-    title = f"Lean of the prompt, {counted(bias.probes, 'content-free input')}"
+    title = tr(
+        "Lean of the prompt, {inputs}",
+        inputs=counted(bias.probes, "content-free input", "content-free inputs"),
+    )
     return AuditBlock(title, (*said.of_shots(bias), *bias.notes), heads, tuple(rows))
 
 
@@ -50,24 +54,35 @@ def _by_last(bias: PromptBias) -> AuditBlock:
     rows = []
     for one in bias.by_last:
         spread = ranges.get(one.label)
-        over = "" if spread is None else f"{points(spread.mean)}, worst {number(spread.worst)}"
+        over = (
+            ""
+            if spread is None
+            else tr("{mean}, worst {worst}", mean=points(spread.mean), worst=number(spread.worst))
+        )
         change = said.change_of(one.delta, one.ci)
         rows.append(
             (one.label, str(one.draws), percent(one.last), percent(one.other), change, over)
         )
-    heads = ("label", "draws:", "last shot has it:", "has another:", "change:", "over orders:")
+    heads = (
+        "label",
+        "draws:",
+        tr("last shot has it:"),
+        tr("has another:"),
+        "change:",
+        tr("over orders:"),
+    )
     sentences = (*said.of_last(bias), *said.of_order(bias))
-    return AuditBlock("By the label of the last shot", sentences, heads, tuple(rows))
+    return AuditBlock(tr("By the label of the last shot"), sentences, heads, tuple(rows))
 
 
 def _calibrations(bias: PromptBias) -> AuditBlock:
-    heads = ("calibration", "content-free:", "random words:", "answers against gold:")
+    heads = ("calibration", "content-free:", tr("random words:"), tr("answers against gold:"))
     rows = [
         (one.method, *map(_points, (one.content_free, one.random_words, one.answers)))
         for one in bias.calibrations
     ]
     sentences = tuple(said.of_calibrations(bias))
-    return AuditBlock("Lean that calibration leaves, in points", sentences, heads, tuple(rows))
+    return AuditBlock(tr("Lean that calibration leaves, in points"), sentences, heads, tuple(rows))
 
 
 def _points(value: float | None) -> str:
@@ -80,7 +95,7 @@ def _groups(bias: PromptBias) -> AuditBlock:
         rest = "" if one.from_rest is None else said.change_of(one.from_rest, one.from_rest_ci)
         figures = (percent(one.balanced), percent(one.loaded), said.change_of(one.delta, one.ci))
         rows.append((one.label, one.group, f"{one.queries:,}", *figures, rest))
-    heads = ("all shots", bias.column or "group", "queries:", "P balanced:", "P all:", "change:",
-             "against the rest:")  # fmt: skip
-    title = f"Shots that all have one label, by {bias.column}"
+    heads = (tr("all shots"), bias.column or "group", "queries:", "P balanced:", "P all:", "change:",
+             tr("against the rest:"))  # fmt: skip
+    title = tr("Shots that all have one label, by {column}", column=bias.column)
     return AuditBlock(title, tuple(said.of_groups(bias)), heads, tuple(rows))

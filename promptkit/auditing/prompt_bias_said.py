@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promptkit.auditing.prompt_bias_results import Ends, GroupShift, PromptBias
 from promptkit.text import capital, counted, p_value, percent, points, quoted, signed
+from promptkit.translation import tr
 
 SHOWN = 6
 """Number of significant shifts of groups that are told one by one."""
@@ -19,12 +20,24 @@ def of_shots(bias: PromptBias) -> Iterator[str]:
     """
     for one in {each.shots: each for each in (bias.by_shots[0], bias.by_shots[-1])}.values():
         label = max(one.probs, key=one.probs.__getitem__)
-        at = "Without shots" if not one.shots else f"With {counted(one.shots, 'shot')}"
-        of = "the prompt leans" if one.draws == 1 else "a draw of shots leans"
-        mean = "" if one.draws == 1 else " on average"
+        at = (
+            tr("Without shots")
+            if not one.shots
+            else tr("With {shots}", shots=counted(one.shots, "shot", "shots"))
+        )
+        of = tr("the prompt leans") if one.draws == 1 else tr("a draw of shots leans")
+        mean = "" if one.draws == 1 else tr(" on average")
         yield (
-            f"{at} {of} by {points(one.lean)}{mean}; content-free inputs are "
-            f"{percent(one.probs[label])} {quoted(label)}{'' if one.draws == 1 else ' over draws'}."
+            tr(
+                "{at} {of} by {lean}{mean}; content-free inputs are {percent} {label}{text}.",
+                at=at,
+                of=of,
+                lean=points(one.lean),
+                mean=mean,
+                percent=percent(one.probs[label]),
+                label=quoted(label),
+                text="" if one.draws == 1 else tr(" over draws"),
+            )
         )
 
 
@@ -38,12 +51,22 @@ def of_last(bias: PromptBias) -> Iterator[str]:
     found = [one for one in every if one.significant]
     for one in found:
         change = change_of(one.delta, one.ci)
-        p = "" if one.p_holm is None else f" (Holm-adjusted {p_value(one.p_holm)})"
+        p = (
+            ""
+            if one.p_holm is None
+            else tr(" (Holm-adjusted {p_value})", p_value=p_value(one.p_holm))
+        )
         what = "A label" if len(bias.labels) == 2 else quoted(one.label)
         more = "more" if one.delta > 0 else "less"
-        yield f"{what} is {more} probable where the last shot has it: {change} points{p}."
+        yield tr(
+            "{what} is {more} probable where the last shot has it: {change} points{p}.",
+            what=what,
+            more=more,
+            change=change,
+            p=p,
+        )
     if bias.by_last and not found:
-        yield "The label of the last shot makes no significant difference."
+        yield tr("The label of the last shot makes no significant difference.")
 
 
 def of_order(bias: PromptBias) -> Iterator[str]:
@@ -55,8 +78,14 @@ def of_order(bias: PromptBias) -> Iterator[str]:
     if bias.by_order:
         one = max(bias.by_order, key=lambda each: each.mean)
         yield (
-            f"The order alone moves P({one.label}) by {points(one.mean)} on average, and by "
-            f"{points(one.worst)} at worst ({counted(one.orders, 'order')} of the same shots)."
+            tr(
+                "The order alone moves P({label}) by {mean} on average, and by {worst} at "
+                "worst ({orders} of the same shots).",
+                label=one.label,
+                mean=points(one.mean),
+                worst=points(one.worst),
+                orders=counted(one.orders, "order", "orders"),
+            )
         )
 
 
@@ -73,8 +102,13 @@ def of_calibrations(bias: PromptBias) -> Iterator[str]:
     if others:
         best = min(others, key=lambda one: one.answers or 0.0)
         yield (
-            f"The answers are {points(plain.answers)} off the frequencies of the gold labels; with "
-            f"{best.method} calibration {points(best.answers or 0.0)}."
+            tr(
+                "The answers are {answers} off the frequencies of the gold labels; with "
+                "{method} calibration {points}.",
+                answers=points(plain.answers),
+                method=best.method,
+                points=points(best.answers or 0.0),
+            )
         )
 
 
@@ -92,17 +126,34 @@ def of_groups(bias: PromptBias) -> Iterator[str]:
     for one in found[:SHOWN]:
         yield _shift(one)
     if found[SHOWN:]:
-        yield f"{len(found) - SHOWN} more groups move significantly more or less than the others."
+        yield tr(
+            "{count} more groups move significantly more or less than the others.",
+            count=len(found) - SHOWN,
+        )
     if not found:
-        yield f"No group by {bias.column} moves significantly more or less than the others."
+        yield tr(
+            "No group by {column} moves significantly more or less than the others.",
+            column=bias.column,
+        )
 
 
 def _shift(one: GroupShift) -> str:
     more = change_of(one.from_rest or 0.0, one.from_rest_ci)
-    p = "" if one.from_rest_p_holm is None else f" (Holm-adjusted {p_value(one.from_rest_p_holm)})"
+    p = (
+        ""
+        if one.from_rest_p_holm is None
+        else tr(" (Holm-adjusted {p_value})", p_value=p_value(one.from_rest_p_holm))
+    )
     return capital(
-        f"shots that are all {quoted(one.label)} move {quoted(one.group)} by "
-        f"{change_of(one.delta, one.ci)} points, {more} against the other queries, significant{p}."
+        tr(
+            "shots that are all {label} move {group} by {change_of} points, {more} "
+            "against the other queries, significant{p}.",
+            label=quoted(one.label),
+            group=quoted(one.group),
+            change_of=change_of(one.delta, one.ci),
+            more=more,
+            p=p,
+        )
     )
 
 

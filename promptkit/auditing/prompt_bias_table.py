@@ -14,6 +14,7 @@ from promptkit.report.conclusions import item
 from promptkit.report.rich_tables import table, titled
 from promptkit.terminal_text import TextTable
 from promptkit.text import counted, number, percent, points, visible
+from promptkit.translation import tr
 
 MOST_LABELS = 8
 """Largest number of labels that have a column each."""
@@ -29,36 +30,49 @@ def prompt_bias_tables(bias: PromptBias, width: int = 110) -> Iterator[Renderabl
         bias: The prompt's bias.
         width: Width in characters.
     """
-    yield titled(f"What the prompt leans to · {bias.model} · {_probes(bias)}")
+    yield titled(
+        tr("What the prompt leans to · {model} · {probes}", model=bias.model, probes=_probes(bias))
+    )
     yield _by_shots(bias)
     yield from map(item, said.of_shots(bias))
     yield ""
     if bias.by_last:
-        draws = counted(max(one.draws for one in bias.by_last), "draw")
-        yield titled(f"By the label of the last shot · {counted(bias.shots, 'shot')}, {draws}")
+        draws = counted(max(one.draws for one in bias.by_last), "draw", "draws")
+        yield titled(
+            tr(
+                "By the label of the last shot · {shots}, {draws}",
+                shots=counted(bias.shots, "shot", "shots"),
+                draws=draws,
+            )
+        )
         yield _by_last(bias)
         yield from map(item, said.of_last(bias))
         yield from map(item, said.of_order(bias))
         yield ""
     if bias.calibrations:
-        yield titled("What calibration leaves, in points")
+        yield titled(tr("What calibration leaves, in points"))
         yield _calibrations(bias)
         yield from map(item, said.of_calibrations(bias))
         yield ""
     if bias.groups:
-        yield titled(f"Shots that all have one label, against balanced ones · by {bias.column}")
+        yield titled(
+            tr(
+                "Shots that all have one label, against balanced ones · by {column}",
+                column=bias.column,
+            )
+        )
         yield _groups(bias, width)
         if len(bias.groups) > MOST_GROUPS:
-            yield Text(f"… and {len(bias.groups) - MOST_GROUPS} more", "dim")
+            yield Text(tr("… and {count} more", count=len(bias.groups) - MOST_GROUPS), "dim")
         yield from map(item, said.of_groups(bias))
         yield ""
     for note in bias.notes:
         yield item(note, "dim", "–")
-    yield Text("Brackets are 95 % intervals for new draws of shots, or for new queries.", "dim")
+    yield Text(tr("Brackets are 95 % intervals for new draws of shots, or for new queries."), "dim")
 
 
 def _probes(bias: PromptBias) -> str:
-    return counted(bias.probes, "content-free input")
+    return counted(bias.probes, tr("content-free input"))
 
 
 def _labels(bias: PromptBias) -> tuple[str, ...]:
@@ -78,7 +92,14 @@ def _by_shots(bias: PromptBias) -> TextTable:
 
 
 def _by_last(bias: PromptBias) -> TextTable:
-    made = table("label", "draws:", "last shot has it:", "has another:", "change:", "over orders:")
+    made = table(
+        "label",
+        "draws:",
+        tr("last shot has it:"),
+        tr("has another:"),
+        "change:",
+        tr("over orders:"),
+    )
     ranges = {one.label: one for one in bias.by_order}
     for one in bias.by_last:
         style = "yellow" if one.significant else ""
@@ -89,19 +110,21 @@ def _by_last(bias: PromptBias) -> TextTable:
             percent(one.last),
             percent(one.other),
             Text(said.change_of(one.delta, one.ci), style),
-            "" if spread is None else f"{points(spread.mean)}, worst {number(spread.worst)}",
+            ""
+            if spread is None
+            else tr("{mean}, worst {worst}", mean=points(spread.mean), worst=number(spread.worst)),
         )
     return made
 
 
 def _calibrations(bias: PromptBias) -> TextTable:
-    made = table("calibration", "content-free:", "random words:", "answers against gold:")
+    made = table("calibration", "content-free:", tr("random words:"), tr("answers against gold:"))
     for one in bias.calibrations:
         learnt = LEARNT.get(one.method)
         made.add_row(
             one.method,
-            "learnt from" if learnt == "content-free" else _points(one.content_free),
-            "learnt from" if learnt == "random words" else _points(one.random_words),
+            tr("learnt from") if learnt == "content-free" else _points(one.content_free),
+            tr("learnt from") if learnt == "random words" else _points(one.random_words),
             _points(one.answers),
         )
     return made
@@ -113,8 +136,8 @@ def _points(value: float | None) -> str:
 
 def _groups(bias: PromptBias, width: int) -> TextTable:
     made = table(
-        *("all shots", bias.column or "group", "queries:", "P balanced:", "P all:", "change:"),
-        "against the rest:",
+        *(tr("all shots"), bias.column or "group", "queries:", "P balanced:", "P all:", "change:"),
+        tr("against the rest:"),
     )
     ranked = sorted(bias.groups, key=lambda one: -abs(one.from_rest or 0.0))
     for one in ranked[:MOST_GROUPS]:

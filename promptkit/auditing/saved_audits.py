@@ -11,11 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 from promptkit.auditing.audit import FILE, FORMAT, Audit
 from promptkit.errors import DataError, Problem
 from promptkit.files.paths import read_bytes
+from promptkit.translation import mark, tr
 
 MOST_BYTES = 1 << 30
 """Largest file that is read."""
 
-_AGAIN = "run promptkit audit again, or restore the file"
+_AGAIN = mark("run promptkit audit again, or restore the file")
 
 
 def load_audit(path: str | Path) -> Audit:
@@ -43,13 +44,16 @@ def load_audit(path: str | Path) -> Audit:
     try:
         data = json.loads(read_bytes(file, MOST_BYTES))
     except OSError as error:
-        raise _bad(file, f"{error.strerror or error}; promptkit audit --out writes it") from None
+        raise _bad(
+            file,
+            tr("{strerror}; promptkit audit --out writes it", strerror=error.strerror or error),
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise _bad(file, f"not JSON ({error}); {_AGAIN}") from None
+        raise _bad(file, tr("not JSON ({error}); {AGAIN}", error=error, AGAIN=_AGAIN)) from None
     if not isinstance(data, dict) or "format" not in data:
-        raise _bad(file, f"no audit; {_AGAIN}")
+        raise _bad(file, tr("no audit; {AGAIN}", AGAIN=_AGAIN))
     if data.pop("format") != FORMAT:
-        raise _bad(file, "written by a later version of promptkit; update it")
+        raise _bad(file, tr("written by a later version of promptkit; update it"))
     try:
         return _adapter().validate_python(data)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from promptkit.auditing.audit_block import AuditBlock
 from promptkit.auditing.swap_results import SlotSwaps, SwapAudit, SwapFilling, SwapItem, TermSwaps
 from promptkit.auditing.swap_verdicts import amount, change, said, share, subject
 from promptkit.text import percent, plain, shown
+from promptkit.translation import tr
 
 MOST_LABELS = 3
 """Largest number of labels whose effects have a column each."""
@@ -22,14 +23,14 @@ def swap_blocks(audit: SwapAudit) -> Iterator[AuditBlock]:
     for slot in audit.slots:
         yield _slot(audit, slot)
     if audit.items:
-        heads = ("sentence", "term", "answer", "", "other term", "answer", "")
+        heads = ("sentence", "term", "answer", "", tr("other term"), "answer", "")
         rows = tuple([_item(audit, one) for one in audit.items])
-        yield AuditBlock("The worst items", audit.notes, heads, rows)
+        yield AuditBlock(tr("The worst items"), audit.notes, heads, rows)
 
 
 def title_of_slot(slot: SlotSwaps) -> str:
     """Return the title of the table of a slot."""
-    return f"Swaps of {slot.slot}"
+    return tr("Swaps of {slot}", slot=slot.slot)
 
 
 def _slot(audit: SwapAudit, slot: SlotSwaps) -> AuditBlock:
@@ -39,9 +40,12 @@ def _slot(audit: SwapAudit, slot: SlotSwaps) -> AuditBlock:
     heads = (
         slot.slot,
         "sentences:",
-        "labels that flip:",
-        *(("mean change:", "worst change:") if changed else ()),
-        *(f"{subject(one, audit.measure)} against the others:" for one in effects),
+        tr("labels that flip:"),
+        *((tr("mean change:"), tr("worst change:")) if changed else ()),
+        *(
+            tr("{subject} against the others:", subject=subject(one, audit.measure))
+            for one in effects
+        ),
     )
     rows = [_term(audit, row, len(effects), changed) for row in (*slot.groups, *slot.terms)]
     return AuditBlock(title_of_slot(slot), tuple(said(audit, slot)), heads, tuple(rows))

@@ -17,6 +17,7 @@ from promptkit.auditing.swap_results import (
 from promptkit.auditing.swap_verdicts import subject
 from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.text import capital, counted, number, places, plain, signed, visible
+from promptkit.translation import tr
 
 MOST = 16
 """Largest number of terms in one panel."""
@@ -45,14 +46,16 @@ def _panels(audit: SwapAudit, slot: SlotSwaps) -> Iterator[Panel]:
 def _flips(slot: SlotSwaps, rows: Sequence[TermSwaps]) -> Iterator[Panel]:
     shown = [
         interval_row(
-            _name(one, slot), _about(one), one.flips, one.flips_ci, number, "not significant"
+            _name(one, slot), _about(one), one.flips, one.flips_ci, number, tr("not significant")
         )
         for one in rows
         if one.flips_ci is not None
     ]
     if shown:
-        title = "labels that flip, in percent"
-        yield Panel("labels that flip", intervals(shown, title), _said("Labels that flip", shown))
+        title = tr("labels that flip, in percent")
+        yield Panel(
+            tr("labels that flip"), intervals(shown, title), _said(tr("Labels that flip"), shown)
+        )
 
 
 def _effects(
@@ -69,7 +72,7 @@ def _effects(
             continue
         digits = places(effect.ci[1] - effect.ci[0])
         write = partial(plain, digits=digits, sign="+") if number_like else _points(effect.ci)
-        verdict = "" if effect.significant else "not significant"
+        verdict = "" if effect.significant else tr("not significant")
         unit = 1 if number_like else 100
         shown.append(
             interval_row(
@@ -79,9 +82,13 @@ def _effects(
     if not shown:
         return
     about = visible(subject(found[0][1], audit.measure), NAME)
-    title = f"{about} against the others{'' if number_like else ', in points'}"
+    title = tr(
+        "{about} against the others{text}",
+        about=about,
+        text="" if number_like else tr(", in points"),
+    )
     chart = intervals(shown, title, signs="+~g" if number_like else "+d")
-    yield Panel(f"{about} against the others", chart, _said(capital(title), shown))
+    yield Panel(tr("{about} against the others", about=about), chart, _said(capital(title), shown))
 
 
 def _points(ends: Ends) -> Callable[[float], str]:
@@ -90,11 +97,11 @@ def _points(ends: Ends) -> Callable[[float], str]:
 
 
 def _name(one: TermSwaps, slot: SlotSwaps) -> str:
-    return visible(f"all {one.name}" if one in slot.groups else one.name, NAME)
+    return visible(tr("all {name}", name=one.name) if one in slot.groups else one.name, NAME)
 
 
 def _about(one: TermSwaps) -> str:
-    return counted(one.sentences, "sentence")
+    return counted(one.sentences, "sentence", "sentences")
 
 
 def _said(title: str, rows: Sequence[dict[str, Any]]) -> str:

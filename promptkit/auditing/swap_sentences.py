@@ -18,6 +18,7 @@ from promptkit.tasks.examples import Example, canonical_text
 from promptkit.tasks.swap_patterns import Hole, Pattern, named_holes, pattern_of
 from promptkit.tasks.swap_slots import SwapSlot, SwapTerm, missing_form
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Context = Mapping[str, SwapTerm]
 """A term for each slot of a sentence."""
@@ -231,9 +232,16 @@ def filled_query(
     try:
         made = task.as_query(values)
     except DataError as error:
-        said = ", ".join(f"{term.text!r} for {slot}" for slot, term in terms.items())
+        said = ", ".join(
+            tr("{text!r} for {slot}", text=term.text, slot=slot) for slot, term in terms.items()
+        )
         raise TaskError(
-            f"example {sentence.row.id!r} with {said} is no input of the task: {error.problems[0]}"
+            tr(
+                "example {id!r} with {said} is no input of the task: {problems}",
+                id=sentence.row.id,
+                said=said,
+                problems=error.problems[0],
+            )
         ) from None
     return sentence.row.model_copy(update={"input": made.input, "id": id})
 

@@ -13,6 +13,7 @@ from promptkit.report.conclusions import item
 from promptkit.report.rich_tables import table, titled
 from promptkit.terminal_text import TextTable
 from promptkit.text import counted, percent, plain, shown, visible
+from promptkit.translation import tr
 
 MOST_TERMS = 16
 """Largest number of terms of a slot that are listed."""
@@ -32,25 +33,35 @@ def swap_tables(audit: SwapAudit, width: int = 110) -> Iterator[RenderableType]:
         width: Width in characters.
     """
     for slot in audit.slots:
-        sentences = counted(slot.sentences, "sentence")
-        terms = counted(len(slot.terms), "term")
-        yield titled(f"Swaps of {slot.slot} · {audit.model} · {sentences} · {terms}")
+        sentences = counted(slot.sentences, "sentence", "sentences")
+        terms = counted(len(slot.terms), "term", "terms")
+        yield titled(
+            tr(
+                "Swaps of {slot} · {model} · {sentences} · {terms}",
+                slot=slot.slot,
+                model=audit.model,
+                sentences=sentences,
+                terms=terms,
+            )
+        )
         yield _terms(audit, slot, width)
         if len(slot.terms) > MOST_TERMS:
-            yield Text(f"… and {len(slot.terms) - MOST_TERMS} more", "dim")
+            yield Text(tr("… and {count} more", count=len(slot.terms) - MOST_TERMS), "dim")
         yield from map(item, said(audit, slot))
         yield ""
     if audit.items:
-        yield titled("The worst items")
+        yield titled(tr("The worst items"))
         yield _items(audit, width)
         if len(audit.items) > MOST_ITEMS:
-            yield Text(f"… and {len(audit.items) - MOST_ITEMS} more", "dim")
+            yield Text(tr("… and {count} more", count=len(audit.items) - MOST_ITEMS), "dim")
         yield ""
     for note in audit.notes:
         yield item(note, "dim", "–")
     yield Text(
-        "Brackets are 95 % intervals for new sentences. A swap is a diagnostic, not proof: it "
-        "shows what other terms change in these sentences.",
+        tr(
+            "Brackets are 95 % intervals for new sentences. A swap is a diagnostic, "
+            "not proof: it shows what other terms change in these sentences."
+        ),
         "dim",
     )
 
@@ -64,14 +75,14 @@ def _terms(audit: SwapAudit, slot: SlotSwaps, width: int) -> TextTable:
         slot.slot,
         "sentences:",
         "flips:",
-        *(["mean change:", "worst:"] if changed else []),
+        *([tr("mean change:"), "worst:"] if changed else []),
         *(f"{name}:" for name in columns),
     )
     rows = [*slot.groups, *sorted(slot.terms, key=_size)[:MOST_TERMS]]
     for row in rows:
         grouped = row in slot.groups
         name = visible(row.name, max(width // 5, 12))
-        cells = [Text(f"all {name}" if grouped else name, "bold" if grouped else "")]
+        cells = [Text(tr("all {name}", name=name) if grouped else name, "bold" if grouped else "")]
         cells += [Text(f"{row.sentences:,}"), Text(share(row.flips, row.flips_ci))]
         if changed:
             cells += [_amount(audit, row.change), _amount(audit, row.worst)]
@@ -83,9 +94,12 @@ def _columns(audit: SwapAudit, slot: SlotSwaps, labels: Sequence[str | None]) ->
     if not labels:
         return []
     if len(labels) > MOST_LABELS:
-        return ["largest effect"]
+        return [tr("largest effect")]
     effects = slot.terms[0].effects
-    return [f"{visible(subject(one, audit.measure), 24)} against the others" for one in effects]
+    return [
+        tr("{visible} against the others", visible=visible(subject(one, audit.measure), 24))
+        for one in effects
+    ]
 
 
 def _effects(audit: SwapAudit, row: TermSwaps, labels: Sequence[str | None]) -> list[Text]:

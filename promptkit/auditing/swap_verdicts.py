@@ -25,6 +25,7 @@ from promptkit.text import (
     quoted,
     signed,
 )
+from promptkit.translation import tr
 
 SHOWN = 6
 """Number of significant effects of a slot that are told one by one."""
@@ -42,10 +43,15 @@ def said(audit: SwapAudit, slot: SlotSwaps) -> Iterator[str]:
         yield from _effects(audit, slot, kind, rows)
     if slot.detectable is not None and audit.comparisons:
         size = amount(audit.measure, slot.detectable)
-        many = counted(audit.comparisons, "comparison")
+        many = counted(audit.comparisons, "comparison", "comparisons")
         yield (
-            f"{counted(slot.sentences, 'sentence')} find a true effect of one term of about {size} "
-            f"(power 0.8, corrected for {many})."
+            tr(
+                "{sentences} find a true effect of one term of about {size} (power 0.8, "
+                "corrected for {many}).",
+                sentences=counted(slot.sentences, "sentence", "sentences"),
+                size=size,
+                many=many,
+            )
         )
 
 
@@ -75,18 +81,28 @@ def share(value: float, ends: Ends | None) -> str:
 def subject(effect: TermEffect, measure: SwapMeasure) -> str:
     """Return what an effect is about: `P(toxic)`, `the answer`."""
     if effect.label is None:
-        return "the answer"
+        return tr("the answer")
     name = quoted(effect.label, 24)
-    return f"P({effect.label})" if measure == "probability" else f"the share of {name}"
+    return (
+        f"P({effect.label})" if measure == "probability" else tr("the share of {name}", name=name)
+    )
 
 
 def _flips(measure: SwapMeasure, slot: SlotSwaps) -> str:
-    flips = f"{slot.slot}: {share(slot.flips, slot.flips_ci)} of labels flip"
+    flips = tr(
+        "{slot}: {share} of labels flip", slot=slot.slot, share=share(slot.flips, slot.flips_ci)
+    )
     if slot.change is None or slot.worst is None:
         return f"{capital(flips)}."
-    what = "the answer" if measure == "value" else "the probability of a label"
+    what = tr("the answer") if measure == "value" else tr("the probability of a label")
     mean, worst = amount(measure, slot.change), amount(measure, slot.worst)
-    return f"{capital(flips)}; {what} changes by {mean} on average, and by {worst} at worst."
+    return tr(
+        "{capital}; {what} changes by {mean} on average, and by {worst} at worst.",
+        capital=capital(flips),
+        what=what,
+        mean=mean,
+        worst=worst,
+    )
 
 
 def _effects(
@@ -100,16 +116,28 @@ def _effects(
     for row, effect in found[:SHOWN]:
         delta = change(audit.measure, effect.delta, effect.ci)
         unit = "" if audit.measure == "value" else " points"
-        others = quoted(rows[1].name, 24) if len(rows) == 2 else f"the other {kind}s"
-        of = "terms of " if kind == "group" else ""
-        p = "" if effect.p_holm is None else f" (Holm-adjusted {p_value(effect.p_holm)})"
+        others = quoted(rows[1].name, 24) if len(rows) == 2 else tr("the other {kind}s", kind=kind)
+        of = tr("terms of ") if kind == "group" else ""
+        p = (
+            ""
+            if effect.p_holm is None
+            else tr(" (Holm-adjusted {p_value})", p_value=p_value(effect.p_holm))
+        )
         yield (
-            f"{capital(subject(effect, audit.measure))} with {of}{quoted(row.name, 24)} against "
-            f"{others}: {delta}{unit}, significant{p}."
+            tr(
+                "{capital} with {of}{name} against {others}: {delta}{unit}, significant{p}.",
+                capital=capital(subject(effect, audit.measure)),
+                of=of,
+                name=quoted(row.name, 24),
+                others=others,
+                delta=delta,
+                unit=unit,
+                p=p,
+            )
         )
     if found[SHOWN:]:
         names = [quoted(row.name, 24) for row, _ in found[SHOWN : SHOWN + 3]]
-        more = [f"{len(found) - SHOWN - 3} more"] if found[SHOWN + 3 :] else []
-        yield f"Significant effects too: {listed([*names, *more])}."
+        more = [tr("{value} more", value=len(found) - SHOWN - 3)] if found[SHOWN + 3 :] else []
+        yield tr("Significant effects too: {listed}.", listed=listed([*names, *more]))
     if tested and not found:
-        yield f"No {kind} of {slot.slot} has a significant effect."
+        yield tr("No {kind} of {slot} has a significant effect.", kind=kind, slot=slot.slot)

@@ -40,6 +40,7 @@ from promptkit.tasks.swap_patterns import Pattern
 from promptkit.tasks.swap_slots import SwapSlot, Terms, slots_of
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean, first_names
+from promptkit.translation import tr
 
 MOST_INPUTS = 20_000
 """Number of filled inputs that are asked, at most; of more sentences some are drawn."""
@@ -136,14 +137,17 @@ def _read(
     """Return the sentences of an audit. Raises `TaskError` where a slot is in none."""
     if not slots:
         raise TaskError(
-            f'{task.name}: no terms to swap; write [audit.swap.NAME] with terms = ["…", "…"] in '
-            "task.toml"
+            tr(
+                '{name}: no terms to swap; write [audit.swap.NAME] with terms = ["…", "…"] '
+                "in task.toml",
+                name=task.name,
+            )
         )
     if rows is not None:
-        read, where = sentences_of(rows, task, slots), "no row has"
+        read, where = sentences_of(rows, task, slots), tr("no row has")
     else:
         read = sentences_of(task.swaps.sentences, task, slots, strict=True)
-        where = "neither a sentence of the audit nor a test has"
+        where = tr("neither a sentence of the audit nor a test has")
         rest = {name: slot for name, slot in slots.items() if name not in _found(read)}
         if rest:
             more = sentences_of(task.tests, task, rest)
@@ -155,7 +159,11 @@ def _read(
     for name, slot in slots.items():
         if name not in _found(read):
             reasons = {one.reason for one in read.left_out if one.slot == name}
-            why = f" that can be swapped ({'; '.join(sorted(reasons))})" if reasons else ""
+            why = (
+                tr(" that can be swapped ({reasons})", reasons="; ".join(sorted(reasons)))
+                if reasons
+                else ""
+            )
             terms = first_names([repr(term.text) for term in slot.terms], 3)
             raise TaskError(
                 f"audit.swap.{name}: {where} {{{name}}} or one of its terms ({terms}){why}; write "
@@ -184,9 +192,14 @@ def _within(
         if sum(sizes[other] for other in kept) + sizes[number] > most and len(kept) > 1:
             break
         kept.add(number)
-    note = (
-        f"{len(kept):,} of {counted(len(sizes), 'sentence')} drawn with seed {seed}, since all "
-        f"make {total:,} inputs, and at most {most:,} are asked"
+    note = tr(
+        "{count:,} of {sentences} drawn with seed {seed}, since all make {total:,} "
+        "inputs, and at most {most:,} are asked",
+        count=len(kept),
+        sentences=counted(len(sizes), "sentence", "sentences"),
+        seed=seed,
+        total=total,
+        most=most,
     )
     return [one for one in drawn if one.sentence in kept], [note]
 
@@ -268,9 +281,11 @@ def _kind(task: Task[Any, Any], made: Sequence[Prediction], label: str | None) -
     if label not in kind.labels:
         names = [str(one) for one in kind.labels if one is not None]
         hint = did_you_mean(label, names) or (
-            f"choose one of: {', '.join(names)}" if names else "the task has no labels"
+            tr("choose one of: {names}", names=", ".join(names))
+            if names
+            else tr("the task has no labels")
         )
-        raise TaskError(f"unknown label {label!r}; {hint}")
+        raise TaskError(tr("unknown label {label!r}; {hint}", label=label, hint=hint))
     if len(kind.labels) == 2:
         return replace(kind, labels=(*(one for one in kind.labels if one != label), label))
     return kind
@@ -279,27 +294,44 @@ def _kind(task: Task[Any, Any], made: Sequence[Prediction], label: str | None) -
 def _notes(read: SentencesRead, slots: Mapping[str, SwapSlot]) -> Iterator[str]:
     """Yield what was left out, and which terms stand in no row."""
     for one, count in read.left_out.items():
-        yield f"{one.slot}: {counted(count, 'input')} left out: {one.reason}"
+        yield tr(
+            "{slot}: {inputs} left out: {reason}",
+            slot=one.slot,
+            inputs=counted(count, "input", "inputs"),
+            reason=one.reason,
+        )
     for name, slot in slots.items():
         unseen = [term.text for term in slot.terms if (name, term.text) not in read.seen]
         if len(unseen) < len(slot.terms) and unseen:
             some = first_names([repr(term) for term in unseen], 5)
             yield (
-                f"{name}: {counted(len(unseen), 'term')} of {len(slot.terms)} stand in no input, "
-                f"and are only put in place of others: {some}"
+                tr(
+                    "{name}: {terms} of {count} stand in no input, and are only put in place "
+                    "of others: {some}",
+                    name=name,
+                    terms=counted(len(unseen), "term", "terms"),
+                    count=len(slot.terms),
+                    some=some,
+                )
             )
 
 
 def _shot_notes(predictor: AnyPredictor, barred: int) -> Iterator[str]:
     if barred:
         yield (
-            f"{counted(barred, 'demonstration')} that equal or nearly repeat a filled sentence are "
-            "no shots of the audit, so that all fillings of a sentence have the same ones"
+            tr(
+                "{demonstrations} that equal or nearly repeat a filled sentence are no "
+                "shots of the audit, so that all fillings of a sentence have the same ones",
+                demonstrations=counted(barred, "demonstration", "demonstrations"),
+            )
         )
     if isinstance(predictor, Predictor) and predictor.shots:
         chosen = selection_for(predictor.task, predictor.selection)
         if isinstance(chosen, ByQuery):
             yield (
-                f"the selection {chosen.name} chooses shots for each query, so that part of a "
-                "change is that of the shots"
+                tr(
+                    "the selection {name} chooses shots for each query, so that part of a "
+                    "change is that of the shots",
+                    name=chosen.name,
+                )
             )

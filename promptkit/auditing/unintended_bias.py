@@ -32,6 +32,7 @@ from promptkit.evaluation.confidence_metrics import auroc
 from promptkit.evaluation.metric import BY_NAME
 from promptkit.evaluation.outcomes import Losses
 from promptkit.evaluation.results import Ends
+from promptkit.translation import tr
 
 AREA = BY_NAME["auroc"]
 
@@ -110,17 +111,24 @@ def unintended_bias_of(
     """
     scores, gold = answers.scores, answers.gold
     if answers.positive is None or gold is None:
-        raise TaskError("unintended bias is of the scores of one label: name it in positive")
+        raise TaskError(tr("unintended bias is of the scores of one label: name it in positive"))
     if scores is None:
         raise TaskError(
-            f"{answers.name}: no scores of the labels, which unintended bias is about; ask a model "
-            "or a student that gives probabilities"
+            tr(
+                "{name}: no scores of the labels, which unintended bias is about; ask a "
+                "model or a student that gives probabilities",
+                name=answers.name,
+            )
         )
     if gold.all() or not gold.any():
         which = "all" if gold.all() else "none"
         raise TaskError(
-            f"unintended bias: {which} of the gold outputs is {positive_text(answers.positive)}, "
-            "and it takes both"
+            tr(
+                "unintended bias: {which} of the gold outputs is {positive_text}, and it "
+                "takes both",
+                which=which,
+                positive_text=positive_text(answers.positive),
+            )
         )
     curves = _Curves(scores, gold, answers.outcomes.drawn)
     places = {id: place for place, id in enumerate(answers.outcomes.queries)}
@@ -137,7 +145,7 @@ def unintended_bias_of(
             if not one.small and table is not None:
                 shares[kind].append(table)
     if not found:
-        raise TaskError("unintended bias: no query is in any subgroup")
+        raise TaskError(tr("unintended bias: no query is in any subgroup"))
     found.sort(key=lambda one: (one.small, _lowest(one)))
     subgroup, bpsn, bnsp = (curves.mean(shares[kind]) for kind in KINDS)
     overall = curves.area(auc_shares(scores, gold))

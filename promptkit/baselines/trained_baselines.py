@@ -25,6 +25,7 @@ from promptkit.students.input_texts import input_texts
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.baselines.pool_fits import Fit
@@ -44,11 +45,11 @@ def why_not(task: Task[Any, Any]) -> str | None:
         task: The task.
     """
     if task.options is not None:
-        return "each query has options of its own"
+        return tr("each query has options of its own")
     if not task.labels and not task.output_type.is_number:
-        return "the outputs are neither labels nor numbers"
+        return tr("the outputs are neither labels nor numbers")
     if not any(demo.labelled for demo in task.demos):
-        return "the pool has no labelled rows"
+        return tr("the pool has no labelled rows")
     return None
 
 
@@ -73,7 +74,13 @@ def trained_baselines(task: Task[Any, Any]) -> tuple[TrainedBaseline, ...]:
     from promptkit.baselines.pool_fits import LABELS, NUMBERS
 
     if reason := why_not(task):
-        raise TaskError(f"no baselines can be trained for the task {task.name!r}: {reason}")
+        raise TaskError(
+            tr(
+                "no baselines can be trained for the task {name!r}: {reason}",
+                name=task.name,
+                reason=reason,
+            )
+        )
     pool = PoolTexts(task)
     return tuple([TrainedBaseline(pool, name) for name in (LABELS if task.labels else NUMBERS)])
 
@@ -154,10 +161,10 @@ class TrainedBaseline:
     @cached_property
     def identity(self) -> ModelIdentity:
         """The kind of model, and a digest of the task."""
-        library = f"scikit-learn {version('scikit-learn')}"
+        library = tr("scikit-learn {version}", version=version("scikit-learn"))
         parts = [self.name, library, self.task.fingerprint, self.task.near_duplicates]
         digest = hashlib.sha256(canonical(parts)).hexdigest()
-        return ModelIdentity(self.name, digest, "trained baseline", "f64", library, 0)
+        return ModelIdentity(self.name, digest, tr("trained baseline"), "f64", library, 0)
 
     @property
     def profile(self) -> Profile:

@@ -38,6 +38,7 @@ from promptkit.inference.predictor_key import predictor_key
 from promptkit.inference.store import Store, opened
 from promptkit.tasks.reading import Columns
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 def predict(
@@ -141,13 +142,15 @@ def _task_of(predictor: AnyPredictor, task: Task[Any, Any] | None) -> Task[Any, 
     found = task or getattr(predictor, "task", None)
     if not isinstance(found, Task):
         name = predictor.identity.name
-        raise TaskError(f"{name}: a predictor without a task; say with `task` what its rows are")
+        raise TaskError(
+            tr("{name}: a predictor without a task; say with `task` what its rows are", name=name)
+        )
     return found
 
 
 def _at_least_one(name: str, value: int | None) -> int | None:
     if value is not None and value < 1:
-        raise TaskError(f"{name} {value}: it is 1 or more")
+        raise TaskError(tr("{name} {value}: it is 1 or more", name=name, value=value))
     return value
 
 
@@ -186,14 +189,20 @@ def _as_before(
     found = final_manifest(out)
     reason = ""
     if found is None:
-        reason = "it was not written by promptkit predict"
+        reason = tr("it was not written by promptkit predict")
     elif finished(out, made_of) is None:
         changes = "; ".join(differences(found["made_of"], made_of))
-        reason = f"it was predicted from something else ({changes})"
+        reason = tr("it was predicted from something else ({changes})", changes=changes)
     elif found["input_sha256"] != _digest(parser, options):
-        reason = "the input has changed since it was predicted"
+        reason = tr("the input has changed since it was predicted")
     if reason:
-        raise TaskError(f"{out} exists: {reason}; name another file, or replace it: --overwrite")
+        raise TaskError(
+            tr(
+                "{out} exists: {reason}; name another file, or replace it: --overwrite",
+                out=out,
+                reason=reason,
+            )
+        )
     if folder.path.exists():  # what is left of parts that were being deleted
         with folder.locked():
             folder.remove()

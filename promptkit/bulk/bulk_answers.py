@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from promptkit.errors import StoreError
+from promptkit.translation import tr
 
 _CHUNK = 500  # keys in one query: SQLite bounds the number of parameters
 
@@ -65,6 +66,10 @@ class KnownAnswers:
             yield
         except sqlite3.Error as error:
             raise StoreError(
-                f"{self.path}: cannot be written or read: {error}; what was predicted is kept: "
-                "once that is repaired, the same command goes on"
+                tr(
+                    "{path}: cannot be written or read: {error}; what was predicted is kept: "
+                    "once that is repaired, the same command goes on",
+                    path=self.path,
+                    error=error,
+                )
             ) from error

@@ -16,6 +16,7 @@ from promptkit.inference.store import Store
 from promptkit.selection.draw import forget
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Queries = Sequence[Example[Any, Any]]
 """Rows that are asked together."""
@@ -92,7 +93,9 @@ def _each(
         return
     if [one.id for one in made] != [query.id for query in queries]:
         name = predictor.identity.name
-        raise TaskError(f"{name}: its predictions are not one for each query, in their order")
+        raise TaskError(
+            tr("{name}: its predictions are not one for each query, in their order", name=name)
+        )
     yield from (RowAnswer(answer_text(one), one.tokens) for one in made)
 
 

@@ -16,6 +16,7 @@ from promptkit.bulk.bulk_rows import ANSWER
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.files import saving
 from promptkit.text import counted
+from promptkit.translation import tr
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 """Ends of the names of files that predictions can be written to."""
@@ -57,14 +58,20 @@ def check_out(out: Path) -> None:
         MissingExtraError: It is Parquet, and pyarrow is missing.
     """
     if out.suffix.lower() not in SUFFIXES:
-        raise TaskError(f"{out}: predictions go to a file that ends in {', '.join(SUFFIXES)}")
+        raise TaskError(
+            tr(
+                "{out}: predictions go to a file that ends in {SUFFIXES}",
+                out=out,
+                SUFFIXES=", ".join(SUFFIXES),
+            )
+        )
     if out.is_dir():
-        raise TaskError(f"{out}: not a file but a folder; name another")
+        raise TaskError(tr("{out}: not a file but a folder; name another", out=out))
     if out.suffix.lower() == ".parquet":
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            raise MissingExtraError("a Parquet file", "data") from None
+            raise MissingExtraError(tr("a Parquet file"), "data") from None
 
 
 def merge_shards(out: str | Path) -> BulkResult:
@@ -102,7 +109,9 @@ def merge_shards(out: str | Path) -> BulkResult:
     if not (folder.path / "manifest.json").exists():
         if (done := finished(path)) is not None:
             return done
-        raise TaskError(f"{folder.path}: no parts of shards; predict them first, with --shard")
+        raise TaskError(
+            tr("{path}: no parts of shards; predict them first, with --shard", path=folder.path)
+        )
     with folder.locked():
         headers = all_parts(folder)
         return assemble(folder, headers)
@@ -126,15 +135,23 @@ def final_manifest(out: Path) -> Mapping[str, Any] | None:
 def all_parts(folder: PartFolder) -> list[PartHeader]:
     """Return the headers of all parts. Raises `TaskError` where some are missing."""
     if folder.extent is None:
-        raise TaskError(f"{folder.path}: no shard is complete yet; predict all of them first")
+        raise TaskError(
+            tr("{path}: no shard is complete yet; predict all of them first", path=folder.path)
+        )
     chunks, _ = folder.extent
     found = [folder.header(chunk) for chunk in range(chunks)]
     missing = [chunk + 1 for chunk, header in enumerate(found) if header is None]
     if missing:
         named = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
         raise TaskError(
-            f"{folder.path}: {counted(len(missing), 'part')} of {chunks:,} missing (number "
-            f"{named}); predict the other shards, or copy their parts there"
+            tr(
+                "{path}: {parts} of {chunks:,} missing (number {named}); predict the other "
+                "shards, or copy their parts there",
+                path=folder.path,
+                parts=counted(len(missing), "part", "parts"),
+                chunks=chunks,
+                named=named,
+            )
         )
     return [header for header in found if header is not None]
 

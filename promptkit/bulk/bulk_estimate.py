@@ -19,6 +19,7 @@ from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.tasks.reading import Columns
 from promptkit.tasks.task import Task
 from promptkit.text import about, counted, percent
+from promptkit.translation import tr
 
 SAMPLE = 256
 """Number of rows that are drawn to be measured."""
@@ -48,19 +49,37 @@ class BulkEstimate:
     """Number of rows that the time was measured on."""
 
     def __str__(self) -> str:
-        lines = [f"Rows: {self.rows:,}, about {about(self.distinct)} of them distinct"]
+        lines = [
+            tr(
+                "Rows: {rows:,}, about {about} of them distinct",
+                rows=self.rows,
+                about=about(self.distinct),
+            )
+        ]
         if self.rejects:
-            lines.append(f"Rejects: {self.rejects:,}")
+            lines.append(tr("Rejects: {rejects:,}", rejects=self.rejects))
         if self.naive_tokens:
             saved = percent(1 - self.tokens / self.naive_tokens)
             lines.append(
-                f"Tokens: about {about(self.tokens)} to decode; {about(self.naive_tokens)} without "
-                f"prefix sharing and equal rows ({saved} saved)"
+                tr(
+                    "Tokens: about {about} to decode; {about_2} without prefix sharing and "
+                    "equal rows ({saved} saved)",
+                    about=about(self.tokens),
+                    about_2=about(self.naive_tokens),
+                    saved=saved,
+                )
             )
         lines += [
-            f"Time: about {_duration(self.seconds)}, from {counted(self.measured, 'row')} measured "
-            "now; what the prediction store has already takes none",
-            f"Disk: about {about(round(self.disk / 1e6) or 1)} MB while it runs",
+            tr(
+                "Time: about {duration}, from {rows} measured now; what the prediction "
+                "store has already takes none",
+                duration=_duration(self.seconds),
+                rows=counted(self.measured, "row", "rows"),
+            ),
+            tr(
+                "Disk: about {about} MB while it runs",
+                about=about(round(self.disk / 1000000.0) or 1),
+            ),
         ]
         return "\n".join(lines)
 
@@ -68,7 +87,11 @@ class BulkEstimate:
 def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{max(round(seconds), 1)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        tr("{seconds:.0f} min", seconds=seconds / 60)
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def estimate(

@@ -20,6 +20,7 @@ from promptkit.files.json_values import plain
 from promptkit.files.paths import check_file, is_compressed
 from promptkit.tasks.examples import Example
 from promptkit.tasks.tables import check_start, is_csv, is_parquet, jsonl_stream
+from promptkit.translation import tr
 
 Inputs = Any
 """A file's path, an object with `__arrow_c_stream__`, or an iterable of records."""
@@ -76,8 +77,12 @@ def input_stream(inputs: Inputs) -> InputStream:
         return _arrow(inputs)
     if isinstance(inputs, Mapping | bytes) or not isinstance(inputs, Iterable):
         raise TaskError(
-            f"no rows to predict: {shorten(inputs)}; give a .csv, .jsonl or .parquet file, an "
-            "Arrow stream such as a data frame (a lazy one collected), or an iterable of records"
+            tr(
+                "no rows to predict: {inputs}; give a .csv, .jsonl or .parquet file, an "
+                "Arrow stream such as a data frame (a lazy one collected), or an iterable "
+                "of records",
+                inputs=shorten(inputs),
+            )
         )
     total = len(inputs) if isinstance(inputs, Sequence) else None
     return InputStream("rows", lambda _: _records(inputs), sparse=True, total=total)
@@ -104,7 +109,10 @@ def _record(item: Any) -> Mapping[str, Any] | Problem:
         return plain(item)
     if isinstance(item, Mapping):
         return {str(key): value for key, value in item.items()}
-    return Problem(f"not a record; a row is a mapping, this is a {type(item).__name__}", value=item)
+    return Problem(
+        tr("not a record; a row is a mapping, this is a {name}", name=type(item).__name__),
+        value=item,
+    )
 
 
 def _text(path: Path, size: int) -> InputStream:
@@ -130,7 +138,7 @@ def _readable(path: Path, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterato
     try:
         yield from rows
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        reason = f"damaged gzip: {error}; what is in front of it was read"
+        reason = tr("damaged gzip: {error}; what is in front of it was read", error=error)
         raise DataError([Problem(reason, str(path))]) from None
 
 
@@ -152,7 +160,7 @@ def _taken(problems: list[Problem]) -> Iterator[tuple[int, Problem]]:
 def _not_utf8(value: Any) -> str | None:
     if not isinstance(value, str) or value.isascii() or not (found := _ESCAPED.search(value)):
         return None
-    return f"byte {ord(found[0]) - 0xDC00:#04x} is not UTF-8; save the file as UTF-8"
+    return tr("byte {ord:#04x} is not UTF-8; save the file as UTF-8", ord=ord(found[0]) - 56320)
 
 
 def _lines(path: Path, file: BinaryIO) -> Generator[str, None, None]:
@@ -165,7 +173,7 @@ def _lines(path: Path, file: BinaryIO) -> Generator[str, None, None]:
     try:
         first = _line(text, path)
         if not first:
-            raise DataError([Problem("the file is empty", str(path))])
+            raise DataError([Problem(tr("the file is empty"), str(path))])
         yield first
         while line := _line(text, path):  # `yield from text` would close the file itself
             yield line
@@ -177,20 +185,22 @@ def _line(text: io.TextIOWrapper, path: Path) -> str:
     """Return the next line, within bounds: gigabytes without an end take a megabyte of gzip."""
     line = text.readline(_LONGEST)
     if len(line) == _LONGEST:
-        reason = f"a line of {_LONGEST:,} characters or more, which is no row"
+        reason = tr("a line of {LONGEST:,} characters or more, which is no row", LONGEST=_LONGEST)
         raise DataError([Problem(reason, str(path))])
     return line
 
 
 def _parquet(path: Path, size: int) -> InputStream:
-    pyarrow = _pyarrow("a Parquet file")
+    pyarrow = _pyarrow(tr("a Parquet file"))
     from pyarrow import parquet
 
     try:
         file = parquet.ParquetFile(path, memory_map=True)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
-        raise TaskError(f"{path}: not Parquet: {text or type(error).__name__}") from None
+        raise TaskError(
+            tr("{path}: not Parquet: {text}", path=path, text=text or type(error).__name__)
+        ) from None
     total = file.metadata.num_rows
     batches = _guarded(str(path), file.iter_batches(batch_size=_SLICE), pyarrow)
     return InputStream(
@@ -199,7 +209,7 @@ def _parquet(path: Path, size: int) -> InputStream:
 
 
 def _arrow(inputs: Any) -> InputStream:
-    pyarrow = _pyarrow("an Arrow stream")
+    pyarrow = _pyarrow(tr("an Arrow stream"))
     name, total = type(inputs).__name__, getattr(inputs, "num_rows", None)
     if total is None and hasattr(inputs, "shape"):
         total = inputs.shape[0]
@@ -207,7 +217,9 @@ def _arrow(inputs: Any) -> InputStream:
         reader = pyarrow.RecordBatchReader.from_stream(inputs)
     except (pyarrow.ArrowException, TypeError) as error:  # of one column, such as a Series
         text = " ".join(str(error).split())
-        raise TaskError(f"{name}: no table of rows: {text}; give a data frame") from None
+        raise TaskError(
+            tr("{name}: no table of rows: {text}; give a data frame", name=name, text=text)
+        ) from None
     rows = _arrow_rows(_guarded(name, reader, pyarrow))
     known = total if isinstance(total, int) else None
     return InputStream(name, lambda _: rows, sparse=True, total=known)
@@ -218,7 +230,9 @@ def _guarded(name: str, batches: Iterable[Any], pyarrow: Any) -> Iterator[Any]:
         yield from batches
     except (pyarrow.ArrowException, OSError) as error:
         text = " ".join(str(error).split())
-        raise TaskError(f"{name}: its rows cannot be read: {text}") from None
+        raise TaskError(
+            tr("{name}: its rows cannot be read: {text}", name=name, text=text)
+        ) from None
 
 
 def _arrow_rows(batches: Iterable[Any]) -> Rows:

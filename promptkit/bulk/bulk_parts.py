@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from promptkit.errors import TaskError
 from promptkit.files import saving
 from promptkit.graphemes import cut
+from promptkit.translation import tr
 
 VERSION = 1
 """Version of part files and manifests."""
@@ -36,7 +37,12 @@ class Shard(NamedTuple):
         """Return the shard that `2/4` names. Raises `TaskError`."""
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise TaskError(f"shard {text!r}: write its number and how many there are, such as 2/4")
+            raise TaskError(
+                tr(
+                    "shard {text!r}: write its number and how many there are, such as 2/4",
+                    text=text,
+                )
+            )
         return cls(int(number), int(of))
 
     def has(self, chunk: int) -> bool:
@@ -97,8 +103,12 @@ class PartFolder:
             saving.write(self.path / "manifest.json", as_json(made_of))
         elif changed := differences(before, made_of):
             raise TaskError(
-                f"{self.path}: an unfinished run of something else ({'; '.join(changed)}); repeat "
-                "that one's command, name another file, or begin anew with --overwrite"
+                tr(
+                    "{path}: an unfinished run of something else ({changed}); repeat that "
+                    "one's command, name another file, or begin anew with --overwrite",
+                    path=self.path,
+                    changed="; ".join(changed),
+                )
             )
 
     def clear(self) -> None:
@@ -178,8 +188,11 @@ class PartFolder:
 
     def _take(self, lock: FileLock, stack: ExitStack) -> None:
         busy = TaskError(
-            f"{self.out}: another process is writing it; wait until it is done, or name another "
-            "file with --out"
+            tr(
+                "{out}: another process is writing it; wait until it is done, or name "
+                "another file with --out",
+                out=self.out,
+            )
         )
         try:
             stack.enter_context(lock.acquire(timeout=0))
@@ -197,7 +210,9 @@ def read_manifest(file: Path) -> Mapping[str, Any] | None:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise TaskError(f"{file}: not the manifest of a bulk prediction; delete it")
+            raise TaskError(
+                tr("{file}: not the manifest of a bulk prediction; delete it", file=file)
+            )
         return found
     return None
 
@@ -211,9 +226,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words how what two runs are made of differs."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if names == ["predictor_key"]:
-        return ["the predictor, under the same name"]
+        return [tr("the predictor, under the same name")]
     return [
-        f"{name.replace('_', ' ')} {_brief(before.get(name))}, now {_brief(now.get(name))}"
+        tr(
+            "{replace} {brief}, now {brief_2}",
+            replace=name.replace("_", " "),
+            brief=_brief(before.get(name)),
+            brief_2=_brief(now.get(name)),
+        )
         for name in names
         if name != "predictor_key"
     ]

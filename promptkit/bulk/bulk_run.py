@@ -27,6 +27,7 @@ from promptkit.errors import DataError, PromptkitError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.store import Store
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 CHUNK_ROWS = 2000
 """Number of rows that are asked together, and written to one part file."""
@@ -190,9 +191,14 @@ class BulkRun:
             if self.options.overwrite:
                 return None
             raise TaskError(
-                f"{self.stream.name}: rows {rows[0][0]:,} to {rows[-1][0]:,} are not those of the "
-                f"unfinished run in {self.folder.path}; give that one's input, or begin "
-                "anew with --overwrite"
+                tr(
+                    "{name}: rows {rows:,} to {rows_2:,} are not those of the unfinished run "
+                    "in {path}; give that one's input, or begin anew with --overwrite",
+                    name=self.stream.name,
+                    rows=rows[0][0],
+                    rows_2=rows[-1][0],
+                    path=self.folder.path,
+                )
             )
         if self.options.strict and header.rejects:
             lines = self.folder.lines(header)

@@ -35,6 +35,7 @@ from promptkit.inference.voting import pooled
 from promptkit.models.base import Request
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import mark, tr
 
 ALL = "all"
 """Name for every method that a task allows."""
@@ -119,25 +120,41 @@ def methods_of(methods: Sequence[str], task: Task[Any, Any]) -> tuple[Calibratio
         return ()
     if not task.is_scored:
         raise TaskError(
-            "calibration corrects the probabilities of labels, and the answers of this task are "
-            "generated"
+            tr(
+                "calibration corrects the probabilities of labels, and the answers of this "
+                "task are generated"
+            )
         )
     if task.many:
         raise TaskError(
-            "calibration is for one label per answer; where there are several, the threshold of "
-            "each label takes its bias out"
+            tr(
+                "calibration is for one label per answer; where there are several, the "
+                "threshold of each label takes its bias out"
+            )
         )
     fitting = CALIBRATIONS if task.options is None else OPTION_CALIBRATIONS
     if methods == ALL:
         return fitting
     if isinstance(methods, str):
-        raise TaskError(f"calibrations: {methods!r} is no list; write [{methods!r}], or {ALL!r}")
+        raise TaskError(
+            tr(
+                "calibrations: {methods!r} is no list; write [{methods!r}], or {ALL!r}",
+                methods=methods,
+                ALL=ALL,
+            )
+        )
     for method in methods:
         if method not in fitting:
             known = ", ".join(fitting)
-            where = "" if task.options is None else " for options of each query"
+            where = "" if task.options is None else tr(" for options of each query")
             raise TaskError(
-                f"there is no calibration {method!r}{where}; there is {known}, and {ALL}"
+                tr(
+                    "there is no calibration {method!r}{where}; there is {known}, and {ALL}",
+                    method=method,
+                    where=where,
+                    known=known,
+                    ALL=ALL,
+                )
             )
     return tuple(name for name in fitting if name in methods)
 
@@ -171,7 +188,10 @@ def plan(
         found[method] = known[source]
         if idle := [cell for cell, one in zip(cells, known[source], strict=True) if one is None]:
             left_out.setdefault(option_orders.without_effect(idle), []).append(method)
-    reasons = [f"{', '.join(names)} left out: {reason}" for reason, names in left_out.items()]
+    reasons = [
+        tr("{names} left out: {reason}", names=", ".join(names), reason=reason)
+        for reason, names in left_out.items()
+    ]
     probes = [
         {method: one for method, every in found.items() if (one := every[number]) is not None}
         for number in range(len(cells))
@@ -248,7 +268,7 @@ def _after_shots(
 def _queries(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     for one in cells:
         every = range(len(one.requests))
-        yield Probes("tests of the cell, without their labels", len(every), [(every, [])])
+        yield Probes(tr("tests of the cell, without their labels"), len(every), [(every, [])])
 
 
 def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -259,7 +279,7 @@ def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
         if one.reasons:  # whose candidates are those of the prompts of the answers
             asked = one.predictor.model.tokenize([request.prompt.last for request in asked])
         lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in asked]
-        saw = f"tests of the cell, for the lengths of their options in {unit}"
+        saw = tr("tests of the cell, for the lengths of their options in {unit}", unit=unit)
         yield Probes(saw, len(every), [(every, [])], lengths=[[*map(_one, row)] for row in lengths])
 
 
@@ -276,10 +296,14 @@ def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     task = cells[0].predictor.task
     made = inputs.premise(task)
     for one in cells:
-        every, saw, probes = [range(len(one.requests))], "content-free input, without shots", [made]
+        every, saw, probes = (
+            [range(len(one.requests))],
+            tr("content-free input, without shots"),
+            [made],
+        )
         if task.options is not None:  # whose candidates are those of each query
             every = [range(number, number + 1) for number in every[0]]
-            saw = "content-free inputs with the options of each query, without shots"
+            saw = tr("content-free inputs with the options of each query, without shots")
             probes = [inputs.with_options(task, made, query) for query in one.queries]
         requests = replace(one.predictor, shots=0).tokenize(probes, one.renderer)
         parts = [(own, [request]) for own, request in zip(every, requests, strict=True)]
@@ -290,8 +314,16 @@ def _orders(count: int, cells: Sequence[CellRequests]) -> Iterator[Probes | None
     """Yield the queries of each cell with their options in other orders, if that differs."""
     made = [option_orders.turned(one, count) for one in cells]
     if not any(made):
-        raise TaskError(f"option orders: {option_orders.without_effect(cells)}")
-    saw = f"tests of the cell, with their options in {count} orders, or as many as they have"
+        raise TaskError(
+            tr(
+                "option orders: {without_effect}",
+                without_effect=option_orders.without_effect(cells),
+            )
+        )
+    saw = tr(
+        "tests of the cell, with their options in {count} orders, or as many as they have",
+        count=count,
+    )
     for turned in made:
         if turned is None:
             yield None
@@ -312,7 +344,7 @@ def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
         examples = held[one.predictor.selection, one.predictor.seed]
         requests = one.predictor.tokenize(examples, one.renderer)
         yield Probes(
-            "labelled examples of the pool that are no shots",
+            tr("labelled examples of the pool that are no shots"),
             len(examples),
             [(range(len(one.requests)), requests)],
             [numbers[task.output_type.text(example.output)] for example in examples],
@@ -336,7 +368,11 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
             reason = error
     if not requests:
         raise TaskError(
-            f"no probe of a calibration can be asked after {len(shots)} shots: {reason}"
+            tr(
+                "no probe of a calibration can be asked after {count} shots: {reason}",
+                count=len(shots),
+                reason=reason,
+            )
         )
     return requests
 
@@ -344,11 +380,11 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
 _Source = Callable[[Sequence[CellRequests]], Iterator[Probes | None]]
 _METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
     "contextual": (
-        partial(_after_shots, inputs.content_free, "content-free inputs"),
+        partial(_after_shots, inputs.content_free, mark("content-free inputs")),
         calibrate.contextual,
     ),
     "domain-context": (
-        partial(_after_shots, inputs.random_texts, "inputs of random words of the pool"),
+        partial(_after_shots, inputs.random_texts, mark("inputs of random words of the pool")),
         calibrate.domain_context,
     ),
     "batch": (_queries, lambda scores, _: calibrate.batch(scores)),

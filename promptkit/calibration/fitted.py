@@ -21,6 +21,7 @@ from promptkit.errors import TaskError
 from promptkit.inference.batch import CellRequests
 from promptkit.inference.prediction import Ask, Asked, Prediction, Predictor
 from promptkit.inference.voting import pooled
+from promptkit.translation import tr
 
 ANY = ""
 """Key of what is the same after any shots."""
@@ -101,7 +102,7 @@ class FittedCalibration:
             method = data["method"]
             known = {*methods.CALIBRATIONS, *methods.OPTION_CALIBRATIONS}
             if method not in known and count_of(method) is None:
-                raise ValueError(f"there is no method {method!r}")
+                raise ValueError(tr("there is no method {method!r}", method=method))
             learnt = {
                 str(key): tuple(
                     [tuple([-np.inf if one is None else float(one) for one in row]) for row in rows]
@@ -109,7 +110,7 @@ class FittedCalibration:
                 for key, rows in data["learnt"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TaskError(f"this is no calibration: {error}") from None
+            raise TaskError(tr("this is no calibration: {error}", error=error)) from None
         return cls(method, learnt)
 
 
@@ -136,7 +137,7 @@ def fit(
     """
     task = cell.predictor.task
     if cell.predictor.scores == "best":
-        raise TaskError("scores best: gives no probabilities to calibrate; say all")
+        raise TaskError(tr("scores best: gives no probabilities to calibrate; say all"))
     if count_of(method) is not None:  # of each query's own options
         return FittedCalibration(method)
     (name,) = apply.methods_of([method], task)
@@ -168,7 +169,9 @@ def _learn(method: str, heard: HeldOut) -> Numbers:
 
 def _probabilities(method: str, made: Prediction, numbers: Numbers) -> dict[str, float]:
     if made.logprobs is None:
-        raise TaskError("calibration corrects the probabilities of labels; this answer has none")
+        raise TaskError(
+            tr("calibration corrects the probabilities of labels; this answer has none")
+        )
     scores = [[*made.logprobs.values()]]
     if method in ("temperature", "vector"):
         table = methods.scaled(scores, *numbers)

@@ -29,6 +29,7 @@ from promptkit.tasks.languages import Languages
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.models.embedding import Embedder
@@ -128,7 +129,7 @@ def load_frozen(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(frozen, error) from None
     if task.fingerprint != frozen.data["task"]["fingerprint"]:
-        raise _damaged(frozen, "its task is read differently by this version of promptkit")
+        raise _damaged(frozen, tr("its task is read differently by this version of promptkit"))
     given = model is not None
     if model is None:
         how: dict[str, Any] = {"threads": threads, "gpu_layers": gpu_layers, "notify": notify}
@@ -155,7 +156,7 @@ def _template(frozen: FrozenFile, folder: Path) -> Template:
         one.mkdir(parents=True, exist_ok=True)
     place = None if data["place"] is None else str(templates / data["place"])
     if place is not None and not is_inside(Path(place), templates):
-        raise ValueError(f"its template is in the place {place!r}")
+        raise ValueError(tr("its template is in the place {place!r}", place=place))
     source = frozen.files["template.j2"].decode()
     template = Template(source, data["name"], folders, made_from=place)
     template.check()
@@ -187,15 +188,25 @@ def _loaded(frozen: FrozenFile, **how: Any) -> Model:
     origin, identity = frozen.data["model"]["origin"], frozen.data["model"]["identity"]
     if origin is None:
         raise ModelError(
-            f"{frozen.path}: frozen with {identity['name']}, which is no model file; give the "
-            "model: load_predictor(file, model=...)"
+            tr(
+                "{path}: frozen with {identity}, which is no model file; give the model: "
+                "load_predictor(file, model=...)",
+                path=frozen.path,
+                identity=identity["name"],
+            )
         )
     try:
         return load_again(origin, identity["context"], **how)
     except PromptkitError as error:
         raise ModelError(
-            f"{frozen.path}: its model {origin['name']} (SHA-256 {identity['sha256'][:12]}…) "
-            f"cannot be loaded: {error}; name the file with --model"
+            tr(
+                "{path}: its model {origin} (SHA-256 {identity}…) cannot be loaded: "
+                "{error}; name the file with --model",
+                path=frozen.path,
+                origin=origin["name"],
+                identity=identity["sha256"][:12],
+                error=error,
+            )
         ) from None
 
 
@@ -213,10 +224,16 @@ def _check_model(
     changes = found.changes(wanted)
     if {"sha256", "adapter"} & {*changes} and not any_model:
         raise ModelError(
-            f"{frozen.path}: frozen with {wanted['name']} (SHA-256 "
-            f"{str(wanted['sha256'])[:12]}…), and this is {found.name} ({found.sha256[:12]}…), or "
-            "its adapter is another; to use it all the same, allow any model (--any-model), and "
-            "compare it first"
+            tr(
+                "{path}: frozen with {wanted} (SHA-256 {str}…), and this is {name} "
+                "({sha256}…), or its adapter is another; to use it all the same, allow any "
+                "model (--any-model), and compare it first",
+                path=frozen.path,
+                wanted=wanted["name"],
+                str=str(wanted["sha256"])[:12],
+                name=found.name,
+                sha256=found.sha256[:12],
+            )
         )
     if changes and notify is not None:
         notify(f"{frozen.path.name}: {runs_otherwise(changes)}")
@@ -230,9 +247,15 @@ def _restore(frozen: FrozenFile, model: Model, notify: Callable[[str], None] | N
         model.restore(state)  # type: ignore[attr-defined]  # a model that was loaded here
     except ModelError as error:
         if notify is not None:
-            notify(f"{frozen.path.name}: {error}; the first answer takes longer")
+            notify(
+                tr(
+                    "{name}: {error}; the first answer takes longer",
+                    name=frozen.path.name,
+                    error=error,
+                )
+            )
 
 
 def _damaged(frozen: FrozenFile, reason: object) -> DataError:
-    said = f"it cannot be read ({reason}); freeze the predictor again"
+    said = tr("it cannot be read ({reason}); freeze the predictor again", reason=reason)
     return DataError([Problem(said, file=str(frozen.path))])

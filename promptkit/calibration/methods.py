@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from promptkit.translation import tr
+
 OfLabels = Literal["contextual", "domain-context", "batch", "pmi", "temperature", "vector"]
 Calibration = Literal[OfLabels, "by_byte", "by_token"]
 """Names of the methods, which are the functions below; `by_length` has two."""
@@ -212,7 +214,9 @@ def over(scores: ArrayLike, prior: Scores) -> Scores:
     """
     rows = normalised(scores)
     if len(prior) != rows.shape[1]:
-        raise ValueError(f"{rows.shape[1]} labels are compared with {len(prior)}")
+        raise ValueError(
+            tr("{shape} labels are compared with {count}", shape=rows.shape[1], count=len(prior))
+        )
     least = prior[np.isfinite(prior)].min()
     return normalised(rows - np.maximum(prior, least))
 
@@ -244,7 +248,13 @@ def _log_loss(scores: Scores, gold: NDArray[np.int64]) -> tuple[float, Scores]:
 def _check_width(scores: ArrayLike, held_out: HeldOut) -> None:
     labels, known = _checked(scores).shape[1], _checked(held_out.scores).shape[1]
     if labels != known:
-        raise ValueError(f"expected (examples, {labels}), got {np.shape(held_out.scores)}")
+        raise ValueError(
+            tr(
+                "expected (examples, {labels}), got {shape}",
+                labels=labels,
+                shape=np.shape(held_out.scores),
+            )
+        )
 
 
 def _labelled(held_out: HeldOut) -> tuple[Scores, NDArray[np.int64]]:
@@ -252,19 +262,23 @@ def _labelled(held_out: HeldOut) -> tuple[Scores, NDArray[np.int64]]:
     labels = rows.shape[1]
     if gold.shape != rows.shape[:1]:
         raise ValueError(
-            f"expected (examples, labels) and (examples,), got {rows.shape} and {gold.shape}"
+            tr(
+                "expected (examples, labels) and (examples,), got {shape} and {shape_2}",
+                shape=rows.shape,
+                shape_2=gold.shape,
+            )
         )
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:
-        raise ValueError(f"gold indices must be integers from 0 to {labels - 1}")
+        raise ValueError(tr("gold indices must be integers from 0 to {labels}", labels=labels - 1))
     return np.maximum(rows, _LEAST), gold.astype(np.int64)
 
 
 def _checked(scores: ArrayLike) -> Scores:
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.size == 0:
-        raise ValueError(f"expected (queries, labels), got shape {table.shape}")
+        raise ValueError(tr("expected (queries, labels), got shape {shape}", shape=table.shape))
     if np.isnan(table).any() or (table == np.inf).any():
-        raise ValueError("scores must be numbers or -inf")
+        raise ValueError(tr("scores must be numbers or -inf"))
     if (table.max(axis=1) == -np.inf).any():
-        raise ValueError("a row gives no chance to any label")
+        raise ValueError(tr("a row gives no chance to any label"))
     return table

@@ -12,6 +12,7 @@ from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import listed
+from promptkit.translation import tr
 
 _NAME = "orders="
 
@@ -35,11 +36,17 @@ def methods_of(count: int, task: Task[Any, Any]) -> tuple[str, ...]:
         TaskError: The count is not one, or the queries of the task have no options of their own.
     """
     if not isinstance(count, int) or count < 1:
-        raise TaskError(f"option_orders is {count!r}; it is a whole number, 1 or more")
+        raise TaskError(
+            tr("option_orders is {count!r}; it is a whole number, 1 or more", count=count)
+        )
     if count > 1 and task.options is None:
         raise TaskError(
-            f"option_orders is {count}, and the queries of {task.name!r} have no options of their "
-            'own (options = "FIELD" in [output] of task.toml)'
+            tr(
+                "option_orders is {count}, and the queries of {name!r} have no options of "
+                'their own (options = "FIELD" in [output] of task.toml)',
+                count=count,
+                name=task.name,
+            )
         )
     return (f"{_NAME}{count}",) if count > 1 else ()
 
@@ -90,9 +97,10 @@ def turned(cell: CellRequests, count: int) -> list[Turned] | None:
 def without_effect(cells: Sequence[CellRequests]) -> str:
     """Return why the average over orders is left out for cells whose prompts show no order."""
     names = [*dict.fromkeys(cell.predictor.template.name for cell in cells)]
-    return (
-        f"the prompts of {listed(names)} do not depend on the order of the options; it needs a "
-        "template that lists them, such as letters.j2"
+    return tr(
+        "the prompts of {names} do not depend on the order of the options; it "
+        "needs a template that lists them, such as letters.j2",
+        names=listed(names),
     )
 
 
@@ -104,7 +112,10 @@ def _moved(task: Task[Any, Any], query: Example[Any, Any], by: int) -> Example[A
     """Return a query with its options moved to the front by some places, the first ones last."""
     options = task.answers_of(query)
     field = {task.options or "": [*options[by:], *options[:by]]}
-    update = {"input": query.input.model_copy(update=field), "id": f"{query.id} order {by}"}
+    update = {
+        "input": query.input.model_copy(update=field),
+        "id": tr("{id} order {by}", id=query.id, by=by),
+    }
     return query.model_copy(update=update)
 
 

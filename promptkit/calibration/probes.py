@@ -22,6 +22,7 @@ from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, canonical, output_key, text_key, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 CONTENT_FREE = ("N/A", "", "[MASK]")
 """Content-free texts (Zhao et al. 2021)."""
@@ -80,7 +81,7 @@ def random_texts(
     examples, and where the input type accepts none.
     """
     if not len(task.demos):
-        raise TaskError("domain-context calibration draws words from the pool, which is empty")
+        raise TaskError(tr("domain-context calibration draws words from the pool, which is empty"))
     texts = _text_fields(task)
     urns = {
         name: _Urn(task, name, seed, words=name in texts) for name in task.types()[0].model_fields
@@ -88,13 +89,13 @@ def random_texts(
     made: dict[str, Example[Any, Any]] = {}
     for turn in range(10 * count):  # the input's type may refuse some
         fields = {name: urn.draw(turn) for name, urn in urns.items()}
-        probe = _accepted(task, fields, f"random text {len(made) + 1}")
+        probe = _accepted(task, fields, tr("random text {count}", count=len(made) + 1))
         if probe is not None:
             made.setdefault(text_key(probe.input), probe)
         if len(made) == count:
             break
     if not made:
-        raise TaskError("domain-context calibration: the input type accepts no random words")
+        raise TaskError(tr("domain-context calibration: the input type accepts no random words"))
     return tuple(made.values())
 
 
@@ -110,16 +111,25 @@ def held_out(
     """
     if task.folds:
         raise TaskError(
-            "temperature and vector calibration learn from examples that are no tests, and with "
-            "folds every example is one; split them (split = 0.5 in [files] of task.toml)"
+            tr(
+                "temperature and vector calibration learn from examples that are no tests, "
+                "and with folds every example is one; split them (split = 0.5 in [files] "
+                "of task.toml)"
+            )
         )
     left = [demo for demo in task.demos if demo.id not in shown]
     kept = _unlike(task.tests, _in_proportion(left, task.demos)[: 2 * size])[:size]
     if len(kept) < LEAST_HELD_OUT:
         raise TaskError(
-            f"temperature and vector calibration need {LEAST_HELD_OUT} examples of the pool that "
-            f"are no shots; of {len(task.demos)}, {len(kept)} are left beside {len(shown)} shots. "
-            "Add examples, or compare fewer shots"
+            tr(
+                "temperature and vector calibration need {LEAST_HELD_OUT} examples of the "
+                "pool that are no shots; of {count}, {count_2} are left beside {count_3} "
+                "shots. Add examples, or compare fewer shots",
+                LEAST_HELD_OUT=LEAST_HELD_OUT,
+                count=len(task.demos),
+                count_2=len(kept),
+                count_3=len(shown),
+            )
         )
     return tuple(kept)
 
@@ -131,7 +141,7 @@ class _Urn:
         values = [_fields(demo)[name] for demo in task.demos]
         parts: list[list[Any]] = [[*_units(v)] if words else [v] for v in values]
         keys = [
-            int.from_bytes(digest(f"words of {name}", seed, demo.id)[:8], "big")
+            int.from_bytes(digest(tr("words of {name}", name=name), seed, demo.id)[:8], "big")
             for demo in task.demos
         ]
         sizes = [*map(len, parts)]
@@ -202,9 +212,12 @@ def _blank(task: Task[Any, Any], texts: Sequence[str], what: str) -> tuple[Examp
     probes = tuple(filter(None, made))
     if not probes:
         raise TaskError(
-            f"contextual and pmi calibration ask about a content-free input, but no field "
-            f"of {task.types()[0].__name__} accepts {', '.join(map(repr, texts))}; "
-            "use batch or domain-context"
+            tr(
+                "contextual and pmi calibration ask about a content-free input, but no "
+                "field of {name} accepts {texts}; use batch or domain-context",
+                name=task.types()[0].__name__,
+                texts=", ".join(map(repr, texts)),
+            )
         )
     return probes
 

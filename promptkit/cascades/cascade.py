@@ -20,6 +20,7 @@ from promptkit.inference.profile import Profile, profile_of, together
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,10 @@ class Cascade:
         from promptkit.cascades.cascade_table import text
 
         if self.evidence is None:
-            return f"cascade of {' → '.join(one.predictor.identity.name for one in self.steps)}"
+            return tr(
+                "cascade of {names}",
+                names=" → ".join(one.predictor.identity.name for one in self.steps),
+            )
         return text(self.evidence)
 
 

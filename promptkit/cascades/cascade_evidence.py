@@ -13,6 +13,7 @@ from promptkit.cascades.cascade_thresholds import Routed, StepAnswers, Threshold
 from promptkit.evaluation.intervals import paired_difference
 from promptkit.evaluation.selective import LEVEL, error_bound
 from promptkit.text import counted, listed, percent
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +79,28 @@ class CascadeEvidence:
     def sentence(self) -> str:
         """Return the statement, and the share of the answers of each step."""
         said = [
-            f"{percent(one.answered / self.rows)} are answered by {one.name}"
+            tr(
+                "{percent} are answered by {name}",
+                percent=percent(one.answered / self.rows),
+                name=one.name,
+            )
             for one in self.steps
             if one.answered or one is not self.steps[-1]
         ]
         if held := self.rows - self.answered:
-            said.append(f"{percent(held / self.rows)} are held back")
-        most = f"an error of at most {percent(self.max_error)} ({percent(self.level)} confidence)"
-        return (
-            f"Keeps {most}: of {counted(self.rows, 'row')}, {listed(said)}; {self.wrong:,} of "
-            f"{self.answered:,} answers are wrong."
+            said.append(tr("{percent} are held back", percent=percent(held / self.rows)))
+        most = tr(
+            "an error of at most {max_error} ({level} confidence)",
+            max_error=percent(self.max_error),
+            level=percent(self.level),
+        )
+        return tr(
+            "Keeps {most}: of {rows}, {said}; {wrong:,} of {answered:,} answers are wrong.",
+            most=most,
+            rows=counted(self.rows, "row", "rows"),
+            said=listed(said),
+            wrong=self.wrong,
+            answered=self.answered,
         )
 
 

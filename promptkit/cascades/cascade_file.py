@@ -26,6 +26,7 @@ from promptkit.inference.profile import Profile
 from promptkit.models.base import ModelIdentity
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Load = Callable[[Path, Task[Any, Any]], AnyPredictor]
 """Loads a saved predictor of a task."""
@@ -75,11 +76,11 @@ def _steps() -> TypeAdapter[Any]:
 def _step(saved: _SavedStep, folder: Path, task: Task[Any, Any], load: Load) -> CascadeStep:
     file = folder / saved.file
     if not is_inside(file, folder):
-        raise ValueError(f"a step is the file {saved.file!r}")
+        raise ValueError(tr("a step is the file {file!r}", file=saved.file))
     predictor = LazyPredictor(file, saved.identity, saved.profile, lambda path: load(path, task))
     return CascadeStep(predictor, saved.threshold, saved.key)
 
 
 def _damaged(sealed: SealedZip, reason: object) -> DataError:
-    said = f"it cannot be read ({reason}); {KIND.again}"
+    said = tr("it cannot be read ({reason}); {again}", reason=reason, again=KIND.again)
     return DataError([Problem(said, file=str(sealed.path))])

@@ -29,11 +29,12 @@ from promptkit.inference.profile import profile_of
 from promptkit.lookup.lookup import Lookup
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
+from promptkit.translation import mark, tr
 
 SUFFIX = ".cascade"
 """Suffix of the files."""
 
-KIND = SealedKind("cascade", "cascade.json", 1, "make the cascade again, or restore the file")
+KIND = SealedKind("cascade", "cascade.json", 1, mark("make the cascade again, or restore the file"))
 """The kind of file."""
 
 ARCHITECTURE = "cascade"
@@ -52,7 +53,13 @@ def save_cascade(
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise TaskError(f"{path}: the file of a cascade is named like reviews{SUFFIX}")
+        raise TaskError(
+            tr(
+                "{path}: the file of a cascade is named like reviews{SUFFIX}",
+                path=path,
+                SUFFIX=SUFFIX,
+            )
+        )
     files = task_files(_bare(task))
     steps = []
     with TemporaryDirectory(prefix="promptkit-") as place:
@@ -86,15 +93,21 @@ def _save_step(predictor: AnyPredictor, folder: Path) -> Path:
     if isinstance(predictor, Lookup):
         if predictor.fallback is not None or predictor.default is not ...:
             raise TaskError(
-                f"{predictor.file}: a default or a fallback of a lookup table is no part of its "
-                "file; leave it out, and what the table does not have goes up"
+                tr(
+                    "{file}: a default or a fallback of a lookup table is no part of its file; "
+                    "leave it out, and what the table does not have goes up",
+                    file=predictor.file,
+                )
             )
         return Path(shutil.copy(predictor.file, folder / predictor.file.name))
     save = getattr(predictor, "save", None)
     if save is None:
         raise TaskError(
-            f"{predictor.identity.name}: a {type(predictor).__name__} cannot be saved, and so no "
-            "cascade with it"
+            tr(
+                "{name}: a {name_2} cannot be saved, and so no cascade with it",
+                name=predictor.identity.name,
+                name_2=type(predictor).__name__,
+            )
         )
     if predictor.identity.architecture == ARCHITECTURE:
         name = f"{name.removesuffix(SUFFIX)}{SUFFIX}"

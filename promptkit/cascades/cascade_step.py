@@ -7,6 +7,7 @@ from typing import NamedTuple
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.prediction import Prediction
+from promptkit.translation import tr
 
 
 class CascadeStep(NamedTuple):
@@ -36,7 +37,10 @@ def confidence_of(made: Prediction) -> float:
         return 0.0
     if isinstance(made.label, list):
         raise TaskError(
-            f"{made.model}: its answers are lists, which have no probability as a whole, so that "
-            "nothing says which of them go up"
+            tr(
+                "{model}: its answers are lists, which have no probability as a whole, so "
+                "that nothing says which of them go up",
+                model=made.model,
+            )
         )
     return max(made.probs.values()) if made.probs else 1.0

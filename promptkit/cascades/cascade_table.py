@@ -12,6 +12,7 @@ from promptkit.errors import escaped
 from promptkit.report.rich_tables import table
 from promptkit.terminal_text import text_console
 from promptkit.text import number, percent, signed, visible
+from promptkit.translation import tr
 
 
 def text(evidence: CascadeEvidence, width: int = 110) -> str:
@@ -30,7 +31,7 @@ def text(evidence: CascadeEvidence, width: int = 110) -> str:
 
 def render(evidence: CascadeEvidence) -> RenderableType:
     """Return the table of a cascade, and the sentences below it."""
-    made = table("step", "answers above:", "asked:", "answered:", "wrong:", "error:", "time:")
+    made = table("step", tr("answers above:"), "asked:", "answered:", "wrong:", "error:", "time:")
     rows = evidence.rows
     for one in evidence.steps:
         made.add_row(
@@ -38,7 +39,7 @@ def render(evidence: CascadeEvidence) -> RenderableType:
             "everything" if one.threshold is None else f"{one.threshold:.3f}",
             percent(one.asked / rows),
             percent(one.answered / rows),
-            f"{one.wrong:,} of {one.answered:,}",
+            tr("{wrong:,} of {answered:,}", wrong=one.wrong, answered=one.answered),
             _error(one.wrong, one.answered, one.bound),
             duration(one.seconds),
         )
@@ -48,17 +49,21 @@ def render(evidence: CascadeEvidence) -> RenderableType:
         "",
         "100 %",
         percent(evidence.answered / rows),
-        f"{evidence.wrong:,} of {evidence.answered:,}",
+        tr("{wrong:,} of {answered:,}", wrong=evidence.wrong, answered=evidence.answered),
         _error(evidence.wrong, evidence.answered, evidence.bound),
         duration(evidence.seconds),
     )
     last = evidence.steps[-1].name
     made.add_row(
-        visible(f"{last} alone", 40),
+        visible(tr("{last} alone", last=last), 40),
         "",
         "",
         "",
-        f"{evidence.answered - evidence.last_right:,} of {evidence.answered:,}",
+        tr(
+            "{answered:,} of {answered_2:,}",
+            answered=evidence.answered - evidence.last_right,
+            answered_2=evidence.answered,
+        ),
         _error(evidence.answered - evidence.last_right, evidence.answered, None),
         duration(evidence.last_seconds),
     )
@@ -71,13 +76,24 @@ def sentences(evidence: CascadeEvidence) -> list[str]:
     last = visible(evidence.steps[-1].name, 40)
     said = [
         evidence.sentence,
-        f"Thresholds were learnt from {evidence.learnt:,} other rows; ≤ is the upper bound of 95 % "
-        "on each error alone, and that of the cascade is the one which the thresholds keep.",
+        tr(
+            "Thresholds were learnt from {learnt:,} other rows; ≤ is the upper bound "
+            "of 95 % on each error alone, and that of the cascade is the one which the "
+            "thresholds keep.",
+            learnt=evidence.learnt,
+        ),
     ]
     if len(evidence.steps) > 1 and evidence.answered:
         said.append(
-            f"Accuracy against {last} alone, on the rows that are answered: {signed(delta)} points "
-            f"[{signed(low)}, {signed(high)}]{_ratio(evidence)}."
+            tr(
+                "Accuracy against {last} alone, on the rows that are answered: {delta} "
+                "points [{low}, {high}]{ratio}.",
+                last=last,
+                delta=signed(delta),
+                low=signed(low),
+                high=signed(high),
+                ratio=_ratio(evidence),
+            )
         )
     return said
 
@@ -100,4 +116,6 @@ def _error(wrong: int, answered: int, bound: float | None) -> str:
 def _ratio(evidence: CascadeEvidence) -> str:
     if not evidence.last_seconds:
         return ""
-    return f", in {percent(evidence.seconds / evidence.last_seconds)} of its time"
+    return tr(
+        ", in {percent} of its time", percent=percent(evidence.seconds / evidence.last_seconds)
+    )

@@ -27,6 +27,7 @@ from promptkit.inference.store import Store, opened
 from promptkit.tasks.examples import Example, text_key
 from promptkit.tasks.task import Task
 from promptkit.text import about, counted, percent
+from promptkit.translation import tr
 
 
 def cascade(
@@ -82,12 +83,15 @@ def cascade(
     every = [*predictors]
     asked = _rows(task, rows)
     if not every:
-        raise TaskError("a cascade needs a predictor, and the cheapest first")
+        raise TaskError(tr("a cascade needs a predictor, and the cheapest first"))
     for one in every[:-1]:
         if isinstance(one, Predictor) and one.scores == "best":
             raise TaskError(
-                f"{_name(one)}: scores 'best' has no probabilities, so that nothing says which of "
-                "its answers go up; make it with scores 'all'"
+                tr(
+                    "{name}: scores 'best' has no probabilities, so that nothing says which of "
+                    "its answers go up; make it with scores 'all'",
+                    name=_name(one),
+                )
             )
     with opened(store) as kept:
         made = [_predictions(one, asked, kept, progress) for one in every]
@@ -109,15 +113,22 @@ def _rows(
     """Return the rows that thresholds are chosen on. Raises `TaskError`."""
     asked = [*(task.tests if rows is None else rows)]
     if not asked:
-        raise TaskError(f"task {task.name!r} has no tests to choose thresholds on; give rows")
+        raise TaskError(
+            tr("task {name!r} has no tests to choose thresholds on; give rows", name=task.name)
+        )
     pool = {text_key(demo.input) for demo in task.demos if not task.folds}
     for row in asked:
         if not row.labelled:
-            raise TaskError(f"row {shorten(row.id)}: thresholds are chosen on rows with a label")
+            raise TaskError(
+                tr("row {id}: thresholds are chosen on rows with a label", id=shorten(row.id))
+            )
         if text_key(row.input) in pool:
             raise TaskError(
-                f"row {shorten(row.id)} is in the task's pool, which predictors learn from; choose "
-                "thresholds on other rows"
+                tr(
+                    "row {id} is in the task's pool, which predictors learn from; choose "
+                    "thresholds on other rows",
+                    id=shorten(row.id),
+                )
             )
     return asked
 
@@ -149,15 +160,19 @@ def _none(last: str, steps: Sequence[StepAnswers], error: float, abstain: bool) 
     """Return why there are no thresholds, and what would help."""
     n = len(steps[-1].wrong)
     alone = float(steps[-1].wrong.mean())
-    said = (
-        f"no thresholds are shown to keep an error of at most {percent(error)} "
-        f"({percent(LEVEL)} confidence) with {counted(n, 'row')}: {last} alone is wrong in "
-        f"{percent(alone)} of them"
+    said = tr(
+        "no thresholds are shown to keep an error of at most {error} ({LEVEL} "
+        "confidence) with {rows}: {last} alone is wrong in {alone} of them",
+        error=percent(error),
+        LEVEL=percent(LEVEL),
+        rows=counted(n, "row", "rows"),
+        last=last,
+        alone=percent(alone),
     )
-    help_ = [] if abstain else ["let the last one hold answers back (--abstain)"]
+    help_ = [] if abstain else [tr("let the last one hold answers back (--abstain)")]
     needed = _rows_needed(_best_error(steps, abstain), error)
     if needed is not None and needed > n:
-        help_.append(f"give about {about(needed)} rows, if answers stay as good")
+        help_.append(tr("give about {about} rows, if answers stay as good", about=about(needed)))
     return f"{said}; {', or '.join([*help_, 'allow a larger error'])}"
 
 

@@ -11,6 +11,7 @@ from promptkit.cascades.cascade_saving import SUFFIX as CASCADE
 from promptkit.errors import DataError, Problem, TaskError
 from promptkit.inference.frozen_file import SUFFIX
 from promptkit.students.student_folder import MANIFEST, is_student
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.models.base import GpuLayers, Model
@@ -69,13 +70,17 @@ def load_predictor(
 
         return load_frozen(path, model, any_model=any_model, embedder=embedder, **how)
     if not path.exists():
-        raise _bad(path, "not found")
+        raise _bad(path, tr("not found"))
     if path.is_dir() and not is_student(path):
-        raise _bad(path, f"a folder without {MANIFEST} is no student")
+        raise _bad(path, tr("a folder without {MANIFEST} is no student", MANIFEST=MANIFEST))
     if model is not None or any_model or embedder is not None:
         raise TaskError(
-            f"{path}: a model is for a frozen predictor ({SUFFIX}), and so is an embedder; leave "
-            "it out"
+            tr(
+                "{path}: a model is for a frozen predictor ({SUFFIX}), and so is an "
+                "embedder; leave it out",
+                path=path,
+                SUFFIX=SUFFIX,
+            )
         )
     if path.is_dir():
         return _student(path, task)
@@ -97,7 +102,14 @@ def _student(folder: Path, task: Task[Any, Any] | None) -> Any:
         return found
     if task.labels != found.task.labels:
         known = ", ".join(found.task.labels) or "numbers"
-        raise TaskError(f"{folder}: a student of {known}, which are not the outputs of {task.name}")
+        raise TaskError(
+            tr(
+                "{folder}: a student of {known}, which are not the outputs of {name}",
+                folder=folder,
+                known=known,
+                name=task.name,
+            )
+        )
     return replace(found, task=task)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from promptkit.translation import tr
+
 TYPE_CHECKING = False  # importing typing takes long enough to press Ctrl-C meanwhile
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def main() -> None:
 
 def __getattr__(name: str) -> object:
     if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(
+            tr("module {name!r} has no attribute {name_2!r}", name=__name__, name_2=name)
+        )
     from promptkit.cli.commands import app
 
     return app

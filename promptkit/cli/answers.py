@@ -14,6 +14,7 @@ from typing import Any
 from promptkit.errors import PromptkitError, escaped, shorten
 from promptkit.lookup.lookup import Lookup
 from promptkit.lookup.lookup_entries import StoredAnswer
+from promptkit.translation import tr
 
 COMMANDS = ("find", "build", "info", "versions", "rollback")
 """Commands of `promptkit lookup`; any other argument is the file of a table."""
@@ -56,7 +57,12 @@ def input_of(table: Lookup, text: str) -> Any:
     except (ValueError, RecursionError) as error:
         example = json.dumps({field.name: "…" for field in fields}, ensure_ascii=False)
         raise PromptkitError(
-            f"{shorten(text)}: no JSON ({error}); write inputs of this table as {example}"
+            tr(
+                "{text}: no JSON ({error}); write inputs of this table as {example}",
+                text=shorten(text),
+                error=error,
+                example=example,
+            )
         ) from None
 
 
@@ -66,6 +72,6 @@ def line(text: str, answer: StoredAnswer) -> str:
     said = label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)
     notes = [str(answer.match)] if answer.match != "exact" else []
     if answer.probs:
-        notes.append(f"probability {max(answer.probs.values()):.2f}")
-    said = "held back" if answer.abstained else said
+        notes.append(tr("probability {max:.2f}", max=max(answer.probs.values())))
+    said = tr("held back") if answer.abstained else said
     return f"{text}: {said} ({', '.join(notes)})" if notes else f"{text}: {said}"

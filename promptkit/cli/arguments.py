@@ -26,6 +26,7 @@ from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import NearDuplicates, Task
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.linting.token_model import TokenModel
@@ -65,7 +66,9 @@ def _loaded(name: str) -> Task[Any, Any]:
     except Exception as error:  # whatever the module raises
         raise TaskError(f"{name}: {type(error).__name__}: {error}{_place(error)}") from error
     if not isinstance(task, Task):
-        raise TaskError(f"{name} is a {type(task).__name__}, not a Task")
+        raise TaskError(
+            tr("{name} is a {name_2}, not a Task", name=name, name_2=type(task).__name__)
+        )
     return task
 
 
@@ -80,7 +83,12 @@ def model_named(name: str, **settings: Any) -> LlamaModel | ServerModel:
     """Return a model, loaded with the settings of `promptkit.load_model`, or a server's."""
     if is_url(name):
         return _server(name, **settings)
-    doing = Text(f"loading {escaped(name)} (the first time, it is tried in a process of its own)")
+    doing = Text(
+        tr(
+            "loading {name} (the first time, it is tried in a process of its own)",
+            name=escaped(name),
+        )
+    )
     with err.status(doing):
         return promptkit.load_model(name, notify=note, **settings)
 
@@ -98,8 +106,11 @@ def token_model_named(name: str, **settings: Any) -> TokenModel:
     model: Any = model_named(name, **settings)
     if is_url(name) and not model.shows_tokens:
         raise ModelError(
-            f"{model.identity.name}: this server does not show its tokens, which lint reads; lint "
-            "with the model's file, or without a model"
+            tr(
+                "{name}: this server does not show its tokens, which lint reads; lint with "
+                "the model's file, or without a model",
+                name=model.identity.name,
+            )
         )
     return model  # type: ignore[no-any-return]
 
@@ -109,8 +120,10 @@ def _server(url: str, *, context: int | None = None, **settings: Any) -> ServerM
     for name in ("threads", "exact", "gpu_layers"):
         if settings.get(name) not in (None, False, "auto"):
             option = name.replace("_", "-")
-            raise ModelError(f"--{option}: a server has its own; start it with what you need")
-    with err.status(Text("connecting to the server")):
+            raise ModelError(
+                tr("--{option}: a server has its own; start it with what you need", option=option)
+            )
+    with err.status(Text(tr("connecting to the server"))):
         return promptkit.load_server(url, context=context, notify=note)
 
 
@@ -125,7 +138,7 @@ def models_named(names: Sequence[str], adapters: Sequence[Path], **how: Any) -> 
         model = model_named(name, **how)
         models.append(model)
         if adapters and is_url(name):
-            raise ModelError("--adapter: a server has its own; start it with the adapter")
+            raise ModelError(tr("--adapter: a server has its own; start it with the adapter"))
         models += [model.adapted(adapter) for adapter in adapters]  # type: ignore[union-attr]
     return models
 
@@ -137,14 +150,23 @@ def numbers(texts: Sequence[str]) -> list[int]:
         numbers = []
     if not numbers or min(numbers) < 0:
         text = ",".join(texts)
-        raise TaskError(f"--shots {text!r}: write shot counts with commas, such as 0,1,2,4,8")
+        raise TaskError(
+            tr("--shots {text!r}: write shot counts with commas, such as 0,1,2,4,8", text=text)
+        )
     return numbers
 
 
 def choices(name: str, values: list[str], kind: Any) -> list[Any]:
     for value in values:
         if value not in get_args(kind):
-            raise TaskError(f"--{name} {value!r}: choose {' or '.join(get_args(kind))}")
+            raise TaskError(
+                tr(
+                    "--{name} {value!r}: choose {kind}",
+                    name=name,
+                    value=value,
+                    kind=" or ".join(get_args(kind)),
+                )
+            )
     return values
 
 
@@ -153,7 +175,7 @@ def selections(names: Sequence[str], embedder: str | None) -> list[Selection]:
     embed = promptkit.load_embedder(embedder) if embedder is not None else None
     chosen = [read_selection(name, embed) for name in names]
     if embed is not None and not any(hasattr(one, "embed") for one in chosen):
-        raise TaskError("--embedder: no --selection compares inputs; add --selection similar")
+        raise TaskError(tr("--embedder: no --selection compares inputs; add --selection similar"))
     return chosen
 
 
@@ -204,7 +226,7 @@ def progress(what: str, models: Sequence[Model]) -> Iterator[Progress]:
         def update(done: int, total: int) -> None:
             tokens = sum(model.usage.decoded_tokens for model in models)
             seconds = sum(model.usage.decode_seconds for model in models)
-            speed = f"{tokens / seconds:,.0f} tokens/s" if seconds else ""
+            speed = tr("{tokens:,.0f} tokens/s", tokens=tokens / seconds) if seconds else ""
             bar.update(job, completed=done, total=total, speed=speed)
 
         yield update

@@ -33,6 +33,7 @@ from promptkit.inference.prediction import Fit, Predictor
 from promptkit.inference.store import opened
 from promptkit.models.base import Weights
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 _OF_PROMPTS = (
     *("shots", "seeds", "template", "verbalizer", "selection", "order", "calibrate", "fit"),
@@ -45,13 +46,15 @@ Tests = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="Task whose tests are asked, where a saved predictor is audited, or a lookup table.",
+        help=tr(
+            "Task whose tests are asked, where a saved predictor is audited, or a lookup table."
+        ),
     ),
 ]
 RowsFile = Annotated[
     Path | None,
     typer.Option(
-        "--rows", metavar="FILE", help="Labelled rows to ask; by default the tests of the task."
+        "--rows", metavar="FILE", help=tr("Labelled rows to ask; by default the tests of the task.")
     ),
 ]
 Groups = Annotated[
@@ -60,32 +63,36 @@ Groups = Annotated[
         "--groups",
         metavar="COLUMN",
         callback=listed,
-        help="Column of the tests whose values name groups.",
+        help=tr("Column of the tests whose values name groups."),
     ),
 ]
 Intersections = Annotated[
     bool,
-    typer.Option("--intersections", help="Compare also the groups by each two of the columns."),
+    typer.Option("--intersections", help=tr("Compare also the groups by each two of the columns.")),
 ]
 PositiveName = Annotated[
     str | None,
     typer.Option(
         "--positive",
         metavar="LABEL",
-        help="Label that selection and error rates are about; by default the second of two, and "
-        "each one against the rest where there are more. For numbers: >=N.",
+        help=tr(
+            "Label that selection and error rates are about; by default the second of "
+            "two, and each one against the rest where there are more. For numbers: >=N."
+        ),
     ),
 ]
 FourFifths = Annotated[
     bool,
-    typer.Option("--four-fifths", help="Judge selection rates by the four-fifths rule too."),
+    typer.Option("--four-fifths", help=tr("Judge selection rates by the four-fifths rule too.")),
 ]
 Subgroups = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN",
-        help="Column whose values name subgroups, by which the scores of the positive label are "
-        "judged (unintended bias: subgroup, BPSN and BNSP AUC).",
+        help=tr(
+            "Column whose values name subgroups, by which the scores of the positive "
+            "label are judged (unintended bias: subgroup, BPSN and BNSP AUC)."
+        ),
     ),
 ]
 TermsFile = Annotated[
@@ -93,30 +100,34 @@ TermsFile = Annotated[
     typer.Option(
         "--terms",
         metavar="FILE",
-        help="Terms whose texts are such subgroups, one a line, or NAME: FORM, FORM.",
+        help=tr("Terms whose texts are such subgroups, one a line, or NAME: FORM, FORM."),
     ),
 ]
 Against = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|DIR|MODEL",
-        help="Another predictor that groups are compared with, such as the teacher of a student, "
-        "or a LoRA adapter's base model.",
+        help=tr(
+            "Another predictor that groups are compared with, such as the teacher of a "
+            "student, or a LoRA adapter's base model."
+        ),
     ),
 ]
 Swaps = Annotated[
     bool,
     typer.Option(
         "--swaps/--no-swaps",
-        help="Swap terms in sentences, where task.toml has some ([audit.swap.NAME]).",
+        help=tr("Swap terms in sentences, where task.toml has some ([audit.swap.NAME])."),
     ),
 ]
 PromptBiasToo = Annotated[
     bool,
     typer.Option(
         "--prompt-bias",
-        help="Measure what the prompt leans to by itself: by shots, last label and order, what "
-        "calibration removes, and which groups shots of one label move.",
+        help=tr(
+            "Measure what the prompt leans to by itself: by shots, last label and "
+            "order, what calibration removes, and which groups shots of one label move."
+        ),
     ),
 ]
 SeedCount = Annotated[
@@ -125,20 +136,20 @@ SeedCount = Annotated[
         metavar="N",
         min=1,
         max=options.MOST_SEEDS,
-        help="Number of draws of shots; of one, figures are about just these shots.",
+        help=tr("Number of draws of shots; of one, figures are about just these shots."),
     ),
 ]
 OneCalibration = Annotated[
     str | None,
     typer.Option(
-        metavar="METHOD", help="Correct label bias of the prompt, by one method of compare."
+        metavar="METHOD", help=tr("Correct label bias of the prompt, by one method of compare.")
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder for audit.json.",
+        help=tr("Folder for audit.json."),
         callback=outputs.checked(outputs.check_folder, "--out"),
     ),
 ]
@@ -146,7 +157,7 @@ Page = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="File of a page with the audit, such as audit.html.",
+        help=tr("File of a page with the audit, such as audit.html."),
         callback=outputs.checked(outputs.check_file, "--page"),
     ),
 ]
@@ -183,14 +194,17 @@ def audit(
     context_tokens: Annotated[
         int | None,
         typer.Option(
-            "--context", metavar="N", min=1, help="Tokens of the longest prompt with its answer."
+            "--context",
+            metavar="N",
+            min=1,
+            help=tr("Tokens of the longest prompt with its answer."),
         ),
     ] = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
+        Path | None, typer.Option(metavar="FILE", help=tr("LoRA adapter (.gguf) of the model."))
     ] = None,
     exact: options.Exact = False,
     out: Out = None,
@@ -219,7 +233,7 @@ def audit(
         predictor = predictor_named(name, threads=threads, embedder=embedder, task=own, **given)
         loaded = own or predictor.task
     elif task is not None:
-        raise TaskError("--task: of a saved predictor; the argument is a task already")
+        raise TaskError(tr("--task: of a saved predictor; the argument is a task already"))
     else:
         loaded = arguments.task_named(name, near_duplicates)
     plan = audit_plan(
@@ -260,7 +274,7 @@ def audit(
 
         saving.write(page, audit_page(found))
         if json_file != "-":
-            say(f"Written to {page}")
+            say(tr("Written to {page}", page=page))
 
 
 def _shots(selection: str | None, embedder: str | None, order: str | None) -> dict[str, Any]:
@@ -275,7 +289,7 @@ def _other(name: str, predictor: Any, task: Task[Any, Any], how: Mapping[str, An
     if Path(name).exists() and (is_saved(name) or not name.endswith(".gguf")):
         return predictor_named(name, task=task, threads=how["threads"])
     if not isinstance(predictor, Predictor):
-        raise TaskError(f"--against {name}: no such file or folder")
+        raise TaskError(tr("--against {name}: no such file or folder", name=name))
     return replace(predictor, model=arguments.model_named(name, **how))
 
 
@@ -285,7 +299,7 @@ def _calibration(name: str | None, task: Task[Any, Any]) -> str:
         return RAW
     found = arguments.calibrations([name], task)
     if isinstance(found, str):
-        raise TaskError(f"--calibrate {name}: an audit takes one method; name it")
+        raise TaskError(tr("--calibrate {name}: an audit takes one method; name it", name=name))
     return found[0]
 
 
@@ -298,5 +312,5 @@ def _write(found: Audit, out: Path | None, json_file: str | None) -> None:
         console = Screen(width=None if sys.stdout.isatty() else 120)
         console.print(render(found, console.width))
         if out is not None:
-            say(f"Written to {out}: audit.json")
+            say(tr("Written to {out}: audit.json", out=out))
     write_json(json_file, found.to_dict())

@@ -13,13 +13,16 @@ from promptkit.cli.freeze import levels_of
 from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.repeated import listed
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Subject = Annotated[
     str,
     typer.Argument(
         metavar="TASK|RUN|FROZEN|STUDENT|ADAPTER",
-        help="Task, saved run, frozen prompt (FILE.promptkit), folder of a student, or LoRA "
-        "adapter (FILE.gguf).",
+        help=tr(
+            "Task, saved run, frozen prompt (FILE.promptkit), folder of a student, or "
+            "LoRA adapter (FILE.gguf)."
+        ),
     ),
 ]
 Out = Annotated[
@@ -27,17 +30,18 @@ Out = Annotated[
     typer.Option(
         metavar="FILE",
         callback=checked(check_file, "--out"),
-        help="File of the card in Markdown, such as CARD.md; by default standard output.",
+        help=tr("File of the card in Markdown, such as CARD.md; by default standard output."),
     ),
 ]
 TaskFolder = Annotated[
     str | None,
-    typer.Option(metavar="TASK", help="Task that it was made for, with its rows and [card]."),
+    typer.Option(metavar="TASK", help=tr("Task that it was made for, with its rows and [card].")),
 ]
 AuditFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE|DIR", help="Audit to include; by default audit.json in the run or student."
+        metavar="FILE|DIR",
+        help=tr("Audit to include; by default audit.json in the run or student."),
     ),
 ]
 Levels = Annotated[
@@ -46,7 +50,7 @@ Levels = Annotated[
         "--cell",
         callback=listed,
         metavar="FACTOR=LEVEL",
-        help="Cell of a run that the card is about, such as shots=4; by default the best one.",
+        help=tr("Cell of a run that the card is about, such as shots=4; by default the best one."),
     ),
 ]
 
@@ -69,10 +73,10 @@ def card(
     own = None if task is None else arguments.task_named(task)
     made = promptkit.card(_found(subject), task=own, audit=audit, cell=levels_of(cell or []))
     for gap in made.not_stated:
-        note(f"not stated: {gap.what}; to state it: {gap.how}")
+        note(tr("not stated: {what}; to state it: {how}", what=gap.what, how=gap.how))
     if out is not None and str(out) != "-":
         made.save(out)
-        say(f"Written to {out}")
+        say(tr("Written to {out}", out=out))
     elif json_file != "-":
         print(made.markdown, end="")
     write_json(json_file, made.to_dict())

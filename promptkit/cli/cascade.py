@@ -15,32 +15,37 @@ from promptkit.cli.console import Screen, say, write_json
 from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.predictors import labelled_rows, predictor_named
 from promptkit.errors import TaskError
+from promptkit.translation import tr
 
 Steps = Annotated[
     list[str],
     typer.Argument(
         metavar="STEP...",
-        help="Saved predictors, the cheapest first: the folder of a student, frozen predictors "
-        "(.promptkit), a lookup table, another cascade.",
+        help=tr(
+            "Saved predictors, the cheapest first: the folder of a student, frozen "
+            "predictors (.promptkit), a lookup table, another cascade."
+        ),
     ),
 ]
 TaskName = Annotated[
-    str, typer.Option("--task", metavar="TASK", help="Task folder, or package.module:attribute.")
+    str,
+    typer.Option("--task", metavar="TASK", help=tr("Task folder, or package.module:attribute.")),
 ]
 Out = Annotated[
     Path,
     typer.Option(
         metavar=f"FILE{SUFFIX}",
         callback=checked(check_file, "--out"),
-        help="File of the cascade.",
+        help=tr("File of the cascade."),
     ),
 ]
 MaxError = Annotated[
     float,
     typer.Option(
         metavar="X",
-        help="Share of wrong answers, among those that are given, that is kept with 95 % "
-        "confidence.",
+        help=tr(
+            "Share of wrong answers, among those that are given, that is kept with 95 % confidence."
+        ),
     ),
 ]
 RowsFile = Annotated[
@@ -48,22 +53,28 @@ RowsFile = Annotated[
     typer.Option(
         "--rows",
         metavar="FILE",
-        help="Labelled rows to choose thresholds on, which nothing was trained on or chosen by; by "
-        "default the tests of the task.",
+        help=tr(
+            "Labelled rows to choose thresholds on, which nothing was trained on or "
+            "chosen by; by default the tests of the task."
+        ),
     ),
 ]
 Abstain = Annotated[
     bool,
     typer.Option(
         "--abstain",
-        help="Let the last step hold back the answers that would break the stated error; otherwise "
-        "it answers everything.",
+        help=tr(
+            "Let the last step hold back the answers that would break the stated "
+            "error; otherwise it answers everything."
+        ),
     ),
 ]
 Seed = Annotated[
     int,
     typer.Option(
-        metavar="N", min=0, help="Number of the draw of the rows that thresholds are learnt from."
+        metavar="N",
+        min=0,
+        help=tr("Number of the draw of the rows that thresholds are learnt from."),
     ),
 ]
 
@@ -86,7 +97,13 @@ def cascade(
     stated error. `promptkit predict`, `serve` and `compare --with` take the file.
     """
     if out.suffix != SUFFIX:
-        raise TaskError(f"--out {out}: the file of a cascade is named like reviews{SUFFIX}")
+        raise TaskError(
+            tr(
+                "--out {out}: the file of a cascade is named like reviews{SUFFIX}",
+                out=out,
+                SUFFIX=SUFFIX,
+            )
+        )
     loaded = arguments.task_named(task)
     given = None if rows is None else labelled_rows(task, loaded, rows)
     predictors = [predictor_named(name, task=loaded, threads=threads) for name in steps]
@@ -109,5 +126,5 @@ def cascade(
         from promptkit.cascades.cascade_table import render
 
         Screen(width=None if sys.stdout.isatty() else 120).print(render(made.evidence))
-        say(f"Written to {out}")
+        say(tr("Written to {out}", out=out))
     write_json(json_file, made.evidence.to_dict())

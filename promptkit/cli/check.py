@@ -17,6 +17,7 @@ from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
+from promptkit.translation import tr
 
 Least = Annotated[
     list[str] | None,
@@ -24,23 +25,24 @@ Least = Annotated[
         "--min",
         metavar="METRIC=N",
         callback=listed,
-        help="Lower bound: accuracy=0.5, macro_f1=0.4.",
+        help=tr("Lower bound: accuracy=0.5, macro_f1=0.4."),
     ),
 ]
 Most = Annotated[
     list[str] | None,
     typer.Option(
-        "--max", metavar="METRIC=N", callback=listed, help="Upper bound: log_loss=1.2, mae=0.5."
+        "--max", metavar="METRIC=N", callback=listed, help=tr("Upper bound: log_loss=1.2, mae=0.5.")
     ),
 ]
 NoWorseThan = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Saved run that the accuracy, or --metric, must not fall behind."
+        metavar="DIR", help=tr("Saved run that the accuracy, or --metric, must not fall behind.")
     ),
 ]
 Margin = Annotated[
-    float, typer.Option(metavar="X", help="Loss that is allowed: 0.02 is two points of accuracy.")
+    float,
+    typer.Option(metavar="X", help=tr("Loss that is allowed: 0.02 is two points of accuracy.")),
 ]
 MaxGap = Annotated[
     list[str] | None,
@@ -48,36 +50,45 @@ MaxGap = Annotated[
         "--max-gap",
         metavar="N|METRIC=N",
         callback=listed,
-        help="Most that the groups of --groups may be apart: 0.05 of accuracy, false-positive and "
-        "false-negative rate, or selection_rate=0.1.",
+        help=tr(
+            "Most that the groups of --groups may be apart: 0.05 of accuracy, "
+            "false-positive and false-negative rate, or selection_rate=0.1."
+        ),
     ),
 ]
 MaxFlip = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Largest share of labels that may flip where a term of [audit.swap] in task.toml "
-        "takes another one's place: 0.02 is two in a hundred pairs.",
+        help=tr(
+            "Largest share of labels that may flip where a term of [audit.swap] in "
+            "task.toml takes another one's place: 0.02 is two in a hundred pairs."
+        ),
     ),
 ]
 Groups = Annotated[
     list[str] | None,
     typer.Option(
-        "--groups", metavar="COLUMN", callback=listed, help="Column of the tests that names groups."
+        "--groups",
+        metavar="COLUMN",
+        callback=listed,
+        help=tr("Column of the tests that names groups."),
     ),
 ]
 PositiveName = Annotated[
     str | None,
     typer.Option(
-        "--positive", metavar="LABEL", help="Label that the rates of --max-gap are about."
+        "--positive", metavar="LABEL", help=tr("Label that the rates of --max-gap are about.")
     ),
 ]
 Strict = Annotated[
     bool,
     typer.Option(
         "--strict",
-        help="Fail unless the interval shows that a gate is met; without it, only where the "
-        "interval shows that it is missed.",
+        help=tr(
+            "Fail unless the interval shows that a gate is met; without it, only where "
+            "the interval shows that it is missed."
+        ),
     ),
 ]
 ShotCounts = Annotated[
@@ -85,8 +96,10 @@ ShotCounts = Annotated[
     typer.Option(
         metavar="K,...",
         callback=listed,
-        help="Shot counts, all of which have to pass; by default the largest of the saved run, or "
-        "else 8.",
+        help=tr(
+            "Shot counts, all of which have to pass; by default the largest of the "
+            "saved run, or else 8."
+        ),
     ),
 ]
 SeedCount = Annotated[
@@ -95,10 +108,10 @@ SeedCount = Annotated[
         metavar="N",
         min=1,
         max=options.MOST_SEEDS,
-        help="Number of draws of shots; by default those of the saved run, or else 8.",
+        help=tr("Number of draws of shots; by default those of the saved run, or else 8."),
     ),
 ]
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to save this run in.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help=tr("Folder to save this run in."))]
 
 
 def check(
@@ -175,8 +188,11 @@ def check(
     if out is not None:
         if no_worse_than is not None and os.path.realpath(out) == os.path.realpath(no_worse_than):
             raise TaskError(
-                f"--out {out} is the run that this one is compared with; save it elsewhere, and "
-                "replace the other if this one shall count from now on"
+                tr(
+                    "--out {out} is the run that this one is compared with; save it elsewhere, "
+                    "and replace the other if this one shall count from now on",
+                    out=out,
+                )
             )
         outputs.check_run("--out", out)
     how = {"context": context, "weights": kind, "threads": threads, "exact": exact}
@@ -215,10 +231,21 @@ def _bounds(kind: str, texts: Sequence[str]) -> dict[str, float]:
             value = float(number)
         except ValueError:
             raise TaskError(
-                f"--{kind} {text!r}: write a metric and a number: accuracy=0.5"
+                tr(
+                    "--{kind} {text!r}: write a metric and a number: accuracy=0.5",
+                    kind=kind,
+                    text=text,
+                )
             ) from None
         if metric in bounds:
-            raise TaskError(f"--{kind} {text!r}: {metric} is bounded twice")
+            raise TaskError(
+                tr(
+                    "--{kind} {text!r}: {metric} is bounded twice",
+                    kind=kind,
+                    text=text,
+                    metric=metric,
+                )
+            )
         bounds[metric] = value
     return bounds
 
@@ -234,14 +261,17 @@ def _gaps(texts: Sequence[str] | None) -> float | dict[str, float] | None:
     except ValueError:
         shown = ",".join(texts)
         raise TaskError(
-            f"--max-gap {shown!r}: write one number, such as 0.05, or selection_rate=0.1"
+            tr(
+                "--max-gap {shown!r}: write one number, such as 0.05, or selection_rate=0.1",
+                shown=shown,
+            )
         ) from None
     return bound
 
 
 def _show(gates: str) -> None:
     text = Text(gates)
-    text.highlight_regex(r"(?m)^  FAIL", "bold red")
+    text.highlight_regex(r"(?m)^  FAIL", tr("bold red"))
     text.highlight_regex(r"(?m)^  pass", "green")
     Screen(soft_wrap=True).print(text)
     sys.stdout.flush()

@@ -35,6 +35,7 @@ from promptkit.cli.report import report
 from promptkit.cli.serve import serve
 from promptkit.cli.tune import tune
 from promptkit.errors import PromptkitError, shorten
+from promptkit.translation import tr
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
 """The environment variable with which an unexpected error shows where it comes from."""
@@ -75,7 +76,7 @@ class _Group(TyperGroup):
         except PromptkitError as error:
             console.fail(str(error))
         except KeyboardInterrupt:
-            console.err.print("interrupted; what was computed is stored")
+            console.err.print(tr("interrupted; what was computed is stored"))
             raise typer.Exit(130) from None
         except (OSError, MemoryError, UnicodeEncodeError) as error:
             raise typer.Exit(_stopped(error)) from None
@@ -93,23 +94,27 @@ def _stopped(error: Exception) -> int:
     match error:
         case OSError(filename=None):
             console.drop(sys.stdout)  # what is left of it would be an error again
-            console.fail(f"standard output: {error.strerror or error}")
+            console.fail(tr("standard output: {strerror}", strerror=error.strerror or error))
         case OSError():
             console.fail(str(PromptkitError(f"{error.filename}: {error.strerror or error}")))
         case UnicodeEncodeError():
             name = shorten(error.object)
             console.fail(
-                f"{name}: no name of a file in this locale, whose encoding is {error.encoding}; "
-                "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+                tr(
+                    "{name}: no name of a file in this locale, whose encoding is {encoding}; "
+                    "set LC_ALL=C.UTF-8, or PYTHONUTF8=1",
+                    name=name,
+                    encoding=error.encoding,
+                )
             )
         case _:
-            console.fail("out of memory; use fewer or shorter rows")
+            console.fail(tr("out of memory; use fewer or shorter rows"))
     return 2
 
 
 app = typer.Typer(
     cls=_Group,
-    help="Compare few-shot prompts on a local model: does one example help, do eight?",
+    help=tr("Compare few-shot prompts on a local model: does one example help, do eight?"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -131,10 +136,10 @@ app.add_typer(store.app, name="store")
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help=tr("Show the version."))] = False,
 ) -> None:
     if version:
-        print(f"promptkit {promptkit.__version__}")
+        print(tr("promptkit {version}", version=promptkit.__version__))
         raise typer.Exit
 
 
@@ -159,10 +164,15 @@ def _unexpected(error: Exception) -> str:
     """Return one line about an error in promptkit or in the user's own code."""
     *_, last = traceback.extract_tb(error.__traceback__)
     said = str(error).strip().partition("\n")[0]
-    line = (
-        f"{type(error).__name__}{': ' if said else ''}{said[:200]} "
-        f"({Path(last.filename).name}:{last.lineno}); this was not expected: please report it, "
-        f"with the traceback that {TRACEBACK}=1 shows"
+    line = tr(
+        "{name}{text}{said} ({name_2}:{lineno}); this was not expected: please "
+        "report it, with the traceback that {TRACEBACK}=1 shows",
+        name=type(error).__name__,
+        text=": " if said else "",
+        said=said[:200],
+        name_2=Path(last.filename).name,
+        lineno=last.lineno,
+        TRACEBACK=TRACEBACK,
     )
     return str(PromptkitError(line))
 

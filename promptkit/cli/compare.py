@@ -14,6 +14,7 @@ from promptkit.cli.predictors import compared_with, with_names
 from promptkit.evaluation.chosen_metric import chosen_metric
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
+from promptkit.translation import tr
 
 
 def compare(
@@ -113,5 +114,11 @@ def compare(
         records, width = result.to_records(), console.width
         console.print(terminal.render(data, records, width, show_costs=costs))
         more = ", formats/" if (folder / "formats").is_dir() else ""
-        say(f"Written to {folder}: comparison.json, predictions.jsonl, report.html{more}")
+        say(
+            tr(
+                "Written to {folder}: comparison.json, predictions.jsonl, report.html{more}",
+                folder=folder,
+                more=more,
+            )
+        )
     write_json(json_file, data)

@@ -21,6 +21,7 @@ from rich.text import Text
 from promptkit.errors import escaped
 from promptkit.files import saving
 from promptkit.terminal_text import TextConsole
+from promptkit.translation import tr
 
 
 class Output:
@@ -132,12 +133,14 @@ def say(line: str) -> None:
 
 def note(message: str) -> None:
     """Print a note on standard error."""
-    err.print(Text(f"note: {escaped(message)}"), soft_wrap=True)
+    err.print(Text(tr("note: {message}", message=escaped(message))), soft_wrap=True)
 
 
 def fail(reason: str) -> None:
     """Print an error, with its line breaks and with escapes for other control characters."""
-    err.print(Text.assemble(("error: ", "bold red"), escaped(reason, keep="\n")), soft_wrap=True)
+    err.print(
+        Text.assemble(("error: ", tr("bold red")), escaped(reason, keep="\n")), soft_wrap=True
+    )
 
 
 def exact(text: str) -> None:

@@ -38,24 +38,29 @@ from promptkit.report.rich_tables import table, titled
 from promptkit.students.student_card import lines_of, tables_of
 from promptkit.students.teacher_calibration import calibrated
 from promptkit.tasks.task_file import read_task_file
+from promptkit.translation import tr
 
 Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN", help=TASK_OR_SAVED)]
 Pool = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Rows to label and learn from: .csv, .jsonl or .parquet."),
+    typer.Option(
+        metavar="FILE", help=tr("Rows to label and learn from: .csv, .jsonl or .parquet.")
+    ),
 ]
 GoldOnly = Annotated[
     bool,
     typer.Option(
         "--gold-only",
-        help="No teacher: learn the labelled rows of the task's own pool, without --pool.",
+        help=tr("No teacher: learn the labelled rows of the task's own pool, without --pool."),
     ),
 ]
 ExampleCounts = Annotated[
     list[str] | None,
     counts_option(
-        "Number of gold outputs that are learnt, with --gold or --gold-only; or several, such as "
-        "0,50,100: a student for each, in the folder --out."
+        tr(
+            "Number of gold outputs that are learnt, with --gold or --gold-only; or "
+            "several, such as 0,50,100: a student for each, in the folder --out."
+        )
     ),
 ]
 Out = Annotated[
@@ -63,7 +68,7 @@ Out = Annotated[
     typer.Option(
         metavar="DIR",
         callback=checked(check_folder, "--out"),
-        help="Folder of the student; the teacher's answers are kept in DIR.labels.",
+        help=tr("Folder of the student; the teacher's answers are kept in DIR.labels."),
     ),
 ]
 Tests = Annotated[
@@ -71,23 +76,28 @@ Tests = Annotated[
     typer.Option(
         "--tests",
         metavar="TASK",
-        help="Task whose tests judge the student, where the teacher is a frozen predictor, which "
-        "has none.",
+        help=tr(
+            "Task whose tests judge the student, where the teacher is a frozen "
+            "predictor, which has none."
+        ),
     ),
 ]
 Kind = Annotated[
     str,
     typer.Option(
         metavar="KIND",
-        help="Kind of student: tfidf (words and characters), static (vectors of words, from "
-        "smollm2 or static:MODEL), or gguf:MODEL (vectors of texts; needs the model).",
+        help=tr(
+            "Kind of student: tfidf (words and characters), static (vectors of words, "
+            "from smollm2 or static:MODEL), or gguf:MODEL (vectors of texts; needs the "
+            "model)."
+        ),
     ),
 ]
 Expected = Annotated[
     bool,
     typer.Option(
         "--expected",
-        help="Answer with the expected number of a scale, instead of one of its labels.",
+        help=tr("Answer with the expected number of a scale, instead of one of its labels."),
     ),
 ]
 Softness = Annotated[
@@ -95,7 +105,7 @@ Softness = Annotated[
     typer.Option(
         "--temperature",
         metavar="T",
-        help="What the teacher's log-probabilities are divided by: above 1 makes them softer.",
+        help=tr("What the teacher's log-probabilities are divided by: above 1 makes them softer."),
     ),
 ]
 Gold = Annotated[
@@ -105,13 +115,13 @@ Gold = Annotated[
         metavar="X",
         min=0.0,
         max=1.0,
-        help="Weight of the outputs that the pool has: 0 is the teacher alone, 1 they alone.",
+        help=tr("Weight of the outputs that the pool has: 0 is the teacher alone, 1 they alone."),
     ),
 ]
 Confidence = Annotated[
     float | None,
     typer.Option(
-        metavar="P", min=0.0, max=1.0, help="Leave out rows whose best label is less probable."
+        metavar="P", min=0.0, max=1.0, help=tr("Leave out rows whose best label is less probable.")
     ),
 ]
 Coverage = Annotated[
@@ -120,7 +130,7 @@ Coverage = Annotated[
         metavar="P",
         min=0.0,
         max=1.0,
-        help="Leave out rows with less mass on the labels.",
+        help=tr("Leave out rows with less mass on the labels."),
     ),
 ]
 Agreement = Annotated[
@@ -129,14 +139,14 @@ Agreement = Annotated[
         metavar="X",
         min=0.0,
         max=1.0,
-        help="Leave out rows on whose label a smaller share of the orders agrees.",
+        help=tr("Leave out rows on whose label a smaller share of the orders agrees."),
     ),
 ]
 Calibrate = Annotated[
     str,
     typer.Option(
         metavar="METHOD",
-        help="Calibration of the teacher, learnt on rows of the pool, such as batch; or none.",
+        help=tr("Calibration of the teacher, learnt on rows of the pool, such as batch; or none."),
     ),
 ]
 Orders = Annotated[
@@ -144,16 +154,16 @@ Orders = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of balanced orders of the same shots, over which the teacher is averaged.",
+        help=tr("Number of balanced orders of the same shots, over which the teacher is averaged."),
     ),
 ]
 Adapter = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
+    Path | None, typer.Option(metavar="FILE", help=tr("LoRA adapter (.gguf) of the model."))
 ]
 ContextTokens = Annotated[
     int | None,
     typer.Option(
-        "--context", metavar="N", min=1, help="Tokens of the longest prompt with its answer."
+        "--context", metavar="N", min=1, help=tr("Tokens of the longest prompt with its answer.")
     ),
 ]
 Columns = Annotated[
@@ -162,14 +172,15 @@ Columns = Annotated[
         "--column",
         metavar="FIELD=COLUMN",
         callback=listed,
-        help="Column of an input field, of output or of id that has another name in the pool.",
+        help=tr("Column of an input field, of output or of id that has another name in the pool."),
     ),
 ]
 RowLimit = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Use only the first N rows of the pool.")
+    int | None, typer.Option(metavar="N", min=1, help=tr("Use only the first N rows of the pool."))
 ]
 NoCurve = Annotated[
-    bool, typer.Option("--no-curve", help="Train no students of parts of the pool and hard labels.")
+    bool,
+    typer.Option("--no-curve", help=tr("Train no students of parts of the pool and hard labels.")),
 ]
 
 
@@ -223,9 +234,11 @@ def distill(
         return
     if pool is None or not pool.is_file():
         said = (
-            "give --pool FILE, or --gold-only" if pool is None else f"--pool {pool}: no such file"
+            tr("give --pool FILE, or --gold-only")
+            if pool is None
+            else tr("--pool {pool}: no such file", pool=pool)
         )
-        raise TaskError(f"{said}; rows in .csv, .jsonl or .parquet")
+        raise TaskError(tr("{said}; rows in .csv, .jsonl or .parquet", said=said))
     columns, codes = _read_as(tests or task, column or [])
     how: dict[str, Any] = {"columns": columns, "limit": limit, "seed": seed, "store": store}
     judged = None if tests is None else arguments.task_named(tests)
@@ -233,7 +246,7 @@ def distill(
     prompt = names | {"context_tokens": context_tokens, "selection": selection, "order": order}
     teacher = _teacher(context, task, model, threads, prompt, orders=orders, seed=seed)
     if calibrate != RAW:
-        with err.status("calibrating the teacher on rows of the pool"):
+        with err.status(tr("calibrating the teacher on rows of the pool")):
             teacher = calibrated(teacher, calibrate, pool, **how)
     with row_progress("labelling") as progress:
         made = asked.made(
@@ -265,7 +278,7 @@ class _Asked(NamedTuple):
     def made(self, teacher: Any, pool: Any, **how: Any) -> list[Any]:
         """Return the student, or several."""
         if self.seeds > 1 and not self.counts:
-            raise TaskError("--seeds: with --examples N, the number of outputs that are drawn")
+            raise TaskError(tr("--seeds: with --examples N, the number of outputs that are drawn"))
         if len(self.counts) > 1 or self.seeds > 1:
             from promptkit.students.student_sizes import distill_sizes
 
@@ -291,7 +304,9 @@ def _check_gold_only(context: typer.Context) -> None:
     for option in _OF_TEACHER:
         if is_given(context, option):
             name = _NAMES.get(option, option).replace("_", "-")
-            raise TaskError(f"--{name}: it is about a teacher, and with --gold-only there is none")
+            raise TaskError(
+                tr("--{name}: it is about a teacher, and with --gold-only there is none", name=name)
+            )
 
 
 _OF_TEACHER = (
@@ -317,11 +332,13 @@ def _teacher(
         for option in (*prompt, "orders", "calibrate"):
             if is_given(context, option):
                 name = option.removesuffix("_tokens")
-                raise TaskError(f"--{name}: a saved predictor has its own; leave it out")
+                raise TaskError(
+                    tr("--{name}: a saved predictor has its own; leave it out", name=name)
+                )
         named = model if is_given(context, "model") else None
         return [predictor_named(task, named, threads=threads)]
     if orders > 1 and prompt["order"]:
-        raise TaskError("--orders: these are orders already; leave out --order")
+        raise TaskError(tr("--orders: these are orders already; leave out --order"))
     names = [prompt["selection"]] if prompt["selection"] else []
     one = prompt_of(
         arguments.task_named(task),
@@ -332,7 +349,13 @@ def _teacher(
         selection=next(iter(arguments.selections(names, None)), None),
     )
     if orders > 1 and one.shots < 2:
-        raise TaskError(f"--orders {orders}: {one.shots} shots have one order; ask for more shots")
+        raise TaskError(
+            tr(
+                "--orders {orders}: {shots} shots have one order; ask for more shots",
+                orders=orders,
+                shots=one.shots,
+            )
+        )
     count = orders if orders > 1 else None
     chosen = arguments.orders([prompt["order"]] if prompt["order"] else [], count)
     return [replace(one, order=order) for order in chosen] or [one]
@@ -361,5 +384,12 @@ def _show(made: Any, out: Path, json_file: str | None) -> None:
                 shown.add_row(*row)
             screen.print("", titled(one.title), shown, sep="\n")
         screen.print()
-        say(f"Written to {out}: {made.parameters:,} parameters, {size / 1e3:,.0f} kB")
+        say(
+            tr(
+                "Written to {out}: {parameters:,} parameters, {size:,.0f} kB",
+                out=out,
+                parameters=made.parameters,
+                size=size / 1000.0,
+            )
+        )
     write_json(json_file, {"card": card, "profile": made.profile.to_dict()})

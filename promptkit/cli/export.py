@@ -16,6 +16,7 @@ from promptkit.errors import TaskError
 from promptkit.exporting.export_formats import FORMATS, ExportFormat
 from promptkit.inference.frozen_file import SUFFIX
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 _OF_PROMPTS = ("shots", "template", "verbalizer", "selection", "embedder", "order")
 
@@ -23,7 +24,10 @@ Named = Annotated[
     str,
     typer.Argument(
         metavar="TASK|FROZEN",
-        help=f"Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX}).",
+        help=tr(
+            "Task folder, package.module:attribute, or frozen predictor (FILE{SUFFIX}).",
+            SUFFIX=SUFFIX,
+        ),
     ),
 ]
 Out = Annotated[
@@ -31,28 +35,36 @@ Out = Annotated[
     typer.Option(
         metavar="FILE.jsonl",
         callback=checked(check_file, "--out"),
-        help="File of the rows to train with; those to validate with and the card go beside it.",
+        help=tr(
+            "File of the rows to train with; those to validate with and the card go beside it."
+        ),
     ),
 ]
 Format = Annotated[
     str,
     typer.Option(
         metavar="|".join(FORMATS),
-        help="prompt and completion (TRL), messages of a chat (hosted services, Axolotl), or "
-        "texts with and without a loss (Axolotl's input_output).",
+        help=tr(
+            "prompt and completion (TRL), messages of a chat (hosted services, "
+            "Axolotl), or texts with and without a loss (Axolotl's input_output)."
+        ),
     ),
 ]
 Predictions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Predictions to learn from, as promptkit predict writes them; by default the rows are "
-        "the task's pool.",
+        help=tr(
+            "Predictions to learn from, as promptkit predict writes them; by default "
+            "the rows are the task's pool."
+        ),
     ),
 ]
 Validation = Annotated[
     float,
-    typer.Option(metavar="SHARE", min=0.0, max=0.99, help="Share of the rows to validate with."),
+    typer.Option(
+        metavar="SHARE", min=0.0, max=0.99, help=tr("Share of the rows to validate with.")
+    ),
 ]
 Confidence = Annotated[
     float | None,
@@ -61,7 +73,7 @@ Confidence = Annotated[
         metavar="P",
         min=0.0,
         max=1.0,
-        help="Least probability of a predicted answer; others are left out.",
+        help=tr("Least probability of a predicted answer; others are left out."),
     ),
 ]
 Coverage = Annotated[
@@ -71,12 +83,14 @@ Coverage = Annotated[
         metavar="P",
         min=0.0,
         max=1.0,
-        help="Least probability of all labels together in a prediction.",
+        help=tr("Least probability of all labels together in a prediction."),
     ),
 ]
-ShotCount = Annotated[int, typer.Option(metavar="K", min=0, help="Number of shots of a prompt.")]
+ShotCount = Annotated[
+    int, typer.Option(metavar="K", min=0, help=tr("Number of shots of a prompt."))
+]
 Seed = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Number of the draw of shots, and of the split.")
+    int, typer.Option(metavar="N", min=0, help=tr("Number of the draw of shots, and of the split."))
 ]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
 
@@ -128,7 +142,7 @@ def export(
         **rendering,
     )
     say(str(written))
-    say(f"Card: {written.card}")
+    say(tr("Card: {card}", card=written.card))
 
 
 def _frozen(context: typer.Context, name: str, seed: int) -> tuple[Any, dict[str, Any]]:
@@ -136,7 +150,9 @@ def _frozen(context: typer.Context, name: str, seed: int) -> tuple[Any, dict[str
     for option in _OF_PROMPTS:
         source = context.get_parameter_source(option)
         if source is not None and source.name != "DEFAULT":
-            raise TaskError(f"--{option}: a frozen predictor has its own; leave it out")
+            raise TaskError(
+                tr("--{option}: a frozen predictor has its own; leave it out", option=option)
+            )
     one = promptkit.load_predictor(name, promptkit.FakeModel(), any_model=True)
     names = ("template", "shots", "selection", "order", "verbalizer")
     return one.task, {**{each: getattr(one, each) for each in names}, "seed": seed or one.seed}

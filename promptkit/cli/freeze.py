@@ -14,14 +14,15 @@ from promptkit.cli.predictors import model_again
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.models.base import Model
+from promptkit.translation import tr
 
-Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Saved run, such as runs/fruit.")]
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help=tr("Saved run, such as runs/fruit."))]
 Out = Annotated[
     Path,
     typer.Option(
         metavar="FILE",
         callback=checked(check_file, "--out"),
-        help="File of the predictor, such as fruit.promptkit.",
+        help=tr("File of the predictor, such as fruit.promptkit."),
     ),
 ]
 Levels = Annotated[
@@ -30,13 +31,15 @@ Levels = Annotated[
         "--cell",
         callback=listed,
         metavar="FACTOR=LEVEL",
-        help="Cell to freeze, by its levels, such as shots=4,calibration=batch; by default the "
-        "best one.",
+        help=tr(
+            "Cell to freeze, by its levels, such as shots=4,calibration=batch; by "
+            "default the best one."
+        ),
     ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", min=0, help="Draw of shots; by default the first of the run."),
+    typer.Option(metavar="N", min=0, help=tr("Draw of shots; by default the first of the run.")),
 ]
 Threshold = Annotated[
     float | None,
@@ -44,24 +47,28 @@ Threshold = Annotated[
         metavar="X",
         min=0.0,
         max=1.0,
-        help="Probability that an answer must be above, or it is held back; by default that of "
-        "the run's --max-error.",
+        help=tr(
+            "Probability that an answer must be above, or it is held back; by default "
+            "that of the run's --max-error."
+        ),
     ),
 ]
 WithState = Annotated[
     bool,
     typer.Option(
         "--with-state",
-        help="Put the state of the model after the shots into the file (some 10 MB), so that the "
-        "first answer comes at once.",
+        help=tr(
+            "Put the state of the model after the shots into the file (some 10 MB), so "
+            "that the first answer comes at once."
+        ),
     ),
 ]
 TaskFolder = Annotated[
     str | None,
-    typer.Option(metavar="TASK", help="Task of the run; by default where the run found it."),
+    typer.Option(metavar="TASK", help=tr("Task of the run; by default where the run found it.")),
 ]
 ModelName = Annotated[
-    str | None, typer.Option("--model", metavar="M", help="The same model in another place.")
+    str | None, typer.Option("--model", metavar="M", help=tr("The same model in another place."))
 ]
 
 
@@ -89,7 +96,7 @@ def freeze(
     chosen = cell_in(saved, levels_of(cell or []))
     name = task or setup.task
     if name is None:
-        raise TaskError(f"{run}: its task was made in Python; name it with --task")
+        raise TaskError(tr("{run}: its task was made in Python; name it with --task", run=run))
     loaded = arguments.task_named(name)
 
     contexts = {one["name"]: one["context"] for one in saved.data["models"]}
@@ -109,7 +116,7 @@ def freeze(
         store=store,
         notify=note,
     )
-    say(f"Written to {file}")
+    say(tr("Written to {file}", file=file))
 
 
 def levels_of(texts: list[str]) -> dict[str, str]:
@@ -120,6 +127,6 @@ def levels_of(texts: list[str]) -> dict[str, str]:
             continue
         name, equals, level = text.partition("=")
         if not equals:
-            raise TaskError(f"--cell {text!r}: write a factor and its level: shots=4")
+            raise TaskError(tr("--cell {text!r}: write a factor and its level: shots=4", text=text))
         levels[name.strip()] = level.strip()
     return levels

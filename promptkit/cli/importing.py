@@ -12,6 +12,7 @@ import typer
 from promptkit.cli.console import say, write_json
 from promptkit.cli.options import JsonFile
 from promptkit.importing import tools
+from promptkit.translation import tr
 
 
 def import_file(
@@ -19,14 +20,16 @@ def import_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="FewShotPromptTemplate of LangChain (JSON or YAML), templates of promptsource, or "
-            "task of lm-evaluation-harness.",
+            help=tr(
+                "FewShotPromptTemplate of LangChain (JSON or YAML), templates of "
+                "promptsource, or task of lm-evaluation-harness."
+            ),
         ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder that does not exist yet; by default the file's name."
+            metavar="DIR", help=tr("Folder that does not exist yet; by default the file's name.")
         ),
     ] = None,
     json_file: JsonFile = None,
@@ -47,10 +50,15 @@ def import_file(
         say(str(path))
     if imported.lost:
         say("")
-        say(f"Not carried over from {imported.tool}, or not as it stands:")
+        say(tr("Not carried over from {tool}, or not as it stands:", tool=imported.tool))
         for each in sorted(imported.lost, key=lambda lost: lost.do.startswith("nothing to do")):
             say(f"- {each}")
     tasks = [path.parent for path in written if path.name == "task.toml"]
     if tasks:
         say("")
-        say(f"See what a model reads: promptkit render {shlex.quote(str(tasks[0]))} --query …")
+        say(
+            tr(
+                "See what a model reads: promptkit render {quote} --query …",
+                quote=shlex.quote(str(tasks[0])),
+            )
+        )

@@ -13,6 +13,7 @@ import promptkit
 from promptkit.cli import arguments, options
 from promptkit.cli.console import Screen, err, note, write_json
 from promptkit.cli.repeated import listed
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.linting.findings import Finding
@@ -22,18 +23,18 @@ def lint(
     task: options.TaskName,
     template: options.Templates = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Check the tokens of this model too.")
+        str | None, typer.Option(metavar="MODEL", help=tr("Check the tokens of this model too."))
     ] = None,
     shots: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Largest number of shots that must fit.")
+        int, typer.Option(metavar="N", min=0, help=tr("Largest number of shots that must fit."))
     ] = 8,
     context: options.Context = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="RULE", callback=listed, help="Rule that is not checked."),
+        typer.Option(metavar="RULE", callback=listed, help=tr("Rule that is not checked.")),
     ] = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Make the safe changes to templates, and show them.")
+        bool, typer.Option("--fix", help=tr("Make the safe changes to templates, and show them."))
     ] = False,
     json_file: options.JsonFile = None,
 ) -> None:

@@ -17,6 +17,7 @@ from promptkit.cli.repeated import Command, unsplit
 from promptkit.errors import LookupMissError, PromptkitError
 from promptkit.lookup.lookup import REFUSED, Lookup
 from promptkit.text import counted
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.lookup.lookup_build import Built
@@ -37,17 +38,22 @@ class _Finding(TyperGroup):
 
 app = typer.Typer(
     cls=_Finding,
-    help="Look inputs up in a table of predictions, without a model, or build such a table. "
-    "`promptkit lookup FILE VALUE...` is `promptkit lookup find FILE VALUE...`.",
+    help=tr(
+        "Look inputs up in a table of predictions, without a model, or build such "
+        "a table. `promptkit lookup FILE VALUE...` is `promptkit lookup find FILE "
+        "VALUE...`."
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
 )
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="Lookup table.")]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help=tr("Lookup table."))]
 _Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output."),
+    typer.Option(
+        "--json", metavar="FILE", help=tr("Write the results as JSON; - is standard output.")
+    ),
 ]
 
 
@@ -58,27 +64,31 @@ def find(
         list[str] | None,
         typer.Argument(
             metavar="VALUE...",
-            help="Inputs: texts, or JSON objects where the table has several input fields; by "
-            "default the lines of standard input.",
+            help=tr(
+                "Inputs: texts, or JSON objects where the table has several input fields; "
+                "by default the lines of standard input."
+            ),
         ),
     ] = None,
     default: Annotated[
         str | None,
-        typer.Option(metavar="LABEL", help="Label of inputs that the table does not have."),
+        typer.Option(metavar="LABEL", help=tr("Label of inputs that the table does not have.")),
     ] = None,
     fallback: Annotated[
         Path | None,
         typer.Option(
             metavar="FROZEN|STUDENT",
-            help="Frozen predictor or student that is asked about inputs that the table does not "
-            "have.",
+            help=tr(
+                "Frozen predictor or student that is asked about inputs that the table "
+                "does not have."
+            ),
         ),
     ] = None,
     json_file: _Json = None,
 ) -> None:
     """Look inputs up; exits with 2 where one is not found."""
     if default is not None and fallback is not None:
-        raise PromptkitError("--default and --fallback exclude each other; choose one")
+        raise PromptkitError(tr("--default and --fallback exclude each other; choose one"))
     table = Lookup(file, default=REFUSED if default is None else default)
     written = values or [row.rstrip("\r\n") for row in sys.stdin]
     inputs = [input_of(table, text) for text in written]
@@ -110,23 +120,26 @@ def find(
 @app.command(cls=Command)
 def build(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="A .jsonl or .parquet file.")
+        Path, typer.Argument(metavar="PREDICTIONS", help=tr("A .jsonl or .parquet file."))
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Lookup table, made or refreshed.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help=tr("Lookup table, made or refreshed."))],
     normalise: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[FIELD=]RULE,...",
             callback=unsplit,
-            help="How inputs are compared that are not there as they are: nfc or nfkc, case and "
-            "space, or none; by default those of the table, or nfc,case,space. Repeatable.",
+            help=tr(
+                "How inputs are compared that are not there as they are: nfc or nfkc, case "
+                "and space, or none; by default those of the table, or nfc,case,space. "
+                "Repeatable."
+            ),
         ),
     ] = None,
     add: Annotated[
-        bool, typer.Option("--add", help="Keep the inputs that PREDICTIONS does not have.")
+        bool, typer.Option("--add", help=tr("Keep the inputs that PREDICTIONS does not have."))
     ] = False,
     keep: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Versions that can be brought back.")
+        int, typer.Option(metavar="N", min=0, help=tr("Versions that can be brought back."))
     ] = 1,
     json_file: _Json = None,
 ) -> None:
@@ -145,11 +158,19 @@ def write_table(predictions: Path, out: Path, *, quiet: bool = False, **how: Any
     if not quiet:
         say(f"{out}: {_summary(made.version)}; {_size(out)}")
         if made.unanswered:
-            note(f"{counted(made.unanswered, 'prediction')} without an answer left out")
+            note(
+                tr(
+                    "{predictions} without an answer left out",
+                    predictions=counted(made.unanswered, "prediction", "predictions"),
+                )
+            )
         if made.collisions:
             note(
-                f"{counted(made.collisions, 'collision')}: inputs that are the same after "
-                "normalisation and have different answers are only found as they are written"
+                tr(
+                    "{collisions}: inputs that are the same after normalisation and have "
+                    "different answers are only found as they are written",
+                    collisions=counted(made.collisions, "collision", "collisions"),
+                )
             )
             for text in made.collided:
                 err.print(f"  {text}", soft_wrap=True)
@@ -169,11 +190,13 @@ def check_lookup(file: Path, predictions: Path, shard: str | None) -> None:
 
     if shard is not None:
         raise PromptkitError(
-            "--lookup: a shard is not all; merge the shards, then promptkit lookup build"
+            tr("--lookup: a shard is not all; merge the shards, then promptkit lookup build")
         )
     if predictions.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
-        raise PromptkitError(f"--lookup: reads predictions whose --out ends in {known}")
+        raise PromptkitError(
+            tr("--lookup: reads predictions whose --out ends in {known}", known=known)
+        )
     check_writable(file)
 
 
@@ -183,12 +206,32 @@ def info(file: _File, json_file: _Json = None) -> None:
     table = Lookup(file)
     version = table.version
     if json_file != "-":
-        say(f"{file}: {version.inputs:,} inputs, {version.entries:,} after normalisation")
+        say(
+            tr(
+                "{file}: {inputs:,} inputs, {entries:,} after normalisation",
+                file=file,
+                inputs=version.inputs,
+                entries=version.entries,
+            )
+        )
         for field in table.fields:
-            say(f"  field {field.name}: {', '.join(field.rules) or 'compared as it is'}")
+            say(
+                tr(
+                    "  field {name}: {rules}",
+                    name=field.name,
+                    rules=", ".join(field.rules) or tr("compared as it is"),
+                )
+            )
         for name, value in _origin(version):
             say(f"  {name}: {value}")
-        say(f"  version {version.number}, {version.made}; {_size(file)}")
+        say(
+            tr(
+                "  version {number}, {made}; {size}",
+                number=version.number,
+                made=version.made,
+                size=_size(file),
+            )
+        )
     data = {"file": str(file), "bytes": file.stat().st_size, "sha256": table.sha256}
     write_json(json_file, data | _version_data(version))
 
@@ -209,7 +252,9 @@ def versions(file: _File, json_file: _Json = None) -> None:
                 one.template or "",
                 f"{one.inputs:,}",
                 _changes(one),
-                f"restores {one.restores}" if one.restores is not None else "",
+                tr("restores {restores}", restores=one.restores)
+                if one.restores is not None
+                else "",
             )
         Screen(width=None if sys.stdout.isatty() else 120).print(shown)
     write_json(json_file, [_version_data(one) for one in table.versions])
@@ -219,7 +264,7 @@ def versions(file: _File, json_file: _Json = None) -> None:
 def rollback(
     file: _File,
     to: Annotated[
-        int | None, typer.Option(metavar="N", help="Version; by default the one before.")
+        int | None, typer.Option(metavar="N", help=tr("Version; by default the one before."))
     ] = None,
     json_file: _Json = None,
 ) -> None:
@@ -228,7 +273,14 @@ def rollback(
 
     made = roll_back(file, to)
     if json_file != "-":
-        say(f"{file}: {_summary(made)}; it restores version {made.restores}")
+        say(
+            tr(
+                "{file}: {summary}; it restores version {restores}",
+                file=file,
+                summary=_summary(made),
+                restores=made.restores,
+            )
+        )
     write_json(json_file, _version_data(made))
 
 
@@ -276,7 +328,12 @@ def _origin(version: Version) -> Iterator[tuple[str, str]]:
 
 
 def _summary(version: Version) -> str:
-    return f"version {version.number}, {version.inputs:,} inputs ({_changes(version)})"
+    return tr(
+        "version {number}, {inputs:,} inputs ({changes})",
+        number=version.number,
+        inputs=version.inputs,
+        changes=_changes(version),
+    )
 
 
 def _changes(version: Version) -> str:

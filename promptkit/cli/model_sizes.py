@@ -14,6 +14,7 @@ from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.report.rich_tables import table
 from promptkit.students.student_card import shown_figure
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.students.student import Student
@@ -25,7 +26,7 @@ SeedCount = Annotated[
         "--seeds",
         metavar="N",
         min=1,
-        help="Number of draws of the examples, from --seed on; several make --out a folder.",
+        help=tr("Number of draws of the examples, from --seed on; several make --out a folder."),
     ),
 ]
 
@@ -51,7 +52,11 @@ def counts_of(texts: Sequence[str] | None, least: int) -> list[int]:
     if any(count < least for count in counts):
         given = ",".join(texts or ())
         raise TaskError(
-            f"--examples {given!r}: write numbers of {least} or more, such as 50,100,200"
+            tr(
+                "--examples {given!r}: write numbers of {least} or more, such as 50,100,200",
+                given=given,
+                least=least,
+            )
         )
     return counts
 
@@ -60,8 +65,8 @@ def show_adapters(made: Sequence[TunedAdapter]) -> None:
     """Print a table of adapters."""
     _show(
         (
-            *("adapter", "labels:", "held out:", "epochs:", "made in:"),
-            *("held-out loss:", "held-out accuracy:"),
+            *("adapter", "labels:", tr("held out:"), "epochs:", tr("made in:")),
+            *(tr("held-out loss:"), tr("held-out accuracy:")),
         ),
         map(_adapter, made),
     )
@@ -81,7 +86,13 @@ def show_students(made: Sequence[Student]) -> None:
     """Print a table of students, with their metric on the tests."""
     tests = [one.card["tests"] for one in made if one.card["tests"]]
     metric = tests[0]["student"]["metric"] if tests else ""
-    columns = ("student", "gold labels:", "rows:", "made in:", *([f"{metric}:"] if metric else []))
+    columns = (
+        "student",
+        tr("gold labels:"),
+        "rows:",
+        tr("made in:"),
+        *([f"{metric}:"] if metric else []),
+    )
     _show(columns, (_student(one, metric) for one in made))
 
 
@@ -105,8 +116,14 @@ def _show(columns: Sequence[str], rows: Iterator[Iterator[str]]) -> None:
 def say_compare(task: str, shots: int, model: str, folder: Path) -> None:
     """Print the command that compares the models of a folder with prompts."""
     counts = ",".join(dict.fromkeys(["0", str(shots or 4)]))
-    named = f" --model {model}" if model != "smollm2" else ""
+    named = tr(" --model {model}", model=model) if model != "smollm2" else ""
     say(
-        f"Compare them: promptkit compare {task} --shots {counts}{named} --learning-curve --with "
-        f"{folder}"
+        tr(
+            "Compare them: promptkit compare {task} --shots {counts}{named} "
+            "--learning-curve --with {folder}",
+            task=task,
+            counts=counts,
+            named=named,
+            folder=folder,
+        )
     )

@@ -15,13 +15,14 @@ from promptkit.cli.repeated import Command
 from promptkit.errors import ModelError, escaped
 from promptkit.models.base import Weights
 from promptkit.terminal_text import TextTable
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.models.prepare.record import Choice
     from promptkit.models.runtime.context import RuntimeSettings
 
 app = typer.Typer(
-    help="List, prepare or remove the prepared weights of this machine.",
+    help=tr("List, prepare or remove the prepared weights of this machine."),
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -45,7 +46,7 @@ def list_models(json_file: JsonFile = None) -> None:
         if choices:
             _print(_list(choices))
         total = sum({choice.made: choice.made_bytes for choice in choices}.values())
-        say(f"{_size(total)} in {root()}")
+        say(tr("{size} in {root}", size=_size(total), root=root()))
     write_json(json_file, [_data(choice) for choice in choices])
 
 
@@ -53,14 +54,19 @@ def list_models(json_file: JsonFile = None) -> None:
 def prepare(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A .gguf file, smollm2, or hf:owner/repo/file.gguf."),
+        typer.Argument(
+            metavar="MODEL", help=tr("A .gguf file, smollm2, or hf:owner/repo/file.gguf.")
+        ),
     ],
     weights: Annotated[
         str,
         typer.Option(
             metavar="TYPE",
-            help="auto, the fastest that is as precise as the file, or a type whatever its "
-            f"precision: {', '.join(_KINDS[1:])}.",
+            help=tr(
+                "auto, the fastest that is as precise as the file, or a type whatever its "
+                "precision: {names}.",
+                names=", ".join(_KINDS[1:]),
+            ),
         ),
     ] = "auto",
     json_file: JsonFile = None,
@@ -70,14 +76,16 @@ def prepare(
     from promptkit.models.prepare.prepare import prepare
 
     if weights not in _KINDS:
-        raise ModelError(f"--weights {weights!r}: choose {', '.join(_KINDS)}")
+        raise ModelError(
+            tr("--weights {weights!r}: choose {KINDS}", weights=weights, KINDS=", ".join(_KINDS))
+        )
     kind = cast(Weights, weights)
     try:
-        with err.status(Text(f"loading {escaped(model)}")) as status:
+        with err.status(Text(tr("loading {model}", model=escaped(model)))) as status:
             file = verify(find(model))
             choice = prepare(file, kind, lambda message: status.update(Text(message)))
     except KeyboardInterrupt:
-        err.print("interrupted; nothing was kept")
+        err.print(tr("interrupted; nothing was kept"))
         raise typer.Exit(130) from None
     if json_file != "-":
         _print(_measured(choice))
@@ -88,20 +96,20 @@ def prepare(
 @app.command(cls=Command)
 def remove(
     model: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL...", help="Model, as it is listed.")
+        list[str] | None, typer.Argument(metavar="MODEL...", help=tr("Model, as it is listed."))
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Remove all.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help=tr("Remove all."))] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Delete prepared weights, never the models' own files."""
     from promptkit.models.prepare.record import digests, forget
 
     if bool(model) == everything:
-        raise ModelError("name the models to remove, or all of them with --all")
+        raise ModelError(tr("name the models to remove, or all of them with --all"))
     found = digests() if everything else [one for name in model or [] for one in _digests(name)]
     freed = sum(map(forget, dict.fromkeys(found)))
     if json_file != "-":
-        print(f"{_size(freed)} freed")
+        print(tr("{size} freed", size=_size(freed)))
     write_json(json_file, {"freed_bytes": freed})
 
 
@@ -114,17 +122,17 @@ def _digests(name: str) -> list[str]:
     if not listed and (sha256 := digest(find(name))) in digests():
         listed = [sha256]
     if not listed:
-        raise ModelError(f"nothing is kept for {name}; see promptkit models")
+        raise ModelError(tr("nothing is kept for {name}; see promptkit models", name=name))
     return listed
 
 
 def _list(choices: Sequence[Choice]) -> TextTable:
     from promptkit.models.prepare.record import machine
 
-    table = _table("model", "asked", "runs as", "times as fast", "size")
+    table = _table("model", "asked", tr("runs as"), tr("times as fast"), "size")
     here = machine()
     for choice in choices:
-        elsewhere = "" if choice.machine == here else " (measured on another machine)"
+        elsewhere = "" if choice.machine == here else tr(" (measured on another machine)")
         table.add_row(
             escaped(choice.name),
             choice.asked,
@@ -137,7 +145,7 @@ def _list(choices: Sequence[Choice]) -> TextTable:
 
 def _measured(choice: Choice) -> TextTable:
     table = _table(
-        "weights", "attention", "cache", "micro-batch", "threads", "tokens/s", "nats from F32"
+        "weights", "attention", "cache", "micro-batch", "threads", "tokens/s", tr("nats from F32")
     )
     told = set[str]()
     for one in choice.measured:
@@ -149,22 +157,33 @@ def _measured(choice: Choice) -> TextTable:
         kinds = (one.weights, _attention(settings), settings.cache.upper())
         table.add_row(*kinds, *numbers, f"{one.speed:,.0f}", shown)
     for kind, reason in choice.left_out.items():
-        table.add_row(kind, f"left out: {escaped(reason)}")
+        table.add_row(kind, tr("left out: {reason}", reason=escaped(reason)))
     return table
 
 
 def _outcome(choice: Choice) -> str:
     settings = choice.settings
-    runs = (
-        f"{escaped(choice.label)}, {_attention(settings)} attention, "
-        f"{settings.cache.upper()} cache, micro-batches of {settings.batch}, "
-        f"{settings.threads} threads"
-        + (f", {settings.gpu_layers} layers on a GPU" if settings.gpu_layers else "")
+    runs = tr(
+        "{label}, {attention} attention, {cache} cache, micro-batches of {batch}, "
+        "{threads} threads",
+        label=escaped(choice.label),
+        attention=_attention(settings),
+        cache=settings.cache.upper(),
+        batch=settings.batch,
+        threads=settings.threads,
+    ) + (
+        tr(", {gpu_layers} layers on a GPU", gpu_layers=settings.gpu_layers)
+        if settings.gpu_layers
+        else ""
     )
     where = f"\n{_size(choice.made_bytes)}: {escaped(str(choice.made))}" if choice.made else ""
-    busy = "" if choice.settled else "The machine was busy, so the speeds had not settled.\n"
-    return (
-        f"{busy}It runs as {runs}: {choice.gain:.1f} times as fast as its file usually does.{where}"
+    busy = "" if choice.settled else tr("The machine was busy, so the speeds had not settled.\n")
+    return tr(
+        "{busy}It runs as {runs}: {gain:.1f} times as fast as its file usually does.{where}",
+        busy=busy,
+        runs=runs,
+        gain=choice.gain,
+        where=where,
     )
 
 

@@ -15,35 +15,40 @@ from promptkit.errors import TaskError
 from promptkit.inference.reasoning import Reasoning
 from promptkit.models.base import Weights
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 MODEL = "smollm2"
 """Model by default: the bundled one."""
 
 
-Shots = Annotated[int, typer.Option(metavar="N", min=1, help="Number of demonstrations.")]
+Shots = Annotated[int, typer.Option(metavar="N", min=1, help=tr("Number of demonstrations."))]
 MethodName = Annotated[
     str,
     typer.Option(
         metavar="greedy|bootstrap",
-        help="greedy adds the best demonstration, one after the other; bootstrap takes the best of "
-        "random sets of those that the model itself answers right.",
+        help=tr(
+            "greedy adds the best demonstration, one after the other; bootstrap takes "
+            "the best of random sets of those that the model itself answers right."
+        ),
     ),
 ]
-Budget = Annotated[int, typer.Option(metavar="N", min=1, help="Largest number of prompts.")]
+Budget = Annotated[int, typer.Option(metavar="N", min=1, help=tr("Largest number of prompts."))]
 HeldOut = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Number of held-out examples of the pool; by default a third."
+        metavar="N", min=1, help=tr("Number of held-out examples of the pool; by default a third.")
     ),
 ]
-Out = Annotated[Path, typer.Option(metavar="FILE", help="File for the ids of the shots.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the draws.")]
+Out = Annotated[Path, typer.Option(metavar="FILE", help=tr("File for the ids of the shots."))]
+Seed = Annotated[int, typer.Option(metavar="N", help=tr("Seed of the split and of the draws."))]
 Metric = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Metric that the search improves; by default the log loss of labels, the mae of "
-        "numbers and the accuracy of other answers.",
+        help=tr(
+            "Metric that the search improves; by default the log loss of labels, the "
+            "mae of numbers and the accuracy of other answers."
+        ),
     ),
 ]
 
@@ -87,7 +92,9 @@ def optimise(
     sampling = arguments.sampling(max_tokens, temperature)
     loaded = arguments.task_named(task, near_duplicates)
     if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
-        raise TaskError(f"--out {out}: write a file name that ends in .json, in an existing folder")
+        raise TaskError(
+            tr("--out {out}: write a file name that ends in .json, in an existing folder", out=out)
+        )
     outputs.check_file("--out", out)
     search_metric(loaded, metric, votes=rationales > 1)
     reasoning = Reasoning(rationale_tokens, rationales, think)
@@ -136,5 +143,5 @@ def optimise(
         words += ["--model", arguments.shown_model(model)] if model != MODEL else []
         if near_duplicates is not None:
             words += ["--near-duplicates", near_duplicates]
-        say(f"Written to {out}. Now: {shlex.join(words)}")
+        say(tr("Written to {out}. Now: {words}", out=out, words=shlex.join(words)))
     write_json(json_file, found.to_dict())

@@ -11,71 +11,84 @@ from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.repeated import listed, unparted
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
+from promptkit.translation import tr
 
 MOST_SEEDS = 10_000
 """The largest number of draws that a command takes."""
 
-MODEL_HELP = (
-    "Model: a .gguf file, smollm2 (the default), hf:owner/repo/file.gguf, or the URL of a server, "
-    "such as http://127.0.0.1:8080#NAME."
+MODEL_HELP = tr(
+    "Model: a .gguf file, smollm2 (the default), hf:owner/repo/file.gguf, or "
+    "the URL of a server, such as http://127.0.0.1:8080#NAME."
 )
-SELECTION_HELP = (
-    "Selection of shots: balanced (each label in turn; the default for labels), random, first (in "
-    "the pool's order), k-centre, similar, similar-balanced, diverse, block-similar, or a JSON "
-    'file of {"shots": [ids]}.'
+SELECTION_HELP = tr(
+    "Selection of shots: balanced (each label in turn; the default for "
+    "labels), random, first (in the pool's order), k-centre, similar, "
+    'similar-balanced, diverse, block-similar, or a JSON file of {"shots": '
+    "[ids]}."
 )
-ORDER_HELP = (
+ORDER_HELP = tr(
     "Order of the shots: drawn, reversed, nearest-last or rotated; by default the selection's own."
 )
 
 
 def _number_or_auto(text: str) -> str:
     if text != "auto" and not (text.isdecimal() and 1 <= int(text[:6]) <= MOST_SEEDS):
-        raise typer.BadParameter(f"{text!r} is not a number from 1 to {MOST_SEEDS:,}, nor auto.")
+        raise typer.BadParameter(
+            tr(
+                "{text!r} is not a number from 1 to {MOST_SEEDS:,}, nor auto.",
+                text=text,
+                MOST_SEEDS=MOST_SEEDS,
+            )
+        )
     return text
 
 
 def _layers_or_auto(text: str | None) -> str | None:
     if text is not None and text != "auto" and not (text.isdecimal() and len(text) <= 6):
-        raise typer.BadParameter(f"{text!r} is not a number of layers, nor auto.")
+        raise typer.BadParameter(tr("{text!r} is not a number of layers, nor auto.", text=text))
     return text
 
 
 TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute.")
+    str, typer.Argument(metavar="TASK", help=tr("Task folder, or package.module:attribute."))
 ]
 OneModel = Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)]
 OneTemplate = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Template, by name or path; by default the task's."),
+    typer.Option(metavar="NAME", help=tr("Template, by name or path; by default the task's.")),
 ]
-OneVerbalizer = Annotated[str | None, typer.Option(metavar="NAME", help="Words for the labels.")]
+OneVerbalizer = Annotated[
+    str | None, typer.Option(metavar="NAME", help=tr("Words for the labels."))
+]
 OneOrder = Annotated[str | None, typer.Option(metavar="NAME", help=ORDER_HELP)]
 Shots = Annotated[
     list[str] | None,
-    typer.Option(metavar="K,...", callback=listed, help="Shot counts; by default 0,1,2,4,8."),
+    typer.Option(metavar="K,...", callback=listed, help=tr("Shot counts; by default 0,1,2,4,8.")),
 ]
 Seeds = Annotated[
-    int, typer.Option(metavar="N", min=1, max=MOST_SEEDS, help="Number of draws of shots.")
+    int, typer.Option(metavar="N", min=1, max=MOST_SEEDS, help=tr("Number of draws of shots."))
 ]
 SeedsOrAuto = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
         callback=_number_or_auto,
-        help="Number of draws of shots; auto adds draws, up to 20, until they are the smaller "
-        "part of the error.",
+        help=tr(
+            "Number of draws of shots; auto adds draws, up to 20, until they are the "
+            "smaller part of the error."
+        ),
     ),
 ]
 NoLint = Annotated[
-    bool, typer.Option("--no-lint", help="Skip lint: run despite its errors, without its warnings.")
+    bool,
+    typer.Option("--no-lint", help=tr("Skip lint: run despite its errors, without its warnings.")),
 ]
 JsonFile = Annotated[
     str | None,
     typer.Option(
         "--json",
         metavar="FILE",
-        help="Write the results as JSON; - is standard output.",
+        help=tr("Write the results as JSON; - is standard output."),
         callback=checked(check_file, "--json"),
     ),
 ]
@@ -83,8 +96,11 @@ WeightsName = Annotated[
     str,
     typer.Option(
         metavar="TYPE",
-        help=f"Type of the weights: {', '.join(get_args(Weights))}; auto is the fastest on this "
-        "machine that is as precise as the file.",
+        help=tr(
+            "Type of the weights: {Weights}; auto is the fastest on this machine that "
+            "is as precise as the file.",
+            Weights=", ".join(get_args(Weights)),
+        ),
     ),
 ]
 HtmlFile = Annotated[
@@ -92,24 +108,26 @@ HtmlFile = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Write an interactive page that needs no network.",
+        help=tr("Write an interactive page that needs no network."),
         callback=checked(check_file, "--html"),
     ),
 ]
 Whitespace = Annotated[
-    bool, typer.Option("--whitespace", help="Show spaces, tabs and newlines as · ⇥ ↵.")
+    bool, typer.Option("--whitespace", help=tr("Show spaces, tabs and newlines as · ⇥ ↵."))
 ]
 Watch = Annotated[
-    bool, typer.Option("--watch", help="Render again whenever a file changes, until Ctrl-C.")
+    bool, typer.Option("--watch", help=tr("Render again whenever a file changes, until Ctrl-C."))
 ]
 Context = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Tokens of the longest prompt with its answer."),
+    typer.Option(metavar="N", min=1, help=tr("Tokens of the longest prompt with its answer.")),
 ]
 Adapters = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FILE", callback=listed, help="LoRA adapter (.gguf): each model also runs with it."
+        metavar="FILE",
+        callback=listed,
+        help=tr("LoRA adapter (.gguf): each model also runs with it."),
     ),
 ]
 With = Annotated[
@@ -118,18 +136,22 @@ With = Annotated[
         "--with",
         metavar="FILE|DIR",
         callback=listed,
-        help="Something else that answers, compared on the same tests: a frozen predictor "
-        "(.promptkit), a lookup table, a student's folder, a cascade, or a LoRA adapter (.gguf), "
-        "which is asked with the same prompts as its model (with --learning-curve those it was "
-        "trained for); or a folder of such.",
+        help=tr(
+            "Something else that answers, compared on the same tests: a frozen "
+            "predictor (.promptkit), a lookup table, a student's folder, a cascade, or "
+            "a LoRA adapter (.gguf), which is asked with the same prompts as its model "
+            "(with --learning-curve those it was trained for); or a folder of such."
+        ),
     ),
 ]
 Costs = Annotated[
     bool,
     typer.Option(
         "--costs",
-        help="Show sizes, speeds and costs of making, as where something else than prompts is "
-        "compared.",
+        help=tr(
+            "Show sizes, speeds and costs of making, as where something else than "
+            "prompts is compared."
+        ),
     ),
 ]
 Baselines = Annotated[
@@ -137,30 +159,36 @@ Baselines = Annotated[
     typer.Option(
         "--baselines/--no-baselines",
         show_default=False,
-        help="Train models on the pool too, by scikit-learn: the majority class, TF-IDF with "
-        "logistic regression, nearest neighbours, naive Bayes; for numbers the mean, the median "
-        "and ridge regression. By default where the pool has labels or numbers.",
+        help=tr(
+            "Train models on the pool too, by scikit-learn: the majority class, TF-IDF "
+            "with logistic regression, nearest neighbours, naive Bayes; for numbers "
+            "the mean, the median and ridge regression. By default where the pool has "
+            "labels or numbers."
+        ),
     ),
 ]
 LearningCurve = Annotated[
     bool,
     typer.Option(
         "--learning-curve",
-        help="Train baselines on as many rows as prompts see too, and on growing parts of the "
-        "pool, and say from how many labelled rows on which is better; adapters and students of "
-        "--with are points of such lines.",
+        help=tr(
+            "Train baselines on as many rows as prompts see too, and on growing parts "
+            "of the pool, and say from how many labelled rows on which is better; "
+            "adapters and students of --with are points of such lines."
+        ),
     ),
 ]
 Exact = Annotated[
     bool,
     typer.Option(
-        "--exact", help="Evaluate each prompt alone, so that others cannot change its last digits."
+        "--exact",
+        help=tr("Evaluate each prompt alone, so that others cannot change its last digits."),
     ),
 ]
 StoreFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Prediction store; by default .promptkit/predictions.sqlite."
+        metavar="FILE", help=tr("Prediction store; by default .promptkit/predictions.sqlite.")
     ),
 ]
 Models = Annotated[
@@ -169,7 +197,9 @@ Models = Annotated[
 Templates = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME", callback=listed, help="Template, by name or path; by default the task's."
+        metavar="NAME",
+        callback=listed,
+        help=tr("Template, by name or path; by default the task's."),
     ),
 ]
 Formats = Annotated[
@@ -178,8 +208,10 @@ Formats = Annotated[
         metavar="N",
         min=1,
         max=1000,
-        help="Number of formats of each template, its own included: separators, casing and line "
-        "ends vary.",
+        help=tr(
+            "Number of formats of each template, its own included: separators, casing "
+            "and line ends vary."
+        ),
     ),
 ]
 Selections = Annotated[
@@ -189,16 +221,20 @@ Embedder = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="GGUF embedding model by which selections compare inputs; by default they compare "
-        "character n-grams (TF-IDF).",
+        help=tr(
+            "GGUF embedding model by which selections compare inputs; by default they "
+            "compare character n-grams (TF-IDF)."
+        ),
     ),
 ]
 NearDuplicates = Annotated[
     str | None,
     typer.Option(
         metavar="exclude|allow",
-        help="Near-duplicates of a query among its shots; by default the task's setting, which is "
-        "exclude unless it says otherwise.",
+        help=tr(
+            "Near-duplicates of a query among its shots; by default the task's "
+            "setting, which is exclude unless it says otherwise."
+        ),
     ),
 ]
 OrderNames = Annotated[
@@ -208,7 +244,7 @@ OrderNames = Annotated[
 OrderCount = Annotated[
     int | None,
     typer.Option(
-        "--orders", metavar="N", min=1, help="Number of balanced orders of the same shots."
+        "--orders", metavar="N", min=1, help=tr("Number of balanced orders of the same shots.")
     ),
 ]
 Verbalizers = Annotated[
@@ -216,13 +252,16 @@ Verbalizers = Annotated[
     typer.Option(
         metavar="NAME",
         callback=listed,
-        help="Words for the labels: a verbalizer of task.toml, labels, lower, upper, title, or "
-        "the controls swapped and symbols.",
+        help=tr(
+            "Words for the labels: a verbalizer of task.toml, labels, lower, upper, "
+            "title, or the controls swapped and symbols."
+        ),
     ),
 ]
-LANGUAGE_HELP = (
-    "Language of the task: one of its own for the whole prompt, such as hi, or those of its "
-    "parts, such as instruction=en,shots=hi,labels=hi; queries are in the language of the shots."
+LANGUAGE_HELP = tr(
+    "Language of the task: one of its own for the whole prompt, such as hi, or "
+    "those of its parts, such as instruction=en,shots=hi,labels=hi; queries "
+    "are in the language of the shots."
 )
 LanguageNames = Annotated[
     list[str] | None,
@@ -236,8 +275,11 @@ Calibrate = Annotated[
     typer.Option(
         callback=listed,
         metavar="METHOD",
-        help="Correct label bias, beside the raw figures: contextual, domain-context, batch, pmi, "
-        "temperature, vector, or all; for options of each query: pmi, by_byte, by_token, or all.",
+        help=tr(
+            "Correct label bias, beside the raw figures: contextual, domain-context, "
+            "batch, pmi, temperature, vector, or all; for options of each query: pmi, "
+            "by_byte, by_token, or all."
+        ),
     ),
 ]
 OptionOrders = Annotated[
@@ -245,49 +287,60 @@ OptionOrders = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of cyclic orders of each query's own options, over which the scores of an "
-        "option are averaged, beside the raw figures; 1 for no average.",
+        help=tr(
+            "Number of cyclic orders of each query's own options, over which the "
+            "scores of an option are averaged, beside the raw figures; 1 for no "
+            "average."
+        ),
     ),
 ]
-Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask only the first N tests.")]
+Limit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help=tr("Ask only the first N tests."))
+]
 By = Annotated[
     list[str] | None,
     typer.Option(
         "--by",
         callback=listed,
         metavar="COLUMN",
-        help="Column whose values make slices, each with its own figures: an input field, another "
-        "column of the tests, or output.",
+        help=tr(
+            "Column whose values make slices, each with its own figures: an input "
+            "field, another column of the tests, or output."
+        ),
     ),
 ]
 MaxError = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Share of wrong answers, such as 0.1: says how many queries the best cell can answer "
-        "if it may hold back answers of low probability.",
+        help=tr(
+            "Share of wrong answers, such as 0.1: says how many queries the best cell "
+            "can answer if it may hold back answers of low probability."
+        ),
     ),
 ]
 Metric = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Metric by which cells are compared, such as balanced_accuracy, macro_f1, log_loss "
-        "or mae; by default accuracy, and mae for numbers.",
+        help=tr(
+            "Metric by which cells are compared, such as balanced_accuracy, macro_f1, "
+            "log_loss or mae; by default accuracy, and mae for numbers."
+        ),
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder of the results; by default runs/TASK."),
+    typer.Option(metavar="DIR", help=tr("Folder of the results; by default runs/TASK.")),
 ]
 Fitting = Annotated[
     str,
     typer.Option(
-        metavar="|".join(get_args(Fit)), help="What to do with a prompt that does not fit."
+        metavar="|".join(get_args(Fit)), help=tr("What to do with a prompt that does not fit.")
     ),
 ]
 MaxTokens = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Tokens of the longest generated answer.")
+    int, typer.Option(metavar="N", min=1, help=tr("Tokens of the longest generated answer."))
 ]
 RationaleTokens = Annotated[
     int,
@@ -302,8 +355,10 @@ Rationales = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of rationales (and thoughts) that are sampled for each query; the answers "
-        "after them vote.",
+        help=tr(
+            "Number of rationales (and thoughts) that are sampled for each query; the "
+            "answers after them vote."
+        ),
     ),
 ]
 Think = Annotated[
@@ -311,8 +366,10 @@ Think = Annotated[
     typer.Option(
         metavar="N",
         min=0,
-        help="Tokens of the longest thought before an answer, of models whose chat template has "
-        "thoughts; 0 for none.",
+        help=tr(
+            "Tokens of the longest thought before an answer, of models whose chat "
+            "template has thoughts; 0 for none."
+        ),
     ),
 ]
 Temperature = Annotated[
@@ -320,7 +377,7 @@ Temperature = Annotated[
     typer.Option(
         metavar="X",
         min=0.0,
-        help="Temperature of generated answers; 0 is greedy, and 0.7 for --rationales above 1.",
+        help=tr("Temperature of generated answers; 0 is greedy, and 0.7 for --rationales above 1."),
     ),
 ]
 GpuLayersText = Annotated[
@@ -329,8 +386,10 @@ GpuLayersText = Annotated[
         "--gpu-layers",
         metavar="N|auto",
         callback=_layers_or_auto,
-        help="Layers that run on a GPU, if llama.cpp was built for one: 0 for none; auto is what "
-        "was measured to be fastest.",
+        help=tr(
+            "Layers that run on a GPU, if llama.cpp was built for one: 0 for none; "
+            "auto is what was measured to be fastest."
+        ),
     ),
 ]
 FrozenGpuLayers = Annotated[
@@ -339,10 +398,13 @@ FrozenGpuLayers = Annotated[
         "--gpu-layers",
         metavar="N|auto",
         callback=_layers_or_auto,
-        help="Layers that run on a GPU, if llama.cpp was built for one; by default as many as when "
-        "it was frozen.",
+        help=tr(
+            "Layers that run on a GPU, if llama.cpp was built for one; by default as "
+            "many as when it was frozen."
+        ),
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Number of threads; by default one per core.")
+    int | None,
+    typer.Option(metavar="N", min=1, help=tr("Number of threads; by default one per core.")),
 ]

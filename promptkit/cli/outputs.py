@@ -11,6 +11,7 @@ from typing import TypeVar
 from promptkit.errors import TaskError
 from promptkit.experiments.comparison import FILES
 from promptkit.files.saving import unwritable
+from promptkit.translation import tr
 
 T = TypeVar("T", str | None, Path | None)
 
@@ -20,13 +21,27 @@ def check_run(option: str, folder: Path) -> None:
     check_folder(option, folder)
     for name in FILES:
         if (folder / name).is_dir():
-            raise TaskError(f"{option} {folder}: {name} is a folder there; name another")
+            raise TaskError(
+                tr(
+                    "{option} {folder}: {name} is a folder there; name another",
+                    option=option,
+                    folder=folder,
+                    name=name,
+                )
+            )
 
 
 def check_folder(option: str, folder: Path) -> None:
     """Raise `TaskError` for a folder in which no file can be made."""
     if reason := unwritable(folder):
-        raise TaskError(f"{option} {folder}: {reason}; name another")
+        raise TaskError(
+            tr(
+                "{option} {folder}: {reason}; name another",
+                option=option,
+                folder=folder,
+                reason=reason,
+            )
+        )
 
 
 def check_file(option: str, file: Path) -> None:
@@ -40,18 +55,38 @@ def check_file(option: str, file: Path) -> None:
         mode = stat.S_IFREG
     except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
         reason = getattr(error, "strerror", None) or error
-        raise TaskError(f"{option} {file}: {reason}; name another") from None
+        raise TaskError(
+            tr("{option} {file}: {reason}; name another", option=option, file=file, reason=reason)
+        ) from None
     if stat.S_ISDIR(mode):
-        raise TaskError(f"{option} {file}: not a file but a folder; name another")
+        raise TaskError(
+            tr("{option} {file}: not a file but a folder; name another", option=option, file=file)
+        )
     if not place.parent.is_dir():
-        reason = "No such file or directory"
-        raise TaskError(f"{option} {file}: {reason}; name a file in a folder that exists")
+        reason = tr("No such file or directory")
+        raise TaskError(
+            tr(
+                "{option} {file}: {reason}; name a file in a folder that exists",
+                option=option,
+                file=file,
+                reason=reason,
+            )
+        )
     if stat.S_ISREG(mode):
         blocked = unwritable(place.parent)
     else:  # a pipe or a device
-        blocked = None if os.access(place, os.W_OK) else f"{place} cannot be written"
+        blocked = (
+            None if os.access(place, os.W_OK) else tr("{place} cannot be written", place=place)
+        )
     if blocked is not None:
-        raise TaskError(f"{option} {file}: {blocked}; name another")
+        raise TaskError(
+            tr(
+                "{option} {file}: {blocked}; name another",
+                option=option,
+                file=file,
+                blocked=blocked,
+            )
+        )
 
 
 def checked(check: Callable[[str, Path], None], option: str) -> Callable[[T], T]:

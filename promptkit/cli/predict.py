@@ -37,6 +37,7 @@ from promptkit.inference.predictor_key import predictor_key
 from promptkit.lookup.lookup_rows import PredictedBy
 from promptkit.models.base import Weights
 from promptkit.text import counted
+from promptkit.translation import tr
 
 _OF_PROMPTS = (
     *("shots", "seed", "template", "language", "verbalizer", "selection", "near_duplicates"),
@@ -46,19 +47,22 @@ _OF_PROMPTS = (
 
 Named = Annotated[str, typer.Argument(metavar="TASK|FROZEN|STUDENT", help=TASK_OR_SAVED)]
 InputFile = Annotated[
-    Path, typer.Argument(metavar="INPUTS", help="Rows: a .csv, .jsonl or .parquet file.")
+    Path, typer.Argument(metavar="INPUTS", help=tr("Rows: a .csv, .jsonl or .parquet file."))
 ]
 OutFile = Annotated[
     Path,
     typer.Option(
-        metavar="FILE", help="File of the predictions: .jsonl, .csv or .parquet; appears when done."
+        metavar="FILE",
+        help=tr("File of the predictions: .jsonl, .csv or .parquet; appears when done."),
     ),
 ]
 ShotCount = Annotated[
     int | None,
-    typer.Option(metavar="K", min=0, help=f"Number of shots; by default up to {SHOTS}."),
+    typer.Option(
+        metavar="K", min=0, help=tr("Number of shots; by default up to {SHOTS}.", SHOTS=SHOTS)
+    ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Number of the draw of shots.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help=tr("Number of the draw of shots."))]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
 Columns = Annotated[
     list[str] | None,
@@ -66,41 +70,47 @@ Columns = Annotated[
         "--column",
         metavar="FIELD=COLUMN",
         callback=listed,
-        help="Column of an input field, or of id, that has another name in INPUTS.",
+        help=tr("Column of an input field, or of id, that has another name in INPUTS."),
     ),
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Stop at the first row that does not fit, and reject none."),
+    typer.Option("--strict", help=tr("Stop at the first row that does not fit, and reject none.")),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Only say what it costs: rows, tokens, time and disk, from a sample that is measured.",
+        help=tr(
+            "Only say what it costs: rows, tokens, time and disk, from a sample that is measured."
+        ),
     ),
 ]
 RowLimit = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Predict only the first N rows.")
+    int | None, typer.Option(metavar="N", min=1, help=tr("Predict only the first N rows."))
 ]
 ShardName = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Predict only the I-th of N shards; promptkit merge FILE joins them.",
+        help=tr("Predict only the I-th of N shards; promptkit merge FILE joins them."),
     ),
 ]
 ChunkRows = Annotated[
     int,
-    typer.Option(metavar="N", min=1, help="Rows that are asked together and written as one part."),
+    typer.Option(
+        metavar="N", min=1, help=tr("Rows that are asked together and written as one part.")
+    ),
 ]
 WantedScores = Annotated[
     str | None,
     typer.Option(
         "--scores",
         metavar="all|best",
-        help="Labels that are scored: all by default, or only those that can be the best: the same "
-        "labels for fewer tokens, without probabilities.",
+        help=tr(
+            "Labels that are scored: all by default, or only those that can be the "
+            "best: the same labels for fewer tokens, without probabilities."
+        ),
     ),
 ]
 RayAddress = Annotated[
@@ -108,32 +118,34 @@ RayAddress = Annotated[
     typer.Option(
         "--ray",
         metavar="ADDRESS|local",
-        help="Ask on the machines of a Ray cluster, or on actors of this machine.",
+        help=tr("Ask on the machines of a Ray cluster, or on actors of this machine."),
     ),
 ]
 RayActors = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Actors of --ray, a model each; by default one for each machine."
+        metavar="N",
+        min=1,
+        help=tr("Actors of --ray, a model each; by default one for each machine."),
     ),
 ]
 Verbatim = Annotated[
     bool,
     typer.Option(
         "--verbatim",
-        help="Ask rows apart that differ in Unicode's composition or in white space only.",
+        help=tr("Ask rows apart that differ in Unicode's composition or in white space only."),
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace predictions of something else, once it is done."),
+    typer.Option("--overwrite", help=tr("Replace predictions of something else, once it is done.")),
 ]
 LookupFile = Annotated[
     Path | None,
     typer.Option(
         "--lookup",
         metavar="FILE",
-        help="Lookup table, made or refreshed of the predictions once they are complete.",
+        help=tr("Lookup table, made or refreshed of the predictions once they are complete."),
     ),
 ]
 
@@ -176,19 +188,19 @@ def predict(
             "--context",
             metavar="N",
             min=1,
-            help="Tokens of the longest prompt with its answer.",
+            help=tr("Tokens of the longest prompt with its answer."),
         ),
     ] = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayersText = "auto",
     weights: options.WeightsName = "auto",
     adapter: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="LoRA adapter (.gguf) of the model.")
+        Path | None, typer.Option(metavar="FILE", help=tr("LoRA adapter (.gguf) of the model."))
     ] = None,
     exact: options.Exact = False,
     any_model: Annotated[
         bool,
-        typer.Option("--any-model", help="Let another model than the frozen one answer."),
+        typer.Option("--any-model", help=tr("Let another model than the frozen one answer.")),
     ] = False,
 ) -> None:
     """Predict the rows of a file, however many they are.
@@ -200,7 +212,9 @@ def predict(
     part = Shard.read(shard) if shard is not None else Shard()
     workers = _workers(ray, ray_actors, threads, store)
     if not inputs.is_file():
-        raise TaskError(f"{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet")
+        raise TaskError(
+            tr("{inputs}: no such file; INPUTS are rows in .csv, .jsonl or .parquet", inputs=inputs)
+        )
     if is_saved(task):
         how: dict[str, Any] = {"any_model": any_model, "threads": threads, "embedder": embedder}
         predictor: Any = _saved(context, task, model=model, gpu_layers=gpu_layers, **how)
@@ -235,7 +249,7 @@ def predict(
     if dry_run:
         from promptkit.bulk.bulk_estimate import estimate
 
-        with err.status("reading the rows, and measuring a sample"):
+        with err.status(tr("reading the rows, and measuring a sample")):
             print(estimate(predictor, inputs, task=predictor.task, shards=part.of, **rows))
         return
     with row_progress() as progress:
@@ -259,7 +273,9 @@ def predict(
 def merge(
     out: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="The --out of the shards; their parts: FILE.parts."),
+        typer.Argument(
+            metavar="FILE", help=tr("The --out of the shards; their parts: FILE.parts.")
+        ),
     ],
 ) -> None:
     """Write the predictions of all shards to one file, in the order of the input.
@@ -293,7 +309,7 @@ def _scoring(predictor: Any, scores: str | None) -> Any:
     (wanted,) = arguments.choices("scores", [scores], ScoredLabels)
     if not isinstance(predictor, Predictor):
         name = predictor.identity.name
-        raise TaskError(f"--scores: of prompts, and {name} is none; leave it out")
+        raise TaskError(tr("--scores: of prompts, and {name} is none; leave it out", name=name))
     return replace(predictor, scores=wanted)
 
 
@@ -304,7 +320,7 @@ def _workers(
     if ray is None:
         if actors is not None:
             raise TaskError(
-                "--ray-actors: of a Ray cluster; name it, or begin one with --ray local"
+                tr("--ray-actors: of a Ray cluster; name it, or begin one with --ray local")
             )
         return None
     from promptkit.distributed.ray_data import check_ray
@@ -323,16 +339,42 @@ def _saved(context: typer.Context, name: str, **options: Any) -> Any:
 def _say(done: BulkResult, shard: str | None) -> None:
     """Print what became of a run."""
     if done.complete and done.before == done.rows + done.rejects:
-        say(f"Complete already: {done.out}, {counted(done.rows, 'row')} predicted")
+        say(
+            tr(
+                "Complete already: {out}, {rows} predicted",
+                out=done.out,
+                rows=counted(done.rows, "row", "rows"),
+            )
+        )
         return
-    equal = f", {done.asked:,} of them asked" if done.asked < done.rows else ""
-    before = f" ({done.before:,} before it was interrupted)" if done.before else ""
-    said = f"{counted(done.rows, 'row')} predicted{equal}{before}"
+    equal = tr(", {asked:,} of them asked", asked=done.asked) if done.asked < done.rows else ""
+    before = (
+        tr(" ({before:,} before it was interrupted)", before=done.before) if done.before else ""
+    )
+    said = tr(
+        "{rows} predicted{equal}{before}",
+        rows=counted(done.rows, "row", "rows"),
+        equal=equal,
+        before=before,
+    )
     if done.complete:
-        say(f"Written to {done.out}: {said}")
+        say(tr("Written to {out}: {said}", out=done.out, said=said))
         if done.rejects:
-            say(f"Rejected: {counted(done.rejects, 'row')}, with reasons in {done.rejects_file}")
+            say(
+                tr(
+                    "Rejected: {rows}, with reasons in {rejects_file}",
+                    rows=counted(done.rejects, "row", "rows"),
+                    rejects_file=done.rejects_file,
+                )
+            )
         return
     if done.rejects:
-        said += f", {done.rejects:,} rejected"
-    say(f"Shard {shard}: {said}. When all are done: promptkit merge {done.out}")
+        said += tr(", {rejects:,} rejected", rejects=done.rejects)
+    say(
+        tr(
+            "Shard {shard}: {said}. When all are done: promptkit merge {out}",
+            shard=shard,
+            said=said,
+            out=done.out,
+        )
+    )

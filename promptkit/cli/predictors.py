@@ -23,10 +23,12 @@ from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import read_task_file
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
-TASK_OR_SAVED = (
-    f"Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), folder of a "
-    "student, or cascade (FILE.cascade)."
+TASK_OR_SAVED = tr(
+    "Task folder, package.module:attribute, frozen predictor (FILE{SUFFIX}), "
+    "folder of a student, or cascade (FILE.cascade).",
+    SUFFIX=SUFFIX,
 )
 """Help for an argument that names a predictor."""
 
@@ -64,10 +66,16 @@ def predictor_named(
     if gpu_layers is not None:
         how["gpu_layers"] = arguments.gpu_layers(gpu_layers)
     if model is None:
-        with err.status(Text(f"loading {escaped(name)}")):
+        with err.status(Text(tr("loading {name}", name=escaped(name)))):
             return promptkit.load_predictor(name, task=task, embedder=by, notify=note, **how)
     if not is_frozen(name):
-        raise TaskError(f"{name}: --model is for a frozen predictor ({SUFFIX}); leave it out")
+        raise TaskError(
+            tr(
+                "{name}: --model is for a frozen predictor ({SUFFIX}); leave it out",
+                name=name,
+                SUFFIX=SUFFIX,
+            )
+        )
     loaded = arguments.model_named(model, **how)
     return promptkit.load_predictor(name, loaded, any_model=any_model, embedder=by, notify=note)
 
@@ -83,7 +91,7 @@ def with_names(names: Sequence[str]) -> tuple[list[Path], list[str]]:
     files: list[str] = []
     for name in dict.fromkeys(names):
         if not Path(name).exists():
-            raise TaskError(f"--with {name}: no such file or folder")
+            raise TaskError(tr("--with {name}: no such file or folder", name=name))
         files += _inside(name) or [name]
     files = [*dict.fromkeys(files)]
     adapters = [name for name in files if name.endswith(".gguf") and not Path(name).is_dir()]
@@ -126,8 +134,10 @@ def model_again(
         TaskError: The run does not say how it was loaded.
     """
     if origin is None:
-        raise TaskError(f"the run does not say how {known} was loaded; freeze it in Python")
-    with err.status(Text(f"loading {escaped(known)}")):
+        raise TaskError(
+            tr("the run does not say how {known} was loaded; freeze it in Python", known=known)
+        )
+    with err.status(Text(tr("loading {known}", known=escaped(known)))):
         return load_again(origin, context, name=name, notify=note)
 
 
@@ -165,7 +175,10 @@ def refuse_given(context: typer.Context, options: Iterable[str]) -> None:
         if is_given(context, option):
             name = option.removesuffix("_tokens") if option == "context_tokens" else option
             raise TaskError(
-                f"--{name.replace('_', '-')}: a saved predictor has its own; leave it out"
+                tr(
+                    "--{replace}: a saved predictor has its own; leave it out",
+                    replace=name.replace("_", "-"),
+                )
             )
 
 
@@ -201,6 +214,8 @@ def columns_of(task: str, texts: list[str]) -> Mapping[str, Any]:
     for text in texts:
         field, equals, name = text.partition("=")
         if not (field and equals and name):
-            raise TaskError(f"--column {text!r}: write a field and its column: text=body")
+            raise TaskError(
+                tr("--column {text!r}: write a field and its column: text=body", text=text)
+            )
         columns[field] = name
     return columns

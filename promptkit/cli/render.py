@@ -33,23 +33,26 @@ from promptkit.tasks.asked_language import task_in
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def render(
     task: options.TaskName,
     shots: Annotated[
         list[str] | None,
-        typer.Option(metavar="K,...", callback=listed, help="Shot counts; by default 2."),
+        typer.Option(metavar="K,...", callback=listed, help=tr("Shot counts; by default 2.")),
     ] = None,
     query: Annotated[
         str | None,
         typer.Option(
             metavar="QUERY",
-            help="A test's id, an input as JSON, or the text of the only input field; by default "
-            "the first test.",
+            help=tr(
+                "A test's id, an input as JSON, or the text of the only input field; by "
+                "default the first test."
+            ),
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Number of the draw of shots.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help=tr("Number of the draw of shots."))] = 0,
     selection: Annotated[
         str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)
     ] = None,
@@ -62,17 +65,19 @@ def render(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Show the prompt as this model reads it, with its chat template."
+            metavar="MODEL",
+            help=tr("Show the prompt as this model reads it, with its chat template."),
         ),
     ] = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="List the tokens, of smollm2 without --model.")
+        bool, typer.Option("--tokens", help=tr("List the tokens, of smollm2 without --model."))
     ] = False,
     spans: Annotated[
-        bool, typer.Option("--spans", help="List the origin of every stretch of text.")
+        bool, typer.Option("--spans", help=tr("List the origin of every stretch of text."))
     ] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Render every prompt of the grid of --shots and --seeds.")
+        bool,
+        typer.Option("--all", help=tr("Render every prompt of the grid of --shots and --seeds.")),
     ] = False,
     seeds: options.Seeds = 3,
     think: options.Think = 0,
@@ -88,7 +93,7 @@ def render(
     """
     counts = arguments.numbers(shots or ["2"])
     if think and not (model or tokens):
-        raise TaskError("--think: a model's own chat template has its thoughts; name a --model")
+        raise TaskError(tr("--think: a model's own chat template has its thoughts; name a --model"))
     chosen = next(iter(arguments.selections([selection] if selection else [], embedder)), None)
     arranged = as_order(order) if order else None
     runtime = None
@@ -118,7 +123,7 @@ def render(
         if html_file is not None:
             page = html.html(loaded.name, [preview(prompt, runtime) for prompt in prompts])
             saving.write(html_file, page)
-            say(f"Written to {html_file}")
+            say(tr("Written to {html_file}", html_file=html_file))
         if html_file is None and json_file is None:
             _print(prompts, runtime, tokens=tokens, spans=spans, whitespace=whitespace)
         drawn = selection_for(loaded, chosen)
@@ -141,22 +146,27 @@ def _query(task: Task[Any, Any], query: str | None) -> Any:
     """Return a test by its id, or an input given as JSON or as the text of its only field."""
     if query is None:
         if not task.tests:
-            raise TaskError(f"task {task.name!r} has no tests; name a --query")
+            raise TaskError(tr("task {name!r} has no tests; name a --query", name=task.name))
         return task.tests[0]
     known = task.tests.by_id(query) or task.demos.by_id(query)
     if known is not None:
         return known
     fields = [read_name(name, info) for name, info in task.types()[0].model_fields.items()]
-    reason = "is no id of a test"
+    reason = tr("is no id of a test")
     if query.lstrip().startswith("{"):
         try:
             return task.as_query(json.loads(query))
         except (json.JSONDecodeError, RecursionError) as error:
-            reason = f"is no id of a test, and not JSON: {error}"
+            reason = tr("is no id of a test, and not JSON: {error}", error=error)
     if len(fields) == 1:  # code in braces, for example, is an input's text
         return task.as_query({fields[0]: query})
     raise TaskError(
-        f"--query {shorten(query)} {reason}; write the input as JSON, with {', '.join(fields)}"
+        tr(
+            "--query {query} {reason}; write the input as JSON, with {fields}",
+            query=shorten(query),
+            reason=reason,
+            fields=", ".join(fields),
+        )
     )
 
 
@@ -167,7 +177,7 @@ def _print(
     for prompt in prompts:
         if len(prompts) > 1:
             sys.stdout.flush()
-            number = counted(len(prompt.shots), "shot")
+            number = counted(len(prompt.shots), "shot", "shots")
             err.print(Text(f"\n── {number}, {escaped(str(prompt.query))}", "dim"), soft_wrap=True)
         if tokens and model is not None:
             sys.stdout.write(lines.token_lines(prompt, model))
@@ -203,6 +213,6 @@ def _watch(watched: Sequence[Path], written: Path | None, show: Callable[[], Non
             sys.stdout.flush()
             if getattr(sys.stdout, "gone", False):
                 return
-            err.print(Text("\nwatching for changes; Ctrl-C ends", "dim"))
+            err.print(Text(tr("\nwatching for changes; Ctrl-C ends"), "dim"))
     except KeyboardInterrupt:
         err.print()

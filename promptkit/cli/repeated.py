@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from typer.core import TyperCommand
 
 from promptkit.errors import TaskError
+from promptkit.translation import tr
 
 Value = TypeVar("Value", str, Path)
 
@@ -22,7 +23,11 @@ class Command(TyperCommand):
             takes_one = not getattr(param, "multiple", True) and not getattr(param, "is_flag", True)
             if takes_one and order.count(param) > 1:
                 raise TaskError(
-                    f"{param.opts[0]} is given {order.count(param)} times, and takes one value"
+                    tr(
+                        "{opts} is given {count} times, and takes one value",
+                        opts=param.opts[0],
+                        count=order.count(param),
+                    )
                 )
         return super().parse_args(ctx, args)
 

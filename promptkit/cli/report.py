@@ -12,17 +12,18 @@ from promptkit.cli.console import note, say
 from promptkit.cli.outputs import check_file, check_folder, checked
 from promptkit.errors import MissingExtraError
 from promptkit.files import saving
+from promptkit.translation import tr
 
 
 def _plots(kind: str) -> Any:
     return typer.Option(
         metavar="FOLDER",
-        help=f"Write each plot as {kind.upper()} in this folder.",
+        help=tr("Write each plot as {kind} in this folder.", kind=kind.upper()),
         callback=checked(check_folder, f"--{kind}"),
     )
 
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Saved run, such as runs/fruit.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help=tr("Saved run, such as runs/fruit."))]
 Png = Annotated[Path | None, _plots("png")]
 Svg = Annotated[Path | None, _plots("svg")]
 Page = Annotated[
@@ -30,7 +31,7 @@ Page = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="File of the page; by default DIR/report.html.",
+        help=tr("File of the page; by default DIR/report.html."),
         callback=checked(check_file, "--html"),
     ),
 ]
@@ -46,14 +47,19 @@ def report(folder: Folder, png: Png = None, svg: Svg = None, html_file: Page = N
     prompts = read_prompts(run)
     if prompts is None:
         file = folder / "prompts.json"
-        note(f"{file} does not exist, so the page has no prompts; promptkit compare writes it")
+        note(
+            tr(
+                "{file} does not exist, so the page has no prompts; promptkit compare writes it",
+                file=file,
+            )
+        )
     for place, kind in ((png, "png"), (svg, "svg")):
         if place is not None:
             _draw(run.data, place, kind)
     target = html_file or folder / "report.html"
     text = page.html(run.data, records(run.predictions), prompts, _audit(folder))
     saving.write(target, text)
-    say(f"Written to {target}")
+    say(tr("Written to {target}", target=target))
 
 
 def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:
@@ -67,7 +73,7 @@ def _draw(data: Mapping[str, Any], folder: Path, kind: str) -> None:
         if panels := make(data):
             file = folder / f"{what}.{kind}"
             saving.write(file, write(plot.together(panels)))
-            say(f"Written to {file}")
+            say(tr("Written to {file}", file=file))
 
 
 def _audit(folder: Path) -> Any:

@@ -9,6 +9,7 @@ from time import monotonic
 from promptkit.bulk.bulk_run import BulkProgress
 from promptkit.cli.console import err
 from promptkit.text import counted, percent
+from promptkit.translation import tr
 
 
 @contextmanager
@@ -35,15 +36,22 @@ def row_progress(doing: str = "predicting") -> Iterator[Callable[[BulkProgress],
 
 def _said(now: BulkProgress, first: BulkProgress, seconds: float) -> str:
     """Return a line on how far a run is."""
-    parts = [counted(now.rows, "row")]
+    parts = [counted(now.rows, "row", "rows")]
     if now.rejects:
-        parts.append(f"{now.rejects:,} rejected")
+        parts.append(tr("{rejects:,} rejected", rejects=now.rejects))
     if seconds > 1 and now.rows > first.rows:
-        parts.append(f"{(now.rows - first.rows) / seconds:,.0f} rows/s")
+        parts.append(tr("{value:,.0f} rows/s", value=(now.rows - first.rows) / seconds))
     if now.tokens > now.decoded:
-        parts.append(f"{percent(1 - now.decoded / now.tokens)} of tokens saved")
+        parts.append(tr("{percent} of tokens saved", percent=percent(1 - now.decoded / now.tokens)))
     done = (now.fraction or 0.0) - (first.fraction or 0.0)
     if now.fraction is not None and done > 0.005 and seconds > 1:
         left = round(seconds * (1 - now.fraction) / done)
-        parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+        parts.append(
+            tr(
+                "{left}:{value:02}:{left_2:02} left",
+                left=left // 3600,
+                value=left // 60 % 60,
+                left_2=left % 60,
+            )
+        )
     return ", ".join(parts)

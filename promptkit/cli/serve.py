@@ -14,6 +14,7 @@ from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.frozen_file import SUFFIX
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.lookup.lookup import Lookup
@@ -22,25 +23,32 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="FROZEN|STUDENT|LOOKUP",
-        help=f"Frozen predictor, such as fruit{SUFFIX}, folder of a student, or lookup table, such "
-        "as names.lookup.",
+        help=tr(
+            "Frozen predictor, such as fruit{SUFFIX}, folder of a student, or lookup "
+            "table, such as names.lookup.",
+            SUFFIX=SUFFIX,
+        ),
     ),
 ]
 Default = Annotated[
     str | None,
-    typer.Option(metavar="LABEL", help="Label of inputs that the lookup table does not have."),
+    typer.Option(metavar="LABEL", help=tr("Label of inputs that the lookup table does not have.")),
 ]
 Fallback = Annotated[
     str | None,
     typer.Option(
         metavar="FROZEN|STUDENT",
-        help="Frozen predictor or student that is asked about inputs that the lookup table does "
-        "not have.",
+        help=tr(
+            "Frozen predictor or student that is asked about inputs that the lookup "
+            "table does not have."
+        ),
     ),
 ]
 Host = Annotated[
     str,
-    typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all of this machine."),
+    typer.Option(
+        metavar="ADDRESS", help=tr("Address to listen on; 0.0.0.0 for all of this machine.")
+    ),
 ]
 HostNames = Annotated[
     list[str] | None,
@@ -48,39 +56,49 @@ HostNames = Annotated[
         "--name",
         metavar="NAME",
         callback=listed,
-        help="Host name under which clients reach it, such as api.example.org; requests to others "
-        "are refused. By default those of this machine; with another --host, any.",
+        help=tr(
+            "Host name under which clients reach it, such as api.example.org; requests "
+            "to others are refused. By default those of this machine; with another "
+            "--host, any."
+        ),
     ),
 ]
 Port = Annotated[
-    int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 for one that is free.")
+    int, typer.Option(metavar="N", min=0, max=65535, help=tr("Port; 0 for one that is free."))
 ]
 ModelName = Annotated[
-    str | None, typer.Option("--model", metavar="M", help="The same model in another place.")
+    str | None, typer.Option("--model", metavar="M", help=tr("The same model in another place."))
 ]
 EmbedderName = Annotated[
     str | None,
-    typer.Option("--embedder", metavar="M", help="The same embedder in another place."),
+    typer.Option("--embedder", metavar="M", help=tr("The same embedder in another place.")),
 ]
 AnyModel = Annotated[
-    bool, typer.Option("--any-model", help="Answer with another model than the frozen one, too.")
+    bool,
+    typer.Option("--any-model", help=tr("Answer with another model than the frozen one, too.")),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Threads that compute; by default the fastest number."),
+    typer.Option(
+        metavar="N", min=1, help=tr("Threads that compute; by default the fastest number.")
+    ),
 ]
-MaxBody = Annotated[int, typer.Option(metavar="BYTES", min=1, help="Largest body of a request.")]
+MaxBody = Annotated[
+    int, typer.Option(metavar="BYTES", min=1, help=tr("Largest body of a request."))
+]
 MaxInputs = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Longest list of inputs in a request.")
+    int, typer.Option(metavar="N", min=1, help=tr("Longest list of inputs in a request."))
 ]
 Timeout = Annotated[
     float,
-    typer.Option(metavar="SECONDS", min=0.1, help="Time to read a request, and to answer it."),
+    typer.Option(metavar="SECONDS", min=0.1, help=tr("Time to read a request, and to answer it.")),
 ]
 Rate = Annotated[
     float | None,
     typer.Option(
-        metavar="N", min=0.001, help="Requests of one client in a second; by default any number."
+        metavar="N",
+        min=0.001,
+        help=tr("Requests of one client in a second; by default any number."),
     ),
 ]
 
@@ -123,16 +141,22 @@ def serve(
     loaded: AnyPredictor
     if is_saved(predictor):
         if default is not None or fallback is not None:
-            raise TaskError("--default and --fallback are for lookup tables")
+            raise TaskError(tr("--default and --fallback are for lookup tables"))
         loaded = load(predictor)
     else:
         loaded = _table(predictor, default, None if fallback is None else load(fallback))
 
     if host not in LOCAL:
-        note(f"{host}: others can reach this address, and nobody is asked for a key")
+        note(tr("{host}: others can reach this address, and nobody is asked for a key", host=host))
 
     def ready(address: str) -> None:
-        say(f"{loaded.identity.name} at {address} (page: {address}/docs)")
+        say(
+            tr(
+                "{name} at {address} (page: {address}/docs)",
+                name=loaded.identity.name,
+                address=address,
+            )
+        )
 
     run_server(
         loaded,

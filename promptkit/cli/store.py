@@ -12,14 +12,15 @@ from promptkit.cli.repeated import Command
 from promptkit.inference.store import default_path
 from promptkit.inference.store_care import prune as prune_store
 from promptkit.inference.store_care import state_of
+from promptkit.translation import tr
 
 app = typer.Typer(
-    help="Show, check or prune a prediction store.", rich_markup_mode=None, add_completion=False
+    help=tr("Show, check or prune a prediction store."), rich_markup_mode=None, add_completion=False
 )
 
 StoreName = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="The store; by default .promptkit/predictions.sqlite."),
+    typer.Argument(metavar="FILE", help=tr("The store; by default .promptkit/predictions.sqlite.")),
 ]
 
 
@@ -42,7 +43,7 @@ def check(file: StoreName = None) -> None:
     _say(str(state))
     if not state.is_sound:
         raise typer.Exit(1)
-    say("Nothing in it is damaged.")
+    say(tr("Nothing in it is damaged."))
 
 
 @app.command(cls=Command)
@@ -51,7 +52,13 @@ def prune(file: StoreName = None) -> None:
     before, after = prune_store(file or default_path())
     _say(str(after))
     freed = max(before.size - after.size, 0) / 1e6
-    say(f"Deleted: {before.damaged:,} damaged rows; {freed:,.1f} MB given back.")
+    say(
+        tr(
+            "Deleted: {damaged:,} damaged rows; {freed:,.1f} MB given back.",
+            damaged=before.damaged,
+            freed=freed,
+        )
+    )
 
 
 def _say(text: str) -> None:

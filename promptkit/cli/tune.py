@@ -21,6 +21,7 @@ from promptkit.cli.model_sizes import (
 from promptkit.cli.predictors import predictor_named
 from promptkit.errors import TaskError
 from promptkit.tasks.ranked_pool import Sized
+from promptkit.translation import tr
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
 from promptkit.tuning.tuning_progress import TuningStep
@@ -29,13 +30,13 @@ _DEFAULTS = TuningOptions()
 
 Named = Annotated[
     str | None,
-    typer.Argument(metavar="TASK", help="Task folder, or package.module:attribute."),
+    typer.Argument(metavar="TASK", help=tr("Task folder, or package.module:attribute.")),
 ]
 OutFile = Annotated[
     Path,
     typer.Option(
         metavar="FILE|DIR",
-        help="File of the adapter, such as fruit-lora.gguf; of several, their folder.",
+        help=tr("File of the adapter, such as fruit-lora.gguf; of several, their folder."),
     ),
 ]
 Frozen = Annotated[
@@ -43,46 +44,52 @@ Frozen = Annotated[
     typer.Option(
         "--from",
         metavar="FROZEN",
-        help="Frozen predictor whose answers to --pool are learnt, in place of TASK.",
+        help=tr("Frozen predictor whose answers to --pool are learnt, in place of TASK."),
     ),
 ]
 PoolFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Rows without labels, with --from: .csv, .jsonl, .parquet."),
+    typer.Option(
+        metavar="FILE", help=tr("Rows without labels, with --from: .csv, .jsonl, .parquet.")
+    ),
 ]
 TestFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Labelled rows, with --from, on which both are compared in the end."
+        metavar="FILE",
+        help=tr("Labelled rows, with --from, on which both are compared in the end."),
     ),
 ]
 Draws = Annotated[
     int,
     typer.Option(
-        metavar="N", min=1, help="Draws of shots whose probabilities are averaged, with --from."
+        metavar="N", min=1, help=tr("Draws of shots whose probabilities are averaged, with --from.")
     ),
 ]
 ShotCount = Annotated[
-    int, typer.Option(metavar="K", min=0, help="Number of shots of the prompts that are learnt.")
+    int,
+    typer.Option(metavar="K", min=0, help=tr("Number of shots of the prompts that are learnt.")),
 ]
 OneSelection = Annotated[str | None, typer.Option(metavar="NAME", help=options.SELECTION_HELP)]
 ExampleCounts = Annotated[
     list[str] | None,
     counts_option(
-        "Number of examples, held-out ones included; or several, such as 50,100,200: an adapter "
-        "for each, in the folder --out."
+        tr(
+            "Number of examples, held-out ones included; or several, such as "
+            "50,100,200: an adapter for each, in the folder --out."
+        )
     ),
 ]
 HeldOut = Annotated[
     float,
-    typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Share of them that is held out."),
+    typer.Option(metavar="SHARE", min=0.0, max=1.0, help=tr("Share of them that is held out.")),
 ]
 Epochs = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=1,
-        help="Epochs, at the most; by default 3, or as many as make 100 steps, up to 20.",
+        help=tr("Epochs, at the most; by default 3, or as many as make 100 steps, up to 20."),
     ),
 ]
 Patience = Annotated[
@@ -90,38 +97,48 @@ Patience = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Epochs without a lower held-out loss after which it ends; by default 2, or a third "
-        "of the epochs.",
+        help=tr(
+            "Epochs without a lower held-out loss after which it ends; by default 2, "
+            "or a third of the epochs."
+        ),
     ),
 ]
-Rank = Annotated[int, typer.Option(metavar="N", min=1, help="Rank of each matrix's change.")]
+Rank = Annotated[int, typer.Option(metavar="N", min=1, help=tr("Rank of each matrix's change."))]
 Alpha = Annotated[
-    float | None, typer.Option(metavar="X", help="Scale of the change; by default twice the rank.")
+    float | None,
+    typer.Option(metavar="X", help=tr("Scale of the change; by default twice the rank.")),
 ]
 Layers = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Number of upper layers that are trained; by default half."
+        metavar="N", min=1, help=tr("Number of upper layers that are trained; by default half.")
     ),
 ]
-Rate = Annotated[float, typer.Option(metavar="X", help="Learning rate at its highest.")]
-Batch = Annotated[int, typer.Option(metavar="N", min=1, help="Prompts of a step, at the most.")]
+Rate = Annotated[float, typer.Option(metavar="X", help=tr("Learning rate at its highest."))]
+Batch = Annotated[int, typer.Option(metavar="N", min=1, help=tr("Prompts of a step, at the most."))]
 Coverage = Annotated[
     float,
     typer.Option(
         metavar="X",
         min=0.0,
-        help="Weight of the labels' probability together: 0 only tells them apart, 1 is the loss "
-        "of a language model.",
+        help=tr(
+            "Weight of the labels' probability together: 0 only tells them apart, 1 is "
+            "the loss of a language model."
+        ),
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the draw and the training.")]
+Seed = Annotated[
+    int, typer.Option(metavar="N", min=0, help=tr("Seed of the draw and the training."))
+]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace an adapter, or a training, of something else.")
+    bool,
+    typer.Option("--overwrite", help=tr("Replace an adapter, or a training, of something else.")),
 ]
 Full = Annotated[
     bool,
-    typer.Option("--full", help="Train all weights: refused, with the command that helps instead."),
+    typer.Option(
+        "--full", help=tr("Train all weights: refused, with the command that helps instead.")
+    ),
 ]
 
 
@@ -182,22 +199,24 @@ def tune(
         refuse_full(task or frozen or "TASK")
     several = counts if len(counts) > 1 or seeds > 1 else []
     if seeds > 1 and not counts:
-        raise TaskError("--seeds: with --examples N, the number of examples that are drawn")
+        raise TaskError(tr("--seeds: with --examples N, the number of examples that are drawn"))
     if frozen is not None:
         if several:
-            raise TaskError("--from: one adapter at a time; give one number of --examples")
+            raise TaskError(tr("--from: one adapter at a time; give one number of --examples"))
         if task is not None:
-            raise TaskError("TASK and --from: give one of them")
+            raise TaskError(tr("TASK and --from: give one of them"))
         if pool is None:
-            raise TaskError("--from needs --pool FILE, rows without labels")
+            raise TaskError(tr("--from needs --pool FILE, rows without labels"))
         _from_frozen(frozen, pool, tests, draws, out, shots, how)
         return
     if task is None:
-        raise TaskError("give a TASK, or --from FROZEN --pool FILE")
+        raise TaskError(tr("give a TASK, or --from FROZEN --pool FILE"))
     if pool is not None or tests is not None:
         raise TaskError(
-            "--pool and --tests are for --from FROZEN; a TASK has its own pool, and its adapter is "
-            "compared by promptkit compare --adapter"
+            tr(
+                "--pool and --tests are for --from FROZEN; a TASK has its own pool, and "
+                "its adapter is compared by promptkit compare --adapter"
+            )
         )
     prompt = {"model": model, "template": template, "shots": shots}
     _of_task(task, out, verbalizer, selection, several, seeds, prompt | how)
@@ -230,7 +249,15 @@ def _of_task(
     with _progress() as progress:
         one = train(task, out, progress=progress, **how)
     _say(one)
-    say(f"Compare it: promptkit compare {name} --shots {shots} --model {model} --adapter {out}")
+    say(
+        tr(
+            "Compare it: promptkit compare {name} --shots {shots} --model {model} --adapter {out}",
+            name=name,
+            shots=shots,
+            model=model,
+            out=out,
+        )
+    )
 
 
 def _from_frozen(
@@ -260,7 +287,7 @@ def _say(made: TunedAdapter) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[..., None]]:
     """Show how a training goes on."""
-    with err.status("reading the model") as status:
+    with err.status(tr("reading the model")) as status:
 
         def tell(step: TuningStep, before: str = "") -> None:
             status.update(before + _said(step))
@@ -272,25 +299,36 @@ def _of_sizes(tell: Callable[..., None]) -> Callable[[int, int, Sized, TuningSte
     """Return a function that also says which adapter of several is trained."""
 
     def told(number: int, count: int, one: Sized, step: TuningStep) -> None:
-        tell(step, f"{number} of {count} ({one.rows:,} examples, seed {one.seed}): ")
+        tell(
+            step,
+            tr(
+                "{number} of {count} ({rows:,} examples, seed {seed}): ",
+                number=number,
+                count=count,
+                rows=one.rows,
+                seed=one.seed,
+            ),
+        )
 
     return told
 
 
 def _said(step: TuningStep) -> str:
     names = {
-        "prepare": "layers below the trained ones",
-        "train": f"epoch {step.epoch}",
-        "hold-out": "held-out prompts",
-        "teacher": "answers of the frozen prompt",
+        "prepare": tr("layers below the trained ones"),
+        "train": tr("epoch {epoch}", epoch=step.epoch),
+        "hold-out": tr("held-out prompts"),
+        "teacher": tr("answers of the frozen prompt"),
     }
-    said = f"{names[step.phase]}: {step.done:,} of {step.of:,} prompts"
+    said = tr(
+        "{names}: {done:,} of {of:,} prompts", names=names[step.phase], done=step.done, of=step.of
+    )
     if step.loss is not None:
-        said += f", loss {step.loss:.3f}"
+        said += tr(", loss {loss:.3f}", loss=step.loss)
     if step.held_out is not None:
-        said += f", held-out loss {step.held_out:.3f}"
+        said += tr(", held-out loss {held_out:.3f}", held_out=step.held_out)
     if step.seconds_left is not None:
-        said += f", at most {_clock(step.seconds_left)} left"
+        said += tr(", at most {clock} left", clock=_clock(step.seconds_left))
     return said
 
 

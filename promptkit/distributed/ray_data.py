@@ -16,6 +16,7 @@ from promptkit.distributed.ray_worker import Asker, Desk, SentPredictor, answere
 from promptkit.errors import MissingExtraError, ModelError, TaskError
 from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 LOCAL = "local"
 """Address of a cluster that is started on this machine, and stopped behind the run."""
@@ -63,7 +64,7 @@ class RayWorkers:
         """
         check_ray()
         if self.actors is not None and self.actors < 1:
-            raise TaskError(f"actors {self.actors}: it is 1 or more")
+            raise TaskError(tr("actors {actors}: it is 1 or more", actors=self.actors))
         own = store if self.address == LOCAL else self.store
         path = None if own is None else Path(own).absolute()
         recipe = SentPredictor.of(predictor, task)
@@ -97,17 +98,24 @@ class ActorPool:
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         found = [one for one in alive if one.get("CPU", 0) >= 1]
         if not found:
-            raise TaskError("no machine of the Ray cluster has a processor for an actor")
+            raise TaskError(tr("no machine of the Ray cluster has a processor for an actor"))
         if on_gpu and not (found := [one for one in found if one.get("GPU", 0) >= 1]):
             raise TaskError(
-                "no machine of the Ray cluster has a GPU for the layers of the model; run without "
-                "one (--gpu-layers 0)"
+                tr(
+                    "no machine of the Ray cluster has a GPU for the layers of the model; run "
+                    "without one (--gpu-layers 0)"
+                )
             )
         number = actors or len(found)
         each = ceil(number / len(found))
         cpus = min(int(one["CPU"]) for one in found)
         if cpus < each:
-            raise TaskError(f"{number} actors are more than the Ray cluster has processors for")
+            raise TaskError(
+                tr(
+                    "{number} actors are more than the Ray cluster has processors for",
+                    number=number,
+                )
+            )
         gpus = min(one["GPU"] for one in found) / each if on_gpu else 0
         return cls(number, each, cpus // each, int(gpus) or int(gpus * 10_000) / 10_000)
 
@@ -174,7 +182,9 @@ def _results(
                 yield number, made
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()
-        raise ModelError(f"Ray: {reason[-1] if reason else type(error).__name__}") from error
+        raise ModelError(
+            tr("Ray: {text}", text=reason[-1] if reason else type(error).__name__)
+        ) from error
 
 
 @contextmanager
@@ -200,7 +210,9 @@ def _cluster(address: str, actors: int) -> Iterator[None]:
             **(local if address == LOCAL else {}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise TaskError(f"no Ray cluster at {address}: {error}") from error
+        raise TaskError(
+            tr("no Ray cluster at {address}: {error}", address=address, error=error)
+        ) from error
     try:
         yield
     finally:
@@ -212,4 +224,4 @@ def check_ray() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError:
-        raise MissingExtraError("prediction on Ray", "ray") from None
+        raise MissingExtraError(tr("prediction on Ray"), "ray") from None

@@ -31,6 +31,7 @@ from promptkit.models.base import runs_otherwise
 from promptkit.models.prepare.hardware import cores
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import tr
 
 PATIENCE = 10.0
 """Seconds that an actor waits for a new batch, before it repeats one that is not answered."""
@@ -73,8 +74,12 @@ class SentPredictor:
         except Exception as error:  # whatever its parts raise
             name = predictor.identity.name
             raise TaskError(
-                f"{name}: this predictor cannot be sent to other processes ({error}); predict "
-                "without Ray"
+                tr(
+                    "{name}: this predictor cannot be sent to other processes ({error}); "
+                    "predict without Ray",
+                    name=name,
+                    error=error,
+                )
             ) from error
         folders = tuple(map(os.path.abspath, sys.path))
         return cls(None, pickled, identity, folders=folders)
@@ -83,15 +88,21 @@ class SentPredictor:
         """Return the predictor and its task. Raises `PromptkitError`, for another model too."""
         if self.version != promptkit.__version__:
             raise ModelError(
-                f"promptkit {promptkit.__version__} is installed here, and the run is of "
-                f"{self.version}; install the same everywhere"
+                tr(
+                    "promptkit {version} is installed here, and the run is of {version_2}; "
+                    "install the same everywhere",
+                    version=promptkit.__version__,
+                    version_2=self.version,
+                )
             )
         if self.frozen is None:
             sys.path += [folder for folder in self.folders if folder not in sys.path]
             try:
                 predictor, task = pickle.loads(self.pickled or b"")
             except (ImportError, AttributeError) as error:
-                raise ModelError(f"{error}; the predictor's module must be here too") from error
+                raise ModelError(
+                    tr("{error}; the predictor's module must be here too", error=error)
+                ) from error
             return predictor, task
         with TemporaryDirectory() as folder:
             file = Path(folder) / f"sent{SUFFIX}"
@@ -99,8 +110,11 @@ class SentPredictor:
             made = load_frozen(file, threads=threads, any_server=True)  # as the run does
         if changes := made.identity.changes(self.identity):
             raise ModelError(
-                f"{runs_otherwise(changes)}; name the weights with --weights, and install the same "
-                "llama-cpp-python everywhere"
+                tr(
+                    "{runs_otherwise}; name the weights with --weights, and install the same "
+                    "llama-cpp-python everywhere",
+                    runs_otherwise=runs_otherwise(changes),
+                )
             )
         return made, made.task
 
@@ -187,7 +201,9 @@ class Asker:
         try:
             queries = [self._parser.parse(one) for one in batch]
             if self._problems:
-                raise ModelError(f"rows are read differently here: {self._problems[0]}")
+                raise ModelError(
+                    tr("rows are read differently here: {problems}", problems=self._problems[0])
+                )
             made = ask(self._predictor, [one for one in queries if one], self._store)
         except PromptkitError as error:
             return _here(error)
@@ -208,4 +224,9 @@ def _plain(answer: RowAnswer) -> RowAnswer:
 
 
 def _here(error: PromptkitError) -> str:
-    return f"on {socket.gethostname()} (process {os.getpid()}): {error}"
+    return tr(
+        "on {gethostname} (process {getpid}): {error}",
+        gethostname=socket.gethostname(),
+        getpid=os.getpid(),
+        error=error,
+    )

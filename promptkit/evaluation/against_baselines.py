@@ -18,6 +18,7 @@ from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.results import Best, Pair
 from promptkit.inference.cell import NO_PROMPT
 from promptkit.text import capital, counted, decimals, number, p_value, points
+from promptkit.translation import tr
 
 Trained = Mapping[str, int]
 """Number of labelled rows that each baseline was trained on, by its name."""
@@ -62,14 +63,20 @@ def against(by_cell: ByCell, trained: Trained, best: Best, metric: Metric) -> Ag
         metric, value, None if around is None else (around.decisive.low, around.decisive.high)
     )
     name = headline.subject(paired.levels(best.cell, paired.varied(prompts)))
-    the_prompt = f"the best prompt, {name[:1].lower()}{name[1:]}," if name else "the prompt"
+    the_prompt = (
+        tr("the best prompt, {name}{name_2},", name=name[:1].lower(), name_2=name[1:])
+        if name
+        else tr("the prompt")
+    )
     prompted = best.cell.template != NO_PROMPT
     told = _sentence(
         top.compared, the_prompt if prompted else best.cell.model, trained[top.b.model], level
     )
     leads = metric.sign * top.compared.delta > 0
     pairs = tuple(paired.pairs({best.cell: prompt, **baselines}, found))
-    return Against(pairs, headline.Beside(told, leads, "the prompts" if prompted else "the others"))
+    return Against(
+        pairs, headline.Beside(told, leads, tr("the prompts") if prompted else tr("the others"))
+    )
 
 
 def _repeated(one: Outcomes, prompt: Outcomes) -> Outcomes:
@@ -120,39 +127,76 @@ def _sentence(c: sentences.Compared, prompt: str, rows: int, level: str) -> str:
         rows: The number of labelled rows that the baseline was trained on.
         level: The metric of the baseline in words.
     """
-    labelled, kind = counted(rows, "labelled row"), sentences.judge(c)
-    only = "" if c.general else " for this draw of shots"
+    labelled, kind = counted(rows, tr("labelled row")), sentences.judge(c)
+    only = "" if c.general else tr(" for this draw of shots")
     if c.metric.sign * c.delta > 0:
-        baseline, (low, high) = f"{c.b}, trained on {labelled},", (c.low, c.high)
+        baseline, (low, high) = (
+            tr("{b}, trained on {labelled},", b=c.b, labelled=labelled),
+            (c.low, c.high),
+        )
         if kind == "better":
             by = _by(c.metric, c.delta, low, high)
-            return f"{baseline} beats {prompt} {by} ({_p(c)}){only}: {level}."
-        scored = "scored lowest" if c.metric.sign < 0 else "scored highest"
+            return tr(
+                "{baseline} beats {prompt} {by} ({p}){only}: {level}.",
+                baseline=baseline,
+                prompt=prompt,
+                by=by,
+                p=_p(c),
+                only=only,
+                level=level,
+            )
+        scored = tr("scored lowest") if c.metric.sign < 0 else tr("scored highest")
         apart = metric_text.difference(c.metric, c.delta, low, high)
-        return (
-            f"{baseline} {scored}, {level}: not separated from {prompt.rstrip(',')} ({apart}, "
-            f"{_p(c)}){only}."
+        return tr(
+            "{baseline} {scored}, {level}: not separated from {rstrip} ({apart}, {p}){only}.",
+            baseline=baseline,
+            scored=scored,
+            level=level,
+            rstrip=prompt.rstrip(","),
+            apart=apart,
+            p=_p(c),
+            only=only,
         )
-    baseline = f"the best trained baseline, {c.b} on {labelled}"
+    baseline = tr("the best trained baseline, {b} on {labelled}", b=c.b, labelled=labelled)
     delta, low, high = -c.delta, -c.high, -c.low
     subject = capital(prompt) if prompt.startswith("the ") else prompt
     if kind == "worse":
         by = _by(c.metric, delta, low, high)
-        return f"{subject} beats {baseline}, {by} ({_p(c)}){only}."
+        return tr(
+            "{subject} beats {baseline}, {by} ({p}){only}.",
+            subject=subject,
+            baseline=baseline,
+            by=by,
+            p=_p(c),
+            only=only,
+        )
     apart = metric_text.difference(c.metric, delta, low, high)
-    return f"{subject} is not separated from {baseline}: {apart} ({_p(c)}){only}."
+    return tr(
+        "{subject} is not separated from {baseline}: {apart} ({p}){only}.",
+        subject=subject,
+        baseline=baseline,
+        apart=apart,
+        p=_p(c),
+        only=only,
+    )
 
 
 def _by(metric: Metric, delta: float, low: float, high: float) -> str:
     """Return what the better one has more, behind `beats`: `by 9 points [3, 15]`."""
     if not metric.is_share:
-        return f"with {metric_text.difference(metric, delta, low, high)}"
+        return tr("with {difference}", difference=metric_text.difference(metric, delta, low, high))
     if metric.sign < 0:
         delta, low, high = -delta, -high, -low
     digits = decimals(low, high)
     ends = f"[{number(low, digits)}, {number(high, digits)}]"
-    return f"by {points(delta, digits)}{metric_text.of(metric)} {ends}"
+    return tr(
+        "by {delta}{of} {ends}", delta=points(delta, digits), of=metric_text.of(metric), ends=ends
+    )
 
 
 def _p(c: sentences.Compared) -> str:
-    return f"{p_value(c.p)} after correcting for {c.comparisons:,} comparisons"
+    return tr(
+        "{p_value} after correcting for {comparisons:,} comparisons",
+        p_value=p_value(c.p),
+        comparisons=c.comparisons,
+    )

@@ -20,6 +20,7 @@ from promptkit.inference.cell import distinct
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
 from promptkit.text import places, plain, quoted
+from promptkit.translation import tr
 
 CENTRES = {"mae": "median", "rmse": "mean", "within": "median"}
 """Statistic of the pool that is the constant answer, by the first word of a metric of numbers."""
@@ -69,11 +70,13 @@ def baseline(
     if metric == ACCURACY:
         right = scores.gold == gold
         shares = right.astype(np.float64)
-        return Baseline(label, times / len(right), shares, f"always answering {quoted(label)}")
+        return Baseline(
+            label, times / len(right), shares, tr("always answering {label}", label=quoted(label))
+        )
     if metric.name in OF_PROBABILITIES:
-        name = "constant probabilities, the frequencies of the labels"
+        name = tr("constant probabilities, the frequencies of the labels")
     else:
-        name = f"always answering {quoted(label)}"
+        name = tr("always answering {label}", label=quoted(label))
     return _of(_constant(one, scores, gold), metric, name)
 
 
@@ -120,7 +123,7 @@ def _of_number(one: Outcomes, metric: Metric, centre: str, task: Task[Any, Any])
         return None
     constant = float(np.median(numbers) if centre == "median" else np.mean(numbers))
     shown = plain(constant, places(float(np.std(numbers))))
-    name = f"a constant {shown} (the {centre} of the pool)"
+    name = tr("a constant {shown} (the {centre} of the pool)", shown=shown, centre=centre)
     gold = one.values.gold
     said = np.full((len(gold), 1), constant)
     if metric.name == "within":

@@ -12,6 +12,7 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.inference.cell import named
 from promptkit.text import capital, counted, percent, quoted
+from promptkit.translation import tr
 
 FEW = 100
 """Number of queries below which a comparison has a warning."""
@@ -30,13 +31,20 @@ def few_queries(n: int, detectable: float | None, metric: Metric = ACCURACY) -> 
     if n >= FEW:
         return None
     unseen = (
-        "no difference would be significant"
+        tr("no difference would be significant")
         if detectable is None
-        else f"true differences{metric_text.of(metric)} below about "
-        f"{metric_text.size(metric, detectable)} mostly go unseen"
+        else tr(
+            "true differences{of} below about {size} mostly go unseen",
+            of=metric_text.of(metric),
+            size=metric_text.size(metric, detectable),
+        )
     )
-    few = f"{counted(n, 'query', 'queries')} {'is' if n == 1 else 'are'} few"
-    return f"{few}: {unseen}; add tests before you decide."
+    few = tr(
+        "{queries} {text} few",
+        queries=counted(n, "query", "queries"),
+        text="is" if n == 1 else "are",
+    )
+    return tr("{few}: {unseen}; add tests before you decide.", few=few, unseen=unseen)
 
 
 def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> str | None:
@@ -54,11 +62,19 @@ def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> st
     if not metric.is_share or bias >= SHOWN_BIAS:
         size = metric_text.size(metric, bias)
         worse = "higher" if metric.sign < 0 else "lower"
-        other = f"the {metric.noun} to be about {size} {worse}"
-        less = f"; expect {f'about {size} less' if metric == ACCURACY else other} on new data"
-    return (
-        f"Selection bias: the best of {cells} cells was chosen on the same {tests:,} tests{less}. "
-        "Confirm it on held-out tests before reporting it."
+        other = tr(
+            "the {noun} to be about {size} {worse}", noun=metric.noun, size=size, worse=worse
+        )
+        less = tr(
+            "; expect {text} on new data",
+            text=tr("about {size} less", size=size) if metric == ACCURACY else other,
+        )
+    return tr(
+        "Selection bias: the best of {cells} cells was chosen on the same "
+        "{tests:,} tests{less}. Confirm it on held-out tests before reporting it.",
+        cells=cells,
+        tests=tests,
+        less=less,
     )
 
 
@@ -66,10 +82,12 @@ def one_seed(seeds: int, metric: Metric = ACCURACY) -> str | None:
     """Return a warning of a single draw of shots."""
     if seeds > 1:
         return None
-    much = "several points" if metric.is_share else "much"
-    return (
-        "One draw of shots: intervals and verdicts hold for these shots only, and another draw may "
-        f"be {much} better or worse; use more seeds, such as --seeds 8."
+    much = tr("several points") if metric.is_share else "much"
+    return tr(
+        "One draw of shots: intervals and verdicts hold for these shots only, and "
+        "another draw may be {much} better or worse; use more seeds, such as "
+        "--seeds 8.",
+        much=much,
     )
 
 
@@ -91,36 +109,53 @@ def low_coverage(
     """
     if coverage >= COVERAGE:
         return None
-    beside = f" (and less than half in {low[0]} of {low[1]} cells)" if low[0] > 1 else ""
+    beside = (
+        tr(" (and less than half in {low} of {low_2} cells)", low=low[0], low_2=low[1])
+        if low[0] > 1
+        else ""
+    )
     place = f" {where}" if where else ""
-    gives = (
-        f"The model gives {share_text(coverage)} of its probability to the labels{place}{beside}"
+    gives = tr(
+        "The model gives {share_text} of its probability to the labels{place}{beside}",
+        share_text=share_text(coverage),
+        place=place,
+        beside=beside,
     )
     total = len(said) + labels
     shown = [
-        f"{quoted(text)} ({count} of {total})"
+        tr("{text} ({count} of {total})", text=quoted(text), count=count, total=total)
         for text, count in Counter(filter(None, said)).most_common(_SAID)
     ]
     if labels > len(said):
-        rest = f"; the others are such as {', '.join(shown)}" if shown else ""
-        return (
-            f"{gives}, yet {labels} of {total} free-form answers are labels: the labels fit, and "
-            f"the rest of the probability is spread over other texts{rest}."
+        rest = tr("; the others are such as {shown}", shown=", ".join(shown)) if shown else ""
+        return tr(
+            "{gives}, yet {labels} of {total} free-form answers are labels: the labels "
+            "fit, and the rest of the probability is spread over other texts{rest}.",
+            gives=gives,
+            labels=labels,
+            total=total,
+            rest=rest,
         )
     empty = said.count("")
     if empty and not shown:
-        return (
-            f"{gives}, and {empty} of {total} free-form answers are empty: look at the white space "
-            "around the answer (promptkit render --whitespace), or add shots."
+        return tr(
+            "{gives}, and {empty} of {total} free-form answers are empty: look at the "
+            "white space around the answer (promptkit render --whitespace), or add "
+            "shots.",
+            gives=gives,
+            empty=empty,
+            total=total,
         )
     instead = (
-        f"; its free-form answers are something else, such as {', '.join(shown)}"
+        tr("; its free-form answers are something else, such as {shown}", shown=", ".join(shown))
         if shown
-        else ", so something else is likelier"
+        else tr(", so something else is likelier")
     )
-    return (
-        f"{gives}{instead}: name the labels in the template, word them as the model would, or add "
-        "shots."
+    return tr(
+        "{gives}{instead}: name the labels in the template, word them as the model "
+        "would, or add shots.",
+        gives=gives,
+        instead=instead,
     )
 
 
@@ -140,12 +175,19 @@ def not_above_constant(
         return None
     baseline = f"{name}, {metric.noun} {metric_text.figure(metric, value)}"
     if not_above == cells:
-        return (
-            f"No cell significantly beats {baseline}; change the template or the model, or add "
-            "tests."
+        return tr(
+            "No cell significantly beats {baseline}; change the template or the model, "
+            "or add tests.",
+            baseline=baseline,
         )
     verb = "does" if not_above == 1 else "do"
-    return f"{not_above} of {cells} cells {verb} not significantly beat {baseline}."
+    return tr(
+        "{not_above} of {cells} cells {verb} not significantly beat {baseline}.",
+        not_above=not_above,
+        cells=cells,
+        verb=verb,
+        baseline=baseline,
+    )
 
 
 def unanswered(where: str, share: float, many: int, cells: int, metric: Metric) -> str | None:
@@ -162,12 +204,24 @@ def unanswered(where: str, share: float, many: int, cells: int, metric: Metric) 
         return None
     place = f" {where}" if where else ""
     beside = (
-        f" (and more than {percent(UNANSWERED)} in {many} of {cells} cells)" if many > 1 else ""
+        tr(
+            " (and more than {UNANSWERED} in {many} of {cells} cells)",
+            UNANSWERED=percent(UNANSWERED),
+            many=many,
+            cells=cells,
+        )
+        if many > 1
+        else ""
     )
-    so = "look at what failed" if many == cells else "so such a cell is not called best"
-    return (
-        f"{capital(share_text(share))} of the answers{place} have no {metric.noun}{beside}, which "
-        f"is over the others alone: these may be the easy ones, {so}."
+    so = tr("look at what failed") if many == cells else tr("so such a cell is not called best")
+    return tr(
+        "{capital} of the answers{place} have no {noun}{beside}, which is over the "
+        "others alone: these may be the easy ones, {so}.",
+        capital=capital(share_text(share)),
+        place=place,
+        noun=metric.noun,
+        beside=beside,
+        so=so,
     )
 
 
@@ -182,15 +236,29 @@ def not_above_baseline(label: str | None, share: float, not_above: int, cells: i
     """
     if not not_above:
         return None
-    baseline = f"the majority-class baseline ({quoted(label or '')}, {share_text(share)})"
+    baseline = tr(
+        "the majority-class baseline ({quoted}, {share_text})",
+        quoted=quoted(label or ""),
+        share_text=share_text(share),
+    )
     if label is None:
-        baseline = f"chance ({share_text(share)})"
+        baseline = tr("chance ({share_text})", share_text=share_text(share))
     if not_above == cells:
-        labels = "" if label is None else ", the labels"
-        what = f"the template{labels} or the model"
-        return f"No cell significantly beats {baseline}; change {what}, or add tests."
+        labels = "" if label is None else tr(", the labels")
+        what = tr("the template{labels} or the model", labels=labels)
+        return tr(
+            "No cell significantly beats {baseline}; change {what}, or add tests.",
+            baseline=baseline,
+            what=what,
+        )
     verb = "does" if not_above == 1 else "do"
-    return f"{not_above} of {cells} cells {verb} not significantly beat {baseline}."
+    return tr(
+        "{not_above} of {cells} cells {verb} not significantly beat {baseline}.",
+        not_above=not_above,
+        cells=cells,
+        verb=verb,
+        baseline=baseline,
+    )
 
 
 def labels_unseen(shots: int, label: object, share: float) -> str | None:
@@ -203,10 +271,12 @@ def labels_unseen(shots: int, label: object, share: float) -> str | None:
     """
     if share <= 0:
         return None
-    return (
-        f"{capital(share_text(share))} of the prompts with {named('shots', shots)} have no "
-        f"shot of {quoted(str(label))}, and small models seldom answer a label without a shot: try "
-        "--selection balanced."
+    return tr(
+        "{capital} of the prompts with {named} have no shot of {quoted}, and small "
+        "models seldom answer a label without a shot: try --selection balanced.",
+        capital=capital(share_text(share)),
+        named=named("shots", shots),
+        quoted=quoted(str(label)),
     )
 
 
@@ -214,13 +284,15 @@ def ties(count: int, predictions: int) -> str | None:
     """Return a warning of labels with exactly equal scores, of which the first is the answer."""
     if not count:
         return None
-    return (
-        f"Exact ties: in {count:,} of {predictions:,} predictions the two best labels have the "
-        "same score, and the first of them in the task is the answer; check that their words "
-        "differ."
+    return tr(
+        "Exact ties: in {count:,} of {predictions:,} predictions the two best "
+        "labels have the same score, and the first of them in the task is the "
+        "answer; check that their words differ.",
+        count=count,
+        predictions=predictions,
     )
 
 
 def share_text(share: float) -> str:
     """Return a share as whole percent, `less than 1 %` for a small one."""
-    return "less than 1 %" if 0 < share < 0.005 else percent(share)
+    return tr("less than 1 %") if 0 < share < 0.005 else percent(share)

@@ -14,6 +14,7 @@ from promptkit.inference.any_predictor import prediction_of
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 ASKED = 8
 """Number of tests whose gold outputs say which metrics their answers can have."""
@@ -69,8 +70,12 @@ def chosen_metric(task: Task[Any, Any], name: str | None, *, votes: bool = False
     metric = known_metric(task, name, votes=votes)
     if metric.larger_is_better is None:
         raise TaskError(
-            f"metric {shorten(name)}: neither a larger nor a smaller one is better, so that cells "
-            "cannot be compared by it; choose mae, which counts errors in both directions"
+            tr(
+                "metric {name}: neither a larger nor a smaller one is better, so that "
+                "cells cannot be compared by it; choose mae, which counts errors in both "
+                "directions",
+                name=shorten(name),
+            )
         )
     return metric
 
@@ -91,15 +96,19 @@ def usable_metric(metric: Metric, by_cell: ByCell, *, chosen: bool) -> Metric:
     if not chosen:
         return ACCURACY
     raise TaskError(
-        f"metric {shorten(metric.name)}: no cell has one, since {_reason(metric)}; what was "
-        "computed is stored, so choose another metric and run this again"
+        tr(
+            "metric {name}: no cell has one, since {reason}; what was computed is "
+            "stored, so choose another metric and run this again",
+            name=shorten(metric.name),
+            reason=_reason(metric),
+        )
     )
 
 
 def _reason(metric: Metric) -> str:
     if metric.name in ("pearson", "spearman"):
-        return "all answers of a cell, or all gold numbers, are the same"
-    return "no seed has an answer that it can be computed from"
+        return tr("all answers of a cell, or all gold numbers, are the same")
+    return tr("no seed has an answer that it can be computed from")
 
 
 def _right(task: Task[Any, Any], votes: bool) -> list[Prediction]:

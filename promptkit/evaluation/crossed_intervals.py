@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promptkit.evaluation.intervals import Difference, Interval, student
+from promptkit.translation import tr
 
 TAIL = 3
 """The degrees of freedom of a p-value are at most so many times those of the draws. Corrected for
@@ -161,7 +162,10 @@ def _mean_squares(values: ArrayLike) -> tuple[Floats, tuple[float, float, float]
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
         raise ValueError(
-            f"expected finite numbers of 2 or more queries and draws, got shape {table.shape}"
+            tr(
+                "expected finite numbers of 2 or more queries and draws, got shape {shape}",
+                shape=table.shape,
+            )
         )
     queries, draws = table.shape
     rows, columns, mean = table.mean(axis=1), table.mean(axis=0), table.mean()

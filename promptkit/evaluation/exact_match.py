@@ -17,6 +17,7 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.record_fields import output_fields
 from promptkit.text import counted, listed
+from promptkit.translation import tr
 
 _NAMED = 3
 """Number of fields of a record that are named."""
@@ -40,39 +41,46 @@ def exactness(
     if (declared := _declared(output, scoring)) is not None:
         return declared
     if output.items is not None:
-        return (
+        return tr(
             "Accuracy is exact match: the share of queries with all of their labels and no others."
         )
     if metric != ACCURACY:
         if output.labels:
             return None
-        return "Accuracy, beside it, is the share of answers that equal the gold output exactly."
+        return tr(
+            "Accuracy, beside it, is the share of answers that equal the gold output exactly."
+        )
     if output.labels:
         if len(output.labels) > 2 and all(map(_is_number, output.labels)):
             first, *_, last_but_one, last = sorted(output.labels, key=float)
-            return (
+            return tr(
                 "Equality of the label is what counts, though the labels are numbers: "
-                f"{last_but_one} for {last} is as wrong as {first}."
+                "{last_but_one} for {last} is as wrong as {first}.",
+                last_but_one=last_but_one,
+                last=last,
+                first=first,
             )
         return None
     if output.is_text:
-        return (
-            "Equality of the whole answer is what counts: another casing, a full stop or an "
-            "explanation makes a text wrong. token_f1 says how near texts are; [output] match "
-            '("normalised", "contains", "regex" or "number") declares what is right.'
+        return tr(
+            "Equality of the whole answer is what counts: another casing, a full stop "
+            "or an explanation makes a text wrong. token_f1 says how near texts are; "
+            '[output] match ("normalised", "contains", "regex" or "number") declares '
+            "what is right."
         )
     try:
         reasons = [*_reasons([*_parts(output.schema, output.schema, (), frozenset())])]
     except (PydanticInvalidForJsonSchema, RecursionError):
-        reasons = ["what is nearly right is wrong"]
+        reasons = [tr("what is nearly right is wrong")]
     if not reasons:
         return None
-    note = f"Equality of the whole answer is what counts: {'; '.join(reasons)}."
+    note = tr("Equality of the whole answer is what counts: {reasons}.", reasons="; ".join(reasons))
     names = [_quoted(field.name) for field in output_fields(output)]
     if len(names) > 1:
-        note += (
-            f" field.NAME is the accuracy of each field; [output] counted, such as [{names[-1]}], "
-            "declares which fields have to be right."
+        note += tr(
+            " field.NAME is the accuracy of each field; [output] counted, such as "
+            "[{names}], declares which fields have to be right.",
+            names=names[-1],
         )
     return note
 
@@ -81,23 +89,35 @@ def _declared(output: OutputType, scoring: Scoring) -> str | None:
     """Return what is declared to count as right; None where equality is."""
     if scoring.scorer is not None and not output.labels:
         name = getattr(scoring.scorer, "__name__", type(scoring.scorer).__name__)
-        return f"An answer is right where its score by {name!r} is 1; the mean score is score."
+        return tr(
+            "An answer is right where its score by {name!r} is 1; the mean score is score.",
+            name=name,
+        )
     if scoring.counted:
-        near = "up to their tolerance" if scoring.tolerances or scoring.within else "equal"
-        return (
-            f"An answer is right where {_list(scoring.counted)} "
-            f"{'is' if len(scoring.counted) == 1 else 'are'} right ({near}); the other fields do "
-            "not count."
+        near = tr("up to their tolerance") if scoring.tolerances or scoring.within else "equal"
+        return tr(
+            "An answer is right where {list} {text} right ({near}); the other fields do not count.",
+            list=_list(scoring.counted),
+            text="is" if len(scoring.counted) == 1 else "are",
+            near=near,
         )
     rules = {
-        "normalised": "equals the gold text without case, punctuation and articles",
-        "contains": "has the words of the gold text in it",
-        "regex": "has a capture of the pattern that equals the gold text, normalised",
-        "number": "has the number of the gold text as its last number",
+        "normalised": tr("equals the gold text without case, punctuation and articles"),
+        "contains": tr("has the words of the gold text in it"),
+        "regex": tr("has a capture of the pattern that equals the gold text, normalised"),
+        "number": tr("has the number of the gold text as its last number"),
     }
     if scoring.match in rules:
-        near = f", up to {scoring.within:g}" if scoring.match == "number" and scoring.within else ""
-        return f"An answer is right where it {rules[scoring.match]}{near}; exact_match is equality."
+        near = (
+            tr(", up to {within:g}", within=scoring.within)
+            if scoring.match == "number" and scoring.within
+            else ""
+        )
+        return tr(
+            "An answer is right where it {rules}{near}; exact_match is equality.",
+            rules=rules[scoring.match],
+            near=near,
+        )
     return None
 
 
@@ -105,19 +125,19 @@ def _reasons(parts: Sequence[Part]) -> Iterator[str]:
     kinds = {kind for kind, _ in parts}
     if "fields" in kinds:
         names = next(names for kind, names in parts if kind == "fields")
-        yield f"{_list(names)} have to be right together"
+        yield tr("{list} have to be right together", list=_list(names))
     if "text" in kinds:
         fields = [name for kind, names in parts if kind == "text" for name in names]
-        where = f" of {_list(fields)}" if fields else ""
-        yield f"the text{where} has to match character by character"
+        where = tr(" of {list}", list=_list(fields)) if fields else ""
+        yield tr("the text{where} has to match character by character", where=where)
     if "number" in kinds:
-        yield "4.9 for 5.0 is as wrong as 0.1"
+        yield tr("4.9 for 5.0 is as wrong as 0.1")
     elif "integer" in kinds:
-        yield "4 for 5 is as wrong as 1"
+        yield tr("4 for 5 is as wrong as 1")
     if "date" in kinds:
-        yield "a date that is a day off is as wrong as any other"
+        yield tr("a date that is a day off is as wrong as any other")
     if "list" in kinds:
-        yield "a list has to have the same items in the same order"
+        yield tr("a list has to have the same items in the same order")
 
 
 def _parts(
@@ -188,5 +208,9 @@ def _list(names: Any) -> str:
     """Return names in quotation marks, each once, at most `_NAMED` of them."""
     every = [*map(_quoted, dict.fromkeys(names))]
     if len(every) > _NAMED:
-        return f"{', '.join(every[:_NAMED])} and {counted(len(every) - _NAMED, 'more field')}"
+        return tr(
+            "{names} and {fields}",
+            names=", ".join(every[:_NAMED]),
+            fields=counted(len(every) - _NAMED, "more field", "more fields"),
+        )
     return listed(every)

@@ -12,8 +12,9 @@ from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.record_fields import OutputField, output_fields, value_of
+from promptkit.translation import mark
 
-NO_ANSWER = "(no answer)"
+NO_ANSWER = mark("(no answer)")
 """Column of answers that failed, or have no value of the set."""
 
 

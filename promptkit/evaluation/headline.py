@@ -11,6 +11,7 @@ from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import RAW, named
 from promptkit.text import capital, listed, percent
+from promptkit.translation import mark, tr
 
 NAMED = 4
 """Number of rivals up to which a headline names them."""
@@ -50,7 +51,7 @@ class Beside(NamedTuple):
     sentence: str
     leads: bool
     """True where it has a better value than every prompt."""
-    rest: str = "the prompts"
+    rest: str = mark("the prompts")
     """Name of all others."""
 
     def around(self, lines: Sequence[str]) -> list[str]:
@@ -59,7 +60,15 @@ class Beside(NamedTuple):
             return [*lines, self.sentence]
         return [
             self.sentence,
-            *(f"Among {self.rest}: {line[:1].lower()}{line[1:]}" for line in lines),
+            *(
+                tr(
+                    "Among {rest}: {line}{line_2}",
+                    rest=self.rest,
+                    line=line[:1].lower(),
+                    line_2=line[1:],
+                )
+                for line in lines
+            ),
         ]
 
 
@@ -77,24 +86,30 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
     """
     right = metric_text.said(leader.metric, leader.value, leader.ci)
     if leader.unanswered > UNANSWERED:
-        right += f" of the {percent(1 - leader.unanswered)} of its answers that have one"
+        right += tr(
+            " of the {percent} of its answers that have one", percent=percent(1 - leader.unanswered)
+        )
     if leader.chance and leader.baseline is not None and leader.metric == ACCURACY:
-        right += f" (chance: {percent(leader.baseline)})"
+        right += tr(" (chance: {baseline})", baseline=percent(leader.baseline))
     cell = subject(leader.levels)
     first = _constant(leader)
-    only = "" if leader.general else ", for this draw of shots"
+    only = "" if leader.general else tr(", for this draw of shots")
     if not leader.others:
         return [*first, f"{cell + ': ' if cell else ''}{right}{only}."]
-    beats = f"better than {listed([*map(_win, wins)])}" if wins else ""
+    beats = tr("better than {listed}", listed=listed([*map(_win, wins)])) if wins else ""
     if leader.separated:
         verb = "are" if leader.levels.get("shots", 1) != 1 else "is"
-        others = "the other cell" if leader.others == 1 else f"all {leader.others:,} other cells"
-        opening, rest = f"{verb} best", f"separated from {others}"
+        others = (
+            tr("the other cell")
+            if leader.others == 1
+            else tr("all {others:,} other cells", others=leader.others)
+        )
+        opening, rest = tr("{verb} best", verb=verb), tr("separated from {others}", others=others)
     else:
-        rest = f"not separated from {_unsettled(unsettled, leader.others)}"
-        opening = "scored lowest" if leader.metric.sign < 0 else "scored highest"
+        rest = tr("not separated from {unsettled}", unsettled=_unsettled(unsettled, leader.others))
+        opening = tr("scored lowest") if leader.metric.sign < 0 else tr("scored highest")
         if leader.left_out:
-            opening += " of the cells that mostly answer"
+            opening += tr(" of the cells that mostly answer")
     said = "; ".join(filter(None, [beats, rest]))
     return [*first, f"{cell} {opening}, {right}: {said}{only}."]
 
@@ -105,13 +120,31 @@ def _constant(leader: Leader) -> list[str]:
         return []
     if leader.metric != ACCURACY:
         has, best = (metric_text.figure(leader.metric, v) for v in (leader.baseline, leader.value))
-        return [f"No cell beats {leader.constant}: {leader.metric.noun} {has}, the best {best}."]
+        return [
+            tr(
+                "No cell beats {constant}: {noun} {has}, the best {best}.",
+                constant=leader.constant,
+                noun=leader.metric.noun,
+                has=has,
+                best=best,
+            )
+        ]
     if leader.chance:
-        return [f"No cell beats chance, which is right {percent(leader.baseline)} of the time."]
-    more = "more often than" if leader.baseline > leader.value else "as often as"
+        return [
+            tr(
+                "No cell beats chance, which is right {baseline} of the time.",
+                baseline=percent(leader.baseline),
+            )
+        ]
+    more = tr("more often than") if leader.baseline > leader.value else tr("as often as")
     return [
-        f"No cell beats the majority-class baseline: it is right {percent(leader.baseline)} of the "
-        f"time, {more} the best cell ({percent(leader.value)})."
+        tr(
+            "No cell beats the majority-class baseline: it is right {baseline} of the "
+            "time, {more} the best cell ({value}).",
+            baseline=percent(leader.baseline),
+            more=more,
+            value=percent(leader.value),
+        )
     ]
 
 
@@ -134,7 +167,7 @@ def _win(c: Compared) -> str:
 def _unsettled(unsettled: Sequence[Open], others: int) -> str:
     """Return the names of the rivals that are open, or their number where they are many."""
     if len(unsettled) > NAMED and len(unsettled) == others:
-        return f"any of the {others:,} others"
+        return tr("any of the {others:,} others", others=others)
     counts = [one["shots"] for one in unsettled if set(one) == {"shots"}]
     rest = [one for one in unsettled if set(one) != {"shots"}]
     names = [_rival(one) for one in rest]
@@ -142,7 +175,7 @@ def _unsettled(unsettled: Sequence[Open], others: int) -> str:
         alone = [str(count) for count in counts]
         names.insert(0, f"{listed(alone, 'or')} {'shot' if counts[-1] == 1 else 'shots'}")
     if len(names) > NAMED:
-        return f"{len(unsettled):,} of the {others:,} others"
+        return tr("{count:,} of the {others:,} others", count=len(unsettled), others=others)
     return listed([name[:1].lower() + name[1:] for name in names], "or")
 
 
@@ -150,4 +183,4 @@ def _rival(levels: Open) -> str:
     if levels.get("calibration") != RAW:
         return subject(levels)
     rest = {factor: level for factor, level in levels.items() if factor != "calibration"}
-    return f"{subject(rest) or 'the same cell'} without calibration"
+    return tr("{subject} without calibration", subject=subject(rest) or tr("the same cell"))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promptkit.evaluation.metrics import correctness
+from promptkit.translation import tr
 
 RESAMPLES = 9999
 
@@ -147,7 +148,13 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     _check(level)
     first, second = correctness(a), correctness(b)
     if len(first) != len(second):
-        raise ValueError(f"not the same queries: {len(first)} in a, {len(second)} in b")
+        raise ValueError(
+            tr(
+                "not the same queries: {count} in a, {count_2} in b",
+                count=len(first),
+                count_2=len(second),
+            )
+        )
     seeds_a, seeds_b = first.shape[1], second.shape[1]
     # Per-query differences in whole units of 1 / (seeds_a * seeds_b): ties and zeros are exact.
     units = second.sum(axis=1) * seeds_a - first.sum(axis=1) * seeds_b
@@ -186,7 +193,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p-values are a list of numbers from 0 to 1, got {p_values!r}")
+        raise ValueError(
+            tr("p-values are a list of numbers from 0 to 1, got {p_values!r}", p_values=p_values)
+        )
     order = np.argsort(p, kind="stable")
     left = np.arange(len(p), 0, -1)
     corrected = np.empty_like(p)
@@ -261,4 +270,4 @@ def student(chance: float, freedom: float) -> float:
 
 def _check(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+        raise ValueError(tr("level must be between 0 and 1, got {level}", level=level))

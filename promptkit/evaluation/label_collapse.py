@@ -13,6 +13,7 @@ from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.inference.cell import Cell, named
 from promptkit.text import quoted
+from promptkit.translation import tr
 
 SHARE = 0.9
 """Share of the answers from which a label gets nearly all of them."""
@@ -51,25 +52,47 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
     if whole:
         worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
         label, share, gold = whole[worst]
-        more = f" ({len(whole)} of {len(cells)} cells collapse onto one label)"
+        more = tr(
+            " ({count} of {count_2} cells collapse onto one label)",
+            count=len(whole),
+            count_2=len(cells),
+        )
         helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
         yield (
-            f"Label collapse: {share_text(share)} of the answers{_place(worst, by_cell)} are "
-            f"{quoted(label)}, the gold label of {share_text(gold)} of the queries"
-            f"{more if len(whole) > 1 else ''}: {_try(helps)}."
+            tr(
+                "Label collapse: {share_text} of the answers{place} are {label}, the gold "
+                "label of {share_text_2} of the queries{text}: {try_}.",
+                share_text=share_text(share),
+                place=_place(worst, by_cell),
+                label=quoted(label),
+                share_text_2=share_text(gold),
+                text=more if len(whole) > 1 else "",
+                try_=_try(helps),
+            )
         )
     if draws:
         worst = max(draws, key=lambda cell: len(draws[cell]))
         shown = [
-            f"{quoted(one.label)} with seed {seed} ({share_text(one.share)})"
+            tr(
+                "{label} with seed {seed} ({share_text})",
+                label=quoted(one.label),
+                seed=seed,
+                share_text=share_text(one.share),
+            )
             for seed, one in draws[worst].items()
         ]
         more = ", …" if len(shown) > NAMED else ""
         yield (
-            f"Label collapse{_place(worst, by_cell)} in {len(shown)} of "
-            f"{len(by_cell[worst].numbers)} draws of shots: nearly all answers are "
-            f"{', '.join(shown[:NAMED])}{more}; the shots decide there, not the query: "
-            f"{_try(_help(worst, untried))}."
+            tr(
+                "Label collapse{place} in {count} of {count_2} draws of shots: nearly all "
+                "answers are {names}{more}; the shots decide there, not the query: {try_}.",
+                place=_place(worst, by_cell),
+                count=len(shown),
+                count_2=len(by_cell[worst].numbers),
+                names=", ".join(shown[:NAMED]),
+                more=more,
+                try_=_try(_help(worst, untried)),
+            )
         )
 
 
@@ -109,23 +132,23 @@ def _without_collapse(cell: Cell, cells: Sequence[Cell], others: Collection[Cell
     """
     alike = [one for one in cells if one.at(calibration=cell.calibration) == cell]
     names = [named("calibration", one.calibration) for one in alike if one not in others]
-    return [f"{name} (there is no collapse with it)" for name in names[:1]]
+    return [tr("{name} (there is no collapse with it)", name=name) for name in names[:1]]
 
 
 def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
     """Return options against a collapse that the comparison lacks, by the factor they change."""
     options = {}
     if not any("balanced" in cell.selection for cell in by_cell):
-        options["selection"] = "--selection balanced"
+        options["selection"] = tr("--selection balanced")
     if not {cell.calibration for cell in by_cell} & {*ASSUME_BALANCED, "vector"}:
-        options["calibration"] = f"--calibrate {'vector' if skewed else 'batch'}"
+        options["calibration"] = tr("--calibrate {text}", text="vector" if skewed else "batch")
     return options
 
 
 def _try(helps: Sequence[str]) -> str:
     if helps:
-        return f"try {' or '.join(helps)}"
-    return "read the prompt, and try another template, order or model"
+        return tr("try {helps}", helps=" or ".join(helps))
+    return tr("read the prompt, and try another template, order or model")
 
 
 def _help(cell: Cell, options: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from promptkit.evaluation.caveats import share_text
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.tasks.task import Task
 from promptkit.text import capital, listed, quoted
+from promptkit.translation import tr
 
 FAR = 0.2
 """Total variation distance from which two sets of frequencies differ: the share of examples that
@@ -60,15 +61,25 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
     skewed = {name: counts for name, counts in sources.items() if _skewed(counts)}
     if balanced and skewed:
         label = int(next(iter(skewed.values())).argmax())
-        shares = [f"{_share(counts, label)} of the {name}" for name, counts in skewed.items()]
+        shares = [
+            tr("{share} of the {name}", share=_share(counts, label), name=name)
+            for name, counts in skewed.items()
+        ]
         verbs = ("assumes", "gives") if len(balanced) == 1 else ("assume", "give")
         yield (
-            f"The labels are skewed: {quoted(found.labels[label])} is right for "
-            f"{' and '.join(shares)}, {share_text(1 / len(found.labels))} would be balanced. "
-            f"{capital(listed(balanced))} calibration {verbs[0]} balanced labels and {verbs[1]} "
-            "rare ones too many answers, which can cost 20 points of accuracy and more: "
-            f"{'prefer' if 'vector' in used else 'try'} vector, which is fitted to the label "
-            "frequencies of the pool."
+            tr(
+                "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
+                "be balanced. {capital} calibration {verbs} balanced labels and {verbs_2} "
+                "rare ones too many answers, which can cost 20 points of accuracy and "
+                "more: {text} vector, which is fitted to the label frequencies of the pool.",
+                quoted=quoted(found.labels[label]),
+                shares=" and ".join(shares),
+                share_text=share_text(1 / len(found.labels)),
+                capital=capital(listed(balanced)),
+                verbs=verbs[0],
+                verbs_2=verbs[1],
+                text="prefer" if "vector" in used else "try",
+            )
         )
     pool, queries = found.pool, found.queries
     sizes = pool.sum(), queries.sum()
@@ -77,10 +88,15 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
     if "vector" in used and _differ(pool, queries, pool + queries, size):
         label = int(np.abs(pool / sizes[0] - queries / sizes[1]).argmax())
         yield (
-            "Vector calibration is fitted to the label frequencies of the pool, and those of the "
-            f"queries differ: {quoted(found.labels[label])} is right for {_share(pool, label)} of "
-            f"the pool and {_share(queries, label)} of the queries. Use a pool like the queries, "
-            "or another calibration."
+            tr(
+                "Vector calibration is fitted to the label frequencies of the pool, and "
+                "those of the queries differ: {quoted} is right for {share} of the pool "
+                "and {share_2} of the queries. Use a pool like the queries, or another "
+                "calibration.",
+                quoted=quoted(found.labels[label]),
+                share=_share(pool, label),
+                share_2=_share(queries, label),
+            )
         )
 
 

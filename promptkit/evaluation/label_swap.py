@@ -13,6 +13,7 @@ from promptkit.evaluation.results import Pair, Row
 from promptkit.inference.cell import RAW, Cell
 from promptkit.tasks.verbalizers import LABELS, SWAPPED
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> list[str]:
@@ -46,7 +47,7 @@ def swap_verdicts(rows: Iterable[Row], pairs: Iterable[Pair], labels: int) -> li
             change=change,
             chance=1 / labels,
         )
-        shots = counted(plain.shots, "shot")
+        shots = counted(plain.shots, "shot", "shots")
         named = f"{model}, " if len(found) > 1 else ""
         sentences.append(f"{named}{shots}: {sentence}")
     return sentences
@@ -71,17 +72,22 @@ def swap_verdict(
     """
     low, high = change
     falls, reads = high < 0, swapped_ci[0] > chance
-    moved = f"{'falls' if falls else 'goes'} from {accuracy:.2f} to {swapped:.2f}"
+    moved = tr(
+        "{text} from {accuracy:.2f} to {swapped:.2f}",
+        text="falls" if falls else "goes",
+        accuracy=accuracy,
+        swapped=swapped,
+    )
     if falls and reads:
-        moved += f", above the {chance:.2f} of a guess"
-        meaning = "the model reads the demonstrations, and leans on what the words mean"
+        moved += tr(", above the {chance:.2f} of a guess", chance=chance)
+        meaning = tr("the model reads the demonstrations, and leans on what the words mean")
     elif falls:
-        meaning = "the model follows the words, not the demonstrations"
+        meaning = tr("the model follows the words, not the demonstrations")
     else:
-        moved += f", a change between {low:+.2f} and {high:+.2f}"
+        moved += tr(", a change between {low:+.2f} and {high:+.2f}", low=low, high=high)
         meaning = (
-            "the model reads the demonstrations, whatever the words mean"
+            tr("the model reads the demonstrations, whatever the words mean")
             if reads
-            else "too little to say whether the model reads the demonstrations"
+            else tr("too little to say whether the model reads the demonstrations")
         )
-    return f"with the labels swapped accuracy {moved}: {meaning}"
+    return tr("with the labels swapped accuracy {moved}: {meaning}", moved=moved, meaning=meaning)

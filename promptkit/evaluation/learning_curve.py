@@ -17,6 +17,7 @@ from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.results import Ends
 from promptkit.evaluation.sentences import ALPHA
 from promptkit.text import counted, listed, sentence
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,12 @@ def crossings(
             alike.setdefault(own[-1].labels, []).append(name)
     for most, names in alike.items():
         yield (
-            f"At no number of labelled rows up to {most:,} is {prompt} separated from "
-            f"{listed(names, 'or')}."
+            tr(
+                "At no number of labelled rows up to {most:,} is {prompt} separated from {names}.",
+                most=most,
+                prompt=prompt,
+                names=listed(names, "or"),
+            )
         )
 
 
@@ -166,33 +171,58 @@ def _crossing(pairs: Sequence[CurvePair], prompt: str, metric: Metric, rows: int
     better = [pair for pair in pairs if pair.better > 0 and (not last or pair.labels > last.labels)]
     if last is None:
         first = better[0]
-        rest = "" if first is pairs[0] else "; with fewer they are not separated"
-        return f"from {_rows(first)} on {name} is better than {prompt} ({_at(first, metric)}){rest}"
-    upto = f"up to {_rows(last)} {prompt} is better than {name} ({_at(last, metric)})"
+        rest = "" if first is pairs[0] else tr("; with fewer they are not separated")
+        return tr(
+            "from {rows} on {name} is better than {prompt} ({at}){rest}",
+            rows=_rows(first),
+            name=name,
+            prompt=prompt,
+            at=_at(first, metric),
+            rest=rest,
+        )
+    upto = tr(
+        "up to {rows} {prompt} is better than {name} ({at})",
+        rows=_rows(last),
+        prompt=prompt,
+        name=name,
+        at=_at(last, metric),
+    )
     if better:
         first = better[0]
         between = any(last.labels < pair.labels < first.labels for pair in pairs)
-        rest = ", and between them they are not separated" if between else ""
-        return f"{upto}; from {first.labels:,} on {name} is ({_at(first, metric)}){rest}"
+        rest = tr(", and between them they are not separated") if between else ""
+        return tr(
+            "{upto}; from {labels:,} on {name} is ({at}){rest}",
+            upto=upto,
+            labels=first.labels,
+            name=name,
+            at=_at(first, metric),
+            rest=rest,
+        )
     if last is pairs[-1]:
         every = rows is None or most >= rows
         return f"{upto}, {'which is all there are' if every else 'the most it was made from'}"
-    return f"{upto}; with more, up to {most:,}, they are not separated"
+    return tr("{upto}; with more, up to {most:,}, they are not separated", upto=upto, most=most)
 
 
 def _at_one_size(pair: CurvePair, prompt: str, metric: Metric) -> str:
     """Return which of a prompt and a model of one size is better."""
-    made = f"{pair.name}, made from {_rows(pair)},"
+    made = tr("{name}, made from {rows},", name=pair.name, rows=_rows(pair))
     better, worse = (made, prompt) if pair.better > 0 else (prompt, made.rstrip(","))
-    return f"{better} is better than {worse} ({_change(pair, metric)})"
+    return tr(
+        "{better} is better than {worse} ({change})",
+        better=better,
+        worse=worse,
+        change=_change(pair, metric),
+    )
 
 
 def _rows(pair: CurvePair) -> str:
-    return counted(pair.labels, "labelled row")
+    return counted(pair.labels, tr("labelled row"))
 
 
 def _at(pair: CurvePair, metric: Metric) -> str:
-    return f"{_change(pair, metric)} at {pair.labels:,}"
+    return tr("{change} at {labels:,}", change=_change(pair, metric), labels=pair.labels)
 
 
 def _change(pair: CurvePair, metric: Metric) -> str:

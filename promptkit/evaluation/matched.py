@@ -12,6 +12,7 @@ from promptkit.evaluation.outcomes import Outcomes
 from promptkit.inference.cell import FACTORS, Cell, describe
 from promptkit.inference.cell import distinct as distinct_cells
 from promptkit.tasks.examples import canonical
+from promptkit.translation import tr
 
 
 def chosen_for(
@@ -56,14 +57,27 @@ def shared(
     if not common:
         some = ", ".join(map(shorten, [*before][:3]))
         raise DataError(
-            [Problem(f"none of the queries stands in {than}, which asked {some} …; compare anew")]
+            [
+                Problem(
+                    tr(
+                        "none of the queries stands in {than}, which asked {some} …; compare anew",
+                        than=than,
+                        some=some,
+                    )
+                )
+            ]
         )
     for id in common:
-        for what, mine, theirs in zip(("input", "gold output"), now[id], before[id], strict=True):
+        for what, mine, theirs in zip(
+            ("input", tr("gold output")), now[id], before[id], strict=True
+        ):
             if canonical(mine) != canonical(theirs):
-                reason = (
-                    f"the {what} is another than in {than}, {shorten(theirs)}; what changed cannot "
-                    "be told from a new question: compare anew, or give it another id"
+                reason = tr(
+                    "the {what} is another than in {than}, {theirs}; what changed cannot be "
+                    "told from a new question: compare anew, or give it another id",
+                    what=what,
+                    than=than,
+                    theirs=shorten(theirs),
                 )
                 raise DataError([Problem(reason, example=id, value=mine)])
     return common
@@ -97,8 +111,14 @@ def matched(now: Sequence[Outcomes], before: Sequence[Outcomes], than: str) -> I
     for mine in now:
         if key(mine.cell) not in there:
             have = "; ".join(describe(one.cell) for one in before[:8])
-            more = f"; and {len(before) - 8} more" if len(before) > 8 else ""
-            reason = f"{than} has no {describe(mine.cell)}; it has {have}{more}"
+            more = tr("; and {count} more", count=len(before) - 8) if len(before) > 8 else ""
+            reason = tr(
+                "{than} has no {describe}; it has {have}{more}",
+                than=than,
+                describe=describe(mine.cell),
+                have=have,
+                more=more,
+            )
             raise DataError([Problem(reason)])
         yield there[key(mine.cell)]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from promptkit.evaluation.intervals import Difference, Interval, student
+from promptkit.translation import tr
 
 SYMMETRIC = 1e-9
 """The skewness below which Student's interval is left as it is."""
@@ -36,7 +37,7 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     Hall, "On the removal of skewness by transformation", J. Royal Statistical Society B 54, 1992.
     """
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+        raise ValueError(tr("level must be between 0 and 1, got {level}", level=level))
     n, mean, error, skew = _moments(values)
     if n == 1:
         return Interval(-math.inf, math.inf, level)
@@ -100,7 +101,7 @@ def _moments(values: ArrayLike) -> tuple[int, float, float, float]:
     """Return the number of queries, the mean, its standard error, and the skewness over root n."""
     table = np.asarray(values, dtype=np.float64)
     if table.size == 0 or not np.isfinite(table).all():
-        raise ValueError("a mean needs finite values, one at least")
+        raise ValueError(tr("a mean needs finite values, one at least"))
     means = np.sort(table if table.ndim == 1 else table.mean(axis=1))
     n, mean = len(means), float(means.mean())
     centred = means - mean

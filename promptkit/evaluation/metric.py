@@ -24,6 +24,7 @@ from promptkit.evaluation import (
 )
 from promptkit.evaluation.outcomes import LabelScores, Losses, Outcomes
 from promptkit.text import did_you_mean
+from promptkit.translation import mark, tr
 
 UNANSWERED = 0.05
 """Share of answers without a metric from which the others may be the easy ones."""
@@ -278,30 +279,37 @@ METRICS: tuple[Metric, ...] = (
     ACCURACY,
     Metric("micro_f1", "micro-F1", partial(_of_sets, set_metrics.micro_f1)),
     Metric("macro_f1", "macro-F1", _macro_f1),
-    Metric("jaccard", "Jaccard index", partial(_measure, "jaccard")),
+    Metric("jaccard", mark("Jaccard index"), partial(_measure, "jaccard")),
     Metric(
-        "hamming_loss", "Hamming loss", partial(_measure, "hamming_loss"), larger_is_better=False
+        "hamming_loss",
+        mark("Hamming loss"),
+        partial(_measure, "hamming_loss"),
+        larger_is_better=False,
     ),
-    Metric("ranking_precision", "label ranking precision", _rankings),
-    Metric("log_loss", "log loss", lambda one: one.log_losses, 0, math.inf, False),
-    Metric("brier", "Brier score", lambda one: one.brier_scores, 0, 2, False),
+    Metric("ranking_precision", mark("label ranking precision"), _rankings),
+    Metric("log_loss", mark("log loss"), lambda one: one.log_losses, 0, math.inf, False),
+    Metric("brier", mark("Brier score"), lambda one: one.brier_scores, 0, 2, False),
     Metric("coverage", "coverage", lambda one: one.coverage if one.scores or one.sets else None),
-    Metric("balanced_accuracy", "balanced accuracy", _classes(class_metrics.balanced_accuracy)),
-    Metric("mcc", "Matthews correlation", _classes(class_metrics.mcc), -1),
+    Metric(
+        "balanced_accuracy", mark("balanced accuracy"), _classes(class_metrics.balanced_accuracy)
+    ),
+    Metric("mcc", mark("Matthews correlation"), _classes(class_metrics.mcc), -1),
     Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
     Metric("auroc", "AUROC", _labels(_auroc, most=2)),
     Metric("top_2_accuracy", "top-2 accuracy", _scored(partial(_top, 2), least=3), counts=True),
     Metric("top_3_accuracy", "top-3 accuracy", _scored(partial(_top, 3), least=4), counts=True),
-    Metric("aurc", "risk-coverage area", _aurc, larger_is_better=False),
+    Metric("aurc", mark("risk-coverage area"), _aurc, larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
     Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),
-    Metric("pearson", "Pearson correlation", _numbers(number_metrics.pearson), -1),
-    Metric("spearman", "Spearman correlation", _numbers(number_metrics.spearman), -1),
-    Metric("mae_of_mean", "MAE of the mean", _mean(_DISTANCES), 0, math.inf, False),
-    Metric("rmse_of_mean", "RMSE of the mean", _mean(number_metrics.rmse), 0, math.inf, False),
-    Metric("mae_of_median", "MAE of the median", _median(_DISTANCES), 0, math.inf, False),
-    Metric("quadratic_kappa", "quadratic-weighted kappa", _quadratic_kappa, -1),
+    Metric("pearson", mark("Pearson correlation"), _numbers(number_metrics.pearson), -1),
+    Metric("spearman", mark("Spearman correlation"), _numbers(number_metrics.spearman), -1),
+    Metric("mae_of_mean", mark("MAE of the mean"), _mean(_DISTANCES), 0, math.inf, False),
+    Metric(
+        "rmse_of_mean", mark("RMSE of the mean"), _mean(number_metrics.rmse), 0, math.inf, False
+    ),
+    Metric("mae_of_median", mark("MAE of the median"), _median(_DISTANCES), 0, math.inf, False),
+    Metric("quadratic_kappa", mark("quadratic-weighted kappa"), _quadratic_kappa, -1),
 )
 """Metrics in the order of tables."""
 
@@ -341,7 +349,11 @@ def metric_named(name: str, one: Outcomes) -> Metric:
     if name not in known:
         hint = did_you_mean(name, known, lead="; ")
         raise TaskError(
-            f"metric {shorten(name)}: these answers have no such metric; choose one of: "
-            f"{', '.join(known)}{hint}"
+            tr(
+                "metric {name}: these answers have no such metric; choose one of: {known}{hint}",
+                name=shorten(name),
+                known=", ".join(known),
+                hint=hint,
+            )
         )
     return known[name]

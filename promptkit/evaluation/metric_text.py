@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.text import decimals, ends, number, percent, places, plain, points, signed
+from promptkit.translation import tr
 
 Ends = Sequence[float | None]
 
@@ -54,7 +55,7 @@ def said(metric: Metric, value: float, interval: tuple[float, float] | None) -> 
         return f"{metric.noun} {figure(metric, value, interval)}"
     around = ", ".join(ends(*interval))
     if metric == ACCURACY:
-        return f"{percent(value)} right [{around}]"
+        return tr("{value} right [{around}]", value=percent(value), around=around)
     return f"{metric.noun} {percent(value)} [{around}]"
 
 
@@ -99,12 +100,12 @@ def bare_size(metric: Metric, amount: float) -> str:
 
 def unit(metric: Metric) -> str:
     """Return the unit of a difference: `points of accuracy`, `MAE`."""
-    return f"points of {metric.noun}" if metric.is_share else metric.noun
+    return tr("points of {noun}", noun=metric.noun) if metric.is_share else metric.noun
 
 
 def of(metric: Metric) -> str:
     """Return ` of MAE`, for a difference whose unit does not say what it is of; else nothing."""
-    return "" if metric == ACCURACY else f" of {metric.noun}"
+    return "" if metric == ACCURACY else tr(" of {noun}", noun=metric.noun)
 
 
 def _known(interval: Ends | None) -> tuple[float, float] | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from promptkit.translation import tr
+
 NORMALISED = 1e-3
 """Tolerance of the sum of the probabilities of one query; single precision stays well within."""
 
@@ -29,11 +31,13 @@ def correctness(correct: ArrayLike) -> NDArray[np.int64]:
     if table.ndim == 1:
         table = table[:, np.newaxis]
     if table.ndim != 2:
-        raise ValueError(f"expected (queries,) or (queries, seeds), got shape {table.shape}")
+        raise ValueError(
+            tr("expected (queries,) or (queries, seeds), got shape {shape}", shape=table.shape)
+        )
     if table.size == 0:
-        raise ValueError(f"no predictions to judge: shape {table.shape}")
+        raise ValueError(tr("no predictions to judge: shape {shape}", shape=table.shape))
     if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
-        raise ValueError("right or wrong must be given as True and False, or 1 and 0")
+        raise ValueError(tr("right or wrong must be given as True and False, or 1 and 0"))
     return table.astype(np.int64)
 
 
@@ -54,7 +58,7 @@ def log_losses(log_probs: ArrayLike, gold_index: ArrayLike) -> NDArray[np.float6
     """
     scores, gold = _scores(log_probs, gold_index)
     if not _normalised(np.exp(np.minimum(scores, 1.0))):
-        raise ValueError("log-probabilities must be normalised over the labels")
+        raise ValueError(tr("log-probabilities must be normalised over the labels"))
     # The sum with 0.0 turns a perfect -0.0 into 0.0.
     losses: NDArray[np.float64] = -scores[np.arange(len(gold)), gold] + 0.0
     return losses
@@ -126,7 +130,7 @@ def reliability(probs: ArrayLike, gold_index: ArrayLike, bins: int = 10) -> list
     Args and Raises are those of `expected_calibration_error`.
     """
     if bins < 1:
-        raise ValueError(f"bins must be at least 1, got {bins}")
+        raise ValueError(tr("bins must be at least 1, got {bins}", bins=bins))
     scores, gold = _probabilities(probs, gold_index)
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == gold
@@ -150,7 +154,7 @@ def _probabilities(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     scores, gold = _scores(probs, gold_index)
     if scores.min() < 0 or not _normalised(scores):
-        raise ValueError("probabilities must be normalised over the labels (not logarithms)")
+        raise ValueError(tr("probabilities must be normalised over the labels (not logarithms)"))
     return scores, gold
 
 
@@ -162,12 +166,18 @@ def _scores(
     gold = np.asarray(gold_index)
     if table.ndim != 2 or gold.shape != table.shape[:1]:
         raise ValueError(
-            f"expected (queries, labels) and (queries,), got shapes {table.shape} and {gold.shape}"
+            tr(
+                "expected (queries, labels) and (queries,), got shapes {shape} and {shape_2}",
+                shape=table.shape,
+                shape_2=gold.shape,
+            )
         )
     if table.size == 0:
-        raise ValueError(f"no predictions to judge: shape {table.shape}")
+        raise ValueError(tr("no predictions to judge: shape {shape}", shape=table.shape))
     if np.isnan(table).any():
-        raise ValueError("probabilities must not be NaN")
+        raise ValueError(tr("probabilities must not be NaN"))
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= table.shape[1]:
-        raise ValueError(f"gold indices must be integers from 0 to {table.shape[1] - 1}")
+        raise ValueError(
+            tr("gold indices must be integers from 0 to {value}", value=table.shape[1] - 1)
+        )
     return table, gold.astype(np.int64)

@@ -20,6 +20,7 @@ from promptkit.inference.prediction import Prediction
 from promptkit.tasks.judging import OfLabel
 from promptkit.tasks.measures import number_of
 from promptkit.text import counted
+from promptkit.translation import tr
 
 Table = npt.NDArray[np.int64]
 """Correctness of answers as 0 and 1, (queries, seeds)."""
@@ -102,7 +103,7 @@ class Outcomes:
         """Numbers of queries and seeds in words."""
         n, seeds = self.correct.shape
         asked = counted(n, "query", "queries")
-        return asked if seeds == 1 else f"{asked} and {seeds} seeds"
+        return asked if seeds == 1 else tr("{asked} and {seeds} seeds", asked=asked, seeds=seeds)
 
     @cached_property
     def kept_shares(self) -> dict[str, Losses | None]:
@@ -302,10 +303,15 @@ def _check_whole(cell: Cell, by_query: Mapping[str, Sequence[Prediction]]) -> No
     for id, asked in by_query.items():
         other = [p.seed for p in asked]
         if other != seeds:
-            reason = f"asked with seeds {other} in {describe(cell)}, and others with {seeds}"
+            reason = tr(
+                "asked with seeds {other} in {describe}, and others with {seeds}",
+                other=other,
+                describe=describe(cell),
+                seeds=seeds,
+            )
             raise DataError([Problem(reason, example=id)])
         if any(p.correct is None for p in asked):
-            raise DataError([Problem("its gold output is not known", example=id)])
+            raise DataError([Problem(tr("its gold output is not known"), example=id)])
 
 
 def _scores(

@@ -19,6 +19,7 @@ from statistics import NormalDist
 
 from promptkit.evaluation.crossed_intervals import TAIL, few
 from promptkit.evaluation.intervals import student
+from promptkit.translation import tr
 
 FINE = 2**50
 """Number of differences between 0 and 1 among which the smallest one is searched."""
@@ -68,7 +69,9 @@ def queries_needed(delta: float, plan: SampleSize) -> int | None:
     """
     _check(plan)
     if not 0 < abs(delta) <= (1 if plan.counts else math.inf):
-        raise ValueError(f"a difference to be found is from -1 to 1 and not 0, got {delta}")
+        raise ValueError(
+            tr("a difference to be found is from -1 to 1 and not 0, got {delta}", delta=delta)
+        )
     enough = bisect_left(range(MOST + 1), True, key=lambda n: _finds(abs(delta), n, plan))
     return None if enough > MOST else enough
 
@@ -105,7 +108,7 @@ def detectable(n: int, plan: SampleSize) -> float | None:
     """
     _check(plan)
     if n < 1:
-        raise ValueError(f"there must be at least one query, got {n}")
+        raise ValueError(tr("there must be at least one query, got {n}", n=n))
     if not plan.counts:
         return _detectable_mean(n, plan) if n > 1 else None
     step = bisect_left(range(FINE + 1), True, key=lambda step: _finds(step / FINE, n, plan))
@@ -149,10 +152,16 @@ def _freedom(by_query: float, by_draw: float, n: int, draws: int) -> float:
 
 def _check(plan: SampleSize) -> None:
     if not 0 <= plan.disagreement <= (1 if plan.counts else math.inf) or plan.by_draw < 0:
-        raise ValueError(f"disagreement is from 0 to 1, and a variance 0 or more, got {plan}")
+        raise ValueError(
+            tr("disagreement is from 0 to 1, and a variance 0 or more, got {plan}", plan=plan)
+        )
     if plan.draws < 1 or plan.comparisons < 1:
-        raise ValueError(f"draws and comparisons are 1 or more, got {plan}")
+        raise ValueError(tr("draws and comparisons are 1 or more, got {plan}", plan=plan))
     if not 0 < plan.alpha < plan.power < 1:
         raise ValueError(
-            f"alpha and power are 0 < alpha < power < 1, got {plan.alpha} and {plan.power}"
+            tr(
+                "alpha and power are 0 < alpha < power < 1, got {alpha} and {power}",
+                alpha=plan.alpha,
+                power=plan.power,
+            )
         )

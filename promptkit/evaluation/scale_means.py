@@ -12,6 +12,7 @@ from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.results import Best
 from promptkit.inference.cell import Cell
 from promptkit.text import capital, p_value, sentence
+from promptkit.translation import tr
 
 LEAST = 3
 """Number of labels from which a mean is compared: of two, none is between them."""
@@ -60,9 +61,19 @@ def _said(
     moved = metric_text.difference(BY_NAME["mae"], one.delta, one.ci.low, one.ci.high)
     where = capital(sentences.context(pairs.levels(cell, pairs.varied(by_cell))))
     adjusted = "Holm-adjusted " if cells > 1 else ""
-    among = f"; so it is in {sure:,} of {cells:,} cells" if cells > 1 else ""
-    only = "" if found.general is not None else " for this draw of shots"
+    among = (
+        tr("; so it is in {sure:,} of {cells:,} cells", sure=sure, cells=cells) if cells > 1 else ""
+    )
+    only = "" if found.general is not None else tr(" for this draw of shots")
     return sentence(
-        f"{where + ': ' if where else ''}probability-weighted mean of the labels vs the most "
-        f"probable label: {moved}, significant ({adjusted}{p_value(p)}){only}{among}"
+        tr(
+            "{text}probability-weighted mean of the labels vs the most probable label: "
+            "{moved}, significant ({adjusted}{p_value}){only}{among}",
+            text=where + ": " if where else "",
+            moved=moved,
+            adjusted=adjusted,
+            p_value=p_value(p),
+            only=only,
+            among=among,
+        )
     )

@@ -30,6 +30,7 @@ from promptkit.evaluation.results import RiskPoint, Selective
 from promptkit.inference.cell import RAW, Cell, describe
 from promptkit.inference.prediction import Prediction
 from promptkit.text import about, counted, percent
+from promptkit.translation import tr
 
 SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 """Shares of the queries that lie above the thresholds that are tested."""
@@ -87,10 +88,20 @@ def selective(
     made = list(predictions)
     cells = list(dict.fromkeys(one.cell for one in made))
     if len(cells) != 1:
-        found = f"{describe(cells[0])} with seed {cells[0].seed} and others" if cells else "none"
-        raise TaskError(f"predictions of one cell and one seed are needed, got those of {found}")
+        found = (
+            tr(
+                "{describe} with seed {seed} and others",
+                describe=describe(cells[0]),
+                seed=cells[0].seed,
+            )
+            if cells
+            else "none"
+        )
+        raise TaskError(
+            tr("predictions of one cell and one seed are needed, got those of {found}", found=found)
+        )
     if any(one.correct is None for one in made):
-        raise TaskError("the gold output of a prediction is not known")
+        raise TaskError(tr("the gold output of a prediction is not known"))
     confidence = [_confidence(one) for one in made]
     return of_confidence(
         cells[0].factors(), confidence, [not one.correct for one in made], error, choices
@@ -100,7 +111,7 @@ def selective(
 def check_error(error: float) -> None:
     """Raise `TaskError` for a share of wrong answers that nothing or everything keeps."""
     if not 0 < error < 1:
-        raise TaskError(f"error is {error}; it is between 0 and 1, such as 0.1")
+        raise TaskError(tr("error is {error}; it is between 0 and 1, such as 0.1", error=error))
 
 
 def _confidence(one: Prediction) -> float:
@@ -109,12 +120,17 @@ def _confidence(one: Prediction) -> float:
         return 0.0
     if not one.probs:
         raise TaskError(
-            f"{describe(one.cell)}: its answers have no probabilities, so none can be held back"
+            tr(
+                "{describe}: its answers have no probabilities, so none can be held back",
+                describe=describe(one.cell),
+            )
         )
     if isinstance(one.label, list):
         raise TaskError(
-            f"{describe(one.cell)}: its answers are lists of labels, which have no probability as "
-            "a whole"
+            tr(
+                "{describe}: its answers are lists of labels, which have no probability as a whole",
+                describe=describe(one.cell),
+            )
         )
     return max(one.probs.values())
 
@@ -254,22 +270,43 @@ def _curve(confidence: Sequence[float], wrong: Sequence[bool]) -> tuple[RiskPoin
 def _sentence(
     best: Threshold | None, n: int, error: float, choices: int, needed: int | None
 ) -> str:
-    most = f"an error of at most {percent(error)}"
-    corrected = f", corrected for the choice among {choices} cells" if choices > 1 else ""
-    said = f"({percent(LEVEL)} confidence{corrected})"
+    most = tr("an error of at most {error}", error=percent(error))
+    corrected = (
+        tr(", corrected for the choice among {choices} cells", choices=choices)
+        if choices > 1
+        else ""
+    )
+    said = tr("({LEVEL} confidence{corrected})", LEVEL=percent(LEVEL), corrected=corrected)
     asked = counted(n, "query", "queries")
     if best is None:
         if needed is None:
-            more = "even the most confident answers are wrong too often"
+            more = tr("even the most confident answers are wrong too often")
         else:
-            more = f"about {about(needed)} queries would show one if answers stay as good"
-        return f"No threshold of confidence is shown to keep {most} {said} with {asked}: {more}."
+            more = tr(
+                "about {about} queries would show one if answers stay as good", about=about(needed)
+            )
+        return tr(
+            "No threshold of confidence is shown to keep {most} {said} with {asked}: {more}.",
+            most=most,
+            said=said,
+            asked=asked,
+            more=more,
+        )
     where = (
-        "everywhere" if not best.above else f"where the probability is above {_decimal(best.above)}"
+        "everywhere"
+        if not best.above
+        else tr("where the probability is above {decimal}", decimal=_decimal(best.above))
     )
-    return (
-        f"Answers {percent(best.answered / n)} of queries with {most} {said}: {where}; of {asked}, "
-        f"{best.wrong:,} of {best.answered:,} answers given are wrong."
+    return tr(
+        "Answers {percent} of queries with {most} {said}: {where}; of {asked}, "
+        "{wrong:,} of {answered:,} answers given are wrong.",
+        percent=percent(best.answered / n),
+        most=most,
+        said=said,
+        where=where,
+        asked=asked,
+        wrong=best.wrong,
+        answered=best.answered,
     )
 
 

@@ -25,6 +25,7 @@ from promptkit.text import (
     points,
     sentence,
 )
+from promptkit.translation import tr
 
 ALPHA = 0.05
 """Chance of any significant difference in a comparison in which nothing differs."""
@@ -73,18 +74,35 @@ def verdict(compared: Compared) -> str:
     """Return one sentence on a pair."""
     c = compared
     moved = metric_text.difference(c.metric, c.delta, c.low, c.high)
-    change = f"{named(c.factor, c.b)} vs {bare(c.factor, c.a)}: {moved}"
+    change = tr(
+        "{named} vs {bare}: {moved}",
+        named=named(c.factor, c.b),
+        bare=bare(c.factor, c.a),
+        moved=moved,
+    )
     kind, several = judge(c), c.comparisons > 1
     if kind == "same":
         rest = f", {_none(c.metric)}"
     elif kind == "unsure":
-        after = f" after correcting for {c.comparisons:,} comparisons" if several else ""
-        rest = f", not significant{after} ({p_value(c.p)})"
+        after = (
+            tr(" after correcting for {comparisons:,} comparisons", comparisons=c.comparisons)
+            if several
+            else ""
+        )
+        rest = tr(", not significant{after} ({p_value})", after=after, p_value=p_value(c.p))
     else:
-        rest = f", significant ({'Holm-adjusted ' if several else ''}{p_value(c.p)})"
-    only = "" if c.general else " for this draw of shots"
+        rest = tr(
+            ", significant ({text}{p_value})",
+            text="Holm-adjusted " if several else "",
+            p_value=p_value(c.p),
+        )
+    only = "" if c.general else tr(" for this draw of shots")
     if c.answered[0] < c.answered[1]:
-        only += f"; over the {c.answered[0]:,} of {c.answered[1]:,} queries that both answered"
+        only += tr(
+            "; over the {answered:,} of {answered_2:,} queries that both answered",
+            answered=c.answered[0],
+            answered_2=c.answered[1],
+        )
     where = context(c.context)
     return sentence(f"{where + ': ' if where else ''}{change}{rest}{only}")
 
@@ -109,14 +127,31 @@ def component(
     """
     bottom, top = ends(*ci) if metric.is_share else metric_text.edges(metric, *ci)
     names = component_name(factor)
-    among = "" if factor in ("query", "residual") else f" among {levels} {names}"
+    among = (
+        ""
+        if factor in ("query", "residual")
+        else tr(" among {levels} {names}", levels=levels, names=names)
+    )
     if factor == "residual":
-        names += " (answers that change from cell to cell)"
+        names += tr(" (answers that change from cell to cell)")
     if low:
         unit = " points" if metric.is_share else ""
-        return f"{capital(names)}: no variance seen{among}, standard deviation up to {top}{unit}."
+        return tr(
+            "{capital}: no variance seen{among}, standard deviation up to {top}{unit}.",
+            capital=capital(names),
+            among=among,
+            top=top,
+            unit=unit,
+        )
     shown = points(sd) if metric.is_share else metric_text.edges(metric, sd, ci[1])[0]
-    return f"{capital(names)}: standard deviation of {shown} [{bottom}, {top}]{among}."
+    return tr(
+        "{capital}: standard deviation of {shown} [{bottom}, {top}]{among}.",
+        capital=capital(names),
+        shown=shown,
+        bottom=bottom,
+        top=top,
+        among=among,
+    )
 
 
 def component_name(factor: str) -> str:
@@ -148,34 +183,65 @@ def spread(
         (lowest, highest), (low, high) = (round(share, 2) for share in values), ends(*ci)
         what = "" if metric == ACCURACY else f"{metric.noun} "
         right = " right" if metric == ACCURACY else ""
-        return (
-            f"{levels} {noun(factor)}s: {what}{number(lowest)} to {number(highest)} %{right}, a "
-            f"range of {points(highest - lowest)}; noise alone would make {number(noise)}, and "
-            f"without it the range is about {points(estimate)} [{low}, {high}]."
+        return tr(
+            "{levels} {noun}s: {what}{lowest} to {highest} %{right}, a range of "
+            "{points}; noise alone would make {noise}, and without it the range is "
+            "about {estimate} [{low}, {high}].",
+            levels=levels,
+            noun=noun(factor),
+            what=what,
+            lowest=number(lowest),
+            highest=number(highest),
+            right=right,
+            points=points(highest - lowest),
+            noise=number(noise),
+            estimate=points(estimate),
+            low=low,
+            high=high,
         )
     digits = places(max(values[1] - values[0], ci[1]))
     shown = [plain(one, digits) for one in (*values, values[1] - values[0], noise, estimate, *ci)]
     least, most, apart, by_noise, around, bottom, top = shown
-    return (
-        f"{levels} {noun(factor)}s: {metric.noun} {least} to {most}, a range of {apart}; noise "
-        f"alone would make {by_noise}, and without it the range is about {around} "
-        f"[{bottom}, {top}]."
+    return tr(
+        "{levels} {noun}s: {noun_2} {least} to {most}, a range of {apart}; noise "
+        "alone would make {by_noise}, and without it the range is about {around} "
+        "[{bottom}, {top}].",
+        levels=levels,
+        noun=noun(factor),
+        noun_2=metric.noun,
+        least=least,
+        most=most,
+        apart=apart,
+        by_noise=by_noise,
+        around=around,
+        bottom=bottom,
+        top=top,
     )
 
 
 def _none(metric: Metric) -> str:
-    return f"no difference of more than {points(MARGIN)}" if metric.is_share else "no difference"
+    return (
+        tr("no difference of more than {MARGIN}", MARGIN=points(MARGIN))
+        if metric.is_share
+        else tr("no difference")
+    )
 
 
 def others(count: int, pairs: int, kind: str, metric: Metric = ACCURACY) -> str:
     """Return one sentence on the verdicts that are not listed; `kind` is sure, same or unsure."""
     what = {
-        "sure": "the difference is significant",
-        "same": f"there is {_none(metric)}",
-        "unsure": "the difference is not significant",
+        "sure": tr("the difference is significant"),
+        "same": tr("there is {none}", none=_none(metric)),
+        "unsure": tr("the difference is not significant"),
     }[kind]
     more = "" if kind == "unsure" else " more"
-    return f"In {count:,}{more} of {pairs:,} pairs {what}."
+    return tr(
+        "In {count:,}{more} of {pairs:,} pairs {what}.",
+        count=count,
+        more=more,
+        pairs=pairs,
+        what=what,
+    )
 
 
 def finds(
@@ -197,13 +263,22 @@ def finds(
             do, and then how many do with these queries, None where they do not either.
         metric: What the differences are of.
     """
-    drawn = "" if draws is None else f" with {counted(draws, 'draw')} of shots"
-    among = f"among {comparisons:,} comparisons, " if comparisons > 1 else ""
+    drawn = (
+        "" if draws is None else tr(" with {draws} of shots", draws=counted(draws, "draw", "draws"))
+    )
+    among = (
+        tr("among {comparisons:,} comparisons, ", comparisons=comparisons)
+        if comparisons > 1
+        else ""
+    )
     shown = (
-        "no difference, however large"
+        tr("no difference, however large")
         if detectable is None
-        else f"a true difference{metric_text.of(metric)} of about "
-        f"{metric_text.size(metric, detectable)} four times in five"
+        else tr(
+            "a true difference{of} of about {size} four times in five",
+            of=metric_text.of(metric),
+            size=metric_text.size(metric, detectable),
+        )
     )
     verb = "finds" if n == 1 else "find"
     rest = ["; " + ", ".join(_takes(metric, *one) for one in takes)] if takes else []
@@ -212,16 +287,16 @@ def finds(
 
 
 def _takes(metric: Metric, delta: float, needed: int | None, draws: int | None) -> str:
-    one = f"one of {metric_text.bare_size(metric, delta)} takes"
+    one = tr("one of {bare_size} takes", bare_size=metric_text.bare_size(metric, delta))
     if needed is not None:
-        return f"{one} about {about(needed)} queries"
+        return tr("{one} about {about} queries", one=one, about=about(needed))
     if draws is not None:
-        return f"{one} more draws (about {draws})"
-    return f"{one} more queries and more draws"
+        return tr("{one} more draws (about {draws})", one=one, draws=draws)
+    return tr("{one} more queries and more draws", one=one)
 
 
 def context(levels: Mapping[str, str | int]) -> str:
     """Return the cells that a sentence is about: `at 8 shots with template a.j2`, or nothing."""
-    at = [f"at {named('shots', levels['shots'])}"] if "shots" in levels else []
+    at = [tr("at {named}", named=named("shots", levels["shots"]))] if "shots" in levels else []
     rest = [named(factor, value) for factor, value in levels.items() if factor != "shots"]
-    return " ".join([*at, *([f"with {listed(rest)}"] if rest else [])])
+    return " ".join([*at, *([tr("with {rest}", rest=listed(rest))] if rest else [])])

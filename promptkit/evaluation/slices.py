@@ -21,6 +21,7 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.judging import OfLabel
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean, listed, p_value, percent, quoted, shown, signed
+from promptkit.translation import tr
 
 MOST_LEVELS = 50
 """Largest number of slices of one column."""
@@ -63,16 +64,27 @@ def _columns(task: Task[Any, Any], query: Example[Any, Any]) -> dict[str, Any]:
 
 def _levels(name: str, rows: Mapping[str, Mapping[str, Any]], known: Sequence[str]) -> Levels:
     if name not in known:
-        hint = did_you_mean(name, known, lead="; ") or f"; they have: {', '.join(known)}"
-        raise TaskError(f"by {shorten(name)}: the tests have no such column{hint}")
+        hint = did_you_mean(name, known, lead="; ") or tr(
+            "; they have: {known}", known=", ".join(known)
+        )
+        raise TaskError(
+            tr("by {name}: the tests have no such column{hint}", name=shorten(name), hint=hint)
+        )
     found: dict[str, list[str]] = {}
     for id, row in rows.items():
         value = row.get(name)
         found.setdefault(NONE if value in (None, "") else shown(value), []).append(id)
     if len(found) > MOST_LEVELS:
         raise TaskError(
-            f"by {name!r}: {len(found):,} different values in {len(rows):,} tests, and slices are "
-            f"made of at most {MOST_LEVELS}; name a column with fewer, such as a group of values"
+            tr(
+                "by {name!r}: {count:,} different values in {count_2:,} tests, and slices "
+                "are made of at most {MOST_LEVELS}; name a column with fewer, such as a "
+                "group of values",
+                name=name,
+                count=len(found),
+                count_2=len(rows),
+                MOST_LEVELS=MOST_LEVELS,
+            )
         )
     return dict(sorted(found.items(), key=lambda level: -len(level[1])))
 
@@ -260,20 +272,33 @@ def _sentences(
         assert one.rest is not None
         row = next(row for row in one.rows if row.at(seed=None) == b)
         yield (
-            f"{name} = {quoted(one.level)}: {_value(row, metric)}, {_change(one.rest, metric)} "
-            "against the other queries, significant (Holm-adjusted "
-            f"{p_value(one.rest.p_holm)})."
+            tr(
+                "{name} = {level}: {value}, {change} against the other queries, "
+                "significant (Holm-adjusted {p_value}).",
+                name=name,
+                level=quoted(one.level),
+                value=_value(row, metric),
+                change=_change(one.rest, metric),
+                p_value=p_value(one.rest.p_holm),
+            )
         )
     if len(large) > 1 and not apart:
-        yield f"No slice by {name} differs significantly from the other queries."
+        yield tr("No slice by {name} differs significantly from the other queries.", name=name)
     if a is not None and large:
         yield _changes(name, a, b, large, metric)
     if small := [one for one in slices if one.small]:
         names = [quoted(one.level) for one in small[:3]]
-        names += [f"{len(small) - 3} more"] if small[3:] else []
+        names += [tr("{count} more", count=len(small) - 3)] if small[3:] else []
         yield (
-            f"{counted(len(small), 'slice')} by {name} {'has' if len(small) == 1 else 'have'} "
-            f"fewer than {SMALL} queries ({listed(names)}): too few to compare."
+            tr(
+                "{slices} by {name} {text} fewer than {SMALL} queries ({names}): too few "
+                "to compare.",
+                slices=counted(len(small), "slice", "slices"),
+                name=name,
+                text="has" if len(small) == 1 else "have",
+                SMALL=SMALL,
+                names=listed(names),
+            )
         )
 
 
@@ -282,19 +307,31 @@ def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice], metric: Metric
     apart = [(one, one.change) for one in large if one.change and one.change.significant]
     names = paired.varied([a, b])
     new, old = (sentences.context(paired.levels(cell, names)) for cell in (b, a))
-    between = f"{new or 'the best cell'} vs {old.removeprefix('at ') or 'the first'}"
+    between = tr(
+        "{new} vs {removeprefix}",
+        new=new or tr("the best cell"),
+        removeprefix=old.removeprefix("at ") or tr("the first"),
+    )
     if not apart:
-        return f"By {name}, {between}: no significant difference in any slice."
+        return tr(
+            "By {name}, {between}: no significant difference in any slice.",
+            name=name,
+            between=between,
+        )
     said = [f"{quoted(one.level)} ({_change(change, metric)})" for one, change in apart]
-    return (
-        f"By {name}, {between}: a significant difference in {len(apart)} of "
-        f"{counted(len(large), 'slice')}, {listed(said[:5])}."
+    return tr(
+        "By {name}, {between}: a significant difference in {count} of {slices}, {listed}.",
+        name=name,
+        between=between,
+        count=len(apart),
+        slices=counted(len(large), "slice", "slices"),
+        listed=listed(said[:5]),
     )
 
 
 def _value(row: Row, metric: Metric) -> str:
     if metric == ACCURACY:
-        return f"{percent(row.accuracy)} right"
+        return tr("{accuracy} right", accuracy=percent(row.accuracy))
     found = row.figure(metric.name)
     assert found is not None  # it has been compared
     return metric_text.said(metric, found.value, None)
@@ -303,5 +340,10 @@ def _value(row: Row, metric: Metric) -> str:
 def _change(one: SliceDifference, metric: Metric) -> str:
     low, high = one.ends
     if metric == ACCURACY:
-        return f"{signed(one.delta)} points [{signed(low)}, {signed(high)}]"
+        return tr(
+            "{delta} points [{low}, {high}]",
+            delta=signed(one.delta),
+            low=signed(low),
+            high=signed(high),
+        )
     return metric_text.difference(metric, one.delta, low, high)

@@ -20,6 +20,7 @@ from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 from promptkit.text import percent, sentence
+from promptkit.translation import tr
 
 
 def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | None:
@@ -30,13 +31,14 @@ def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | Non
     if chance is None:
         return None
     used = {cell.calibration for cell in by_cell} != {RAW}
-    hint = (
-        " Scores are sums over the tokens of an option; --calibrate all compares them with scores "
-        "per byte, per token and PMI."
+    hint = tr(
+        " Scores are sums over the tokens of an option; --calibrate all compares "
+        "them with scores per byte, per token and PMI."
     )
-    return (
-        f"Chance is {percent(chance.value)}: the mean over queries of 1 / the number of their "
-        f"options.{'' if used else hint}"
+    return tr(
+        "Chance is {value}: the mean over queries of 1 / the number of their options.{text}",
+        value=percent(chance.value),
+        text="" if used else hint,
     )
 
 
@@ -103,10 +105,20 @@ def _level(baseline: baselines.Baseline | None, metric: Metric) -> str | None:
     if baseline is None or metric == ACCURACY:
         return None
     level = metric_text.figure(metric, baseline.value)
-    return sentence(f"{baseline.name} would have {metric.noun} {level}")
+    return sentence(
+        tr("{name} would have {noun} {level}", name=baseline.name, noun=metric.noun, level=level)
+    )
 
 
 def _folds(task: Task[Any, Any]) -> str | None:
     """Return a note on the pool of each query; None without folds."""
     count = len({*task.folds.values()})
-    return f"Each query has shots from the other {count - 1} of {count} folds." if count else None
+    return (
+        tr(
+            "Each query has shots from the other {count} of {count_2} folds.",
+            count=count - 1,
+            count_2=count,
+        )
+        if count
+        else None
+    )

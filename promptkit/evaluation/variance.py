@@ -27,6 +27,7 @@ from promptkit.evaluation.query_variance import (
     counted,
     listed,
 )
+from promptkit.translation import tr
 
 FINE = 2**14
 """Number of distances between 0 and 1 among which an end is looked for."""
@@ -236,9 +237,11 @@ def _optimism(means: Floats, noise: Floats) -> float:
 def _table(correct: ArrayLike) -> Floats:
     table = np.asarray(correct)
     if table.ndim < 2 or len(table) < 2 or table[0].size < 2:
-        raise ValueError(f"expected two queries and two cells or more, got shape {table.shape}")
+        raise ValueError(
+            tr("expected two queries and two cells or more, got shape {shape}", shape=table.shape)
+        )
     if table.dtype.kind not in "biuf" or not np.isin(table, (0, 1)).all():
-        raise ValueError("right or wrong must be given as True and False, or 1 and 0")
+        raise ValueError(tr("right or wrong must be given as True and False, or 1 and 0"))
     return table.astype(np.float64)
 
 
@@ -246,7 +249,9 @@ def _scaled(values: ArrayLike) -> tuple[Floats, float]:
     """Return numbers of any size around 0 and in units of their range, and the range."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim < 2 or len(table) < 2 or table[0].size < 2:
-        raise ValueError(f"expected two queries and two cells or more, got shape {table.shape}")
+        raise ValueError(
+            tr("expected two queries and two cells or more, got shape {shape}", shape=table.shape)
+        )
     size = float(np.ptp(table)) or 1.0
     return (table - table.mean()) / size, size
 
@@ -265,7 +270,9 @@ def _levels(correct: ArrayLike) -> tuple[Floats, Floats]:
     """Return the accuracies of levels, all else averaged over, and draws of their noise."""
     table = _table(correct)
     if table.shape[1] < 2:
-        raise ValueError(f"a range needs two levels or more, got shape {table.shape}")
+        raise ValueError(
+            tr("a range needs two levels or more, got shape {shape}", shape=table.shape)
+        )
     answers = table.reshape(*table.shape[:2], -1)
     by_level = answers.mean(axis=2)
     return by_level.mean(axis=0), _noise(by_level, ADDED**2 / answers.shape[2])

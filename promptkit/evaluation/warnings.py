@@ -23,6 +23,7 @@ from promptkit.inference.cell import RAW, Cell, distinct
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 from promptkit.text import quoted
+from promptkit.translation import tr
 
 
 def warnings(
@@ -157,11 +158,16 @@ def _empty_options(task: Task[Any, Any], predictions: Sequence[Sequence[Predicti
         for prediction, empty in zip(cell, queries, strict=True)
     )
     ((label, times),) = counts.most_common(1)
-    return (
-        f"The option {quoted(label)} is empty for {times:,} of {len(queries):,} queries, and a "
-        f"candidate there all the same, since every label is one for every query: {chosen:,} of "
-        f"{sum(map(len, predictions)):,} answers are an empty option. Compare queries with as many "
-        "options as a task."
+    return tr(
+        "The option {label} is empty for {times:,} of {count:,} queries, and a "
+        "candidate there all the same, since every label is one for every query: "
+        "{chosen:,} of {sum:,} answers are an empty option. Compare queries with "
+        "as many options as a task.",
+        label=quoted(label),
+        times=times,
+        count=len(queries),
+        chosen=chosen,
+        sum=sum(map(len, predictions)),
     )
 
 

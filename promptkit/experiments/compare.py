@@ -55,6 +55,7 @@ from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
 from promptkit.text import sentence
+from promptkit.translation import tr
 
 SEEDS = 8
 """How many draws of shots are asked where nobody says so: see "more draws, fewer queries" in
@@ -296,8 +297,13 @@ def _with_enough_draws(
         drawn = sum(one.predictor.is_drawn for one in cells)
         most = len(cells) - drawn + drawn * draw_count.MOST // draw_count.PILOT
         announce(
-            f"seeds auto: {draw_count.PILOT} draws of shots first, and {draw_count.MOST} at the "
-            f"most, which is {most * len(cells[0].queries):,} predictions"
+            tr(
+                "seeds auto: {PILOT} draws of shots first, and {MOST} at the most, which "
+                "is {most:,} predictions",
+                PILOT=draw_count.PILOT,
+                MOST=draw_count.MOST,
+                most=most * len(cells[0].queries),
+            )
         )
     with opened(store) as kept:
         stages: list[list[Stage]] = [[AnswerStage(cells), ThresholdStage.of(cells)]]
@@ -306,8 +312,14 @@ def _with_enough_draws(
     by_cell = outcomes(made, cells[0].predictor.task.output_type.label_of)
     enough = draw_count.enough(by_cell, usable_metric(metric, by_cell, chosen=False))
     if announce is not None:
-        still = ", the most: they may still be the larger part of the error"
-        announce(f"seeds auto: {enough} draws{still if enough == draw_count.MOST else ''}")
+        still = tr(", the most: they may still be the larger part of the error")
+        announce(
+            tr(
+                "seeds auto: {enough} draws{text}",
+                enough=enough,
+                text=still if enough == draw_count.MOST else "",
+            )
+        )
     return replace(grid, seeds=range(enough)), cost
 
 
@@ -374,7 +386,12 @@ def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
     if seeds == "auto":
         return range(draw_count.PILOT)
     if isinstance(seeds, str):
-        raise TaskError(f"seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'")
+        raise TaskError(
+            tr(
+                "seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'",
+                seeds=seeds,
+            )
+        )
     return range(seeds) if isinstance(seeds, int) else seeds
 
 
@@ -386,7 +403,7 @@ def _bundled() -> list[Model]:
 
 def _queries(task: Task[Any, Any], limit: int | None) -> list[Example[Any, Any]]:
     if limit is not None and limit < 1:
-        raise TaskError(f"limit is {limit}; it is 1 or more")
+        raise TaskError(tr("limit is {limit}; it is 1 or more", limit=limit))
     if not task.tests:
-        raise TaskError(f"task {task.name!r} has no tests to ask")
+        raise TaskError(tr("task {name!r} has no tests to ask", name=task.name))
     return list(task.tests)[:limit]

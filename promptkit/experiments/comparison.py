@@ -40,6 +40,7 @@ from promptkit.models.base import ModelIdentity
 from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 FILES = ("comparison.json", "predictions.jsonl", "prompts.json", "report.html")
 """Files that `Comparison.save` always writes."""
@@ -141,7 +142,13 @@ class Comparison:
         known = [one for one in self.predictors if one.cell.at(seed=None) == raw]
         seeds = [one.seed for one in known]
         if not known or (seed is not None and seed not in seeds):
-            raise TaskError(f"the comparison asked no prompts of {describe(chosen)}, seed {seed}")
+            raise TaskError(
+                tr(
+                    "the comparison asked no prompts of {describe}, seed {seed}",
+                    describe=describe(chosen),
+                    seed=seed,
+                )
+            )
         one = known[0 if seed is None else seeds.index(seed)]
         most = max(other.shots for other in self.predictors)
         found, _ = calibrated_predictor(one, chosen.calibration, self.queries, most, store)
@@ -177,11 +184,11 @@ class Comparison:
         Raises `MissingExtraError` without pandas, and `TaskError` for another `what`.
         """
         if what not in ("rows", "slices"):
-            raise TaskError(f"unknown table {what!r}; choose one of: rows, slices")
+            raise TaskError(tr("unknown table {what!r}; choose one of: rows, slices", what=what))
         try:
             import pandas
         except ImportError:
-            raise MissingExtraError("a data frame", "pandas") from None
+            raise MissingExtraError(tr("a data frame"), "pandas") from None
         if what == "rows":
             return pandas.DataFrame([_line(row) for row in self.rows])
         return pandas.DataFrame(

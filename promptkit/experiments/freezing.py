@@ -25,6 +25,7 @@ from promptkit.inference.store import Store
 from promptkit.models.base import Model
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def setup_in(run: Run) -> Setup:
@@ -32,8 +33,11 @@ def setup_in(run: Run) -> Setup:
     setup = run.data["setup"]
     if setup is None:
         raise TaskError(
-            f"{run.folder}: a run of an earlier version does not say what it was made of; run "
-            "promptkit compare again, which takes its predictions from the store"
+            tr(
+                "{folder}: a run of an earlier version does not say what it was made of; "
+                "run promptkit compare again, which takes its predictions from the store",
+                folder=run.folder,
+            )
         )
     return Setup(**setup)
 
@@ -51,7 +55,9 @@ def cell_in(run: Run, levels: Mapping[str, str]) -> Cell:
     if levels:
         return chosen_cell([_cell(row) for row in run.data["rows"]], levels)
     if run.data["best"] is None:
-        raise TaskError(f"{run.folder}: the run has no best cell; name one with --cell")
+        raise TaskError(
+            tr("{folder}: the run has no best cell; name one with --cell", folder=run.folder)
+        )
     return _cell(run.data["best"]["cell"]).at(seed=None)
 
 
@@ -93,15 +99,25 @@ def freeze_cell(
     setup = setup_in(run)
     if task.fingerprint != run.data["task"]["fingerprint"]:
         raise TaskError(
-            f"task {task.name!r} has changed since the run: its pool, tests, types or instruction; "
-            "run promptkit compare again"
+            tr(
+                "task {name!r} has changed since the run: its pool, tests, types or "
+                "instruction; run promptkit compare again",
+                name=task.name,
+            )
         )
     raw = cell.at(calibration=RAW)
     made = [one for one in run.predictions if one.at(seed=None) == raw]
     seeds = sorted({one.seed or 0 for one in made})
     if not made or (seed is not None and seed not in seeds):
-        draws = f"; its draws are {', '.join(map(str, seeds))}" if seeds else ""
-        raise TaskError(f"the run asked no prompts of {describe(cell)} with seed {seed}{draws}")
+        draws = tr("; its draws are {seeds}", seeds=", ".join(map(str, seeds))) if seeds else ""
+        raise TaskError(
+            tr(
+                "the run asked no prompts of {describe} with seed {seed}{draws}",
+                describe=describe(cell),
+                seed=seed,
+                draws=draws,
+            )
+        )
     drawn = seeds[0] if seed is None else seed
     own = [one for one in made if one.seed == drawn]
     templates = {one["name"]: one["source"] for one in run.data["templates"]}
@@ -112,8 +128,13 @@ def freeze_cell(
     other = differing(own, after, cell.calibration, task)
     if other and notify is not None:
         notify(
-            f"{counted(len(other), 'answer')} of {len(own)} differ from those of the run, first "
-            f"that to {other[0].id}: the model, its settings or its weights are others"
+            tr(
+                "{answers} of {count} differ from those of the run, first that to {id}: "
+                "the model, its settings or its weights are others",
+                answers=counted(len(other), "answer", "answers"),
+                count=len(own),
+                id=other[0].id,
+            )
         )
     if threshold is None:
         found = run.data["selective"]

@@ -20,6 +20,7 @@ from promptkit.tasks.languages import Languages
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +45,20 @@ class Grid:
         for name in (*needed, "templates", "languages", "verbalizers", "selections", "orders"):
             values = getattr(self, name)
             if isinstance(values, str) or not isinstance(values, Sequence):
-                raise TaskError(f"{name}: {shorten(values)} is no list; write [{shorten(values)}]")
+                raise TaskError(
+                    tr(
+                        "{name}: {values} is no list; write [{values}]",
+                        name=name,
+                        values=shorten(values),
+                    )
+                )
             if not values and name in needed:
-                raise TaskError(f"{name}: at least one is needed")
+                raise TaskError(tr("{name}: at least one is needed", name=name))
         for model in self.models:
             if not isinstance(model, Model):
-                raise TaskError(f"models: {shorten(model)} is no model; load_model() makes one")
+                raise TaskError(
+                    tr("models: {model} is no model; load_model() makes one", model=shorten(model))
+                )
 
     def originals(self, task: Task[Any, Any]) -> list[Template]:
         """Return the compared templates, each in its own format. Raises `TemplateError`."""
@@ -126,7 +135,13 @@ def check_distinct(what: str, names: Sequence[str]) -> None:
     """Raise `TaskError` where two of a factor's levels have one name."""
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise TaskError(f"two {what} are called {min(twice)!r}; they need different names")
+        raise TaskError(
+            tr(
+                "two {what} are called {twice!r}; they need different names",
+                what=what,
+                twice=min(twice),
+            )
+        )
 
 
 def _verbalizer(task: Task[Any, Any], verbalizer: Verbalizer | str) -> Verbalizer | None:

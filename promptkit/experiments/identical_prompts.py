@@ -9,6 +9,7 @@ from promptkit.inference.batch import CellRequests
 from promptkit.inference.cell import FACTORS, MIN_SHOTS, bare, noun
 from promptkit.models.base import Request
 from promptkit.text import counted, listed
+from promptkit.translation import mark, tr
 
 
 def same_prompts(cells: Sequence[CellRequests]) -> Iterator[str]:
@@ -24,10 +25,10 @@ def same_prompts(cells: Sequence[CellRequests]) -> Iterator[str]:
     if "shots" in varied:
         for counts in _groups("shots", levels, digests):
             shown = listed([str(count) for count in counts])
-            yield f"{shown} shots give the same prompts: {_SO}"
+            yield tr("{shown} shots give the same prompts: {SO}", shown=shown, SO=_SO)
 
 
-_SO = "their figures are the same by construction"
+_SO = mark("their figures are the same by construction")
 
 
 def _of_factor(
@@ -41,9 +42,17 @@ def _of_factor(
             found.setdefault(levels, []).append(count)
     for levels, where in found.items():
         names = listed([bare(factor, level) for level in levels])
-        shots = listed([*map(str, where[:-1]), counted(where[-1], "shot")])
-        place = "at every number of shots" if where == counts else f"with {shots}"
-        yield f"{noun(factor)}s {names} give the same prompts {place}: {_SO}"
+        shots = listed([*map(str, where[:-1]), counted(where[-1], "shot", "shots")])
+        place = (
+            tr("at every number of shots") if where == counts else tr("with {shots}", shots=shots)
+        )
+        yield tr(
+            "{noun}s {names} give the same prompts {place}: {SO}",
+            noun=noun(factor),
+            names=names,
+            place=place,
+            SO=_SO,
+        )
 
 
 def _groups(

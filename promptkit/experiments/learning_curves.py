@@ -41,6 +41,7 @@ from promptkit.students.student import Student
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 MOST_PROMPTS = 3
 """Largest number of lines of prompts."""
@@ -79,8 +80,10 @@ def curve_of(
     rows = _CurveRows(task, result, best, trained, besides)
     if announce is not None:
         sizes = ", ".join(f"{size:,}" for size in rows.sizes)
-        draws = counted(len(rows.seeds), "draw")
-        announce(f"learning curves: training on {sizes} rows, {draws} each")
+        draws = counted(len(rows.seeds), "draw", "draws")
+        announce(
+            tr("learning curves: training on {sizes} rows, {draws} each", sizes=sizes, draws=draws)
+        )
     curves = {one.name: {size: rows.outcomes(one, size) for size in rows.sizes} for one in trained}
     labels = {
         one.cell.at(seed=None): min(one.profile.labels, rows.most) for one in result.predictors
@@ -258,5 +261,9 @@ def _named(by_cell: ByCell, best: Cell) -> str:
     levels = titled({name: getattr(best, name) for name in names})
     told = f" ({' · '.join(levels)})" if levels else ""
     if best.shots > 1:
-        return f"a prompt with up to {best.shots} shots{told}"
-    return f"a prompt {'with 1 shot' if best.shots else 'without shots'}{told}"
+        return tr("a prompt with up to {shots} shots{told}", shots=best.shots, told=told)
+    return tr(
+        "a prompt {text}{told}",
+        text="with 1 shot" if best.shots else tr("without shots"),
+        told=told,
+    )

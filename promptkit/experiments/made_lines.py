@@ -22,6 +22,7 @@ from promptkit.students.student import Student
 from promptkit.tasks.examples import canonical_text
 from promptkit.tasks.task import Task
 from promptkit.text import shared_length
+from promptkit.translation import tr
 
 ADAPTER, STUDENT = "adapter", "student"
 """Kinds of lines."""
@@ -105,7 +106,7 @@ def made_lines(
     lines = [_line(task, name, group) for name, group in zip(names, groups.values(), strict=True)]
     placed = {one.name for one in points}
     missing = sorted(adapted_models(result) - placed)
-    said = "has no point: the prompts that it was trained for are not compared."
+    said = tr("has no point: the prompts that it was trained for are not compared.")
     return lines, [f"{name.rpartition('/')[2]} {said}" for name in missing]
 
 

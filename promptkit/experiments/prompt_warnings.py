@@ -11,6 +11,7 @@ from promptkit.selection.draw import ALLOW_NEAR
 from promptkit.tasks.examples import Example
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.text import counted, has_word
+from promptkit.translation import tr
 
 
 def near_warning(predictors: Iterable[Predictor], queries: Sequence[Example[Any, Any]]) -> str:
@@ -37,10 +38,15 @@ def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
         return ""
     query, demos = next(iter(found.items()))
     count = len({demo for ids in found.values() for demo in ids})
-    return (
-        f"{counted(count, 'near-duplicate')} left out of the shots of {len(found):,} of "
-        f"{counted(queries, 'query', 'queries')}, such as {shorten(next(iter(demos)))} "
-        f"for {shorten(query)}; to show them, {ALLOW_NEAR}"
+    return tr(
+        "{counted} left out of the shots of {count:,} of {queries}, such as "
+        "{shorten} for {query}; to show them, {ALLOW_NEAR}",
+        counted=counted(count, "near-duplicate", "near-duplicates"),
+        count=len(found),
+        queries=counted(queries, "query", "queries"),
+        shorten=shorten(next(iter(demos))),
+        query=shorten(query),
+        ALLOW_NEAR=ALLOW_NEAR,
     )
 
 
@@ -86,5 +92,5 @@ def _spelled_out(predictor: Predictor, verbalizer: Verbalizer) -> list[str]:
 def _named(predictor: Predictor, verbalizer: Verbalizer) -> str:
     """Return what has the words: a verbalizer by its name, or the language of the labels."""
     if predictor.verbalizer is None and predictor.task.asked_in is not None:
-        return f"the language {predictor.task.asked_in.labels!r}"
+        return tr("the language {labels!r}", labels=predictor.task.asked_in.labels)
     return repr(verbalizer.name)

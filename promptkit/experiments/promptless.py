@@ -19,6 +19,7 @@ from promptkit.inference.store import Store
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredictor]) -> None:
@@ -27,8 +28,11 @@ def check_others(task: Task[Any, Any], grid: Grid, predictors: Sequence[AnyPredi
         prompted = isinstance(one, Predictor) and not isinstance(one, FrozenPredictor)
         if prompted or not isinstance(one, AnyPredictor):
             raise TaskError(
-                f"predictors: {shorten(one)} cannot stand beside the grid; a prompted model is "
-                "given by models, templates and shots"
+                tr(
+                    "predictors: {one} cannot stand beside the grid; a prompted model is given "
+                    "by models, templates and shots",
+                    one=shorten(one),
+                )
             )
     names = [model.identity.name for model in grid.models]
     check_distinct("models", names + [one.identity.name for one in predictors])
@@ -69,6 +73,12 @@ def predict_beside(
         )
     rows = len(trained[0].task.demos) if trained else 0
     if rows >= MANY and announce is not None:
-        announce(f"training {counted(len(trained), 'baseline')} on the pool of {rows:,} rows")
+        announce(
+            tr(
+                "training {baselines} on the pool of {rows:,} rows",
+                baselines=counted(len(trained), "baseline", "baselines"),
+                rows=rows,
+            )
+        )
     made += predict_each(trained, queries, seeds[:1])
     return Others(made, cost, {one.identity.name: one.profile.labels for one in trained})

@@ -9,6 +9,7 @@ from promptkit.inference.batch import CellRequests
 from promptkit.inference.reasoning import Reasoning
 from promptkit.models.base import Generation, Sampling
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def described(
@@ -29,9 +30,11 @@ def described(
     if not any(cell.reasons for cell in cells):
         raise TaskError(unsampled(reasoning.samples))
     warm = reasoning.sampling("rationale", sampling).temperature
-    return (
-        f"{reasoning.samples} samples of what comes before each answer, at a temperature of "
-        f"{warm:g}; the answers after them vote"
+    return tr(
+        "{samples} samples of what comes before each answer, at a temperature of "
+        "{warm:g}; the answers after them vote",
+        samples=reasoning.samples,
+        warm=warm,
     )
 
 
@@ -50,7 +53,11 @@ def cut_off(generations: Sequence[Generation]) -> list[str]:
     if not cut:
         return []
     return [
-        f"{cut:,} of {counted(len(generations), 'text')} before answers were cut at their budget "
-        "of tokens, and the answers asked after them all the same; allow more of them "
-        "(rationale_tokens, think)"
+        tr(
+            "{cut:,} of {texts} before answers were cut at their budget of tokens, and "
+            "the answers asked after them all the same; allow more of them "
+            "(rationale_tokens, think)",
+            cut=cut,
+            texts=counted(len(generations), "text", "texts"),
+        )
     ]

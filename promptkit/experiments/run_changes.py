@@ -14,6 +14,7 @@ from promptkit.inference.prediction import Prediction
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.examples import canonical, output_key
 from promptkit.text import counted
+from promptkit.translation import tr
 
 MAX_NAMED = 3
 """How many demonstrations a sentence names."""
@@ -40,14 +41,26 @@ class Moves:
 
     def sentence(self, than: str) -> str:
         """Return what changed since the run `than`; empty where nothing did."""
-        draws = f"{self.moved:,} of {self.draws:,} draws have other shots" if self.moved else ""
+        draws = (
+            tr("{moved:,} of {draws:,} draws have other shots", moved=self.moved, draws=self.draws)
+            if self.moved
+            else ""
+        )
         if self.added is None:
-            return f"which pool {than} had is not saved; {draws}" if draws else ""
+            return (
+                tr("which pool {than} had is not saved; {draws}", than=than, draws=draws)
+                if draws
+                else ""
+            )
         kinds = {"added": self.added, "removed": self.removed, "changed": self.changed}
         parts = [_counted(what, ids) for what, ids in kinds.items() if ids]
         if not parts:
-            return f"the pool is that of {than}, but {draws}" if draws else ""
-        same = "no draw has other shots" if self.draws else ""
+            return (
+                tr("the pool is that of {than}, but {draws}", than=than, draws=draws)
+                if draws
+                else ""
+            )
+        same = tr("no draw has other shots") if self.draws else ""
         return f"the pool changed since {than}: {', '.join(parts)}; {draws or same}".rstrip("; ")
 
 

@@ -44,11 +44,12 @@ from promptkit.inference.prediction import Prediction
 from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.report.packed_prompts import Block
+from promptkit.translation import mark, tr
 
 MOST_BYTES = 8 << 30
 """Largest file of a run that is read."""
 
-_AGAIN = "run promptkit compare again, or restore the file"
+_AGAIN = mark("run promptkit compare again, or restore the file")
 
 _adapter = cache(TypeAdapter)
 
@@ -150,8 +151,13 @@ def read_run(folder: str | Path) -> Run:
     if rows != len(predictions):
         raise _bad(
             file,
-            f"{len(predictions):,} predictions, where comparison.json has {rows:,}; one of the two "
-            f"is cut short or of another run: {_AGAIN}",
+            tr(
+                "{count:,} predictions, where comparison.json has {rows:,}; one of the two "
+                "is cut short or of another run: {AGAIN}",
+                count=len(predictions),
+                rows=rows,
+                AGAIN=_AGAIN,
+            ),
         )
     _check_digest(results.files, file, raw)
     data = {one.name: encoded(getattr(results, one.name)) for one in fields(results)}
@@ -174,7 +180,14 @@ def read_prompts(run: Run) -> dict[str, Any] | None:
     saved: _SavedPrompts = _parsed(_SavedPrompts, _json(raw, file), file)
     last = len(saved.blocks) - 1
     if any(not 0 <= place <= last for place in chain.from_iterable(saved.prompts.values())):
-        raise _bad(file, f"a prompt names a block beyond the last one, {last}; {_AGAIN}")
+        raise _bad(
+            file,
+            tr(
+                "a prompt names a block beyond the last one, {last}; {AGAIN}",
+                last=last,
+                AGAIN=_AGAIN,
+            ),
+        )
     _check_digest(run.data["files"], file, raw)
     return {"blocks": saved.blocks, "prompts": saved.prompts}
 
@@ -184,8 +197,11 @@ def _check_digest(digests: Mapping[str, str], file: Path, raw: bytes) -> None:
     if file.name in digests and saving.digest(raw) != digests[file.name]:
         raise _bad(
             file,
-            "not the file that was saved with comparison.json: it was changed, or saving a later "
-            f"run was interrupted; {_AGAIN}",
+            tr(
+                "not the file that was saved with comparison.json: it was changed, or "
+                "saving a later run was interrupted; {AGAIN}",
+                AGAIN=_AGAIN,
+            ),
         )
 
 
@@ -195,16 +211,16 @@ def _unfit_rows(results: _SavedResults) -> Iterator[tuple[str, str]]:
     whole = {row.cell for row in rows if row.seed is None}
     drawn = {row.at(seed=None) for row in rows if row.seed is not None}
     if not whole:
-        yield "rows", "no row is over all seeds"
+        yield "rows", tr("no row is over all seeds")
     if any(getattr(row, name) is None for row in rows for name in FACTORS):
-        yield "rows", "a row has no level of a factor"
+        yield "rows", tr("a row has no level of a factor")
     if whole != drawn or len({row.cell for row in rows}) < len(rows):
-        yield "rows", "a cell needs one row over all seeds and one of each seed"
+        yield "rows", tr("a cell needs one row over all seeds and one of each seed")
     if not {row.model for row in rows} <= {model.name for model in results.models}:
-        yield "models", "the model of a row is missing"
+        yield "models", tr("the model of a row is missing")
     for at, row in enumerate(rows):
         if row.n < 1 or not 0 <= row.accuracy <= 1:
-            yield f"rows.{at}", "no accuracy of 1 query or more"
+            yield f"rows.{at}", tr("no accuracy of 1 query or more")
 
 
 def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
@@ -218,7 +234,7 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
         for at, cell in enumerate(every):
             own = [(getattr(cell, factor), known) for factor, known in levels.items()]
             if any(not (one in known or (one is None and name in several)) for one, known in own):
-                yield f"{name}.{at}", "no row has the levels of this cell"
+                yield f"{name}.{at}", tr("no row has the levels of this cell")
     matrices = [("confusion", *one) for one in enumerate(results.confusion)]
     matrices += [("field_confusion", *one) for one in enumerate(results.field_confusion)]
     for name, at, matrix in matrices:
@@ -226,13 +242,13 @@ def _unfit_cells(results: _SavedResults) -> Iterator[tuple[str, str]]:
         pairs = [*chain.from_iterable(matrix.answers)]
         fit = all(0 <= answer < size and count >= 0 for answer, count in pairs)
         if not fit or not 0 < size == len(matrix.answers):
-            yield f"{name}.{at}", "counts need a row and a column per label"
+            yield f"{name}.{at}", tr("counts need a row and a column per label")
     for at, chosen in enumerate(results.thresholds):
         if not 0 < len(chosen.labels) == len(chosen.values):
-            yield f"thresholds.{at}", "a label needs a threshold"
+            yield f"thresholds.{at}", tr("a label needs a threshold")
     for at, spread in enumerate(results.spreads):
         if not spread.accuracies:
-            yield f"spreads.{at}.accuracies", "no accuracy"
+            yield f"spreads.{at}.accuracies", tr("no accuracy")
 
 
 def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
@@ -249,14 +265,16 @@ def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
         prediction: Prediction = _parsed(Prediction, record, file, number)
         for name in FIELDS:
             if getattr(prediction, name) is None:
-                raise _bad(file, f"no field {name!r}; {_AGAIN}", number)
+                raise _bad(file, tr("no field {name!r}; {AGAIN}", name=name, AGAIN=_AGAIN), number)
         first = seen.setdefault((prediction.cell, prediction.id), number)
         if first != number:
-            reason = f"the same cell and example as line {first}; {_AGAIN}"
+            reason = tr(
+                "the same cell and example as line {first}; {AGAIN}", first=first, AGAIN=_AGAIN
+            )
             raise _bad(file, reason, number, example=prediction.id)
         yield prediction
     if not seen:
-        raise _bad(file, f"no predictions; {_AGAIN}")
+        raise _bad(file, tr("no predictions; {AGAIN}", AGAIN=_AGAIN))
 
 
 def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = None) -> Any:
@@ -268,7 +286,9 @@ def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = N
         # The counts of a confusion matrix are the field `answers` of its type.
         place = ".".join("counts" if part == "answers" else str(part) for part in first["loc"])
         if first["type"] == "missing":
-            raise _bad(file, f"no field {place!r}; {_AGAIN}", line) from None
+            raise _bad(
+                file, tr("no field {place!r}; {AGAIN}", place=place, AGAIN=_AGAIN), line
+            ) from None
         value = None if isinstance(first["input"], dict) else first["input"]
         reason = f"{first['msg']}; {_AGAIN}"
         raise _bad(file, reason, line, field=place, value=value) from None
@@ -280,8 +300,11 @@ def _bytes(file: Path) -> bytes:
     except OSError as error:
         raise _bad(
             file,
-            f"{error.strerror or error}; a saved comparison is a folder with comparison.json and "
-            "predictions.jsonl, as promptkit compare --out writes it",
+            tr(
+                "{strerror}; a saved comparison is a folder with comparison.json and "
+                "predictions.jsonl, as promptkit compare --out writes it",
+                strerror=error.strerror or error,
+            ),
         ) from None
 
 
@@ -290,15 +313,15 @@ def _json(text: bytes, file: Path, line: int | None = None, *, cut: bool = False
         value = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         place = getattr(error, "lineno", None) if line is None else line
-        why = "the file is cut short" if cut else f"not JSON ({error})"
+        why = tr("the file is cut short") if cut else tr("not JSON ({error})", error=error)
         raise _bad(file, f"{why}; {_AGAIN}", place) from None
     if not isinstance(value, dict):
-        raise _bad(file, f"not a JSON object; {_AGAIN}", line)
+        raise _bad(file, tr("not a JSON object; {AGAIN}", AGAIN=_AGAIN), line)
     return value
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(tr("{name} is no number in JSON", name=name))
 
 
 def _finite(digits: str) -> float:

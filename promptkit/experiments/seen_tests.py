@@ -12,6 +12,7 @@ from promptkit.students.seen_inputs import digests_in, text_digests
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import counted, percent
+from promptkit.translation import tr
 
 
 def check_labels(task: Task[Any, Any], predictors: Sequence[AnyPredictor]) -> None:
@@ -21,8 +22,13 @@ def check_labels(task: Task[Any, Any], predictors: Sequence[AnyPredictor]) -> No
         if isinstance(own, Task) and {*own.labels} != {*task.labels}:
             labels = ", ".join(map(shorten, [*own.labels][:8])) or "none"
             raise TaskError(
-                f"{shorten(one.identity.name)} was made for another task, {own.name!r}, whose "
-                f"labels are {labels}; compare it on that task's tests"
+                tr(
+                    "{name} was made for another task, {name_2!r}, whose labels are {labels}; "
+                    "compare it on that task's tests",
+                    name=shorten(one.identity.name),
+                    name_2=own.name,
+                    labels=labels,
+                )
             )
 
 
@@ -38,9 +44,15 @@ def seen_warnings(
         digests = digests or text_digests(input_texts(task, queries))
         if seen := sum(digest in pool for digest in digests):
             yield (
-                f"{shorten(one.identity.name)} learnt from {counted(seen, 'input')} of the "
-                f"{len(digests):,} tests ({percent(seen / len(digests))}), so that its figures say "
-                "little about new inputs; make it from a pool without the tests"
+                tr(
+                    "{name} learnt from {inputs} of the {count:,} tests ({percent}), so that "
+                    "its figures say little about new inputs; make it from a pool without the "
+                    "tests",
+                    name=shorten(one.identity.name),
+                    inputs=counted(seen, "input", "inputs"),
+                    count=len(digests),
+                    percent=percent(seen / len(digests)),
+                )
             )
 
 

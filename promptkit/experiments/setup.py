@@ -19,6 +19,7 @@ from promptkit.tasks.languages import Languages
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import BUILT_IN, Template
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ class Setup:
         """
         if cell.selection not in self.selections:
             raise TaskError(
-                f"selection {cell.selection}: no file can hold it; in Python, take the predictor "
-                "from the comparison itself (Comparison.predictor)"
+                tr(
+                    "selection {selection}: no file can hold it; in Python, take the predictor "
+                    "from the comparison itself (Comparison.predictor)",
+                    selection=cell.selection,
+                )
             )
         words = self.verbalizers.get(cell.verbalizer or "")
         order = self.orders.get(cell.order or "")
@@ -131,7 +135,7 @@ def _template(task: Task[Any, Any], name: str, templates: Mapping[str, str]) -> 
     """Return a template by its name and source: a file, a built-in one, or a variant of one."""
     source = templates.get(name)
     if source is None:
-        raise TemplateError(f"the run has no template {name!r}")
+        raise TemplateError(tr("the run has no template {name!r}", name=name))
     base = name.partition(" [")[0]
     try:
         found = Template.of(task, base)
@@ -142,7 +146,13 @@ def _template(task: Task[Any, Any], name: str, templates: Mapping[str, str]) -> 
     if found is not None and base != name:
         return Template(source, name, found.folders, made_from=found.place)
     if found is not None and is_inside(found.folders[0], BUILT_IN):
-        raise TemplateError(f"the built-in template {name!r} has changed since the run")
+        raise TemplateError(
+            tr("the built-in template {name!r} has changed since the run", name=name)
+        )
     raise TemplateError(
-        f"template {name!r} has changed since the run, or is not found; run promptkit compare again"
+        tr(
+            "template {name!r} has changed since the run, or is not found; run "
+            "promptkit compare again",
+            name=name,
+        )
     )

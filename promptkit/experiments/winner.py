@@ -12,6 +12,7 @@ from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.task import Task
 from promptkit.text import listed
+from promptkit.translation import tr
 
 
 def chosen_cell(rows: Sequence[Cell], levels: Mapping[str, str]) -> Cell:
@@ -26,7 +27,13 @@ def chosen_cell(rows: Sequence[Cell], levels: Mapping[str, str]) -> Cell:
     """
     for name in levels:
         if name not in _NAMES:
-            raise TaskError(f"--cell {name}: no factor; choose of {listed([*_NAMES])}")
+            raise TaskError(
+                tr(
+                    "--cell {name}: no factor; choose of {listed}",
+                    name=name,
+                    listed=listed([*_NAMES]),
+                )
+            )
     cells = list(dict.fromkeys(row.at(seed=None) for row in rows))
     having = [
         cell for cell in cells if all(str(getattr(cell, n)) == level for n, level in levels.items())
@@ -36,16 +43,26 @@ def chosen_cell(rows: Sequence[Cell], levels: Mapping[str, str]) -> Cell:
         return found[0]
     said = ", ".join(f"{name}={level}" for name, level in levels.items())
     among = "; ".join(_levels_of(cell) for cell in (found or cells)[:8])
-    several = f"{len(found)} cells have it" if found else "no cell has it"
-    raise TaskError(f"--cell {said}: {several}; name one of: {among}")
+    several = tr("{count} cells have it", count=len(found)) if found else tr("no cell has it")
+    raise TaskError(
+        tr(
+            "--cell {said}: {several}; name one of: {among}",
+            said=said,
+            several=several,
+            among=among,
+        )
+    )
 
 
 def check_prompted(cell: Cell) -> None:
     """Raise `TaskError` for a cell without a prompt."""
     if cell.template == NO_PROMPT:
         raise TaskError(
-            f"{cell.model} has no prompt to freeze: it is a predictor of its own; name the cell of "
-            "a prompt, such as --cell shots=4"
+            tr(
+                "{model} has no prompt to freeze: it is a predictor of its own; name the "
+                "cell of a prompt, such as --cell shots=4",
+                model=cell.model,
+            )
         )
 
 
@@ -97,7 +114,10 @@ def evidence(data: Mapping[str, Any], cell: Cell, seed: int, folder: str | None)
     drawn = next((row for row in rows if row["seed"] == seed), whole)
     cells = sum(row["seed"] is None for row in data["rows"])
     best = data["best"] is not None and _at(data["best"]["cell"], cell)
-    chosen = f"chosen as the best of {cells} cells by the same tests, so that this is optimistic"
+    chosen = tr(
+        "chosen as the best of {cells} cells by the same tests, so that this is optimistic",
+        cells=cells,
+    )
     return {
         "run": folder,
         "queries": whole["n"],
@@ -109,7 +129,7 @@ def evidence(data: Mapping[str, Any], cell: Cell, seed: int, folder: str | None)
         "value": whole.get(data["metric"]),
         "value_ci": whole.get(f"{data['metric']}_ci"),
         "cells": cells,
-        "note": f"{chosen}; ask new examples" if best and cells > 1 else None,
+        "note": tr("{chosen}; ask new examples", chosen=chosen) if best and cells > 1 else None,
     }
 
 

@@ -31,8 +31,9 @@ from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
 from promptkit.text import listed
+from promptkit.translation import mark, tr
 
-NO_RATIONALE = "without the rationale that the template prints"
+NO_RATIONALE = mark("without the rationale that the template prints")
 """A reason for which rows are left out."""
 
 
@@ -52,8 +53,8 @@ class ExportedData:
     def __str__(self) -> str:
         written = [f"{file} ({count:,})" for file, count in zip(self.files, self.rows, strict=True)]
         out = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
-        said = f"{sum(self.rows):,} rows: {listed(written)}"
-        return f"{said}; left out: {listed(out)}" if out else said
+        said = tr("{sum:,} rows: {written}", sum=sum(self.rows), written=listed(written))
+        return tr("{said}; left out: {out}", said=said, out=listed(out)) if out else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +146,26 @@ def export_training_data(
     """
     out = Path(out)
     if out.suffix != ".jsonl":
-        raise TaskError(f"{out}: training data is JSON Lines; name it like train.jsonl")
+        raise TaskError(tr("{out}: training data is JSON Lines; name it like train.jsonl", out=out))
     if format not in FORMATS:
-        raise TaskError(f"unknown format {format!r}; choose one of: {', '.join(FORMATS)}")
+        raise TaskError(
+            tr(
+                "unknown format {format!r}; choose one of: {FORMATS}",
+                format=format,
+                FORMATS=", ".join(FORMATS),
+            )
+        )
     found = _found(task, predictions, min_confidence, min_coverage)
     train, held_out = split(found.rows, validation, seed)
     if not train:
         reasons = "".join(f"; {count:,} {reason}" for reason, count in found.left_out.items())
-        raise TaskError(f"task {task.name!r}: no rows are left to train with{reasons}")
+        raise TaskError(
+            tr(
+                "task {name!r}: no rows are left to train with{reasons}",
+                name=task.name,
+                reasons=reasons,
+            )
+        )
     rendering = _Rendering(
         template or Template.of(task), shots, seed, selection, order, verbalizer, format
     )
@@ -188,7 +201,7 @@ def _found(
         )
     if min_confidence is not None or min_coverage is not None:
         raise TaskError(
-            "min_confidence and min_coverage filter predictions, and gold answers have neither"
+            tr("min_confidence and min_coverage filter predictions, and gold answers have neither")
         )
     return apart_from_tests(task, pool_rows_of(task))
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError
 from promptkit.exporting.export_texts import ExportText
+from promptkit.translation import mark
 
 ExportFormat = Literal["completion", "chat", "segments"]
 """`completion` is TRL's prompt and completion, as texts or turns; `chat` is a list of messages, as
@@ -18,9 +19,9 @@ _NEEDS_TURNS = (
     "the template makes no turns, and messages need some; train what you will ask: use a template "
     "with {% user %} and {% assistant %}, such as --template chat.j2 or chat-one-turn.j2"
 )
-_NEEDS_TEXT = (
-    "the template makes turns, whose text is that of a model's chat template; use --format chat or "
-    "completion, or a template without turns"
+_NEEDS_TEXT = mark(
+    "the template makes turns, whose text is that of a model's chat template; "
+    "use --format chat or completion, or a template without turns"
 )
 
 

@@ -14,11 +14,12 @@ from promptkit.tasks.near_duplicates import near_groups, normal_form
 from promptkit.tasks.splitting import tests_of
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import mark, tr
 
-NO_ANSWER = "without an answer"
-UNSURE = "below the least confidence"
-UNCOVERED = "below the least coverage"
-IN_TESTS = "in the tests, or near-duplicates of one"
+NO_ANSWER = mark("without an answer")
+UNSURE = mark("below the least confidence")
+UNCOVERED = mark("below the least coverage")
+IN_TESTS = mark("in the tests, or near-duplicates of one")
 """Reasons for which rows are left out."""
 
 
@@ -42,8 +43,11 @@ def pool_rows_of(task: Task[Any, Any]) -> ExportRows:
     """Return the labelled rows of a task's pool. Raises `TaskError` where they are all tests."""
     if task.folds:
         raise TaskError(
-            f"task {task.name!r} has folds, so that every row of its pool is a test; give "
-            "predictions of other rows, or split the data (files.split)"
+            tr(
+                "task {name!r} has folds, so that every row of its pool is a test; give "
+                "predictions of other rows, or split the data (files.split)",
+                name=task.name,
+            )
         )
     rows = [ExportRow(demo) for demo in task.demos if demo.labelled]
     return ExportRows(rows, Counter({NO_ANSWER: len(task.demos) - len(rows)}))
@@ -95,7 +99,14 @@ def _below(
     if least is None:
         return False
     if value is None:
-        raise TaskError(f"{file}:{line}: no {what} to filter by; leave the filter out")
+        raise TaskError(
+            tr(
+                "{file}:{line}: no {what} to filter by; leave the filter out",
+                file=file,
+                line=line,
+                what=what,
+            )
+        )
     return value < least
 
 
@@ -125,7 +136,12 @@ def split(
         seed: Number of the draw.
     """
     if not 0 <= share < 1:
-        raise TaskError(f"validation {share}: a share of the rows, from 0 to below 1, such as 0.1")
+        raise TaskError(
+            tr(
+                "validation {share}: a share of the rows, from 0 to below 1, such as 0.1",
+                share=share,
+            )
+        )
     chosen = tests_of([row.example for row in rows], share, seed) if share else set()
     return (
         [row for place, row in enumerate(rows) if place not in chosen],

@@ -10,6 +10,7 @@ from promptkit.prompts.prompt import Prompt
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
+from promptkit.translation import tr
 
 Turn = Mapping[str, str]
 """A role and its content."""
@@ -66,7 +67,13 @@ def _answer(
     if prompt.candidates is not None and not task.many:
         answers, own = task.answers_of(row), task.answer_of(row)
         if own not in answers:
-            raise TaskError(f"row {shorten(row.id)}: its output {shorten(own)} is none of the task")
+            raise TaskError(
+                tr(
+                    "row {id}: its output {own} is none of the task",
+                    id=shorten(row.id),
+                    own=shorten(own),
+                )
+            )
         return prompt.candidates[answers.index(own)]
     pieces = renderer.printed([row], row)
     written = [piece.text for piece in pieces if piece.field == "output"]

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.paths import plain_path
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 SEPARATORS = (",", ";", "\t", "|")
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -105,10 +106,12 @@ def _rows(
                 header = _header(path, line, cells, required)
                 named = max([place for place, name in enumerate(header, 1) if name], default=0)
             elif any(cells[len(header) :]) or len(cells) < named:
-                reason = f"{len(cells)} fields, but the header names {named}"
+                reason = tr(
+                    "{count} fields, but the header names {named}", count=len(cells), named=named
+                )
                 if len(cells) > named:
                     name = _NAMES.get(separator, repr(separator))
-                    reason += f"; put a cell that holds {name} in quotation marks"
+                    reason += tr("; put a cell that holds {name} in quotation marks", name=name)
                 problems.append(Problem(reason, str(path), line, value=separator.join(cells)))
             else:
                 yield line, {k: cell for k, cell in zip(header, cells, strict=False) if k}
@@ -181,35 +184,39 @@ def _records(
 
 def _not_csv(error: str, line: str) -> str:
     if "unexpected end" in error:
-        return (
-            "not CSV: a quotation mark begins a cell here, and none ends it; add one, or write "
-            'each mark within the cell twice and the cell in quotation marks: """so"" to speak"'
+        return tr(
+            "not CSV: a quotation mark begins a cell here, and none ends it; add one, "
+            "or write each mark within the cell twice and the cell in quotation marks: "
+            '"""so"" to speak"'
         )
     if "expected after" in error and '\\"' in line:
-        return 'not CSV: a quotation mark within a cell is written twice, "", and not as \\"'
+        return tr('not CSV: a quotation mark within a cell is written twice, "", and not as \\"')
     if "expected after" in error:
-        return (
-            "not CSV: the cell goes on behind the quotation mark that ends it; write the marks "
-            'within it twice, and the cell in quotation marks: """so"" to speak"'
+        return tr(
+            "not CSV: the cell goes on behind the quotation mark that ends it; write "
+            'the marks within it twice, and the cell in quotation marks: """so"" to '
+            'speak"'
         )
-    return f"not CSV: {error}"
+    return tr("not CSV: {error}", error=error)
 
 
 def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -> list[str]:
     """The names of the columns; raises `DataError` for what is wrong with them."""
     problems = []
     for name in sorted(name for name, times in Counter(header).items() if times > 1 and name):
-        problems.append(Problem("the header repeats this column", str(path), line, field=name))
+        problems.append(Problem(tr("the header repeats this column"), str(path), line, field=name))
     none = not set(required) & set(header)
     for name in required:
         if name not in header:
             others = [column for column in header if column not in required]
-            reason = f"column not found{column_hint(name, others, header)}"
+            reason = tr(
+                "column not found{column_hint}", column_hint=column_hint(name, others, header)
+            )
             if none and "did you mean" not in reason:
-                reason += (
-                    "; the first line is read as the names of the columns: name those that hold "
-                    "the fields in `columns`, or where it is a row, put a line with their names "
-                    "above it"
+                reason += tr(
+                    "; the first line is read as the names of the columns: name those that "
+                    "hold the fields in `columns`, or where it is a row, put a line with their "
+                    "names above it"
                 )
             problems.append(Problem(reason, str(path), line, field=name))
     if problems:
@@ -222,7 +229,7 @@ def column_hint(name: str, others: Sequence[str], header: Sequence[str]) -> str:
     if hint := did_you_mean(name, others, lead="; "):
         return hint
     shown = [_shown(column) for column in header[:_SHOWN]] + ["…"] * (len(header) > _SHOWN)
-    return f"; the columns are {', '.join(shown)}"
+    return tr("; the columns are {shown}", shown=", ".join(shown))
 
 
 def _shown(text: str, limit: int = 40) -> str:
@@ -247,10 +254,20 @@ def to_csv(rows: Sequence[Mapping[str, Any]], separator: str = ",") -> str:
         for column in columns:
             value = row.get(column)
             if not isinstance(value, str | int | float):
-                what = "CSV cannot leave a value out" if value is None else "CSV holds text only"
+                what = (
+                    tr("CSV cannot leave a value out")
+                    if value is None
+                    else tr("CSV holds text only")
+                )
                 raise TaskError(
-                    f"example {row['id']!r}, column {column!r}: {what}, this is {shorten(value)}; "
-                    "write JSON Lines"
+                    tr(
+                        "example {row!r}, column {column!r}: {what}, this is {value}; write JSON "
+                        "Lines",
+                        row=row["id"],
+                        column=column,
+                        what=what,
+                        value=shorten(value),
+                    )
                 )
     # Before Python 3.13 a lone carriage return is not a reason to quote, but ends a row.
     cells = (str(value) for row in rows for value in (*row, *row.values()))
@@ -263,5 +280,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]], separator: str = ",") -> str:
         writer.writeheader()
         writer.writerows(rows)
     except csv.Error as error:  # Python 3.10 cannot write NUL
-        raise TaskError(f"CSV cannot hold these rows: {error}; write JSON Lines") from None
+        raise TaskError(
+            tr("CSV cannot hold these rows: {error}; write JSON Lines", error=error)
+        ) from None
     return file.getvalue()

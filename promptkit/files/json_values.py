@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from promptkit.graphemes import composed
+from promptkit.translation import tr
 
 _SECRETS = (Secret, SecretStr, SecretBytes)
 _SIMPLE = frozenset((str, int, float, bool))
@@ -49,7 +50,13 @@ def plain(value: BaseModel) -> Mapping[str, Any]:
             return {name: _settled(getattr(value, name, None), v) for name, v in dumped.items()}
     except ValueError as error:
         raise _located(value, error) from None
-    raise UnwritableError(f"{kind.__name__} is not written as fields, but as {type(dumped)}")
+    raise UnwritableError(
+        tr(
+            "{name} is not written as fields, but as {dumped}",
+            name=kind.__name__,
+            dumped=type(dumped),
+        )
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -74,8 +81,10 @@ def _settled(value: Any, dumped: Any) -> Any:
     """Return the dump of a value with its sets in order. Raises `UnwritableError` for a secret."""
     if isinstance(value, _SECRETS) and dumped == str(value):
         raise UnwritableError(
-            "a secret hides its value, and a prompt has to show it; use the plain type, or leave "
-            "the field out with Field(exclude=True)"
+            tr(
+                "a secret hides its value, and a prompt has to show it; use the plain "
+                "type, or leave the field out with Field(exclude=True)"
+            )
         )
     if isinstance(value, RootModel):
         return _settled(value.root, dumped)
@@ -103,7 +112,7 @@ def _located(value: BaseModel, error: ValueError) -> UnwritableError:
 
 def _said(error: ValueError) -> str:
     if "utf-8" in str(error):
-        return "bytes that are not UTF-8, which no prompt can show; decode them, or use base64"
+        return tr("bytes that are not UTF-8, which no prompt can show; decode them, or use base64")
     return str(error).removeprefix("Error serializing to JSON: ")
 
 

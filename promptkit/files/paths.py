@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 
+from promptkit.translation import tr
+
 MOST_BYTES = 1 << 30
 """The largest data file that is read: rows take several times its size in memory."""
 MOST_TEXT = 16 << 20
@@ -47,11 +49,14 @@ def read_compressed(path: Path, most: int = MOST_BYTES) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(read_bytes(path, most))) as file:
             content = file.read(most + 1)
     except gzip.BadGzipFile as error:
-        raise OSError(errno.EINVAL, f"not gzip: {error}", str(path)) from None
+        raise OSError(errno.EINVAL, tr("not gzip: {error}", error=error), str(path)) from None
     except (EOFError, zlib.error):
-        raise OSError(errno.EINVAL, "damaged gzip: the file is not whole", str(path)) from None
+        raise OSError(errno.EINVAL, tr("damaged gzip: the file is not whole"), str(path)) from None
     if len(content) > most:
-        size = f"more than {most / 1e9:.1g} GB when decompressed, which is the most that is read"
+        size = tr(
+            "more than {most:.1g} GB when decompressed, which is the most that is read",
+            most=most / 1000000000.0,
+        )
         raise OSError(errno.EFBIG, size, str(path))
     return content
 
@@ -61,14 +66,21 @@ def check_file(path: Path, most: int = MOST_BYTES) -> None:
     try:
         status = path.stat()
     except UnicodeEncodeError as error:
-        reason = f"the locale's encoding, {error.encoding}, has no such name; set PYTHONUTF8=1"
+        reason = tr(
+            "the locale's encoding, {encoding}, has no such name; set PYTHONUTF8=1",
+            encoding=error.encoding,
+        )
         raise OSError(errno.EILSEQ, reason, str(path)) from None
     except ValueError as error:  # a NUL
         raise OSError(errno.EINVAL, str(error), str(path)) from None
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "a folder, a pipe or a device, not a file", str(path))
+        raise OSError(errno.EINVAL, tr("a folder, a pipe or a device, not a file"), str(path))
     if status.st_size > most:
-        size = f"{status.st_size / 1e9:.1f} GB, where at most {most / 1e9:.1g} GB are read"
+        size = tr(
+            "{st_size:.1f} GB, where at most {most:.1g} GB are read",
+            st_size=status.st_size / 1000000000.0,
+            most=most / 1000000000.0,
+        )
         raise OSError(errno.EFBIG, size, str(path))
 
 

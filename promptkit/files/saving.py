@@ -18,6 +18,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
+from promptkit.translation import tr
+
 _BEGINNING, _END = ".promptkit-", ".partial"
 _ABANDONED_SECONDS = 3600
 _open: set[Path] = set()
@@ -63,10 +65,14 @@ def unwritable(folder: Path) -> str | None:
         while not _is_there(place):
             place = place.absolute().parent
         if not place.is_dir():
-            return f"{place} is no folder"
+            return tr("{place} is no folder", place=place)
         tempfile.TemporaryFile(dir=place).close()
     except (OSError, ValueError) as error:  # ValueError: a name that the locale cannot write
-        return f"{place} cannot be written ({getattr(error, 'strerror', None) or error})"
+        return tr(
+            "{place} cannot be written ({getattr})",
+            place=place,
+            getattr=getattr(error, "strerror", None) or error,
+        )
     return None
 
 
@@ -110,7 +116,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"{error.strerror}; what was there before is unchanged"
+        reason = tr("{strerror}; what was there before is unchanged", strerror=error.strerror)
         raise OSError(error.errno, reason, str(path)) from None
 
 

@@ -18,6 +18,7 @@ from promptkit.errors import DataError, Problem
 from promptkit.files import saving
 from promptkit.files.paths import MOST_BYTES, read_bytes
 from promptkit.files.zip_parts import parts_of
+from promptkit.translation import tr
 
 _DAMAGE = (KeyError, ValueError, TypeError, RecursionError)
 
@@ -99,22 +100,32 @@ def unseal(path: str | Path, kind: SealedKind) -> SealedZip:
         data = json.loads(files.pop(kind.manifest))
         version, digests = data["format"], data["files"]
         if not isinstance(digests, dict):
-            raise TypeError("no list of files")
+            raise TypeError(tr("no list of files"))
         is_whole = data.get("checksum") == _checksum(data)
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from None
     except _DAMAGE as error:
-        reason = f"no {kind.noun}, or a damaged one ({error}); {kind.again}"
+        reason = tr(
+            "no {noun}, or a damaged one ({error}); {again}",
+            noun=kind.noun,
+            error=error,
+            again=kind.again,
+        )
         raise _bad(path, reason) from None
     if version != kind.version:
-        reads = f"this promptkit reads {kind.version}; update promptkit"
-        raise _bad(path, f"format {version!r}, and {reads}")
+        reads = tr("this promptkit reads {version}; update promptkit", version=kind.version)
+        raise _bad(path, tr("format {version!r}, and {reads}", version=version, reads=reads))
     if not is_whole:
-        raise _bad(path, f"its manifest was changed after it was written; {kind.again}")
+        raise _bad(
+            path, tr("its manifest was changed after it was written; {again}", again=kind.again)
+        )
     found = {name: _digest(content) for name, content in files.items()}
     for name in sorted({*found, *digests}):
         if found.get(name) != digests.get(name):
-            raise _bad(path, f"{name} in it was changed, added or lost; {kind.again}")
+            raise _bad(
+                path,
+                tr("{name} in it was changed, added or lost; {again}", name=name, again=kind.again),
+            )
     return SealedZip(path, data, files)
 
 

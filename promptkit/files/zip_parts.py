@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from promptkit.translation import tr
+
 MOST_PARTS = 10_000
 """Number of parts of a file."""
 
@@ -32,18 +34,20 @@ def parts_of(raw: bytes, most: int) -> dict[str, bytes]:
             outside of it, or one place twice.
     """
     if raw.count(_ENTRY) > 2 * MOST_PARTS:  # each of which would take a kilobyte of memory
-        raise ValueError(f"more than {MOST_PARTS:,} parts")
+        raise ValueError(tr("more than {MOST_PARTS:,} parts", MOST_PARTS=MOST_PARTS))
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             if len(entries) > MOST_PARTS:
-                raise ValueError(f"more than {MOST_PARTS:,} parts")
+                raise ValueError(tr("more than {MOST_PARTS:,} parts", MOST_PARTS=MOST_PARTS))
             if sum(entry.file_size for entry in entries) > most:
-                raise ValueError(f"more than {most / 1e6:,.0f} MB when decompressed")
+                raise ValueError(
+                    tr("more than {most:,.0f} MB when decompressed", most=most / 1000000.0)
+                )
             _check_names([entry.filename for entry in entries])
             return {entry.filename: _content(archive, entry) for entry in entries}
     except _DAMAGE as error:
-        raise ValueError(f"damaged: {error}") from None
+        raise ValueError(tr("damaged: {error}", error=error)) from None
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -53,20 +57,27 @@ def _check_names(names: Sequence[str]) -> None:
         parts = PurePosixPath(name).parts
         is_plain = "/".join(parts) == name != "" and not {"\\", "\0"} & {*name}
         if not is_plain or ".." in parts or name.startswith("/") or ":" in parts[0]:
-            raise ValueError(f"a file named {name[:200]!r}")
+            raise ValueError(tr("a file named {name!r}", name=name[:200]))
         if name in seen:
-            raise ValueError(f"two files named {name[:200]!r}")
+            raise ValueError(tr("two files named {name!r}", name=name[:200]))
         seen.add(name)
     folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
     if both := folders & seen:
-        raise ValueError(f"a file and a folder named {min(both)[:200]!r}")
+        raise ValueError(tr("a file and a folder named {both!r}", both=min(both)[:200]))
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{entry.filename[:200]!r} is compressed in another way than by deflate")
+        raise ValueError(
+            tr(
+                "{filename!r} is compressed in another way than by deflate",
+                filename=entry.filename[:200],
+            )
+        )
     with archive.open(entry) as file:
         content = file.read(entry.file_size + 1)  # a number bounds what is decompressed at once
     if len(content) != entry.file_size:
-        raise ValueError(f"{entry.filename[:200]!r} is not as large as it says")
+        raise ValueError(
+            tr("{filename!r} is not as large as it says", filename=entry.filename[:200])
+        )
     return content

@@ -26,6 +26,7 @@ from promptkit.selection.draw import same
 from promptkit.tasks.task import Task
 from promptkit.templating.source import Page
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 SEPARATORS = (": ", " - ", " = ", " -> ", " : ", ":: ")
 """Separators of a field's name from its value, and of the answer."""
@@ -90,7 +91,7 @@ def variants(
         colon.j2 [sep " - ", gap "", end "\\n\\n"]
     """
     if not isinstance(count, int) or count < 1:
-        raise TaskError(f"formats is {count!r}; give a number, 1 or more")
+        raise TaskError(tr("formats is {count!r}; give a number, 1 or more", count=count))
     if count == 1:
         return [template]
     original = _Original(_sample(task), _written_out(_sample(task), template))
@@ -99,7 +100,13 @@ def variants(
         raise TemplateError(original.why_not(), file=template.file or template.name)
     tell = notify or (lambda message: None)
     if original.layout.markup:
-        tell(f"{template.name} is {original.layout.markup}: only its white space is varied")
+        tell(
+            tr(
+                "{name} is {markup}: only its white space is varied",
+                name=template.name,
+                markup=original.layout.markup,
+            )
+        )
     found: dict[Hashable, Template] = {original.shown: template}
     for combination in design([len(levels) for levels in factors]):
         chosen = [levels[index] for levels, index in zip(factors, combination, strict=True)]
@@ -112,7 +119,14 @@ def variants(
         if len(found) == count:
             break
     else:
-        tell(f"{template.name}: only {len(found)} of {count} formats are possible")
+        tell(
+            tr(
+                "{name}: only {count} of {count_2} formats are possible",
+                name=template.name,
+                count=len(found),
+                count_2=count,
+            )
+        )
     return list(found.values())
 
 
@@ -205,13 +219,16 @@ class _Original:
     def why_not(self) -> str:
         """Return the reason why there is no variant."""
         if self.layout.has_examples:
-            return (
-                "the text around the values of its examples cannot be varied; leave out formats, "
-                "or vary another template"
+            return tr(
+                "the text around the values of its examples cannot be varied; leave out "
+                "formats, or vary another template"
             )
         named = jinja2.meta.find_referenced_templates(_page(self.template).tree)
         if loaded := list(filter(None, named)):
-            return f"its examples are in {', '.join(loaded)}, which it loads; vary that one"
+            return tr(
+                "its examples are in {loaded}, which it loads; vary that one",
+                loaded=", ".join(loaded),
+            )
         return "it has no {% example %} block and no loop over the shots to vary"
 
 

@@ -30,6 +30,7 @@ from promptkit.inference.store import Store, opened
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import Task
 from promptkit.text import sentence
+from promptkit.translation import tr
 
 SHOTS = 8
 """Number of shots by default: the largest of a comparison's defaults."""
@@ -69,7 +70,7 @@ class Checked:
         if self.moves is not None and (said := self.moves.sentence(self.than)):
             lines.append(sentence(said))
         lines += self.comparison.notes
-        lines.append(f"Brackets are {100 * self.gates[0].level:.4g} % intervals.")
+        lines.append(tr("Brackets are {value:.4g} % intervals.", value=100 * self.gates[0].level))
         return "\n".join(map(escaped, lines))
 
     __repr__ = __str__
@@ -156,7 +157,9 @@ class Requirements:
     ) -> None:
         self.bounds = (*_bounds("min", min or {}), *_bounds("max", max or {}))
         if not self.bounds and no_worse_than is None and gaps is None and flips is None:
-            raise TaskError("nothing to check: give min, max, no_worse_than, max_gap or max_flip")
+            raise TaskError(
+                tr("nothing to check: give min, max, no_worse_than, max_gap or max_flip")
+            )
         _check_margin(margin, strict, no_worse_than)
         if isinstance(no_worse_than, str | Path):
             no_worse_than = read_run(no_worse_than)
@@ -312,7 +315,10 @@ def gap_bounds(
         return GapBounds(most, names, positive)
     if names or positive is not None:
         raise TaskError(
-            f"{'groups' if names else 'positive'}: only for max_gap, which is not given"
+            tr(
+                "{text}: only for max_gap, which is not given",
+                text="groups" if names else "positive",
+            )
         )
     return None
 
@@ -321,7 +327,14 @@ def _bounds(kind: Any, values: Mapping[str, float]) -> Iterator[Bound]:
     for metric, value in values.items():
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if not numeric or not math.isfinite(value):
-            raise TaskError(f"{kind} {metric}: {shorten(value)} is not a number")
+            raise TaskError(
+                tr(
+                    "{kind} {metric}: {value} is not a number",
+                    kind=kind,
+                    metric=metric,
+                    value=shorten(value),
+                )
+            )
         yield Bound(kind, str(metric), value)
 
 
@@ -329,25 +342,39 @@ def _check_bound(bound: Bound, metric: Metric) -> None:
     """Raise `TaskError` for a bound beyond what a metric can be."""
     if metric.least <= bound.value <= metric.most:
         return
-    unit = f"a number from {metric.least:g} to {metric.most:g}"
+    unit = tr("a number from {least:g} to {most:g}", least=metric.least, most=metric.most)
     if metric.is_share:
-        unit = "a share from 0 to 1"
+        unit = tr("a share from 0 to 1")
     elif not math.isfinite(metric.most):
-        unit = "a number of nats, 0 or more" if metric.name == "log_loss" else "0 or more"
-    raise TaskError(f"{bound.kind} {metric.name}: {bound.value:g} is not {unit}")
+        unit = tr("a number of nats, 0 or more") if metric.name == "log_loss" else tr("0 or more")
+    raise TaskError(
+        tr(
+            "{kind} {name}: {value:g} is not {unit}",
+            kind=bound.kind,
+            name=metric.name,
+            value=bound.value,
+            unit=unit,
+        )
+    )
 
 
 def _margin(margin: float, metric: Metric = ACCURACY) -> str:
-    return f"margin {margin:g}: not a loss of {metric.noun} from 0 to 1; 0.02 is two points"
+    return tr(
+        "margin {margin:g}: not a loss of {noun} from 0 to 1; 0.02 is two points",
+        margin=margin,
+        noun=metric.noun,
+    )
 
 
 def _check_margin(margin: float, strict: bool, no_worse_than: object) -> None:
     if not 0 <= margin < math.inf:
         raise TaskError(_margin(margin))
     if margin and no_worse_than is None:
-        raise TaskError("margin: only for no_worse_than, which is not given")
+        raise TaskError(tr("margin: only for no_worse_than, which is not given"))
     if strict and no_worse_than is not None and not margin:
         raise TaskError(
-            "strict: no number of queries can prove that nothing is lost; allow a loss with "
-            "margin, such as 0.02 for two points"
+            tr(
+                "strict: no number of queries can prove that nothing is lost; allow a loss "
+                "with margin, such as 0.02 for two points"
+            )
         )

@@ -12,6 +12,7 @@ from promptkit.evaluation.outcomes import Outcomes
 from promptkit.gates.gate import Gate, Sides
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,19 @@ class FlipBound:
     def __post_init__(self) -> None:
         numeric = isinstance(self.most, int | float) and not isinstance(self.most, bool)
         if not numeric or not 0 <= self.most <= 1:
-            raise TaskError(f"max_flip: {shorten(self.most)} is not a share from 0 to 1")
+            raise TaskError(
+                tr("max_flip: {most} is not a share from 0 to 1", most=shorten(self.most))
+            )
 
     def slots(self, task: Task[Any, Any]) -> int:
         """Return the number of slots of a task. Raises `TaskError` where it has none."""
         if not task.swaps.slots:
             raise TaskError(
-                f"max_flip: {task.name} has no terms to swap; write [audit.swap.NAME] with terms "
-                "in task.toml"
+                tr(
+                    "max_flip: {name} has no terms to swap; write [audit.swap.NAME] with terms "
+                    "in task.toml",
+                    name=task.name,
+                )
             )
         return len(task.swaps.slots)
 
@@ -57,17 +63,26 @@ class FlipBound:
         limit = f"{100 * self.most:g} %"
         sides = Sides(self.most - slot.flips, self.most - high, self.most - low)
         draws = (
-            ", with the first draw of shots" if one.cell.shots and one.correct.shape[1] > 1 else ""
+            tr(", with the first draw of shots")
+            if one.cell.shots and one.correct.shape[1] > 1
+            else ""
         )
         return Gate(
-            name=f"labels that flip by {slot.slot} at most {limit}",
+            name=tr("labels that flip by {slot} at most {limit}", slot=slot.slot, limit=limit),
             cell=one.cell,
             passed=sides.passes(strict),
             reason=(
-                f"{100 * slot.flips:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of "
-                f"{counted(slot.sentences, 'sentence')} and "
-                f"{counted(len(slot.terms), 'term')}{draws}"
-                f"{sides.verdict(f'above {limit}', strict)}"
+                tr(
+                    "{value:.1f} % [{value_2:.1f}, {value_3:.1f}] of {sentences} and "
+                    "{terms}{draws}{verdict}",
+                    value=100 * slot.flips,
+                    value_2=100 * low,
+                    value_3=100 * high,
+                    sentences=counted(slot.sentences, "sentence", "sentences"),
+                    terms=counted(len(slot.terms), "term", "terms"),
+                    draws=draws,
+                    verdict=sides.verdict(tr("above {limit}", limit=limit), strict),
+                )
             ),
             metric=f"flip.{slot.slot}",
             estimate=slot.flips,

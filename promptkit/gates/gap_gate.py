@@ -21,6 +21,7 @@ from promptkit.gates.gate import Gate, Sides
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import did_you_mean, quoted
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,17 @@ class GapBounds:
         for name, value in bounds.items():
             numeric = isinstance(value, int | float) and not isinstance(value, bool)
             if not numeric or not 0 <= value < math.inf:
-                raise TaskError(f"max_gap {name}: {shorten(value)} is not a number of 0 or more")
+                raise TaskError(
+                    tr(
+                        "max_gap {name}: {value} is not a number of 0 or more",
+                        name=name,
+                        value=shorten(value),
+                    )
+                )
         if not self.groups:
-            raise TaskError("max_gap: name the columns of the tests that name groups, in groups")
+            raise TaskError(
+                tr("max_gap: name the columns of the tests that name groups, in groups")
+            )
         object.__setattr__(self, "by_metric", bounds)
 
     def checked(self, task: Task[Any, Any], queries: Sequence[Example[Any, Any]]) -> GroupsChecked:
@@ -84,13 +93,20 @@ class GroupsChecked:
             elif isinstance(self.bounds.most, Mapping):
                 hint = did_you_mean(name, known, lead="; ")
                 raise TaskError(
-                    f"max_gap {shorten(name)}: these answers have no such metric of groups; choose "
-                    f"one of: {', '.join(known)}{hint}"
+                    tr(
+                        "max_gap {name}: these answers have no such metric of groups; choose one "
+                        "of: {known}{hint}",
+                        name=shorten(name),
+                        known=", ".join(known),
+                        hint=hint,
+                    )
                 )
         if not found:
             raise TaskError(
-                f"max_gap: these answers have other metrics; name one, such as {next(iter(known))}"
-                "=0.05"
+                tr(
+                    "max_gap: these answers have other metrics; name one, such as {next}=0.05",
+                    next=next(iter(known)),
+                )
             )
         return GroupGates(answers, self.columns, found)
 
@@ -133,23 +149,34 @@ def _gate(
     strict: bool,
 ) -> Gate:
     one = answers.outcomes
-    limit = f"{100 * bound:g} points" if metric.is_share else f"{bound:g}"
+    limit = tr("{value:g} points", value=100 * bound) if metric.is_share else f"{bound:g}"
     most = metric.most - metric.least
     if gap is None or gap.ci is None:
         estimate, ends = 0.0 if gap is None else gap.value, (0.0, most)
-        reason = f"fewer than two groups have {SMALL} queries that it is about: not decided"
+        reason = tr(
+            "fewer than two groups have {SMALL} queries that it is about: not decided", SMALL=SMALL
+        )
         passed = not strict
     else:
         estimate, ends = gap.value, gap.ci
         sides = Sides(bound - gap.value, bound - ends[1], bound - ends[0])
         passed = sides.passes(strict)
-        verdict = sides.verdict(f"above {limit}", strict)
-        reason = (
-            f"{size_of(metric, gap)} between {quoted(gap.highest)} and {quoted(gap.lowest)}, of "
-            f"{one.size}{verdict}"
+        verdict = sides.verdict(tr("above {limit}", limit=limit), strict)
+        reason = tr(
+            "{size_of} between {highest} and {lowest}, of {size}{verdict}",
+            size_of=size_of(metric, gap),
+            highest=quoted(gap.highest),
+            lowest=quoted(gap.lowest),
+            size=one.size,
+            verdict=verdict,
         )
     return Gate(
-        name=f"gap of {metric.noun} by {column} at most {limit}",
+        name=tr(
+            "gap of {noun} by {column} at most {limit}",
+            noun=metric.noun,
+            column=column,
+            limit=limit,
+        ),
         cell=one.cell,
         passed=passed,
         reason=reason,

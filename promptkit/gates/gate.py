@@ -25,6 +25,7 @@ from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.power import SampleSize, detectable
 from promptkit.inference.cell import FACTORS, Cell, describe
 from promptkit.text import percent, places, plain, signed, visible
+from promptkit.translation import tr
 
 ERROR_RATE = 0.05
 """Rate at which any interval of one check may miss what it estimates."""
@@ -41,7 +42,7 @@ class Bound(NamedTuple):
     value: float
 
     def __str__(self) -> str:
-        side = "at least" if self.kind == "min" else "at most"
+        side = tr("at least") if self.kind == "min" else tr("at most")
         metric = measured(self.metric)
         return f"{_name(metric)} {side} {_number(metric, self.value)}"
 
@@ -93,10 +94,10 @@ class Sides(NamedTuple):
     def verdict(self, missed: str, strict: bool) -> str:
         """Return the decision in words; empty if the bound is kept."""
         if self.most < 0:
-            return f": significantly {missed}"
+            return tr(": significantly {missed}", missed=missed)
         if strict and self.least < 0:
-            return f": may be {missed}"
-        return f": {missed}, but not significantly" if self.estimate < 0 else ""
+            return tr(": may be {missed}", missed=missed)
+        return tr(": {missed}, but not significantly", missed=missed) if self.estimate < 0 else ""
 
 
 def bounded(
@@ -129,8 +130,13 @@ def bounded(
         name=str(bound),
         cell=found.cell,
         passed=sides.passes(strict) and left_out <= UNANSWERED,
-        reason=f"{shown} of {found.size}{_left_out(metric, left_out)}"
-        f"{sides.verdict(missed, strict)}",
+        reason=tr(
+            "{shown} of {size}{left_out}{verdict}",
+            shown=shown,
+            size=found.size,
+            left_out=_left_out(metric, left_out),
+            verdict=sides.verdict(missed, strict),
+        ),
         metric=bound.metric,
         estimate=estimate,
         ci=(low, high),
@@ -146,14 +152,29 @@ def _left_out(metric: Metric, share: float, allowed: float = UNANSWERED) -> str:
     """Return the share of answers without a metric in words; empty where all have one."""
     if not share:
         return ""
-    many = f", more than {percent(allowed)}, which fails" if share > allowed else ""
-    return f" (without the {share_text(share)} of answers that have no {metric.noun}{many})"
+    many = (
+        tr(", more than {allowed}, which fails", allowed=percent(allowed))
+        if share > allowed
+        else ""
+    )
+    return tr(
+        " (without the {share_text} of answers that have no {noun}{many})",
+        share_text=share_text(share),
+        noun=metric.noun,
+        many=many,
+    )
 
 
 def _measured(metric: Metric, found: Outcomes, level: float) -> tuple[float, Interval]:
     estimate = metric.value(found)
     if estimate is None:
-        raise TaskError(f"{metric.name}: {describe(found.cell)} has no answer that has one")
+        raise TaskError(
+            tr(
+                "{name}: {describe} has no answer that has one",
+                name=metric.name,
+                describe=describe(found.cell),
+            )
+        )
     if not math.isfinite(estimate):  # a gold label of no probability at all
         return estimate, Interval(estimate, estimate, level)
     intervals = metric.intervals(found, level)
@@ -223,12 +244,12 @@ def no_worse(
     slack = margin + reference.bias
     ends = sorted(metric.sign * end for end in loss.ci)
     sides = Sides(*(each + slack for each in (metric.sign * loss.delta, *ends)))
-    by = f" by more than {_margin(metric, margin)}" if margin else ""
+    by = tr(" by more than {margin}", margin=_margin(metric, margin)) if margin else ""
     unseen = None if reference.other_draws else _detectable(loss, metric, slack, level)
     missable = (
-        "so few queries can show no loss"
+        tr("so few queries can show no loss")
         if unseen is None
-        else f"losses below about {metric_text.size(metric, unseen)} mostly pass"
+        else tr("losses below about {size} mostly pass", size=metric_text.size(metric, unseen))
     )
     worst = [int(index) for index in np.argsort(loss.change, kind="stable")]
     broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
@@ -237,16 +258,21 @@ def no_worse(
     left_out = metric.unanswered(now)
     allowed = max(UNANSWERED, metric.unanswered(reference.outcomes))
     return Gate(
-        name=f"{of}not worse than {reference.run}{by}",
+        name=tr("{of}not worse than {run}{by}", of=of, run=reference.run, by=by),
         cell=now.cell,
         passed=sides.passes(strict) and left_out <= allowed,
         reason=(
-            f"{_change(metric, loss)} over "
-            f"{_common(now, reference.outcomes, loss.queries)}"
-            f"{_left_out(metric, left_out, allowed)}"
-            f"{_conditions(reference, metric, loss)}{sides.verdict(f'worse{by}', strict)}"
-            f"{_elsewhere(now.cell, reference.outcomes.cell)}{_items(broke, mended)}"
-            f"{'' if strict or sides.most < 0 or reference.other_draws else '; ' + missable}"
+            tr(
+                "{change} over {common}{left_out}{conditions}{verdict}{elsewhere}{items}{text}",
+                change=_change(metric, loss),
+                common=_common(now, reference.outcomes, loss.queries),
+                left_out=_left_out(metric, left_out, allowed),
+                conditions=_conditions(reference, metric, loss),
+                verdict=sides.verdict(f"worse{by}", strict),
+                elsewhere=_elsewhere(now.cell, reference.outcomes.cell),
+                items=_items(broke, mended),
+                text="" if strict or sides.most < 0 or reference.other_draws else "; " + missable,
+            )
         ),
         metric=metric.name,
         estimate=loss.delta,
@@ -268,11 +294,17 @@ def _loss(now: Outcomes, reference: Reference, metric: Metric, level: float) -> 
     seeds = [seed for seed in now.numbers if seed in reference.outcomes.numbers]
     tables = [metric.shares(one.of(common, seeds)) for one in (now, reference.outcomes)]
     if tables[0] is None or tables[1] is None:
-        where = reference.run if tables[1] is None else "this comparison"
-        raise TaskError(f"{metric.name}: {where} has no such metric; compare anew, or by another")
+        where = reference.run if tables[1] is None else tr("this comparison")
+        raise TaskError(
+            tr(
+                "{name}: {where} has no such metric; compare anew, or by another",
+                name=metric.name,
+                where=where,
+            )
+        )
     known = ~np.isnan(tables[0].mean(axis=1) + tables[1].mean(axis=1))
     if not known.any():
-        raise TaskError(f"{metric.name}: no common query has one in both runs")
+        raise TaskError(tr("{name}: no common query has one in both runs", name=metric.name))
     common = [id for id, kept in zip(common, known, strict=True) if kept]
     mine, theirs = tables[0][known], tables[1][known]
     change = mine.mean(axis=1) - theirs.mean(axis=1)
@@ -306,36 +338,42 @@ def _change(metric: Metric, loss: _Loss) -> str:
     if not metric.is_share:
         return of + metric_text.change(metric, loss.delta, *loss.ci)
     low, high = (signed(end, 1) for end in loss.ci)
-    return f"{of}{signed(loss.delta, 1)} points [{low}, {high}]"
+    return tr(
+        "{of}{delta} points [{low}, {high}]", of=of, delta=signed(loss.delta, 1), low=low, high=high
+    )
 
 
 def _conditions(reference: Reference, metric: Metric, loss: _Loss) -> str:
     """Return what a gate says of other draws and of selection bias."""
-    draws = ", for new draws since some have other shots" if reference.other_draws else ""
+    draws = tr(", for new draws since some have other shots") if reference.other_draws else ""
     if loss.unknown:
-        draws = (
-            ", whose draw has other shots: one draw cannot tell a loss from another draw; run both "
-            "with more seeds, as --seeds 8 does"
+        draws = tr(
+            ", whose draw has other shots: one draw cannot tell a loss from another "
+            "draw; run both with more seeds, as --seeds 8 does"
         )
     if not reference.bias:
         return draws
-    return (
-        f"{draws} (then the best of {reference.cells} cells, whose selection bias of about "
-        f"{metric_text.size(metric, reference.bias, 1)} is allowed)"
+    return tr(
+        "{draws} (then the best of {cells} cells, whose selection bias of about {size} is allowed)",
+        draws=draws,
+        cells=reference.cells,
+        size=metric_text.size(metric, reference.bias, 1),
     )
 
 
 def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
-    counts = f" ({len(now.queries):,} now, {len(before.queries):,} then)"
+    counts = tr(
+        " ({count:,} now, {count_2:,} then)", count=len(now.queries), count_2=len(before.queries)
+    )
     same = len(common) == len(now.queries) == len(before.queries)
-    return f"{len(common):,} common queries{'' if same else counts}"
+    return tr("{count:,} common queries{text}", count=len(common), text="" if same else counts)
 
 
 def _elsewhere(now: Cell, before: Cell) -> str:
     """Return the levels of the saved cell that differ."""
     levels = ((name, getattr(before, name), getattr(now, name)) for name in FACTORS)
     then = [f"{name} {old}" for name, old, new in levels if old != new]
-    return f" (then {', '.join(then)})" if then else ""
+    return tr(" (then {then})", then=", ".join(then)) if then else ""
 
 
 def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
@@ -343,7 +381,9 @@ def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
     for what, ids in (("broke", broke), ("mended", mended)):
         if ids:
             shown = ", ".join(visible(id, 40) for id in ids[:MAX_ITEMS])
-            more = f" and {len(ids) - MAX_ITEMS} more" if len(ids) > MAX_ITEMS else ""
+            more = (
+                tr(" and {count} more", count=len(ids) - MAX_ITEMS) if len(ids) > MAX_ITEMS else ""
+            )
             text += f"; {what} {shown}{more}"
     return text
 
@@ -358,7 +398,7 @@ def _number(metric: Metric, value: float) -> str:
 
 
 def _margin(metric: Metric, margin: float) -> str:
-    return f"{100 * margin:g} points" if metric.is_share else f"{margin:g}"
+    return tr("{value:g} points", value=100 * margin) if metric.is_share else f"{margin:g}"
 
 
 def _shown(metric: Metric, estimate: float, interval: Interval) -> str:

@@ -28,6 +28,7 @@ from promptkit.importing.imported import (
     labels_of,
 )
 from promptkit.importing.plain_values import ForeignFile, PythonFunction, beside, read_yaml
+from promptkit.translation import mark, tr
 
 _MAX_INCLUDES = 8
 
@@ -43,31 +44,40 @@ _DATA = {
 
 _REASONS: Mapping[str, tuple[str, str]] = {
     "metric_list": (
-        "promptkit has its own measures",
-        "nothing to do: accuracy, F1, log loss and calibration are reported",
+        mark("promptkit has its own measures"),
+        mark("nothing to do: accuracy, F1, log loss and calibration are reported"),
     ),
     "filter_list": (
-        "answers are taken as they are written",
-        "let the template ask for the bare answer",
+        mark("answers are taken as they are written"),
+        mark("let the template ask for the bare answer"),
     ),
     "generation_kwargs": (
-        "an answer ends where the template says, at the few-shot delimiter",
-        "see --max-tokens and --temperature",
+        mark("an answer ends where the template says, at the few-shot delimiter"),
+        mark("see --max-tokens and --temperature"),
     ),
-    "num_fewshot": ("the number of shots is a choice of every run", "write it after --shots"),
-    "process_results": ("promptkit has its own measures", "nothing to do, or score it yourself"),
-    "gen_prefix": ("the beginning of an answer", "write it in front of {{ output }}"),
-    "fewshot_config": ("shots are drawn from the pool", "see --selection"),
-    "use_prompt": ("a template of promptsource", "import promptsource's own file"),
-    "repeats": ("every query is asked once", "nothing to do"),
-    "should_decontaminate": ("promptkit checks pool and tests against each other", "nothing to do"),
-    "doc_to_decontamination_query": ("as should_decontaminate", "nothing to do"),
-    "doc_to_image": ("a model reads text", "leave it out"),
-    "doc_to_audio": ("a model reads text", "leave it out"),
-    "metadata": ("no prompt has it", "nothing to do"),
-    "tag": ("a task has no tags", "nothing to do"),
-    "group": ("a task is in no group", "nothing to do"),
-    "task_alias": ("a task has one name", "nothing to do"),
+    "num_fewshot": (
+        mark("the number of shots is a choice of every run"),
+        mark("write it after --shots"),
+    ),
+    "process_results": (
+        mark("promptkit has its own measures"),
+        mark("nothing to do, or score it yourself"),
+    ),
+    "gen_prefix": (mark("the beginning of an answer"), "write it in front of {{ output }}"),
+    "fewshot_config": (mark("shots are drawn from the pool"), "see --selection"),
+    "use_prompt": (mark("a template of promptsource"), mark("import promptsource's own file")),
+    "repeats": (mark("every query is asked once"), mark("nothing to do")),
+    "should_decontaminate": (
+        mark("promptkit checks pool and tests against each other"),
+        mark("nothing to do"),
+    ),
+    "doc_to_decontamination_query": (mark("as should_decontaminate"), mark("nothing to do")),
+    "doc_to_image": (mark("a model reads text"), mark("leave it out")),
+    "doc_to_audio": (mark("a model reads text"), mark("leave it out")),
+    "metadata": (mark("no prompt has it"), mark("nothing to do")),
+    "tag": (mark("a task has no tags"), mark("nothing to do")),
+    "group": (mark("a task is in no group"), mark("nothing to do")),
+    "task_alias": (mark("a task has one name"), mark("nothing to do")),
 }
 
 
@@ -83,24 +93,36 @@ def carry(source: ForeignFile) -> Imported:
     column = _column(config, labels, omissions)
     try:
         if refused := jinja.refused(text):
-            raise RefusedError(f"doc_to_text {refused}")
+            raise RefusedError(tr("doc_to_text {refused}", refused=refused))
         kinds = jinja.kinds_of(text)
         if not kinds:
-            raise RefusedError("doc_to_text prints nothing of a row, so that nothing is asked")
+            raise RefusedError(tr("doc_to_text prints nothing of a row, so that nothing is asked"))
         records = [field for field, kind in kinds.items() if kind == "record"]
         template, instruction = _template(config, text, bool(records))
         check(template, "prompt.j2")
     except jinja2.TemplateSyntaxError as error:
         line = source.line("doc_to_text")
-        raise TaskError(f"{path}:{line}: the template does not parse: {error.message}") from None
+        raise TaskError(
+            tr(
+                "{path}:{line}: the template does not parse: {message}",
+                path=path,
+                line=line,
+                message=error.message,
+            )
+        ) from None
     except RefusedError as error:
-        raise TaskError(f"{path}: {error}; write the template anew") from None
+        raise TaskError(
+            tr("{path}: {error}; write the template anew", path=path, error=error)
+        ) from None
     for field in records:
         omissions.add(
             ["doc_to_text"],
-            f"{field!r} is a list or a record, which no column of a file can hold, so that there "
-            "is a template and no task.toml",
-            "keep the task in Python, with a pydantic model for its input",
+            tr(
+                "{field!r} is a list or a record, which no column of a file can hold, so "
+                "that there is a template and no task.toml",
+                field=field,
+            ),
+            tr("keep the task in Python, with a pydantic model for its input"),
         )
     task = ImportedTask(
         name=name,
@@ -121,11 +143,17 @@ def _with_included(source: ForeignFile, omissions: Omissions, depth: int = 1) ->
     merged: dict[str, Any] = {}
     for name in reversed(names if isinstance(names, list) else [names]):
         if depth > _MAX_INCLUDES:
-            raise TaskError(f"{source.path}: more than {_MAX_INCLUDES} files include one another")
+            raise TaskError(
+                tr(
+                    "{path}: more than {MAX_INCLUDES} files include one another",
+                    path=source.path,
+                    MAX_INCLUDES=_MAX_INCLUDES,
+                )
+            )
         try:
             inner = read_yaml(beside(source.path, str(name)))
         except TaskError as error:
-            omissions.add(["include"], str(error), "write what it says into this file")
+            omissions.add(["include"], str(error), tr("write what it says into this file"))
             continue
         if isinstance(inner.value, dict):
             merged |= _with_included(inner, omissions, depth + 1).value
@@ -137,11 +165,25 @@ def _text(source: ForeignFile, key: str) -> str:
     value = source.value.get(key)
     where = f"{source.path}:{source.line(key)}" if source.line(key) else str(source.path)
     if value is None:
-        raise TaskError(f"{where}: there is no {key}")
+        raise TaskError(tr("{where}: there is no {key}", where=where, key=key))
     if isinstance(value, PythonFunction):
-        raise TaskError(f"{where}: {key} is {value}, Python code, which is not run; write it anew")
+        raise TaskError(
+            tr(
+                "{where}: {key} is {value}, Python code, which is not run; write it anew",
+                where=where,
+                key=key,
+                value=value,
+            )
+        )
     if not isinstance(value, str):
-        raise TaskError(f"{where}: {key} is {shorten(value)}, and no template")
+        raise TaskError(
+            tr(
+                "{where}: {key} is {value}, and no template",
+                where=where,
+                key=key,
+                value=shorten(value),
+            )
+        )
     return _as_template(value)
 
 
@@ -152,10 +194,10 @@ def _as_template(text: str) -> str:
 def _add_unknown(config: Mapping[str, Any], omissions: Omissions) -> None:
     data = [key for key in config if key in _DATA and config[key] is not None]
     named = " ".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
-    omissions.add_data(data[0] if data else "dataset_path", named or "the data")
+    omissions.add_data(data[0] if data else "dataset_path", named or tr("the data"))
     if isinstance(config.get("process_docs"), PythonFunction):
-        why = f"{config['process_docs']} is Python code, which is not run"
-        omissions.add(["process_docs"], why, "write rows as it leaves them")
+        why = tr("{config} is Python code, which is not run", config=config["process_docs"])
+        omissions.add(["process_docs"], why, tr("write rows as it leaves them"))
     for key, value in config.items():
         is_default = value in (None, False, [], {}, "") or (key, value) == ("repeats", 1)
         if key in _CARRIED | _DATA or is_default:
@@ -163,13 +205,15 @@ def _add_unknown(config: Mapping[str, Any], omissions: Omissions) -> None:
         why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
         omissions.add([key], f"{value} ({why})" if isinstance(value, PythonFunction) else why, do)
         for function in _functions(value) if not isinstance(value, PythonFunction) else ():
-            omissions.add([key], f"{function} is Python code, which is not run", do)
+            omissions.add(
+                [key], tr("{function} is Python code, which is not run", function=function), do
+            )
     kind = config.get("output_type", "generate_until")
     if kind not in ("multiple_choice", "generate_until"):
         omissions.add(
             ["output_type"],
-            f"{kind} scores a text and answers nothing",
-            "answers are generated, or scored where they are labels",
+            tr("{kind} scores a text and answers nothing", kind=kind),
+            tr("answers are generated, or scored where they are labels"),
         )
 
 
@@ -204,11 +248,13 @@ def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omiss
             case [jinja.Variable(name)]:
                 return name if column_of(name) == name else "output"
     shown = str(target) if isinstance(target, PythonFunction) else shorten(target)
-    why = f"the answer is {shown} of a row"
+    why = tr("the answer is {shown} of a row", shown=shown)
     if labels:
-        places = ", ".join(f"{i} is {label}" for i, label in enumerate(labels[:6]))
-        why += f", by its place ({places}) or as it is"
-    omissions.add(["doc_to_target"], why, "write it out into the column `output` of each row")
+        places = ", ".join(
+            tr("{i} is {label}", i=i, label=label) for i, label in enumerate(labels[:6])
+        )
+        why += tr(", by its place ({places}) or as it is", places=places)
+    omissions.add(["doc_to_target"], why, tr("write it out into the column `output` of each row"))
     return "output"
 
 
@@ -218,7 +264,9 @@ def _template(config: Mapping[str, Any], text: str, alone: bool) -> tuple[str, s
     shot_delimiter = str(config.get("fewshot_delimiter", "\n\n"))
     description = config.get("description") or ""
     if not isinstance(description, str):
-        raise TaskError(f"description is {shorten(str(description))}, and no text")
+        raise TaskError(
+            tr("description is {shorten}, and no text", shorten=shorten(str(description)))
+        )
     instruction = ""
     if "{{" in description or "{%" in description or "{#" in description:
         names = {name: f"query.{column_of(name)}" for name in jinja.fields(description)}
@@ -246,8 +294,8 @@ def _samples(
         return ()
     for key in shots:
         if key in _CARRIED | {"gen_prefix"} and shots[key] != config.get(key):
-            why = "shots in another form than the query"
-            omissions.add(["fewshot_config", key], why, "write a plain loop over the shots")
+            why = tr("shots in another form than the query")
+            omissions.add(["fewshot_config", key], why, tr("write a plain loop over the shots"))
     samples = shots.get("samples")
     if not isinstance(samples, list):
         return ()
@@ -259,8 +307,8 @@ def _samples(
         if labels and type(answer) is int and 0 <= answer < len(labels):
             answer = labels[answer]
         if answer is None or any(field not in sample for field in fields):
-            why = "the shots in the file have answers that only doc_to_target makes"
-            omissions.add(["fewshot_config"], why, "write them into demos.jsonl")
+            why = tr("the shots in the file have answers that only doc_to_target makes")
+            omissions.add(["fewshot_config"], why, tr("write them into demos.jsonl"))
             return ()
         row = {column_of(field): sample[field] for field in fields}
         rows.append(row | {column: str(answer)})

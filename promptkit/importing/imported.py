@@ -19,6 +19,7 @@ from promptkit.importing.jinja import literal
 from promptkit.importing.plain_values import ForeignFile
 from promptkit.tasks.examples import RESERVED
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Omissions:
 
     def add_data(self, key: str, name: str) -> None:
         """Add the omission of a data set."""
-        why = f"nothing is downloaded, so that there are no rows of {name}"
+        why = tr("nothing is downloaded, so that there are no rows of {name}", name=name)
         self.add(
-            [key], why, "write demos.csv and tests.csv and name them under [files] in task.toml"
+            [key], why, tr("write demos.csv and tests.csv and name them under [files] in task.toml")
         )
 
 
@@ -98,7 +99,9 @@ class Imported:
             TaskError: The folder exists and is not empty, or cannot be written.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise TaskError(f"{folder} exists already; name a new folder with --out")
+            raise TaskError(
+                tr("{folder} exists already; name a new folder with --out", folder=folder)
+            )
         written: dict[Path, str | bytes] = {}
         names = unique(slug(" ".join(task.labels[:4]) or "generated") for task in self.tasks)
         for name, task in zip(names, self.tasks, strict=True):
@@ -141,7 +144,9 @@ def check(source: str, name: str) -> None:
     try:
         Template(source, name).check()
     except TemplateError as error:
-        raise RefusedError(f"its Jinja is not promptkit's: {error.reason}") from None
+        raise RefusedError(
+            tr("its Jinja is not promptkit's: {reason}", reason=error.reason)
+        ) from None
 
 
 def labels_of(
@@ -149,12 +154,12 @@ def labels_of(
 ) -> tuple[str, ...]:
     """Return the labels; empty, with an omission, if they clash or differ by row (None)."""
     if choices is None:
-        why = "other choices in every row, and promptkit has one set of labels"
+        why = tr("other choices in every row, and promptkit has one set of labels")
     elif len(set(choices)) < len(choices) or any(not x or x != x.strip() for x in choices):
-        why = "a choice is empty, stands twice, or has white space around it"
+        why = tr("a choice is empty, stands twice, or has white space around it")
     else:
         return tuple(choices)
-    do = "the answers are generated; where there is one set, write `labels` under [output]"
+    do = tr("the answers are generated; where there is one set, write `labels` under [output]")
     omissions.add(keys, f"{shown}: {why}", do)
     return ()
 

@@ -16,6 +16,8 @@ from itertools import pairwise
 import jinja2
 from jinja2 import meta, nodes
 
+from promptkit.translation import tr
+
 LexedToken = tuple[int, str, str]
 
 _UNSAFE = re.compile(r"\{(?=[{%#\r]|$)|\r\n?")
@@ -246,12 +248,14 @@ def refused(source: str) -> str | None:
         if name.name not in _peer(True).globals or name.name in own:
             continue
         if name.name == "lipsum" or id(name) not in called:
-            return f"reads {name.name}, which is a function of Jinja"
+            return tr("reads {name}, which is a function of Jinja", name=name.name)
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name in unknown:
-            return f"calls {call.node.name}(), which is Python"
+            return tr("calls {name}(), which is Python", name=call.node.name)
         if isinstance(call.node, nodes.Getattr) and call.node.attr in _CHANGES:
-            return f"changes a value with .{call.node.attr}(), and templates change nothing"
+            return tr(
+                "changes a value with .{attr}(), and templates change nothing", attr=call.node.attr
+            )
     return None
 
 

@@ -27,6 +27,7 @@ from promptkit.importing.imported import (
 )
 from promptkit.importing.jinja import Part, Variable
 from promptkit.importing.plain_values import ForeignFile, beside, read, read_text
+from promptkit.translation import tr
 
 _NOT_NEEDED = {"_type", "input_variables", "optional_variables", "validate_template", "name"}
 _READ = {
@@ -60,18 +61,24 @@ def carry(source: ForeignFile) -> Imported:
         check(template, "prompt.j2")
     except (jinja2.TemplateSyntaxError, ValueError) as error:
         why = error.message if isinstance(error, jinja2.TemplateSyntaxError) else error
-        raise TaskError(f"{path}: the template does not parse: {why}") from None
+        raise TaskError(
+            tr("{path}: the template does not parse: {why}", path=path, why=why)
+        ) from None
     except RefusedError as error:
-        raise TaskError(f"{path}: {error}; write the template anew") from None
+        raise TaskError(
+            tr("{path}: {error}; write the template anew", path=path, error=error)
+        ) from None
     demos, fields = _rows(prompt, roles, omissions)
     inputs = [tuple(row[name] for name in fields) for row in demos]
     repeats = len(set(inputs)) < len(inputs)
     if repeats:
-        omissions.add(["examples"], "an example stands twice", "the first is kept, by `repeats`")
+        omissions.add(
+            ["examples"], tr("an example stands twice"), tr("the first is kept, by `repeats`")
+        )
     omissions.add(
         ["examples"],
-        "the file does not say which answers there are, so that they are generated",
-        "where they are labels, write `labels = [...]` under [output] in task.toml",
+        tr("the file does not say which answers there are, so that they are generated"),
+        tr("where they are labels, write `labels = [...]` under [output] in task.toml"),
     )
     task = ImportedTask(
         name=path.stem,
@@ -91,22 +98,32 @@ def _read(source: ForeignFile, omissions: Omissions) -> _FewShotPrompt:
     config, path = source.value, source.path
     if config.get("_type") != "few_shot":
         raise TaskError(
-            f"{path}: _type is {config.get('_type')!r}; promptkit imports `few_shot` prompts"
+            tr(
+                "{path}: _type is {get!r}; promptkit imports `few_shot` prompts",
+                path=path,
+                get=config.get("_type"),
+            )
         )
     for key in config:
         if key not in _READ | _NOT_NEEDED and config[key] not in (None, [], {}, ""):
-            omissions.add([key], "promptkit has nothing like it", "see whether the task needs it")
+            omissions.add(
+                [key], tr("promptkit has nothing like it"), tr("see whether the task needs it")
+            )
     example, example_format = _example_prompt(source)
     examples = config.get("examples")
     if isinstance(examples, str):
         examples = read(beside(path, examples)).value
     if not isinstance(examples, list) or not all(isinstance(e, dict) for e in examples):
         raise TaskError(
-            f"{path}: examples is {shorten(examples)}, not a list of mappings or a file; an "
-            "example selector is code: write the examples down"
+            tr(
+                "{path}: examples is {examples}, not a list of mappings or a file; an "
+                "example selector is code: write the examples down",
+                path=path,
+                examples=shorten(examples),
+            )
         )
     if not (config.get("suffix") or config.get("suffix_path")):
-        raise TaskError(f"{path}: there is no suffix, and so nothing is asked")
+        raise TaskError(tr("{path}: there is no suffix, and so nothing is asked", path=path))
     partial = config.get("partial_variables") or {}
     return _FewShotPrompt(
         prefix=_text(source, config, "prefix"),
@@ -127,7 +144,9 @@ def _example_prompt(source: ForeignFile) -> tuple[str, str]:
     else:
         inner = replace(source, value=config.get("example_prompt"))
     if not isinstance(inner.value, dict) or inner.value.get("_type", "prompt") != "prompt":
-        raise TaskError(f"{inner.path}: example_prompt is not a mapping with a `template`")
+        raise TaskError(
+            tr("{path}: example_prompt is not a mapping with a `template`", path=inner.path)
+        )
     return _text(inner, inner.value, "template"), _format(inner, inner.value)
 
 
@@ -136,7 +155,9 @@ def _text(source: ForeignFile, config: Mapping[str, Any], key: str) -> str:
         return read_text(beside(source.path, str(config[f"{key}_path"])))
     text = config.get(key, "")
     if not isinstance(text, str):
-        raise TaskError(f"{source.path}: {key} is {shorten(text)}, not a text")
+        raise TaskError(
+            tr("{path}: {key} is {text}, not a text", path=source.path, key=key, text=shorten(text))
+        )
     return text
 
 
@@ -144,7 +165,11 @@ def _format(source: ForeignFile, config: Mapping[str, Any]) -> str:
     name = config.get("template_format", "f-string")
     if name not in ("f-string", "jinja2"):
         raise TaskError(
-            f"{source.path}: template_format {name!r}: promptkit imports f-string and jinja2"
+            tr(
+                "{path}: template_format {name!r}: promptkit imports f-string and jinja2",
+                path=source.path,
+                name=name,
+            )
         )
     return str(name)
 
@@ -169,11 +194,11 @@ class _Roles:
 def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
     for text, format in ((prompt.example, prompt.example_format), (prompt.suffix, prompt.format)):
         if format == "jinja2" and (refused := jinja.refused(text)):
-            raise RefusedError(f"it {refused}")
+            raise RefusedError(tr("it {refused}", refused=refused))
     shown = _names(prompt.example, prompt.example_format)
     asked = [name for name in _names(prompt.suffix, prompt.format) if name not in prompt.partial]
     if len(shown) < 2:
-        raise ValueError("example_prompt does not print an input and an answer")
+        raise ValueError(tr("example_prompt does not print an input and an answer"))
     pairs = _align(prompt)
     rest = [name for name in shown if pairs is None or name not in pairs.values()]
     if pairs is None:
@@ -185,7 +210,7 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
         guessed = dict(zip(new, left, strict=False))
         for name, field in guessed.items():
             why = f"{{{name}}} is taken for the examples' {{{field}}}, by its place"
-            omissions.add(["suffix"], why, "check it in the template")
+            omissions.add(["suffix"], why, tr("check it in the template"))
         pairs, aligned = same | guessed, False
     else:
         (output,), aligned = rest, True
@@ -199,7 +224,7 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
                 omissions.add(
                     [key],
                     f"{{{name}}} is in no example, so that it stands in the template as text",
-                    "write its value there",
+                    tr("write its value there"),
                 )
     return _Roles(fields, output, query, aligned)
 
@@ -215,7 +240,7 @@ def _parts(template: str, format: str) -> list[Part]:
     if format == "jinja2":
         parts = jinja.simple_parts(template, keep_newline=False)
         if parts is None:
-            raise ValueError("Jinja with more than values")
+            raise ValueError(tr("Jinja with more than values"))
         return parts
     parts = []
     for text, name, spec, conversion in Formatter().parse(template):
@@ -305,7 +330,7 @@ def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
     if roles.aligned:
         block = jinja.tag(head, "example") + example
         return jinja.tag(block, "endexample"), instruction
-    block = jinja.tag(head, "for shot in shots") + example
+    block = jinja.tag(head, tr("for shot in shots")) + example
     suffix = prompt.suffix
     if prompt.format == "jinja2":
         suffix = suffix.removesuffix("\n")
@@ -336,12 +361,18 @@ def _rows(
     for index, example in enumerate(prompt.examples):
         for name in (*roles.fields, roles.output):
             if name not in example:
-                raise TaskError(f"examples[{index}] has no {name!r}, which example_prompt prints")
+                raise TaskError(
+                    tr(
+                        "examples[{index}] has no {name!r}, which example_prompt prints",
+                        index=index,
+                        name=name,
+                    )
+                )
     if any("{" in str(value) for example in prompt.examples for value in example.values()):
         omissions.add(
             ["examples"],
-            "LangChain reads braces in an example as a template",
-            "nothing to do: here they stay as they are",
+            tr("LangChain reads braces in an example as a template"),
+            tr("nothing to do: here they stay as they are"),
         )
     types = {
         column: _type([example[name] for example in prompt.examples])

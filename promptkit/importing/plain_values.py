@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from promptkit.errors import MissingExtraError, TaskError, shorten
 from promptkit.files.paths import is_inside
 from promptkit.tasks.tables import not_utf8
+from promptkit.translation import tr
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 64
@@ -27,7 +28,7 @@ class PythonFunction:
     name: str
 
     def __str__(self) -> str:
-        return f"!function {self.name}"
+        return tr("!function {name}", name=self.name)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read(path: Path) -> ForeignFile:
         return ForeignFile(path, _json(path), {})
     if path.suffix in (".yaml", ".yml"):
         return read_yaml(path)
-    raise TaskError(f"{path}: not a .json, .yaml or .yml file")
+    raise TaskError(tr("{path}: not a .json, .yaml or .yml file", path=path))
 
 
 def read_text(path: Path) -> str:
@@ -63,7 +64,13 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     if len(raw) > MAX_BYTES:
-        raise TaskError(f"{path}: larger than {MAX_BYTES // 1024**2} MB, so it is not read")
+        raise TaskError(
+            tr(
+                "{path}: larger than {MAX_BYTES} MB, so it is not read",
+                path=path,
+                MAX_BYTES=MAX_BYTES // 1024**2,
+            )
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,8 +83,11 @@ def beside(path: Path, name: str) -> Path:
     named = path.parent / name
     if Path(name).is_absolute() or not is_inside(named, path.parent):
         raise TaskError(
-            f"{path}: {shorten(name)} leads out of the file's folder, so it is not read; copy it "
-            "there"
+            tr(
+                "{path}: {name} leads out of the file's folder, so it is not read; copy it there",
+                path=path,
+                name=shorten(name),
+            )
         )
     return named
 
@@ -91,7 +101,9 @@ def _json(path: Path) -> Any:
     except RecursionError:
         _too_deep(path)
     except json.JSONDecodeError as error:
-        raise TaskError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        raise TaskError(
+            tr("{path}:{lineno}: not JSON: {msg}", path=path, lineno=error.lineno, msg=error.msg)
+        ) from None
     except ValueError as error:  # a number of thousands of digits
         raise TaskError(f"{path}: {error}") from None
 
@@ -102,7 +114,7 @@ def read_yaml(path: Path) -> ForeignFile:
     try:
         import yaml
     except ImportError:
-        raise MissingExtraError("reading YAML", "import") from None
+        raise MissingExtraError(tr("reading YAML"), "import") from None
     loader = None
     try:
         loader = _loader_type(yaml)(text)
@@ -163,7 +175,13 @@ def _measure(
     if id(node) in seen:
         known = seen[id(node)]
         if known is None:
-            raise TaskError(f"{path}:{node.start_mark.line + 1}: an alias that contains itself")
+            raise TaskError(
+                tr(
+                    "{path}:{line}: an alias that contains itself",
+                    path=path,
+                    line=node.start_mark.line + 1,
+                )
+            )
         size, height = known
     else:
         seen[id(node)] = None
@@ -198,10 +216,21 @@ def _lines(node: Any, keys: tuple[str, ...]) -> Any:
 
 
 def _too_deep(path: Path) -> NoReturn:
-    raise TaskError(f"{path}: nested more than {MAX_DEPTH} levels deep, so it is not read")
+    raise TaskError(
+        tr(
+            "{path}: nested more than {MAX_DEPTH} levels deep, so it is not read",
+            path=path,
+            MAX_DEPTH=MAX_DEPTH,
+        )
+    )
 
 
 def _too_many(path: Path) -> NoReturn:
     raise TaskError(
-        f"{path}: more than {MAX_VALUES:,} values with every alias written out, so it is not read"
+        tr(
+            "{path}: more than {MAX_VALUES:,} values with every alias written out, so "
+            "it is not read",
+            path=path,
+            MAX_VALUES=MAX_VALUES,
+        )
     )

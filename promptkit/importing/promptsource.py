@@ -25,15 +25,18 @@ from promptkit.importing.imported import (
     unique,
 )
 from promptkit.importing.plain_values import ForeignFile
+from promptkit.translation import mark, tr
 
 _SPLIT = "|||"
 
 _REASONS = {
     "promptsource asks one question at a time, and says nothing of shots": (
-        "shots are joined by an empty line; edit the templates for another form"
+        mark("shots are joined by an empty line; edit the templates for another form")
     ),
-    "promptsource cuts every value at 2048 characters": "nothing to do: promptkit cuts nothing",
-    "metadata, reference and id are not kept": "nothing to do: no prompt has them",
+    "promptsource cuts every value at 2048 characters": mark(
+        "nothing to do: promptkit cuts nothing"
+    ),
+    "metadata, reference and id are not kept": mark("nothing to do: no prompt has them"),
 }
 """Advice by what is lost of every file."""
 
@@ -56,26 +59,48 @@ def carry(source: ForeignFile) -> Imported:
     dataset = "/".join(str(name) for name in named if name)
     templates = source.value.get("templates")
     if not isinstance(templates, dict):
-        raise TaskError(f"{source.path}: templates is {shorten(templates)}, not a mapping")
+        raise TaskError(
+            tr(
+                "{path}: templates is {templates}, not a mapping",
+                path=source.path,
+                templates=shorten(templates),
+            )
+        )
     groups: dict[tuple[tuple[str, ...], str], list[_Parsed]] = {}
     for key, value in templates.items():
         keys = ["templates", str(key)]
         if not isinstance(value, dict) or not isinstance(value.get("jinja"), str):
-            omissions.add(keys, "no template with `jinja`", "mend the file, or leave it out")
+            omissions.add(
+                keys, tr("no template with `jinja`"), tr("mend the file, or leave it out")
+            )
             continue
         shown = repr(str(value.get("name") or key))
         try:
             parsed = _parse(value, shown, keys, omissions)
         except RefusedError as error:
-            omissions.add(keys, f"{shown} is left out: {error}", "write it anew")
+            omissions.add(
+                keys,
+                tr("{shown} is left out: {error}", shown=shown, error=error),
+                tr("write it anew"),
+            )
             continue
         except jinja2.TemplateSyntaxError as error:
-            omissions.add(keys, f"{shown} is left out: {error.message}", "mend it")
+            omissions.add(
+                keys,
+                tr("{shown} is left out: {message}", shown=shown, message=error.message),
+                tr("mend it"),
+            )
             continue
         groups.setdefault((parsed.labels, parsed.column), []).append(parsed)
     if not groups:
         reasons = "\n  ".join(str(lost) for lost in omissions.found)
-        raise TaskError(f"{source.path}: no template could be carried over\n  {reasons}")
+        raise TaskError(
+            tr(
+                "{path}: no template could be carried over\n  {reasons}",
+                path=source.path,
+                reasons=reasons,
+            )
+        )
     omissions.add_data("dataset", dataset)
     for why, do in _REASONS.items():
         omissions.add(["templates"], why, do)
@@ -92,16 +117,18 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
         found = [choice.strip() for choice in choices.split(_SPLIT)] if is_fixed else None
         labels = labels_of(found, [*keys, "answer_choices"], shown, omissions)
     if refused := jinja.refused(prompt):
-        raise RefusedError(f"it {refused}")
+        raise RefusedError(tr("it {refused}", refused=refused))
     read = [name for name in jinja.fields(prompt) if name != "answer_choices"]
     if "answer_choices" in jinja.fields(prompt) and not labels:
-        raise RefusedError("it shows answer_choices, which are not the same for every row")
+        raise RefusedError(tr("it shows answer_choices, which are not the same for every row"))
     if not read:
-        raise RefusedError("it prints nothing of a row")
+        raise RefusedError(tr("it prints nothing of a row"))
     kinds = jinja.kinds_of(prompt)
     records = [name for name in read if kinds[name] == "record"]
     if records:
-        raise RefusedError(f"{records[0]!r} is a list or a record, which no column can hold")
+        raise RefusedError(
+            tr("{records!r} is a list or a record, which no column can hold", records=records[0])
+        )
     fields = {name: column_of(name) for name in read}
     names = {name: f"input.{column}" for name, column in fields.items()}
     source = _template(prompt, names | {"answer_choices": "labels"})
@@ -109,15 +136,17 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
     answered = [name for name in jinja.fields(target) if name != "answer_choices"]
     both = [name for name in answered if name in fields]
     if both:
-        why = f"{shown} reads {both[0]!r} for the question and for the answer"
-        omissions.add(keys, why, "see that the question does not give the answer away")
+        why = tr(
+            "{shown} reads {both!r} for the question and for the answer", shown=shown, both=both[0]
+        )
+        omissions.add(keys, why, tr("see that the question does not give the answer away"))
     parts = jinja.simple_parts(target.strip(), keep_newline=False)
     is_column = len(answered) == 1 and parts == [jinja.Variable(answered[0])] and not both
     column = answered[0] if is_column else "output"
     if column == "output":
         written = value["jinja"].partition(_SPLIT)[2].strip()
-        why = f"{shown} makes the answer with {shorten(written)}"
-        omissions.add(keys, why, "write what it comes to into the column `output` of each row")
+        why = tr("{shown} makes the answer with {written}", shown=shown, written=shorten(written))
+        omissions.add(keys, why, tr("write what it comes to into the column `output` of each row"))
     types = {column: kinds[name] for name, column in fields.items()}
     return _Parsed(str(value.get("name") or keys[-1]), source, types, labels, column)
 
@@ -125,18 +154,20 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
 def _split(source: str) -> tuple[str, str]:
     """Return the question and the answer, with tags closed that are open at the split."""
     if source.count(_SPLIT) != 1:
-        raise RefusedError(f"it has {source.count(_SPLIT)} `|||`, and one parts it in two")
+        raise RefusedError(
+            tr("it has {count} `|||`, and one parts it in two", count=source.count(_SPLIT))
+        )
     prompt, _, target = source.partition(_SPLIT)
     opened = _opened(prompt)
     if any(name != "if" for name in opened):
-        raise RefusedError("`|||` stands in a loop or a block")
+        raise RefusedError(tr("`|||` stands in a loop or a block"))
     if opened and _branches_after(target, len(opened)):
-        raise RefusedError("`|||` stands in one of several branches")
+        raise RefusedError(tr("`|||` stands in one of several branches"))
     prompt += "{% endif %}" * len(opened)
     try:
         jinja.parse(prompt)
     except jinja2.TemplateSyntaxError as error:
-        why = f"what stands in front of `|||` does not parse: {error.message}"
+        why = tr("what stands in front of `|||` does not parse: {message}", message=error.message)
         raise RefusedError(why) from None
     return prompt, "{% if true %}" * len(opened) + target
 

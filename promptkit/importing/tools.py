@@ -8,6 +8,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.importing import harness, langchain, promptsource
 from promptkit.importing.imported import Imported
 from promptkit.importing.plain_values import read
+from promptkit.translation import tr
 
 
 def import_file(path: str | Path) -> Imported:
@@ -25,7 +26,13 @@ def import_file(path: str | Path) -> Imported:
     source = read(Path(path))
     config = source.value
     if not isinstance(config, dict):
-        raise TaskError(f"{path}: {shorten(config)} is not a mapping of keys to values")
+        raise TaskError(
+            tr(
+                "{path}: {config} is not a mapping of keys to values",
+                path=path,
+                config=shorten(config),
+            )
+        )
     if "_type" in config or "example_prompt" in config:
         return langchain.carry(source)
     if "templates" in config:
@@ -33,7 +40,10 @@ def import_file(path: str | Path) -> Imported:
     if {"doc_to_text", "doc_to_target", "include", "dataset_path"} & set(config):
         return harness.carry(source)
     raise TaskError(
-        f"{path}: unknown kind of file; promptkit imports a FewShotPromptTemplate of LangChain "
-        "(`_type: few_shot`), templates of promptsource (`templates:`) and a task of "
-        "lm-evaluation-harness (`doc_to_text:`)"
+        tr(
+            "{path}: unknown kind of file; promptkit imports a FewShotPromptTemplate "
+            "of LangChain (`_type: few_shot`), templates of promptsource "
+            "(`templates:`) and a task of lm-evaluation-harness (`doc_to_text:`)",
+            path=path,
+        )
     )

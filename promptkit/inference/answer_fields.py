@@ -13,6 +13,7 @@ from promptkit.inference.reasoning import Response
 from promptkit.models.base import Generation, Score
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import mark, tr
 
 
 def most_probable(task: Task[Any, Any], probs: Mapping[str, float]) -> Any:
@@ -140,15 +141,17 @@ def scored(
     return Answer(value, fields)
 
 
-_UNKNOWN = (
-    "the label {} could be the best, and the server does not list the log-probability of its "
-    "tokens; use a server that lists more of them"
+_UNKNOWN = mark(
+    "the label {} could be the best, and the server does not list the "
+    "log-probability of its tokens; use a server that lists more of them"
 )
 
 _UNFINISHED = {
-    "length": "the answer was cut at its budget of tokens before it was complete; "
-    "allow more of them (max_tokens)",
-    "stuck": "the model's vocabulary has no token with which the answer's format can go on",
+    "length": mark(
+        "the answer was cut at its budget of tokens before it was complete; allow "
+        "more of them (max_tokens)"
+    ),
+    "stuck": mark("the model's vocabulary has no token with which the answer's format can go on"),
 }
 
 
@@ -162,7 +165,7 @@ def _generated(parse: Callable[[str], Any], generation: Generation, whole: bool)
     except ValueError as error:
         reason = str(error)
         if generation.finish == "length":
-            reason += " (the answer was cut at its budget of tokens)"
+            reason += tr(" (the answer was cut at its budget of tokens)")
         return Answer(None, {**said, "failure": reason})
 
 
@@ -171,6 +174,10 @@ def held_back(made: Any, threshold: float) -> Any:
     probability = max((made.probs or {}).values(), default=None)
     if made.failure is not None or probability is None or probability > threshold:
         return made
-    reason = f"held back: a probability of {probability:.3g} is not above {threshold:.3g}"
+    reason = tr(
+        "held back: a probability of {probability:.3g} is not above {threshold:.3g}",
+        probability=probability,
+        threshold=threshold,
+    )
     wrong = None if made.correct is None else False
     return replace(made, label=None, correct=wrong, failure=reason, measures={}, abstained=True)

@@ -14,6 +14,7 @@ from promptkit.inference.store import Result, Store, key_of
 from promptkit.models.base import Generation, JointModel, Model, Request, Sampling, Score, Usage
 from promptkit.prompts.prompt import TOKEN_BYTES
 from promptkit.text import shared_length
+from promptkit.translation import tr
 
 Progress = Callable[[int, int], None]
 """Called with the number of requests that are done, and with the number of all."""
@@ -95,7 +96,9 @@ def answer(
     try:
         for done, (key, result) in enumerate(made, start=1):
             if reason := _flaw(missing[key], result):
-                raise ModelError(f"{model.identity.name}: {reason}, try another one")
+                raise ModelError(
+                    tr("{name}: {reason}, try another one", name=model.identity.name, reason=reason)
+                )
             known[key] = unsaved[key] = result
             if store is not None and monotonic() - saved_at >= COMMIT_SECONDS:
                 store.put(unsaved)
@@ -151,21 +154,29 @@ def _flaw(request: Request, result: Result) -> str | None:
     """Return why a result cannot be an answer to this request; None where it can."""
     candidates = len(request.candidate_tokens)
     if not 0 <= result.seconds < math.inf:
-        reason = f"{result.seconds} seconds"
+        reason = tr("{seconds} seconds", seconds=result.seconds)
     elif isinstance(result, Score) and max(result.unknown, default=0) >= candidates:
-        reason = "unknown labels that are not there"
+        reason = tr("unknown labels that are not there")
     elif isinstance(result, Score) and len(result.logprobs) == candidates:
         highest = max(result.logprobs)
         if -math.inf < highest <= _ROUNDING and not math.isnan(sum(result.logprobs)):
             return None
-        reason = "its log-probabilities are no numbers (NaN or all -inf), or above 0,"
+        reason = tr("its log-probabilities are no numbers (NaN or all -inf), or above 0,")
     elif isinstance(result, Score):
-        reason = f"{len(result.logprobs)} log-probabilities of {candidates} labels"
+        reason = tr(
+            "{count} log-probabilities of {candidates} labels",
+            count=len(result.logprobs),
+            candidates=candidates,
+        )
     elif candidates:
-        reason = "a generated answer where labels are scored"
+        reason = tr("a generated answer where labels are scored")
     else:
         return None
-    return f"{reason} for example {shorten(request.prompt.query)}; the file may be damaged"
+    return tr(
+        "{reason} for example {query}; the file may be damaged",
+        reason=reason,
+        query=shorten(request.prompt.query),
+    )
 
 
 def unique_tokens(requests: Iterable[Request]) -> int:

@@ -17,6 +17,7 @@ from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 @runtime_checkable
@@ -57,7 +58,9 @@ def predict_each(
         made = _timed(one, queries, store)
         if [prediction.id for prediction in made] != [query.id for query in queries]:
             name = shorten(one.identity.name)
-            raise TaskError(f"{name}: its predictions are not one for each query, in their order")
+            raise TaskError(
+                tr("{name}: its predictions are not one for each query, in their order", name=name)
+            )
         own = [*map(uncalibrated, made)]
         found += [[replace(prediction, seed=seed) for prediction in own] for seed in seeds]
     return found
@@ -130,7 +133,7 @@ def prediction_of(
         **answered(task, query, value, failed=failed),
         **UNSCORED,
         text=None,
-        failure="no answer to this query" if failed else None,
+        failure=tr("no answer to this query") if failed else None,
         shot_ids=(),
         prompt_sha256="",
         tokens=0,

@@ -15,6 +15,7 @@ from promptkit.models.base import Generation, Model, Request, Sampling
 from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
+from promptkit.translation import tr
 
 Announce = Callable[[str], None]
 """Called with a sentence on what a run will cost, before it begins."""
@@ -167,7 +168,14 @@ def tell_damaged(count: int, announce: Announce | None) -> None:
     """Announce how many rows of a store were damaged, if any were."""
     if count and announce is not None:
         rows, were = ("prediction", "was") if count == 1 else ("predictions", "were")
-        announce(f"{count:,} stored {rows} {were} damaged and {were} asked again")
+        announce(
+            tr(
+                "{count:,} stored {rows} {were} damaged and {were} asked again",
+                count=count,
+                rows=rows,
+                were=were,
+            )
+        )
 
 
 def _ask(
@@ -219,10 +227,15 @@ def _ask_model(
         nonlocal unique
         unique = unique_tokens(missing)
         if announce is not None:
-            known = f" ({stored:,} more are in the store)" if stored else ""
+            known = tr(" ({stored:,} more are in the store)", stored=stored) if stored else ""
             announce(
-                f"{model.identity.name}: {len(missing):,} prompts to ask{known}, "
-                f"{unique:,} tokens to read"
+                tr(
+                    "{name}: {count:,} prompts to ask{known}, {unique:,} tokens to read",
+                    name=model.identity.name,
+                    count=len(missing),
+                    known=known,
+                    unique=unique,
+                )
             )
 
     answers = answer(model, requests, sampling, store=store, progress=progress, begin=begin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError
+from promptkit.translation import tr
 
 ScoredLabels = Literal["all", "best"]
 """Labels that are scored: all, or only those that can be the best, which takes fewer tokens and
@@ -19,16 +20,24 @@ def check_scores(predictor: Any) -> None:
     """
     if predictor.scores not in get_args(ScoredLabels):
         known = ", ".join(get_args(ScoredLabels))
-        raise TaskError(f"unknown scores {predictor.scores!r}; choose one of: {known}")
+        raise TaskError(
+            tr(
+                "unknown scores {scores!r}; choose one of: {known}",
+                scores=predictor.scores,
+                known=known,
+            )
+        )
     if predictor.scores == "all":
         return
     if not predictor.task.is_scored:
-        raise TaskError("scores best: of labels, and the answers of this task are generated")
+        raise TaskError(tr("scores best: of labels, and the answers of this task are generated"))
     for name, asked in (
         ("a calibration", predictor.calibration is not None),
         ("a threshold", predictor.threshold is not None),
-        ("a list of labels for each row", predictor.task.many),
-        ("a vote of several rationales", predictor.rationales > 1),
+        (tr("a list of labels for each row"), predictor.task.many),
+        (tr("a vote of several rationales"), predictor.rationales > 1),
     ):
         if asked:
-            raise TaskError(f"scores best: gives no probabilities, and {name} needs them; say all")
+            raise TaskError(
+                tr("scores best: gives no probabilities, and {name} needs them; say all", name=name)
+            )

@@ -15,8 +15,9 @@ from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.languages import OWN
 from promptkit.tasks.verbalizers import LABELS
 from promptkit.text import counted, file_name, visible
+from promptkit.translation import mark
 
-NO_PROMPT = "no prompt"
+NO_PROMPT = mark("no prompt")
 """Template and selection of a predictor that has no prompt."""
 
 RAW = "none"
@@ -71,13 +72,15 @@ class Cell:
     """Name of the template."""
     language: str | None = factor(OWN)
     """Language of the prompt, or those of its parts (`Languages.name`)."""
-    selection: str = factor(title="{} shots", min_shots=1)
+    selection: str = factor(title=mark("{} shots"), min_shots=1)
     """Name of the selection of shots."""
     order: str | None = factor(DEFAULT, min_shots=2, swept=True)
     """Name of the order of shots."""
     verbalizer: str | None = factor(LABELS, swept=True)
     """Name of the verbalizer."""
-    calibration: str = factor(RAW, said="{} calibration", unset="no calibration", min_shots=None)
+    calibration: str = factor(
+        RAW, said=mark("{} calibration"), unset=mark("no calibration"), min_shots=None
+    )
     """Method of calibration."""
     shots: int = field()
     """Number of shots."""
@@ -169,7 +172,7 @@ def bare(factor: str, level: object) -> str:
 def named(factor: str, level: object) -> str:
     """Return a level as a sentence calls it: `8 shots`, `template colon.j2`, `order 2/4`."""
     if factor == "shots":
-        return counted(int(str(level)), "shot")
+        return counted(int(str(level)), "shot", "shots")
     text = bare(factor, level)
     said = _FACTORS.get(factor, {}).get("said")
     return text if said or text.startswith(f"{noun(factor)} ") else f"{noun(factor)} {text}"

@@ -31,12 +31,16 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
 from promptkit.tasks.writing import save_task
 from promptkit.templating.loaded_files import loaded_files, placed
+from promptkit.translation import mark, tr
 
 SUFFIX = ".promptkit"
 """Suffix of the files."""
 
 KIND = SealedKind(
-    "frozen predictor", "frozen.json", 1, "freeze the predictor again, or restore the file"
+    mark("frozen predictor"),
+    "frozen.json",
+    1,
+    mark("freeze the predictor again, or restore the file"),
 )
 """The kind of file."""
 
@@ -80,7 +84,13 @@ def freeze(
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise TaskError(f"{path}: the file of a frozen predictor is named like fruit{SUFFIX}")
+        raise TaskError(
+            tr(
+                "{path}: the file of a frozen predictor is named like fruit{SUFFIX}",
+                path=path,
+                SUFFIX=SUFFIX,
+            )
+        )
     task = _lasting(own_task(predictor.task))
     files = task_files(task)
     template = predictor.template
@@ -118,7 +128,9 @@ def read_frozen(path: str | Path) -> FrozenFile:
     """
     frozen = unseal(path, KIND)
     if problem := manifest_problem(frozen.data):
-        reason = f"its manifest cannot be read ({problem}); {KIND.again}"
+        reason = tr(
+            "its manifest cannot be read ({problem}); {again}", problem=problem, again=KIND.again
+        )
         raise DataError([Problem(reason, file=str(path))])
     return frozen
 
@@ -199,7 +211,9 @@ def _state(predictor: Predictor) -> PrefixState:
     task = predictor.task
     of_state = getattr(predictor.model, "prefix_state", None)
     if of_state is None or len(task.demos) < 2:
-        raise TaskError("only a GGUF model has a state, and only with a pool to make prompts of")
+        raise TaskError(
+            tr("only a GGUF model has a state, and only with a pool to make prompts of")
+        )
     # The shots of a query that is a demonstration are others if it is among them.
     shown = set(_shot_ids(predictor, selection_for(task, predictor.selection)) or ())
     apart = [demo for demo in task.demos if demo.id not in shown][:_TRIED]

@@ -26,6 +26,7 @@ from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.templating.renderer import Renderer
+from promptkit.translation import tr
 
 MOST_ROWS = 256
 """Largest number of rows of the pool that are asked."""
@@ -78,8 +79,10 @@ def pools(
         rows = [demo for demo in pool if demo.labelled and demo.id not in given]
         if not rows:
             raise TaskError(
-                "thresholds of labels are chosen on rows of the pool, and it has none that are no "
-                "shots of every prompt; add demonstrations"
+                tr(
+                    "thresholds of labels are chosen on rows of the pool, and it has none that "
+                    "are no shots of every prompt; add demonstrations"
+                )
             )
         rows.sort(key=lambda demo: digest("thresholds", 0, demo.id))
         yield numbers, own, rows[:MOST_ROWS]

@@ -38,6 +38,7 @@ from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 
 Fit = Literal["error", "drop-shots"]
 """Rule for a prompt that does not fit the context: an error, or fewer shots."""
@@ -196,10 +197,12 @@ class Predictor:
         self.reasoning  # noqa: B018 - raises for numbers out of range
         if self.fit not in get_args(Fit):
             known = ", ".join(get_args(Fit))
-            raise TaskError(f"unknown fit {self.fit!r}; choose one of: {known}")
+            raise TaskError(
+                tr("unknown fit {fit!r}; choose one of: {known}", fit=self.fit, known=known)
+            )
         check_scores(self)
         if self.task.many and (self.threshold is not None or self.calibration is not None):
-            raise TaskError("calibration and threshold are for answers of one label, not lists")
+            raise TaskError(tr("calibration and threshold are for answers of one label, not lists"))
 
     def predict(
         self,
@@ -383,7 +386,9 @@ class Predictor:
         requests = [*self.model.tokenize(prompts)]
         for prompt, request in zip(prompts, requests, strict=True):
             if prompt.thinks and request.prompt.asks != "thought":
-                raise PromptError(f"{self.model.identity.name} has no thoughts; leave out think")
+                raise PromptError(
+                    tr("{name} has no thoughts; leave out think", name=self.model.identity.name)
+                )
             budget = 0 if request.candidate_tokens else self.sampling.max_tokens
             budget += self.rationale_tokens if prompt.asks == "rationale" else 0
             check_fits(request, self.model.identity.context, budget + self.think)

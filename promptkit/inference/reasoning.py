@@ -16,6 +16,7 @@ from promptkit.errors import TaskError
 from promptkit.inference.store import Result
 from promptkit.models.base import Generation, Model, Request, Sampling
 from promptkit.prompts.prompt import Asks
+from promptkit.translation import tr
 
 RATIONALE_TOKENS = 128
 """Budget of tokens of a rationale where nobody says so."""
@@ -46,7 +47,14 @@ class Reasoning:
             ("think", self.think, 0),
         ):
             if value < least:
-                raise TaskError(f"{name} is {value}; it is {least} or more")
+                raise TaskError(
+                    tr(
+                        "{name} is {value}; it is {least} or more",
+                        name=name,
+                        value=value,
+                        least=least,
+                    )
+                )
 
     def sampling(self, asks: Asks, answers: Sampling) -> Sampling:
         """Return the sampling of a text, given that of the answers."""

@@ -24,6 +24,7 @@ from promptkit.errors import StoreError
 from promptkit.models.base import Finish, Generation, ModelIdentity, Request, Sampling, Score
 from promptkit.models.runtime.access import lock_of_process
 from promptkit.prompts.answer_format import AnswerFormat
+from promptkit.translation import mark, tr
 
 Result = Score | Generation
 
@@ -35,10 +36,10 @@ _TABLE = "CREATE TABLE predictions (key BLOB PRIMARY KEY, result TEXT NOT NULL) 
 _WAIT_SECONDS = 60.0
 _forked = lock_of_process()
 # What the numbers mean; a change of rule is a change of key.
-_SCORE_RULE = "score 1: sum of log-probabilities after the branch point"
-_BEST_RULE = "best 1: candidates that cannot be the best have the most that they can have"
+_SCORE_RULE = mark("score 1: sum of log-probabilities after the branch point")
+_BEST_RULE = mark("best 1: candidates that cannot be the best have the most that they can have")
 _GENERATE_RULE = "generate 1"
-_FORMAT_RULE = "format 1: a value of its schema, then the stop or the model's end"
+_FORMAT_RULE = mark("format 1: a value of its schema, then the stop or the model's end")
 
 
 def default_path() -> Path:
@@ -124,18 +125,29 @@ class Store:
             return False
         if version == 0 or not ours:
             raise StoreError(
-                f"{self.path}: another program's database, not a prediction store; "
-                "name another with --store"
+                tr(
+                    "{path}: another program's database, not a prediction store; name another "
+                    "with --store",
+                    path=self.path,
+                )
             )
         if version != _VERSION:
             raise StoreError(
-                f"{self.path}: a store of version {version}; this promptkit knows {_VERSION}. "
-                "Name another with --store"
+                tr(
+                    "{path}: a store of version {version}; this promptkit knows {VERSION}. "
+                    "Name another with --store",
+                    path=self.path,
+                    version=version,
+                    VERSION=_VERSION,
+                )
             )
         if extra:  # a view or a trigger computes whatever its author likes, for ever
             raise StoreError(
-                f"{self.path}: not as promptkit makes a store: it has other tables, views, indexes "
-                "or triggers, which are not run; name another with --store"
+                tr(
+                    "{path}: not as promptkit makes a store: it has other tables, views, "
+                    "indexes or triggers, which are not run; name another with --store",
+                    path=self.path,
+                )
             )
         return True
 
@@ -191,7 +203,7 @@ class Store:
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         """Let another process open the file. Raises `StoreError` for a store in memory."""
         if self.path is None:
-            raise StoreError("in memory: the store cannot be pickled; give it a path")
+            raise StoreError(tr("in memory: the store cannot be pickled; give it a path"))
         return Store, (self.path.absolute(),)
 
     def __len__(self) -> int:
@@ -229,13 +241,22 @@ class Store:
         self._leave_parent()
         with self._lock:
             if self._closed:
-                raise StoreError(f"{self.path or 'in memory'}: the store is closed; open it again")
+                raise StoreError(
+                    tr(
+                        "{path}: the store is closed; open it again",
+                        path=self.path or tr("in memory"),
+                    )
+                )
             try:
                 yield
             except (sqlite3.Error, OSError, ValueError) as error:
                 raise StoreError(
-                    f"{self.path or 'in memory'}: the prediction store cannot be used: {error}; "
-                    "name another with --store, or move the file away"
+                    tr(
+                        "{path}: the prediction store cannot be used: {error}; name another with "
+                        "--store, or move the file away",
+                        path=self.path or tr("in memory"),
+                        error=error,
+                    )
                 ) from error
 
     def _leave_parent(self) -> None:
@@ -286,7 +307,7 @@ def _rule(
         if format is not None:
             parts += [_FORMAT_RULE, format.kind, format.schema, lead]
         if sample and sampling.temperature > 0:
-            parts += [f"sample {sample}"]
+            parts += [tr("sample {sample}", sample=sample)]
     return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
 
 

@@ -12,6 +12,7 @@ from promptkit.errors import StoreError, escaped
 from promptkit.inference.store import Store, result_of
 from promptkit.models.base import Score
 from promptkit.text import counted
+from promptkit.translation import tr
 
 _SHOWN = 5  # faults of the file that a text lists
 
@@ -39,15 +40,26 @@ class StoreState:
 
     def __str__(self) -> str:
         lines = [
-            f"{escaped(str(self.path))}: {counted(self.scored + self.generated, 'prediction')} "
-            f"({self.scored:,} scored, {self.generated:,} generated), {self.size / 1e6:,.1f} MB"
+            tr(
+                "{escaped}: {predictions} ({scored:,} scored, {generated:,} generated), "
+                "{size:,.1f} MB",
+                escaped=escaped(str(self.path)),
+                predictions=counted(self.scored + self.generated, "prediction", "predictions"),
+                scored=self.scored,
+                generated=self.generated,
+                size=self.size / 1000000.0,
+            )
         ]
         if self.damaged:
-            rows = counted(self.damaged, "damaged row")
-            lines.append(f"{rows}: asked again when needed; promptkit store prune deletes them")
-        lines += [f"damaged file: {escaped(fault)}" for fault in self.faults[:_SHOWN]]
+            rows = counted(self.damaged, tr("damaged row"))
+            lines.append(
+                tr("{rows}: asked again when needed; promptkit store prune deletes them", rows=rows)
+            )
+        lines += [
+            tr("damaged file: {fault}", fault=escaped(fault)) for fault in self.faults[:_SHOWN]
+        ]
         if self.faults:
-            lines.append("move the file away; what it held is asked again")
+            lines.append(tr("move the file away; what it held is asked again"))
         return "\n".join(lines)
 
 
@@ -96,7 +108,9 @@ def prune(path: Path) -> tuple[StoreState, StoreState]:
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: cannot be pruned: {error}; nothing was lost") from None
+        raise StoreError(
+            tr("{path}: cannot be pruned: {error}; nothing was lost", path=path, error=error)
+        ) from None
     return before, state_of(path)
 
 
@@ -104,13 +118,15 @@ def prune(path: Path) -> tuple[StoreState, StoreState]:
 def _read(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield a connection to a file that is a store."""
     if not path.is_file():
-        raise StoreError(f"{path}: no prediction store; name one with --store")
+        raise StoreError(tr("{path}: no prediction store; name one with --store", path=path))
     Store(path).close()  # refuses another program's database and another version
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             yield database
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: the prediction store cannot be read: {error}") from None
+        raise StoreError(
+            tr("{path}: the prediction store cannot be read: {error}", path=path, error=error)
+        ) from None
 
 
 def _size(path: Path) -> int:

@@ -22,6 +22,7 @@ from promptkit.inference.reasoning import ModelRequests, Samples
 from promptkit.inference.store import Result
 from promptkit.inference.voting import pooled
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,13 @@ def sentence_on(found: Sequence[Thresholds]) -> list[str]:
         return []
     prompts = sum(one.prompts for one in found)
     return [
-        "A label is given where its probability is above its threshold, which has the highest F1 "
-        f"on {counted(max(one.rows for one in found), 'row')} of the pool, each with shots from "
-        f"the rest of the pool ({prompts:,} predictions more); no query has a part in its own."
+        tr(
+            "A label is given where its probability is above its threshold, which has "
+            "the highest F1 on {rows} of the pool, each with shots from the rest of "
+            "the pool ({prompts:,} predictions more); no query has a part in its own.",
+            rows=counted(max(one.rows for one in found), "row", "rows"),
+            prompts=prompts,
+        )
     ]
 
 

@@ -22,6 +22,7 @@ from promptkit.inference.reasoning import Response, Samples, text_of
 from promptkit.models.base import Score
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def pooled(samples: Samples) -> Score:
     """
     scores = [one.result for one in samples if isinstance(one.result, Score)]
     if len(scores) < len(samples):
-        raise TypeError("generated answers have no scores")
+        raise TypeError(tr("generated answers have no scores"))
     if len(scores) == 1:
         return scores[0]
     tables = [[math.exp(one) for one in score.logprobs] for score in scores]
@@ -109,7 +110,11 @@ def _of_generated(task: Task[Any, Any], answers: Sequence[Answer]) -> tuple[int,
     given = [one for one in answers if not one.failed]
     if not given:
         first = answers[0].fields["failure"]
-        failure = f"none of {len(answers)} samples gave an answer; the first: {first}"
+        failure = tr(
+            "none of {count} samples gave an answer; the first: {first}",
+            count=len(answers),
+            first=first,
+        )
         return 0, answers[0].having(failure=failure)
     groups: dict[str, Counter[str]] = {}
     for one in given:

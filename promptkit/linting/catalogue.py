@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from promptkit.linting.findings import Rule
+from promptkit.translation import mark
 
 _error = partial(Rule, severity="error")
 _warning = partial(Rule, severity="warning")
@@ -15,99 +16,111 @@ _note_of_model = partial(_note, needs_model=True)
 
 # --- names and fields, read off the syntax tree ---------------------------------------------------
 
-SYNTAX = _error("syntax", "A template that does not parse renders nothing.")
+SYNTAX = _error("syntax", mark("A template that does not parse renders nothing."))
 UNKNOWN_NAME = _error(
-    "unknown-name", "An undefined name is an error when the template is rendered."
+    "unknown-name", mark("An undefined name is an error when the template is rendered.")
 )
 UNKNOWN_FIELD = _error(
     "unknown-field",
-    "A field that the task does not have is an error when the template is rendered.",
+    mark("A field that the task does not have is an error when the template is rendered."),
 )
 NEVER_DEFINED = _warning(
-    "never-defined", "A misspelt field with `default` or `is defined` silently renders as nothing."
+    "never-defined",
+    mark("A misspelt field with `default` or `is defined` silently renders as nothing."),
 )
 UNKNOWN_FILTER = _error(
-    "unknown-filter", "A filter or test that Jinja does not have stops the template."
+    "unknown-filter", mark("A filter or test that Jinja does not have stops the template.")
 )
 MISSING_TEMPLATE = _error(
     "missing-template",
-    "Templates that are included, imported or extended are only found in the search path.",
+    mark("Templates that are included, imported or extended are only found in the search path."),
 )
 LOST_TEXT = _warning(
-    "lost-text", "In a template that extends another, only its blocks are printed."
+    "lost-text", mark("In a template that extends another, only its blocks are printed.")
 )
 NOT_TEXT = _warning(
     "not-text",
-    "A list prints as its items with commas between; a record or a function has no text.",
+    mark("A list prints as its items with commas between; a record or a function has no text."),
 )
 ANSWER_USED = _error(
     "answer-used",
-    "A template that looks at the answer would treat the shots and the query differently.",
+    mark("A template that looks at the answer would treat the shots and the query differently."),
 )
 
 # --- what comes out of rendering ------------------------------------------------------------------
 
-RENDERING = _error("rendering", "The template does not render an example of the task.")
+RENDERING = _error("rendering", mark("The template does not render an example of the task."))
 SLOW = _warning(
-    "slow", "Long loops slow down every prompt; such a template is rendered only once here."
+    "slow", mark("Long loops slow down every prompt; such a template is rendered only once here.")
 )
 SHOTS_IGNORED = _error(
-    "shots-ignored", "Without inputs and answers of the shots, every number of shots is zero shots."
+    "shots-ignored",
+    mark("Without inputs and answers of the shots, every number of shots is zero shots."),
 )
 QUERY_IGNORED = _error(
-    "query-ignored", "A prompt that does not show the query has the same answer for all queries."
+    "query-ignored",
+    mark("A prompt that does not show the query has the same answer for all queries."),
 )
 ANSWER_REVEALED = _error(
-    "answer-revealed", "An answer in the query's own text tells the model what to say."
+    "answer-revealed", mark("An answer in the query's own text tells the model what to say.")
 )
 UNUSED_FIELD = _warning(
-    "unused-field", "A field that the prompt never shows cannot help the model."
+    "unused-field", mark("A field that the prompt never shows cannot help the model.")
 )
 SHOTS_DIFFER = _warning(
     "shots-differ",
-    "The model continues the pattern of the shots, so the query must match it up to the answer.",
+    mark(
+        "The model continues the pattern of the shots, so the query must match it up to the answer."
+    ),
 )
 FINAL_NEWLINE = _warning(
     "final-newline",
-    "The newline that an editor puts at the end of a file ends the prompt, unlike the shots.",
+    mark("The newline that an editor puts at the end of a file ends the prompt, unlike the shots."),
     fixable=True,
 )
 NO_SEPARATOR = _error(
     "no-separator",
-    "Without a separator after an answer, the model cannot tell where it ends.",
+    mark("Without a separator after an answer, the model cannot tell where it ends."),
     fixable=True,
 )
 SHOTS_ON_A_LINE = _warning(
     "shots-on-a-line",
-    "With a space alone after an answer, an answer of two words ends after the first.",
+    mark("With a space alone after an answer, an answer of two words ends after the first."),
 )
 GLUED_WORDS = _warning(
     "glued-words",
-    "The newline behind a block tag is dropped (`trim_blocks`), so two texts may run together.",
+    mark(
+        "The newline behind a block tag is dropped (`trim_blocks`), so two texts may run together."
+    ),
 )
 BREAKS_OUT = _warning(
     "breaks-out",
-    "A value that contains what ends an answer looks like the beginning of another example.",
+    mark("A value that contains what ends an answer looks like the beginning of another example."),
 )
 UNREACHABLE_ANSWER = _warning(
     "unreachable-answer",
-    "A generated answer ends at the template's stop, so a gold answer must not contain it.",
+    mark("A generated answer ends at the template's stop, so a gold answer must not contain it."),
 )
 BROKEN_JSON = _warning(
     "broken-json",
-    "A quote or a newline in a value breaks JSON that is written by hand; `tojson` escapes both.",
+    mark(
+        "A quote or a newline in a value breaks JSON that is written by hand; "
+        "`tojson` escapes both."
+    ),
 )
 
 # --- white space and characters of the template ---------------------------------------------------
 
 SPACE_BEFORE_ANSWER = _warning(
     "space-before-answer",
-    "Other white space than one space in front of an answer makes tokens that text rarely has.",
+    mark(
+        "Other white space than one space in front of an answer makes tokens that text rarely has."
+    ),
     fixable=True,
 )
 TRAILING_SPACE = _warning(
     "trailing-space",
-    "White space at the end of a line or of the prompt is invisible, but the model reads it.",
+    mark("White space at the end of a line or of the prompt is invisible, but the model reads it."),
     fixable=True,
 )
 TAB = _warning(
@@ -117,118 +130,138 @@ TAB = _warning(
 )
 CARRIAGE_RETURN = _warning(
     "carriage-return",
-    "Jinja reads a carriage return as a newline, so the model does not read the file as it is.",
+    mark(
+        "Jinja reads a carriage return as a newline, so the model does not read the file as it is."
+    ),
     fixable=True,
 )
 INVISIBLE = _warning(
     "invisible-character",
-    "An invisible character changes the tokens, and makes equal texts unequal.",
+    mark("An invisible character changes the tokens, and makes equal texts unequal."),
     fixable=True,
 )
 STRAY_JOINER = _warning(
     "stray-joiner",
-    "A joiner where its script has none, or at the end of a label, is unseen and has tokens.",
+    mark("A joiner where its script has none, or at the end of a label, is unseen and has tokens."),
     fixable=True,
 )
 MIXED_SCRIPTS = _warning(
     "mixed-scripts",
-    "A word of two alphabets has a letter that looks like another one and has other tokens.",
+    mark("A word of two alphabets has a letter that looks like another one and has other tokens."),
 )
 SINGLE_BRACES = _warning(
-    "single-braces", "A name in single braces is printed as it stands; Jinja takes two."
+    "single-braces", mark("A name in single braces is printed as it stands; Jinja takes two.")
 )
 CONTROL_TOKEN = _warning(
     "control-token",
-    "Control tokens typed by hand fit one model; role tags use the template of every model.",
+    mark("Control tokens typed by hand fit one model; role tags use the template of every model."),
 )
 
 # --- rows and labels ------------------------------------------------------------------------------
 
-BAD_ROW = _error("bad-row", "A row that does not fit the task's types stops every other command.")
-REPEATED_ROW = _error("repeated-row", "A repeated row counts twice.")
-CONTRADICTION = _error(
-    "contradiction", "One of two rows with the same input and different outputs is wrong."
+BAD_ROW = _error(
+    "bad-row", mark("A row that does not fit the task's types stops every other command.")
 )
-LEAK = _error("leak", "A test that can be its own demonstration measures nothing.")
+REPEATED_ROW = _error("repeated-row", mark("A repeated row counts twice."))
+CONTRADICTION = _error(
+    "contradiction", mark("One of two rows with the same input and different outputs is wrong.")
+)
+LEAK = _error("leak", mark("A test that can be its own demonstration measures nothing."))
 NEAR_REPEAT = _warning(
     "near-repeat",
-    "Rows that differ in case, punctuation or a word may count twice, and leak like equal ones.",
+    mark(
+        "Rows that differ in case, punctuation or a word may count twice, and leak like equal ones."
+    ),
 )
-LABEL_MISSING = _warning("label-missing", "A label without demonstrations cannot be shown.")
-LABEL_UNTESTED = _note("label-untested", "A label without tests is not evaluated.")
+LABEL_MISSING = _warning("label-missing", mark("A label without demonstrations cannot be shown."))
+LABEL_UNTESTED = _note("label-untested", mark("A label without tests is not evaluated."))
 IMBALANCE = _warning(
-    "imbalance", "With imbalanced labels, always answering the commonest one looks accurate."
+    "imbalance", mark("With imbalanced labels, always answering the commonest one looks accurate.")
 )
 PADDED = _warning(
-    "padded-value", "White space around a value is part of every prompt that shows it."
+    "padded-value", mark("White space around a value is part of every prompt that shows it.")
 )
 ANSWER_IN_INPUT = _warning(
     "answer-in-input",
-    "Where most inputs contain their own label, copying it looks like a correct answer.",
+    mark("Where most inputs contain their own label, copying it looks like a correct answer."),
 )
 MIXED_FORMS = _warning(
     "mixed-normal-forms",
-    "A character that is spelt in two ways looks the same and has other tokens.",
+    mark("A character that is spelt in two ways looks the same and has other tokens."),
 )
 LABEL_NFC = _warning(
     "label-nfc",
-    "A label that Unicode NFC changes is not what a keyboard, a file or a model writes.",
+    mark("A label that Unicode NFC changes is not what a keyboard, a file or a model writes."),
 )
 LABEL_CHARACTERS = _warning(
     "label-characters",
-    "Labels that differ only in case, or contain an invisible character, are easily confused.",
+    mark(
+        "Labels that differ only in case, or contain an invisible character, are easily confused."
+    ),
 )
 
 # --- a model's tokens -----------------------------------------------------------------------------
 
 CANNOT_ASK = _error_of_model(
-    "cannot-ask", "A prompt that this model cannot be asked stops every other command."
+    "cannot-ask", mark("A prompt that this model cannot be asked stops every other command.")
 )
 BASE_MODEL_CHAT = _error_of_model(
-    "base-model-chat", "A model without a chat template has no turns."
+    "base-model-chat", mark("A model without a chat template has no turns.")
 )
 CHAT_MODEL_RAW = _note_of_model(
     "chat-model-raw",
-    "A chat model may answer better in turns than in raw text; a comparison says so.",
+    mark("A chat model may answer better in turns than in raw text; a comparison says so."),
 )
 SYSTEM_IN_USER = _note_of_model(
     "system-in-user",
     "Where a chat template has no system turn, `{% system or user %}` stands in the user's.",
 )
 DOUBLE_BOS = _error_of_model(
-    "double-bos", "The beginning of a text is marked once, and promptkit does that."
+    "double-bos", mark("The beginning of a text is marked once, and promptkit does that.")
 )
-TOO_LONG = _warning_of_model("too-long", "A prompt that exceeds the context cannot be run.")
+TOO_LONG = _warning_of_model("too-long", mark("A prompt that exceeds the context cannot be run."))
 LABEL_PREFIX = _warning_of_model(
     "label-prefix",
-    "Where a label's tokens are a prefix of another's, only the answer's end distinguishes them.",
+    mark(
+        "Where a label's tokens are a prefix of another's, only the answer's end "
+        "distinguishes them."
+    ),
 )
 LABEL_MERGES = _warning_of_model(
     "label-merges",
-    "A label that merges with the text in front of it is scored by other tokens than it has alone.",
+    mark(
+        "A label that merges with the text in front of it is scored by other "
+        "tokens than it has alone."
+    ),
 )
 LABEL_ROUND_TRIP = _error_of_model(
     "label-round-trip",
-    "A label that the tokenizer writes in another way is not the label that is scored.",
+    mark("A label that the tokenizer writes in another way is not the label that is scored."),
 )
 LABEL_START = _note_of_model(
-    "label-start", "Labels that share their first token are only distinguished by later tokens."
+    "label-start",
+    mark("Labels that share their first token are only distinguished by later tokens."),
 )
 LABEL_LENGTHS = _note_of_model(
     "label-lengths",
-    "The score is a sum over tokens, so a label of many tokens scores lower than one of few.",
+    mark("The score is a sum over tokens, so a label of many tokens scores lower than one of few."),
 )
 LABEL_BYTES = _warning_of_model(
     "label-bytes",
-    "A label in parts of characters is scored through tokens that the model has seldom read so.",
+    mark(
+        "A label in parts of characters is scored through tokens that the model has seldom read so."
+    ),
 )
 TOKEN_COST = _note_of_model(
     "token-cost",
-    "Scripts that a vocabulary covers poorly take more tokens, so that fewer shots fit.",
+    mark("Scripts that a vocabulary covers poorly take more tokens, so that fewer shots fit."),
 )
 COSTLY_SCRIPT = _warning_of_model(
     "costly-script",
-    "A script in pieces fills the context, takes long to read, and is seldom one the model knows.",
+    mark(
+        "A script in pieces fills the context, takes long to read, and is seldom "
+        "one the model knows."
+    ),
 )
 
 

@@ -20,6 +20,7 @@ from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.row_checks import PARTS, PlacedExample
 from promptkit.templating.source import Where
 from promptkit.text import has_word
+from promptkit.translation import tr
 
 LOPSIDED = 5
 """Largest ratio of the numbers of rows of two labels."""
@@ -35,30 +36,45 @@ def bad_rows(subject: Subject) -> Iterator[Finding]:
         where = Where(problem.file, problem.line, 1 if problem.line else None)
         value = "" if problem.value is None else f" {shorten(problem.value)}"
         column = f"{problem.field}{value}: " if problem.field else ""
-        yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", "correct the row")
+        yield rules.BAD_ROW.at(where, f"{column}{problem.reason}", tr("correct the row"))
 
 
 def row_problems(subject: Subject) -> Iterator[Finding]:
     """Yield rows without an output, equal rows, contradictions, and tests in the pool."""
     for defect, row, other, language in subject.row_problems:
         where, example = at(row), row.example
-        said = f"in {language}: " if language else ""
+        said = tr("in {language}: ", language=language) if language else ""
         match defect:
             case "missing output":
-                message = "the output is missing"
-                yield rules.BAD_ROW.at(where, message, "add it, or delete the row")
+                message = tr("the output is missing")
+                yield rules.BAD_ROW.at(where, message, tr("add it, or delete the row"))
             case "repeated row":
-                yield rules.REPEATED_ROW.at(where, f"{said}the same row as {other}", "delete one")
+                yield rules.REPEATED_ROW.at(
+                    where,
+                    tr("{said}the same row as {other}", said=said, other=other),
+                    tr("delete one"),
+                )
             case "contradiction":
-                outputs = f"{other.example.output!r} there and {example.output!r} here"
-                message = f"{said}the same input as {other}, with {outputs}"
-                yield rules.CONTRADICTION.at(where, message, "keep one")
+                outputs = tr(
+                    "{output!r} there and {output_2!r} here",
+                    output=other.example.output,
+                    output_2=example.output,
+                )
+                message = tr(
+                    "{said}the same input as {other}, with {outputs}",
+                    said=said,
+                    other=other,
+                    outputs=outputs,
+                )
+                yield rules.CONTRADICTION.at(where, message, tr("keep one"))
             case "repeated id":
-                message = f"the same id {example.id!r} as {other}"
-                yield rules.REPEATED_ROW.at(where, message, "an id is unique")
+                message = tr("the same id {id!r} as {other}", id=example.id, other=other)
+                yield rules.REPEATED_ROW.at(where, message, tr("an id is unique"))
             case "leak":
-                message = f"{said}this test is also in the pool, as {other}"
-                yield rules.LEAK.at(where, message, "delete one")
+                message = tr(
+                    "{said}this test is also in the pool, as {other}", said=said, other=other
+                )
+                yield rules.LEAK.at(where, message, tr("delete one"))
 
 
 def near_repeats(subject: Subject) -> Iterator[Finding]:
@@ -70,15 +86,19 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
         if _equal(first, row):
             continue  # reported by `row_problems`
         shown = next((text for _, text in subject.texts(first)), first.example.id)
-        message = f"near-duplicate of {first} ({shorten(shown, 50)})"
-        fix = "keep one"
+        message = tr("near-duplicate of {first} ({shown})", first=first, shown=shorten(shown, 50))
+        fix = tr("keep one")
         if first.part != row.part:
             if subject.task.near_duplicates == "allow":
                 continue
-            message += ", a demonstration that its shots leave out"
-            fix = 'keep one, or write near_duplicates = "allow" in task.toml'
+            message += tr(", a demonstration that its shots leave out")
+            fix = tr('keep one, or write near_duplicates = "allow" in task.toml')
         elif not subject.same_output(first, row):
-            message += f", with {first.example.output!r} there and {row.example.output!r} here"
+            message += tr(
+                ", with {output!r} there and {output_2!r} here",
+                output=first.example.output,
+                output_2=row.example.output,
+            )
         yield rules.NEAR_REPEAT.at(at(row), message, fix)
 
 
@@ -102,21 +122,29 @@ def counts(subject: Subject) -> Iterator[Finding]:
         if missing:
             rule = rules.LABEL_MISSING if part == "demos" else rules.LABEL_UNTESTED
             row = "demonstration" if part == "demos" else "test"
-            message = f"no {row} has {_listed(missing)}"
-            yield rule.at(subject.at_key("labels"), message, "add some, or drop the label")
+            message = tr("no {row} has {listed}", row=row, listed=_listed(missing))
+            yield rule.at(subject.at_key("labels"), message, tr("add some, or drop the label"))
         (most, n), (least, m) = found.most_common()[0], found.most_common()[-1]
         if n >= LOPSIDED * m and len(rows) >= ENOUGH * len(found) and len(found) > 1:
             yield rules.IMBALANCE.at(
                 at(rows[0])._replace(line=None, column=None),
-                f"of {len(rows)} {part}, {n} are {most!r} and {m} {'is' if m == 1 else 'are'} "
-                f"{least!r}",
-                f"add rows of {least!r}, or read macro-F1 instead of accuracy",
+                tr(
+                    "of {count} {part}, {n} are {most!r} and {m} {text} {least!r}",
+                    count=len(rows),
+                    part=part,
+                    n=n,
+                    most=most,
+                    m=m,
+                    text="is" if m == 1 else "are",
+                    least=least,
+                ),
+                tr("add rows of {least!r}, or read macro-F1 instead of accuracy", least=least),
             )
 
 
 def _listed(labels: Sequence[str]) -> str:
     shown = ", ".join(map(repr, labels[:5]))
-    return shown + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+    return shown + (tr(" and {count} more", count=len(labels) - 5) if len(labels) > 5 else "")
 
 
 def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
@@ -134,8 +162,12 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
     if len(copies) >= COPIES * len(rows):
         yield rules.ANSWER_IN_INPUT.at(
             at(copies[0]),
-            f"{len(copies)} of {len(rows)} inputs contain their own label",
-            "take the label out of the input, or rename the labels",
+            tr(
+                "{count} of {count_2} inputs contain their own label",
+                count=len(copies),
+                count_2=len(rows),
+            ),
+            tr("take the label out of the input, or rename the labels"),
         )
 
 
@@ -168,20 +200,31 @@ def is_padded(text: str) -> bool:
 
 def _padded(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
     if is_padded(text):
-        yield rules.PADDED.at(at(), f"{field} {shorten(text)} has white space around it", "trim it")
+        yield rules.PADDED.at(
+            at(),
+            tr("{field} {text} has white space around it", field=field, text=shorten(text)),
+            tr("trim it"),
+        )
 
 
 def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
     bare = text.strip()
     for place, name in invisible(bare):
-        message = f"{field} {_escaped(text)} contains {name}"
+        message = tr(
+            "{field} {escaped} contains {name}", field=field, escaped=_escaped(text), name=name
+        )
         if bare[place] in JOINERS:
-            yield rules.STRAY_JOINER.at(at(), message, "delete it")
+            yield rules.STRAY_JOINER.at(at(), message, tr("delete it"))
         else:
-            yield rules.INVISIBLE.at(at(), message, "delete it, or write a space")
+            yield rules.INVISIBLE.at(at(), message, tr("delete it, or write a space"))
     for _, word, odd in mixed(text):
-        message = f"{field}: the word {word!r} has letters of another alphabet: {odd}"
-        yield rules.MIXED_SCRIPTS.at(at(), message, "type the word anew")
+        message = tr(
+            "{field}: the word {word!r} has letters of another alphabet: {odd}",
+            field=field,
+            word=word,
+            odd=odd,
+        )
+        yield rules.MIXED_SCRIPTS.at(at(), message, tr("type the word anew"))
 
 
 def label_characters(subject: Subject) -> Iterator[Finding]:
@@ -195,20 +238,28 @@ def _of_labels(labels: Sequence[str], where: Where) -> Iterator[Finding]:
     folded: dict[str, str] = {}
     for label in labels:
         if unicodedata.normalize("NFC", label) != label:
-            message = f"the label {_escaped(label)} changes under Unicode NFC"
-            yield rules.LABEL_NFC.at(where, message, "write it in NFC, in the labels and the rows")
+            message = tr("the label {escaped} changes under Unicode NFC", escaped=_escaped(label))
+            yield rules.LABEL_NFC.at(
+                where, message, tr("write it in NFC, in the labels and the rows")
+            )
         same = folded.setdefault(unicodedata.normalize("NFKC", label).casefold(), label)
         if same != label:
-            message = f"the labels {same!r} and {label!r} differ in case or width alone"
-            yield rules.LABEL_CHARACTERS.at(where, message, "rename one")
+            message = tr(
+                "the labels {same!r} and {label!r} differ in case or width alone",
+                same=same,
+                label=label,
+            )
+            yield rules.LABEL_CHARACTERS.at(where, message, tr("rename one"))
         for place, name in invisible(label):
-            message = f"the label {_escaped(label)} contains {name}"
+            message = tr("the label {escaped} contains {name}", escaped=_escaped(label), name=name)
             joiner = label[place] in JOINERS
             rule = rules.STRAY_JOINER if joiner else rules.LABEL_CHARACTERS
-            yield rule.at(where, message, "delete it")
+            yield rule.at(where, message, tr("delete it"))
         for _, _, odd in mixed(label):
-            message = f"the label {label!r} has letters of another alphabet: {odd}"
-            yield rules.LABEL_CHARACTERS.at(where, message, "type it anew")
+            message = tr(
+                "the label {label!r} has letters of another alphabet: {odd}", label=label, odd=odd
+            )
+            yield rules.LABEL_CHARACTERS.at(where, message, tr("type it anew"))
 
 
 def _escaped(text: str) -> str:

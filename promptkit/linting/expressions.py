@@ -31,6 +31,7 @@ from promptkit.linting.shapes import (
 )
 from promptkit.templating.source import Page
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 Scope = ChainMap[str, Shape]
 
@@ -103,7 +104,7 @@ class Expressions(NodeVisitor):
                 rules.ANSWER_USED,
                 node,
                 "the query's answer is not known here, so {{ output }} can only be printed",
-                "print it as it is, and put the wording of an answer into the labels",
+                tr("print it as it is, and put the wording of an answer into the labels"),
             )
             return ANY
         if whole and isinstance(shape, Record) and shape.name == INPUT:
@@ -122,8 +123,8 @@ class Expressions(NodeVisitor):
         else:
             known = [name for name in scope if name not in self._globals]
             close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
-            fix = close or f"choose one of: {listed(known)}"
-        self._say(rules.UNKNOWN_NAME, node, f"unknown name {node.name!r}", fix)
+            fix = close or tr("choose one of: {known}", known=listed(known))
+        self._say(rules.UNKNOWN_NAME, node, tr("unknown name {name!r}", name=node.name), fix)
         return ANY
 
     def visit_Getattr(self, node: nodes.Getattr, scope: Scope) -> Shape:  # noqa: N802
@@ -151,11 +152,19 @@ class Expressions(NodeVisitor):
             if name in shape.methods:
                 return MethodShape(name)
             kind = "a text" if shape.kind is str else "a number"
-            self._no_field(node, name, f"{path_of(node)!r} is {kind} and", shape.methods, kind)
+            self._no_field(
+                node,
+                name,
+                tr("{path_of!r} is {kind} and", path_of=path_of(node), kind=kind),
+                shape.methods,
+                kind,
+            )
         elif isinstance(shape, Items):
             if name in ("count", "index"):
                 return MethodShape(name)
-            self._no_field(node, name, f"{path_of(node)!r} is a list and", (), "a list")
+            self._no_field(
+                node, name, tr("{path_of!r} is a list and", path_of=path_of(node)), (), "a list"
+            )
         return ANY
 
     def _no_field(
@@ -170,23 +179,28 @@ class Expressions(NodeVisitor):
         guarded = path in self._guarded
         close = did_you_mean(name, known)
         if name == "output" and is_input:
-            fix = "the query's answer is not known; end the prompt where it goes"
+            fix = tr("the query's answer is not known; end the prompt where it goes")
         elif name in beside:
-            fix = f"write {path_of(node)}.metadata.{name}"
+            fix = tr("write {path_of}.metadata.{name}", path_of=path_of(node), name=name)
         elif close:
             fix = close
         elif kind == "a list":
             fix = "loop over it with {% for ... %}, or take one item, as in [0]"
         elif kind:
-            fix = "print it as it is"
+            fix = tr("print it as it is")
         else:
             implied = () if beside or not is_input else ("metadata",)
             if is_input and isinstance(of, Record) and of.options != "options":
                 implied = (*implied, "options")
-            fix = f"it has {listed([one for one in known if one not in implied])}"
+            fix = tr("it has {listed}", listed=listed([one for one in known if one not in implied]))
         rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
-        effect = ", so this is never defined" if guarded else ""
-        self._say(rule, node, f"{owner} has no field {name!r}{effect}", fix)
+        effect = tr(", so this is never defined") if guarded else ""
+        self._say(
+            rule,
+            node,
+            tr("{owner} has no field {name!r}{effect}", owner=owner, name=name, effect=effect),
+            fix,
+        )
 
     def visit_Filter(self, node: nodes.Filter, scope: Scope) -> Shape:  # noqa: N802
         chain = [node]  # which may be long, so that it is not followed by recursion
@@ -246,8 +260,15 @@ class Expressions(NodeVisitor):
         return ANY
 
     def _unknown(self, what: str, node: nodes.Filter | nodes.Test, known: Any) -> None:
-        fix = did_you_mean(node.name, known) or f"see Jinja's list of built-in {what}s"
-        self._say(rules.UNKNOWN_FILTER, node, f"unknown {what} {node.name!r}", fix)
+        fix = did_you_mean(node.name, known) or tr(
+            "see Jinja's list of built-in {what}s", what=what
+        )
+        self._say(
+            rules.UNKNOWN_FILTER,
+            node,
+            tr("unknown {what} {name!r}", what=what, name=node.name),
+            fix,
+        )
 
     def _arguments(self, node: Any, scope: Scope) -> None:
         for argument in [*(node.args or ()), *(k.value for k in node.kwargs or ())]:
@@ -280,7 +301,7 @@ class Expressions(NodeVisitor):
 
     def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Shape:  # noqa: N802
         for part in node.nodes:
-            self._check_text(part, self._used(part, scope), "in Python's notation")
+            self._check_text(part, self._used(part, scope), tr("in Python's notation"))
         return TEXT
 
     def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Shape:  # noqa: N802
@@ -319,22 +340,33 @@ class Expressions(NodeVisitor):
             case OneOf(fields):
                 for name, one in fields if path not in self._told_apart else ():
                     if isinstance(one, Items | Record):
-                        self._check_text(node, one, how, f"{path}, the field {name!r},")
+                        self._check_text(
+                            node, one, how, tr("{path}, the field {name!r},", path=path, name=name)
+                        )
                 return
             case Items(Items() | TupleShape() | Record()):
-                what, fix = "a list of more than texts", "loop over it, or write | tojson"
+                what, fix = tr("a list of more than texts"), tr("loop over it, or write | tojson")
             case Items() | TupleShape():
-                what = f"a list, which prints {how}"
-                fix = 'write | join(", ") where that is meant, | tojson, or loop over it'
+                what = tr("a list, which prints {how}", how=how)
+                fix = tr('write | join(", ") where that is meant, | tojson, or loop over it')
             case Record():
-                what, fix = "a whole record", f"print one of its fields: {listed(shape.shapes)}"
+                what, fix = (
+                    tr("a whole record"),
+                    tr("print one of its fields: {shapes}", shapes=listed(shape.shapes)),
+                )
             case MethodShape(name):
-                what, fix = "a function, which prints as nothing useful", f"call it: {name}()"
+                what, fix = (
+                    tr("a function, which prints as nothing useful"),
+                    tr("call it: {name}()", name=name),
+                )
             case Macro():
-                what, fix = "a macro, which prints as nothing useful", f"call it: {path}()"
+                what, fix = (
+                    tr("a macro, which prints as nothing useful"),
+                    tr("call it: {path}()", path=path),
+                )
             case _:
                 return
-        self._say(rules.NOT_TEXT, node, f"{path} is {what}", fix)
+        self._say(rules.NOT_TEXT, node, tr("{path} is {what}", path=path, what=what), fix)
 
     def _say(self, rule: Rule, node: nodes.Node, message: str, fix: str) -> None:
         self.findings[rule.at(self._page.of(node), message, fix)] = None

@@ -42,6 +42,7 @@ from promptkit.templating.template import (
     templates_of,
 )
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.linting.token_model import TokenModel
@@ -122,8 +123,8 @@ def _known_rules(names: Iterable[str]) -> set[str]:
     known = {rule.id for rule in RULES}
     for name in (names := set(names)):
         if name not in known:
-            hint = did_you_mean(name, known) or "see docs/lint.md"
-            raise TaskError(f"unknown rule {name!r}; {hint}")
+            hint = did_you_mean(name, known) or tr("see docs/lint.md")
+            raise TaskError(tr("unknown rule {name!r}; {hint}", name=name, hint=hint))
     return names
 
 
@@ -166,7 +167,9 @@ def _templates(
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             where = Where(str(path), line, 1)
-            finding = rules.SYNTAX.at(where, "this is not UTF-8", "save the template as UTF-8")
+            finding = rules.SYNTAX.at(
+                where, tr("this is not UTF-8"), tr("save the template as UTF-8")
+            )
             found[finding] = None
             continue
         yield Template(raw, path.name, folders, str(path))
@@ -237,7 +240,7 @@ def _all_of_template(
         yield rendered.syntax_error(error, page)
         return
     except RecursionError:
-        reason, fix = "an expression nests too deeply to be checked", "split it with {% set %}"
+        reason, fix = tr("an expression nests too deeply to be checked"), "split it with {% set %}"
         yield rules.SYNTAX.at(page.line(1), reason, fix)
         return
     yield from names.findings
@@ -255,8 +258,8 @@ def _all_of_template(
     unused = [name for name, info in fields.items() if not info.exclude and name not in shown]
     if not any(finding.rule == rules.NEVER_DEFINED.id for finding in names.findings):
         for name in unused:
-            message = f"the field {name!r} is never shown"
-            yield rules.UNUSED_FIELD.at(page.line(1), message, "print it, or drop the field")
+            message = tr("the field {name!r} is never shown", name=name)
+            yield rules.UNUSED_FIELD.at(page.line(1), message, tr("print it, or drop the field"))
     if depth.model is not None:
         yield from check_prompts(subject, page, template, depth.model, depth.shots)
 

@@ -31,6 +31,7 @@ from promptkit.linting.shapes import (
 )
 from promptkit.templating.source import Page, Pages
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 _KINDS = ("string", "iterable", "sequence", "mapping", "number")
 """Tests that tell a list from a text."""
@@ -87,8 +88,12 @@ class NameChecker(Expressions):
     def _check_printed(self, node: nodes.Node, known: set[str], parent: Page) -> None:
         """Report nodes of a child outside the blocks of its parent, which are never printed."""
         if isinstance(node, nodes.Block) and node.name not in known:
-            message = f"{parent.name} has no block {node.name!r}, so this one is never printed"
-            fix = did_you_mean(node.name, known) or f"it has {listed(known)}"
+            message = tr(
+                "{name} has no block {name_2!r}, so this one is never printed",
+                name=parent.name,
+                name_2=node.name,
+            )
+            fix = did_you_mean(node.name, known) or tr("it has {known}", known=listed(known))
             self._say(rules.LOST_TEXT, node, message, fix)
         for child in node.nodes if isinstance(node, nodes.Output) else [node]:
             if isinstance(child, nodes.TemplateData):
@@ -96,7 +101,10 @@ class NameChecker(Expressions):
             else:
                 is_lost = isinstance(node, nodes.Output | nodes.CallBlock)
             if is_lost:
-                message = f"this stands outside the blocks of {parent.name}, so it is never printed"
+                message = tr(
+                    "this stands outside the blocks of {name}, so it is never printed",
+                    name=parent.name,
+                )
                 self._say(rules.LOST_TEXT, child, message, "move it into a {% block %}")
                 return
 
@@ -106,9 +114,13 @@ class NameChecker(Expressions):
         page = self._pages.open(template.value, self._page)
         if page is None:
             if not may_miss:
-                message = f"template {template.value!r} not found in its search path"
+                message = tr(
+                    "template {value!r} not found in its search path", value=template.value
+                )
                 known = self._pages.names()
-                fix = did_you_mean(template.value, known) or f"choose one of: {listed(known)}"
+                fix = did_you_mean(template.value, known) or tr(
+                    "choose one of: {known}", known=listed(known)
+                )
                 self._say(rules.MISSING_TEMPLATE, template, message, fix)
             return None
         try:
@@ -206,8 +218,15 @@ class NameChecker(Expressions):
             name, alias = item if isinstance(item, tuple) else (item, item)
             scope[alias] = ANY if module is None else module.shapes.get(name, ANY)
             if module is not None and name not in module.shapes:
-                fix = did_you_mean(name, module.shapes) or f"it has {listed(module.shapes)}"
-                self._say(rules.UNKNOWN_NAME, node, f"{module.name} has no {name!r}", fix)
+                fix = did_you_mean(name, module.shapes) or tr(
+                    "it has {shapes}", shapes=listed(module.shapes)
+                )
+                self._say(
+                    rules.UNKNOWN_NAME,
+                    node,
+                    tr("{name} has no {name_2!r}", name=module.name, name_2=name),
+                    fix,
+                )
 
     def _module(
         self,

@@ -11,6 +11,7 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.findings import Finding
 from promptkit.linting.subject import Subject, at
 from promptkit.templating.source import Where
+from promptkit.translation import tr
 
 _JOINS_BEFORE = frozenset(
     "\u09be\u09d7\u0b3e\u0b56\u0b57\u0bbe\u0bd7\u0cc2\u0cd5\u0cd6\u0d3e\u0d57\u0dcf\u0ddf\u102e\u1b35"
@@ -34,9 +35,16 @@ def mixed_forms(subject: Subject) -> Iterator[Finding]:
         form = composed(unit)
         there = next((where for text, where in _texts(subject) if form in text), None)
         if there is not None:
-            ways = f"{_codes(unit)} here, and {_codes(form)} in {there(form)}"
-            fix = "write it in one form everywhere, such as NFC"
-            yield rules.MIXED_FORMS.at(here(), f"{form!r} is written as {ways}", fix)
+            ways = tr(
+                "{codes} here, and {codes_2} in {there}",
+                codes=_codes(unit),
+                codes_2=_codes(form),
+                there=there(form),
+            )
+            fix = tr("write it in one form everywhere, such as NFC")
+            yield rules.MIXED_FORMS.at(
+                here(), tr("{form!r} is written as {ways}", form=form, ways=ways), fix
+            )
 
 
 def _texts(subject: Subject) -> Iterator[tuple[str, Callable[[str], Where]]]:

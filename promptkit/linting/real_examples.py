@@ -21,10 +21,11 @@ from promptkit.tasks.row_checks import PlacedExample
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.source import Where
 from promptkit.templating.template import Template
+from promptkit.translation import mark, tr
 
 _PADDED = 5
 """Number of rows with white space around a value that are rendered."""
-_ELSEWHERE = "use a template whose examples end otherwise, such as xml.j2"
+_ELSEWHERE = mark("use a template whose examples end otherwise, such as xml.j2")
 _OBJECT = re.compile(r'\{\s*"[^"\n]*"\s*:.*\}', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
 
@@ -60,13 +61,13 @@ def check_examples(
     for row in rows:
         texts = [text for _, text in subject.texts(row) if ending in text.strip()]
         if texts and _stands_in(ending, _show(subject, renderer, row)):
-            fix = "take it out of the value, or print the value with | tojson"
+            fix = tr("take it out of the value, or print the value with | tojson")
             yield _breaks_out(at(row, texts[0]), f"{texts[0]!r:.60}", ending, fix)
     for label in prompt.candidates or ():
         if ending in label:
-            fix = f"rename it, or {_ELSEWHERE}"
+            fix = tr("rename it, or {ELSEWHERE}", ELSEWHERE=_ELSEWHERE)
             where = subject.at_key("labels")
-            yield _breaks_out(where, f"the label {label.strip()!r}", ending, fix)
+            yield _breaks_out(where, tr("the label {label!r}", label=label.strip()), ending, fix)
     if prompt.candidates is None and (prompt.format is None or prompt.format.kind == "text"):
         yield from _answers_end(subject, prompt.stop, ending)
 
@@ -126,19 +127,21 @@ def _stands_in(ending: str, shown: _Shown) -> bool:
 
 def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
     """Yield free-form answers that contain what ends an answer."""
-    fix = f"{_ELSEWHERE} or json.j2"
+    fix = tr("{ELSEWHERE} or json.j2", ELSEWHERE=_ELSEWHERE)
     for row in subject.all_rows:
         answer = (subject.label(row) or "").strip()
-        what = f"the answer {shorten(answer)}"
+        what = tr("the answer {answer}", answer=shorten(answer))
         if row.part == "tests" and stop in answer:
-            message = f"{what} contains {stop!r}, at which every answer ends"
+            message = tr(
+                "{what} contains {stop!r}, at which every answer ends", what=what, stop=stop
+            )
             yield rules.UNREACHABLE_ANSWER.at(at(row, answer), message, fix)
         elif ending in answer:
             yield _breaks_out(at(row, answer), what, ending, fix)
 
 
 def _breaks_out(where: Where, what: str, ending: str, fix: str) -> Finding:
-    message = f"{what} contains {ending!r}, which ends an answer"
+    message = tr("{what} contains {ending!r}, which ends an answer", what=what, ending=ending)
     return rules.BREAKS_OUT.at(where, message, fix)
 
 
@@ -155,8 +158,12 @@ def _json_is_whole(shown: Sequence[_Shown], probe: Probe) -> Iterator[Finding]:
                 at, reason = flaw
                 yield rules.BROKEN_JSON.at(
                     probe.at(_piece_at(pieces, at)),
-                    f"{text.strip()!r:.60} looks like JSON, and is none: {reason}",
-                    "write each value with | tojson, and without quotes around it",
+                    tr(
+                        "{text!r:.60} looks like JSON, and is none: {reason}",
+                        text=text.strip(),
+                        reason=reason,
+                    ),
+                    tr("write each value with | tojson, and without quotes around it"),
                 )
                 return
 
@@ -191,7 +198,9 @@ def _flaw(text: str) -> tuple[int, str] | None:
     try:
         _decode(written)
     except json.JSONDecodeError as error:
-        return error.pos + text.index(written), f"{error.msg} at {written[error.pos :]!r:.20}"
+        return error.pos + text.index(written), tr(
+            "{msg} at {written!r:.20}", msg=error.msg, written=written[error.pos :]
+        )
     except (ValueError, RecursionError):  # too many digits, or too deep
         return None
     return None

@@ -23,6 +23,7 @@ from promptkit.sandbox.limits import MAX_STEPS
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.source import Edit, Page, Where
+from promptkit.translation import tr
 
 SLOW_STEPS = MAX_STEPS // 20
 """Steps of a rendering that takes half a second or more, so that others are left out."""
@@ -126,17 +127,21 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
         what, fix = "shots' answers", "print {{ shot.output }}"
     elif _same(probe, probe.other_shots, shown=len(shown) > 1):
         piece = shown[0] if shown else None
-        what, fix = "shots' inputs", "print the fields of shot.input"
+        what, fix = "shots' inputs", tr("print the fields of shot.input")
     else:
         return
-    yield rules.SHOTS_IGNORED.at(probe.at(piece), f"the {what} are never shown", fix)
+    yield rules.SHOTS_IGNORED.at(probe.at(piece), tr("the {what} are never shown", what=what), fix)
 
 
 def is_quick(probe: Probe) -> Iterator[Finding]:
     """Yield a finding where a rendering takes half a second or more."""
     if probe.slow:
-        message = f"one rendering takes {probe.slow:,} of {MAX_STEPS:,} steps"
-        yield rules.SLOW.at(probe.at(None), message, "loop over less")
+        message = tr(
+            "one rendering takes {slow:,} of {MAX_STEPS:,} steps",
+            slow=probe.slow,
+            MAX_STEPS=MAX_STEPS,
+        )
+        yield rules.SLOW.at(probe.at(None), message, tr("loop over less"))
 
 
 def query_is_shown(probe: Probe) -> Iterator[Finding]:
@@ -144,7 +149,7 @@ def query_is_shown(probe: Probe) -> Iterator[Finding]:
     if _same(probe, probe.other_query, shown=bool(probe.of(QUERY))):
         yield rules.QUERY_IGNORED.at(
             probe.at(probe.pieces[-1] if probe.pieces else None),
-            "the query is never shown",
+            tr("the query is never shown"),
             "print the fields of query, or of input inside {% example %}",
         )
 
@@ -158,8 +163,8 @@ def answer_is_hidden(probe: Probe) -> Iterator[Finding]:
         return
     for piece in probe.pieces[begin:]:
         if piece.kind == "data" and piece.field == "output":
-            message = "an answer stands in the query's text"
-            yield rules.ANSWER_REVEALED.at(probe.at(piece), message, "end the prompt before it")
+            message = tr("an answer stands in the query's text")
+            yield rules.ANSWER_REVEALED.at(probe.at(piece), message, tr("end the prompt before it"))
             return
 
 
@@ -179,15 +184,15 @@ def answers_end(probe: Probe) -> Iterator[Finding]:
     pieces = probe.pieces[first + 1 : following[0]]
     between = _text(pieces)
     where = probe.at(probe.pieces[first])
-    fix = "let a newline follow it"
+    fix = tr("let a newline follow it")
     # "{{ output }}s" has its plural; a word of another line stands by itself.
     is_word = between[:1].isalnum() and pieces[0].line != probe.pieces[first].line
     if not between or is_word:
-        message = "nothing stands between an answer and what follows it"
+        message = tr("nothing stands between an answer and what follows it")
         edits = _newline_before_end(probe.pages[0])
         yield rules.NO_SEPARATOR.at(where, message, fix, edits)
     elif not between.strip(" "):
-        message = "only a space stands between an answer and the next example"
+        message = tr("only a space stands between an answer and the next example")
         yield rules.SHOTS_ON_A_LINE.at(where, message, fix)
 
 
@@ -210,13 +215,17 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
         start, end = len(page.source.rstrip("\n")), len(page.source)
         yield rules.FINAL_NEWLINE.at(
             page.at(start),
-            "the prompt ends in a newline, and the shots have none in front of the answer",
+            tr("the prompt ends in a newline, and the shots have none in front of the answer"),
             "delete the newline at the end of the file, or write an {% example %} block",
             page.edit(start, end, "") if start < end else (),
         )
     elif (difference := _difference(shot, query)) is not None:
-        said = f"{_shown(shot, difference)}, and the query {_shown(query, difference)}"
-        message = f"up to the answer a shot reads {said}"
+        said = tr(
+            "{shown}, and the query {shown_2}",
+            shown=_shown(shot, difference),
+            shown_2=_shown(query, difference),
+        )
+        message = tr("up to the answer a shot reads {said}", said=said)
         yield rules.SHOTS_DIFFER.at(probe.at(pieces[asked[-1]]), message, _MAKE_SAME)
     yield from _separators(probe, first, second[0], last, asked[0])
 
@@ -257,8 +266,12 @@ def _separators(probe: Probe, first: int, second: int, last: int, asked: int) ->
     added = final[len(tail) : len(final) - len(head)]
     fits = final.startswith(tail) and final.endswith(head) and len(final) > len(usual)
     if not fits or not added.strip():  # a sentence in between is the author's
-        said = f"{_shown(usual, 0)}, and between the last one and the query {_shown(final, 0)}"
-        message = f"between shots stands {said}"
+        said = tr(
+            "{shown}, and between the last one and the query {shown_2}",
+            shown=_shown(usual, 0),
+            shown_2=_shown(final, 0),
+        )
+        message = tr("between shots stands {said}", said=said)
         yield rules.SHOTS_DIFFER.at(probe.at(probe.pieces[asked]), message, _MAKE_SAME)
 
 
@@ -297,7 +310,7 @@ def words_are_apart(probe: Probe) -> Iterator[Finding]:
         shown = f"{left[begin:]}{beginning(right, 15)}"
         yield rules.GLUED_WORDS.at(
             probe.at(after),
-            f"two texts run together: {shown!r}",
+            tr("two texts run together: {shown!r}", shown=shown),
             'put a space or {{ "\\n" }} between them; a tag at the end of a line drops the newline',
         )
 
@@ -325,8 +338,8 @@ TEXT_RULES = (answers_end, query_looks_like_shots, words_are_apart)
 
 def syntax_error(error: jinja2.TemplateSyntaxError, page: Page) -> Finding:
     """Return the finding about a template that does not parse."""
-    reason = brief(error.message or "syntax error")
-    return rules.SYNTAX.at(page.line(error.lineno), reason, "correct the syntax")
+    reason = brief(error.message or tr("syntax error"))
+    return rules.SYNTAX.at(page.line(error.lineno), reason, tr("correct the syntax"))
 
 
 def rendering_error(error: PromptkitError, pages: Sequence[Page]) -> Finding:
@@ -335,6 +348,6 @@ def rendering_error(error: PromptkitError, pages: Sequence[Page]) -> Finding:
     if isinstance(error, TemplateError):
         reason = error.reason
         if error.example and error.example not in (*SHOTS, QUERY):
-            reason += f" (example {error.example!r})"
+            reason += tr(" (example {example!r})", example=error.example)
         where = _line(pages, error.file, error.line or 1)
-    return rules.RENDERING.at(where, reason, "correct the template; see docs/templates.md")
+    return rules.RENDERING.at(where, reason, tr("correct the template; see docs/templates.md"))

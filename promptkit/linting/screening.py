@@ -26,6 +26,7 @@ from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
 from promptkit.tasks.task import Task
 from promptkit.templating.template import BUILT_IN, Template
+from promptkit.translation import tr
 
 MOST_NEAR = 1_000
 """So many rows are compared with one another."""
@@ -61,9 +62,16 @@ def screen(task: Task[Any, Any], templates: Sequence[Template], shots: Sequence[
     sentences = [sentence for sentence in unreachable if sentence is not None]
     if known:
         names = ", ".join(sorted({one.rule for one in known}))
-        number = "1 warning" if len(known) == 1 else f"{len(known):,} warnings"
+        number = "1 warning" if len(known) == 1 else tr("{count:,} warnings", count=len(known))
         command = _command(task, [template for template, some in warned.items() if some])
-        sentences.append(f"lint: {number} ({names}); see {command}")
+        sentences.append(
+            tr(
+                "lint: {number} ({names}); see {command}",
+                number=number,
+                names=names,
+                command=command,
+            )
+        )
     return sentences
 
 
@@ -93,12 +101,22 @@ def _refusal(
     task: Task[Any, Any], finding: Finding, others: int, templates: Sequence[Template]
 ) -> TemplateError:
     command = _command(task, templates)
-    seen = f"{command} lists {others} more" if others else f"see {command}"
+    seen = (
+        tr("{command} lists {others} more", command=command, others=others)
+        if others
+        else tr("see {command}", command=command)
+    )
     # What the renderer refuses, it says what to do about.
     fix = "" if finding.rule == rules.RENDERING.id else f"; {finding.fix}"
     return TemplateError(
-        f"lint error {finding.rule}: {finding.message}{fix}\n"
-        f"  ({seen}; --no-lint, or lint=False, asks nevertheless)",
+        tr(
+            "lint error {rule}: {message}{fix}\n"
+            "  ({seen}; --no-lint, or lint=False, asks nevertheless)",
+            rule=finding.rule,
+            message=finding.message,
+            fix=fix,
+            seen=seen,
+        ),
         file=None if finding.file is None else shown_path(finding.file),
         line=finding.line,
         column=finding.column,
@@ -111,9 +129,13 @@ def _unreachable(subject: Subject, template: Template, findings: Sequence[Findin
     if not found:
         return None
     count, tests = len(found), len(subject.rows["tests"])
-    return (
-        f"with {template.name}, {count:,} of {tests:,} gold answers can never be given: "
-        f"{found[0].message}; {found[0].fix}"
+    return tr(
+        "with {name}, {count:,} of {tests:,} gold answers can never be given: {message}; {fix}",
+        name=template.name,
+        count=count,
+        tests=tests,
+        message=found[0].message,
+        fix=found[0].fix,
     )
 
 

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from promptkit.errors import escaped
 from promptkit.linting.findings import Finding
+from promptkit.translation import mark, tr
 
 MOST = 10
 """Number of findings of one rule that a terminal shows."""
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_COLOURS = {"error": mark("bold red"), "warning": "yellow", "note": "cyan"}
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
@@ -34,10 +35,18 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         )
         console.print(head, soft_wrap=True)
         console.print(Text(f"  {escaped(finding.message)}"), soft_wrap=True)
-        console.print(Text(f"  fix: {escaped(finding.fix)}", "dim"), soft_wrap=True)
+        console.print(Text(tr("  fix: {fix}", fix=escaped(finding.fix)), "dim"), soft_wrap=True)
     for rule, count in shown.items():
         if count > MOST:
-            console.print(Text(f"… and {count - MOST} more of {rule}; --json has them all"))
+            console.print(
+                Text(
+                    tr(
+                        "… and {count} more of {rule}; --json has them all",
+                        count=count - MOST,
+                        rule=rule,
+                    )
+                )
+            )
     console.print(Text(summary(findings)))
 
 
@@ -45,7 +54,7 @@ def summary(findings: Iterable[Finding]) -> str:
     """Return the numbers of findings: `2 errors, 1 warning`."""
     counts = Counter[str](finding.severity for finding in findings)
     named = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level in _COLOURS if (n := counts[level]))
-    return named or "no findings"
+    return named or tr("no findings")
 
 
 def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:

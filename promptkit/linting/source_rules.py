@@ -10,6 +10,7 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
 from promptkit.templating.source import Edit, LexerToken, Page
+from promptkit.translation import tr
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _TABS = re.compile(r"\t+")
@@ -28,12 +29,16 @@ def carriage_returns(page: Page) -> Iterator[Finding]:
         return
     first = page.raw.index("\r")
     count = page.raw.count("\r")
-    what = "a carriage return" if count == 1 else f"{count} carriage returns, the first"
+    what = (
+        tr("a carriage return")
+        if count == 1
+        else tr("{count} carriage returns, the first", count=count)
+    )
     edit = Edit(page.file, 0, len(page.raw), page.source)
     yield rules.CARRIAGE_RETURN.at(
         page.at(first),
-        f"{what} at the end of a line or inside one",
-        "save it with newlines alone",
+        tr("{what} at the end of a line or inside one", what=what),
+        tr("save it with newlines alone"),
         [edit],
     )
 
@@ -43,12 +48,12 @@ def trailing_spaces(page: Page) -> Iterator[Finding]:
     for start, end in _trailing(page):
         behind = page.source[:start].endswith("%}")
         if end < len(page.source):
-            message, fix = "white space at the end of the line", "delete it"
+            message, fix = tr("white space at the end of the line"), tr("delete it")
         else:
-            message = "white space at the end of the prompt, in front of the answer"
-            fix = "delete it; the shots say what goes there"
+            message = tr("white space at the end of the prompt, in front of the answer")
+            fix = tr("delete it; the shots say what goes there")
         if behind:
-            message += ", which keeps the newline that the tag would drop"
+            message += tr(", which keeps the newline that the tag would drop")
         # Without it, a tag in front would drop the newline.
         edits = () if behind else page.edit(start, end, "")
         yield rules.TRAILING_SPACE.at(page.at(start), message, fix, edits)
@@ -76,7 +81,7 @@ def tabs(page: Page) -> Iterator[Finding]:
     for start, match in _matches(_TABS, page.texts):
         if start not in trailing:
             edits = page.edit(start, start + len(match[0]), " ")
-            yield rules.TAB.at(page.at(start), "a tab", "write a space", edits)
+            yield rules.TAB.at(page.at(start), "a tab", tr("write a space"), edits)
 
 
 def spaces_before_answers(page: Page) -> Iterator[Finding]:
@@ -88,8 +93,8 @@ def spaces_before_answers(page: Page) -> Iterator[Finding]:
             start = token.end - spaces
             yield rules.SPACE_BEFORE_ANSWER.at(
                 page.at(start),
-                f"{spaces} spaces in front of the answer",
-                "leave one",
+                tr("{spaces} spaces in front of the answer", spaces=spaces),
+                tr("leave one"),
                 page.edit(start, token.end, " "),
             )
 
@@ -118,22 +123,22 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
                 rule = rules.STRAY_JOINER if char in JOINERS else rules.INVISIBLE
                 yield rule.at(
                     page.at(start),
-                    f"{name} in the template",
-                    "write a space" if text else "delete it",
+                    tr("{name} in the template", name=name),
+                    tr("write a space") if text else tr("delete it"),
                     page.edit(start, start + 1, text),
                 )
         for offset, word, odd in mixed(token.text):
             yield rules.MIXED_SCRIPTS.at(
                 page.at(token.offset + offset),
-                f"the word {word!r} has letters of another alphabet: {odd}",
-                "type the word anew",
+                tr("the word {word!r} has letters of another alphabet: {odd}", word=word, odd=odd),
+                tr("type the word anew"),
             )
 
 
 def single_braces(page: Page) -> Iterator[Finding]:
     """Yield names of the task in single braces."""
     for start, match in _matches(_SINGLE, page.texts):
-        message = f"{match[0]!r} is printed as it stands"
+        message = tr("{match!r} is printed as it stands", match=match[0])
         yield rules.SINGLE_BRACES.at(page.at(start), message, f"write {{{{ {match[1]} }}}}")
 
 
@@ -141,7 +146,9 @@ def control_tokens(page: Page) -> Iterator[Finding]:
     """Yield texts that are control tokens of some models."""
     texts = (token for token in page.tokens if token.kind in ("data", "string"))
     for start, match in _matches(CONTROL, texts):
-        message = f"{match[0]!r} is a control token of some models, and text for others"
+        message = tr(
+            "{match!r} is a control token of some models, and text for others", match=match[0]
+        )
         yield rules.CONTROL_TOKEN.at(page.at(start), message, USE_ROLES)
 
 

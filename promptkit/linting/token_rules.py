@@ -23,11 +23,14 @@ from promptkit.tasks.examples import Example
 from promptkit.templating.source import Page, Where
 from promptkit.templating.template import Template
 from promptkit.text import about, counted
+from promptkit.translation import mark, tr
 
 if TYPE_CHECKING:
     from promptkit.linting.token_model import TokenModel
 
-ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
+ENGLISH = mark(
+    "The committee will meet again on Tuesday to discuss the results of the second survey."
+)
 """The text that a script's tokens are compared with."""
 DEAR, COSTLY = 1.5, 4.0
 """Ratio of tokens to those of as much English from which a script is noted, and warned of."""
@@ -53,7 +56,7 @@ def check_prompts(
     except PromptTooLongError:
         pass  # said below, with the number of shots that fit
     except PromptError as error:
-        yield rules.CANNOT_ASK.at(page.line(1), str(error), "change the template, or the model")
+        yield rules.CANNOT_ASK.at(page.line(1), str(error), tr("change the template, or the model"))
         yield from _prefixes(prompt, subject.at_key("labels"), model)
         return
     else:
@@ -66,12 +69,12 @@ def check_prompts(
 def _kind(prompt: Prompt, page: Page, model: TokenModel) -> Iterator[Finding]:
     name, where = model.identity.name, page.line(1)
     if prompt.messages and model.chat_template is None:
-        message = f"the template makes turns, and {name} has no chat template"
-        fix = "use a template without role tags, or a chat model"
+        message = tr("the template makes turns, and {name} has no chat template", name=name)
+        fix = tr("use a template without role tags, or a chat model")
         yield rules.BASE_MODEL_CHAT.at(where, message, fix)
     elif not prompt.messages and model.chat_template is not None:
-        message = f"raw text for {name}, which has a chat template"
-        fix = "compare it with chat.j2, or with role tags of your own"
+        message = tr("raw text for {name}, which has a chat template", name=name)
+        fix = tr("compare it with chat.j2, or with role tags of your own")
         yield rules.CHAT_MODEL_RAW.at(where, message, fix)
 
 
@@ -82,8 +85,11 @@ def _system(prompt: Prompt, page: Page, model: TokenModel) -> Iterator[Finding]:
             tag = page.at(max(page.source.find("system or user"), 0))
             yield rules.SYSTEM_IN_USER.at(
                 page.line(tag.line),
-                f"{model.identity.name} has no system turn: it begins the first user turn instead",
-                "nothing, if that is meant",
+                tr(
+                    "{name} has no system turn: it begins the first user turn instead",
+                    name=model.identity.name,
+                ),
+                tr("nothing, if that is meant"),
             )
 
 
@@ -94,7 +100,9 @@ def _typed_controls(page: Page, model: TokenModel) -> Iterator[Finding]:
         for text in controls:
             at = token.text.find(text)
             if at >= 0 and not CONTROL.fullmatch(text):
-                message = f"{text!r} is a control token of {model.identity.name}"
+                message = tr(
+                    "{text!r} is a control token of {name}", text=text, name=model.identity.name
+                )
                 yield rules.CONTROL_TOKEN.at(page.at(token.offset + at), message, USE_ROLES)
 
 
@@ -104,8 +112,12 @@ def _double_bos(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> It
     if bos is not None and typed and tokenized.ids.count(bos) > 1:
         yield rules.DOUBLE_BOS.at(
             page.at(typed[0]),
-            f"the prompt has {tokenized.ids.count(bos)} times {text!r}, the mark of a beginning",
-            "delete it; it is put in front of every prompt that wants it",
+            tr(
+                "the prompt has {count} times {text!r}, the mark of a beginning",
+                count=tokenized.ids.count(bos),
+                text=text,
+            ),
+            tr("delete it; it is put in front of every prompt that wants it"),
         )
 
 
@@ -133,7 +145,7 @@ def _wordings(
         except PromptTooLongError:
             continue  # said below
         except PromptError as error:
-            yield rules.CANNOT_ASK.at(where, str(error), "choose other words")
+            yield rules.CANNOT_ASK.at(where, str(error), tr("choose other words"))
             yield from _prefixes(prompt, where, model)
         else:
             yield from _labels(tokenized, where, page, model)
@@ -151,8 +163,10 @@ def _prefixes(prompt: Prompt, where: Where, model: TokenModel) -> Iterator[Findi
     in_order = sorted(tokens, key=tokens.__getitem__)
     for one, other in pairwise(in_order):
         if tokens[other][: len(tokens[one])] == tokens[one]:
-            message = f"the tokens of {one!r} begin those of {other!r}"
-            yield rules.LABEL_PREFIX.at(where, message, "rename one, or let a newline end answers")
+            message = tr("the tokens of {one!r} begin those of {other!r}", one=one, other=other)
+            yield rules.LABEL_PREFIX.at(
+                where, message, tr("rename one, or let a newline end answers")
+            )
 
 
 def _labels(
@@ -167,8 +181,12 @@ def _labels(
     for label, ids in tokens.items():
         written = b"".join(map(vocabulary.piece, ids)).strip(b" ").decode("utf-8", "replace")
         if written != label:
-            message = f"the tokenizer writes the label {label!r} as {written!r}"
-            yield rules.LABEL_ROUND_TRIP.at(where, message, "rename it")
+            message = tr(
+                "the tokenizer writes the label {label!r} as {written!r}",
+                label=label,
+                written=written,
+            )
+            yield rules.LABEL_ROUND_TRIP.at(where, message, tr("rename it"))
     yield from _in_bytes(tokens, where, model)
     yield from _merging(tokenized, page, model)
     yield from _same_start(tokens, where, model)
@@ -177,8 +195,14 @@ def _labels(
         short, long = (pick(tokens, key=lambda name: len(tokens[name])) for pick in (min, max))
         yield rules.LABEL_LENGTHS.at(
             where,
-            f"labels have {min(lengths)} ({short!r}) to {max(lengths)} tokens ({long!r})",
-            "choose labels of one length, or compare with calibration in mind",
+            tr(
+                "labels have {lengths} ({short!r}) to {lengths_2} tokens ({long!r})",
+                lengths=min(lengths),
+                short=short,
+                lengths_2=max(lengths),
+                long=long,
+            ),
+            tr("choose labels of one length, or compare with calibration in mind"),
         )
 
 
@@ -193,9 +217,16 @@ def _in_bytes(
             more = ", …" if len(parts) > 4 else ""
             yield rules.LABEL_BYTES.at(
                 where,
-                f"of the {counted(len(ids), 'token')} of the label {label!r}, {len(parts)} are "
-                f"parts of characters (bytes {shown}{more})",
-                "choose another word for it, or a model whose vocabulary has its characters",
+                tr(
+                    "of the {tokens} of the label {label!r}, {count} are parts of characters "
+                    "(bytes {shown}{more})",
+                    tokens=counted(len(ids), "token", "tokens"),
+                    label=label,
+                    count=len(parts),
+                    shown=shown,
+                    more=more,
+                ),
+                tr("choose another word for it, or a model whose vocabulary has its characters"),
             )
 
 
@@ -217,8 +248,12 @@ def _same_start(
     for ids, labels in starts.items():
         if len(labels) > 1 and ids:
             piece = model.piece(ids[0]).decode("utf-8", "replace")
-            message = f"{', '.join(map(repr, labels))} begin with the same token {piece!r}"
-            yield rules.LABEL_START.at(where, message, "nothing, or labels that begin apart")
+            message = tr(
+                "{labels} begin with the same token {piece!r}",
+                labels=", ".join(map(repr, labels)),
+                piece=piece,
+            )
+            yield rules.LABEL_START.at(where, message, tr("nothing, or labels that begin apart"))
 
 
 def _merging(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Iterator[Finding]:
@@ -234,8 +269,14 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Itera
         has_space = bool(tokenized.prompt.lead)
         yield rules.LABEL_MERGES.at(
             page.line(page.at(page.source.rfind("output")).line),
-            f"{merged[0]!r} merges with the text in front of it, {before!r}",
-            "let other text stand there" if has_space else "put a space in front of the answer",
+            tr(
+                "{merged!r} merges with the text in front of it, {before!r}",
+                merged=merged[0],
+                before=before,
+            ),
+            tr("let other text stand there")
+            if has_space
+            else tr("put a space in front of the answer"),
         )
 
 
@@ -267,12 +308,16 @@ def _lengths(
     if fits(len(demos)):
         return
     low = bisect_left(range(len(demos)), True, key=lambda number: not fits(number)) - 1
-    fix = f"ask for {low} shots at most" if low > 0 else "shorten it"
+    fix = tr("ask for {low} shots at most", low=low) if low > 0 else tr("shorten it")
     yield rules.TOO_LONG.at(
         page.line(1),
-        f"the longest examples do not fit the context of {model.identity.context} tokens with "
-        f"{len(demos)} shots; " + (f"with {low} they do" if low >= 0 else "not even the query"),
-        f"{fix}, or load the model with a larger context",
+        tr(
+            "the longest examples do not fit the context of {context} tokens with {count} shots; ",
+            context=model.identity.context,
+            count=len(demos),
+        )
+        + (tr("with {low} they do", low=low) if low >= 0 else tr("not even the query")),
+        tr("{fix}, or load the model with a larger context", fix=fix),
     )
 
 
@@ -293,11 +338,19 @@ def token_costs(subject: Subject, model: TokenModel) -> Iterator[Finding]:
         context = model.identity.context
         yield rule.at(
             Where(subject.task_file),
-            f"{name.capitalize()} takes {cost:.2f} tokens a character, about {times:.1f} times as "
-            f"many as English for as much text ({english:.2f} a letter): the context of "
-            f"{context:,} tokens holds about {about(int(context / cost))} characters, and prompts "
-            f"take about {times:.1f} times as long to read",
-            "count on fewer shots, or compare a model whose vocabulary knows the script",
+            tr(
+                "{capitalize} takes {cost:.2f} tokens a character, about {times:.1f} times "
+                "as many as English for as much text ({english:.2f} a letter): the context "
+                "of {context:,} tokens holds about {about} characters, and prompts take "
+                "about {times:.1f} times as long to read",
+                capitalize=name.capitalize(),
+                cost=cost,
+                times=times,
+                english=english,
+                context=context,
+                about=about(int(context / cost)),
+            ),
+            tr("count on fewer shots, or compare a model whose vocabulary knows the script"),
         )
 
 

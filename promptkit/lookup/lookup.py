@@ -12,6 +12,7 @@ from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.lookup.lookup_file import inode_of
 from promptkit.lookup.lookup_keys import InputField
 from promptkit.lookup.lookup_table import ODD, Version, read_table
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.inference.any_predictor import AnyPredictor
@@ -58,9 +59,9 @@ class Lookup:
         task: Task[Any, Any] | None = None,
     ) -> None:
         if fallback is not None and default is not REFUSED:
-            raise TaskError("a lookup table takes a default or a fallback, not both")
+            raise TaskError(tr("a lookup table takes a default or a fallback, not both"))
         if fallback is not None and task is None:
-            raise TaskError("a lookup table with a fallback needs the task, as task=...")
+            raise TaskError(tr("a lookup table with a fallback needs the task, as task=..."))
         self.file = Path(file)
         self.default, self.fallback, self.task = default, fallback, task
         self._table = read_table(self.file)
@@ -95,7 +96,9 @@ class Lookup:
         try:
             return None if entry is None else table.codec.find(entry, check)
         except ODD as error:
-            raise LookupFileError(f"{self.file}: damaged: {error!r}") from None
+            raise LookupFileError(
+                tr("{file}: damaged: {error!r}", file=self.file, error=error)
+            ) from None
 
     def _missed(self, values: Sequence[Any]) -> list[StoredAnswer]:
         """Return the answers to inputs that the table does not have. Raises `LookupMissError`."""
@@ -112,10 +115,11 @@ class Lookup:
         """Return why there is no answer to an input."""
         key, _ = self._table.keys(value)
         if self._table.pages.get(key) is None:
-            return f"no answer to {shorten(value)}, as it is or normalised"
-        return (
-            f"no answer to {shorten(value)}, and different ones to several inputs that are the "
-            "same after normalisation"
+            return tr("no answer to {value}, as it is or normalised", value=shorten(value))
+        return tr(
+            "no answer to {value}, and different ones to several inputs that are the "
+            "same after normalisation",
+            value=shorten(value),
         )
 
     def _fields_of(self, value: Any) -> Mapping[str, Any]:
@@ -135,7 +139,9 @@ class Lookup:
         from promptkit.lookup.lookup_predictions import predicted
 
         if self.task is None:
-            raise TaskError(f"{self.file}: predictions need the task, as Lookup(..., task=...)")
+            raise TaskError(
+                tr("{file}: predictions need the task, as Lookup(..., task=...)", file=self.file)
+            )
         queries = [*queries]
         found: list[StoredAnswer | Prediction | None] = []
         for query in queries:

@@ -25,6 +25,7 @@ from promptkit.lookup.lookup_keys import CHECK_BYTES
 from promptkit.lookup.lookup_rows import PredictedBy, PredictedRows
 from promptkit.lookup.lookup_table import LookupTable, Version, about_versions, read_table
 from promptkit.text import listed
+from promptkit.translation import tr
 
 _NUMBER = Struct(">I")  # of a version, in front of the keys whose entries it replaced
 _MOST_VERSIONS = 0xFFFF
@@ -94,7 +95,7 @@ def build_lookup(
     """
     path = Path(file)
     if keep < 0:
-        raise TaskError(f"keep {keep}: it is 0 or more")
+        raise TaskError(tr("keep {keep}: it is 0 or more", keep=keep))
     before = read_table(path) if path.exists() else None
     rows = PredictedRows(predictions)
     with _scratch(path) as folder:
@@ -150,8 +151,19 @@ def roll_back(file: str | Path, to: int | None = None) -> Version:
     to = last - 1 if to is None else to
     if not before.oldest <= to < last:
         kept = listed([str(number) for number in range(before.oldest, last)], "or")
-        reason = f"version {kept} can" if kept else "no other version is kept that could"
-        raise LookupFileError(f"{path}: no way back to version {to}; {reason} be brought back")
+        reason = (
+            tr("version {kept} can", kept=kept)
+            if kept
+            else tr("no other version is kept that could")
+        )
+        raise LookupFileError(
+            tr(
+                "{path}: no way back to version {to}; {reason} be brought back",
+                path=path,
+                to=to,
+                reason=reason,
+            )
+        )
     number = _next_number(path, before)
     with _scratch(path) as folder:
         undone = PageWriter(folder / "undone")
@@ -185,7 +197,13 @@ def _took(rows: PredictedRows, more: LookupTable | None) -> dict[str, Any]:
 def _next_number(path: Path, before: LookupTable | None) -> int:
     number = 1 if before is None else before.versions[-1].number + 1
     if number > _MOST_VERSIONS:
-        raise LookupFileError(f"{path}: it has {_MOST_VERSIONS:,} versions; build it anew")
+        raise LookupFileError(
+            tr(
+                "{path}: it has {MOST_VERSIONS:,} versions; build it anew",
+                path=path,
+                MOST_VERSIONS=_MOST_VERSIONS,
+            )
+        )
     return number
 
 
@@ -239,7 +257,11 @@ def _check_unchanged(path: Path, before: LookupTable | None) -> None:
     found = inode_of(path) if path.exists() else None
     if found != (None if before is None else before.pages.inode):
         raise LookupFileError(
-            f"{path}: another process has changed it meanwhile; nothing was written, do it again"
+            tr(
+                "{path}: another process has changed it meanwhile; nothing was written, do "
+                "it again",
+                path=path,
+            )
         )
 
 
@@ -318,13 +340,17 @@ def _scratch(path: Path) -> Iterator[Path]:
     try:
         import lmdb
     except ImportError:
-        raise MissingExtraError("a lookup table", "lookup") from None
+        raise MissingExtraError(tr("a lookup table"), "lookup") from None
     try:
         with TemporaryDirectory(prefix=".promptkit-", dir=path.parent) as folder:
             yield Path(folder)
     except lmdb.Error as error:
         raise LookupFileError(
-            f"{path}: cannot be written: {error}; what was there before is unchanged"
+            tr(
+                "{path}: cannot be written: {error}; what was there before is unchanged",
+                path=path,
+                error=error,
+            )
         ) from None
 
 

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from weakref import WeakValueDictionary
 
 from promptkit.errors import LookupFileError, MissingExtraError
+from promptkit.translation import mark, tr
 
 MAGIC = b"promptkit lookup"
 FORMAT = 1
@@ -118,7 +119,7 @@ def opened(path: Path) -> LookupPages:
     try:
         import lmdb
     except ImportError:
-        raise MissingExtraError("a lookup table", "lookup") from None
+        raise MissingExtraError(tr("a lookup table"), "lookup") from None
     with _opening:
         pages = None
         while pages is None:  # the file may be replaced while it is opened
@@ -134,7 +135,14 @@ def opened(path: Path) -> LookupPages:
                     pages = LookupPages(made, digest, inode)
                     pages.about()
                 except (lmdb.Error, TypeError, ValueError, RecursionError) as error:
-                    raise LookupFileError(f"{path}: damaged: {error}; {_REMEDY}") from None
+                    raise LookupFileError(
+                        tr(
+                            "{path}: damaged: {error}; {REMEDY}",
+                            path=path,
+                            error=error,
+                            REMEDY=_REMEDY,
+                        )
+                    ) from None
                 _open[inode] = pages
         return pages
 
@@ -147,7 +155,7 @@ _READING: Mapping[str, Any] = {
     "max_spare_txns": 0,
     "readahead": False,
 }
-_REMEDY = "copy it again, or build it again with promptkit lookup build"
+_REMEDY = mark("copy it again, or build it again with promptkit lookup build")
 
 
 def checked(path: Path) -> str:
@@ -157,7 +165,9 @@ def checked(path: Path) -> str:
     """
     with _told(path):
         if not path.is_file():
-            raise LookupFileError(f"{path}: a folder, a pipe or a device, not a lookup table")
+            raise LookupFileError(
+                tr("{path}: a folder, a pipe or a device, not a lookup table", path=path)
+            )
         with path.open("rb", buffering=0) as file:
             length = os.fstat(file.fileno()).st_size - _TRAILER.size
             if length < 0:
@@ -169,7 +179,12 @@ def checked(path: Path) -> str:
                 raise _cut(path) if _has_pages(file.read(32)) else _other(path)
             if version != FORMAT:
                 raise LookupFileError(
-                    f"{path}: a lookup table of format {version}; this promptkit reads {FORMAT}"
+                    tr(
+                        "{path}: a lookup table of format {version}; this promptkit reads {FORMAT}",
+                        path=path,
+                        version=version,
+                        FORMAT=FORMAT,
+                    )
                 )
             if pages != length:
                 raise _cut(path)
@@ -180,7 +195,13 @@ def checked(path: Path) -> str:
                 found = zlib.crc32(buffer[:size], found)
                 left -= size
     if found != crc or left:
-        raise LookupFileError(f"{path}: damaged: its pages are not those written; {_REMEDY}")
+        raise LookupFileError(
+            tr(
+                "{path}: damaged: its pages are not those written; {REMEDY}",
+                path=path,
+                REMEDY=_REMEDY,
+            )
+        )
     return str(digest.hex())
 
 
@@ -191,12 +212,14 @@ def _has_pages(beginning: bytes) -> bool:
 
 def _other(path: Path) -> LookupFileError:
     return LookupFileError(
-        f"{path}: not a lookup table; promptkit lookup build makes one of predictions"
+        tr("{path}: not a lookup table; promptkit lookup build makes one of predictions", path=path)
     )
 
 
 def _cut(path: Path) -> LookupFileError:
-    return LookupFileError(f"{path}: a lookup table that is not whole; {_REMEDY}")
+    return LookupFileError(
+        tr("{path}: a lookup table that is not whole; {REMEDY}", path=path, REMEDY=_REMEDY)
+    )
 
 
 @contextmanager

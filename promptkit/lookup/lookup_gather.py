@@ -11,6 +11,7 @@ from promptkit.lookup.lookup_keys import CHECK_BYTES, InputField, Keys, keys_of,
 from promptkit.lookup.lookup_rows import AnsweredRow, PredictedRows
 from promptkit.lookup.lookup_table import LookupTable
 from promptkit.text import listed
+from promptkit.translation import tr
 
 SHOWN = 20
 """Number of collisions that are put into words."""
@@ -72,7 +73,7 @@ class Gatherer:
                 rows.refuse(row.line, reason)
         rows.check()
         if self._keys is None:
-            raise PromptkitError(f"{rows.name}: no prediction with an answer")
+            raise PromptkitError(tr("{name}: no prediction with an answer", name=rows.name))
 
     def _put(self, key: bytes, check: bytes, row: AnsweredRow) -> str | None:
         """Put a row; return why it cannot be, if so."""
@@ -98,8 +99,14 @@ class Gatherer:
         if len(self.collided) < SHOWN:
             value = row.fields if len(row.fields) > 1 else next(iter(row.fields.values()))
             self.collided.append(
-                f"line {row.line}: {shorten(value)} is answered {shorten(row.answer.label)}, and "
-                f"another input of the same normalised form {shorten(other.label)}"
+                tr(
+                    "line {line}: {value} is answered {label}, and another input of the same "
+                    "normalised form {label_2}",
+                    line=row.line,
+                    value=shorten(value),
+                    label=shorten(row.answer.label),
+                    label_2=shorten(other.label),
+                )
             )
 
     def _fields_of(self, names: Sequence[str]) -> tuple[InputField, ...]:
@@ -108,8 +115,12 @@ class Gatherer:
         if old is not None and {field.name for field in old} != {*names}:
             before = listed([field.name for field in old])
             raise PromptkitError(
-                f"the input fields are {listed(names)}, and those of the lookup table {before}; "
-                "build another file"
+                tr(
+                    "the input fields are {names}, and those of the lookup table {before}; "
+                    "build another file",
+                    names=listed(names),
+                    before=before,
+                )
             )
         if old is not None and not self._normalise:
             return tuple(field._replace(is_text=field.is_text or not self._add) for field in old)
@@ -117,14 +128,17 @@ class Gatherer:
         order = names if old is None else [field.name for field in old]
         if self._add and old is not None and any(rules[f.name] != f.rules for f in old):
             raise PromptkitError(
-                "entries are added by the rules of normalisation that the lookup table has; leave "
-                "the rules out, or build of all predictions"
+                tr(
+                    "entries are added by the rules of normalisation that the lookup table "
+                    "has; leave the rules out, or build of all predictions"
+                )
             )
         return tuple(InputField(name, True, rules[name]) for name in order)
 
 
 def _differs(row: AnsweredRow, other: StoredAnswer) -> str:
-    return (
-        f"the same input as an earlier row, with the answer {shorten(row.answer.label)}, "
-        f"not {shorten(other.label)}"
+    return tr(
+        "the same input as an earlier row, with the answer {label}, not {label_2}",
+        label=shorten(row.answer.label),
+        label_2=shorten(other.label),
     )

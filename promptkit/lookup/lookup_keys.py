@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from unicodedata import normalize
 
 from promptkit.errors import PromptkitError, shorten
+from promptkit.translation import tr
 
 RULES = ("nfc", "nfkc", "case", "space")
 """Rules of normalisation: Unicode's composed form; its compatibility form, in which ² is 2; letters
@@ -62,7 +63,12 @@ def rules_of(written: Iterable[str], names: Sequence[str]) -> dict[str, tuple[st
             if rule not in RULES:
                 known = ", ".join([*RULES, "none"])
                 raise PromptkitError(
-                    f"normalise {text!r}: unknown rule {rule!r}; choose of: {known}"
+                    tr(
+                        "normalise {text!r}: unknown rule {rule!r}; choose of: {known}",
+                        text=text,
+                        rule=rule,
+                        known=known,
+                    )
                 )
         if not equals:
             every = parsed
@@ -70,7 +76,12 @@ def rules_of(written: Iterable[str], names: Sequence[str]) -> dict[str, tuple[st
             own[field] = parsed
         else:
             raise PromptkitError(
-                f"normalise {text!r}: no field {shorten(field)}; choose of: {', '.join(names)}"
+                tr(
+                    "normalise {text!r}: no field {field}; choose of: {names}",
+                    text=text,
+                    field=shorten(field),
+                    names=", ".join(names),
+                )
             )
     return {name: own.get(name, every) for name in names}
 
@@ -121,8 +132,12 @@ def _keys_of_several(names: Sequence[str], normalisers: Sequence[Callable[[str],
     def keys(value: Any) -> tuple[bytes, bytes]:
         if not isinstance(value, Mapping):
             raise PromptkitError(
-                f"{shorten(value)}: no input of this lookup table, whose inputs are objects with "
-                f"the fields {', '.join(names)}"
+                tr(
+                    "{value}: no input of this lookup table, whose inputs are objects with the "
+                    "fields {names}",
+                    value=shorten(value),
+                    names=", ".join(names),
+                )
             )
         values = _values(names, value)
         normal = [
@@ -142,14 +157,22 @@ def _values(names: Sequence[str], value: Mapping[str, Any]) -> list[Any]:
         values = [value[name] for name in names]
     except KeyError as error:
         raise PromptkitError(
-            f"{shorten(dict(value))}: no field {error.args[0]!r}; inputs of this lookup table have "
-            f"{', '.join(names)}"
+            tr(
+                "{shorten}: no field {args!r}; inputs of this lookup table have {names}",
+                shorten=shorten(dict(value)),
+                args=error.args[0],
+                names=", ".join(names),
+            )
         ) from None
     if len(value) > len(names):
         other = next(name for name in value if name not in names)
         raise PromptkitError(
-            f"{shorten(dict(value))}: unknown field {other!r}; inputs of this lookup table have "
-            f"{', '.join(names)}"
+            tr(
+                "{shorten}: unknown field {other!r}; inputs of this lookup table have {names}",
+                shorten=shorten(dict(value)),
+                other=other,
+                names=", ".join(names),
+            )
         )
     return values
 
@@ -164,7 +187,11 @@ def _json_digest(value: Any) -> bytes:
     try:
         text = _encode(_whole(value))
     except (TypeError, ValueError) as error:
-        reason = f"{shorten(value)}: no value of an input, which JSON can hold ({error})"
+        reason = tr(
+            "{value}: no value of an input, which JSON can hold ({error})",
+            value=shorten(value),
+            error=error,
+        )
         raise PromptkitError(reason) from None
     raw = text.encode("utf-8", "surrogatepass")
     return blake2b(raw, digest_size=KEY_BYTES, person=b"json").digest()

@@ -13,6 +13,7 @@ from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.models.base import ModelIdentity
 from promptkit.tasks.examples import Example, canonical_text
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 def predicted(
@@ -37,11 +38,18 @@ def predicted(
             value = task.output_type.validate(found.label)
         except ValueError as error:
             label = shorten(found.label)
-            raise TaskError(f"{name}: the answer {label} is none of the task: {error}") from None
+            raise TaskError(
+                tr(
+                    "{name}: the answer {label} is none of the task: {error}",
+                    name=name,
+                    label=label,
+                    error=error,
+                )
+            ) from None
         made = prediction_of(task, query, value, model=name)
     if found is None:
         return made
-    failure = "held back when it was predicted" if found.abstained else made.failure
+    failure = tr("held back when it was predicted") if found.abstained else made.failure
     return replace(
         made,
         failure=failure,
@@ -59,7 +67,9 @@ def identity_of(
     """Return the identity of a lookup table, whose answers its fallback or default complete."""
     rest = ""
     if fallback is not None:
-        rest = f"otherwise {canonical_text(fallback.identity.key)}"
+        rest = tr(
+            "otherwise {canonical_text}", canonical_text=canonical_text(fallback.identity.key)
+        )
     elif default is not ...:
-        rest = f"otherwise {json.dumps(default, sort_keys=True)}"
-    return ModelIdentity(name, sha256, "lookup table", "", "promptkit", 0, rest)
+        rest = tr("otherwise {dumps}", dumps=json.dumps(default, sort_keys=True))
+    return ModelIdentity(name, sha256, tr("lookup table"), "", "promptkit", 0, rest)

@@ -18,6 +18,7 @@ from promptkit.errors import (
 from promptkit.lookup.lookup_entries import StoredAnswer
 from promptkit.tasks.languages import OWN
 from promptkit.text import listed
+from promptkit.translation import tr
 
 OTHERS = (
     *("line", "id", "gold", "label", "correct", "logprobs", "probs", "margin", "near_tie"),
@@ -117,16 +118,21 @@ class PredictedRows:
     def _flaw(self, row: Mapping[str, Any]) -> str | None:
         """Return why a row cannot be used; None for one that can."""
         if "label" not in row:
-            return (
-                f"no prediction: it has no label, but {listed([*map(repr, row)][:8]) or 'nothing'}"
+            return tr(
+                "no prediction: it has no label, but {listed}",
+                listed=listed([*map(repr, row)][:8]) or "nothing",
             )
         fields = tuple(_input(row))
         if not fields:
-            return "no input fields"
+            return tr("no input fields")
         if self._fields is None:
             self._fields = fields
         if {*fields} != {*self._fields}:
-            return f"input fields {listed(fields)}, where those before have {listed(self._fields)}"
+            return tr(
+                "input fields {fields}, where those before have {fields_2}",
+                fields=listed(fields),
+                fields_2=listed(self._fields),
+            )
         cell = _cell(row)
         if self._cell is None:
             self._cell = cell
@@ -138,7 +144,10 @@ class PredictedRows:
             )
         if cell != self._cell:
             changed = [name for name, level in cell.items() if level != self._cell[name]]
-            return f"of another {listed(changed)} than those before; choose one cell's predictions"
+            return tr(
+                "of another {changed} than those before; choose one cell's predictions",
+                changed=listed(changed),
+            )
         return None
 
 
@@ -178,7 +187,7 @@ def _plain(row: Any) -> Mapping[str, Any] | str:
     try:
         found = {name: getattr(row, name) for name in names}
     except AttributeError:
-        return f"neither a prediction nor a mapping: {shorten(row)}"
+        return tr("neither a prediction nor a mapping: {row}", row=shorten(row))
     others = {name: getattr(row, name, None) for name in ("tokens", "seconds")}
     others["language"] = getattr(row, "language", OWN)
     return {**found, **others, "abstained": getattr(row, "abstained", False)}
@@ -190,7 +199,13 @@ def _read(path: Path) -> Iterator[tuple[int, Any]]:
         return _parquet(path)
     if suffix in (".jsonl", ".ndjson"):
         return _jsonl(path)
-    raise TaskError(f"{path}: predictions are read from files that end in {', '.join(SUFFIXES)}")
+    raise TaskError(
+        tr(
+            "{path}: predictions are read from files that end in {SUFFIXES}",
+            path=path,
+            SUFFIXES=", ".join(SUFFIXES),
+        )
+    )
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -202,10 +217,13 @@ def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield number, f"no JSON: {error}"
+                yield number, tr("no JSON: {error}", error=error)
                 continue
             is_row = isinstance(value, Mapping)
-            yield number, value if is_row else f"no JSON object, but {shorten(value)}"
+            yield (
+                number,
+                value if is_row else tr("no JSON object, but {value}", value=shorten(value)),
+            )
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
@@ -213,7 +231,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise MissingExtraError("a Parquet file", "data") from None
+        raise MissingExtraError(tr("a Parquet file"), "data") from None
     number = 0
     try:
         with path.open("rb") as opened, parquet.ParquetFile(opened) as file:
@@ -224,7 +242,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
                         row["input"] = json.loads(row["input"])
                     yield number, row
     except (pyarrow.ArrowException, ValueError) as error:
-        raise TaskError(f"{path}: not Parquet: {error}") from None
+        raise TaskError(tr("{path}: not Parquet: {error}", path=path, error=error)) from None
 
 
 def _manifest(path: Path) -> PredictedBy:

@@ -11,6 +11,7 @@ from promptkit.errors import LookupFileError
 from promptkit.lookup.lookup_entries import Codec
 from promptkit.lookup.lookup_file import LookupPages, opened
 from promptkit.lookup.lookup_keys import InputField, Keys, keys_of
+from promptkit.translation import tr
 
 
 class Version(NamedTuple):
@@ -105,7 +106,7 @@ def read_table(path: Path) -> LookupTable:
         codec = Codec(about["labels"], about["names"])
         return LookupTable(pages, keys_of(fields), codec, fields, versions, about["oldest"])
     except ODD as error:
-        raise LookupFileError(f"{path}: damaged: {error!r}") from None
+        raise LookupFileError(tr("{path}: damaged: {error!r}", path=path, error=error)) from None
 
 
 def _fields(written: Iterable[Any]) -> tuple[InputField, ...]:

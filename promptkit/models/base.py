@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from promptkit.errors import PromptError, PromptTooLongError, shorten
 from promptkit.prompts.prompt import Prompt
+from promptkit.translation import tr
 
 GpuLayers = int | Literal["auto"]
 """Number of layers of a model that run on a GPU, or what was measured to be fastest."""
@@ -75,11 +76,18 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
-            raise ValueError(f"max_tokens is {self.max_tokens}; it is 1 or more")
+            raise ValueError(
+                tr("max_tokens is {max_tokens}; it is 1 or more", max_tokens=self.max_tokens)
+            )
         if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature}; it is 0 (greedy) or more")
+            raise ValueError(
+                tr(
+                    "temperature is {temperature}; it is 0 (greedy) or more",
+                    temperature=self.temperature,
+                )
+            )
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it is 0 or more")
+            raise ValueError(tr("seed is {seed}; it is 0 or more", seed=self.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ class ModelIdentity:
     def changes(self, key: Mapping[str, object]) -> Mapping[str, str]:
         """Return the parts that are others than those of a key, each with a text on both."""
         return {
-            part: f"{part} {value}, not {key.get(part)}"
+            part: tr("{part} {value}, not {get}", part=part, value=value, get=key.get(part))
             for part, value in self.key.items()
             if key.get(part) != value
         }
@@ -123,7 +131,10 @@ class ModelIdentity:
 
 def runs_otherwise(changes: Mapping[str, str]) -> str:
     """Return a sentence on the changes of a model's identity."""
-    return f"the model runs with {'; '.join(changes.values())}, so that its scores may differ"
+    return tr(
+        "the model runs with {names}, so that its scores may differ",
+        names="; ".join(changes.values()),
+    )
 
 
 @dataclass(frozen=True)
@@ -152,7 +163,10 @@ class Memory:
     logits: int
 
     def __str__(self) -> str:
-        parts = (f"{getattr(self, name) / 1e6:,.0f} MB of {name}" for name in self.__slots__)
+        parts = (
+            tr("{getattr:,.0f} MB of {name}", getattr=getattr(self, name) / 1000000.0, name=name)
+            for name in self.__slots__
+        )
         return ", ".join(parts)
 
 
@@ -293,9 +307,16 @@ def check_fits(request: Request, context: int, budget: int = 0) -> None:
     if request.tokens + answer > context:
         shots = len(request.prompt.shots)
         raise PromptTooLongError(
-            f"example {shorten(request.prompt.query)} with {shots} shots: {request.tokens} tokens "
-            f"of prompt and {answer} of answer do not fit the context of {context}; ask for fewer "
-            "shots, a shorter answer or a larger context"
+            tr(
+                "example {query} with {shots} shots: {tokens} tokens of prompt and "
+                "{answer} of answer do not fit the context of {context}; ask for fewer "
+                "shots, a shorter answer or a larger context",
+                query=shorten(request.prompt.query),
+                shots=shots,
+                tokens=request.tokens,
+                answer=answer,
+                context=context,
+            )
         )
 
 
@@ -312,4 +333,6 @@ def check_scored(request: Request, context: int) -> None:
     check_fits(request, context)
     if not request.candidate_tokens:
         name = shorten(request.prompt.query)
-        raise PromptError(f"example {name}: no candidates to score; generate its answer")
+        raise PromptError(
+            tr("example {name}: no candidates to score; generate its answer", name=name)
+        )

@@ -17,6 +17,7 @@ from promptkit.models.prepare.model_files import find, verify
 from promptkit.models.runtime.embedding_context import SEQUENCES, EmbeddingContext, Floats
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
+from promptkit.translation import tr
 
 DEFAULT_CONTEXT = 512
 """The longest text, in tokens, by default, where the model was trained for as many; memory grows
@@ -129,7 +130,9 @@ class Embedder:
         self._model.access.refuse_pickling()
 
     def __repr__(self) -> str:
-        return f"<Embedder {self.name}: {self.dimensions} dimensions>"
+        return tr(
+            "<Embedder {name}: {dimensions} dimensions>", name=self.name, dimensions=self.dimensions
+        )
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Return the vectors of texts.
@@ -152,9 +155,17 @@ class Embedder:
         if long:
             first = long[0]
             raise PromptError(
-                f"{self.name}: {len(long)} of {len(texts)} texts are longer than its context of "
-                f"{length} tokens; the first has {len(tokens[first])}: "
-                f"{shorten(texts[first])}; shorten them, or load it with a larger context"
+                tr(
+                    "{name}: {count} of {count_2} texts are longer than its context of "
+                    "{length} tokens; the first has {count_3}: {shorten}; shorten them, or "
+                    "load it with a larger context",
+                    name=self.name,
+                    count=len(long),
+                    count_2=len(texts),
+                    length=length,
+                    count_3=len(tokens[first]),
+                    shorten=shorten(texts[first]),
+                )
             )
         found = np.zeros((len(texts), self.dimensions), np.float32)
         for batch in self._batches(tokens):

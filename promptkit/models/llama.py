@@ -47,6 +47,7 @@ from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.models.tokens.encoder import Encoder, common_prefix
 from promptkit.prompts import chat_template
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.translation import tr
 
 DEFAULT_CONTEXT = 4096
 """The context, in tokens, by default, where the model was trained for as many."""
@@ -178,7 +179,9 @@ class LlamaModel:
             weights=source.weights,
             runtime=runtime(),
             context=self._context.length,
-            settings=f"{settings}, each prompt alone" if exact else str(settings),
+            settings=tr("{settings}, each prompt alone", settings=settings)
+            if exact
+            else str(settings),
             tolerance=0.0 if exact else settings.tolerance(source.weights),
         )
 
@@ -227,7 +230,7 @@ class LlamaModel:
         """
         tokens = common_prefix([prompt.ids for prompt in prompts])
         if not tokens:
-            raise ModelError("the prompts have no tokens in common, and so no state")
+            raise ModelError(tr("the prompts have no tokens in common, and so no state"))
         with self._access.alone():
             self._context.adapt(self._adapters)
             return self._context.state(prompts[0].ids[:tokens])
@@ -251,7 +254,11 @@ class LlamaModel:
         self._access.refuse_pickling()
 
     def __repr__(self) -> str:
-        return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
+        return tr(
+            "<LlamaModel {name} ({weights})>",
+            name=self.identity.name,
+            weights=self.identity.weights,
+        )
 
     def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
         """Return the prompts as tokens of this model.

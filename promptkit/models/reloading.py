@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from promptkit.errors import ModelError
 from promptkit.models.base import GpuLayers, Model
 from promptkit.models.remote.address import check_named_by_file, is_url
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.models.prepare.prepare import Notify
@@ -47,7 +48,7 @@ def load_again(
         if name is None and not any_server:
             check_named_by_file(place)
         if gpu_layers not in (None, "auto"):
-            raise ModelError("gpu_layers: a server has its own; start it with what you need")
+            raise ModelError(tr("gpu_layers: a server has its own; start it with what you need"))
         return load_server(place, context=context, **how)
     model = load_model(
         place,

@@ -12,6 +12,7 @@ from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, output_key, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Method = Literal["greedy", "bootstrap"]
 """`greedy` adds one demonstration after the other; `bootstrap` tries random sets of those that the
@@ -45,15 +46,36 @@ class SearchPlan:
 
     def __str__(self) -> str:
         asked, offered = len(self.held_out), len(self.candidates)
-        near = f" ({len(self.near)} left out, near-duplicates of a query)" if self.near else ""
+        near = (
+            tr(" ({count} left out, near-duplicates of a query)", count=len(self.near))
+            if self.near
+            else ""
+        )
         if self.method == "greedy":
-            rounds = f"{self.shots} round{'s' * (self.shots != 1)}"
-            tries = f"{rounds} of {self.tries} of the {offered:,} candidates{near}"
+            rounds = tr("{shots} round{value}", shots=self.shots, value="s" * (self.shots != 1))
+            tries = tr(
+                "{rounds} of {tries} of the {offered:,} candidates{near}",
+                rounds=rounds,
+                tries=self.tries,
+                offered=offered,
+                near=near,
+            )
         else:
-            tries = f"{self.tries} sets of {self.shots} of the {offered:,} candidates{near}"
-        return (
-            f"{self.method}: {tries} on {asked:,} held-out queries; {self.prompts:,} prompts at "
-            f"the most, {self.budget:,} allowed"
+            tries = tr(
+                "{tries} sets of {shots} of the {offered:,} candidates{near}",
+                tries=self.tries,
+                shots=self.shots,
+                offered=offered,
+                near=near,
+            )
+        return tr(
+            "{method}: {tries} on {asked:,} held-out queries; {prompts:,} prompts at "
+            "the most, {budget:,} allowed",
+            method=self.method,
+            tries=tries,
+            asked=asked,
+            prompts=self.prompts,
+            budget=self.budget,
         )
 
 
@@ -76,21 +98,38 @@ def plan_search(
     """
     if task.folds:
         raise TaskError(
-            f"task {task.name!r}: with folds every example is a test, and a search would learn "
-            "from the tests; split them (split = 0.5 in [files] of task.toml, or ExampleSet.split)"
+            tr(
+                "task {name!r}: with folds every example is a test, and a search would "
+                "learn from the tests; split them (split = 0.5 in [files] of task.toml, or "
+                "ExampleSet.split)",
+                name=task.name,
+            )
         )
     if method not in get_args(Method):
         known = " or ".join(get_args(Method))
-        raise TaskError(f"there is no method {method!r}; there is {known}")
+        raise TaskError(
+            tr("there is no method {method!r}; there is {known}", method=method, known=known)
+        )
     for name, value in (("shots", shots), ("budget", budget), ("held_out", held_out or 1)):
         if not isinstance(value, int) or value < 1:
-            raise TaskError(f"{name} is {shorten(value)}; it is a whole number, 1 or more")
+            raise TaskError(
+                tr(
+                    "{name} is {value}; it is a whole number, 1 or more",
+                    name=name,
+                    value=shorten(value),
+                )
+            )
     queries = budget // per_query
     count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, queries // (10 * shots)))
     if not 0 < count < len(task.demos):
         raise TaskError(
-            f"task {task.name!r}: {count} of {len(task.demos)} examples of the pool cannot be held "
-            "out and leave some to show; add examples, or hold out fewer"
+            tr(
+                "task {name!r}: {count} of {count_2} examples of the pool cannot be held "
+                "out and leave some to show; add examples, or hold out fewer",
+                name=task.name,
+                count=count,
+                count_2=len(task.demos),
+            )
         )
     asked, rest = _split(list(task.demos), count, seed)
     # No search can try more of a large pool than this.
@@ -99,12 +138,20 @@ def plan_search(
     out = {example.id for example in near}
     candidates = [example.id for example in rest if example.id not in out]
     if len(candidates) < shots:
-        left = f", since {len(near)} are near-duplicates of those" if near else ""
-        allow = f", or {ALLOW_NEAR}" if near else ""
+        left = tr(", since {count} are near-duplicates of those", count=len(near)) if near else ""
+        allow = tr(", or {ALLOW_NEAR}", ALLOW_NEAR=ALLOW_NEAR) if near else ""
         raise TaskError(
-            f"task {task.name!r}: {shots} shots asked, but beside the {count} examples held out "
-            f"the pool has only {len(candidates)}{left}; add some, ask for fewer shots or hold out "
-            f"fewer{allow}"
+            tr(
+                "task {name!r}: {shots} shots asked, but beside the {count} examples held "
+                "out the pool has only {count_2}{left}; add some, ask for fewer shots or "
+                "hold out fewer{allow}",
+                name=task.name,
+                shots=shots,
+                count=count,
+                count_2=len(candidates),
+                left=left,
+                allow=allow,
+            )
         )
     spend = _greedy if method == "greedy" else _bootstrap
     tries, prompts = spend(len(candidates), count, shots, budget, per_query)
@@ -126,7 +173,7 @@ def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
 
     A label's first are held out, so that an added row moves at most a row of each label.
     """
-    drawn = sorted(pool, key=lambda example: digest("held out", seed, example.id))
+    drawn = sorted(pool, key=lambda example: digest(tr("held out"), seed, example.id))
     by_label: dict[str, list[Example[Any, Any]]] = {}
     for example in drawn:
         by_label.setdefault(output_key(example.output), []).append(example)
@@ -175,6 +222,11 @@ def _bootstrap(
 def _check_budget(least: int, budget: int, asked: int) -> None:
     if least > budget:
         raise TaskError(
-            f"a budget of {budget:,} prompts is too small: with {asked} held-out queries it takes "
-            f"{least:,} at the least; allow more, or hold out fewer"
+            tr(
+                "a budget of {budget:,} prompts is too small: with {asked} held-out "
+                "queries it takes {least:,} at the least; allow more, or hold out fewer",
+                budget=budget,
+                asked=asked,
+                least=least,
+            )
         )

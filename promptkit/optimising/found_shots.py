@@ -19,6 +19,7 @@ from promptkit.experiments.comparison import encoded
 from promptkit.files import saving
 from promptkit.optimising.budget import SearchPlan
 from promptkit.text import percent
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,20 @@ class Trial:
         text = f"{100 * self.accuracy:.0f} % right [{100 * right.low:.0f}, {100 * right.high:.0f}]"
         if self.log_loss is not None:
             around = self._around()
-            text += f", log loss {self.log_loss:.2f} [{around.low:.2f}, {around.high:.2f}]"
+            text += tr(
+                ", log loss {log_loss:.2f} [{low:.2f}, {high:.2f}]",
+                log_loss=self.log_loss,
+                low=around.low,
+                high=around.high,
+            )
         if self.metric in (None, "accuracy", "log_loss") or self.value is None:
             return text
         if self.unanswered:
-            text += f", {percent(self.unanswered)} without a {measured(self.metric).noun}"
+            text += tr(
+                ", {unanswered} without a {noun}",
+                unanswered=percent(self.unanswered),
+                noun=measured(self.metric).noun,
+            )
         return f"{metric_text.said(measured(self.metric), self.value, self.ci)}, {text}"
 
 
@@ -164,16 +174,34 @@ class Optimised:
 
     def __str__(self) -> str:
         plan = self.plan
-        level = "" if self.found.rank > self.usual.rank else ", which is no worse"
+        level = "" if self.found.rank > self.usual.rank else tr(", which is no worse")
         lines = [
-            f"{self.task} · {self.model} · {self.template} · {plan.method}, {plan.shots} shots",
-            f"found: {', '.join(self.shots)}",
-            f"  {self.found}, of {len(plan.held_out)} held-out queries",
-            f"  {self.usual} with shots drawn as usual{level}",
-            f"{self.prompts:,} prompts, {self.cached:,} of them from the store; "
-            f"{self.decoded_tokens:,} tokens read, {self.tokens:,} one by one.",
-            f"The best of {len(self.trials):,} tries on the same queries looks better than it is: "
-            "compare it on the tests.",
+            tr(
+                "{task} · {model} · {template} · {method}, {shots} shots",
+                task=self.task,
+                model=self.model,
+                template=self.template,
+                method=plan.method,
+                shots=plan.shots,
+            ),
+            tr("found: {shots}", shots=", ".join(self.shots)),
+            tr(
+                "  {found}, of {count} held-out queries", found=self.found, count=len(plan.held_out)
+            ),
+            tr("  {usual} with shots drawn as usual{level}", usual=self.usual, level=level),
+            tr(
+                "{prompts:,} prompts, {cached:,} of them from the store; "
+                "{decoded_tokens:,} tokens read, {tokens:,} one by one.",
+                prompts=self.prompts,
+                cached=self.cached,
+                decoded_tokens=self.decoded_tokens,
+                tokens=self.tokens,
+            ),
+            tr(
+                "The best of {count:,} tries on the same queries looks better than it is: "
+                "compare it on the tests.",
+                count=len(self.trials),
+            ),
         ]
         return "\n".join(map(escaped, lines))
 

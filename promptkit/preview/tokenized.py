@@ -8,6 +8,7 @@ from promptkit.errors import ModelError
 from promptkit.models.base import Model
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
 from promptkit.prompts.view import Preview, PromptTokens, Token
+from promptkit.translation import tr
 
 
 def preview(prompt: Prompt, model: Model | None = None) -> Preview:
@@ -38,5 +39,7 @@ def tokenize(prompt: Prompt, model: Model) -> TokenizedPrompt:
     """Return a prompt as tokens. Raise `ModelError` where the model, as a server, hides them."""
     (request,) = model.tokenize([prompt])
     if not isinstance(request, TokenizedPrompt):
-        raise ModelError(f"{model.identity.name}: this model does not show its tokens")
+        raise ModelError(
+            tr("{name}: this model does not show its tokens", name=model.identity.name)
+        )
     return request

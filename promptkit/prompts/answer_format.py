@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from promptkit.prompts import number_patterns
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +156,14 @@ def unfollowed(schema: Any) -> str | None:
             seen.add(reference)
             found = _target(schema, reference)
             if found is None:
-                return (
-                    f"the $ref {reference!r:.100} cannot be followed: it has to be a part of "
-                    "this schema, such as '#/$defs/NAME'"
+                return tr(
+                    "the $ref {reference!r:.100} cannot be followed: it has to be a part of "
+                    "this schema, such as '#/$defs/NAME'",
+                    reference=reference,
                 )
             reference = found[0].get("$ref") if isinstance(found[0], Mapping) else None
         if reference in seen:
-            return f"the $ref {reference!r:.100} leads back to itself"
+            return tr("the $ref {reference!r:.100} leads back to itself", reference=reference)
     return None
 
 

@@ -26,6 +26,7 @@ from promptkit.graphemes import beginning
 from promptkit.prompts.pieces import Message, Piece
 from promptkit.prompts.prompt import Prompt
 from promptkit.sandbox.environment import BoundedEnvironment, bounded_text, within_bounds
+from promptkit.translation import tr
 
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"  # private use: in no chat template
 _PLACEHOLDER = re.compile(f"{_OPEN}(0|[1-9][0-9]{{0,8}}){_CLOSE}")
@@ -152,8 +153,12 @@ def _check(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> Non
     for index, turn in enumerate(turns):
         if str(index) not in shown and turn.content.strip():
             raise PromptError(
-                f"the model's chat template leaves out the {turn.role} turn "
-                f"{beginning(turn.content.strip(), 40)!r}; put its text into a turn of another role"
+                tr(
+                    "the model's chat template leaves out the {role} turn {beginning!r}; put "
+                    "its text into a turn of another role",
+                    role=turn.role,
+                    beginning=beginning(turn.content.strip(), 40),
+                )
             )
 
 
@@ -263,18 +268,26 @@ def _render(
     except _TurnsRefusedError as error:
         roles = ", ".join(role for role, _ in turns)
         raise PromptError(
-            f"the model's chat template refuses these turns ({roles}): {brief(str(error))}"
+            tr(
+                "the model's chat template refuses these turns ({roles}): {brief}",
+                roles=roles,
+                brief=brief(str(error)),
+            )
         ) from None
     except Exception as error:
         reason = brief(f"{type(error).__name__}: {error}")
-        raise PromptError(f"the model's chat template fails{_line(error)}: {reason}") from error
+        raise PromptError(
+            tr("the model's chat template fails{line}: {reason}", line=_line(error), reason=reason)
+        ) from error
     parts = tuple(_PLACEHOLDER.split(text))
     # A forged placeholder of a turn is harmless: it shows the turn's content.
     marks = [mark for part in parts[::2] for mark in (_OPEN, _CLOSE) if mark in part]
     if marks or any(int(number) >= len(turns) for number in parts[1::2]):
         raise PromptError(
-            "the model's chat template takes contents apart, or writes U+E0F0 or U+E0F1, which "
-            "are placeholders of contents here; use another model"
+            tr(
+                "the model's chat template takes contents apart, or writes U+E0F0 or "
+                "U+E0F1, which are placeholders of contents here; use another model"
+            )
         )
     return parts
 
@@ -288,7 +301,7 @@ def _line(error: Exception) -> str:
             lines.append(compiled.get_corresponding_lineno(line))
         elif frame.f_code.co_filename == "<template>":
             lines.append(line)
-    return f" in line {lines[-1]}" if lines else ""
+    return tr(" in line {lines}", lines=lines[-1]) if lines else ""
 
 
 def _placeholder(index: int, content: str) -> str:
@@ -320,7 +333,7 @@ class _GenerationTag(Extension):
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return parser.parse_statements((tr("name:endgeneration"),), drop_needle=True)
 
 
 class _ChatEnvironment(BoundedEnvironment):
@@ -330,7 +343,9 @@ class _ChatEnvironment(BoundedEnvironment):
 @lru_cache(maxsize=16)
 def _compile(template: str) -> jinja2.Template:
     if _OPEN in template or _CLOSE in template:
-        raise _TurnsRefusedError("it has U+E0F0 or U+E0F1, which are placeholders of contents here")
+        raise _TurnsRefusedError(
+            tr("it has U+E0F0 or U+E0F1, which are placeholders of contents here")
+        )
     environment = _ChatEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -349,9 +364,9 @@ def _refuse(message: str) -> NoReturn:
 
 def _strftime_now(format: str) -> str:
     if len(format) > 200:
-        raise _TurnsRefusedError("a date format of more than 200 characters")
+        raise _TurnsRefusedError(tr("a date format of more than 200 characters"))
     if re.search(r"%[^%A-Za-z]*[0-9]", format):  # C pads to any width
-        raise _TurnsRefusedError(f"the date format {format!r} has a width")
+        raise _TurnsRefusedError(tr("the date format {format!r} has a width", format=format))
     return datetime(2024, 7, 26).strftime(format)  # so that a prompt is the same on every day
 
 

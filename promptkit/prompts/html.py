@@ -12,6 +12,7 @@ from markupsafe import Markup
 from promptkit.graphemes import right_to_left
 from promptkit.prompts.invisible import cells, is_quiet, seen
 from promptkit.prompts.view import Preview, TextRun
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     import jinja2
@@ -39,7 +40,7 @@ def isolated(text: str) -> Markup:
 def tip(run: TextRun, shown: Preview) -> str:
     """Return the tooltip of a run: its owner, its template line, its field, its tokens."""
     tokens = [shown.tokens[index] for index in run.tokens]
-    said = [f"token {token.id} {token.text!r}" for token in tokens]
+    said = [tr("token {id} {text!r}", id=token.id, text=token.text) for token in tokens]
     return " · ".join(filter(None, (run.owner, run.place, run.field, *said)))
 
 

@@ -16,6 +16,7 @@ from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.html import fragment
 from promptkit.prompts.pieces import Message, Piece, Span, spans_of
 from promptkit.prompts.view import Preview, PromptTokens, build_preview
+from promptkit.translation import tr
 
 Asks = Literal["thought", "rationale", "answer"]
 """Text that a prompt asks for: a model's own thought, a rationale where the template prints one, or
@@ -101,7 +102,7 @@ class Prompt:
             text: The thought or rationale, as it was generated.
         """
         if self.then is None:
-            raise ValueError(f"the prompt of {self.query} asks for the answer")
+            raise ValueError(tr("the prompt of {query} asks for the answer", query=self.query))
         made = self.then(text.strip())
         thought = self.thought if made.thought is None else made.thought
         return replace(made, thought=thought, sample=self.sample, best=self.best)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from promptkit.graphemes import clusters
 from promptkit.prompts.pieces import Message, Span
 from promptkit.prompts.token_spans import Range, align
+from promptkit.translation import tr
 
 Part = Literal["template", "task", "shot", "query", "chat"]
 """Owner of a text: the template, the task's own data, an example, or the chat template."""
@@ -56,10 +57,10 @@ class TextRun(NamedTuple):
     def owner(self) -> str:
         """The part that the text belongs to, in words."""
         if self.part == "shot":
-            return f"shot {self.shot} ({self.example})"
+            return tr("shot {shot} ({example})", shot=self.shot, example=self.example)
         if self.part == "query":
-            return f"query ({self.example})"
-        return {"template": "template", "task": "task", "chat": "chat template"}[self.part]
+            return tr("query ({example})", example=self.example)
+        return {"template": "template", "task": "task", "chat": tr("chat template")}[self.part]
 
     @property
     def place(self) -> str:

@@ -14,6 +14,7 @@ from promptkit.report.cell_names import Data, Key, aggregates, grouped
 from promptkit.report.interval_text import metric_of
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.terminal_text import TextTable
+from promptkit.translation import tr
 
 _METHOD = FACTORS.index("calibration")
 
@@ -31,7 +32,7 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
     }
     for key, rows in cells.items():
         of = f" · {' · '.join(line_title(key))}" if len(cells) > 1 else ""
-        yield titled(f"Calibrated, against the model's own probabilities{of}")
+        yield titled(tr("Calibrated, against the model's own probabilities{of}", of=of))
         yield _table(rows, _changes(data["pairs"], key), metric_of(data))
         yield ""
     if cells:
@@ -42,7 +43,7 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
 def _table(
     rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric
 ) -> TextTable:
-    numbers = (f"{metric.noun}:", "against raw:", "log loss:", "cal. error:")
+    numbers = (f"{metric.noun}:", tr("against raw:"), tr("log loss:"), "cal. error:")
     made = table("shots:", "calibration", *numbers)
     by_shots = grouped(rows, lambda row: int(row["shots"]))
     for shots, group in sorted(by_shots.items()):
@@ -69,14 +70,24 @@ def learnt(notes: Sequence[Data]) -> Iterator[str]:
         prompts.add(note["prompts"])
         tokens.add(note.get("tokens") or 0)
     for saw, (methods, inputs, prompts, tokens) in by_saw.items():
-        more = f", {_range(tokens)} more tokens" if max(tokens) else ""
-        cost = f" (probes per cell: {_range(prompts)}{more})" if max(prompts) else ""
-        yield f"{' and '.join(methods)}: from {_range(inputs)} {saw}{cost}."
+        more = tr(", {range} more tokens", range=_range(tokens)) if max(tokens) else ""
+        cost = (
+            tr(" (probes per cell: {range}{more})", range=_range(prompts), more=more)
+            if max(prompts)
+            else ""
+        )
+        yield tr(
+            "{methods}: from {range} {saw}{cost}.",
+            methods=" and ".join(methods),
+            range=_range(inputs),
+            saw=saw,
+            cost=cost,
+        )
 
 
 def _range(numbers: set[int]) -> str:
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{low:,}" if low == high else tr("{low:,} to {high:,}", low=low, high=high)
 
 
 def _changes(pairs: Sequence[Data], key: Key) -> dict[tuple[str, int], Data]:

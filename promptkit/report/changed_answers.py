@@ -13,6 +13,7 @@ from promptkit.report.cell_names import Data, Records
 from promptkit.report.rich_tables import table, titled
 from promptkit.terminal_text import TextTable
 from promptkit.text import counted, shown, visible
+from promptkit.translation import tr
 
 SHOWN = 20
 """Number of queries in the table."""
@@ -42,15 +43,26 @@ def changed_answers(records: Records, width: int) -> Iterator[RenderableType]:
         return
     found = list(changed(first).items())
     queries = {r["id"]: r for r in first}
-    of = f" of {', '.join(line_title(levels_of(first[0])))}" if len(first) < len(records) else ""
+    of = (
+        tr(" of {names}", names=", ".join(line_title(levels_of(first[0]))))
+        if len(first) < len(records)
+        else ""
+    )
     yield titled(
-        f"{len(found)} of {counted(len(queries), 'answer')}{of} changed with the number of shots"
+        tr(
+            "{count} of {answers}{of} changed with the number of shots",
+            count=len(found),
+            answers=counted(len(queries), "answer", "answers"),
+            of=of,
+        )
     )
     if found:
         yield _table(found[:SHOWN], queries, counts, width)
         more = len(found) - SHOWN
-        rest = f"… and {more} more in predictions.jsonl. " if more > 0 else ""
-        legend = "✓ is the gold answer; ~ seeds disagree, and the most frequent answer is shown."
+        rest = tr("… and {more} more in predictions.jsonl. ", more=more) if more > 0 else ""
+        legend = tr(
+            "✓ is the gold answer; ~ seeds disagree, and the most frequent answer is shown."
+        )
         yield Text(rest + legend, "dim")
     yield ""
 
@@ -65,7 +77,7 @@ def _table(
     # What these leave of the width, a gap and a ~ apart, and no more than reads well.
     left = (width - query_room - gold_room) // len(counts) - 4
     room = min(max(left, 4), 24)
-    made = table("query", "gold", *(counted(count, "shot") for count in counts))
+    made = table("query", "gold", *(counted(count, "shot", "shots") for count in counts))
     for id, answers in found:
         query, gold = shown(queries[id]["input"]), shown(queries[id]["gold"])
         made.add_row(

@@ -11,6 +11,7 @@ from promptkit.inference.cell import RAW
 from promptkit.report.cell_names import CellNames, Data
 from promptkit.terminal_text import TextTable
 from promptkit.text import printable
+from promptkit.translation import tr
 
 SHOWN = 8
 """Number of sentences of a kind that are shown; report.html has all of them."""
@@ -29,7 +30,7 @@ def verdicts(data: Data) -> Iterator[RenderableType]:
 def selective(data: Data) -> Iterator[RenderableType]:
     """Yield the queries that the best cell can answer with a stated error."""
     if data["selective"] is not None:
-        yield Text("Selective answering", "bold")
+        yield Text(tr("Selective answering"), "bold")
         names = CellNames(data["rows"])
         yield item(f"{names.with_shots(data['selective'])}: {data['selective']['sentence']}")
         yield ""
@@ -65,4 +66,4 @@ def item(sentence: str, style: str = "", mark: str = "•") -> RenderableType:
 
 def _rest(others: Sequence[object]) -> Iterator[RenderableType]:
     if others:
-        yield Text(f"… and {len(others)} more in report.html", "dim")
+        yield Text(tr("… and {count} more in report.html", count=len(others)), "dim")

@@ -15,14 +15,15 @@ from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW
 from promptkit.report.cell_names import CellNames, Data, aggregates, grouped
 from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import file_name, printable
+from promptkit.translation import mark, tr
 
-TRAINED_BASELINE = "trained baseline"
+TRAINED_BASELINE = mark("trained baseline")
 """Architecture of the baselines that are trained in a comparison."""
 
 SAME = 1.1
 """Ratio of two costs up to which they count as equal."""
 
-AT_ONCE, NEVER = "at once", "never"
+AT_ONCE, NEVER = mark("at once"), "never"
 """Break-even of what costs no more to make, and of what saves nothing."""
 
 
@@ -118,12 +119,14 @@ def front_sentence(lines: Sequence[CostLine], metric: Metric) -> str:
         for line in front
     ]
     if len(said) < 2:
-        return f"Nothing else is better or faster than {said[0]}." if said else ""
-    return f"Nothing else is both better and faster than one of these: {'; '.join(said)}."
+        return tr("Nothing else is better or faster than {said}.", said=said[0]) if said else ""
+    return tr(
+        "Nothing else is both better and faster than one of these: {said}.", said="; ".join(said)
+    )
 
 
 def _rate(line: CostLine) -> str:
-    return f"{rate(1 / line.seconds if line.seconds else None)} items/s"
+    return tr("{rate} items/s", rate=rate(1 / line.seconds if line.seconds else None))
 
 
 def _chosen(rows: Sequence[Data], metric: Metric) -> list[Data]:

@@ -23,6 +23,7 @@ from promptkit.report.cost_lines import (
 from promptkit.report.interval_text import figure, metric_of
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import visible
+from promptkit.translation import mark, tr
 
 
 class Column(NamedTuple):
@@ -36,16 +37,16 @@ class Column(NamedTuple):
 SIZES = (
     Column("parameters", lambda line: magnitude(line.row.get("parameters"))),
     Column("trained", lambda line: magnitude(line.row.get("trained_parameters"))),
-    Column("on disk", lambda line: magnitude(line.row.get("bytes"), "B")),
+    Column(mark("on disk"), lambda line: magnitude(line.row.get("bytes"), "B")),
     Column("items/s", lambda line: rate(line.row.get("items_per_second"))),
 )
 """Sizes and speed."""
 
 MAKING = (
-    Column("made in", lambda line: duration(line.row.get("making_seconds"))),
+    Column(mark("made in"), lambda line: duration(line.row.get("making_seconds"))),
     Column("tokens", lambda line: magnitude(line.row.get("making_tokens"))),
     Column("labels", lambda line: _count(line.row.get("making_labels"))),
-    Column("pays after", lambda line: line.pays_after),
+    Column(mark("pays after"), lambda line: line.pays_after),
 )
 """What it took to make, and whether that is worth it."""
 
@@ -60,18 +61,22 @@ def about(lines: Sequence[CostLine], metric: Metric) -> str:
     """Return what the columns mean."""
     best, pays = best_prompt(lines, metric), ""
     if best is not None and any(line.pays_after for line in lines):
-        pays = (
-            " Pays after: the number of predictions after which it has taken less time than the "
-            f"best prompt, {best.name}, its making included."
+        pays = tr(
+            " Pays after: the number of predictions after which it has taken less time "
+            "than the best prompt, {name}, its making included.",
+            name=best.name,
         )
     front = (
-        " ● Nothing else is at least as good and as fast, within a tenth."
+        tr(" ● Nothing else is at least as good and as fast, within a tenth.")
         if _has_front(lines)
         else ""
     )
-    return (
-        "On disk: with the model. Items/s: where all are asked at once. Made in: the time that it "
-        f"took to make, a teacher's included, of so many tokens and gold labels.{pays}{front}"
+    return tr(
+        "On disk: with the model. Items/s: where all are asked at once. Made in: "
+        "the time that it took to make, a teacher's included, of so many tokens "
+        "and gold labels.{pays}{front}",
+        pays=pays,
+        front=front,
     )
 
 
@@ -92,7 +97,7 @@ def costs(data: Data, width: int) -> Iterator[RenderableType]:
     """Yield the table, and which lines are worth their cost, for a terminal of this width."""
     lines, metric = cost_lines(data), metric_of(data)
     columns = [_metric_column(metric), *shown_columns(lines)]
-    yield titled(f"Costs, {metric.noun} beside them")
+    yield titled(tr("Costs, {noun} beside them", noun=metric.noun))
     for part in _parts(columns, lines, width):
         made = table("", "", *(f"{one.title}:" for one in part))
         for line in lines:

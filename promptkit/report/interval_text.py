@@ -10,6 +10,7 @@ from promptkit.evaluation.metric import ACCURACY, Metric, measured
 from promptkit.inference.cell import levels_of
 from promptkit.report.cell_names import Data, Key, aggregates
 from promptkit.text import percent
+from promptkit.translation import tr
 
 
 def ends_of(values: Data, name: str = "ci") -> Sequence[float]:
@@ -71,16 +72,18 @@ def has_draws(rows: Sequence[Data]) -> bool:
 def brackets(data: Data, as_drawn: bool = True) -> str:
     """Return what the intervals are about; `as_drawn` if a column of that name is shown."""
     rows = aggregates(data)
-    paired = "A change is paired over the same queries."
+    paired = tr("A change is paired over the same queries.")
     if any(row["accuracy_ci"] is None for row in rows):
-        return (
-            "Brackets are 95 % intervals for new queries and these shots: one draw says nothing "
-            f"about k shots in general. {paired}"
+        return tr(
+            "Brackets are 95 % intervals for new queries and these shots: one draw "
+            "says nothing about k shots in general. {paired}",
+            paired=paired,
         )
     if not has_draws(rows):
-        return f"Brackets are 95 % intervals for new queries. {paired}"
-    column = "; under “as drawn”, for new queries and just the shots that were drawn"
-    return (
-        "Brackets are 95 % intervals for new queries and new draws of shots"
-        f"{column if as_drawn else ''}. {paired}"
+        return tr("Brackets are 95 % intervals for new queries. {paired}", paired=paired)
+    column = tr("; under “as drawn”, for new queries and just the shots that were drawn")
+    return tr(
+        "Brackets are 95 % intervals for new queries and new draws of shots{text}. {paired}",
+        text=column if as_drawn else "",
+        paired=paired,
     )

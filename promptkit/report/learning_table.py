@@ -14,6 +14,7 @@ from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import metric_of
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import file_name, visible
+from promptkit.translation import tr
 
 
 def learning_curves(data: Data) -> Iterator[RenderableType]:
@@ -21,8 +22,8 @@ def learning_curves(data: Data) -> Iterator[RenderableType]:
     found = learning_rows(data)
     if not found:
         return
-    yield titled(f"Learning curves, {metric_of(data).noun}")
-    made = table("labelled rows:", *(f"{visible(name, 24)}:" for name in found["names"]))
+    yield titled(tr("Learning curves, {noun}", noun=metric_of(data).noun))
+    made = table(tr("labelled rows:"), *(f"{visible(name, 24)}:" for name in found["names"]))
     for labels, cells in found["rows"]:
         made.add_row(f"{labels:,}", *map(Text, cells))
     yield made

@@ -12,6 +12,7 @@ from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import figure
 from promptkit.report.rich_tables import table
 from promptkit.text import counted, visible
+from promptkit.translation import tr
 
 MOST_ROWS = 24
 """Largest number of measures that a terminal shows; the page has all of them."""
@@ -29,4 +30,4 @@ def measures_table(rows: Sequence[Data], measures: Sequence[Metric]) -> Iterator
         made.add_row(Text(visible(one.name, 40)), *(figure(one, row) for row in rows))
     yield made
     if len(measures) > MOST_ROWS:
-        yield Text(f"… and {len(measures) - MOST_ROWS} more on the page", "dim")
+        yield Text(tr("… and {count} more on the page", count=len(measures) - MOST_ROWS), "dim")

@@ -35,6 +35,7 @@ from promptkit.report.page_environment import page_environment, page_file
 from promptkit.report.promptless_tables import promptless_rows
 from promptkit.report.svg_text import labelled
 from promptkit.text import capital, counted, file_name, shown
+from promptkit.translation import tr
 
 CELLS = 20_000
 """Number of cells of all confusion tables together; comparison.json has them all."""
@@ -115,12 +116,12 @@ def html(
 
 def _scores(data: Data) -> list[tuple[str, str]]:
     """Return the columns of scored answers, as title and field; options share no macro-F1."""
-    f1 = [("macro F1", "macro_f1")] if _has_shared_labels(data) else []
+    f1 = [(tr("macro F1"), "macro_f1")] if _has_shared_labels(data) else []
     return [
         *f1,
-        ("log loss", "log_loss"),
-        ("Brier score", "brier"),
-        ("calibration error", "ece"),
+        (tr("log loss"), "log_loss"),
+        (tr("Brier score"), "brier"),
+        (tr("calibration error"), "ece"),
         ("coverage", "coverage"),
     ]
 
@@ -136,11 +137,11 @@ def _has_shared_labels(data: Data) -> bool:
 def _contents(context: Data) -> list[tuple[str, str]]:
     titles = {
         "accuracy": capital(context["metric"].noun),
-        "learning": "Learning curves" if context["learning"] else "",
+        "learning": tr("Learning curves") if context["learning"] else "",
         "differences": "Differences" if context["pairs"] else "",
         "slices": "Slices" if context["slices"] else "",
         "audit": "Audit" if context["audit"] else "",
-        "selective": "Selective answering" if context["selective"] else "",
+        "selective": tr("Selective answering") if context["selective"] else "",
         "reliability": "Calibration" if context["reliability"] else "",
         "confusion": "Confusion" if context["confusion"] else "",
         "variance": "Variance" if context["variance"] or context["spreads"] else "",
@@ -157,8 +158,10 @@ def _charts(data: Data) -> tuple[dict[str, list[dict[str, Any]]], str]:
         from promptkit.report.charts import plot, style
     except ImportError:
         return {}, (
-            "For charts, install promptkit-fewshot[report], and write this page again with: "
-            "promptkit report FOLDER"
+            tr(
+                "For charts, install promptkit-fewshot[report], and write this page again "
+                "with: promptkit report FOLDER"
+            )
         )
     drawn = {
         what: [
@@ -189,8 +192,12 @@ def _facts(data: Data) -> str:
             counted(rows[0]["n"], "query", "queries"),
             _few(models, "models"),
             _few(templates, "templates"),
-            f"{_few(selections, 'selections')} shots: {', '.join(map(str, shots))}",
-            counted(len(seeds), "seed"),
+            tr(
+                "{few} shots: {shots}",
+                few=_few(selections, "selections"),
+                shots=", ".join(map(str, shots)),
+            ),
+            counted(len(seeds), "seed", "seeds"),
         )
     )
 
@@ -246,9 +253,9 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
     shots = sorted({row["shots"] for row in data["rows"]})
     filtered = len(labels) <= 200 and (_has_shared_labels(data) or not _is_scored(data))
     every = [
-        ("gold", "Gold label", "any", labels if filtered else []),
+        ("gold", tr("Gold label"), "any", labels if filtered else []),
         ("line", "Cell", "all", [*enumerate(payload["lines"])]),
-        ("shots", "Shots", "all", [(count, counted(count, "shot")) for count in shots]),
+        ("shots", "Shots", "all", [(count, counted(count, "shot", "shots")) for count in shots]),
     ]
     chosen = [
         (name, title, first, values) for name, title, first, values in every if len(values) > 1
@@ -256,10 +263,10 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
     if payload["methods"]:
         chosen.append(("method", "Probabilities", "raw", [*enumerate(payload["methods"])]))
     sorts: list[tuple[Any, str]] = [
-        ("wrong", "most often wrong first"),
-        ("margin", "least margin first"),
+        ("wrong", tr("most often wrong first")),
+        ("margin", tr("least margin first")),
     ]
-    return [*chosen, ("sort", "Order", "as in the tests", sorts)]
+    return [*chosen, ("sort", "Order", tr("as in the tests"), sorts)]
 
 
 def _plain(records: Records) -> dict[str, Any]:
@@ -283,7 +290,11 @@ def _plain(records: Records) -> dict[str, Any]:
         tally = item["tally"]
         item["answers"] = [tally[n].most_common() if n in tally else [] for n in counts]
     rest = len(queries) - len(listed)
-    more = f"{counted(rest, 'query', 'queries')} more in predictions.jsonl." if rest > 0 else ""
+    more = (
+        tr("{queries} more in predictions.jsonl.", queries=counted(rest, "query", "queries"))
+        if rest > 0
+        else ""
+    )
     return {"counts": counts, "items": listed, "more": more}
 
 

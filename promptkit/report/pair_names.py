@@ -9,6 +9,7 @@ from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report.cell_names import CellNames, Data, Key, has_prompt
 from promptkit.report.interval_text import ends_of
 from promptkit.text import counted
+from promptkit.translation import tr
 
 ALPHA = 0.05
 """Largest p-value of a significant difference."""
@@ -27,7 +28,7 @@ def direction(pair: Data, metric: Metric = ACCURACY) -> int:
 
 def verdict(pair: Data, metric: Metric = ACCURACY) -> str:
     """Return `better` or `worse`, for b against a, or `not significant`."""
-    return ("not significant", "better", "worse")[direction(pair, metric)]
+    return (tr("not significant"), "better", "worse")[direction(pair, metric)]
 
 
 def changes_of(pairs: Sequence[Data], key: Key) -> dict[int, Data]:
@@ -42,7 +43,7 @@ def compared(pair: Data, names: CellNames, limit: int = 40) -> tuple[str, str]:
     factor, room = factor_of(pair), limit // 2
     a, b = levels_of(pair["a"]), levels_of(pair["b"])
     prompt = pair["b"] if has_prompt(pair["b"]) else pair["a"]
-    shots = counted(prompt["shots"], "shot")
+    shots = counted(prompt["shots"], "shot", "shots")
     rest = [i for i in names.factors if FACTORS[i] != factor]
     others = names.of(levels_of(prompt), rest, limit)
     if factor == "shots":

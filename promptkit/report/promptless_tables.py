@@ -14,6 +14,7 @@ from promptkit.report import interval_text
 from promptkit.report.cell_names import CellNames, Data, aggregates, has_prompt
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.text import counted, percent, visible
+from promptkit.translation import tr
 
 _SCORES = ("log_loss", "ece")
 
@@ -26,13 +27,15 @@ def promptless(data: Data) -> Iterator[RenderableType]:
     metric, lines = interval_text.metric_of(data), found["lines"]
     queries = counted(lines[0]["row"]["n"], "query", "queries")
     yield ""
-    yield titled(f"{data['task']['name']} · without a prompt · {queries}")
+    yield titled(
+        tr("{data} · without a prompt · {queries}", data=data["task"]["name"], queries=queries)
+    )
     made = table(
         "",
         f"{metric.noun}:",
-        *([f"vs {found['best']}:"] if found["best"] else []),
+        *([tr("vs {found}:", found=found["best"])] if found["best"] else []),
         *(["accuracy:"] if metric != ACCURACY else []),
-        *(["log loss:", "cal. error:"] if found["scored"] else ["failed:"]),
+        *([tr("log loss:"), "cal. error:"] if found["scored"] else ["failed:"]),
     )
     for line in lines:
         row = line["row"]

@@ -13,6 +13,7 @@ from promptkit.report import conclusions, interval_text
 from promptkit.report.cell_names import CellNames, Data
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.text import visible
+from promptkit.translation import tr
 
 SHOWN = 12
 """Number of slices of a column that a terminal shows; the page has all of them."""
@@ -22,11 +23,11 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
     """Yield a table per column: a row per slice, a column per cell, and the sentences on them."""
     metric = interval_text.metric_of(data)
     for one in tables(data):
-        yield titled(f"By {one['by']}, {metric.noun}")
+        yield titled(tr("By {one}, {noun}", one=one["by"], noun=metric.noun))
         names = [f"{name}:" for name in one["names"]]
         last = [
             *(["change:"] if one["changed"] else []),
-            *(["vs the rest:"] if one["rests"] else []),
+            *([tr("vs the rest:")] if one["rests"] else []),
         ]
         made = table(one["by"], "queries:", *names, *last)
         for part in one["slices"][:SHOWN]:
@@ -40,7 +41,9 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
             )
         yield made
         if len(one["slices"]) > SHOWN:
-            yield Text(f"… and {len(one['slices']) - SHOWN} more in report.html", "dim")
+            yield Text(
+                tr("… and {count} more in report.html", count=len(one["slices"]) - SHOWN), "dim"
+            )
         yield from map(conclusions.item, one["sentences"])
         yield ""
 

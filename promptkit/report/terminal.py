@@ -27,6 +27,7 @@ from promptkit.report.rich_tables import change, table, titled
 from promptkit.report.slice_tables import sliced
 from promptkit.terminal_text import text_console
 from promptkit.text import counted, file_name, percent, visible
+from promptkit.translation import tr
 
 MAX_TABLES = 3
 """Largest number of cells, shots and seeds aside, that have a table each."""
@@ -124,7 +125,7 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
     made = table(
         "shots:",
         f"{metric.noun}:",
-        *(["as drawn:"] if draws else []),
+        *([tr("as drawn:")] if draws else []),
         "change:",
         "draws",
         *(["accuracy:"] if metric != ACCURACY else []),
@@ -162,7 +163,9 @@ def _differences(pairs: Sequence[Data], metric: Metric, width: int) -> Iterator[
     if not 0 < len(pairs) <= MAX_PAIRS:
         return
     varied = cell_names.varied(levels_of(pair[side]) for pair in pairs for side in "ab")
-    yield titled(f"Against the first, in {metric_text.unit(metric)} over the same queries")
+    yield titled(
+        tr("Against the first, in {unit} over the same queries", unit=metric_text.unit(metric))
+    )
     made = table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
     room = 18 if width < 100 else 28
     for factor in varied:

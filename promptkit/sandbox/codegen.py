@@ -13,6 +13,7 @@ from jinja2.visitor import NodeTransformer
 
 from promptkit.sandbox.limits import Meter
 from promptkit.sandbox.operations import check_text, operate
+from promptkit.translation import tr
 
 _LONGEST_CONSTANT = 10_000
 """Characters of an expression's value that is computed when the template is compiled."""
@@ -144,7 +145,10 @@ class Folding(NodeTransformer):
 
     def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
         if len(node.items) > _MOST_ENTRIES:
-            reason = f"a dict of more than {_MOST_ENTRIES:,} entries is data; put it into a file"
+            reason = tr(
+                "a dict of more than {MOST_ENTRIES:,} entries is data; put it into a file",
+                MOST_ENTRIES=_MOST_ENTRIES,
+            )
             raise TemplateSyntaxError(reason, node.lineno)
         return self.generic_visit(node)
 

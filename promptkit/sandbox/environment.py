@@ -37,6 +37,7 @@ from promptkit.sandbox.limits import (
 )
 from promptkit.sandbox.operations import SIMPLE, Format, Stream, check_text, listed, operate
 from promptkit.sandbox.watchdog import watched
+from promptkit.translation import mark, tr
 
 _Result = TypeVar("_Result")
 
@@ -46,18 +47,28 @@ def _words(*lines: str) -> frozenset[str]:
 
 
 _TEXT = _words(
-    "capitalize casefold center count endswith expandtabs find format format_map index isalnum",
-    "isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle",
-    "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex",
-    "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill",
+    mark(
+        "capitalize casefold center count endswith expandtabs find format format_map index isalnum"
+    ),
+    mark(
+        "isalpha isascii isdecimal isdigit isidentifier islower isnumeric "
+        "isprintable isspace istitle"
+    ),
+    mark(
+        "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex"
+    ),
+    mark(
+        "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase "
+        "title upper zfill"
+    ),
 )
 _METHODS: tuple[tuple[tuple[type, ...], frozenset[str]], ...] = (
     ((str,), _TEXT),
-    ((list, tuple, dict, range), _words("copy count get index items keys values")),
+    ((list, tuple, dict, range), _words(mark("copy count get index items keys values"))),
     ((int, float), _words("is_integer")),
-    ((date, time), _words("date isoformat isoweekday time weekday")),
-    ((LoopContext,), _words("changed cycle")),
-    ((Cycler,), _words("next reset")),
+    ((date, time), _words(mark("date isoformat isoweekday time weekday"))),
+    ((LoopContext,), _words(mark("changed cycle"))),
+    ((Cycler,), _words(mark("next reset"))),
 )
 """Methods that a template may call, by the type of their object."""
 
@@ -267,7 +278,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _check_rendering(self) -> None:
         """Refuse to compute a method or a stream as a constant: they have no text."""
         if self.meter.compiling:
-            raise UndefinedError("is not known before rendering")
+            raise UndefinedError(tr("is not known before rendering"))
 
     # Filters and tests.
 
@@ -345,4 +356,4 @@ def _unfit(error: Exception) -> str:
     """Return the reason why a template with valid syntax cannot be compiled."""
     if isinstance(error, SecurityError):
         return error.message or ""
-    return "the template nests too deeply, or has a number that is too long"
+    return tr("the template nests too deeply, or has a number that is too long")

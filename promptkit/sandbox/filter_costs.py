@@ -9,6 +9,7 @@ from typing import Any
 from jinja2.exceptions import SecurityError
 
 from promptkit.sandbox.limits import MAX_INDENT, MAX_PATH, Meter, formatted_length
+from promptkit.translation import tr
 
 STEPS_PER_FILTER = 5
 """Steps of a filter or a test."""
@@ -47,7 +48,9 @@ def check_path(name: str, *args: Any, **kwargs: Any) -> None:
     place = PATHS[name]
     path = kwargs.get("attribute", args[place] if place < len(args) else None)
     if isinstance(path, str) and len(path) > MAX_PATH:
-        raise SecurityError(f"an attribute path of more than {MAX_PATH:,} characters")
+        raise SecurityError(
+            tr("an attribute path of more than {MAX_PATH:,} characters", MAX_PATH=MAX_PATH)
+        )
 
 
 def sorted_in(name: str, count: int) -> int:
@@ -141,7 +144,7 @@ def _formatted(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> int:
 
 def _rounded(meter: Meter, value: Any, precision: int = 0, *_: Any, **__: Any) -> int:
     if abs(precision) > 300:
-        raise SecurityError("round() to more than 300 digits")
+        raise SecurityError(tr("round() to more than 300 digits"))
     return 0
 
 
@@ -151,7 +154,12 @@ def _times(factor: int) -> Callable[..., int]:
 
 def _as_int(meter: Meter, value: Any, *_: Any, **__: Any) -> int:
     if isinstance(value, str) and len(value) > _LONGEST_NUMBER:
-        raise SecurityError(f"a number of more than {_LONGEST_NUMBER:,} characters")
+        raise SecurityError(
+            tr(
+                "a number of more than {LONGEST_NUMBER:,} characters",
+                LONGEST_NUMBER=_LONGEST_NUMBER,
+            )
+        )
     return 0
 
 
@@ -160,7 +168,12 @@ def _json(meter: Meter, value: Any, *args: Any, indent: Any = None, **rest: Any)
     given = [indent, *args, *(separators or ())]
     wide = [_width(each) for each in given if isinstance(each, int | str)]
     if any(width > MAX_INDENT for width in wide):
-        raise SecurityError(f"tojson indents and separates by at most {MAX_INDENT} characters")
+        raise SecurityError(
+            tr(
+                "tojson indents and separates by at most {MAX_INDENT} characters",
+                MAX_INDENT=MAX_INDENT,
+            )
+        )
     return meter.weigh(value) * (1 + max(wide, default=0) * _depth(value))
 
 

@@ -11,6 +11,7 @@ from jinja2.filters import ignore_case, make_attrgetter
 
 from promptkit.sandbox.limits import Keys, Meter
 from promptkit.sandbox.operations import check_text, listed, operate
+from promptkit.translation import tr
 
 Path = str | int | None
 
@@ -36,7 +37,7 @@ class Filters:
         for item in iterable:
             value = get(item)
             if isinstance(value, str):
-                raise UndefinedError("sum adds numbers, not texts; use join")
+                raise UndefinedError(tr("sum adds numbers, not texts; use join"))
             total = operate(self._meter, "+", total, value)
         return total
 

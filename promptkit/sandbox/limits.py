@@ -15,6 +15,8 @@ from typing import Any
 
 from jinja2.exceptions import SecurityError
 
+from promptkit.translation import tr
+
 MAX_STEPS = 20_000_000
 """Steps of one rendering, about ten seconds: a step takes at most half a microsecond.
 
@@ -83,8 +85,11 @@ class Meter(threading.local):
         self.left = left = self.left - steps
         if left < 0:
             raise SecurityError(
-                f"the template takes more than {MAX_STEPS:,} steps; "
-                "it loops over too much, or calls itself too often"
+                tr(
+                    "the template takes more than {MAX_STEPS:,} steps; it loops over too much, "
+                    "or calls itself too often",
+                    MAX_STEPS=MAX_STEPS,
+                )
             )
 
     def read(self, *values: Any) -> None:
@@ -134,7 +139,9 @@ class Meter(threading.local):
     def number(self, bits: int) -> None:
         """Raise `SecurityError` for a whole number of so many bits."""
         if bits > MAX_BITS:
-            raise SecurityError(f"a number in the template has more than {MAX_BITS:,} bits")
+            raise SecurityError(
+                tr("a number in the template has more than {MAX_BITS:,} bits", MAX_BITS=MAX_BITS)
+            )
 
 
 class Keys:
@@ -156,13 +163,15 @@ class Keys:
         known = hash(key)
         self._by_hash[known] = count = self._by_hash.get(known, 0) + 1
         if count > MAX_COLLISIONS:
-            raise SecurityError("too many keys in the template have the same hash")
+            raise SecurityError(tr("too many keys in the template have the same hash"))
         return True
 
 
 def too_much_text() -> SecurityError:
     """Return the error for a value that is too long."""
-    return SecurityError(f"the template makes a text of more than {MAX_TEXT:,} characters")
+    return SecurityError(
+        tr("the template makes a text of more than {MAX_TEXT:,} characters", MAX_TEXT=MAX_TEXT)
+    )
 
 
 def check_operands(meter: Meter, operator: str, left: Any, right: Any) -> None:
@@ -184,7 +193,7 @@ def check_operands(meter: Meter, operator: str, left: Any, right: Any) -> None:
     elif operator == "%" and isinstance(left, str):
         meter.write(formatted_length(meter, left, right))
     elif operator == "-" and (isinstance(left, _SETS) or isinstance(right, _SETS)):
-        raise SecurityError("the order of a set differs from run to run; use select or reject")
+        raise SecurityError(tr("the order of a set differs from run to run; use select or reject"))
 
 
 def formatted_length(meter: Meter, text: str, values: Any) -> int:

@@ -12,6 +12,7 @@ from jinja2.sandbox import SandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Namespace
 
 from promptkit.sandbox.limits import LISTS, STEPS_PER_CALL, Meter, check_operands, spec_length
+from promptkit.translation import tr
 
 _WITHOUT_TEXT = (Namespace, TemplateModule, set, frozenset)  # sets differ from run to run
 
@@ -96,13 +97,13 @@ def _check_text(value: Any) -> None:
             _check_text(item)
     elif isinstance(value, Stream):
         raise UndefinedError(
-            "a filter's items cannot be printed at once; add | list or | join(', ')"
+            tr("a filter's items cannot be printed at once; add | list or | join(', ')")
         )
     elif callable(value) or isinstance(value, _WITHOUT_TEXT) or _has_no_text(type(value)):
         kind = type(value).__name__.lstrip("_").lower()
         if kind == "view":
-            raise UndefinedError("a whole record cannot be printed; print one of its fields")
-        raise UndefinedError(f"a {kind} cannot be printed; print a value, or call it")
+            raise UndefinedError(tr("a whole record cannot be printed; print one of its fields"))
+        raise UndefinedError(tr("a {kind} cannot be printed; print a value, or call it", kind=kind))
 
 
 def _has_no_text(kind: type) -> bool:

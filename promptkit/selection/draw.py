@@ -26,6 +26,7 @@ from promptkit.selection.strategies import (
 )
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.examples import Example, text_key, text_of
+from promptkit.translation import mark, tr
 
 if TYPE_CHECKING:
     from promptkit.selection.excluded import Keys
@@ -38,7 +39,7 @@ HEAD = 32
 AHEAD = 256
 """Number of expected queries that are ranked at once."""
 
-ALLOW_NEAR = (
+ALLOW_NEAR = mark(
     'allow near-duplicates (--near-duplicates allow, near_duplicates = "allow" in task.toml)'
 )
 """Advice where too many near-duplicates are excluded."""
@@ -72,7 +73,9 @@ def draw(
     selection = as_selection(selection)
     placed = as_order(selection.order if order is None else order)
     if not isinstance(shots, int) or shots < 0:
-        raise PromptError(f"{shots!r} shots: a number of shots is a whole number, 0 or more")
+        raise PromptError(
+            tr("{shots!r} shots: a number of shots is a whole number, 0 or more", shots=shots)
+        )
     if shots == 0:
         return ()
     draws = draws_of(pool)
@@ -217,7 +220,9 @@ class Draws:
         if isinstance(selection, Fixed):
             indices = self._fixed(selection, seed, asked, shots)
             return indices, lambda: self._nearness(selection, seed, asked, indices)
-        raise PromptError(f"selection {selection.name!r} is neither Fixed nor ByQuery")
+        raise PromptError(
+            tr("selection {name!r} is neither Fixed nor ByQuery", name=selection.name)
+        )
 
     def _shots(self, selection: Selection, indices: tuple[int, ...]) -> Shots:
         if isinstance(selection, ByQuery):
@@ -310,15 +315,34 @@ class Draws:
 def _too_few(
     selection: Selection, found: int, query: Example[Any, Any], shots: int, near: Shots
 ) -> str:
-    source = "the pool" if selection.kind != "given" else f"the list {selection.name!r}"
+    source = (
+        tr("the pool")
+        if selection.kind != "given"
+        else tr("the list {name!r}", name=selection.name)
+    )
     left = ""
     if near:
-        left = (
-            f", since {len(near)} near-duplicate{'s' * (len(near) != 1)} of it "
-            f"{'is' if len(near) == 1 else 'are'} left out, such as {near[0].id!r}"
+        left = tr(
+            ", since {count} near-duplicate{value} of it {text} left out, such as {id!r}",
+            count=len(near),
+            value="s" * (len(near) != 1),
+            text="is" if len(near) == 1 else "are",
+            id=near[0].id,
         )
-    hint = f"ask for fewer shots, or {ALLOW_NEAR}" if near else "or ask for fewer shots"
-    return (
-        f"{shots} shot{'s' * (shots != 1)} asked, but {source} has only {found} "
-        f"demonstration{'s' * (found != 1)} for example {query.id!r}{left}; add some, {hint}"
+    hint = (
+        tr("ask for fewer shots, or {ALLOW_NEAR}", ALLOW_NEAR=ALLOW_NEAR)
+        if near
+        else tr("or ask for fewer shots")
+    )
+    return tr(
+        "{shots} shot{value} asked, but {source} has only {found} "
+        "demonstration{value_2} for example {id!r}{left}; add some, {hint}",
+        shots=shots,
+        value="s" * (shots != 1),
+        source=source,
+        found=found,
+        value_2="s" * (found != 1),
+        id=query.id,
+        left=left,
+        hint=hint,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from promptkit.errors import PromptError, TaskError, shorten
+from promptkit.translation import tr
 
 DEFAULT = "default"
 """Name of the selection's default order."""
@@ -34,7 +35,11 @@ class Order:
     def __post_init__(self) -> None:
         if self.row is None and self.name not in RULES:
             raise PromptError(
-                f"unknown order {shorten(self.name)}; choose one of: {', '.join(RULES)}"
+                tr(
+                    "unknown order {name}; choose one of: {RULES}",
+                    name=shorten(self.name),
+                    RULES=", ".join(RULES),
+                )
             )
 
 
@@ -66,8 +71,10 @@ def orders(count: int) -> tuple[Order, ...]:
         ['order 1/2', 'order 2/2']
     """
     if count < 1:
-        raise TaskError(f"{count} orders: at least one is needed")
-    return tuple(Order(f"order {row + 1}/{count}", row) for row in range(count))
+        raise TaskError(tr("{count} orders: at least one is needed", count=count))
+    return tuple(
+        Order(tr("order {row}/{count}", row=row + 1, count=count), row) for row in range(count)
+    )
 
 
 def arranged(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptkit.errors import ModelError, PromptError, PromptkitError, TaskError, shorten
 from promptkit.selection.strategies import BUILT_IN, Given, Selection
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.models.embedding import Embedder
@@ -28,7 +29,9 @@ def selection_to_dict(selection: Selection) -> dict[str, Any]:
         {'kind': 'diverse', 'allow_near': False, 'relevance': 0.5}
     """
     if type(selection) is not _KINDS.get(selection.kind):
-        raise PromptError(f"selection {selection.name}: a class of its own, which no file can hold")
+        raise PromptError(
+            tr("selection {name}: a class of its own, which no file can hold", name=selection.name)
+        )
     known = {one.name: getattr(selection, one.name) for one in fields(selection)}
     embed = known.pop("embed", None)
     data = {"kind": selection.kind} | known
@@ -37,9 +40,12 @@ def selection_to_dict(selection: Selection) -> dict[str, Any]:
     origin = getattr(embed, "origin", None)
     if origin is None:
         raise PromptError(
-            f"selection {selection.name}: it compares inputs by a function in Python, which no "
-            "file can hold; choose an embedder of a GGUF file (load_embedder), none (TF-IDF), or a "
-            "selection that does not look at the query"
+            tr(
+                "selection {name}: it compares inputs by a function in Python, which no "
+                "file can hold; choose an embedder of a GGUF file (load_embedder), none "
+                "(TF-IDF), or a selection that does not look at the query",
+                name=selection.name,
+            )
         )
     return data | {"embedder": asdict(origin)}
 
@@ -63,13 +69,13 @@ def selection_from_dict(
         if "ids" in values:
             values["ids"] = tuple(values["ids"])
         if odd := [value for value in values.values() if not isinstance(value, _PLAIN)]:
-            raise TypeError(f"{shorten(odd[0])} is no setting")
+            raise TypeError(tr("{shorten} is no setting", shorten=shorten(odd[0])))
         kind: type[Selection] = _KINDS[data["kind"]]
         if (saved := data.get("embedder")) is not None:
             values["embed"] = _embedder(saved, embedder, threads)
         return kind(**values)
     except (KeyError, TypeError) as error:
-        raise TaskError(f"this is no selection: {error}") from None
+        raise TaskError(tr("this is no selection: {error}", error=error)) from None
 
 
 def _embedder(saved: Mapping[str, Any], given: Embedder | None, threads: int | None) -> Embedder:
@@ -81,14 +87,22 @@ def _embedder(saved: Mapping[str, Any], given: Embedder | None, threads: int | N
         found = given or load_embedder(wanted.name, context=wanted.context, threads=threads)
     except PromptkitError as error:
         raise ModelError(
-            f"the selection of shots compares inputs by the embedder {wanted}, which cannot be "
-            f"loaded: {error}; name the file with --embedder"
+            tr(
+                "the selection of shots compares inputs by the embedder {wanted}, which "
+                "cannot be loaded: {error}; name the file with --embedder",
+                wanted=wanted,
+                error=error,
+            )
         ) from None
     if found.origin is None or found.origin.sha256 != wanted.sha256:
         raise ModelError(
-            f"the selection of shots compares inputs by the embedder {wanted}, and this is "
-            f"{found.origin or found.name}, by which other shots are near; name the same file with "
-            "--embedder, or choose the shots anew"
+            tr(
+                "the selection of shots compares inputs by the embedder {wanted}, and this "
+                "is {origin}, by which other shots are near; name the same file with "
+                "--embedder, or choose the shots anew",
+                wanted=wanted,
+                origin=found.origin or found.name,
+            )
         )
     return found.found_as(wanted)
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from promptkit.errors import TaskError, shorten
 from promptkit.tasks.near_duplicates import flat, normalised
 from promptkit.tasks.ngrams import code_points, mixed, ngram_hashes
+from promptkit.translation import tr
 
 Embed = Callable[[Sequence[str]], ArrayLike]
 """Texts to vectors, (texts, dimensions); they need not be of length one."""
@@ -130,7 +131,7 @@ class Embedded:
         self._embed = embed
         blocks = [self._vectors(pool[i : i + _STEP]) for i in range(0, len(pool), _STEP)]
         if len({block.shape[1] for block in blocks}) > 1:
-            raise TaskError("the embedder gave vectors of several lengths")
+            raise TaskError(tr("the embedder gave vectors of several lengths"))
         self._pool = np.concatenate(blocks or [np.empty((0, 0), np.float32)])
 
     def rows(self, texts: Sequence[str]) -> Iterator[Matrix]:
@@ -138,8 +139,13 @@ class Embedded:
             block = self._vectors(texts[begin : begin + _QUERIES])
             if block.shape[1] != self._pool.shape[1]:
                 raise TaskError(
-                    f"the embedder gave {self._pool.shape[1]} dimensions for the pool, "
-                    f"and {block.shape[1]} for {shorten(texts[begin])}"
+                    tr(
+                        "the embedder gave {shape} dimensions for the pool, and {shape_2} for "
+                        "{shorten}",
+                        shape=self._pool.shape[1],
+                        shape_2=block.shape[1],
+                        shorten=shorten(texts[begin]),
+                    )
                 )
             yield from self._products(block)
 
@@ -162,13 +168,20 @@ class Embedded:
         given = np.asarray(self._embed(texts))
         if given.ndim != 2 or len(given) != len(texts) or given.dtype.kind not in "fiu":
             raise TaskError(
-                f"the embedder gave an array of {given.dtype} with shape {given.shape} for "
-                f"{len(texts)} texts; it must be numbers, (texts, dimensions)"
+                tr(
+                    "the embedder gave an array of {dtype} with shape {shape} for {count} "
+                    "texts; it must be numbers, (texts, dimensions)",
+                    dtype=given.dtype,
+                    shape=given.shape,
+                    count=len(texts),
+                )
             )
         vectors = given.astype(np.float64)
         if not np.isfinite(vectors).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise TaskError(f"the embedder gave no finite numbers for {shorten(texts[bad])}")
+            raise TaskError(
+                tr("the embedder gave no finite numbers for {shorten}", shorten=shorten(texts[bad]))
+            )
         # Twice, since the square of a very large number is none.
         for _ in range(2):
             largest = np.abs(vectors).max(axis=1, initial=0, keepdims=True)

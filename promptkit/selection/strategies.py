@@ -20,6 +20,7 @@ from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.selection.pool import Pool, digest
 from promptkit.tasks.task import Task
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.selection.ranking import Barred, Similarities
@@ -44,7 +45,7 @@ class Selection:
         """Name in a comparison, in which no two selections share one."""
         embed = getattr(self, "embed", None)
         by = getattr(embed, "name", None) or getattr(embed, "__qualname__", "a function")
-        embedded = f" by {by}" if embed is not None else ""
+        embedded = tr(" by {by}", by=by) if embed is not None else ""
         return f"{self.title}{embedded}{', near-duplicates allowed' if self.allow_near else ''}"
 
     @property
@@ -198,7 +199,12 @@ class Diverse(ByQuery):
 
     def __post_init__(self) -> None:
         if not 0 <= self.relevance <= 1:
-            raise TaskError(f"a relevance of {self.relevance!r}; it is a number from 0 to 1")
+            raise TaskError(
+                tr(
+                    "a relevance of {relevance!r}; it is a number from 0 to 1",
+                    relevance=self.relevance,
+                )
+            )
 
     @property
     def title(self) -> str:
@@ -242,7 +248,9 @@ class BlockSimilar(ByQuery):
 
     def __post_init__(self) -> None:
         if self.nearest < 1:
-            raise TaskError(f"{self.nearest!r} nearest shots; at least one is needed")
+            raise TaskError(
+                tr("{nearest!r} nearest shots; at least one is needed", nearest=self.nearest)
+            )
 
     @property
     def title(self) -> str:
@@ -282,7 +290,14 @@ class Given(Fixed):
         for id in self.ids:
             if id not in pool.indices:
                 hint = did_you_mean(id, pool.indices, lead="; ")
-                raise PromptError(f"{self.called}: example {shorten(id)} is not in the pool{hint}")
+                raise PromptError(
+                    tr(
+                        "{called}: example {id} is not in the pool{hint}",
+                        called=self.called,
+                        id=shorten(id),
+                        hint=hint,
+                    )
+                )
         return [pool.indices[id] for id in dict.fromkeys(self.ids)]
 
 
@@ -317,11 +332,20 @@ def as_selection(selection: AnySelection) -> Selection:
     if isinstance(selection, str):
         if selection not in BUILT_IN:
             known = ", ".join(SELECTIONS)
-            raise PromptError(f"unknown selection {selection!r}; choose one of: {known}")
+            raise PromptError(
+                tr(
+                    "unknown selection {selection!r}; choose one of: {known}",
+                    selection=selection,
+                    known=known,
+                )
+            )
         return BUILT_IN[selection]()
     if not isinstance(selection, Sequence) or not all(isinstance(id, str) for id in selection):
         raise PromptError(
-            f"{shorten(selection)} is not a selection, the name of one or a list of ids"
+            tr(
+                "{selection} is not a selection, the name of one or a list of ids",
+                selection=shorten(selection),
+            )
         )
     return Given(tuple(selection))
 
@@ -342,10 +366,12 @@ def read_selection(text: str, embed: Embed | None = None) -> Selection:
     except OSError as error:
         raise TaskError(f"{text}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise TaskError(f"{text}: not JSON: {error}") from None
+        raise TaskError(tr("{text}: not JSON: {error}", text=text, error=error)) from None
     ids = data.get("shots") if isinstance(data, dict) else None
     if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids) or not ids:
-        raise TaskError(f'{text}: a selection reads {{"shots": ["id", ...]}}; this is not')
+        raise TaskError(
+            tr('{text}: a selection reads {{"shots": ["id", ...]}}; this is not', text=text)
+        )
     return Given(tuple(ids), Path(text).name)
 
 

@@ -31,6 +31,7 @@ from promptkit.serving.service_limits import RateLimiter, ServiceLimits
 from promptkit.serving.service_metrics import ServiceMetrics
 from promptkit.tasks.task import Task
 from promptkit.text import counted
+from promptkit.translation import tr
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -152,7 +153,9 @@ class _Service:
             return
         client = "" if request.client is None else request.client.host
         if (seconds := self._limiter.wait(client)) > 0:
-            raise RefusalError(429, f"more than {self._limits.rate:g} requests/s", seconds)
+            raise RefusalError(
+                429, tr("more than {rate:g} requests/s", rate=self._limits.rate), seconds
+            )
 
     async def _predict(self, request: Request) -> Response:
         self._check_rate(request)
@@ -187,9 +190,16 @@ class _Service:
         """Return the inputs of a list. Raises `RefusalError`, with the flaws of all of them."""
         most = self._limits.inputs
         if not data:
-            raise RefusalError(422, [flaw([], "an empty list; send at least one input")])
+            raise RefusalError(422, [flaw([], tr("an empty list; send at least one input"))])
         if len(data) > most:
-            raise RefusalError(413, f"{counted(len(data), 'input')}; send at most {most:,} at once")
+            raise RefusalError(
+                413,
+                tr(
+                    "{inputs}; send at most {most:,} at once",
+                    inputs=counted(len(data), "input", "inputs"),
+                    most=most,
+                ),
+            )
         inputs, flaws = [], list[Mapping[str, Any]]()
         for place, fields in enumerate(data):
             try:
@@ -219,14 +229,14 @@ class _Service:
         try:
             future = asyncio.wrap_future(self._batches.submit(inputs))
         except CrowdedError:
-            raise RefusalError(503, "too many inputs wait for an answer", 1) from None
+            raise RefusalError(503, tr("too many inputs wait for an answer"), 1) from None
         gone = asyncio.ensure_future(request.receive())  # after the body, only of a disconnection
         try:
             await asyncio.wait((future, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 if gone.done():
-                    raise RefusalError(499, "the client went away")
-                raise RefusalError(503, f"not answered within {seconds:g} s", 1)
+                    raise RefusalError(499, tr("the client went away"))
+                raise RefusalError(503, tr("not answered within {seconds:g} s", seconds=seconds), 1)
             return future.result()
         except PromptkitError as error:
             raise RefusalError(422, [flaw([], str(error))]) from None

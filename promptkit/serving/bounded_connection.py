@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from promptkit.serving.refusal import RefusalError
+from promptkit.translation import tr
 
 MOST_HEAD = 64 << 10
 """Bytes of the request line and the headers of a request."""
@@ -45,7 +46,9 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head is not None:  # it has not ended yet
             self._head += len(data)
             if self._head > MOST_HEAD:
-                self._refuse(431, f"the headers are larger than {MOST_HEAD:,} bytes")
+                self._refuse(
+                    431, tr("the headers are larger than {MOST_HEAD:,} bytes", MOST_HEAD=MOST_HEAD)
+                )
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -94,7 +97,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _late(self) -> None:
         if self._head:
-            self._refuse(408, f"the headers did not come within {self.seconds:g} s")
+            self._refuse(
+                408, tr("the headers did not come within {seconds:g} s", seconds=self.seconds)
+            )
         else:  # nothing was asked, or the answer is there already
             self.transport.close()
 

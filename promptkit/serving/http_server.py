@@ -16,6 +16,7 @@ from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.serving.application import LOCAL, service
 from promptkit.serving.bounded_connection import bounded
 from promptkit.serving.service_limits import ServiceLimits
+from promptkit.translation import tr
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -78,7 +79,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise PromptkitError(
-                f"{host}:{port}: {reason}; choose another with --host or --port"
+                tr(
+                    "{host}:{port}: {reason}; choose another with --host or --port",
+                    host=host,
+                    port=port,
+                    reason=reason,
+                )
             ) from None
         yield listener
 

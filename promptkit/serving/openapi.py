@@ -13,6 +13,7 @@ import promptkit
 from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer
 from promptkit.serving.service_limits import ServiceLimits
 from promptkit.serving.systemone import SystemOneRequest, SystemOneResponse
+from promptkit.translation import mark, tr
 
 _REF = "#/components/schemas/"
 
@@ -33,16 +34,18 @@ PAGE = """\
 </body>
 </html>
 """
-SCRIPT = """\
-SwaggerUIBundle({
-  url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null,
-  tryItOutEnabled: true, defaultModelsExpandDepth: 0, requestSnippetsEnabled: true,
-});
-"""
-POLICY = (
+SCRIPT = mark(
+    "SwaggerUIBundle({\n"
+    '  url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: '
+    "null,\n"
+    "  tryItOutEnabled: true, defaultModelsExpandDepth: 0, "
+    "requestSnippetsEnabled: true,\n"
+    "});\n"
+)
+POLICY = mark(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action "
+    "'none'; frame-ancestors 'none'"
 )
 """Content security policy of the page: nothing comes from elsewhere."""
 
@@ -67,33 +70,34 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": limits.inputs}
     predict = _post(
         "predict",
-        "Answer an input, or a list of inputs",
+        tr("Answer an input, or a list of inputs"),
         {"anyOf": [one, several]},
         {"anyOf": [refs[SingleAnswer], refs[AnswerList]]},
     )
     decide = _post(
         "systemone",
-        "Answer questions about a state, in the shape of decision APIs",
+        tr("Answer questions about a state, in the shape of decision APIs"),
         refs[SystemOneRequest],
         refs[SystemOneResponse],
     )
-    decide["description"] = (
-        "The options of a question are the labels of the predictor, which answers the question "
-        "that it was made for: its instructions do not reach the model."
+    decide["description"] = tr(
+        "The options of a question are the labels of the predictor, which answers "
+        "the question that it was made for: its instructions do not reach the "
+        "model."
     )
     name = served.info().name
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": f"{name} by promptkit",
+            "title": tr("{name} by promptkit", name=name),
             "version": promptkit.__version__,
-            "description": f"Answers of {name}.",
+            "description": tr("Answers of {name}.", name=name),
         },
         "paths": {
             "/predict": {"post": predict},
             **({"/v1/systemone": {"post": decide}} if served.labels or served.options else {}),
-            "/health": {"get": _get("health", "Show that the service runs, and its predictor")},
-            "/metrics": {"get": _get("metrics", "Show metrics for Prometheus", "text/plain")},
+            "/health": {"get": _get("health", tr("Show that the service runs, and its predictor"))},
+            "/metrics": {"get": _get("metrics", tr("Show metrics for Prometheus"), "text/plain")},
         },
         "components": {"schemas": schemas},
     }
@@ -136,16 +140,16 @@ def _refusal(reason: str) -> dict[str, Any]:
 
 
 _REASONS = {
-    "400": "The body is not JSON",
-    "408": "The body came too slowly",
-    "413": "The body, or the list of inputs, is too long",
-    "422": "An input does not fit: its fields and the reasons",
-    "429": "Too many requests of this client; Retry-After says when to try again",
-    "503": "Too many requests wait, or the answer took too long",
+    "400": mark("The body is not JSON"),
+    "408": mark("The body came too slowly"),
+    "413": mark("The body, or the list of inputs, is too long"),
+    "422": mark("An input does not fit: its fields and the reasons"),
+    "429": mark("Too many requests of this client; Retry-After says when to try again"),
+    "503": mark("Too many requests wait, or the answer took too long"),
 }
 _REFUSED = {
     "type": "object",
-    "description": "Reason why a request is not answered.",
+    "description": mark("Reason why a request is not answered."),
     "properties": {
         "detail": {
             "anyOf": [

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from promptkit.serving.refusal import RefusalError
 from promptkit.serving.service_limits import ServiceLimits
+from promptkit.translation import tr
 
 
 async def json_of(request: Request, limits: ServiceLimits) -> Any:
@@ -21,15 +22,17 @@ async def json_of(request: Request, limits: ServiceLimits) -> Any:
     try:
         body = await asyncio.wait_for(_read(request, limits.body_bytes), limits.seconds)
     except asyncio.TimeoutError:
-        raise RefusalError(408, f"the body did not come within {limits.seconds:g} s") from None
+        raise RefusalError(
+            408, tr("the body did not come within {seconds:g} s", seconds=limits.seconds)
+        ) from None
     except ClientDisconnect:
-        raise RefusalError(400, "the client went away") from None
+        raise RefusalError(400, tr("the client went away")) from None
     try:
         return json.loads(body)
     except RecursionError:
-        raise RefusalError(400, "no JSON: it is nested too deeply") from None
+        raise RefusalError(400, tr("no JSON: it is nested too deeply")) from None
     except ValueError as error:
-        raise RefusalError(400, f"no JSON: {error}") from None
+        raise RefusalError(400, tr("no JSON: {error}", error=error)) from None
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -45,4 +48,6 @@ async def _read(request: Request, most: int) -> bytes:
 
 
 def _too_large(most: int) -> RefusalError:
-    return RefusalError(413, f"the body is larger than {most:,} bytes; send fewer inputs at once")
+    return RefusalError(
+        413, tr("the body is larger than {most:,} bytes; send fewer inputs at once", most=most)
+    )

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptkit.errors import shorten
 from promptkit.serving.refusal import RefusalError
+from promptkit.translation import mark, tr
 
 HEADERS = {
-    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": mark("default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -35,10 +36,12 @@ def check_sender(request: Request, hosts: Sequence[str] | None) -> None:
     """
     host = request.headers.get("host", request.url.netloc)
     if hosts is not None and (name := _hostname(f"//{host}")) not in hosts:
-        raise RefusalError(421, f"this service has another name than {shorten(name)}")
+        raise RefusalError(421, tr("this service has another name than {name}", name=shorten(name)))
     origin = request.headers.get("origin")
     if origin is not None and not _is_own(origin, host, hosts):
-        raise RefusalError(403, f"a page of {shorten(origin)} may not ask this service")
+        raise RefusalError(
+            403, tr("a page of {origin} may not ask this service", origin=shorten(origin))
+        )
 
 
 def _is_own(origin: str, host: str, hosts: Sequence[str] | None) -> bool:

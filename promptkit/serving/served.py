@@ -14,6 +14,7 @@ from promptkit.inference.any_predictor import AnyPredictor
 from promptkit.inference.prediction import Prediction
 from promptkit.models.base import Usage
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 class PredictorInfo(BaseModel):
@@ -103,7 +104,9 @@ def served(predictor: AnyPredictor, task: Task[Any, Any] | None = None) -> Serve
     """
     task = task if task is not None else getattr(predictor, "task", None)
     if task is None:
-        raise TaskError(f"{predictor.identity.name}: a service needs its task, as task=...")
+        raise TaskError(
+            tr("{name}: a service needs its task, as task=...", name=predictor.identity.name)
+        )
     return Served(
         info=lambda: info_of(predictor, task.name),
         input_type=task.types()[0],

@@ -12,6 +12,7 @@ from promptkit.errors import LookupMissError, TaskError
 from promptkit.lookup.lookup import Lookup
 from promptkit.serving.served import InputAnswer, Served, info_of
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the file was replaced."""
@@ -28,7 +29,9 @@ def served_lookup(table: Lookup) -> Served:
         kind = create_model("Input", __config__=ConfigDict(extra="forbid"), **fields)
         task = Task[kind, str](name=table.file.stem)  # type: ignore[valid-type]
     except (NameError, TypeError, ValueError, PydanticUserError) as error:
-        raise TaskError(f"{table.file}: its input fields cannot be served: {error}") from None
+        raise TaskError(
+            tr("{file}: its input fields cannot be served: {error}", file=table.file, error=error)
+        ) from None
     looked = monotonic()
 
     def ask(inputs: Sequence[Any]) -> list[InputAnswer]:
@@ -57,5 +60,5 @@ def _answer(table: Lookup, fields: Mapping[str, Any]) -> InputAnswer:
     except LookupMissError as error:
         return InputAnswer(label=None, failure=str(error).removeprefix(f"{table.file}: "))
     probs = None if found.probs is None else dict(found.probs)
-    failure = "held back when it was predicted" if found.abstained else None
+    failure = tr("held back when it was predicted") if found.abstained else None
     return InputAnswer.model_construct(**{**found._asdict(), "probs": probs, "failure": failure})

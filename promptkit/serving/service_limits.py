@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from promptkit.errors import TaskError
+from promptkit.translation import tr
 
 MOST_CLIENTS = 10_000
 """Number of clients whose last requests are remembered."""
@@ -40,7 +41,7 @@ class ServiceLimits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None and not value > 0:
-                raise TaskError(f"{name} is {value}; it is above 0")
+                raise TaskError(tr("{name} is {value}; it is above 0", name=name, value=value))
 
 
 class RateLimiter:

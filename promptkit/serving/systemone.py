@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from promptkit.serving.refusal import RefusalError, flaw
 from promptkit.serving.served import InputAnswer, Served
 from promptkit.text import listed
+from promptkit.translation import tr
 
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
 
@@ -124,7 +125,7 @@ def input_for(served: Served, request: SystemOneRequest, name: str) -> Mapping[s
     if served.options is not None:
         if not isinstance(question, ChoiceQuestion):
             raise RefusalError(
-                422, [flaw(place, "this predictor answers questions of type choice")]
+                422, [flaw(place, tr("this predictor answers questions of type choice"))]
             )
         values[served.options] = [*question.criteria]
         fields.remove(served.options)
@@ -133,7 +134,7 @@ def input_for(served: Served, request: SystemOneRequest, name: str) -> Mapping[s
     if isinstance(request.state, Mapping):
         return {**request.state, **values}
     if len(fields) != 1:
-        reason = f"the state is an object of the input's fields: {listed(fields)}"
+        reason = tr("the state is an object of the input's fields: {fields}", fields=listed(fields))
         raise RefusalError(422, [flaw(["state"], reason)])
     return {fields[0]: request.state, **values}
 
@@ -141,14 +142,23 @@ def input_for(served: Served, request: SystemOneRequest, name: str) -> Mapping[s
 def _check_options(served: Served, question: SystemOneQuestion, place: Sequence[str]) -> None:
     labels = served.labels
     if not labels:
-        raise RefusalError(422, [flaw(place, "this predictor has no labels with probabilities")])
+        raise RefusalError(
+            422, [flaw(place, tr("this predictor has no labels with probabilities"))]
+        )
     match question:
         case ChoiceQuestion() if {*question.criteria} != {*labels}:
-            reason = f"the options are not the labels of this predictor: {listed(labels)}"
+            reason = tr(
+                "the options are not the labels of this predictor: {labels}", labels=listed(labels)
+            )
         case ScoreQuestion() if len(question.criteria) != len(labels) or _levels(labels) is None:
-            reason = f"the labels of this predictor are no such levels: {listed(labels)}"
+            reason = tr(
+                "the labels of this predictor are no such levels: {labels}", labels=listed(labels)
+            )
         case NoulQuestion() if _yes(labels) is None:
-            reason = f"the labels of this predictor are not true and false: {listed(labels)}"
+            reason = tr(
+                "the labels of this predictor are not true and false: {labels}",
+                labels=listed(labels),
+            )
         case _:
             return
     raise RefusalError(422, [flaw([*place, "criteria"], reason)])
@@ -160,7 +170,7 @@ def decision_of(
     """Return an answer as a decision. Raises `RefusalError` for one without probabilities."""
     probs = answer.probs
     if not probs:
-        raise RefusalError(422, answer.failure or "this predictor gives no probabilities")
+        raise RefusalError(422, answer.failure or tr("this predictor gives no probabilities"))
     if isinstance(question, NoulQuestion):
         yes = _yes([*probs])
         assert yes is not None

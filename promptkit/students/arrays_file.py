@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.files.zip_parts import parts_of
+from promptkit.translation import tr
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -47,18 +48,29 @@ def _array(name: str, data: bytes) -> NDArray[Any]:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
         if read is None:
-            raise ValueError(f"version {version} of the format")
+            raise ValueError(tr("version {version} of the format", version=version))
         shape, columns_first, kind = read(file)
     except (SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{name}: {type(error).__name__} in its header") from None
+        raise ValueError(
+            tr("{name}: {name_2} in its header", name=name, name_2=type(error).__name__)
+        ) from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if kind.name not in _KINDS or columns_first or any(size < 0 for size in shape):
-        raise ValueError(f"{name}: numbers of the type {kind}, or in another order")
+        raise ValueError(
+            tr("{name}: numbers of the type {kind}, or in another order", name=name, kind=kind)
+        )
     content = data[file.tell() :]
     if math.prod(shape) * kind.itemsize != len(content):
-        raise ValueError(f"{name}: {len(content):,} bytes are not {shape} numbers")
+        raise ValueError(
+            tr(
+                "{name}: {count:,} bytes are not {shape} numbers",
+                name=name,
+                count=len(content),
+                shape=shape,
+            )
+        )
     found: NDArray[Any] = np.frombuffer(content, kind).reshape(shape)
     if not np.isfinite(found).all():
-        raise ValueError(f"{name}: a number that is not finite")
+        raise ValueError(tr("{name}: a number that is not finite", name=name))
     return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from promptkit.students.features import Floats
 from promptkit.students.hashed_grams import BITS, Layer
+from promptkit.translation import tr
 
 Values = NDArray[Any]
 Buckets = NDArray[np.int32]
@@ -19,7 +20,7 @@ def check_buckets(buckets: Buckets) -> None:
     """Raise ValueError for buckets that are not ascending, or out of range."""
     inside = not len(buckets) or 0 < buckets[0] <= buckets[-1] < 1 << BITS
     if buckets.ndim != 1 or not inside or (np.diff(buckets) <= 0).any():
-        raise ValueError("buckets are not ascending, or out of range")
+        raise ValueError(tr("buckets are not ascending, or out of range"))
 
 
 def spread(buckets: Buckets, values: Values) -> Values:

@@ -32,6 +32,7 @@ from promptkit.students.teacher import Teacher
 from promptkit.students.training import kind_named, train
 from promptkit.tasks.reading import Columns
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 Notify = Callable[[str], None]
 
@@ -127,7 +128,7 @@ def distill(
     else:
         own = _teacher(teacher, task, expected)
         if pool is None:
-            raise TaskError("a teacher labels a pool; give its rows")
+            raise TaskError(tr("a teacher labels a pool; give its rows"))
         filters.check(len(own.members), numeric=not own.task.labels)
         reading = _Reading(PoolSource.of(pool), columns, codes, limit, examples)
         with _answers(place, labels) as folder, opened(store) as kept:
@@ -151,7 +152,7 @@ def made_student(
         known = load_student(place)
         if is_card_of(known.card, taught):
             return replace(known, task=taught.task)
-    say(f"training on {len(taught.rows):,} rows")
+    say(tr("training on {count:,} rows", count=len(taught.rows)))
     begun, lesson = perf_counter(), taught.lesson
     name = "student" if place is None else place.resolve().name
     kind = kind_named(lesson.student)
@@ -159,8 +160,8 @@ def made_student(
     seconds = perf_counter() - begun
     judged = judge(made, taught)
     if curve and taught.tests:
-        hard = "" if taught.teacher is None else ", and on hard labels"
-        say(f"training on parts of the rows{hard}")
+        hard = "" if taught.teacher is None else tr(", and on hard labels")
+        say(tr("training on parts of the rows{hard}", hard=hard))
         judged["curve"] = [*student_curve(taught)]
     card = card_of(taught, judged, head.strength, seconds)
     made = replace(made, card=card, profile=_profile(taught, made, head, seconds))
@@ -188,11 +189,13 @@ def _by_gold(
     examples: int | None,
 ) -> Taught:
     if task is None:
-        raise TaskError("without a teacher a student learns from a task's pool; give the task")
+        raise TaskError(tr("without a teacher a student learns from a task's pool; give the task"))
     if pool is not None:
-        raise TaskError("without a teacher a student learns from the task's own pool; give none")
+        raise TaskError(
+            tr("without a teacher a student learns from the task's own pool; give none")
+        )
     if lesson.filters != LabelFilters() or lesson.temperature != 1:
-        raise TaskError("filters and a temperature are for a teacher's answers; leave them out")
+        raise TaskError(tr("filters and a temperature are for a teacher's answers; leave them out"))
     return taught_by_gold(task, lesson, expects=expects, examples=examples)
 
 
@@ -202,14 +205,14 @@ def _teacher(
     members = tuple(given) if isinstance(given, Sequence) else (given,)
     own = task or next((getattr(member, "task", None) for member in members), None)
     if not isinstance(own, Task):
-        raise TaskError("a teacher without a task; say with `task` what its answers are")
+        raise TaskError(tr("a teacher without a task; say with `task` what its answers are"))
     return Teacher(members, own, expects)
 
 
 def _checked(out: Path) -> Path:
     """Return the folder of a student. Raises `TaskError` where it is one of something else."""
     if out.exists() and not is_student(out) and (not out.is_dir() or any(out.iterdir())):
-        raise TaskError(f"{out}: there already, and no student; name another folder")
+        raise TaskError(tr("{out}: there already, and no student; name another folder", out=out))
     return out
 
 
@@ -234,7 +237,9 @@ def _taught(
     """Return the rows that a student learns from, and the teacher's answers to the tests."""
     source, columns, codes, limit, examples = reading
     if examples is not None and not lesson.gold_weight:
-        raise TaskError("a number of outputs to learn, but they have no weight; give gold_weight")
+        raise TaskError(
+            tr("a number of outputs to learn, but they have no weight; give gold_weight")
+        )
     how: Any = {"columns": columns, "limit": limit}
     labels = label_pool(teacher, source, folder, store=store, tell=tell, **how)
     gold = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from promptkit.errors import ModelError, PromptError
 from promptkit.students.features import Floats, Scorer
+from promptkit.translation import tr
 
 _MOST = 20_000  # texts whose vectors are remembered: a learning curve asks the same ones again
 
@@ -105,7 +106,9 @@ class GgufFeatures:
     ) -> GgufFeatures:
         """Return the features that `settings` describe. Raises ValueError."""
         if arrays:
-            raise ValueError(f"arrays that do not belong to it: {', '.join(arrays)}")
+            raise ValueError(
+                tr("arrays that do not belong to it: {arrays}", arrays=", ".join(arrays))
+            )
         return cls(settings["model"], settings["sha256"], settings["dimensions"])
 
     def matrix(self, texts: Sequence[str]) -> Floats:
@@ -116,8 +119,12 @@ class GgufFeatures:
         """
         if digest_of(self.model) != self.sha256:
             raise ModelError(
-                f"{self.model}: not the model that the student learnt with (SHA-256 "
-                f"{self.sha256[:12]}…); bring that one back"
+                tr(
+                    "{model}: not the model that the student learnt with (SHA-256 {sha256}…); "
+                    "bring that one back",
+                    model=self.model,
+                    sha256=self.sha256[:12],
+                )
             )
         return vectors_of(self.model)(texts)
 

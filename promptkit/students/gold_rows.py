@@ -21,6 +21,7 @@ from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.ranked_pool import ranked_pool
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 def taught_by_gold(
@@ -40,7 +41,7 @@ def taught_by_gold(
     own = number_task(task) if expects else task
     check_teachable(own)
     if not any(demo.labelled for demo in task.demos):
-        raise TaskError(f"{task.name}: no row of the pool has an output to learn")
+        raise TaskError(tr("{name}: no row of the pool has an output to learn", name=task.name))
     rows = ranked_pool(task, lesson.seed, examples)
     gold = _gold(task, rows)
     if task.labels:
@@ -81,8 +82,12 @@ def first_gold(gold: Table, count: int | None, seed: int) -> Table:
     known = np.flatnonzero(np.isfinite(gold) & (gold != UNKNOWN))
     if len(known) < count:
         raise TaskError(
-            f"{count:,} outputs of the pool are asked for, and {len(known):,} of its rows that "
-            "count have one"
+            tr(
+                "{count:,} outputs of the pool are asked for, and {count_2:,} of its rows "
+                "that count have one",
+                count=count,
+                count_2=len(known),
+            )
         )
     ranked = known[np.random.default_rng([seed, 1]).permutation(len(known))]
     left = ranked[count:]

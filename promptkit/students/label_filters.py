@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from promptkit.errors import TaskError
 from promptkit.students.pool_labels import PoolLabels
+from promptkit.translation import tr
 
 Kept = NDArray[np.bool_]
 
@@ -33,16 +34,20 @@ class LabelFilters:
         for name in ("confidence", "coverage", "agreement"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                raise TaskError(f"least {name} {value}: it is from 0 to 1")
+                raise TaskError(
+                    tr("least {name} {value}: it is from 0 to 1", name=name, value=value)
+                )
 
     def check(self, members: int, numeric: bool) -> None:
         """Raise `TaskError` for filters that a teacher's answers do not have."""
         if self.agreement is not None and members < 2:
             raise TaskError(
-                "least agreement: of one prompt there is none; ask several orders of its shots"
+                tr("least agreement: of one prompt there is none; ask several orders of its shots")
             )
         if numeric and self != LabelFilters():
-            raise TaskError("filters are by probabilities of labels; this task's outputs are none")
+            raise TaskError(
+                tr("filters are by probabilities of labels; this task's outputs are none")
+            )
 
     def kept(self, labels: PoolLabels) -> tuple[Kept, Mapping[str, int]]:
         """Return the rows that are kept, and the number that each filter drops of the others.
@@ -57,21 +62,27 @@ class LabelFilters:
         if not kept.any():
             said = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
             raise TaskError(
-                f"no row of the pool is left to learn from ({said or 'it is empty'}); relax the "
-                "filters, or give more rows"
+                tr(
+                    "no row of the pool is left to learn from ({said}); relax the filters, or "
+                    "give more rows",
+                    said=said or tr("it is empty"),
+                )
             )
         return kept, dropped
 
     def _each(self, labels: PoolLabels) -> Iterator[tuple[str, Kept]]:
         targets = labels.targets
         if self.confidence is not None:
-            name = f"of a confidence below {self.confidence:g}"
+            name = tr("of a confidence below {confidence:g}", confidence=self.confidence)
             yield name, targets.max(axis=1) >= self.confidence
         if self.coverage is not None:
             if np.isnan(labels.coverage).any():
-                raise TaskError("least coverage: the teacher's answers do not say theirs")
-            yield f"of a coverage below {self.coverage:g}", labels.coverage >= self.coverage
+                raise TaskError(tr("least coverage: the teacher's answers do not say theirs"))
+            yield (
+                tr("of a coverage below {coverage:g}", coverage=self.coverage),
+                labels.coverage >= self.coverage,
+            )
         if self.agreement is not None:
             agreed = labels.tables.argmax(axis=2) == targets.argmax(axis=1)
-            name = f"of an agreement below {self.agreement:g}"
+            name = tr("of an agreement below {agreement:g}", agreement=self.agreement)
             yield name, agreed.mean(axis=0) >= self.agreement

@@ -14,6 +14,7 @@ from promptkit.students.pool_labels import PoolLabels
 from promptkit.students.teacher import Teacher
 from promptkit.students.training import kind_named
 from promptkit.students.training_set import Table, TrainingSet
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,19 @@ class Lesson:
     def __post_init__(self) -> None:
         kind_named(self.student)
         if not 0 < self.temperature < np.inf:
-            raise TaskError(f"temperature {self.temperature}: a number above 0; 1 changes nothing")
+            raise TaskError(
+                tr(
+                    "temperature {temperature}: a number above 0; 1 changes nothing",
+                    temperature=self.temperature,
+                )
+            )
         if not 0 <= self.gold_weight <= 1:
-            raise TaskError(f"gold weight {self.gold_weight}: from 0, the teacher alone, to 1")
+            raise TaskError(
+                tr(
+                    "gold weight {gold_weight}: from 0, the teacher alone, to 1",
+                    gold_weight=self.gold_weight,
+                )
+            )
 
     def rows(
         self, teacher: Teacher, labels: PoolLabels, gold: Table | None

@@ -12,6 +12,7 @@ from promptkit.errors import TaskError
 from promptkit.tasks.examples import Example
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 def scale_of(task: Task[Any, Any]) -> NDArray[np.float64]:
@@ -19,7 +20,10 @@ def scale_of(task: Task[Any, Any]) -> NDArray[np.float64]:
     numbers = [number_of(label) for label in task.labels]
     if not numbers or None in numbers or task.many:
         raise TaskError(
-            f"{task.name}: an expected number is that of a scale, whose labels are all numbers"
+            tr(
+                "{name}: an expected number is that of a scale, whose labels are all numbers",
+                name=task.name,
+            )
         )
     return np.array(numbers, np.float64)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from promptkit.students.bucket_sums import check_buckets, spread, sums_of, tables_of
 from promptkit.students.features import Floats, Scorer
 from promptkit.students.hashed_grams import BITS, layers_of
+from promptkit.translation import tr
 
 _SINGLE = 1  # layers of a block that are read: single words
 
@@ -32,7 +33,13 @@ class StaticFeatures:
     def __post_init__(self) -> None:
         check_buckets(self.buckets)
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.buckets):
-            raise ValueError(f"{len(self.buckets)} words with vectors of {self.vectors.shape}")
+            raise ValueError(
+                tr(
+                    "{count} words with vectors of {shape}",
+                    count=len(self.buckets),
+                    shape=self.vectors.shape,
+                )
+            )
 
     @property
     def columns(self) -> int:
@@ -55,7 +62,7 @@ class StaticFeatures:
     ) -> StaticFeatures:
         """Return the features that `settings` and `arrays` describe. Raises ValueError."""
         if settings["bits"] != BITS or {*arrays} != {"buckets", "vectors"}:
-            raise ValueError(f"hashes of another kind: {settings}")
+            raise ValueError(tr("hashes of another kind: {settings}", settings=settings))
         source = str(settings["source"])
         return cls(arrays["buckets"].astype(np.int32), arrays["vectors"], source)
 

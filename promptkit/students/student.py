@@ -24,6 +24,7 @@ from promptkit.students.student_card import card_text
 from promptkit.students.student_folder import FORMAT, write_student
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +73,23 @@ class Student:
         shapes = self.weights.shape, self.bias.shape
         if shapes != ((self.features.columns, outputs), (outputs,)):
             raise ValueError(
-                f"weights of the shape {shapes[0]} and a bias of {shapes[1]}, for "
-                f"{self.features.columns:,} features and {outputs} outputs"
+                tr(
+                    "weights of the shape {shapes} and a bias of {shapes_2}, for {columns:,} "
+                    "features and {outputs} outputs",
+                    shapes=shapes[0],
+                    shapes_2=shapes[1],
+                    columns=self.features.columns,
+                    outputs=outputs,
+                )
             )
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """Identity: the digest of everything that decides its answers, and its name."""
-        kind, runtime = f"{self.features.kind} student", f"student {FORMAT}"
+        kind, runtime = (
+            tr("{kind} student", kind=self.features.kind),
+            tr("student {FORMAT}", FORMAT=FORMAT),
+        )
         return ModelIdentity(self.name, self.sha256, kind, "F32", runtime, 0)
 
     @cached_property
@@ -171,10 +181,20 @@ def check_teachable(task: Task[Any, Any]) -> None:
     """Raise `TaskError` for a task of other outputs than one label or a number."""
     one_label = bool(task.labels) and not task.many
     if not one_label and not task.output_type.is_number:
-        kind = "lists of labels" if task.many else "options of each input" if task.options else ""
+        kind = (
+            tr("lists of labels")
+            if task.many
+            else tr("options of each input")
+            if task.options
+            else ""
+        )
         raise TaskError(
-            f"{task.name}: a student learns one label of a closed set, or a number; the outputs "
-            f"of this task are {kind or 'texts or records'}"
+            tr(
+                "{name}: a student learns one label of a closed set, or a number; the "
+                "outputs of this task are {kind}",
+                name=task.name,
+                kind=kind or tr("texts or records"),
+            )
         )
 
 

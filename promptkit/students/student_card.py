@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promptkit.text import number, percent, plain, signed
+from promptkit.translation import mark, tr
 
 Card = Mapping[str, Any]
 Figures = Mapping[str, Any]
@@ -22,8 +23,8 @@ class CardTable(NamedTuple):
 _NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
-    "log_loss": "log loss",
-    "ece": "calibration error",
+    "log_loss": mark("log loss"),
+    "ece": mark("calibration error"),
     "mae": "MAE",
     "rmse": "RMSE",
     "pearson": "Pearson",
@@ -43,13 +44,13 @@ def tables_of(card: Card, parameters: int) -> list[CardTable]:
         return []
     own, teacher = tests["student"], tests.get("teacher")
     names = [name for name in _NAMES if name in own]
-    columns = ["", *(f"{_NAMES[name]}:" for name in names), "items a second:", "parameters:"]
+    columns = ["", *(f"{_NAMES[name]}:" for name in names), tr("items a second:"), "parameters:"]
     shown = [shown_figure(name, own) for name in names]
     rows = [["student", *shown, _rate(own), f"{parameters:,}"]]
     if teacher is not None:
         shown = [shown_figure(name, teacher) for name in names]
         rows.insert(0, ["teacher", *shown, _rate(teacher), ""])
-    title = f"{own['n']:,} tests, against gold"
+    title = tr("{own:,} tests, against gold", own=own["n"])
     made = [CardTable(title, columns, rows)]
     if curve := tests.get("curve"):
         made.append(_curve(curve, own["metric"]))
@@ -60,10 +61,10 @@ def _curve(points: Sequence[Figures], metric: str) -> CardTable:
     """Return the table of a learning curve: a row for each number of rows."""
     kinds = [*dict.fromkeys(point["labels"] for point in points)]
     name = _NAMES.get(metric, metric)
-    columns = ["rows:", *(f"{name}, {kind} labels:" if len(kinds) > 1 else f"{name}:"
+    columns = ["rows:", *(tr("{name}, {kind} labels:", name=name, kind=kind) if len(kinds) > 1 else f"{name}:"
                           for kind in kinds)]  # fmt: skip
     if len(kinds) > 1:
-        columns += [f"agreement, {kind}:" for kind in kinds]
+        columns += [tr("agreement, {kind}:", kind=kind) for kind in kinds]
     rows = []
     for size in dict.fromkeys(point["rows"] for point in points):
         at = {point["labels"]: point for point in points if point["rows"] == size}
@@ -71,7 +72,7 @@ def _curve(points: Sequence[Figures], metric: str) -> CardTable:
         if len(kinds) > 1:
             cells += [percent(at[kind]["agreement"]) for kind in kinds]
         rows.append([f"{size:,}", *cells])
-    return CardTable("Students of fewer rows of the pool", columns, rows)
+    return CardTable(tr("Students of fewer rows of the pool"), columns, rows)
 
 
 def lines_of(card: Card) -> Iterator[str]:
@@ -82,25 +83,49 @@ def lines_of(card: Card) -> Iterator[str]:
     """
     pool, training = card["pool"], card["training"]
     teacher = card["teacher"]
-    yield f"Teacher: {teacher['name']}" if teacher else "Learnt from gold labels, without a teacher"
+    yield (
+        tr("Teacher: {teacher}", teacher=teacher["name"])
+        if teacher
+        else tr("Learnt from gold labels, without a teacher")
+    )
     left = ", ".join(f"{count:,} {reason}" for reason, count in pool["dropped"].items())
-    said = f"Pool: {pool['name']}, {pool['rows']:,} rows, {training['rows']:,} learnt from"
-    yield f"{said} (left out: {left})" if left else said
+    said = tr(
+        "Pool: {pool}, {pool_2:,} rows, {training:,} learnt from",
+        pool=pool["name"],
+        pool_2=pool["rows"],
+        training=training["rows"],
+    )
+    yield tr("{said} (left out: {left})", said=said, left=left) if left else said
     own = (card.get("tests") or {}).get("student")
     if own is None:
-        yield "The task has no tests: nothing is known of the student's answers"
+        yield tr("The task has no tests: nothing is known of the student's answers")
         return
     if "agreement" in own:
         ends = "–".join(number(end) for end in own["agreement_ci"])
         yield (
-            f"It agrees with its teacher on {percent(own['agreement'])} of the tests [{ends}], at "
-            f"a mean KL divergence of {own['kl']:.3f} nats"
+            tr(
+                "It agrees with its teacher on {percent} of the tests [{ends}], at a mean "
+                "KL divergence of {own:.3f} nats",
+                percent=percent(own["agreement"]),
+                ends=ends,
+                own=own["kl"],
+            )
         )
     if "difference" in own and own["metric"] == "accuracy":
         low, high = (signed(end) for end in own["difference_ci"])
-        share = f", {own['share_of_teacher']:.2f} of it" if "share_of_teacher" in own else ""
+        share = (
+            tr(", {own:.2f} of it", own=own["share_of_teacher"])
+            if "share_of_teacher" in own
+            else ""
+        )
         change = signed(own["difference"])
-        yield f"Its accuracy is {change} points from its teacher's [{low}, {high}]{share}"
+        yield tr(
+            "Its accuracy is {change} points from its teacher's [{low}, {high}]{share}",
+            change=change,
+            low=low,
+            high=high,
+            share=share,
+        )
     faster = _faster(card)
     if faster:
         yield faster
@@ -111,7 +136,10 @@ def _faster(card: Card) -> str:
     rates = [tests.get(who, {}).get("items_per_second") for who in ("teacher", "student")]
     if None in rates:
         return ""
-    return f"It answers {rates[1] / rates[0]:,.0f} times as many inputs a second as its teacher"
+    return tr(
+        "It answers {value:,.0f} times as many inputs a second as its teacher",
+        value=rates[1] / rates[0],
+    )
 
 
 def card_text(card: Card, parameters: int, size: int | None) -> str:
@@ -125,15 +153,31 @@ def card_text(card: Card, parameters: int, size: int | None) -> str:
     if not {"teacher", "pool", "training"} <= card.keys():
         return ""
     training = card["training"]
-    lines = [f"# A student of {card['task']}", "", *(f"- {line}" for line in lines_of(card))]
+    lines = [
+        tr("# A student of {card}", card=card["task"]),
+        "",
+        *(f"- {line}" for line in lines_of(card)),
+    ]
     lines += [
-        f"- Student: {training['student']}, {parameters:,} parameters"
-        + (f", {size:,} bytes" if size is not None else ""),
-        f"- Training: temperature {training['temperature']:g}, gold weight "
-        f"{training['gold_weight']:g} ({training['gold']:,} rows with gold), C = "
-        f"{training['strength']:g}, seed {training['seed']}, {training['seconds']:.1f} s",
-        f"- Pool: SHA-256 {card['pool']['sha256']}",
-        f"- Made: {card['made']}, promptkit {card['promptkit']}",
+        tr(
+            "- Student: {training}, {parameters:,} parameters",
+            training=training["student"],
+            parameters=parameters,
+        )
+        + (tr(", {size:,} bytes", size=size) if size is not None else ""),
+        tr(
+            "- Training: temperature {training:g}, gold weight {training_2:g} "
+            "({training_3:,} rows with gold), C = {training_4:g}, seed {training_5}, "
+            "{training_6:.1f} s",
+            training=training["temperature"],
+            training_2=training["gold_weight"],
+            training_3=training["gold"],
+            training_4=training["strength"],
+            training_5=training["seed"],
+            training_6=training["seconds"],
+        ),
+        tr("- Pool: SHA-256 {card}", card=card["pool"]["sha256"]),
+        tr("- Made: {card}, promptkit {card_2}", card=card["made"], card_2=card["promptkit"]),
     ]
     for table in tables_of(card, parameters):
         heads = [name.rstrip(":") for name in table.columns]

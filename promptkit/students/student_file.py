@@ -28,9 +28,10 @@ from promptkit.students.student_folder import (
 )
 from promptkit.students.tfidf_features import TfIdfFeatures
 from promptkit.tasks.loading import load_task
+from promptkit.translation import mark, tr
 
 _HEAD = ("weights", "bias")
-_AGAIN = "save the student again, or restore the folder"
+_AGAIN = mark("save the student again, or restore the folder")
 
 Read = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], Features]
 KINDS: Mapping[str, Read] = {
@@ -55,20 +56,24 @@ def load_student(folder: str | Path) -> Student:
     files = {name: _content(folder, name) for name in (ARRAYS, *_checked_names(folder, data))}
     for name, known in data["files"].items():
         if digest(files[name]) != known:
-            raise _bad(folder / name, f"it was changed after it was written; {_AGAIN}")
+            raise _bad(
+                folder / name, tr("it was changed after it was written; {AGAIN}", AGAIN=_AGAIN)
+            )
     try:
         arrays = unpacked(files[ARRAYS], MOST_BYTES)
         weights, bias = [arrays.pop(name) for name in _HEAD]
         if {weights.dtype.name, bias.dtype.name} != {"float32"}:
-            raise ValueError(f"weights of the type {weights.dtype}")
+            raise ValueError(tr("weights of the type {dtype}", dtype=weights.dtype))
         features = KINDS[data["kind"]](data["settings"], arrays)
         task = load_task(folder / TASK)
         profile, card = Profile.from_dict(data["profile"]), dict(data["card"])
         student = Student(task, features, weights, bias, folder.resolve().name, card, profile)
         if student.sha256 != data["sha256"]:
-            raise ValueError("its numbers are not those that were saved")
+            raise ValueError(tr("its numbers are not those that were saved"))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, PromptkitError) as error:
-        raise _bad(folder, f"it cannot be read ({error}); {_AGAIN}") from None
+        raise _bad(
+            folder, tr("it cannot be read ({error}); {AGAIN}", error=error, AGAIN=_AGAIN)
+        ) from None
     return student
 
 
@@ -79,30 +84,46 @@ def _manifest(folder: Path) -> dict[str, Any]:
         data = json.loads(read_bytes(path, MOST_TEXT))
         kind, version = data["type"], data["version"]
     except OSError as error:
-        raise _bad(path, f"no student: {error.strerror or error}") from None
+        raise _bad(path, tr("no student: {strerror}", strerror=error.strerror or error)) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _bad(path, f"no student, or a damaged one ({error}); {_AGAIN}") from None
+        raise _bad(
+            path, tr("no student, or a damaged one ({error}); {AGAIN}", error=error, AGAIN=_AGAIN)
+        ) from None
     if kind != TYPE:
-        raise _bad(path, f"no student, but {str(kind)[:60]!r}")
+        raise _bad(path, tr("no student, but {kind!r}", kind=str(kind)[:60]))
     if version != FORMAT or str(data.get("kind")) not in KINDS:
-        what = f"version {version!r} of the kind {str(data.get('kind'))[:60]!r}"
-        raise _bad(path, f"{what}, and this promptkit reads {FORMAT}; update promptkit")
+        what = tr(
+            "version {version!r} of the kind {str!r}",
+            version=version,
+            str=str(data.get("kind"))[:60],
+        )
+        raise _bad(
+            path,
+            tr(
+                "{what}, and this promptkit reads {FORMAT}; update promptkit",
+                what=what,
+                FORMAT=FORMAT,
+            ),
+        )
     if data.get("checksum") != checksum(data):
-        raise _bad(path, f"it was changed after it was written; {_AGAIN}")
+        raise _bad(path, tr("it was changed after it was written; {AGAIN}", AGAIN=_AGAIN))
     return dict(data)
 
 
 def _checked_names(folder: Path, data: Mapping[str, Any]) -> list[str]:
     """Return the files of the task that a manifest names. Raises `DataError` for other places."""
     if not isinstance(data.get("files"), dict):
-        raise _bad(folder / MANIFEST, f"it names no files; {_AGAIN}")
+        raise _bad(folder / MANIFEST, tr("it names no files; {AGAIN}", AGAIN=_AGAIN))
     names = [name for name in data["files"] if name != ARRAYS]
     for name in names:
         beginning, _, rest = name.partition("/")
         if beginning != TASK or not rest or "/" in rest or "\\" in rest or ".." in rest:
-            raise _bad(folder / MANIFEST, f"it names the file {name[:60]!r}")
+            raise _bad(folder / MANIFEST, tr("it names the file {name!r}", name=name[:60]))
     if ARRAYS not in data["files"] or f"{TASK}/task.toml" not in names:
-        raise _bad(folder / MANIFEST, f"it names no {ARRAYS}, or no task; {_AGAIN}")
+        raise _bad(
+            folder / MANIFEST,
+            tr("it names no {ARRAYS}, or no task; {AGAIN}", ARRAYS=ARRAYS, AGAIN=_AGAIN),
+        )
     return names
 
 

@@ -17,6 +17,7 @@ from promptkit.students.arrays_file import Arrays, packed
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
 from promptkit.tasks.writing import save_task
+from promptkit.translation import mark
 
 FORMAT = 1
 """Version of what a student computes, and of its folder."""
@@ -24,7 +25,7 @@ FORMAT = 1
 MANIFEST = "student.json"
 """File that makes a folder a student."""
 
-TYPE = "promptkit student"
+TYPE = mark("promptkit student")
 ARRAYS, TASK, CARD = "arrays.npz", "task", "card.md"
 
 

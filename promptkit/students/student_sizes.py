@@ -11,6 +11,7 @@ from promptkit.files import saving
 from promptkit.students.distillation import Notify, distill
 from promptkit.students.student import Student
 from promptkit.tasks.ranked_pool import sized
+from promptkit.translation import tr
 
 LABELS = "labels"
 """Folder of the teacher's answers, which all students of a folder share."""
@@ -53,7 +54,15 @@ def distill_sizes(
     for number, one in enumerate(every, 1):
 
         def told(said: str, number: int = number, count: int = one.rows) -> None:
-            notify(f"{number} of {len(every)}, {count:,} gold labels: {said}")
+            notify(
+                tr(
+                    "{number} of {count}, {count_2:,} gold labels: {said}",
+                    number=number,
+                    count=len(every),
+                    count_2=count,
+                    said=said,
+                )
+            )
 
         made.append(
             distill(

@@ -24,6 +24,7 @@ from promptkit.students.training_set import Table
 from promptkit.tasks.examples import Example
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 LEAST = 1e-12
 """Floor of probabilities whose logarithms are taken."""
@@ -44,7 +45,7 @@ class Teacher:
 
     def __post_init__(self) -> None:
         if not self.members:
-            raise TaskError("a student needs a teacher; give a predictor")
+            raise TaskError(tr("a student needs a teacher; give a predictor"))
         check_teachable(self.taught_task)
 
     @cached_property
@@ -65,7 +66,7 @@ class Teacher:
             name = describe(cell.at(order=DEFAULT) if count > 1 else cell)
         else:
             name = first.identity.name
-        return f"{name} · mean of {count}" if count > 1 else name
+        return tr("{name} · mean of {count}", name=name, count=count) if count > 1 else name
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -104,8 +105,13 @@ class Teacher:
         for one in (one for own in made for one in own):
             if targets_of(self.task, one) is None:
                 raise TaskError(
-                    f"{self.name}: no answer with probabilities to {shorten(one.id)}"
-                    f"{f': {one.failure}' if one.failure else ''}; a student is judged beside it"
+                    tr(
+                        "{name}: no answer with probabilities to {id}{text}; a student is judged "
+                        "beside it",
+                        name=self.name,
+                        id=shorten(one.id),
+                        text=f": {one.failure}" if one.failure else "",
+                    )
                 )
         tables = [[targets_of(self.task, one) or () for one in own] for own in made]
         seconds = sum(one.seconds for own in made for one in own)

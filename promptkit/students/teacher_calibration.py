@@ -19,6 +19,7 @@ from promptkit.inference.store import Store
 from promptkit.tasks.examples import Example
 from promptkit.tasks.reading import Columns
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 ROWS = 512
 """Number of rows that a calibration learns from."""
@@ -81,6 +82,6 @@ def sample(
             elif (place := draw.randrange(seen)) < ROWS:
                 kept[place] = parsed
     if not kept:
-        raise TaskError("no row of the pool fits the task's input")
+        raise TaskError(tr("no row of the pool fits the task's input"))
     by_id = {one.example.id: one.example for one in kept}
     return [*by_id.values()]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from promptkit.students.bucket_sums import check_buckets, spread, sums_of, tables_of
 from promptkit.students.features import Floats, Scorer
 from promptkit.students.hashed_grams import BITS, SIZES, Layer, layers_of
+from promptkit.translation import tr
 
 _GROUPS = 2
 
@@ -35,7 +36,13 @@ class TfIdfFeatures:
     def __post_init__(self) -> None:
         check_buckets(self.buckets)
         if self.buckets.shape != self.rarity.shape:
-            raise ValueError(f"{self.buckets.shape} buckets with {self.rarity.shape} weights")
+            raise ValueError(
+                tr(
+                    "{shape} buckets with {shape_2} weights",
+                    shape=self.buckets.shape,
+                    shape_2=self.rarity.shape,
+                )
+            )
 
     @classmethod
     def of(cls, texts: Sequence[str], least: int = 2) -> TfIdfFeatures:
@@ -75,7 +82,7 @@ class TfIdfFeatures:
     ) -> TfIdfFeatures:
         """Return the features that `settings` and `arrays` describe. Raises ValueError."""
         if settings != {"bits": BITS, "sizes": [*SIZES]}:
-            raise ValueError(f"hashes of another kind: {settings}")
+            raise ValueError(tr("hashes of another kind: {settings}", settings=settings))
         return cls(arrays["buckets"].astype(np.int32), arrays["rarity"])
 
     def matrix(self, texts: Sequence[str]) -> Any:

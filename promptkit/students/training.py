@@ -15,6 +15,7 @@ from promptkit.students.student import Student
 from promptkit.students.tfidf_features import TfIdfFeatures
 from promptkit.students.training_set import TrainingSet
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 FEW = 200
 """Number of rows up to which an n-gram of a single row counts."""
@@ -42,8 +43,10 @@ def kind_named(name: str) -> Train:
     """
     kind, colon, model = name.partition(":")
     if kind not in KINDS or (colon and (kind == "tfidf" or not model)) or name == "gguf":
-        known = "tfidf, static, static:MODEL, gguf:MODEL"
-        raise TaskError(f"unknown student {name!r}; choose one of: {known}")
+        known = tr("tfidf, static, static:MODEL, gguf:MODEL")
+        raise TaskError(
+            tr("unknown student {name!r}; choose one of: {known}", name=name, known=known)
+        )
     return partial(KINDS[kind], model or "smollm2")
 
 

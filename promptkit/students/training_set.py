@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from promptkit.translation import tr
+
 UNKNOWN = -1
 """Gold label of a row that has none."""
 
@@ -41,7 +43,7 @@ class TrainingSet:
         rows = len(self.texts)
         sizes = [len(x) for x in (self.targets, self.gold, self.weights) if x is not None]
         if self.targets.ndim != 2 or {rows, *sizes} != {rows}:
-            raise ValueError(f"{rows} texts with arrays of {sizes} rows")
+            raise ValueError(tr("{rows} texts with arrays of {sizes} rows", rows=rows, sizes=sizes))
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from promptkit.errors import TaskError, shorten
+from promptkit.translation import mark, tr
 
 if TYPE_CHECKING:
     from re2 import _Regexp
@@ -43,12 +44,16 @@ _LINES = re.compile(r"\(\?[is]*m")
 """The flag under which `^` and `$` are the ends of lines."""
 
 _REASONS = {
-    "invalid perl operator": "look-around, references, conditions, atomic groups, comments, and "
-    "flags other than i, m and s are not supported",
-    "invalid escape sequence": "this escape is not supported, nor are references to groups",
-    "bad repetition operator": "one repeat follows another; possessive repeats are not supported",
-    "invalid repetition size": "repeats are counted up to 1,000, nested ones together",
-    "pattern too large - compile failed": "it is too large; repeat less often",
+    "invalid perl operator": mark(
+        "look-around, references, conditions, atomic groups, comments, and flags "
+        "other than i, m and s are not supported"
+    ),
+    "invalid escape sequence": mark("this escape is not supported, nor are references to groups"),
+    "bad repetition operator": mark(
+        "one repeat follows another; possessive repeats are not supported"
+    ),
+    "invalid repetition size": mark("repeats are counted up to 1,000, nested ones together"),
+    "pattern too large - compile failed": mark("it is too large; repeat less often"),
 }
 
 
@@ -88,7 +93,13 @@ def answer_pattern(pattern: str) -> AnswerPattern:
     import re2  # imported where it is needed: few tasks name a pattern
 
     if len(pattern) > MOST_PATTERN:
-        raise TaskError(f"it has {len(pattern):,} characters; at most {MOST_PATTERN:,} are allowed")
+        raise TaskError(
+            tr(
+                "it has {count:,} characters; at most {MOST_PATTERN:,} are allowed",
+                count=len(pattern),
+                MOST_PATTERN=MOST_PATTERN,
+            )
+        )
     options = re2.Options()
     options.log_errors = False
     try:
@@ -97,8 +108,11 @@ def answer_pattern(pattern: str) -> AnswerPattern:
         raise TaskError(_reason(error, pattern)) from None
     if compiled.groups != 1:
         raise TaskError(
-            f"it has {compiled.groups} groups that capture; write one (...) around the answer, and "
-            "(?:...) for other groups"
+            tr(
+                "it has {groups} groups that capture; write one (...) around the answer, "
+                "and (?:...) for other groups",
+                groups=compiled.groups,
+            )
         )
     return AnswerPattern(compiled)
 
@@ -129,8 +143,11 @@ def _in_set(part: re.Match[str], start: int) -> str:
     """Return an escape or a bracket within `[...]` for RE2; `start` is the place of the set."""
     if part[0] == r"\W":
         raise TaskError(
-            rf"\W at character {start + part.start() + 1}: it is not supported within [...]; write "
-            "[^\\w...], or (?s:.) for any character"
+            tr(
+                "\\W at character {value}: it is not supported within [...]; write "
+                "[^\\w...], or (?s:.) for any character",
+                value=start + part.start() + 1,
+            )
         )
     if part["code"]:
         return rf"\x{{{part['code']}}}"
@@ -144,8 +161,14 @@ def _reason(error: Exception, pattern: str) -> str:
         message = message.decode("utf-8", "replace")
     said, _, part = str(message).partition(": ")
     place = pattern.find(part) if part else -1
-    where = f"{shorten(part)} at character {place + 1}: " if place >= 0 else ""
-    return f"not a regular expression for RE2: {where}{_REASONS.get(said, said)}"
+    where = (
+        tr("{part} at character {place}: ", part=shorten(part), place=place + 1)
+        if place >= 0
+        else ""
+    )
+    return tr(
+        "not a regular expression for RE2: {where}{get}", where=where, get=_REASONS.get(said, said)
+    )
 
 
 def _encodable(text: str) -> str:

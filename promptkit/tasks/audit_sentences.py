@@ -14,6 +14,7 @@ from promptkit.tasks.swap_patterns import pattern_of
 from promptkit.tasks.swap_slots import Swaps, SwapSlot, SwapTerm, checked
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import tr
 
 
 class _Sentence(NamedTuple):
@@ -92,11 +93,16 @@ def _inline(section: AuditSection, path: Path, parser: ExampleParser) -> Iterato
     fields = parser.input_type.model_fields
     if len(fields) != 1 or any(info.annotation is not str for info in fields.values()):
         raise TaskError(
-            f"{path}: audit.sentences: they are for an input of one text, and this one has the "
-            f'fields {", ".join(fields)}; write a file of rows, and audit = "FILE" in [files]'
+            tr(
+                "{path}: audit.sentences: they are for an input of one text, and this one "
+                'has the fields {fields}; write a file of rows, and audit = "FILE" in '
+                "[files]",
+                path=path,
+                fields=", ".join(fields),
+            )
         )
     for number, text in enumerate(section.sentences, start=1):
-        id = f"audit sentence {number}"
+        id = tr("audit sentence {number}", number=number)
         example = parser.parse({"id": id, "input": dict.fromkeys(parser.keys, text)}, example=id)
         if example is not None:
             yield _Sentence(example, id, str(path))

@@ -8,6 +8,7 @@ from typing import Any
 from promptkit.errors import TaskError, shorten
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import tr
 
 
 def dataset_rows(
@@ -32,8 +33,13 @@ def dataset_rows(
     if media := [name for name, feature in features.items() if _is_media(feature)]:
         kinds = dict.fromkeys(type(features[name]).__name__ for name in media)
         raise TaskError(
-            f"the dataset's column {shorten(media[0])} is of the type {', '.join(kinds)}, and "
-            f"prompts are texts; leave it out: rows.remove_columns({media!r})"
+            tr(
+                "the dataset's column {shorten} is of the type {kinds}, and prompts are "
+                "texts; leave it out: rows.remove_columns({media!r})",
+                shorten=shorten(media[0]),
+                kinds=", ".join(kinds),
+                media=media,
+            )
         )
     plain: Iterable[Any] = rows.with_format(None) if hasattr(rows, "with_format") else rows
     types = {key: parser.input_type.model_fields[name] for key, name in parser.keys.items()}

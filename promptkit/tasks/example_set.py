@@ -20,6 +20,7 @@ from promptkit.tasks.reading import read_examples, record_examples
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.validation import ExampleParser
 from promptkit.text import counted
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     import pandas
@@ -88,7 +89,12 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         """
         if isinstance(rows, Mapping):
             splits = ", ".join(f"[{split!r}]" for split in [*rows][:5]) or "['train']"
-            raise TaskError(f"rows: a mapping, not a sequence of records; choose one: {splits}")
+            raise TaskError(
+                tr(
+                    "rows: a mapping, not a sequence of records; choose one: {splits}",
+                    splits=splits,
+                )
+            )
         parser = cls._parser()
         codes = codes_of(labels or {}, parser.output)
         rows = dataset_rows(rows, columns or {}, parser)
@@ -130,7 +136,9 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         parser = cls._parser()
         names = [str(name) for name in frame.columns]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise TaskError(f"the data frame has two columns {twice[0]!r}; rename or drop one")
+            raise TaskError(
+                tr("the data frame has two columns {twice!r}; rename or drop one", twice=twice[0])
+            )
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         codes = codes_of(labels or {}, parser.output)
         found = record_examples(rows, parser, columns, codes=codes, name="iloc[{}]")
@@ -179,8 +187,11 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         args = cls.__pydantic_generic_metadata__["args"]
         if len(args) != 2 or not (isinstance(args[0], type) and issubclass(args[0], BaseModel)):
             raise TaskError(
-                f"{cls.__name__} has no input and output type; write ExampleSet[Input, Output] "
-                "with a pydantic model for the input"
+                tr(
+                    "{name} has no input and output type; write ExampleSet[Input, Output] with "
+                    "a pydantic model for the input",
+                    name=cls.__name__,
+                )
             )
         return ExampleParser(*args, [])
 
@@ -205,7 +216,12 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
 
     def __repr__(self) -> str:
         shown = ", ".join([*(e.id for e in self.root[:3]), "…"][: len(self)])
-        return f"<ExampleSet of {len(self)}{': ' if shown else ''}{shown}>"
+        return tr(
+            "<ExampleSet of {count}{text}{shown}>",
+            count=len(self),
+            text=": " if shown else "",
+            shown=shown,
+        )
 
     __str__ = __repr__
 
@@ -233,12 +249,17 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         from promptkit.tasks.splitting import tests_of
 
         if not 0 < tests < 1:
-            raise TaskError(f"tests is {shorten(tests)}; it is a share between 0 and 1")
+            raise TaskError(
+                tr("tests is {tests}; it is a share between 0 and 1", tests=shorten(tests))
+            )
         chosen = tests_of(self.root, tests, seed)
         if not 0 < len(chosen) < len(self):
             raise TaskError(
-                f"{len(self)} examples cannot be split: near-duplicates stay together, and nothing "
-                "is left for the pool or the tests"
+                tr(
+                    "{count} examples cannot be split: near-duplicates stay together, and "
+                    "nothing is left for the pool or the tests",
+                    count=len(self),
+                )
             )
         made = self.model_construct
         pool = made(tuple([e for i, e in enumerate(self.root) if i not in chosen]))
@@ -266,12 +287,22 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         from promptkit.tasks.splitting import folds_of
 
         if not 2 <= count <= MOST_FOLDS:
-            raise TaskError(f"{shorten(count)} folds; it is a number from 2 to {MOST_FOLDS}")
+            raise TaskError(
+                tr(
+                    "{count} folds; it is a number from 2 to {MOST_FOLDS}",
+                    count=shorten(count),
+                    MOST_FOLDS=MOST_FOLDS,
+                )
+            )
         folds = folds_of(self.root, count, seed)
         if len({*folds}) < count:
             raise TaskError(
-                f"{len(self)} examples do not make {count} folds, since near-duplicates stay "
-                "together; choose fewer"
+                tr(
+                    "{count} examples do not make {count_2} folds, since near-duplicates stay "
+                    "together; choose fewer",
+                    count=len(self),
+                    count_2=count,
+                )
             )
         return {example.id: fold for example, fold in zip(self.root, folds, strict=True)}
 
@@ -304,12 +335,20 @@ def check_folds(
     """Raise `TaskError` for folds that are not those of all examples."""
     count = len({*folds.values()})
     if not 2 <= count <= MOST_FOLDS:
-        raise TaskError(f"folds: {counted(count, 'fold')}; there are from 2 to {MOST_FOLDS}")
+        raise TaskError(
+            tr(
+                "folds: {folds}; there are from 2 to {MOST_FOLDS}",
+                folds=counted(count, "fold", "folds"),
+                MOST_FOLDS=MOST_FOLDS,
+            )
+        )
     if tests != demos:
-        raise TaskError("folds: every demonstration is a test, and nothing else; leave out tests")
+        raise TaskError(
+            tr("folds: every demonstration is a test, and nothing else; leave out tests")
+        )
     for demo in demos:
         if demo.id not in folds:
-            raise TaskError(f"folds: no fold for the example {demo.id!r}")
+            raise TaskError(tr("folds: no fold for the example {id!r}", id=demo.id))
 
 
 def set_of(parser: ExampleParser, examples: Iterable[Example[Any, Any]]) -> ExampleSet[Any, Any]:
@@ -326,12 +365,23 @@ def codes_of(labels: Labels, output: OutputType) -> dict[str, str]:
         try:
             label = output.text(output.validate(value)) if output.labels else None
         except ValueError as error:
-            raise TaskError(f"labels: {shorten(code)}: {shorten(value)} is {error}") from None
+            raise TaskError(
+                tr(
+                    "labels: {code}: {value} is {error}",
+                    code=shorten(code),
+                    value=shorten(value),
+                    error=error,
+                )
+            ) from None
         if label is None:
-            raise TaskError("labels: the output type has no closed set of labels")
+            raise TaskError(tr("labels: the output type has no closed set of labels"))
         if str(code) in output.labels and str(code) != label:
             raise TaskError(
-                f"labels: {str(code)!r} is a label itself, and cannot be the code of {label!r}"
+                tr(
+                    "labels: {code!r} is a label itself, and cannot be the code of {label!r}",
+                    code=str(code),
+                    label=label,
+                )
             )
         found[str(code)] = label
     return found

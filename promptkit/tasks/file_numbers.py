@@ -13,6 +13,7 @@ from pydantic import Field
 from promptkit.errors import TaskError
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.task_file import OutputSection
+from promptkit.translation import tr
 
 _NUMBERS: dict[str, type] = {"int": int, "float": float}
 _BOUNDS = {"minimum": "min", "maximum": "max"}
@@ -26,14 +27,36 @@ def bounded_type(section: OutputSection, path: Path) -> Any:
         if value is None:
             continue
         if kind is None or section.schema_file is not None:
-            raise TaskError(f'{where}: bounds go with type = "int" or type = "float" alone')
+            raise TaskError(
+                tr('{where}: bounds go with type = "int" or type = "float" alone', where=where)
+            )
         if not math.isfinite(value):
-            raise TaskError(f"{where}: {value} is no bound; leave {name} out")
+            raise TaskError(
+                tr(
+                    "{where}: {value} is no bound; leave {name} out",
+                    where=where,
+                    value=value,
+                    name=name,
+                )
+            )
         if section.type == "int" and isinstance(value, float):
-            raise TaskError(f"{where}: the bound of an int is a whole number, not {value}")
+            raise TaskError(
+                tr(
+                    "{where}: the bound of an int is a whole number, not {value}",
+                    where=where,
+                    value=value,
+                )
+            )
     least, most = section.min, section.max
     if least is not None and most is not None and least > most:
-        raise TaskError(f"{path}: output.min: {least} is larger than max, {most}")
+        raise TaskError(
+            tr(
+                "{path}: output.min: {least} is larger than max, {most}",
+                path=path,
+                least=least,
+                most=most,
+            )
+        )
     return Annotated[kind, Field(ge=least, le=most)]
 
 
@@ -41,14 +64,25 @@ def scale_type(scale: Sequence[int | float], path: Path) -> Any:
     """Return the closed set of the numbers of a scale. Raises `TaskError`."""
     where = f"{path}: output.scale"
     if len(scale) < 2:
-        raise TaskError(f"{where}: a scale has at least two numbers, such as [1, 2, 3]")
+        raise TaskError(
+            tr("{where}: a scale has at least two numbers, such as [1, 2, 3]", where=where)
+        )
     for value in scale:
         if not math.isfinite(value):
-            raise TaskError(f"{where}: {value} is no finite number")
+            raise TaskError(tr("{where}: {value} is no finite number", where=where, value=value))
     for before, after in pairwise(scale):
         if before >= after:
-            reason = "is repeated" if before == after else f"comes after {before}"
-            raise TaskError(f"{where}: {after} {reason}; write numbers in ascending order")
+            reason = (
+                tr("is repeated") if before == after else tr("comes after {before}", before=before)
+            )
+            raise TaskError(
+                tr(
+                    "{where}: {after} {reason}; write numbers in ascending order",
+                    where=where,
+                    after=after,
+                    reason=reason,
+                )
+            )
     return Literal[tuple(scale)]
 
 

@@ -26,21 +26,33 @@ from promptkit.tasks.label_texts import label_texts, written_otherwise
 from promptkit.tasks.options import Options, is_mark
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.task_file import OutputFieldSection, OutputSection, TaskFile
+from promptkit.translation import tr
 
 
 def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
     """The type that `[input]` describes. Raises `TaskError`."""
     if not spec.input:
-        raise TaskError(f"{path}: [input] names no field")
+        raise TaskError(tr("{path}: [input] names no field", path=path))
     for name, kind in spec.kinds.items():
         if not name.isidentifier() or name.startswith("_") or name in RESERVED:
             raise TaskError(
-                f"{path}: input.{name}: a field's name is letters, digits and underscores, "
-                "does not begin with one, and is not 'id' or 'output'; for a column of this name "
-                f'write FIELD = {{ type = "str", column = {json.dumps(name, ensure_ascii=False)} }}'
+                tr(
+                    "{path}: input.{name}: a field's name is letters, digits and underscores, "
+                    "does not begin with one, and is not 'id' or 'output'; for a column of "
+                    'this name write FIELD = {{ type = "str", column = {dumps} }}',
+                    path=path,
+                    name=name,
+                    dumps=json.dumps(name, ensure_ascii=False),
+                )
             )
         if name.startswith("model_") and hasattr(BaseModel, name):
-            raise TaskError(f"{path}: input.{name}: pydantic keeps this name; choose another")
+            raise TaskError(
+                tr(
+                    "{path}: input.{name}: pydantic keeps this name; choose another",
+                    path=path,
+                    name=name,
+                )
+            )
         _check_kind(kind, f"{path}: input.{name}")
     return _input_model(json.dumps(spec.kinds))
 
@@ -49,15 +61,19 @@ def _check_kind(kind: Any, where: str) -> None:
     """Raise `TaskError` for a type without values, or a record whose fields have no names."""
     if not kind:
         is_record = isinstance(kind, dict)
-        what = "record has no field" if is_record else "list of allowed values is empty"
-        raise TaskError(f"{where}: the {what}")
+        what = tr("record has no field") if is_record else tr("list of allowed values is empty")
+        raise TaskError(tr("{where}: the {what}", where=where, what=what))
     if isinstance(kind, list) and isinstance(kind[0], dict):
         _check_kind(kind[0], where)
     for name, inner in kind.items() if isinstance(kind, dict) else ():
         if not name.isidentifier() or name.startswith("_") or hasattr(BaseModel, name):
             raise TaskError(
-                f"{where}.{name}: a field's name is letters, digits and underscores, does not "
-                "begin with one, and is none that pydantic keeps; choose another"
+                tr(
+                    "{where}.{name}: a field's name is letters, digits and underscores, does "
+                    "not begin with one, and is none that pydantic keeps; choose another",
+                    where=where,
+                    name=name,
+                )
             )
         _check_kind(inner, f"{where}.{name}")
 
@@ -118,11 +134,24 @@ def output_type(spec: TaskFile, path: Path) -> Any:
         one for named in columns.values() for one in ([named] if isinstance(named, str) else named)
     ]
     if column in taken:
-        raise TaskError(f"{path}: output.column: {column!r} is not the output's own column")
+        raise TaskError(
+            tr(
+                "{path}: output.column: {column!r} is not the output's own column",
+                path=path,
+                column=column,
+            )
+        )
     if len(set(taken)) < len(taken):
         column = max(taken, key=taken.count)
-        reason = "is the row's own" if column == columns["id"] else "belongs to two fields"
-        raise TaskError(f"{path}: input: the column {column!r} {reason}")
+        reason = tr("is the row's own") if column == columns["id"] else tr("belongs to two fields")
+        raise TaskError(
+            tr(
+                "{path}: input: the column {column!r} {reason}",
+                path=path,
+                column=column,
+                reason=reason,
+            )
+        )
     if section.min is not None or section.max is not None:
         return bounded_type(section, path)
     if section.scale is not None:
@@ -136,8 +165,12 @@ def output_type(spec: TaskFile, path: Path) -> Any:
     schema = path.parent / section.schema_file
     if not is_inside(schema, path.parent):
         raise TaskError(
-            f"{path}: output.schema: {section.schema_file!r} leads out of the task's folder; copy "
-            "the file there"
+            tr(
+                "{path}: output.schema: {schema_file!r} leads out of the task's folder; "
+                "copy the file there",
+                path=path,
+                schema_file=section.schema_file,
+            )
         )
     return schema_type(_read_schema(schema), section.type or "json")
 
@@ -145,11 +178,13 @@ def output_type(spec: TaskFile, path: Path) -> Any:
 def _label_type(section: OutputSection, path: Path) -> Any:
     """Return the closed set of the labels. Raises `TaskError`."""
     if not section.labels:
-        raise TaskError(f"{path}: output.labels is empty")
+        raise TaskError(tr("{path}: output.labels is empty", path=path))
     known = [*(section.codes.values() or section.labels)]
     twice = {label for label in known if known.count(label) > 1}
     if twice:
-        raise TaskError(f"{path}: output.labels: {min(twice, key=str)!r} is repeated")
+        raise TaskError(
+            tr("{path}: output.labels: {twice!r} is repeated", path=path, twice=min(twice, key=str))
+        )
     annotation: Any = Literal[tuple(known)]
     if section.many:
         annotation = Annotated[list[annotation], ManyLabels()]
@@ -157,7 +192,7 @@ def _label_type(section: OutputSection, path: Path) -> Any:
         output = OutputType(annotation)
         _ = output.items or output.labels
     except TaskError as error:
-        raise TaskError(f"{path}: output.labels: {error}") from None
+        raise TaskError(tr("{path}: output.labels: {error}", path=path, error=error)) from None
     return annotation
 
 
@@ -166,9 +201,9 @@ def _record_schema(fields: Mapping[str, Any], path: Path) -> Any:
     try:
         import_module("jsonschema")
     except ImportError:
-        raise MissingExtraError("an output with fields", "schema") from None
+        raise MissingExtraError(tr("an output with fields"), "schema") from None
     if not fields:
-        raise TaskError(f"{path}: [output.fields] names no field")
+        raise TaskError(tr("{path}: [output.fields] names no field", path=path))
     return {
         "type": "object",
         "properties": {
@@ -185,12 +220,14 @@ def _field_schema(place: str, field: Any) -> dict[str, Any]:
     names = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
     if isinstance(section.type, list):
         if not section.type:
-            raise TaskError(f"{place}: the list of allowed values is empty")
+            raise TaskError(tr("{place}: the list of allowed values is empty", place=place))
         schema: dict[str, Any] = {"enum": section.type}
         if section.many:
             schema = {"type": "array", "items": schema}
     elif section.many:
-        raise TaskError(f'{place}: many goes with a list of values; write type = "list[str]"')
+        raise TaskError(
+            tr('{place}: many goes with a list of values; write type = "list[str]"', place=place)
+        )
     elif section.type.startswith("list["):
         schema = {"type": "array", "items": {"type": names[section.type[5:-1]]}}
     else:
@@ -203,16 +240,22 @@ def _read_schema(path: Path) -> Any:
     try:
         import jsonschema
     except ImportError:
-        raise MissingExtraError("an output with a JSON Schema", "schema") from None
+        raise MissingExtraError(tr("an output with a JSON Schema"), "schema") from None
     try:
         schema = json.loads(read_bytes(path, MOST_TEXT).decode("utf-8-sig"))
         jsonschema.validators.validator_for(schema).check_schema(schema)
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     except (ValueError, jsonschema.SchemaError) as error:
-        raise TaskError(f"{path}: not a JSON Schema: {str(error).splitlines()[0]}") from None
+        raise TaskError(
+            tr(
+                "{path}: not a JSON Schema: {splitlines}",
+                path=path,
+                splitlines=str(error).splitlines()[0],
+            )
+        ) from None
     except RecursionError:
-        raise TaskError(f"{path}: the JSON Schema is nested too deeply") from None
+        raise TaskError(tr("{path}: the JSON Schema is nested too deeply", path=path)) from None
     if reason := unfollowed(schema):
         raise TaskError(f"{path}: {reason}")
     return schema
@@ -236,7 +279,7 @@ class _Fits:
         try:
             error = best_match(_validator(self.schema).iter_errors(value))
         except RecursionError:
-            raise ValueError("it nests too deeply, or its JSON Schema without end") from None
+            raise ValueError(tr("it nests too deeply, or its JSON Schema without end")) from None
         if error is not None:
             raise ValueError(f"{error.json_path}: {error.message}")
         return value
@@ -271,9 +314,13 @@ def _field_spec(name: str, annotation: Any) -> Any:
     if values and all(type(value) in (str, int, float) for value in values):
         return values
     raise TaskError(
-        f"input field {name!r}: task.toml knows str, int, float, bool, lists and records of these, "
-        f"and lists of values, not {annotation!r}; keep the task in Python and name it "
-        "package.module:attribute"
+        tr(
+            "input field {name!r}: task.toml knows str, int, float, bool, lists and "
+            "records of these, and lists of values, not {annotation!r}; keep the task "
+            "in Python and name it package.module:attribute",
+            name=name,
+            annotation=annotation,
+        )
     )
 
 
@@ -299,13 +346,17 @@ def output_spec(output: OutputType, schema_file: str, options: str | None = None
         return {"labels": values if kept else list(output.labels)}
     reason = None
     if output.written_schema is None:
-        reason = "has no JSON Schema"
+        reason = tr("has no JSON Schema")
     elif '"uniqueItems": true' in json.dumps(output.schema):
-        reason = "has a set in it, and a folder knows lists only"
+        reason = tr("has a set in it, and a folder knows lists only")
     if reason:
         raise TaskError(
-            f"the output type {shorten(output.annotation, 100)} {reason}; keep the task in Python "
-            "and name it package.module:attribute"
+            tr(
+                "the output type {annotation} {reason}; keep the task in Python and name "
+                "it package.module:attribute",
+                annotation=shorten(output.annotation, 100),
+                reason=reason,
+            )
         )
     return {**({"type": "str"} if output.is_text else {}), "schema": schema_file}
 

@@ -14,6 +14,7 @@ from promptkit.tasks.languages import Translation
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer, own
+from promptkit.translation import tr
 
 
 def given_examples(
@@ -27,14 +28,16 @@ def given_examples(
     if isinstance(values, ExampleSet) and type(values) is type(set_of(parser, ())):
         return values
     if not isinstance(values, Iterable):
-        raise TaskError(f"{part}: not a sequence of examples: {shorten(values)}")
+        raise TaskError(
+            tr("{part}: not a sequence of examples: {values}", part=part, values=shorten(values))
+        )
     examples = []
     for index, value in enumerate(values):
         name = f"{part}[{index}]"
         if isinstance(value, Example):
             value = parts_of(value)
         if not isinstance(value, Mapping):
-            reason = "not an Example; write Example(input=..., output=...)"
+            reason = tr("not an Example; write Example(input=..., output=...)")
             problems.append(Problem(reason, example=name, value=value))
             continue
         example = parser.parse(value, example=name)
@@ -56,7 +59,9 @@ def given_verbalizers(given: Any, output: OutputType) -> tuple[Verbalizer, ...]:
     elif isinstance(given, Iterable) and all(isinstance(v, Verbalizer) for v in given):
         words_of = {verbalizer.name: verbalizer.words for verbalizer in given}
     else:
-        raise TaskError(f"verbalizers: not a mapping of names to words: {shorten(given)}")
+        raise TaskError(
+            tr("verbalizers: not a mapping of names to words: {given}", given=shorten(given))
+        )
     output = output.items or output
     words_of = {name: _by_label(words, output) for name, words in words_of.items()}
     return own(words_of, output.labels, "verbalizers")
@@ -67,14 +72,20 @@ def given_translations(given: Any, output: OutputType) -> tuple[Translation, ...
     if not isinstance(given, Mapping):
         if isinstance(given, Iterable) and all(isinstance(one, Translation) for one in given):
             return tuple(given)
-        raise TaskError(f"languages: not a mapping of languages to texts: {shorten(given)}")
+        raise TaskError(
+            tr("languages: not a mapping of languages to texts: {given}", given=shorten(given))
+        )
     found = []
     for language, texts in given.items():
         known = ("instruction", "labels", "fields")
         if not isinstance(texts, Mapping) or not {*texts} <= {*known}:
             raise TaskError(
-                f"languages: {shorten(language)}: not a mapping with {', '.join(known)}: "
-                f"{shorten(texts)}"
+                tr(
+                    "languages: {language}: not a mapping with {known}: {texts}",
+                    language=shorten(language),
+                    known=", ".join(known),
+                    texts=shorten(texts),
+                )
             )
         words = _by_label(texts.get("labels", {}), output.items or output)
         found.append(Translation(language, **{**texts, "labels": words}))

@@ -20,6 +20,7 @@ from promptkit.tasks.record_fields import (
     output_fields,
     right_fields,
 )
+from promptkit.translation import tr
 
 OfLabel = Callable[[str, Any], Mapping[str, float]]
 """Measures by name of a label, or of an option, against a gold output as a prediction holds it."""
@@ -48,7 +49,12 @@ class Judge:
     def __post_init__(self) -> None:
         self.scoring.check(self.output)
         if self.options and self.scoring.match != "exact":
-            raise TaskError(f'match = "{self.scoring.match}" compares generated texts, not options')
+            raise TaskError(
+                tr(
+                    'match = "{match}" compares generated texts, not options',
+                    match=self.scoring.match,
+                )
+            )
         if self.scoring.counted or self.scoring.tolerances:
             check_names("counted", self.scoring.counted, self.fields)
             check_names("tolerances", self.scoring.tolerances, self.fields)
@@ -149,9 +155,18 @@ def _score(scorer: Scorer, value: Any, gold: Any, example: str | None) -> float:
     try:
         score = float(scorer(value, gold))
     except Exception as error:
-        reason = f"the scorer {name!r} raised {type(error).__name__}: {error}"
+        reason = tr(
+            "the scorer {name!r} raised {name_2}: {error}",
+            name=name,
+            name_2=type(error).__name__,
+            error=error,
+        )
         raise DataError([Problem(reason, example=example, value=value)]) from error
     if not 0 <= score <= 1 or math.isnan(score):
-        reason = f"the scorer {name!r} returned {score}; a score is a number from 0 to 1"
+        reason = tr(
+            "the scorer {name!r} returned {score}; a score is a number from 0 to 1",
+            name=name,
+            score=score,
+        )
         raise DataError([Problem(reason, example=example, value=value)])
     return score

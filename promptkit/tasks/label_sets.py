@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptkit.errors import TaskError, shorten
+from promptkit.translation import tr
 
 NONE = "none"
 """Text of an output without labels, in prompts and in CSV."""
@@ -65,14 +66,19 @@ def items_of(value: Any) -> list[Any]:
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"not a JSON list: {error}") from None
+                raise ValueError(tr("not a JSON list: {error}", error=error)) from None
         else:
             return [] if text == NONE else [part.strip() for part in text.split(SEPARATOR)]
     if isinstance(value, list | tuple | set | frozenset):
         return [*value]
     raise ValueError(
-        f"not a list of labels, but {shorten(value)}; write a list, or in CSV labels with "
-        f"{SEPARATOR!r} between them ({NONE!r} for no label)"
+        tr(
+            "not a list of labels, but {value}; write a list, or in CSV labels with "
+            "{SEPARATOR!r} between them ({NONE!r} for no label)",
+            value=shorten(value),
+            SEPARATOR=SEPARATOR,
+            NONE=NONE,
+        )
     )
 
 
@@ -97,7 +103,7 @@ def validated(
     texts = [*map(text, found)]
     for number, label in enumerate(texts):
         if label in texts[:number]:
-            raise ValueError(f"the label {label!r} is repeated")
+            raise ValueError(tr("the label {label!r} is repeated", label=label))
     if isinstance(value, set | frozenset):
         found.sort(key=lambda label: labels.index(text(label)))
     return found
@@ -107,7 +113,12 @@ def check_labels(labels: Iterable[str]) -> None:
     """Raise `TaskError` for a label that means something else in an output of several."""
     for label in labels:
         if label == NONE:
-            raise TaskError(f"label {label!r}: it stands for an output without labels; rename it")
+            raise TaskError(
+                tr(
+                    "label {label!r}: it stands for an output without labels; rename it",
+                    label=label,
+                )
+            )
 
 
 def measures(

@@ -16,6 +16,7 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.verbalizers import LABELS, Verbalizer
 from promptkit.text import first_names
+from promptkit.translation import mark, tr
 
 OWN = "own"
 """Name of the languages of a task as it stands, where no others are asked for."""
@@ -45,7 +46,13 @@ class Translation:
         for name in ("labels", "fields"):
             given = getattr(self, name)
             if not isinstance(given, Mapping):
-                raise TaskError(f"{name}: not a mapping of names to texts: {shorten(given)}")
+                raise TaskError(
+                    tr(
+                        "{name}: not a mapping of names to texts: {given}",
+                        name=name,
+                        given=shorten(given),
+                    )
+                )
             object.__setattr__(self, name, dict(given))
         if self.labels:
             self.words  # noqa: B018 - raises for words that are none
@@ -90,7 +97,7 @@ class Languages:
         if isinstance(given, Languages):
             return given
         if not isinstance(given, str):
-            raise TaskError(f"language {shorten(given)}: write a tag, such as 'hi'")
+            raise TaskError(tr("language {given}: write a tag, such as 'hi'", given=shorten(given)))
         if "=" not in given:
             return cls(*(given.strip(),) * 3)
         known = [one.name for one in fields(cls)]
@@ -100,8 +107,13 @@ class Languages:
             if part not in known or part in parts or not tag:
                 names = ", ".join(known)
                 raise TaskError(
-                    f"language {given!r}: {text!r} is no part with its language; write each of "
-                    f"{names} once at most, as in instruction=en,shots=hi,labels=hi"
+                    tr(
+                        "language {given!r}: {text!r} is no part with its language; write each of "
+                        "{names} once at most, as in instruction=en,shots=hi,labels=hi",
+                        given=given,
+                        text=text,
+                        names=names,
+                    )
                 )
             parts[part] = tag
         return cls(**{name: parts.get(name, own) for name in known})
@@ -111,7 +123,10 @@ def check_tag(tag: object) -> None:
     """Raise `TaskError` for a text that is no language tag."""
     if not isinstance(tag, str) or not re.fullmatch(TAG, tag):
         raise TaskError(
-            f"{shorten(tag)} is no language tag of BCP 47; write one such as hi, pt-BR or hi-Latn"
+            tr(
+                "{tag} is no language tag of BCP 47; write one such as hi, pt-BR or hi-Latn",
+                tag=shorten(tag),
+            )
         )
 
 
@@ -139,14 +154,19 @@ def translations_of(
     words_needed = any(isinstance(value, str) for value in output.values.values())
     if not own:
         if found:
-            raise TaskError("language: missing; name that of the texts as they stand, such as 'en'")
+            raise TaskError(
+                tr("language: missing; name that of the texts as they stand, such as 'en'")
+            )
         return ()
     check_tag(own)
     mine = found.pop(own, Translation(own))
     if mine.instruction not in ("", instruction) or mine.labels:
         raise TaskError(
-            f"languages.{own}: the instruction and labels in {own} are those of the task itself; "
-            "leave them out here"
+            tr(
+                "languages.{own}: the instruction and labels in {own} are those of the "
+                "task itself; leave them out here",
+                own=own,
+            )
         )
     known = (*inputs, "output")
     for one in (mine, *found.values()):
@@ -154,20 +174,27 @@ def translations_of(
         for name in one.fields:
             if name not in known:
                 raise TaskError(
-                    f"{where}.fields: unknown field {name!r}; choose one of: {', '.join(known)}"
+                    tr(
+                        "{where}.fields: unknown field {name!r}; choose one of: {known}",
+                        where=where,
+                        name=name,
+                        known=", ".join(known),
+                    )
                 )
         if one is mine:
             continue
         if instruction and not one.instruction:
-            raise TaskError(f"{where}.instruction: missing; translate that of the task")
+            raise TaskError(
+                tr("{where}.instruction: missing; translate that of the task", where=where)
+            )
         try:
             if one.words is not None:
                 one.words.of(output.labels)
             elif words_needed:
                 names = first_names(output.labels)
-                raise TaskError(f"missing; give a word for each label ({names})")
+                raise TaskError(tr("missing; give a word for each label ({names})", names=names))
         except TaskError as error:
-            raise TaskError(f"{where}.labels: {error}") from None
+            raise TaskError(tr("{where}.labels: {error}", where=where, error=error)) from None
     return (Translation(own, instruction, {}, mine.fields), *found.values())
 
 
@@ -176,11 +203,13 @@ def check_known(languages: Languages, known: Iterable[str]) -> None:
     names = [*known]
     for tag in (languages.instruction, languages.shots, languages.labels):
         if tag not in names:
-            said = f"choose one of: {', '.join(names)}" if names else _NONE
-            raise TaskError(f"unknown language {tag!r}; {said}")
+            said = tr("choose one of: {names}", names=", ".join(names)) if names else _NONE
+            raise TaskError(tr("unknown language {tag!r}; {said}", tag=tag, said=said))
 
 
-_NONE = "the task has its own only (task.toml: language, and a section [languages.TAG] for another)"
+_NONE = mark(
+    "the task has its own only (task.toml: language, and a section [languages.TAG] for another)"
+)
 
 
 def example_in(example: Example[Any, Any], tag: str, known: Iterable[str]) -> Example[Any, Any]:
@@ -207,4 +236,4 @@ def untranslated(examples: Iterable[Example[Any, Any]], tags: Sequence[str]) -> 
     for example in examples:
         for tag in tags:
             if tag not in example.translations:
-                yield Problem(f"no translation into {tag!r}", example=example.id)
+                yield Problem(tr("no translation into {tag!r}", tag=tag), example=example.id)

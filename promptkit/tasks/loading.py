@@ -32,6 +32,7 @@ from promptkit.tasks.task_file import TaskFile, read_task_file
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import Verbalizer, own
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 def load_task(folder: str | Path, *, notify: Callable[[str], None] | None = None) -> Task[Any, Any]:
@@ -146,7 +147,7 @@ def read_folder(folder: str | Path, *, notify: Callable[[str], None] | None = No
     rows: dict[Part, Sequence[PlacedExample]] = {}
     for name in (*names, spec.files.audit):
         if name is not None and not is_inside(path.parent / name, path.parent):
-            notify(f"{path} reads data outside its folder: {name}")
+            notify(tr("{path} reads data outside its folder: {name}", path=path, name=name))
     for part, name in zip(PARTS, names, strict=True):
         rows[part] = []
         if name is not None:
@@ -198,13 +199,34 @@ def _divided(
             chosen = {id(example) for example in tests}
             asked = [row._replace(part="tests") for row in rows if id(row.example) in chosen]
             pool = [row for row in rows if id(row.example) not in chosen]
-            sizes = f"{counted(len(pool), 'row')} in the pool and {counted(len(asked), 'test')}"
-            notify(f"{files.data}: {sizes}, drawn with seed {files.seed}")
+            sizes = tr(
+                "{rows} in the pool and {tests}",
+                rows=counted(len(pool), "row", "rows"),
+                tests=counted(len(asked), "test", "tests"),
+            )
+            notify(
+                tr(
+                    "{data}: {sizes}, drawn with seed {seed}",
+                    data=files.data,
+                    sizes=sizes,
+                    seed=files.seed,
+                )
+            )
             return {"demos": pool, "tests": asked}, {}
     except TaskError as error:
         raise TaskError(f"{path}: {files.data}: {error}") from None
-    sizes = f"{counted(len(rows), 'row')} in {len({*folds.values()})} folds"
-    notify(f"{files.data}: {sizes}, each asked with shots from the other folds")
+    sizes = tr(
+        "{rows} in {count} folds",
+        rows=counted(len(rows), "row", "rows"),
+        count=len({*folds.values()}),
+    )
+    notify(
+        tr(
+            "{data}: {sizes}, each asked with shots from the other folds",
+            data=files.data,
+            sizes=sizes,
+        )
+    )
     return {"demos": rows, "tests": []}, folds
 
 
@@ -231,7 +253,13 @@ def _languages(spec: TaskFile, path: Path, output: OutputType) -> tuple[Translat
         for tag, one in spec.languages.items():
             for name in one.same:
                 if name not in spec.input:
-                    raise TaskError(f"languages.{tag}.same: {unknown_part(name, spec.input)}")
+                    raise TaskError(
+                        tr(
+                            "languages.{tag}.same: {unknown_part}",
+                            tag=tag,
+                            unknown_part=unknown_part(name, spec.input),
+                        )
+                    )
         return translations_of(spec.language or "", spec.instruction, given, output, spec.input)
     except TaskError as error:
         raise TaskError(f"{path}: {error}") from None
@@ -251,7 +279,7 @@ def _scoring(spec: TaskFile, path: Path, output: OutputType) -> Scoring:
         )
         Judge(scoring, output)  # says where the two do not fit
         if section.several and not output.is_text:
-            raise TaskError('several: it goes with type = "str"')
+            raise TaskError(tr('several: it goes with type = "str"'))
     except TaskError as error:
         raise TaskError(f"{path}: output.{error}") from None
     return scoring
@@ -272,7 +300,13 @@ def _without_repeats(
                 known.setdefault((text, gold), row)
         dropped = len(rows[part]) - len(known)
         if dropped:
-            notify(f"{part}: {dropped} rows left out (repeated, or also among the tests)")
+            notify(
+                tr(
+                    "{part}: {dropped} rows left out (repeated, or also among the tests)",
+                    part=part,
+                    dropped=dropped,
+                )
+            )
         kept[part] = _with_own_ids(part, [*known.values()], notify)
     return kept
 
@@ -286,8 +320,13 @@ def _with_own_ids(
     if not shared:
         return rows
     notify(
-        f"{part}: {len(shared)} rows share their id with another, such as {shared[0]!r}; their ids "
-        "are made from their inputs"
+        tr(
+            "{part}: {count} rows share their id with another, such as {shared!r}; "
+            "their ids are made from their inputs",
+            part=part,
+            count=len(shared),
+            shared=shared[0],
+        )
     )
     return [
         row._replace(example=row.example.model_copy(update={"id": content_id(row.example.input)}))

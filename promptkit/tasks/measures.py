@@ -11,6 +11,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.tasks.answer_patterns import answer_pattern
 from promptkit.tasks.answer_texts import RULES, Language, contains, normalised, number_in
 from promptkit.tasks.output_type import OutputType
+from promptkit.translation import tr
 
 Match = Literal["exact", "normalised", "contains", "regex", "number"]
 """The comparison of a text with its gold answer that decides whether it is right."""
@@ -65,15 +66,22 @@ class Scoring:
         ):
             if value not in known:
                 raise TaskError(
-                    f"{name}: unknown {shorten(value)}; choose one of: {', '.join(known)}"
+                    tr(
+                        "{name}: unknown {value}; choose one of: {known}",
+                        name=name,
+                        value=shorten(value),
+                        known=", ".join(known),
+                    )
                 )
         if (self.pattern is None) == (self.match == "regex"):
-            raise TaskError('pattern: it goes with match = "regex", such as "answer is (.*)"')
+            raise TaskError(tr('pattern: it goes with match = "regex", such as "answer is (.*)"'))
         if self.pattern is not None:
             try:
                 answer_pattern(self.pattern)
             except TaskError as error:
-                raise TaskError(f"pattern: {shorten(self.pattern)}: {error}") from None
+                raise TaskError(
+                    tr("pattern: {pattern}: {error}", pattern=shorten(self.pattern), error=error)
+                ) from None
 
     @property
     def declared(self) -> Mapping[str, Any]:
@@ -91,12 +99,17 @@ class Scoring:
     def check(self, output: OutputType) -> None:
         """Raise `TaskError` where the declaration does not fit an output type."""
         if self.match != "exact" and not _is_free_text(output):
-            raise TaskError(f'match = "{self.match}" compares texts; it needs the output type str')
+            raise TaskError(
+                tr(
+                    'match = "{match}" compares texts; it needs the output type str',
+                    match=self.match,
+                )
+            )
 
     def flaw(self, gold: Any) -> str | None:
         """Return why no answer can match a gold text; None where one can."""
         if self.match == "number" and number_in(gold, self.language) is None:
-            return 'no number in it, and match = "number" compares numbers'
+            return tr('no number in it, and match = "number" compares numbers')
         return None
 
     def matches(self, said: str, gold: str) -> bool:

@@ -17,6 +17,7 @@ from promptkit.tasks.digits import plain_number
 from promptkit.tasks.label_texts import written_otherwise
 from promptkit.tasks.output_type import OutputType
 from promptkit.text import first_names
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,21 @@ def is_mark(data: object) -> bool:
 def _checked(options: Any) -> Any:
     """Return options that can be told apart. Raises `ValueError`."""
     if len(options) < 2:
-        raise ValueError(f"{len(options)} option, and a choice needs two or more")
+        raise ValueError(tr("{count} option, and a choice needs two or more", count=len(options)))
     for option in options:
         if not isinstance(option, str):
-            raise ValueError(f"the option {shorten(option)} is not text")
+            raise ValueError(tr("the option {option} is not text", option=shorten(option)))
         if not option or option != option.strip():
             raise ValueError(
-                f"the option {option!r} is empty or has white space around it (the space in front "
-                "of an answer comes from the template)"
+                tr(
+                    "the option {option!r} is empty or has white space around it (the space in "
+                    "front of an answer comes from the template)",
+                    option=option,
+                )
             )
     ((option, times),) = Counter(options).most_common(1)
     if times > 1:
-        raise ValueError(f"the option {shorten(option)} is repeated")
+        raise ValueError(tr("the option {option} is repeated", option=shorten(option)))
     return options
 
 
@@ -85,13 +89,22 @@ def options_field(input_type: type[BaseModel], output: OutputType) -> str | None
     ]
     if len(marked) > 1:
         raise TaskError(
-            f"{input_type.__name__}: {' and '.join(marked)} are both marked as options; the output "
-            "is one of the options of one field"
+            tr(
+                "{name}: {marked} are both marked as options; the output is one of the "
+                "options of one field",
+                name=input_type.__name__,
+                marked=" and ".join(marked),
+            )
         )
     if marked and not output.is_text:
         raise TaskError(
-            f"{input_type.__name__}.{marked[0]} holds the options that the output is one of, so "
-            f"the output type is str, not {shorten(output.annotation)}"
+            tr(
+                "{name}.{marked} holds the options that the output is one of, so the "
+                "output type is str, not {annotation}",
+                name=input_type.__name__,
+                marked=marked[0],
+                annotation=shorten(output.annotation),
+            )
         )
     return marked[0] if marked else None
 
@@ -116,8 +129,12 @@ def chosen(value: Any, options: Sequence[str]) -> str:
     elif type(value) in (int, float) and value in range(len(options)):
         return options[int(value)]
     raise ValueError(
-        f"{shorten(value)} is not one of the options ({shown(options)}), nor the letter or the "
-        "index from 0 of one"
+        tr(
+            "{value} is not one of the options ({options}), nor the letter or the "
+            "index from 0 of one",
+            value=shorten(value),
+            options=shown(options),
+        )
     )
 
 

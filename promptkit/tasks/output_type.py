@@ -33,6 +33,7 @@ from promptkit.tasks.digits import plain_number
 from promptkit.tasks.json_schema import WrittenSchema
 from promptkit.tasks.label_texts import equals, label_texts, written_otherwise
 from promptkit.text import did_you_mean, first_names
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,22 @@ class OutputType:
             label = _label(value)
             if not label or label != label.strip():
                 raise TaskError(
-                    f"label {label!r}: a label is not empty and has no white space around it "
-                    "(the space in front of an answer comes from the template)"
+                    tr(
+                        "label {label!r}: a label is not empty and has no white space around it "
+                        "(the space in front of an answer comes from the template)",
+                        label=label,
+                    )
                 )
             before = values.get(label, value)
             if before != value or type(before) is not type(value):
-                raise TaskError(f"label {label!r} stands for both {before!r} and {value!r}")
+                raise TaskError(
+                    tr(
+                        "label {label!r} stands for both {before!r} and {value!r}",
+                        label=label,
+                        before=before,
+                        value=value,
+                    )
+                )
             values[label] = value
         return values
 
@@ -84,7 +95,11 @@ class OutputType:
         items = OutputType(get_args(kind)[0]) if get_origin(kind) is list else None
         if items is None or not items.labels:
             raise TaskError(
-                f"ManyLabels marks a list of labels, such as list[Literal['a', 'b']], not {kind!r}"
+                tr(
+                    "ManyLabels marks a list of labels, such as list[Literal['a', 'b']], not "
+                    "{kind!r}",
+                    kind=kind,
+                )
             )
         label_sets.check_labels(items.labels)
         return items
@@ -98,7 +113,9 @@ class OutputType:
             return self._adapter.json_schema()
         except (KeyError, ValueError, PydanticInvalidForJsonSchema) as error:
             reason = str(error).splitlines()[0]
-            raise TaskError(f"the output type has no JSON Schema: {reason}") from None
+            raise TaskError(
+                tr("the output type has no JSON Schema: {reason}", reason=reason)
+            ) from None
 
     @cached_property
     def written_schema(self) -> dict[str, Any] | None:
@@ -113,9 +130,11 @@ class OutputType:
         except PydanticInvalidForJsonSchema:  # left to validation
             return None
         except (KeyError, ValueError) as error:
-            raise TaskError(f"the output type has no JSON Schema: {error}") from None
+            raise TaskError(
+                tr("the output type has no JSON Schema: {error}", error=error)
+            ) from None
         if reason := unfollowed(schema):
-            raise TaskError(f"the output's JSON Schema: {reason}")
+            raise TaskError(tr("the output's JSON Schema: {reason}", reason=reason))
         return schema
 
     @cached_property
@@ -152,7 +171,7 @@ class OutputType:
             schema = None if self.values or self.items else self.written_schema
             return AnswerFormat.of("json", narrowed(schema)) if schema is not None else None
         except RecursionError:
-            raise TaskError("the output's JSON Schema is nested too deeply") from None
+            raise TaskError(tr("the output's JSON Schema is nested too deeply")) from None
 
     @property
     def is_text(self) -> bool:
@@ -237,7 +256,9 @@ class OutputType:
             except Exception:  # of a validator or a serializer of the user's
                 continue
         if not forms:
-            raise TaskError(f"the output {shorten(value)} cannot be written as JSON")
+            raise TaskError(
+                tr("the output {value} cannot be written as JSON", value=shorten(value))
+            )
         return forms[0], False
 
     def same(self, one: Any, other: Any) -> bool:
@@ -269,7 +290,7 @@ class OutputType:
             return self.validate(text)
         value = self._read(text, as_json=as_json)
         if not is_finite(self.plain(value)):
-            raise ValueError("not a finite number")
+            raise ValueError(tr("not a finite number"))
         return value
 
     def _read(self, text: str, *, as_json: bool = False) -> Any:
@@ -310,10 +331,15 @@ class OutputType:
 
     def _not_a_label(self, value: Any) -> str:
         if isinstance(value, bool | int | float):
-            kind = "truth value" if isinstance(value, bool) else "number"
-            return f"not one of the labels ({self._shown}), but the {kind} {literal(value)}"
+            kind = tr("truth value") if isinstance(value, bool) else "number"
+            return tr(
+                "not one of the labels ({shown}), but the {kind} {literal}",
+                shown=self._shown,
+                kind=kind,
+                literal=literal(value),
+            )
         hint = did_you_mean(str(value), self.labels, lead="; ")
-        return f"not one of the labels ({self._shown}){hint}"
+        return tr("not one of the labels ({shown}){hint}", shown=self._shown, hint=hint)
 
     @property
     def _shown(self) -> str:
@@ -337,7 +363,9 @@ def _label(value: Any) -> str:
     try:
         form = written(value)
     except ValueError:
-        raise TaskError(f"label {shorten(value)}: no text, number or other JSON value") from None
+        raise TaskError(
+            tr("label {value}: no text, number or other JSON value", value=shorten(value))
+        ) from None
     return form if isinstance(form, str) else literal(form)
 
 
@@ -368,5 +396,5 @@ def first_reason(error: ValidationError) -> str:
     """Return the first error that pydantic reports, in one line."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    shown = f" (got {shorten(first['input'])})" if where else ""
+    shown = tr(" (got {shorten})", shorten=shorten(first["input"])) if where else ""
     return f"{where}: {first['msg']}{shown}" if where else first["msg"]

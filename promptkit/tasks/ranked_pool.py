@@ -16,6 +16,7 @@ from promptkit.errors import TaskError
 from promptkit.tasks.examples import Example, texts_of
 from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 
 LEAST = 4
 """Fewest rows that a model is trained on."""
@@ -40,21 +41,34 @@ def ranked_pool(
     """
     if task.folds:
         raise TaskError(
-            f"{task.name}: with folds every demonstration is also a test, and a model that saw "
-            "them all cannot be tested; give tests of their own"
+            tr(
+                "{name}: with folds every demonstration is also a test, and a model that "
+                "saw them all cannot be tested; give tests of their own",
+                name=task.name,
+            )
         )
     pool = apart_from_tests([demo for demo in task.demos if demo.labelled], [*task.tests])
     order = np.random.default_rng([seed, 1]).permutation(len(pool))
     drawn = [pool[place] for place in order[:count]]
     if len(drawn) < LEAST:
         raise TaskError(
-            f"{task.name}: {len(drawn)} labelled examples in the pool to train on; at least "
-            f"{LEAST} are needed, and a few hundred are better"
+            tr(
+                "{name}: {count} labelled examples in the pool to train on; at least "
+                "{LEAST} are needed, and a few hundred are better",
+                name=task.name,
+                count=len(drawn),
+                LEAST=LEAST,
+            )
         )
     if count is not None and len(drawn) < count:
         raise TaskError(
-            f"{task.name}: {count} examples are asked for, and the pool has {len(drawn)} that are "
-            "no near-duplicates of tests"
+            tr(
+                "{name}: {count} examples are asked for, and the pool has {count_2} that "
+                "are no near-duplicates of tests",
+                name=task.name,
+                count=count,
+                count_2=len(drawn),
+            )
         )
     return drawn
 

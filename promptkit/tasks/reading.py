@@ -21,6 +21,7 @@ from promptkit.tasks.tables import DataFile, is_csv, is_parquet
 from promptkit.tasks.translated_columns import TranslatedColumns
 from promptkit.tasks.validation import ExampleParser
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 Columns = Mapping[str, str | Sequence[str]]
 """The columns of input fields, `output` and `id`, where a column has another name; options may have
@@ -70,7 +71,7 @@ def read_examples(
             lines.append(line)
     parser.problems[before:] = map(reader.as_named, parser.problems[before:])
     if not examples and len(parser.problems) == before:
-        parser.problems.append(Problem("the file has a header but no rows", str(file)))
+        parser.problems.append(Problem(tr("the file has a header but no rows"), str(file)))
     return examples, lines
 
 
@@ -103,7 +104,9 @@ def record_examples(
     for number, row in enumerate(rows):
         place = name.format(number)
         if not isinstance(row, Mapping):
-            reason = f"not a record; a row is a mapping, this is a {type(row).__name__}"
+            reason = tr(
+                "not a record; a row is a mapping, this is a {name}", name=type(row).__name__
+            )
             parser.problems.append(Problem(reason, example=place, value=row))
             continue
         known = reader.known({str(key): _listed(value) for key, value in row.items()})
@@ -144,7 +147,9 @@ class RowReader:
         """
         reserved = set(RESERVED) & set(parser.input_type.model_fields)
         if reserved:
-            raise TaskError(f"input field {min(reserved)!r}: this name is reserved")
+            raise TaskError(
+                tr("input field {reserved!r}: this name is reserved", reserved=min(reserved))
+            )
         self._parser, self._codes, self._textual, self._sparse = parser, codes, textual, sparse
         self._listed = {name: one for name, one in columns.items() if not isinstance(one, str)}
         self._columns = {
@@ -154,7 +159,9 @@ class RowReader:
         }
         for name in columns:
             if name not in (*parser.keys, *RESERVED):
-                raise TaskError(f"columns: {unknown_part(name, parser.keys)}")
+                raise TaskError(
+                    tr("columns: {unknown_part}", unknown_part=unknown_part(name, parser.keys))
+                )
         self.output_column = self._columns.get("output", "output")
         self.required = [
             column
@@ -201,7 +208,9 @@ class RowReader:
             filled = [cell not in (None, "") for cell in cells]
             row[field] = cells[: sum(filled)]
             if not all(filled[: sum(filled)]):
-                reason = "empty, and a later option is not, so that letters and indices are unclear"
+                reason = tr(
+                    "empty, and a later option is not, so that letters and indices are unclear"
+                )
                 yield Problem(reason, field=columns[filled.index(False)])
 
     def as_named(self, problem: Problem) -> Problem:
@@ -209,7 +218,9 @@ class RowReader:
         field, dot, rest = (problem.field or "").partition(".")
         problem = replace(problem, reason=problem.reason + self._advice(problem))
         if self._textual and field in self._structured and "JSON" not in problem.reason:
-            reason = f'{problem.reason}; in CSV it is written as JSON, such as ["a", "b"]'
+            reason = tr(
+                '{reason}; in CSV it is written as JSON, such as ["a", "b"]', reason=problem.reason
+            )
             problem = replace(problem, reason=reason)
         return (
             replace(problem, field=self._columns[field] + dot + rest)
@@ -221,11 +232,11 @@ class RowReader:
         """Return what to write instead of values that spreadsheets and data sets often hold."""
         reason, value = problem.reason, str(problem.value)
         if "valid number" in reason or "valid integer" in reason:
-            return "; write it with a decimal point, as 1234.5" if "," in value else ""
+            return tr("; write it with a decimal point, as 1234.5") if "," in value else ""
         if "valid boolean" in reason:
-            return "; write true or false"
+            return tr("; write true or false")
         if reason.startswith("not one of the labels") and value.isdigit() and not self._codes:
-            return "; where numbers stand for labels, say which in `labels`"
+            return tr("; where numbers stand for labels, say which in `labels`")
         return ""
 
     def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,8 +336,8 @@ def _listed(value: Any) -> Any:
 def unknown_part(name: str, fields: Iterable[str]) -> str:
     """Return a message on a name that is no part of an example."""
     known = [*fields, *RESERVED]
-    hint = did_you_mean(name, known) or f"choose one of: {', '.join(known)}"
-    return f"unknown field {name!r}; {hint}"
+    hint = did_you_mean(name, known) or tr("choose one of: {known}", known=", ".join(known))
+    return tr("unknown field {name!r}; {hint}", name=name, hint=hint)
 
 
 def misnamed(
@@ -340,6 +351,6 @@ def misnamed(
     for column in missing:
         hint = column_hint(column, [c for c in row if c not in required], [*row])
         if "did you mean" not in hint:
-            hint += "; name the one that holds it in `columns`"
-        reason = "missing value" if column in row else f"missing{hint}"
+            hint += tr("; name the one that holds it in `columns`")
+        reason = tr("missing value") if column in row else f"missing{hint}"
         yield Problem(reason, *place, None if id is None else str(id), column)

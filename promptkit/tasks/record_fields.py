@@ -10,6 +10,7 @@ from promptkit.errors import TaskError
 from promptkit.files.json_values import value_key
 from promptkit.prompts.answer_format import followed
 from promptkit.tasks.output_type import OutputType
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,14 @@ def check_names(key: str, names: Collection[str], fields: Sequence[OutputField])
     known = [one.name for one in fields]
     for name in names:
         if name not in known:
-            listed = f"choose from: {', '.join(known)}" if known else "the output has no fields"
-            raise TaskError(f"{key}: unknown field {name!r}; {listed}")
+            listed = (
+                tr("choose from: {known}", known=", ".join(known))
+                if known
+                else tr("the output has no fields")
+            )
+            raise TaskError(
+                tr("{key}: unknown field {name!r}; {listed}", key=key, name=name, listed=listed)
+            )
 
 
 def value_of(record: Any, one: OutputField) -> Any:

@@ -11,6 +11,7 @@ from promptkit.tasks.examples import Example, canonical, text_key
 from promptkit.tasks.languages import example_in
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.tables import DataFile
+from promptkit.translation import tr
 
 Part = Literal["demos", "tests"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -46,28 +47,41 @@ class RowProblem(NamedTuple):
         """Return the problem in words; `column` is the name of the outputs' column."""
         (part, _, example, file, line), other = self.row, self.other
         field, value = "input", _short(example)
-        drop = "" if file is None else ', or write repeats = "drop" in [files] of task.toml'
+        drop = "" if file is None else tr(', or write repeats = "drop" in [files] of task.toml')
         match self.defect:
             case "missing output":
                 reason, field, value = "missing", column, None
             case "repeated row":
-                reason = f"the same row as {other}; delete one{drop}"
+                reason = tr("the same row as {other}; delete one{drop}", other=other, drop=drop)
             case "contradiction":
                 gold = other.example.output
-                reason = f"the same input as {other}, which has the output {gold!r}; keep one"
+                reason = tr(
+                    "the same input as {other}, which has the output {gold!r}; keep one",
+                    other=other,
+                    gold=gold,
+                )
                 field, value = column, example.output
             case "repeated id":
                 field, value = "id", None
-                reason = (
-                    f"the same id as {other}, whose input is another; an id is unique among the "
-                    f"{part}: rename the column id, or leave it out{drop}"
+                reason = tr(
+                    "the same id as {other}, whose input is another; an id is unique among the "
+                    "{part}: rename the column id, or leave it out{drop}",
+                    other=other,
+                    part=part,
+                    drop=drop,
                 )
             case "leak":
-                reason = (
-                    f"this test is also in the pool, as {other}; a test that can be its own "
-                    f"demonstration measures nothing{drop}"
+                reason = tr(
+                    "this test is also in the pool, as {other}; a test that can be its own "
+                    "demonstration measures nothing{drop}",
+                    other=other,
+                    drop=drop,
                 )
-        reason = f"in {self.language}: {reason}" if self.language else reason
+        reason = (
+            tr("in {language}: {reason}", language=self.language, reason=reason)
+            if self.language
+            else reason
+        )
         return Problem(reason, None if file is None else str(file), line, example.id, field, value)
 
 

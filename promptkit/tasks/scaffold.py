@@ -6,6 +6,7 @@ from pathlib import Path
 
 from promptkit.errors import TaskError
 from promptkit.files import saving
+from promptkit.translation import tr
 
 _SCHEMA = Path(__file__).with_name("task.schema.json")
 """The output of `promptkit.tasks.task_file.json_schema`, for editors."""
@@ -20,7 +21,7 @@ def write_task(folder: Path) -> list[Path]:
     """
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise TaskError(f"{folder} is there already; name a new folder")
+            raise TaskError(tr("{folder} is there already; name a new folder", folder=folder))
         (folder / "templates").mkdir(parents=True)
         files = {folder / name: (_FOLDER / name).read_bytes() for name in _FILES}
         files[folder / _SCHEMA.name] = _SCHEMA.read_bytes()

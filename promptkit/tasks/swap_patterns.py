@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from promptkit.tasks.swap_slots import SwapSlot, SwapTerm, missing_form, unknown_slot
 from promptkit.text import capital
+from promptkit.translation import tr
 
 Case = Literal["as it is", "capital", "upper", "lower"]
 """Letters of what is put into a place: those of the term, or the first one or all changed."""
@@ -92,7 +93,9 @@ def pattern_of(text: str, slots: Mapping[str, SwapSlot]) -> Pattern:
         if found[0] in ("{{", "}}"):
             pieces.append(found[0][0])
         elif found[1] is None:
-            raise ValueError(f"the brace {found[0]!r} belongs to no slot; write it twice")
+            raise ValueError(
+                tr("the brace {found!r} belongs to no slot; write it twice", found=found[0])
+            )
         else:
             pieces.append(_hole(found[1], slots))
     return Pattern(joined([*pieces, text[end:]]))

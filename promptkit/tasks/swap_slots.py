@@ -10,6 +10,7 @@ from typing import Any
 from promptkit.errors import TaskError, shorten
 from promptkit.tasks.examples import Example
 from promptkit.text import did_you_mean
+from promptkit.translation import tr
 
 NAME = re.compile(r"[^\s{}.\[\]]+")
 """Names of slots and of forms."""
@@ -89,9 +90,11 @@ def slots_of(given: Mapping[str, Terms]) -> dict[str, SwapSlot]:
 
 def _slot(name: str, given: Terms) -> SwapSlot:
     if isinstance(given, SwapSlot):
-        return checked(given, f"swaps: {name}")
+        return checked(given, tr("swaps: {name}", name=name))
     if isinstance(given, str):
-        raise TaskError(f"swaps: {name}: {shorten(given)} is no list of terms")
+        raise TaskError(
+            tr("swaps: {name}: {given} is no list of terms", name=name, given=shorten(given))
+        )
     grouped: list[tuple[str | None, Any]]
     if isinstance(given, Mapping):
         grouped = [(group, term) for group, terms in given.items() for term in terms]
@@ -100,7 +103,7 @@ def _slot(name: str, given: Terms) -> SwapSlot:
     terms = [
         term if isinstance(term, SwapTerm) else SwapTerm(term, {}, group) for group, term in grouped
     ]
-    return checked(SwapSlot(name, tuple(terms)), f"swaps: {name}")
+    return checked(SwapSlot(name, tuple(terms)), tr("swaps: {name}", name=name))
 
 
 def checked(slot: SwapSlot, place: str) -> SwapSlot:
@@ -116,19 +119,32 @@ def checked(slot: SwapSlot, place: str) -> SwapSlot:
     for name in (slot.name, *slot.forms()):
         if not NAME.fullmatch(name):
             raise TaskError(
-                f"{place}: {name!r} is no name for a slot or a form: names have no spaces, dots or "
-                "braces"
+                tr(
+                    "{place}: {name!r} is no name for a slot or a form: names have no spaces, "
+                    "dots or braces",
+                    place=place,
+                    name=name,
+                )
             )
     known: set[str] = set()
     for term in slot.terms:
         if empty := [text for text in (term.text, *term.forms.values()) if not text.strip()]:
-            raise TaskError(f"{place}: the term {term.text!r} has an empty text ({empty[0]!r})")
+            raise TaskError(
+                tr(
+                    "{place}: the term {text!r} has an empty text ({empty!r})",
+                    place=place,
+                    text=term.text,
+                    empty=empty[0],
+                )
+            )
         if term.text in known:
-            raise TaskError(f"{place}: the term {term.text!r} is repeated; keep one")
+            raise TaskError(
+                tr("{place}: the term {text!r} is repeated; keep one", place=place, text=term.text)
+            )
         known.add(term.text)
     if len(slot.terms) < 2:
-        has = f"only the term {slot.terms[0].text!r}" if slot.terms else "no term"
-        raise TaskError(f"{place}: {has}; a swap needs two or more")
+        has = tr("only the term {text!r}", text=slot.terms[0].text) if slot.terms else tr("no term")
+        raise TaskError(tr("{place}: {has}; a swap needs two or more", place=place, has=has))
     return slot
 
 
@@ -136,8 +152,13 @@ def unknown_slot(name: str, slots: Iterable[str]) -> str:
     """Return a message on a slot that has no terms."""
     known = [*slots]
     hint = did_you_mean(name, known) or (
-        f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}; the terms of "
-        f"another one go into [audit.swap.{name}] of task.toml"
+        tr(
+            "there {text} {known}; the terms of another one go into "
+            "[audit.swap.{name}] of task.toml",
+            text="is" if len(known) == 1 else "are",
+            known=", ".join(known) or "none",
+            name=name,
+        )
     )
     return f"unknown slot {{{name}}}; {hint}"
 
@@ -146,4 +167,10 @@ def missing_form(slot: SwapSlot, form: str, term: SwapTerm) -> str:
     """Return a message on a form that a term lacks."""
     names: Sequence[str] = [*slot.forms()]
     hint = "" if form in names else did_you_mean(form, names, lead="; ")
-    return f"the term {term.text!r} of the slot {slot.name!r} has no form {form!r}{hint}"
+    return tr(
+        "the term {text!r} of the slot {name!r} has no form {form!r}{hint}",
+        text=term.text,
+        name=slot.name,
+        form=form,
+        hint=hint,
+    )

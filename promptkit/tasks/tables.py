@@ -22,6 +22,7 @@ from promptkit.files.paths import (
     read_bytes,
     read_compressed,
 )
+from promptkit.translation import tr
 
 NumberedRow = tuple[int, dict[str, Any]]
 """The line on which a row begins, and its columns."""
@@ -80,8 +81,10 @@ def read_data_file(path: Path) -> DataFile:
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as CSV or JSON Lines. Raises `TaskError` for values the format cannot hold."""
     if is_parquet(path) or is_compressed(path):
-        what = "Parquet" if is_parquet(path) else "a .gz file"
-        raise TaskError(f"{path}: {what} is only read; write CSV or JSON Lines")
+        what = "Parquet" if is_parquet(path) else tr("a .gz file")
+        raise TaskError(
+            tr("{path}: {what} is only read; write CSV or JSON Lines", path=path, what=what)
+        )
     text = to_csv(rows, "\t" if is_tabbed(path) else ",") if is_csv(path) else _to_jsonl(rows)
     saving.write(path, text)
 
@@ -94,10 +97,14 @@ def is_csv(path: Path) -> bool:
     suffix = plain_path(path).suffix.lower()
     textual = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
     if suffix not in textual and path.suffix.lower() != ".parquet":
-        book = "; save the sheet as CSV UTF-8" if suffix in (".xlsx", ".xls", ".ods") else ""
+        book = tr("; save the sheet as CSV UTF-8") if suffix in (".xlsx", ".xls", ".ods") else ""
         raise TaskError(
-            f"{path}: a data file ends in .csv, .tsv, .jsonl or .parquet, or in .gz behind one of "
-            f"the first three{book}"
+            tr(
+                "{path}: a data file ends in .csv, .tsv, .jsonl or .parquet, or in .gz "
+                "behind one of the first three{book}",
+                path=path,
+                book=book,
+            )
         )
     return suffix in (".csv", ".tsv", ".tab")
 
@@ -114,7 +121,11 @@ def not_utf8(raw: bytes, error: UnicodeDecodeError) -> tuple[int, str]:
     before = raw[:offset].decode("utf-8-sig")
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
-    return line, f"column {column}: byte {raw[offset]:#04x} is not UTF-8; save the file as UTF-8"
+    return line, tr(
+        "column {column}: byte {raw:#04x} is not UTF-8; save the file as UTF-8",
+        column=column,
+        raw=raw[offset],
+    )
 
 
 def _read_text(path: Path) -> str:
@@ -127,21 +138,21 @@ def _read_text(path: Path) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, reason = not_utf8(raw, error)
-        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
+        reason += tr(' (in Excel, as "CSV UTF-8")') if is_csv(path) else ""
         raise DataError([Problem(reason, str(path), line)]) from None
     if not text.strip():
-        raise DataError([Problem("the file is empty", str(path))])
+        raise DataError([Problem(tr("the file is empty"), str(path))])
     return text
 
 
 def check_start(path: Path, start: bytes) -> None:
     """Raise `DataError` for a file whose first bytes, 4 at the least, say that it is no UTF-8."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        reason = "column 1: this is UTF-16; save the file as UTF-8"
-        reason += ' (in Excel, as "CSV UTF-8")' if is_csv(path) else ""
+        reason = tr("column 1: this is UTF-16; save the file as UTF-8")
+        reason += tr(' (in Excel, as "CSV UTF-8")') if is_csv(path) else ""
         raise DataError([Problem(reason, str(path), 1)])
     if start.startswith(b"PK\3\4"):
-        reason = "not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8"
+        reason = tr("not text, but a ZIP archive, as workbooks are; save the sheet as CSV UTF-8")
         raise DataError([Problem(reason, str(path))])
 
 
@@ -163,24 +174,28 @@ def jsonl_stream(
             row = json.loads(content, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", str(error))  # without "line 1", which is not the file's
-            problems.append(Problem(f"not JSON: {reason}", str(path), line, value=content))
+            problems.append(
+                Problem(tr("not JSON: {reason}", reason=reason), str(path), line, value=content)
+            )
             continue
         if not isinstance(row, dict):
-            reason = 'not an object; a row reads {"field": value, …}'
+            reason = tr('not an object; a row reads {"field": value, …}')
             problems.append(Problem(reason, str(path), line, value=row))
             continue
         yield line, row
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
+    raise ValueError(tr("{name} is not a JSON value", name=name))
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {Counter(names).most_common(1)[0][0]!r} is repeated")
+        raise ValueError(
+            tr("key {most_common!r} is repeated", most_common=Counter(names).most_common(1)[0][0])
+        )
     return row
 
 
@@ -190,7 +205,13 @@ def _to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
         try:
             lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
         except (TypeError, ValueError) as error:
-            raise TaskError(f"example {row['id']!r}: JSON cannot hold this row: {error}") from None
+            raise TaskError(
+                tr(
+                    "example {row!r}: JSON cannot hold this row: {error}",
+                    row=row["id"],
+                    error=error,
+                )
+            ) from None
     return "".join(lines)
 
 
@@ -198,7 +219,7 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise MissingExtraError("a Parquet file", "data") from None
+        raise MissingExtraError(tr("a Parquet file"), "data") from None
     try:
         check_file(path)
         path.open("rb").close()  # says plainly what is wrong with a file that cannot be read
@@ -208,7 +229,7 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
         # The text of an error of pyarrow may be only the file's name.
         text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
         plainly = getattr(error, "strerror", None)
-        reason = plainly or f"not Parquet: {text or type(error).__name__}"
+        reason = plainly or tr("not Parquet: {text}", text=text or type(error).__name__)
         raise TaskError(f"{path}: {reason}") from None
     yield from enumerate(rows, start=1)
 
@@ -219,5 +240,5 @@ def _bounded(file: Any) -> Iterator[Any]:
     for batch in file.iter_batches(batch_size=_BATCH):
         size += batch.nbytes + batch.num_rows * _ROW_BYTES
         if size > MOST_BYTES:
-            raise ValueError("more than 1 GB of rows; promptkit predict reads them one by one")
+            raise ValueError(tr("more than 1 GB of rows; promptkit predict reads them one by one"))
         yield batch

@@ -40,6 +40,7 @@ from promptkit.tasks.swap_slots import Swaps
 from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.validation import ExampleParser
 from promptkit.tasks.verbalizers import BUILT_IN, LABELS, Verbalizer, built_in
+from promptkit.translation import tr
 
 NearDuplicates = Literal["exclude", "allow"]
 """The treatment of demonstrations that are near-duplicates of a query."""
@@ -151,7 +152,7 @@ class Task(Typed, Generic[I, O]):
         if task.folds:
             check_folds(task.folds, task.demos, task.tests)
         if task.languages and task.options is not None:
-            raise TaskError("languages: the options of each query have no translations")
+            raise TaskError(tr("languages: the options of each query have no translations"))
         if info.context != ROWS_CHECKED and (problems := [*task._of_rows()]):
             raise DataError(problems)
         return task
@@ -203,8 +204,11 @@ class Task(Typed, Generic[I, O]):
                     return input_type, output_type
                 break
         raise TaskError(
-            f"{cls.__name__} has no input and output type; write Task[Input, Output] with a "
-            "pydantic model for the input"
+            tr(
+                "{name} has no input and output type; write Task[Input, Output] with a "
+                "pydantic model for the input",
+                name=cls.__name__,
+            )
         )
 
     @property
@@ -330,13 +334,19 @@ class Task(Typed, Generic[I, O]):
         """
         known = {verbalizer.name: verbalizer for verbalizer in self.verbalizers}
         if name in known and self.words is not None:
-            where = f"in {self.language!r}; ask for labels in it: labels={self.language}"
-            raise TaskError(f"the words of verbalizer {name!r} are {where}")
+            where = tr(
+                "in {language!r}; ask for labels in it: labels={language}", language=self.language
+            )
+            raise TaskError(
+                tr("the words of verbalizer {name!r} are {where}", name=name, where=where)
+            )
         if name in known:
             return known[name]
         if name not in (LABELS, *BUILT_IN):
             names = ", ".join((LABELS, *known, *BUILT_IN))
-            raise TaskError(f"unknown verbalizer {name!r}; choose one of: {names}")
+            raise TaskError(
+                tr("unknown verbalizer {name!r}; choose one of: {names}", name=name, names=names)
+            )
         return built_in(name, self.labels, None if self.words is None else self.words.words)
 
     def is_test(self, example: Example[Any, Any]) -> bool:
@@ -378,7 +388,17 @@ class Task(Typed, Generic[I, O]):
     def __repr__(self) -> str:
         if self.folds:
             folds = len({*self.folds.values()})
-            return f"<Task {self.name!r}: {len(self.demos)} examples in {folds} folds>"
-        return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
+            return tr(
+                "<Task {name!r}: {count} examples in {folds} folds>",
+                name=self.name,
+                count=len(self.demos),
+                folds=folds,
+            )
+        return tr(
+            "<Task {name!r}: {count} demos, {count_2} tests>",
+            name=self.name,
+            count=len(self.demos),
+            count_2=len(self.tests),
+        )
 
     __str__ = __repr__

@@ -39,6 +39,7 @@ from promptkit.tasks.reading import unknown_part
 from promptkit.tasks.tables import not_utf8
 from promptkit.tasks.task_card import TaskCard
 from promptkit.tasks.task_file_errors import reasons
+from promptkit.translation import tr
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -264,7 +265,7 @@ def json_schema() -> str:
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",  # what editors of TOML know
         **TaskFile.model_json_schema(),
-        "title": "A promptkit task",
+        "title": tr("A promptkit task"),
     }
     text = json.dumps(schema, ensure_ascii=False, indent=2)
     return text.replace("$defs", "definitions") + "\n"
@@ -276,21 +277,27 @@ def read_task_file(path: Path) -> TaskFile:
         raw = read_bytes(path, MOST_TEXT)
         text = raw.decode("utf-8-sig")
         if _LONG_KEY.search(text):
-            raise ValueError("a key of more than 100 parts")
+            raise ValueError(tr("a key of more than 100 parts"))
         data = tomllib.loads(text)
     except FileNotFoundError:
-        hint = "" if path.parent.is_dir() else " (the folder does not exist)"
-        raise TaskError(f"{path}: not found{hint}; `promptkit new DIR` makes a task") from None
+        hint = "" if path.parent.is_dir() else tr(" (the folder does not exist)")
+        raise TaskError(
+            tr("{path}: not found{hint}; `promptkit new DIR` makes a task", path=path, hint=hint)
+        ) from None
     except OSError as error:
         raise TaskError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         line, reason = not_utf8(raw, error)
         raise TaskError(f"{path}:{line}: {reason}") from None
     except tomllib.TOMLDecodeError as error:
-        raise TaskError(f"{path}: not TOML: {error}") from None
+        raise TaskError(tr("{path}: not TOML: {error}", path=path, error=error)) from None
     except (RecursionError, ValueError) as error:
         raise TaskError(
-            f"{path}: it nests too deeply, or holds a number that is too long: {error}"
+            tr(
+                "{path}: it nests too deeply, or holds a number that is too long: {error}",
+                path=path,
+                error=error,
+            )
         ) from None
     try:
         spec = TaskFile.model_validate(data)
@@ -302,11 +309,19 @@ def read_task_file(path: Path) -> TaskFile:
     is_text = section.type == "str" and not any(other is not None for other in others)
     if not is_text and sum(choice is not None for choice in chosen) != 1:
         raise TaskError(
-            f"{path}: [output] has exactly one of labels, scale, type, schema, fields and "
-            'options, or schema with type = "str" for a text'
+            tr(
+                "{path}: [output] has exactly one of labels, scale, type, schema, fields "
+                'and options, or schema with type = "str" for a text',
+                path=path,
+            )
         )
     if section.many and section.labels is None:
-        raise TaskError(f"{path}: output.many: it goes with labels, of which an output has several")
+        raise TaskError(
+            tr(
+                "{path}: output.many: it goes with labels, of which an output has several",
+                path=path,
+            )
+        )
     _check_columns(spec, path)
     _check_files(spec.files, path)
     _check_options(spec, path)
@@ -318,11 +333,25 @@ def _check_files(files: FilesSection, path: Path) -> None:
     given = files.model_fields_set
     if files.data is None:
         if lone := sorted(given & {"split", "folds", "seed"}):
-            raise TaskError(f"{path}: files.{lone[0]}: this splits the file of files.data; name it")
+            raise TaskError(
+                tr(
+                    "{path}: files.{lone}: this splits the file of files.data; name it",
+                    path=path,
+                    lone=lone[0],
+                )
+            )
     elif twice := sorted(given & {"demos", "tests"}):
-        raise TaskError(f"{path}: files.{twice[0]}: files.data holds all rows; keep one of them")
+        raise TaskError(
+            tr(
+                "{path}: files.{twice}: files.data holds all rows; keep one of them",
+                path=path,
+                twice=twice[0],
+            )
+        )
     elif {"split", "folds"} <= given:
-        raise TaskError(f"{path}: files.folds: the rows are split already; keep split or folds")
+        raise TaskError(
+            tr("{path}: files.folds: the rows are split already; keep split or folds", path=path)
+        )
 
 
 def _check_options(spec: TaskFile, path: Path) -> None:
@@ -330,15 +359,28 @@ def _check_options(spec: TaskFile, path: Path) -> None:
     fields, named = [name for name, kind in spec.kinds.items() if kind == "options"], spec.output
     if named.options is not None and named.options not in fields:
         raise TaskError(
-            f"{path}: output.options: {named.options!r} is no input field of the type options; "
-            f'write {named.options} = "options" in [input]'
+            tr(
+                "{path}: output.options: {options!r} is no input field of the type "
+                'options; write {options} = "options" in [input]',
+                path=path,
+                options=named.options,
+            )
         )
     others = [name for name in fields if name != named.options]
     if others:
-        reason = f"the options of {named.options!r} are" if named.options else "its options are not"
+        reason = (
+            tr("the options of {options!r} are", options=named.options)
+            if named.options
+            else tr("its options are not")
+        )
         raise TaskError(
-            f"{path}: input.{others[0]}: {reason} what the output is chosen from; write options = "
-            f'"{others[0]}" in [output]'
+            tr(
+                "{path}: input.{others}: {reason} what the output is chosen from; write "
+                'options = "{others}" in [output]',
+                path=path,
+                others=others[0],
+                reason=reason,
+            )
         )
 
 
@@ -350,9 +392,21 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
         named.append("output")
     for name in spec.files.columns:
         if name not in (*spec.input, *RESERVED):
-            raise TaskError(f"{path}: files.columns: {unknown_part(name, spec.input)}")
+            raise TaskError(
+                tr(
+                    "{path}: files.columns: {unknown_part}",
+                    path=path,
+                    unknown_part=unknown_part(name, spec.input),
+                )
+            )
         if name in named:
-            raise TaskError(f"{path}: files.columns.{name}: its column is named twice; keep one")
+            raise TaskError(
+                tr(
+                    "{path}: files.columns.{name}: its column is named twice; keep one",
+                    path=path,
+                    name=name,
+                )
+            )
 
 
 def _known() -> dict[str, list[str]]:

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from promptkit.errors import shorten
 from promptkit.text import did_you_mean
+from promptkit.translation import mark, tr
 
-_SLOT = (
-    "a slot is a table with the list `terms`, or with `groups` that have one each; a term is a "
-    'text, or a table such as { text = "Fatima", forms = { subject = "she" } }'
+_SLOT = mark(
+    "a slot is a table with the list `terms`, or with `groups` that have one "
+    'each; a term is a text, or a table such as { text = "Fatima", forms = { '
+    'subject = "she" } }'
 )
 _NUMBERS = [["output", name] for name in ("scale", "min", "max")]
 
@@ -33,47 +35,56 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
         section, name = ".".join(keys[:-1]), keys[-1]
         if keys[0] == "input" and len(keys) > 1:
             keys = keys[:2]
-            reason = (
-                "a type is str, int, float, bool, list[str], options or a list of allowed values, "
-                "or a table such as "
-                f'{{ type = "str", column = "Title" }}, not {shorten(item["input"])}'
+            reason = tr(
+                "a type is str, int, float, bool, list[str], options or a list of allowed "
+                'values, or a table such as {{ type = "str", column = "Title" }}, not '
+                "{shorten}",
+                shorten=shorten(item["input"]),
             )
             if str(item["input"]).startswith(("list", "array")):
-                reason = (
-                    "a list is list[str], list[int], list[float] or list[bool], not "
-                    f"{shorten(item['input'])}; a list of records is a table [[{'.'.join(keys)}]]; "
-                    "options that differ from row to row are of the type options"
+                reason = tr(
+                    "a list is list[str], list[int], list[float] or list[bool], not {shorten}; "
+                    "a list of records is a table [[{keys}]]; options that differ from row to "
+                    "row are of the type options",
+                    shorten=shorten(item["input"]),
+                    keys=".".join(keys),
                 )
         elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
             keys = keys[:3]
-            reason = (
-                "a type is str, int, float, bool, list[str], list[int], list[float] or a list of "
-                'allowed values, or a table such as { type = "float", within = 0.01 }, not '
-                f"{shorten(item['input'])}"
+            reason = tr(
+                "a type is str, int, float, bool, list[str], list[int], list[float] or a "
+                'list of allowed values, or a table such as {{ type = "float", within = '
+                "0.01 }}, not {shorten}",
+                shorten=shorten(item["input"]),
             )
         elif item["type"] == "extra_forbidden":
             names = known.get(re.sub(r"^languages\..*", "languages", section), known[""])
-            hint = did_you_mean(name, names) or f"choose one of: {', '.join(names)}"
-            reason = f"unknown key; {hint}"
+            hint = did_you_mean(name, names) or tr("choose one of: {names}", names=", ".join(names))
+            reason = tr("unknown key; {hint}", hint=hint)
         elif item["type"] == "missing":
             reason = "missing"
         elif item["type"] == "dict_type" and isinstance(item["input"], list):
             continue  # said of the items of the list
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
-            reason = f"a label is text or a whole number, not {shorten(item['input'])}"
+            reason = tr(
+                "a label is text or a whole number, not {shorten}", shorten=shorten(item["input"])
+            )
         elif keys[:2] == ["files", "folds"]:
             keys = keys[:2]
-            reason = (
-                "a number of folds from 2 to 32, or the column that holds each row's fold, not "
-                f"{shorten(item['input'])}"
+            reason = tr(
+                "a number of folds from 2 to 32, or the column that holds each row's fold, "
+                "not {shorten}",
+                shorten=shorten(item["input"]),
             )
         elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
             keys = keys[:-1]
-            reason = f"a number, such as 1 or 0.5, not {shorten(item['input'])}"
+            reason = tr("a number, such as 1 or 0.5, not {shorten}", shorten=shorten(item["input"]))
         else:
             keys, expected = _expected(keys, item["msg"])
-            reason = f"{expected}, not {shorten(item['input'])}"
+            reason = tr(
+                "{expected}, not {shorten}", expected=expected, shorten=shorten(item["input"])
+            )
         where = ".".join(keys)
         if where not in seen:
             seen.add(where)
@@ -83,7 +94,7 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
 def _expected(keys: list[str], said: str) -> tuple[list[str], str]:
     """Return the keys that a reason names, and what should stand there."""
     if keys[0] in ("language", "languages") and "match pattern" in said:
-        return keys, "a language tag of BCP 47, such as hi, pt-BR or hi-Latn"
+        return keys, tr("a language tag of BCP 47, such as hi, pt-BR or hi-Latn")
     return (keys[:3], _SLOT) if keys[:2] == ["audit", "swap"] else (keys, said)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from promptkit.errors import Problem, TaskError
 from promptkit.tasks.examples import RESERVED
 from promptkit.tasks.languages import TAG
+from promptkit.translation import tr
 
 
 class TranslatedColumns:
@@ -42,8 +43,11 @@ class TranslatedColumns:
         """Columns that every row has a text in."""
         if clash := self.columns & {*fields, *columns.values(), *RESERVED}:
             raise TaskError(
-                f"{min(clash)!r} is an input field, and the column of another one's translation; "
-                "rename one of them"
+                tr(
+                    "{clash!r} is an input field, and the column of another one's translation; "
+                    "rename one of them",
+                    clash=min(clash),
+                )
             )
         alternatives = "|".join(re.escape(columns.get(field, field)) for field in fields)
         self._foreign = re.compile(rf"(?:{alternatives})_({TAG})")
@@ -54,14 +58,17 @@ class TranslatedColumns:
         """Yield the translations that a row lacks, and those into unknown languages."""
         for column in self.required:
             if row.get(column) in (None, "", []):
-                yield Problem("no translation", field=column)
+                yield Problem(tr("no translation"), field=column)
         for column in row if self._named else ():
             match = self._foreign.fullmatch(column)
             if match and column not in self.columns | self._others | self._seen:
                 self._seen.add(column)
                 yield Problem(
-                    f"unknown language {match[1]!r}; add a section [languages.{match[1]}] to "
-                    "task.toml, or rename the column",
+                    tr(
+                        "unknown language {match!r}; add a section [languages.{match}] to "
+                        "task.toml, or rename the column",
+                        match=match[1],
+                    ),
                     field=column,
                 )
 

@@ -18,6 +18,7 @@ from promptkit.tasks.digits import plain_number
 from promptkit.tasks.examples import Example, Place, canonical_text, content_id
 from promptkit.tasks.options import chosen, options_field
 from promptkit.tasks.output_type import OutputType
+from promptkit.translation import tr
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -83,7 +84,10 @@ class ExampleParser:
             found += _flaws("metadata", canonical_text(metadata))
         for key in value:
             if key not in Example.model_fields:
-                reason = f"an example has no such field; it has {', '.join(Example.model_fields)}"
+                reason = tr(
+                    "an example has no such field; it has {model_fields}",
+                    model_fields=", ".join(Example.model_fields),
+                )
                 found.append((reason, str(key), value[key]))
         if found or parsed is None:
             file, line = place or (None, None)
@@ -123,8 +127,12 @@ class ExampleParser:
         flaws = [*_flaws(column, form)]
         if not flaws and not is_read:
             raise TaskError(
-                f"the output {shorten(gold)} is written as {shorten(form)}, which its type does "
-                "not read as the same value; a shot would show what no answer can be"
+                tr(
+                    "the output {gold} is written as {form}, which its type does not read as "
+                    "the same value; a shot would show what no answer can be",
+                    gold=shorten(gold),
+                    form=shorten(form),
+                )
             )
         found += flaws
         return {"output": gold}
@@ -136,7 +144,7 @@ class ExampleParser:
         if parsed is None or not given:
             return {}
         if not isinstance(given, Mapping):
-            found.append(("not a mapping of languages to inputs", "translations", given))
+            found.append((tr("not a mapping of languages to inputs"), "translations", given))
             return {}
         made = {}
         for language, fields in given.items():
@@ -198,7 +206,7 @@ class ExampleParser:
             for field in given if self.input_type.model_config.get("extra") != "allow" else ():
                 if field not in self.keys:
                     known = ", ".join(map(repr, self.keys))
-                    reason = f"the input has no such field; it has {known}"
+                    reason = tr("the input has no such field; it has {known}", known=known)
                     found.append((reason, str(field), given[field]))
         try:
             parsed = self._parsed(given)
@@ -241,10 +249,10 @@ def _flaws(field: str, value: Any) -> Iterator[_Flaw]:
     """Yield what no file or prompt can hold: lone surrogates and numbers that are not finite."""
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
-            yield "half of a surrogate pair, which is no character", field, value
+            yield tr("half of a surrogate pair, which is no character"), field, value
     elif isinstance(value, float):
         if not math.isfinite(value):
-            yield "not a finite number", field, value
+            yield tr("not a finite number"), field, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flaws(f"{field}.{key}", item)

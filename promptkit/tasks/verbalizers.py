@@ -12,6 +12,7 @@ from string import ascii_uppercase
 
 from promptkit.errors import TaskError, shorten
 from promptkit.text import first_names
+from promptkit.translation import mark, tr
 
 LABELS = "labels"
 """The name of the default, in which each label stands for itself."""
@@ -27,7 +28,7 @@ CASINGS: Mapping[str, Callable[[str], str]] = {
 """The same labels in another casing, which every task with labels has too; see `cased`."""
 BUILT_IN = (*CONTROLS, *CASINGS)
 
-_GENERATED = "words stand for labels, and the answers of this task are generated"
+_GENERATED = mark("words stand for labels, and the answers of this task are generated")
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,35 @@ class Verbalizer:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise TaskError(f"a verbalizer needs a name, not {shorten(self.name)}")
+            raise TaskError(tr("a verbalizer needs a name, not {name}", name=shorten(self.name)))
         if not isinstance(self.words, Mapping):
-            raise TaskError(f"not a mapping of labels to words: {shorten(self.words)}")
+            raise TaskError(
+                tr("not a mapping of labels to words: {words}", words=shorten(self.words))
+            )
         object.__setattr__(self, "words", dict(self.words))
         by_word: dict[str, str] = {}
         for label, word in self.words.items():
             if not isinstance(word, str):
-                raise TaskError(f"{label}: the word {shorten(word)} is not text")
+                raise TaskError(
+                    tr("{label}: the word {word} is not text", label=label, word=shorten(word))
+                )
             if not word or word != word.strip():
                 raise TaskError(
-                    f"{label}: the word {word!r} is empty or has white space around it (the space "
-                    "in front of an answer comes from the template)"
+                    tr(
+                        "{label}: the word {word!r} is empty or has white space around it (the "
+                        "space in front of an answer comes from the template)",
+                        label=label,
+                        word=word,
+                    )
                 )
             if word in by_word:
                 raise TaskError(
-                    f"the word {word!r} stands for both {by_word[word]!r} and {label!r}"
+                    tr(
+                        "the word {word!r} stands for both {by_word!r} and {label!r}",
+                        word=word,
+                        by_word=by_word[word],
+                        label=label,
+                    )
                 )
             by_word[word] = label
 
@@ -76,11 +90,15 @@ class Verbalizer:
         for label in self.words:
             if label not in labels:
                 raise TaskError(
-                    f"{shorten(label)} is not one of the labels ({first_names(labels)})"
+                    tr(
+                        "{label} is not one of the labels ({labels})",
+                        label=shorten(label),
+                        labels=first_names(labels),
+                    )
                 )
         for label in labels:
             if label not in self.words:
-                raise TaskError(f"no word for the label {label!r}")
+                raise TaskError(tr("no word for the label {label!r}", label=label))
         return tuple([self.words[label] for label in labels])
 
 
@@ -92,7 +110,9 @@ def own(
     for name, words in given.items():
         try:
             if name in (LABELS, *BUILT_IN):
-                raise TaskError(f"the name {name!r} is reserved for a built-in verbalizer")
+                raise TaskError(
+                    tr("the name {name!r} is reserved for a built-in verbalizer", name=name)
+                )
             found.append(Verbalizer(name, words))
             found[-1].of(labels)
         except TaskError as error:
@@ -130,7 +150,7 @@ def cased(name: str, labels: Sequence[str], words: Mapping[str, str] | None = No
     plain = [label if words is None else words[label] for label in labels]
     changed = [CASINGS[name](word) for word in plain]
     if changed == plain:
-        raise TaskError(f"{name}: the labels already have this casing, or have none")
+        raise TaskError(tr("{name}: the labels already have this casing, or have none", name=name))
     return Verbalizer(name, dict(zip(labels, changed, strict=True)))
 
 
@@ -148,9 +168,18 @@ def control(name: str, labels: Sequence[str]) -> Verbalizer:
     if not labels:
         raise TaskError(_GENERATED)
     if len(labels) < 2:
-        raise TaskError(f"{name}: the task has one label, and a control needs two or more")
+        raise TaskError(
+            tr("{name}: the task has one label, and a control needs two or more", name=name)
+        )
     if name == SWAPPED:
         return Verbalizer(name, dict(zip(labels, (*labels[1:], labels[0]), strict=True)))
     if len(labels) > len(ascii_uppercase):
-        raise TaskError(f"{name}: {len(labels)} labels, and letters for {len(ascii_uppercase)}")
+        raise TaskError(
+            tr(
+                "{name}: {count} labels, and letters for {count_2}",
+                name=name,
+                count=len(labels),
+                count_2=len(ascii_uppercase),
+            )
+        )
     return Verbalizer(name, dict(zip(labels, ascii_uppercase, strict=False)))

@@ -20,6 +20,7 @@ from promptkit.tasks.tables import is_csv, write_rows
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_file import TaskFile
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import tr
 
 
 def save_task(
@@ -46,8 +47,11 @@ def save_task(
     folder = Path(folder)
     if Path(task.template).is_absolute():
         raise TaskError(
-            f"template {task.template!r}: a task folder holds its own templates; put the file into "
-            "a folder templates/ and name it without its path"
+            tr(
+                "template {template!r}: a task folder holds its own templates; put the "
+                "file into a folder templates/ and name it without its path",
+                template=task.template,
+            )
         )
     schema_file = "answer.schema.json"
     known = () if task.folds else ("demos", "tests")
@@ -98,7 +102,7 @@ def _languages(task: Task[Any, Any]) -> dict[str, Any]:
     if not task.languages:
         return {}
     if task.asked_in is not None:
-        raise TaskError("the task is in another language than its own; write the task itself")
+        raise TaskError(tr("the task is in another language than its own; write the task itself"))
     sections = {}
     for one in task.languages:
         texts: dict[str, Any] = {"fields": dict(one.fields)} if one.fields else {}
@@ -146,15 +150,19 @@ def _scoring(task: Task[Any, Any]) -> dict[str, Any]:
     """Return the keys of `[output]` on what counts as right. Raises `TaskError`."""
     if task.scoring.scorer is not None:
         raise TaskError(
-            "the task has a scorer, which is code, and a folder holds data only; keep the task in "
-            "Python and name it package.module:attribute"
+            tr(
+                "the task has a scorer, which is code, and a folder holds data only; keep "
+                "the task in Python and name it package.module:attribute"
+            )
         )
     declared = dict(task.scoring.declared)
     if any(example.alternatives for example in (*task.demos, *task.tests)):
         if not task.output_type.is_text:
             raise TaskError(
-                "examples have alternatives, and a folder holds several answers of texts only; "
-                "keep the task in Python and name it package.module:attribute"
+                tr(
+                    "examples have alternatives, and a folder holds several answers of texts "
+                    "only; keep the task in Python and name it package.module:attribute"
+                )
             )
         declared["several"] = True
     return declared
@@ -173,21 +181,29 @@ def _check_kept(task: Task[Any, Any], spec: dict[str, Any], schema: Any) -> None
     parser = ExampleParser(input_type(known, path), output, [], several=known.output.several)
     if parser.output.format != task.output_type.format:
         raise TaskError(
-            f"the output type {shorten(task.output_type.annotation, 100)} is asked in a way that "
-            "its JSON Schema does not say; keep the task in Python and name it "
-            "package.module:attribute"
+            tr(
+                "the output type {annotation} is asked in a way that its JSON Schema does "
+                "not say; keep the task in Python and name it package.module:attribute",
+                annotation=shorten(task.output_type.annotation, 100),
+            )
         )
     for example in (*task.demos, *task.tests):
         found = parser.parse(_values(example, task.output_type), example=example.id)
         if found is None:
-            raise TaskError(f"a folder cannot hold this task: {parser.problems[0]}")
+            raise TaskError(
+                tr("a folder cannot hold this task: {problems}", problems=parser.problems[0])
+            )
         mine, theirs = plain(example.input), plain(found.input)
         odd = [name for name in {**mine, **theirs} if mine.get(name, ...) != theirs.get(name, ...)]
         if odd:
             raise TaskError(
-                f"example {example.id!r}: input field {odd[0]!r} is computed, left out or written "
-                "in its own way by its type, which a folder cannot hold; keep the task in Python "
-                "and name it package.module:attribute"
+                tr(
+                    "example {id!r}: input field {odd!r} is computed, left out or written in "
+                    "its own way by its type, which a folder cannot hold; keep the task in "
+                    "Python and name it package.module:attribute",
+                    id=example.id,
+                    odd=odd[0],
+                )
             )
 
 
@@ -228,13 +244,22 @@ def write_examples(path: Path, examples: ExampleSet[Any, Any], output: OutputTyp
         for column, value in example.metadata.items():
             if column in row:
                 raise TaskError(
-                    f"example {example.id!r}: the metadata {column!r} has the name of a column "
-                    "that every row has; rename it"
+                    tr(
+                        "example {id!r}: the metadata {column!r} has the name of a column that "
+                        "every row has; rename it",
+                        id=example.id,
+                        column=column,
+                    )
                 )
             if textual and not isinstance(value, str | None):
                 raise TaskError(
-                    f"example {example.id!r}, metadata {column!r}: CSV holds text only, this is "
-                    f"{value!r}; write JSON Lines"
+                    tr(
+                        "example {id!r}, metadata {column!r}: CSV holds text only, this is "
+                        "{value!r}; write JSON Lines",
+                        id=example.id,
+                        column=column,
+                        value=value,
+                    )
                 )
             row[column] = value
         rows.append(row)

@@ -16,6 +16,7 @@ import jinja2
 
 from promptkit.errors import shorten
 from promptkit.templating.values import Slot, Text
+from promptkit.translation import tr
 
 Filter = Callable[..., Any]
 
@@ -59,18 +60,28 @@ def letter(value: Any, options: Iterable[Any]) -> Any:
 def _letter(value: Any, known: list[str]) -> str:
     if not known:
         raise jinja2.TemplateRuntimeError(
-            "no options for letters: the answers of this task are generated, not chosen from "
-            "labels; use another template"
+            tr(
+                "no options for letters: the answers of this task are generated, not "
+                "chosen from labels; use another template"
+            )
         )
     if len(known) > len(ascii_uppercase):
         raise jinja2.TemplateRuntimeError(
-            f"{len(known)} options, but only {len(ascii_uppercase)} letters; print the labels"
+            tr(
+                "{count} options, but only {count_2} letters; print the labels",
+                count=len(known),
+                count_2=len(ascii_uppercase),
+            )
         )
     if len(set(known)) < len(known):
-        raise jinja2.TemplateRuntimeError("an option occurs twice; give each option once")
+        raise jinja2.TemplateRuntimeError(tr("an option occurs twice; give each option once"))
     if str(value) not in known:
         raise jinja2.TemplateRuntimeError(
-            f"{shorten(str(value))} is not among the options {', '.join(map(shorten, known))}"
+            tr(
+                "{shorten} is not among the options {known}",
+                shorten=shorten(str(value)),
+                known=", ".join(map(shorten, known)),
+            )
         )
     return ascii_uppercase[known.index(str(value))]
 

@@ -11,6 +11,7 @@ from promptkit.graphemes import beginning
 from promptkit.prompts.answer_format import AnswerFormat
 from promptkit.prompts.pieces import OR_USER, Message, Piece, Role
 from promptkit.prompts.prompt import Prompt
+from promptkit.translation import tr
 
 DEFAULT_STOP = "\n"
 """Stop of an answer where neither the template nor its shots have one."""
@@ -156,8 +157,11 @@ def _until_turn_ends(after: Sequence[Piece], slot: Piece, file: str) -> list[Pie
             if rest:
                 text = "".join(p.text for p in rest)
                 raise TemplateError(
-                    f"{beginning(text.strip(), 40)!r} comes after the query's answer, where the "
-                    "model never reads it; move it before the examples",
+                    tr(
+                        "{beginning!r} comes after the query's answer, where the model never reads "
+                        "it; move it before the examples",
+                        beginning=beginning(text.strip(), 40),
+                    ),
                     file=rest[0].file or file,
                     line=rest[0].lstripped().line,
                 )

@@ -9,6 +9,7 @@ from jinja2 import meta
 from promptkit.errors import TemplateError
 from promptkit.files.paths import is_inside
 from promptkit.templating.template import Template, read_template
+from promptkit.translation import tr
 
 
 def loaded_files(template: Template) -> dict[Path, str]:
@@ -28,8 +29,10 @@ def loaded_files(template: Template) -> dict[Path, str]:
         for name in meta.find_referenced_templates(environment.parse(source)):
             if name is None:
                 raise TemplateError(
-                    "it loads a template whose name is computed, so that its files are not known; "
-                    "write the name out",
+                    tr(
+                        "it loads a template whose name is computed, so that its files are not "
+                        "known; write the name out"
+                    ),
                     file=place,
                 )
             path = Path(environment.join_path(name, place))

@@ -38,6 +38,7 @@ from promptkit.templating.reuse import Sharing
 from promptkit.templating.tags import NOTES, Block, Notes, check_marks
 from promptkit.templating.tracing import join
 from promptkit.templating.values import NoValueError, Origin, Text, View, trace
+from promptkit.translation import tr
 
 Shots = Sequence[Example[Any, Any]]
 
@@ -136,7 +137,7 @@ class Renderer:
         else:
             shots, apart = as_asked(self._task, shots), self._task.is_test(asked.example)
             if any(same(shot, asked.example, apart) for shot in shots):
-                raise PromptError(f"example {asked.example.id!r} is among its own shots")
+                raise PromptError(tr("example {id!r} is among its own shots", id=asked.example.id))
         shots = tuple(shots)  # a list may change, and what goes with it is kept
         prefix, pieces = self._pieces(shots, asked)
         if (at := rationale_in(pieces)) is not None:
@@ -374,13 +375,13 @@ def _located(error: Exception, file: str) -> TemplateError:
     if isinstance(error, jinja2.TemplateSyntaxError):  # in an included template
         file, line = error.filename or error.name or file, error.lineno
     if isinstance(error, jinja2.TemplateNotFound):
-        reason = f"template {shorten(error.name)} not found in its search path"
+        reason = tr("template {name} not found in its search path", name=shorten(error.name))
     elif isinstance(error, NoValueError):
         reason = error.reason(record)
     elif isinstance(error, jinja2.TemplateError):
         reason = error.message or str(error)
     elif isinstance(error, RecursionError):
-        reason = "the template calls or includes itself without end"
+        reason = tr("the template calls or includes itself without end")
     else:
         reason = f"{type(error).__name__}: {error}"
     example = record._example if record is not None else None

@@ -15,6 +15,7 @@ from jinja2.lexer import Lexer, newline_re
 
 from promptkit.templating.tags import ExampleTag, RoleTag
 from promptkit.templating.tracing import TracingEnvironment
+from promptkit.translation import tr
 
 
 class Offset(int):
@@ -82,7 +83,9 @@ class Page:
         try:
             return _PARSER.parse(self.source, self.name, self.file)
         except (RecursionError, MemoryError, ValueError) as error:
-            reason = f"it nests too deeply, or holds a number that is too long: {error}"
+            reason = tr(
+                "it nests too deeply, or holds a number that is too long: {error}", error=error
+            )
             raise jinja2.TemplateSyntaxError(reason, 1, self.name, self.file) from None
 
     @cached_property

@@ -16,6 +16,7 @@ from promptkit.errors import TemplateError
 from promptkit.prompts.pieces import OR_USER, Piece, Role
 from promptkit.templating.tracing import Rendered, rendered
 from promptkit.templating.values import RationaleSlot, Slot, View
+from promptkit.translation import tr
 
 NOTES = "promptkit_notes"
 """Name of the variable that holds the `Notes` of a rendering."""
@@ -64,7 +65,7 @@ class ExampleTag(Extension):
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endexample",), drop_needle=True)
+        body = parser.parse_statements((tr("name:endexample"),), drop_needle=True)
         call = self.call_method("_examples", [nodes.ContextReference(), nodes.Const(line)])
         names = [nodes.Name(name, "param") for name in ("input", "output", "options", "rationale")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
@@ -157,10 +158,12 @@ class RoleTag(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
         name = token.value
-        if name == "system" and parser.stream.skip_if("name:or"):
-            parser.stream.expect("name:user")
+        if name == "system" and parser.stream.skip_if(tr("name:or")):
+            parser.stream.expect(tr("name:user"))
             name = OR_USER
-        body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
+        body = parser.parse_statements(
+            (tr("name:end{value}", value=token.value),), drop_needle=True
+        )
         words = [nodes.Const(name), nodes.Const(token.lineno)]
         call = self.call_method("_turn", [nodes.ContextReference(), *words])
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
@@ -180,10 +183,13 @@ def check_marks(pieces: Sequence[Piece], marks: Sequence[Mark], file: str) -> No
     """Raise `TemplateError` if a filter removed the answer slot or the bounds of a turn."""
     for kind, line in marks:
         if all(piece.kind != kind for piece in pieces):
-            what = "the answer slot" if kind == "slot" else "a turn"
+            what = tr("the answer slot") if kind == "slot" else "a turn"
             raise TemplateError(
-                f"{what} is lost: a filter goes over the whole block, or it is never printed; "
-                "filter the values inside it instead",
+                tr(
+                    "{what} is lost: a filter goes over the whole block, or it is never "
+                    "printed; filter the values inside it instead",
+                    what=what,
+                ),
                 file=file,
                 line=line,
             )

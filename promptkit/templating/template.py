@@ -30,6 +30,7 @@ from promptkit.templating.renderer import Renderer
 from promptkit.templating.reuse import Sharing, sharing
 from promptkit.templating.tags import ExampleTag, RoleTag
 from promptkit.templating.tracing import TracingEnvironment
+from promptkit.translation import tr
 
 _PACKAGE = Path(__file__).parents[1]
 BUILT_IN = next(
@@ -160,7 +161,7 @@ class Template:
             return _compile(self.source, self.place, self.file or self.name, self.folders)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(
-                error.message or "syntax error",
+                error.message or tr("syntax error"),
                 file=error.filename or error.name or self.name,
                 line=error.lineno,
             ) from None
@@ -172,7 +173,7 @@ def templates_of(task: Task[Any, Any]) -> Path | None:
         return None
     folder = task.folder / "templates"
     if not is_inside(folder, task.folder):
-        reason = "a link to a folder outside the task's folder; copy the templates there"
+        reason = tr("a link to a folder outside the task's folder; copy the templates there")
         raise TemplateError(reason, file=str(folder))
     return folder
 
@@ -190,8 +191,11 @@ def own_template(task: Task[Any, Any]) -> Path | str:
     found, _ = find_template(path, templates_of(task))
     if not (is_inside(found, task.folder) or is_inside(found, BUILT_IN)):
         raise TemplateError(
-            f"template {task.template!r} is outside the task's folder; copy the file into "
-            "templates/, or name it with --template",
+            tr(
+                "template {template!r} is outside the task's folder; copy the file into "
+                "templates/, or name it with --template",
+                template=task.template,
+            ),
             file=str(task.folder / "task.toml"),
         )
     return found if name != path else task.template
@@ -212,7 +216,11 @@ def find_template(name: str | Path, folder: Path | None) -> tuple[Path, tuple[Pa
         return path, (Path(), BUILT_IN)
     known = sorted({f.name for place in folders if place.is_dir() for f in place.glob("*.j2")})
     raise TemplateError(
-        f"unknown template {str(name)!r}; choose one of: {', '.join(known)}; or give a path"
+        tr(
+            "unknown template {name!r}; choose one of: {known}; or give a path",
+            name=str(name),
+            known=", ".join(known),
+        )
     )
 
 
@@ -220,7 +228,7 @@ def read_template(path: Path) -> str:
     """Return the source in a file. Raises `TemplateError`, or `UnicodeDecodeError`."""
     try:
         if path.exists() and not path.is_file():  # reading a pipe would block
-            raise TemplateError("this is a folder or a device, not a file", file=str(path))
+            raise TemplateError(tr("this is a folder or a device, not a file"), file=str(path))
         return read_bytes(path, MOST_TEXT).decode("utf-8-sig")
     except OSError as error:
         raise TemplateError(error.strerror or str(error), file=str(path)) from None
@@ -232,7 +240,10 @@ def _read_utf8(path: Path) -> str:
         return read_template(path)
     except UnicodeDecodeError as error:
         raise TemplateError(
-            f"byte {error.object[error.start]:#04x} is not UTF-8; save the template as UTF-8",
+            tr(
+                "byte {object:#04x} is not UTF-8; save the template as UTF-8",
+                object=error.object[error.start],
+            ),
             file=str(path),
             line=error.object.count(b"\n", 0, error.start) + 1,
         ) from None
@@ -241,7 +252,7 @@ def _read_utf8(path: Path) -> str:
 def _check_inside(path: Path, folders: Sequence[Path]) -> None:
     """Raise `TemplateError` for a link out of the folders, which may come from anybody."""
     if not any(is_inside(path, folder) for folder in folders):
-        raise TemplateError("a link to a file outside the templates; copy it", file=str(path))
+        raise TemplateError(tr("a link to a file outside the templates; copy it"), file=str(path))
 
 
 class _LoadingEnvironment(TracingEnvironment):

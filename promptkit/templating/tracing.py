@@ -33,6 +33,7 @@ from promptkit.templating.values import (
     first_origin,
     named,
 )
+from promptkit.translation import tr
 
 
 class Rendered(str):
@@ -77,7 +78,7 @@ def _check_characters(pieces: Sequence[Piece]) -> None:
             piece.text.encode()
         except UnicodeEncodeError as error:
             half = piece.text[error.start]
-            reason = f"{half!r} is half of a surrogate pair, not a character"
+            reason = tr("{half!r} is half of a surrogate pair, not a character", half=half)
             raise TemplateError(reason, file=piece.file, line=piece.line) from None
 
 
@@ -182,7 +183,9 @@ class TracingEnvironment(BoundedEnvironment):
         if value is None:
             raise NoValueError(path)
         if isinstance(value, View):
-            what = f"{named(path, value._name)} is a whole record; print one of its fields"
+            what = tr(
+                "{named} is a whole record; print one of its fields", named=named(path, value._name)
+            )
             raise UndefinedError(what)
         is_list = isinstance(value, list | tuple)
         if is_list:
@@ -212,7 +215,9 @@ class TracingEnvironment(BoundedEnvironment):
     def _tojson(self, value: Any, indent: int | None = None) -> str:
         def plain(value: Any) -> Any:
             if not isinstance(value, View):
-                raise UndefinedError(f"{type(value).__name__} cannot be written as JSON")
+                raise UndefinedError(
+                    tr("{name} cannot be written as JSON", name=type(value).__name__)
+                )
             fields = dict(value._fields)
             self.meter.write(self.meter.weigh(fields))
             return fields
@@ -221,11 +226,22 @@ class TracingEnvironment(BoundedEnvironment):
 
     def _no_field(self, view: View, field: str) -> Undefined:
         others = [name for name in view._beside if name not in ("metadata", "options")]
-        has = ", ".join(map(shorten, (*view._fields, *others))) or "no fields"
+        has = ", ".join(map(shorten, (*view._fields, *others))) or tr("no fields")
         metadata = view._beside.get("metadata")
         if isinstance(metadata, View) and field in metadata._fields:
-            has += f", and its metadata has {field!r}: write {view._called}.metadata.{field}"
-        return self.undefined(f"{view._called!r} has no field {shorten(field)}; it has {has}")
+            has += tr(
+                ", and its metadata has {field!r}: write {called}.metadata.{field}",
+                field=field,
+                called=view._called,
+            )
+        return self.undefined(
+            tr(
+                "{called!r} has no field {field}; it has {has}",
+                called=view._called,
+                field=shorten(field),
+                has=has,
+            )
+        )
 
 
 def _origin(path: str, names: tuple[Any, ...]) -> Origin:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jinja2.exceptions import UndefinedError
 
 from promptkit.files.json_values import in_order
+from promptkit.translation import tr
 
 
 class Origin(NamedTuple):
@@ -168,7 +169,7 @@ class NoValueError(UndefinedError):
         empty = [name for name, value in record._fields.items() if value is None] if record else []
         what = f"{{{{ {self.path} }}}} has no value"
         if "." not in self.path and empty:
-            what += f": the field {empty[0]!r} is null"
+            what += tr(": the field {empty!r} is null", empty=empty[0])
         return f"{what}; print it under {{% if {self.path} is not none %}}"
 
 
@@ -176,7 +177,9 @@ def named(path: str, field: str) -> str:
     """Return a value's name in the template, and its field where that differs."""
     written = f"{{{{ {path} }}}}"
     is_said = "." not in field or field.endswith(path)
-    return written if is_said else f"{written}, the field {field!r},"
+    return (
+        written if is_said else tr("{written}, the field {field!r},", written=written, field=field)
+    )
 
 
 def check_items(path: str, items: Sequence[Any]) -> None:
@@ -186,9 +189,11 @@ def check_items(path: str, items: Sequence[Any]) -> None:
             origin = first_origin(items)
             kind = "lists" if isinstance(item, list | tuple) else "records"
             raise UndefinedError(
-                f"{named(path, origin.field if origin else path)} "
-                f"{'holds null' if item is None else f'is a list of {kind}'}; loop over it, or "
-                "print it with | tojson"
+                tr(
+                    "{named} {text}; loop over it, or print it with | tojson",
+                    named=named(path, origin.field if origin else path),
+                    text=tr("holds null") if item is None else tr("is a list of {kind}", kind=kind),
+                )
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from promptkit.errors import ModelFileError
 from promptkit.models.gguf.header import Header
+from promptkit.translation import tr
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3")
 """Architectures whose adapters can be trained, each tested against llama.cpp."""
@@ -63,8 +64,12 @@ def decoder_shape(header: Header) -> DecoderShape:
     if name not in ARCHITECTURES:
         raise ModelFileError(
             header.path,
-            f"adapters cannot be trained for the architecture {name!r}; they can for: "
-            f"{', '.join(ARCHITECTURES)}",
+            tr(
+                "adapters cannot be trained for the architecture {name!r}; they can for: "
+                "{ARCHITECTURES}",
+                name=name,
+                ARCHITECTURES=", ".join(ARCHITECTURES),
+            ),
         )
     read = _Reader(header)
     read.refuse()
@@ -72,7 +77,13 @@ def decoder_shape(header: Header) -> DecoderShape:
     head = int(read("attention.key_length", width // heads))
     layers = int(read("block_count"))
     if (rotated := int(read("rope.dimension_count", head))) != head:
-        raise read.error(f"positions rotate {rotated} of the {head} numbers of a head")
+        raise read.error(
+            tr(
+                "positions rotate {rotated} of the {head} numbers of a head",
+                rotated=rotated,
+                head=head,
+            )
+        )
     scale = float(read("attention.scale", 0.0)) or head**-0.5
     shape: dict[str, Any] = {}
     if name == "gemma3":
@@ -119,30 +130,36 @@ class _Reader:
         full = f"{self._header.architecture}.{key}"
         value = self._header.metadata.get(full, default)
         if value is None:
-            raise self.error(f"{full} is missing")
+            raise self.error(tr("{full} is missing", full=full))
         if isinstance(value, list):
             if len({*map(str, value)}) != 1:
-                raise self.error(f"{full} differs from layer to layer, which is not supported")
+                raise self.error(
+                    tr("{full} differs from layer to layer, which is not supported", full=full)
+                )
             value = value[0]
         return value
 
     def error(self, reason: str) -> ModelFileError:
-        return ModelFileError(self._header.path, f"an adapter cannot be trained: {reason}")
+        return ModelFileError(
+            self._header.path, tr("an adapter cannot be trained: {reason}", reason=reason)
+        )
 
     def refuse(self) -> None:
         """Raise `ModelFileError` for what is not computed here."""
         if int(self("expert_count", 0)):
-            raise self.error("a mixture of experts, whose routing is not supported")
+            raise self.error(tr("a mixture of experts, whose routing is not supported"))
         key, value = int(self("attention.key_length", 0)), int(self("attention.value_length", 0))
         if key != value:
-            raise self.error(f"keys of {key} numbers and values of {value}")
+            raise self.error(
+                tr("keys of {key} numbers and values of {value}", key=key, value=value)
+            )
         for name in ("attn_logit_softcapping", "final_logit_softcapping", "logit_scale"):
             if float(self(name, 0.0)):
-                raise self.error(f"{name} is not supported")
+                raise self.error(tr("{name} is not supported", name=name))
         if self._header.architecture != "gemma3" and int(self("attention.sliding_window", 0)):
-            raise self.error("a sliding window, which is supported for gemma3 only")
+            raise self.error(tr("a sliding window, which is supported for gemma3 only"))
         if not bool(self("attention.causal", True)):
-            raise self.error("its attention is not causal")
+            raise self.error(tr("its attention is not causal"))
 
     def rope_scale(self) -> float:
         """Return the factor of positions."""
@@ -151,5 +168,5 @@ class _Reader:
         if kind == "none" or not factor:
             return 1.0
         if kind != "linear":
-            raise self.error(f"rope scaling of type {kind!r}; linear is supported")
+            raise self.error(tr("rope scaling of type {kind!r}; linear is supported", kind=kind))
         return 1.0 / factor

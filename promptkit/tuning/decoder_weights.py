@@ -11,6 +11,7 @@ import torch
 
 from promptkit.errors import ModelFileError
 from promptkit.models.gguf.header import Header, TensorInfo
+from promptkit.translation import tr
 from promptkit.tuning.decoder_shape import DecoderShape, decoder_shape
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
@@ -73,11 +74,15 @@ def read_weights(header: Header, dtype: Any, device: str = "cpu") -> DecoderWeig
     if other := sorted(infos.keys() - known.keys()):
         raise ModelFileError(
             header.path,
-            f"an adapter cannot be trained: tensor {other[0]} is not one that {shape.architecture} "
-            "models are known to have",
+            tr(
+                "an adapter cannot be trained: tensor {other} is not one that "
+                "{architecture} models are known to have",
+                other=other[0],
+                architecture=shape.architecture,
+            ),
         )
     if missing := [name for name, needed in known.items() if needed and name not in infos]:
-        raise ModelFileError(header.path, f"tensor {missing[0]} is missing")
+        raise ModelFileError(header.path, tr("tensor {missing} is missing", missing=missing[0]))
     tensors = {}
     for name, info in infos.items():
         kind = dtype if len(info.shape) > 1 else torch.float32
@@ -102,7 +107,12 @@ def _read(header: Header, info: TensorInfo) -> torch.Tensor:
     """Return a tensor of F32."""
     if info.type != "F32":
         raise ModelFileError(
-            header.path, f"tensor {info.name} is of type {info.type}, and not dequantised"
+            header.path,
+            tr(
+                "tensor {name} is of type {type}, and not dequantised",
+                name=info.name,
+                type=info.type,
+            ),
         )
     raw = np.memmap(header.path, np.float32, "r", info.offset, (info.elements,))
     return torch.from_numpy(np.array(raw).reshape(*reversed(info.shape)))

@@ -23,6 +23,7 @@ from promptkit.tasks.reading import read_examples
 from promptkit.tasks.tables import read_data_file
 from promptkit.tasks.task import Task
 from promptkit.tasks.validation import ExampleParser
+from promptkit.translation import tr
 from promptkit.tuning.tuning_progress import Progress, TuningStep
 
 Examples = Sequence[Example[Any, Any]]
@@ -76,7 +77,7 @@ class FrozenTeacher:
                 tell=self._tell,
             )
         self.seconds, self.tokens = found.seconds, found.tokens
-        ids = [f"pool:{line}" for line in found.lines.tolist()]
+        ids = [tr("pool:{line}", line=line) for line in found.lines.tolist()]
         self.examples = [
             self.task.as_query(fields).model_copy(update={"id": id})
             for id, fields in zip(ids, found.fields, strict=True)
@@ -135,7 +136,9 @@ def frozen_draws(frozen: FrozenPredictor, count: int) -> list[FrozenPredictor]:
         TaskError: Its shots are not drawn.
     """
     if count > 1 and not frozen.is_drawn:
-        raise TaskError(f"{frozen.name}: its shots are not drawn, so it has one draw only")
+        raise TaskError(
+            tr("{name}: its shots are not drawn, so it has one draw only", name=frozen.name)
+        )
     return [replace(frozen, seed=frozen.seed + draw, threshold=None) for draw in range(count)]
 
 

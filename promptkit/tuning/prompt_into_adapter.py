@@ -16,6 +16,7 @@ from promptkit.inference.store import Store
 from promptkit.models.llama import LlamaModel
 from promptkit.students.pool_labels import PoolSource
 from promptkit.tasks.ranked_pool import apart_from_tests
+from promptkit.translation import tr
 from promptkit.tuning.frozen_teacher import (
     Examples,
     FrozenTeacher,
@@ -119,18 +120,25 @@ def _check_teacher(frozen: FrozenPredictor) -> str:
     """Return the file of a frozen predictor's model. Raises `TaskError`."""
     if not isinstance(frozen, FrozenPredictor):
         raise TaskError(
-            "an adapter learns from a frozen prompt (FILE.promptkit); from other predictors a "
-            "student does: promptkit distill"
+            tr(
+                "an adapter learns from a frozen prompt (FILE.promptkit); from other "
+                "predictors a student does: promptkit distill"
+            )
         )
     if not frozen.task.labels or frozen.task.many:
         raise TaskError(
-            f"{frozen.name}: its answers have no probabilities of labels, which an adapter learns; "
-            "train on gold answers: promptkit tune TASK"
+            tr(
+                "{name}: its answers have no probabilities of labels, which an adapter "
+                "learns; train on gold answers: promptkit tune TASK",
+                name=frozen.name,
+            )
         )
     if not isinstance(frozen.model, LlamaModel):
-        raise TaskError(f"{frozen.name}: its model is no GGUF file of this machine")
+        raise TaskError(tr("{name}: its model is no GGUF file of this machine", name=frozen.name))
     if frozen.model.origin.adapters:
-        raise TaskError(f"{frozen.name}: its model has an adapter already; freeze it without")
+        raise TaskError(
+            tr("{name}: its model has an adapter already; freeze it without", name=frozen.name)
+        )
     return frozen.model.origin.name
 
 
@@ -144,7 +152,7 @@ def _student(frozen: FrozenPredictor, model: Any, shots: int) -> Predictor:
 def _facts(frozen: FrozenPredictor, pool: Path, draws: int, shots: int) -> dict[str, Any]:
     """Return everything that decides the training, and what a card says of it."""
     return {
-        "name": f"{frozen.name} adapter",
+        "name": tr("{name} adapter", name=frozen.name),
         "task": frozen.task.name,
         "fingerprint": frozen.task.fingerprint,
         "teacher": frozen.name,

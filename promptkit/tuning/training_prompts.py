@@ -11,6 +11,7 @@ from promptkit.errors import TaskError
 from promptkit.inference.prediction import Predictor
 from promptkit.prompts.prompt import TokenizedPrompt
 from promptkit.tasks.examples import Example
+from promptkit.translation import tr
 from promptkit.tuning.token_trees import TokenTree, token_tree
 
 DRAW = 64
@@ -61,8 +62,11 @@ def training_prompts(
     task = predictor.task
     if task.many:
         raise TaskError(
-            f"{task.name}: its answers are lists of labels, each with a threshold of its own, on "
-            "which an adapter cannot be trained; train on one label each"
+            tr(
+                "{name}: its answers are lists of labels, each with a threshold of its "
+                "own, on which an adapter cannot be trained; train on one label each",
+                name=task.name,
+            )
         )
     renderer = predictor.template.renderer(task, predictor.verbalizer)
     made = []
@@ -73,8 +77,12 @@ def training_prompts(
         for example, request in zip(some, requests, strict=True):
             if request.prompt.asks != "answer":
                 raise TaskError(
-                    f"template {predictor.template.name}: it asks for a {request.prompt.asks} "
-                    "first, which the examples do not have; use a template without it"
+                    tr(
+                        "template {name}: it asks for a {asks} first, which the examples do not "
+                        "have; use a template without it",
+                        name=predictor.template.name,
+                        asks=request.prompt.asks,
+                    )
                 )
             made.append(_with_target(predictor, example, request, soft))
     return made

@@ -20,6 +20,7 @@ from promptkit.tasks.ranked_pool import ranked_pool
 from promptkit.tasks.task import Task
 from promptkit.tasks.verbalizers import Verbalizer
 from promptkit.templating.template import Template
+from promptkit.translation import tr
 from promptkit.tuning.adapter_output import adapter_card
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
@@ -138,7 +139,9 @@ def trained_adapter(
     from promptkit.tuning.tuning_state import TuningFolder
 
     if is_url(str(model)):
-        raise ModelError(f"{model}: an adapter is trained from a GGUF file, not from a server")
+        raise ModelError(
+            tr("{model}: an adapter is trained from a GGUF file, not from a server", model=model)
+        )
     file = verify(find(model))
     decoder_shape(file.header)
     card = {
@@ -180,7 +183,11 @@ def exact_model(
             convert(file, "F32", whole)
         except FailedError as error:
             raise ModelFileError(
-                path, f"its weights cannot be dequantised: {error}; take another quantization of it"
+                path,
+                tr(
+                    "its weights cannot be dequantised: {error}; take another quantization of it",
+                    error=error,
+                ),
             ) from None
         path = whole
     model = LlamaModel(
@@ -197,7 +204,7 @@ def check_adapter_file(out: str | Path) -> Path:
     """Return the path of an adapter's file. Raises `TaskError` where it cannot be written."""
     path = Path(out)
     if path.suffix != ".gguf":
-        raise TaskError(f"{path}: the file of an adapter is named like fruit.gguf")
+        raise TaskError(tr("{path}: the file of an adapter is named like fruit.gguf", path=path))
     if reason := saving.unwritable(path.parent):
         raise TaskError(f"{path}: {reason}")
     return path
@@ -206,7 +213,7 @@ def check_adapter_file(out: str | Path) -> Path:
 def check_extra() -> None:
     """Raise `MissingExtraError` where torch or gguf is missing."""
     if find_spec("torch") is None or find_spec("gguf") is None:
-        raise MissingExtraError("training an adapter", "lora")
+        raise MissingExtraError(tr("training an adapter"), "lora")
 
 
 def refuse_full(name: str) -> NoReturn:
@@ -216,9 +223,13 @@ def refuse_full(name: str) -> NoReturn:
         name: The task.
     """
     raise TaskError(
-        "full fine-tuning is not done here: it takes some 16 bytes of memory for each weight, and "
-        "makes another model file, not an adapter. Train one (without --full), or export the data "
-        f"and train elsewhere: promptkit export {name} --out train.jsonl"
+        tr(
+            "full fine-tuning is not done here: it takes some 16 bytes of memory for "
+            "each weight, and makes another model file, not an adapter. Train one "
+            "(without --full), or export the data and train elsewhere: promptkit "
+            "export {name} --out train.jsonl",
+            name=name,
+        )
     )
 
 
@@ -232,8 +243,14 @@ def _done(out: Path, card: Mapping[str, Any], overwrite: bool) -> TunedAdapter |
     if overwrite:
         return None
     other = sorted(key for key in card if found.get(key) != card[key]) if found else []
-    about = f"made with another {', '.join(other)}" if other else "not made by promptkit"
-    raise TaskError(f"{out} is there, {about}; name another --out, or give --overwrite")
+    about = (
+        tr("made with another {other}", other=", ".join(other))
+        if other
+        else tr("not made by promptkit")
+    )
+    raise TaskError(
+        tr("{out} is there, {about}; name another --out, or give --overwrite", out=out, about=about)
+    )
 
 
 def split(examples: Examples, options: TuningOptions) -> tuple[Examples, Examples]:
@@ -245,7 +262,7 @@ def split(examples: Examples, options: TuningOptions) -> tuple[Examples, Example
 def _facts(task: Task[Any, Any], template: Template) -> dict[str, Any]:
     """Return what a card says of the task and the prompts."""
     return {
-        "name": f"{task.name} adapter",
+        "name": tr("{name} adapter", name=task.name),
         "task": task.name,
         "fingerprint": task.fingerprint,
         "template": template.name,

@@ -9,6 +9,7 @@ from typing import Any
 
 from promptkit.inference.profile import Profile
 from promptkit.text import counted
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,40 @@ class TunedAdapter:
         card = self.card
         figures = card["figures"]
         lines = [
-            f"{self.path}: {card['trained']:,} trained parameters, rank {card['options']['rank']}, "
-            f"{card['layers']} of {card['all_layers']} layers",
-            f"trained on {counted(card['examples'], 'example')} with "
-            f"{counted(card['shots'], 'shot')} in {card['seconds']:.0f} s, "
-            f"{counted(card['epochs'], 'epoch')}; {card['held_out']} held out",
-            f"held-out loss {figures['loss_before']:.3f} → {figures['loss']:.3f}",
+            tr(
+                "{path}: {card:,} trained parameters, rank {card_2}, {card_3} of {card_4} layers",
+                path=self.path,
+                card=card["trained"],
+                card_2=card["options"]["rank"],
+                card_3=card["layers"],
+                card_4=card["all_layers"],
+            ),
+            tr(
+                "trained on {examples} with {shots} in {card:.0f} s, {epochs}; {card_2} held out",
+                examples=counted(card["examples"], "example", "examples"),
+                shots=counted(card["shots"], "shot", "shots"),
+                card=card["seconds"],
+                epochs=counted(card["epochs"], "epoch", "epochs"),
+                card_2=card["held_out"],
+            ),
+            tr(
+                "held-out loss {figures:.3f} → {figures_2:.3f}",
+                figures=figures["loss_before"],
+                figures_2=figures["loss"],
+            ),
         ]
         if figures.get("accuracy") is not None:
-            lines[-1] += f", accuracy {figures['accuracy_before']:.3f} → {figures['accuracy']:.3f}"
+            lines[-1] += tr(
+                ", accuracy {figures:.3f} → {figures_2:.3f}",
+                figures=figures["accuracy_before"],
+                figures_2=figures["accuracy"],
+            )
         lines.append(
-            f"largest difference from llama.cpp: {figures['difference']:.4f} nats "
-            f"(F32 weights, {counted(figures['checked'], 'prompt')})"
+            tr(
+                "largest difference from llama.cpp: {figures:.4f} nats (F32 weights, {prompts})",
+                figures=figures["difference"],
+                prompts=counted(figures["checked"], "prompt", "prompts"),
+            )
         )
         if "agreement" in figures:
             lines += _compared(card)
@@ -66,13 +89,26 @@ def _compared(card: Mapping[str, Any]) -> list[str]:
     figures = card["figures"]
     before, after = figures["tokens_before"], figures["tokens_after"]
     lines = [
-        f"agrees with {card['teacher']} on {figures['agreement']:.1%} of {figures['compared']:,} "
-        f"queries; tokens a query: {before:,.0f} → {after:,.0f} ({after / before - 1:+.0%})"
+        tr(
+            "agrees with {card} on {figures:.1%} of {figures_2:,} queries; tokens a "
+            "query: {before:,.0f} → {after:,.0f} ({value:+.0%})",
+            card=card["teacher"],
+            figures=figures["agreement"],
+            figures_2=figures["compared"],
+            before=before,
+            after=after,
+            value=after / before - 1,
+        )
     ]
     if "accuracy_bound" in figures:
         lines.append(
-            f"accuracy {figures['teacher_accuracy']:.3f} → {figures['student_accuracy']:.3f}: "
-            f"{100 * figures['accuracy_difference']:+.1f} points, at least "
-            f"{100 * figures['accuracy_bound']:+.1f} (one-sided 95 % bound)"
+            tr(
+                "accuracy {figures:.3f} → {figures_2:.3f}: {value:+.1f} points, at least "
+                "{value_2:+.1f} (one-sided 95 % bound)",
+                figures=figures["teacher_accuracy"],
+                figures_2=figures["student_accuracy"],
+                value=100 * figures["accuracy_difference"],
+                value_2=100 * figures["accuracy_bound"],
+            )
         )
     return lines

@@ -16,6 +16,7 @@ from promptkit.models.gguf.header import Header
 from promptkit.models.llama import LlamaModel
 from promptkit.models.prepare.hardware import cores
 from promptkit.models.prepare.model_files import ModelFile
+from promptkit.translation import tr
 from promptkit.tuning.adapter_check import CHECKED, MOST_NATS, largest_difference
 from promptkit.tuning.adapter_output import write_adapter
 from promptkit.tuning.decoder import Decoder
@@ -78,9 +79,13 @@ def run_job(
     difference = largest_difference(exact, {}, model, checked)
     if difference > MOST_NATS:
         raise ModelError(
-            f"{job.file.header.path}: this model is computed otherwise in llama.cpp than here "
-            f"(label log-probabilities differ by {difference:.3f} nats before any training); an "
-            "adapter of it cannot be trained"
+            tr(
+                "{path}: this model is computed otherwise in llama.cpp than here (label "
+                "log-probabilities differ by {difference:.3f} nats before any training); "
+                "an adapter of it cannot be trained",
+                path=job.file.header.path,
+                difference=difference,
+            )
         )
     dtype = fastest_type(device)
     decoder = exact if (dtype, device) == (torch.float32, "cpu") else None
@@ -170,9 +175,15 @@ def _written(
     difference = largest_difference(exact, change, model.adapted(partial), checked)
     if difference > MOST_NATS:
         raise ModelError(
-            f"{out}: not written: with the adapter, llama.cpp's label log-probabilities differ by "
-            f"{difference:.3f} nats from those of the trained model ({MOST_NATS} at the most); "
-            f"the training is kept in {folder.path}"
+            tr(
+                "{out}: not written: with the adapter, llama.cpp's label log-probabilities "
+                "differ by {difference:.3f} nats from those of the trained model "
+                "({MOST_NATS} at the most); the training is kept in {path}",
+                out=out,
+                difference=difference,
+                MOST_NATS=MOST_NATS,
+                path=folder.path,
+            )
         )
     card = {
         **job.card,

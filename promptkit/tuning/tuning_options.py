@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from promptkit.errors import TaskError
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,25 @@ class TuningOptions:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise TaskError(f"{name} is {value}; it is {least} or more")
+                raise TaskError(
+                    tr(
+                        "{name} is {value}; it is {least} or more",
+                        name=name,
+                        value=value,
+                        least=least,
+                    )
+                )
         if not 0 < self.held_out < 1:
-            raise TaskError(f"held_out is {self.held_out}; it is above 0 and below 1")
+            raise TaskError(
+                tr("held_out is {held_out}; it is above 0 and below 1", held_out=self.held_out)
+            )
         if not 0 < self.learning_rate < 1:
-            raise TaskError(f"learning_rate is {self.learning_rate}; it is above 0 and below 1")
+            raise TaskError(
+                tr(
+                    "learning_rate is {learning_rate}; it is above 0 and below 1",
+                    learning_rate=self.learning_rate,
+                )
+            )
 
     def resolved(self, examples: int, layers: int) -> TuningOptions:
         """Return the options with a number in place of each None.

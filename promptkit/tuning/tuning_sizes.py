@@ -11,6 +11,7 @@ from promptkit.errors import TaskError
 from promptkit.files import saving
 from promptkit.tasks.ranked_pool import Sized, ranked_pool, sized
 from promptkit.tasks.task import Task
+from promptkit.translation import tr
 from promptkit.tuning.tune import check_extra, tune
 from promptkit.tuning.tuned_adapter import TunedAdapter
 from promptkit.tuning.tuning_options import TuningOptions
@@ -50,7 +51,9 @@ def tune_sizes(
     """
     place = Path(folder)
     if place.suffix == ".gguf":
-        raise TaskError(f"{place}: several adapters are put into a folder; name one")
+        raise TaskError(
+            tr("{place}: several adapters are put into a folder; name one", place=place)
+        )
     if reason := saving.unwritable(place):
         raise TaskError(f"{place}: {reason}")
     check_extra()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from promptkit.errors import TaskError
 from promptkit.files import saving
+from promptkit.translation import tr
 from promptkit.tuning.adam import Adam
 from promptkit.tuning.lora_parameters import LoraParameters
 
@@ -101,8 +102,12 @@ class TuningFolder:
         if not overwrite:
             other = sorted(k for k in {*wanted, *found} if wanted.get(k) != found.get(k))
             raise TaskError(
-                f"{self.path}: a training with another {', '.join(other)} was not finished; name "
-                "another --out, or give --overwrite"
+                tr(
+                    "{path}: a training with another {other} was not finished; name another "
+                    "--out, or give --overwrite",
+                    path=self.path,
+                    other=", ".join(other),
+                )
             )
         self.remove()
 
@@ -122,7 +127,11 @@ class TuningFolder:
                 return json.loads(bytes(arrays.pop("state")).decode()), arrays
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise TaskError(
-                f"{self.path}: damaged ({error}); delete the folder, and train again"
+                tr(
+                    "{path}: damaged ({error}); delete the folder, and train again",
+                    path=self.path,
+                    error=error,
+                )
             ) from None
 
     def save(self, state: TuningState, made_of: Mapping[str, Any]) -> None:
@@ -131,7 +140,9 @@ class TuningFolder:
             key: getattr(state, key) for key in ("epoch", "batch", "steps", "seconds", "losses")
         }
         said = json.dumps({"made_of": made_of, "state": numbers}).encode()
-        arrays = {f"best {name}": one for name, one in state.best.items()} | state.arrays
+        arrays = {
+            tr("best {name}", name=name): one for name, one in state.best.items()
+        } | state.arrays
         buffer = io.BytesIO()
         np.savez(buffer, state=np.frombuffer(said, np.uint8), **arrays)  # type: ignore[arg-type]
         self.path.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from promptkit.errors import ModelFileError, shorten
+from promptkit.translation import tr
 
 MAX_HEADER_BYTES = 128 * 1024 * 1024
 """Larger headers are refused; those of real models, vocabulary and all, stay below 32 MB."""
@@ -172,14 +173,25 @@ class _Cursor:
         start, end = self.pos, self.pos + count
         if end > self.size:
             raise self.error(
-                f"cut short or damaged: {what} needs {end:,} bytes, the file has {self.size:,}"
+                tr(
+                    "cut short or damaged: {what} needs {end:,} bytes, the file has {size:,}",
+                    what=what,
+                    end=end,
+                    size=self.size,
+                )
             )
         if end > MAX_HEADER_BYTES:
-            raise self.error(f"damaged: {what} reaches {end:,} bytes into the file, too far")
+            raise self.error(
+                tr(
+                    "damaged: {what} reaches {end:,} bytes into the file, too far",
+                    what=what,
+                    end=end,
+                )
+            )
         if end > len(self.data):
             self.data += self.file.read(max(2 * end, 1 << 20) - len(self.data))
             if end > len(self.data):
-                raise self.error("it changed while it was being read")
+                raise self.error(tr("it changed while it was being read"))
         self.pos = end
         return start
 
@@ -196,9 +208,11 @@ class _Cursor:
         try:
             text = raw.decode()
         except UnicodeDecodeError:
-            raise self.error(f"damaged: {what} is not UTF-8: {shorten(raw)}") from None
+            raise self.error(
+                tr("damaged: {what} is not UTF-8: {raw}", what=what, raw=shorten(raw))
+            ) from None
         if not text or "\0" in text:
-            raise self.error(f"damaged: {what} is {shorten(text)}")
+            raise self.error(tr("damaged: {what} is {text}", what=what, text=shorten(text)))
         return text
 
     def strings(self, count: int, what: str) -> list[str]:
@@ -220,14 +234,16 @@ class _Cursor:
 
     def value(self, key: str) -> tuple[object, str]:
         """Return one metadata value and the name of its type."""
-        what = f"the value of {shorten(key)}"
+        what = tr("the value of {key}", key=shorten(key))
         kind, count, is_array = self.number("I", what), 1, False
         if kind == _ARRAY:
             kind, count, is_array = self.number("I", what), self.number("Q", what), True
         if kind not in _VALUE_TYPES:
-            raise self.error(f"damaged: {what} has the unknown value type {kind}")
+            raise self.error(
+                tr("damaged: {what} has the unknown value type {kind}", what=what, kind=kind)
+            )
         if count > MAX_ARRAY_ITEMS:
-            raise self.error(f"damaged: {what} claims {count:,} items")
+            raise self.error(tr("damaged: {what} claims {count:,} items", what=what, count=count))
         name, code = _VALUE_TYPES[kind]
         items: list[object]
         if kind == _STRING:
@@ -242,26 +258,45 @@ class _Cursor:
 
     def tensor(self, index: int) -> TensorInfo:
         """Return one tensor's entry; its offset is still relative to the tensor data."""
-        what = f"the entry of tensor {index + 1}"
+        what = tr("the entry of tensor {index}", index=index + 1)
         name = self.name(what)
         if len(name.encode()) >= 64:
-            raise self.error(f"damaged: a tensor's name is too long: {shorten(name)}")
+            raise self.error(tr("damaged: a tensor's name is too long: {name}", name=shorten(name)))
         dims = self.number("I", what)
         if not 1 <= dims <= 4:
-            raise self.error(f"damaged: tensor {name} has {dims} dimensions, not 1 to 4")
+            raise self.error(
+                tr("damaged: tensor {name} has {dims} dimensions, not 1 to 4", name=name, dims=dims)
+            )
         shape = tuple(self.number("q", what) for _ in range(dims))
         if min(shape) < 1 or prod(shape) >= 2**63:
-            raise self.error(f"damaged: tensor {name} has the impossible shape {shape}")
+            raise self.error(
+                tr(
+                    "damaged: tensor {name} has the impossible shape {shape}",
+                    name=name,
+                    shape=shape,
+                )
+            )
         kind, offset = self.number("I", what), self.number("Q", what)
         if kind not in GGML_TYPES:
             raise self.error(
-                f"tensor {name} has the ggml type {kind}, which is unknown or no longer supported"
+                tr(
+                    "tensor {name} has the ggml type {kind}, which is unknown or no longer "
+                    "supported",
+                    name=name,
+                    kind=kind,
+                )
             )
         type_name, block, block_bytes = GGML_TYPES[kind]
         if shape[0] % block:
             raise self.error(
-                f"damaged: the rows of tensor {name} are {shape[0]} wide, "
-                f"not a multiple of the {block} of {type_name}"
+                tr(
+                    "damaged: the rows of tensor {name} are {shape} wide, not a multiple of "
+                    "the {block} of {type_name}",
+                    name=name,
+                    shape=shape[0],
+                    block=block,
+                    type_name=type_name,
+                )
             )
         return TensorInfo(name, shape, type_name, offset, prod(shape) // block * block_bytes)
 
@@ -278,16 +313,16 @@ def read_header(path: str | Path) -> Header:
         # Asked before opening, since opening a pipe could wait for ever.
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            raise ModelFileError(path, "this is a folder, not a GGUF file")
+            raise ModelFileError(path, tr("this is a folder, not a GGUF file"))
         if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(path, "this is a device or a pipe, not a GGUF file")
+            raise ModelFileError(path, tr("this is a device or a pipe, not a GGUF file"))
         with path.open("rb") as file:
             return _read(_Cursor(file, path, status.st_size))
     except FileNotFoundError:
-        raise ModelFileError(path, "there is no such file") from None
+        raise ModelFileError(path, tr("there is no such file")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ModelFileError(path, f"cannot be read: {reason}") from error
+        raise ModelFileError(path, tr("cannot be read: {reason}", reason=reason)) from error
 
 
 def _read(cursor: _Cursor) -> Header:
@@ -295,14 +330,14 @@ def _read(cursor: _Cursor) -> Header:
     metadata: dict[str, object] = {}
     types: dict[str, str] = {}
     for index in range(n_entries):
-        key = cursor.name(f"the key of metadata entry {index + 1}")
+        key = cursor.name(tr("the key of metadata entry {index}", index=index + 1))
         if key in metadata:
-            raise cursor.error(f"damaged: the metadata key {shorten(key)} comes twice")
+            raise cursor.error(tr("damaged: the metadata key {key} comes twice", key=shorten(key)))
         metadata[key], types[key] = cursor.value(key)
     alignment = _alignment(cursor, metadata, types)
     entries = [cursor.tensor(index) for index in range(n_tensors)]
     if not entries:
-        raise cursor.error("it holds no tensors: only a vocabulary, or metadata")
+        raise cursor.error(tr("it holds no tensors: only a vocabulary, or metadata"))
     data_offset = -(-cursor.pos // alignment) * alignment
     tensors = _placed(cursor, entries, data_offset, alignment)
     return Header(cursor.path, version, metadata, types, tensors, data_offset, cursor.size)
@@ -314,17 +349,25 @@ def _read_start(cursor: _Cursor) -> tuple[int, int, int]:
     cursor.data = start = cursor.file.read(512)
     if start[:4] != b"GGUF":
         raise error(_not_gguf(start))
-    cursor.skip(4, "the header")
-    version = cursor.number("I", "the header")
+    cursor.skip(4, tr("the header"))
+    version = cursor.number("I", tr("the header"))
     if version & 0xFFFF == 0 and version:
-        raise error("written for big-endian machines; convert the model for little-endian ones")
+        raise error(tr("written for big-endian machines; convert the model for little-endian ones"))
     if version not in (2, 3):
-        raise error(f"GGUF version {version}; versions 2 and 3 are supported")
-    n_tensors, n_entries = cursor.number("Q", "the header"), cursor.number("Q", "the header")
+        raise error(tr("GGUF version {version}; versions 2 and 3 are supported", version=version))
+    n_tensors, n_entries = (
+        cursor.number("Q", tr("the header")),
+        cursor.number("Q", tr("the header")),
+    )
     if n_entries * _MIN_ENTRY + n_tensors * _MIN_TENSOR > size - cursor.pos:
         raise error(
-            f"cut short or damaged: it promises {n_entries:,} metadata entries and "
-            f"{n_tensors:,} tensors, more than its {size:,} bytes can hold"
+            tr(
+                "cut short or damaged: it promises {n_entries:,} metadata entries and "
+                "{n_tensors:,} tensors, more than its {size:,} bytes can hold",
+                n_entries=n_entries,
+                n_tensors=n_tensors,
+                size=size,
+            )
         )
     return version, n_tensors, n_entries
 
@@ -334,21 +377,32 @@ def _alignment(cursor: _Cursor, metadata: Mapping[str, object], types: Mapping[s
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture.isascii() or not architecture:
         raise cursor.error(
-            f"general.architecture is {shorten(architecture)}: not a complete model file"
+            tr(
+                "general.architecture is {architecture}: not a complete model file",
+                architecture=shorten(architecture),
+            )
         )
     parts = metadata.get("split.count", 1)
     if types.get("split.count", "u16") != "u16" or parts not in (0, 1):
         raise cursor.error(
-            f"one of {shorten(parts)} parts of a split model; join them first with "
-            "llama.cpp's llama-gguf-split --merge, or take the model in one file"
+            tr(
+                "one of {parts} parts of a split model; join them first with llama.cpp's "
+                "llama-gguf-split --merge, or take the model in one file",
+                parts=shorten(parts),
+            )
         )
     alignment = metadata.get("general.alignment", 32)
     if types.get("general.alignment", "u32") != "u32" or not isinstance(alignment, int):
         raise cursor.error(
-            f"damaged: general.alignment is {shorten(alignment)}, not an unsigned integer"
+            tr(
+                "damaged: general.alignment is {alignment}, not an unsigned integer",
+                alignment=shorten(alignment),
+            )
         )
     if alignment == 0 or alignment & (alignment - 1):
-        raise cursor.error(f"damaged: general.alignment is {alignment}, not a power of two")
+        raise cursor.error(
+            tr("damaged: general.alignment is {alignment}, not a power of two", alignment=alignment)
+        )
     return alignment
 
 
@@ -361,21 +415,30 @@ def _placed(
     expected = 0
     for entry in entries:
         if entry.name in names:
-            raise cursor.error(f"damaged: the tensor {entry.name} comes twice")
+            raise cursor.error(tr("damaged: the tensor {name} comes twice", name=entry.name))
         names.add(entry.name)
         # llama.cpp takes nothing but tensors laid end to end, so this finds overlaps as well.
         if entry.offset != expected:
             raise cursor.error(
-                f"damaged: the data of tensor {entry.name} is said to begin at {entry.offset:,}, "
-                f"but the tensors before it end at {expected:,} (alignment {alignment})"
+                tr(
+                    "damaged: the data of tensor {name} is said to begin at {offset:,}, but "
+                    "the tensors before it end at {expected:,} (alignment {alignment})",
+                    name=entry.name,
+                    offset=entry.offset,
+                    expected=expected,
+                    alignment=alignment,
+                )
             )
         tensors.append(replace(entry, offset=data_offset + entry.offset))
         expected += -(-entry.nbytes // alignment) * alignment
     end = tensors[-1].offset + tensors[-1].nbytes
     if end > cursor.size:
         raise cursor.error(
-            f"cut short: it promises {end:,} bytes and has {cursor.size:,}; "
-            "copy or download it again"
+            tr(
+                "cut short: it promises {end:,} bytes and has {size:,}; copy or download it again",
+                end=end,
+                size=cursor.size,
+            )
         )
     return tuple(tensors)
 
@@ -384,17 +447,17 @@ def _not_gguf(start: bytes) -> str:
     """Return a description of a file that begins with `start` and is not GGUF."""
     text = start.lstrip().lower()
     if not start:
-        return "the file is empty"
+        return tr("the file is empty")
     if b"GGUF".startswith(start):
-        return f"cut short: it has {len(start)} bytes"
+        return tr("cut short: it has {count} bytes", count=len(start))
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the model itself; fetch it with: git lfs pull"
+        return tr("a Git LFS pointer, not the model itself; fetch it with: git lfs pull")
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, not a GGUF file; the download led to a page instead of the model"
+        return tr("a web page, not a GGUF file; the download led to a page instead of the model")
     if start[8:10] == b'{"':
-        return "a safetensors file; convert it to GGUF with llama.cpp's convert_hf_to_gguf.py"
+        return tr("a safetensors file; convert it to GGUF with llama.cpp's convert_hf_to_gguf.py")
     if start.startswith(b"PK\x03\x04"):
-        return "a zip archive, perhaps a PyTorch checkpoint; convert the model to GGUF"
+        return tr("a zip archive, perhaps a PyTorch checkpoint; convert the model to GGUF")
     if start[:4] in (b"lmgg", b"fmgg", b"tjgg", b"algg"):
-        return "in a GGML format from before GGUF; convert or download the model anew"
-    return f"not a GGUF file: it begins with {start[:8]!r} instead of b'GGUF'"
+        return tr("in a GGML format from before GGUF; convert or download the model anew")
+    return tr("not a GGUF file: it begins with {start!r} instead of b'GGUF'", start=start[:8])

@@ -22,6 +22,7 @@ from promptkit.models.planning.best_candidate import BestCandidate, Habits
 from promptkit.models.planning.branches import Ints, Step
 from promptkit.models.planning.candidate_trie import Floats, Sums, Tokens
 from promptkit.models.planning.prefix_trie import Plan
+from promptkit.translation import tr
 
 Logits = npt.NDArray[np.float32]
 
@@ -235,6 +236,8 @@ def check_finite(values: npt.NDArray[np.floating]) -> None:
     """Raise `ModelError` for NaN and infinity, which come of damaged weights."""
     if not np.isfinite(values).all():
         raise ModelError(
-            "the model gives numbers that are not finite; its weights are damaged, or their type "
-            "is too small (where they were prepared, take them as-is)"
+            tr(
+                "the model gives numbers that are not finite; its weights are damaged, or "
+                "their type is too small (where they were prepared, take them as-is)"
+            )
         )

@@ -23,6 +23,7 @@ from promptkit.models.planning.candidate_trie import (
     forks_needed,
 )
 from promptkit.text import shared_length
+from promptkit.translation import tr
 
 _WIDTH = array("i").itemsize
 Key = bytes
@@ -113,8 +114,14 @@ class Plan:
         self._measure()
         if self.root.height > limits.cells or self.root.need + 1 > limits.sequences:
             raise ModelError(
-                f"the prompts take {self.root.height} cells and {self.root.need + 1} sequences at "
-                f"least; there are {limits.cells} and {limits.sequences}"
+                tr(
+                    "the prompts take {height} cells and {need} sequences at least; there are "
+                    "{cells} and {sequences}",
+                    height=self.root.height,
+                    need=self.root.need + 1,
+                    cells=limits.cells,
+                    sequences=limits.sequences,
+                )
             )
 
     def _measure(self) -> None:

@@ -13,6 +13,7 @@ from promptkit.models.gguf.file_size import adapter_size
 from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.prepare.model_files import digest, try_once
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
+from promptkit.translation import tr
 
 _EXPONENTS: Mapping[str, tuple[type[np.unsignedinteger], int]] = {
     "F32": (np.uint32, 0x7F80_0000),
@@ -29,7 +30,9 @@ def load_adapter(model: LoadedModel, path: Path, scale: float) -> Adapter:
     model, and `ModelError` for a scale that is not a number other than 0.
     """
     if not 0 < abs(scale) < float("inf"):
-        raise ModelError(f"an adapter scale of {scale}; it is a number other than 0")
+        raise ModelError(
+            tr("an adapter scale of {scale}; it is a number other than 0", scale=scale)
+        )
     header = read_header(path)
     check_adapter(header, read_header(model.path).architecture)
     sha256 = digest(path)
@@ -51,23 +54,36 @@ def _fault(header: Header, architecture: str) -> str | None:
     ):
         value = header.metadata.get(key)
         if value != want:
-            return f"no LoRA adapter for this model: {key} is {value!r}; it must be {want!r}"
+            return tr(
+                "no LoRA adapter for this model: {key} is {value!r}; it must be {want!r}",
+                key=key,
+                value=value,
+                want=want,
+            )
     alpha = header.types.get("adapter.lora.alpha", "f32")
     if alpha != "f32":
-        return f"adapter.lora.alpha is of type {alpha}; it must be f32"
+        return tr("adapter.lora.alpha is of type {alpha}; it must be f32", alpha=alpha)
     if "adapter.alora.invocation_tokens" in header.metadata:
-        return "an activated adapter (aLoRA), which works from some token on only"
+        return tr("an activated adapter (aLoRA), which works from some token on only")
     pairs = [tensor for tensor in header.tensors if not tensor.name.endswith("_norm.weight")]
     if not pairs:
-        return "the adapter has no tensors"
+        return tr("the adapter has no tensors")
     for tensor in pairs:
         if tensor.type not in _EXPONENTS or len(tensor.shape) != 2:
-            return (
-                f"tensor {tensor.name} is of type {tensor.type} with {len(tensor.shape)} "
-                f"dimensions; an adapter has matrices in {', '.join(_EXPONENTS)}"
+            return tr(
+                "tensor {name} is of type {type} with {count} dimensions; an adapter has "
+                "matrices in {EXPONENTS}",
+                name=tensor.name,
+                type=tensor.type,
+                count=len(tensor.shape),
+                EXPONENTS=", ".join(_EXPONENTS),
             )
         if tensor.offset % TENSOR_ALIGNMENT:
-            return f"the data of tensor {tensor.name} is not {TENSOR_ALIGNMENT}-byte aligned"
+            return tr(
+                "the data of tensor {name} is not {TENSOR_ALIGNMENT}-byte aligned",
+                name=tensor.name,
+                TENSOR_ALIGNMENT=TENSOR_ALIGNMENT,
+            )
     return None
 
 
@@ -80,6 +96,9 @@ def check_weights(header: Header) -> None:
             if ((bits & exponent) == exponent).any():
                 raise ModelFileError(
                     header.path,
-                    f"tensor {tensor.name} holds numbers that are not finite; "
-                    "copy, download or convert the adapter again",
+                    tr(
+                        "tensor {name} holds numbers that are not finite; copy, download or "
+                        "convert the adapter again",
+                        name=tensor.name,
+                    ),
                 )

@@ -16,6 +16,7 @@ from promptkit.models.prepare.hardware import cores
 from promptkit.models.prepare.isolated import FailedError, run, serve
 from promptkit.models.prepare.model_files import ModelFile, verify
 from promptkit.models.runtime.library import errors, forget_errors, library
+from promptkit.translation import tr
 
 FTYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 """The types that matrices can be converted to, with their numbers in `llama_ftype`."""
@@ -29,10 +30,12 @@ def convert(file: ModelFile, kind: str, target: Path) -> ModelFile:
     Raises `FailedError` where llama.cpp refuses, `ModelFileError` for a file that is not usable.
     """
     source = file.header
-    run("convert", str(source.path), str(target), kind, seconds=900, doing="converting it")
+    run("convert", str(source.path), str(target), kind, seconds=900, doing=tr("converting it"))
     made = verify(target)
     if _described(source) != _described(made.header):
-        raise FailedError(f"llama.cpp changes more than its weights when it makes it {kind}")
+        raise FailedError(
+            tr("llama.cpp changes more than its weights when it makes it {kind}", kind=kind)
+        )
     return made
 
 
@@ -58,7 +61,13 @@ def main(source: str, target: str, kind: str) -> str:
     forget_errors()
     code = lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
     if code != 0:
-        raise ModelError(f"llama.cpp cannot convert it to {kind}: {errors() or 'no reason given'}")
+        raise ModelError(
+            tr(
+                "llama.cpp cannot convert it to {kind}: {errors}",
+                kind=kind,
+                errors=errors() or tr("no reason given"),
+            )
+        )
     return ""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from promptkit.errors import PromptkitError
+from promptkit.translation import tr
 
 
 class FailedError(Exception):
@@ -43,7 +44,9 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise FailedError(f"{doing} took over {seconds} seconds") from None
+        raise FailedError(
+            tr("{doing} took over {seconds} seconds", doing=doing, seconds=seconds)
+        ) from None
     finally:
         os.close(lifeline)
         os.close(kept)
@@ -51,7 +54,9 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
     if done.returncode != 0:
         # A crash says its reason, if any, on stderr; a refusal prints it.
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        crash = f"llama.cpp crashes on it ({' '.join(last) or _signal(done.returncode)})"
+        crash = tr(
+            "llama.cpp crashes on it ({last})", last=" ".join(last) or _signal(done.returncode)
+        )
         raise FailedError(printed.splitlines()[-1] if printed else crash)
     return printed
 
@@ -59,10 +64,10 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
 def _signal(code: int) -> str:
     """Return the cause of death of a process that printed none itself."""
     if code == -4:  # SIGILL, which Windows has not
-        return (
-            "illegal instruction: it was compiled for another processor, or with AMX by a compiler "
-            "that gets it wrong, such as GCC 12; install llama-cpp-python "
-            'again, with CMAKE_ARGS="-DGGML_NATIVE=OFF"'
+        return tr(
+            "illegal instruction: it was compiled for another processor, or with AMX "
+            "by a compiler that gets it wrong, such as GCC 12; install "
+            'llama-cpp-python again, with CMAKE_ARGS="-DGGML_NATIVE=OFF"'
         )
     return "killed"
 

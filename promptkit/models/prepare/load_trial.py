@@ -15,13 +15,14 @@ from promptkit.models.runtime.context import Context, RuntimeSettings
 from promptkit.models.runtime.library import library
 from promptkit.models.runtime.loaded_model import Adapter, LoadedModel, new_adapter
 from promptkit.models.runtime.vocabulary import Vocabulary
+from promptkit.translation import tr
 
 
 def main(path: str, lora: str | None = None) -> str:
     """Decode a few tokens. Raises `PromptkitError` for a file that cannot be used."""
     lib, model = library(), LoadedModel(Path(path), check=True)
     if model.trained_length < 1 or lib.llama_model_has_encoder(model.pointer):
-        raise ModelError("not a model that continues text")
+        raise ModelError(tr("not a model that continues text"))
     if lora:
         check_weights(read_header(lora))
         adapters = (Adapter(new_adapter(model, Path(lora)), "", 1.0),)
@@ -29,7 +30,7 @@ def main(path: str, lora: str | None = None) -> str:
     settings = RuntimeSettings(threads=1, batch=64)
     context = Context(model, length=model.context_length(None, 256), settings=settings)
     if not context.has_memory:
-        raise ModelError("not a model that continues text")
+        raise ModelError(tr("not a model that continues text"))
     tokens = [token for token in (vocabulary.bos,) if token is not None]
     tokens = [*tokens, *vocabulary.plain("a 1\n")][:8] or [0]
     if lora:

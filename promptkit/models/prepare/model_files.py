@@ -23,6 +23,7 @@ from promptkit.models.gguf.header import Header, read_header
 from promptkit.models.prepare import cache
 from promptkit.models.prepare.isolated import FailedError, run
 from promptkit.models.runtime.library import runtime
+from promptkit.translation import tr
 
 TRIAL_SECONDS = 300
 """Seconds after which a trial load fails."""
@@ -55,7 +56,10 @@ def find(name: str | Path) -> Path:
     path = Path(os.path.expanduser(name))  # which leaves a user that does not exist alone
     if not name or ("/" not in name and not name.endswith(".gguf") and not os.path.exists(path)):
         raise ModelError(
-            f"unknown model {name!r}; give a .gguf file, smollm2, or hf:owner/repo/file.gguf"
+            tr(
+                "unknown model {name!r}; give a .gguf file, smollm2, or hf:owner/repo/file.gguf",
+                name=name,
+            )
         )
     return path
 
@@ -71,7 +75,9 @@ def verify(path: Path, trial: str = "load_trial") -> ModelFile:
     try:
         sha256 = digest(path)
     except OSError as error:
-        raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from None
+        raise ModelFileError(
+            path, tr("cannot be read: {strerror}", strerror=error.strerror or error)
+        ) from None
     try_once(sha256, path, trial=trial)
     return ModelFile(header, sha256)
 
@@ -85,7 +91,7 @@ def try_once(identity: str, *files: Path, trial: str = "load_trial") -> None:
     passed = cache.folder() / "tried" / hashlib.sha256(tried.encode()).hexdigest()
     if not passed.exists():
         try:
-            run(trial, *map(str, files), seconds=TRIAL_SECONDS, doing="loading it on trial")
+            run(trial, *map(str, files), seconds=TRIAL_SECONDS, doing=tr("loading it on trial"))
         except FailedError as error:
             raise ModelFileError(files[-1], str(error)) from None
         _remember(passed, "")
@@ -96,14 +102,14 @@ def _bundled() -> Path:
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     files = [file for folder in folders for file in sorted(Path(folder).glob("*.gguf"))]
     if not files:
-        raise MissingExtraError("the model smollm2", "smollm2")
+        raise MissingExtraError(tr("the model smollm2"), "smollm2")
     return files[0]
 
 
 def _fetched(name: str) -> Path:
     owner, repo, file = [*name.removeprefix("hf:").split("/", 2), "", ""][:3]
     if not (owner and repo and file):
-        raise ModelError(f"{name!r}: write hf:owner/repo/file.gguf")
+        raise ModelError(tr("{name!r}: write hf:owner/repo/file.gguf", name=name))
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read where it is imported first
     try:
         from huggingface_hub import hf_hub_download
@@ -114,18 +120,20 @@ def _fetched(name: str) -> Path:
             RepositoryNotFoundError,
         )
     except ImportError:
-        raise MissingExtraError("a model from the Hugging Face hub", "hub") from None
+        raise MissingExtraError(tr("a model from the Hugging Face hub"), "hub") from None
     retries = logging.getLogger("huggingface_hub")
     level = retries.level
     retries.setLevel(logging.ERROR)  # it warns of every retry; one error at the end says enough
     try:
         return Path(hf_hub_download(f"{owner}/{repo}", file))
     except LocalEntryNotFoundError:
-        reason = "it is not in the local cache, and the hub cannot be reached; check the network"
+        reason = tr(
+            "it is not in the local cache, and the hub cannot be reached; check the network"
+        )
     except RepositoryNotFoundError:
-        reason = "the hub has no such repository, or it is private and no token is set"
+        reason = tr("the hub has no such repository, or it is private and no token is set")
     except EntryNotFoundError:
-        reason = f"the repository has no file {file!r}"
+        reason = tr("the repository has no file {file!r}", file=file)
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
     finally:

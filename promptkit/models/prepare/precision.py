@@ -20,12 +20,23 @@ from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, RuntimeSettings
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
+from promptkit.translation import mark, tr
 
 TEXTS = (
-    "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n",
-    "Review: A warm, funny and beautifully acted film.\nSentiment: positive\n\n"
-    "Review: Two hours of my life that I will not get back.\nSentiment: negative\n",
-    "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
+    mark(
+        "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n"
+    ),
+    mark(
+        "Review: A warm, funny and beautifully acted film.\n"
+        "Sentiment: positive\n"
+        "\n"
+        "Review: Two hours of my life that I will not get back.\n"
+        "Sentiment: negative\n"
+    ),
+    mark(
+        "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first "
+        "walked on the Moon."
+    ),
 )
 
 LIKELIEST = 10
@@ -40,7 +51,7 @@ def distances(trials: Sequence[tuple[Path, RuntimeSettings]]) -> list[float | No
     file so. Raises `FailedError` where the process fails.
     """
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = run("precision", json.dumps(job), seconds=900, doing="checking its precision")
+    answer = run("precision", json.dumps(job), seconds=900, doing=tr("checking its precision"))
     found: list[float | None] = json.loads(answer)
     return found
 

@@ -39,6 +39,7 @@ from promptkit.models.prepare.speed import speeds
 from promptkit.models.prepare.weight_candidates import AS_PRECISE, Candidates, gather
 from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.models.runtime.gpu import has_gpu
+from promptkit.translation import tr
 
 log = logging.getLogger("promptkit.models")
 
@@ -72,7 +73,11 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
     """
     if weights not in get_args(Weights):
         raise ModelError(
-            f"unknown weights {weights!r}; choose one of: {', '.join(get_args(Weights))}"
+            tr(
+                "unknown weights {weights!r}; choose one of: {Weights}",
+                weights=weights,
+                Weights=", ".join(get_args(Weights)),
+            )
         )
     sweep()
     header = file.header
@@ -83,8 +88,12 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
     is_large = header.elements > LARGE
     if choice is None and weights == "auto" and is_large:
         notify(
-            f"{header.path.name} may run faster with other weights; to find out, once, in some "
-            f"minutes: promptkit models prepare {header.path}"
+            tr(
+                "{name} may run faster with other weights; to find out, once, in some "
+                "minutes: promptkit models prepare {path}",
+                name=header.path.name,
+                path=header.path,
+            )
         )
         return as_is
     if choice is None or (choice.is_due(now()) and not is_large):
@@ -93,7 +102,13 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
         except ModelError as error:
             if choice is None and weights != "auto":
                 raise
-            notify(f"{error}; it runs as {'it is' if choice is None else 'before'}")
+            notify(
+                tr(
+                    "{error}; it runs as {text}",
+                    error=error,
+                    text=tr("it is") if choice is None else "before",
+                )
+            )
             if choice is None:
                 return as_is
             # The next attempt to measure waits.
@@ -119,13 +134,18 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
-            notify(f"waiting for another process, which prepares {name}")
+            notify(tr("waiting for another process, which prepares {name}", name=name))
             held = lock.acquire()
         with held:
             meanwhile = recall(file.sha256, weights)
             if meanwhile is not None and meanwhile != before:
                 return meanwhile
-            notify(f"measuring how {name} runs fastest on this machine: once, some seconds")
+            notify(
+                tr(
+                    "measuring how {name} runs fastest on this machine: once, some seconds",
+                    name=name,
+                )
+            )
             with TemporaryDirectory(prefix="partial-", dir=folder) as partial:
                 choice = _chosen(file, weights, Path(partial), before.attempts if before else 0)
             notify(_outcome(choice))
@@ -134,7 +154,7 @@ def prepare(file: ModelFile, weights: Weights = "auto", notify: Notify = log.inf
         reason = f"{error.filename or folder}: {error.strerror or error}"
     except FailedError as error:
         reason = str(error)
-    raise ModelError(f"{name} cannot be prepared: {reason}")
+    raise ModelError(tr("{name} cannot be prepared: {reason}", name=name, reason=reason))
 
 
 class _Trials:
@@ -249,13 +269,26 @@ def _attentions(
 def _outcome(choice: Choice) -> str:
     """Return a sentence about a choice that was just made."""
     if choice.made is None:
-        told = f"{choice.name} runs as it is ({choice.label})"
+        told = tr("{name} runs as it is ({label})", name=choice.name, label=choice.label)
     else:
-        told = f"{choice.name} runs as {choice.label}, {choice.gain:.1f} times as fast"
+        told = tr(
+            "{name} runs as {label}, {gain:.1f} times as fast",
+            name=choice.name,
+            label=choice.label,
+            gain=choice.gain,
+        )
         if (distance := choice.distances.get(choice.weights)) is not None:
             own = choice.distances.get(choice.own, 0.0)
-            told += f", {distance:.4f} nats from whole precision instead of {own:.4f}"
-        told += f"; it takes {choice.made_bytes / 1e6:.0f} MB in {choice.made.parent}"
+            told += tr(
+                ", {distance:.4f} nats from whole precision instead of {own:.4f}",
+                distance=distance,
+                own=own,
+            )
+        told += tr(
+            "; it takes {made_bytes:.0f} MB in {parent}",
+            made_bytes=choice.made_bytes / 1000000.0,
+            parent=choice.made.parent,
+        )
     if not choice.settled and choice.attempts < ATTEMPTS:
-        told += "; the machine was busy, so it will be measured again"
+        told += tr("; the machine was busy, so it will be measured again")
     return told

@@ -19,6 +19,7 @@ from promptkit.models.prepare.hardware import cores, processor
 from promptkit.models.prepare.model_files import digest
 from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.models.runtime.library import features, runtime
+from promptkit.translation import tr
 
 ATTEMPTS = 3
 """Times that a model is measured until readings settle; then the last choice stays."""
@@ -90,7 +91,11 @@ class Choice(BaseModel):
     @property
     def label(self) -> str:
         """The weights as identities name them."""
-        return self.own if self.made is None else f"{self.weights} from {self.own}"
+        return (
+            self.own
+            if self.made is None
+            else tr("{weights} from {own}", weights=self.weights, own=self.own)
+        )
 
 
 def root() -> Path:
@@ -105,7 +110,13 @@ def place(sha256: str) -> Path:
 
 def machine() -> str:
     """Return this machine and its llama.cpp, as far as they decide what is fast."""
-    return f"{processor()}, {cores()} cores, {runtime()}, {features()}"
+    return tr(
+        "{processor}, {cores} cores, {runtime}, {features}",
+        processor=processor(),
+        cores=cores(),
+        runtime=runtime(),
+        features=features(),
+    )
 
 
 def recall(sha256: str, asked: str) -> Choice | None:

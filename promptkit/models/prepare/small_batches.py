@@ -17,6 +17,7 @@ from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.prepare.speed import decode, read, stopwatch
 from promptkit.models.runtime.context import TILE, Context, RuntimeSettings
 from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.translation import tr
 
 PREFIX, FEW = 512, 16
 """Tokens of the prefix, and of the small batch behind it."""
@@ -25,7 +26,7 @@ PREFIX, FEW = 512, 16
 def cells_per_token(path: Path, settings: RuntimeSettings) -> int:
     """Return `RuntimeSettings.fill` of a file with these settings. Raises `FailedError`."""
     job = json.dumps({"path": str(path), "settings": asdict(settings)})
-    return int(run("small_batches", job, seconds=900, doing="measuring small batches"))
+    return int(run("small_batches", job, seconds=900, doing=tr("measuring small batches")))
 
 
 def fill_of(few: float, tile: float, prefix: int) -> int:

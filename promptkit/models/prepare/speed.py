@@ -23,6 +23,7 @@ from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, RuntimeSettings
 from promptkit.models.runtime.library import library
 from promptkit.models.runtime.loaded_model import LoadedModel
+from promptkit.translation import tr
 
 ROWS = 8
 """Tokens for each row of logits; few-shot grids have one for 2 to 30."""
@@ -49,7 +50,7 @@ class Speeds:
 def speeds(trials: Sequence[tuple[Path, RuntimeSettings]]) -> Speeds:
     """Return the speed of each file and settings, measured in turns. Raises `FailedError`."""
     job = [{"path": str(path), "settings": asdict(settings)} for path, settings in trials]
-    answer = json.loads(run("speed", json.dumps(job), seconds=900, doing="measuring it"))
+    answer = json.loads(run("speed", json.dumps(job), seconds=900, doing=tr("measuring it")))
     return Speeds(tuple(answer["tokens_per_second"]), answer["settled"])
 
 

@@ -15,6 +15,7 @@ from promptkit.models.prepare.isolated import FailedError
 from promptkit.models.prepare.model_files import ModelFile
 from promptkit.models.prepare.precision import distances
 from promptkit.models.runtime.context import RuntimeSettings
+from promptkit.translation import tr
 
 WHOLE = "F32"
 """The weights that others are compared with."""
@@ -85,15 +86,24 @@ def _loss(kind: str, files: Mapping[str, ModelFile], found: Mapping[str, float])
     """Return the reason why weights are less precise than the file's own, if they are."""
     own, *_ = files
     if kind not in found or own not in found:
-        return "its numbers overflow, or cannot be compared with whole precision"
+        return tr("its numbers overflow, or cannot be compared with whole precision")
     if found[kind] > max(found[own], AS_PRECISE):
-        return f"{found[kind]:.4f} nats from whole precision, {own} only {found[own]:.4f}"
+        return tr(
+            "{found:.4f} nats from whole precision, {own} only {found_2:.4f}",
+            found=found[kind],
+            own=own,
+            found_2=found[own],
+        )
     before = {tensor.name: tensor.type for tensor in files[own].header.tensors}
     for tensor in files[kind].header.tensors:
         # Half precision is as good as integers of 8 bits, but not as what has more.
         more = {"F16": ("F32", "BF16"), "BF16": ("F32", "F16")}.get(tensor.type, ())
         if before[tensor.name] in more:
-            return f"{tensor.name} would lose bits of its {before[tensor.name]}"
+            return tr(
+                "{name} would lose bits of its {before}",
+                name=tensor.name,
+                before=before[tensor.name],
+            )
     return None
 
 
@@ -110,8 +120,11 @@ def _shortage(header: Header, kinds: Collection[str], folder: Path) -> str | Non
     needed = sum(header.elements * blocks[kind][1] // blocks[kind][0] for kind in kinds)
     for what, free in (("disk", shutil.disk_usage(folder).free), ("memory", free_memory())):
         if needed > free / 2:
-            return (
-                f"it takes {needed / 1e9:.2f} GB of {what} for a while, and of the "
-                f"{free / 1e9:.2f} GB that are free half is left alone"
+            return tr(
+                "it takes {needed:.2f} GB of {what} for a while, and of the {free:.2f} GB "
+                "that are free half is left alone",
+                needed=needed / 1000000000.0,
+                what=what,
+                free=free / 1000000000.0,
             )
     return None

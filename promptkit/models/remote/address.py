@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from promptkit.errors import ModelError, shorten
+from promptkit.translation import tr
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OPENAI = "api.openai.com"
@@ -57,16 +58,21 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ModelError(f"the URL of the server is malformed: {error}") from None
+        raise ModelError(tr("the URL of the server is malformed: {error}", error=error)) from None
     if not is_url(url) or not host:
         raise ModelError(
-            "the URL of a server begins with http:// or https:// and a host, such as "
-            "http://127.0.0.1:8080"
+            tr(
+                "the URL of a server begins with http:// or https:// and a host, such as "
+                "http://127.0.0.1:8080"
+            )
         )
     if parts.query:
         raise ModelError(
-            f"{host}: the URL of a server has no ?query; put a key into PROMPTKIT_API_KEY, and "
-            "name a model after #"
+            tr(
+                "{host}: the URL of a server has no ?query; put a key into "
+                "PROMPTKIT_API_KEY, and name a model after #",
+                host=host,
+            )
         )
     shown = f"[{host}]" if ":" in host else host
     shown += f":{port}" if port is not None else ""
@@ -100,6 +106,10 @@ def check_named_by_file(url: str, environment: Mapping[str, str] = os.environ) -
     known = map(str.strip, environment.get("PROMPTKIT_SERVERS", "").lower().split(","))
     if host not in {*_LOOPBACK, *filter(None, known)}:
         raise ModelError(
-            f"the file names the server {shorten(host)}, and inputs would be sent there; if you "
-            "trust it, name its URL as the model (--model), or its host in PROMPTKIT_SERVERS"
+            tr(
+                "the file names the server {host}, and inputs would be sent there; if you "
+                "trust it, name its URL as the model (--model), or its host in "
+                "PROMPTKIT_SERVERS",
+                host=shorten(host),
+            )
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptkit.errors import MissingExtraError, ModelError, shorten
 from promptkit.models.remote.address import Address
+from promptkit.translation import mark, tr
 
 if TYPE_CHECKING:
     import httpx2
@@ -72,7 +73,7 @@ class Client:
         self.address, self.patience = address, patience
         headers = {"User-Agent": "promptkit", "Accept": "application/json"}
         if address.key:
-            headers["Authorization"] = f"Bearer {address.key}"
+            headers["Authorization"] = tr("Bearer {key}", key=address.key)
         self._http = self._httpx.Client(
             headers=headers,
             auth=address.login,
@@ -88,7 +89,7 @@ class Client:
         """Requests that had to be tried again."""
 
     def __repr__(self) -> str:
-        return f"<Client {self.address.root}>"
+        return tr("<Client {root}>", root=self.address.root)
 
     def get(self, path: str) -> Any:
         """Return the answer to a GET, as JSON. Raises as `post` does."""
@@ -125,16 +126,18 @@ class Client:
             failures += 1
             said = f"{self.address.root}{path}: {reason}"
             if not passing or failures >= patience.attempts:
-                tries = f" (after {failures} tries)" if failures > 1 else ""
+                tries = tr(" (after {failures} tries)", failures=failures) if failures > 1 else ""
                 raise NoAnswerError(f"{said}{tries}", status)
             wait = patience.wait(failures) if wait is None else wait
             if wait > _LONGEST_ASKED:
-                raise NoAnswerError(f"{said}; it asks to wait {wait:,.0f} seconds", status)
+                raise NoAnswerError(
+                    tr("{said}; it asks to wait {wait:,.0f} seconds", said=said, wait=wait), status
+                )
             self.failures += 1
             if status == 429:
                 self._hold(wait)  # every thread, since the limit is of them all
             if self._closed.wait(wait):
-                raise NoAnswerError(f"{said}; the model was closed", status)
+                raise NoAnswerError(tr("{said}; the model was closed", said=said), status)
 
     def _try(
         self, method: str, path: str, body: Mapping[str, Any] | None
@@ -147,7 +150,12 @@ class Client:
                 content = self._read(response)
                 status, headers = response.status_code, response.headers
         except httpx.TimeoutException:
-            return None, f"no answer in {self.patience.seconds:g} seconds", None, True
+            return (
+                None,
+                tr("no answer in {seconds:g} seconds", seconds=self.patience.seconds),
+                None,
+                True,
+            )
         except (httpx.TransportError, httpx.DecodingError) as error:
             return None, self.clean(f"{_KINDS.get(type(error).__name__, error)}"), None, True
         except httpx.InvalidURL as error:
@@ -158,7 +166,7 @@ class Client:
             try:
                 return None, httpx.Response(200, content=content).json(), status, None
             except (ValueError, RecursionError):
-                reason = f"an answer that is no JSON: {self._shown(content)}"
+                reason = tr("an answer that is no JSON: {shown}", shown=self._shown(content))
                 return None, reason, status, False
         passing = status in _PASSING or (status >= 500 and status not in _LASTING)
         asked = _asked_wait(headers.get("Retry-After")) if passing else None
@@ -171,15 +179,17 @@ class Client:
             parts.append(part)
             size += len(part)
             if size > _LARGEST:
-                raise ModelError(f"an answer of more than {_LARGEST // 2**20} MiB")
+                raise ModelError(
+                    tr("an answer of more than {LARGEST} MiB", LARGEST=_LARGEST // 2**20)
+                )
         return b"".join(parts)
 
     def _said(self, content: bytes, status: int) -> str:
         """Return what an error's body says, without secrets."""
         if status in (401, 403):
-            return "it wants a key, or another one: put it into PROMPTKIT_API_KEY"
+            return tr("it wants a key, or another one: put it into PROMPTKIT_API_KEY")
         if 300 <= status < 400:
-            return "it sends elsewhere, which is not followed; use the URL of the server itself"
+            return tr("it sends elsewhere, which is not followed; use the URL of the server itself")
         try:
             said = self._httpx.Response(200, content=content).json()
         except (ValueError, RecursionError):
@@ -206,8 +216,14 @@ class Client:
                 before = self._answered.setdefault((path, name), value)
                 if before != value:
                     raise ModelError(
-                        f"{self.address.root}: the server changed while it was asked: its {name} "
-                        f"was {shorten(before)} and is {shorten(value)}; load it anew"
+                        tr(
+                            "{root}: the server changed while it was asked: its {name} was {before} "
+                            "and is {value}; load it anew",
+                            root=self.address.root,
+                            name=name,
+                            before=shorten(before),
+                            value=shorten(value),
+                        )
                     )
 
     def _keep_pace(self) -> None:
@@ -225,10 +241,10 @@ class Client:
 
 
 _KINDS = {
-    "ConnectError": "nobody answers there; is the server running?",
-    "RemoteProtocolError": "the server cut the connection",
-    "ReadError": "the server cut the connection",
-    "WriteError": "the server cut the connection",
+    "ConnectError": mark("nobody answers there; is the server running?"),
+    "RemoteProtocolError": mark("the server cut the connection"),
+    "ReadError": mark("the server cut the connection"),
+    "WriteError": mark("the server cut the connection"),
 }
 
 
@@ -236,7 +252,7 @@ def _library() -> Any:
     try:
         import httpx2
     except ImportError:
-        raise MissingExtraError("a model behind a server", "remote") from None
+        raise MissingExtraError(tr("a model behind a server"), "remote") from None
     return httpx2
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from promptkit.errors import ModelError
 from promptkit.models.remote.client import Client
+from promptkit.translation import tr
 
 ALL = 1_000_000
 """A number of tokens that no vocabulary has."""
@@ -158,4 +159,4 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise ModelError(f"{path}: its answer holds no log-probabilities") from None
+        raise ModelError(tr("{path}: its answer holds no log-probabilities", path=path)) from None

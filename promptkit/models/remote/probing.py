@@ -33,11 +33,14 @@ from promptkit.models.remote.writers import (
     write_llama_cpp,
     write_ollama,
 )
+from promptkit.translation import mark, tr
 
-KNOWN = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
+KNOWN = mark(
+    "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
+)
 """A text that any model goes on from in the same way."""
 
-_QUESTION = [{"role": "user", "content": "Say the capital of Spain in one word."}]
+_QUESTION = [{"role": "user", "content": mark("Say the capital of Spain in one word.")}]
 
 CLOSE = 0.3
 """How far the same log-probability may lie apart in two answers, in nats, for another batch."""
@@ -103,19 +106,19 @@ def probe(client: Client, model: str | None, words: ServerTokens | None) -> Abil
 def _forced(client: Client, once: Client, words: ServerTokens | None) -> Way:
     """Return the way by llama.cpp's `/completion`, whose numbers do not change when forced."""
     if words is None:
-        raise ModelError("/completion: the server shows no tokens")
+        raise ModelError(tr("/completion: the server shows no tokens"))
     ids = _with_bos(words)
     found = llama_cpp(once)(ids, 10)
     _check(found.logprobs.values(), "/completion")
     token, logprob = min(found.by_id.items(), key=lambda one: one[1], default=(None, 0.0))
     if token is None:
-        raise ModelError("/completion: the server does not say the ids of tokens")
+        raise ModelError(tr("/completion: the server does not say the ids of tokens"))
     body = {"prompt": ids, "n_predict": 1, "temperature": 0, "n_probs": 1}
     said = once.post("/completion", {**body, "logit_bias": [[token, 10_000.0]]})
     forced = read_llama_cpp(said).by_id.get(token)
     if forced is None or abs(forced - logprob) > CLOSE:
-        raise ModelError("/completion: a token that is forced has another log-probability")
-    return Way("forced tokens of /completion", "tokens", ways.forced(client, llama_cpp(client)))
+        raise ModelError(tr("/completion: a token that is forced has another log-probability"))
+    return Way(tr("forced tokens of /completion"), "tokens", ways.forced(client, llama_cpp(client)))
 
 
 def _echoed(client: Client, once: Client, model: str | None, words: ServerTokens | None) -> Way:
@@ -124,56 +127,66 @@ def _echoed(client: Client, once: Client, model: str | None, words: ServerTokens
     logprob = next_one.logprobs.get(next_one.text)
     read = ways.echo(once, model, KNOWN + next_one.text)[0]
     numbers = [one for _, one in read[1:]]
-    _check(numbers, "/v1/completions with echo")
+    _check(numbers, tr("/v1/completions with echo"))
     if len(numbers) < 5:
-        raise ModelError("/v1/completions with echo: the server does not echo the prompt")
+        raise ModelError(tr("/v1/completions with echo: the server does not echo the prompt"))
     if logprob is None or abs(numbers[-1] - logprob) > CLOSE:
         raise ModelError(
-            "/v1/completions with echo: its numbers are not those of the tokens they stand beside "
-            f"({next_one.text!r} has {numbers[-1]:.2f} there, and {logprob or 0:.2f} when written)"
+            tr(
+                "/v1/completions with echo: its numbers are not those of the tokens they "
+                "stand beside ({text!r} has {numbers:.2f} there, and {logprob:.2f} when "
+                "written)",
+                text=next_one.text,
+                numbers=numbers[-1],
+                logprob=logprob or 0,
+            )
         )
     if words is not None:
         try:
             by_ids = ways.echo(once, model, [_with_bos(words)] * 2)
             if len(by_ids) == 2 and abs(by_ids[0][-1][1] - read[-2][1]) <= CLOSE:
-                return Way("echo, from tokens", "tokens", ways.echoed(client, model))
+                return Way(tr("echo, from tokens"), "tokens", ways.echoed(client, model))
         except ModelError:
             pass
-    return Way("echo, from text", "text", ways.echoed_text(client, model))
+    return Way(tr("echo, from text"), "text", ways.echoed_text(client, model))
 
 
 def _listed(client: Client, once: Client, model: str | None, words: ServerTokens | None) -> Way:
     """Return the way by the next tokens that `/v1/completions` lists."""
     most = _most(completions(once, model), KNOWN, "/v1/completions")
     ask = completions(client, model)
-    shown = _shown(most, "next tokens")
+    shown = _shown(most, tr("next tokens"))
     if words is not None:
         return Way(shown, "tokens", ways.continued(ask, words, most), exact=most == ALL)
-    return Way(f"{shown}, from text", "text", ways.spelled(ask, most), exact=False)
+    return Way(tr("{shown}, from text", shown=shown), "text", ways.spelled(ask, most), exact=False)
 
 
 def _ollama(client: Client, once: Client, model: str | None) -> Way:
     most = _most(ollama(once, model), KNOWN, "/api/generate")
-    name = f"{_shown(most, 'next tokens')} of /api/generate"
+    name = tr("{shown} of /api/generate", shown=_shown(most, tr("next tokens")))
     return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
 
 
 def _chat(client: Client, once: Client, model: str | None) -> Way:
     most = _most(chat(once, model), _QUESTION, "/v1/chat/completions")
-    name = f"{_shown(most, 'first tokens')} of a chat's answer"
+    name = tr("{shown} of a chat's answer", shown=_shown(most, tr("first tokens")))
     return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
 
 
 def _shown(most: int, what: str) -> str:
-    return f"all {what}" if most == ALL else f"the {most} most probable {what}"
+    return (
+        tr("all {what}", what=what)
+        if most == ALL
+        else tr("the {most} most probable {what}", most=most, what=what)
+    )
 
 
 def _decided(client: Client, once: Client) -> Way:
     labels = ["Madrid", "a fruit"]
-    found = ways.decide(once, KNOWN, "How does it go on?", labels)
+    found = ways.decide(once, KNOWN, tr("How does it go on?"), labels)
     if found[0] == found[1]:
-        raise StubbedError("/v1/systemone: the same probability for everything")
-    name = "/v1/systemone: a decision model reads the prompt as its state"
+        raise StubbedError(tr("/v1/systemone: the same probability for everything"))
+    name = tr("/v1/systemone: a decision model reads the prompt as its state")
     return Way(name, "text", ways.decided(client), exact=False)
 
 
@@ -190,11 +203,11 @@ def _most(ask: Ask, prompt: Any, path: str) -> int:
             continue
         _check(found.logprobs.values(), path)
         if len(found.logprobs) < 2:
-            raise ModelError(f"{path}: the server ignores logprobs")
+            raise ModelError(tr("{path}: the server ignores logprobs", path=path))
         if len(found.logprobs) < count:
             return len(found.logprobs)
         return ALL if count == _COUNTS[0] and _lists_all(ask, prompt) else count
-    raise refusal or ModelError(f"{path}: no log-probabilities")
+    raise refusal or ModelError(tr("{path}: no log-probabilities", path=path))
 
 
 def _lists_all(ask: Ask, prompt: Any) -> bool:
@@ -210,10 +223,12 @@ def _check(numbers: Any, path: str) -> None:
     """Raise `StubbedError` for numbers that are no log-probabilities."""
     listed = [*numbers]
     if is_stubbed(listed):
-        shown = f"{listed[0]} for every token" if listed else "none"
+        shown = tr("{listed} for every token", listed=listed[0]) if listed else "none"
         if len(set(listed)) > 1:
-            shown = "some are above 0 or no numbers"
-        raise StubbedError(f"{path}: its log-probabilities are none: {shown}")
+            shown = tr("some are above 0 or no numbers")
+        raise StubbedError(
+            tr("{path}: its log-probabilities are none: {shown}", path=path, shown=shown)
+        )
 
 
 def _with_bos(words: ServerTokens) -> list[int]:

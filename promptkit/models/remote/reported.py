@@ -11,6 +11,7 @@ from typing import Any
 
 from promptkit.errors import ModelError, shorten
 from promptkit.models.remote.client import Client, NoAnswerError
+from promptkit.translation import tr
 
 _STEADY = ("id", "root", "owned_by", "max_model_len", "meta", "digest")
 """What of a listed model does not change while it is served."""
@@ -88,8 +89,14 @@ def _only(client: Client, names: list[str]) -> str | None:
     if len(names) > 1:
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise ModelError(
-            f"{client.address.root}: the server has {len(names)} models; name one after #, as in "
-            f"{client.address.root}#{names[0]}: {shown}"
+            tr(
+                "{root}: the server has {count} models; name one after #, as in "
+                "{root}#{names}: {shown}",
+                root=client.address.root,
+                count=len(names),
+                names=names[0],
+                shown=shown,
+            )
         )
     return names[0] if names else None
 
@@ -97,11 +104,11 @@ def _only(client: Client, names: list[str]) -> str | None:
 def _runtime(client: Client, own: Mapping[str, Any], props: Mapping[str, Any]) -> str:
     """Return the name of the program, with its version where it says one."""
     if "build_info" in props:
-        return f"llama.cpp server {props['build_info']}"
+        return tr("llama.cpp server {props}", props=props["build_info"])
     owner = str(own.get("owned_by") or "")
     once = client.trying_once()
     version = _get(once, "/version").get("version") or _get(once, "/api/version").get("version")
-    names = {"me": "llama-cpp-python server", "library": "Ollama", "vllm": "vLLM"}
+    names = {"me": tr("llama-cpp-python server"), "library": "Ollama", "vllm": "vLLM"}
     return f"{names.get(owner, owner or 'server')} {version or ''}".strip()
 
 
@@ -134,6 +141,12 @@ def check_same(before: Reported, now: Reported, root: str) -> None:
         old, new = before.facts.get(name), now.facts.get(name)
         if old != new:
             raise ModelError(
-                f"{root}: the server changed while it was asked: its {name} was {shorten(old)} and "
-                f"is {shorten(new)}; answers of both may be mixed, so ask again with a new --store"
+                tr(
+                    "{root}: the server changed while it was asked: its {name} was {old} and "
+                    "is {new}; answers of both may be mixed, so ask again with a new --store",
+                    root=root,
+                    name=name,
+                    old=shorten(old),
+                    new=shorten(new),
+                )
             )

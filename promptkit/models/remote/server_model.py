@@ -28,6 +28,7 @@ from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template as chat
 from promptkit.prompts.pieces import Piece
 from promptkit.prompts.prompt import Prompt
+from promptkit.translation import tr
 
 Notify = Callable[[str], None]
 
@@ -85,10 +86,10 @@ def load_server(
     """
     for name, value in (("context", context), ("concurrency", concurrency), ("attempts", attempts)):
         if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; it is 1 or more")
+            raise ValueError(tr("{name} is {value}; it is 1 or more", name=name, value=value))
     for name, number in (("rate", rate), ("timeout", timeout)):
         if number is not None and not 0 < number < float("inf"):
-            raise ValueError(f"{name} is {number}; it is more than 0")
+            raise ValueError(tr("{name} is {number}; it is more than 0", name=name, number=number))
     client = Client(address_of(url), Patience(timeout, attempts, rate=rate))
     try:
         return ServerModel(
@@ -137,7 +138,12 @@ class ServerModel:
         notify: Notify = log.info,
     ) -> None:
         if client.address.sends_openly:
-            notify(f"{client.address.root}: the key crosses the network unencrypted; use https")
+            notify(
+                tr(
+                    "{root}: the key crosses the network unencrypted; use https",
+                    root=client.address.root,
+                )
+            )
         self._client, self._notify = client, notify
         self._reported = read_report(client, model)
         self.origin = connected_to(client.address, self._reported.model)
@@ -180,11 +186,18 @@ class ServerModel:
         self._client.close()
 
     def __repr__(self) -> str:
-        return f"<ServerModel {self.identity.name} ({self.way or 'no log-probabilities'})>"
+        return tr(
+            "<ServerModel {name} ({way})>",
+            name=self.identity.name,
+            way=self.way or tr("no log-probabilities"),
+        )
 
     def __reduce__(self) -> NoReturn:
         raise ModelError(
-            f"{self.identity.name}: a connection cannot be pickled; load the server in each process"
+            tr(
+                "{name}: a connection cannot be pickled; load the server in each process",
+                name=self.identity.name,
+            )
         )
 
     def tokenize(self, prompts: Sequence[Prompt]) -> list[Request]:
@@ -209,7 +222,9 @@ class ServerModel:
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for."""
         if self.vocabulary is None:
-            raise ModelError(f"{self.identity.name}: this server does not show its tokens")
+            raise ModelError(
+                tr("{name}: this server does not show its tokens", name=self.identity.name)
+            )
         return self.vocabulary.piece(token)
 
     def score(self, requests: Sequence[Any]) -> Iterator[tuple[int, Score]]:
@@ -233,10 +248,15 @@ class ServerModel:
             yield index, Score(found.logprobs, requests[index].tokens, seconds, found.unknown)
         if unknown:
             self._notify(
-                f"{self.identity.name}: in {unknown:,} of {len(requests):,} prompts the server did "
-                "not list the tokens of some labels; those are unknown and have the most that they "
-                "can have, so the probabilities of the others are lower bounds, and there is no "
-                "answer where an unknown label could be the best"
+                tr(
+                    "{name}: in {unknown:,} of {count:,} prompts the server did not list the "
+                    "tokens of some labels; those are unknown and have the most that they can "
+                    "have, so the probabilities of the others are lower bounds, and there is "
+                    "no answer where an unknown label could be the best",
+                    name=self.identity.name,
+                    unknown=unknown,
+                    count=len(requests),
+                )
             )
 
     def generate(
@@ -256,7 +276,7 @@ class ServerModel:
         """
         write = self._can.write
         if write is None:
-            raise ModelError(f"{self.identity.name}: this server writes no answers")
+            raise ModelError(tr("{name}: this server writes no answers", name=self.identity.name))
         for request in requests:
             check_fits(request, self.identity.context, sampling.max_tokens)
         for index, found, seconds in self._run(lambda one: write(one, sampling), requests):
@@ -292,8 +312,11 @@ class ServerModel:
         bos = known.bos if words is not None and words.endpoints.keeps_controls_apart else ""
         if prompt.messages and self.chat_template is None:
             raise PromptError(
-                f"{self.identity.name}: the template makes turns, and the server does not say its "
-                "chat template; use a template without turns, or load_server(…, chat_template=…)"
+                tr(
+                    "{name}: the template makes turns, and the server does not say its chat "
+                    "template; use a template without turns, or load_server(…, chat_template=…)",
+                    name=self.identity.name,
+                )
             )
         raw = chat.apply(prompt, self.chat_template, bos=bos, eos=known.eos)
         if words is None or self._encoder is None or reads == "text":
@@ -309,19 +332,29 @@ class ServerModel:
         root, can = self._client.address.root, self._can
         if can.way is None and can.is_stubbed:
             raise ModelError(
-                f"{root}: the server's log-probabilities are none, so that every answer would be "
-                f"wrong; it is refused. Tried:{why_not(can.refused)}"
+                tr(
+                    "{root}: the server's log-probabilities are none, so that every answer "
+                    "would be wrong; it is refused. Tried:{why_not}",
+                    root=root,
+                    why_not=why_not(can.refused),
+                )
             )
         if can.way is None and can.write is None:
             raise ModelError(
-                f"{root}: the server neither shows log-probabilities nor writes answers. "
-                f"Tried:{why_not(can.refused)}"
+                tr(
+                    "{root}: the server neither shows log-probabilities nor writes answers. "
+                    "Tried:{why_not}",
+                    root=root,
+                    why_not=why_not(can.refused),
+                )
             )
 
     def _no_way(self) -> str:
-        return (
-            f"{self.identity.name}: this server shows no log-probabilities of labels, so that it "
-            f"can only write answers. Tried:{why_not(self._can.refused)}"
+        return tr(
+            "{name}: this server shows no log-probabilities of labels, so that it can "
+            "only write answers. Tried:{why_not}",
+            name=self.identity.name,
+            why_not=why_not(self._can.refused),
         )
 
     def _fingerprint(self) -> str:
@@ -338,14 +371,21 @@ class ServerModel:
         """Return what is connected to, and how it is used."""
         way, shown = self._can.way, self._reported
         if way is None:
-            how = "no log-probabilities, so that it only writes answers"
+            how = tr("no log-probabilities, so that it only writes answers")
         else:
-            how = f"labels are scored by {way.name}" + ("" if way.exact else " (not exact)")
-        tokens = "tokens shown" if self.vocabulary is not None else "tokens hidden"
-        template = "chat template known" if self.chat_template else "no chat template"
-        return (
-            f"{short_name(shown.model)} on {shown.runtime}; {how}; {tokens}; "
-            f"{template}; {self._threads} requests at once"
+            how = tr("labels are scored by {name}", name=way.name) + (
+                "" if way.exact else tr(" (not exact)")
+            )
+        tokens = tr("tokens shown") if self.vocabulary is not None else tr("tokens hidden")
+        template = tr("chat template known") if self.chat_template else tr("no chat template")
+        return tr(
+            "{short_name} on {runtime}; {how}; {tokens}; {template}; {threads} requests at once",
+            short_name=short_name(shown.model),
+            runtime=shown.runtime,
+            how=how,
+            tokens=tokens,
+            template=template,
+            threads=self._threads,
         )
 
 
@@ -361,8 +401,12 @@ def _as_turns(prompt: Prompt) -> Prompt:
         return prompt
     if last.content.strip():
         raise PromptError(
-            f"example {shorten(prompt.query)}: the template begins the answer with "
-            f"{shorten(last.content.strip())}, and this server does not go on from it; use a "
-            "template that does not, such as --template chat"
+            tr(
+                "example {query}: the template begins the answer with {shorten}, and this "
+                "server does not go on from it; use a template that does not, such as "
+                "--template chat",
+                query=shorten(prompt.query),
+                shorten=shorten(last.content.strip()),
+            )
         )
     return replace(prompt, messages=prompt.messages[:-1])

@@ -11,6 +11,7 @@ from typing import Any
 from promptkit.errors import PromptError, shorten
 from promptkit.models.remote.client import Client, NoAnswerError
 from promptkit.models.tokens.reader import ControlToken
+from promptkit.translation import tr
 
 _LOOKS_LIKE_CONTROL = re.compile(r"<[^\s<>]{1,60}>|\[/?[A-Z_]{2,30}\]|<\|[^<>|]{1,60}\|>")
 """Texts that may be control tokens."""
@@ -131,9 +132,13 @@ class ServerTokens:
         """Raise `PromptError` for data that the server would read as a control token."""
         if found := next(iter(self._controls_in(text)), None):
             raise PromptError(
-                f"the data contain {found!r}, which this server reads as a control token "
-                f"(in {shorten(text)}); change the data, or use a server whose /tokenize has "
-                "parse_special, such as llama.cpp's"
+                tr(
+                    "the data contain {found!r}, which this server reads as a control token "
+                    "(in {text}); change the data, or use a server whose /tokenize has "
+                    "parse_special, such as llama.cpp's",
+                    found=found,
+                    text=shorten(text),
+                )
             )
 
     def _controls_in(self, text: str) -> list[str]:

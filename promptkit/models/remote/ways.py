@@ -20,6 +20,7 @@ from promptkit.models.remote.next_tokens import ALL, Ask, NextTokens, read_llama
 from promptkit.models.remote.server_tokens import ServerTokens
 from promptkit.models.remote.text_request import TextRequest
 from promptkit.prompts.prompt import TokenizedPrompt
+from promptkit.translation import tr
 
 _LISTED = 200
 """Tokens that are asked for at a point, where the server lists any number."""
@@ -85,7 +86,9 @@ def forced(client: Client, ask: Ask) -> Callable[[TokenizedPrompt], Scored]:
         said = client.post("/completion", {**body, "logit_bias": [[token, _FORCE]]})
         found = read_llama_cpp(said).by_id
         if token not in found:
-            raise ModelError(f"/completion: the server does not write the token {token}")
+            raise ModelError(
+                tr("/completion: the server does not write the token {token}", token=token)
+            )
         if found[token] < _UNDERFLOW:  # a probability that is 0 in single precision
             return _UNDERFLOW, False
         return found[token], True
@@ -156,7 +159,10 @@ def _text_before(request: TokenizedPrompt, words: ServerTokens) -> bytes:
             if text.endswith(tail):
                 return text[: len(text) - len(tail)]
     raise ModelError(
-        f"example {shorten(prompt.query)}: the server's tokens do not spell its labels"
+        tr(
+            "example {query}: the server's tokens do not spell its labels",
+            query=shorten(prompt.query),
+        )
     )
 
 
@@ -170,7 +176,11 @@ def echoed(client: Client, model: str | None) -> Callable[[TokenizedPrompt], Sco
         for own, sequence, logprobs in zip(request.candidates, sequences, read, strict=True):
             if not 0 <= len(sequence) - len(logprobs) <= 1:  # one may be left out: the first
                 raise ModelError(
-                    f"/v1/completions: the server echoes {len(logprobs)} of {len(sequence)} tokens"
+                    tr(
+                        "/v1/completions: the server echoes {count} of {count_2} tokens",
+                        count=len(logprobs),
+                        count_2=len(sequence),
+                    )
                 )
             found.append(math.fsum(one for _, one in logprobs[-len(own) :]))
         return Scored(tuple(found))
@@ -221,7 +231,7 @@ def echo(client: Client, model: str | None, prompt: Any) -> list[list[tuple[str,
     # One token is written, since 0 of them means any number to some servers.
     body = {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0}
     said = client.post("/v1/completions", {**body, "logprobs": 1, "echo": True})
-    with reading("/v1/completions with echo"):
+    with reading(tr("/v1/completions with echo")):
         choices = sorted(said["choices"], key=lambda choice: choice.get("index", 0))
         usage = said.get("usage") or {}
         written = usage.get("completion_tokens", len(choices)) // max(len(choices), 1)
@@ -285,9 +295,14 @@ def first_tokens(ask: Ask, most: int) -> Callable[[TextRequest], Scored]:
             if start is not None and start in starts[:index]:
                 other = labels[starts.index(start)]
                 raise PromptError(
-                    f"the labels {other!r} and {labels[index]!r} begin with the same token "
-                    f"{start!r}, and this server does not go on from it; compare with --verbalizer "
-                    "words that begin apart, or use a server with /v1/completions"
+                    tr(
+                        "the labels {other!r} and {labels!r} begin with the same token {start!r}, "
+                        "and this server does not go on from it; compare with --verbalizer words "
+                        "that begin apart, or use a server with /v1/completions",
+                        other=other,
+                        labels=labels[index],
+                        start=start,
+                    )
                 )
         return Scored(
             tuple(found.most if one is None else names[one] for one in starts),
@@ -302,7 +317,7 @@ def decided(client: Client) -> Callable[[TextRequest], Scored]:
 
     def score(request: TextRequest) -> Scored:
         labels = [label.strip() for label in request.prompt.candidates or ()]
-        found = decide(client, request.prompt.text, "Which one goes on the text?", labels)
+        found = decide(client, request.prompt.text, tr("Which one goes on the text?"), labels)
         return Scored(
             tuple(math.log(one) if one > 0 else _SMALLEST for one in found),
             tuple(index for index, one in enumerate(found) if one <= 0),

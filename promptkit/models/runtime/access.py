@@ -14,6 +14,7 @@ from time import monotonic
 from typing import NoReturn
 
 from promptkit.errors import ModelError
+from promptkit.translation import tr
 
 IDLE_SECONDS = 1.0
 """Seconds for which an idle run, whose next result nobody asks for, keeps other threads waiting."""
@@ -54,13 +55,17 @@ class Access:
     def check(self) -> None:
         """Raise `ModelError` for a closed model, or one used in the process that forked this."""
         if self._closed:
-            raise ModelError(f"the model {self._name} is closed")
+            raise ModelError(tr("the model {name} is closed", name=self._name))
         if self._process != os.getpid():
             if self._used:
                 raise ModelError(
-                    f"the model {self._name} was loaded in another process ({self._process}) and "
-                    "cannot be used in a fork of it; load it in this process, or start processes "
-                    "with the method 'spawn'"
+                    tr(
+                        "the model {name} was loaded in another process ({process}) and cannot be "
+                        "used in a fork of it; load it in this process, or start processes with "
+                        "the method 'spawn'",
+                        name=self._name,
+                        process=self._process,
+                    )
                 )
             self._begin_in_process()  # nothing of it ran before the fork
         self._used = True
@@ -68,7 +73,10 @@ class Access:
     def refuse_pickling(self) -> NoReturn:
         """Raise `ModelError` where a model is about to be sent to another process."""
         raise ModelError(
-            f"the model {self._name} cannot be pickled; load it in the process that uses it"
+            tr(
+                "the model {name} cannot be pickled; load it in the process that uses it",
+                name=self._name,
+            )
         )
 
     @contextmanager
@@ -143,7 +151,7 @@ class Access:
     def _is_free_for(self, run: object) -> bool:
         mine = self._run_thread == get_ident()
         if self._step is not None and mine:  # a signal's handler, or a callback of llama.cpp
-            raise ModelError(f"the model {self._name} is in use by this very thread")
+            raise ModelError(tr("the model {name} is in use by this very thread", name=self._name))
         if self._step is not None or self._closed:
             return self._closed  # which `check` reports
         if self._run is None or self._run is run or mine:

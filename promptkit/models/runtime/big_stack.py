@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from promptkit.errors import PromptError
 from promptkit.models.runtime.access import lock_of_process
+from promptkit.translation import tr
 
 LONGEST = 2**20
 """Bytes of text that are split at most."""
@@ -29,8 +30,13 @@ def with_stack(length: int, call: Callable[[], T]) -> T:
         return call()
     if length > LONGEST:
         raise PromptError(
-            f"a text of {length:,} bytes without a line that could be read alone; "
-            f"this model's tokenizer splits at most {LONGEST:,}: shorten it, or break its lines"
+            tr(
+                "a text of {length:,} bytes without a line that could be read alone; this "
+                "model's tokenizer splits at most {LONGEST:,}: shorten it, or break its "
+                "lines",
+                length=length,
+                LONGEST=LONGEST,
+            )
         )
     with ThreadPoolExecutor(1) as threads:
         with _stack_size:  # which is set for all new threads at once
@@ -40,8 +46,11 @@ def with_stack(length: int, call: Callable[[], T]) -> T:
                 result = threads.submit(call)
             except RuntimeError:
                 raise PromptError(
-                    f"a text of {length:,} bytes: no memory is left to split it into words; "
-                    "shorten it"
+                    tr(
+                        "a text of {length:,} bytes: no memory is left to split it into words; "
+                        "shorten it",
+                        length=length,
+                    )
                 ) from None
             finally:
                 threading.stack_size(before)

@@ -24,6 +24,7 @@ from promptkit.models.runtime.loaded_model import Adapter, LoadedModel
 from promptkit.models.runtime.prefix_state import PrefixState, read_state, write_state
 from promptkit.models.runtime.token_batch import Batch
 from promptkit.models.tokens.encoder import common_prefix
+from promptkit.translation import tr
 
 Precision = Literal["f32", "f16"]
 
@@ -60,9 +61,18 @@ class RuntimeSettings:
 
     def __str__(self) -> str:
         """Return the settings that decide the numbers, as identities record them."""
-        on_gpu = f", {self.gpu_layers} layers on a GPU" if self.gpu_layers else ""
+        on_gpu = (
+            tr(", {gpu_layers} layers on a GPU", gpu_layers=self.gpu_layers)
+            if self.gpu_layers
+            else ""
+        )
         attention = "on" if self.flash_attention else "off"
-        return f"cache {self.cache}, flash attention {attention}{on_gpu}"
+        return tr(
+            "cache {cache}, flash attention {attention}{on_gpu}",
+            cache=self.cache,
+            attention=attention,
+            on_gpu=on_gpu,
+        )
 
 
 TILE = 64
@@ -130,7 +140,9 @@ class Context:
             cache=params.n_ctx * cache_width * size,
             logits=4 * self.n_vocab * max(self.limits.outputs, params.n_seq_max),
         )
-        self._context = model.open_context(params, length, note=f"; it takes {self.memory}")
+        self._context = model.open_context(
+            params, length, note=tr("; it takes {memory}", memory=self.memory)
+        )
         self._memory = lib.llama_get_memory(self._context)
         self._usage = Usage() if usage is None else usage
         self._batch = Batch(lib, settings.batch)
@@ -194,7 +206,12 @@ class Context:
             pointers = (kind * count)(*(ctypes.cast(one.pointer, kind) for one in adapters))
             scales = (ctypes.c_float * count)(*(one.scale for one in adapters))
             if lib.llama_set_adapters_lora(self._context, pointers, count, scales) != 0:
-                raise ModelError(f"llama.cpp cannot apply the adapter: {errors() or 'no reason'}")
+                raise ModelError(
+                    tr(
+                        "llama.cpp cannot apply the adapter: {errors}",
+                        errors=errors() or tr("no reason"),
+                    )
+                )
             self._adapters = adapters
 
     def keep(self, sequence: int, alone: int) -> None:
@@ -281,16 +298,24 @@ class Context:
         """
         count, limits = len(tokens), self.limits
         if not 0 < count <= limits.batch or len(outputs) > limits.outputs:
-            raise ModelError(f"a batch of {count} tokens with {len(outputs)} outputs")
+            raise ModelError(
+                tr(
+                    "a batch of {count} tokens with {count_2} outputs",
+                    count=count,
+                    count_2=len(outputs),
+                )
+            )
         for name, values, end in (
             ("sequences", sequences, limits.sequences),
             ("positions", positions, self.length),
             ("tokens", tokens, self.n_vocab),
         ):
             if values.min() < 0 or values.max() >= end:
-                raise ModelError(f"a batch with {name} beyond 0 to {end - 1}")
+                raise ModelError(
+                    tr("a batch with {name} beyond 0 to {end}", name=name, end=end - 1)
+                )
         if counts is not None and not (self._joins and _counts(counts, tokens, sequences)):
-            raise ModelError("a batch with tokens in several sequences, which it cannot have")
+            raise ModelError(tr("a batch with tokens in several sequences, which it cannot have"))
         batch = self._batch.fill(tokens, positions, sequences, outputs, counts)
         self._used.update(sequences.tolist())
         forget_errors()
@@ -305,7 +330,13 @@ class Context:
         self._usage.decoded_tokens += count
         if code != 0:
             reason = {1: "no room in the context", 2: "interrupted"}.get(code, errors())
-            raise ModelError(f"llama.cpp could not read a batch (code {code}): {reason}")
+            raise ModelError(
+                tr(
+                    "llama.cpp could not read a batch (code {code}): {reason}",
+                    code=code,
+                    reason=reason,
+                )
+            )
         if not len(outputs):
             return np.empty((0, self.n_vocab), np.float32)
         pointer = self._lib.llama_get_logits(self._context)

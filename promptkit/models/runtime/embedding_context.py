@@ -17,6 +17,7 @@ from promptkit.models.gguf.header import Header
 from promptkit.models.runtime.library import compute, errors, forget_errors, library
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.token_batch import Batch
+from promptkit.translation import tr
 
 SEQUENCES = 64
 """Texts that are read at once, at most."""
@@ -36,7 +37,7 @@ class EmbeddingContext:
         self._model = model  # it frees this context when it goes away
         pointer = model.pointer
         if lib.llama_model_has_encoder(pointer) and lib.llama_model_has_decoder(pointer):
-            raise ModelFileError(header.path, "a model that translates, which makes no vectors")
+            raise ModelFileError(header.path, tr("a model that translates, which makes no vectors"))
         self.length, self.size = length, max(length, SEQUENCES)
         # Some models project their hidden states; older libraries cannot say so, nor run them.
         read = getattr(lib, "llama_model_n_embd_out", lib.llama_model_n_embd)
@@ -69,12 +70,18 @@ class EmbeddingContext:
         forget_errors()
         code = compute(lib.llama_decode, self._context, batch)
         if code != 0:
-            raise ModelError(f"llama.cpp could not read a batch (code {code}): {errors()}")
+            raise ModelError(
+                tr(
+                    "llama.cpp could not read a batch (code {code}): {errors}",
+                    code=code,
+                    errors=errors(),
+                )
+            )
         found = np.empty((len(texts), self.dimensions), np.float32)
         for sequence in range(len(texts)):
             pointer = lib.llama_get_embeddings_seq(self._context, sequence)
             if not pointer:
-                raise ModelError("llama.cpp gives no vectors for this model")
+                raise ModelError(tr("llama.cpp gives no vectors for this model"))
             found[sequence] = np.ctypeslib.as_array(pointer, (self.dimensions,))
         return found
 
@@ -83,6 +90,8 @@ def _pooling(header: Header, lib: Any) -> int:
     """Return the pooling of tokens to one vector: as the file says, else their mean."""
     said = header.metadata.get(f"{header.architecture}.pooling_type", 0)
     if said == 4:  # LLAMA_POOLING_TYPE_RANK
-        raise ModelFileError(header.path, "a model that ranks pairs of texts, and makes no vectors")
+        raise ModelFileError(
+            header.path, tr("a model that ranks pairs of texts, and makes no vectors")
+        )
     known = (lib.LLAMA_POOLING_TYPE_CLS, lib.LLAMA_POOLING_TYPE_LAST)
     return said if said in known else lib.LLAMA_POOLING_TYPE_MEAN  # type: ignore[return-value]

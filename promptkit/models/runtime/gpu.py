@@ -5,6 +5,7 @@ from __future__ import annotations
 from promptkit.errors import ModelError
 from promptkit.models.base import GpuLayers
 from promptkit.models.runtime.library import library
+from promptkit.translation import tr
 
 
 def has_gpu() -> bool:
@@ -26,11 +27,19 @@ def layers(asked: GpuLayers, measured: int, most: int) -> int:
     if asked == "auto":
         return measured if has_gpu() else 0
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
-        raise ModelError(f"gpu_layers is {asked!r}; it is a number of layers, 0 or more, or 'auto'")
+        raise ModelError(
+            tr(
+                "gpu_layers is {asked!r}; it is a number of layers, 0 or more, or 'auto'",
+                asked=asked,
+            )
+        )
     if asked and not has_gpu():
         raise ModelError(
-            f"{asked} layers on a GPU: llama.cpp was built without a GPU here, or finds none; "
-            "docs/install.md says how to build it for CUDA, Metal or Vulkan; --gpu-layers 0 runs "
-            "without one"
+            tr(
+                "{asked} layers on a GPU: llama.cpp was built without a GPU here, or finds "
+                "none; docs/install.md says how to build it for CUDA, Metal or Vulkan; "
+                "--gpu-layers 0 runs without one",
+                asked=asked,
+            )
         )
     return min(asked, most)

@@ -19,6 +19,7 @@ from promptkit.models.runtime import grammar_source
 from promptkit.models.runtime.vocabulary import Vocabulary
 from promptkit.prompts.answer_format import literals
 from promptkit.prompts.prompt import Prompt
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -82,7 +83,7 @@ class Grammar:
             try:
                 vocabulary.plain(text)
             except (PromptError, UnicodeEncodeError) as error:
-                raise PromptError(f"the output's JSON Schema: {error}") from None
+                raise PromptError(tr("the output's JSON Schema: {error}", error=error)) from None
         if not prompt.stop and not vocabulary.endings:
             raise PromptError(
                 "nothing ends an answer, neither in the template nor in the model's vocabulary; "
@@ -101,8 +102,11 @@ class Grammar:
         # A value must be able to begin, and not only the spaces in front of it.
         if not can_begin or not any(vocabulary.piece(int(token)).strip(b" ") for token in first):
             raise PromptError(
-                f"no answer under the schema {shorten(schema)} can begin: it contradicts itself, "
-                "or this model's vocabulary cannot write it; simplify the output type"
+                tr(
+                    "no answer under the schema {schema} can begin: it contradicts itself, or "
+                    "this model's vocabulary cannot write it; simplify the output type",
+                    schema=shorten(schema),
+                )
             )
 
     def start(self) -> Matcher:
@@ -138,7 +142,7 @@ class Matcher:
     def accept(self, token: int) -> None:
         """Continue with a token. Raises `ValueError` for one that may not come next."""
         if self.finished or not self.allows(token) or not self._matcher.consume_token(token):
-            raise ValueError(f"token {token} may not come next in this answer")
+            raise ValueError(tr("token {token} may not come next in this answer", token=token))
         vocabulary, control = self._grammar.vocabulary, self._grammar.ending.control
         if token in vocabulary.endings:
             self.finish = "eos"

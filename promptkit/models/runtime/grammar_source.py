@@ -12,6 +12,7 @@ from promptkit.models.runtime import json_rules
 from promptkit.models.runtime.searched_pattern import ANY, searched
 from promptkit.models.tokens.reader import ControlToken
 from promptkit.prompts.answer_format import parts
+from promptkit.translation import tr
 
 # The model chooses among all tokens that fit, not the library among those of one spelling.
 _OPTIONS = '%llguidance {"no_forcing": true}'
@@ -59,7 +60,11 @@ def source(
         PromptError: A pattern has no such grammar.
     """
     # A model may put a space in front where the template has none.
-    lines = [_OPTIONS, f'lead: " "{{0,{max(spaces, 1)}}}', f"ANY: {ANY}"]
+    lines = [
+        _OPTIONS,
+        tr('lead: " "{{0,{spaces}}}', spaces=max(spaces, 1)),
+        tr("ANY: {ANY}", ANY=ANY),
+    ]
     value = "value" if kind == "json" else "VALUE"
     lines += json_rules.rules(schema) if kind == "json" else [_text(schema)]
     ends = [f"{value} {_tokens(endings)}"] if endings else []
@@ -67,18 +72,18 @@ def source(
         before = f"{json.dumps(ending.text)} " if ending.text else ""
         ends.append(f"{value} {before}{_tokens([ending.control])}")
     elif ending.text:
-        lines.append(f"STOP: {json.dumps(ending.text)}")
+        lines.append(tr("STOP: {dumps}", dumps=json.dumps(ending.text)))
         if kind == "json":
-            lines.append("STOPPED: STOP ANY")
-            ends.append("value STOPPED")
+            lines.append(tr("STOPPED: STOP ANY"))
+            ends.append(tr("value STOPPED"))
         else:
             # The stop is found by looking for it, so that a text may not contain it.
-            lines += ["STOPPED: (VALUE STOP & ~(ANY STOP /(?s:.+)/)) ANY"]
+            lines += [tr("STOPPED: (VALUE STOP & ~(ANY STOP /(?s:.+)/)) ANY")]
             ends.append("STOPPED")
             if endings:
-                lines.append("WHOLE: VALUE & ~(ANY STOP ANY)")
-                ends[0] = f"WHOLE {_tokens(endings)}"
-    lines.append(f"start: lead ( {' | '.join(ends)} )")
+                lines.append(tr("WHOLE: VALUE & ~(ANY STOP ANY)"))
+                ends[0] = tr("WHOLE {tokens}", tokens=_tokens(endings))
+    lines.append(tr("start: lead ( {ends} )", ends=" | ".join(ends)))
     return "\n".join(lines) + "\n"
 
 
@@ -89,16 +94,23 @@ def explained(schema: Any, error: str) -> str:
     while inside := [each for each in parts(part) if _error(each[1], schema) == reason]:
         name, part = inside[0]
         place = f"{place}.{name}"
-    return (
-        f"the output's JSON Schema, {place}: {_plain(reason)} (in {shorten(part)}); "
-        "simplify the output type"
+    return tr(
+        "the output's JSON Schema, {place}: {plain} (in {part}); simplify the output type",
+        place=place,
+        plain=_plain(reason),
+        part=shorten(part),
     )
 
 
 def _text(schema: Mapping[str, Any]) -> str:
     length = f"/(?s:.{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}})/"
     edges = f"/(?:{_EDGE}(?s:.*{_EDGE})?)?/"
-    return f"VALUE: {searched(schema.get('pattern'))} & {length} & {edges}"
+    return tr(
+        "VALUE: {searched} & {length} & {edges}",
+        searched=searched(schema.get("pattern")),
+        length=length,
+        edges=edges,
+    )
 
 
 def _error(part: Any, schema: Any) -> str:
@@ -123,11 +135,11 @@ def _plain(reason: str) -> str:
     """Return a reason without the library's own terms."""
     unknown = re.fullmatch(r"Unimplemented keys: \[(.*)\]", reason)
     if unknown:
-        return f"{unknown[1]} cannot be kept to while an answer is written"
+        return tr("{unknown} cannot be kept to while an answer is written", unknown=unknown[1])
     if reason.startswith("oneOf"):
-        return "oneOf, but neither a type nor a constant tells its options apart"
+        return tr("oneOf, but neither a type nor a constant tells its options apart")
     if reason.startswith("panic"):
-        return "too large for a grammar"
+        return tr("too large for a grammar")
     return reason.removeprefix("error: ")
 
 

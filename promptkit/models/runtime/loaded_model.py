@@ -14,6 +14,7 @@ from promptkit.errors import ModelError, ModelFileError
 from promptkit.models.gguf.file_size import AdapterSize
 from promptkit.models.runtime.access import Access
 from promptkit.models.runtime.library import errors, forget_errors, held_interrupts, library
+from promptkit.translation import tr
 
 
 class WatchedFile:
@@ -31,7 +32,9 @@ class WatchedFile:
             """Close the file."""
             self._before = since or os.fstat(self._file)
         except OSError as error:
-            raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from None
+            raise ModelFileError(
+                path, tr("cannot be read: {strerror}", strerror=error.strerror or error)
+            ) from None
 
     def check_loaded(self) -> None:
         """Check that what was loaded by this path is this file. Raises `ModelFileError`."""
@@ -41,13 +44,15 @@ class WatchedFile:
         except OSError:
             same = False
         if not same:
-            raise ModelFileError(self._path, "it was replaced while it was loaded; load it again")
+            raise ModelFileError(
+                self._path, tr("it was replaced while it was loaded; load it again")
+            )
 
     def check(self) -> None:
         """Check that nothing was written to it. Raises `ModelFileError`."""
         now, before = os.fstat(self._file), self._before
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise ModelFileError(self._path, "it changed while it was in use; load it again")
+            raise ModelFileError(self._path, tr("it changed while it was in use; load it again"))
 
 
 class LoadedModel:
@@ -98,8 +103,12 @@ class LoadedModel:
         length = min(self.trained_length, default) if asked is None else asked
         if not 0 < length <= self.trained_length:
             raise ModelError(
-                f"a context of {length} tokens: {self.path.name} was trained for "
-                f"{self.trained_length}"
+                tr(
+                    "a context of {length} tokens: {name} was trained for {trained_length}",
+                    length=length,
+                    name=self.path.name,
+                    trained_length=self.trained_length,
+                )
             )
         return length
 
@@ -120,8 +129,12 @@ class LoadedModel:
             context = library().llama_init_from_model(self.pointer, params)
         if not context:
             raise ModelError(
-                f"llama.cpp cannot make a context of {length} tokens: "
-                f"{errors() or 'no reason given'}{note}"
+                tr(
+                    "llama.cpp cannot make a context of {length} tokens: {errors}{note}",
+                    length=length,
+                    errors=errors() or tr("no reason given"),
+                    note=note,
+                )
             )
         self._contexts.append(context)
         return context
@@ -157,8 +170,8 @@ def new_adapter(model: LoadedModel, path: Path) -> Any:
     forget_errors()
     pointer = library().llama_adapter_lora_init(model.pointer, os.fsencode(path))
     if not pointer:
-        reason = errors() or "no reason given"
-        raise ModelFileError(path, f"llama.cpp cannot load the adapter: {reason}")
+        reason = errors() or tr("no reason given")
+        raise ModelFileError(path, tr("llama.cpp cannot load the adapter: {reason}", reason=reason))
     return pointer
 
 
@@ -173,14 +186,17 @@ def _load(path: Path, check: bool, gpu_layers: int) -> Any:
         model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if model:
         return model
-    reason = errors() or "no reason given"
+    reason = errors() or tr("no reason given")
     if damaged := re.search(r"tensor '([^']*)' has invalid data", reason):
         raise ModelFileError(
             path,
-            f"tensor {damaged[1]} holds numbers that are not finite; its weights are damaged: "
-            "copy, download or convert it again",
+            tr(
+                "tensor {damaged} holds numbers that are not finite; its weights are "
+                "damaged: copy, download or convert it again",
+                damaged=damaged[1],
+            ),
         )
-    raise ModelFileError(path, f"llama.cpp cannot load it: {reason}")
+    raise ModelFileError(path, tr("llama.cpp cannot load it: {reason}", reason=reason))
 
 
 def _free(model: Any, contexts: list[Any], file: WatchedFile) -> None:

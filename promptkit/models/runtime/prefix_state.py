@@ -8,6 +8,7 @@ from typing import Any
 
 from promptkit.errors import ModelError
 from promptkit.models.runtime.library import library
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,8 @@ def write_state(context: Any, sequence: int, state: PrefixState) -> None:
     last = lib.llama_memory_seq_pos_max(lib.llama_get_memory(context), sequence)
     if taken != size or last != len(state.tokens) - 1:
         raise ModelError(
-            f"a state of {len(state.tokens)} tokens is not of this model or version of llama.cpp"
+            tr(
+                "a state of {count} tokens is not of this model or version of llama.cpp",
+                count=len(state.tokens),
+            )
         )

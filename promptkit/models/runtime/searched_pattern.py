@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from promptkit.errors import PromptError
+from promptkit.translation import tr
 
 ANY = "/(?s:.*)/"
 """Any text."""
@@ -23,6 +24,6 @@ def searched(pattern: str | None) -> str:
     while bare != (outer := re.sub(r"\([^()]*\)", "", bare)):
         bare = outer
     if anchored or ((begins or ends) and "|" in bare):
-        raise PromptError(f"the pattern {pattern!r} has anchors inside")
+        raise PromptError(tr("the pattern {pattern!r} has anchors inside", pattern=pattern))
     before, after = "" if begins else "(?s:.*)", "" if ends else "(?s:.*)"
     return f"/{regex_to_lark(f'{before}(?:{inner}){after}', '')}/"

@@ -22,6 +22,7 @@ from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.split_points import BYTE_LETTERS, find_cuts
 from promptkit.models.tokens.part_cache import Cuts
 from promptkit.models.tokens.reader import ControlToken
+from promptkit.translation import tr
 
 _WHOLE = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
 """The pre-tokenizers with which BPE merges characters as they are, not letters for their bytes."""
@@ -41,7 +42,7 @@ class Vocabulary:
         self._vocab = self._lib.llama_model_get_vocab(model.pointer)
         self._type = self._lib.llama_vocab_type(self._vocab)
         if self._type == self._lib.LLAMA_VOCAB_TYPE_NONE:
-            raise ModelError(f"{header.path}: the file has no vocabulary")
+            raise ModelError(tr("{path}: the file has no vocabulary", path=header.path))
         kinds = [header.metadata.get(f"tokenizer.ggml.{name}") for name in ("model", "pre")]
         is_bpe = self._type == self._lib.LLAMA_VOCAB_TYPE_BPE
         self._splits, self._is_byte_level = is_bpe, is_bpe and not set(kinds) & set(_WHOLE)
@@ -147,7 +148,9 @@ class Vocabulary:
             if count >= 0:
                 return buffer[:count]  # type: ignore[no-any-return]
             if count == -(2**31):
-                raise PromptError(f"a text of {len(raw):,} bytes has more tokens than fit a count")
+                raise PromptError(
+                    tr("a text of {count:,} bytes has more tokens than fit a count", count=len(raw))
+                )
             buffers.tokens = (self._lib.llama_token * -count)()
 
     def _spelled(self, control: int) -> list[int]:
@@ -159,8 +162,11 @@ class Vocabulary:
             for part in parts:
                 if part not in self._single:
                     raise PromptError(
-                        f"the data contains {self._text(control)!r}, which this vocabulary can "
-                        "only write as a control token"
+                        tr(
+                            "the data contains {text!r}, which this vocabulary can only write as a "
+                            "control token",
+                            text=self._text(control),
+                        )
                     )
                 tokens.append(self._single[part])
         return tokens
@@ -171,9 +177,12 @@ class Vocabulary:
             for run in _NEWLINES.findall(text):
                 if run not in self._known:
                     raise PromptError(
-                        f"this model's vocabulary has no token for {len(run)} newlines in a row, "
-                        "on which this llama.cpp ends the process; write fewer, or install a "
-                        "newer llama-cpp-python"
+                        tr(
+                            "this model's vocabulary has no token for {count} newlines in a row, on "
+                            "which this llama.cpp ends the process; write fewer, or install a newer "
+                            "llama-cpp-python",
+                            count=len(run),
+                        )
                     )
         if not self._unwritable:
             return
@@ -190,7 +199,11 @@ class Vocabulary:
     @staticmethod
     def _no_token(what: str, text: str) -> PromptError:
         return PromptError(
-            f"this model's vocabulary has no token for {shorten(what)} (in {shorten(text)})"
+            tr(
+                "this model's vocabulary has no token for {what} (in {text})",
+                what=shorten(what),
+                text=shorten(text),
+            )
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from promptkit.errors import PromptError, shorten
 from promptkit.models.tokens.part_cache import KEPT, PROBE, Parts
 from promptkit.models.tokens.reader import MarkedText, Reader, Tokenizer
 from promptkit.prompts.prompt import Prompt, TokenizedPrompt
+from promptkit.translation import tr
 
 _FIRST, _EVERY = 4, 512
 """The first prompts, and every so many, are encoded whole as well, as a check."""
@@ -92,8 +93,12 @@ class Encoder:
             return TokenizedPrompt(prompt, *ending)
         except UnicodeEncodeError as error:
             raise PromptError(
-                f"{_name(prompt)}: {error.object[error.start : error.end]!r} in "
-                f"{shorten(error.object)} is half of a surrogate pair, not a character"
+                tr(
+                    "{name}: {object!r} in {object_2} is half of a surrogate pair, not a character",
+                    name=_name(prompt),
+                    object=error.object[error.start : error.end],
+                    object_2=shorten(error.object),
+                )
             ) from None
         except PromptError as error:
             raise PromptError(f"{_name(prompt)}: {error}") from None
@@ -114,7 +119,7 @@ class Encoder:
         least = 1 if source.place == "start" else 0
         if candidates is None:
             if len(ids) < least:
-                raise PromptError("the prompt is empty")
+                raise PromptError(tr("the prompt is empty"))
             return tuple(ids), ()
         whole = [reader.tokens_with(source, label) for label in candidates]
         if _clash(whole):
@@ -132,8 +137,12 @@ class Encoder:
             if pair := _clash(whole):
                 first, second = (candidates[index] for index in pair)
                 raise PromptError(
-                    f"this model's tokens cannot tell the labels {first!r} and {second!r} apart; "
-                    "rename one"
+                    tr(
+                        "this model's tokens cannot tell the labels {first!r} and {second!r} "
+                        "apart; rename one",
+                        first=first,
+                        second=second,
+                    )
                 )
         branch = common_prefix([*whole, ids]) if len(whole) == 1 else common_prefix(whole)
         branch = min(branch, min(map(len, whole)) - 1)
@@ -154,7 +163,7 @@ class Encoder:
             rest -= len(self._tokenizer.piece(longer[end])) or 1
             if rest < 0:
                 return longer[: end + 1]
-        raise PromptError(f"the stop {stop!r} has no token of its own")
+        raise PromptError(tr("the stop {stop!r} has no token of its own", stop=stop))
 
 
 def common_prefix(sequences: Sequence[list[int]] | Sequence[tuple[int, ...]]) -> int:
@@ -177,4 +186,6 @@ def _clash(sequences: Sequence[list[int]]) -> tuple[int, int] | None:
 
 
 def _name(prompt: Prompt) -> str:
-    return f"example {shorten(prompt.query)}, {len(prompt.shots)} shots"
+    return tr(
+        "example {query}, {count} shots", query=shorten(prompt.query), count=len(prompt.shots)
+    )

@@ -25,6 +25,7 @@ from promptkit.report.charts.panels import (
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
 from promptkit.report.interval_text import metric_of
 from promptkit.text import capital, counted, file_name, visible
+from promptkit.translation import tr
 
 MANY = 12
 """Largest number of panels of accuracies: a reader looks at them first."""
@@ -160,11 +161,17 @@ def _in_words(metric: Metric, lines: Mapping[str, Sequence[Data]]) -> str:
     said = []
     for name, rows in list(lines.items())[:MANY]:
         steps = ", ".join(
-            f"{metric_text.figure(metric, row[metric.name])} with {counted(row['shots'], 'shot')}"
+            tr(
+                "{figure} with {shots}",
+                figure=metric_text.figure(metric, row[metric.name]),
+                shots=counted(row["shots"], "shot", "shots"),
+            )
             for row in _having(metric, rows)
         )
         said.append(f"{name}: {steps}" if name else steps)
-    return f"{capital(metric.noun)} against shots. {'; '.join(said)}."
+    return tr(
+        "{capital} against shots. {said}.", capital=capital(metric.noun), said="; ".join(said)
+    )
 
 
 def cost(data: Data) -> list[Panel]:
@@ -214,11 +221,20 @@ def _costs(
 def _costs_in_words(metric: Metric, values: Sequence[Data]) -> str:
     right = " right" if metric == ACCURACY else ""
     said = [
-        f"{counted(v['shots'], 'shot')}: {v['tokens']:.0f} tokens, "
-        f"{metric_text.figure(metric, v[metric.name])}{right}"
+        tr(
+            "{shots}: {v:.0f} tokens, {figure}{right}",
+            shots=counted(v["shots"], "shot", "shots"),
+            v=v["tokens"],
+            figure=metric_text.figure(metric, v[metric.name]),
+            right=right,
+        )
         for v in (values[0], values[-1])
     ]
-    return f"{capital(metric.noun)} against the tokens of a prompt. {'; '.join(said)}."
+    return tr(
+        "{capital} against the tokens of a prompt. {said}.",
+        capital=capital(metric.noun),
+        said="; ".join(said),
+    )
 
 
 def _panels(data: Data) -> list[tuple[str, dict[str, list[Data]]]]:

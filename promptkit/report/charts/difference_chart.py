@@ -11,6 +11,7 @@ from promptkit.report import pair_names
 from promptkit.report.cell_names import CellNames, Data, grouped
 from promptkit.report.charts.panels import Panel, interval_row, intervals
 from promptkit.report.interval_text import ends_of, metric_of
+from promptkit.translation import tr
 
 MAX_PAIRS = 16
 """Largest number of differences in one panel."""
@@ -38,9 +39,13 @@ def _forest(factor: str, pairs: Sequence[Data], names: CellNames, metric: Metric
         )
         for pair in shown
     ]
-    title = "More shots" if factor == "shots" else factor.capitalize()
-    title += f", the {len(shown)} largest of {len(pairs)}" if len(shown) < len(pairs) else ""
+    title = tr("More shots") if factor == "shots" else factor.capitalize()
+    title += (
+        tr(", the {count} largest of {count_2}", count=len(shown), count_2=len(pairs))
+        if len(shown) < len(pairs)
+        else ""
+    )
     points = " points" if metric.is_share else f" {metric.noun}"
     said = "; ".join(f"{v['name']} {v['context']}: {v['number']}{points}" for v in rows)
     chart = intervals(rows, metric_text.unit(metric), signs="+d" if metric.is_share else "+~g")
-    return Panel(title, chart, f"Paired differences. {said}.")
+    return Panel(title, chart, tr("Paired differences. {said}.", said=said))

@@ -24,6 +24,7 @@ from promptkit.report.charts.panels import (
 from promptkit.report.charts.style import COLOURS, DIM, INK, WIDTH
 from promptkit.report.confusion_matrices import cut, dense, entries, golds
 from promptkit.text import counted, percent, visible
+from promptkit.translation import tr
 
 ROOM = 90
 """Room of a label, in pixels."""
@@ -73,12 +74,16 @@ def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
 
 def _bins_in_words(title: str, lines: Mapping[str, Sequence[Data]]) -> str:
     said = [
-        f"{name or 'the model'} is right {percent(one['accuracy'])} of the time where it is "
-        f"{percent(one['confidence'])} confident"
+        tr(
+            "{name} is right {percent} of the time where it is {percent_2} confident",
+            name=name or tr("the model"),
+            percent=percent(one["accuracy"]),
+            percent_2=percent(one["confidence"]),
+        )
         for name, bins in lines.items()
         for one in bins[-1:]
     ]
-    return f"Reliability, {title}. {'; '.join(said)}."
+    return tr("Reliability, {title}. {said}.", title=title, said="; ".join(said))
 
 
 def confusion(data: Data) -> list[Panel]:
@@ -132,7 +137,12 @@ def _heat(matrix: Data) -> Chart:
 def _matrix_in_words(matrix: Data) -> str:
     right = sum(count for gold, said, count in entries(matrix) if gold == said)
     total = sum(golds(matrix))
-    return f"Confusion of {counted(len(matrix['labels']), 'label')}: {right} of {total} right."
+    return tr(
+        "Confusion of {labels}: {right} of {total} right.",
+        labels=counted(len(matrix["labels"]), "label", "labels"),
+        right=right,
+        total=total,
+    )
 
 
 def _by_shots(cells: Sequence[Data], names: CellNames) -> list[tuple[str, list[Data]]]:

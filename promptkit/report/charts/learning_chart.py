@@ -15,6 +15,7 @@ from promptkit.report.charts.panels import Panel, inline, points_of, told_apart
 from promptkit.report.charts.style import WIDTH
 from promptkit.report.interval_text import metric_of
 from promptkit.text import capital, file_name, visible
+from promptkit.translation import tr
 
 NUDGE, SPREAD = 0.06, 0.2
 """Distance between the intervals of two lines at one number of rows, as a share of it, and the most
@@ -72,8 +73,8 @@ def _labels(values: Sequence[Data]) -> Any:
     ticks = [0, *(1 << power for power in range(int(most).bit_length()))]
     ticks = ticks if len(ticks) <= 9 else [0, *ticks[1::2]]
     return alt.X(
-        "at:Q",
-        title="labelled rows",
+        tr("at:Q"),
+        title=tr("labelled rows"),
         scale=alt.Scale(type="symlog", constant=1, domain=[min(least, 0), most], nice=False),
         axis=alt.Axis(values=ticks, grid=False, format=",d"),
     )
@@ -84,7 +85,16 @@ def _in_words(lines: Sequence[Data], metric: Metric) -> str:
     for line in lines:
         ends = [line["points"][0], line["points"][-1]] if line["points"][1:] else line["points"]
         steps = ", ".join(
-            f"{metric_text.figure(metric, one['value'])} with {one['labels']:,}" for one in ends
+            tr(
+                "{figure} with {one:,}",
+                figure=metric_text.figure(metric, one["value"]),
+                one=one["labels"],
+            )
+            for one in ends
         )
         said.append(f"{line['name']}: {steps}")
-    return f"{capital(metric.noun)} against labelled rows. {'; '.join(said)}."
+    return tr(
+        "{capital} against labelled rows. {said}.",
+        capital=capital(metric.noun),
+        said="; ".join(said),
+    )

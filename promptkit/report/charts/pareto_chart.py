@@ -16,17 +16,22 @@ from promptkit.report.charts.style import COLOURS, DIM, WIDTH
 from promptkit.report.cost_lines import CostLine, cost_lines, cost_of, front_of
 from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import capital
+from promptkit.translation import mark, tr
 
-_SECONDS = (
-    "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= 0.001 ? "
-    "format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * 1e6, '~g') + ' µs'"
+_SECONDS = mark(
+    "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= "
+    "0.001 ? format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * "
+    "1e6, '~g') + ' µs'"
 )
 _BYTES = (
     "datum.value >= 1e9 ? format(datum.value / 1e9, '~g') + ' GB' : datum.value >= 1e6 ? "
     "format(datum.value / 1e6, '~g') + ' MB' : format(datum.value / 1e3, '~g') + ' kB'"
 )
 
-COSTS = {"seconds": ("seconds for an item", _SECONDS), "bytes": ("bytes on disk", _BYTES)}
+COSTS = {
+    "seconds": (mark("seconds for an item"), _SECONDS),
+    "bytes": (mark("bytes on disk"), _BYTES),
+}
 """Title and labels of the axis of each cost."""
 
 
@@ -40,8 +45,13 @@ def pareto(data: Data) -> list[Panel]:
             front = front_of(known, metric, cost)
             chart = _chart(metric, lines, known, front, cost)
             said = "; ".join(f"{line.name}, {figure(metric, line.row)}" for line in front)
-            words = f"{capital(metric.noun)} against {title}. On the front: {said}."
-            panels.append(Panel(f"Against {title}", chart, words))
+            words = tr(
+                "{capital} against {title}. On the front: {said}.",
+                capital=capital(metric.noun),
+                title=title,
+                said=said,
+            )
+            panels.append(Panel(tr("Against {title}", title=title), chart, words))
     return panels
 
 
@@ -66,7 +76,7 @@ def _chart(
     y = metric_axis(metric, domain)
     steps = [one for one in values if one["front"]]
     shape = alt.Scale(domain=[True, False], range=[COLOURS[0], DIM])
-    colour = alt.Color("front:N", scale=shape, legend=None)
+    colour = alt.Color(tr("front:N"), scale=shape, legend=None)
     points = base.mark_point(size=70, opacity=1, strokeWidth=2).encode(
         y=y,
         color=colour,

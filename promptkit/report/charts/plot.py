@@ -17,6 +17,7 @@ from promptkit.report.charts.pareto_chart import pareto
 from promptkit.report.charts.risk_chart import risk
 from promptkit.report.charts.style import STYLE
 from promptkit.report.charts.variance_chart import spread, variance
+from promptkit.translation import tr
 
 PLOTS: dict[str, Callable[[Data], list[Panel]]] = {
     "accuracy": accuracy,
@@ -52,8 +53,12 @@ def plot(data: Data, what: str) -> Chart:
         TaskError: The kind is unknown, or this comparison has none of it.
     """
     if what not in PLOTS:
-        raise TaskError(f"unknown plot {what!r}; choose one of: {', '.join(PLOTS)}")
+        raise TaskError(
+            tr("unknown plot {what!r}; choose one of: {PLOTS}", what=what, PLOTS=", ".join(PLOTS))
+        )
     panels = PLOTS[what](data)
     if not panels:
-        raise TaskError(f"nothing to plot as {what!r}: this comparison has none of it")
+        raise TaskError(
+            tr("nothing to plot as {what!r}: this comparison has none of it", what=what)
+        )
     return together(panels).properties(config=alt.Config(**STYLE))

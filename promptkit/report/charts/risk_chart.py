@@ -8,6 +8,7 @@ from promptkit.report.cell_names import CellNames, Data
 from promptkit.report.charts.panels import Panel, inline, percent_axis
 from promptkit.report.charts.style import COLOURS, DIM, WIDTH
 from promptkit.text import percent
+from promptkit.translation import tr
 
 
 def risk(data: Data) -> list[Panel]:
@@ -32,5 +33,9 @@ def risk(data: Data) -> list[Panel]:
     chart = alt.layer(*layers).properties(width=WIDTH, height=220)
     last = found["curve"][-1]["risk"]
     name = CellNames(data["rows"]).with_shots(found)
-    said = f"Risk against coverage, {name}: {percent(last)} wrong where all are answered."
+    said = tr(
+        "Risk against coverage, {name}: {last} wrong where all are answered.",
+        name=name,
+        last=percent(last),
+    )
     return [Panel("", chart, said)]

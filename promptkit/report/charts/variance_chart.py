@@ -26,6 +26,7 @@ from promptkit.report.charts.panels import (
 from promptkit.report.charts.style import COLOURS, LINE, WIDTH
 from promptkit.report.interval_text import metric_of
 from promptkit.text import capital, counted
+from promptkit.translation import tr
 
 MOST = 12
 """Largest number of ranges in one panel."""
@@ -76,7 +77,7 @@ def _spreads(found: Sequence[Data], names: CellNames, metric: Metric) -> Chart:
         for row, one in enumerate(found)
         for value in one["accuracies"]
     ]
-    y = alt.Y("row:O", axis=None)
+    y = alt.Y(tr("row:O"), axis=None)
     base = alt.Chart(numbered([_row(one, names, metric) for one in found])).encode(y=y)
     line = base.mark_rule(strokeWidth=2, yOffset=14, color=LINE)
     levels = alt.Chart(inline(dots)).mark_point(
@@ -105,9 +106,11 @@ def _row(one: Data, names: CellNames, metric: Metric) -> dict[str, Any]:
     write = partial(metric_text.within, metric, one["ci"])
     low, high = map(write, one["ci"])
     return {
-        "name": counted(one["shots"], "shot"),
+        "name": counted(one["shots"], "shot", "shots"),
         "context": names.held(one),
         "low": min(one["accuracies"]),
         "high": max(one["accuracies"]),
-        "number": f"{write(one['estimate'])} apart [{low}, {high}]",
+        "number": tr(
+            "{write} apart [{low}, {high}]", write=write(one["estimate"]), low=low, high=high
+        ),
     }

@@ -1,0 +1,110 @@
+"""The catalogs of messages: `python tests/support/catalog.py` brings them up to date.
+
+Messages are what `tr`, `trn`, `mark` and `counted` are given as literals, the help of commands,
+and what Typer and pydantic say. Translations stay; those of messages that changed become fuzzy,
+and are not shown until somebody has looked at them. The binary forms are written as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import babel.messages
+import typer.core
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_file
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+import promptkit
+from promptkit.translation import DOMAIN, FOLDER
+
+PACKAGE = Path(promptkit.__file__).parent
+
+KEYWORDS = {"tr": None, "mark": None, "trn": (1, 2), "counted": (2, 3)}
+
+Message = str | tuple[str, str]
+"""A message, or its forms for one and for many."""
+
+
+def messages(folder: Path = PACKAGE) -> Iterator[tuple[str, Message]]:
+    """Every message with the file that has it."""
+    for path in sorted(folder.rglob("*.py")):
+        where = path.relative_to(PACKAGE.parent).as_posix()
+        for _, found, _, _ in extract_from_file("python", path, KEYWORDS):
+            yield where, found if isinstance(found, str) else tuple(found[-2:])
+        for text in command_helps(path):
+            yield where, text
+    if folder == PACKAGE:
+        yield from foreign_messages()
+
+
+def command_helps(path: Path) -> Iterator[str]:
+    """The docstrings of a file's commands, which are their help."""
+    if path.parent.name != "cli":
+        return
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield inspect.cleandoc(ast.get_docstring(node) or "")
+
+
+def foreign_messages() -> Iterator[tuple[str, str]]:
+    """What Typer and pydantic say, in their own words."""
+    for _, found, _, _ in extract_from_file("python", typer.core.__file__, {"_": None}):
+        yield "typer", str(found)
+    for error in import_module("pydantic_core._pydantic_core").list_all_errors():
+        yield "pydantic", error["message_template_python"]
+
+
+def template() -> Catalog:
+    """The messages without translations."""
+    catalog = Catalog(project=promptkit.__name__, version=promptkit.__version__)
+    for where, found in messages():
+        if found:
+            catalog.add(found, locations=[(where, None)])
+    return catalog
+
+
+def updated(language: str) -> Catalog:
+    """The catalog of a language, with the messages of today."""
+    with place(language).open("rb") as file:
+        catalog = read_po(file, locale=language, domain=DOMAIN)
+    catalog.update(template(), update_creation_date=False)
+    catalog.obsolete.clear()
+    return catalog
+
+
+def is_translated(message: babel.messages.Message) -> bool:
+    """Whether each form of a message has a text that somebody has looked at."""
+    forms = [message.string] if isinstance(message.string, str) else message.string or [""]
+    return all(forms) and not message.fuzzy
+
+
+def place(language: str) -> Path:
+    return FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
+def as_text(catalog: Catalog) -> bytes:
+    file = io.BytesIO()
+    write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False, omit_header=False)
+    return file.getvalue()
+
+
+def as_binary(catalog: Catalog) -> bytes:
+    file = io.BytesIO()
+    write_mo(file, catalog)
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    for folder in FOLDER.iterdir():
+        made = updated(folder.name)
+        place(folder.name).write_bytes(as_text(made))
+        place(folder.name).with_suffix(".mo").write_bytes(as_binary(made))
+        missing = sum(not is_translated(one) for one in made if one.id)
+        print(f"{folder.name}: {len(made)} messages, {missing} without a translation")
