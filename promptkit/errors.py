@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptkit.graphemes import ZWJ, ZWNJ, boundary, cut, is_joined
+from promptkit.translation import tr
 
 MAX_SHOWN = 20
 """Number of problems that one message spells out; the rest are counted."""
@@ -60,7 +61,7 @@ class PromptkitError(Exception):
         lines = str(message).split("\n  ")
         shown = [escaped(_shortened(line, *_LINE)) for line in lines[:_MOST_LINES]]
         if len(lines) > _MOST_LINES:
-            shown.append(f"... and {len(lines) - _MOST_LINES:,} more lines")
+            shown.append(tr("... and {count:,} more lines", count=len(lines) - _MOST_LINES))
         super().__init__("\n  ".join(shown))
 
 
@@ -83,11 +84,11 @@ class Problem:
         where = _place(self.file, self.line)
         parts = [where] if where else []
         if self.example is not None:
-            parts.append(f"example {shorten(self.example)}")
+            parts.append(tr("example {name}", name=shorten(self.example)))
         if self.field is not None:
-            parts.append(f"field {self.field!r}")
+            parts.append(tr("field {name!r}", name=self.field))
         if self.value is not None:
-            parts.append(f"value {shorten(self.value)}")
+            parts.append(tr("value {value}", value=shorten(self.value)))
         return ", ".join(parts) + (": " if parts else "") + self.reason
 
 
@@ -99,9 +100,9 @@ class DataError(PromptkitError):
         shown = [str(problem) for problem in self.problems[:MAX_SHOWN]]
         hidden = len(self.problems) - len(shown)
         if hidden:
-            shown.append(f"... and {hidden} more")
+            shown.append(tr("... and {hidden} more", hidden=hidden))
         if len(self.problems) > 1:
-            shown.insert(0, f"{len(self.problems)} problems in the data:")
+            shown.insert(0, tr("{count} problems in the data:", count=len(self.problems)))
         super().__init__("\n  ".join(shown))
 
 
@@ -124,7 +125,9 @@ class TemplateError(PromptkitError):
         reason = brief(reason)
         self.reason, self.file, self.line, self.example = reason, file, line, example
         where = _place(file, line, column)
-        suffix = f" (while rendering example {shorten(example)})" if example else ""
+        suffix = (
+            " " + tr("(while rendering example {name})", name=shorten(example)) if example else ""
+        )
         super().__init__(f"{where}: {reason}{suffix}" if where else f"{reason}{suffix}")
 
 
@@ -165,8 +168,12 @@ class MissingExtraError(PromptkitError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs an optional dependency; "
-            f"install it with: pip install 'promptkit-fewshot[{extra}]'"
+            tr(
+                "{what} needs an optional dependency; "
+                "install it with: pip install 'promptkit-fewshot[{extra}]'",
+                what=what,
+                extra=extra,
+            )
         )
 
 

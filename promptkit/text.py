@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, AnyStr
 
 from promptkit.graphemes import JOINERS, LONGEST, composed, cut, is_joined, is_unspaced
-from promptkit.translation import tr
+from promptkit.translation import mark, tr, trn
 
 
 def number(share: float, digits: int = 0) -> str:
@@ -25,7 +25,7 @@ def number(share: float, digits: int = 0) -> str:
 def points(share: float, digits: int = 0) -> str:
     """Return a share in points: `1 point`, `12 points`."""
     shown = number(share, digits)
-    return f"{shown} {'point' if shown == '1' else 'points'}"
+    return trn("{shown} point", "{shown} points", 1 if shown == "1" else 2, shown=shown)
 
 
 def percent(share: float) -> str:
@@ -85,12 +85,12 @@ def about(n: int) -> str:
 
 def counted(n: int, one: str, many: str = "") -> str:
     """Return a number with its noun: `1 shot`, `2 shots`, `37 queries`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+    return f"{n:,} {trn(one, many or one + 's', n)}"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:
-    """Return words in a row, `last` in front of the last one: `a, b and c`."""
-    return f" {last} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
+    """Return words in a row, `last` in front of the last one, "and" or "or": `a, b and c`."""
+    return f" {tr(last)} ".join([*([", ".join(parts[:-1])] if parts[1:] else []), *parts[-1:]])
 
 
 def did_you_mean(name: str, known: Iterable[str], lead: str = "") -> str:
@@ -98,7 +98,10 @@ def did_you_mean(name: str, known: Iterable[str], lead: str = "") -> str:
     names = list(known)
     same = [other for other in names if other.casefold() == name.casefold()]
     close = get_close_matches(name, names, n=1, cutoff=0.65) or same
-    return tr("{lead}did you mean {close!r}?", lead=lead, close=close[0]) if close else ""
+    return lead + tr("did you mean {name!r}?", name=close[0]) if close else ""
+
+
+_LAST = (mark("and"), mark("or"))
 
 
 def first_names(names: Sequence[str], most: int = 12) -> str:
@@ -113,7 +116,7 @@ def capital(text: str) -> str:
 
 def sentence(text: str) -> str:
     """Return the text with a capital in front and a full stop."""
-    return f"{capital(text)}."
+    return tr("{text}.", text=capital(text))
 
 
 def printable(text: str) -> str:

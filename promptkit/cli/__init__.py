@@ -21,6 +21,7 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the `promptkit` command."""
     try:
+        _speak()
         if sys.argv[1:2] == ["lookup"]:
             from promptkit.cli.answers import answered
 
@@ -35,6 +36,19 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+
+
+def _speak() -> None:
+    """Take the language from the arguments or the environment."""
+    from promptkit.cli.language_option import speak, taken
+    from promptkit.errors import PromptkitError
+
+    sys.argv[1:], tag = taken(sys.argv[1:])
+    try:
+        speak(tag)
+    except PromptkitError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,9 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import promptkit
-from promptkit.cli import console, lookup, models, store
+from promptkit.cli import console, lookup, models, store, translated_help
 from promptkit.cli.audit import audit
 from promptkit.cli.card import card
 from promptkit.cli.cascade import cascade
@@ -25,6 +28,7 @@ from promptkit.cli.distill import distill
 from promptkit.cli.export import export
 from promptkit.cli.freeze import freeze
 from promptkit.cli.importing import import_file
+from promptkit.cli.language_option import OPTION, speak
 from promptkit.cli.lint import lint
 from promptkit.cli.new import new
 from promptkit.cli.optimise import optimise
@@ -33,9 +37,10 @@ from promptkit.cli.render import render
 from promptkit.cli.repeated import Command
 from promptkit.cli.report import report
 from promptkit.cli.serve import serve
+from promptkit.cli.translated_help import Translated
 from promptkit.cli.tune import tune
 from promptkit.errors import PromptkitError, shorten
-from promptkit.translation import tr
+from promptkit.translation import SOURCE, language, languages, tr
 
 TRACEBACK = "PROMPTKIT_TRACEBACK"
 """The environment variable with which an unexpected error shows where it comes from."""
@@ -49,12 +54,24 @@ _TYPERS_OWN: tuple[type[Exception], ...] = (
 )
 
 
-class _Group(TyperGroup):
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Let errors of usage be shown in the language in use."""
+    try:
+        yield
+    except _TYPERS_OWN as error:
+        if hasattr(error, "show") and language() != SOURCE:
+            error.show = partial(translated_help.show, error)
+        raise
+
+
+class _Group(Translated, TyperGroup):
     """A group that reports why a command stopped in a line or two, never with a traceback."""
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:
         try:
-            return super().make_context(*arguments, **more)
+            with _usage_errors():
+                return super().make_context(*arguments, **more)
         except KeyboardInterrupt:  # which typer would call an abort
             raise typer.Exit(130) from None
 
@@ -70,7 +87,8 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with _usage_errors():
+                result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except PromptkitError as error:
@@ -137,7 +155,21 @@ app.add_typer(store.app, name="store")
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help=tr("Show the version."))] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            OPTION,
+            metavar="TAG",
+            help=tr(
+                "Language of messages, help and pages: {known}; by default that of the "
+                "environment. It may stand behind a command too.",
+                known=", ".join(languages()),
+            ),
+        ),
+    ] = None,
 ) -> None:
+    if lang is not None:
+        speak(lang)
     if version:
         print(tr("promptkit {version}", version=promptkit.__version__))
         raise typer.Exit

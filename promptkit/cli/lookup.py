@@ -14,6 +14,7 @@ from promptkit.cli.answers import COMMANDS, input_of, line
 from promptkit.cli.console import Screen, err, fail, note, say, write_json
 from promptkit.cli.outputs import check_file
 from promptkit.cli.repeated import Command, unsplit
+from promptkit.cli.translated_help import Translated
 from promptkit.errors import LookupMissError, PromptkitError
 from promptkit.lookup.lookup import REFUSED, Lookup
 from promptkit.text import counted
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _DEFAULT = "find"
 
 
-class _Finding(TyperGroup):
+class _Finding(Translated, TyperGroup):
     """A group that looks inputs up where its first argument is no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

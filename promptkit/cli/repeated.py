@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from typer.core import TyperCommand
 
+from promptkit.cli.translated_help import Translated
 from promptkit.errors import TaskError
 from promptkit.translation import tr
 
 Value = TypeVar("Value", str, Path)
 
 
-class Command(TyperCommand):
+class Command(Translated, TyperCommand):
     """A command that refuses a second value where it would silently drop the first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

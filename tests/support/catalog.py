@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,12 @@ from promptkit.translation import DOMAIN, FOLDER
 PACKAGE = Path(promptkit.__file__).parent
 
 KEYWORDS = {"tr": None, "mark": None, "trn": (1, 2), "counted": (2, 3)}
+
+_UNSTATED = re.compile(
+    rb'^"(Report-Msgid-Bugs-To|PO[-\w]*-Date|Last-Translator|Language-Team|Generated-By): .*\n',
+    re.MULTILINE,
+)
+"""Lines of the head that nobody fills in, or that change without a message."""
 
 Message = str | tuple[str, str]
 """A message, or its forms for one and for many."""
@@ -63,7 +70,12 @@ def foreign_messages() -> Iterator[tuple[str, str]]:
 
 def template() -> Catalog:
     """The messages without translations."""
-    catalog = Catalog(project=promptkit.__name__, version=promptkit.__version__)
+    catalog = Catalog(
+        project=promptkit.__name__,
+        version=promptkit.__version__,
+        copyright_holder="The promptkit authors",
+        header_comment="# Messages of promptkit, brought up to date by tests/support/catalog.py.",
+    )
     for where, found in messages():
         if found:
             catalog.add(found, locations=[(where, None)])
@@ -74,7 +86,7 @@ def updated(language: str) -> Catalog:
     """The catalog of a language, with the messages of today."""
     with place(language).open("rb") as file:
         catalog = read_po(file, locale=language, domain=DOMAIN)
-    catalog.update(template(), update_creation_date=False)
+    catalog.update(template(), update_creation_date=False, update_header_comment=True)
     catalog.obsolete.clear()
     return catalog
 
@@ -91,8 +103,8 @@ def place(language: str) -> Path:
 
 def as_text(catalog: Catalog) -> bytes:
     file = io.BytesIO()
-    write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False, omit_header=False)
-    return file.getvalue()
+    write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False)
+    return _UNSTATED.sub(b"", file.getvalue())
 
 
 def as_binary(catalog: Catalog) -> bytes:
