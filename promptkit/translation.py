@@ -32,7 +32,7 @@ def tr(message: str, /, **values: object) -> str:
         >>> tr("no column {name!r}", name="fruit")
         "no column 'fruit'"
     """
-    text = _catalog.gettext(message)
+    text = _catalog.gettext(message) if message else ""  # "" is the head of a catalog
     return text.format(**values) if values else text
 
 

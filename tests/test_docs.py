@@ -132,3 +132,10 @@ def test_the_readme_names_the_make_targets() -> None:
 def test_ci_runs_the_readmes_test_command() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_contents_of_the_decisions_list_them_all() -> None:
+    text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
+    headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+    contents = re.findall(r"\[(.+?)\]\(#", text.partition("\n## ")[0])
+    assert contents == headings

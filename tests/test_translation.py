@@ -108,6 +108,7 @@ def test_a_language_is_chosen_and_left() -> None:
     assert tr("did you mean {name!r}?", name="apple") == "did you mean 'apple'?"
     use("hi_IN")
     assert language() == "hi"
+    assert tr("") == ""
     assert tr("did you mean {name!r}?", name="{x}") == "क्या आपका मतलब '{x}' था?"
     use("xx")
     assert language() == "en"
