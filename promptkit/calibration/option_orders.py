@@ -114,7 +114,7 @@ def _moved(task: Task[Any, Any], query: Example[Any, Any], by: int) -> Example[A
     field = {task.options or "": [*options[by:], *options[:by]]}
     update = {
         "input": query.input.model_copy(update=field),
-        "id": tr("{id} order {by}", id=query.id, by=by),
+        "id": f"{query.id} order {by}",
     }
     return query.model_copy(update=update)
 

@@ -89,7 +89,7 @@ def random_texts(
     made: dict[str, Example[Any, Any]] = {}
     for turn in range(10 * count):  # the input's type may refuse some
         fields = {name: urn.draw(turn) for name, urn in urns.items()}
-        probe = _accepted(task, fields, tr("random text {count}", count=len(made) + 1))
+        probe = _accepted(task, fields, f"random text {len(made) + 1}")
         if probe is not None:
             made.setdefault(text_key(probe.input), probe)
         if len(made) == count:
@@ -141,7 +141,7 @@ class _Urn:
         values = [_fields(demo)[name] for demo in task.demos]
         parts: list[list[Any]] = [[*_units(v)] if words else [v] for v in values]
         keys = [
-            int.from_bytes(digest(tr("words of {name}", name=name), seed, demo.id)[:8], "big")
+            int.from_bytes(digest(f"words of {name}", seed, demo.id)[:8], "big")
             for demo in task.demos
         ]
         sizes = [*map(len, parts)]

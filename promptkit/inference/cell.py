@@ -17,7 +17,7 @@ from promptkit.tasks.verbalizers import LABELS
 from promptkit.text import counted, file_name, visible
 from promptkit.translation import mark
 
-NO_PROMPT = mark("no prompt")
+NO_PROMPT = "no prompt"
 """Template and selection of a predictor that has no prompt."""
 
 RAW = "none"

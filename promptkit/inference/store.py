@@ -24,7 +24,7 @@ from promptkit.errors import StoreError
 from promptkit.models.base import Finish, Generation, ModelIdentity, Request, Sampling, Score
 from promptkit.models.runtime.access import lock_of_process
 from promptkit.prompts.answer_format import AnswerFormat
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 Result = Score | Generation
 
@@ -36,10 +36,10 @@ _TABLE = "CREATE TABLE predictions (key BLOB PRIMARY KEY, result TEXT NOT NULL) 
 _WAIT_SECONDS = 60.0
 _forked = lock_of_process()
 # What the numbers mean; a change of rule is a change of key.
-_SCORE_RULE = mark("score 1: sum of log-probabilities after the branch point")
-_BEST_RULE = mark("best 1: candidates that cannot be the best have the most that they can have")
+_SCORE_RULE = "score 1: sum of log-probabilities after the branch point"
+_BEST_RULE = "best 1: candidates that cannot be the best have the most that they can have"
 _GENERATE_RULE = "generate 1"
-_FORMAT_RULE = mark("format 1: a value of its schema, then the stop or the model's end")
+_FORMAT_RULE = "format 1: a value of its schema, then the stop or the model's end"
 
 
 def default_path() -> Path:

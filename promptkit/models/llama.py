@@ -179,9 +179,7 @@ class LlamaModel:
             weights=source.weights,
             runtime=runtime(),
             context=self._context.length,
-            settings=tr("{settings}, each prompt alone", settings=settings)
-            if exact
-            else str(settings),
+            settings=f"{settings}, each prompt alone" if exact else str(settings),
             tolerance=0.0 if exact else settings.tolerance(source.weights),
         )
 

@@ -333,7 +333,7 @@ class _GenerationTag(Extension):
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         next(parser.stream)
-        return parser.parse_statements((tr("name:endgeneration"),), drop_needle=True)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class _ChatEnvironment(BoundedEnvironment):

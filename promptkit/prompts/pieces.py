@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from promptkit.translation import mark
-
 Source = Literal["template", "data", "chat"]
 """Author of a text: the template, the data, or the model's own chat template."""
 
 Role = Literal["system", "user", "assistant"]
 
-OR_USER = mark("system or user")
+OR_USER = "system or user"
 """Name of a system turn that may be put into the first user turn."""
 
 LINES = re.compile(r"[^\n]*\n|[^\n]+")

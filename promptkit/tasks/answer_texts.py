@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple
 
 from promptkit.graphemes import clusters, is_unspaced
 from promptkit.tasks.digits import plain_digits
-from promptkit.translation import mark
 
 Language = Literal["en", "de", "fr", "es", "it", "nl", "other"]
 """The language of answers, which decides on articles and on how numbers are written."""
@@ -36,12 +35,12 @@ def _rules(articles: str, decimal: str = ",") -> _Rules:
 
 
 RULES: Mapping[Language, _Rules] = {
-    "en": _rules(mark("a an the"), "."),
-    "de": _rules(mark("der die das den dem des ein eine einen einem einer eines")),
-    "fr": _rules(mark("le la les un une des")),
-    "es": _rules(mark("el la los las un una unos unas")),
-    "it": _rules(mark("il lo la i gli le un uno una")),
-    "nl": _rules(mark("de het een")),
+    "en": _rules("a an the", "."),
+    "de": _rules("der die das den dem des ein eine einen einem einer eines"),
+    "fr": _rules("le la les un une des"),
+    "es": _rules("el la los las un una unos unas"),
+    "it": _rules("il lo la i gli le un uno una"),
+    "nl": _rules("de het een"),
     "other": _rules("", "."),
 }
 """Articles and the decimal mark of each language; `other` has no articles."""

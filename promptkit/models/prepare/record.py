@@ -91,11 +91,7 @@ class Choice(BaseModel):
     @property
     def label(self) -> str:
         """The weights as identities name them."""
-        return (
-            self.own
-            if self.made is None
-            else tr("{weights} from {own}", weights=self.weights, own=self.own)
-        )
+        return self.own if self.made is None else f"{self.weights} from {self.own}"
 
 
 def root() -> Path:

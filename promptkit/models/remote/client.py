@@ -73,7 +73,7 @@ class Client:
         self.address, self.patience = address, patience
         headers = {"User-Agent": "promptkit", "Accept": "application/json"}
         if address.key:
-            headers["Authorization"] = tr("Bearer {key}", key=address.key)
+            headers["Authorization"] = f"Bearer {address.key}"
         self._http = self._httpx.Client(
             headers=headers,
             auth=address.login,
@@ -89,7 +89,7 @@ class Client:
         """Requests that had to be tried again."""
 
     def __repr__(self) -> str:
-        return tr("<Client {root}>", root=self.address.root)
+        return f"<Client {self.address.root}>"
 
     def get(self, path: str) -> Any:
         """Return the answer to a GET, as JSON. Raises as `post` does."""

@@ -35,12 +35,10 @@ from promptkit.models.remote.writers import (
 )
 from promptkit.translation import mark, tr
 
-KNOWN = mark(
-    "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
-)
+KNOWN = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
 """A text that any model goes on from in the same way."""
 
-_QUESTION = [{"role": "user", "content": mark("Say the capital of Spain in one word.")}]
+_QUESTION = [{"role": "user", "content": "Say the capital of Spain in one word."}]
 
 CLOSE = 0.3
 """How far the same log-probability may lie apart in two answers, in nats, for another batch."""
@@ -118,7 +116,7 @@ def _forced(client: Client, once: Client, words: ServerTokens | None) -> Way:
     forced = read_llama_cpp(said).by_id.get(token)
     if forced is None or abs(forced - logprob) > CLOSE:
         raise ModelError(tr("/completion: a token that is forced has another log-probability"))
-    return Way(tr("forced tokens of /completion"), "tokens", ways.forced(client, llama_cpp(client)))
+    return Way("forced tokens of /completion", "tokens", ways.forced(client, llama_cpp(client)))
 
 
 def _echoed(client: Client, once: Client, model: str | None, words: ServerTokens | None) -> Way:
@@ -145,48 +143,46 @@ def _echoed(client: Client, once: Client, model: str | None, words: ServerTokens
         try:
             by_ids = ways.echo(once, model, [_with_bos(words)] * 2)
             if len(by_ids) == 2 and abs(by_ids[0][-1][1] - read[-2][1]) <= CLOSE:
-                return Way(tr("echo, from tokens"), "tokens", ways.echoed(client, model))
+                return Way("echo, from tokens", "tokens", ways.echoed(client, model))
         except ModelError:
             pass
-    return Way(tr("echo, from text"), "text", ways.echoed_text(client, model))
+    return Way("echo, from text", "text", ways.echoed_text(client, model))
 
 
 def _listed(client: Client, once: Client, model: str | None, words: ServerTokens | None) -> Way:
     """Return the way by the next tokens that `/v1/completions` lists."""
     most = _most(completions(once, model), KNOWN, "/v1/completions")
     ask = completions(client, model)
-    shown = _shown(most, tr("next tokens"))
+    shown = _shown(most, "next tokens")
     if words is not None:
         return Way(shown, "tokens", ways.continued(ask, words, most), exact=most == ALL)
-    return Way(tr("{shown}, from text", shown=shown), "text", ways.spelled(ask, most), exact=False)
+    return Way(f'{shown}, from text', "text", ways.spelled(ask, most), exact=False)
 
 
 def _ollama(client: Client, once: Client, model: str | None) -> Way:
     most = _most(ollama(once, model), KNOWN, "/api/generate")
-    name = tr("{shown} of /api/generate", shown=_shown(most, tr("next tokens")))
-    return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
+    name = f"{_shown(most, tr('next tokens'))} of /api/generate" return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
 
 
 def _chat(client: Client, once: Client, model: str | None) -> Way:
     most = _most(chat(once, model), _QUESTION, "/v1/chat/completions")
-    name = tr("{shown} of a chat's answer", shown=_shown(most, tr("first tokens")))
-    return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
+    name = f"{_shown(most, tr('first tokens'))} of a chat's answer" return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
 
 
 def _shown(most: int, what: str) -> str:
     return (
-        tr("all {what}", what=what)
+        f'all {what}'
         if most == ALL
-        else tr("the {most} most probable {what}", most=most, what=what)
+        else f'the {most} most probable {what}'
     )
 
 
 def _decided(client: Client, once: Client) -> Way:
     labels = ["Madrid", "a fruit"]
-    found = ways.decide(once, KNOWN, tr("How does it go on?"), labels)
+    found = ways.decide(once, KNOWN, "How does it go on?", labels)
     if found[0] == found[1]:
         raise StubbedError(tr("/v1/systemone: the same probability for everything"))
-    name = tr("/v1/systemone: a decision model reads the prompt as its state")
+    name = "/v1/systemone: a decision model reads the prompt as its state"
     return Way(name, "text", ways.decided(client), exact=False)
 
 

@@ -104,11 +104,11 @@ def _only(client: Client, names: list[str]) -> str | None:
 def _runtime(client: Client, own: Mapping[str, Any], props: Mapping[str, Any]) -> str:
     """Return the name of the program, with its version where it says one."""
     if "build_info" in props:
-        return tr("llama.cpp server {props}", props=props["build_info"])
+        return f"llama.cpp server {props['build_info']}"
     owner = str(own.get("owned_by") or "")
     once = client.trying_once()
     version = _get(once, "/version").get("version") or _get(once, "/api/version").get("version")
-    names = {"me": tr("llama-cpp-python server"), "library": "Ollama", "vllm": "vLLM"}
+    names = {"me": "llama-cpp-python server", "library": "Ollama", "vllm": "vLLM"}
     return f"{names.get(owner, owner or 'server')} {version or ''}".strip()
 
 

@@ -317,7 +317,7 @@ def decided(client: Client) -> Callable[[TextRequest], Scored]:
 
     def score(request: TextRequest) -> Scored:
         labels = [label.strip() for label in request.prompt.candidates or ()]
-        found = decide(client, request.prompt.text, tr("Which one goes on the text?"), labels)
+        found = decide(client, request.prompt.text, "Which one goes on the text?", labels)
         return Scored(
             tuple(math.log(one) if one > 0 else _SMALLEST for one in found),
             tuple(index for index, one in enumerate(found) if one <= 0),

@@ -61,18 +61,9 @@ class RuntimeSettings:
 
     def __str__(self) -> str:
         """Return the settings that decide the numbers, as identities record them."""
-        on_gpu = (
-            tr(", {gpu_layers} layers on a GPU", gpu_layers=self.gpu_layers)
-            if self.gpu_layers
-            else ""
-        )
+        on_gpu = f", {self.gpu_layers} layers on a GPU" if self.gpu_layers else ""
         attention = "on" if self.flash_attention else "off"
-        return tr(
-            "cache {cache}, flash attention {attention}{on_gpu}",
-            cache=self.cache,
-            attention=attention,
-            on_gpu=on_gpu,
-        )
+        return f"cache {self.cache}, flash attention {attention}{on_gpu}"
 
 
 TILE = 64

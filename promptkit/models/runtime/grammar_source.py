@@ -62,8 +62,8 @@ def source(
     # A model may put a space in front where the template has none.
     lines = [
         _OPTIONS,
-        tr('lead: " "{{0,{spaces}}}', spaces=max(spaces, 1)),
-        tr("ANY: {ANY}", ANY=ANY),
+        f'lead: " "{{0,{max(spaces, 1)}}}',
+        f"ANY: {ANY}",
     ]
     value = "value" if kind == "json" else "VALUE"
     lines += json_rules.rules(schema) if kind == "json" else [_text(schema)]
@@ -72,18 +72,18 @@ def source(
         before = f"{json.dumps(ending.text)} " if ending.text else ""
         ends.append(f"{value} {before}{_tokens([ending.control])}")
     elif ending.text:
-        lines.append(tr("STOP: {dumps}", dumps=json.dumps(ending.text)))
+        lines.append(f"STOP: {json.dumps(ending.text)}")
         if kind == "json":
-            lines.append(tr("STOPPED: STOP ANY"))
-            ends.append(tr("value STOPPED"))
+            lines.append("STOPPED: STOP ANY")
+            ends.append("value STOPPED")
         else:
             # The stop is found by looking for it, so that a text may not contain it.
-            lines += [tr("STOPPED: (VALUE STOP & ~(ANY STOP /(?s:.+)/)) ANY")]
+            lines += ["STOPPED: (VALUE STOP & ~(ANY STOP /(?s:.+)/)) ANY"]
             ends.append("STOPPED")
             if endings:
-                lines.append(tr("WHOLE: VALUE & ~(ANY STOP ANY)"))
-                ends[0] = tr("WHOLE {tokens}", tokens=_tokens(endings))
-    lines.append(tr("start: lead ( {ends} )", ends=" | ".join(ends)))
+                lines.append("WHOLE: VALUE & ~(ANY STOP ANY)")
+                ends[0] = f"WHOLE {_tokens(endings)}"
+    lines.append(f"start: lead ( {' | '.join(ends)} )")
     return "\n".join(lines) + "\n"
 
 
@@ -105,12 +105,7 @@ def explained(schema: Any, error: str) -> str:
 def _text(schema: Mapping[str, Any]) -> str:
     length = f"/(?s:.{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}})/"
     edges = f"/(?:{_EDGE}(?s:.*{_EDGE})?)?/"
-    return tr(
-        "VALUE: {searched} & {length} & {edges}",
-        searched=searched(schema.get("pattern")),
-        length=length,
-        edges=edges,
-    )
+    return f"VALUE: {searched(schema.get('pattern'))} & {length} & {edges}"
 
 
 def _error(part: Any, schema: Any) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 
 from promptkit.models.runtime.searched_pattern import searched
 from promptkit.prompts.answer_format import floats, followed, parts, unfollowed
-from promptkit.translation import tr
 
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 """White space as `json.dumps` writes it, or none: never so much that it has no end."""
@@ -34,7 +33,7 @@ def rules(schema: Any) -> list[str]:
         schema = {} if schema else {"enum": []}
     made = _JsonRules(schema)
     if unfollowed(schema):  # the library's errors say why
-        return [tr("value: {by_library}", by_library=made.by_library(schema))]
+        return [f"value: {made.by_library(schema)}"]
     made.add(schema, "value")
     return made.lines
 
@@ -89,7 +88,7 @@ class _JsonRules:
         if isinstance(part, bool):
             part = {} if part else {"enum": []}
         known = {key: self._schema[key] for key in _DEFINITIONS if key in self._schema}
-        return tr("%json {dumps}", dumps=json.dumps({**known, **part, "x-guidance": _STYLE}))
+        return f"%json {json.dumps({**known, **part, 'x-guidance': _STYLE})}"
 
     def _reference(self, reference: str) -> str:
         if reference not in self._references:

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 from promptkit.errors import escaped
 from promptkit.models.runtime.access import lock_of_process
-from promptkit.translation import tr
 
 log = logging.getLogger("promptkit.llama")
 log.addHandler(logging.NullHandler())
@@ -157,7 +156,7 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 
 def runtime() -> str:
     """Return the library's name and version, as identities record it."""
-    return tr("llama-cpp-python {version}", version=version("llama-cpp-python"))
+    return f"llama-cpp-python {version('llama-cpp-python')}"
 
 
 @cache
