@@ -7,13 +7,13 @@ and are not shown until somebody has looked at them. The binary forms are writte
 
 from __future__ import annotations
 
-import ast
 import inspect
 import io
 import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import babel.messages
 import typer.core
@@ -21,8 +21,10 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from typer.main import get_command
 
 import promptkit
+from promptkit.cli.commands import app
 from promptkit.translation import DOMAIN, FOLDER
 
 PACKAGE = Path(promptkit.__file__).parent
@@ -45,19 +47,16 @@ def messages(folder: Path = PACKAGE) -> Iterator[tuple[str, Message]]:
         where = path.relative_to(PACKAGE.parent).as_posix()
         for _, found, _, _ in extract_from_file("python", path, KEYWORDS):
             yield where, found if isinstance(found, str) else tuple(found[-2:])
-        for text in command_helps(path):
-            yield where, text
     if folder == PACKAGE:
+        yield from (("promptkit/cli", text) for text in command_helps(get_command(app)))
         yield from foreign_messages()
 
 
-def command_helps(path: Path) -> Iterator[str]:
-    """The docstrings of a file's commands, which are their help."""
-    if path.parent.name != "cli":
-        return
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            yield inspect.cleandoc(ast.get_docstring(node) or "")
+def command_helps(command: Any) -> Iterator[str]:
+    """The docstrings of the commands, which are their help."""
+    for one in getattr(command, "commands", {}).values():
+        yield inspect.cleandoc(one.help or "")
+        yield from command_helps(one)
 
 
 def foreign_messages() -> Iterator[tuple[str, str]]:

@@ -48,9 +48,14 @@ def _is_quiet(node: ast.AST, above: Mapping[ast.AST, ast.AST]) -> bool:
                 return True
         if isinstance(node, ast.Dict) and inner in node.keys:
             return True
-        if isinstance(node, ast.Subscript) and inner is node.slice and _name(node.value) in (
-            "Literal",
-            "",
+        if (
+            isinstance(node, ast.Subscript)
+            and inner is node.slice
+            and _name(node.value)
+            in (
+                "Literal",
+                "",
+            )
         ):
             return True
         if isinstance(node, ast.Call) and _name(node.func) in MARKS | QUIET:

@@ -33,7 +33,7 @@ from promptkit.models.remote.writers import (
     write_llama_cpp,
     write_ollama,
 )
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 KNOWN = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
 """A text that any model goes on from in the same way."""
@@ -156,25 +156,23 @@ def _listed(client: Client, once: Client, model: str | None, words: ServerTokens
     shown = _shown(most, "next tokens")
     if words is not None:
         return Way(shown, "tokens", ways.continued(ask, words, most), exact=most == ALL)
-    return Way(f'{shown}, from text', "text", ways.spelled(ask, most), exact=False)
+    return Way(f"{shown}, from text", "text", ways.spelled(ask, most), exact=False)
 
 
 def _ollama(client: Client, once: Client, model: str | None) -> Way:
     most = _most(ollama(once, model), KNOWN, "/api/generate")
-    name = f"{_shown(most, tr('next tokens'))} of /api/generate" return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
+    name = f"{_shown(most, 'next tokens')} of /api/generate"
+    return Way(name, "text", ways.spelled(ollama(client, model), most), exact=False)
 
 
 def _chat(client: Client, once: Client, model: str | None) -> Way:
     most = _most(chat(once, model), _QUESTION, "/v1/chat/completions")
-    name = f"{_shown(most, tr('first tokens'))} of a chat's answer" return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
+    name = f"{_shown(most, 'first tokens')} of a chat's answer"
+    return Way(name, "turns", ways.first_tokens(chat(client, model), most), exact=False)
 
 
 def _shown(most: int, what: str) -> str:
-    return (
-        f'all {what}'
-        if most == ALL
-        else f'the {most} most probable {what}'
-    )
+    return f"all {what}" if most == ALL else f"the {most} most probable {what}"
 
 
 def _decided(client: Client, once: Client) -> Way:
