@@ -10,8 +10,8 @@ from rich.text import Text
 from promptkit.auditing.unintended_bias import KINDS, SMALL_SIDE, Area, UnintendedBias, worst
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
-from promptkit.text import counted, listed, quoted, visible
-from promptkit.translation import mark, tr
+from promptkit.text import listed, quoted, visible
+from promptkit.translation import mark, tr, trn
 
 SHOWN = 15
 """Number of subgroups that a terminal shows, the worst first."""
@@ -80,12 +80,13 @@ def sentences(found: UnintendedBias) -> Iterator[str]:
         names = [quoted(one.name) for one in small[:5]]
         names += [tr("{count} more", count=len(small) - 5)] if small[5:] else []
         yield (
-            tr(
-                "{subgroups} {text} fewer than {SMALL_SIDE} positive or negative queries "
+            trn(
+                "{n:,} subgroup has fewer than {least} positive or negative queries "
                 "({names}): shown, and in no mean.",
-                subgroups=counted(len(small), "subgroup", "subgroups"),
-                text="has" if len(small) == 1 else "have",
-                SMALL_SIDE=SMALL_SIDE,
+                "{n:,} subgroups have fewer than {least} positive or negative queries "
+                "({names}): shown, and in no mean.",
+                len(small),
+                least=SMALL_SIDE,
                 names=listed(names),
             )
         )

@@ -9,8 +9,8 @@ from promptkit.auditing.group_results import Gap, Group
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.slices import SMALL
-from promptkit.text import about, capital, counted, ends, listed, p_value, points, quoted
-from promptkit.translation import tr
+from promptkit.text import about, capital, ends, listed, p_value, points, quoted
+from promptkit.translation import tr, trn
 
 SHOWN = 5
 """Number of groups that a sentence names."""
@@ -139,13 +139,14 @@ def _small(by: str, groups: Sequence[Group]) -> Iterator[str]:
         else tr("and the other queries are too few as well to show a difference of 10 points")
     )
     yield (
-        tr(
-            "{groups} by {by} {text} fewer than {SMALL} queries ({names}): too few to "
+        trn(
+            "{n:,} group by {by} has fewer than {least} queries ({names}): too few to "
             "rank; {takes}.",
-            groups=counted(len(small), "group", "groups"),
+            "{n:,} groups by {by} have fewer than {least} queries ({names}): too few to "
+            "rank; {takes}.",
+            len(small),
             by=by,
-            text="has" if len(small) == 1 else "have",
-            SMALL=SMALL,
+            least=SMALL,
             names=listed(names),
             takes=takes,
         )

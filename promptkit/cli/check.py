@@ -271,7 +271,7 @@ def _gaps(texts: Sequence[str] | None) -> float | dict[str, float] | None:
 
 def _show(gates: str) -> None:
     text = Text(gates)
-    text.highlight_regex(r"(?m)^  FAIL", tr("bold red"))
+    text.highlight_regex(r"(?m)^  FAIL", "bold red")
     text.highlight_regex(r"(?m)^  pass", "green")
     Screen(soft_wrap=True).print(text)
     sys.stdout.flush()

@@ -138,9 +138,7 @@ def note(message: str) -> None:
 
 def fail(reason: str) -> None:
     """Print an error, with its line breaks and with escapes for other control characters."""
-    err.print(
-        Text.assemble(("error: ", tr("bold red")), escaped(reason, keep="\n")), soft_wrap=True
-    )
+    err.print(Text.assemble(("error: ", "bold red"), escaped(reason, keep="\n")), soft_wrap=True)
 
 
 def exact(text: str) -> None:

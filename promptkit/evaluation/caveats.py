@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.inference.cell import named
-from promptkit.text import capital, counted, percent, quoted
-from promptkit.translation import tr
+from promptkit.text import capital, percent, quoted
+from promptkit.translation import tr, trn
 
 FEW = 100
 """Number of queries below which a comparison has a warning."""
@@ -39,11 +39,7 @@ def few_queries(n: int, detectable: float | None, metric: Metric = ACCURACY) -> 
             size=metric_text.size(metric, detectable),
         )
     )
-    few = tr(
-        "{queries} {text} few",
-        queries=counted(n, "query", "queries"),
-        text="is" if n == 1 else "are",
-    )
+    few = trn("{n:,} query is few", "{n:,} queries are few", n)
     return tr("{few}: {unseen}; add tests before you decide.", few=few, unseen=unseen)
 
 
@@ -180,12 +176,11 @@ def not_above_constant(
             "or add tests.",
             baseline=baseline,
         )
-    verb = "does" if not_above == 1 else "do"
-    return tr(
-        "{not_above} of {cells} cells {verb} not significantly beat {baseline}.",
-        not_above=not_above,
+    return trn(
+        "{n} of {cells} cells does not significantly beat {baseline}.",
+        "{n} of {cells} cells do not significantly beat {baseline}.",
+        not_above,
         cells=cells,
-        verb=verb,
         baseline=baseline,
     )
 
@@ -251,12 +246,11 @@ def not_above_baseline(label: str | None, share: float, not_above: int, cells: i
             baseline=baseline,
             what=what,
         )
-    verb = "does" if not_above == 1 else "do"
-    return tr(
-        "{not_above} of {cells} cells {verb} not significantly beat {baseline}.",
-        not_above=not_above,
+    return trn(
+        "{n} of {cells} cells does not significantly beat {baseline}.",
+        "{n} of {cells} cells do not significantly beat {baseline}.",
+        not_above,
         cells=cells,
-        verb=verb,
         baseline=baseline,
     )
 

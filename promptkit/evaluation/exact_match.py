@@ -17,7 +17,7 @@ from promptkit.tasks.measures import Scoring
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.record_fields import output_fields
 from promptkit.text import counted, listed
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 _NAMED = 3
 """Number of fields of a record that are named."""
@@ -94,11 +94,12 @@ def _declared(output: OutputType, scoring: Scoring) -> str | None:
             name=name,
         )
     if scoring.counted:
-        near = tr("up to their tolerance") if scoring.tolerances or scoring.within else "equal"
-        return tr(
-            "An answer is right where {list} {text} right ({near}); the other fields do not count.",
-            list=_list(scoring.counted),
-            text="is" if len(scoring.counted) == 1 else "are",
+        near = tr("up to their tolerance") if scoring.tolerances or scoring.within else tr("equal")
+        return trn(
+            "An answer is right where {fields} is right ({near}); the other fields do not count.",
+            "An answer is right where {fields} are right ({near}); the other fields do not count.",
+            len(scoring.counted),
+            fields=_list(scoring.counted),
             near=near,
         )
     rules = {

@@ -11,7 +11,7 @@ from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import RAW, named
 from promptkit.text import capital, listed, percent
-from promptkit.translation import mark, tr
+from promptkit.translation import mark, tr, trn
 
 NAMED = 4
 """Number of rivals up to which a headline names them."""
@@ -98,13 +98,14 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         return [*first, f"{cell + ': ' if cell else ''}{right}{only}."]
     beats = tr("better than {listed}", listed=listed([*map(_win, wins)])) if wins else ""
     if leader.separated:
-        verb = "are" if leader.levels.get("shots", 1) != 1 else "is"
+        shots = leader.levels.get("shots", 1)
         others = (
             tr("the other cell")
             if leader.others == 1
             else tr("all {others:,} other cells", others=leader.others)
         )
-        opening, rest = tr("{verb} best", verb=verb), tr("separated from {others}", others=others)
+        opening = trn("is best", "are best", 1 if shots == 1 else 2)
+        rest = tr("separated from {others}", others=others)
     else:
         rest = tr("not separated from {unsettled}", unsettled=_unsettled(unsettled, leader.others))
         opening = tr("scored lowest") if leader.metric.sign < 0 else tr("scored highest")

@@ -21,7 +21,7 @@ from promptkit.tasks.examples import Example
 from promptkit.tasks.judging import OfLabel
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean, listed, p_value, percent, quoted, shown, signed
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 MOST_LEVELS = 50
 """Largest number of slices of one column."""
@@ -290,13 +290,14 @@ def _sentences(
         names = [quoted(one.level) for one in small[:3]]
         names += [tr("{count} more", count=len(small) - 3)] if small[3:] else []
         yield (
-            tr(
-                "{slices} by {name} {text} fewer than {SMALL} queries ({names}): too few "
+            trn(
+                "{n:,} slice by {name} has fewer than {least} queries ({names}): too few "
                 "to compare.",
-                slices=counted(len(small), "slice", "slices"),
+                "{n:,} slices by {name} have fewer than {least} queries ({names}): too few "
+                "to compare.",
+                len(small),
                 name=name,
-                text="has" if len(small) == 1 else "have",
-                SMALL=SMALL,
+                least=SMALL,
                 names=listed(names),
             )
         )

@@ -15,7 +15,7 @@ from promptkit.models.base import Generation, Model, Request, Sampling
 from promptkit.tasks.asked_language import as_asked
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 Announce = Callable[[str], None]
 """Called with a sentence on what a run will cost, before it begins."""
@@ -167,13 +167,11 @@ def run(
 def tell_damaged(count: int, announce: Announce | None) -> None:
     """Announce how many rows of a store were damaged, if any were."""
     if count and announce is not None:
-        rows, were = ("prediction", "was") if count == 1 else ("predictions", "were")
         announce(
-            tr(
-                "{count:,} stored {rows} {were} damaged and {were} asked again",
-                count=count,
-                rows=rows,
-                were=were,
+            trn(
+                "{n:,} stored prediction was damaged and was asked again",
+                "{n:,} stored predictions were damaged and were asked again",
+                count,
             )
         )
 

@@ -20,7 +20,7 @@ from promptkit.tasks.near_duplicates import near_pairs, normal_form
 from promptkit.tasks.row_checks import PARTS, PlacedExample
 from promptkit.templating.source import Where
 from promptkit.text import has_word
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 LOPSIDED = 5
 """Largest ratio of the numbers of rows of two labels."""
@@ -121,21 +121,24 @@ def counts(subject: Subject) -> Iterator[Finding]:
         missing = [label for label in labels if label not in found]
         if missing:
             rule = rules.LABEL_MISSING if part == "demos" else rules.LABEL_UNTESTED
-            row = "demonstration" if part == "demos" else "test"
-            message = tr("no {row} has {listed}", row=row, listed=_listed(missing))
+            message = (
+                tr("no demonstration has {labels}", labels=_listed(missing))
+                if part == "demos"
+                else tr("no test has {labels}", labels=_listed(missing))
+            )
             yield rule.at(subject.at_key("labels"), message, tr("add some, or drop the label"))
         (most, n), (least, m) = found.most_common()[0], found.most_common()[-1]
         if n >= LOPSIDED * m and len(rows) >= ENOUGH * len(found) and len(found) > 1:
             yield rules.IMBALANCE.at(
                 at(rows[0])._replace(line=None, column=None),
-                tr(
-                    "of {count} {part}, {n} are {most!r} and {m} {text} {least!r}",
+                trn(
+                    "of {count} {part}, {larger} are {most!r} and {n} is {least!r}",
+                    "of {count} {part}, {larger} are {most!r} and {n} are {least!r}",
+                    m,
                     count=len(rows),
                     part=part,
-                    n=n,
+                    larger=n,
                     most=most,
-                    m=m,
-                    text="is" if m == 1 else "are",
                     least=least,
                 ),
                 tr("add rows of {least!r}, or read macro-F1 instead of accuracy", least=least),

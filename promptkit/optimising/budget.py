@@ -12,7 +12,7 @@ from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, output_key, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 Method = Literal["greedy", "bootstrap"]
 """`greedy` adds one demonstration after the other; `bootstrap` tries random sets of those that the
@@ -52,7 +52,7 @@ class SearchPlan:
             else ""
         )
         if self.method == "greedy":
-            rounds = tr("{shots} round{value}", shots=self.shots, value="s" * (self.shots != 1))
+            rounds = trn("{n} round", "{n} rounds", self.shots)
             tries = tr(
                 "{rounds} of {tries} of the {offered:,} candidates{near}",
                 rounds=rounds,

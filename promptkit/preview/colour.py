@@ -10,9 +10,8 @@ from rich.text import Text
 from promptkit.prompts.invisible import cells, is_quiet, on_one_line
 from promptkit.prompts.view import PartCost, Preview, TextRun
 from promptkit.terminal_text import TextTable
-from promptkit.translation import mark, tr
 
-_STYLES = {"template": "", "task": "magenta", "query": mark("bold green"), "chat": mark("dim cyan")}
+_STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
 _SHOTS = ("yellow", "blue")  # in turn, so that neighbouring shots differ
 
 
@@ -26,7 +25,7 @@ def show(console: Console, shown: Preview, *, whitespace: bool = False) -> None:
     prompt = Text()
     for run in shown.runs:
         _add(prompt, run, whitespace=whitespace)
-    prompt.append("▯", tr("bold reverse"))
+    prompt.append("▯", "bold reverse")
     console.print(prompt, soft_wrap=True)
     console.print()
     console.print(_parts(shown))
@@ -43,7 +42,7 @@ def _add(prompt: Text, run: TextRun, *, whitespace: bool) -> None:
         if sign is None:
             prompt.append(part, look)
         else:
-            prompt.append(sign, tr("{look} dim", look=look) if is_quiet(part) else tr("bold red"))
+            prompt.append(sign, f"{look} dim" if is_quiet(part) else "bold red")
             prompt.append("\n" * (part == "\n"))
 
 

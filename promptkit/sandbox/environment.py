@@ -37,7 +37,7 @@ from promptkit.sandbox.limits import (
 )
 from promptkit.sandbox.operations import SIMPLE, Format, Stream, check_text, listed, operate
 from promptkit.sandbox.watchdog import watched
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 _Result = TypeVar("_Result")
 
@@ -47,28 +47,18 @@ def _words(*lines: str) -> frozenset[str]:
 
 
 _TEXT = _words(
-    mark(
-        "capitalize casefold center count endswith expandtabs find format format_map index isalnum"
-    ),
-    mark(
-        "isalpha isascii isdecimal isdigit isidentifier islower isnumeric "
-        "isprintable isspace istitle"
-    ),
-    mark(
-        "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex"
-    ),
-    mark(
-        "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase "
-        "title upper zfill"
-    ),
+    "capitalize casefold center count endswith expandtabs find format format_map index isalnum",
+    "isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle",
+    "isupper join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex",
+    "rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill",
 )
 _METHODS: tuple[tuple[tuple[type, ...], frozenset[str]], ...] = (
     ((str,), _TEXT),
-    ((list, tuple, dict, range), _words(mark("copy count get index items keys values"))),
+    ((list, tuple, dict, range), _words("copy count get index items keys values")),
     ((int, float), _words("is_integer")),
-    ((date, time), _words(mark("date isoformat isoweekday time weekday"))),
-    ((LoopContext,), _words(mark("changed cycle"))),
-    ((Cycler,), _words(mark("next reset"))),
+    ((date, time), _words("date isoformat isoweekday time weekday")),
+    ((LoopContext,), _words("changed cycle")),
+    ((Cycler,), _words("next reset")),
 )
 """Methods that a template may call, by the type of their object."""
 

@@ -26,7 +26,8 @@ from promptkit.selection.strategies import (
 )
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.examples import Example, text_key, text_of
-from promptkit.translation import mark, tr
+from promptkit.text import counted
+from promptkit.translation import mark, tr, trn
 
 if TYPE_CHECKING:
     from promptkit.selection.excluded import Keys
@@ -322,11 +323,10 @@ def _too_few(
     )
     left = ""
     if near:
-        left = tr(
-            ", since {count} near-duplicate{value} of it {text} left out, such as {id!r}",
-            count=len(near),
-            value="s" * (len(near) != 1),
-            text="is" if len(near) == 1 else "are",
+        left = trn(
+            ", since {n} near-duplicate of it is left out, such as {id!r}",
+            ", since {n} near-duplicates of it are left out, such as {id!r}",
+            len(near),
             id=near[0].id,
         )
     hint = (
@@ -335,13 +335,10 @@ def _too_few(
         else tr("or ask for fewer shots")
     )
     return tr(
-        "{shots} shot{value} asked, but {source} has only {found} "
-        "demonstration{value_2} for example {id!r}{left}; add some, {hint}",
-        shots=shots,
-        value="s" * (shots != 1),
+        "{shots} asked, but {source} has only {demos} for example {id!r}{left}; add some, {hint}",
+        shots=counted(shots, "shot", "shots"),
         source=source,
-        found=found,
-        value_2="s" * (found != 1),
+        demos=counted(found, "demonstration", "demonstrations"),
         id=query.id,
         left=left,
         hint=hint,

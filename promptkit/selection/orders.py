@@ -72,9 +72,7 @@ def orders(count: int) -> tuple[Order, ...]:
     """
     if count < 1:
         raise TaskError(tr("{count} orders: at least one is needed", count=count))
-    return tuple(
-        Order(tr("order {row}/{count}", row=row + 1, count=count), row) for row in range(count)
-    )
+    return tuple(Order(f"order {row + 1}/{count}", row) for row in range(count))
 
 
 def arranged(

@@ -45,7 +45,7 @@ class Selection:
         """Name in a comparison, in which no two selections share one."""
         embed = getattr(self, "embed", None)
         by = getattr(embed, "name", None) or getattr(embed, "__qualname__", "a function")
-        embedded = tr(" by {by}", by=by) if embed is not None else ""
+        embedded = f" by {by}" if embed is not None else ""
         return f"{self.title}{embedded}{', near-duplicates allowed' if self.allow_near else ''}"
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from promptkit.errors import TaskError, shorten
 from promptkit.tasks.examples import Example
 from promptkit.text import did_you_mean
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 NAME = re.compile(r"[^\s{}.\[\]]+")
 """Names of slots and of forms."""
@@ -152,15 +152,15 @@ def unknown_slot(name: str, slots: Iterable[str]) -> str:
     """Return a message on a slot that has no terms."""
     known = [*slots]
     hint = did_you_mean(name, known) or (
-        tr(
-            "there {text} {known}; the terms of another one go into "
-            "[audit.swap.{name}] of task.toml",
-            text="is" if len(known) == 1 else "are",
+        trn(
+            "there is {known}; the terms of another one go into [audit.swap.{name}] of task.toml",
+            "there are {known}; the terms of another one go into [audit.swap.{name}] of task.toml",
+            len(known),
             known=", ".join(known) or "none",
             name=name,
         )
     )
-    return f"unknown slot {{{name}}}; {hint}"
+    return tr("unknown slot {name}; {hint}", name=f"{{{name}}}", hint=hint)
 
 
 def missing_form(slot: SwapSlot, form: str, term: SwapTerm) -> str:

@@ -265,7 +265,7 @@ def json_schema() -> str:
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",  # what editors of TOML know
         **TaskFile.model_json_schema(),
-        "title": tr("A promptkit task"),
+        "title": "A promptkit task",
     }
     text = json.dumps(schema, ensure_ascii=False, indent=2)
     return text.replace("$defs", "definitions") + "\n"

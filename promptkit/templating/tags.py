@@ -65,7 +65,7 @@ class ExampleTag(Extension):
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
-        body = parser.parse_statements((tr("name:endexample"),), drop_needle=True)
+        body = parser.parse_statements(("name:endexample",), drop_needle=True)
         call = self.call_method("_examples", [nodes.ContextReference(), nodes.Const(line)])
         names = [nodes.Name(name, "param") for name in ("input", "output", "options", "rationale")]
         return nodes.CallBlock(call, names, [], body).set_lineno(line)
@@ -158,12 +158,10 @@ class RoleTag(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
         name = token.value
-        if name == "system" and parser.stream.skip_if(tr("name:or")):
-            parser.stream.expect(tr("name:user"))
+        if name == "system" and parser.stream.skip_if("name:or"):
+            parser.stream.expect("name:user")
             name = OR_USER
-        body = parser.parse_statements(
-            (tr("name:end{value}", value=token.value),), drop_needle=True
-        )
+        body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
         words = [nodes.Const(name), nodes.Const(token.lineno)]
         call = self.call_method("_turn", [nodes.ContextReference(), *words])
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
