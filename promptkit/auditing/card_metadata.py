@@ -20,8 +20,7 @@ METRICS = {
 }
 """Identifiers of metrics on the hub that are not their names here."""
 
-_LICENSES = mark(
-    "\n"
+_LICENSES = "\n"
     "    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m "
     "bigscience-bloom-rail-1.0\n"
     "    bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause "
@@ -40,7 +39,6 @@ _LICENSES = mark(
     "ncsa unlicense zlib pddl\n"
     "    lgpl-lr deepfloyd-if-license llama2 llama3 llama3.1 llama3.2 llama3.3 "
     "llama4 gemma\n"
-)
 
 LICENSES = frozenset(_LICENSES.split())
 """Identifiers of licences on the hub."""

@@ -171,12 +171,12 @@ _DEFAULTS = {"order": "default", "verbalizer": "labels", "calibration": RAW}
 def _command(setup: Data, levels: Mapping[str, Sequence[str]], seeds: int, metric: str) -> str:
     origins = {name: one.get("name", name) for name, one in setup.get("origins", {}).items()}
     models = [origins.get(name, name) for name in levels["model"]]
-    words = [tr("promptkit compare"), setup.get("task") or "TASK"]
-    words += [tr("--model {name}", name=name) for name in models]
-    words += [tr("--template {name}", name=name) for name in levels["template"]]
+    words = ["promptkit compare", setup.get("task") or "TASK"]
+    words += [f"--model {name}" for name in models]
+    words += [f"--template {name}" for name in levels["template"]]
     words += [
-        tr("--shots {names}", names=",".join(sorted(levels["shots"], key=int))),
-        tr("--seeds {seeds}", seeds=seeds),
+        f"--shots {','.join(sorted(levels['shots'], key=int))}",
+        f"--seeds {seeds}",
     ]
     flags = {"verbalizer": "verbalizer", "selection": "selection", "calibration": "calibrate"}
     for name, flag in flags.items():
@@ -184,5 +184,5 @@ def _command(setup: Data, levels: Mapping[str, Sequence[str]], seeds: int, metri
         if chosen and [*levels[name]] != ["balanced"]:
             all_of = levels[name] if name != "calibration" else chosen
             words += [f"--{flag} {one}" for one in all_of]
-    words += [tr("--metric {metric}", metric=metric)] if metric != "accuracy" else []
+    words += [f"--metric {metric}"] if metric != "accuracy" else []
     return " ".join(words)

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from promptkit.errors import escaped
 from promptkit.linting.findings import Finding
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 MOST = 10
 """Number of findings of one rule that a terminal shows."""
-_COLOURS = {"error": mark("bold red"), "warning": "yellow", "note": "cyan"}
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:

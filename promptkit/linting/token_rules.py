@@ -23,14 +23,12 @@ from promptkit.tasks.examples import Example
 from promptkit.templating.source import Page, Where
 from promptkit.templating.template import Template
 from promptkit.text import about, counted
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 if TYPE_CHECKING:
     from promptkit.linting.token_model import TokenModel
 
-ENGLISH = mark(
-    "The committee will meet again on Tuesday to discuss the results of the second survey."
-)
+ENGLISH = "The committee will meet again on Tuesday to discuss the results of the second survey."
 """The text that a script's tokens are compared with."""
 DEAR, COSTLY = 1.5, 4.0
 """Ratio of tokens to those of as much English from which a script is noted, and warned of."""

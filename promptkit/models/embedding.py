@@ -130,9 +130,7 @@ class Embedder:
         self._model.access.refuse_pickling()
 
     def __repr__(self) -> str:
-        return tr(
-            "<Embedder {name}: {dimensions} dimensions>", name=self.name, dimensions=self.dimensions
-        )
+        return f"<Embedder {self.name}: {self.dimensions} dimensions>"
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Return the vectors of texts.

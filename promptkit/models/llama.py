@@ -252,11 +252,7 @@ class LlamaModel:
         self._access.refuse_pickling()
 
     def __repr__(self) -> str:
-        return tr(
-            "<LlamaModel {name} ({weights})>",
-            name=self.identity.name,
-            weights=self.identity.weights,
-        )
+        return f"<LlamaModel {self.identity.name} ({self.identity.weights})>"
 
     def tokenize(self, prompts: Sequence[Prompt]) -> list[TokenizedPrompt]:
         """Return the prompts as tokens of this model.

@@ -216,12 +216,7 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
 
     def __repr__(self) -> str:
         shown = ", ".join([*(e.id for e in self.root[:3]), "…"][: len(self)])
-        return tr(
-            "<ExampleSet of {count}{text}{shown}>",
-            count=len(self),
-            text=": " if shown else "",
-            shown=shown,
-        )
+        return f"<ExampleSet of {len(self)}{(': ' if shown else '')}{shown}>"
 
     __str__ = __repr__
 

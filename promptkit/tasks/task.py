@@ -388,17 +388,7 @@ class Task(Typed, Generic[I, O]):
     def __repr__(self) -> str:
         if self.folds:
             folds = len({*self.folds.values()})
-            return tr(
-                "<Task {name!r}: {count} examples in {folds} folds>",
-                name=self.name,
-                count=len(self.demos),
-                folds=folds,
-            )
-        return tr(
-            "<Task {name!r}: {count} demos, {count_2} tests>",
-            name=self.name,
-            count=len(self.demos),
-            count_2=len(self.tests),
-        )
+            return f"<Task {self.name!r}: {len(self.demos)} examples in {folds} folds>"
+        return f"<Task {self.name!r}: {len(self.demos)} demos, {len(self.tests)} tests>"
 
     __str__ = __repr__

@@ -20,23 +20,16 @@ from promptkit.models.prepare.isolated import run, serve
 from promptkit.models.runtime.context import Context, RuntimeSettings
 from promptkit.models.runtime.loaded_model import LoadedModel
 from promptkit.models.runtime.vocabulary import Vocabulary
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 TEXTS = (
-    mark(
-        "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n"
-    ),
-    mark(
-        "Review: A warm, funny and beautifully acted film.\n"
-        "Sentiment: positive\n"
-        "\n"
-        "Review: Two hours of my life that I will not get back.\n"
-        "Sentiment: negative\n"
-    ),
-    mark(
-        "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first "
-        "walked on the Moon."
-    ),
+    "Name the family of each fruit.\n\npeach: drupe\napple: pome\nlemon: citrus\nplum: drupe\n",
+    "Review: A warm, funny and beautifully acted film.\n"
+    "Sentiment: positive\n"
+    "\n"
+    "Review: Two hours of my life that I will not get back.\n"
+    "Sentiment: negative\n",
+    "The capital of France is Paris, and 12 + 30 = 42. In 1969, people first walked on the Moon.",
 )
 
 LIKELIEST = 10

@@ -19,7 +19,6 @@ from promptkit.models.prepare.hardware import cores, processor
 from promptkit.models.prepare.model_files import digest
 from promptkit.models.runtime.context import RuntimeSettings
 from promptkit.models.runtime.library import features, runtime
-from promptkit.translation import tr
 
 ATTEMPTS = 3
 """Times that a model is measured until readings settle; then the last choice stays."""
@@ -106,13 +105,7 @@ def place(sha256: str) -> Path:
 
 def machine() -> str:
     """Return this machine and its llama.cpp, as far as they decide what is fast."""
-    return tr(
-        "{processor}, {cores} cores, {runtime}, {features}",
-        processor=processor(),
-        cores=cores(),
-        runtime=runtime(),
-        features=features(),
-    )
+    return f"{processor()}, {cores()} cores, {runtime()}, {features()}"
 
 
 def recall(sha256: str, asked: str) -> Choice | None:

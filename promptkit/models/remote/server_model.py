@@ -186,11 +186,7 @@ class ServerModel:
         self._client.close()
 
     def __repr__(self) -> str:
-        return tr(
-            "<ServerModel {name} ({way})>",
-            name=self.identity.name,
-            way=self.way or tr("no log-probabilities"),
-        )
+        return f"<ServerModel {self.identity.name} ({self.way or tr('no log-probabilities')})>"
 
     def __reduce__(self) -> NoReturn:
         raise ModelError(

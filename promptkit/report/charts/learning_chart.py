@@ -73,7 +73,7 @@ def _labels(values: Sequence[Data]) -> Any:
     ticks = [0, *(1 << power for power in range(int(most).bit_length()))]
     ticks = ticks if len(ticks) <= 9 else [0, *ticks[1::2]]
     return alt.X(
-        tr("at:Q"),
+        "at:Q",
         title=tr("labelled rows"),
         scale=alt.Scale(type="symlog", constant=1, domain=[min(least, 0), most], nice=False),
         axis=alt.Axis(values=ticks, grid=False, format=",d"),

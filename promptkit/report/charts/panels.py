@@ -9,7 +9,6 @@ import altair as alt
 
 from promptkit.graphemes import clusters, cut
 from promptkit.report.charts.style import BETTER, COLOURS, DIM, INK, SHAPES, SHARE, WIDTH, WORSE
-from promptkit.translation import tr
 
 NUMBERS = 104
 """Room of the numbers beside the name of an interval, in pixels."""
@@ -36,7 +35,7 @@ def told_apart(lines: Mapping[str, Any]) -> dict[str, Any]:
     if len(lines) == 1:
         return {"color": alt.value(COLOURS[0])}
     scale = alt.Scale(domain=[*lines], range=[*COLOURS[: len(lines)]])
-    return {"color": alt.Color(tr("line:N"), scale=scale, legend=alt.Legend())}
+    return {"color": alt.Color("line:N", scale=scale, legend=alt.Legend())}
 
 
 def points_of(base: Chart, lines: Mapping[str, Any]) -> Chart:
@@ -119,15 +118,9 @@ def intervals(rows: Sequence[Mapping[str, Any]], title: str, *, signs: str = "")
             "verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*colours]), legend=None
         ),
     )
-    ticks = (
-        tr("datum.value ? format(datum.value, '{signs}') : '0'", signs=signs)
-        if signs
-        else "datum.label"
-    )
+    ticks = f"datum.value ? format(datum.value, '{signs}') : '0'" if signs else "datum.label"
     axis = alt.Axis(labelExpr=ticks, tickCount=6, grid=False)
-    shape = alt.Shape(
-        tr("verdict:N"), scale=alt.Scale(domain=[*SIGNS], range=[*shapes]), legend=None
-    )
+    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=[*SIGNS], range=[*shapes]), legend=None)
     points = base.mark_point(filled=True, size=80, opacity=1, yOffset=below)
     zero = alt.Chart(inline([{"at": 0}])).mark_rule(color=DIM, opacity=0.4)
     layers = [

@@ -18,11 +18,9 @@ from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import capital
 from promptkit.translation import mark, tr
 
-_SECONDS = mark(
-    "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= "
+_SECONDS = "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= "
     "0.001 ? format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * "
     "1e6, '~g') + ' µs'"
-)
 _BYTES = (
     "datum.value >= 1e9 ? format(datum.value / 1e9, '~g') + ' GB' : datum.value >= 1e6 ? "
     "format(datum.value / 1e6, '~g') + ' MB' : format(datum.value / 1e3, '~g') + ' kB'"
@@ -76,7 +74,7 @@ def _chart(
     y = metric_axis(metric, domain)
     steps = [one for one in values if one["front"]]
     shape = alt.Scale(domain=[True, False], range=[COLOURS[0], DIM])
-    colour = alt.Color(tr("front:N"), scale=shape, legend=None)
+    colour = alt.Color("front:N", scale=shape, legend=None)
     points = base.mark_point(size=70, opacity=1, strokeWidth=2).encode(
         y=y,
         color=colour,

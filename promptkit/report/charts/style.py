@@ -8,8 +8,6 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from promptkit.translation import mark
-
 INK, DIM, LINE, PAPER = "#1f2328", "#59636e", "#d8dee4", "#ffffff"
 BETTER, WORSE = "#0b7a5b", "#b5421a"
 
@@ -26,7 +24,7 @@ _TEXT = {"labelColor": DIM, "titleColor": DIM, "labelFontSize": 12, "titleFontSi
 
 STYLE: dict[str, Any] = {
     "background": PAPER,
-    "font": mark("system-ui, sans-serif"),
+    "font": "system-ui, sans-serif",
     "padding": 4,
     "aria": False,
     "view": {"stroke": None},

@@ -77,7 +77,7 @@ def _spreads(found: Sequence[Data], names: CellNames, metric: Metric) -> Chart:
         for row, one in enumerate(found)
         for value in one["accuracies"]
     ]
-    y = alt.Y(tr("row:O"), axis=None)
+    y = alt.Y("row:O", axis=None)
     base = alt.Chart(numbered([_row(one, names, metric) for one in found])).encode(y=y)
     line = base.mark_rule(strokeWidth=2, yOffset=14, color=LINE)
     levels = alt.Chart(inline(dots)).mark_point(
