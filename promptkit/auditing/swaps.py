@@ -166,8 +166,14 @@ def _read(
             )
             terms = first_names([repr(term.text) for term in slot.terms], 3)
             raise TaskError(
-                f"audit.swap.{name}: {where} {{{name}}} or one of its terms ({terms}){why}; write "
-                "sentences with it, or leave the slot out"
+                tr(
+                    "audit.swap.{name}: {where} {{{name}}} or one of its terms ({terms}){why}; "
+                    "write sentences with it, or leave the slot out",
+                    name=name,
+                    where=where,
+                    terms=terms,
+                    why=why,
+                )
             )
     return read
 

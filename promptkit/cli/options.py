@@ -347,7 +347,7 @@ RationaleTokens = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Tokens of the longest rationale, where a template prints {{ rationale }}.",
+        help=tr("Tokens of the longest rationale, where a template prints {{ rationale }}."),
     ),
 ]
 Rationales = Annotated[

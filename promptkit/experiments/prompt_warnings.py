@@ -69,9 +69,14 @@ def wording_warnings(predictors: Iterable[Predictor]) -> list[str]:
         if labels:
             shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
             found.append(
-                f"with {predictor.template.name} the prompt still spells out {shown}, for which "
-                f"{_named(predictor, verbalizer)} has other words: take the labels out of the "
-                "instruction, or print them with {{ labels }}"
+                tr(
+                    "with {name} the prompt still spells out {shown}, for which {named} has "
+                    "other words: take the labels out of the instruction, or print them with "
+                    "{{{{ labels }}}}",
+                    name=predictor.template.name,
+                    shown=shown,
+                    named=_named(predictor, verbalizer),
+                )
             )
     return found
 

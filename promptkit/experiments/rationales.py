@@ -40,10 +40,11 @@ def described(
 
 def unsampled(samples: int) -> str:
     """Return why several samples make no sense where nothing comes before an answer."""
-    return (
-        f"rationales is {samples}, but no template prints {{{{ rationale }}}} and no model is to "
-        "think, so that all samples would be the same; choose such a template, let the model "
-        "think, or leave it at 1"
+    return tr(
+        "rationales is {samples}, but no template prints {{{{ rationale }}}} and "
+        "no model is to think, so that all samples would be the same; choose such "
+        "a template, let the model think, or leave it at 1",
+        samples=samples,
     )
 
 

@@ -15,9 +15,10 @@ hosted services and Axolotl read them; `segments` are Axolotl's texts without a 
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
-_NEEDS_TURNS = (
-    "the template makes no turns, and messages need some; train what you will ask: use a template "
-    "with {% user %} and {% assistant %}, such as --template chat.j2 or chat-one-turn.j2"
+_NEEDS_TURNS = mark(
+    "the template makes no turns, and messages need some; train what you will "
+    "ask: use a template with {% user %} and {% assistant %}, such as "
+    "--template chat.j2 or chat-one-turn.j2"
 )
 _NEEDS_TEXT = mark(
     "the template makes turns, whose text is that of a model's chat template; "

@@ -229,7 +229,7 @@ class _Original:
                 "its examples are in {loaded}, which it loads; vary that one",
                 loaded=", ".join(loaded),
             )
-        return "it has no {% example %} block and no loop over the shots to vary"
+        return tr("it has no {% example %} block and no loop over the shots to vary")
 
 
 def reformatted(template: Template, change: FormatChange) -> Template:

@@ -63,7 +63,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
         mark("promptkit has its own measures"),
         mark("nothing to do, or score it yourself"),
     ),
-    "gen_prefix": (mark("the beginning of an answer"), "write it in front of {{ output }}"),
+    "gen_prefix": (mark("the beginning of an answer"), mark("write it in front of {{ output }}")),
     "fewshot_config": (mark("shots are drawn from the pool"), "see --selection"),
     "use_prompt": (mark("a template of promptsource"), mark("import promptsource's own file")),
     "repeats": (mark("every query is asked once"), mark("nothing to do")),

@@ -137,7 +137,7 @@ def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> s
     # A name has several meanings, so renaming would be wrong. The values are assigned to their own
     # names instead, in a scope that ends with the template.
     values = ", ".join(f"{name} = {expression}" for name, expression in read.items())
-    return f"{{%+ with {values}{' ' if values else ''}%}}\n{_write(tokens)}{{%+ endwith +%}}"
+    return f"{{%+ with {values}{(' ' if values else '')}%}}\n{_write(tokens)}{{%+ endwith +%}}"
 
 
 def _given(tree: nodes.Template) -> set[str]:
@@ -241,7 +241,7 @@ def refused(source: str) -> str | None:
     """Return what a template does that promptkit's templates cannot do; None if nothing."""
     unknown, tree = set(fields(source)), parse(source)
     if any(tree.find_all(_LOADS)):
-        return "loads another template, or has a {% block %} for one"
+        return tr("loads another template, or has a {% block %} for one")
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
     own = _given(tree)
     for name in tree.find_all(nodes.Name):

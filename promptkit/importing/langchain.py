@@ -209,7 +209,11 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
         new = [name for name in asked if name not in same and name != output]
         guessed = dict(zip(new, left, strict=False))
         for name, field in guessed.items():
-            why = f"{{{name}}} is taken for the examples' {{{field}}}, by its place"
+            why = tr(
+                "{{{name}}} is taken for the examples' {{{field}}}, by its place",
+                name=name,
+                field=field,
+            )
             omissions.add(["suffix"], why, tr("check it in the template"))
         pairs, aligned = same | guessed, False
     else:
@@ -223,7 +227,10 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
             elif name not in query and name not in prompt.partial:
                 omissions.add(
                     [key],
-                    f"{{{name}}} is in no example, so that it stands in the template as text",
+                    tr(
+                        "{{{name}}} is in no example, so that it stands in the template as text",
+                        name=name,
+                    ),
                     tr("write its value there"),
                 )
     return _Roles(fields, output, query, aligned)
@@ -250,8 +257,12 @@ def _parts(template: str, format: str) -> list[Part]:
             continue
         if spec or conversion or not jinja.is_name(name):
             raise ValueError(
-                f"{{{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}} "
-                "formats a value; promptkit prints it as it is"
+                tr(
+                    "{{{name}{text}{text_2}}} formats a value; promptkit prints it as it is",
+                    name=name,
+                    text="!" + conversion if conversion else "",
+                    text_2=":" + spec if spec else "",
+                )
             )
         parts.append(Variable(name))
     return _merged(parts)

@@ -125,7 +125,7 @@ TRAILING_SPACE = _warning(
 )
 TAB = _warning(
     "tab",
-    'A tab looks like spaces and is another token; write {{ "\\t" }} where you mean it.',
+    mark('A tab looks like spaces and is another token; write {{ "\\t" }} where you mean it.'),
     fixable=True,
 )
 CARRIAGE_RETURN = _warning(
@@ -214,7 +214,7 @@ CHAT_MODEL_RAW = _note_of_model(
 )
 SYSTEM_IN_USER = _note_of_model(
     "system-in-user",
-    "Where a chat template has no system turn, `{% system or user %}` stands in the user's.",
+    mark("Where a chat template has no system turn, `{% system or user %}` stands in the user's."),
 )
 DOUBLE_BOS = _error_of_model(
     "double-bos", mark("The beginning of a text is marked once, and promptkit does that.")

@@ -103,7 +103,7 @@ class Expressions(NodeVisitor):
             self._say(
                 rules.ANSWER_USED,
                 node,
-                "the query's answer is not known here, so {{ output }} can only be printed",
+                tr("the query's answer is not known here, so {{ output }} can only be printed"),
                 tr("print it as it is, and put the wording of an answer into the labels"),
             )
             return ANY
@@ -117,9 +117,11 @@ class Expressions(NodeVisitor):
         if node.name in self._guarded or node.ctx != "load":
             return ANY
         if node.name in ("input", "output", "options", "rationale"):
-            fix = "it is known inside {% example %}; elsewhere write query.FIELD, or shot.output"
+            fix = tr(
+                "it is known inside {% example %}; elsewhere write query.FIELD, or shot.output"
+            )
         elif node.name in _GIVEN:
-            fix = "import the template {% import ... with context %}"
+            fix = tr("import the template {% import ... with context %}")
         else:
             known = [name for name in scope if name not in self._globals]
             close = did_you_mean(node.name, known) or did_you_mean(node.name, self._globals)
@@ -185,7 +187,7 @@ class Expressions(NodeVisitor):
         elif close:
             fix = close
         elif kind == "a list":
-            fix = "loop over it with {% for ... %}, or take one item, as in [0]"
+            fix = tr("loop over it with {% for ... %}, or take one item, as in [0]")
         elif kind:
             fix = tr("print it as it is")
         else:

@@ -240,7 +240,10 @@ def _all_of_template(
         yield rendered.syntax_error(error, page)
         return
     except RecursionError:
-        reason, fix = tr("an expression nests too deeply to be checked"), "split it with {% set %}"
+        reason, fix = (
+            tr("an expression nests too deeply to be checked"),
+            tr("split it with {% set %}"),
+        )
         yield rules.SYNTAX.at(page.line(1), reason, fix)
         return
     yield from names.findings

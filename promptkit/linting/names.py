@@ -105,7 +105,7 @@ class NameChecker(Expressions):
                     "this stands outside the blocks of {name}, so it is never printed",
                     name=parent.name,
                 )
-                self._say(rules.LOST_TEXT, child, message, "move it into a {% block %}")
+                self._say(rules.LOST_TEXT, child, message, tr("move it into a {% block %}"))
                 return
 
     def _load(self, template: nodes.Expr, may_miss: bool = False) -> Page | None:

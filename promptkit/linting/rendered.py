@@ -23,7 +23,7 @@ from promptkit.sandbox.limits import MAX_STEPS
 from promptkit.tasks.examples import Example
 from promptkit.templating.renderer import Renderer
 from promptkit.templating.source import Edit, Page, Where
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 SLOW_STEPS = MAX_STEPS // 20
 """Steps of a rendering that takes half a second or more, so that others are left out."""
@@ -33,7 +33,9 @@ _MARKS = {"open": "\x02{}\x03", "close": "\x04", "slot": ""}
 _BEGUN = "\x02assistant\x03"
 _BETWEEN_TURNS = re.compile("\x04\\s+(?=\x02|\\Z)")
 _NUMBER = re.compile(r"\d+")
-_MAKE_SAME = "make them the same, or write an {% example %} block, in which they cannot differ"
+_MAKE_SAME = mark(
+    "make them the same, or write an {% example %} block, in which they cannot differ"
+)
 _WORD_END = re.compile(r"[^\W\d_]{4,}\Z")
 
 
@@ -121,7 +123,7 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
     has_answer = probe.answer_of(SHOTS[-1]) is not None
     piece: Piece | None = None
     if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
-        what, fix = "shots", "write an {% example %} block, or {% for shot in shots %}"
+        what, fix = "shots", tr("write an {% example %} block, or {% for shot in shots %}")
     elif _same(probe, probe.other_answers, shown=has_answer):
         piece = shown[-1] if shown else None
         what, fix = "shots' answers", "print {{ shot.output }}"
@@ -150,7 +152,7 @@ def query_is_shown(probe: Probe) -> Iterator[Finding]:
         yield rules.QUERY_IGNORED.at(
             probe.at(probe.pieces[-1] if probe.pieces else None),
             tr("the query is never shown"),
-            "print the fields of query, or of input inside {% example %}",
+            tr("print the fields of query, or of input inside {% example %}"),
         )
 
 
@@ -216,7 +218,7 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
         yield rules.FINAL_NEWLINE.at(
             page.at(start),
             tr("the prompt ends in a newline, and the shots have none in front of the answer"),
-            "delete the newline at the end of the file, or write an {% example %} block",
+            tr("delete the newline at the end of the file, or write an {% example %} block"),
             page.edit(start, end, "") if start < end else (),
         )
     elif (difference := _difference(shot, query)) is not None:
@@ -250,8 +252,8 @@ def _difference(shot: str, query: str) -> int | None:
 def _shown(text: str, difference: int) -> str:
     begin = boundary(text, difference - 20, after=True)
     cut = text[begin : boundary(text, difference + 20)]
-    for mark in "\x02\x03\x04":
-        cut = cut.replace(mark, "|")
+    for sign in "\x02\x03\x04":
+        cut = cut.replace(sign, "|")
     return repr(("…" if begin else "") + cut)
 
 
@@ -311,7 +313,10 @@ def words_are_apart(probe: Probe) -> Iterator[Finding]:
         yield rules.GLUED_WORDS.at(
             probe.at(after),
             tr("two texts run together: {shown!r}", shown=shown),
-            'put a space or {{ "\\n" }} between them; a tag at the end of a line drops the newline',
+            tr(
+                'put a space or {{ "\\n" }} between them; a tag at the end of a line drops '
+                "the newline"
+            ),
         )
 
 

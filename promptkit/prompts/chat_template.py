@@ -61,14 +61,18 @@ def apply(prompt: Prompt, template: str | None, *, bos: str = "", eos: str = "")
     if not prompt.messages:
         if prompt.thinks:
             raise PromptError(
-                "a model thinks in a turn of its own, and the template makes none; use one with "
-                "{% user %} and {% assistant %}, or leave out think (--think)"
+                tr(
+                    "a model thinks in a turn of its own, and the template makes none; use one "
+                    "with {% user %} and {% assistant %}, or leave out think (--think)"
+                )
             )
         return prompt
     if template is None:
         raise PromptError(
-            "the template makes turns, but this model carries no chat template; "
-            "use a template without {% user %} and {% assistant %}, or a chat model"
+            tr(
+                "the template makes turns, but this model carries no chat template; use a "
+                "template without {% user %} and {% assistant %}, or a chat model"
+            )
         )
     turns, begun = _split_answer(prompt)
     turns = _accepted(template, turns, bos, eos)
@@ -134,7 +138,10 @@ def _accepted(template: str, turns: tuple[Message, ...], bos: str, eos: str) -> 
         except PromptError:
             raise error from None
         raise PromptError(
-            f"{error}; {{% system or user %}} puts it in front of the first user turn"
+            tr(
+                "{error}; {{% system or user %}} puts it in front of the first user turn",
+                error=error,
+            )
         ) from None
 
 
@@ -218,8 +225,10 @@ def _thoughts(template: str, turns: Turns, opening: str, bos: str, eos: str) -> 
     tag = _opened(tail + opened)
     if tag is None:
         raise PromptError(
-            "the model's chat template has no thoughts, so that it cannot think; leave out think "
-            "(--think), or write {{ rationale }} in front of {{ output }}"
+            tr(
+                "the model's chat template has no thoughts, so that it cannot think; leave "
+                "out think (--think), or write {{ rationale }} in front of {{ output }}"
+            )
         )
     if not (tail + opened).endswith("\n") and "START" not in tag:
         opened += "\n"

@@ -34,18 +34,16 @@ PAGE = """\
 </body>
 </html>
 """
-SCRIPT = mark(
-    "SwaggerUIBundle({\n"
-    '  url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: '
-    "null,\n"
-    "  tryItOutEnabled: true, defaultModelsExpandDepth: 0, "
-    "requestSnippetsEnabled: true,\n"
-    "});\n"
-)
-POLICY = mark(
+SCRIPT = """\
+SwaggerUIBundle({
+  url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null,
+  tryItOutEnabled: true, defaultModelsExpandDepth: 0, requestSnippetsEnabled: true,
+});
+"""
+POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action "
-    "'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 """Content security policy of the page: nothing comes from elsewhere."""
 

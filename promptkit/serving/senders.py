@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptkit.errors import shorten
 from promptkit.serving.refusal import RefusalError
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 HEADERS = {
-    "content-security-policy": mark("default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from promptkit.models.base import Usage
 from promptkit.serving.joined_batches import JoinedBatch
 from promptkit.serving.served import InputAnswer
-from promptkit.translation import tr
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -39,35 +38,33 @@ class ServiceMetrics:
         )
         self._errors = Counter(
             "promptkit_errors",
-            tr("Requests refused or failed."),
+            "Requests refused or failed.",
             ("route", "status"),
             registry=registry,
         )
         self._seconds = Histogram(
             "promptkit_request_seconds",
-            tr("Time from a request to its response."),
+            "Time from a request to its response.",
             ("route",),
             buckets=SECONDS,
             registry=registry,
         )
         self._answers = Counter("promptkit_answers", "Answers.", ("kind",), registry=registry)
         self._batch_inputs = Histogram(
-            "promptkit_batch_inputs", tr("Inputs of a batch."), buckets=SIZES, registry=registry
+            "promptkit_batch_inputs", "Inputs of a batch.", buckets=SIZES, registry=registry
         )
         self._batch_requests = Histogram(
             "promptkit_batch_requests",
-            tr("Requests joined in a batch."),
+            "Requests joined in a batch.",
             buckets=SIZES,
             registry=registry,
         )
         self._batch_seconds = Histogram(
-            "promptkit_batch_seconds", tr("Time of a batch."), buckets=SECONDS, registry=registry
+            "promptkit_batch_seconds", "Time of a batch.", buckets=SECONDS, registry=registry
         )
-        tokens = Counter("promptkit_tokens", tr("Tokens that the model read."), registry=registry)
+        tokens = Counter("promptkit_tokens", "Tokens that the model read.", registry=registry)
         self._tokens, self._usage, self._counted = tokens, usage, usage().decoded_tokens
-        gauge = Gauge(
-            "promptkit_waiting_inputs", tr("Inputs without an answer."), registry=registry
-        )
+        gauge = Gauge("promptkit_waiting_inputs", "Inputs without an answer.", registry=registry)
         gauge.set_function(waiting)
 
     def requested(self, route: str, status: int, seconds: float) -> None:

@@ -109,8 +109,11 @@ def _hole(name: str, slots: Mapping[str, SwapSlot]) -> Hole:
         slot, case = lowered, "capital"
     if not slot or slot != slot.strip() or (dot and not form.strip()):
         raise ValueError(
-            f"{{{name}}} is no slot; a slot is {{name}} or {{name.form}}, and {{{{ and }}}} are "
-            "braces"
+            tr(
+                "{{{name}}} is no slot; a slot is {{name}} or {{name.form}}, and {{{{ and "
+                "}}}} are braces",
+                name=name,
+            )
         )
     if slot not in slots:
         raise ValueError(unknown_slot(slot, slots))

@@ -30,8 +30,10 @@ def filters(tojson: Filter) -> dict[str, Filter]:
                 return _for_every_label(value, lambda label: _tojson(label, indent))
             if value._as_json or indent is not None:
                 raise jinja2.TemplateRuntimeError(
-                    "a generated answer is written as JSON once, and on one line; write "
-                    "{{ output | tojson }}"
+                    tr(
+                        "a generated answer is written as JSON once, and on one line; write {{ "
+                        "output | tojson }}"
+                    )
                 )
             return Slot(as_json=True)
         if isinstance(value, Text) and value.json is not None:
@@ -94,7 +96,9 @@ def shuffle(options: Iterable[Any], seed: int) -> list[Any]:
 def _for_every_label(slot: Slot, write: Callable[[str], str]) -> Slot:
     if not slot._answers:
         raise jinja2.TemplateRuntimeError(
-            "the answers of this task are generated, not chosen from labels, so that "
-            "{{ output }} can only be printed as it is, or with | tojson"
+            tr(
+                "the answers of this task are generated, not chosen from labels, so that "
+                "{{ output }} can only be printed as it is, or with | tojson"
+            )
         )
     return Slot(tuple([write(answer) for answer in slot._answers]))

@@ -134,8 +134,10 @@ def stop_of_rationale(pieces: Sequence[Piece], at: int, file: str) -> str:
     stop = text.rstrip(" ") if text.strip() else text.strip(" ")
     if not stop:
         raise TemplateError(
-            "no text follows {{ rationale }}, so nothing says where it ends; write some between "
-            "it and {{ output }}, such as a new line with 'Answer: '",
+            tr(
+                "no text follows {{ rationale }}, so nothing says where it ends; write "
+                "some between it and {{ output }}, such as a new line with 'Answer: '"
+            ),
             file=pieces[at].file or file,
             line=pieces[at].line,
         )
@@ -175,8 +177,11 @@ def _check_asked(before: Sequence[Piece], after: Sequence[Piece], slot: Piece, f
     late = [p for p in after if p.kind == "data" and p.text.strip()]
     if late and not any(p.kind == "data" and p.example == slot.example for p in before):
         raise TemplateError(
-            f"{late[0].field or late[0].text!r} is printed only after {{{{ output }}}}: the model "
-            "answers before it could read it; print it in front of the answer",
+            tr(
+                "{field!r} is printed only after {{{{ output }}}}: the model answers "
+                "before it could read it; print it in front of the answer",
+                field=late[0].field or late[0].text,
+            ),
             file=late[0].file or file,
             line=late[0].line,
         )
@@ -197,8 +202,11 @@ def _turns(prefix: Prefix, pieces: Sequence[Piece], file: str) -> Prefix:
             current.append(piece)
         elif piece.text.strip():
             raise TemplateError(
-                f"{beginning(piece.text.strip(), 40)!r} stands outside the turns; put it into "
-                "{% system %}, {% user %} or {% assistant %}",
+                tr(
+                    "{beginning!r} stands outside the turns; put it into {{% system %}}, {{% "
+                    "user %}} or {{% assistant %}}",
+                    beginning=beginning(piece.text.strip(), 40),
+                ),
                 file=piece.file or file,
                 line=piece.lstripped().line,
             )
@@ -213,7 +221,7 @@ def _with_answer(
     messages, role = prefix.turns, prefix.role
     if slot is not None and role != "assistant":
         raise TemplateError(
-            "{{ output }} stands outside {% assistant %}, which is the turn of the model",
+            tr("{{ output }} stands outside {% assistant %}, which is the turn of the model"),
             file=pieces[slot].file or file,
             line=pieces[slot].line,
         )

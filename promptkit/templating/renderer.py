@@ -221,8 +221,11 @@ class Renderer:
         for piece in pieces:
             if known and piece.field == "output" and piece.text.casefold() not in known:
                 raise TemplateError(
-                    f"the shots write {shorten(piece.text)}, which is no label, and the query is "
-                    "asked for a label; write {% example %} and {{ output }}",
+                    tr(
+                        "the shots write {text}, which is no label, and the query is asked for a "
+                        "label; write {{% example %}} and {{{{ output }}}}",
+                        text=shorten(piece.text),
+                    ),
                     file=piece.file or self._file,
                     line=piece.line,
                 )

@@ -75,8 +75,10 @@ class ExampleTag(Extension):
         given = context.parent
         if "shots" not in given:
             raise jinja2.TemplateRuntimeError(
-                "{% example %} is in an imported template, which does not see the shots; "
-                "write {% import ... with context %}"
+                tr(
+                    "{% example %} is in an imported template, which does not see the shots; "
+                    "write {% import ... with context %}"
+                )
             )
         notes: Notes = given[NOTES]
         pieces: list[Piece] = []
@@ -98,14 +100,19 @@ class ExampleTag(Extension):
         slots = sum(piece.kind == "slot" for piece in notes.query_block.pieces)
         if slots != 1:
             raise jinja2.TemplateRuntimeError(
-                f"{{% example %}} prints {{{{ output }}}} {slots} times; "
-                "once is where the answer goes"
+                tr(
+                    "{{% example %}} prints {{{{ output }}}} {slots} times; once is where the "
+                    "answer goes",
+                    slots=slots,
+                )
             )
         kinds = [p.kind for p in notes.query_block.pieces if p.kind in ("rationale", "slot")]
         if kinds not in (["slot"], ["rationale", "slot"]):
             raise jinja2.TemplateRuntimeError(
-                "{% example %} prints {{ rationale }} twice or after {{ output }}; "
-                "it is generated once, before the answer"
+                tr(
+                    "{% example %} prints {{ rationale }} twice or after {{ output }}; it is "
+                    "generated once, before the answer"
+                )
             )
         notes.marks.append(("slot", line))
         return rendered([*pieces, *notes.query_block.pieces])
@@ -116,8 +123,12 @@ class ExampleTag(Extension):
         if value is not None and value != "":
             return value
         return self.environment.undefined(
-            f"{{{{ rationale }}}} has no value: the metadata of this shot has no {column!r}; add "
-            "the column to the demonstrations, or name another one as `rationale` in [output]"
+            tr(
+                "{{{{ rationale }}}} has no value: the metadata of this shot has no "
+                "{column!r}; add the column to the demonstrations, or name another one as "
+                "`rationale` in [output]",
+                column=column,
+            )
         )
 
 
@@ -171,7 +182,9 @@ class RoleTag(Extension):
     ) -> Rendered:
         pieces = caller().pieces
         if any(piece.kind == "open" for piece in pieces):
-            raise jinja2.TemplateRuntimeError(f"a turn inside {{% {role} %}}: turns do not nest")
+            raise jinja2.TemplateRuntimeError(
+                tr("a turn inside {{% {role} %}}: turns do not nest", role=role)
+            )
         if NOTES in context.parent:
             context.parent[NOTES].marks.append(("open", line))
         return rendered([Piece(role, "open"), *pieces, Piece(role, "close")])

@@ -99,7 +99,9 @@ class _CodeGenerator(BoundedGenerator):
     def visit_ScopedEvalContextModifier(  # noqa: N802
         self, node: nodes.ScopedEvalContextModifier, frame: Frame
     ) -> None:
-        self.fail("{% autoescape %} is for HTML, and a prompt is none; take it out", node.lineno)
+        self.fail(
+            tr("{% autoescape %} is for HTML, and a prompt is none; take it out"), node.lineno
+        )
 
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802
         """Write a filter block as Jinja does, whose output knows its line."""

@@ -112,8 +112,10 @@ class Slot:
 
     def __str__(self, *_: Any) -> str:
         raise UndefinedError(
-            "the query's answer is not known, so {{ output }} can only be printed as it is; "
-            "put the wording of an answer into the labels"
+            tr(
+                "the query's answer is not known, so {{ output }} can only be printed as "
+                "it is; put the wording of an answer into the labels"
+            )
         )
 
     __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
@@ -126,7 +128,10 @@ class RationaleSlot:
 
     def __str__(self, *_: Any) -> str:
         raise UndefinedError(
-            "the query's rationale is not known, so {{ rationale }} can only be printed as it is"
+            tr(
+                "the query's rationale is not known, so {{ rationale }} can only be "
+                "printed as it is"
+            )
         )
 
     __bool__ = __eq__ = __iter__ = __len__ = __hash__ = __str__  # type: ignore[assignment]
@@ -167,10 +172,10 @@ class NoValueError(UndefinedError):
     def reason(self, record: View | None) -> str:
         """Return the message; `record` is the one that the template was reading."""
         empty = [name for name, value in record._fields.items() if value is None] if record else []
-        what = f"{{{{ {self.path} }}}} has no value"
+        what = tr("{{{{ {path} }}}} has no value", path=self.path)
         if "." not in self.path and empty:
             what += tr(": the field {empty!r} is null", empty=empty[0])
-        return f"{what}; print it under {{% if {self.path} is not none %}}"
+        return tr("{what}; print it under {{% if {path} is not none %}}", what=what, path=self.path)
 
 
 def named(path: str, field: str) -> str:

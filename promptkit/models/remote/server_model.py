@@ -389,8 +389,11 @@ def _as_turns(prompt: Prompt) -> Prompt:
     """Return a prompt with turns only; raise where it has none, or begins the answer."""
     if not prompt.messages:
         raise PromptError(
-            f"example {shorten(prompt.query)}: this server takes turns only; use a template with "
-            "{% user %}, such as --template chat"
+            tr(
+                "example {query}: this server takes turns only; use a template with {{% "
+                "user %}}, such as --template chat",
+                query=shorten(prompt.query),
+            )
         )
     last = prompt.messages[-1]
     if last.role != "assistant":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from promptkit.errors import PromptError, shorten
 from promptkit.prompts.prompt import TOKEN_BYTES, Prompt
+from promptkit.translation import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,12 @@ def text_request(prompt: Prompt) -> TextRequest:
     clash = [a for a in labels if any(b != a and b.startswith(a) for b in labels)]
     if clash and not prompt.stop:
         raise PromptError(
-            f"example {shorten(prompt.query)}: the label {clash[0]!r} begins another, and nothing "
-            "in the template ends an answer; let a newline follow {{ output }}"
+            tr(
+                "example {query}: the label {clash!r} begins another, and nothing in the "
+                "template ends an answer; let a newline follow {{{{ output }}}}",
+                query=shorten(prompt.query),
+                clash=clash[0],
+            )
         )
     begun = {b for a in clash for b in labels if b.startswith(a)}
     return TextRequest(prompt, tuple(a + prompt.stop if a in begun else a for a in labels))

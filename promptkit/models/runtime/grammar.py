@@ -86,8 +86,10 @@ class Grammar:
                 raise PromptError(tr("the output's JSON Schema: {error}", error=error)) from None
         if not prompt.stop and not vocabulary.endings:
             raise PromptError(
-                "nothing ends an answer, neither in the template nor in the model's vocabulary; "
-                "let a newline follow {{ output }}"
+                tr(
+                    "nothing ends an answer, neither in the template nor in the model's "
+                    "vocabulary; let a newline follow {{ output }}"
+                )
             )
         source = grammar_source.source(
             prompt.format.kind, schema, len(prompt.lead), self.ending, sorted(vocabulary.endings)

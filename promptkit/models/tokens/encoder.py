@@ -125,8 +125,10 @@ class Encoder:
         if _clash(whole):
             if not stop:
                 raise PromptError(
-                    "one label begins another, and nothing in the template ends an "
-                    "answer; let a newline follow {{ output }}"
+                    tr(
+                        "one label begins another, and nothing in the template ends an answer; let "
+                        "a newline follow {{ output }}"
+                    )
                 )
             labelled = [source.plus(label, is_data=True) for label in candidates]
             stopped = [reader.tokens(each.plus(stop)) for each in labelled]
@@ -148,8 +150,10 @@ class Encoder:
         branch = min(branch, min(map(len, whole)) - 1)
         if branch < least:
             raise PromptError(
-                "nothing stands in front of the answer, and this model has no token for a "
-                "beginning; put some text before {{ output }}"
+                tr(
+                    "nothing stands in front of the answer, and this model has no token for a "
+                    "beginning; put some text before {{ output }}"
+                )
             )
         after = tuple(tuple(sequence[branch:]) for sequence in whole)
         return tuple(whole[0][:branch]), self._one_of_equals(after)

@@ -18,9 +18,10 @@ from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import capital
 from promptkit.translation import mark, tr
 
-_SECONDS = "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= "
-    "0.001 ? format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * "
-    "1e6, '~g') + ' µs'"
+_SECONDS = (
+    "datum.value >= 1 ? format(datum.value, ',~g') + ' s' : datum.value >= 0.001 ? "
+    "format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * 1e6, '~g') + ' µs'"
+)
 _BYTES = (
     "datum.value >= 1e9 ? format(datum.value / 1e9, '~g') + ' GB' : datum.value >= 1e6 ? "
     "format(datum.value / 1e6, '~g') + ' MB' : format(datum.value / 1e3, '~g') + ' kB'"
