@@ -43,7 +43,7 @@ def audit_blocks(audit: AuditParts) -> Iterator[AuditBlock]:
 def _of_groups(found: GroupAudit) -> Iterator[AuditBlock]:
     for one in found.groupings:
         names = shown_metrics(found)[:COLUMNS]
-        heads = (one.by, "queries:", *(f"{metric_of_groups(name).noun}:" for name in names))
+        heads = (one.by, tr("queries:"), *(f"{metric_of_groups(name).noun}:" for name in names))
         rows = [_group(group, names) for group in (*one.groups, found.overall)]
         yield AuditBlock(title_of_groups(found, one), one.sentences, heads, tuple(rows))
         if one.gaps:
@@ -73,7 +73,7 @@ def _of_gaps(one: Grouping) -> AuditBlock:
         metric = metric_of_groups(gap.metric)
         p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
         rows.append((metric.noun, size_of(metric, gap), ratio_of(gap), gap.highest, gap.lowest, p))
-    heads = ("metric", "gap:", "ratio:", "highest", "lowest", "p, corrected:")
+    heads = ("metric", tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"), tr("p, corrected:"))
     return AuditBlock(tr("Gaps by {by}", by=one.by), (), heads, tuple(rows))
 
 
@@ -120,7 +120,7 @@ def _of_changes(found: GroupChanges) -> Iterator[AuditBlock]:
             figures = (metric_text.figure(metric, each) for each in (change.before, change.after))
             said = metric_text.change(metric, change.difference.delta, *ends)
             rows.append((metric.noun, change.group, f"{change.n:,}", *figures, said))
-        heads = ("metric", one.by, "queries:", "before:", "after:", "change:")
+        heads = ("metric", one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
         title = tr("Against {other}, groups by {by}", other=other, by=one.by)
         yield AuditBlock(title, one.sentences, heads, tuple(rows))
         if one.gaps:
@@ -135,7 +135,7 @@ def _of_gap_changes(one: ColumnChanges, other: str) -> AuditBlock:
         said = metric_text.change(metric, gap.after - gap.before, *gap.ci)
         verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict
         rows.append((metric.noun, *figures, said, verdict))
-    heads = ("metric", "before:", "after:", "change:", "verdict")
+    heads = ("metric", tr("before:"), tr("after:"), tr("change:"), tr("verdict"))
     return AuditBlock(
         tr("Gaps by {by}, of {other} and here", by=one.by, other=other), (), heads, tuple(rows)
     )

@@ -47,7 +47,7 @@ def _context(audit: AuditParts) -> dict[str, Any]:
         "about": ", ".join([file_name(audit.predictor), *size, *draws]),
         "blocks": [*audit_blocks(audit)],
         "charts": _charts(audit),
-        "limits": LIMITS,
+        "limits": tr(LIMITS),
         "swapped": audit.swaps is not None,
     }
 

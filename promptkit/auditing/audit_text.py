@@ -83,4 +83,4 @@ def _parts(found: AuditParts, width: int) -> Iterator[RenderableType]:
     if found.queries:
         new = "" if found.seeds == 1 else tr(" and new draws of shots")
         yield Text(tr("Brackets are 95 % intervals for new queries{new}.", new=new), "dim")
-    yield Text(LIMITS, "dim")
+    yield Text(tr(LIMITS), "dim")

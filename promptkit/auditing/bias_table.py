@@ -73,7 +73,7 @@ def sentences(found: UnintendedBias) -> Iterator[str]:
             "Lowest {name} AUC, {area_text}: {format}.",
             name=name,
             area_text=area_text(area),
-            format=_READ[kind].format(quoted(one.name)),
+            format=tr(_READ[kind]).format(quoted(one.name)),
         )
     small = [one for one in found.subgroups if one.small]
     if small:

@@ -13,9 +13,9 @@ from promptkit.calibration.calibrated_predictors import calibrated_predictor
 from promptkit.errors import PromptkitError
 from promptkit.inference.cell import RAW
 from promptkit.inference.prediction import Prediction, Predictor
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
-LEARNT = {"contextual": "content-free", "domain-context": mark("random words")}
+LEARNT = {"contextual": "content-free", "domain-context": "random words"}
 """The probes that a method learns from after the shots of a query."""
 
 METHODS = ("contextual", "domain-context", "batch")

@@ -73,7 +73,7 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _stated(text: str) -> str:
-    return inline(text) if text else f"*{UNKNOWN}*"
+    return inline(text) if text else f"*{tr(UNKNOWN)}*"
 
 
 def _named(pairs: Iterable[tuple[str, str]]) -> str:

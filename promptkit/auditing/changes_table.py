@@ -49,7 +49,7 @@ def changed(found: GroupChanges, width: int) -> Iterator[RenderableType]:
 
 
 def _groups(one: ColumnChanges, width: int) -> Iterator[RenderableType]:
-    made = table("", one.by, "queries:", "before:", "after:", "change:")
+    made = table("", one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
     room, last = max(width // 4, 12), ""
     for change in one.groups[:SHOWN]:
         metric = metric_of_groups(change.metric)
@@ -70,7 +70,7 @@ def _groups(one: ColumnChanges, width: int) -> Iterator[RenderableType]:
 
 
 def _gaps(one: ColumnChanges, width: int) -> RenderableType:
-    made = table("", "before:", "after:", "change:", "")
+    made = table("", tr("before:"), tr("after:"), tr("change:"), "")
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)
         verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict

@@ -46,7 +46,7 @@ def grouped(found: GroupAudit, width: int) -> Iterator[RenderableType]:
 
 def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableType]:
     names = [name for name in overall.figures if "." not in name][: COLUMNS if width >= 100 else 4]
-    made = table(one.by, "queries:", *(f"{_short(name)}:" for name in names))
+    made = table(one.by, tr("queries:"), *(f"{_short(name)}:" for name in names))
     room = max(width // 5, 12)
     for group in one.groups[:SHOWN]:
         _row(made, group, names, room)
@@ -84,7 +84,7 @@ def _row(made: Any, group: Group, names: Sequence[str], room: int) -> None:
 
 
 def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
-    made = table("", "gap:", "ratio:", "highest", "lowest", "p, adjusted:")
+    made = table("", tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"), tr("p, adjusted:"))
     room = max(width // 7, 10)
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)

@@ -84,7 +84,9 @@ def _labels(bias: PromptBias) -> tuple[str, ...]:
 
 def _by_shots(bias: PromptBias) -> TextTable:
     labels = _labels(bias)
-    made = table("shots:", "draws:", *(f"P({visible(label, 18)}):" for label in labels), "lean:")
+    made = table(
+        tr("shots:"), tr("draws:"), *(f"P({visible(label, 18)}):" for label in labels), tr("lean:")
+    )
     for one in bias.by_shots:
         shown = [_share(one.probs[label], one.probs_ci.get(label)) for label in labels]
         made.add_row(str(one.shots), str(one.draws), *shown, points(one.lean))
@@ -118,7 +120,9 @@ def _by_last(bias: PromptBias) -> TextTable:
 
 
 def _calibrations(bias: PromptBias) -> TextTable:
-    made = table("calibration", "content-free:", tr("random words:"), tr("answers against gold:"))
+    made = table(
+        tr("calibration"), tr("content-free:"), tr("random words:"), tr("answers against gold:")
+    )
     for one in bias.calibrations:
         learnt = LEARNT.get(one.method)
         made.add_row(

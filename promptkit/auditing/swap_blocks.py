@@ -23,7 +23,7 @@ def swap_blocks(audit: SwapAudit) -> Iterator[AuditBlock]:
     for slot in audit.slots:
         yield _slot(audit, slot)
     if audit.items:
-        heads = ("sentence", "term", "answer", "", tr("other term"), "answer", "")
+        heads = ("sentence", tr("term"), tr("answer"), "", tr("other term"), tr("answer"), "")
         rows = tuple([_item(audit, one) for one in audit.items])
         yield AuditBlock(tr("The worst items"), audit.notes, heads, rows)
 

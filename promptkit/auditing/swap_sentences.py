@@ -136,9 +136,9 @@ def _sentence(
             continue
         (term, *others) = found
         if others:
-            left_out[LeftOut(slot.name, f"it has several terms of {slot.name}")] += 1
+            left_out[LeftOut(slot.name, tr("it has several terms of {slot}", slot=slot.name))] += 1
         elif word := ambiguous(slot, term, texts):
-            left_out[LeftOut(slot.name, f"nothing says which form {word!r} is")] += 1
+            left_out[LeftOut(slot.name, tr("nothing says which form {word!r} is", word=word))] += 1
         else:
             fields = _mapped(fields, Pattern, partial(with_holes, slot=slot, term=term))
             own[slot.name] = term

@@ -127,7 +127,7 @@ def _amount(audit: SwapAudit, value: float | None) -> Text:
 
 
 def _items(audit: SwapAudit, width: int) -> TextTable:
-    made = table("sentence", "term", "answer", "", "term", "answer", "")
+    made = table(tr("sentence"), tr("term"), tr("answer"), "", tr("term"), tr("answer"), "")
     room = max(width - 70, 24)
     for one in audit.items[:MOST_ITEMS]:
         first, second = (_side(audit, one, side) for side in (one.first, one.second))

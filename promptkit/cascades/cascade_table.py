@@ -31,7 +31,15 @@ def text(evidence: CascadeEvidence, width: int = 110) -> str:
 
 def render(evidence: CascadeEvidence) -> RenderableType:
     """Return the table of a cascade, and the sentences below it."""
-    made = table("step", tr("answers above:"), "asked:", "answered:", "wrong:", "error:", "time:")
+    made = table(
+        tr("step"),
+        tr("answers above:"),
+        tr("asked:"),
+        tr("answered:"),
+        tr("wrong:"),
+        tr("error:"),
+        tr("time:"),
+    )
     rows = evidence.rows
     for one in evidence.steps:
         made.add_row(

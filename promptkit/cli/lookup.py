@@ -244,7 +244,9 @@ def versions(file: _File, json_file: _Json = None) -> None:
 
     table = Lookup(file)
     if json_file != "-":
-        shown = TextTable("version", "made", "model", "template", "inputs:", "changes", "")
+        shown = TextTable(
+            tr("version"), tr("made"), tr("model"), tr("template"), tr("inputs:"), tr("changes"), ""
+        )
         for one in table.versions:
             shown.add_row(
                 str(one.number),

@@ -129,7 +129,7 @@ def _digests(name: str) -> list[str]:
 def _list(choices: Sequence[Choice]) -> TextTable:
     from promptkit.models.prepare.record import machine
 
-    table = _table("model", "asked", tr("runs as"), tr("times as fast"), "size")
+    table = _table(tr("model"), tr("asked"), tr("runs as"), tr("times as fast"), tr("size"))
     here = machine()
     for choice in choices:
         elsewhere = "" if choice.machine == here else tr(" (measured on another machine)")

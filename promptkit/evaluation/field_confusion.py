@@ -12,9 +12,8 @@ from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.output_type import OutputType
 from promptkit.tasks.record_fields import OutputField, output_fields, value_of
-from promptkit.translation import mark
 
-NO_ANSWER = mark("(no answer)")
+NO_ANSWER = "(no answer)"
 """Column of answers that failed, or have no value of the set."""
 
 

@@ -40,8 +40,8 @@ class Metric:
 
     name: str
     """Its usual name, which is also its field in the rows of JSON."""
-    noun: str
-    """What a sentence calls it."""
+    said: str
+    """What a sentence calls it in English."""
     shares: Callable[[Outcomes], Losses | None]
     """Each answer's share in it, (queries, seeds); None for a cell that has no such metric."""
     least: float = 0.0
@@ -50,6 +50,11 @@ class Metric:
     """None where neither larger nor smaller is, as for a bias: nothing is chosen by it."""
     counts: bool = False
     """True where shares may be 0 and 1 alone, as right and wrong: then it is a proportion."""
+
+    @property
+    def noun(self) -> str:
+        """Return what a sentence calls it."""
+        return tr(self.said)
 
     @property
     def is_share(self) -> bool:
@@ -245,7 +250,9 @@ def _quadratic_kappa(one: Outcomes) -> Losses | None:
     return _classes(statistic)(one)
 
 
-ACCURACY = Metric("accuracy", "accuracy", lambda one: one.correct.astype(np.float64), counts=True)
+ACCURACY = Metric(
+    "accuracy", mark("accuracy"), lambda one: one.correct.astype(np.float64), counts=True
+)
 
 
 def _labels(
@@ -289,19 +296,25 @@ METRICS: tuple[Metric, ...] = (
     Metric("ranking_precision", mark("label ranking precision"), _rankings),
     Metric("log_loss", mark("log loss"), lambda one: one.log_losses, 0, math.inf, False),
     Metric("brier", mark("Brier score"), lambda one: one.brier_scores, 0, 2, False),
-    Metric("coverage", "coverage", lambda one: one.coverage if one.scores or one.sets else None),
+    Metric(
+        "coverage", mark("coverage"), lambda one: one.coverage if one.scores or one.sets else None
+    ),
     Metric(
         "balanced_accuracy", mark("balanced accuracy"), _classes(class_metrics.balanced_accuracy)
     ),
     Metric("mcc", mark("Matthews correlation"), _classes(class_metrics.mcc), -1),
     Metric("kappa", "Cohen's kappa", _classes(class_metrics.kappa), -1),
     Metric("auroc", "AUROC", _labels(_auroc, most=2)),
-    Metric("top_2_accuracy", "top-2 accuracy", _scored(partial(_top, 2), least=3), counts=True),
-    Metric("top_3_accuracy", "top-3 accuracy", _scored(partial(_top, 3), least=4), counts=True),
+    Metric(
+        "top_2_accuracy", mark("top-2 accuracy"), _scored(partial(_top, 2), least=3), counts=True
+    ),
+    Metric(
+        "top_3_accuracy", mark("top-3 accuracy"), _scored(partial(_top, 3), least=4), counts=True
+    ),
     Metric("aurc", mark("risk-coverage area"), _aurc, larger_is_better=False),
     Metric("mae", "MAE", _numbers(number_metrics.absolute_errors), 0, math.inf, False),
     Metric("rmse", "RMSE", _numbers(number_metrics.rmse), 0, math.inf, False),
-    Metric("bias", "bias", _numbers(number_metrics.errors), -math.inf, math.inf, None),
+    Metric("bias", mark("bias"), _numbers(number_metrics.errors), -math.inf, math.inf, None),
     Metric("pearson", mark("Pearson correlation"), _numbers(number_metrics.pearson), -1),
     Metric("spearman", mark("Spearman correlation"), _numbers(number_metrics.spearman), -1),
     Metric("mae_of_mean", mark("MAE of the mean"), _mean(_DISTANCES), 0, math.inf, False),

@@ -25,7 +25,7 @@ def same_prompts(cells: Sequence[CellRequests]) -> Iterator[str]:
     if "shots" in varied:
         for counts in _groups("shots", levels, digests):
             shown = listed([str(count) for count in counts])
-            yield tr("{shown} shots give the same prompts: {SO}", shown=shown, SO=_SO)
+            yield tr("{shown} shots give the same prompts: {SO}", shown=shown, SO=tr(_SO))
 
 
 _SO = mark("their figures are the same by construction")
@@ -51,7 +51,7 @@ def _of_factor(
             noun=noun(factor),
             names=names,
             place=place,
-            SO=_SO,
+            SO=tr(_SO),
         )
 
 

@@ -46,7 +46,7 @@ def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
         queries=counted(queries, "query", "queries"),
         shorten=shorten(next(iter(demos))),
         query=shorten(query),
-        ALLOW_NEAR=ALLOW_NEAR,
+        ALLOW_NEAR=tr(ALLOW_NEAR),
     )
 
 

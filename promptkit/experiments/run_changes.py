@@ -61,7 +61,12 @@ class Moves:
                 else ""
             )
         same = tr("no draw has other shots") if self.draws else ""
-        return f"the pool changed since {than}: {', '.join(parts)}; {draws or same}".rstrip("; ")
+        return tr(
+            "the pool changed since {than}: {parts}; {draws}",
+            than=than,
+            parts=", ".join(parts),
+            draws=draws or same,
+        ).rstrip("; ")
 
 
 def pool_digests(pool: ExampleSet[Any, Any]) -> dict[str, str]:

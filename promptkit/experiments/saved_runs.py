@@ -143,7 +143,7 @@ def read_run(folder: str | Path) -> Run:
     file = folder / "comparison.json"
     results: _SavedResults = _parsed(_SavedResults, upgraded(_json(_bytes(file), file)), file)
     for place, reason in chain(_unfit_rows(results), _unfit_cells(results)):
-        raise _bad(file, f"{reason}; {_AGAIN}", field=place)
+        raise _bad(file, f"{reason}; {tr(_AGAIN)}", field=place)
     file = folder / "predictions.jsonl"
     raw = _bytes(file)
     predictions = tuple(_predictions(file, raw))
@@ -156,7 +156,7 @@ def read_run(folder: str | Path) -> Run:
                 "is cut short or of another run: {AGAIN}",
                 count=len(predictions),
                 rows=rows,
-                AGAIN=_AGAIN,
+                AGAIN=tr(_AGAIN),
             ),
         )
     _check_digest(results.files, file, raw)
@@ -185,7 +185,7 @@ def read_prompts(run: Run) -> dict[str, Any] | None:
             tr(
                 "a prompt names a block beyond the last one, {last}; {AGAIN}",
                 last=last,
-                AGAIN=_AGAIN,
+                AGAIN=tr(_AGAIN),
             ),
         )
     _check_digest(run.data["files"], file, raw)
@@ -200,7 +200,7 @@ def _check_digest(digests: Mapping[str, str], file: Path, raw: bytes) -> None:
             tr(
                 "not the file that was saved with comparison.json: it was changed, or "
                 "saving a later run was interrupted; {AGAIN}",
-                AGAIN=_AGAIN,
+                AGAIN=tr(_AGAIN),
             ),
         )
 
@@ -265,16 +265,18 @@ def _predictions(file: Path, raw: bytes) -> Iterator[Prediction]:
         prediction: Prediction = _parsed(Prediction, record, file, number)
         for name in FIELDS:
             if getattr(prediction, name) is None:
-                raise _bad(file, tr("no field {name!r}; {AGAIN}", name=name, AGAIN=_AGAIN), number)
+                raise _bad(
+                    file, tr("no field {name!r}; {AGAIN}", name=name, AGAIN=tr(_AGAIN)), number
+                )
         first = seen.setdefault((prediction.cell, prediction.id), number)
         if first != number:
             reason = tr(
-                "the same cell and example as line {first}; {AGAIN}", first=first, AGAIN=_AGAIN
+                "the same cell and example as line {first}; {AGAIN}", first=first, AGAIN=tr(_AGAIN)
             )
             raise _bad(file, reason, number, example=prediction.id)
         yield prediction
     if not seen:
-        raise _bad(file, tr("no predictions; {AGAIN}", AGAIN=_AGAIN))
+        raise _bad(file, tr("no predictions; {AGAIN}", AGAIN=tr(_AGAIN)))
 
 
 def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = None) -> Any:
@@ -287,10 +289,10 @@ def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = N
         place = ".".join("counts" if part == "answers" else str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise _bad(
-                file, tr("no field {place!r}; {AGAIN}", place=place, AGAIN=_AGAIN), line
+                file, tr("no field {place!r}; {AGAIN}", place=place, AGAIN=tr(_AGAIN)), line
             ) from None
         value = None if isinstance(first["input"], dict) else first["input"]
-        reason = f"{first['msg']}; {_AGAIN}"
+        reason = f"{first['msg']}; {tr(_AGAIN)}"
         raise _bad(file, reason, line, field=place, value=value) from None
 
 
@@ -314,9 +316,9 @@ def _json(text: bytes, file: Path, line: int | None = None, *, cut: bool = False
     except (ValueError, RecursionError) as error:
         place = getattr(error, "lineno", None) if line is None else line
         why = tr("the file is cut short") if cut else tr("not JSON ({error})", error=error)
-        raise _bad(file, f"{why}; {_AGAIN}", place) from None
+        raise _bad(file, f"{why}; {tr(_AGAIN)}", place) from None
     if not isinstance(value, dict):
-        raise _bad(file, tr("not a JSON object; {AGAIN}", AGAIN=_AGAIN), line)
+        raise _bad(file, tr("not a JSON object; {AGAIN}", AGAIN=tr(_AGAIN)), line)
     return value
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from promptkit.errors import TaskError
 from promptkit.exporting.export_texts import ExportText
-from promptkit.translation import mark
+from promptkit.translation import mark, tr
 
 ExportFormat = Literal["completion", "chat", "segments"]
 """`completion` is TRL's prompt and completion, as texts or turns; `chat` is a list of messages, as
@@ -44,7 +44,7 @@ def exported(
         return {"messages": _messages(text)}
     if format == "segments":
         if text.has_turns:
-            raise TaskError(_NEEDS_TEXT)
+            raise TaskError(tr(_NEEDS_TEXT))
         segments = [
             {"label": False, "text": text.prompt},
             {"label": True, "text": text.completion},
@@ -59,7 +59,7 @@ def exported(
 def _messages(text: ExportText) -> list[dict[str, Any]]:
     """Return all turns; those that answer shots have no weight in training."""
     if isinstance(text.prompt, str):
-        raise TaskError(_NEEDS_TURNS)
+        raise TaskError(tr(_NEEDS_TURNS))
     turns: list[dict[str, Any]] = [
         {**turn, "weight": 0} if turn["role"] == "assistant" else {**turn} for turn in text.prompt
     ]

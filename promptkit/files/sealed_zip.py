@@ -107,9 +107,9 @@ def unseal(path: str | Path, kind: SealedKind) -> SealedZip:
     except _DAMAGE as error:
         reason = tr(
             "no {noun}, or a damaged one ({error}); {again}",
-            noun=kind.noun,
+            noun=tr(kind.noun),
             error=error,
-            again=kind.again,
+            again=tr(kind.again),
         )
         raise _bad(path, reason) from None
     if version != kind.version:
@@ -117,14 +117,18 @@ def unseal(path: str | Path, kind: SealedKind) -> SealedZip:
         raise _bad(path, tr("format {version!r}, and {reads}", version=version, reads=reads))
     if not is_whole:
         raise _bad(
-            path, tr("its manifest was changed after it was written; {again}", again=kind.again)
+            path, tr("its manifest was changed after it was written; {again}", again=tr(kind.again))
         )
     found = {name: _digest(content) for name, content in files.items()}
     for name in sorted({*found, *digests}):
         if found.get(name) != digests.get(name):
             raise _bad(
                 path,
-                tr("{name} in it was changed, added or lost; {again}", name=name, again=kind.again),
+                tr(
+                    "{name} in it was changed, added or lost; {again}",
+                    name=name,
+                    again=tr(kind.again),
+                ),
             )
     return SealedZip(path, data, files)
 

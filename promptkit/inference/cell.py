@@ -15,7 +15,7 @@ from promptkit.selection.strategies import is_seeded
 from promptkit.tasks.languages import OWN
 from promptkit.tasks.verbalizers import LABELS
 from promptkit.text import counted, file_name, visible
-from promptkit.translation import mark
+from promptkit.translation import mark, tr
 
 NO_PROMPT = "no prompt"
 """Template and selection of a predictor that has no prompt."""
@@ -118,6 +118,12 @@ class Cell:
         return {name: getattr(self, name) for name in names or FIELDS}
 
 
+_NOUNS = (
+    *(mark("model"), mark("template"), mark("language"), mark("selection"), mark("order")),
+    *(mark("verbalizer"), mark("calibration"), mark("draw")),
+)
+"""What sentences call the factors."""
+
 FIELDS = tuple(one.name for one in fields(Cell))
 """Every factor, with the number of shots and the seed."""
 
@@ -157,16 +163,16 @@ def levels_of(cell: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def noun(factor: str) -> str:
     """Return what a level of a factor is called: `draw` for a seed."""
-    return _FACTORS.get(factor, {}).get("noun") or factor
+    return tr(_FACTORS.get(factor, {}).get("noun") or factor)
 
 
 def bare(factor: str, level: object) -> str:
     """Return a level beside another one of the same factor: `0`, `colon.j2`, `no calibration`."""
     said = _FACTORS.get(factor, {})
     if said.get("unset") and level == DEFAULTS[factor]:
-        return str(said["unset"])
+        return tr(str(said["unset"]))
     text = visible(file_name(str(level)) if factor == "model" else level, 60)
-    return str(said["said"]).format(text) if said.get("said") else text
+    return tr(str(said["said"])).format(text) if said.get("said") else text
 
 
 def named(factor: str, level: object) -> str:
@@ -181,7 +187,7 @@ def named(factor: str, level: object) -> str:
 def titled(levels: Mapping[str, Any]) -> list[str]:
     """Return levels as a title calls them, without defaults: `colon.j2`, `balanced shots`."""
     return [
-        _FACTORS.get(name, {}).get("title", "").format(bare(name, level)) or named(name, level)
+        tr(_FACTORS.get(name, {}).get("title", "")).format(bare(name, level)) or named(name, level)
         for name, level in levels.items()
         if level not in (DEFAULTS.get(name), NO_PROMPT)
     ]

@@ -129,7 +129,9 @@ def read_frozen(path: str | Path) -> FrozenFile:
     frozen = unseal(path, KIND)
     if problem := manifest_problem(frozen.data):
         reason = tr(
-            "its manifest cannot be read ({problem}); {again}", problem=problem, again=KIND.again
+            "its manifest cannot be read ({problem}); {again}",
+            problem=problem,
+            again=tr(KIND.again),
         )
         raise DataError([Problem(reason, file=str(path))])
     return frozen

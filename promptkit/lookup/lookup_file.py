@@ -140,7 +140,7 @@ def opened(path: Path) -> LookupPages:
                             "{path}: damaged: {error}; {REMEDY}",
                             path=path,
                             error=error,
-                            REMEDY=_REMEDY,
+                            REMEDY=tr(_REMEDY),
                         )
                     ) from None
                 _open[inode] = pages
@@ -199,7 +199,7 @@ def checked(path: Path) -> str:
             tr(
                 "{path}: damaged: its pages are not those written; {REMEDY}",
                 path=path,
-                REMEDY=_REMEDY,
+                REMEDY=tr(_REMEDY),
             )
         )
     return str(digest.hex())
@@ -218,7 +218,7 @@ def _other(path: Path) -> LookupFileError:
 
 def _cut(path: Path) -> LookupFileError:
     return LookupFileError(
-        tr("{path}: a lookup table that is not whole; {REMEDY}", path=path, REMEDY=_REMEDY)
+        tr("{path}: a lookup table that is not whole; {REMEDY}", path=path, REMEDY=tr(_REMEDY))
     )
 
 

@@ -139,7 +139,7 @@ def plan_search(
     candidates = [example.id for example in rest if example.id not in out]
     if len(candidates) < shots:
         left = tr(", since {count} are near-duplicates of those", count=len(near)) if near else ""
-        allow = tr(", or {ALLOW_NEAR}", ALLOW_NEAR=ALLOW_NEAR) if near else ""
+        allow = tr(", or {ALLOW_NEAR}", ALLOW_NEAR=tr(ALLOW_NEAR)) if near else ""
         raise TaskError(
             tr(
                 "task {name!r}: {shots} shots asked, but beside the {count} examples held "

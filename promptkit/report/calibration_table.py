@@ -44,7 +44,7 @@ def _table(
     rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric
 ) -> TextTable:
     numbers = (f"{metric.noun}:", tr("against raw:"), tr("log loss:"), "cal. error:")
-    made = table("shots:", "calibration", *numbers)
+    made = table(tr("shots:"), tr("calibration"), *numbers)
     by_shots = grouped(rows, lambda row: int(row["shots"]))
     for shots, group in sorted(by_shots.items()):
         for place, row in enumerate(group):

@@ -17,7 +17,7 @@ from promptkit.report.interval_text import figure, metric_of
 from promptkit.text import file_name, printable
 from promptkit.translation import mark, tr
 
-TRAINED_BASELINE = mark("trained baseline")
+TRAINED_BASELINE = "trained baseline"
 """Architecture of the baselines that are trained in a comparison."""
 
 SAME = 1.1
@@ -180,7 +180,7 @@ def _pays_after(line: CostLine, best: CostLine | None) -> str:
     saved = best.seconds - line.seconds
     if saved <= 0:
         return NEVER
-    return AT_ONCE if made <= 0 else f"{rounded(ceil(made / saved))}"
+    return tr(AT_ONCE) if made <= 0 else f"{rounded(ceil(made / saved))}"
 
 
 def rounded(count: int) -> str:

@@ -12,6 +12,7 @@ from promptkit.report.cell_names import Data
 from promptkit.report.interval_text import figure
 from promptkit.report.measures_table import measures_table
 from promptkit.report.rich_tables import table
+from promptkit.translation import tr
 
 NUMBERS = ("mae", "rmse", "bias", "pearson")
 """Metrics of numbers that a terminal shows."""
@@ -77,7 +78,7 @@ def _of_lists(rows: Sequence[Data], metric: Metric) -> Iterator[RenderableType]:
 
 def _columns(rows: Sequence[Data], metrics: Sequence[Metric]) -> RenderableType:
     """Return a table with a row per number of shots and a column per metric."""
-    made = table("shots:", *(f"{one.noun}:" for one in metrics))
+    made = table(tr("shots:"), *(f"{one.noun}:" for one in metrics))
     for row in rows:
         made.add_row(str(row["shots"]), *(figure(one, row) for one in metrics))
     return made

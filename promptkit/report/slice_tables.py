@@ -29,7 +29,7 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
             *(["change:"] if one["changed"] else []),
             *([tr("vs the rest:")] if one["rests"] else []),
         ]
-        made = table(one["by"], "queries:", *names, *last)
+        made = table(one["by"], tr("queries:"), *names, *last)
         for part in one["slices"][:SHOWN]:
             style = "dim" if part["small"] else ""
             made.add_row(

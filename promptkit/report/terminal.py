@@ -98,7 +98,7 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
     of = [] if metric == ACCURACY else [metric.noun]
     yield titled(" · ".join([data["task"]["name"], *shared, n, *of]))
     counts = sorted({row["shots"] for rows in cells.values() for row in rows})
-    made = table(*(FACTORS[i] for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
+    made = table(*(tr(FACTORS[i]) for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
     left = width - 16 * len(counts)
     room = max(left // len(varied) - 2, 10)
     for key, rows in cells.items():
@@ -166,7 +166,9 @@ def _differences(pairs: Sequence[Data], metric: Metric, width: int) -> Iterator[
     yield titled(
         tr("Against the first, in {unit} over the same queries", unit=metric_text.unit(metric))
     )
-    made = table("", "against", *(["with"] if len(varied) > 1 else []), "shots:", "change:")
+    made = table(
+        "", tr("against"), *([tr("with")] if len(varied) > 1 else []), tr("shots:"), tr("change:")
+    )
     room = 18 if width < 100 else 28
     for factor in varied:
         for pair in pairs:

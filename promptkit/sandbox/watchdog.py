@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 from jinja2.exceptions import SecurityError
 
+from promptkit.translation import tr
+
 MAX_SECONDS = 60.0
 """Processor time of the thread; wall-clock time where a thread's cannot be read (macOS)."""
 
@@ -41,15 +43,22 @@ _Result = TypeVar("_Result")
 class _Overrun(BaseException):
     """Exception raised in the watched thread; a `BaseException`, so that no handler catches it."""
 
-    reason = ""
+    @property
+    def reason(self) -> str:
+        """The reason, in the language in use."""
+        raise NotImplementedError
 
 
 class _OverTime(_Overrun):
-    reason = f"the template takes more than {MAX_SECONDS:.0f} seconds"
+    @property
+    def reason(self) -> str:
+        return tr("the template takes more than {seconds:.0f} seconds", seconds=MAX_SECONDS)
 
 
 class _OverMemory(_Overrun):
-    reason = f"the template takes more than {MAX_BYTES >> 30} GB of memory"
+    @property
+    def reason(self) -> str:
+        return tr("the template takes more than {size} GB of memory", size=MAX_BYTES >> 30)
 
 
 class _Work:

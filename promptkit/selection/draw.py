@@ -330,7 +330,7 @@ def _too_few(
             id=near[0].id,
         )
     hint = (
-        tr("ask for fewer shots, or {ALLOW_NEAR}", ALLOW_NEAR=ALLOW_NEAR)
+        tr("ask for fewer shots, or {ALLOW_NEAR}", ALLOW_NEAR=tr(ALLOW_NEAR))
         if near
         else tr("or ask for fewer shots")
     )

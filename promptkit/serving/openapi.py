@@ -13,7 +13,7 @@ import promptkit
 from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer
 from promptkit.serving.service_limits import ServiceLimits
 from promptkit.serving.systemone import SystemOneRequest, SystemOneResponse
-from promptkit.translation import mark, tr
+from promptkit.translation import tr
 
 _REF = "#/components/schemas/"
 
@@ -138,16 +138,16 @@ def _refusal(reason: str) -> dict[str, Any]:
 
 
 _REASONS = {
-    "400": mark("The body is not JSON"),
-    "408": mark("The body came too slowly"),
-    "413": mark("The body, or the list of inputs, is too long"),
-    "422": mark("An input does not fit: its fields and the reasons"),
-    "429": mark("Too many requests of this client; Retry-After says when to try again"),
-    "503": mark("Too many requests wait, or the answer took too long"),
+    "400": "The body is not JSON",
+    "408": "The body came too slowly",
+    "413": "The body, or the list of inputs, is too long",
+    "422": "An input does not fit: its fields and the reasons",
+    "429": "Too many requests of this client; Retry-After says when to try again",
+    "503": "Too many requests wait, or the answer took too long",
 }
 _REFUSED = {
     "type": "object",
-    "description": mark("Reason why a request is not answered."),
+    "description": "Reason why a request is not answered.",
     "properties": {
         "detail": {
             "anyOf": [

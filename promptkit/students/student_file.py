@@ -57,7 +57,7 @@ def load_student(folder: str | Path) -> Student:
     for name, known in data["files"].items():
         if digest(files[name]) != known:
             raise _bad(
-                folder / name, tr("it was changed after it was written; {AGAIN}", AGAIN=_AGAIN)
+                folder / name, tr("it was changed after it was written; {AGAIN}", AGAIN=tr(_AGAIN))
             )
     try:
         arrays = unpacked(files[ARRAYS], MOST_BYTES)
@@ -72,7 +72,7 @@ def load_student(folder: str | Path) -> Student:
             raise ValueError(tr("its numbers are not those that were saved"))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, PromptkitError) as error:
         raise _bad(
-            folder, tr("it cannot be read ({error}); {AGAIN}", error=error, AGAIN=_AGAIN)
+            folder, tr("it cannot be read ({error}); {AGAIN}", error=error, AGAIN=tr(_AGAIN))
         ) from None
     return student
 
@@ -87,7 +87,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise _bad(path, tr("no student: {strerror}", strerror=error.strerror or error)) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad(
-            path, tr("no student, or a damaged one ({error}); {AGAIN}", error=error, AGAIN=_AGAIN)
+            path,
+            tr("no student, or a damaged one ({error}); {AGAIN}", error=error, AGAIN=tr(_AGAIN)),
         ) from None
     if kind != TYPE:
         raise _bad(path, tr("no student, but {kind!r}", kind=str(kind)[:60]))
@@ -106,14 +107,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
             ),
         )
     if data.get("checksum") != checksum(data):
-        raise _bad(path, tr("it was changed after it was written; {AGAIN}", AGAIN=_AGAIN))
+        raise _bad(path, tr("it was changed after it was written; {AGAIN}", AGAIN=tr(_AGAIN)))
     return dict(data)
 
 
 def _checked_names(folder: Path, data: Mapping[str, Any]) -> list[str]:
     """Return the files of the task that a manifest names. Raises `DataError` for other places."""
     if not isinstance(data.get("files"), dict):
-        raise _bad(folder / MANIFEST, tr("it names no files; {AGAIN}", AGAIN=_AGAIN))
+        raise _bad(folder / MANIFEST, tr("it names no files; {AGAIN}", AGAIN=tr(_AGAIN)))
     names = [name for name in data["files"] if name != ARRAYS]
     for name in names:
         beginning, _, rest = name.partition("/")
@@ -122,7 +123,7 @@ def _checked_names(folder: Path, data: Mapping[str, Any]) -> list[str]:
     if ARRAYS not in data["files"] or f"{TASK}/task.toml" not in names:
         raise _bad(
             folder / MANIFEST,
-            tr("it names no {ARRAYS}, or no task; {AGAIN}", ARRAYS=ARRAYS, AGAIN=_AGAIN),
+            tr("it names no {ARRAYS}, or no task; {AGAIN}", ARRAYS=ARRAYS, AGAIN=tr(_AGAIN)),
         )
     return names
 

@@ -17,7 +17,6 @@ from promptkit.students.arrays_file import Arrays, packed
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.task import Task
 from promptkit.tasks.writing import save_task
-from promptkit.translation import mark
 
 FORMAT = 1
 """Version of what a student computes, and of its folder."""
@@ -25,7 +24,7 @@ FORMAT = 1
 MANIFEST = "student.json"
 """File that makes a folder a student."""
 
-TYPE = mark("promptkit student")
+TYPE = "promptkit student"
 ARRAYS, TASK, CARD = "arrays.npz", "task", "card.md"
 
 

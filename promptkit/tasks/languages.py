@@ -203,7 +203,7 @@ def check_known(languages: Languages, known: Iterable[str]) -> None:
     names = [*known]
     for tag in (languages.instruction, languages.shots, languages.labels):
         if tag not in names:
-            said = tr("choose one of: {names}", names=", ".join(names)) if names else _NONE
+            said = tr("choose one of: {names}", names=", ".join(names)) if names else tr(_NONE)
             raise TaskError(tr("unknown language {tag!r}; {said}", tag=tag, said=said))
 
 

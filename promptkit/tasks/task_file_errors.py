@@ -95,7 +95,7 @@ def _expected(keys: list[str], said: str) -> tuple[list[str], str]:
     """Return the keys that a reason names, and what should stand there."""
     if keys[0] in ("language", "languages") and "match pattern" in said:
         return keys, tr("a language tag of BCP 47, such as hi, pt-BR or hi-Latn")
-    return (keys[:3], _SLOT) if keys[:2] == ["audit", "swap"] else (keys, said)
+    return (keys[:3], tr(_SLOT)) if keys[:2] == ["audit", "swap"] else (keys, said)
 
 
 def _slots(error: ValidationError) -> Iterator[str]:

@@ -86,7 +86,7 @@ class Verbalizer:
     def of(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The words in the order of the labels. Raises `TaskError` where they do not fit."""
         if not labels:
-            raise TaskError(_GENERATED)
+            raise TaskError(tr(_GENERATED))
         for label in self.words:
             if label not in labels:
                 raise TaskError(
@@ -146,7 +146,7 @@ def cased(name: str, labels: Sequence[str], words: Mapping[str, str] | None = No
     changes, as in scripts without cases.
     """
     if not labels:
-        raise TaskError(_GENERATED)
+        raise TaskError(tr(_GENERATED))
     plain = [label if words is None else words[label] for label in labels]
     changed = [CASINGS[name](word) for word in plain]
     if changed == plain:
@@ -166,7 +166,7 @@ def control(name: str, labels: Sequence[str]) -> Verbalizer:
     Raises `TaskError` where there are too few labels, or too many.
     """
     if not labels:
-        raise TaskError(_GENERATED)
+        raise TaskError(tr(_GENERATED))
     if len(labels) < 2:
         raise TaskError(
             tr("{name}: the task has one label, and a control needs two or more", name=name)

@@ -320,7 +320,7 @@ class Context:
         self._usage.decode_seconds += perf_counter() - start
         self._usage.decoded_tokens += count
         if code != 0:
-            reason = {1: "no room in the context", 2: "interrupted"}.get(code, errors())
+            reason = {1: tr("no room in the context"), 2: tr("interrupted")}.get(code, errors())
             raise ModelError(
                 tr(
                     "llama.cpp could not read a batch (code {code}): {reason}",
