@@ -222,9 +222,9 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
             if name in fields and name not in query:
                 query[name] = f"query.{fields[name]}"
             elif name not in query and name not in prompt.partial:
+                one = f"{{{name}}}"
                 why = tr(
-                    "{one} is in no example, so that it stands in the template as text",
-                    one=f"{{{name}}}",
+                    "{one} is in no example, so that it stands in the template as text", one=one
                 )
                 omissions.add([key], why, tr("write its value there"))
     return _Roles(fields, output, query, aligned)
