@@ -51,7 +51,7 @@ def import_file(
     if imported.lost:
         say("")
         say(tr("Not carried over from {tool}, or not as it stands:", tool=imported.tool))
-        for each in sorted(imported.lost, key=lambda lost: lost.do.startswith("nothing to do")):
+        for each in sorted(imported.lost, key=lambda lost: lost.do.startswith(tr("nothing to do"))):
             say(f"- {each}")
     tasks = [path.parent for path in written if path.name == "task.toml"]
     if tasks:

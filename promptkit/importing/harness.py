@@ -63,8 +63,11 @@ _REASONS: Mapping[str, tuple[str, str]] = {
         mark("promptkit has its own measures"),
         mark("nothing to do, or score it yourself"),
     ),
-    "gen_prefix": (mark("the beginning of an answer"), mark("write it in front of {{ output }}")),
-    "fewshot_config": (mark("shots are drawn from the pool"), "see --selection"),
+    "gen_prefix": (
+        mark("the beginning of an answer"),
+        mark("write it in front of {{ output }}"),
+    ),
+    "fewshot_config": (mark("shots are drawn from the pool"), mark("see --selection")),
     "use_prompt": (mark("a template of promptsource"), mark("import promptsource's own file")),
     "repeats": (mark("every query is asked once"), mark("nothing to do")),
     "should_decontaminate": (
@@ -79,6 +82,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "group": (mark("a task is in no group"), mark("nothing to do")),
     "task_alias": (mark("a task has one name"), mark("nothing to do")),
 }
+_UNKNOWN = mark("promptkit has nothing like it"), mark("see what it is for")
 
 
 def carry(source: ForeignFile) -> Imported:
@@ -145,9 +149,9 @@ def _with_included(source: ForeignFile, omissions: Omissions, depth: int = 1) ->
         if depth > _MAX_INCLUDES:
             raise TaskError(
                 tr(
-                    "{path}: more than {MAX_INCLUDES} files include one another",
+                    "{path}: more than {most} files include one another",
                     path=source.path,
-                    MAX_INCLUDES=_MAX_INCLUDES,
+                    most=_MAX_INCLUDES,
                 )
             )
         try:
@@ -196,13 +200,14 @@ def _add_unknown(config: Mapping[str, Any], omissions: Omissions) -> None:
     named = " ".join(str(config[k]) for k in ("dataset_path", "dataset_name") if config.get(k))
     omissions.add_data(data[0] if data else "dataset_path", named or tr("the data"))
     if isinstance(config.get("process_docs"), PythonFunction):
-        why = tr("{config} is Python code, which is not run", config=config["process_docs"])
+        function = config["process_docs"]
+        why = tr("{function} is Python code, which is not run", function=function)
         omissions.add(["process_docs"], why, tr("write rows as it leaves them"))
     for key, value in config.items():
         is_default = value in (None, False, [], {}, "") or (key, value) == ("repeats", 1)
         if key in _CARRIED | _DATA or is_default:
             continue
-        why, do = _REASONS.get(key, ("promptkit has nothing like it", "see what it is for"))
+        why, do = map(tr, _REASONS.get(key, _UNKNOWN))
         omissions.add([key], f"{value} ({why})" if isinstance(value, PythonFunction) else why, do)
         for function in _functions(value) if not isinstance(value, PythonFunction) else ():
             omissions.add(
@@ -251,7 +256,7 @@ def _column(config: Mapping[str, Any], labels: tuple[str, ...], omissions: Omiss
     why = tr("the answer is {shown} of a row", shown=shown)
     if labels:
         places = ", ".join(
-            tr("{i} is {label}", i=i, label=label) for i, label in enumerate(labels[:6])
+            tr("{number} is {label}", number=i, label=label) for i, label in enumerate(labels[:6])
         )
         why += tr(", by its place ({places}) or as it is", places=places)
     omissions.add(["doc_to_target"], why, tr("write it out into the column `output` of each row"))
@@ -264,9 +269,7 @@ def _template(config: Mapping[str, Any], text: str, alone: bool) -> tuple[str, s
     shot_delimiter = str(config.get("fewshot_delimiter", "\n\n"))
     description = config.get("description") or ""
     if not isinstance(description, str):
-        raise TaskError(
-            tr("description is {shorten}, and no text", shorten=shorten(str(description)))
-        )
+        raise TaskError(tr("description is {value}, and no text", value=shorten(str(description))))
     instruction = ""
     if "{{" in description or "{%" in description or "{#" in description:
         names = {name: f"query.{column_of(name)}" for name in jinja.fields(description)}

@@ -137,7 +137,7 @@ def translate(source: str, names: Mapping[str, str], *, keep_newline: bool) -> s
     # A name has several meanings, so renaming would be wrong. The values are assigned to their own
     # names instead, in a scope that ends with the template.
     values = ", ".join(f"{name} = {expression}" for name, expression in read.items())
-    return f"{{%+ with {values}{(' ' if values else '')}%}}\n{_write(tokens)}{{%+ endwith +%}}"
+    return f"{{%+ with {values}{' ' if values else ''}%}}\n{_write(tokens)}{{%+ endwith +%}}"
 
 
 def _given(tree: nodes.Template) -> set[str]:

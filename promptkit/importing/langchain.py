@@ -96,14 +96,9 @@ def carry(source: ForeignFile) -> Imported:
 
 def _read(source: ForeignFile, omissions: Omissions) -> _FewShotPrompt:
     config, path = source.value, source.path
-    if config.get("_type") != "few_shot":
-        raise TaskError(
-            tr(
-                "{path}: _type is {get!r}; promptkit imports `few_shot` prompts",
-                path=path,
-                get=config.get("_type"),
-            )
-        )
+    if (kind := config.get("_type")) != "few_shot":
+        imports = tr("_type is {kind!r}; promptkit imports `few_shot` prompts", kind=kind)
+        raise TaskError(f"{path}: {imports}")
     for key in config:
         if key not in _READ | _NOT_NEEDED and config[key] not in (None, [], {}, ""):
             omissions.add(
@@ -116,10 +111,10 @@ def _read(source: ForeignFile, omissions: Omissions) -> _FewShotPrompt:
     if not isinstance(examples, list) or not all(isinstance(e, dict) for e in examples):
         raise TaskError(
             tr(
-                "{path}: examples is {examples}, not a list of mappings or a file; an "
+                "{path}: examples is {value}, not a list of mappings or a file; an "
                 "example selector is code: write the examples down",
                 path=path,
-                examples=shorten(examples),
+                value=shorten(examples),
             )
         )
     if not (config.get("suffix") or config.get("suffix_path")):
@@ -156,7 +151,12 @@ def _text(source: ForeignFile, config: Mapping[str, Any], key: str) -> str:
     text = config.get(key, "")
     if not isinstance(text, str):
         raise TaskError(
-            tr("{path}: {key} is {text}, not a text", path=source.path, key=key, text=shorten(text))
+            tr(
+                "{path}: {key} is {value}, not a text",
+                path=source.path,
+                key=key,
+                value=shorten(text),
+            )
         )
     return text
 
@@ -209,11 +209,8 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
         new = [name for name in asked if name not in same and name != output]
         guessed = dict(zip(new, left, strict=False))
         for name, field in guessed.items():
-            why = tr(
-                "{{{name}}} is taken for the examples' {{{field}}}, by its place",
-                name=name,
-                field=field,
-            )
+            one, other = f"{{{name}}}", f"{{{field}}}"
+            why = tr("{one} is taken for the examples' {other}, by its place", one=one, other=other)
             omissions.add(["suffix"], why, tr("check it in the template"))
         pairs, aligned = same | guessed, False
     else:
@@ -225,14 +222,11 @@ def _roles(prompt: _FewShotPrompt, omissions: Omissions) -> _Roles:
             if name in fields and name not in query:
                 query[name] = f"query.{fields[name]}"
             elif name not in query and name not in prompt.partial:
-                omissions.add(
-                    [key],
-                    tr(
-                        "{{{name}}} is in no example, so that it stands in the template as text",
-                        name=name,
-                    ),
-                    tr("write its value there"),
+                one = f"{{{name}}}"
+                why = tr(
+                    "{one} is in no example, so that it stands in the template as text", one=one
                 )
+                omissions.add([key], why, tr("write its value there"))
     return _Roles(fields, output, query, aligned)
 
 
@@ -256,14 +250,9 @@ def _parts(template: str, format: str) -> list[Part]:
         if name is None:
             continue
         if spec or conversion or not jinja.is_name(name):
-            raise ValueError(
-                tr(
-                    "{{{name}{text}{text_2}}} formats a value; promptkit prints it as it is",
-                    name=name,
-                    text="!" + conversion if conversion else "",
-                    text_2=":" + spec if spec else "",
-                )
-            )
+            how = f"{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+            one = f"{{{name}{how}}}"
+            raise ValueError(tr("{one} formats a value; promptkit prints it as it is", one=one))
         parts.append(Variable(name))
     return _merged(parts)
 
@@ -341,7 +330,7 @@ def _template(prompt: _FewShotPrompt, roles: _Roles) -> tuple[str, str]:
     if roles.aligned:
         block = jinja.tag(head, "example") + example
         return jinja.tag(block, "endexample"), instruction
-    block = jinja.tag(head, tr("for shot in shots")) + example
+    block = jinja.tag(head, "for shot in shots") + example
     suffix = prompt.suffix
     if prompt.format == "jinja2":
         suffix = suffix.removesuffix("\n")
@@ -372,13 +361,10 @@ def _rows(
     for index, example in enumerate(prompt.examples):
         for name in (*roles.fields, roles.output):
             if name not in example:
-                raise TaskError(
-                    tr(
-                        "examples[{index}] has no {name!r}, which example_prompt prints",
-                        index=index,
-                        name=name,
-                    )
+                why = tr(
+                    "examples[{i}] has no {name!r}, which example_prompt prints", i=index, name=name
                 )
+                raise TaskError(why)
     if any("{" in str(value) for example in prompt.examples for value in example.values()):
         omissions.add(
             ["examples"],

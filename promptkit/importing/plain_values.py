@@ -28,7 +28,7 @@ class PythonFunction:
     name: str
 
     def __str__(self) -> str:
-        return tr("!function {name}", name=self.name)
+        return f"!function {self.name}"
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def read_text(path: Path) -> str:
     if len(raw) > MAX_BYTES:
         raise TaskError(
             tr(
-                "{path}: larger than {MAX_BYTES} MB, so it is not read",
+                "{path}: larger than {size} MB, so it is not read",
                 path=path,
-                MAX_BYTES=MAX_BYTES // 1024**2,
+                size=MAX_BYTES // 1024**2,
             )
         )
     try:
@@ -102,7 +102,7 @@ def _json(path: Path) -> Any:
         _too_deep(path)
     except json.JSONDecodeError as error:
         raise TaskError(
-            tr("{path}:{lineno}: not JSON: {msg}", path=path, lineno=error.lineno, msg=error.msg)
+            tr("{path}:{line}: not JSON: {reason}", path=path, line=error.lineno, reason=error.msg)
         ) from None
     except ValueError as error:  # a number of thousands of digits
         raise TaskError(f"{path}: {error}") from None
@@ -121,7 +121,7 @@ def read_yaml(path: Path) -> ForeignFile:
         _check_events(yaml, text, path)
         node = loader.get_single_node()
         if node is None:
-            raise TaskError(f"{path}: empty")
+            raise TaskError(tr("{path}: empty", path=path))
         _measure(node, path, {}, 0)
         value = loader.construct_document(node)
         return ForeignFile(path, value, dict(_lines(node, ())))
@@ -218,9 +218,9 @@ def _lines(node: Any, keys: tuple[str, ...]) -> Any:
 def _too_deep(path: Path) -> NoReturn:
     raise TaskError(
         tr(
-            "{path}: nested more than {MAX_DEPTH} levels deep, so it is not read",
+            "{path}: nested more than {depth} levels deep, so it is not read",
             path=path,
-            MAX_DEPTH=MAX_DEPTH,
+            depth=MAX_DEPTH,
         )
     )
 
@@ -228,9 +228,8 @@ def _too_deep(path: Path) -> NoReturn:
 def _too_many(path: Path) -> NoReturn:
     raise TaskError(
         tr(
-            "{path}: more than {MAX_VALUES:,} values with every alias written out, so "
-            "it is not read",
+            "{path}: more than {most:,} values with every alias written out, so it is not read",
             path=path,
-            MAX_VALUES=MAX_VALUES,
+            most=MAX_VALUES,
         )
     )

@@ -30,13 +30,13 @@ from promptkit.translation import mark, tr
 _SPLIT = "|||"
 
 _REASONS = {
-    "promptsource asks one question at a time, and says nothing of shots": (
+    mark("promptsource asks one question at a time, and says nothing of shots"): (
         mark("shots are joined by an empty line; edit the templates for another form")
     ),
-    "promptsource cuts every value at 2048 characters": mark(
-        "nothing to do: promptkit cuts nothing"
+    mark("promptsource cuts every value at 2048 characters"): (
+        mark("nothing to do: promptkit cuts nothing")
     ),
-    "metadata, reference and id are not kept": mark("nothing to do: no prompt has them"),
+    mark("metadata, reference and id are not kept"): mark("nothing to do: no prompt has them"),
 }
 """Advice by what is lost of every file."""
 
@@ -61,9 +61,9 @@ def carry(source: ForeignFile) -> Imported:
     if not isinstance(templates, dict):
         raise TaskError(
             tr(
-                "{path}: templates is {templates}, not a mapping",
+                "{path}: templates is {value}, not a mapping",
                 path=source.path,
-                templates=shorten(templates),
+                value=shorten(templates),
             )
         )
     groups: dict[tuple[tuple[str, ...], str], list[_Parsed]] = {}
@@ -103,7 +103,7 @@ def carry(source: ForeignFile) -> Imported:
         )
     omissions.add_data("dataset", dataset)
     for why, do in _REASONS.items():
-        omissions.add(["templates"], why, do)
+        omissions.add(["templates"], tr(why), tr(do))
     tasks = tuple(_task(dataset or source.path.stem, *group) for group in groups.items())
     return Imported("promptsource", tasks, tuple(omissions.found))
 
@@ -127,7 +127,7 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
     records = [name for name in read if kinds[name] == "record"]
     if records:
         raise RefusedError(
-            tr("{records!r} is a list or a record, which no column can hold", records=records[0])
+            tr("{field!r} is a list or a record, which no column can hold", field=records[0])
         )
     fields = {name: column_of(name) for name in read}
     names = {name: f"input.{column}" for name, column in fields.items()}
@@ -137,7 +137,9 @@ def _parse(value: Mapping[str, Any], shown: str, keys: list[str], omissions: Omi
     both = [name for name in answered if name in fields]
     if both:
         why = tr(
-            "{shown} reads {both!r} for the question and for the answer", shown=shown, both=both[0]
+            "{shown} reads {field!r} for the question and for the answer",
+            shown=shown,
+            field=both[0],
         )
         omissions.add(keys, why, tr("see that the question does not give the answer away"))
     parts = jinja.simple_parts(target.strip(), keep_newline=False)

@@ -28,9 +28,9 @@ def import_file(path: str | Path) -> Imported:
     if not isinstance(config, dict):
         raise TaskError(
             tr(
-                "{path}: {config} is not a mapping of keys to values",
+                "{path}: {value} is not a mapping of keys to values",
                 path=path,
-                config=shorten(config),
+                value=shorten(config),
             )
         )
     if "_type" in config or "example_prompt" in config:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from promptkit.graphemes import JOINERS, is_joined, is_unspaced
+from promptkit.translation import tr
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SUSPECTS = re.compile(
@@ -30,7 +31,8 @@ def invisible(text: str) -> Iterator[tuple[int, str]]:
         at, char = match.start(), match.group()
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         if not _belongs(char, before, after, text):
-            yield at, f"U+{ord(char):04X} {unicodedata.name(char, 'control character').lower()}"
+            name = unicodedata.name(char, "").lower() or tr("control character")
+            yield at, f"U+{ord(char):04X} {name}"
 
 
 def mixed(text: str) -> Iterator[tuple[int, str, str]]:

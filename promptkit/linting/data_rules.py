@@ -56,9 +56,9 @@ def row_problems(subject: Subject) -> Iterator[Finding]:
                 )
             case "contradiction":
                 outputs = tr(
-                    "{output!r} there and {output_2!r} here",
-                    output=other.example.output,
-                    output_2=example.output,
+                    "{there!r} there and {here!r} here",
+                    there=other.example.output,
+                    here=example.output,
                 )
                 message = tr(
                     "{said}the same input as {other}, with {outputs}",
@@ -95,9 +95,9 @@ def near_repeats(subject: Subject) -> Iterator[Finding]:
             fix = tr('keep one, or write near_duplicates = "allow" in task.toml')
         elif not subject.same_output(first, row):
             message += tr(
-                ", with {output!r} there and {output_2!r} here",
-                output=first.example.output,
-                output_2=row.example.output,
+                ", with {there!r} there and {here!r} here",
+                there=first.example.output,
+                here=row.example.output,
             )
         yield rules.NEAR_REPEAT.at(at(row), message, fix)
 
@@ -136,7 +136,7 @@ def counts(subject: Subject) -> Iterator[Finding]:
                     "of {count} {part}, {larger} are {most!r} and {n} are {least!r}",
                     m,
                     count=len(rows),
-                    part=part,
+                    part=tr("demos") if part == "demos" else tr("tests"),
                     larger=n,
                     most=most,
                     least=least,
@@ -166,9 +166,9 @@ def answers_in_inputs(subject: Subject) -> Iterator[Finding]:
         yield rules.ANSWER_IN_INPUT.at(
             at(copies[0]),
             tr(
-                "{count} of {count_2} inputs contain their own label",
+                "{count} of {total} inputs contain their own label",
                 count=len(copies),
-                count_2=len(rows),
+                total=len(rows),
             ),
             tr("take the label out of the input, or rename the labels"),
         )
@@ -213,9 +213,7 @@ def _padded(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]
 def _of_text(field: str, text: str, at: Callable[[], Where]) -> Iterator[Finding]:
     bare = text.strip()
     for place, name in invisible(bare):
-        message = tr(
-            "{field} {escaped} contains {name}", field=field, escaped=_escaped(text), name=name
-        )
+        message = tr("{field} {text} contains {name}", field=field, text=_escaped(text), name=name)
         if bare[place] in JOINERS:
             yield rules.STRAY_JOINER.at(at(), message, tr("delete it"))
         else:
@@ -241,7 +239,7 @@ def _of_labels(labels: Sequence[str], where: Where) -> Iterator[Finding]:
     folded: dict[str, str] = {}
     for label in labels:
         if unicodedata.normalize("NFC", label) != label:
-            message = tr("the label {escaped} changes under Unicode NFC", escaped=_escaped(label))
+            message = tr("the label {label} changes under Unicode NFC", label=_escaped(label))
             yield rules.LABEL_NFC.at(
                 where, message, tr("write it in NFC, in the labels and the rows")
             )
@@ -254,7 +252,7 @@ def _of_labels(labels: Sequence[str], where: Where) -> Iterator[Finding]:
             )
             yield rules.LABEL_CHARACTERS.at(where, message, tr("rename one"))
         for place, name in invisible(label):
-            message = tr("the label {escaped} contains {name}", escaped=_escaped(label), name=name)
+            message = tr("the label {label} contains {name}", label=_escaped(label), name=name)
             joiner = label[place] in JOINERS
             rule = rules.STRAY_JOINER if joiner else rules.LABEL_CHARACTERS
             yield rule.at(where, message, tr("delete it"))

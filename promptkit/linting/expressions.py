@@ -31,7 +31,7 @@ from promptkit.linting.shapes import (
 )
 from promptkit.templating.source import Page
 from promptkit.text import did_you_mean
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 Scope = ChainMap[str, Shape]
 
@@ -153,25 +153,22 @@ class Expressions(NodeVisitor):
         elif isinstance(shape, ScalarShape):
             if name in shape.methods:
                 return MethodShape(name)
-            kind = "a text" if shape.kind is str else "a number"
-            self._no_field(
-                node,
-                name,
-                tr("{path_of!r} is {kind} and", path_of=path_of(node), kind=kind),
-                shape.methods,
-                kind,
+            path = path_of(node)
+            owner = (
+                tr("{path!r} is a text and", path=path)
+                if shape.kind is str
+                else tr("{path!r} is a number and", path=path)
             )
+            self._no_field(node, name, owner, shape.methods)
         elif isinstance(shape, Items):
             if name in ("count", "index"):
                 return MethodShape(name)
-            self._no_field(
-                node, name, tr("{path_of!r} is a list and", path_of=path_of(node)), (), "a list"
-            )
+            owner = tr("{path!r} is a list and", path=path_of(node))
+            self._no_field(node, name, owner)
         return ANY
 
-    def _no_field(
-        self, node: nodes.Expr, name: str, of: Record | str, known: Any, kind: str | None = None
-    ) -> None:
+    def _no_field(self, node: nodes.Expr, name: str, of: Record | str, known: Any = None) -> None:
+        """Report a field that is not there; `known` are those that are, None where it is a list."""
         path = path_of(node, whole=True)
         is_input = isinstance(of, Record) and of.name == INPUT
         beside = of.metadata.shapes if isinstance(of, Record) and of.metadata is not None else ()
@@ -179,22 +176,22 @@ class Expressions(NodeVisitor):
         if is_input and path.startswith("query."):
             owner = "query"
         guarded = path in self._guarded
-        close = did_you_mean(name, known)
+        close = did_you_mean(name, known or ())
         if name == "output" and is_input:
             fix = tr("the query's answer is not known; end the prompt where it goes")
         elif name in beside:
-            fix = tr("write {path_of}.metadata.{name}", path_of=path_of(node), name=name)
+            fix = tr("write {path}.metadata.{name}", path=path_of(node), name=name)
         elif close:
             fix = close
-        elif kind == "a list":
+        elif known is None:
             fix = tr("loop over it with {% for ... %}, or take one item, as in [0]")
-        elif kind:
+        elif isinstance(of, str):
             fix = tr("print it as it is")
         else:
             implied = () if beside or not is_input else ("metadata",)
             if is_input and isinstance(of, Record) and of.options != "options":
                 implied = (*implied, "options")
-            fix = tr("it has {listed}", listed=listed([one for one in known if one not in implied]))
+            fix = tr("it has {names}", names=listed([one for one in known if one not in implied]))
         rule = rules.NEVER_DEFINED if guarded else rules.UNKNOWN_FIELD
         effect = tr(", so this is never defined") if guarded else ""
         self._say(
@@ -223,7 +220,7 @@ class Expressions(NodeVisitor):
             shape = self._looked_at(node.node, shape, whole=True)
         self._arguments(node, scope)
         if node.name not in self._environment.filters:
-            self._unknown("filter", node, self._environment.filters)
+            self._unknown(node, self._environment.filters)
             return ANY
         self._attribute_argument(node, shape)
         if node.name in _TO_TEXT:
@@ -253,7 +250,7 @@ class Expressions(NodeVisitor):
 
     def visit_Test(self, node: nodes.Test, scope: Scope) -> Shape:  # noqa: N802
         if node.name not in self._environment.tests:
-            self._unknown("test", node, self._environment.tests)
+            self._unknown(node, self._environment.tests)
         if node.name in ("defined", "undefined"):
             self.visit(node.node, scope)
         else:
@@ -261,16 +258,15 @@ class Expressions(NodeVisitor):
         self._arguments(node, scope)
         return ANY
 
-    def _unknown(self, what: str, node: nodes.Filter | nodes.Test, known: Any) -> None:
-        fix = did_you_mean(node.name, known) or tr(
-            "see Jinja's list of built-in {what}s", what=what
-        )
-        self._say(
-            rules.UNKNOWN_FILTER,
-            node,
-            tr("unknown {what} {name!r}", what=what, name=node.name),
-            fix,
-        )
+    def _unknown(self, node: nodes.Filter | nodes.Test, known: Any) -> None:
+        close = did_you_mean(node.name, known)
+        if isinstance(node, nodes.Filter):
+            message = tr("unknown filter {name!r}", name=node.name)
+            fix = close or tr("see Jinja's list of built-in filters")
+        else:
+            message = tr("unknown test {name!r}", name=node.name)
+            fix = close or tr("see Jinja's list of built-in tests")
+        self._say(rules.UNKNOWN_FILTER, node, message, fix)
 
     def _arguments(self, node: Any, scope: Scope) -> None:
         for argument in [*(node.args or ()), *(k.value for k in node.kwargs or ())]:
@@ -303,7 +299,7 @@ class Expressions(NodeVisitor):
 
     def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Shape:  # noqa: N802
         for part in node.nodes:
-            self._check_text(part, self._used(part, scope), tr("in Python's notation"))
+            self._check_text(part, self._used(part, scope), mark("in Python's notation"))
         return TEXT
 
     def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Shape:  # noqa: N802
@@ -333,11 +329,11 @@ class Expressions(NodeVisitor):
         self,
         node: nodes.Expr,
         shape: Shape,
-        how: str = "as its items with commas between",
+        how: str = mark("as its items with commas between"),
         path: str = "",
     ) -> None:
         """Report a printed value that is not text; `how` describes how a list prints."""
-        path = path or path_of(node, whole=True) or "this"
+        path = path or path_of(node, whole=True) or tr("this")
         match shape:
             case OneOf(fields):
                 for name, one in fields if path not in self._told_apart else ():
@@ -349,23 +345,17 @@ class Expressions(NodeVisitor):
             case Items(Items() | TupleShape() | Record()):
                 what, fix = tr("a list of more than texts"), tr("loop over it, or write | tojson")
             case Items() | TupleShape():
-                what = tr("a list, which prints {how}", how=how)
+                what = tr("a list, which prints {how}", how=tr(how))
                 fix = tr('write | join(", ") where that is meant, | tojson, or loop over it')
             case Record():
-                what, fix = (
-                    tr("a whole record"),
-                    tr("print one of its fields: {shapes}", shapes=listed(shape.shapes)),
-                )
+                what = tr("a whole record")
+                fix = tr("print one of its fields: {names}", names=listed(shape.shapes))
             case MethodShape(name):
-                what, fix = (
-                    tr("a function, which prints as nothing useful"),
-                    tr("call it: {name}()", name=name),
-                )
+                what = tr("a function, which prints as nothing useful")
+                fix = tr("call it: {name}()", name=name)
             case Macro():
-                what, fix = (
-                    tr("a macro, which prints as nothing useful"),
-                    tr("call it: {path}()", path=path),
-                )
+                what = tr("a macro, which prints as nothing useful")
+                fix = tr("call it: {name}()", name=path)
             case _:
                 return
         self._say(rules.NOT_TEXT, node, tr("{path} is {what}", path=path, what=what), fix)
@@ -389,4 +379,4 @@ def path_of(node: nodes.Node, *, whole: bool = False) -> str:
 
 def listed(names: Any, limit: int = 12) -> str:
     names = [str(name) for name in names]
-    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") or "nothing"
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") or tr("nothing")

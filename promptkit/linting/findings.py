@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from promptkit.templating.source import Edit, Where
+from promptkit.translation import tr
 
 Severity = Literal["error", "warning", "note"]
 """`error`: certainly wrong; `warning`: most likely; `note`: worth knowing, never a failure."""
@@ -61,4 +62,4 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.file or self.line else ""
-        return f"{where}{self.severity} {self.rule}: {self.message}; {self.fix}"
+        return f"{where}{tr(self.severity)} {self.rule}: {self.message}; {self.fix}"

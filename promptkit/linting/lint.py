@@ -157,7 +157,7 @@ def _templates(
             if name in names:
                 raise
             where = subject.at_key("template")
-            found[rules.MISSING_TEMPLATE.at(where, error.reason, "name one of these")] = None
+            found[rules.MISSING_TEMPLATE.at(where, error.reason, tr("name one of these"))] = None
             continue
         if (real := os.path.realpath(path)) in seen:
             continue
@@ -240,11 +240,8 @@ def _all_of_template(
         yield rendered.syntax_error(error, page)
         return
     except RecursionError:
-        reason, fix = (
-            tr("an expression nests too deeply to be checked"),
-            tr("split it with {% set %}"),
-        )
-        yield rules.SYNTAX.at(page.line(1), reason, fix)
+        reason = tr("an expression nests too deeply to be checked")
+        yield rules.SYNTAX.at(page.line(1), reason, tr("split it with {% set %}"))
         return
     yield from names.findings
     for one in pages.read:

@@ -89,11 +89,11 @@ class NameChecker(Expressions):
         """Report nodes of a child outside the blocks of its parent, which are never printed."""
         if isinstance(node, nodes.Block) and node.name not in known:
             message = tr(
-                "{name} has no block {name_2!r}, so this one is never printed",
-                name=parent.name,
-                name_2=node.name,
+                "{page} has no block {name!r}, so this one is never printed",
+                page=parent.name,
+                name=node.name,
             )
-            fix = did_you_mean(node.name, known) or tr("it has {known}", known=listed(known))
+            fix = did_you_mean(node.name, known) or tr("it has {names}", names=listed(known))
             self._say(rules.LOST_TEXT, node, message, fix)
         for child in node.nodes if isinstance(node, nodes.Output) else [node]:
             if isinstance(child, nodes.TemplateData):
@@ -114,9 +114,7 @@ class NameChecker(Expressions):
         page = self._pages.open(template.value, self._page)
         if page is None:
             if not may_miss:
-                message = tr(
-                    "template {value!r} not found in its search path", value=template.value
-                )
+                message = tr("template {name!r} not found in its search path", name=template.value)
                 known = self._pages.names()
                 fix = did_you_mean(template.value, known) or tr(
                     "choose one of: {known}", known=listed(known)
@@ -219,12 +217,12 @@ class NameChecker(Expressions):
             scope[alias] = ANY if module is None else module.shapes.get(name, ANY)
             if module is not None and name not in module.shapes:
                 fix = did_you_mean(name, module.shapes) or tr(
-                    "it has {shapes}", shapes=listed(module.shapes)
+                    "it has {names}", names=listed(module.shapes)
                 )
                 self._say(
                     rules.UNKNOWN_NAME,
                     node,
-                    tr("{name} has no {name_2!r}", name=module.name, name_2=name),
+                    tr("{page} has no {name!r}", page=module.name, name=name),
                     fix,
                 )
 

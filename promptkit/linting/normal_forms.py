@@ -36,9 +36,9 @@ def mixed_forms(subject: Subject) -> Iterator[Finding]:
         there = next((where for text, where in _texts(subject) if form in text), None)
         if there is not None:
             ways = tr(
-                "{codes} here, and {codes_2} in {there}",
-                codes=_codes(unit),
-                codes_2=_codes(form),
+                "{here} here, and {other} in {there}",
+                here=_codes(unit),
+                other=_codes(form),
                 there=there(form),
             )
             fix = tr("write it in one form everywhere, such as NFC")

@@ -65,7 +65,7 @@ def check_examples(
             yield _breaks_out(at(row, texts[0]), f"{texts[0]!r:.60}", ending, fix)
     for label in prompt.candidates or ():
         if ending in label:
-            fix = tr("rename it, or {ELSEWHERE}", ELSEWHERE=_ELSEWHERE)
+            fix = tr("rename it, or {other}", other=tr(_ELSEWHERE))
             where = subject.at_key("labels")
             yield _breaks_out(where, tr("the label {label!r}", label=label.strip()), ending, fix)
     if prompt.candidates is None and (prompt.format is None or prompt.format.kind == "text"):
@@ -127,7 +127,7 @@ def _stands_in(ending: str, shown: _Shown) -> bool:
 
 def _answers_end(subject: Subject, stop: str, ending: str) -> Iterator[Finding]:
     """Yield free-form answers that contain what ends an answer."""
-    fix = tr("{ELSEWHERE} or json.j2", ELSEWHERE=_ELSEWHERE)
+    fix = tr("{other} or json.j2", other=tr(_ELSEWHERE))
     for row in subject.all_rows:
         answer = (subject.label(row) or "").strip()
         what = tr("the answer {answer}", answer=shorten(answer))
@@ -199,7 +199,7 @@ def _flaw(text: str) -> tuple[int, str] | None:
         _decode(written)
     except json.JSONDecodeError as error:
         return error.pos + text.index(written), tr(
-            "{msg} at {written!r:.20}", msg=error.msg, written=written[error.pos :]
+            "{reason} at {place!r:.20}", reason=error.msg, place=written[error.pos :]
         )
     except (ValueError, RecursionError):  # too many digits, or too deep
         return None

@@ -123,25 +123,28 @@ def shots_are_shown(probe: Probe) -> Iterator[Finding]:
     has_answer = probe.answer_of(SHOTS[-1]) is not None
     piece: Piece | None = None
     if probe.alone is not None and _text(probe.pieces) == _text(probe.alone):
-        what, fix = "shots", tr("write an {% example %} block, or {% for shot in shots %}")
+        message = tr("the shots are never shown")
+        fix = tr("write an {% example %} block, or {% for shot in shots %}")
     elif _same(probe, probe.other_answers, shown=has_answer):
         piece = shown[-1] if shown else None
-        what, fix = "shots' answers", "print {{ shot.output }}"
+        message = tr("the shots' answers are never shown")
+        fix = tr("print {{ shot.output }}")
     elif _same(probe, probe.other_shots, shown=len(shown) > 1):
         piece = shown[0] if shown else None
-        what, fix = "shots' inputs", tr("print the fields of shot.input")
+        message = tr("the shots' inputs are never shown")
+        fix = tr("print the fields of shot.input")
     else:
         return
-    yield rules.SHOTS_IGNORED.at(probe.at(piece), tr("the {what} are never shown", what=what), fix)
+    yield rules.SHOTS_IGNORED.at(probe.at(piece), message, fix)
 
 
 def is_quick(probe: Probe) -> Iterator[Finding]:
     """Yield a finding where a rendering takes half a second or more."""
     if probe.slow:
         message = tr(
-            "one rendering takes {slow:,} of {MAX_STEPS:,} steps",
+            "one rendering takes {slow:,} of {most:,} steps",
             slow=probe.slow,
-            MAX_STEPS=MAX_STEPS,
+            most=MAX_STEPS,
         )
         yield rules.SLOW.at(probe.at(None), message, tr("loop over less"))
 
@@ -222,13 +225,12 @@ def query_looks_like_shots(probe: Probe) -> Iterator[Finding]:
             page.edit(start, end, "") if start < end else (),
         )
     elif (difference := _difference(shot, query)) is not None:
-        said = tr(
-            "{shown}, and the query {shown_2}",
-            shown=_shown(shot, difference),
-            shown_2=_shown(query, difference),
+        message = tr(
+            "up to the answer a shot reads {shot}, and the query {query}",
+            shot=_shown(shot, difference),
+            query=_shown(query, difference),
         )
-        message = tr("up to the answer a shot reads {said}", said=said)
-        yield rules.SHOTS_DIFFER.at(probe.at(pieces[asked[-1]]), message, _MAKE_SAME)
+        yield rules.SHOTS_DIFFER.at(probe.at(pieces[asked[-1]]), message, tr(_MAKE_SAME))
     yield from _separators(probe, first, second[0], last, asked[0])
 
 
@@ -252,8 +254,8 @@ def _difference(shot: str, query: str) -> int | None:
 def _shown(text: str, difference: int) -> str:
     begin = boundary(text, difference - 20, after=True)
     cut = text[begin : boundary(text, difference + 20)]
-    for sign in "\x02\x03\x04":
-        cut = cut.replace(sign, "|")
+    for bound in "\x02\x03\x04":
+        cut = cut.replace(bound, "|")
     return repr(("…" if begin else "") + cut)
 
 
@@ -268,13 +270,12 @@ def _separators(probe: Probe, first: int, second: int, last: int, asked: int) ->
     added = final[len(tail) : len(final) - len(head)]
     fits = final.startswith(tail) and final.endswith(head) and len(final) > len(usual)
     if not fits or not added.strip():  # a sentence in between is the author's
-        said = tr(
-            "{shown}, and between the last one and the query {shown_2}",
-            shown=_shown(usual, 0),
-            shown_2=_shown(final, 0),
+        message = tr(
+            "between shots stands {usual}, and between the last one and the query {final}",
+            usual=_shown(usual, 0),
+            final=_shown(final, 0),
         )
-        message = tr("between shots stands {said}", said=said)
-        yield rules.SHOTS_DIFFER.at(probe.at(probe.pieces[asked]), message, _MAKE_SAME)
+        yield rules.SHOTS_DIFFER.at(probe.at(probe.pieces[asked]), message, tr(_MAKE_SAME))
 
 
 def _between_turns(pieces: Sequence[Piece]) -> str:
@@ -314,8 +315,8 @@ def words_are_apart(probe: Probe) -> Iterator[Finding]:
             probe.at(after),
             tr("two texts run together: {shown!r}", shown=shown),
             tr(
-                'put a space or {{ "\\n" }} between them; a tag at the end of a line drops '
-                "the newline"
+                'put a space or {{ "\\n" }} between them; '
+                "a tag at the end of a line drops the newline"
             ),
         )
 

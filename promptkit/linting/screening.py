@@ -26,7 +26,7 @@ from promptkit.linting.show import shown_path
 from promptkit.linting.subject import Subject, read_subject
 from promptkit.tasks.task import Task
 from promptkit.templating.template import BUILT_IN, Template
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 MOST_NEAR = 1_000
 """So many rows are compared with one another."""
@@ -62,7 +62,7 @@ def screen(task: Task[Any, Any], templates: Sequence[Template], shots: Sequence[
     sentences = [sentence for sentence in unreachable if sentence is not None]
     if known:
         names = ", ".join(sorted({one.rule for one in known}))
-        number = "1 warning" if len(known) == 1 else tr("{count:,} warnings", count=len(known))
+        number = trn("{n:,} warning", "{n:,} warnings", len(known))
         command = _command(task, [template for template, some in warned.items() if some])
         sentences.append(
             tr(

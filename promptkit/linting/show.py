@@ -13,11 +13,11 @@ from rich.text import Text
 
 from promptkit.errors import escaped
 from promptkit.linting.findings import Finding
-from promptkit.translation import tr
+from promptkit.translation import mark, tr, trn
 
 MOST = 10
 """Number of findings of one rule that a terminal shows."""
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_COLOURS = {mark("error"): "bold red", mark("warning"): "yellow", mark("note"): "cyan"}
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
@@ -30,7 +30,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         where = finding.where._replace(file=shown_path(finding.file or ""))
         head = Text.assemble(
             f"{escaped(str(where))}: " if finding.file else "",
-            (finding.severity, _COLOURS[finding.severity]),
+            (tr(finding.severity), _COLOURS[finding.severity]),
             (f" {finding.rule}", "bold"),
         )
         console.print(head, soft_wrap=True)
@@ -53,8 +53,13 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 def summary(findings: Iterable[Finding]) -> str:
     """Return the numbers of findings: `2 errors, 1 warning`."""
     counts = Counter[str](finding.severity for finding in findings)
-    named = ", ".join(f"{n} {level}{'s' * (n != 1)}" for level in _COLOURS if (n := counts[level]))
-    return named or tr("no findings")
+    named = [
+        trn("{n} error", "{n} errors", counts["error"]),
+        trn("{n} warning", "{n} warnings", counts["warning"]),
+        trn("{n} note", "{n} notes", counts["note"]),
+    ]
+    shown = [text for text, level in zip(named, _COLOURS, strict=True) if counts[level]]
+    return ", ".join(shown) or tr("no findings")
 
 
 def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:

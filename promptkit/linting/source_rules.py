@@ -10,7 +10,7 @@ from promptkit.linting import catalogue as rules
 from promptkit.linting.characters import invisible, mixed
 from promptkit.linting.findings import Finding
 from promptkit.templating.source import Edit, LexerToken, Page
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 _TRAILING = re.compile(r"[ \t]+(?=\n)|[ \t]+\Z")
 _TABS = re.compile(r"\t+")
@@ -20,7 +20,7 @@ CONTROL = re.compile(
     r"<\|[a-zA-Z][\w ]*\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?INST\]|<</?SYS>>|<｜[^<>]{1,40}｜>"
 )
-USE_ROLES = "write {% system %}, {% user %} and {% assistant %}"
+USE_ROLES = mark("write {% system %}, {% user %} and {% assistant %}")
 
 
 def carriage_returns(page: Page) -> Iterator[Finding]:
@@ -29,15 +29,17 @@ def carriage_returns(page: Page) -> Iterator[Finding]:
         return
     first = page.raw.index("\r")
     count = page.raw.count("\r")
-    what = (
-        tr("a carriage return")
+    message = (
+        tr("a carriage return at the end of a line or inside one")
         if count == 1
-        else tr("{count} carriage returns, the first", count=count)
+        else tr(
+            "{count} carriage returns, the first at the end of a line or inside one", count=count
+        )
     )
     edit = Edit(page.file, 0, len(page.raw), page.source)
     yield rules.CARRIAGE_RETURN.at(
         page.at(first),
-        tr("{what} at the end of a line or inside one", what=what),
+        message,
         tr("save it with newlines alone"),
         [edit],
     )
@@ -81,7 +83,7 @@ def tabs(page: Page) -> Iterator[Finding]:
     for start, match in _matches(_TABS, page.texts):
         if start not in trailing:
             edits = page.edit(start, start + len(match[0]), " ")
-            yield rules.TAB.at(page.at(start), "a tab", tr("write a space"), edits)
+            yield rules.TAB.at(page.at(start), tr("a tab"), tr("write a space"), edits)
 
 
 def spaces_before_answers(page: Page) -> Iterator[Finding]:
@@ -138,8 +140,10 @@ def hidden_characters(page: Page) -> Iterator[Finding]:
 def single_braces(page: Page) -> Iterator[Finding]:
     """Yield names of the task in single braces."""
     for start, match in _matches(_SINGLE, page.texts):
-        message = tr("{match!r} is printed as it stands", match=match[0])
-        yield rules.SINGLE_BRACES.at(page.at(start), message, f"write {{{{ {match[1]} }}}}")
+        message = tr("{text!r} is printed as it stands", text=match[0])
+        expression = f"{{{{ {match[1]} }}}}"
+        fix = tr("write {text}", text=expression)
+        yield rules.SINGLE_BRACES.at(page.at(start), message, fix)
 
 
 def control_tokens(page: Page) -> Iterator[Finding]:
@@ -147,9 +151,9 @@ def control_tokens(page: Page) -> Iterator[Finding]:
     texts = (token for token in page.tokens if token.kind in ("data", "string"))
     for start, match in _matches(CONTROL, texts):
         message = tr(
-            "{match!r} is a control token of some models, and text for others", match=match[0]
+            "{text!r} is a control token of some models, and text for others", text=match[0]
         )
-        yield rules.CONTROL_TOKEN.at(page.at(start), message, USE_ROLES)
+        yield rules.CONTROL_TOKEN.at(page.at(start), message, tr(USE_ROLES))
 
 
 SOURCE_RULES = (

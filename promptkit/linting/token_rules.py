@@ -101,7 +101,7 @@ def _typed_controls(page: Page, model: TokenModel) -> Iterator[Finding]:
                 message = tr(
                     "{text!r} is a control token of {name}", text=text, name=model.identity.name
                 )
-                yield rules.CONTROL_TOKEN.at(page.at(token.offset + at), message, USE_ROLES)
+                yield rules.CONTROL_TOKEN.at(page.at(token.offset + at), message, tr(USE_ROLES))
 
 
 def _double_bos(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Iterator[Finding]:
@@ -194,10 +194,10 @@ def _labels(
         yield rules.LABEL_LENGTHS.at(
             where,
             tr(
-                "labels have {lengths} ({short!r}) to {lengths_2} tokens ({long!r})",
-                lengths=min(lengths),
+                "labels have {least} ({short!r}) to {most} tokens ({long!r})",
+                least=min(lengths),
                 short=short,
-                lengths_2=max(lengths),
+                most=max(lengths),
                 long=long,
             ),
             tr("choose labels of one length, or compare with calibration in mind"),
@@ -268,8 +268,8 @@ def _merging(tokenized: TokenizedPrompt, page: Page, model: TokenModel) -> Itera
         yield rules.LABEL_MERGES.at(
             page.line(page.at(page.source.rfind("output")).line),
             tr(
-                "{merged!r} merges with the text in front of it, {before!r}",
-                merged=merged[0],
+                "{label!r} merges with the text in front of it, {before!r}",
+                label=merged[0],
                 before=before,
             ),
             tr("let other text stand there")
@@ -337,16 +337,16 @@ def token_costs(subject: Subject, model: TokenModel) -> Iterator[Finding]:
         yield rule.at(
             Where(subject.task_file),
             tr(
-                "{capitalize} takes {cost:.2f} tokens a character, about {times:.1f} times "
+                "{script} takes {cost:.2f} tokens a character, about {times:.1f} times "
                 "as many as English for as much text ({english:.2f} a letter): the context "
-                "of {context:,} tokens holds about {about} characters, and prompts take "
+                "of {context:,} tokens holds about {fitting} characters, and prompts take "
                 "about {times:.1f} times as long to read",
-                capitalize=name.capitalize(),
+                script=name.capitalize(),
                 cost=cost,
                 times=times,
                 english=english,
                 context=context,
-                about=about(int(context / cost)),
+                fitting=about(int(context / cost)),
             ),
             tr("count on fewer shots, or compare a model whose vocabulary knows the script"),
         )
