@@ -75,7 +75,7 @@ def _verdict(group: Group, name: str) -> str:
     """Return whether a group is significantly apart from the rest, as the chart's signs have it."""
     rest, metric = group.figures[name].rest, metric_of_groups(name)
     if rest is None or not rest.significant:
-        return tr("not significant")
+        return "not significant"
     if metric.larger_is_better is None:
         return ""
     return "better" if (rest.delta > 0) == metric.larger_is_better else "worse"

@@ -46,7 +46,7 @@ def _panels(audit: SwapAudit, slot: SlotSwaps) -> Iterator[Panel]:
 def _flips(slot: SlotSwaps, rows: Sequence[TermSwaps]) -> Iterator[Panel]:
     shown = [
         interval_row(
-            _name(one, slot), _about(one), one.flips, one.flips_ci, number, tr("not significant")
+            _name(one, slot), _about(one), one.flips, one.flips_ci, number, "not significant"
         )
         for one in rows
         if one.flips_ci is not None
@@ -72,7 +72,7 @@ def _effects(
             continue
         digits = places(effect.ci[1] - effect.ci[0])
         write = partial(plain, digits=digits, sign="+") if number_like else _points(effect.ci)
-        verdict = "" if effect.significant else tr("not significant")
+        verdict = "" if effect.significant else "not significant"
         unit = 1 if number_like else 100
         shown.append(
             interval_row(

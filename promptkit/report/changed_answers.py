@@ -77,9 +77,7 @@ def _table(
     # What these leave of the width, a gap and a ~ apart, and no more than reads well.
     left = (width - query_room - gold_room) // len(counts) - 4
     room = min(max(left, 4), 24)
-    made = table(
-        tr("query"), tr("gold"), *(counted(count, "shot", "shots") for count in counts)
-    )
+    made = table(tr("query"), tr("gold"), *(counted(count, "shot", "shots") for count in counts))
     for id, answers in found:
         query, gold = shown(queries[id]["input"]), shown(queries[id]["gold"])
         made.add_row(

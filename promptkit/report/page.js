@@ -21,7 +21,14 @@ function make(tag, attributes = {}, ...children) {
 }
 
 const unseen = (text) => make("span", { class: "unseen" }, text);
-const counted = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+const messages = JSON.parse(document.getElementById("messages")?.textContent ?? "{}");
+const forms = new Intl.PluralRules(document.documentElement.lang);
+const tr = (message, values = {}) =>
+  (messages[message] ?? message).replace(/\{(\w+)\}/g, (field, name) => values[name] ?? field);
+const counted = (n, one, many) => {
+  const [single, several] = messages[`${one}|${many}`] ?? [one, many];
+  return `${n.toLocaleString("en")} ${forms.select(n) === "one" ? single : several}`;
+};
 
 const percent = (p) => `${p > 0 && p < 0.005 ? "<1" : Math.round(100 * p)} %`;
 
@@ -195,7 +202,7 @@ class Explorer {
     this.page = 0;
     const all = counted(this.items.queries.length, "query", "queries");
     const found = this.found.length.toLocaleString("en");
-    find("#count").textContent = this.found.length === this.items.queries.length ? all : `${found} of ${all}`;
+    find("#count").textContent = this.found.length === this.items.queries.length ? all : tr("{found} of {all}", { found, all });
     this.show();
   }
 
@@ -214,7 +221,7 @@ class Explorer {
     find("#before").disabled = this.page === 0;
     find("#after").disabled = this.page >= pages - 1;
     find("#place").textContent =
-      `${(start + 1).toLocaleString("en")} to ${(start + shown.length).toLocaleString("en")}`;
+      tr("{first} to {last}", { first: (start + 1).toLocaleString("en"), last: (start + shown.length).toLocaleString("en") });
   }
 
   row(one) {
@@ -223,7 +230,7 @@ class Explorer {
     const button = make(
       "button", { type: "button", class: "row", "aria-expanded": "false" },
       make("span", { class: "asked", dir: "auto" }, ...visible(beginning(text || id))),
-      unseen(", gold "), make("span", { class: "gold", dir: "auto" }, ...visible(this.items.label(gold) ?? "–")), strip,
+      unseen(tr(", gold ")), make("span", { class: "gold", dir: "auto" }, ...visible(this.items.label(gold) ?? "–")), strip,
     );
     const line = make("li", {}, button);
     button.addEventListener("click", () => this.toggle(button, one.query));
@@ -261,7 +268,7 @@ function mark(count, place) {
   const { right, all } = place;
   const kind = right === all ? "all" : right === 0 ? "none" : "some";
   const sign = { all: "✓", none: "✗", some: `${right}/${all}` }[kind];
-  return make("span", { class: kind }, unseen(`, ${counted(count, "shot")}: `), sign);
+  return make("span", { class: kind }, unseen(`, ${counted(count, "shot", "shots")}: `), sign);
 }
 
 // --- An open item --------------------------------------------------------------------------------
@@ -278,7 +285,7 @@ class Detail {
     this.seed = items.of.seed[first];
     const counts = this.choices("shots");
     this.shots = want.shots ?? counts[counts.length - 1];
-    this.element = make("div", { class: "detail", role: "region", "aria-label": `Query ${items.queries[query][0]}` });
+    this.element = make("div", { class: "detail", role: "region", "aria-label": tr("Query {id}", { id: items.queries[query][0] }) });
     this.show();
   }
 
@@ -318,10 +325,10 @@ class Detail {
       });
       box.append(make("label", {}, title, select));
     };
-    add("Shots", "shots", this.choices("shots").map((n) => [n, counted(n, "shot")]));
-    add("Draw of shots", "seed", this.choices("seed").map((n) => [n, `seed ${n}`]));
-    add("Cell", "line", this.choices("line").map((n) => [n, lines[n]]));
-    add("Probabilities", "method", [[-1, "raw"], ...methods.map((name, n) => [n, name])]);
+    add(tr("Shots"), "shots", this.choices("shots").map((n) => [n, counted(n, "shot", "shots")]));
+    add(tr("Draw of shots"), "seed", this.choices("seed").map((n) => [n, tr("seed {n}", { n })]));
+    add(tr("Cell"), "line", this.choices("line").map((n) => [n, lines[n]]));
+    add(tr("Probabilities"), "method", [[-1, tr("raw")], ...methods.map((name, n) => [n, name])]);
     return box;
   }
 
@@ -334,18 +341,18 @@ class Detail {
     if (!rows.length) return this.generated(counts);
     const most = (label) => Math.max(...columns.map((column) => column.get(label) ?? 0));
     rows.sort((a, b) => (b === gold) - (a === gold) || most(b) - most(a));
-    const head = make("tr", {}, make("td", {}), ...counts.map((n) => make("th", { scope: "col", class: this.now(n) }, counted(n, "shot"))));
+    const head = make("tr", {}, make("td", {}), ...counts.map((n) => make("th", { scope: "col", class: this.now(n) }, counted(n, "shot", "shots"))));
     const body = rows.slice(0, 12).map((label) => make(
       "tr", {},
-      make("th", { scope: "row" }, make("bdi", {}, ...visible(items.label(label))), label === gold ? " (gold)" : ""),
+      make("th", { scope: "row" }, make("bdi", {}, ...visible(items.label(label))), label === gold ? tr(" (gold)") : ""),
       ...columns.map((column, at) => {
         const said = items.said(this.at(counts[at]), this.method) === label;
         return this.share(column.get(label), said, label === gold, counts[at]);
       }),
     ));
     const table = make("table", { class: "probs" }, make("thead", {}, head), make("tbody", {}, ...body));
-    const title = items.of.text[this.at(this.shots)] ? "Share of the votes" : "Probability of each label";
-    return make("section", {}, make("h3", {}, title), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Probabilities" }, table));
+    const title = items.of.text[this.at(this.shots)] ? tr("Share of the votes") : tr("Probability of each label");
+    return make("section", {}, make("h3", {}, title), make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": tr("Probabilities") }, table));
   }
 
   now(count) {
@@ -367,13 +374,13 @@ class Detail {
       const index = this.at(n);
       const answer = items.label(items.of.said[index]);
       const text = items.of.text[index];
-      return make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
-        make("td", {}, make("span", { class: items.right(index, -1) ? "good" : "bad", dir: "auto" }, ...visible(answer ?? "no answer"))),
+      return make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot", "shots")),
+        make("td", {}, make("span", { class: items.right(index, -1) ? "good" : "bad", dir: "auto" }, ...visible(answer ?? tr("no answer")))),
         make("td", { class: "text", dir: "auto" }, ...visible(typeof text === "string" ? text : "")));
     });
-    const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, "answer"), make("th", { scope: "col" }, "text or failure"));
-    return make("section", {}, make("h3", {}, "Answers"),
-      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Answers of this query" },
+    const head = make("tr", {}, make("td", {}), make("th", { scope: "col" }, tr("answer")), make("th", { scope: "col" }, tr("text or failure")));
+    return make("section", {}, make("h3", {}, tr("Answers")),
+      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": tr("Answers of this query") },
         make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
   }
 
@@ -382,12 +389,12 @@ class Detail {
     const texts = this.items.of[name];
     const counts = this.choices("shots").filter((n) => this.at(n) !== undefined);
     if (counts.every((n) => typeof texts[this.at(n)] !== "string")) return [];
-    const rows = counts.map((n) => make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot")),
+    const rows = counts.map((n) => make("tr", {}, make("th", { scope: "row", class: this.now(n) }, counted(n, "shot", "shots")),
       make("td", { class: "text", dir: "auto" }, ...visible(texts[this.at(n)] || ""))));
-    const table = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `${name}s of this query` },
+    const table = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name === "rationale" ? tr("Rationales of this query") : tr("Thoughts of this query") },
       make("table", {}, make("tbody", {}, ...rows)));
-    if (name === "rationale") return [make("section", {}, make("h3", {}, "Rationale before the answer"), table)];
-    return [make("details", {}, make("summary", {}, "Thought before the answer"), table)];
+    if (name === "rationale") return [make("section", {}, make("h3", {}, tr("Rationale before the answer")), table)];
+    return [make("details", {}, make("summary", {}, tr("Thought before the answer")), table)];
   }
 
   /** The samples that voted for an answer, folded; nothing where none did. */
@@ -399,16 +406,16 @@ class Detail {
       make("th", { scope: "row" }, make("bdi", {}, ...visible(items.label(said) ?? failure))),
       make("td", { class: "text", dir: "auto" }, ...(thought ? [make("div", { class: "dim", dir: "auto" }, ...visible(thought))] : []), ...visible(rationale || ""))));
     const agree = votes.filter(([said]) => said === items.said(index, -1)).length;
-    return [make("details", {}, make("summary", {}, `Samples: ${agree} of ${votes.length} gave this answer`),
-      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Samples of this query" },
+    return [make("details", {}, make("summary", {}, tr("Samples: {agree} of {all} gave this answer", { agree, all: votes.length })),
+      make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": tr("Samples of this query") },
         make("table", {}, make("tbody", {}, ...rows))))];
   }
 
   prompt(index) {
     const blocks = this.items.prompt(index);
-    const title = make("h3", {}, "The exact prompt");
+    const title = make("h3", {}, tr("The exact prompt"));
     if (!blocks) {
-      return make("section", {}, title, make("p", { class: "dim" }, "It was not kept with this run."));
+      return make("section", {}, title, make("p", { class: "dim" }, tr("It was not kept with this run.")));
     }
     const code = make("code");
     const spaces = make("input", { type: "checkbox" });
@@ -416,9 +423,9 @@ class Detail {
     spaces.addEventListener("change", fill);
     fill();
     const said = this.items.label(this.items.said(index, this.method));
-    const pre = make("pre", { class: "prompt", dir: "auto", tabindex: "0", role: "region", "aria-label": "The exact prompt" }, code,
-      make("span", { class: "slot", dir: "auto" }, ...visible(said ?? "answer")));
-    const legend = make("p", { class: "legend" }, ...this.legend(index, blocks), make("label", {}, spaces, "white space"));
+    const pre = make("pre", { class: "prompt", dir: "auto", tabindex: "0", role: "region", "aria-label": tr("The exact prompt") }, code,
+      make("span", { class: "slot", dir: "auto" }, ...visible(said ?? tr("answer"))));
+    const legend = make("p", { class: "legend" }, ...this.legend(index, blocks), make("label", {}, spaces, tr("white space")));
     return make("section", {}, title, legend, pre);
   }
 
@@ -449,7 +456,7 @@ class Detail {
   }
 
   legend(index, blocks) {
-    const names = { chat: "chat template", template: "template", task: "task", odd: "shots", even: "shots", asks: "query" };
+    const names = { chat: tr("chat template"), template: tr("template"), task: tr("task"), odd: tr("shots"), even: tr("shots"), asks: tr("query") };
     const parts = new Set(blocks.flatMap(([example, runs]) => runs.map(([source]) => this.part(index, example, source))));
     if (parts.has("odd")) parts.delete("even");
     return [...parts].map((part) => make("span", { class: part }, names[part]));
@@ -464,16 +471,16 @@ class Detail {
       texts.set(example, texts.has(example) ? `${texts.get(example)}\n${text}` : text);
     }
     const lines = ids.map((id) => make("li", { title: id }, ...visible((texts.get(id) ?? id).trim())));
-    return make("section", {}, make("h3", {}, "Shots, in order"), make("ol", { class: "used" }, ...lines));
+    return make("section", {}, make("h3", {}, tr("Shots, in order")), make("ol", { class: "used" }, ...lines));
   }
 
   facts(index) {
     const { of, shas, queries } = this.items;
-    const facts = [["query", queries[this.query][0]], ["prompt", `${of.tokens[index].toLocaleString("en")} tokens`]];
+    const facts = [[tr("query"), queries[this.query][0]], [tr("prompt"), counted(of.tokens[index], "token", "tokens")]];
     // Shares of the votes have no margin in nats, and are of no labels.
     if (this.items.probabilities(index, -1) && typeof of.text[index] !== "string") {
-      facts.push(["margin", `${of.margin[index]} nats${of.nearTie[index] ? ", a near-tie" : ""}`]);
-      facts.push(["coverage", `${percent(of.coverage[index])} of all probability is on the labels`]);
+      facts.push([tr("margin"), tr("{n} nats", { n: of.margin[index] }) + (of.nearTie[index] ? tr(", a near-tie") : "")]);
+      facts.push([tr("coverage"), tr("{share} of all probability is on the labels", { share: percent(of.coverage[index]) })]);
     }
     this.items.measured.forEach((name, at) => {
       const value = of.measures[index]?.[at] ?? null;
@@ -524,7 +531,7 @@ async function start() {
     explorer.hidden = false;
     find("#waiting").remove();
   } catch (error) {
-    find("#waiting").textContent = `The items cannot be shown: ${error.message}. predictions.jsonl has them.`;
+    find("#waiting").textContent = tr("The items cannot be shown: {reason}. predictions.jsonl has them.", { reason: error.message });
   }
 }
 

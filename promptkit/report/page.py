@@ -32,10 +32,11 @@ from promptkit.report.cost_lines import is_costed
 from promptkit.report.learning_table import learning_rows
 from promptkit.report.notes import cost, notes
 from promptkit.report.page_environment import page_environment, page_file
+from promptkit.report.page_script import translated_messages
 from promptkit.report.promptless_tables import promptless_rows
 from promptkit.report.svg_text import labelled
 from promptkit.text import capital, counted, file_name, shown
-from promptkit.translation import tr
+from promptkit.translation import language, tr
 
 CELLS = 20_000
 """Number of cells of all confusion tables together; comparison.json has them all."""
@@ -110,8 +111,9 @@ def html(
         "data": Markup(page_data.embedded(payload)),
         "css": page_file("page.css"),
         "js": page_file("page.js"),
+        "messages": translated_messages(),
     }
-    return _template().render(**context, contents=_contents(context))
+    return _template(language()).render(**context, contents=_contents(context))
 
 
 def _scores(data: Data) -> list[tuple[str, str]]:
@@ -122,7 +124,7 @@ def _scores(data: Data) -> list[tuple[str, str]]:
         (tr("log loss"), "log_loss"),
         (tr("Brier score"), "brier"),
         (tr("calibration error"), "ece"),
-        ("coverage", "coverage"),
+        (tr("coverage"), "coverage"),
     ]
 
 
@@ -138,16 +140,16 @@ def _contents(context: Data) -> list[tuple[str, str]]:
     titles = {
         "accuracy": capital(context["metric"].noun),
         "learning": tr("Learning curves") if context["learning"] else "",
-        "differences": "Differences" if context["pairs"] else "",
-        "slices": "Slices" if context["slices"] else "",
-        "audit": "Audit" if context["audit"] else "",
+        "differences": tr("Differences") if context["pairs"] else "",
+        "slices": tr("Slices") if context["slices"] else "",
+        "audit": tr("Audit") if context["audit"] else "",
         "selective": tr("Selective answering") if context["selective"] else "",
-        "reliability": "Calibration" if context["reliability"] else "",
-        "confusion": "Confusion" if context["confusion"] else "",
-        "variance": "Variance" if context["variance"] or context["spreads"] else "",
-        "cost": "Cost",
-        "answers": "Items",
-        "models": "Models",
+        "reliability": tr("Calibration") if context["reliability"] else "",
+        "confusion": tr("Confusion") if context["confusion"] else "",
+        "variance": tr("Variance") if context["variance"] or context["spreads"] else "",
+        "cost": tr("Cost"),
+        "answers": tr("Items"),
+        "models": tr("Models"),
     }
     return [(id, title) for id, title in titles.items() if title]
 
@@ -253,20 +255,25 @@ def _choices(data: Data, payload: Data) -> list[tuple[str, str, str, list[tuple[
     shots = sorted({row["shots"] for row in data["rows"]})
     filtered = len(labels) <= 200 and (_has_shared_labels(data) or not _is_scored(data))
     every = [
-        ("gold", tr("Gold label"), "any", labels if filtered else []),
-        ("line", "Cell", "all", [*enumerate(payload["lines"])]),
-        ("shots", "Shots", "all", [(count, counted(count, "shot", "shots")) for count in shots]),
+        ("gold", tr("Gold label"), tr("any"), labels if filtered else []),
+        ("line", tr("Cell"), tr("all"), [*enumerate(payload["lines"])]),
+        (
+            "shots",
+            tr("Shots"),
+            tr("all"),
+            [(count, counted(count, "shot", "shots")) for count in shots],
+        ),
     ]
     chosen = [
         (name, title, first, values) for name, title, first, values in every if len(values) > 1
     ]
     if payload["methods"]:
-        chosen.append(("method", "Probabilities", "raw", [*enumerate(payload["methods"])]))
+        chosen.append(("method", tr("Probabilities"), tr("raw"), [*enumerate(payload["methods"])]))
     sorts: list[tuple[Any, str]] = [
         ("wrong", tr("most often wrong first")),
         ("margin", tr("least margin first")),
     ]
-    return [*chosen, ("sort", "Order", tr("as in the tests"), sorts)]
+    return [*chosen, ("sort", tr("Order"), tr("as in the tests"), sorts)]
 
 
 def _plain(records: Records) -> dict[str, Any]:
@@ -299,7 +306,8 @@ def _plain(records: Records) -> dict[str, Any]:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(_language: str) -> jinja2.Template:
+    """Return the template; what it has from its environment is of one language."""
     environment = page_environment()
     environment.filters |= {
         "verdict": pair_names.verdict,

@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from promptkit.errors import escaped
 from promptkit.prompts.html import isolated
 from promptkit.text import capital, counted, number, percent, shown, signed
+from promptkit.translation import language, tr
 
 
 def page_environment() -> jinja2.Environment:
@@ -24,13 +25,25 @@ def page_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (capital, counted, percent, number, shown, signed)
+    filters = (capital, percent, number, shown, signed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {
         "digest": _digest,
         "prose": _prose,
     }
+    environment.globals |= {
+        "tr": _message,
+        "counted": counted,
+        "bdi": _isolated,
+        "marked": _marked,
+        "language": language(),
+        "direction": "rtl" if language() in _FROM_THE_RIGHT else "ltr",
+    }
     return environment
+
+
+_FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
+"""Languages that are written from right to left."""
 
 
 @cache
@@ -42,6 +55,28 @@ def page_file(name: str) -> Markup:
 def _prose(text: str) -> Markup:
     """Return a sentence without line ends before a %, right-to-left words in it isolated."""
     return isolated(escaped(text.replace(" %", "\u00a0%"), "\n\t"))
+
+
+def _message(message: str, **values: object) -> Markup:
+    """Return a message in the language in use; values are escaped, unless they are markup."""
+    text = Markup(escape(tr(message)))
+    safe = {name: _plain(value) for name, value in values.items()}
+    return text.format(**safe) if values else text
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, Markup) else escaped(str(value), "\n\t")
+
+
+def _isolated(text: object) -> Markup:
+    """Return a text whose direction does not reach beyond it."""
+    return Markup("<bdi>{}</bdi>").format(_plain(text))
+
+
+def _marked(verdict: str) -> Markup:
+    """Return the mark and the word of a significant difference, in its colour."""
+    sign, word = ("▸", tr("better")) if verdict == "better" else ("◂", tr("worse"))
+    return Markup('<span class="{}">{} {}</span>').format(verdict, sign, word)
 
 
 def _digest(text: str) -> str:

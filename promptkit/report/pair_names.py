@@ -9,7 +9,7 @@ from promptkit.inference.cell import FACTORS, levels_of
 from promptkit.report.cell_names import CellNames, Data, Key, has_prompt
 from promptkit.report.interval_text import ends_of
 from promptkit.text import counted
-from promptkit.translation import tr
+from promptkit.translation import mark
 
 ALPHA = 0.05
 """Largest p-value of a significant difference."""
@@ -26,9 +26,12 @@ def direction(pair: Data, metric: Metric = ACCURACY) -> int:
     return metric.sign * (1 if low > 0 else -1 if high < 0 else 0)
 
 
+_VERDICTS = (mark("not significant"), mark("better"), mark("worse"))
+
+
 def verdict(pair: Data, metric: Metric = ACCURACY) -> str:
     """Return `better` or `worse`, for b against a, or `not significant`."""
-    return (tr("not significant"), "better", "worse")[direction(pair, metric)]
+    return _VERDICTS[direction(pair, metric)]
 
 
 def changes_of(pairs: Sequence[Data], key: Key) -> dict[int, Data]:

@@ -25,9 +25,12 @@ from typer.main import get_command
 
 import promptkit
 from promptkit.cli.commands import app
+from promptkit.report.page_script import script_messages
 from promptkit.translation import DOMAIN, FOLDER
 
 PACKAGE = Path(promptkit.__file__).parent
+
+SPACES = {"trim_blocks": "true", "lstrip_blocks": "true"}
 
 KEYWORDS = {"tr": None, "mark": None, "trn": (1, 2), "counted": (2, 3)}
 
@@ -49,6 +52,13 @@ def messages(folder: Path = PACKAGE) -> Iterator[tuple[str, Message]]:
             yield where, found if isinstance(found, str) else tuple(found[-2:])
     if folder == PACKAGE:
         yield from (("promptkit/cli", text) for text in command_helps(get_command(app)))
+        yield from (("promptkit/report/page.js", found) for found in script_messages())
+        for page in sorted(folder.rglob("*.html")):
+            where = page.relative_to(PACKAGE.parent).as_posix()
+            for _, found, *_ in extract_from_file(
+                "jinja2.ext:babel_extract", page, KEYWORDS, options=SPACES
+            ):
+                yield where, found if isinstance(found, str) else tuple(found[-2:])
         yield from foreign_messages()
 
 
