@@ -161,10 +161,10 @@ class TrainedBaseline:
     @cached_property
     def identity(self) -> ModelIdentity:
         """The kind of model, and a digest of the task."""
-        library = tr("scikit-learn {version}", version=version("scikit-learn"))
+        library = f"scikit-learn {version('scikit-learn')}"
         parts = [self.name, library, self.task.fingerprint, self.task.near_duplicates]
         digest = hashlib.sha256(canonical(parts)).hexdigest()
-        return ModelIdentity(self.name, digest, tr("trained baseline"), "f64", library, 0)
+        return ModelIdentity(self.name, digest, "trained baseline", "f64", library, 0)
 
     @property
     def profile(self) -> Profile:

@@ -51,9 +51,9 @@ class BulkEstimate:
     def __str__(self) -> str:
         lines = [
             tr(
-                "Rows: {rows:,}, about {about} of them distinct",
+                "Rows: {rows:,}, about {distinct} of them distinct",
                 rows=self.rows,
-                about=about(self.distinct),
+                distinct=about(self.distinct),
             )
         ]
         if self.rejects:
@@ -62,10 +62,10 @@ class BulkEstimate:
             saved = percent(1 - self.tokens / self.naive_tokens)
             lines.append(
                 tr(
-                    "Tokens: about {about} to decode; {about_2} without prefix sharing and "
+                    "Tokens: about {tokens} to decode; {naive} without prefix sharing and "
                     "equal rows ({saved} saved)",
-                    about=about(self.tokens),
-                    about_2=about(self.naive_tokens),
+                    tokens=about(self.tokens),
+                    naive=about(self.naive_tokens),
                     saved=saved,
                 )
             )
@@ -77,8 +77,8 @@ class BulkEstimate:
                 rows=counted(self.measured, "row", "rows"),
             ),
             tr(
-                "Disk: about {about} MB while it runs",
-                about=about(round(self.disk / 1000000.0) or 1),
+                "Disk: about {size} MB while it runs",
+                size=about(round(self.disk / 1000000.0) or 1),
             ),
         ]
         return "\n".join(lines)
@@ -88,9 +88,9 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{max(round(seconds), 1)} s"
     return (
-        tr("{seconds:.0f} min", seconds=seconds / 60)
+        tr("{minutes:.0f} min", minutes=seconds / 60)
         if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
+        else tr("{hours:.1f} h", hours=seconds / 3600)
     )
 
 

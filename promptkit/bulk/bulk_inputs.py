@@ -160,7 +160,7 @@ def _taken(problems: list[Problem]) -> Iterator[tuple[int, Problem]]:
 def _not_utf8(value: Any) -> str | None:
     if not isinstance(value, str) or value.isascii() or not (found := _ESCAPED.search(value)):
         return None
-    return tr("byte {ord:#04x} is not UTF-8; save the file as UTF-8", ord=ord(found[0]) - 56320)
+    return tr("byte {byte:#04x} is not UTF-8; save the file as UTF-8", byte=ord(found[0]) - 56320)
 
 
 def _lines(path: Path, file: BinaryIO) -> Generator[str, None, None]:
@@ -199,7 +199,7 @@ def _parquet(path: Path, size: int) -> InputStream:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         text = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"")
         raise TaskError(
-            tr("{path}: not Parquet: {text}", path=path, text=text or type(error).__name__)
+            tr("{path}: not Parquet: {error}", path=path, error=text or type(error).__name__)
         ) from None
     total = file.metadata.num_rows
     batches = _guarded(str(path), file.iter_batches(batch_size=_SLICE), pyarrow)
@@ -218,7 +218,7 @@ def _arrow(inputs: Any) -> InputStream:
     except (pyarrow.ArrowException, TypeError) as error:  # of one column, such as a Series
         text = " ".join(str(error).split())
         raise TaskError(
-            tr("{name}: no table of rows: {text}; give a data frame", name=name, text=text)
+            tr("{name}: no table of rows: {reason}; give a data frame", name=name, reason=text)
         ) from None
     rows = _arrow_rows(_guarded(name, reader, pyarrow))
     known = total if isinstance(total, int) else None
@@ -231,7 +231,7 @@ def _guarded(name: str, batches: Iterable[Any], pyarrow: Any) -> Iterator[Any]:
     except (pyarrow.ArrowException, OSError) as error:
         text = " ".join(str(error).split())
         raise TaskError(
-            tr("{name}: its rows cannot be read: {text}", name=name, text=text)
+            tr("{name}: its rows cannot be read: {reason}", name=name, reason=text)
         ) from None
 
 

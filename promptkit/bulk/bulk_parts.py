@@ -229,10 +229,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         return [tr("the predictor, under the same name")]
     return [
         tr(
-            "{replace} {brief}, now {brief_2}",
-            replace=name.replace("_", " "),
-            brief=_brief(before.get(name)),
-            brief_2=_brief(now.get(name)),
+            "{name} {before}, now {now}",
+            name=name.replace("_", " "),
+            before=_brief(before.get(name)),
+            now=_brief(now.get(name)),
         )
         for name in names
         if name != "predictor_key"

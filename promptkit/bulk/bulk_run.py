@@ -192,11 +192,11 @@ class BulkRun:
                 return None
             raise TaskError(
                 tr(
-                    "{name}: rows {rows:,} to {rows_2:,} are not those of the unfinished run "
+                    "{name}: rows {first:,} to {last:,} are not those of the unfinished run "
                     "in {path}; give that one's input, or begin anew with --overwrite",
                     name=self.stream.name,
-                    rows=rows[0][0],
-                    rows_2=rows[-1][0],
+                    first=rows[0][0],
+                    last=rows[-1][0],
                     path=self.folder.path,
                 )
             )

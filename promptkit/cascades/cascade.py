@@ -20,7 +20,7 @@ from promptkit.inference.profile import Profile, profile_of, together
 from promptkit.models.base import ModelIdentity, Usage
 from promptkit.tasks.examples import Example, canonical
 from promptkit.tasks.task import Task
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def _held_back(made: Prediction) -> Prediction:
         made,
         label=None,
         correct=None if made.correct is None else False,
-        failure="held back: no step of the cascade is confident enough",
+        failure=mark("held back: no step of the cascade is confident enough"),
         measures={},
         abstained=True,
     )

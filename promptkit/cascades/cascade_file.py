@@ -82,5 +82,5 @@ def _step(saved: _SavedStep, folder: Path, task: Task[Any, Any], load: Load) -> 
 
 
 def _damaged(sealed: SealedZip, reason: object) -> DataError:
-    said = tr("it cannot be read ({reason}); {again}", reason=reason, again=KIND.again)
+    said = tr("it cannot be read ({reason}); {again}", reason=reason, again=tr(KIND.again))
     return DataError([Problem(said, file=str(sealed.path))])

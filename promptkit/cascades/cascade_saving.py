@@ -34,7 +34,9 @@ from promptkit.translation import mark, tr
 SUFFIX = ".cascade"
 """Suffix of the files."""
 
-KIND = SealedKind("cascade", "cascade.json", 1, mark("make the cascade again, or restore the file"))
+KIND = SealedKind(
+    mark("cascade"), "cascade.json", 1, mark("make the cascade again, or restore the file")
+)
 """The kind of file."""
 
 ARCHITECTURE = "cascade"
@@ -104,9 +106,9 @@ def _save_step(predictor: AnyPredictor, folder: Path) -> Path:
     if save is None:
         raise TaskError(
             tr(
-                "{name}: a {name_2} cannot be saved, and so no cascade with it",
+                "{name}: a {kind} cannot be saved, and so no cascade with it",
                 name=predictor.identity.name,
-                name_2=type(predictor).__name__,
+                kind=type(predictor).__name__,
             )
         )
     if predictor.identity.architecture == ARCHITECTURE:

@@ -44,7 +44,7 @@ def render(evidence: CascadeEvidence) -> RenderableType:
     for one in evidence.steps:
         made.add_row(
             visible(one.name, 40),
-            "everything" if one.threshold is None else f"{one.threshold:.3f}",
+            tr("everything") if one.threshold is None else f"{one.threshold:.3f}",
             percent(one.asked / rows),
             percent(one.answered / rows),
             tr("{wrong:,} of {answered:,}", wrong=one.wrong, answered=one.answered),
@@ -53,7 +53,7 @@ def render(evidence: CascadeEvidence) -> RenderableType:
         )
     made.add_section()
     made.add_row(
-        "cascade",
+        tr("cascade"),
         "",
         "100 %",
         percent(evidence.answered / rows),
@@ -68,9 +68,9 @@ def render(evidence: CascadeEvidence) -> RenderableType:
         "",
         "",
         tr(
-            "{answered:,} of {answered_2:,}",
-            answered=evidence.answered - evidence.last_right,
-            answered_2=evidence.answered,
+            "{wrong:,} of {answered:,}",
+            wrong=evidence.answered - evidence.last_right,
+            answered=evidence.answered,
         ),
         _error(evidence.answered - evidence.last_right, evidence.answered, None),
         duration(evidence.last_seconds),

@@ -137,7 +137,7 @@ def _name(one: AnyPredictor) -> str:
     """Return the name of a predictor; prompts of one model differ in their shots."""
     name = one.identity.name
     is_prompt = isinstance(one, Predictor) and not getattr(one, "name", "")
-    return f"{name}, {counted(one.shots, 'shot')}" if is_prompt else name  # type: ignore[attr-defined]
+    return f"{name}, {one.shots:,} shot{'s' * (one.shots != 1)}" if is_prompt else name  # type: ignore[attr-defined]
 
 
 def _predictions(
@@ -173,7 +173,7 @@ def _none(last: str, steps: Sequence[StepAnswers], error: float, abstain: bool) 
     needed = _rows_needed(_best_error(steps, abstain), error)
     if needed is not None and needed > n:
         help_.append(tr("give about {about} rows, if answers stay as good", about=about(needed)))
-    return f"{said}; {', or '.join([*help_, 'allow a larger error'])}"
+    return f"{said}; {tr(', or ').join([*help_, tr('allow a larger error')])}"
 
 
 def _best_error(steps: Sequence[StepAnswers], abstain: bool) -> float:

@@ -183,7 +183,7 @@ def _results(
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()
         raise ModelError(
-            tr("Ray: {text}", text=reason[-1] if reason else type(error).__name__)
+            tr("Ray: {reason}", reason=reason[-1] if reason else type(error).__name__)
         ) from error
 
 

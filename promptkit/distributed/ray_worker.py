@@ -89,10 +89,10 @@ class SentPredictor:
         if self.version != promptkit.__version__:
             raise ModelError(
                 tr(
-                    "promptkit {version} is installed here, and the run is of {version_2}; "
+                    "promptkit {version} is installed here, and the run is of {other}; "
                     "install the same everywhere",
                     version=promptkit.__version__,
-                    version_2=self.version,
+                    other=self.version,
                 )
             )
         if self.frozen is None:
@@ -111,9 +111,9 @@ class SentPredictor:
         if changes := made.identity.changes(self.identity):
             raise ModelError(
                 tr(
-                    "{runs_otherwise}; name the weights with --weights, and install the same "
+                    "{changes}; name the weights with --weights, and install the same "
                     "llama-cpp-python everywhere",
-                    runs_otherwise=runs_otherwise(changes),
+                    changes=runs_otherwise(changes),
                 )
             )
         return made, made.task
@@ -225,8 +225,8 @@ def _plain(answer: RowAnswer) -> RowAnswer:
 
 def _here(error: PromptkitError) -> str:
     return tr(
-        "on {gethostname} (process {getpid}): {error}",
-        gethostname=socket.gethostname(),
-        getpid=os.getpid(),
+        "on {host} (process {process}): {error}",
+        host=socket.gethostname(),
+        process=os.getpid(),
         error=error,
     )

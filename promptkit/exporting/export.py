@@ -52,8 +52,8 @@ class ExportedData:
 
     def __str__(self) -> str:
         written = [f"{file} ({count:,})" for file, count in zip(self.files, self.rows, strict=True)]
-        out = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
-        said = tr("{sum:,} rows: {written}", sum=sum(self.rows), written=listed(written))
+        out = [f"{count:,} {tr(reason)}" for reason, count in self.left_out.items()]
+        said = tr("{rows:,} rows: {written}", rows=sum(self.rows), written=listed(written))
         return tr("{said}; left out: {out}", said=said, out=listed(out)) if out else said
 
 
@@ -158,7 +158,7 @@ def export_training_data(
     found = _found(task, predictions, min_confidence, min_coverage)
     train, held_out = split(found.rows, validation, seed)
     if not train:
-        reasons = "".join(f"; {count:,} {reason}" for reason, count in found.left_out.items())
+        reasons = "".join(f"; {count:,} {tr(reason)}" for reason, count in found.left_out.items())
         raise TaskError(
             tr(
                 "task {name!r}: no rows are left to train with{reasons}",

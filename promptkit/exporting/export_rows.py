@@ -78,9 +78,9 @@ def predicted_rows(
         sure = None if answer.probs is None else max(answer.probs.values())
         if answer.abstained or answer.label is None:
             left_out[NO_ANSWER] += 1
-        elif _below(sure, least_confidence, file, line, "probabilities"):
+        elif _below(sure, least_confidence, file, line, mark("probabilities")):
             left_out[UNSURE] += 1
-        elif _below(answer.coverage, least_coverage, file, line, "coverage"):
+        elif _below(answer.coverage, least_coverage, file, line, mark("coverage")):
             left_out[UNCOVERED] += 1
         else:
             given = {"input": fields, "output": answer.label}
@@ -104,7 +104,7 @@ def _below(
                 "{file}:{line}: no {what} to filter by; leave the filter out",
                 file=file,
                 line=line,
-                what=what,
+                what=tr(what),
             )
         )
     return value < least

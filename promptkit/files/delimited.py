@@ -15,10 +15,10 @@ from typing import Any, Literal, NamedTuple
 from promptkit.errors import DataError, Problem, TaskError, shorten
 from promptkit.files.paths import plain_path
 from promptkit.text import did_you_mean
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 SEPARATORS = (",", ";", "\t", "|")
-_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+_NAMES = {",": mark("a comma"), ";": mark("a semicolon"), "\t": mark("a tab")}
 
 _SAID = re.compile(r'"?sep=([^"\r\n])"?\r?(?:\n|$)', re.IGNORECASE)
 """The first line that names the separator, as Excel reads it."""
@@ -110,7 +110,7 @@ def _rows(
                     "{count} fields, but the header names {named}", count=len(cells), named=named
                 )
                 if len(cells) > named:
-                    name = _NAMES.get(separator, repr(separator))
+                    name = tr(_NAMES.get(separator, repr(separator)))
                     reason += tr("; put a cell that holds {name} in quotation marks", name=name)
                 problems.append(Problem(reason, str(path), line, value=separator.join(cells)))
             else:
@@ -209,10 +209,8 @@ def _header(path: Path, line: int, header: list[str], required: Sequence[str]) -
     for name in required:
         if name not in header:
             others = [column for column in header if column not in required]
-            reason = tr(
-                "column not found{column_hint}", column_hint=column_hint(name, others, header)
-            )
-            if none and "did you mean" not in reason:
+            reason = tr("column not found{hint}", hint=column_hint(name, others, header))
+            if none and not did_you_mean(name, others):
                 reason += tr(
                     "; the first line is read as the names of the columns: name those that "
                     "hold the fields in `columns`, or where it is a row, put a line with their "

@@ -77,8 +77,8 @@ def check_file(path: Path, most: int = MOST_BYTES) -> None:
         raise OSError(errno.EINVAL, tr("a folder, a pipe or a device, not a file"), str(path))
     if status.st_size > most:
         size = tr(
-            "{st_size:.1f} GB, where at most {most:.1g} GB are read",
-            st_size=status.st_size / 1000000000.0,
+            "{size:.1f} GB, where at most {most:.1g} GB are read",
+            size=status.st_size / 1000000000.0,
             most=most / 1000000000.0,
         )
         raise OSError(errno.EFBIG, size, str(path))

@@ -69,9 +69,9 @@ def unwritable(folder: Path) -> str | None:
         tempfile.TemporaryFile(dir=place).close()
     except (OSError, ValueError) as error:  # ValueError: a name that the locale cannot write
         return tr(
-            "{place} cannot be written ({getattr})",
+            "{place} cannot be written ({reason})",
             place=place,
-            getattr=getattr(error, "strerror", None) or error,
+            reason=getattr(error, "strerror", None) or error,
         )
     return None
 

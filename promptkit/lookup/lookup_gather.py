@@ -101,11 +101,11 @@ class Gatherer:
             self.collided.append(
                 tr(
                     "line {line}: {value} is answered {label}, and another input of the same "
-                    "normalised form {label_2}",
+                    "normalised form {other}",
                     line=row.line,
                     value=shorten(value),
                     label=shorten(row.answer.label),
-                    label_2=shorten(other.label),
+                    other=shorten(other.label),
                 )
             )
 
@@ -138,7 +138,7 @@ class Gatherer:
 
 def _differs(row: AnsweredRow, other: StoredAnswer) -> str:
     return tr(
-        "the same input as an earlier row, with the answer {label}, not {label_2}",
+        "the same input as an earlier row, with the answer {label}, not {other}",
         label=shorten(row.answer.label),
-        label_2=shorten(other.label),
+        other=shorten(other.label),
     )

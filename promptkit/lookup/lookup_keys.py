@@ -158,9 +158,9 @@ def _values(names: Sequence[str], value: Mapping[str, Any]) -> list[Any]:
     except KeyError as error:
         raise PromptkitError(
             tr(
-                "{shorten}: no field {args!r}; inputs of this lookup table have {names}",
-                shorten=shorten(dict(value)),
-                args=error.args[0],
+                "{value}: no field {field!r}; inputs of this lookup table have {names}",
+                value=shorten(dict(value)),
+                field=error.args[0],
                 names=", ".join(names),
             )
         ) from None
@@ -168,9 +168,9 @@ def _values(names: Sequence[str], value: Mapping[str, Any]) -> list[Any]:
         other = next(name for name in value if name not in names)
         raise PromptkitError(
             tr(
-                "{shorten}: unknown field {other!r}; inputs of this lookup table have {names}",
-                shorten=shorten(dict(value)),
-                other=other,
+                "{value}: unknown field {field!r}; inputs of this lookup table have {names}",
+                value=shorten(dict(value)),
+                field=other,
                 names=", ".join(names),
             )
         )

@@ -49,7 +49,7 @@ def predicted(
         made = prediction_of(task, query, value, model=name)
     if found is None:
         return made
-    failure = tr("held back when it was predicted") if found.abstained else made.failure
+    failure = "held back when it was predicted" if found.abstained else made.failure
     return replace(
         made,
         failure=failure,
@@ -67,9 +67,7 @@ def identity_of(
     """Return the identity of a lookup table, whose answers its fallback or default complete."""
     rest = ""
     if fallback is not None:
-        rest = tr(
-            "otherwise {canonical_text}", canonical_text=canonical_text(fallback.identity.key)
-        )
+        rest = f"otherwise {canonical_text(fallback.identity.key)}"
     elif default is not ...:
-        rest = tr("otherwise {dumps}", dumps=json.dumps(default, sort_keys=True))
-    return ModelIdentity(name, sha256, tr("lookup table"), "", "promptkit", 0, rest)
+        rest = f"otherwise {json.dumps(default, sort_keys=True)}"
+    return ModelIdentity(name, sha256, "lookup table", "", "promptkit", 0, rest)

@@ -119,8 +119,8 @@ class PredictedRows:
         """Return why a row cannot be used; None for one that can."""
         if "label" not in row:
             return tr(
-                "no prediction: it has no label, but {listed}",
-                listed=listed([*map(repr, row)][:8]) or "nothing",
+                "no prediction: it has no label, but {names}",
+                names=listed([*map(repr, row)][:8]) or tr("nothing"),
             )
         fields = tuple(_input(row))
         if not fields:
@@ -129,9 +129,9 @@ class PredictedRows:
             self._fields = fields
         if {*fields} != {*self._fields}:
             return tr(
-                "input fields {fields}, where those before have {fields_2}",
+                "input fields {fields}, where those before have {before}",
                 fields=listed(fields),
-                fields_2=listed(self._fields),
+                before=listed(self._fields),
             )
         cell = _cell(row)
         if self._cell is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import util
 
 from promptkit.errors import MissingExtraError
+from promptkit.translation import tr
 
 if None in (
     util.find_spec("httptools"),
@@ -13,4 +14,4 @@ if None in (
     util.find_spec("swagger_ui"),
     util.find_spec("uvicorn"),
 ):
-    raise MissingExtraError("serving", "server")
+    raise MissingExtraError(tr("serving"), "server")

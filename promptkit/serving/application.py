@@ -142,9 +142,8 @@ class _Service:
                 response = error.response()
             except Exception as error:
                 self._notify(f"{name}: {type(error).__name__}: {shorten(str(error), 200)}")
-                response = RefusalError(
-                    500, tr("the predictor failed; its log says why")
-                ).response()
+                reason = tr("the predictor failed; its log says why")
+                response = RefusalError(500, reason).response()
             self._metrics.requested(name, response.status_code, perf_counter() - start)
             return response
 

@@ -13,7 +13,6 @@ import promptkit
 from promptkit.serving.served import AnswerList, InputAnswer, Served, SingleAnswer
 from promptkit.serving.service_limits import ServiceLimits
 from promptkit.serving.systemone import SystemOneRequest, SystemOneResponse
-from promptkit.translation import tr
 
 _REF = "#/components/schemas/"
 
@@ -68,17 +67,17 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": limits.inputs}
     predict = _post(
         "predict",
-        tr("Answer an input, or a list of inputs"),
+        "Answer an input, or a list of inputs",
         {"anyOf": [one, several]},
         {"anyOf": [refs[SingleAnswer], refs[AnswerList]]},
     )
     decide = _post(
         "systemone",
-        tr("Answer questions about a state, in the shape of decision APIs"),
+        "Answer questions about a state, in the shape of decision APIs",
         refs[SystemOneRequest],
         refs[SystemOneResponse],
     )
-    decide["description"] = tr(
+    decide["description"] = (
         "The options of a question are the labels of the predictor, which answers "
         "the question that it was made for: its instructions do not reach the "
         "model."
@@ -87,15 +86,15 @@ def document(served: Served, limits: ServiceLimits) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": tr("{name} by promptkit", name=name),
+            "title": f"{name} by promptkit",
             "version": promptkit.__version__,
-            "description": tr("Answers of {name}.", name=name),
+            "description": f"Answers of {name}.",
         },
         "paths": {
             "/predict": {"post": predict},
             **({"/v1/systemone": {"post": decide}} if served.labels or served.options else {}),
-            "/health": {"get": _get("health", tr("Show that the service runs, and its predictor"))},
-            "/metrics": {"get": _get("metrics", tr("Show metrics for Prometheus"), "text/plain")},
+            "/health": {"get": _get("health", "Show that the service runs, and its predictor")},
+            "/metrics": {"get": _get("metrics", "Show metrics for Prometheus", "text/plain")},
         },
         "components": {"schemas": schemas},
     }

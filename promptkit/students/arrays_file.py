@@ -52,7 +52,7 @@ def _array(name: str, data: bytes) -> NDArray[Any]:
         shape, columns_first, kind = read(file)
     except (SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise ValueError(
-            tr("{name}: {name_2} in its header", name=name, name_2=type(error).__name__)
+            tr("{name}: {kind} in its header", name=name, kind=type(error).__name__)
         ) from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

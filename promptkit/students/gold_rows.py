@@ -83,10 +83,10 @@ def first_gold(gold: Table, count: int | None, seed: int) -> Table:
     if len(known) < count:
         raise TaskError(
             tr(
-                "{count:,} outputs of the pool are asked for, and {count_2:,} of its rows "
+                "{count:,} outputs of the pool are asked for, and {known:,} of its rows "
                 "that count have one",
                 count=count,
-                count_2=len(known),
+                known=len(known),
             )
         )
     ranked = known[np.random.default_rng([seed, 1]).permutation(len(known))]

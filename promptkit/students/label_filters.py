@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.errors import TaskError
+from promptkit.students.left_out import AGREEMENT, CONFIDENCE, COVERAGE, reason_text
 from promptkit.students.pool_labels import PoolLabels
 from promptkit.translation import tr
 
@@ -60,7 +61,7 @@ class LabelFilters:
             dropped[reason] = int((kept & ~passed).sum())
             kept &= passed
         if not kept.any():
-            said = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+            said = ", ".join(f"{count:,} {reason_text(one)}" for one, count in dropped.items())
             raise TaskError(
                 tr(
                     "no row of the pool is left to learn from ({said}); relax the filters, or "
@@ -73,16 +74,13 @@ class LabelFilters:
     def _each(self, labels: PoolLabels) -> Iterator[tuple[str, Kept]]:
         targets = labels.targets
         if self.confidence is not None:
-            name = tr("of a confidence below {confidence:g}", confidence=self.confidence)
+            name = f"{CONFIDENCE} {self.confidence:g}"
             yield name, targets.max(axis=1) >= self.confidence
         if self.coverage is not None:
             if np.isnan(labels.coverage).any():
                 raise TaskError(tr("least coverage: the teacher's answers do not say theirs"))
-            yield (
-                tr("of a coverage below {coverage:g}", coverage=self.coverage),
-                labels.coverage >= self.coverage,
-            )
+            yield f"{COVERAGE} {self.coverage:g}", labels.coverage >= self.coverage
         if self.agreement is not None:
             agreed = labels.tables.argmax(axis=2) == targets.argmax(axis=1)
-            name = tr("of an agreement below {agreement:g}", agreement=self.agreement)
+            name = f"{AGREEMENT} {self.agreement:g}"
             yield name, agreed.mean(axis=0) >= self.agreement

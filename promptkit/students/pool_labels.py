@@ -23,6 +23,7 @@ from promptkit.bulk.bulk_rows import digest_of
 from promptkit.bulk.bulk_run import BulkProgress
 from promptkit.inference.store import Store
 from promptkit.students.label_cost import LabelCost, counted_cost
+from promptkit.students.left_out import NEARLY_TEST, NO_ANSWER, UNREADABLE
 from promptkit.students.teacher import Teacher, targets_of
 from promptkit.students.tested_rows import is_tested
 from promptkit.students.training_set import Table
@@ -163,14 +164,14 @@ def _joined(
     first, *_ = answers
     tested = is_tested(task, [row["input"] for row in first.values()])
     lines, fields, tables, coverage = [], [], [], []
-    dropped = {"unreadable": rejects, "without an answer": 0, "nearly a test": 0}
+    dropped = {UNREADABLE: rejects, NO_ANSWER: 0, NEARLY_TEST: 0}
     for is_test, (line, row) in zip(tested.tolist(), first.items(), strict=True):
         own = [one[line] for one in answers if line in one]
         targets = [targets_of(task, SimpleNamespace(**one)) for one in own]
         if len(own) < len(answers) or any(one is None for one in targets):
-            dropped["without an answer"] += 1
+            dropped[NO_ANSWER] += 1
         elif is_test:
-            dropped["nearly a test"] += 1
+            dropped[NEARLY_TEST] += 1
         else:
             lines.append(line)
             fields.append(row["input"])

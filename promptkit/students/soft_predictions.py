@@ -13,7 +13,7 @@ from promptkit.inference.cell import NO_PROMPT, Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.translation import tr
+from promptkit.translation import mark
 
 Queries = Sequence[Example[Any, Any]]
 
@@ -92,7 +92,7 @@ def number_predictions(
         Prediction(
             **common,
             **answered(task, query, value, failed=value is None),
-            failure=tr("not a number that the task allows") if value is None else None,
+            failure=mark("not a number that the task allows") if value is None else None,
         )
         for query, value in zip(queries, values, strict=True)
     ]

@@ -74,10 +74,10 @@ class Student:
         if shapes != ((self.features.columns, outputs), (outputs,)):
             raise ValueError(
                 tr(
-                    "weights of the shape {shapes} and a bias of {shapes_2}, for {columns:,} "
+                    "weights of the shape {weights} and a bias of {bias}, for {columns:,} "
                     "features and {outputs} outputs",
-                    shapes=shapes[0],
-                    shapes_2=shapes[1],
+                    weights=shapes[0],
+                    bias=shapes[1],
                     columns=self.features.columns,
                     outputs=outputs,
                 )
@@ -86,10 +86,7 @@ class Student:
     @cached_property
     def identity(self) -> ModelIdentity:
         """Identity: the digest of everything that decides its answers, and its name."""
-        kind, runtime = (
-            tr("{kind} student", kind=self.features.kind),
-            tr("student {FORMAT}", FORMAT=FORMAT),
-        )
+        kind, runtime = f"{self.features.kind} student", f"student {FORMAT}"
         return ModelIdentity(self.name, self.sha256, kind, "F32", runtime, 0)
 
     @cached_property

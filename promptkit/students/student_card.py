@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from promptkit.students.left_out import reason_text
 from promptkit.text import number, percent, plain, signed
 from promptkit.translation import mark, tr
 
@@ -21,8 +22,8 @@ class CardTable(NamedTuple):
 
 
 _NAMES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
+    "accuracy": mark("accuracy"),
+    "macro_f1": mark("macro-F1"),
     "log_loss": mark("log loss"),
     "ece": mark("calibration error"),
     "mae": "MAE",
@@ -44,13 +45,18 @@ def tables_of(card: Card, parameters: int) -> list[CardTable]:
         return []
     own, teacher = tests["student"], tests.get("teacher")
     names = [name for name in _NAMES if name in own]
-    columns = ["", *(f"{_NAMES[name]}:" for name in names), tr("items a second:"), "parameters:"]
+    columns = [
+        "",
+        *(f"{tr(_NAMES[name])}:" for name in names),
+        tr("items a second:"),
+        tr("parameters:"),
+    ]
     shown = [shown_figure(name, own) for name in names]
-    rows = [["student", *shown, _rate(own), f"{parameters:,}"]]
+    rows = [[tr("student"), *shown, _rate(own), f"{parameters:,}"]]
     if teacher is not None:
         shown = [shown_figure(name, teacher) for name in names]
-        rows.insert(0, ["teacher", *shown, _rate(teacher), ""])
-    title = tr("{own:,} tests, against gold", own=own["n"])
+        rows.insert(0, [tr("teacher"), *shown, _rate(teacher), ""])
+    title = tr("{count:,} tests, against gold", count=own["n"])
     made = [CardTable(title, columns, rows)]
     if curve := tests.get("curve"):
         made.append(_curve(curve, own["metric"]))
@@ -60,11 +66,13 @@ def tables_of(card: Card, parameters: int) -> list[CardTable]:
 def _curve(points: Sequence[Figures], metric: str) -> CardTable:
     """Return the table of a learning curve: a row for each number of rows."""
     kinds = [*dict.fromkeys(point["labels"] for point in points)]
-    name = _NAMES.get(metric, metric)
-    columns = ["rows:", *(tr("{name}, {kind} labels:", name=name, kind=kind) if len(kinds) > 1 else f"{name}:"
-                          for kind in kinds)]  # fmt: skip
+    name = tr(_NAMES.get(metric, metric))
+    columns = [tr("rows:")]
     if len(kinds) > 1:
-        columns += [tr("agreement, {kind}:", kind=kind) for kind in kinds]
+        columns += [tr("{name}, {kind} labels:", name=name, kind=tr(kind)) for kind in kinds]
+        columns += [tr("agreement, {kind}:", kind=tr(kind)) for kind in kinds]
+    else:
+        columns += [f"{name}:" for _ in kinds]
     rows = []
     for size in dict.fromkeys(point["rows"] for point in points):
         at = {point["labels"]: point for point in points if point["rows"] == size}
@@ -84,16 +92,16 @@ def lines_of(card: Card) -> Iterator[str]:
     pool, training = card["pool"], card["training"]
     teacher = card["teacher"]
     yield (
-        tr("Teacher: {teacher}", teacher=teacher["name"])
+        tr("Teacher: {name}", name=teacher["name"])
         if teacher
         else tr("Learnt from gold labels, without a teacher")
     )
-    left = ", ".join(f"{count:,} {reason}" for reason, count in pool["dropped"].items())
+    left = ", ".join(f"{count:,} {reason_text(why)}" for why, count in pool["dropped"].items())
     said = tr(
-        "Pool: {pool}, {pool_2:,} rows, {training:,} learnt from",
-        pool=pool["name"],
-        pool_2=pool["rows"],
-        training=training["rows"],
+        "Pool: {name}, {rows:,} rows, {learnt:,} learnt from",
+        name=pool["name"],
+        rows=pool["rows"],
+        learnt=training["rows"],
     )
     yield tr("{said} (left out: {left})", said=said, left=left) if left else said
     own = (card.get("tests") or {}).get("student")
@@ -104,17 +112,17 @@ def lines_of(card: Card) -> Iterator[str]:
         ends = "–".join(number(end) for end in own["agreement_ci"])
         yield (
             tr(
-                "It agrees with its teacher on {percent} of the tests [{ends}], at a mean "
-                "KL divergence of {own:.3f} nats",
-                percent=percent(own["agreement"]),
+                "It agrees with its teacher on {share} of the tests [{ends}], at a mean "
+                "KL divergence of {kl:.3f} nats",
+                share=percent(own["agreement"]),
                 ends=ends,
-                own=own["kl"],
+                kl=own["kl"],
             )
         )
     if "difference" in own and own["metric"] == "accuracy":
         low, high = (signed(end) for end in own["difference_ci"])
         share = (
-            tr(", {own:.2f} of it", own=own["share_of_teacher"])
+            tr(", {share:.2f} of it", share=own["share_of_teacher"])
             if "share_of_teacher" in own
             else ""
         )
@@ -137,8 +145,8 @@ def _faster(card: Card) -> str:
     if None in rates:
         return ""
     return tr(
-        "It answers {value:,.0f} times as many inputs a second as its teacher",
-        value=rates[1] / rates[0],
+        "It answers {times:,.0f} times as many inputs a second as its teacher",
+        times=rates[1] / rates[0],
     )
 
 
@@ -154,30 +162,30 @@ def card_text(card: Card, parameters: int, size: int | None) -> str:
         return ""
     training = card["training"]
     lines = [
-        tr("# A student of {card}", card=card["task"]),
+        tr("# A student of {task}", task=card["task"]),
         "",
         *(f"- {line}" for line in lines_of(card)),
     ]
     lines += [
         tr(
-            "- Student: {training}, {parameters:,} parameters",
-            training=training["student"],
+            "- Student: {kind}, {parameters:,} parameters",
+            kind=training["student"],
             parameters=parameters,
         )
         + (tr(", {size:,} bytes", size=size) if size is not None else ""),
         tr(
-            "- Training: temperature {training:g}, gold weight {training_2:g} "
-            "({training_3:,} rows with gold), C = {training_4:g}, seed {training_5}, "
-            "{training_6:.1f} s",
-            training=training["temperature"],
-            training_2=training["gold_weight"],
-            training_3=training["gold"],
-            training_4=training["strength"],
-            training_5=training["seed"],
-            training_6=training["seconds"],
+            "- Training: temperature {temperature:g}, gold weight {weight:g} "
+            "({gold:,} rows with gold), C = {strength:g}, seed {seed}, "
+            "{seconds:.1f} s",
+            temperature=training["temperature"],
+            weight=training["gold_weight"],
+            gold=training["gold"],
+            strength=training["strength"],
+            seed=training["seed"],
+            seconds=training["seconds"],
         ),
-        tr("- Pool: SHA-256 {card}", card=card["pool"]["sha256"]),
-        tr("- Made: {card}, promptkit {card_2}", card=card["made"], card_2=card["promptkit"]),
+        tr("- Pool: SHA-256 {sha256}", sha256=card["pool"]["sha256"]),
+        tr("- Made: {date}, promptkit {version}", date=card["made"], version=card["promptkit"]),
     ]
     for table in tables_of(card, parameters):
         heads = [name.rstrip(":") for name in table.columns]

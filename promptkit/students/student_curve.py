@@ -9,11 +9,12 @@ import numpy as np
 from promptkit.students.student_figures import Figures, judged
 from promptkit.students.taught import Taught
 from promptkit.students.training import kind_named, train
+from promptkit.translation import mark
 
 SMALLEST, POINTS = 50, 6
 """Fewest rows of a point of a curve, and number of points."""
 
-LABELS = ("soft", "hard")
+LABELS = (mark("soft"), mark("hard"))
 """Kinds of labels: the teacher's probabilities, or the most probable label alone."""
 
 
@@ -37,7 +38,7 @@ def student_curve(taught: Taught) -> Iterator[Figures]:
     rows, lesson, task = taught.rows, taught.lesson, taught.task
     kind, seed = kind_named(lesson.student), lesson.seed
     names = LABELS[:1] if rows.numeric else LABELS
-    names = names if taught.teacher is not None else ("gold",)
+    names = names if taught.teacher is not None else (mark("gold"),)
     order = np.random.default_rng(seed).permutation(len(rows))
     for size in sizes_of(len(rows)):
         part = rows.at(np.sort(order[:size]))

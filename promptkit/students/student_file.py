@@ -94,9 +94,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise _bad(path, tr("no student, but {kind!r}", kind=str(kind)[:60]))
     if version != FORMAT or str(data.get("kind")) not in KINDS:
         what = tr(
-            "version {version!r} of the kind {str!r}",
+            "version {version!r} of the kind {kind!r}",
             version=version,
-            str=str(data.get("kind"))[:60],
+            kind=str(data.get("kind"))[:60],
         )
         raise _bad(
             path,

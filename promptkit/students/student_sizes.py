@@ -56,10 +56,10 @@ def distill_sizes(
         def told(said: str, number: int = number, count: int = one.rows) -> None:
             notify(
                 tr(
-                    "{number} of {count}, {count_2:,} gold labels: {said}",
+                    "{number} of {total}, {labels:,} gold labels: {said}",
                     number=number,
-                    count=len(every),
-                    count_2=count,
+                    total=len(every),
+                    labels=count,
                     said=said,
                 )
             )

@@ -66,7 +66,7 @@ class Teacher:
             name = describe(cell.at(order=DEFAULT) if count > 1 else cell)
         else:
             name = first.identity.name
-        return tr("{name} · mean of {count}", name=name, count=count) if count > 1 else name
+        return f"{name} · mean of {count}" if count > 1 else name
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -104,13 +104,14 @@ class Teacher:
         ]
         for one in (one for own in made for one in own):
             if targets_of(self.task, one) is None:
+                reason = f": {one.failure}" if one.failure else ""
                 raise TaskError(
                     tr(
-                        "{name}: no answer with probabilities to {id}{text}; a student is judged "
+                        "{name}: no answer with probabilities to {id}{reason}; a student is judged "
                         "beside it",
                         name=self.name,
                         id=shorten(one.id),
-                        text=f": {one.failure}" if one.failure else "",
+                        reason=reason,
                     )
                 )
         tables = [[targets_of(self.task, one) or () for one in own] for own in made]

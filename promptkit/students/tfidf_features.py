@@ -38,9 +38,9 @@ class TfIdfFeatures:
         if self.buckets.shape != self.rarity.shape:
             raise ValueError(
                 tr(
-                    "{shape} buckets with {shape_2} weights",
-                    shape=self.buckets.shape,
-                    shape_2=self.rarity.shape,
+                    "{buckets} buckets with {weights} weights",
+                    buckets=self.buckets.shape,
+                    weights=self.rarity.shape,
                 )
             )
 

@@ -77,7 +77,7 @@ class FrozenTeacher:
                 tell=self._tell,
             )
         self.seconds, self.tokens = found.seconds, found.tokens
-        ids = [tr("pool:{line}", line=line) for line in found.lines.tolist()]
+        ids = [f"pool:{line}" for line in found.lines.tolist()]
         self.examples = [
             self.task.as_query(fields).model_copy(update={"id": id})
             for id, fields in zip(ids, found.fields, strict=True)

@@ -152,7 +152,7 @@ def _student(frozen: FrozenPredictor, model: Any, shots: int) -> Predictor:
 def _facts(frozen: FrozenPredictor, pool: Path, draws: int, shots: int) -> dict[str, Any]:
     """Return everything that decides the training, and what a card says of it."""
     return {
-        "name": tr("{name} adapter", name=frozen.name),
+        "name": f"{frozen.name} adapter",
         "task": frozen.task.name,
         "fingerprint": frozen.task.fingerprint,
         "teacher": frozen.name,

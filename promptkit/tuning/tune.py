@@ -262,7 +262,7 @@ def split(examples: Examples, options: TuningOptions) -> tuple[Examples, Example
 def _facts(task: Task[Any, Any], template: Template) -> dict[str, Any]:
     """Return what a card says of the task and the prompts."""
     return {
-        "name": tr("{name} adapter", name=task.name),
+        "name": f"{task.name} adapter",
         "task": task.name,
         "fingerprint": task.fingerprint,
         "template": template.name,

@@ -45,37 +45,39 @@ class TunedAdapter:
         figures = card["figures"]
         lines = [
             tr(
-                "{path}: {card:,} trained parameters, rank {card_2}, {card_3} of {card_4} layers",
+                "{path}: {trained:,} trained parameters, rank {rank}, "
+                "{layers} of {all_layers} layers",
                 path=self.path,
-                card=card["trained"],
-                card_2=card["options"]["rank"],
-                card_3=card["layers"],
-                card_4=card["all_layers"],
+                trained=card["trained"],
+                rank=card["options"]["rank"],
+                layers=card["layers"],
+                all_layers=card["all_layers"],
             ),
             tr(
-                "trained on {examples} with {shots} in {card:.0f} s, {epochs}; {card_2} held out",
+                "trained on {examples} with {shots} in {seconds:.0f} s, {epochs}; "
+                "{held_out} held out",
                 examples=counted(card["examples"], "example", "examples"),
                 shots=counted(card["shots"], "shot", "shots"),
-                card=card["seconds"],
+                seconds=card["seconds"],
                 epochs=counted(card["epochs"], "epoch", "epochs"),
-                card_2=card["held_out"],
+                held_out=card["held_out"],
             ),
             tr(
-                "held-out loss {figures:.3f} → {figures_2:.3f}",
-                figures=figures["loss_before"],
-                figures_2=figures["loss"],
+                "held-out loss {before:.3f} → {after:.3f}",
+                before=figures["loss_before"],
+                after=figures["loss"],
             ),
         ]
         if figures.get("accuracy") is not None:
             lines[-1] += tr(
-                ", accuracy {figures:.3f} → {figures_2:.3f}",
-                figures=figures["accuracy_before"],
-                figures_2=figures["accuracy"],
+                ", accuracy {before:.3f} → {after:.3f}",
+                before=figures["accuracy_before"],
+                after=figures["accuracy"],
             )
         lines.append(
             tr(
-                "largest difference from llama.cpp: {figures:.4f} nats (F32 weights, {prompts})",
-                figures=figures["difference"],
+                "largest difference from llama.cpp: {difference:.4f} nats (F32 weights, {prompts})",
+                difference=figures["difference"],
                 prompts=counted(figures["checked"], "prompt", "prompts"),
             )
         )
@@ -90,25 +92,25 @@ def _compared(card: Mapping[str, Any]) -> list[str]:
     before, after = figures["tokens_before"], figures["tokens_after"]
     lines = [
         tr(
-            "agrees with {card} on {figures:.1%} of {figures_2:,} queries; tokens a "
-            "query: {before:,.0f} → {after:,.0f} ({value:+.0%})",
-            card=card["teacher"],
-            figures=figures["agreement"],
-            figures_2=figures["compared"],
+            "agrees with {name} on {agreement:.1%} of {queries:,} queries; tokens a "
+            "query: {before:,.0f} → {after:,.0f} ({change:+.0%})",
+            name=card["teacher"],
+            agreement=figures["agreement"],
+            queries=figures["compared"],
             before=before,
             after=after,
-            value=after / before - 1,
+            change=after / before - 1,
         )
     ]
     if "accuracy_bound" in figures:
         lines.append(
             tr(
-                "accuracy {figures:.3f} → {figures_2:.3f}: {value:+.1f} points, at least "
-                "{value_2:+.1f} (one-sided 95 % bound)",
-                figures=figures["teacher_accuracy"],
-                figures_2=figures["student_accuracy"],
-                value=100 * figures["accuracy_difference"],
-                value_2=100 * figures["accuracy_bound"],
+                "accuracy {before:.3f} → {after:.3f}: {difference:+.1f} points, at least "
+                "{bound:+.1f} (one-sided 95 % bound)",
+                before=figures["teacher_accuracy"],
+                after=figures["student_accuracy"],
+                difference=100 * figures["accuracy_difference"],
+                bound=100 * figures["accuracy_bound"],
             )
         )
     return lines

@@ -140,9 +140,7 @@ class TuningFolder:
             key: getattr(state, key) for key in ("epoch", "batch", "steps", "seconds", "losses")
         }
         said = json.dumps({"made_of": made_of, "state": numbers}).encode()
-        arrays = {
-            tr("best {name}", name=name): one for name, one in state.best.items()
-        } | state.arrays
+        arrays = {f"best {name}": one for name, one in state.best.items()} | state.arrays
         buffer = io.BytesIO()
         np.savez(buffer, state=np.frombuffer(said, np.uint8), **arrays)  # type: ignore[arg-type]
         self.path.mkdir(parents=True, exist_ok=True)
