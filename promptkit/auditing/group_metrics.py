@@ -70,9 +70,10 @@ def metric_of_groups(name: str) -> Metric:
     larger = None if rate == SELECTION else False
     if name.startswith(_MACRO):
         return Metric(
-            name, tr("macro {NOUNS}", NOUNS=_NOUNS[rate]), partial(_macro, rate), 0, 1, larger
+            name, tr("macro {rate}", rate=tr(_NOUNS[rate])), partial(_macro, rate), 0, 1, larger
         )
-    noun = tr("{NOUNS} of {label}", NOUNS=_NOUNS[rate], label=label) if label else _NOUNS[rate]
+    noun = tr(_NOUNS[rate])
+    noun = tr("{rate} of {label}", rate=noun, label=label) if label else noun
     return Metric(name, noun, partial(_rate, name), 0, 1, larger, counts=True)
 
 

@@ -46,7 +46,7 @@ def _panels(audit: SwapAudit, slot: SlotSwaps) -> Iterator[Panel]:
 def _flips(slot: SlotSwaps, rows: Sequence[TermSwaps]) -> Iterator[Panel]:
     shown = [
         interval_row(
-            _name(one, slot), _about(one), one.flips, one.flips_ci, number, tr("not significant")
+            _name(one, slot), _about(one), one.flips, one.flips_ci, number, "not significant"
         )
         for one in rows
         if one.flips_ci is not None
@@ -72,7 +72,7 @@ def _effects(
             continue
         digits = places(effect.ci[1] - effect.ci[0])
         write = partial(plain, digits=digits, sign="+") if number_like else _points(effect.ci)
-        verdict = "" if effect.significant else tr("not significant")
+        verdict = "" if effect.significant else "not significant"
         unit = 1 if number_like else 100
         shown.append(
             interval_row(
@@ -82,10 +82,10 @@ def _effects(
     if not shown:
         return
     about = visible(subject(found[0][1], audit.measure), NAME)
-    title = tr(
-        "{about} against the others{text}",
-        about=about,
-        text="" if number_like else tr(", in points"),
+    title = (
+        tr("{about} against the others", about=about)
+        if number_like
+        else tr("{about} against the others, in points", about=about)
     )
     chart = intervals(shown, title, signs="+~g" if number_like else "+d")
     yield Panel(tr("{about} against the others", about=about), chart, _said(capital(title), shown))
