@@ -47,7 +47,7 @@ def _context(audit: AuditParts) -> dict[str, Any]:
     size = [counted(audit.queries, "query", "queries")] if audit.queries else []
     draws = [] if audit.seeds == 1 else [tr("{seeds} draws of shots", seeds=audit.seeds)]
     return {
-        "about": ", ".join([file_name(audit.predictor), *size, *draws]),
+        "about": tr("{text}.", text=", ".join([file_name(audit.predictor), *size, *draws])),
         "blocks": [*audit_blocks(audit)],
         "charts": _charts(audit),
         "limits": tr(LIMITS),
