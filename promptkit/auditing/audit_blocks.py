@@ -43,7 +43,7 @@ def audit_blocks(audit: AuditParts) -> Iterator[AuditBlock]:
 def _of_groups(found: GroupAudit) -> Iterator[AuditBlock]:
     for one in found.groupings:
         names = shown_metrics(found)[:COLUMNS]
-        nouns = (tr(metric_of_groups(name).noun) for name in names)
+        nouns = (metric_of_groups(name).noun for name in names)
         heads = (one.by, tr("queries:"), *(f"{noun}:" for noun in nouns))
         rows = [_group(group, names, found.overall) for group in (*one.groups, found.overall)]
         yield AuditBlock(title_of_groups(found, one), one.sentences, heads, tuple(rows))
@@ -74,7 +74,7 @@ def _of_gaps(one: Grouping) -> AuditBlock:
     for gap in one.gaps:
         metric = metric_of_groups(gap.metric)
         p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
-        noun, size = tr(metric.noun), size_of(metric, gap)
+        noun, size = metric.noun, size_of(metric, gap)
         rows.append((noun, size, ratio_of(gap), gap.highest, gap.lowest, p))
     heads = (tr("metric"), tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"))
     heads = (*heads, tr("p, corrected:"))
@@ -126,7 +126,7 @@ def _of_changes(found: GroupChanges) -> Iterator[AuditBlock]:
             metric, ends = metric_of_groups(change.metric), change.difference.ends
             figures = (metric_text.figure(metric, each) for each in (change.before, change.after))
             said = metric_text.change(metric, change.difference.delta, *ends)
-            rows.append((tr(metric.noun), change.group, f"{change.n:,}", *figures, said))
+            rows.append((metric.noun, change.group, f"{change.n:,}", *figures, said))
         heads = (tr("metric"), one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
         title = tr("Against {other}, groups by {by}", other=other, by=one.by)
         yield AuditBlock(title, one.sentences, heads, tuple(rows))
@@ -141,7 +141,7 @@ def _of_gap_changes(one: ColumnChanges, other: str) -> AuditBlock:
         figures = (metric_text.figure(metric, each) for each in (gap.before, gap.after))
         said = metric_text.change(metric, gap.after - gap.before, *gap.ci)
         verdict = tr("no significant change") if gap.verdict == "kept" else tr(gap.verdict)
-        rows.append((tr(metric.noun), *figures, said, verdict))
+        rows.append((metric.noun, *figures, said, verdict))
     heads = (tr("metric"), tr("before:"), tr("after:"), tr("change:"), tr("verdict"))
     return AuditBlock(
         tr("Gaps by {by}, of {other} and here", by=one.by, other=other), (), heads, tuple(rows)

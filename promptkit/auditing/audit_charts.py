@@ -62,7 +62,7 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         )
     if len(rows) < 2:
         return
-    noun = tr(metric.noun)
+    noun = metric.noun
     title = tr("{noun} in percent", noun=noun) if metric.is_share else noun
     said = "; ".join(f"{row['name']} ({row['context']}): {row['number']}" for row in rows)
     yield Panel(

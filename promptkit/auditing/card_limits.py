@@ -142,7 +142,7 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
                 "{tests} are few: the {noun} on other rows like them may lie anywhere in "
                 "{bracket}, and smaller differences between predictors go unseen.",
                 tests=counted(own.n, "test", "tests"),
-                noun=tr(metric.noun),
+                noun=metric.noun,
                 bracket=metric_text.bracket(metric, (low, high)),
             )
         )

@@ -287,7 +287,7 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
     if facts.baseline is not None:
         name, value = facts.baseline
         metric = measured(facts.metric)
-        noun, said = tr(metric.noun), metric_text.figure(metric, value)
+        noun, said = metric.noun, metric_text.figure(metric, value)
         yield inline(
             tr(
                 "Without a model, {name} has {noun} {said}.",
@@ -316,7 +316,7 @@ _NOUNS = {"ece": mark("calibration error"), "coverage": mark("coverage")}
 
 
 def _noun(metric: str) -> str:
-    return tr(_NOUNS.get(metric) or measured(metric).noun)
+    return tr(_NOUNS[metric]) if metric in _NOUNS else measured(metric).noun
 
 
 def _result(one: ResultFacts, names: Sequence[str]) -> list[str]:

@@ -146,7 +146,7 @@ def _metric(figure: FigureFacts, result: ResultFacts) -> dict[str, Any]:
     return {
         "type": METRICS.get(figure.metric, figure.metric),
         "value": round(figure.value, 4),
-        "name": f"{metric.noun} ({about})",
+        "name": f"{metric.said} ({about})",
     }
 
 

@@ -57,7 +57,7 @@ def _groups(one: ColumnChanges, width: int) -> Iterator[RenderableType]:
         low, high = change.difference.ends
         shown = metric_text.change(metric, change.difference.delta, low, high)
         made.add_row(
-            Text(visible(tr(metric.noun), room) if change.metric != last else ""),
+            Text(visible(metric.noun, room) if change.metric != last else ""),
             Text(visible(change.group, room)),
             f"{change.n:,}",
             metric_text.figure(metric, change.before),
@@ -76,7 +76,7 @@ def _gaps(one: ColumnChanges, width: int) -> RenderableType:
         metric = metric_of_groups(gap.metric)
         verdict = tr("no significant change") if gap.verdict == "kept" else tr(gap.verdict)
         made.add_row(
-            Text(visible(tr(metric.noun), max(width // 4, 12))),
+            Text(visible(metric.noun, max(width // 4, 12))),
             metric_text.bare_size(metric, gap.before),
             metric_text.bare_size(metric, gap.after),
             change_text(gap),

@@ -174,7 +174,7 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
                 tr(
                     "The gap of {noun} by {by} is {verdict}: {old} → {new}{unit}, a change of "
                     "{change}.",
-                    noun=tr(metric.noun),
+                    noun=metric.noun,
                     by=by,
                     verdict=tr(gap.verdict),
                     old=old,
@@ -193,7 +193,7 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
         yield (
             tr(
                 "{metric} of {group}: {shown}, significant (Holm-adjusted {p}).",
-                metric=capital(tr(metric.noun)),
+                metric=capital(metric.noun),
                 group=quoted(change.group),
                 shown=shown,
                 p=p_value(change.difference.p_holm),

@@ -82,7 +82,7 @@ def _gap(gap: Gap) -> str:
     return tr(
         "{metric}: a gap of {size} between {highest} and {lowest}, significant "
         "(Holm-adjusted {p}).",
-        metric=capital(tr(metric.noun)),
+        metric=capital(metric.noun),
         size=size_of(metric, gap),
         highest=quoted(gap.highest),
         lowest=quoted(gap.lowest),
@@ -111,7 +111,7 @@ def _apart(by: str, groups: Sequence[Group]) -> Iterator[str]:
                 tr(
                     "{metric} by {by} differs significantly from that of the other queries in "
                     "{groups}.",
-                    metric=capital(tr(metric.noun)),
+                    metric=capital(metric.noun),
                     by=by,
                     groups=listed([*said[:SHOWN], *more]),
                 )
@@ -131,7 +131,7 @@ def _rule(gap: Gap) -> str:
     return tr(
         "Four-fifths rule: the {noun} of {lowest} is {ratio} times that of "
         "{highest}; the rule {rule}.",
-        noun=tr(metric.noun),
+        noun=metric.noun,
         lowest=quoted(gap.lowest),
         ratio=ratio_of(gap),
         highest=quoted(gap.highest),

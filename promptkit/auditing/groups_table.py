@@ -91,7 +91,7 @@ def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)
         made.add_row(
-            Text(visible(tr(metric.noun), 2 * room)),
+            Text(visible(metric.noun, 2 * room)),
             Text(size_of(metric, gap), "red" if gap.significant else ""),
             ratio_of(gap),
             Text(visible(gap.highest, room)),
@@ -111,4 +111,4 @@ def _short(name: str) -> str:
     if rate in RATES:
         short = {"selection_rate": tr("selected"), "false_positive_rate": tr("FPR")}
         return short.get(rate, tr("FNR"))
-    return tr(metric_of_groups(name).noun)
+    return metric_of_groups(name).noun
