@@ -76,8 +76,8 @@ def _of_gaps(one: Grouping) -> AuditBlock:
         p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
         noun, size = metric.noun, size_of(metric, gap)
         rows.append((noun, size, ratio_of(gap), gap.highest, gap.lowest, p))
-    heads = (tr("metric"), tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"))
-    heads = (*heads, tr("p, corrected:"))
+    names = (tr("metric"), tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"))
+    heads = (*names, tr("p, corrected:"))
     return AuditBlock(tr("Gaps by {by}", by=one.by), (), heads, tuple(rows))
 
 

@@ -23,8 +23,8 @@ def swap_blocks(audit: SwapAudit) -> Iterator[AuditBlock]:
     for slot in audit.slots:
         yield _slot(audit, slot)
     if audit.items:
-        heads = (tr("sentence"), tr("term"), tr("answer"), "")
-        heads = (*heads, tr("other term"), tr("answer"), "")
+        one = (tr("sentence"), tr("term"), tr("answer"), "")
+        heads = (*one, tr("other term"), tr("answer"), "")
         rows = tuple([_item(audit, one) for one in audit.items])
         yield AuditBlock(tr("The worst items"), audit.notes, heads, rows)
 
