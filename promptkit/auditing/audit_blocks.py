@@ -11,7 +11,7 @@ from promptkit.auditing.bias_table import sentences as bias_sentences
 from promptkit.auditing.group_changes import ColumnChanges, GroupChanges
 from promptkit.auditing.group_metrics import metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
-from promptkit.auditing.group_sentences import ratio_of, size_of
+from promptkit.auditing.group_sentences import group_name, positive_name, ratio_of, size_of
 from promptkit.auditing.prompt_bias_blocks import prompt_bias_blocks
 from promptkit.auditing.swap_blocks import swap_blocks
 from promptkit.auditing.unintended_bias import KINDS, UnintendedBias
@@ -43,8 +43,9 @@ def audit_blocks(audit: AuditParts) -> Iterator[AuditBlock]:
 def _of_groups(found: GroupAudit) -> Iterator[AuditBlock]:
     for one in found.groupings:
         names = shown_metrics(found)[:COLUMNS]
-        heads = (one.by, tr("queries:"), *(f"{metric_of_groups(name).noun}:" for name in names))
-        rows = [_group(group, names) for group in (*one.groups, found.overall)]
+        nouns = (metric_of_groups(name).noun for name in names)
+        heads = (one.by, tr("queries:"), *(f"{noun}:" for noun in nouns))
+        rows = [_group(group, names, found.overall) for group in (*one.groups, found.overall)]
         yield AuditBlock(title_of_groups(found, one), one.sentences, heads, tuple(rows))
         if one.gaps:
             yield _of_gaps(one)
@@ -55,16 +56,17 @@ def shown_metrics(found: GroupAudit) -> list[str]:
     return [name for name in found.overall.figures if "." not in name]
 
 
-def _group(group: Group, names: Sequence[str]) -> tuple[str, ...]:
+def _group(group: Group, names: Sequence[str], overall: Group) -> tuple[str, ...]:
     cells = []
     for name in names:
         figure = group.figures.get(name)
         text = "–"
         if figure is not None:
             text = metric_text.figure(metric_of_groups(name), figure.value, figure.ci)
-            text += " (small)" if figure.small and not group.small else ""
+            text += tr(" (small)") if figure.small and not group.small else ""
         cells.append(text)
-    return (group.name, f"{group.n:,}{' (small)' if group.small else ''}", *cells)
+    size = f"{group.n:,}{tr(' (small)') if group.small else ''}"
+    return (group_name(group, overall), size, *cells)
 
 
 def _of_gaps(one: Grouping) -> AuditBlock:
@@ -72,21 +74,24 @@ def _of_gaps(one: Grouping) -> AuditBlock:
     for gap in one.gaps:
         metric = metric_of_groups(gap.metric)
         p = "" if gap.p_holm is None else p_value(gap.p_holm).removeprefix("p ").removeprefix("= ")
-        rows.append((metric.noun, size_of(metric, gap), ratio_of(gap), gap.highest, gap.lowest, p))
-    heads = ("metric", tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"), tr("p, corrected:"))
+        noun, size = metric.noun, size_of(metric, gap)
+        rows.append((noun, size, ratio_of(gap), gap.highest, gap.lowest, p))
+    names = (tr("metric"), tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"))
+    heads = (*names, tr("p, corrected:"))
     return AuditBlock(tr("Gaps by {by}", by=one.by), (), heads, tuple(rows))
 
 
 def title_of_groups(found: GroupAudit, one: Grouping) -> str:
     """Return the title of the groups by a column."""
-    of = "" if found.positive is None else tr(", positive: {positive}", positive=found.positive)
+    positive = positive_name(found.positive)
+    of = "" if positive is None else tr(", positive: {positive}", positive=positive)
     return tr("Groups by {by}{of}", by=one.by, of=of)
 
 
 def _of_bias(found: UnintendedBias) -> AuditBlock:
     rows = [
         (
-            f"{one.name}{' (small)' if one.small else ''}",
+            f"{one.name}{tr(' (small)') if one.small else ''}",
             f"{one.n:,}",
             f"{one.positives:,}",
             *(area_text(getattr(one, kind)) for kind in KINDS),
@@ -99,14 +104,16 @@ def _of_bias(found: UnintendedBias) -> AuditBlock:
     )
     heads = (
         found.by,
-        "queries:",
-        "positive:",
+        tr("queries:"),
+        tr("positive:"),
         tr("subgroup AUC:"),
         tr("BPSN AUC:"),
         tr("BNSP AUC:"),
     )
     title = tr(
-        "Unintended bias by {by}, scores of {positive}", by=found.by, positive=found.positive
+        "Unintended bias by {by}, scores of {positive}",
+        by=found.by,
+        positive=positive_name(found.positive),
     )
     return AuditBlock(title, tuple(bias_sentences(found)), heads, tuple(rows))
 
@@ -120,7 +127,7 @@ def _of_changes(found: GroupChanges) -> Iterator[AuditBlock]:
             figures = (metric_text.figure(metric, each) for each in (change.before, change.after))
             said = metric_text.change(metric, change.difference.delta, *ends)
             rows.append((metric.noun, change.group, f"{change.n:,}", *figures, said))
-        heads = ("metric", one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
+        heads = (tr("metric"), one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
         title = tr("Against {other}, groups by {by}", other=other, by=one.by)
         yield AuditBlock(title, one.sentences, heads, tuple(rows))
         if one.gaps:
@@ -133,9 +140,9 @@ def _of_gap_changes(one: ColumnChanges, other: str) -> AuditBlock:
         metric = metric_of_groups(gap.metric)
         figures = (metric_text.figure(metric, each) for each in (gap.before, gap.after))
         said = metric_text.change(metric, gap.after - gap.before, *gap.ci)
-        verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict
+        verdict = tr("no significant change") if gap.verdict == "kept" else tr(gap.verdict)
         rows.append((metric.noun, *figures, said, verdict))
-    heads = ("metric", tr("before:"), tr("after:"), tr("change:"), tr("verdict"))
+    heads = (tr("metric"), tr("before:"), tr("after:"), tr("change:"), tr("verdict"))
     return AuditBlock(
         tr("Gaps by {by}, of {other} and here", by=one.by, other=other), (), heads, tuple(rows)
     )

@@ -47,7 +47,7 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         if figure is None or figure.ci is None:
             continue
         write = partial(metric_text.within, metric, figure.ci)
-        about = f"{counted(figure.n, 'query', 'queries')}{', small' if figure.small else ''}"
+        about = f"{counted(figure.n, 'query', 'queries')}{tr(', small') if figure.small else ''}"
         unit = 100 if metric.is_share else 1
         rows.append(
             interval_row(
@@ -62,12 +62,13 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         )
     if len(rows) < 2:
         return
-    title = tr("{noun} in percent", noun=metric.noun) if metric.is_share else metric.noun
+    noun = metric.noun
+    title = tr("{noun} in percent", noun=noun) if metric.is_share else noun
     said = "; ".join(f"{row['name']} ({row['context']}): {row['number']}" for row in rows)
     yield Panel(
-        metric.noun,
+        noun,
         intervals(rows, title),
-        tr("{noun} by {by}. {said}.", noun=metric.noun, by=visible(one.by, NAME), said=said),
+        tr("{noun} by {by}. {said}.", noun=noun, by=visible(one.by, NAME), said=said),
     )
 
 

@@ -87,11 +87,11 @@ def queries_of(task: Task[Any, Any], rows: Queries | None, limit: int | None) ->
     if unknown := [query.id for query in queries if not query.labelled]:
         raise TaskError(
             tr(
-                "{rows} of {count:,} without a gold output, the first is {shorten}; an "
+                "{rows} of {count:,} without a gold output, the first is {id}; an "
                 "audit compares answers with gold outputs",
                 rows=counted(len(unknown), "row", "rows"),
                 count=len(queries),
-                shorten=shorten(unknown[0]),
+                id=shorten(unknown[0]),
             )
         )
     return queries
@@ -243,11 +243,11 @@ def positive_of(task: Task[Any, Any], named: str | float | None) -> Positive | N
         hint = did_you_mean(text, labels, lead="; ")
         raise TaskError(
             tr(
-                "positive {text}: not a label of {name}; choose one of: {labels}{text_2}{hint}",
+                "positive {text}: not a label of {name}; choose one of: {labels}{number}{hint}",
                 text=shorten(text),
                 name=task.name,
                 labels=", ".join(labels),
-                text_2=tr(", or {FROM}N", FROM=FROM) if numeric else "",
+                number=tr(", or >=N") if numeric else "",
                 hint=hint,
             )
         )

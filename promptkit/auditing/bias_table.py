@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from promptkit.auditing.group_sentences import positive_name
 from promptkit.auditing.unintended_bias import KINDS, SMALL_SIDE, Area, UnintendedBias, worst
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
@@ -20,9 +21,9 @@ PERFECT = 0.995
 """Area that is shown as 1.00, of which nothing is said to be the lowest."""
 
 _READ = {
-    "subgroup": mark("positive and negative texts of {} are told apart least"),
-    "bpsn": mark("negative texts of {} are most often scored above positive ones elsewhere"),
-    "bnsp": mark("positive texts of {} are most often scored below negative ones elsewhere"),
+    "subgroup": mark("positive and negative texts of {name} are told apart least"),
+    "bpsn": mark("negative texts of {name} are most often scored above positive ones elsewhere"),
+    "bnsp": mark("positive texts of {name} are most often scored below negative ones elsewhere"),
 }
 
 
@@ -34,15 +35,20 @@ def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
         width: Width in characters.
     """
     yield titled(
-        tr("Unintended bias by {by}, scores of {positive}", by=found.by, positive=found.positive)
+        tr(
+            "Unintended bias by {by}, scores of {positive}",
+            by=found.by,
+            positive=positive_name(found.positive),
+        )
     )
     made = table(
-        found.by, "queries:", "positive:", tr("subgroup AUC:"), tr("BPSN AUC:"), tr("BNSP AUC:")
+        *(found.by, tr("queries:"), tr("positive:")),
+        *(tr("subgroup AUC:"), tr("BPSN AUC:"), tr("BNSP AUC:")),
     )
     for one in found.subgroups[:SHOWN]:
         style = "dim" if one.small else ""
         areas = [Text(area_text(getattr(one, kind)), style) for kind in KINDS]
-        size = f"{one.n:,}{' (small)' if one.small else ''}"
+        size = f"{one.n:,}{tr(' (small)') if one.small else ''}"
         name = Text(visible(one.name, max(width // 4, 12)), style)
         made.add_row(name, Text(size, style), Text(f"{one.positives:,}", style), *areas)
     made.add_section()
@@ -62,18 +68,18 @@ def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
 def sentences(found: UnintendedBias) -> Iterator[str]:
     """Yield what the areas show in words."""
     yield tr(
-        "AUC over all queries: {area_text}; 0.5 is chance, 1 the best.",
-        area_text=area_text(found.overall),
+        "AUC over all queries: {area}; 0.5 is chance, 1 the best.",
+        area=area_text(found.overall),
     )
     for kind, one, area in worst(found):
         if area.value >= PERFECT:
             continue
-        name = "subgroup" if kind == "subgroup" else kind.upper()
+        name = tr("subgroup") if kind == "subgroup" else kind.upper()
         yield tr(
-            "Lowest {name} AUC, {area_text}: {format}.",
+            "Lowest {name} AUC, {area}: {meaning}.",
             name=name,
-            area_text=area_text(area),
-            format=tr(_READ[kind]).format(quoted(one.name)),
+            area=area_text(area),
+            meaning=tr(_READ[kind], name=quoted(one.name)),
         )
     small = [one for one in found.subgroups if one.small]
     if small:

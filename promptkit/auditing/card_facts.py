@@ -8,9 +8,14 @@ from typing import Any, Literal
 
 from promptkit.auditing.audit_parts import AuditParts
 from promptkit.tasks.task_card import TaskCard
+from promptkit.translation import mark
 
 Subject = Literal["task", "run", "frozen prompt", "student", "adapter"]
 """Kind of what a card is about."""
+
+OF_OPTIONS = mark("one of the options of each input")
+OF_LABELS = mark("one of {n} labels"), mark("some of {n} labels")
+"""Kinds of output, in words: of one label, and of several."""
 
 
 @dataclass(frozen=True, slots=True)

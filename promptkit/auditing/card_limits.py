@@ -10,7 +10,7 @@ from promptkit.auditing.card_metadata import languages
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import measured
 from promptkit.text import counted
-from promptkit.translation import mark, tr
+from promptkit.translation import mark, tr, trn
 
 SMALL = 200
 """Number of tests below which a card says that they are few."""
@@ -42,30 +42,30 @@ def unstated(facts: CardFacts) -> Iterator[Unstated]:
     for source in stated.sources:
         for name in ("license", "url", "about"):
             if not getattr(source, name):
-                what = tr("{NOUNS} of the source {name}", NOUNS=_NOUNS[name], name=source.name)
+                what = tr("{noun} of the source {name}", noun=tr(_NOUNS[name]), name=source.name)
                 yield Unstated(what, f'[[card.sources]] {name} = "…"')
     if not languages(facts):
-        yield Unstated("languages", '[card] languages = ["en"]')
+        yield Unstated(tr("languages"), '[card] languages = ["en"]')
     for name, noun in _STATED.items():
         if not getattr(stated, name):
             value = '["…"]' if name == "limits" else '"…"'
-            yield Unstated(noun, f"[card] {name} = {value}")
+            yield Unstated(tr(noun), f"[card] {name} = {value}")
     yield from _of_models(facts)
     if not facts.results:
-        yield Unstated("results", _RESULTS[facts.kind])
+        yield Unstated(tr("results"), tr(_RESULTS[facts.kind]))
     if facts.audit is None:
-        yield Unstated("audit", _AUDITS[facts.kind])
+        yield Unstated(tr("audit"), tr(_AUDITS[facts.kind]))
 
 
-_NOUNS = {"license": "licence", "url": "address", "about": "collection"}
+_NOUNS = {"license": mark("licence"), "url": mark("address"), "about": mark("collection")}
 _STATED = {
-    "license": "licence",
-    "summary": "summary",
+    "license": mark("licence"),
+    "summary": mark("summary"),
     "intended_use": mark("intended use"),
     "not_for": mark("uses that it is not fit for"),
     "personal_data": mark("personal data"),
-    "authors": "authors",
-    "contact": "contact",
+    "authors": mark("authors"),
+    "contact": mark("contact"),
     "limits": mark("limits that its makers know of"),
 }
 _RESULTS = {
@@ -107,7 +107,7 @@ def limits(facts: CardFacts) -> Iterator[str]:
     yield from facts.stated.limits
     yield from _of_tests(facts)
     yield from facts.warnings
-    yield from _OF_KINDS[facts.kind]
+    yield from map(tr, _OF_KINDS[facts.kind])
     if facts.audit is None:
         yield (
             tr(
@@ -133,7 +133,8 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
             yield tr("Nothing is known here of how right its answers are.")
         return
     figure = next((one for one in own.figures if one.metric == facts.metric), None)
-    told = any("queries are few" in one for one in facts.warnings)
+    few = trn("{n:,} query is few", "{n:,} queries are few", max(own.n, 2))
+    told = any("queries are few" in one or few in one for one in facts.warnings)
     if figure is not None and figure.ci is not None and own.n < SMALL and not told:
         metric, (low, high) = measured(figure.metric), figure.ci
         yield (
@@ -146,7 +147,9 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
             )
         )
     cells = facts.tests.get("cells", 1)
-    if cells > 1 and not any("selection bias" in one.lower() for one in facts.warnings):
+    chosen = ("selection bias", tr("Selection bias").lower())
+    warned = any(said in one.lower() for one in facts.warnings for said in chosen)
+    if cells > 1 and not warned:
         yield (
             tr(
                 "It is one of {cells} cells that were compared on the same tests; the "
@@ -160,16 +163,18 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
 
 
 _OF_KINDS = {
-    "task": (),
-    "run": (mark("They are figures of this model file at this precision, with these prompts."),),
-    "frozen prompt": (
+    mark("task"): (),
+    mark("run"): (
+        mark("They are figures of this model file at this precision, with these prompts."),
+    ),
+    mark("frozen prompt"): (
         mark("They are figures of this model file at this precision, with this prompt."),
     ),
-    "student": (
+    mark("student"): (
         mark(
             "A student repeats what its teacher says, errors and biases with it, and "
             "may add to them."
         ),
     ),
-    "adapter": (mark("The figures are of rows held out from its own training data."),),
+    mark("adapter"): (mark("The figures are of rows held out from its own training data."),),
 }

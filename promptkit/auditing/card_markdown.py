@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from promptkit.auditing.audit_blocks import audit_blocks
-from promptkit.auditing.card_facts import CardFacts, ModelFacts, ResultFacts, RowFacts, TaskFacts
+from promptkit.auditing.card_facts import (
+    OF_LABELS,
+    CardFacts,
+    ModelFacts,
+    ResultFacts,
+    RowFacts,
+    TaskFacts,
+)
 from promptkit.auditing.card_limits import limits, unstated
 from promptkit.auditing.card_metadata import languages, metadata
 from promptkit.auditing.card_text import fenced, inline, link, table, yaml
@@ -36,13 +43,13 @@ def markdown(facts: CardFacts) -> str:
         f"---\n{yaml(metadata(facts))}\n---",
         f"# {_title(facts)}",
         _stated(facts.stated.summary),
-        *_section("Details", _details(facts)),
-        *_section("Uses", _uses(facts)),
-        *_section("Data", _data(facts)),
-        *_section("Training", _training(facts)),
-        *_section("Prompt", _prompt(facts)),
-        *_section("Evaluation", _evaluation(facts)),
-        *_section("Audit", _audit(facts)),
+        *_section(tr("Details"), _details(facts)),
+        *_section(tr("Uses"), _uses(facts)),
+        *_section(tr("Data"), _data(facts)),
+        *_section(tr("Training"), _training(facts)),
+        *_section(tr("Prompt"), _prompt(facts)),
+        *_section(tr("Evaluation"), _evaluation(facts)),
+        *_section(tr("Audit"), _audit(facts)),
         *_section(tr("Bias, risks and limitations"), [_list(map(inline, limits(facts)))]),
         *_section(tr("How it was made"), _made(facts)),
         *_section(tr("Not stated"), _not_stated(facts)),
@@ -51,16 +58,14 @@ def markdown(facts: CardFacts) -> str:
 
 
 def _title(facts: CardFacts) -> str:
-    names = {
-        "task": tr("the task"),
-        "run": tr("the comparison of"),
-        "frozen prompt": tr("the prompt of"),
+    titles = {
+        "task": mark("Card of the task {name}"),
+        "run": mark("Card of the comparison of {name}"),
+        "frozen prompt": mark("Card of the prompt of {name}"),
+        "student": mark("Card of the student {name}"),
+        "adapter": mark("Card of the adapter {name}"),
     }
-    return tr(
-        "Card of {get} {inline}",
-        get=names.get(facts.kind, f"the {facts.kind}"),
-        inline=inline(facts.name),
-    )
+    return tr(titles[facts.kind], name=inline(facts.name))
 
 
 def _section(title: str, paragraphs: Iterable[str]) -> list[str]:
@@ -83,36 +88,38 @@ def _named(pairs: Iterable[tuple[str, str]]) -> str:
 def _details(facts: CardFacts) -> Iterator[str]:
     """Yield who made it, and what it is and runs on."""
     stated = facts.stated
+    known = stated.languages or languages(facts)
     yield _named(
         [
-            ("Kind", facts.kind),
+            (tr("Kind"), tr(facts.kind)),
             (tr("Made by"), _stated(stated.authors)),
-            ("Contact", link(stated.contact) if stated.contact else _stated("")),
-            ("Licence", _stated(stated.license)),
-            ("Languages", inline(", ".join(stated.languages or languages(facts))) or _stated("")),
+            (tr("Contact"), link(stated.contact) if stated.contact else _stated("")),
+            (tr("Licence"), _stated(stated.license)),
+            (tr("Languages"), inline(", ".join(known)) or _stated("")),
         ]
     )
     for one in facts.models:
         own = facts.kind in ("student", "adapter") and one is facts.models[0]
-        yield f"### {capital(facts.kind) if own else 'Model'}: {inline(one.name)}"
+        kind = capital(tr(facts.kind)) if own else tr("Model")
+        yield f"### {kind}: {inline(one.name)}"
         yield _named(_model(one))
 
 
 def _model(one: ModelFacts) -> Iterator[tuple[str, str]]:
     declared = one.declared
     texts = {
-        "Name in its file": declared.get("name"),
-        "Organisation": declared.get("organization"),
-        "Licence": declared.get("license"),
-        "Languages": declared.get("languages"),
-        "Architecture": one.architecture,
-        "Parameters": None if one.parameters is None else f"{one.parameters:,}",
-        "Bytes": None if one.bytes is None else f"{one.bytes:,}",
-        "Weights in the file": one.file_weights,
-        "Weights as they ran": one.weights,
-        "Adapter": one.adapter,
-        "Context": None if not one.context else tr("{context:,} tokens", context=one.context),
-        "Runtime": one.runtime,
+        mark("Name in its file"): declared.get("name"),
+        mark("Organisation"): declared.get("organization"),
+        mark("Licence"): declared.get("license"),
+        mark("Languages"): declared.get("languages"),
+        mark("Architecture"): one.architecture,
+        mark("Parameters"): None if one.parameters is None else f"{one.parameters:,}",
+        mark("Bytes"): None if one.bytes is None else f"{one.bytes:,}",
+        mark("Weights in the file"): one.file_weights,
+        mark("Weights as they ran"): one.weights,
+        mark("Adapter"): one.adapter,
+        mark("Context"): None if not one.context else tr("{context:,} tokens", context=one.context),
+        mark("Runtime"): one.runtime,
         "SHA-256": one.sha256,
     }
     needed = ("Licence", "SHA-256") if declared or not one.architecture.endswith("student") else ()
@@ -120,7 +127,7 @@ def _model(one: ModelFacts) -> Iterator[tuple[str, str]]:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
         if text or name in needed:
             shown = f"`{text}`" if name == "SHA-256" and text.isalnum() else _stated(text)
-            yield name, shown
+            yield tr(name), shown
 
 
 def _uses(facts: CardFacts) -> Iterator[str]:
@@ -142,51 +149,59 @@ def _data(facts: CardFacts) -> Iterator[str]:
     yield _named(_task(task))
     if task.rows:
         yield table(
-            ["part", "rows:", tr("rows of each label"), "digest"], [_row(one) for one in task.rows]
+            [tr("part"), tr("rows:"), tr("rows of each label"), tr("digest")],
+            [_row(one) for one in task.rows],
         )
-    yield "### Sources"
+    yield f"### {tr('Sources')}"
     yield "\n\n".join(map(_source, facts.stated.sources)) or _stated("")
     yield _named([(tr("Personal data"), _stated(facts.stated.personal_data))])
 
 
 def _task(task: TaskFacts) -> Iterator[tuple[str, str]]:
-    yield "Task", inline(task.name)
-    yield "Instruction", _stated(task.instruction)
-    yield "Input", inline(", ".join(task.fields))
-    yield "Output", inline(task.output)
+    yield tr("Task"), inline(task.name)
+    yield tr("Instruction"), _stated(task.instruction)
+    yield tr("Input"), inline(", ".join(task.fields))
+    yield tr("Output"), inline(_output(task))
     if task.labels:
         more = len(task.labels) - _LONG
         shown = ", ".join(task.labels[:_LONG]) + (
             tr(" and {more} more", more=more) if more > 0 else ""
         )
-        yield "Labels", inline(shown)
+        yield tr("Labels"), inline(shown)
     for name, words in task.verbalizers.items():
         said = ", ".join(f"{label} = {word}" for label, word in words.items())
-        yield tr("Words for labels, {inline}", inline=inline(name)), inline(said)
-    said = tr("left out") if task.near_duplicates == "exclude" else "allowed"
+        yield tr("Words for labels, {name}", name=inline(name)), inline(said)
+    said = tr("left out") if task.near_duplicates == "exclude" else tr("allowed")
     yield tr("Near-duplicates of a query among its shots"), said
-    yield "Fingerprint", f"`{task.fingerprint}`"
+    yield tr("Fingerprint"), f"`{task.fingerprint}`"
+
+
+def _output(task: TaskFacts) -> str:
+    """Return the kind of output in the reader's language."""
+    n = len(task.labels)
+    of_labels = (kind for kind in OF_LABELS if kind.format(n=n) == task.output)
+    return next((tr(kind, n=n) for kind in of_labels), tr(task.output))
 
 
 _PARTS = {
     "demos": mark("demonstrations (pool of shots)"),
-    "tests": "tests",
+    "tests": mark("tests"),
     "pool": mark("unlabelled pool of the teacher"),
 }
 
 
 def _row(one: RowFacts) -> list[str]:
     labels = ", ".join(f"{label} {count:,}" for label, count in [*one.labels.items()][:_LONG])
-    name = _PARTS[one.part] + (f", {one.file}" if one.file else "")
+    name = tr(_PARTS[one.part]) + (f", {one.file}" if one.file else "")
     return [inline(name), f"{one.rows:,}", inline(labels), f"`{one.sha256[:16]}…`"]
 
 
 def _source(source: DataSource) -> str:
     lines = [
-        ("Licence", _stated(source.license)),
-        ("Address", link(source.url) if source.url else _stated("")),
-        ("Languages", _stated(", ".join(source.languages))),
-        ("By", _stated(source.authors)),
+        (tr("Licence"), _stated(source.license)),
+        (tr("Address"), link(source.url) if source.url else _stated("")),
+        (tr("Languages"), _stated(", ".join(source.languages))),
+        (tr("By"), _stated(source.authors)),
         (tr("Collection and labels"), _stated(source.about)),
     ]
     return f"#### {inline(source.name)}\n\n{_named(lines)}"
@@ -199,7 +214,24 @@ def _training(facts: CardFacts) -> Iterator[str]:
 
 
 def _pairs(pairs: Iterable[tuple[str, Any]]) -> str:
-    return table(["", ""], [[inline(name), inline(_said(value))] for name, value in pairs])
+    return table(
+        ["", ""], [[inline(_heading(name)), inline(_said(value))] for name, value in pairs]
+    )
+
+
+def _heading(name: str) -> str:
+    """Return what a table calls a fact, of a name that JSON has."""
+    for known in (mark("levels of {name}"), mark("option {name}")):
+        start = known.format(name="")
+        if name.startswith(start):
+            return tr(known, name=name.removeprefix(start))
+    return tr(name)
+
+
+_SETTINGS = (
+    *(mark("model"), mark("template"), mark("selection"), mark("shots"), mark("order")),
+    *(mark("verbalizer"), mark("calibration"), mark("seed")),
+)
 
 
 def _said(value: Any) -> str:
@@ -239,7 +271,7 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
         yield _stated("")
         return
     names = [*dict.fromkeys(one.metric for each in facts.results for one in each.figures)]
-    heads = ["", "tests:", *(f"{_noun(name)}:" for name in names)]
+    heads = ["", tr("tests:"), *(f"{_noun(name)}:" for name in names)]
     subject = [one for one in facts.results if one.of_subject]
     others = [one for one in facts.results if not one.of_subject]
     yield table(heads, [_result(one, names) for one in (*subject, *others)[:ROWS]])
@@ -255,9 +287,14 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
     if facts.baseline is not None:
         name, value = facts.baseline
         metric = measured(facts.metric)
-        said = metric_text.figure(metric, value)
+        noun, said = metric.noun, metric_text.figure(metric, value)
         yield inline(
-            tr("Without a model, {name} has {noun} {said}.", name=name, noun=metric.noun, said=said)
+            tr(
+                "Without a model, {name} has {noun} {said}.",
+                name=name,
+                noun=noun,
+                said=said,
+            )
         )
     if "differences" in facts.tests:
         yield (
@@ -275,8 +312,11 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
         yield _list(map(inline, facts.verdicts))
 
 
+_NOUNS = {"ece": mark("calibration error"), "coverage": mark("coverage")}
+
+
 def _noun(metric: str) -> str:
-    return {"ece": "calibration error", "coverage": "coverage"}.get(metric, measured(metric).noun)
+    return tr(_NOUNS[metric]) if metric in _NOUNS else measured(metric).noun
 
 
 def _result(one: ResultFacts, names: Sequence[str]) -> list[str]:
@@ -300,9 +340,9 @@ def _audit(facts: CardFacts) -> Iterator[str]:
         yield tr("**This audit is of another model or student than this card.**")
     size = f", {counted(audit.queries, 'query', 'queries')}" if audit.queries else ""
     yield tr(
-        "Of {inline} (SHA-256 `{inline_2}…`){size}.",
-        inline=inline(audit.predictor),
-        inline_2=inline(audit.sha256[:16]),
+        "Of {name} (SHA-256 `{digest}…`){size}.",
+        name=inline(audit.predictor),
+        digest=inline(audit.sha256[:16]),
         size=size,
     )
     for block in audit_blocks(audit):
@@ -324,7 +364,7 @@ def _made(facts: CardFacts) -> Iterator[str]:
 
     made: Mapping[str, Any] = {
         **facts.made,
-        "card": tr("promptkit {version}, promptkit card", version=__version__),
+        mark("card"): f"promptkit {__version__}, promptkit card",
     }
     command = made.get("command")
     known = {name: value for name, value in made.items() if value not in (None, "", [])}

@@ -6,10 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from promptkit.auditing.card_facts import CardFacts, FigureFacts, ModelFacts, ResultFacts
+from promptkit.auditing.card_facts import (
+    OF_OPTIONS,
+    CardFacts,
+    FigureFacts,
+    ModelFacts,
+    ResultFacts,
+)
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import measured
-from promptkit.text import counted
 
 METRICS = {
     "macro_f1": "f1",
@@ -76,7 +81,7 @@ def _pipeline(facts: CardFacts) -> str:
     task = facts.task
     if task is None:
         return ""
-    if task.output.startswith("one of the options"):
+    if task.output == OF_OPTIONS:
         return "multiple-choice"
     return "text-classification" if task.labels or facts.kind == "student" else "text-generation"
 
@@ -133,15 +138,15 @@ _APART = ("ece", "coverage")  # which the hub knows nothing of
 
 
 def _metric(figure: FigureFacts, result: ResultFacts) -> dict[str, Any]:
-    """Return a metric; its name has the interval, which has no field of its own on the hub."""
+    """Return a metric; its name, in English, has the interval, which has no field on the hub."""
     metric = measured(figure.metric)
-    about = counted(result.n, "query", "queries")
+    about = f"{result.n:,} {'query' if result.n == 1 else 'queries'}"
     if figure.ci is not None:
         about = f"95 % {metric_text.bracket(metric, figure.ci)}, {about}"
     return {
         "type": METRICS.get(figure.metric, figure.metric),
         "value": round(figure.value, 4),
-        "name": f"{metric.noun} ({about})",
+        "name": f"{metric.said} ({about})",
     }
 
 

@@ -20,7 +20,7 @@ from promptkit.report.calibration_table import learnt
 from promptkit.report.cell_names import CellNames, aggregates
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_card import TaskCard
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 Data = Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def _prompt(
     settings = {name: getattr(cell, name) for name in (*FACTORS, "shots")}
     words = setup.get("verbalizers", {}).get(cell.verbalizer)
     if words:
-        settings["words for labels"] = ", ".join(f"{k} = {v}" for k, v in words.items())
+        settings[mark("words for labels")] = ", ".join(f"{k} = {v}" for k, v in words.items())
     settings["seed"] = own["seed"]
     shots = tuple(own["shot_ids"])
     return PromptFacts(text, own["id"], True, settings, shots, sources.get(cell.template, ""))
@@ -154,14 +154,10 @@ def _made(data: Data, setup: Data, rows: Sequence[Data]) -> dict[str, Any]:
     }
     return {
         "command": _command(setup, levels, len(seeds), data["metric"]),
-        "seeds": seeds,
-        **{
-            tr("levels of {name}", name=name): ", ".join(each)
-            for name, each in levels.items()
-            if len(each) > 1
-        },
-        "tokens decoded": data["usage"]["decoded_tokens"],
-        "runtime": ", ".join(dict.fromkeys(one["runtime"] for one in data["models"])),
+        mark("seeds"): seeds,
+        **{f"levels of {name}": ", ".join(each) for name, each in levels.items() if len(each) > 1},
+        mark("tokens decoded"): data["usage"]["decoded_tokens"],
+        mark("runtime"): ", ".join(dict.fromkeys(one["runtime"] for one in data["models"])),
     }
 
 

@@ -32,7 +32,7 @@ from promptkit.models.gguf.header import Header, read_header
 from promptkit.students.student_file import load_student
 from promptkit.tasks.task import Task
 from promptkit.tasks.task_card import TaskCard
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 Data = Mapping[str, Any]
 
@@ -84,11 +84,11 @@ def facts_of_frozen(path: Path, task: Task[Any, Any] | None) -> CardFacts:
         tests={"cells": evidence["cells"]} if evidence else {},
         warnings=(note,) if note else (),
         made={
-            "made": data["made"],
+            mark("made"): data["made"],
             "promptkit": data.get("promptkit"),
-            "run": (evidence or {}).get("run"),
-            "threshold": data["threshold"],
-            "seed": data["seed"],
+            mark("run"): (evidence or {}).get("run"),
+            mark("threshold"): data["threshold"],
+            mark("seed"): data["seed"],
         },
     )
 
@@ -159,19 +159,19 @@ def facts_of_student(folder: Path, task: Task[Any, Any] | None) -> CardFacts:
         results=tuple(_of_student(tests, teacher.get("name"))),
         metric=(tests.get("student") or {}).get("metric", ""),
         training={
-            "teacher": teacher.get("name"),
-            "rows learnt from": training.get("rows"),
-            "rows with a gold output": training.get("gold"),
-            "weight of gold outputs": training.get("gold_weight"),
-            "temperature": training.get("temperature"),
-            "rows left out": left,
-            "regularisation (C)": training.get("strength"),
-            "seed": training.get("seed"),
-            "seconds of training": training.get("seconds"),
-            "seconds of the teacher": pool.get("seconds"),
-            "tokens of the teacher": pool.get("tokens"),
+            mark("teacher"): teacher.get("name"),
+            mark("rows learnt from"): training.get("rows"),
+            mark("rows with a gold output"): training.get("gold"),
+            mark("weight of gold outputs"): training.get("gold_weight"),
+            mark("temperature"): training.get("temperature"),
+            mark("rows left out"): left,
+            mark("regularisation (C)"): training.get("strength"),
+            mark("seed"): training.get("seed"),
+            mark("seconds of training"): training.get("seconds"),
+            mark("seconds of the teacher"): pool.get("seconds"),
+            mark("tokens of the teacher"): pool.get("tokens"),
         },
-        made={"made": card.get("made"), "promptkit": card.get("promptkit")},
+        made={mark("made"): card.get("made"), "promptkit": card.get("promptkit")},
     )
 
 
@@ -181,7 +181,7 @@ _METRICS = ("accuracy", "macro_f1", "log_loss", "brier", "ece", "mae", "rmse", "
 def _of_student(tests: Data, teacher: str | None) -> list[ResultFacts]:
     return [
         ResultFacts(
-            "student" if who == "student" else tr("teacher: {teacher}", teacher=teacher),
+            tr("student") if who == "student" else tr("teacher: {teacher}", teacher=teacher),
             own["n"],
             tuple(
                 [
@@ -210,8 +210,10 @@ def facts_of_adapter(path: Path, task: Task[Any, Any] | None) -> CardFacts:
     """
     header = read_header(path)
     if header.metadata.get("general.type") != "adapter":
-        reason = tr("a model and no adapter; name a task, a run, a frozen prompt, a student")
-        raise DataError([Problem(tr("{reason} or an adapter", reason=reason), file=str(path))])
+        reason = tr(
+            "a model and no adapter; name a task, a run, a frozen prompt, a student or an adapter"
+        )
+        raise DataError([Problem(reason, file=str(path))])
     card = card_in(header) or {}
     figures = card.get("figures") or {}
     known = {name: value for name, value in header_facts(header).items() if name != "parameters"}
@@ -225,23 +227,20 @@ def facts_of_adapter(path: Path, task: Task[Any, Any] | None) -> CardFacts:
         results=tuple(_of_adapter(card, figures)),
         metric="accuracy" if figures.get("accuracy") is not None else "",
         training={
-            "task": card.get("task"),
-            "template": card.get("template"),
-            "teacher": card.get("teacher"),
-            "examples": card.get("examples"),
-            "held out": card.get("held_out"),
-            "shots in its prompts": card.get("shots"),
-            "epochs": card.get("epochs"),
-            "trained parameters": card.get("trained"),
-            "layers": card.get("layers")
-            and tr("{card} of {get}", card=card["layers"], get=card.get("all_layers")),
-            **{
-                tr("option {name}", name=name): value
-                for name, value in (card.get("options") or {}).items()
-            },
-            "held-out loss before": figures.get("loss_before"),
-            "held-out loss": figures.get("loss"),
-            "seconds of training": card.get("seconds"),
+            mark("task"): card.get("task"),
+            mark("template"): card.get("template"),
+            mark("teacher"): card.get("teacher"),
+            mark("examples"): card.get("examples"),
+            mark("held out"): card.get("held_out"),
+            mark("shots in its prompts"): card.get("shots"),
+            mark("epochs"): card.get("epochs"),
+            mark("trained parameters"): card.get("trained"),
+            mark("layers"): card.get("layers")
+            and tr("{layers} of {every}", layers=card["layers"], every=card.get("all_layers")),
+            **{f"option {name}": value for name, value in (card.get("options") or {}).items()},
+            mark("held-out loss before"): figures.get("loss_before"),
+            mark("held-out loss"): figures.get("loss"),
+            mark("seconds of training"): card.get("seconds"),
         },
         made={"promptkit": card.get("promptkit")},
     )

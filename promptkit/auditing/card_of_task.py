@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from promptkit.auditing.card_facts import ModelFacts, PromptFacts, RowFacts, TaskFacts
+from promptkit.auditing.card_facts import (
+    OF_LABELS,
+    OF_OPTIONS,
+    ModelFacts,
+    PromptFacts,
+    RowFacts,
+    TaskFacts,
+)
 from promptkit.errors import PromptkitError
 from promptkit.models.gguf.file_size import model_size
 from promptkit.models.gguf.header import Header, read_header
@@ -15,7 +22,7 @@ from promptkit.models.prepare.model_files import digest, find
 from promptkit.tasks.example_set import ExampleSet
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
-from promptkit.translation import tr
+from promptkit.translation import mark
 
 SHOTS = 8
 """Most shots of the prompt that stands for a task that was not asked yet."""
@@ -41,14 +48,12 @@ def task_facts(task: Task[Any, Any]) -> TaskFacts:
 def _output(task: Task[Any, Any]) -> str:
     """Return the kind of output in words."""
     if task.options is not None:
-        return tr("one of the options of each input")
+        return OF_OPTIONS
     if task.labels:
-        return tr(
-            "{text} of {count} labels", text="some" if task.many else "one", count=len(task.labels)
-        )
+        return OF_LABELS[task.many].format(n=len(task.labels))
     if task.output_type.is_number:
-        return "a number"
-    return "a text" if task.output_type.is_text else "a record"
+        return mark("a number")
+    return mark("a text") if task.output_type.is_text else mark("a record")
 
 
 def _rows(task: Task[Any, Any], part: str, rows: ExampleSet[Any, Any]) -> RowFacts:

@@ -13,12 +13,12 @@ from promptkit.evaluation import metric_text
 from promptkit.report import conclusions
 from promptkit.report.rich_tables import table, titled
 from promptkit.text import file_name, visible
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 SHOWN = 24
 """Number of differences that a terminal shows."""
 
-_STYLES = {"amplified": "red", "reduced": "green", "kept": ""}
+_STYLES = {mark("amplified"): "red", mark("reduced"): "green", "kept": ""}
 
 
 def changed(found: GroupChanges, width: int) -> Iterator[RenderableType]:
@@ -49,7 +49,8 @@ def changed(found: GroupChanges, width: int) -> Iterator[RenderableType]:
 
 
 def _groups(one: ColumnChanges, width: int) -> Iterator[RenderableType]:
-    made = table("", one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
+    heads = (one.by, tr("queries:"), tr("before:"), tr("after:"), tr("change:"))
+    made = table("", *heads)
     room, last = max(width // 4, 12), ""
     for change in one.groups[:SHOWN]:
         metric = metric_of_groups(change.metric)
@@ -73,7 +74,7 @@ def _gaps(one: ColumnChanges, width: int) -> RenderableType:
     made = table("", tr("before:"), tr("after:"), tr("change:"), "")
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)
-        verdict = tr("no significant change") if gap.verdict == "kept" else gap.verdict
+        verdict = tr("no significant change") if gap.verdict == "kept" else tr(gap.verdict)
         made.add_row(
             Text(visible(metric.noun, max(width // 4, 12))),
             metric_text.bare_size(metric, gap.before),

@@ -169,18 +169,18 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
         if gap.verdict != "kept":
             metric = metric_of_groups(gap.metric)
             old, new = (metric_text.bare_size(metric, value) for value in (gap.before, gap.after))
-            unit = " points" if metric.is_share else ""
+            unit = tr(" points") if metric.is_share else ""
             yield (
                 tr(
                     "The gap of {noun} by {by} is {verdict}: {old} → {new}{unit}, a change of "
-                    "{change_text}.",
+                    "{change}.",
                     noun=metric.noun,
                     by=by,
-                    verdict=gap.verdict,
+                    verdict=tr(gap.verdict),
                     old=old,
                     new=new,
                     unit=unit,
-                    change_text=change_text(gap),
+                    change=change_text(gap),
                 )
             )
     if gaps and all(gap.verdict == "kept" for gap in gaps):
@@ -192,11 +192,11 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
         shown = metric_text.change(metric, change.difference.delta, low, high)
         yield (
             tr(
-                "{capital} of {group}: {shown}, significant (Holm-adjusted {p_value}).",
-                capital=capital(metric.noun),
+                "{metric} of {group}: {shown}, significant (Holm-adjusted {p}).",
+                metric=capital(metric.noun),
                 group=quoted(change.group),
                 shown=shown,
-                p_value=p_value(change.difference.p_holm),
+                p=p_value(change.difference.p_holm),
             )
         )
     if changes and not apart:

@@ -64,16 +64,17 @@ def metric_of_groups(name: str) -> Metric:
     """Return a metric of groups by its name, such as `false_positive_rate.LABEL`."""
     rate, _, label = name.removeprefix(_MACRO).partition(".")
     if name == CALIBRATION_ERROR:
-        return Metric(name, tr("calibration error"), _calibration_error, larger_is_better=False)
+        return Metric(name, mark("calibration error"), _calibration_error, larger_is_better=False)
     if rate not in RATES:
         return BY_NAME.get(name) or measured(name)
     larger = None if rate == SELECTION else False
     if name.startswith(_MACRO):
         return Metric(
-            name, tr("macro {NOUNS}", NOUNS=_NOUNS[rate]), partial(_macro, rate), 0, 1, larger
+            name, tr("macro {rate}", rate=tr(_NOUNS[rate])), partial(_macro, rate), 0, 1, larger
         )
-    noun = tr("{NOUNS} of {label}", NOUNS=_NOUNS[rate], label=label) if label else _NOUNS[rate]
-    return Metric(name, noun, partial(_rate, name), 0, 1, larger, counts=True)
+    said = _NOUNS[rate]
+    said = tr("{rate} of {label}", rate=tr(said), label=label) if label else said
+    return Metric(name, said, partial(_rate, name), 0, 1, larger, counts=True)
 
 
 def _rate(name: str, one: Outcomes) -> Losses | None:

@@ -10,7 +10,10 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.slices import SMALL
 from promptkit.text import about, capital, ends, listed, p_value, points, quoted
-from promptkit.translation import tr, trn
+from promptkit.translation import mark, tr, trn
+
+OR_MORE = mark("{number} or more")
+"""A positive output that is every number from one on, as files have it."""
 
 SHOWN = 5
 """Number of groups that a sentence names."""
@@ -40,9 +43,9 @@ def of_grouping(by: str, groups: Sequence[Group], gaps: Sequence[Gap]) -> Iterat
     yield from _small(by, groups)
     if not gaps:
         yield tr(
-            "By {by}: fewer than two groups have {SMALL} queries, so nothing is ranked.",
+            "By {by}: fewer than two groups have {least} queries, so nothing is ranked.",
             by=by,
-            SMALL=SMALL,
+            least=SMALL,
         )
 
 
@@ -62,17 +65,28 @@ def ratio_of(gap: Gap) -> str:
     return f"{gap.ratio:.2f}{around}"
 
 
+def group_name(group: Group, overall: Group) -> str:
+    """Return what a table calls a group, or all queries together."""
+    return tr("all") if group is overall else group.name
+
+
+def positive_name(positive: str | None) -> str | None:
+    """Return what a title calls the positive output that `positive_text` gives."""
+    number = (positive or "").removesuffix(OR_MORE.format(number=""))
+    return positive if number == (positive or "") else tr(OR_MORE, number=number)
+
+
 def _gap(gap: Gap) -> str:
     metric = metric_of_groups(gap.metric)
     assert gap.p_holm is not None
     return tr(
-        "{capital}: a gap of {size_of} between {highest} and {lowest}, significant "
-        "(Holm-adjusted {p_value}).",
-        capital=capital(metric.noun),
-        size_of=size_of(metric, gap),
+        "{metric}: a gap of {size} between {highest} and {lowest}, significant "
+        "(Holm-adjusted {p}).",
+        metric=capital(metric.noun),
+        size=size_of(metric, gap),
         highest=quoted(gap.highest),
         lowest=quoted(gap.lowest),
-        p_value=p_value(gap.p_holm),
+        p=p_value(gap.p_holm),
     )
 
 
@@ -95,11 +109,11 @@ def _apart(by: str, groups: Sequence[Group]) -> Iterator[str]:
             more = [tr("{count} more", count=len(said) - SHOWN)] if len(said) > SHOWN else []
             yield (
                 tr(
-                    "{capital} by {by} differs significantly from that of the other queries in "
-                    "{listed}.",
-                    capital=capital(metric.noun),
+                    "{metric} by {by} differs significantly from that of the other queries in "
+                    "{groups}.",
+                    metric=capital(metric.noun),
                     by=by,
-                    listed=listed([*said[:SHOWN], *more]),
+                    groups=listed([*said[:SHOWN], *more]),
                 )
             )
 
@@ -115,11 +129,11 @@ def _rule(gap: Gap) -> str:
     }
     rule = verdict[gap.four_fifths or "open"]
     return tr(
-        "Four-fifths rule: the {noun} of {lowest} is {ratio_of} times that of "
+        "Four-fifths rule: the {noun} of {lowest} is {ratio} times that of "
         "{highest}; the rule {rule}.",
         noun=metric.noun,
         lowest=quoted(gap.lowest),
-        ratio_of=ratio_of(gap),
+        ratio=ratio_of(gap),
         highest=quoted(gap.highest),
         rule=rule,
     )
@@ -134,7 +148,7 @@ def _small(by: str, groups: Sequence[Group]) -> Iterator[str]:
     needed = [group.needed for group in small]
     known = [each for each in needed if each is not None]
     takes = (
-        tr("about {about} in a group would show a difference of 10 points", about=about(max(known)))
+        tr("about {n} in a group would show a difference of 10 points", n=about(max(known)))
         if known
         else tr("and the other queries are too few as well to show a difference of 10 points")
     )

@@ -72,7 +72,7 @@ def positive_text(positive: Positive | None) -> str | None:
     return (
         positive
         if positive is None or isinstance(positive, str)
-        else tr("{positive:g} or more", positive=positive)
+        else group_sentences.OR_MORE.format(number=f"{positive:g}")
     )
 
 

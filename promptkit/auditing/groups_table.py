@@ -10,7 +10,7 @@ from rich.text import Text
 
 from promptkit.auditing.group_metrics import RATES, metric_of_groups
 from promptkit.auditing.group_results import Group, GroupAudit, Grouping
-from promptkit.auditing.group_sentences import ratio_of, size_of
+from promptkit.auditing.group_sentences import group_name, positive_name, ratio_of, size_of
 from promptkit.evaluation import metric_text
 from promptkit.evaluation.slices import SMALL
 from promptkit.report import conclusions
@@ -32,7 +32,8 @@ def grouped(found: GroupAudit, width: int) -> Iterator[RenderableType]:
         found: The groups.
         width: Width in characters.
     """
-    of = "" if found.positive is None else tr(", positive: {positive}", positive=found.positive)
+    positive = positive_name(found.positive)
+    of = "" if positive is None else tr(", positive: {positive}", positive=positive)
     for one in found.groupings:
         yield titled(tr("Groups by {by}{of}", by=one.by, of=of))
         yield from _groups(one, found.overall, width)
@@ -49,9 +50,9 @@ def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableTyp
     made = table(one.by, tr("queries:"), *(f"{_short(name)}:" for name in names))
     room = max(width // 5, 12)
     for group in one.groups[:SHOWN]:
-        _row(made, group, names, room)
+        _row(made, group.name, group, names, room)
     made.add_section()
-    _row(made, overall, names, room)
+    _row(made, group_name(overall, overall), overall, names, room)
     yield made
     if len(one.groups) > SHOWN:
         yield Text(tr("… and {count} more in audit.json", count=len(one.groups) - SHOWN), "dim")
@@ -61,30 +62,31 @@ def _groups(one: Grouping, overall: Group, width: int) -> Iterator[RenderableTyp
     if any(figure is not None and figure.small for figure in shown):
         yield Text(
             tr(
-                "* of fewer than {SMALL} queries that the rate is about: not ranked by it",
-                SMALL=SMALL,
+                "* of fewer than {least} queries that the rate is about: not ranked by it",
+                least=SMALL,
             ),
             "dim",
         )
 
 
-def _row(made: Any, group: Group, names: Sequence[str], room: int) -> None:
+def _row(made: Any, name: str, group: Group, metrics: Sequence[str], room: int) -> None:
     style = "dim" if group.small else ""
     cells = []
-    for name in names:
-        figure, metric = group.figures.get(name), metric_of_groups(name)
+    for each in metrics:
+        figure, metric = group.figures.get(each), metric_of_groups(each)
         if figure is None:
             cells.append(Text("–", style))
             continue
         mark = " *" if figure.small and not group.small else ""
         shown = metric_text.figure(metric, figure.value, figure.ci)
         cells.append(Text(f"{shown}{mark}", "dim" if figure.small else style))
-    size = f"{group.n:,}{' (small)' if group.small else ''}"
-    made.add_row(Text(visible(group.name, room), style), Text(size, style), *cells)
+    size = f"{group.n:,}{tr(' (small)') if group.small else ''}"
+    made.add_row(Text(visible(name, room), style), Text(size, style), *cells)
 
 
 def _gaps(one: Grouping, width: int) -> Iterator[RenderableType]:
-    made = table("", tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"), tr("p, adjusted:"))
+    heads = (tr("gap:"), tr("ratio:"), tr("highest"), tr("lowest"), tr("p, adjusted:"))
+    made = table("", *heads)
     room = max(width // 7, 10)
     for gap in one.gaps[:SHOWN]:
         metric = metric_of_groups(gap.metric)
@@ -107,5 +109,6 @@ def _short(name: str) -> str:
     """Return a metric as a column calls it."""
     rate = name.removeprefix("macro_")
     if rate in RATES:
-        return {"selection_rate": "selected", "false_positive_rate": "FPR"}.get(rate, "FNR")
+        short = {"selection_rate": tr("selected"), "false_positive_rate": tr("FPR")}
+        return short.get(rate, tr("FNR"))
     return metric_of_groups(name).noun

@@ -41,7 +41,8 @@ def _by_shots(bias: PromptBias) -> AuditBlock:
             around = "" if ends is None else f" [{number(ends[0])}, {number(ends[1])}]"
             shown.append(f"{percent(one.probs[label])}{around}")
         rows.append((str(one.shots), str(one.draws), *shown, points(one.lean)))
-    heads = ("shots", tr("draws:"), *(f"P({label}):" for label in labels), tr("lean:"))
+    shares = (f"P({label}):" for label in labels)
+    heads = (tr("shots"), tr("draws:"), *shares, tr("lean:"))
     title = tr(
         "Lean of the prompt, {inputs}",
         inputs=counted(bias.probes, "content-free input", "content-free inputs"),
@@ -64,11 +65,11 @@ def _by_last(bias: PromptBias) -> AuditBlock:
             (one.label, str(one.draws), percent(one.last), percent(one.other), change, over)
         )
     heads = (
-        "label",
-        "draws:",
+        tr("label"),
+        tr("draws:"),
         tr("last shot has it:"),
         tr("has another:"),
-        "change:",
+        tr("change:"),
         tr("over orders:"),
     )
     sentences = (*said.of_last(bias), *said.of_order(bias))
@@ -76,7 +77,12 @@ def _by_last(bias: PromptBias) -> AuditBlock:
 
 
 def _calibrations(bias: PromptBias) -> AuditBlock:
-    heads = ("calibration", tr("content-free:"), tr("random words:"), tr("answers against gold:"))
+    heads = (
+        tr("calibration"),
+        tr("content-free:"),
+        tr("random words:"),
+        tr("answers against gold:"),
+    )
     rows = [
         (one.method, *map(_points, (one.content_free, one.random_words, one.answers)))
         for one in bias.calibrations
@@ -95,7 +101,9 @@ def _groups(bias: PromptBias) -> AuditBlock:
         rest = "" if one.from_rest is None else said.change_of(one.from_rest, one.from_rest_ci)
         figures = (percent(one.balanced), percent(one.loaded), said.change_of(one.delta, one.ci))
         rows.append((one.label, one.group, f"{one.queries:,}", *figures, rest))
-    heads = (tr("all shots"), bias.column or tr("group"), tr("queries:"), tr("P balanced:"), tr("P all:"), tr("change:"),
-             tr("against the rest:"))  # fmt: skip
+    heads = (
+        *(tr("all shots"), bias.column or tr("group"), tr("queries:"), tr("P balanced:")),
+        *(tr("P all:"), tr("change:"), tr("against the rest:")),
+    )
     title = tr("Shots that all have one label, by {column}", column=bias.column)
     return AuditBlock(title, tuple(said.of_groups(bias)), heads, tuple(rows))

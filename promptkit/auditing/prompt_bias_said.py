@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from promptkit.auditing.prompt_bias_results import Ends, GroupShift, PromptBias
 from promptkit.text import capital, counted, p_value, percent, points, quoted, signed
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 SHOWN = 6
 """Number of significant shifts of groups that are told one by one."""
@@ -25,18 +25,23 @@ def of_shots(bias: PromptBias) -> Iterator[str]:
             if not one.shots
             else tr("With {shots}", shots=counted(one.shots, "shot", "shots"))
         )
-        of = tr("the prompt leans") if one.draws == 1 else tr("a draw of shots leans")
-        mean = "" if one.draws == 1 else tr(" on average")
+        lean, share = points(one.lean), percent(one.probs[label])
         yield (
             tr(
-                "{at} {of} by {lean}{mean}; content-free inputs are {percent} {label}{text}.",
+                "{at} the prompt leans by {lean}; content-free inputs are {share} {label}.",
                 at=at,
-                of=of,
-                lean=points(one.lean),
-                mean=mean,
-                percent=percent(one.probs[label]),
+                lean=lean,
+                share=share,
                 label=quoted(label),
-                text="" if one.draws == 1 else tr(" over draws"),
+            )
+            if one.draws == 1
+            else tr(
+                "{at} a draw of shots leans by {lean} on average; content-free inputs are "
+                "{share} {label} over draws.",
+                at=at,
+                lean=lean,
+                share=share,
+                label=quoted(label),
             )
         )
 
@@ -51,20 +56,11 @@ def of_last(bias: PromptBias) -> Iterator[str]:
     found = [one for one in every if one.significant]
     for one in found:
         change = change_of(one.delta, one.ci)
-        p = (
-            ""
-            if one.p_holm is None
-            else tr(" (Holm-adjusted {p_value})", p_value=p_value(one.p_holm))
-        )
-        what = "A label" if len(bias.labels) == 2 else quoted(one.label)
-        more = "more" if one.delta > 0 else "less"
-        yield tr(
-            "{what} is {more} probable where the last shot has it: {change} points{p}.",
-            what=what,
-            more=more,
-            change=change,
-            p=p,
-        )
+        p = "" if one.p_holm is None else tr(" (Holm-adjusted {p})", p=p_value(one.p_holm))
+        what = tr("A label") if len(bias.labels) == 2 else quoted(one.label)
+        more = mark("{what} is more probable where the last shot has it: {change} points{p}.")
+        less = mark("{what} is less probable where the last shot has it: {change} points{p}.")
+        yield tr(more if one.delta > 0 else less, what=what, change=change, p=p)
     if bias.by_last and not found:
         yield tr("The label of the last shot makes no significant difference.")
 
@@ -104,10 +100,10 @@ def of_calibrations(bias: PromptBias) -> Iterator[str]:
         yield (
             tr(
                 "The answers are {answers} off the frequencies of the gold labels; with "
-                "{method} calibration {points}.",
+                "{method} calibration {left}.",
                 answers=points(plain.answers),
                 method=best.method,
-                points=points(best.answers or 0.0),
+                left=points(best.answers or 0.0),
             )
         )
 
@@ -142,15 +138,15 @@ def _shift(one: GroupShift) -> str:
     p = (
         ""
         if one.from_rest_p_holm is None
-        else tr(" (Holm-adjusted {p_value})", p_value=p_value(one.from_rest_p_holm))
+        else tr(" (Holm-adjusted {p})", p=p_value(one.from_rest_p_holm))
     )
     return capital(
         tr(
-            "shots that are all {label} move {group} by {change_of} points, {more} "
+            "shots that are all {label} move {group} by {change} points, {more} "
             "against the other queries, significant{p}.",
             label=quoted(one.label),
             group=quoted(one.group),
-            change_of=change_of(one.delta, one.ci),
+            change=change_of(one.delta, one.ci),
             more=more,
             p=p,
         )

@@ -72,7 +72,7 @@ def prompt_bias_tables(bias: PromptBias, width: int = 110) -> Iterator[Renderabl
 
 
 def _probes(bias: PromptBias) -> str:
-    return counted(bias.probes, tr("content-free input"))
+    return counted(bias.probes, "content-free input", "content-free inputs")
 
 
 def _labels(bias: PromptBias) -> tuple[str, ...]:
@@ -84,9 +84,8 @@ def _labels(bias: PromptBias) -> tuple[str, ...]:
 
 def _by_shots(bias: PromptBias) -> TextTable:
     labels = _labels(bias)
-    made = table(
-        tr("shots:"), tr("draws:"), *(f"P({visible(label, 18)}):" for label in labels), tr("lean:")
-    )
+    shares = (f"P({visible(label, 18)}):" for label in labels)
+    made = table(tr("shots:"), tr("draws:"), *shares, tr("lean:"))
     for one in bias.by_shots:
         shown = [_share(one.probs[label], one.probs_ci.get(label)) for label in labels]
         made.add_row(str(one.shots), str(one.draws), *shown, points(one.lean))
@@ -95,11 +94,11 @@ def _by_shots(bias: PromptBias) -> TextTable:
 
 def _by_last(bias: PromptBias) -> TextTable:
     made = table(
-        "label",
-        "draws:",
+        tr("label"),
+        tr("draws:"),
         tr("last shot has it:"),
         tr("has another:"),
-        "change:",
+        tr("change:"),
         tr("over orders:"),
     )
     ranges = {one.label: one for one in bias.by_order}
@@ -120,9 +119,8 @@ def _by_last(bias: PromptBias) -> TextTable:
 
 
 def _calibrations(bias: PromptBias) -> TextTable:
-    made = table(
-        tr("calibration"), tr("content-free:"), tr("random words:"), tr("answers against gold:")
-    )
+    inputs = (tr("content-free:"), tr("random words:"))
+    made = table(tr("calibration"), *inputs, tr("answers against gold:"))
     for one in bias.calibrations:
         learnt = LEARNT.get(one.method)
         made.add_row(
@@ -140,8 +138,8 @@ def _points(value: float | None) -> str:
 
 def _groups(bias: PromptBias, width: int) -> TextTable:
     made = table(
-        *(tr("all shots"), bias.column or "group", "queries:", "P balanced:", "P all:", "change:"),
-        tr("against the rest:"),
+        *(tr("all shots"), bias.column or tr("group"), tr("queries:"), tr("P balanced:")),
+        *(tr("P all:"), tr("change:"), tr("against the rest:")),
     )
     ranked = sorted(bias.groups, key=lambda one: -abs(one.from_rest or 0.0))
     for one in ranked[:MOST_GROUPS]:

@@ -46,12 +46,12 @@ def load_audit(path: str | Path) -> Audit:
     except OSError as error:
         raise _bad(
             file,
-            tr("{strerror}; promptkit audit --out writes it", strerror=error.strerror or error),
+            tr("{problem}; promptkit audit --out writes it", problem=error.strerror or error),
         ) from None
     except (ValueError, RecursionError) as error:
-        raise _bad(file, tr("not JSON ({error}); {AGAIN}", error=error, AGAIN=tr(_AGAIN))) from None
+        raise _bad(file, tr("not JSON ({error}); {hint}", error=error, hint=tr(_AGAIN))) from None
     if not isinstance(data, dict) or "format" not in data:
-        raise _bad(file, tr("no audit; {AGAIN}", AGAIN=tr(_AGAIN)))
+        raise _bad(file, tr("no audit; {hint}", hint=tr(_AGAIN)))
     if data.pop("format") != FORMAT:
         raise _bad(file, tr("written by a later version of promptkit; update it"))
     try:
@@ -59,7 +59,7 @@ def load_audit(path: str | Path) -> Audit:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise _bad(file, f"{first['msg']}; {tr(_AGAIN)}", place) from None
+        raise _bad(file, f"{tr(first['msg'])}; {tr(_AGAIN)}", place) from None
 
 
 @cache

@@ -15,7 +15,6 @@ from promptkit.inference.prediction import Prediction
 from promptkit.tasks.examples import canonical_text
 from promptkit.tasks.measures import number_of
 from promptkit.tasks.task import Task
-from promptkit.translation import tr
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -65,7 +64,7 @@ def kind_of(task: Task[Any, Any], predictions: Sequence[Prediction]) -> AnswerKi
     labels: tuple[str, ...] = task.labels
     if task.options is not None:
         most = max(len(made.probs or ()) for made in predictions)
-        labels = tuple([tr("option {number}", number=number + 1) for number in range(most)])
+        labels = tuple([f"option {number + 1}" for number in range(most)])
     if not labels:
         return AnswerKind("share", ())
     return AnswerKind("probability" if scored else "share", labels)
@@ -88,7 +87,7 @@ def said_labels(task: Task[Any, Any], made: Prediction) -> frozenset[str] | None
         return None
     if task.options is not None:
         place = [*(made.probs or made.input[task.options])].index(made.label)
-        return frozenset([tr("option {place}", place=place + 1)])
+        return frozenset([f"option {place + 1}"])
     if isinstance(made.label, list):
         return frozenset(map(str, made.label))
     return frozenset([task.output_type.label_of.get(made.label, str(made.label))])

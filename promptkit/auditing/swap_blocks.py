@@ -23,7 +23,8 @@ def swap_blocks(audit: SwapAudit) -> Iterator[AuditBlock]:
     for slot in audit.slots:
         yield _slot(audit, slot)
     if audit.items:
-        heads = ("sentence", tr("term"), tr("answer"), "", tr("other term"), tr("answer"), "")
+        one = (tr("sentence"), tr("term"), tr("answer"), "")
+        heads = (*one, tr("other term"), tr("answer"), "")
         rows = tuple([_item(audit, one) for one in audit.items])
         yield AuditBlock(tr("The worst items"), audit.notes, heads, rows)
 
@@ -39,7 +40,7 @@ def _slot(audit: SwapAudit, slot: SlotSwaps) -> AuditBlock:
     changed = slot.change is not None
     heads = (
         slot.slot,
-        "sentences:",
+        tr("sentences:"),
         tr("labels that flip:"),
         *((tr("mean change:"), tr("worst change:")) if changed else ()),
         *(
@@ -65,7 +66,7 @@ def _item(audit: SwapAudit, one: SwapItem) -> tuple[str, ...]:
 
 
 def _side(audit: SwapAudit, one: SwapItem, side: SwapFilling) -> tuple[str, str, str]:
-    answer = "(none)" if side.label is None else shown(side.label)
+    answer = tr("(none)") if side.label is None else shown(side.label)
     measured = ""
     if side.measured is not None and audit.measure == "value":
         measured = plain(side.measured, 2)

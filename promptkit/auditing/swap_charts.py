@@ -82,10 +82,10 @@ def _effects(
     if not shown:
         return
     about = visible(subject(found[0][1], audit.measure), NAME)
-    title = tr(
-        "{about} against the others{text}",
-        about=about,
-        text="" if number_like else tr(", in points"),
+    title = (
+        tr("{about} against the others", about=about)
+        if number_like
+        else tr("{about} against the others, in points", about=about)
     )
     chart = intervals(shown, title, signs="+~g" if number_like else "+d")
     yield Panel(tr("{about} against the others", about=about), chart, _said(capital(title), shown))

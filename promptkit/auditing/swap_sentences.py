@@ -138,7 +138,8 @@ def _sentence(
         if others:
             left_out[LeftOut(slot.name, tr("it has several terms of {slot}", slot=slot.name))] += 1
         elif word := ambiguous(slot, term, texts):
-            left_out[LeftOut(slot.name, tr("nothing says which form {word!r} is", word=word))] += 1
+            reason = tr("nothing says which form {word!r} is", word=word)
+            left_out[LeftOut(slot.name, reason)] += 1
         else:
             fields = _mapped(fields, Pattern, partial(with_holes, slot=slot, term=term))
             own[slot.name] = term

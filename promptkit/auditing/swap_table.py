@@ -73,9 +73,9 @@ def _terms(audit: SwapAudit, slot: SlotSwaps, width: int) -> TextTable:
     changed = slot.change is not None
     made = table(
         slot.slot,
-        "sentences:",
-        "flips:",
-        *([tr("mean change:"), "worst:"] if changed else []),
+        tr("sentences:"),
+        tr("flips:"),
+        *([tr("mean change:"), tr("worst:")] if changed else []),
         *(f"{name}:" for name in columns),
     )
     rows = [*slot.groups, *sorted(slot.terms, key=_size)[:MOST_TERMS]]
@@ -97,7 +97,7 @@ def _columns(audit: SwapAudit, slot: SlotSwaps, labels: Sequence[str | None]) ->
         return [tr("largest effect")]
     effects = slot.terms[0].effects
     return [
-        tr("{visible} against the others", visible=visible(subject(one, audit.measure), 24))
+        tr("{about} against the others", about=visible(subject(one, audit.measure), 24))
         for one in effects
     ]
 
@@ -127,7 +127,7 @@ def _amount(audit: SwapAudit, value: float | None) -> Text:
 
 
 def _items(audit: SwapAudit, width: int) -> TextTable:
-    made = table(tr("sentence"), tr("term"), tr("answer"), "", tr("term"), tr("answer"), "")
+    made = table(tr("sentence"), *(tr("term"), tr("answer"), "") * 2)
     room = max(width - 70, 24)
     for one in audit.items[:MOST_ITEMS]:
         first, second = (_side(audit, one, side) for side in (one.first, one.second))
@@ -136,7 +136,7 @@ def _items(audit: SwapAudit, width: int) -> TextTable:
 
 
 def _side(audit: SwapAudit, one: SwapItem, side: SwapFilling) -> tuple[Text, Text, Text]:
-    answer = "(none)" if side.label is None else visible(shown(side.label), 14)
+    answer = tr("(none)") if side.label is None else visible(shown(side.label), 14)
     measured = ""
     if side.measured is not None and audit.measure == "value":
         measured = plain(side.measured, 2)

@@ -97,8 +97,8 @@ def _flips(measure: SwapMeasure, slot: SlotSwaps) -> str:
     what = tr("the answer") if measure == "value" else tr("the probability of a label")
     mean, worst = amount(measure, slot.change), amount(measure, slot.worst)
     return tr(
-        "{capital}; {what} changes by {mean} on average, and by {worst} at worst.",
-        capital=capital(flips),
+        "{flips}; {what} changes by {mean} on average, and by {worst} at worst.",
+        flips=capital(flips),
         what=what,
         mean=mean,
         worst=worst,
@@ -115,18 +115,15 @@ def _effects(
     found.sort(key=lambda pair: -abs(pair[1].delta))
     for row, effect in found[:SHOWN]:
         delta = change(audit.measure, effect.delta, effect.ci)
-        unit = "" if audit.measure == "value" else " points"
-        others = quoted(rows[1].name, 24) if len(rows) == 2 else tr("the other {kind}s", kind=kind)
+        unit = "" if audit.measure == "value" else tr(" points")
+        rest = tr("the other groups") if kind == "group" else tr("the other terms")
+        others = quoted(rows[1].name, 24) if len(rows) == 2 else rest
         of = tr("terms of ") if kind == "group" else ""
-        p = (
-            ""
-            if effect.p_holm is None
-            else tr(" (Holm-adjusted {p_value})", p_value=p_value(effect.p_holm))
-        )
+        p = "" if effect.p_holm is None else tr(" (Holm-adjusted {p})", p=p_value(effect.p_holm))
         yield (
             tr(
-                "{capital} with {of}{name} against {others}: {delta}{unit}, significant{p}.",
-                capital=capital(subject(effect, audit.measure)),
+                "{what} with {of}{name} against {others}: {delta}{unit}, significant{p}.",
+                what=capital(subject(effect, audit.measure)),
                 of=of,
                 name=quoted(row.name, 24),
                 others=others,
@@ -137,7 +134,9 @@ def _effects(
         )
     if found[SHOWN:]:
         names = [quoted(row.name, 24) for row, _ in found[SHOWN : SHOWN + 3]]
-        more = [tr("{value} more", value=len(found) - SHOWN - 3)] if found[SHOWN + 3 :] else []
-        yield tr("Significant effects too: {listed}.", listed=listed([*names, *more]))
+        more = [tr("{count} more", count=len(found) - SHOWN - 3)] if found[SHOWN + 3 :] else []
+        yield tr("Significant effects too: {names}.", names=listed([*names, *more]))
     if tested and not found:
-        yield tr("No {kind} of {slot} has a significant effect.", kind=kind, slot=slot.slot)
+        group = tr("No group of {slot} has a significant effect.", slot=slot.slot)
+        term = tr("No term of {slot} has a significant effect.", slot=slot.slot)
+        yield group if kind == "group" else term

@@ -40,7 +40,7 @@ from promptkit.tasks.swap_patterns import Pattern
 from promptkit.tasks.swap_slots import SwapSlot, Terms, slots_of
 from promptkit.tasks.task import Task
 from promptkit.text import counted, did_you_mean, first_names
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 MOST_INPUTS = 20_000
 """Number of filled inputs that are asked, at most; of more sentences some are drawn."""
@@ -144,10 +144,10 @@ def _read(
             )
         )
     if rows is not None:
-        read, where = sentences_of(rows, task, slots), tr("no row has")
+        read, where = sentences_of(rows, task, slots), mark("no row has {terms}{why}")
     else:
         read = sentences_of(task.swaps.sentences, task, slots, strict=True)
-        where = tr("neither a sentence of the audit nor a test has")
+        where = mark("neither a sentence of the audit nor a test has {terms}{why}")
         rest = {name: slot for name, slot in slots.items() if name not in _found(read)}
         if rest:
             more = sentences_of(task.tests, task, rest)
@@ -164,15 +164,13 @@ def _read(
                 if reasons
                 else ""
             )
-            terms = first_names([repr(term.text) for term in slot.terms], 3)
+            some = first_names([repr(term.text) for term in slot.terms], 3)
+            terms = tr("{hole} or one of its terms ({some})", hole=f"{{{name}}}", some=some)
             raise TaskError(
                 tr(
-                    "audit.swap.{name}: {where} {{{name}}} or one of its terms ({terms}){why}; "
-                    "write sentences with it, or leave the slot out",
-                    name=name,
-                    where=where,
-                    terms=terms,
-                    why=why,
+                    "audit.swap.{slot}: {problem}; write sentences with it, or leave the slot out",
+                    slot=name,
+                    problem=tr(where, terms=terms, why=why),
                 )
             )
     return read

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promptkit.auditing.audited_answers import AuditedAnswers
+from promptkit.auditing.group_sentences import positive_name
 from promptkit.auditing.groups import positive_text
 from promptkit.errors import TaskError
 from promptkit.evaluation.confidence_metrics import auroc
@@ -121,13 +122,16 @@ def unintended_bias_of(
             )
         )
     if gold.all() or not gold.any():
-        which = "all" if gold.all() else "none"
+        positive = positive_name(positive_text(answers.positive))
         raise TaskError(
             tr(
-                "unintended bias: {which} of the gold outputs is {positive_text}, and it "
-                "takes both",
-                which=which,
-                positive_text=positive_text(answers.positive),
+                "unintended bias: all of the gold outputs is {positive}, and it takes both",
+                positive=positive,
+            )
+            if gold.all()
+            else tr(
+                "unintended bias: none of the gold outputs is {positive}, and it takes both",
+                positive=positive,
             )
         )
     curves = _Curves(scores, gold, answers.outcomes.drawn)
@@ -150,8 +154,8 @@ def unintended_bias_of(
     subgroup, bpsn, bnsp = (curves.mean(shares[kind]) for kind in KINDS)
     overall = curves.area(auc_shares(scores, gold))
     assert overall is not None
-    positive = positive_text(answers.positive) or ""
-    return UnintendedBias(positive, by, overall, tuple(found), subgroup, bpsn, bnsp)
+    stated = positive_text(answers.positive) or ""
+    return UnintendedBias(stated, by, overall, tuple(found), subgroup, bpsn, bnsp)
 
 
 def auc_shares(
