@@ -124,11 +124,11 @@ def plan_search(
     if not 0 < count < len(task.demos):
         raise TaskError(
             tr(
-                "task {name!r}: {count} of {count_2} examples of the pool cannot be held "
+                "task {name!r}: {count} of {most} examples of the pool cannot be held "
                 "out and leave some to show; add examples, or hold out fewer",
                 name=task.name,
                 count=count,
-                count_2=len(task.demos),
+                most=len(task.demos),
             )
         )
     asked, rest = _split(list(task.demos), count, seed)
@@ -143,12 +143,12 @@ def plan_search(
         raise TaskError(
             tr(
                 "task {name!r}: {shots} shots asked, but beside the {count} examples held "
-                "out the pool has only {count_2}{left}; add some, ask for fewer shots or "
+                "out the pool has only {most}{left}; add some, ask for fewer shots or "
                 "hold out fewer{allow}",
                 name=task.name,
                 shots=shots,
                 count=count,
-                count_2=len(candidates),
+                most=len(candidates),
                 left=left,
                 allow=allow,
             )
@@ -173,7 +173,7 @@ def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
 
     A label's first are held out, so that an added row moves at most a row of each label.
     """
-    drawn = sorted(pool, key=lambda example: digest(tr("held out"), seed, example.id))
+    drawn = sorted(pool, key=lambda example: digest("held out", seed, example.id))
     by_label: dict[str, list[Example[Any, Any]]] = {}
     for example in drawn:
         by_label.setdefault(output_key(example.output), []).append(example)

@@ -255,9 +255,9 @@ def _languages(spec: TaskFile, path: Path, output: OutputType) -> tuple[Translat
                 if name not in spec.input:
                     raise TaskError(
                         tr(
-                            "languages.{tag}.same: {unknown_part}",
+                            "languages.{tag}.same: {reason}",
                             tag=tag,
-                            unknown_part=unknown_part(name, spec.input),
+                            reason=unknown_part(name, spec.input),
                         )
                     )
         return translations_of(spec.language or "", spec.instruction, given, output, spec.input)
