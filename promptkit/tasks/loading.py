@@ -238,7 +238,7 @@ def _folds_by(
     for row in rows:
         name = row.example.metadata.get(column)
         if name in (None, ""):
-            problems.append(Problem("missing", str(row.file), row.line, row.example.id, column))
+            problems.append(Problem(tr("missing"), str(row.file), row.line, row.example.id, column))
         folds[row.example.id] = numbers.setdefault(str(name), len(numbers))
     return folds
 
