@@ -96,29 +96,7 @@ def plan_search(
     near-duplicates are no candidates, unless the task allows them. A query takes `per_query`
     prompts. Raises `TaskError` where the pool or the budget is too small.
     """
-    if task.folds:
-        raise TaskError(
-            tr(
-                "task {name!r}: with folds every example is a test, and a search would "
-                "learn from the tests; split them (split = 0.5 in [files] of task.toml, or "
-                "ExampleSet.split)",
-                name=task.name,
-            )
-        )
-    if method not in get_args(Method):
-        known = " or ".join(get_args(Method))
-        raise TaskError(
-            tr("there is no method {method!r}; there is {known}", method=method, known=known)
-        )
-    for name, value in (("shots", shots), ("budget", budget), ("held_out", held_out or 1)):
-        if not isinstance(value, int) or value < 1:
-            raise TaskError(
-                tr(
-                    "{name} is {value}; it is a whole number, 1 or more",
-                    name=name,
-                    value=shorten(value),
-                )
-            )
+    _check(task, method, shots=shots, budget=budget, held_out=held_out or 1)
     queries = budget // per_query
     count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, queries // (10 * shots)))
     if not 0 < count < len(task.demos):
@@ -166,6 +144,33 @@ def plan_search(
         prompts=prompts,
         budget=budget,
     )
+
+
+def _check(task: Task[Any, Any], method: str, **numbers: object) -> None:
+    """Raise `TaskError` for a task or numbers that no search can have."""
+    if task.folds:
+        raise TaskError(
+            tr(
+                "task {name!r}: with folds every example is a test, and a search would "
+                "learn from the tests; split them (split = 0.5 in [files] of task.toml, or "
+                "ExampleSet.split)",
+                name=task.name,
+            )
+        )
+    if method not in get_args(Method):
+        known = " or ".join(get_args(Method))
+        raise TaskError(
+            tr("there is no method {method!r}; there is {known}", method=method, known=known)
+        )
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise TaskError(
+                tr(
+                    "{name} is {value}; it is a whole number, 1 or more",
+                    name=name,
+                    value=shorten(value),
+                )
+            )
 
 
 def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
