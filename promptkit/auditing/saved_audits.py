@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from promptkit.auditing.audit import FILE, FORMAT, Audit
 from promptkit.errors import DataError, Problem
 from promptkit.files.paths import read_bytes
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.translation import mark, tr
 
 MOST_BYTES = 1 << 30
@@ -59,7 +60,7 @@ def load_audit(path: str | Path) -> Audit:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise _bad(file, f"{tr(first['msg'])}; {tr(_AGAIN)}", place) from None
+        raise _bad(file, f"{said_of(first)}; {tr(_AGAIN)}", place) from None
 
 
 @cache

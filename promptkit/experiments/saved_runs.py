@@ -44,6 +44,7 @@ from promptkit.inference.prediction import Prediction
 from promptkit.inference.threshold_stage import Thresholds
 from promptkit.models.base import ModelIdentity
 from promptkit.report.packed_prompts import Block
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.translation import mark, tr
 
 MOST_BYTES = 8 << 30
@@ -292,7 +293,7 @@ def _parsed(kind: Any, data: Mapping[str, Any], file: Path, line: int | None = N
                 file, tr("no field {place!r}; {AGAIN}", place=place, AGAIN=tr(_AGAIN)), line
             ) from None
         value = None if isinstance(first["input"], dict) else first["input"]
-        reason = f"{first['msg']}; {tr(_AGAIN)}"
+        reason = f"{said_of(first)}; {tr(_AGAIN)}"
         raise _bad(file, reason, line, field=place, value=value) from None
 
 

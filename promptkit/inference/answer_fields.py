@@ -135,7 +135,7 @@ def scored(
         "near_tie": margin is not None and margin <= tolerance,
         "coverage": sum(map(math.exp, score.logprobs)),
         "text": None,
-        "failure": _UNKNOWN.format(shorten(label)) if best in score.unknown else None,
+        "failure": tr(_UNKNOWN).format(shorten(label)) if best in score.unknown else None,
     }
     value = [label] if task.many else task.output_type.values.get(label, label)
     return Answer(value, fields)
@@ -159,7 +159,7 @@ def _generated(parse: Callable[[str], Any], generation: Generation, whole: bool)
     """Return a generated answer; an unfinished one of a `whole` format has no value."""
     said: dict[str, Any] = {**UNSCORED, "text": generation.text, "failure": None}
     if whole and generation.finish in ("length", "stuck"):
-        return Answer(None, {**said, "failure": _UNFINISHED[generation.finish]})
+        return Answer(None, {**said, "failure": tr(_UNFINISHED[generation.finish])})
     try:
         return Answer(parse(generation.text.strip()), said)
     except ValueError as error:

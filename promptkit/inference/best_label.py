@@ -32,8 +32,8 @@ def check_scores(predictor: Any) -> None:
     if not predictor.task.is_scored:
         raise TaskError(tr("scores best: of labels, and the answers of this task are generated"))
     for name, asked in (
-        ("a calibration", predictor.calibration is not None),
-        ("a threshold", predictor.threshold is not None),
+        (tr("a calibration"), predictor.calibration is not None),
+        (tr("a threshold"), predictor.threshold is not None),
         (tr("a list of labels for each row"), predictor.task.many),
         (tr("a vote of several rationales"), predictor.rationales > 1),
     ):

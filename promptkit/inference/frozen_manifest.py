@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from promptkit.inference.prediction import Fit
+from promptkit.tasks.pydantic_messages import said_of
 
 MOST_FOLDERS = 1000
 """Number of folders in which a template looks for others."""
@@ -95,5 +96,5 @@ def manifest_problem(data: Mapping[str, Any]) -> str | None:
         _adapter(FrozenManifest).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"{'.'.join(map(str, first['loc']))}: {said_of(first)}"
     return None

@@ -196,10 +196,8 @@ class Predictor:
             object.__setattr__(self, "language", self.task.asked_in)
         self.reasoning  # noqa: B018 - raises for numbers out of range
         if self.fit not in get_args(Fit):
-            known = ", ".join(get_args(Fit))
-            raise TaskError(
-                tr("unknown fit {fit!r}; choose one of: {known}", fit=self.fit, known=known)
-            )
+            known, fit = ", ".join(get_args(Fit)), self.fit
+            raise TaskError(tr("unknown fit {fit!r}; choose one of: {known}", fit=fit, known=known))
         check_scores(self)
         if self.task.many and (self.threshold is not None or self.calibration is not None):
             raise TaskError(tr("calibration and threshold are for answers of one label, not lists"))

@@ -307,7 +307,7 @@ def _rule(
         if format is not None:
             parts += [_FORMAT_RULE, format.kind, format.schema, lead]
         if sample and sampling.temperature > 0:
-            parts += [tr("sample {sample}", sample=sample)]
+            parts += [f"sample {sample}"]
     return f"[{json.dumps(parts)}, {json.dumps(identity.key)}, ".encode()
 
 

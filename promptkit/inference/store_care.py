@@ -41,9 +41,9 @@ class StoreState:
     def __str__(self) -> str:
         lines = [
             tr(
-                "{escaped}: {predictions} ({scored:,} scored, {generated:,} generated), "
+                "{path}: {predictions} ({scored:,} scored, {generated:,} generated), "
                 "{size:,.1f} MB",
-                escaped=escaped(str(self.path)),
+                path=escaped(str(self.path)),
                 predictions=counted(self.scored + self.generated, "prediction", "predictions"),
                 scored=self.scored,
                 generated=self.generated,
@@ -51,7 +51,7 @@ class StoreState:
             )
         ]
         if self.damaged:
-            rows = counted(self.damaged, tr("damaged row"))
+            rows = counted(self.damaged, "damaged row", "damaged rows")
             lines.append(
                 tr("{rows}: asked again when needed; promptkit store prune deletes them", rows=rows)
             )

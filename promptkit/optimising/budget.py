@@ -96,39 +96,17 @@ def plan_search(
     near-duplicates are no candidates, unless the task allows them. A query takes `per_query`
     prompts. Raises `TaskError` where the pool or the budget is too small.
     """
-    if task.folds:
-        raise TaskError(
-            tr(
-                "task {name!r}: with folds every example is a test, and a search would "
-                "learn from the tests; split them (split = 0.5 in [files] of task.toml, or "
-                "ExampleSet.split)",
-                name=task.name,
-            )
-        )
-    if method not in get_args(Method):
-        known = " or ".join(get_args(Method))
-        raise TaskError(
-            tr("there is no method {method!r}; there is {known}", method=method, known=known)
-        )
-    for name, value in (("shots", shots), ("budget", budget), ("held_out", held_out or 1)):
-        if not isinstance(value, int) or value < 1:
-            raise TaskError(
-                tr(
-                    "{name} is {value}; it is a whole number, 1 or more",
-                    name=name,
-                    value=shorten(value),
-                )
-            )
+    _check(task, method, shots=shots, budget=budget, held_out=held_out or 1)
     queries = budget // per_query
     count = held_out or min(len(task.demos) // 3, HELD_OUT, max(10, queries // (10 * shots)))
     if not 0 < count < len(task.demos):
         raise TaskError(
             tr(
-                "task {name!r}: {count} of {count_2} examples of the pool cannot be held "
+                "task {name!r}: {count} of {most} examples of the pool cannot be held "
                 "out and leave some to show; add examples, or hold out fewer",
                 name=task.name,
                 count=count,
-                count_2=len(task.demos),
+                most=len(task.demos),
             )
         )
     asked, rest = _split(list(task.demos), count, seed)
@@ -143,12 +121,12 @@ def plan_search(
         raise TaskError(
             tr(
                 "task {name!r}: {shots} shots asked, but beside the {count} examples held "
-                "out the pool has only {count_2}{left}; add some, ask for fewer shots or "
+                "out the pool has only {most}{left}; add some, ask for fewer shots or "
                 "hold out fewer{allow}",
                 name=task.name,
                 shots=shots,
                 count=count,
-                count_2=len(candidates),
+                most=len(candidates),
                 left=left,
                 allow=allow,
             )
@@ -168,12 +146,39 @@ def plan_search(
     )
 
 
+def _check(task: Task[Any, Any], method: str, **numbers: object) -> None:
+    """Raise `TaskError` for a task or numbers that no search can have."""
+    if task.folds:
+        raise TaskError(
+            tr(
+                "task {name!r}: with folds every example is a test, and a search would "
+                "learn from the tests; split them (split = 0.5 in [files] of task.toml, or "
+                "ExampleSet.split)",
+                name=task.name,
+            )
+        )
+    if method not in get_args(Method):
+        known = " or ".join(get_args(Method))
+        raise TaskError(
+            tr("there is no method {method!r}; there is {known}", method=method, known=known)
+        )
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise TaskError(
+                tr(
+                    "{name} is {value}; it is a whole number, 1 or more",
+                    name=name,
+                    value=shorten(value),
+                )
+            )
+
+
 def _split(pool: Examples, count: int, seed: int) -> tuple[Examples, Examples]:
     """`count` of the pool, each label in proportion, and the rest; both in a drawn order.
 
     A label's first are held out, so that an added row moves at most a row of each label.
     """
-    drawn = sorted(pool, key=lambda example: digest(tr("held out"), seed, example.id))
+    drawn = sorted(pool, key=lambda example: digest("held out", seed, example.id))
     by_label: dict[str, list[Example[Any, Any]]] = {}
     for example in drawn:
         by_label.setdefault(output_key(example.output), []).append(example)

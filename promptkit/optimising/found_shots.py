@@ -87,14 +87,18 @@ class Trial:
 
     def __str__(self) -> str:
         right = wilson(self.correct)
-        text = f"{100 * self.accuracy:.0f} % right [{100 * right.low:.0f}, {100 * right.high:.0f}]"
+        value, around = (
+            f"{100 * self.accuracy:.0f} %",
+            f"{100 * right.low:.0f}, {100 * right.high:.0f}",
+        )
+        text = tr("{value} right [{around}]", value=value, around=around)
         if self.log_loss is not None:
-            around = self._around()
+            losses = self._around()
             text += tr(
                 ", log loss {log_loss:.2f} [{low:.2f}, {high:.2f}]",
                 log_loss=self.log_loss,
-                low=around.low,
-                high=around.high,
+                low=losses.low,
+                high=losses.high,
             )
         if self.metric in (None, "accuracy", "log_loss") or self.value is None:
             return text

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from promptkit.serving.refusal import RefusalError, flaw
 from promptkit.serving.served import InputAnswer, Served
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.text import listed
 from promptkit.translation import tr
 
@@ -108,7 +109,7 @@ def request_of(data: Any) -> SystemOneRequest:
         return SystemOneRequest.model_validate(data)
     except ValidationError as error:
         items = error.errors(include_url=False)
-        flaws = [flaw(item["loc"], item["msg"], item["input"]) for item in items]
+        flaws = [flaw(item["loc"], said_of(item), item["input"]) for item in items]
         raise RefusalError(422, flaws) from None
 
 

@@ -144,9 +144,9 @@ def _in_set(part: re.Match[str], start: int) -> str:
     if part[0] == r"\W":
         raise TaskError(
             tr(
-                "\\W at character {value}: it is not supported within [...]; write "
+                "\\W at character {place}: it is not supported within [...]; write "
                 "[^\\w...], or (?s:.) for any character",
-                value=start + part.start() + 1,
+                place=start + part.start() + 1,
             )
         )
     if part["code"]:
@@ -167,7 +167,9 @@ def _reason(error: Exception, pattern: str) -> str:
         else ""
     )
     return tr(
-        "not a regular expression for RE2: {where}{get}", where=where, get=_REASONS.get(said, said)
+        "not a regular expression for RE2: {where}{reason}",
+        where=where,
+        reason=tr(_REASONS.get(said, said)),
     )
 
 

@@ -102,7 +102,7 @@ def _inline(section: AuditSection, path: Path, parser: ExampleParser) -> Iterato
             )
         )
     for number, text in enumerate(section.sentences, start=1):
-        id = tr("audit sentence {number}", number=number)
+        id = f"audit sentence {number}"
         example = parser.parse({"id": id, "input": dict.fromkeys(parser.keys, text)}, example=id)
         if example is not None:
             yield _Sentence(example, id, str(path))

@@ -34,9 +34,9 @@ def dataset_rows(
         kinds = dict.fromkeys(type(features[name]).__name__ for name in media)
         raise TaskError(
             tr(
-                "the dataset's column {shorten} is of the type {kinds}, and prompts are "
+                "the dataset's column {column} is of the type {kinds}, and prompts are "
                 "texts; leave it out: rows.remove_columns({media!r})",
-                shorten=shorten(media[0]),
+                column=shorten(media[0]),
                 kinds=", ".join(kinds),
                 media=media,
             )

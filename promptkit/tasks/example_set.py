@@ -293,10 +293,10 @@ class ExampleSet(Typed, RootModel[tuple[Example[I, O], ...]], Generic[I, O]):
         if len({*folds}) < count:
             raise TaskError(
                 tr(
-                    "{count} examples do not make {count_2} folds, since near-duplicates stay "
+                    "{count} examples do not make {folds} folds, since near-duplicates stay "
                     "together; choose fewer",
                     count=len(self),
-                    count_2=count,
+                    folds=count,
                 )
             )
         return {example.id: fold for example, fold in zip(self.root, folds, strict=True)}

@@ -39,10 +39,10 @@ def input_type(spec: TaskFile, path: Path) -> type[BaseModel]:
                 tr(
                     "{path}: input.{name}: a field's name is letters, digits and underscores, "
                     "does not begin with one, and is not 'id' or 'output'; for a column of "
-                    'this name write FIELD = {{ type = "str", column = {dumps} }}',
+                    'this name write FIELD = {{ type = "str", column = {column} }}',
                     path=path,
                     name=name,
-                    dumps=json.dumps(name, ensure_ascii=False),
+                    column=json.dumps(name, ensure_ascii=False),
                 )
             )
         if name.startswith("model_") and hasattr(BaseModel, name):
@@ -249,9 +249,9 @@ def _read_schema(path: Path) -> Any:
     except (ValueError, jsonschema.SchemaError) as error:
         raise TaskError(
             tr(
-                "{path}: not a JSON Schema: {splitlines}",
+                "{path}: not a JSON Schema: {error}",
                 path=path,
-                splitlines=str(error).splitlines()[0],
+                error=str(error).splitlines()[0],
             )
         ) from None
     except RecursionError:

@@ -156,9 +156,9 @@ def _score(scorer: Scorer, value: Any, gold: Any, example: str | None) -> float:
         score = float(scorer(value, gold))
     except Exception as error:
         reason = tr(
-            "the scorer {name!r} raised {name_2}: {error}",
+            "the scorer {name!r} raised {kind}: {error}",
             name=name,
-            name_2=type(error).__name__,
+            kind=type(error).__name__,
             error=error,
         )
         raise DataError([Problem(reason, example=example, value=value)]) from error

@@ -238,7 +238,7 @@ def _folds_by(
     for row in rows:
         name = row.example.metadata.get(column)
         if name in (None, ""):
-            problems.append(Problem("missing", str(row.file), row.line, row.example.id, column))
+            problems.append(Problem(tr("missing"), str(row.file), row.line, row.example.id, column))
         folds[row.example.id] = numbers.setdefault(str(name), len(numbers))
     return folds
 
@@ -255,9 +255,9 @@ def _languages(spec: TaskFile, path: Path, output: OutputType) -> tuple[Translat
                 if name not in spec.input:
                     raise TaskError(
                         tr(
-                            "languages.{tag}.same: {unknown_part}",
+                            "languages.{tag}.same: {reason}",
                             tag=tag,
-                            unknown_part=unknown_part(name, spec.input),
+                            reason=unknown_part(name, spec.input),
                         )
                     )
         return translations_of(spec.language or "", spec.instruction, given, output, spec.input)

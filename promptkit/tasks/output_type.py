@@ -32,6 +32,7 @@ from promptkit.tasks import label_sets
 from promptkit.tasks.digits import plain_number
 from promptkit.tasks.json_schema import WrittenSchema
 from promptkit.tasks.label_texts import equals, label_texts, written_otherwise
+from promptkit.tasks.pydantic_messages import first_reason
 from promptkit.text import did_you_mean, first_names
 from promptkit.translation import tr
 
@@ -331,7 +332,7 @@ class OutputType:
 
     def _not_a_label(self, value: Any) -> str:
         if isinstance(value, bool | int | float):
-            kind = tr("truth value") if isinstance(value, bool) else "number"
+            kind = tr("truth value") if isinstance(value, bool) else tr("number")
             return tr(
                 "not one of the labels ({shown}), but the {kind} {literal}",
                 shown=self._shown,
@@ -390,11 +391,3 @@ def _closed_values(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return list(annotation)
     return []
-
-
-def first_reason(error: ValidationError) -> str:
-    """Return the first error that pydantic reports, in one line."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    shown = tr(" (got {shorten})", shorten=shorten(first["input"])) if where else ""
-    return f"{where}: {first['msg']}{shown}" if where else first["msg"]

@@ -63,11 +63,11 @@ def ranked_pool(
     if count is not None and len(drawn) < count:
         raise TaskError(
             tr(
-                "{name}: {count} examples are asked for, and the pool has {count_2} that "
+                "{name}: {count} examples are asked for, and the pool has {most} that "
                 "are no near-duplicates of tests",
                 name=task.name,
                 count=count,
-                count_2=len(drawn),
+                most=len(drawn),
             )
         )
     return drawn

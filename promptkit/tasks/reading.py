@@ -159,9 +159,7 @@ class RowReader:
         }
         for name in columns:
             if name not in (*parser.keys, *RESERVED):
-                raise TaskError(
-                    tr("columns: {unknown_part}", unknown_part=unknown_part(name, parser.keys))
-                )
+                raise TaskError(tr("columns: {reason}", reason=unknown_part(name, parser.keys)))
         self.output_column = self._columns.get("output", "output")
         self.required = [
             column
@@ -231,11 +229,12 @@ class RowReader:
     def _advice(self, problem: Problem) -> str:
         """Return what to write instead of values that spreadsheets and data sets often hold."""
         reason, value = problem.reason, str(problem.value)
-        if "valid number" in reason or "valid integer" in reason:
+        if any(tr(said) in reason for said in _NOT_NUMBERS):
             return tr("; write it with a decimal point, as 1234.5") if "," in value else ""
-        if "valid boolean" in reason:
+        if any(tr(said) in reason for said in _NOT_BOOLEANS):
             return tr("; write true or false")
-        if reason.startswith("not one of the labels") and value.isdigit() and not self._codes:
+        is_output = problem.field == "output" and self._parser.output.values
+        if is_output and value.isdigit() and not self._codes:
             return tr("; where numbers stand for labels, say which in `labels`")
         return ""
 
@@ -315,6 +314,20 @@ class RowReader:
         return {key for key, name in self._parser.keys.items() if _is_list(fields[name].annotation)}
 
 
+_NOT_NUMBERS = (
+    "Input should be a valid number",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be a valid integer",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be a valid integer, got a number with a fractional part",
+)
+_NOT_BOOLEANS = (
+    "Input should be a valid boolean",
+    "Input should be a valid boolean, unable to interpret input",
+)
+"""What pydantic says of values that spreadsheets and data sets write otherwise."""
+
+
 def _is_list(annotation: Any) -> bool:
     """Return whether a type is one of lists or records."""
     kind = get_origin(annotation) or annotation
@@ -347,10 +360,10 @@ def misnamed(
     place: tuple[str, int | None],
 ) -> Iterator[Problem]:
     """Columns that a row lacks or has no value in, or holds under other names."""
-    id = row.get("id")
+    id, others = row.get("id"), [name for name in row if name not in required]
     for column in missing:
-        hint = column_hint(column, [c for c in row if c not in required], [*row])
-        if "did you mean" not in hint:
+        hint = column_hint(column, others, [*row])
+        if not did_you_mean(column, others):
             hint += tr("; name the one that holds it in `columns`")
-        reason = tr("missing value") if column in row else f"missing{hint}"
+        reason = tr("missing value") if column in row else tr("missing{hint}", hint=hint)
         yield Problem(reason, *place, None if id is None else str(id), column)

@@ -193,9 +193,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(
-            tr("key {most_common!r} is repeated", most_common=Counter(names).most_common(1)[0][0])
-        )
+        raise ValueError(tr("key {key!r} is repeated", key=Counter(names).most_common(1)[0][0]))
     return row
 
 

@@ -35,6 +35,7 @@ from promptkit.tasks.languages import Languages, Translation, translations_of, u
 from promptkit.tasks.measures import Scoring
 from promptkit.tasks.options import options_field
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.tasks.row_checks import check_rows, placed
 from promptkit.tasks.swap_slots import Swaps
 from promptkit.tasks.task_card import TaskCard
@@ -143,7 +144,7 @@ class Task(Typed, Generic[I, O]):
             task = handler(data)
         except ValidationError as error:
             items = error.errors(include_url=False)
-            reasons = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items]
+            reasons = [f"{'.'.join(map(str, item['loc']))}: {said_of(item)}" for item in items]
             raise TaskError("; ".join(reasons)) from None
         _ = task.labels, task.options  # labels that clash are an error of the task
         _ = task.judge  # so is a scoring that does not fit

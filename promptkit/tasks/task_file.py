@@ -23,6 +23,7 @@ from promptkit.files.paths import MOST_TEXT, read_bytes
 from promptkit.tasks.answer_texts import Language
 from promptkit.tasks.audit_settings import AuditSection
 from promptkit.tasks.examples import RESERVED
+from promptkit.tasks.files_section import FilesSection
 from promptkit.tasks.input_section import (
     FieldSection,
     Kind,
@@ -151,40 +152,6 @@ class OutputSection(Section):
     def codes(self) -> dict[str, str]:
         """Labels by their codes."""
         return self.labels if isinstance(self.labels, dict) else {}
-
-
-def _one_split(schema: dict[str, Any]) -> None:
-    schema["dependencies"] = {name: ["data"] for name in ("split", "folds", "seed")}
-    apart = (("data", "demos"), ("data", "tests"), ("split", "folds"))
-    schema["not"] = {"anyOf": [{"required": [*pair]} for pair in apart]}
-
-
-class FilesSection(Section):
-    """`[files]`, relative to the task's folder."""
-
-    model_config = ConfigDict(json_schema_extra=_one_split)
-
-    demos: str | None = None
-    """The pool that shots are drawn from: CSV, JSON Lines or Parquet."""
-    tests: str | None = None
-    """The examples that are asked; they never overlap the pool."""
-    data: str | None = None
-    """One file of all examples, in place of `demos` and `tests`: a draw splits it. Near-duplicates
-    stay together, and the labels are spread evenly."""
-    split: float | None = Field(default=None, gt=0, lt=1)
-    """The share of the rows of `data` that become tests; 0.5 by default."""
-    folds: Annotated[int, Field(ge=2, le=32)] | str | None = None
-    """Number of folds of `data`: every row is a test, with shots from the other folds. Or the name
-    of a column with the fold of each row, such as its author."""
-    seed: int = 0
-    """Number of the draw that splits `data`."""
-    columns: dict[str, str] = Field(default={})
-    """The columns of input fields, of `output` and of `id` whose names differ:
-    `{ text = "sentence", output = "label" }`."""
-    audit: str | None = None
-    """Rows for `promptkit audit` with slots in braces among their texts: `{person} is a doctor.`"""
-    repeats: Literal["error", "drop"] = "error"
-    """The treatment of repeated rows, and of demonstrations that are also tests."""
 
 
 Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
@@ -394,9 +361,9 @@ def _check_columns(spec: TaskFile, path: Path) -> None:
         if name not in (*spec.input, *RESERVED):
             raise TaskError(
                 tr(
-                    "{path}: files.columns: {unknown_part}",
+                    "{path}: files.columns: {reason}",
                     path=path,
-                    unknown_part=unknown_part(name, spec.input),
+                    reason=unknown_part(name, spec.input),
                 )
             )
         if name in named:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
 from promptkit.errors import shorten
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.text import did_you_mean
 from promptkit.translation import mark, tr
 
@@ -32,21 +34,21 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
     for item in error.errors(include_url=False):
         keys = [str(k) for k in item["loc"] if not (isinstance(k, str) and "[" in k)]
         keys = keys or [str(k) for k in item["loc"]]
-        section, name = ".".join(keys[:-1]), keys[-1]
+        section, name, value = ".".join(keys[:-1]), keys[-1], shorten(item["input"])
         if keys[0] == "input" and len(keys) > 1:
             keys = keys[:2]
             reason = tr(
                 "a type is str, int, float, bool, list[str], options or a list of allowed "
                 'values, or a table such as {{ type = "str", column = "Title" }}, not '
-                "{shorten}",
-                shorten=shorten(item["input"]),
+                "{value}",
+                value=value,
             )
             if str(item["input"]).startswith(("list", "array")):
                 reason = tr(
-                    "a list is list[str], list[int], list[float] or list[bool], not {shorten}; "
+                    "a list is list[str], list[int], list[float] or list[bool], not {value}; "
                     "a list of records is a table [[{keys}]]; options that differ from row to "
                     "row are of the type options",
-                    shorten=shorten(item["input"]),
+                    value=value,
                     keys=".".join(keys),
                 )
         elif keys[:2] == ["output", "fields"] and len(keys) in (3, 4):
@@ -54,48 +56,44 @@ def reasons(error: ValidationError, known: Mapping[str, Sequence[str]]) -> Itera
             reason = tr(
                 "a type is str, int, float, bool, list[str], list[int], list[float] or a "
                 'list of allowed values, or a table such as {{ type = "float", within = '
-                "0.01 }}, not {shorten}",
-                shorten=shorten(item["input"]),
+                "0.01 }}, not {value}",
+                value=value,
             )
         elif item["type"] == "extra_forbidden":
             names = known.get(re.sub(r"^languages\..*", "languages", section), known[""])
             hint = did_you_mean(name, names) or tr("choose one of: {names}", names=", ".join(names))
             reason = tr("unknown key; {hint}", hint=hint)
         elif item["type"] == "missing":
-            reason = "missing"
+            reason = tr("missing")
         elif item["type"] == "dict_type" and isinstance(item["input"], list):
             continue  # said of the items of the list
         elif keys[:2] == ["output", "labels"] and len(keys) > 2:
             keys = keys[:3]
-            reason = tr(
-                "a label is text or a whole number, not {shorten}", shorten=shorten(item["input"])
-            )
+            reason = tr("a label is text or a whole number, not {value}", value=value)
         elif keys[:2] == ["files", "folds"]:
             keys = keys[:2]
             reason = tr(
                 "a number of folds from 2 to 32, or the column that holds each row's fold, "
-                "not {shorten}",
-                shorten=shorten(item["input"]),
+                "not {value}",
+                value=value,
             )
         elif section.split(".")[:2] in _NUMBERS and name in ("int", "float"):
             keys = keys[:-1]
-            reason = tr("a number, such as 1 or 0.5, not {shorten}", shorten=shorten(item["input"]))
+            reason = tr("a number, such as 1 or 0.5, not {value}", value=value)
         else:
-            keys, expected = _expected(keys, item["msg"])
-            reason = tr(
-                "{expected}, not {shorten}", expected=expected, shorten=shorten(item["input"])
-            )
+            keys, expected = _expected(keys, item)
+            reason = tr("{expected}, not {value}", expected=expected, value=value)
         where = ".".join(keys)
         if where not in seen:
             seen.add(where)
             yield f"{where}: {reason}"
 
 
-def _expected(keys: list[str], said: str) -> tuple[list[str], str]:
+def _expected(keys: list[str], item: Mapping[str, Any]) -> tuple[list[str], str]:
     """Return the keys that a reason names, and what should stand there."""
-    if keys[0] in ("language", "languages") and "match pattern" in said:
+    if keys[0] in ("language", "languages") and "match pattern" in item["msg"]:
         return keys, tr("a language tag of BCP 47, such as hi, pt-BR or hi-Latn")
-    return (keys[:3], tr(_SLOT)) if keys[:2] == ["audit", "swap"] else (keys, said)
+    return (keys[:3], tr(_SLOT)) if keys[:2] == ["audit", "swap"] else (keys, said_of(item))
 
 
 def _slots(error: ValidationError) -> Iterator[str]:

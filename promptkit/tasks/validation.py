@@ -18,6 +18,7 @@ from promptkit.tasks.digits import plain_number
 from promptkit.tasks.examples import Example, Place, canonical_text, content_id
 from promptkit.tasks.options import chosen, options_field
 from promptkit.tasks.output_type import OutputType
+from promptkit.tasks.pydantic_messages import said_of
 from promptkit.translation import tr
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -85,8 +86,8 @@ class ExampleParser:
         for key in value:
             if key not in Example.model_fields:
                 reason = tr(
-                    "an example has no such field; it has {model_fields}",
-                    model_fields=", ".join(Example.model_fields),
+                    "an example has no such field; it has {known}",
+                    known=", ".join(Example.model_fields),
                 )
                 found.append((reason, str(key), value[key]))
         if found or parsed is None:
@@ -216,7 +217,7 @@ class ExampleParser:
                     continue  # said above
                 field = ".".join(str(part) for part in item["loc"]) or "input"
                 absent = item["type"] == "missing"
-                reason = "missing" if absent else item["msg"]
+                reason = tr("missing") if absent else said_of(item)
                 found.append((reason, field, None if absent else item["input"]))
             return None
         try:

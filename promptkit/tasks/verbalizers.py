@@ -176,10 +176,10 @@ def control(name: str, labels: Sequence[str]) -> Verbalizer:
     if len(labels) > len(ascii_uppercase):
         raise TaskError(
             tr(
-                "{name}: {count} labels, and letters for {count_2}",
+                "{name}: {count} labels, and letters for {letters}",
                 name=name,
                 count=len(labels),
-                count_2=len(ascii_uppercase),
+                letters=len(ascii_uppercase),
             )
         )
     return Verbalizer(name, dict(zip(labels, ascii_uppercase, strict=False)))

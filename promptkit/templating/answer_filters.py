@@ -70,9 +70,9 @@ def _letter(value: Any, known: list[str]) -> str:
     if len(known) > len(ascii_uppercase):
         raise jinja2.TemplateRuntimeError(
             tr(
-                "{count} options, but only {count_2} letters; print the labels",
+                "{count} options, but only {letters} letters; print the labels",
                 count=len(known),
-                count_2=len(ascii_uppercase),
+                letters=len(ascii_uppercase),
             )
         )
     if len(set(known)) < len(known):
@@ -80,8 +80,8 @@ def _letter(value: Any, known: list[str]) -> str:
     if str(value) not in known:
         raise jinja2.TemplateRuntimeError(
             tr(
-                "{shorten} is not among the options {known}",
-                shorten=shorten(str(value)),
+                "{value} is not among the options {known}",
+                value=shorten(str(value)),
                 known=", ".join(map(shorten, known)),
             )
         )

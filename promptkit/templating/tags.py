@@ -194,7 +194,7 @@ def check_marks(pieces: Sequence[Piece], marks: Sequence[Mark], file: str) -> No
     """Raise `TemplateError` if a filter removed the answer slot or the bounds of a turn."""
     for kind, line in marks:
         if all(piece.kind != kind for piece in pieces):
-            what = tr("the answer slot") if kind == "slot" else "a turn"
+            what = tr("the answer slot") if kind == "slot" else tr("a turn")
             raise TemplateError(
                 tr(
                     "{what} is lost: a filter goes over the whole block, or it is never "

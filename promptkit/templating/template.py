@@ -241,8 +241,8 @@ def _read_utf8(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise TemplateError(
             tr(
-                "byte {object:#04x} is not UTF-8; save the template as UTF-8",
-                object=error.object[error.start],
+                "byte {byte:#04x} is not UTF-8; save the template as UTF-8",
+                byte=error.object[error.start],
             ),
             file=str(path),
             line=error.object.count(b"\n", 0, error.start) + 1,

@@ -192,12 +192,12 @@ def check_items(path: str, items: Sequence[Any]) -> None:
     for item in items:
         if item is None or isinstance(item, View | list | tuple | Mapping):
             origin = first_origin(items)
-            kind = "lists" if isinstance(item, list | tuple) else "records"
+            kind = tr("lists") if isinstance(item, list | tuple) else tr("records")
             raise UndefinedError(
                 tr(
-                    "{named} {text}; loop over it, or print it with | tojson",
-                    named=named(path, origin.field if origin else path),
-                    text=tr("holds null") if item is None else tr("is a list of {kind}", kind=kind),
+                    "{name} {what}; loop over it, or print it with | tojson",
+                    name=named(path, origin.field if origin else path),
+                    what=tr("holds null") if item is None else tr("is a list of {kind}", kind=kind),
                 )
             )
 
