@@ -42,12 +42,13 @@ def _speak() -> None:
     """Take the language from the arguments or the environment."""
     from promptkit.cli.language_option import speak, taken
     from promptkit.errors import PromptkitError
+    from promptkit.translation import tr
 
     sys.argv[1:], tag = taken(sys.argv[1:])
     try:
         speak(tag)
     except PromptkitError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"{tr('error:')} {error}\n")
         sys.exit(2)
 
 

@@ -138,7 +138,8 @@ def note(message: str) -> None:
 
 def fail(reason: str) -> None:
     """Print an error, with its line breaks and with escapes for other control characters."""
-    err.print(Text.assemble(("error: ", "bold red"), escaped(reason, keep="\n")), soft_wrap=True)
+    start = (f"{tr('error:')} ", "bold red")
+    err.print(Text.assemble(start, escaped(reason, keep="\n")), soft_wrap=True)
 
 
 def exact(text: str) -> None:

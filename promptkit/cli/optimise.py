@@ -91,11 +91,7 @@ def optimise(
     kind = arguments.choices("weights", [weights], Weights)[0]
     sampling = arguments.sampling(max_tokens, temperature)
     loaded = arguments.task_named(task, near_duplicates)
-    if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
-        raise TaskError(
-            tr("--out {out}: write a file name that ends in .json, in an existing folder", out=out)
-        )
-    outputs.check_file("--out", out)
+    _check_out(out)
     search_metric(loaded, metric, votes=rationales > 1)
     reasoning = Reasoning(rationale_tokens, rationales, think)
     plan_search(
@@ -145,3 +141,11 @@ def optimise(
             words += ["--near-duplicates", near_duplicates]
         say(tr("Written to {out}. Now: {words}", out=out, words=shlex.join(words)))
     write_json(json_file, found.to_dict())
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix != ".json" or out.is_dir() or not out.parent.is_dir():
+        raise TaskError(
+            tr("--out {out}: write a file name that ends in .json, in an existing folder", out=out)
+        )
+    outputs.check_file("--out", out)

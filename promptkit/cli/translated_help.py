@@ -42,6 +42,14 @@ class Translated:
             end = re.search(r"[.।?](?=\s|$)", own.help)
             own.short_help = own.help[: end.start() if end else None]
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option of the help, whose own help Typer has in English."""
+        parent: Any = super()
+        option = parent.get_help_option(ctx)
+        if option is not None:
+            option.help = tr("Show this message and exit.")
+        return option
+
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Write the line of usage."""
         own: Any = self

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from promptkit.errors import ModelFileError
-from promptkit.models.gguf.header import Header, TensorInfo
+from promptkit.models.gguf.header import Header
+from promptkit.models.gguf.header_cursor import TensorInfo
 from promptkit.translation import tr
 from promptkit.tuning.decoder_shape import DecoderShape, decoder_shape
 

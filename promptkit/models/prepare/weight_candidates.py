@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptkit.errors import ModelFileError
-from promptkit.models.gguf.header import GGML_TYPES, Header
+from promptkit.models.gguf.header import Header
+from promptkit.models.gguf.header_cursor import GGML_TYPES
 from promptkit.models.prepare.convert import convert
 from promptkit.models.prepare.hardware import cores, free_memory
 from promptkit.models.prepare.isolated import FailedError

@@ -217,8 +217,8 @@ class Client:
                 if before != value:
                     raise ModelError(
                         tr(
-                            "{root}: the server changed while it was asked: its {name} was {before} "
-                            "and is {value}; load it anew",
+                            "{root}: the server changed while it was asked: its {name} was "
+                            "{before} and is {value}; load it anew",
                             root=self.address.root,
                             name=name,
                             before=shorten(before),

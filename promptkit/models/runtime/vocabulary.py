@@ -178,9 +178,9 @@ class Vocabulary:
                 if run not in self._known:
                     raise PromptError(
                         tr(
-                            "this model's vocabulary has no token for {count} newlines in a row, on "
-                            "which this llama.cpp ends the process; write fewer, or install a newer "
-                            "llama-cpp-python",
+                            "this model's vocabulary has no token for {count} newlines in a row, "
+                            "on which this llama.cpp ends the process; write fewer, or install a "
+                            "newer llama-cpp-python",
                             count=len(run),
                         )
                     )

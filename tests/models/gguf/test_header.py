@@ -20,7 +20,8 @@ from tiny_gguf import CHATML, Edit, write_gemma3_swa, write_llama, write_mamba
 
 from promptkit.errors import ModelFileError
 from promptkit.models.gguf.checks import check_header
-from promptkit.models.gguf.header import GGML_TYPES, Header, read_header
+from promptkit.models.gguf.header import Header, read_header
+from promptkit.models.gguf.header_cursor import GGML_TYPES
 
 # -- Files made byte by byte ---------------------------------------------------------------------
 
