@@ -43,9 +43,10 @@ def _is_quiet(node: ast.AST, above: Mapping[ast.AST, ast.AST]) -> bool:
     """Whether a text is marked already, part of another, or in a place that nobody reads."""
     while node in above:
         inner, node = node, above[node]
-        if isinstance(node, ast.JoinedStr | ast.Expr | ast.Compare | ast.Assert | ast.MatchValue):
-            if not isinstance(node, ast.Expr) or isinstance(inner, ast.Constant):
-                return True
+        if isinstance(node, ast.JoinedStr | ast.Compare | ast.Assert | ast.MatchValue):
+            return True
+        if isinstance(node, ast.Expr) and isinstance(inner, ast.Constant):
+            return True
         if isinstance(node, ast.Dict) and inner in node.keys:
             return True
         if (
